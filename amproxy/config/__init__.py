@@ -1,0 +1,1 @@
+"""Routes.yaml: a superset of alertmanager.yml → Config."""

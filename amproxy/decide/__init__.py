@@ -1,0 +1,1 @@
+"""Who, how, when, why: pure functions, the clock is an argument."""

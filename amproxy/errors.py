@@ -1,0 +1,54 @@
+"""Errors that cross a stage. Each is raised where it is known and handled once, at the rim."""
+
+from __future__ import annotations
+
+
+class AmproxyError(Exception):
+    """Base of all of amproxy's own errors."""
+
+
+class ConfigProblem(AmproxyError):
+    """One thing wrong (or doubtful) in a file; line and column count from 1, 0 = the file as a whole."""
+
+    def __init__(self, message: str, *, file: str = "", line: int = 0, column: int = 0, path: str = "", kind: str = "") -> None:
+        super().__init__(message)
+        self.message, self.file, self.line, self.column, self.path, self.kind = message, file, line, column, path, kind
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class ConfigError(AmproxyError):
+    """A file that cannot take effect, with everything that is wrong in it."""
+
+    def __init__(self, problems: list[ConfigProblem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class StoreUnavailable(AmproxyError):
+    """Redis is away, or did not answer in time: nothing was promised, the caller may try again."""
+
+
+class Conflict(AmproxyError):
+    """The state forbids the action (HTTP 409); the text is for people."""
+
+
+class NotFound(AmproxyError):
+    """There is no such thing (HTTP 404)."""
+
+
+class DeliveryError(AmproxyError):
+    """A message that a channel did not take.
+
+    permanent: the same call will never succeed (blocked, unknown chat, bad credential, refused payload).
+    reason: label of amproxy_delivery_attempts_total: timeout, rate_limited, auth_error, client_error, server_error, network.
+    retry_after: seconds that the other side asked to wait; None = our own back-off.
+    ambiguous: it may have been delivered after all (time-out or 5xx after sending).
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, reason: str = "client_error", retry_after: float | None = None, ambiguous: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.permanent, self.reason, self.retry_after, self.ambiguous = permanent, reason, retry_after, ambiguous

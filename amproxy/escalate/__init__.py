@@ -1,0 +1,1 @@
+"""Decision × time: timers, the worker that advances them, the auditor."""

@@ -1,0 +1,198 @@
+"""What amproxy remembers: alerts, groups, incidents, pages. Plain structs; they do nothing and know no store.
+
+Times of alerts are integer nanoseconds since 1970 with the sender's offset kept, because Alertmanager's payload shows
+them so; all other times are Unix seconds (float).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from amproxy.config.structs import Policy, Urgency
+
+# ---------------------------------------------------------------------------------------------------------- alerts
+
+
+class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One alert as one group holds it."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+    starts_ns: int
+    ends_ns: int = 0  # 0 = no end: it fires until its sender resolves it
+    updated_ns: int = 0
+    starts_offset: int = 0  # minutes east of UTC, as sent
+    ends_offset: int = 0
+    timeout: bool = False  # the end was not sent: it is the time of the push plus resolve_timeout
+    generator_url: str = ""
+    extra: dict[str, Any] = {}  # what the sender added (Grafana: values, valueString, silenceURL, dashboardURL, panelURL, imageURL)
+    source: str = ""
+    lapses_ns: int = 0  # a webhook's alert without news is over at this time; 0 = never
+
+    def resolved(self, now_ns: int) -> bool:
+        return 0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns
+
+
+class Group(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Alerts that are notified together: one route, one receiver, one set of group labels."""
+
+    id: str  # short hash of key and receiver: what Redis keys carry
+    key: str  # Alertmanager's group key
+    receiver: str
+    route_key: str
+    labels: dict[str, str] = {}
+    group_wait: float = 30.0
+    group_interval: float = 300.0
+    repeat_interval: float = 14400.0
+    mute_time_intervals: tuple[str, ...] = ()
+    active_time_intervals: tuple[str, ...] = ()
+    route_labels: dict[str, str] = {}
+
+
+class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The notification log of one group and one integration: what was last told, and when."""
+
+    firing: list[str] = []  # fingerprints, sorted
+    resolved: list[str] = []
+    at: float
+    incident: str = ""  # of an oncall integration: the incident it opened
+
+
+Reason = Literal["first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"]
+
+# -------------------------------------------------------------------------------------------------------- incidents
+
+State = Literal["triggered", "acknowledged", "snoozed", "resolved"]
+
+
+class AlertLine(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An alert as an incident shows it."""
+
+    fingerprint: str
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+    starts_at: float
+    ends_at: float | None = None
+    generator_url: str = ""
+    extra: dict[str, Any] = {}
+    source: str = ""
+
+
+class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One notification of one person over one channel (or of a receiver's chat, then user is "")."""
+
+    id: str
+    user: str = ""
+    receiver: str = ""  # instead of a user
+    integration: str = ""  # of a receiver: "slack/0"
+    channel: str
+    address: str = ""
+    policy: str = ""
+    step: int = 0  # counts from 1; 0 = by hand
+    round: int = 1
+    reason: str = ""  # "on call for platform (layer weekly)"
+    due: float
+    state: Literal["due", "sent", "failed", "skipped"] = "due"
+    sent_at: float | None = None
+    attempts: int = 0
+    error: str = ""
+    ref: dict[str, str] = {}  # what the channel needs to change the message: {"chat_id": …, "message_id": …}
+
+
+class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far one person's notification rules have run for one incident."""
+
+    user: str
+    urgency: Urgency = "default"
+    position: int = 0  # next rule
+    due: float | None = None  # when it runs; None = over
+    step: int = 0
+    round: int = 1
+    reason: str = ""
+    unreachable: bool = False  # every contact failed for good
+
+
+class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a group of alerts opens for people. Only machine.transition changes it."""
+
+    id: str
+    version: int = 0  # 0 = not stored yet; the commit is guarded by it
+    number: int = 0
+    epoch: int = 1  # goes up when it triggers again, so that an old button knows it is old
+    state: State = "triggered"
+    title: str = ""
+    receiver: str = ""
+    policy: str = ""
+    plan: Policy  # the policy as it was at the start
+    urgency: Urgency | None = None
+    group: str = ""  # Group.id; "" = opened by hand
+    group_key: str = ""
+    group_labels: dict[str, str] = {}
+    common_labels: dict[str, str] = {}
+    common_annotations: dict[str, str] = {}
+    source: str = ""
+    firing: int = 0
+    resolved: int = 0
+    started_at: float
+    pushed_at: float = 0.0  # when the push that opened it came in
+    updated_at: float = 0.0
+    acknowledged_by: str = ""
+    acknowledged_at: float | None = None
+    resolved_by: str = ""  # a user, or "source", "expired"
+    resolved_at: float | None = None
+    snoozed_by: str = ""
+    snoozed_until: float | None = None
+    position: int = 0  # next step of the plan
+    round: int = 1
+    step_due: float | None = None  # when the next step runs; None = no more
+    waiting_for: str = ""  # why step_due is what it is: "wait 5m", "wait_until business-hours", "nobody on call"
+    acknowledge_due: float | None = None  # when the acknowledgement runs out
+    chains: list[Chain] = []
+    pages: list[Page] = []
+    text: str = ""  # of one opened by hand
+
+
+class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One fact of an incident's history, with its reason."""
+
+    at: float
+    kind: str  # opened, alerts, step, page, sent, failed, skipped, nobody, acknowledged, unacknowledged, snoozed, resolved, note, escalated …
+    text: str  # a sentence for people
+    user: str = ""
+    channel: str = ""
+    policy: str = ""
+    step: int = 0
+
+
+# --------------------------------------------------------------------------------------------------------- outbox
+
+
+class Outgoing(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One message that must go out: an entry of the outbox, or of the retries."""
+
+    id: str
+    kind: Literal["page", "update", "notification", "notice"]
+    channel: str
+    incident: str = ""
+    page: str = ""  # Page.id, for page and update
+    user: str = ""
+    urgent: bool = False  # the first page of an incident: goes ahead of the queue
+    due: float
+    attempt: int = 1
+    deadline: float | None = None  # a notification is given up at the group's next flush
+    # a notification of a receiver's integration (not a page): what is told
+    group: Group | None = None
+    integration: str = ""  # "webhook/0"
+    alerts: list[Alert] = []
+    truncated: int = 0
+    reason: str = ""
+    log: LogEntry | None = None  # written to the notification log once it is delivered
+    flush: str = ""  # the flush it belongs to
+    # a notice: a plain text to a person (test page)
+    address: str = ""
+    subject: str = ""
+    text: str = ""

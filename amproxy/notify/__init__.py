@@ -1,0 +1,1 @@
+"""Page → message out: outbox, order, throttle, render, retry."""

@@ -1,0 +1,1 @@
+"""Human answer → action: buttons, commands, signed links."""
