@@ -68,20 +68,6 @@ Reason = Literal["first notification", "new alerts added", "some alerts resolved
 State = Literal["triggered", "acknowledged", "snoozed", "resolved"]
 
 
-class AlertLine(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An alert as an incident shows it."""
-
-    fingerprint: str
-    status: Literal["firing", "resolved"]
-    labels: dict[str, str]
-    annotations: dict[str, str] = {}
-    starts_at: float
-    ends_at: float | None = None
-    generator_url: str = ""
-    extra: dict[str, Any] = {}
-    source: str = ""
-
-
 class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One notification of one person over one channel (or of a receiver's chat, then user is "")."""
 

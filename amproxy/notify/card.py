@@ -1,0 +1,57 @@
+"""What a message says, before a channel gives it its form. All text in it is data: each channel escapes it its own way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from amproxy.model import Alert
+
+Action = Literal["acknowledge", "unacknowledge", "resolve", "snooze", "escalate"]
+
+
+class Button(msgspec.Struct, frozen=True, kw_only=True):
+    """A press of it comes back as `value` ("acknowledge:INCIDENT:EPOCH", "snooze:INCIDENT:EPOCH:3600"): ASCII, at most 64 bytes."""
+
+    action: Action
+    text: str  # "Acknowledge", "Snooze 1h"
+    value: str
+    url: str = ""  # signed link that leads to a page with the same button, for channels that cannot carry presses
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    url: str  # http or https, checked
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident, a group of alerts that nobody is paged for, or a plain notice."""
+
+    kind: Literal["incident", "group", "notice"]
+    title: str  # "HighCPU on eu1"; not shortened yet
+    number: int = 0  # of the incident; 0 = none
+    state: Literal["triggered", "acknowledged", "snoozed", "resolved", "firing", "notice"] = "notice"
+    state_text: str = ""  # "Acknowledged by Bob Birch at 14:03 UTC"
+    why: str = ""  # "You are on call for platform (layer weekly)"
+    text: str = ""  # summary and description, may have several lines
+    labels: dict[str, str] = {}  # what all alerts share
+    alerts: list[Alert] = []  # at most `compose.SHOWN_ALERTS`, firing ones first
+    firing: int = 0
+    resolved: int = 0
+    links: list[Link] = []
+    buttons: list[Button] = []
+    url: str = ""  # the incident's page
+    news: str = ""  # on an update: what has just happened, for channels that keep a thread
+    at: float  # now, Unix seconds
+    incident: str = ""
+    # the webhook's fields
+    receiver: str = ""
+    group_key: str = ""
+    group_labels: dict[str, str] = {}
+    common_labels: dict[str, str] = {}
+    common_annotations: dict[str, str] = {}
+    route_labels: dict[str, str] = {}
+    external_url: str = ""
+    truncated: int = 0
+    reason: str = ""
