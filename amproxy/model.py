@@ -6,6 +6,7 @@ them so; all other times are Unix seconds (float).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -34,6 +35,15 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def resolved(self, now_ns: int) -> bool:
         return 0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns
+
+
+def common(maps: Iterable[dict[str, str]]) -> dict[str, str]:
+    """What all of them share."""
+    rest = iter(maps)
+    shared = dict(next(rest, {}))
+    for other in rest:
+        shared = {name: value for name, value in shared.items() if other.get(name) == value}
+    return shared
 
 
 class Group(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -87,6 +97,8 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     attempts: int = 0
     error: str = ""
     ref: dict[str, str] = {}  # what the channel needs to change the message: {"chat_id": …, "message_id": …}
+    shown: int = 0  # Incident.look that the message shows
+    updating: bool = False  # an update is on its way
 
 
 class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -137,6 +149,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     step_due: float | None = None  # when the next step runs; None = no more
     waiting_for: str = ""  # why step_due is what it is: "wait 5m", "wait_until business-hours", "nobody on call"
     acknowledge_due: float | None = None  # when the acknowledgement runs out
+    round_started: float = 0.0
+    look: int = 1  # goes up whenever messages about it should look different
+    news: str = ""  # the last change in one sentence, for channels that keep a thread
     chains: list[Chain] = []
     pages: list[Page] = []
     text: str = ""  # of one opened by hand
@@ -182,3 +197,15 @@ class Outgoing(msgspec.Struct, kw_only=True, omit_defaults=True):
     address: str = ""
     subject: str = ""
     text: str = ""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one transition changes. The commit stores it whole or, when the version moved on, not at all."""
+
+    incident: Incident  # version already counted up
+    before: str  # the state before; "" = it did not exist
+    timeline: list[TimelineEntry]
+    timer: float | None  # when `Tick` is due next; None = never
+    outbox: list[Outgoing]
+    turns: dict[str, tuple[int, int]]  # round-robin pointers: key → (expected, new)
+    nobody: list[str]  # schedules asked in vain

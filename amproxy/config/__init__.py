@@ -1,1 +1,21 @@
-"""Routes.yaml: a superset of alertmanager.yml → Config."""
+"""The file routes.yaml: a superset of alertmanager.yml. `load` reads and checks it, `Config` is what it means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from amproxy.config.structs import Config
+
+if TYPE_CHECKING:
+    from amproxy.config.load import Loaded, load, load_text
+
+__all__ = ["Config", "Loaded", "load", "load_text"]
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up late: the loader needs decide, decide needs config.structs, and that import runs this file first.
+    if name in ("Loaded", "load", "load_text"):
+        from amproxy.config import load as loader
+
+        return getattr(loader, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

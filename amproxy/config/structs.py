@@ -22,7 +22,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
     """Base of everything here: immutable, keyword-only."""
 
 
-class Place(Struct):
+class Place(Struct, frozen=True, kw_only=True):
     """Where something stands in a file; line and column count from 1."""
 
     file: str = ""
@@ -33,7 +33,7 @@ class Place(Struct):
 # ------------------------------------------------------------------------------------------------ Alertmanager's own
 
 
-class Route(Struct):
+class Route(Struct, frozen=True, kw_only=True):
     """One node of the route tree, everything inherited already filled in."""
 
     receiver: str
@@ -53,7 +53,7 @@ class Route(Struct):
     place: Place = Place()
 
 
-class InhibitRule(Struct):
+class InhibitRule(Struct, frozen=True, kw_only=True):
     name: str = ""
     source_matchers: tuple[Matcher, ...] = ()
     target_matchers: tuple[Matcher, ...] = ()
@@ -61,7 +61,7 @@ class InhibitRule(Struct):
     place: Place = Place()
 
 
-class Integration(Struct):
+class Integration(Struct, frozen=True, kw_only=True):
     """One entry of a receiver's `*_configs` list. Its notification log key is (kind, index)."""
 
     kind: str  # "webhook", "slack", "telegram", "email", "oncall", … : the key without "_configs"
@@ -72,20 +72,20 @@ class Integration(Struct):
     place: Place = Place()
 
 
-class Receiver(Struct):
+class Receiver(Struct, frozen=True, kw_only=True):
     name: str
     integrations: tuple[Integration, ...] = ()  # in Alertmanager's order of kinds, then of the list
     labels: dict[str, str] = {}
     place: Place = Place()
 
 
-class OncallSettings(Struct):
+class OncallSettings(Struct, frozen=True, kw_only=True):
     escalation_policy: str
     title: str = ""  # Jinja2, sandboxed; "" = the built-in title
     urgency: Urgency | None = None  # None = each step's own
 
 
-class TlsSettings(Struct):
+class TlsSettings(Struct, frozen=True, kw_only=True):
     ca: str = ""  # PEM text
     ca_file: str = ""
     cert: str = ""
@@ -98,7 +98,7 @@ class TlsSettings(Struct):
     max_version: str = ""
 
 
-class HttpSettings(Struct):
+class HttpSettings(Struct, frozen=True, kw_only=True):
     """Alertmanager's http_config, with the contents of *_file keys read when needed, so that a changed file takes effect."""
 
     basic_auth_username: str = ""
@@ -117,7 +117,7 @@ class HttpSettings(Struct):
     http_headers: dict[str, tuple[str, ...]] = {}
 
 
-class WebhookSettings(Struct):
+class WebhookSettings(Struct, frozen=True, kw_only=True):
     url: Secret = Secret("")
     url_file: str = ""
     max_alerts: int = 0
@@ -125,7 +125,7 @@ class WebhookSettings(Struct):
     http: HttpSettings = HttpSettings()
 
 
-class SlackSettings(Struct):
+class SlackSettings(Struct, frozen=True, kw_only=True):
     """Either api_url (an incoming webhook) or app_token (the Web API, needed for buttons and edits)."""
 
     channel: str = ""
@@ -143,7 +143,7 @@ class SlackSettings(Struct):
     http: HttpSettings = HttpSettings()
 
 
-class TelegramSettings(Struct):
+class TelegramSettings(Struct, frozen=True, kw_only=True):
     api_url: str = "https://api.telegram.org"
     bot_token: Secret = Secret("")
     bot_token_file: str = ""
@@ -155,7 +155,7 @@ class TelegramSettings(Struct):
     http: HttpSettings = HttpSettings()
 
 
-class EmailSettings(Struct):
+class EmailSettings(Struct, frozen=True, kw_only=True):
     to: str = ""
     from_: str = ""
     hello: str = "localhost"
@@ -172,7 +172,7 @@ class EmailSettings(Struct):
     tls: TlsSettings = TlsSettings()
 
 
-class Global(Struct):
+class Global(Struct, frozen=True, kw_only=True):
     """Alertmanager's `global`: what channels use for people (receivers have it filled in already)."""
 
     resolve_timeout: float = 300.0
@@ -187,26 +187,26 @@ class Global(Struct):
 # -------------------------------------------------------------------------------------------------- people and time
 
 
-class Notify(Struct, tag="notify"):
+class Notify(Struct, frozen=True, kw_only=True, tag="notify"):
     """A personal rule: over these channels, at once."""
 
     channels: tuple[str, ...]
 
 
-class Wait(Struct, tag="wait"):
+class Wait(Struct, frozen=True, kw_only=True, tag="wait"):
     """A personal rule or a policy step: go on after so many seconds."""
 
     seconds: float
     place: Place = Place()
 
 
-class Absence(Struct):
+class Absence(Struct, frozen=True, kw_only=True):
     start: datetime  # naive, in the person's zone
     end: datetime  # exclusive
     reason: str = ""
 
 
-class User(Struct):
+class User(Struct, frozen=True, kw_only=True):
     name: str
     full_name: str = ""
     timezone: str = "UTC"
@@ -217,13 +217,13 @@ class User(Struct):
     place: Place = Place()
 
 
-class Team(Struct):
+class Team(Struct, frozen=True, kw_only=True):
     name: str
     members: tuple[str, ...] = ()
     place: Place = Place()
 
 
-class Rotation(Struct):
+class Rotation(Struct, frozen=True, kw_only=True):
     """Turns on the wall clock of the schedule's zone."""
 
     every: str  # as written: "1w", "12h", "1mo"
@@ -232,7 +232,7 @@ class Rotation(Struct):
     start: datetime  # naive
 
 
-class Layer(Struct):
+class Layer(Struct, frozen=True, kw_only=True):
     name: str
     users: tuple[tuple[str, ...], ...]  # turns in order; a turn is one person or several together
     rotation: Rotation | None = None  # None: all of `users` is on call together, always
@@ -241,7 +241,7 @@ class Layer(Struct):
     place: Place = Place()
 
 
-class Override(Struct):
+class Override(Struct, frozen=True, kw_only=True):
     users: tuple[str, ...]
     start: datetime  # naive in the schedule's zone (from the file) or aware (by hand)
     end: datetime  # exclusive
@@ -249,13 +249,13 @@ class Override(Struct):
     id: str = ""  # of an override by hand; "" = from the file
 
 
-class Ical(Struct):
+class Ical(Struct, frozen=True, kw_only=True):
     url: str = ""
     file: str = ""
     overrides_url: str = ""
 
 
-class Schedule(Struct):
+class Schedule(Struct, frozen=True, kw_only=True):
     name: str
     team: str = ""
     timezone: str = "UTC"
@@ -265,14 +265,14 @@ class Schedule(Struct):
     place: Place = Place()
 
 
-class IfNobody(Struct):
+class IfNobody(Struct, frozen=True, kw_only=True):
     """What a step does when it reaches nobody."""
 
     kind: Literal["next_step", "user", "wait_for_shift"] = "next_step"
     user: str = ""
 
 
-class NotifyStep(Struct, tag="notify"):
+class NotifyStep(Struct, frozen=True, kw_only=True, tag="notify"):
     """Exactly one of schedule, users, team, receiver is set."""
 
     schedule: str = ""
@@ -289,7 +289,7 @@ class NotifyStep(Struct, tag="notify"):
     place: Place = Place()
 
 
-class WaitUntilStep(Struct, tag="wait_until"):
+class WaitUntilStep(Struct, frozen=True, kw_only=True, tag="wait_until"):
     interval: str  # name of a time interval
     place: Place = Place()
 
@@ -297,7 +297,7 @@ class WaitUntilStep(Struct, tag="wait_until"):
 Step = NotifyStep | Wait | WaitUntilStep
 
 
-class Policy(Struct):
+class Policy(Struct, frozen=True, kw_only=True):
     name: str
     steps: tuple[Step, ...] = ()
     repeat: int = 0  # run the steps again so many times
@@ -309,7 +309,7 @@ class Policy(Struct):
 # ------------------------------------------------------------------------------------------------ doors and service
 
 
-class Source(Struct):
+class Source(Struct, frozen=True, kw_only=True):
     name: str
     token: Secret = Secret("")
     token_file: str = ""
@@ -319,7 +319,7 @@ class Source(Struct):
     place: Place = Place()
 
 
-class Heartbeat(Struct):
+class Heartbeat(Struct, frozen=True, kw_only=True):
     name: str
     every: float
     labels: dict[str, str] = {}
@@ -327,20 +327,20 @@ class Heartbeat(Struct):
     place: Place = Place()
 
 
-class Web(Struct):
+class Web(Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:9095"
     external_url: str = ""  # "" = http:// and the address listened on
     max_body: int = 16 * 1024 * 1024  # bytes, unpacked
     allow_unauthenticated: bool = False  # listen elsewhere than loopback without sign-in
 
 
-class StoreSettings(Struct):
+class StoreSettings(Struct, frozen=True, kw_only=True):
     redis: str = "embedded"
     retention: float = 90 * 86400.0
     fsync: Literal["always", "everysec"] = "always"  # of the embedded server
 
 
-class Config(Struct):
+class Config(Struct, kw_only=True):
     """A whole routes.yaml."""
 
     path: str = ""

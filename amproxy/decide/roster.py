@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from amproxy.config.structs import Config, Override
+from amproxy.decide.cover import Absences, Overrides, Turns, absences
+from amproxy.decide.schedule import Timeline
+from amproxy.decide.zones import instant
+
+HORIZON = timedelta(days=366)
 
 
 class OnCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,35 +40,84 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roster:
-    """All schedules of a configuration, with the overrides made by hand."""
+    """All schedules of a configuration, with the overrides made by hand.
+
+    A roster is a value: when the configuration or the overrides change, make a new one. Moments that go in may be in any
+    zone but must have one (ValueError); those that come out are in UTC.
+    """
 
     def __init__(self, config: Config, overrides: Mapping[str, Sequence[Override]] | None = None) -> None:
         self.config = config
         self.overrides = overrides or {}
+        self._timelines: dict[str, Timeline] = {}
 
     def on_call(self, schedule: str, at: datetime) -> OnCall:
-        """Raises KeyError for an unknown schedule."""
-        raise NotImplementedError
+        """Who is on call at `at`, and what changes next. Raises KeyError for an unknown schedule."""
+        start = instant(at)
+        pieces = self._timeline(schedule).pieces(start, start + HORIZON)
+        now = next(pieces).stretch
+        for piece in pieces:
+            if set(piece.stretch.users) != set(now.users):
+                until, users = piece.start, piece.stretch.users
+                break
+        else:
+            until, users = None, ()
+        return OnCall(schedule=schedule, at=at, users=now.users, until=until, next=users, reason=now.reason)
 
     def turn_after(self, schedule: str, at: datetime) -> OnCall:
-        """`position: next`: the people of the turn that follows, in its order, the turn that is on call at `at`."""
-        raise NotImplementedError
+        """`position: next`: the people of the turn that follows, in its order, the turn that is on call at `at`.
+
+        Under an override that is the turn of the layer beneath it. `until` and `next` are those of `on_call`.
+        Raises KeyError for an unknown schedule.
+        """
+        following = self._timeline(schedule).turn_after(instant(at))
+        return msgspec.structs.replace(self.on_call(schedule, at), users=following.users, reason=following.reason)
 
     def shifts(self, schedule: str, start: datetime, end: datetime) -> list[Shift]:
-        """What is final between two moments: no overlaps, in order, gaps included (users = ()), ends clipped."""
-        raise NotImplementedError
+        """What is final between two moments: no overlaps, in order, gaps included (users = ()), ends clipped.
+
+        Raises KeyError for an unknown schedule.
+        """
+        merged: list[Shift] = []
+        for begin, until, (_, users, reason, layer, override) in self._timeline(schedule).pieces(instant(start), instant(end)):
+            shift = Shift(start=begin, end=until, users=users, reason=reason, layer=layer, override=override)
+            if merged and msgspec.structs.replace(merged[-1], start=begin, end=until) == shift:
+                merged[-1] = msgspec.structs.replace(merged[-1], end=until)
+            else:
+                merged.append(shift)
+        return merged
 
     def uncovered(self, schedule: str, start: datetime, end: datetime) -> float:
-        """Seconds without anybody on call."""
-        raise NotImplementedError
+        """Seconds without anybody on call between two moments. Raises KeyError for an unknown schedule."""
+        pieces = self._timeline(schedule).pieces(instant(start), instant(end))
+        return sum((piece.end - piece.start).total_seconds() for piece in pieces if not piece.stretch.users)
 
     def absent(self, user: str, at: datetime) -> bool:
-        raise NotImplementedError
+        """Whether the file says that a person is absent; False for someone whom it does not know."""
+        away = self._absences.get(user)
+        return away is not None and away.at(instant(at))[0] is not None
 
     def holds(self, interval: str, at: datetime) -> bool:
-        """Whether a time interval of the configuration holds."""
-        raise NotImplementedError
+        """Whether a time interval of the configuration holds. Raises KeyError for an unknown one."""
+        return self.config.time_intervals[interval].holds(instant(at))
 
     def opens(self, interval: str, at: datetime) -> datetime | None:
-        """The first moment at or after `at` at which a time interval holds; None = never within four years."""
-        raise NotImplementedError
+        """The first moment at or after `at` at which a time interval holds; None = never within four years.
+
+        Raises KeyError for an unknown one.
+        """
+        return self.config.time_intervals[interval].opens(instant(at))
+
+    @cached_property
+    def _absences(self) -> Absences:
+        return absences(self.config.users)
+
+    def _timeline(self, name: str) -> Timeline:
+        if name not in self._timelines:
+            schedule, config = self.config.schedules[name], self.config
+            zone = ZoneInfo(schedule.timezone)
+            layers = [Turns(layer, zone, config.time_intervals, self._absences) for layer in schedule.layers]
+            overrides = Overrides(schedule.overrides, self.overrides.get(name, ()), zone, config.users)
+            nobody = "calendar not loaded" if schedule.ical and not layers else "no layer is active"
+            self._timelines[name] = Timeline(layers, overrides, nobody)
+        return self._timelines[name]

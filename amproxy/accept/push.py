@@ -1,0 +1,119 @@
+"""The push doors as one plain ASGI application: no framework on the hot path. A 200 means: it is in Redis."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import unquote
+
+import msgspec
+
+from amproxy import metrics
+from amproxy.accept import body as bodies
+from amproxy.accept import raw_door, tokens, webhook
+from amproxy.accept.body import Gone, Receive, Refused, Scope, Send, header
+from amproxy.accept.posted import Unreadable
+from amproxy.context import Context
+from amproxy.correlate.ingest import Incoming, ingest
+from amproxy.correlate.placing import Placer
+from amproxy.errors import StoreUnavailable
+
+RAW = "/api/v2/alerts"
+WEBHOOK = "/webhook/"
+NOT_A_SOURCE = "-"  # metrics' source of pushes that named none we know
+_json = [(b"content-type", b"application/json")]
+
+
+class PushDoors:
+    """Answers `POST /api/v2/alerts` and `POST /webhook/NAME[/TOKEN]`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._placer = Placer(context.config)
+
+    def reconfigure(self) -> None:
+        """The context's configuration is another now: forget what was remembered of the old routes."""
+        self._placer = Placer(self._context.config)
+
+    async def raw(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`POST /api/v2/alerts`."""
+        started, source = time.perf_counter(), NOT_A_SOURCE
+        try:
+            source = tokens.source_by_token(self._context.config, scope)
+            status, answer = await self._raw(scope, receive, source)
+        except Gone:
+            return
+        except Refused as error:
+            status, answer = error.status, _coded(error.status, error.detail)
+        except Unreadable as error:
+            status, answer = error.status, _coded(error.code, str(error))
+        except StoreUnavailable as error:
+            status, answer = 503, _coded(503, str(error))
+        await self._answer(send, status, answer, source, started)
+
+    async def webhook(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`POST /webhook/NAME` and `POST /webhook/NAME/TOKEN`."""
+        started, source = time.perf_counter(), NOT_A_SOURCE
+        try:
+            name, _, token = scope["path"][len(WEBHOOK) :].rstrip("/").partition("/")
+            known = tokens.source_of(self._context.config, scope, unquote(name), unquote(token))
+            source = known.name
+            limit = self._context.config.web.max_body
+            body = await bodies.read(scope, receive, limit)
+            tokens.check_signature(known, scope, body)
+            now_ns = int(self._context.now() * 10**9)
+            door = webhook.read(bodies.unpack(scope, body, limit), known, self._placer, now_ns)
+            await self._store(door.alerts, door.firing, source, now_ns, hurry=True)
+            status, answer = 200, b'{"status":"ok"}\n'
+        except Gone:
+            return
+        except Refused as error:
+            status, answer = error.status, _error(error.status, error.detail)
+        except StoreUnavailable as error:
+            status, answer = 503, _error(503, str(error))
+        await self._answer(send, status, answer, source, started)
+
+    async def _raw(self, scope: Scope, receive: Receive, source: str) -> tuple[int, bytes]:
+        kind = header(scope, b"content-type").partition(";")[0].strip().lower() or "application/octet-stream"
+        if kind != "application/json":
+            raise Refused(415, f'unsupported media type "{kind}", only [application/json] are allowed')
+        body = await bodies.read(scope, receive, self._context.config.web.max_body)
+        now_ns = int(self._context.now() * 10**9)
+        timeout = self._context.config.global_.resolve_timeout
+        door = raw_door.read(body, self._placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
+        await self._store(door.alerts, door.firing, source, now_ns, hurry=False)
+        if door.refused:
+            return 400, msgspec.json.encode("\n".join(door.refused)) + b"\n"
+        return 200, b""
+
+    async def _store(self, alerts: list[Incoming], firing: int, source: str, now_ns: int, *, hurry: bool) -> None:
+        taken = await ingest(self._context, alerts, now_ns, hurry=hurry)
+        if firing:
+            metrics.alerts_received.labels(source, "firing").inc(firing)
+        if firing < len(alerts):
+            metrics.alerts_received.labels(source, "resolved").inc(len(alerts) - firing)
+        if taken.repeated:
+            metrics.alerts_deduplicated.labels(source).inc(taken.repeated)
+
+    async def _answer(self, send: Send, status: int, body: bytes, source: str, started: float) -> None:
+        metrics.pushes.labels(source, str(status)).inc()
+        metrics.push_duration.labels(source).observe(time.perf_counter() - started)
+        headers = [(b"content-length", str(len(body)).encode())]
+        if body:
+            headers += _json
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _coded(code: int, message: str) -> bytes:
+    """Alertmanager's shape of errors of schema and transport."""
+    return msgspec.json.encode({"code": code, "message": message})
+
+
+def _error(status: int, detail: str) -> bytes:
+    names = {400: "malformed", 401: "unauthorized", 403: "forbidden", 404: "not found", 413: "too large", 415: "unsupported media type",
+             422: "not valid", 503: "try again"}  # fmt: skip
+    return msgspec.json.encode({"error": names[status], "detail": detail})

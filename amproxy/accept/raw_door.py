@@ -1,0 +1,127 @@
+"""The raw door: `POST /api/v2/alerts` from vmalert, Prometheus and Grafana, alert by alert as Alertmanager treats them."""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import urlsplit
+
+import msgspec
+
+from amproxy.accept import posted
+from amproxy.accept.posted import Posted, Unreadable
+from amproxy.accept.times import BadTime, parse_time
+from amproxy.correlate.ingest import Incoming
+from amproxy.correlate.placing import Placement, Placer
+from amproxy.model import Alert
+
+
+class Door(msgspec.Struct):
+    """What a body came to: the alerts that are stored, and why others were refused."""
+
+    alerts: list[Incoming]
+    firing: int
+    refused: list[str]
+
+
+def read(body: bytes, placer: Placer, *, now_ns: int, resolve_timeout: float, source: str) -> Door:
+    """Decode a body. Raises Unreadable where the body as a whole is refused."""
+    timeout_ns = int(resolve_timeout * 10**9)
+    door = Door([], 0, [])
+    alerts = posted.read(body)
+    for index, alert in enumerate(alerts):
+        times = _times(alert, now_ns, timeout_ns)
+        incoming = _incoming(index, alert, times, placer, source)
+        if isinstance(incoming, str):
+            door.refused.append(incoming)
+            continue
+        door.alerts.append(incoming)
+        door.firing += incoming.ends_ns > now_ns
+    return door
+
+
+class _Times(msgspec.Struct, frozen=True):
+    starts_ns: int
+    starts_offset: int
+    ends_ns: int
+    ends_offset: int
+    timeout: bool
+
+
+def _times(alert: Posted, now_ns: int, timeout_ns: int) -> _Times:
+    """startsAt unset: now, or the end where one is given; endsAt unset: now plus resolve_timeout."""
+    try:
+        starts, ends = parse_time(alert.startsAt), parse_time(alert.endsAt)
+    except BadTime as error:
+        raise Unreadable(400, 400, f'parsing alerts body from "" failed, because {error}') from None
+    if starts is None:
+        starts = ends if ends is not None else (now_ns, 0)
+    if ends is None:
+        return _Times(*starts, now_ns + timeout_ns, 0, True)
+    return _Times(*starts, *ends, False)
+
+
+def _incoming(index: int, alert: Posted, times: _Times, placer: Placer, source: str) -> Incoming | str:
+    """The alert, or why it is refused while its neighbours are kept."""
+    raw = bytes(alert.labels)
+    placement = placer.known(raw)
+    if placement is None:
+        found = _place(index, alert, raw, placer)
+        if isinstance(found, str):
+            return found
+        placement = found
+    if times.starts_ns > times.ends_ns:
+        return "start time must be before end time"
+    if alert.generatorURL and not _is_request_uri(alert.generatorURL):
+        raise Unreadable(422, 601, f"{index}.generatorURL in body must be of type uri: {alert.generatorURL!r}")
+    return Incoming(
+        placement=placement,
+        starts_ns=times.starts_ns,
+        ends_ns=times.ends_ns,
+        timeout=times.timeout,
+        lapses_ns=0,
+        content=hashlib.blake2b(bytes(alert.annotations) + alert.generatorURL.encode(), digest_size=8).digest(),
+        make=lambda: _alert(alert, times, placement, source),
+    )
+
+
+def _place(index: int, alert: Posted, raw: bytes, placer: Placer) -> Placement | str:
+    if raw == b"null":
+        raise Unreadable(422, 602, f"{index}.labels in body is required")
+    labels = {name: value for name, value in posted.read_map(alert.labels).items() if value}
+    if not labels:
+        return "at least one label pair required"
+    if "" in labels:
+        return 'invalid label set: invalid name ""'
+    if "" in _annotations(alert):
+        return 'invalid annotations: invalid name ""'
+    return placer.place(labels, raw)
+
+
+def _annotations(alert: Posted) -> dict[str, str]:
+    raw = bytes(alert.annotations)
+    return {} if raw in (b"{}", b"null") else posted.read_map(alert.annotations)
+
+
+def _alert(alert: Posted, times: _Times, placement: Placement, source: str) -> Alert:
+    return Alert(
+        fingerprint=placement.fingerprint,
+        labels={name: value for name, value in posted.read_map(alert.labels).items() if value},
+        annotations=_annotations(alert),
+        starts_ns=times.starts_ns,
+        starts_offset=times.starts_offset,
+        ends_ns=times.ends_ns,
+        ends_offset=times.ends_offset,
+        timeout=times.timeout,
+        generator_url=alert.generatorURL,
+        source=source,
+    )
+
+
+def _is_request_uri(text: str) -> bool:
+    """What Go's request-URI parser takes: anything without blanks and control characters that is absolute or has a scheme."""
+    if any(ord(char) <= 32 or ord(char) == 127 for char in text):
+        return False
+    try:
+        return bool(urlsplit(text).scheme) or text.startswith("/")
+    except ValueError:
+        return False

@@ -1,0 +1,95 @@
+"""Who may push: a source's token, and Grafana's signature where the source demands it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+
+from amproxy.accept.body import Refused, Scope, header
+from amproxy.config.structs import Config, Source
+from amproxy.secret import reveal
+
+SIGNATURES = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
+
+
+def source_of(config: Config, scope: Scope, name: str, last_element: str) -> Source:
+    """The source that a webhook's path names, its token checked. Raises Refused: 404, 401, 403."""
+    if not config.sources:
+        _only_loopback(scope)
+        return Source(name=name)
+    source = config.sources.get(name)
+    if source is None:
+        raise Refused(404, f"there is no source {name!r}")
+    if not _opens(source, last_element or _credential(scope)):
+        raise Refused(401, f"source {name!r} needs its token: as Bearer, as Basic password or as last path element")
+    return source
+
+
+def source_by_token(config: Config, scope: Scope) -> str:
+    """The name of the source whose token came with a raw push. Raises Refused: 401, 403."""
+    if not config.sources:
+        _only_loopback(scope)
+        return "api"
+    credential = _credential(scope)
+    for source in config.sources.values():
+        if _opens(source, credential):
+            return source.name
+    raise Refused(401, "a source's token is needed: as Bearer or as Basic password")
+
+
+def check_signature(source: Source, scope: Scope, body: bytes) -> None:
+    """Grafana's HMAC over the body, or over "unixseconds:body" with a timestamp header of any name. Raises Refused(401)."""
+    secret = _read(source, source.hmac_secret, source.hmac_secret_file)
+    if not secret:
+        return
+    given = next((found for name in SIGNATURES if (found := header(scope, name))), "")
+    if not given:
+        raise Refused(401, f"source {source.name!r} needs Grafana's signature header")
+    prefixes = [b"", *(value + b":" for name, value in scope["headers"] if name.endswith(b"timestamp") and value.isdigit())]
+    for prefix in prefixes:
+        expected = hmac.new(secret.encode(), prefix + body, hashlib.sha256).hexdigest()
+        if hmac.compare_digest(expected, given.strip().lower()):
+            return
+    raise Refused(401, f"the signature does not fit source {source.name!r}")
+
+
+def _opens(source: Source, credential: str) -> bool:
+    token = _read(source, source.token, source.token_file)
+    if not token:
+        return not (source.token_file or source.hmac_secret or source.hmac_secret_file) or bool(source.hmac_secret or source.hmac_secret_file)
+    return hmac.compare_digest(token.encode(), credential.encode())
+
+
+def _read(source: Source, secret: object, file: str) -> str:
+    try:
+        return reveal(secret, file)  # type: ignore[arg-type]
+    except OSError as error:
+        raise Refused(503, f"the secret of source {source.name!r} cannot be read: {error.strerror}") from None
+
+
+def _credential(scope: Scope) -> str:
+    """What stands behind any Authorization scheme; of Basic the password."""
+    scheme, _, rest = header(scope, b"authorization").partition(" ")
+    rest = rest.strip()
+    if scheme.lower() != "basic":
+        return rest
+    try:
+        return base64.b64decode(rest, validate=True).decode("utf-8").partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return rest
+
+
+def _only_loopback(scope: Scope) -> None:
+    """Without sources in the file, pushes are taken from this machine only."""
+    client = scope.get("client")
+    if client is None:  # a unix socket
+        return
+    try:
+        if ipaddress.ip_address(client[0]).is_loopback:
+            return
+    except ValueError:
+        pass
+    raise Refused(403, "without `sources` in the file, pushes are taken from this machine only")

@@ -1,0 +1,128 @@
+"""The pre-grouped door: Alertmanager's webhook v4, Grafana's webhook, and any other JSON object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from json import JSONDecodeError
+from typing import Any
+
+import msgspec
+
+from amproxy.accept.body import Refused
+from amproxy.accept.generic import as_alert
+from amproxy.accept.times import BadTime, parse_time
+from amproxy.config.structs import Source
+from amproxy.correlate.ingest import Incoming
+from amproxy.correlate.placing import Placer, SenderGroup
+from amproxy.model import Alert
+
+KNOWN = frozenset(("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"))
+LONGEST_FINGERPRINT = 128  # characters
+
+
+class Door(msgspec.Struct):
+    """What a body came to."""
+
+    alerts: list[Incoming]
+    firing: int
+
+
+def read(body: bytes, source: Source, placer: Placer, now_ns: int) -> Door:
+    """Decode a body. Raises Refused: 400 not JSON, 422 well-formed but wrong; then nothing of it is stored."""
+    payload = _load(body)
+    if not isinstance(payload, dict):
+        raise Refused(422, "the body must be a JSON object")
+    if "alerts" not in payload:
+        if "groupKey" in payload or "groupLabels" in payload:
+            raise Refused(422, "alerts: is missing")
+        payload = as_alert(payload, source.name)
+    alerts = payload["alerts"]
+    if not isinstance(alerts, list):
+        raise Refused(422, "alerts: must be a list")
+    sender = SenderGroup(source.name, _group_key(payload), _strings(payload.get("groupLabels"), "groupLabels"))
+    door = Door([], 0)
+    for index, alert in enumerate(alerts):
+        incoming = _incoming(f"alerts[{index}]", alert, sender, source, placer, now_ns)
+        door.alerts.append(incoming)
+        door.firing += incoming.ends_ns == 0
+    return door
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:  # what Go writes and msgspec refuses: lone surrogates, text that is not quite UTF-8
+        return json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace"))
+    except (JSONDecodeError, RecursionError, UnicodeError) as error:
+        raise Refused(400, f"the body is not JSON: {error}") from None
+
+
+def _group_key(payload: dict[str, Any]) -> str:
+    key = payload.get("groupKey", "")
+    if not isinstance(key, str):
+        raise Refused(422, "groupKey: must be text")
+    return key or json.dumps(_strings(payload.get("groupLabels"), "groupLabels"), sort_keys=True)
+
+
+def _incoming(where: str, alert: Any, sender: SenderGroup, source: Source, placer: Placer, now_ns: int) -> Incoming:
+    if not isinstance(alert, dict):
+        raise Refused(422, f"{where}: must be an object")
+    status = alert.get("status")
+    if status not in ("firing", "resolved"):
+        raise Refused(422, f"{where}.status: must be firing or resolved, not {json.dumps(status)[:100]}")
+    labels = {name: value for name, value in _strings(alert.get("labels"), f"{where}.labels").items() if value}
+    if not labels:
+        raise Refused(422, f"{where}.labels: at least one label with a value is needed")
+    given = alert.get("fingerprint") or ""
+    if not isinstance(given, str) or len(given) > LONGEST_FINGERPRINT:
+        raise Refused(422, f"{where}.fingerprint: must be text of at most {LONGEST_FINGERPRINT} characters")
+    starts = _time(alert.get("startsAt"), f"{where}.startsAt") or (now_ns, 0)
+    ends = _time(alert.get("endsAt"), f"{where}.endsAt")
+    generator_url = alert.get("generatorURL") or ""
+    if not isinstance(generator_url, str):
+        raise Refused(422, f"{where}.generatorURL: must be text")
+    annotations = _strings(alert.get("annotations"), f"{where}.annotations")
+    extra = {key: value for key, value in alert.items() if key not in KNOWN}
+    firing = status == "firing"
+    ends_ns, ends_offset = (0, 0) if firing else (ends if ends and ends[0] <= now_ns else (now_ns, 0))
+    lapses_ns = now_ns + int(source.expire_after * 10**9) if firing else 0
+    placement = placer.place_in(labels, given, sender)
+
+    def make() -> Alert:
+        return Alert(
+            fingerprint=placement.fingerprint, labels=labels, annotations=annotations, starts_ns=starts[0], starts_offset=starts[1],
+            ends_ns=ends_ns, ends_offset=ends_offset, generator_url=generator_url, extra=extra, source=source.name, lapses_ns=lapses_ns,
+        )  # fmt: skip
+
+    content = json.dumps([annotations, generator_url, extra], sort_keys=True).encode()
+    return Incoming(
+        placement=placement, starts_ns=starts[0], ends_ns=ends_ns, timeout=False, lapses_ns=lapses_ns,
+        content=hashlib.blake2b(content, digest_size=8).digest(), make=make,
+    )  # fmt: skip
+
+
+def _strings(value: Any, where: str) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused(422, f"{where}: must be an object of texts")
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise Refused(422, f"{where}: {json.dumps(name)[:100]} must be text")
+        if not name:
+            raise Refused(422, f"{where}: a name must not be empty")
+    return value
+
+
+def _time(value: Any, where: str) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise Refused(422, f"{where}: must be an RFC 3339 time")
+    try:
+        return parse_time(value)
+    except BadTime as error:
+        raise Refused(422, f"{where}: {error}") from None

@@ -1,0 +1,100 @@
+"""What a group's flush tells, and to whom: pure, `now` is an argument. flusher.py loads, asks this, and commits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from amproxy.config.structs import Integration, Receiver
+from amproxy.correlate.dedup import needs_notify
+from amproxy.correlate.merge import sort_alerts
+from amproxy.decide.roster import Roster
+from amproxy.model import Alert, Group, LogEntry, Reason
+from amproxy.store.groups import Loaded
+
+LOG_RETENTION = 120 * 3600.0  # seconds: as Alertmanager's --data.retention
+
+
+class Telling(NamedTuple):
+    """One integration is to be told, and this is what its log will say then."""
+
+    integration: Integration
+    alerts: list[Alert]  # in the order of a message; resolved ones left out where send_resolved is off
+    truncated: int
+    reason: Reason
+    entry: LogEntry
+    before: LogEntry | None
+
+
+class Plan(NamedTuple):
+    tellings: list[Telling]
+    logged: list[tuple[str, LogEntry]]  # entries to write although nothing is sent
+    resolved: list[tuple[str, bytes]]  # (fingerprint, revision) that may go once everybody is told
+    muted_by: list[str]  # names of time intervals
+
+
+def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, now: float) -> Plan:
+    """Decide one flush. `group` carries the timings in force now, `loaded` what is stored."""
+    now_ns = int(now * 10**9)
+    over = {alert.fingerprint for alert in loaded.alerts if alert.resolved(now_ns)}
+    resolved = [(fingerprint, loaded.revisions[fingerprint]) for fingerprint in over]
+    muted_by = muted(group, roster, now)
+    tellings: list[Telling] = []
+    logged: list[tuple[str, LogEntry]] = []
+    for integration in receiver.integrations:
+        oncall = integration.kind == "oncall"
+        if muted_by and not oncall:
+            continue
+        before = _in_force(loaded.log.get(log_key(integration)), group, now)
+        alerts = _known_resolutions(loaded.alerts, over, before) if muted_by else loaded.alerts
+        telling = _telling(integration, alerts, over, before, group, now)
+        if telling is None:
+            continue
+        if telling.alerts:
+            tellings.append(telling)
+        else:
+            logged.append((log_key(integration), telling.entry))
+    return Plan(tellings, logged, resolved, muted_by)
+
+
+def log_key(integration: Integration) -> str:
+    return f"{integration.kind}/{integration.index}"
+
+
+def muted(group: Group, roster: Roster, now: float) -> list[str]:
+    """Names of the mute intervals that hold, or, where none of the active intervals holds, those."""
+    at = datetime.fromtimestamp(now, UTC)
+    holding = [name for name in group.mute_time_intervals if roster.holds(name, at)]
+    if holding:
+        return holding
+    active = group.active_time_intervals
+    return [] if not active or any(roster.holds(name, at) for name in active) else list(active)
+
+
+def _in_force(entry: LogEntry | None, group: Group, now: float) -> LogEntry | None:
+    """An entry that has expired counts as none: nothing was ever told."""
+    if entry is None or entry.at + min(LOG_RETENTION, 2 * group.repeat_interval) < now:
+        return entry if entry is not None and entry.incident else None
+    return entry
+
+
+def _known_resolutions(alerts: list[Alert], over: set[str], before: LogEntry | None) -> list[Alert]:
+    """While muted, people hear of nothing new, but an incident still learns that its alerts are over."""
+    known = set(before.firing) if before else set()
+    return [alert for alert in alerts if alert.fingerprint in known]
+
+
+def _telling(
+    integration: Integration, alerts: list[Alert], over: set[str], before: LogEntry | None, group: Group, now: float
+) -> Telling | None:
+    firing = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint not in over)
+    resolved = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint in over)
+    reason = needs_notify(before, firing, resolved, send_resolved=integration.send_resolved, repeat_interval=group.repeat_interval, now=now)
+    if reason is None:
+        return None
+    told = sort_alerts([alert for alert in alerts if integration.send_resolved or alert.fingerprint in firing])
+    if integration.kind == "oncall" and before is not None:
+        resolved |= frozenset(before.resolved) - firing
+    entry = LogEntry(firing=sorted(firing), resolved=sorted(resolved), at=now, incident=before.incident if before else "")
+    most = getattr(integration.settings, "max_alerts", 0) or len(told)
+    return Telling(integration, told[:most], max(0, len(told) - most), reason, entry, before)

@@ -1,0 +1,135 @@
+"""A group's flush is due: load it, decide (flush.py), and commit what it tells in one step."""
+
+from __future__ import annotations
+
+from amproxy.config.structs import Receiver
+from amproxy.context import Context
+from amproxy.correlate import flush
+from amproxy.correlate.flush import Telling, log_key
+from amproxy.correlate.opening import open_incident
+from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.escalate.apply import committed
+from amproxy.machine import Change, transition
+from amproxy.machine.change import new_id
+from amproxy.machine.events import AlertsChanged, Opened
+from amproxy.model import Alert, Group, Incident, Outgoing, common
+from amproxy.store import groups, incidents, timers
+from amproxy.store.commit import Operations, commit
+from amproxy.store.groups import Loaded
+from amproxy.store.timers import Timer
+
+TRIES = 50
+SHORTEST_FLUSH = 10.0  # seconds: a notification is tried at least this long, as Alertmanager does
+
+
+async def flush_group(context: Context, timer: Timer) -> None:
+    """Flush a group whose timer is due. Raises StoreUnavailable; then the timer comes again."""
+    for _ in range(TRIES):
+        loaded = await groups.load(context.wire, timer.id)
+        if loaded is None:
+            await timers.drop(context.wire, timer)
+            return
+        operations, changes = await _decide(context, loaded, timer.due)
+        if await commit(context.wire, operations):
+            for change in changes:
+                committed(context, change)
+            context.wake(timers=True, outbox=True)
+            return
+    raise StoreUnavailable(f"group {timer.id} keeps changing")
+
+
+def in_force(context: Context, stored: Group) -> tuple[Group, Receiver]:
+    """A group with the timings of today's file (those it was made with, where its route is gone), and its receiver."""
+    route = context.routes.get(stored.route_key)
+    group = stored
+    if route is not None and route.receiver == stored.receiver:
+        group = Group(
+            id=stored.id, key=stored.key, receiver=stored.receiver, route_key=stored.route_key, labels=stored.labels,
+            group_wait=route.group_wait, group_interval=route.group_interval, repeat_interval=route.repeat_interval,
+            mute_time_intervals=route.mute_time_intervals, active_time_intervals=route.active_time_intervals,
+            route_labels=route.labels,
+        )  # fmt: skip
+    return group, context.config.receivers.get(stored.receiver) or Receiver(name=stored.receiver)
+
+
+async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operations, list[Change]]:
+    now = context.now()
+    group, receiver = in_force(context, loaded.group)
+    plan = flush.plan(loaded, group, receiver, context.roster, now)
+    planned = due + group.group_interval
+    operations = groups.flushed(loaded, next_due=planned if planned > now else now + group.group_interval)
+    changes = []
+    flush_id, sent = new_id(), 0
+    for telling in plan.tellings:
+        if telling.integration.kind == "oncall":
+            change = await _incident(context, group, telling, now)
+            groups.told(operations, group.id, log_key(telling.integration), telling.entry)
+            if change is not None:
+                operations.extend(incidents.operations(change))
+                _keep_alerts(operations, change.incident, telling)
+                changes.append(change)
+        else:
+            sent += 1
+            incidents.enqueue(operations, _notification(group, telling, now, flush_id))
+    for key, entry in plan.logged:
+        groups.told(operations, group.id, key, entry)
+    groups.expect(operations, group.id, flush=flush_id, integrations=sent, resolved=plan.resolved)
+    return operations, changes
+
+
+def _notification(group: Group, telling: Telling, now: float, flush_id: str) -> Outgoing:
+    return Outgoing(
+        id=new_id(), kind="notification", channel=telling.integration.kind, due=now,
+        deadline=now + max(group.group_interval, SHORTEST_FLUSH), group=group, integration=log_key(telling.integration),
+        alerts=telling.alerts, truncated=telling.truncated, reason=telling.reason, log=telling.entry, flush=flush_id,
+    )  # fmt: skip
+
+
+async def _incident(context: Context, group: Group, telling: Telling, now: float) -> Change | None:
+    """What the flush does to the group's incident: open one, or let it know. Fills in the log entry's incident."""
+    current = await _current(context, telling)
+    firing = [alert for alert in telling.alerts if alert.fingerprint in set(telling.entry.firing)]
+    turns = await incidents.turns(context.wire)
+    if current is None or current.state == "resolved":
+        fresh = telling.before is None or telling.reason != "some alerts resolved"
+        if not firing or not fresh:
+            return None
+        telling.entry.resolved = []
+        incident = await open_incident(context, group, telling.integration, firing, now)
+        telling.entry.incident = incident.id
+        return transition(incident, Opened(reason=telling.reason), now, context.roster, turns)
+    known = set(telling.before.firing) if telling.before else set()
+    shown = firing or telling.alerts
+    event = AlertsChanged(
+        reason=telling.reason,
+        firing=len(firing),
+        resolved=len(telling.entry.resolved),
+        fresh=len(set(telling.entry.firing) - known),
+        common_labels=common(alert.labels for alert in shown),
+        common_annotations=common(alert.annotations for alert in shown),
+        ended_by="expired" if not firing and all(_lapsed(alert, now) for alert in telling.alerts) else "source",
+    )
+    return transition(current, event, now, context.roster, turns)
+
+
+async def _current(context: Context, telling: Telling) -> Incident | None:
+    if telling.before is None or not telling.before.incident:
+        return None
+    try:
+        return await incidents.load(context.wire, telling.before.incident)
+    except NotFound:  # trimmed by retention
+        return None
+
+
+def _lapsed(alert: Alert, now: float) -> bool:
+    return not 0 < alert.ends_ns <= now * 10**9
+
+
+def _keep_alerts(operations: Operations, incident: Incident, telling: Telling) -> None:
+    """The incident keeps what it was told, also when the group is gone."""
+    firing, before = set(telling.entry.firing), telling.before
+    known_firing, known_resolved = (set(before.firing), set(before.resolved)) if before else (set[str](), set[str]())
+    for alert in telling.alerts:
+        known = known_firing if alert.fingerprint in firing else known_resolved
+        if alert.fingerprint not in known or incident.version == 1:
+            incidents.keep_alert(operations, incident.id, alert)

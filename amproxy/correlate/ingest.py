@@ -1,0 +1,143 @@
+"""Store what a push says: ask what is stored, merge, write only what changed. Answered only when it is in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from amproxy.context import Context
+from amproxy.correlate.merge import merge
+from amproxy.correlate.placing import Placement
+from amproxy.errors import StoreUnavailable
+from amproxy.model import Alert, Group
+from amproxy.store import groups
+from amproxy.store.groups import GroupWrite, Lease
+
+TRIES = 20  # another process changed the same alerts meanwhile: ask again
+LAPSE_STEP = 60 * 10**9  # ns: the lapse of a webhook's alert is moved in steps of a minute, so that repeats write nothing
+
+
+class Incoming(msgspec.Struct):
+    """One alert of a push. Labels and annotations are decoded only when the alert has to be written."""
+
+    placement: Placement
+    starts_ns: int
+    ends_ns: int  # 0 = no end
+    timeout: bool
+    lapses_ns: int
+    content: bytes  # 8 bytes: digest of everything but labels and times
+    make: Callable[[], Alert]  # the whole alert, with these times
+
+
+class Taken(msgspec.Struct):
+    """What became of a push's alerts."""
+
+    new: int = 0
+    repeated: int = 0  # stored already, in the same state
+
+
+async def ingest(context: Context, push: list[Incoming], now_ns: int, *, hurry: bool) -> Taken:
+    """Store a push.
+
+    hurry: the sender grouped and waited already, so the groups are flushed at once. Raises StoreUnavailable; then the
+    push may be sent again as it is.
+    """
+    wanted: dict[str, tuple[Group, dict[str, Incoming]]] = {}
+    for incoming in push:
+        for group in incoming.placement.groups:
+            slot = wanted.get(group.id)
+            if slot is None:
+                slot = wanted[group.id] = (group, {})
+            slot[1][incoming.placement.fingerprint] = incoming  # twice in one push: the later wins
+    for _ in range(TRIES):
+        stored = await groups.ask(context.wire, [(group_id, list(alerts)) for group_id, (_, alerts) in wanted.items()])
+        taken, writes = Taken(), []
+        for (group, alerts), leases in zip(wanted.values(), stored, strict=True):
+            write = _write(group, alerts, leases, now_ns, hurry, taken)
+            if write is not None:
+                writes.append(write)
+        if not writes:
+            return taken
+        if await groups.ingest(context.wire, writes):
+            context.wake(timers=True)
+            return taken
+    raise StoreUnavailable("the same alerts keep changing")
+
+
+def _write(
+    group: Group, alerts: dict[str, Incoming], stored: list[bytes | None], now_ns: int, hurry: bool, taken: Taken
+) -> GroupWrite | None:
+    """What must be written for one group; None when everything is stored as it is."""
+    write = GroupWrite(group.id, False, now_ns // 10**6, hurry, [], [], [], [])
+    earliest, fresh = 0, False
+    for (fingerprint, incoming), data in zip(alerts.items(), stored, strict=True):
+        old = groups.unpack_lease(data) if data is not None else None
+        if old is None:
+            if incoming.ends_ns and incoming.ends_ns <= now_ns:
+                continue  # over before anybody heard of it
+            taken.new += 1
+            alert: Alert | None
+            alert, lease = _first(incoming, now_ns)
+            fresh, earliest = True, min(earliest or lease.starts_ns, lease.starts_ns)
+        else:
+            taken.repeated += _same_state(old, incoming, now_ns)
+            if _unchanged(old, incoming):
+                continue
+            alert, lease = _merged(fingerprint, old, incoming, now_ns)
+        write.fingerprints.append(fingerprint)
+        write.expected.append(old.revision if old else b"")
+        write.leases.append(lease.pack())
+        write.records.append(groups.record(alert) if alert is not None else False)
+    if not write.fingerprints:
+        return None
+    if fresh:
+        wait_ns = int(group.group_wait * 10**9)
+        due_ns = now_ns if hurry or earliest + wait_ns < now_ns else now_ns + wait_ns
+        return write._replace(meta=groups.meta(group), due_ms=due_ns // 10**6)
+    return write if hurry else write._replace(due_ms=int(now_ns / 10**6 + group.group_interval * 1000))
+
+
+def _over(ends_ns: int, now_ns: int) -> bool:
+    return 0 < ends_ns <= now_ns
+
+
+def _same_state(old: Lease, new: Incoming, now_ns: int) -> bool:
+    return _over(old.ends_ns, now_ns) == _over(new.ends_ns, now_ns)
+
+
+def _unchanged(old: Lease, new: Incoming) -> bool:
+    return (
+        old.ends_ns == new.ends_ns
+        and old.starts_ns == new.starts_ns
+        and old.content == new.content
+        and old.timeout == new.timeout
+        and new.lapses_ns - old.lapses_ns < LAPSE_STEP
+    )
+
+
+def _first(incoming: Incoming, now_ns: int) -> tuple[Alert, Lease]:
+    alert = incoming.make()
+    alert.updated_ns = now_ns
+    return alert, _lease(alert, incoming, now_ns)
+
+
+def _lease(alert: Alert, incoming: Incoming, now_ns: int) -> Lease:
+    return Lease(groups.new_revision(), alert.starts_ns, alert.ends_ns, incoming.lapses_ns, now_ns, incoming.content, alert.timeout)
+
+
+def _merged(fingerprint: str, old: Lease, incoming: Incoming, now_ns: int) -> tuple[Alert | None, Lease]:
+    """The merged alert (None where its record stays as it is) and its lease."""
+    before = Alert(
+        fingerprint=fingerprint, labels={}, starts_ns=old.starts_ns, ends_ns=old.ends_ns, updated_ns=old.updated_ns, timeout=old.timeout
+    )
+    if old.content == incoming.content:
+        bare = Alert(
+            fingerprint=fingerprint, labels={}, starts_ns=incoming.starts_ns, ends_ns=incoming.ends_ns, updated_ns=now_ns,
+            timeout=incoming.timeout,
+        )  # fmt: skip
+        return None, _lease(merge(before, bare), incoming, now_ns)
+    new = incoming.make()
+    new.updated_ns = now_ns
+    alert = merge(before, new)
+    return alert, _lease(alert, incoming, now_ns)

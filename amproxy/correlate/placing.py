@@ -1,0 +1,92 @@
+"""Where an alert belongs: its fingerprint and its groups, remembered per label set."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from amproxy.config.structs import Config, Route
+from amproxy.correlate.fingerprint import fingerprint
+from amproxy.decide import routes
+from amproxy.model import Group
+
+REMEMBERED = 250_000  # label sets; then everything is forgotten and learnt anew
+
+
+class SenderGroup(msgspec.Struct, frozen=True):
+    """The group that a webhook's sender put its alerts into."""
+
+    source: str
+    key: str
+    labels: dict[str, str]
+
+
+class Placement(msgspec.Struct, frozen=True):
+    fingerprint: str
+    groups: tuple[Group, ...]
+
+
+class Placer:
+    """Of one configuration; a reload makes a new one."""
+
+    def __init__(self, config: Config) -> None:
+        self._route = config.route
+        self._known: dict[bytes, Placement] = {}
+        self._groups: dict[str, Group] = {}
+
+    def known(self, raw: bytes) -> Placement | None:
+        """What is remembered for the raw JSON of a label set."""
+        return self._known.get(raw)
+
+    def place(self, labels: dict[str, str], raw: bytes | None = None) -> Placement:
+        """Place an alert by the routes alone; with `raw` the answer is remembered."""
+        placement = Placement(fingerprint(labels), self._groups_of(labels, None))
+        if raw is not None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+                self._groups.clear()
+            self._known[raw] = placement
+        return placement
+
+    def place_in(self, labels: dict[str, str], given: str, sender: SenderGroup) -> Placement:
+        """Place a webhook's alert: where no route says group_by, it stays in its sender's group.
+
+        given: the sender's fingerprint, "" = ours.
+        """
+        return Placement(given or fingerprint(labels), self._groups_of(labels, sender))
+
+    def _groups_of(self, labels: dict[str, str], sender: SenderGroup | None) -> tuple[Group, ...]:
+        found = {}
+        for route in routes.match(self._route, labels):
+            group = self._group(route, labels, sender)
+            found[group.id] = group
+        return tuple(found.values())
+
+    def _group(self, route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
+        if sender is not None and not route.group_by_given:
+            group_labels, key = sender.labels, f"{route.key}:{sender.source}:{sender.key}"
+        else:
+            group_labels = routes.group_labels(route, labels)
+            key = routes.group_key(route, group_labels)
+        group_id = hashlib.blake2b(f"{route.receiver}\0{key}".encode(), digest_size=10).hexdigest()
+        known = self._groups.get(group_id)
+        if known is None:
+            known = self._groups[group_id] = _make(group_id, key, route, group_labels)
+        return known
+
+
+def _make(group_id: str, key: str, route: Route, group_labels: dict[str, str]) -> Group:
+    return Group(
+        id=group_id,
+        key=key,
+        receiver=route.receiver,
+        route_key=route.key,
+        labels=group_labels,
+        group_wait=route.group_wait,
+        group_interval=route.group_interval,
+        repeat_interval=route.repeat_interval,
+        mute_time_intervals=route.mute_time_intervals,
+        active_time_intervals=route.active_time_intervals,
+        route_labels=route.labels,
+    )

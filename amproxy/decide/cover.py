@@ -1,0 +1,140 @@
+"""What may put people on call: the layers of a schedule, and its overrides.
+
+Each kind answers for one moment with a stretch: who, why, and how far ahead that answer is good. A calendar's shifts would
+be one more kind of layer, with the same two methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+from amproxy.config.structs import Layer, Override, User
+from amproxy.decide.intervals import TimeInterval
+from amproxy.decide.rotation import turn_at
+from amproxy.decide.steps import Steps
+from amproxy.decide.window import Window
+from amproxy.decide.zones import LATEST, instant, moment
+
+Absences = Mapping[str, Steps[str]]  # user → when absent, with the reason; people without absences are not in it
+
+
+class Stretch(NamedTuple):
+    """One answer. All moments are in UTC; `end` is exclusive and after the moment asked for: up to it the answer is good."""
+
+    end: datetime
+    users: tuple[str, ...]  # () = what is below shows through
+    reason: str = ""  # without users: why a layer that is active has nobody; "" = it is not active
+    layer: str = ""
+    override: str = ""  # id of an override by hand
+
+
+class Cover(Protocol):
+    def stretch(self, at: datetime) -> Stretch:
+        """The answer for a moment in UTC."""
+
+
+class LayerCover(Cover, Protocol):
+    def following(self, at: datetime) -> tuple[str, ...]:
+        """The people of the turn after the one that is on call at a moment (UTC); () = the layer has nobody then."""
+
+
+class Turns:
+    """A layer of the file: people in turns, at the times at which the layer is active."""
+
+    def __init__(self, layer: Layer, zone: ZoneInfo, intervals: Mapping[str, TimeInterval], absences: Absences) -> None:
+        turns = layer.users if layer.rotation else (tuple(name for turn in layer.users for name in turn),)
+        self._turns = tuple(tuple(dict.fromkeys(turn)) for turn in turns if turn)
+        self._name, self._rotation, self._zone, self._absences = layer.name, layer.rotation, zone, absences
+        self._window = Window(
+            [intervals[name] for name in layer.active_time_intervals], [intervals[name] for name in layer.mute_time_intervals]
+        )
+
+    def stretch(self, at: datetime) -> Stretch:
+        number, handoff = self._turn(at)
+        if number < 0:
+            return Stretch(handoff, ())
+        active, end = self._window.at(at)
+        if not active:
+            return Stretch(end, ())
+        users, _, absent, until = self._stand_in(number, at)
+        reason = f"layer {self._name}" if users else f"everyone in layer {self._name} is absent"
+        if users and absent:
+            reason += f", {', '.join(absent)} absent"
+        return Stretch(min(end, handoff, until), users, reason, self._name)
+
+    def following(self, at: datetime) -> tuple[str, ...]:
+        number, _ = self._turn(at)
+        if number < 0 or not self._window.at(at)[0]:
+            return ()
+        _, on_call, _, _ = self._stand_in(number, at)
+        return self._stand_in(on_call + 1, at)[0]
+
+    def _turn(self, at: datetime) -> tuple[int, datetime]:
+        """The number of the turn and when it ends; -1 where there is none."""
+        if not self._turns:
+            return -1, LATEST
+        if self._rotation is None:
+            return 0, LATEST
+        number, end = turn_at(self._rotation, self._zone, at)
+        # One turn follows itself: its handoffs change nothing.
+        return number, LATEST if number >= 0 and len(self._turns) == 1 else end
+
+    def _stand_in(self, number: int, at: datetime) -> tuple[tuple[str, ...], int, list[str], datetime]:
+        """The first turn from `number` on with someone present: its people and number, who is absent, up to when that is known."""
+        absent: dict[str, None] = {}
+        until = LATEST
+        for standing in range(number, number + len(self._turns)):
+            turn = self._turns[standing % len(self._turns)]
+            for name in turn:
+                if name in self._absences:
+                    away, edge = self._absences[name].at(at)
+                    until = min(until, edge)
+                    if away is not None:
+                        absent[name] = None
+            if users := tuple(name for name in turn if name not in absent):
+                return users, standing, list(absent), until
+        return (), number, list(absent), until
+
+
+class Overrides:
+    """Overrides of the file and by hand: they hold whether or not a layer is active, and name people even if those are absent.
+
+    The later in the list wins, those by hand over those of the file. People whom the configuration does not know are left
+    out, and an override without anybody else is as if it were not there.
+    """
+
+    def __init__(self, from_file: Sequence[Override], by_hand: Sequence[Override], zone: ZoneInfo, users: Mapping[str, User]) -> None:
+        texts = [(o, "override") for o in from_file] + [(o, "override by hand") for o in by_hand]
+        self._steps = Steps(
+            (
+                _bound(override.start, zone),
+                _bound(override.end, zone),
+                Stretch(LATEST, known, _because(text, override.reason), "", override.id),
+            )
+            for override, text in texts
+            if (known := tuple(name for name in dict.fromkeys(override.users) if name in users))
+        )
+
+    def stretch(self, at: datetime) -> Stretch:
+        held, end = self._steps.at(at)
+        return held._replace(end=end) if held else Stretch(end, ())
+
+
+def absences(users: Mapping[str, User]) -> Absences:
+    """When each of these people is absent; those who never are do not appear."""
+    return {
+        name: Steps((moment(a.start, zone), moment(a.end, zone), a.reason) for a in user.absences)
+        for name, user in users.items()
+        if user.absences and (zone := ZoneInfo(user.timezone))
+    }
+
+
+def _bound(at: datetime, zone: ZoneInfo) -> datetime:
+    return instant(at) if at.tzinfo else moment(at, zone)
+
+
+def _because(text: str, reason: str) -> str:
+    return f"{text}: {reason}" if reason else text

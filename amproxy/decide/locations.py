@@ -1,0 +1,37 @@
+"""Names of places in the tz database → zones, as Alertmanager reads the `location` of a time interval."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, tzinfo
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+_LOCALTIME = Path("/etc/localtime")
+
+
+@lru_cache(maxsize=1024)
+def location(name: str) -> tzinfo:
+    """A name of the tz database → its zone; "" is UTC, "Local" the zone of this machine. Raises ValueError for other names."""
+    if name == "":
+        return UTC
+    return _machine() if name == "Local" else _named(name)
+
+
+def _named(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
+        raise ValueError(f"unknown location: {name!r} (expected a name of the tz database, such as Europe/Berlin)") from None
+
+
+def _machine() -> tzinfo:
+    """What the environment variable TZ names, else /etc/localtime, else UTC."""
+    try:
+        if "TZ" in os.environ:
+            return location(os.environ["TZ"].removeprefix(":"))
+        with _LOCALTIME.open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (ValueError, OSError):
+        return UTC

@@ -1,0 +1,32 @@
+"""How one person is reached: their notification rules and their addresses."""
+
+from __future__ import annotations
+
+from amproxy.config.structs import Notify, Urgency, User, Wait
+
+PATIENCE = 300.0  # seconds between one contact and the next, for people without rules of their own
+
+_BY_PHONE = ("phone_call", "sms")  # channels that a contact `phone` serves; a person without rules is called
+
+
+def rules(user: User, urgency: Urgency) -> tuple[Notify | Wait, ...]:
+    """The rules that a page of this urgency follows, in order; () = there is no way to reach this person.
+
+    Without important rules the default ones serve; without those, every contact in the order written, five minutes apart.
+    """
+    return user.notification_rules.get(urgency) or user.notification_rules.get("default") or _contact_by_contact(user)
+
+
+def address(user: User, channel: str) -> str | None:
+    """Where a channel reaches this person; None = it cannot. A contact `phone` serves `sms` and `phone_call`."""
+    return user.contacts.get(channel) or (user.contacts.get("phone") if channel in _BY_PHONE else None) or None
+
+
+def _contact_by_contact(user: User) -> tuple[Notify | Wait, ...]:
+    channels = dict.fromkeys(_BY_PHONE[0] if contact == "phone" else contact for contact, where in user.contacts.items() if where)
+    steps: list[Notify | Wait] = []
+    for channel in channels:
+        if steps:
+            steps.append(Wait(seconds=PATIENCE))
+        steps.append(Notify(channels=(channel,)))
+    return tuple(steps)

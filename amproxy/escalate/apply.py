@@ -1,0 +1,47 @@
+"""Apply an event to a stored incident: load, let the machine decide, commit; again when somebody else was quicker."""
+
+from __future__ import annotations
+
+from amproxy import metrics
+from amproxy.context import Context
+from amproxy.errors import StoreUnavailable
+from amproxy.machine import Change, transition
+from amproxy.machine.events import Event
+from amproxy.model import Incident
+from amproxy.store import incidents
+from amproxy.store.commit import Operations, commit
+
+TRIES = 50
+
+
+async def apply(context: Context, incident_id: str, event: Event, also: Operations | None = None) -> Incident:
+    """Returns the incident as it is now.
+
+    also: operations that are committed together with the change. Raises NotFound, Conflict (the state forbids it) and
+    StoreUnavailable.
+    """
+    for _ in range(TRIES):
+        turns = incidents.turns(context.wire)
+        incident = await incidents.load(context.wire, incident_id)
+        change = transition(incident, event, context.now(), context.roster, await turns)
+        operations = incidents.operations(change)
+        if also:
+            operations.extend(also)
+        if await commit(context.wire, operations):
+            committed(context, change)
+            return change.incident
+    raise StoreUnavailable(f"incident {incident_id} keeps changing")
+
+
+def committed(context: Context, change: Change) -> None:
+    """A change is in Redis: wake who has to act on it, and count it."""
+    context.wake(timers=change.timer is not None, outbox=bool(change.outbox))
+    incident = change.incident
+    if not change.before:
+        metrics.incidents_total.labels(incident.policy).inc()
+    if incident.state != change.before and incident.state == "acknowledged":
+        metrics.time_to_acknowledge.labels(incident.policy).observe(incident.updated_at - incident.started_at)
+    if incident.state != change.before and incident.state == "resolved":
+        metrics.time_to_resolve.labels(incident.policy).observe(incident.updated_at - incident.started_at)
+    for schedule in change.nobody:
+        metrics.nobody_on_call.labels(schedule).inc()

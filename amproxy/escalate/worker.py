@@ -1,0 +1,78 @@
+"""The worker that takes up timers: groups to flush, incidents to advance, messages to try again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from amproxy import metrics
+from amproxy.context import Context
+from amproxy.correlate.flusher import flush_group
+from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.escalate.apply import apply
+from amproxy.machine.events import Tick
+from amproxy.store import outbox, timers
+from amproxy.store.commit import commit
+from amproxy.store.timers import Timer
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0  # seconds: the longest sleep, because another process may have set an earlier timer and died
+BATCH = 64  # timers taken up together
+
+
+async def work(context: Context) -> None:
+    """Take up timers for ever; cancel to stop. What was claimed then comes again when its lease is over."""
+    while True:
+        try:
+            claimed = await timers.claim(context.wire, context.now(), BATCH)
+            if claimed:
+                async with asyncio.TaskGroup() as group:
+                    for timer in claimed:
+                        group.create_task(_take_up(context, timer))
+                continue
+            due = await timers.next_due(context.wire)
+        except StoreUnavailable:
+            await asyncio.sleep(LOOK / 4)
+            continue
+        wait = LOOK if due is None else min(max(due - context.now(), 0.0), LOOK)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(context.timers_changed.wait(), wait)
+        context.timers_changed.clear()
+
+
+async def _take_up(context: Context, timer: Timer) -> None:
+    metrics.timer_lateness.observe(max(0.0, context.now() - timer.due))
+    try:
+        match timer.kind:
+            case "flush":
+                await flush_group(context, timer)
+            case "incident":
+                await _advance(context, timer)
+            case "retry":
+                await _retry(context, timer)
+            case _:
+                log.error("timer of an unknown kind: %s", timer)
+                await timers.drop(context.wire, timer)
+    except StoreUnavailable:
+        log.debug("Redis is away; %s comes again", timer)
+    except Exception:
+        # a defect in one group or incident must not stop all others; the timer comes again when its lease is over
+        metrics.unexpected_errors.labels("escalate").inc()
+        log.exception("timer %s failed unexpectedly", timer)
+
+
+async def _advance(context: Context, timer: Timer) -> None:
+    try:
+        await apply(context, timer.id, Tick())
+    except NotFound:
+        await timers.drop(context.wire, timer)
+
+
+async def _retry(context: Context, timer: Timer) -> None:
+    operations = await outbox.again(context.wire, timer.id)
+    if operations is None:
+        await timers.drop(context.wire, timer)
+    elif await commit(context.wire, operations):
+        context.wake(outbox=True)

@@ -1,0 +1,66 @@
+"""The draft that a transition is worked out on."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+from amproxy.decide.roster import Roster
+from amproxy.model import Incident, Outgoing, Page, TimelineEntry
+
+
+@dataclass
+class Draft:
+    """A working copy of the incident, with what has been decided so far."""
+
+    incident: Incident
+    now: float
+    roster: Roster
+    turns: dict[str, int]  # round-robin pointers as stored
+    timeline: list[TimelineEntry] = field(default_factory=list)
+    outbox: list[Outgoing] = field(default_factory=list)
+    moved_turns: dict[str, tuple[int, int]] = field(default_factory=dict)
+    nobody: list[str] = field(default_factory=list)
+
+    def say(self, kind: str, text: str, *, user: str = "", channel: str = "", step: int = 0) -> None:
+        """Write one fact into the timeline."""
+        self.timeline.append(
+            TimelineEntry(at=self.now, kind=kind, text=text, user=user, channel=channel, policy=self.incident.policy, step=step)
+        )
+
+    def name(self, user: str) -> str:
+        """How a user is called in texts."""
+        known = self.roster.config.users.get(user)
+        return (known.full_name or user) if known else user or "somebody"
+
+    def page(self, page: Page) -> None:
+        """Put a page on its way."""
+        first = not any(p.user == page.user for p in self.incident.pages)
+        self.incident.pages.append(page)
+        self.outbox.append(
+            Outgoing(
+                id=page.id, kind="page", channel=page.channel, incident=self.incident.id, page=page.id, user=page.user,
+                urgent=first, due=page.due,
+            )
+        )  # fmt: skip
+
+    def redraw(self, news: str) -> None:
+        """Have every message about the incident show what it is now."""
+        self.incident.look += 1
+        self.incident.news = news
+        for page in self.incident.pages:
+            if page.ref and not page.updating:
+                self.update(page)
+
+    def update(self, page: Page) -> None:
+        page.updating = True
+        self.outbox.append(
+            Outgoing(
+                id=new_id(), kind="update", channel=page.channel, incident=self.incident.id, page=page.id, user=page.user, due=self.now
+            )
+        )
+
+
+def new_id() -> str:
+    """A short id that nobody can guess: 12 characters of base 32."""
+    return "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(12))

@@ -1,0 +1,58 @@
+"""What became of pages and of the messages about an incident."""
+
+from __future__ import annotations
+
+from amproxy.machine import chains
+from amproxy.machine.change import Draft
+from amproxy.machine.events import Failed, Sent, Skipped, Updated
+from amproxy.model import Page
+
+
+def _page(draft: Draft, page_id: str) -> Page | None:
+    return next((page for page in draft.incident.pages if page.id == page_id), None)
+
+
+def _whom(draft: Draft, page: Page) -> str:
+    return draft.name(page.user) if page.user else f"receiver {page.receiver}"
+
+
+def sent(draft: Draft, event: Sent) -> None:
+    page = _page(draft, event.page)
+    if page is None:
+        return
+    page.state, page.sent_at, page.ref, page.attempts, page.error = "sent", draft.now, event.ref, event.attempt, ""
+    page.shown = event.look
+    draft.say("sent", f"{page.channel} to {_whom(draft, page)}: delivered.", user=page.user, channel=page.channel, step=page.step)
+    if page.ref and page.shown < draft.incident.look:
+        draft.update(page)
+
+
+def failed(draft: Draft, event: Failed) -> None:
+    page = _page(draft, event.page)
+    if page is None or page.state == "sent":
+        return
+    page.state, page.attempts, page.error = "failed", event.attempt, event.error
+    draft.say(
+        "failed", f"{page.channel} to {_whom(draft, page)}: {event.error}.", user=page.user, channel=page.channel, step=page.step
+    )
+    if page.user and draft.incident.state == "triggered":
+        chains.after_failure(draft, page)
+
+
+def skipped(draft: Draft, event: Skipped) -> None:
+    page = _page(draft, event.page)
+    if page is None or page.state != "due":
+        return
+    page.state, page.error = "skipped", event.reason
+    draft.say(
+        "skipped", f"{page.channel} to {_whom(draft, page)}: not sent, {event.reason}.", user=page.user, channel=page.channel, step=page.step
+    )
+
+
+def updated(draft: Draft, event: Updated) -> None:
+    page = _page(draft, event.page)
+    if page is None:
+        return
+    page.updating, page.shown, page.ref = False, event.look, event.ref or {}
+    if page.ref and page.shown < draft.incident.look:
+        draft.update(page)

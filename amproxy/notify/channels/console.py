@@ -1,0 +1,87 @@
+"""The console: pages printed on the terminal that the service runs in, for a first look and for working on it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+from amproxy.config.structs import Global
+from amproxy.errors import DeliveryError
+from amproxy.notify.card import Card
+from amproxy.notify.channels.wording import alerts, clean, clip, labels, line, links, web
+
+_COLOURS = {"triggered": 31, "firing": 31, "acknowledged": 33, "snoozed": 35, "resolved": 32}  # ANSI; others stay plain
+_RULE = 72  # columns
+_LONGEST_TEXT = 4000  # characters
+
+
+class ConsoleChannel:
+    """Prints each page as a framed block, each change of it as one line. Its settings are the contact's text, shown as it is."""
+
+    name = "console"
+    threads = False
+
+    def __init__(self, write: Callable[[str], object] | None = None, *, colours: bool | None = None) -> None:
+        """write: takes the text (standard error where none is given); colours: None = where standard error is a terminal."""
+        self._write = write or sys.stderr.write
+        self._colours = (write is None and sys.stderr.isatty()) if colours is None else colours
+
+    def person(self, global_: Global, address: str) -> str:
+        """Anything will do as an address."""
+        return address
+
+    async def send(self, settings: str, card: Card) -> dict[str, str]:
+        """Print the page; the terminal rings for what nobody has answered yet."""
+        bell = "\a" if card.state == "triggered" else ""
+        self._print(bell + "\n".join(self._block(settings, card)))
+        return {"shown": card.state}
+
+    async def edit(self, settings: str, ref: dict[str, str], card: Card) -> dict[str, str]:
+        """Print what has changed as one line; nothing where nothing has."""
+        if card.news or ref.get("shown") != card.state:
+            text = line(card.news or card.state_text or card.state, 250)
+            self._print(f"{self._painted(_name(card), card)} {line(card.title, 250)}: {text}")
+        return {"shown": card.state}
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+    def _block(self, address: str, card: Card) -> Iterator[str]:
+        head = f"{_name(card)} "
+        yield "┌─ " + self._painted(head, card) + "─" * max(3, _RULE - len(head))
+        for shown in _content(address, card):
+            yield "│ " + shown
+        yield "└" + "─" * (_RULE + 2)
+
+    def _painted(self, text: str, card: Card) -> str:
+        colour = _COLOURS.get(card.state)
+        return f"\x1b[1;{colour}m{text}\x1b[0m" if self._colours and colour else text
+
+    def _print(self, text: str) -> None:
+        try:
+            self._write(text + "\n")
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
+            raise DeliveryError(f"console: {error}", permanent=True) from None
+
+
+def _name(card: Card) -> str:
+    return f"#{card.number} {card.state}" if card.number else card.state
+
+
+def _content(address: str, card: Card) -> Iterator[str]:
+    yield line(card.title, 250)
+    for text in (card.state_text, card.why):
+        if text:
+            yield line(text, 250)
+    if address:
+        yield f"to {line(address, 100)}"
+    if card.text:
+        yield from clip(clean(card.text), _LONGEST_TEXT).split("\n")
+    if shown := labels(card):
+        yield " ".join(f"{name}={value}" for name, value in shown)
+    for alert in alerts(card):
+        yield from alert.split("\n")
+    for button in card.buttons:
+        yield f"{line(button.text, 60)}: {button.url}" if web(button.url) else f"[{line(button.text, 60)}]"
+    for text, url in links(card):
+        yield f"{text}: {url}"

@@ -1,0 +1,179 @@
+"""HTTP as every channel speaks it: one client per settings, no redirects, and errors that never show a URL.
+
+URLs of Telegram, Slack and webhooks hold secrets, so that no text made here quotes one, and httpx's own log lines, which
+would, are kept out of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import msgspec
+
+from amproxy import clock
+from amproxy.config.structs import HttpSettings
+from amproxy.errors import DeliveryError
+from amproxy.notify.channels.http_config import options
+from amproxy.secret import Secret
+
+TIMEOUT = 10.0  # seconds for a whole call
+CONNECT_TIMEOUT = 5.0
+BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
+PATIENCE = 1.0  # seconds for a body that nobody wants
+LONGEST_WAIT = 3600.0  # seconds; a longer Retry-After is cut to this
+
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).addFilter(lambda record: record.levelno >= logging.WARNING)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: the status, the headers and at most BODY_LIMIT bytes of the body."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; None where it is not JSON (a proxy's page, cut off)."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+
+class Clients:
+    """The connections of one channel: a client for each http_config, made at first use and kept."""
+
+    def __init__(self) -> None:
+        self._clients: dict[bytes, httpx.AsyncClient] = {}
+
+    def client(self, http: HttpSettings | None = None, timeout: float = TIMEOUT) -> httpx.AsyncClient:
+        """The client for these settings; `timeout` (seconds) bounds each of its reads and writes."""
+        http = http or HttpSettings()
+        key = msgspec.json.encode((http, timeout), enc_hook=Secret.reveal)
+        if key not in self._clients:
+            self._clients[key] = _build(http, timeout)
+        return self._clients[key]
+
+    async def close(self) -> None:
+        """End all connections."""
+        clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            await client.aclose()
+
+
+def _build(http: HttpSettings, timeout: float) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
+        follow_redirects=False,
+        **options(http),
+    )
+
+
+async def call(
+    client: httpx.AsyncClient,
+    who: str,
+    url: str,
+    *,
+    within: float = TIMEOUT,
+    method: str = "POST",
+    ignore_body: bool = False,
+    **request: Any,
+) -> Answer:
+    """Send one request and read its answer, whatever its status, `within` so many seconds in all.
+
+    who: the other side's name for people ("Telegram"), used in errors instead of the URL.
+    ignore_body: the status says all; a body that is late or broken changes nothing, and is not in the answer.
+    request: what httpx takes (json, content, headers, data …).
+    Raises DeliveryError where no answer came: ambiguous once the request may have been received.
+    """
+    try:
+        async with asyncio.timeout(within), client.stream(method, url, **request) as response:
+            body = await _skip(response) if ignore_body else await _read(response)
+            return Answer(response.status_code, response.headers, body)
+    except (httpx.ConnectTimeout, httpx.PoolTimeout):
+        raise DeliveryError(f"{who}: no connection in time", reason="timeout") from None
+    except (TimeoutError, httpx.TimeoutException):
+        raise DeliveryError(f"{who}: no answer in time", reason="timeout", ambiguous=True) from None
+    except httpx.ConnectError as error:  # its text is the socket's or the certificate's, never the URL
+        raise DeliveryError(f"{who}: no connection: {tidy(str(error))}", reason="network") from None
+    except httpx.ProxyError:
+        raise DeliveryError(f"{who}: the proxy refused", reason="network") from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
+        raise DeliveryError(f"{who}: the address or a header is not valid", permanent=True) from None
+    except httpx.RequestError as error:
+        raise DeliveryError(f"{who}: the connection broke ({type(error).__name__})", reason="network", ambiguous=True) from None
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) >= BODY_LIMIT:
+            break
+    return bytes(body[:BODY_LIMIT])
+
+
+async def _skip(response: httpx.Response) -> bytes:
+    """Read on so that the connection can be used again, but not for long."""
+    with contextlib.suppress(httpx.RequestError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await _read(response)
+    return b""
+
+
+def failure(answer: Answer, who: str, detail: str = "", *, status: int | None = None) -> DeliveryError:
+    """What an answer that is not a success means, by its status (or `status`, where the body knows better).
+
+    detail: the other side's own words, shortened here; they must not hold a secret.
+    """
+    status = answer.status if status is None else status
+    message = f"{who}: {status}" + (f" {tidy(detail)}" if detail else "")
+    wait = retry_after(answer.headers.get("retry-after"))
+    if status == 429:
+        return DeliveryError(message, reason="rate_limited", retry_after=wait)
+    if status in {408, 425}:
+        return DeliveryError(message, reason="timeout", retry_after=wait)
+    if status in {401, 403, 407}:
+        return DeliveryError(message, reason="auth_error", permanent=True)
+    if 300 <= status < 500:  # a redirect is a failure: followed, it would carry secrets elsewhere
+        return DeliveryError(message, reason="client_error", permanent=True)
+    return DeliveryError(message, reason="server_error", retry_after=wait, ambiguous=True)
+
+
+def nonsense(who: str) -> DeliveryError:
+    """An answer in another form than the other side's (a proxy's page, cut off): it may have been delivered after all."""
+    return DeliveryError(f"{who}: the answer cannot be read", reason="server_error", ambiguous=True)
+
+
+def retry_after(value: object) -> float | None:
+    """Seconds to wait, from a Retry-After header (seconds or an HTTP date) or a number in JSON; nonsense is None."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _until(str(value))
+    if not math.isfinite(seconds) or (seconds < 0):
+        return None
+    return min(seconds, LONGEST_WAIT)
+
+
+def _until(date: str) -> float:
+    try:
+        when = parsedate_to_datetime(date)
+    except ValueError:
+        return math.nan
+    return max(0.0, when.replace(tzinfo=when.tzinfo or UTC).timestamp() - clock.now())
+
+
+def tidy(text: str, limit: int = 200) -> str:
+    """Words from outside, fit for one line of a log."""
+    return "".join(char if char.isprintable() else " " for char in text)[:limit]

@@ -1,0 +1,112 @@
+"""Alertmanager's http_config as httpx wants it: who we are, over which proxy, and what TLS must show."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Generator
+from typing import Any
+
+import httpx
+import msgspec
+
+from amproxy.config.structs import HttpSettings, TlsSettings
+from amproxy.errors import DeliveryError
+from amproxy.notify.channels import tls
+from amproxy.secret import Secret, reveal
+
+
+def options(http: HttpSettings) -> dict[str, Any]:
+    """Arguments of httpx.AsyncClient. Raises DeliveryError (permanent) where the certificates or the proxy cannot be used."""
+    return {
+        "auth": _Credentials(http) if _has_credentials(http) else None,
+        "headers": [(name, value) for name, values in http.http_headers.items() for value in values],
+        "verify": tls.context(http.tls) if http.tls != TlsSettings() else True,
+        "proxy": _proxy(http.proxy_url),
+        "trust_env": http.proxy_from_environment,
+    }
+
+
+def toward(http: HttpSettings, url: str) -> HttpSettings:
+    """The settings that hold for this URL: without the proxy where `no_proxy` leaves its host out."""
+    if not http.proxy_url or not http.no_proxy or not _left_out(http.no_proxy, httpx.URL(url)):
+        return http
+    return msgspec.structs.replace(http, proxy_url="")
+
+
+class _Credentials(httpx.Auth):
+    """Sets the Authorization header of each request; files are read each time, so that a changed one takes effect."""
+
+    def __init__(self, http: HttpSettings) -> None:
+        self._http = http
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        try:
+            request.headers["Authorization"] = self._header()
+        except (OSError, UnicodeError) as error:
+            raise DeliveryError(f"the credentials cannot be read: {error}", permanent=True, reason="auth_error") from None
+        yield request
+
+    def _header(self) -> str:
+        http = self._http
+        if _has_basic(http):
+            user = reveal(Secret(http.basic_auth_username), http.basic_auth_username_file)
+            password = reveal(http.basic_auth_password, http.basic_auth_password_file)
+            return httpx.BasicAuth(user, password)._auth_header
+        return f"{http.authorization_type} {reveal(http.authorization_credentials, http.authorization_credentials_file)}"
+
+
+def _has_basic(http: HttpSettings) -> bool:
+    return bool(http.basic_auth_username or http.basic_auth_username_file)
+
+
+def _has_credentials(http: HttpSettings) -> bool:
+    return _has_basic(http) or bool(http.authorization_credentials or http.authorization_credentials_file)
+
+
+def _proxy(url: str) -> httpx.Proxy | None:
+    try:
+        return httpx.Proxy(url) if url else None
+    except (ValueError, httpx.InvalidURL):  # their texts quote the URL, which may hold a password
+        raise DeliveryError("proxy_url is not valid", permanent=True) from None
+
+
+def _left_out(no_proxy: str, url: httpx.URL) -> bool:
+    """As Go reads NO_PROXY: hosts with their subdomains, `.domain` for subdomains only, addresses, networks, `*`; a port may follow."""
+    host = url.host.lower().rstrip(".")
+    port = url.port or (443 if url.scheme == "https" else 80)
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    return any(_names(entry.strip().lower(), host, address, port) for entry in no_proxy.split(",") if entry.strip())
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _address(host: str) -> _Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+
+
+def _names(entry: str, host: str, address: _Address | None, port: int) -> bool:
+    if entry == "*":
+        return True
+    if "/" in entry:
+        return address is not None and _in_network(address, entry)
+    if _address(entry) is None and ":" in entry:
+        entry, _, wanted = entry.rpartition(":")
+        if wanted != str(port):
+            return False
+    if address is not None:
+        return _address(entry) == address
+    domain = entry.removeprefix("*").removeprefix(".")
+    return host.endswith("." + domain) or (host == domain and not entry.startswith((".", "*.")))
+
+
+def _in_network(address: _Address, network: str) -> bool:
+    try:
+        return address in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False

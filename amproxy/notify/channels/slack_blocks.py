@@ -1,0 +1,89 @@
+"""A card as Slack's Block Kit, within its limits, and escaped so that no text from outside can ping anybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amproxy.notify.card import Card
+from amproxy.notify.channels import wording
+
+HEADER = 150  # characters, plain text
+SECTION = 3000  # characters after escaping, as for all limits below
+FIELD = 2000
+BUTTON = 75
+BUTTONS = 25
+
+Block = dict[str, Any]
+
+
+def blocks(card: Card, *, buttons: bool = True) -> list[Block]:
+    """A card's blocks: header, state, text, labels, alerts, links, buttons. None of the last once it is over."""
+    parts = [_header(card), _section(_state(card)), _section(mrkdwn(wording.clean(card.text[: SECTION * 2]), SECTION))]
+    if labels := wording.labels(card):
+        parts.append({"type": "section", "fields": [_text(f"*{mrkdwn(name)}*\n{mrkdwn(value)}") for name, value in labels]})
+    parts.append(_section(mrkdwn("\n".join(wording.alerts(card)), SECTION)))
+    if links := wording.links(card):
+        parts.append({"type": "context", "elements": [_text(link(text, url)) for text, url in links]})
+    if buttons and card.state != "resolved" and card.buttons:
+        parts.append({"type": "actions", "elements": _buttons(card)})
+    return [part for part in parts if part]
+
+
+def fallback(card: Card) -> str:
+    """What a notification on a phone's lock screen shows, and what is sent where the blocks are refused."""
+    emoji, number, title = wording.heading(card)
+    head = mrkdwn(" ".join(part for part in (emoji, number, title) if part))
+    return "\n".join(part for part in (head, _state(card), mrkdwn(wording.clean(card.text[:1000]), 1000), _open(card)) if part)
+
+
+def mrkdwn(text: str, limit: int = FIELD) -> str:
+    """Plain text escaped for mrkdwn, at most `limit` characters long after that; no entity is cut."""
+    text = wording.clip(text, limit)
+    while len(escaped := _escape(text)) > limit:
+        text = wording.clip(text, len(text) - max(1, (len(escaped) - limit) // 5))
+    return escaped
+
+
+def link(text: str, url: str) -> str:
+    """A link in mrkdwn; the characters that end an address in it are percent-encoded."""
+    address = url.replace("<", "%3C").replace(">", "%3E").replace("|", "%7C").replace("&", "&amp;")
+    return f"<{address}|{mrkdwn(text)}>"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _header(card: Card) -> Block:
+    """Plain text knows no escapes, so that its angle brackets become look-alikes that mean nothing to Slack."""
+    text = " ".join(part for part in wording.heading(card) if part).replace("<", "‹").replace(">", "›")
+    return {"type": "header", "text": {"type": "plain_text", "text": wording.clip(text, HEADER), "emoji": True}}
+
+
+def _state(card: Card) -> str:
+    return "\n".join(mrkdwn(part) for part in (wording.state(card), wording.line(card.why, 250)) if part)
+
+
+def _open(card: Card) -> str:
+    return link("Open in amproxy", card.url) if wording.web(card.url) else ""
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": _text(text)} if text else {}
+
+
+def _text(text: str) -> Block:
+    return {"type": "mrkdwn", "text": text}
+
+
+def _buttons(card: Card) -> list[Block]:
+    """One element for each button; an action that is offered twice is told apart by its place."""
+    elements: list[Block] = []
+    used: set[str] = set()
+    for place, button in enumerate(card.buttons[:BUTTONS]):
+        action = f"{button.action}_{place}" if button.action in used else button.action
+        used.add(action)
+        text = {"type": "plain_text", "text": wording.line(button.text, BUTTON), "emoji": True}
+        element: Block = {"type": "button", "action_id": action, "text": text, "value": button.value}
+        elements.append(element | ({"style": "primary"} if button.action == "acknowledge" else {}))
+    return elements

@@ -1,0 +1,165 @@
+"""From an incident, or a group of alerts, to the card that channels render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from amproxy.clock import utc
+from amproxy.config.structs import Config
+from amproxy.model import Alert, Incident, Outgoing, Page, common
+from amproxy.notify.card import Action, Button, Card, Link
+from amproxy.notify.templates import default_title
+
+SHOWN_ALERTS = 20
+SNOOZE = 3600  # seconds: what the Snooze button asks for
+TEXT_ANNOTATIONS = ("summary", "description", "message")
+LINK_ANNOTATIONS = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
+LINK_EXTRAS = {"dashboardURL": "Dashboard", "panelURL": "Panel", "silenceURL": "Silence in Grafana"}
+
+SignLink = Callable[[str, Action, int, str, str], str]  # incident, action, epoch, user, argument → URL
+
+
+def incident_card(
+    config: Config, incident: Incident, alerts: list[Alert], page: Page, *, now: float, external_url: str, sign: SignLink
+) -> Card:
+    """What a message about an incident says to the one whom `page` reaches."""
+    shown = _shown(alerts, now)
+    why = f"You are paged: {page.reason}." if page.user else f"Told by {page.reason}."
+    return Card(
+        kind="incident",
+        title=incident.title,
+        number=incident.number,
+        state=incident.state,
+        state_text=state_text(config, incident),
+        why=why if incident.state == "triggered" else "",
+        text=incident.text or _text(incident.common_annotations, shown),
+        labels={**incident.group_labels, **incident.common_labels},
+        alerts=shown,
+        firing=incident.firing,
+        resolved=incident.resolved,
+        links=_links(incident.common_annotations, shown),
+        buttons=_buttons(incident, page, sign),
+        url=f"{external_url}/incidents/{incident.id}",
+        news=incident.news,
+        at=now,
+        incident=incident.id,
+        receiver=incident.receiver or page.receiver,
+        group_key=incident.group_key,
+        group_labels=incident.group_labels,
+        common_labels=incident.common_labels,
+        common_annotations=incident.common_annotations,
+        external_url=external_url,
+    )
+
+
+def group_card(message: Outgoing, *, now: float, external_url: str) -> Card:
+    """What a receiver's integration says about a group that nobody is paged for."""
+    group = message.group
+    assert group is not None
+    now_ns = int(now * 10**9)
+    firing = sum(not alert.resolved(now_ns) for alert in message.alerts)
+    labels, annotations = common(a.labels for a in message.alerts), common(a.annotations for a in message.alerts)
+    return Card(
+        kind="group",
+        title=default_title(group.labels, labels),
+        state="firing" if firing else "resolved",
+        state_text=f"{firing} firing" if firing else "All resolved",
+        text=_text(annotations, message.alerts),
+        labels=labels,
+        alerts=message.alerts,
+        firing=firing,
+        resolved=len(message.alerts) - firing,
+        links=_links(annotations, message.alerts),
+        url=external_url,
+        at=now,
+        receiver=group.receiver,
+        group_key=group.key,
+        group_labels=group.labels,
+        common_labels=labels,
+        common_annotations=annotations,
+        route_labels=group.route_labels,
+        external_url=external_url,
+        truncated=message.truncated,
+        reason=message.reason,
+    )
+
+
+def state_text(config: Config, incident: Incident) -> str:
+    """The state in a few words, with who and when."""
+
+    def name(user: str) -> str:
+        known = config.users.get(user)
+        return (known.full_name or user) if known else user or "somebody"
+
+    match incident.state:
+        case "acknowledged":
+            return f"Acknowledged by {name(incident.acknowledged_by)} at {_clock(incident.acknowledged_at)}"
+        case "snoozed":
+            return f"Snoozed by {name(incident.snoozed_by)} until {_clock(incident.snoozed_until)}"
+        case "resolved":
+            by = {"source": "its alerts are over", "expired": "no news from the source"}.get(incident.resolved_by)
+            return f"Resolved at {_clock(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
+        case _:
+            return f"Triggered at {_clock(incident.started_at)}"
+
+
+def _clock(moment: float | None) -> str:
+    return f"{utc(moment or 0):%H:%M} UTC"
+
+
+def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
+    state, offered = incident.state, list[tuple[Action, str, str]]()
+    if state == "resolved":
+        return []
+    if state != "acknowledged":
+        offered.append(("acknowledge", "Acknowledge", ""))
+    offered.append(("resolve", "Resolve", ""))
+    if state != "snoozed":
+        offered.append(("snooze", "Snooze 1h", str(SNOOZE)))
+    if state == "acknowledged":
+        offered.append(("unacknowledge", "Unacknowledge", ""))
+    return [
+        Button(
+            action=action,
+            text=text,
+            value=f"{action}:{incident.id}:{incident.epoch}" + (f":{argument}" if argument else ""),
+            url=sign(incident.id, action, incident.epoch, page.user, argument),
+        )
+        for action, text, argument in offered
+    ]
+
+
+def _shown(alerts: list[Alert], now: float) -> list[Alert]:
+    now_ns = int(now * 10**9)
+    return sorted(alerts, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))[:SHOWN_ALERTS]
+
+
+def _text(annotations: dict[str, str], alerts: list[Alert]) -> str:
+    found = [annotations[name] for name in TEXT_ANNOTATIONS if annotations.get(name)]
+    if not found and len(alerts) == 1:
+        found = [alerts[0].annotations[name] for name in TEXT_ANNOTATIONS if alerts[0].annotations.get(name)]
+    return "\n".join(found)
+
+
+def _links(annotations: dict[str, str], alerts: list[Alert]) -> list[Link]:
+    """Links out of alerts: only http and https, each once."""
+    wanted = [(text, annotations.get(name, "")) for name, text in LINK_ANNOTATIONS.items()]
+    if alerts:
+        first = alerts[0]
+        wanted += [(text, first.extra.get(name, "")) for name, text in LINK_EXTRAS.items()]
+        wanted.append(("Source", first.generator_url))
+    links: dict[str, Link] = {}
+    for text, url in wanted:
+        if isinstance(url, str) and is_web(url):
+            links.setdefault(url, Link(text=text, url=url))
+    return list(links.values())
+
+
+def is_web(url: str) -> bool:
+    """Whether a URL out of an alert may be shown as a link."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and not any(c.isspace() or ord(c) < 32 for c in url)

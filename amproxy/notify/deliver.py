@@ -1,0 +1,99 @@
+"""The worker that empties the outbox: look at the state again, send, and commit what became of it.
+
+Delivery is at least once. A message that a dead process had is sent again, counted, and said so in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict, deque
+from collections.abc import Mapping
+
+from amproxy import metrics
+from amproxy.context import Context
+from amproxy.errors import StoreUnavailable
+from amproxy.machine.change import new_id
+from amproxy.notify.channels import Channel
+from amproxy.notify.compose import SignLink
+from amproxy.notify.handle import Handler
+from amproxy.store import outbox
+from amproxy.store.outbox import Taken
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0  # seconds between looks for what another process left
+IN_HAND = 500  # messages taken from the outbox at once
+AT_ONCE = 32  # calls under way in one channel
+
+
+class Deliverer:
+    """One lane for each recipient keeps the order; lanes of a channel share a limit."""
+
+    def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink) -> None:
+        self._context = context
+        self._handler = Handler(context, channels, sign)
+        self._name = new_id()
+        self._lanes: dict[str, deque[Taken]] = {}
+        self._limits: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held = 0
+
+    async def run(self) -> None:
+        """Deliver for ever; cancel to stop. What is under way then is finished by another process or the next start."""
+        joined = False
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._context.outbox_filled.wait(), LOOK)
+                self._context.outbox_filled.clear()
+            try:
+                if not joined:
+                    await outbox.join(self._context.wire)
+                await outbox.beat(self._context.wire, self._name)
+                if not joined or not self._context.outbox_filled.is_set():
+                    self._accept(await outbox.take_over(self._context.wire, self._name))
+                joined = True
+                while self._held < IN_HAND and (batch := await outbox.read(self._context.wire, self._name, IN_HAND)):
+                    self._accept(batch)
+            except StoreUnavailable:
+                joined = False
+                await asyncio.sleep(LOOK / 4)
+
+    def _accept(self, batch: list[Taken]) -> None:
+        for taken in batch:
+            if taken.again:
+                metrics.deliveries_repeated.labels(taken.message.channel).inc()
+                log.warning("message %s was in the hands of a process that died: it may arrive twice", taken.message.id)
+            lane = f"{taken.message.channel}/{taken.message.user or taken.message.integration}"
+            queue = self._lanes.get(lane)
+            self._held += 1
+            if queue is None:
+                self._lanes[lane] = deque([taken])
+                task = asyncio.create_task(self._work(lane, self._lanes[lane]))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            elif taken.message.urgent:
+                queue.insert(sum(waiting.message.urgent for waiting in queue), taken)
+            else:
+                queue.append(taken)
+
+    async def _work(self, lane: str, queue: deque[Taken]) -> None:
+        while queue:
+            taken = queue.popleft()
+            try:
+                async with self._limits[taken.message.channel]:
+                    await self._one(taken)
+            finally:
+                self._held -= 1
+        del self._lanes[lane]
+        if self._held < IN_HAND:
+            self._context.wake(outbox=True)
+
+    async def _one(self, taken: Taken) -> None:
+        while True:
+            try:
+                await self._handler.handle(taken)
+                return
+            except StoreUnavailable:  # nothing was sent yet
+                await asyncio.sleep(LOOK / 4)

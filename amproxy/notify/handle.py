@@ -1,0 +1,256 @@
+"""One message of the outbox, from the look at the state to the commit of what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from amproxy import metrics
+from amproxy.config.structs import Integration
+from amproxy.context import Context
+from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
+from amproxy.escalate.apply import apply
+from amproxy.machine.events import Event, Failed, Sent, Skipped, Updated
+from amproxy.model import Incident, Outgoing, Page
+from amproxy.notify import compose
+from amproxy.notify.card import Card
+from amproxy.notify.channels import Channel
+from amproxy.notify.compose import SignLink
+from amproxy.notify.retry import PATIENCE, next_attempt
+from amproxy.store import groups, incidents, outbox
+from amproxy.store.commit import commit
+from amproxy.store.outbox import Taken
+
+log = logging.getLogger(__name__)
+
+AGAIN = 0.25  # seconds between attempts to write down what became of a message while Redis is away
+
+
+class Handler:
+    """Sends over the channels; knows no queue."""
+
+    def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink) -> None:
+        self._context = context
+        self._channels = channels
+        self._sign = sign
+
+    async def handle(self, taken: Taken) -> None:
+        """Send one message and record it. Raises StoreUnavailable only before anything was sent."""
+        match taken.message.kind:
+            case "page":
+                await self._page(taken)
+            case "update":
+                await self._update(taken)
+            case "notification":
+                await self._notification(taken)
+            case "notice":
+                await self._notice(taken)
+
+    # ------------------------------------------------------------------------------------------------- incidents
+
+    async def _page(self, taken: Taken) -> None:
+        message = taken.message
+        found = await self._find(message)
+        if found is None:
+            await self._written(lambda: self._done(taken))
+            return
+        incident, page = found
+        if page.state != "due":
+            await self._written(lambda: self._done(taken))
+            return
+        if incident.state != "triggered":
+            self._count(page, "skipped")
+            await self._recorded(taken, Skipped(page=page.id, reason=f"#{incident.number} is {incident.state} by now"))
+            return
+        try:
+            ref = await self._call(message, lambda: self._send_page(incident, page))
+        except DeliveryError as error:
+            await self._page_failed(taken, page, error)
+            return
+        now = self._context.now()
+        self._count(page, "sent")
+        metrics.page_delay.labels(page.channel).observe(max(0.0, now - page.due))
+        if not any(other.state == "sent" for other in incident.pages):
+            metrics.first_page_delay.labels(page.channel).observe(max(0.0, now - incident.pushed_at))
+        await self._recorded(taken, Sent(page=page.id, ref=ref, look=incident.look, attempt=message.attempt))
+
+    async def _send_page(self, incident: Incident, page: Page) -> dict[str, str]:
+        channel, settings = self._target(page)
+        card = await self._card(incident, page)
+        earlier = next((p for p in incident.pages if channel.threads and p.receiver and _same_place(p, page) and p.ref), None)
+        if earlier is not None:
+            return await channel.edit(settings, earlier.ref, msgspec.structs.replace(card, news=f"Paged again (round {page.round})."))
+        return await channel.send(settings, card)
+
+    async def _page_failed(self, taken: Taken, page: Page, error: DeliveryError) -> None:
+        message, now = taken.message, self._context.now()
+        if not error.permanent and now - message.due < PATIENCE:
+            await self._written(lambda: self._later(taken, next_attempt(error, message.attempt, now)))
+            return
+        self._count(page, "failed")
+        await self._recorded(taken, Failed(page=page.id, error=str(error), attempt=message.attempt))
+
+    async def _update(self, taken: Taken) -> None:
+        message = taken.message
+        found = await self._find(message)
+        if found is None or not found[1].ref:
+            await self._written(lambda: self._done(taken))
+            return
+        incident, page = found
+        ref: dict[str, str] | None
+        try:
+            ref = await self._call(message, lambda: self._edit(incident, page))
+        except DeliveryError as error:
+            now = self._context.now()
+            if not error.permanent and now - message.due < PATIENCE:
+                await self._written(lambda: self._later(taken, next_attempt(error, message.attempt, now)))
+                return
+            log.warning("message of #%s over %s cannot be changed: %s", incident.number, page.channel, error)
+            ref = None
+        await self._recorded(taken, Updated(page=page.id, ref=ref, look=incident.look))
+
+    async def _edit(self, incident: Incident, page: Page) -> dict[str, str]:
+        channel, settings = self._target(page)
+        return await channel.edit(settings, page.ref, await self._card(incident, page))
+
+    async def _find(self, message: Outgoing) -> tuple[Incident, Page] | None:
+        try:
+            incident = await incidents.load(self._context.wire, message.incident)
+        except NotFound:
+            return None
+        page = next((page for page in incident.pages if page.id == message.page), None)
+        return (incident, page) if page else None
+
+    async def _card(self, incident: Incident, page: Page) -> Card:
+        alerts = await incidents.load_alerts(self._context.wire, incident.id)
+        return compose.incident_card(
+            self._context.config, incident, alerts, page, now=self._context.now(), external_url=self._context.external_url,
+            sign=self._sign,
+        )  # fmt: skip
+
+    def _target(self, page: Page) -> tuple[Channel, Any]:
+        """The channel and the settings that reach a page's person or receiver. Raises DeliveryError where nothing does."""
+        channel = self._channel(page.channel)
+        if page.user:
+            return channel, channel.person(self._context.config.global_, page.address)
+        return channel, self._integration(page.receiver, page.integration).settings
+
+    # ------------------------------------------------------------------------------------------- groups and notices
+
+    async def _notification(self, taken: Taken) -> None:
+        message, now = taken.message, self._context.now()
+        assert message.group is not None and message.log is not None
+        if message.deadline is not None and now > message.deadline:
+            # the group's next flush tells it anew, because the log was not written
+            await self._written(lambda: self._done(taken))
+            return
+        try:
+            await self._call(message, lambda: self._send_notification(message))
+        except DeliveryError as error:
+            at = next_attempt(error, message.attempt, now)
+            if error.permanent or (message.deadline is not None and at > message.deadline):
+                log.warning("receiver %s, %s: %s", message.group.receiver, message.integration, error)
+                await self._written(lambda: self._done(taken))
+            else:
+                await self._written(lambda: self._later(taken, at))
+            return
+        operations = outbox.done(taken)
+        groups.told(operations, message.group.id, message.integration, message.log)
+        operations.do("!settle", message.group.id, message.flush)
+        await self._written(lambda: commit(self._context.wire, operations))
+
+    async def _send_notification(self, message: Outgoing) -> dict[str, str]:
+        assert message.group is not None
+        channel = self._channel(message.channel)
+        settings = self._integration(message.group.receiver, message.integration).settings
+        return await channel.send(settings, compose.group_card(message, now=self._context.now(), external_url=self._context.external_url))
+
+    async def _notice(self, taken: Taken) -> None:
+        message = taken.message
+        try:
+            await self._call(message, lambda: self._send_notice(message))
+        except DeliveryError as error:
+            now = self._context.now()
+            if not error.permanent and now - message.due < PATIENCE:
+                await self._written(lambda: self._later(taken, next_attempt(error, message.attempt, now)))
+                return
+            log.warning("notice to %s over %s: %s", message.user, message.channel, error)
+        await self._written(lambda: self._done(taken))
+
+    async def _send_notice(self, message: Outgoing) -> dict[str, str]:
+        channel = self._channel(message.channel)
+        card = Card(kind="notice", title=message.subject, text=message.text, at=self._context.now(), url=self._context.external_url)
+        return await channel.send(channel.person(self._context.config.global_, message.address), card)
+
+    # --------------------------------------------------------------------------------------------------- in common
+
+    def _channel(self, name: str) -> Channel:
+        channel = self._channels.get(name)
+        if channel is None:
+            raise DeliveryError(f"amproxy has no channel {name}", permanent=True)
+        return channel
+
+    def _integration(self, receiver: str, key: str) -> Integration:
+        known = self._context.config.receivers.get(receiver)
+        for integration in known.integrations if known else ():
+            if f"{integration.kind}/{integration.index}" == key:
+                if integration.undeliverable:
+                    raise DeliveryError(integration.undeliverable, permanent=True)
+                return integration
+        raise DeliveryError(f"receiver {receiver} has no {key} any more", permanent=True)
+
+    async def _call(self, message: Outgoing, send: Callable[[], Awaitable[dict[str, str]]]) -> dict[str, str]:
+        """Call a channel, and count the attempt."""
+        try:
+            ref = await send()
+        except DeliveryError as error:
+            metrics.delivery_attempts.labels(message.channel, "failed", error.reason).inc()
+            raise
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # a defect in a channel must neither lose the message nor stop the lane: it is tried again like any failure
+            metrics.unexpected_errors.labels("deliver").inc()
+            log.exception("channel %s failed unexpectedly", message.channel)
+            raise DeliveryError(f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True) from error
+        metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
+        return ref
+
+    def _count(self, page: Page, outcome: str) -> None:
+        metrics.pages.labels(page.channel, page.policy, outcome).inc()
+
+    async def _recorded(self, taken: Taken, event: Event) -> None:
+        async def record() -> None:
+            try:
+                await apply(self._context, taken.message.incident, event, also=outbox.done(taken))
+            except NotFound:
+                await self._done(taken)
+
+        await self._written(record)
+
+    async def _done(self, taken: Taken) -> bool:
+        return await commit(self._context.wire, outbox.done(taken))
+
+    async def _later(self, taken: Taken, at: float) -> bool:
+        metrics.delivery_retries.labels(taken.message.channel).inc()
+        message = msgspec.structs.replace(taken.message, attempt=taken.message.attempt + 1)
+        committed = await commit(self._context.wire, outbox.later(taken, message, at))
+        self._context.wake(timers=True)
+        return committed
+
+    async def _written(self, write: Callable[[], Awaitable[object]]) -> None:
+        """What became of a message is written down however long Redis is away: sending it again would page twice."""
+        while True:
+            try:
+                await write()
+                return
+            except StoreUnavailable:
+                await asyncio.sleep(AGAIN)
+
+
+def _same_place(one: Page, other: Page) -> bool:
+    return (one.receiver, one.integration) == (other.receiver, other.integration) and one.id != other.id

@@ -1,0 +1,77 @@
+"""Signed links: a button as a URL, for channels that cannot carry presses.
+
+A link says which incident, which action, what state it was drawn for (the epoch) and for whom. Opening it shows a page;
+only the button on that page acts, because mail filters and previews open every link they see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import get_args
+
+import msgspec
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+
+from amproxy import clock
+from amproxy.errors import AmproxyError
+from amproxy.notify.card import Action
+
+_ACTIONS = frozenset(get_args(Action))
+
+
+class BadLink(AmproxyError):
+    """A token that this service did not sign, or not with this key; the text is for people."""
+
+
+class ExpiredLink(BadLink):
+    """A token that was good once."""
+
+
+class SignedAction(msgspec.Struct, frozen=True, array_like=True):
+    """What a link does; stored in the token as a list, in this order."""
+
+    incident: str
+    action: Action
+    epoch: int  # Incident.epoch that the button was drawn for
+    user: str  # who acts; "" = the page asks
+    arg: str = ""  # of snooze: seconds
+
+
+class _Signer(TimestampSigner):
+    """Stamps with amproxy's clock."""
+
+    def get_timestamp(self) -> int:
+        return int(clock.now())
+
+
+class Links:
+    """Makes and checks tokens with one secret key. All replicas need the same key."""
+
+    def __init__(self, key: str) -> None:
+        """key: kept secret by the service. Raises ValueError where it is shorter than 16 characters."""
+        if len(key) < 16:
+            raise ValueError("the key for signed links is shorter than 16 characters")
+        self._serializer = URLSafeTimedSerializer(
+            key, salt="amproxy.links", signer=_Signer, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        )
+
+    def sign(self, incident: str, action: Action, epoch: int, user: str, arg: str = "") -> str:
+        """A token of ASCII that is safe in the path of a URL."""
+        if action not in _ACTIONS:
+            raise ValueError(f"{action!r} is no action")
+        token = self._serializer.dumps([incident, action, epoch, user, arg])
+        return token if isinstance(token, str) else token.decode("ascii")
+
+    def verify(self, token: str, max_age: float) -> SignedAction:
+        """What a token says, where it was signed at most `max_age` seconds ago. Raises ExpiredLink, BadLink.
+
+        A stamp from the future is fine: it is of a replica whose clock is ahead.
+        """
+        try:
+            said, stamp = self._serializer.loads(token, return_timestamp=True)
+            action = msgspec.convert(said, SignedAction)
+        except (BadData, UnicodeError, msgspec.ValidationError):
+            raise BadLink("this link is not valid") from None
+        if clock.now() - stamp.timestamp() > max_age:
+            raise ExpiredLink("this link has expired")
+        return action

@@ -1,0 +1,161 @@
+"""Groups and their alerts in Redis: the push's one round trip, and what a flush reads and writes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from amproxy.model import Alert, Group, LogEntry
+from amproxy.store import keys
+from amproxy.store.commit import Operations
+from amproxy.store.wire import Wire
+
+_encode = msgspec.msgpack.Encoder().encode
+_alert = msgspec.msgpack.Decoder(Alert).decode
+_group = msgspec.msgpack.Decoder(Group).decode
+_log_entry = msgspec.msgpack.Decoder(LogEntry).decode
+
+_LEASE = struct.Struct("<8sqqqq8s?")
+_prefix = os.urandom(4)
+_count = itertools.count(1)
+
+
+def new_revision() -> bytes:
+    """8 bytes that no other write has: 4 of this process, 4 counted."""
+    return _prefix + (next(_count) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+class Lease(NamedTuple):
+    """The part of a stored alert that every push compares and moves; times in nanoseconds."""
+
+    revision: bytes
+    starts_ns: int
+    ends_ns: int
+    lapses_ns: int
+    updated_ns: int
+    content: bytes  # 8 bytes: digest of annotations, generator URL and extras
+    timeout: bool
+
+    def pack(self) -> bytes:
+        return _LEASE.pack(*self)
+
+
+def unpack_lease(data: bytes) -> Lease:
+    return Lease._make(_LEASE.unpack(data))
+
+
+class GroupWrite(NamedTuple):
+    """What a push changes in one group; field order is that of ingest.lua."""
+
+    group_id: str
+    meta: bytes | bool  # False: no alert of it is new
+    due_ms: int
+    hurry: bool
+    fingerprints: list[str]
+    expected: list[bytes]
+    leases: list[bytes]
+    records: list[bytes | bool]  # False: only the lease moves
+
+
+async def ask(wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
+    """What is stored: for each (group id, fingerprints) the packed leases, in order."""
+    answers = [wire.call("HMGET", keys.leases(group_id), *fingerprints) for group_id, fingerprints in wanted]
+    return [await answer for answer in answers]
+
+
+async def ingest(wire: Wire, writes: list[GroupWrite]) -> bool:
+    """Store what a push changes. False: an alert is not as it was when asked; nothing has changed."""
+    return bool(await wire.script("ingest", keys.P, _encode(writes)) == 1)
+
+
+def record(alert: Alert) -> bytes:
+    return bytes(_encode(alert))
+
+
+def meta(group: Group) -> bytes:
+    return bytes(_encode(group))
+
+
+class Loaded(NamedTuple):
+    """A group as a flush finds it."""
+
+    group: Group
+    version: str  # "" = never flushed
+    touched: str
+    alerts: list[Alert]
+    revisions: dict[str, bytes]
+    log: dict[str, LogEntry]
+
+
+async def load(wire: Wire, group_id: str) -> Loaded | None:
+    """Everything about a group; None when it is gone."""
+    head, leases, alerts, log = (
+        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched"),
+        wire.call("HGETALL", keys.leases(group_id)),
+        wire.call("HGETALL", keys.alerts(group_id)),
+        wire.call("HGETALL", keys.log(group_id)),
+    )
+    found, version, touched = await head
+    held = _pairs(await leases)
+    records = _pairs(await alerts)
+    entries = _pairs(await log)
+    if found is None:
+        return None
+    result, revisions = [], {}
+    for name, data in held.items():
+        lease = unpack_lease(data)
+        alert = _alert(records[name])
+        alert.starts_ns, alert.ends_ns, alert.lapses_ns = lease.starts_ns, lease.ends_ns, lease.lapses_ns
+        alert.updated_ns, alert.timeout = lease.updated_ns, lease.timeout
+        result.append(alert)
+        revisions[alert.fingerprint] = lease.revision
+    return Loaded(
+        group=_group(found),
+        version=(version or b"").decode(),
+        touched=(touched or b"").decode(),
+        alerts=result,
+        revisions=revisions,
+        log={name.decode(): _log_entry(data) for name, data in entries.items()},
+    )
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+async def all_ids(wire: Wire) -> list[str]:
+    """Ids of all live groups."""
+    return [name.decode() for name in await wire.call("SMEMBERS", keys.GROUPS)]
+
+
+def flushed(loaded: Loaded, *, next_due: float) -> Operations:
+    """The operations that every flush begins with: guarded against another flush and against pushes in a hurry."""
+    result, key = Operations(), keys.group(loaded.group.id)
+    result.guard(key, "v", loaded.version)
+    result.guard(key, "touched", loaded.touched)
+    result.do("HSET", key, "v", int(loaded.version or 0) + 1)
+    result.do("ZADD", keys.TIMERS, int(next_due * 1000), f"flush:{loaded.group.id}")
+    return result
+
+
+def expect(result: Operations, group_id: str, *, flush: str, integrations: int, resolved: list[tuple[str, bytes]]) -> None:
+    """Remember which resolved alerts may go once so many integrations have been told; with none, they go now."""
+    if not integrations:
+        result.do("HDEL", keys.group(group_id), "flush", "pending", "settle")
+        for fingerprint, revision in resolved:
+            result.do("!remove", group_id, fingerprint, revision)
+        result.do("!prune", group_id)
+        return
+    settle = _encode([(fingerprint, revision) for fingerprint, revision in resolved])
+    result.do("HSET", keys.group(group_id), "flush", flush, "pending", integrations, "settle", settle)
+
+
+def told(result: Operations, group_id: str, integration: str, entry: LogEntry) -> None:
+    """Write the notification log."""
+    result.do("HSET", keys.log(group_id), integration, _encode(entry))
+    result.do("PERSIST", keys.log(group_id))

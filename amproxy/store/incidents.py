@@ -1,0 +1,146 @@
+"""Incidents in Redis: read, list, and the operations that commit a Change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from amproxy.errors import NotFound
+from amproxy.model import Alert, Change, Incident, Outgoing, State, TimelineEntry
+from amproxy.store import keys
+from amproxy.store.commit import Operations
+from amproxy.store.wire import Wire
+
+_encode = msgspec.msgpack.Encoder().encode
+_incident = msgspec.msgpack.Decoder(Incident).decode
+_entry = msgspec.msgpack.Decoder(TimelineEntry).decode
+_alert = msgspec.msgpack.Decoder(Alert).decode
+
+STATES: tuple[State, ...] = ("triggered", "acknowledged", "snoozed", "resolved")
+OPEN: tuple[State, ...] = ("triggered", "acknowledged", "snoozed")
+CHUNK = 500  # incidents read at once
+
+
+async def load(wire: Wire, incident_id: str) -> Incident:
+    """Raises NotFound."""
+    data = await wire.call("HGET", keys.incident(incident_id), "data")
+    if data is None:
+        raise NotFound(f"there is no incident {incident_id}")
+    return _incident(data)
+
+
+async def load_timeline(wire: Wire, incident_id: str) -> list[TimelineEntry]:
+    """Oldest first."""
+    return [_entry(data) for data in await wire.call("LRANGE", keys.timeline(incident_id), 0, -1)]
+
+
+async def load_alerts(wire: Wire, incident_id: str) -> list[Alert]:
+    """The alerts as they were last told, also after the end."""
+    return [_alert(data) for data in await wire.call("HVALS", keys.incident_alerts(incident_id))]
+
+
+async def counts(wire: Wire) -> dict[tuple[str, str], int]:
+    """(policy, state) → number of incidents."""
+    flat = await wire.call("HGETALL", keys.COUNTS)
+    result = {}
+    for name, number in zip(flat[::2], flat[1::2], strict=True):
+        policy, _, state = name.decode().rpartition(" ")
+        result[policy, state] = int(number)
+    return result
+
+
+async def listing(
+    wire: Wire, states: tuple[State, ...] = OPEN, *, keep: Callable[[Incident], bool] | None = None, limit: int = 100, before: str = ""
+) -> tuple[list[Incident], str]:
+    """Incidents in these states, newest first, that `keep` keeps.
+
+    before: cursor of an earlier call. Returns them and the cursor of the rest, "" when there is none.
+    """
+    ids = await _ids(wire, states)
+    start = 0
+    if before:
+        started, _, last = before.partition("-")
+        start = next((i for i, (at, name) in enumerate(ids) if (-at, name) > (-float(started), last)), len(ids))
+    found: list[Incident] = []
+    for i in range(start, len(ids), CHUNK):
+        chunk = ids[i : i + CHUNK]
+        for incident in await _read(wire, [name for _, name in chunk]):
+            if incident.state not in states or (keep and not keep(incident)):
+                continue
+            if len(found) == limit:
+                return found, f"{found[-1].started_at!r}-{found[-1].id}"
+            found.append(incident)
+    return found, ""
+
+
+async def _ids(wire: Wire, states: tuple[State, ...]) -> list[tuple[float, str]]:
+    """(started_at, id), newest first, then by id."""
+    answers = [wire.call("ZRANGE", keys.incidents(state), 0, -1, "WITHSCORES") for state in states]
+    ids = [(float(at), name.decode()) for answer in answers for name, at in _pairs(await answer)]
+    ids.sort(key=lambda pair: (-pair[0], pair[1]))
+    return ids
+
+
+def _pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+async def _read(wire: Wire, ids: list[str]) -> list[Incident]:
+    answers = [wire.call("HGET", keys.incident(name), "data") for name in ids]
+    return [_incident(data) for answer in answers if (data := await answer) is not None]
+
+
+async def next_number(wire: Wire) -> int:
+    """A number that no other incident has. A crash may leave a number unused."""
+    return int(await wire.call("INCR", keys.NUMBER))
+
+
+async def turns(wire: Wire) -> dict[str, int]:
+    """Round-robin pointers."""
+    return {name.decode(): int(turn) for name, turn in _pairs(await wire.call("HGETALL", keys.TURNS))}
+
+
+def operations(change: Change) -> Operations:
+    """What commits a Change, guarded by the incident's version (and by the turns it took)."""
+    incident, result = change.incident, Operations()
+    key = keys.incident(incident.id)
+    result.guard(key, "v", str(incident.version - 1) if change.before else "")
+    for name, (expected, turn) in change.turns.items():
+        result.guard(keys.TURNS, name, str(expected) if expected else "")
+        result.do("HSET", keys.TURNS, name, turn)
+    result.do("HSET", key, "v", incident.version, "data", _encode(incident))
+    if change.timeline:
+        result.do("RPUSH", keys.timeline(incident.id), *map(_encode, change.timeline))
+    if change.before != incident.state:
+        _move(result, change)
+    if change.timer is None:
+        result.do("ZREM", keys.TIMERS, f"incident:{incident.id}")
+    else:
+        result.do("ZADD", keys.TIMERS, int(change.timer * 1000), f"incident:{incident.id}")
+    for message in change.outbox:
+        enqueue(result, message)
+    result.do("PUBLISH", keys.CHANGES, f"incident {incident.id}")
+    return result
+
+
+def _move(result: Operations, change: Change) -> None:
+    incident = change.incident
+    if change.before:
+        result.do("ZREM", keys.incidents(change.before), incident.id)
+        result.do("HINCRBY", keys.COUNTS, f"{incident.policy} {change.before}", -1)
+    else:
+        result.do("ZADD", keys.INCIDENTS, repr(incident.started_at), incident.id)
+    result.do("ZADD", keys.incidents(incident.state), repr(incident.started_at), incident.id)
+    result.do("HINCRBY", keys.COUNTS, f"{incident.policy} {incident.state}", 1)
+
+
+def enqueue(result: Operations, message: Outgoing) -> None:
+    """Put a message into the outbox."""
+    result.do("XADD", keys.OUTBOX, "*", "m", _encode(message))
+    result.do("HINCRBY", keys.DEPTH, message.channel, 1)
+
+
+def keep_alert(result: Operations, incident_id: str, alert: Alert) -> None:
+    """Remember an alert as the incident was told of it."""
+    result.do("HSET", keys.incident_alerts(incident_id), alert.fingerprint, _encode(alert))

@@ -1,0 +1,88 @@
+"""Every key in Redis, in one place. All carry the hash tag of their partition, so that each script stays in one slot.
+
+    P = amproxy:{0}:                     one Redis has one partition
+
+    P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle
+    P group:ID:leases      hash    fingerprint → lease: revision and times, what a repeated push is compared with
+    P group:ID:alerts      hash    fingerprint → Alert
+    P group:ID:log         hash    integration → LogEntry: what was last told
+    P groups               set     ids of live groups
+    P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME" → due, milliseconds
+    P incident:ID          hash    v (version), data (Incident)
+    P incident:ID:timeline list    TimelineEntry
+    P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
+    P incidents            zset    id → started_at
+    P incidents:STATE      zset    id → started_at
+    P counts               hash    "policy state" → number of incidents
+    P number               string  the last incident's number
+    P turns                hash    round-robin pointers
+    P outbox               stream  field m = Outgoing; consumer group "deliver"
+    P retries              hash    id → Outgoing that waits for its retry timer
+    P depth                hash    channel → messages that wait
+    P overrides            hash    id → schedule and Override made by hand
+    P silences             hash    id → Silence
+    P heartbeats           hash    name → last beat, Unix seconds
+    P lease:NAME           string  who does something that only one may do (polling a bot)
+    P offset:NAME          string  how far a poller has read
+    P secret               string  key of signed links, made once
+    P changes              channel what other processes should look at again: "overrides", "silences", "incident ID"
+"""
+
+from __future__ import annotations
+
+P = "amproxy:{0}:"
+
+GROUPS = P + "groups"
+TIMERS = P + "timers"
+INCIDENTS = P + "incidents"
+COUNTS = P + "counts"
+NUMBER = P + "number"
+TURNS = P + "turns"
+OUTBOX = P + "outbox"
+RETRIES = P + "retries"
+DEPTH = P + "depth"
+OVERRIDES = P + "overrides"
+SILENCES = P + "silences"
+HEARTBEATS = P + "heartbeats"
+SECRET = P + "secret"
+CHANGES = P + "changes"
+
+
+def group(group_id: str) -> str:
+    return f"{P}group:{group_id}"
+
+
+def leases(group_id: str) -> str:
+    return f"{P}group:{group_id}:leases"
+
+
+def alerts(group_id: str) -> str:
+    return f"{P}group:{group_id}:alerts"
+
+
+def log(group_id: str) -> str:
+    return f"{P}group:{group_id}:log"
+
+
+def incident(incident_id: str) -> str:
+    return f"{P}incident:{incident_id}"
+
+
+def timeline(incident_id: str) -> str:
+    return f"{P}incident:{incident_id}:timeline"
+
+
+def incident_alerts(incident_id: str) -> str:
+    return f"{P}incident:{incident_id}:alerts"
+
+
+def incidents(state: str) -> str:
+    return f"{P}incidents:{state}"
+
+
+def lease(name: str) -> str:
+    return f"{P}lease:{name}"
+
+
+def offset(name: str) -> str:
+    return f"{P}offset:{name}"

@@ -1,0 +1,109 @@
+"""The outbox: a stream with a consumer group, and the messages that wait for a retry."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from amproxy.model import Outgoing
+from amproxy.store import keys
+from amproxy.store.commit import Operations
+from amproxy.store.incidents import enqueue
+from amproxy.store.wire import RedisRefused, Wire
+
+_encode = msgspec.msgpack.Encoder().encode
+_outgoing = msgspec.msgpack.Decoder(Outgoing).decode
+
+GROUP = "deliver"
+ALIVE = 5  # seconds: a consumer that has not said so for longer is dead, its messages are taken over
+
+
+class Taken(NamedTuple):
+    """A message this process must deliver; `entry` is its place in the stream."""
+
+    entry: str
+    message: Outgoing
+    again: bool  # another process, now dead, had it: it may have been sent already
+
+
+async def join(wire: Wire) -> None:
+    """Make the consumer group if there is none."""
+    try:
+        await wire.call("XGROUP", "CREATE", keys.OUTBOX, GROUP, "0", "MKSTREAM")
+    except RedisRefused as error:
+        if not str(error).startswith("BUSYGROUP"):
+            raise
+
+
+async def read(wire: Wire, consumer: str, most: int) -> list[Taken]:
+    """New messages, oldest first."""
+    answer = await wire.call("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", most, "STREAMS", keys.OUTBOX, ">")
+    return [_taken(entry, again=False) for entry in (answer[0][1] if answer else [])]
+
+
+async def beat(wire: Wire, consumer: str) -> None:
+    """Say that this consumer lives."""
+    await wire.call("SET", keys.lease(f"consumer:{consumer}"), "1", "EX", ALIVE)
+
+
+async def take_over(wire: Wire, consumer: str, most: int = 1000) -> list[Taken]:
+    """Messages of consumers that are dead."""
+    taken: list[Taken] = []
+    for fields in await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, GROUP):
+        name = dict(zip(fields[::2], fields[1::2], strict=True))[b"name"].decode()
+        if name == consumer or await wire.call("EXISTS", keys.lease(f"consumer:{name}")):
+            continue
+        pending = await wire.call("XPENDING", keys.OUTBOX, GROUP, "-", "+", most, name)
+        if not pending:
+            await wire.call("XGROUP", "DELCONSUMER", keys.OUTBOX, GROUP, name)
+            continue
+        ids = [row[0] for row in pending]
+        claimed = await wire.call("XCLAIM", keys.OUTBOX, GROUP, consumer, 0, *ids)
+        taken += [_taken(entry, again=True) for entry in claimed if entry]
+    return taken
+
+
+def _taken(entry: list[object], *, again: bool) -> Taken:
+    name, fields = entry
+    assert isinstance(name, bytes) and isinstance(fields, list)
+    return Taken(name.decode(), _outgoing(fields[1]), again)
+
+
+def done(taken: Taken) -> Operations:
+    """A message leaves the outbox."""
+    result = Operations()
+    result.do("XACK", keys.OUTBOX, GROUP, taken.entry)
+    result.do("XDEL", keys.OUTBOX, taken.entry)
+    result.do("HINCRBY", keys.DEPTH, taken.message.channel, -1)
+    return result
+
+
+def later(taken: Taken, message: Outgoing, at: float) -> Operations:
+    """A message waits until `at` (Unix seconds) for its next attempt; it counts as waiting all the time."""
+    result = Operations()
+    result.do("XACK", keys.OUTBOX, GROUP, taken.entry)
+    result.do("XDEL", keys.OUTBOX, taken.entry)
+    result.do("HSET", keys.RETRIES, message.id, _encode(message))
+    result.do("ZADD", keys.TIMERS, int(at * 1000), f"retry:{message.id}")
+    return result
+
+
+async def again(wire: Wire, message_id: str) -> Operations | None:
+    """A retry is due: the operations that put it back into the outbox; None when it is not waiting any more."""
+    data = await wire.call("HGET", keys.RETRIES, message_id)
+    if data is None:
+        return None
+    result, message = Operations(), _outgoing(data)
+    result.guard(keys.RETRIES, message_id, data)
+    enqueue(result, message)
+    result.do("HINCRBY", keys.DEPTH, message.channel, -1)  # it counted while it waited
+    result.do("HDEL", keys.RETRIES, message_id)
+    result.do("ZREM", keys.TIMERS, f"retry:{message_id}")
+    return result
+
+
+async def depths(wire: Wire) -> dict[str, int]:
+    """Channel → messages that wait."""
+    flat = await wire.call("HGETALL", keys.DEPTH)
+    return {name.decode(): int(number) for name, number in zip(flat[::2], flat[1::2], strict=True)}

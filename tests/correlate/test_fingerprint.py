@@ -1,0 +1,29 @@
+"""Fingerprints, against those that Alertmanager shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amproxy.correlate.fingerprint import fingerprint
+
+CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/fingerprints.json").read_text("utf-8"))["cases"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case["status"] == 200], ids=lambda case: case["fingerprint"])
+def test_a_fingerprint_is_the_one_that_alertmanager_shows(case: dict[str, Any]) -> None:
+    assert fingerprint(case["labels_stored"]) == case["fingerprint"]
+
+
+def test_the_empty_set_has_the_start_value() -> None:
+    assert fingerprint({}) == "cbf29ce484222325"
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_the_order_of_labels_does_not_matter(labels: dict[str, str]) -> None:
+    assert fingerprint(dict(reversed(labels.items()))) == fingerprint(labels)

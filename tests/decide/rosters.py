@@ -1,0 +1,93 @@
+"""Builds rosters for the tests of who is on call, straight from the configuration's structs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from amproxy.config.structs import Absence, Config, Ical, Layer, Override, Place, Rotation, Route, Schedule, User
+from amproxy.decide.intervals import parse_time_interval
+from amproxy.decide.roster import Roster
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+PEOPLE = ("alice", "bob", "carol", "dave")
+
+
+def wall(text: str) -> datetime:
+    """A naive wall-clock time."""
+    return datetime.fromisoformat(text)
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def local(text: str, zone: str, fold: int = 0) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+
+
+def rotation(every: str, start: str) -> Rotation:
+    months = int(every[:-2]) if every.endswith("mo") else 0
+    return Rotation(every=every, seconds=0 if months else int(every[:-1]) * UNITS[every[-1]], months=months, start=wall(start))
+
+
+def turns(*names: str) -> tuple[tuple[str, ...], ...]:
+    """"alice", "bob+carol" → turns; a plus joins people that are on call together."""
+    return tuple(tuple(name.split("+")) for name in names)
+
+
+def layer(
+    name: str, *names: str, every: str = "1w", start: str = "2026-01-05T09:00", active: Sequence[str] = (), mute: Sequence[str] = ()
+) -> Layer:
+    """A rotation; `every` "" = none."""
+    return Layer(
+        name=name,
+        users=turns(*names),
+        rotation=rotation(every, start) if every else None,
+        active_time_intervals=tuple(active),
+        mute_time_intervals=tuple(mute),
+    )
+
+
+def override(who: str, start: str, end: str, reason: str = "", id: str = "") -> Override:
+    return Override(users=tuple(who.split("+")), start=wall(start), end=wall(end), reason=reason, id=id)
+
+
+def hours(name: str, start: str, end: str, zone: str, weekdays: Sequence[str] | None = None) -> dict[str, object]:
+    """A time interval of the day; `end` "24:00" is midnight."""
+    entry: dict[str, object] = {"times": [{"start_time": start, "end_time": end}], "location": zone}
+    if weekdays:
+        entry["weekdays"] = list(weekdays)
+    return {name: [entry]}
+
+
+def roster(
+    *layers: Layer,
+    zone: str = "Europe/Berlin",
+    overrides: Sequence[Override] = (),
+    by_hand: Sequence[Override] = (),
+    absences: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    zones: Mapping[str, str] | None = None,
+    intervals: Mapping[str, object] | None = None,
+    ical: Ical | None = None,
+) -> Roster:
+    """One schedule "main". `absences`: person → (start, end) on their own wall clock; `zones`: person → zone, else UTC."""
+    people = {
+        name: User(
+            name=name,
+            timezone=(zones or {}).get(name, "UTC"),
+            absences=tuple(Absence(start=wall(start), end=wall(end)) for start, end in (absences or {}).get(name, ())),
+        )
+        for name in PEOPLE
+    }
+    schedule = Schedule(
+        name="main", timezone=zone, layers=layers, overrides=tuple(overrides), ical=ical, place=Place(file="routes.yaml", line=7, column=5)
+    )
+    config = Config(
+        route=Route(receiver="default", key="{}"),
+        users=people,
+        schedules={"main": schedule},
+        time_intervals={name: parse_time_interval(name, value) for name, value in (intervals or {}).items()},
+    )
+    return Roster(config, {"main": by_hand})
