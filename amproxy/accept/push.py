@@ -12,6 +12,7 @@ from amproxy.accept import body as bodies
 from amproxy.accept import raw_door, tokens, webhook
 from amproxy.accept.body import Gone, Receive, Refused, Scope, Send, header
 from amproxy.accept.posted import Unreadable
+from amproxy.accept.trial import TRIAL, trial_body
 from amproxy.context import Context
 from amproxy.correlate.ingest import Incoming, ingest
 from amproxy.correlate.placing import Placer
@@ -71,6 +72,12 @@ class PushDoors:
         except StoreUnavailable as error:
             status, answer = 503, _error(503, str(error))
         await self._answer(send, status, answer, source, started)
+
+    async def trial(self) -> None:
+        """Push a test alert. Raises StoreUnavailable."""
+        now_ns = int(self._context.now() * 10**9)
+        door = webhook.read(trial_body(self._context.now()), TRIAL, self._placer, now_ns)
+        await self._store(door.alerts, door.firing, TRIAL.name, now_ns, hurry=True)
 
     async def _raw(self, scope: Scope, receive: Receive, source: str) -> tuple[int, bytes]:
         kind = header(scope, b"content-type").partition(";")[0].strip().lower() or "application/octet-stream"

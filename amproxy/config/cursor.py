@@ -114,8 +114,8 @@ class Section(dict[str, Any]):
         self.places: dict[str, Cursor] = {}
 
     def given(self, *keys: str) -> str:
-        """The first of the keys that is given, sound or not; "" = none."""
-        return next((key for key in keys if key in self.places), "")
+        """The first of the keys that is given, sound or not; "" = none. An empty text counts as not given, as for Alertmanager."""
+        return next((key for key in keys if key in self.places and self.get(key) != ""), "")
 
     def require(self, *keys: str, why: str = "") -> None:
         """An error unless one of the keys is given."""
@@ -124,7 +124,7 @@ class Section(dict[str, Any]):
 
     def exclusive(self, *keys: str) -> None:
         """An error at each further one of keys that exclude each other."""
-        for extra in [key for key in keys if key in self.places][1:]:
+        for extra in [key for key in keys if self.given(key)][1:]:
             self.places[extra].error(f"only one of {', '.join(keys)} may be given")
 
     def error(self, key: str, message: str) -> None:

@@ -340,7 +340,7 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
     fsync: Literal["always", "everysec"] = "always"  # of the embedded server
 
 
-class Config(Struct, kw_only=True):
+class Config(Struct, frozen=True, kw_only=True):
     """A whole routes.yaml."""
 
     path: str = ""

@@ -86,7 +86,7 @@ def _write(
                 continue
             alert, lease = _merged(fingerprint, old, incoming, now_ns)
         write.fingerprints.append(fingerprint)
-        write.expected.append(old.revision if old else b"")
+        write.expected.append(groups.binary(old.revision if old else b""))
         write.leases.append(lease.pack())
         write.records.append(groups.record(alert) if alert is not None else False)
     if not write.fingerprints:

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from amproxy.config.structs import Layer, Override, User
 from amproxy.decide.intervals import TimeInterval
 from amproxy.decide.rotation import turn_at
+from amproxy.decide.spells import spells
 from amproxy.decide.steps import Steps
-from amproxy.decide.window import Window
 from amproxy.decide.zones import LATEST, instant, moment
 
 Absences = Mapping[str, Steps[str]]  # user → when absent, with the reason; people without absences are not in it
@@ -48,15 +48,14 @@ class Turns:
         turns = layer.users if layer.rotation else (tuple(name for turn in layer.users for name in turn),)
         self._turns = tuple(tuple(dict.fromkeys(turn)) for turn in turns if turn)
         self._name, self._rotation, self._zone, self._absences = layer.name, layer.rotation, zone, absences
-        self._window = Window(
-            [intervals[name] for name in layer.active_time_intervals], [intervals[name] for name in layer.mute_time_intervals]
-        )
+        self._active = [spells(intervals[name]) for name in layer.active_time_intervals]
+        self._mute = [spells(intervals[name]) for name in layer.mute_time_intervals]
 
     def stretch(self, at: datetime) -> Stretch:
         number, handoff = self._turn(at)
         if number < 0:
             return Stretch(handoff, ())
-        active, end = self._window.at(at)
+        active, end = self._window(at)
         if not active:
             return Stretch(end, ())
         users, _, absent, until = self._stand_in(number, at)
@@ -67,10 +66,16 @@ class Turns:
 
     def following(self, at: datetime) -> tuple[str, ...]:
         number, _ = self._turn(at)
-        if number < 0 or not self._window.at(at)[0]:
+        if number < 0 or not self._window(at)[0]:
             return ()
         _, on_call, _, _ = self._stand_in(number, at)
         return self._stand_in(on_call + 1, at)[0]
+
+    def _window(self, at: datetime) -> tuple[bool, datetime]:
+        """Whether the layer's time intervals let it be active, and up to when that is known."""
+        active, mute = [spell.at(at) for spell in self._active], [spell.at(at) for spell in self._mute]
+        is_open = (not active or any(holds for holds, _ in active)) and not any(holds for holds, _ in mute)
+        return is_open, min((end for _, end in (*active, *mute)), default=LATEST)
 
     def _turn(self, at: datetime) -> tuple[int, datetime]:
         """The number of the turn and when it ends; -1 where there is none."""

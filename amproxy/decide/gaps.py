@@ -16,11 +16,12 @@ AHEAD = timedelta(days=30)
 def coverage_warnings(roster: Roster, now: datetime) -> list[ConfigProblem]:
     """A warning of kind `gap` for each schedule that leaves time uncovered in the 30 days from `now`, at the schedule's place."""
     warnings = []
-    for name, schedule in roster.config.schedules.items():
+    for position, (name, schedule) in enumerate(roster.config.schedules.items()):
         gaps = [shift for shift in roster.shifts(name, now, now + AHEAD) if not shift.users]
         if gaps:
-            place = schedule.place
-            warnings.append(ConfigProblem(_text(schedule, gaps), file=place.file, line=place.line, column=place.column, kind="gap"))
+            place, path = schedule.place, f"schedules[{position}]"
+            text = _text(schedule, gaps)
+            warnings.append(ConfigProblem(text, file=place.file, line=place.line, column=place.column, path=path, kind="gap"))
     return warnings
 
 

@@ -43,6 +43,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     buttons: list[Button] = []
     url: str = ""  # the incident's page
     news: str = ""  # on an update: what has just happened, for channels that keep a thread
+    key: str = ""  # names the message: the same at each attempt to send it (Page.id, or the outbox entry's id)
     at: float  # now, Unix seconds
     incident: str = ""
     # the webhook's fields

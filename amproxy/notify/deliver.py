@@ -17,7 +17,7 @@ from amproxy.errors import StoreUnavailable
 from amproxy.machine.change import new_id
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
-from amproxy.notify.handle import Handler
+from amproxy.notify.handle import Apply, Handler
 from amproxy.store import outbox
 from amproxy.store.outbox import Taken
 
@@ -31,9 +31,9 @@ AT_ONCE = 32  # calls under way in one channel
 class Deliverer:
     """One lane for each recipient keeps the order; lanes of a channel share a limit."""
 
-    def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink) -> None:
+    def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink, apply: Apply) -> None:
         self._context = context
-        self._handler = Handler(context, channels, sign)
+        self._handler = Handler(context, channels, sign, apply)
         self._name = new_id()
         self._lanes: dict[str, deque[Taken]] = {}
         self._limits: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))

@@ -13,7 +13,6 @@ from amproxy import metrics
 from amproxy.config.structs import Integration
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
-from amproxy.escalate.apply import apply
 from amproxy.machine.events import Event, Failed, Sent, Skipped, Updated
 from amproxy.model import Incident, Outgoing, Page
 from amproxy.notify import compose
@@ -22,10 +21,13 @@ from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
 from amproxy.notify.retry import PATIENCE, next_attempt
 from amproxy.store import groups, incidents, outbox
-from amproxy.store.commit import commit
+from amproxy.store.commit import Operations, commit
 from amproxy.store.outbox import Taken
 
 log = logging.getLogger(__name__)
+
+# Applies an event to an incident and commits the operations with it (escalate.apply). Raises NotFound, StoreUnavailable.
+Apply = Callable[[str, Event, Operations], Awaitable[object]]
 
 AGAIN = 0.25  # seconds between attempts to write down what became of a message while Redis is away
 
@@ -33,8 +35,9 @@ AGAIN = 0.25  # seconds between attempts to write down what became of a message 
 class Handler:
     """Sends over the channels; knows no queue."""
 
-    def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink) -> None:
+    def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink, apply: Apply) -> None:
         self._context = context
+        self._apply = apply
         self._channels = channels
         self._sign = sign
 
@@ -226,7 +229,7 @@ class Handler:
     async def _recorded(self, taken: Taken, event: Event) -> None:
         async def record() -> None:
             try:
-                await apply(self._context, taken.message.incident, event, also=outbox.done(taken))
+                await self._apply(taken.message.incident, event, outbox.done(taken))
             except NotFound:
                 await self._done(taken)
 

@@ -8,7 +8,7 @@ from amproxy.errors import DeliveryError
 
 LONGEST = 60.0  # seconds between two attempts of ours
 PATIENCE = 3600.0  # seconds after which a page that nobody took counts as failed
-_wait = wait_exponential_jitter(initial=0.5, max=LONGEST, exp_base=1.7, jitter=0.5)
+_wait = wait_exponential_jitter(multiplier=0.5, max=LONGEST, exp_base=1.7, jitter=0.5)
 
 
 def next_attempt(error: DeliveryError, attempt: int, now: float) -> float:

@@ -12,23 +12,35 @@ from amproxy.store.wire import Wire, Word
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def text(word: Word) -> str | bytes:
-    """A word as Redis takes it; numbers as text, because Lua would round large ones."""
-    return word if isinstance(word, str | bytes) else str(word)
+def binary(data: bytes) -> msgspec.Raw:
+    """Bytes as Redis' cmsgpack takes them: as a msgpack text, because it does not know msgpack's type for binary."""
+    size = len(data)
+    if size < 32:
+        return msgspec.Raw(bytes((0xA0 | size,)) + data)
+    if size < 1 << 8:
+        return msgspec.Raw(bytes((0xD9, size)) + data)
+    if size < 1 << 16:
+        return msgspec.Raw(b"\xda" + size.to_bytes(2, "big") + data)
+    return msgspec.Raw(b"\xdb" + size.to_bytes(4, "big") + data)
+
+
+def word(given: Word) -> str | msgspec.Raw:
+    """A word as a script takes it; numbers as text, because Lua would round large ones."""
+    return binary(given) if isinstance(given, bytes) else str(given)
 
 
 @dataclass
 class Operations:
     """What must hold, and what is then done. `ops` holds Redis commands, or the words that commit.lua adds ("!settle" …)."""
 
-    guards: list[tuple[str, str, str | bytes]] = field(default_factory=list)
-    ops: list[list[str | bytes]] = field(default_factory=list)
+    guards: list[tuple[str, str, str | msgspec.Raw]] = field(default_factory=list)
+    ops: list[list[str | msgspec.Raw]] = field(default_factory=list)
 
     def guard(self, key: str, name: str, expected: str | bytes) -> None:
-        self.guards.append((key, name, expected))
+        self.guards.append((key, name, word(expected)))
 
     def do(self, *words: Word) -> None:
-        self.ops.append([text(word) for word in words])
+        self.ops.append([word(given) for given in words])
 
     def extend(self, other: Operations) -> None:
         self.guards += other.guards

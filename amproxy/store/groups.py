@@ -12,7 +12,7 @@ import msgspec
 
 from amproxy.model import Alert, Group, LogEntry
 from amproxy.store import keys
-from amproxy.store.commit import Operations
+from amproxy.store.commit import Operations, binary
 from amproxy.store.wire import Wire
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -41,8 +41,8 @@ class Lease(NamedTuple):
     content: bytes  # 8 bytes: digest of annotations, generator URL and extras
     timeout: bool
 
-    def pack(self) -> bytes:
-        return _LEASE.pack(*self)
+    def pack(self) -> msgspec.Raw:
+        return binary(_LEASE.pack(*self))
 
 
 def unpack_lease(data: bytes) -> Lease:
@@ -53,13 +53,13 @@ class GroupWrite(NamedTuple):
     """What a push changes in one group; field order is that of ingest.lua."""
 
     group_id: str
-    meta: bytes | bool  # False: no alert of it is new
+    meta: msgspec.Raw | bool  # False: no alert of it is new
     due_ms: int
     hurry: bool
     fingerprints: list[str]
-    expected: list[bytes]
-    leases: list[bytes]
-    records: list[bytes | bool]  # False: only the lease moves
+    expected: list[msgspec.Raw]
+    leases: list[msgspec.Raw]
+    records: list[msgspec.Raw | bool]  # False: only the lease moves
 
 
 async def ask(wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
@@ -73,12 +73,12 @@ async def ingest(wire: Wire, writes: list[GroupWrite]) -> bool:
     return bool(await wire.script("ingest", keys.P, _encode(writes)) == 1)
 
 
-def record(alert: Alert) -> bytes:
-    return bytes(_encode(alert))
+def record(alert: Alert) -> msgspec.Raw:
+    return binary(_encode(alert))
 
 
-def meta(group: Group) -> bytes:
-    return bytes(_encode(group))
+def meta(group: Group) -> msgspec.Raw:
+    return binary(_encode(group))
 
 
 class Loaded(NamedTuple):
@@ -151,7 +151,7 @@ def expect(result: Operations, group_id: str, *, flush: str, integrations: int, 
             result.do("!remove", group_id, fingerprint, revision)
         result.do("!prune", group_id)
         return
-    settle = _encode([(fingerprint, revision) for fingerprint, revision in resolved])
+    settle = _encode([(fingerprint, binary(revision)) for fingerprint, revision in resolved])
     result.do("HSET", keys.group(group_id), "flush", flush, "pending", integrations, "settle", settle)
 
 

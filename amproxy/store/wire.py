@@ -39,7 +39,6 @@ class Wire:
     def __init__(self, url: str) -> None:
         self.url = url
         self.up = False
-        self.on_up: Callable[[bool], None] = lambda up: None
         self._pool = redis.ConnectionPool.from_url(url, protocol=2, socket_connect_timeout=PATIENCE)
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
@@ -48,13 +47,13 @@ class Wire:
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
-    async def open(self, timeout: float = 10.0) -> None:
-        """Connect, and keep connected until `close`. Raises StoreUnavailable when there is no answer in time."""
+    def open(self) -> None:
+        """Begin to connect, and keep connected until `close`."""
         self._task = asyncio.create_task(self._keep())
-        try:
-            await asyncio.wait_for(self._ready.wait(), timeout)
-        except TimeoutError:
-            raise StoreUnavailable("Redis does not answer") from None
+
+    async def connected(self) -> None:
+        """Wait for the first connection, however long it takes."""
+        await self._ready.wait()
 
     async def close(self) -> None:
         if self._task:
@@ -124,7 +123,7 @@ class Wire:
         here = Path(__file__).parent
         for name in SCRIPTS:
             self._sha[name] = (await self.call("SCRIPT", "LOAD", (here / f"{name}.lua").read_text("utf-8"))).decode()
-        self._mark(True)
+        self.up = True
         self._ready.set()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -147,15 +146,10 @@ class Wire:
             if self._waiting and time.monotonic() - self._waiting[0][0] > PATIENCE:
                 raise StoreUnavailable("Redis does not answer")
 
-    def _mark(self, up: bool) -> None:
-        self.up = up
-        self.on_up(up)
-
     def _lost(self) -> None:
         self._writer = None
         self._packed.clear()
-        if self.up:
-            self._mark(False)
+        self.up = False
         while self._waiting:
             _, future = self._waiting.popleft()
             if not future.done():

@@ -33,7 +33,7 @@ def rotation(every: str, start: str) -> Rotation:
 
 
 def turns(*names: str) -> tuple[tuple[str, ...], ...]:
-    """"alice", "bob+carol" → turns; a plus joins people that are on call together."""
+    """ "alice", "bob+carol" → turns; a plus joins people that are on call together."""
     return tuple(tuple(name.split("+")) for name in names)
 
 

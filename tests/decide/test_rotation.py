@@ -105,9 +105,7 @@ def test_a_moment_without_a_zone_is_refused() -> None:
         ("UTC", "1w", "2026-01-05T09:00", "2026-03-29", ["03-23T09:00", "03-30T09:00"]),
     ],
 )
-def test_handoffs_stay_at_their_time_of_day_over_clock_changes(
-    zone: str, every: str, start: str, around: str, expected: list[str]
-) -> None:
+def test_handoffs_stay_at_their_time_of_day_over_clock_changes(zone: str, every: str, start: str, around: str, expected: list[str]) -> None:
     days = 7 if every == "1w" else 2
     found = handoffs(every, start, zone, utc(around) - timedelta(days=days), utc(around) + timedelta(days=days))
     assert [at for at in found if at in expected] == expected

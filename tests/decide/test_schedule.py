@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from rosters import hours, layer, local, override, roster, utc
@@ -92,7 +93,8 @@ def test_where_two_layers_are_always_active_only_the_later_one_counts() -> None:
 def test_a_layer_is_not_active_while_a_mute_interval_holds() -> None:
     lunch = hours("lunch", "12:00", "13:00", BERLIN)
     who = roster(layer("base", "alice"), layer("top", "bob", active=["office"], mute=["lunch"]), intervals={**OFFICE, **lunch})
-    days = [(shift.start.astimezone(local("2026-01-07", BERLIN).tzinfo).hour, shift.users) for shift in shifts(who, "2026-01-07")]
+    found = who.shifts("main", local("2026-01-07T00:00", BERLIN), local("2026-01-08T00:00", BERLIN))
+    days = [(shift.start.astimezone(ZoneInfo(BERLIN)).hour, shift.users) for shift in found]
     assert days == [(0, ("alice",)), (9, ("bob",)), (12, ("alice",)), (13, ("bob",)), (18, ("alice",))]
 
 
@@ -102,9 +104,10 @@ def test_an_interval_that_never_holds_leaves_the_layer_out() -> None:
     assert who.on_call("main", utc("2026-02-06T12:00")).until is None
 
 
-def shifts(who: Roster, day: str) -> list:  # type: ignore[type-arg]
-    start = local(day, BERLIN)
-    return who.shifts("main", start, start + timedelta(days=1))
+def test_an_interval_of_a_year_far_ahead_is_not_taken_for_one_that_never_holds() -> None:
+    who = roster(layer("top", "bob", active=["later"]), intervals={"later": [{"years": ["2034"]}]})
+    users = [who.on_call("main", utc(f"{year}-06-01T00:00")).users for year in (2026, 2034, 2035)]
+    assert users == [(), ("bob",), ()]
 
 
 def test_turns_pass_while_a_layer_is_not_active() -> None:

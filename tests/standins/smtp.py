@@ -13,10 +13,9 @@ import threading
 from email.message import EmailMessage
 from email.policy import SMTP as POLICY
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-
 from standins.certificate import Certificate
 
 _ONCE = ("from", "to", "subject", "date", "message-id", "mime-version")
@@ -27,7 +26,7 @@ class Mail:
 
     def __init__(self, sender: str, recipients: list[str], content: bytes, encrypted: bool, user: str) -> None:
         self.sender, self.recipients, self.content, self.encrypted, self.user = sender, recipients, content, encrypted, user
-        self.message: EmailMessage = email.message_from_bytes(content, policy=POLICY)  # type: ignore[arg-type]
+        self.message: EmailMessage = email.message_from_bytes(content, policy=POLICY)
 
     def header(self, name: str) -> str:
         return str(self.message[name])
@@ -84,7 +83,7 @@ class SmtpServer:
                 tls_context=None if self._implicit else context,
                 authenticator=self._check if self._login else None,
                 auth_required=self._login is not None,
-                auth_require_tls=False,
+                auth_require_tls=self._login is None,  # without a login it is not offered in the clear
             ),
             "127.0.0.1",
             0,
@@ -133,7 +132,7 @@ class SmtpServer:
         user = data.login.decode() if isinstance(data, LoginPassword) else ""
         self.mails.append(Mail(str(envelope.mail_from), list(envelope.rcpt_tos), content, session.ssl is not None or self._implicit, user))
         if self.lose_connection:
-            server.transport.abort()
+            cast(asyncio.Transport, server.transport).abort()
         return "250 taken"
 
 

@@ -61,13 +61,13 @@ class EmailChannel:
             if not taken or not error.permanent:
                 raise
             refused = dict.fromkeys(waiting, error)
-        later = [error for error in refused.values() if not error.permanent]
+        later = [why for why in refused.values() if not why.permanent]
         if later:
             self._remember(mail.id, taken | (set(waiting) - refused.keys()))
             raise later[0]
         self._taken.pop(mail.id, None)
-        for recipient, error in refused.items():
-            log.warning("email to %s was refused: %s", recipient, error)
+        for recipient, why in refused.items():
+            log.warning("email to %s was refused: %s", recipient, why)
 
     def _remember(self, id: str, taken: set[str]) -> None:
         while len(self._taken) >= _REMEMBERED:

@@ -62,10 +62,11 @@ def compose(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
 
 def addresses(text: str) -> list[Address]:
     """The addresses of a From or To, at least one. Raises DeliveryError (permanent)."""
-    found = [_address(name, address) for name, address in getaddresses([line(text, 4000)])]
-    if not found:
-        raise DeliveryError("email: no address is given", permanent=True)
-    return found
+    parsed = getaddresses([text]) if text.isprintable() else []
+    # The parser mends what is broken ("bob@exa mple.org"): an address that nobody wrote is not taken.
+    if not parsed or not all(address in text for _, address in parsed):
+        raise DeliveryError(f"email: {line(text, 100)!r} is not an address", permanent=True)
+    return [_address(name, address) for name, address in parsed]
 
 
 def _address(name: str, address: str) -> Address:
@@ -80,8 +81,8 @@ def _address(name: str, address: str) -> Address:
 
 
 def _first_id(domain: str, settings: EmailSettings, card: Card) -> str:
-    """Without the id of a page, the moment tells one mail from the next."""
-    return _id(domain, "mail", settings.to, card.incident, card.group_key, card.page or str(card.at))
+    """Where the message has no key, the moment tells one mail from the next."""
+    return _id(domain, "mail", settings.to, card.incident, card.group_key, card.key or str(card.at))
 
 
 def _thread(domain: str, card: Card) -> str:

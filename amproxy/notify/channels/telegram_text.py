@@ -56,7 +56,7 @@ def _pieces(card: Card) -> list[Piece]:
     foot = _links(card)
     room = LIMIT - sum(len(piece.text) for piece in (*head, *shared, *foot)) - 6  # three blank lines
     alerts = wording.alerts(card)
-    wanted = len("\n".join(alerts))
+    wanted = sum(len(entry) + 1 for entry in alerts)
     text = wording.clip(wording.clean(card.text[: LIMIT * 4]), room - min(wanted, ALERTS_SHARE))
     lines = _fitting(alerts, room - len(text))
     sections = ([Piece(text)] if text else [], shared, [Piece("\n".join(lines))] if lines else [], foot)

@@ -63,6 +63,6 @@ def _checked(url: str) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise DeliveryError("webhook: the URL is not valid", permanent=True) from None
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
+    if parsed.scheme not in {"http", "https"} or not parsed.host or (parsed.port or 0) > 65535:
         raise DeliveryError("webhook: the URL is not http:// or https:// with a host", permanent=True)
     return url

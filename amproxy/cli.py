@@ -1,0 +1,175 @@
+"""The `amproxy` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from amproxy import __version__, clock
+from amproxy.errors import AmproxyError, ConfigError
+
+DEFAULT_CONFIG = "routes.yaml"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with its status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        sys.exit(command(options))
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"{problem.file}:{problem.line}:{problem.column}: error: {problem.message}", file=sys.stderr)
+        sys.exit(1)
+    except (AmproxyError, ValueError) as error:
+        print(f"amproxy: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _serve(options: argparse.Namespace) -> int:
+    _log_to_stderr()
+    from amproxy.serve import Options, serve
+
+    serve(
+        Options(
+            config=Path(options.config).resolve(), data_dir=Path(options.data_dir).resolve(), listen=options.listen, redis=options.redis,
+            workers=options.workers, fd=options.fd,
+        )
+    )  # fmt: skip
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from amproxy.config.check import render_text, report
+
+    found = report(Path(options.file or options.config))
+    print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_text(found))
+    return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from amproxy.foresight import explain, moment
+
+    config, roster = _loaded(options)
+    at, labels = moment.parse(options.at, "UTC", clock.now()), _labels(options.labels)
+    _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from amproxy.durations import parse_duration
+    from amproxy.foresight import moment, simulate
+
+    config, roster = _loaded(options)
+    at, labels = moment.parse(options.at, "UTC", clock.now()), _labels(options.labels)
+    duration = parse_duration(options.duration) if options.duration else None
+    answers = [_answer(text) for text in options.answer]
+    _print(
+        options,
+        lambda: simulate.simulate(config, labels, at, duration, answers, roster),
+        lambda: simulate.simulate_text(config, labels, at, duration, answers, roster),
+    )
+    return 0
+
+
+def _oncall(options: argparse.Namespace) -> int:
+    from amproxy.foresight import moment, oncall
+
+    config, roster = _loaded(options)
+    schedule = config.schedules.get(options.schedule or "")
+    at = moment.parse(options.at, schedule.timezone if schedule else "UTC", clock.now())
+    _print(
+        options,
+        lambda: oncall.oncall(config, roster, options.schedule, at),
+        lambda: oncall.oncall_text(config, roster, options.schedule, at),
+    )
+    return 0
+
+
+def _loaded(options: argparse.Namespace) -> tuple[Any, Any]:
+    from amproxy.config import load
+    from amproxy.decide.roster import Roster
+
+    config = load(options.config).config
+    return config, Roster(config)
+
+
+def _labels(words: list[str]) -> dict[str, str]:
+    labels = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{word!r} is no LABEL=VALUE")
+        labels[name] = value.strip('"') if value.startswith('"') else value
+    return {name: value for name, value in labels.items() if value}
+
+
+def _answer(text: str) -> tuple[str, float]:
+    from amproxy.durations import parse_duration
+
+    user, at, duration = text.partition("@")
+    if not at or not user:
+        raise ValueError(f"{text!r} is no USER@DURATION")
+    return user, parse_duration(duration)
+
+
+def _print(options: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]) -> None:
+    print(json.dumps(document(), ensure_ascii=False, indent=2) if options.json else text())
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s level=%(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and URLs of chats are secrets
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="amproxy", description="An Alertmanager-compatible routing proxy that knows who is on call.")
+    parser.add_argument("--version", action="version", version=f"amproxy {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(command=run)
+        made.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help="the file (default: %(default)s)")
+        return made
+
+    def looking(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        made = command(name, run, text)
+        made.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
+        made.add_argument("--at", metavar="TIME", help="RFC 3339, or a wall-clock time in the schedule's zone (default: now)")
+        return made
+
+    serving = command("serve", _serve, "Run the service.")
+    serving.add_argument("--listen", default="", metavar="HOST:PORT", help="instead of the file's; port 0 picks a free one")
+    serving.add_argument("--redis", default="", metavar="URL", help="instead of the file's: embedded, redis://, rediss:// or unix://")
+    serving.add_argument("--data-dir", default=".data", metavar="DIR", help="where the embedded Redis keeps its data (default: %(default)s)")
+    serving.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    serving.add_argument("--fd", type=int, default=-1, help=argparse.SUPPRESS)
+
+    checking = command("check", _check, "Check a file: errors with their place, and what is doubtful.")
+    checking.add_argument("file", nargs="?", metavar="FILE")
+    checking.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
+    checking.add_argument("--strict", action="store_true", help="warnings count as errors")
+
+    explaining = looking("explain", _explain, "Say where an alert goes and why, and whom it pages.")
+    explaining.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
+
+    simulating = looking("simulate", _simulate, "Show the pages of an alert under a virtual clock: no Redis, no network.")
+    simulating.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
+    simulating.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look (default: until the policy ends)")
+    simulating.add_argument("--answer", action="append", default=[], metavar="USER@DURATION", help="somebody acknowledges after so long")
+
+    listing = looking("oncall", _oncall, "Say who is on call now or then, and who is next.")
+    listing.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+    return parser

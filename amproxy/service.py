@@ -1,0 +1,163 @@
+"""One process of the service: its parts made, started in order, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+
+from amproxy import metrics
+from amproxy.accept.push import PushDoors
+from amproxy.config import Loaded, load
+from amproxy.context import Context
+from amproxy.errors import ConfigError, StoreUnavailable
+from amproxy.escalate.apply import apply
+from amproxy.escalate.worker import work
+from amproxy.machine.change import new_id
+from amproxy.machine.events import Event
+from amproxy.model import Incident
+from amproxy.notify.card import Action
+from amproxy.notify.channels import Channel
+from amproxy.notify.channels.console import ConsoleChannel
+from amproxy.notify.channels.email import EmailChannel
+from amproxy.notify.channels.slack import SlackChannel
+from amproxy.notify.channels.telegram import TelegramChannel
+from amproxy.notify.channels.webhook import WebhookChannel
+from amproxy.notify.deliver import Deliverer
+from amproxy.respond.actions import press
+from amproxy.respond.links import Links
+from amproxy.respond.pollers import Pollers
+from amproxy.respond.press import Press
+from amproxy.store import keys, overrides
+from amproxy.store.commit import Operations
+from amproxy.store.polling import Polling
+from amproxy.store.secrets import signing_key
+from amproxy.store.wire import Wire
+from amproxy.web.live import Hub
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT = 10.0  # seconds that a start waits for Redis before it serves without it (answering 503)
+
+
+class Service:
+    """`start`, then the doors and pages work; `stop` ends all of it."""
+
+    def __init__(self, loaded: Loaded, redis_url: str, *, listen: str) -> None:
+        self._listen = listen
+        self._name = new_id()
+        self.wire = Wire(redis_url)
+        self.context = Context(loaded.config, self.wire)
+        self.context.external_url = loaded.config.web.external_url.rstrip("/") or f"http://{listen}"
+        self.doors = PushDoors(self.context)
+        self.hub = Hub()
+        self.links: Links | None = None
+        self.ready = False
+        self._channels: dict[str, Channel] = {
+            channel.name: channel
+            for channel in (TelegramChannel(), SlackChannel(), EmailChannel(), WebhookChannel(), ConsoleChannel())
+        }
+        self._pollers = Pollers(Polling(self.wire), self._press)
+        self._tasks: set[asyncio.Task[None]] = set()
+        _loaded(loaded)
+
+    async def start(self) -> None:
+        """Serve; work begins as soon as Redis answers."""
+        await asyncio.wait([self._spawn(self._guarded(self._begin()))], timeout=FIRST_WAIT)
+
+    async def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pollers.close()
+        for channel in self._channels.values():
+            await channel.close()
+        await self.wire.close()
+
+    async def reload(self, *, told: bool = True) -> None:
+        """Load the file anew and use it. Raises ConfigError; then the running configuration goes on.
+
+        told: tell the other processes to do so as well.
+        """
+        try:
+            loaded = load(self.context.config.path)
+        except ConfigError:
+            metrics.reload_successful.set(0)
+            raise
+        self.context.use(loaded.config)
+        self.context.external_url = loaded.config.web.external_url.rstrip("/") or f"http://{self._listen}"
+        self.doors.reconfigure()
+        self._pollers.use(loaded.config)
+        _loaded(loaded)
+        log.info("loaded %s", loaded.config.path)
+        if told:
+            with contextlib.suppress(StoreUnavailable):
+                await self.wire.call("PUBLISH", keys.CHANGES, f"config {self._name}")
+
+    def sign(self, incident: str, action: Action, epoch: int, user: str, argument: str) -> str:
+        """The URL of a signed button."""
+        assert self.links is not None
+        return f"{self.context.external_url}/act/{self.links.sign(incident, action, epoch, user, argument)}"
+
+    async def _begin(self) -> None:
+        self.wire.open()
+        await self.wire.connected()
+        self.links = Links(await signing_key(self.wire))
+        await self._load_overrides()
+        deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
+        self._pollers.use(self.context.config)
+        for part in (work(self.context), deliverer.run(), self.wire.subscribe(keys.CHANGES, self._heard)):
+            self._spawn(self._guarded(part))
+        self.ready = True
+
+    def _spawn(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(part)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, part: Coroutine[Any, Any, None]) -> None:
+        try:
+            await part
+        except Exception:
+            # a part that ends is a defect that must not go unseen: the process stops being ready, and its supervisor starts it anew
+            metrics.unexpected_errors.labels("service").inc()
+            log.critical("a part of the service ended", exc_info=True)
+            self.ready = False
+
+    async def _apply(self, incident_id: str, event: Event, operations: Operations) -> Incident:
+        return await apply(self.context, incident_id, event, operations)
+
+    async def _press(self, pressed: Press) -> str:
+        return await press(self.context, pressed)
+
+    async def _load_overrides(self) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings them
+            self.context.use_overrides(await overrides.load_all(self.wire))
+
+    def _heard(self, what: str) -> None:
+        """Another process (or this one) has changed something."""
+        kind, _, rest = what.partition(" ")
+        if kind == "overrides":
+            self._spawn(self._load_overrides())
+        elif kind == "config" and rest != self._name:
+            self._spawn(self._reload_heard())
+        self.hub.tell(what)
+
+    async def _reload_heard(self) -> None:
+        try:
+            await self.reload(told=False)
+        except ConfigError as error:
+            log.error("not loaded: %s", error)
+
+
+def _loaded(loaded: Loaded) -> None:
+    metrics.reload_successful.set(1)
+    metrics.reload_time.set_to_current_time()
+    receivers = loaded.config.receivers.values()
+    metrics.undeliverable.set(sum(bool(integration.undeliverable) for receiver in receivers for integration in receiver.integrations))
+    for warning in loaded.warnings:
+        log.warning("%s (%s)", warning, warning.kind)

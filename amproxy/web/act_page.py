@@ -1,0 +1,57 @@
+"""/act/TOKEN: a signed link from a message. Opening it only shows what it would do, because mail filters open every link."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from amproxy.durations import format_duration
+from amproxy.notify.compose import state_text
+from amproxy.respond import actions
+from amproxy.respond.links import SignedAction
+from amproxy.store import incidents
+from amproxy.web.deps import Deps
+from amproxy.web.looks import Looks, acting
+from amproxy.web.reading import form, known_user
+
+LINK_AGE = 7 * 86400.0  # seconds that a link is good for
+VERBS = {"acknowledge": "Acknowledge", "unacknowledge": "Unacknowledge", "resolve": "Resolve", "snooze": "Snooze", "escalate": "Escalate"}
+
+
+class ActPage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._links, self._looks = deps.context, deps.links, looks
+
+    def routes(self) -> list[Route]:
+        return [Route("/act/{token}", self.show, methods=["GET"]), Route("/act/{token}", self.act, methods=["POST"])]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        signed = self._signed(request)
+        incident = await incidents.load(self._context.wire, signed.incident)
+        length = _seconds(signed)
+        return await self._looks.page(
+            request, "act.html", signed=signed, incident=incident, state_text=state_text(self._context.config, incident),
+            verb=VERBS[signed.action] + (f" for {format_duration(length)}" if length else ""),
+            stale=incident.state == "resolved" or signed.epoch != incident.epoch,
+        )  # fmt: skip
+
+    async def act(self, request: Request) -> Response:
+        signed, fields = self._signed(request), await form(request)
+        user = signed.user or known_user(self._context, fields.get("user")) or acting(request, self._context)
+        length = _seconds(signed)
+        until = self._context.now() + length if length else None
+        asked = actions.Request(action=signed.action, user=user, via="link", epoch=signed.epoch, until=until)
+        await actions.perform(self._context, signed.incident, asked)
+        return RedirectResponse(f"/incidents/{signed.incident}", 303)
+
+    def _signed(self, request: Request) -> SignedAction:
+        if self._links is None:
+            raise HTTPException(404)
+        return self._links.verify(request.path_params["token"], LINK_AGE)
+
+
+def _seconds(signed: SignedAction) -> float:
+    """How long a snooze is to last; 0 = as it always does."""
+    return float(signed.arg) if signed.action == "snooze" and signed.arg.isascii() and signed.arg.isdigit() else 0.0

@@ -1,0 +1,93 @@
+"""What stands before every page and API call: no foreign site may read or act through somebody's browser.
+
+A browser is the way in: it reaches loopback addresses that the internet cannot. A name that is made to point here (DNS
+rebinding) shows in Host; a form or script of another site shows in Sec-Fetch-Site or Origin. Programs send neither of the two.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from amproxy.context import Context
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Not "no-referrer": under that, browsers hide the Origin of our own forms too, and over plain HTTP nothing else tells them
+    # from foreign ones. Nothing goes to other sites either way.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_MACHINES = ("/metrics", "/-/")  # scraped and probed under whatever name the network gives; shows nothing that a site could use
+
+
+class Guard:
+    """ASGI middleware for the web part. The doors for alerts stand outside: they are a hot path and no browser's business."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app, self._context = app, context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        reason = self._refuse(scope["method"], scope["path"], Headers(scope=scope))
+        if not reason:
+            await self._app(scope, receive, send_guarded)
+            return
+        body = msgspec.json.encode({"error": "forbidden", "detail": reason})
+        await Response(body, 403, media_type="application/json")(scope, receive, send_guarded)
+
+    def _refuse(self, method: str, path: str, headers: Headers) -> str:
+        """Why a request is not served; "" = it is."""
+        host = headers.get("host", "")
+        if not path.startswith(_MACHINES) and not self._is_ours(_name(host)):
+            return "This service is not called by this name; web.external_url says what it is called."
+        if method not in _SAFE and not self._comes_from_us(host, headers):
+            return "Another site asked the browser for this; only amproxy's own pages may."
+        return ""
+
+    def _is_ours(self, name: str) -> bool:
+        if name == "localhost" or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+            return True  # nobody can make an address point elsewhere
+        except ValueError:
+            return bool(name) and name in (_name(self._context.config.web.listen), _name(urlsplit(self._context.external_url).netloc))
+
+    def _comes_from_us(self, host: str, headers: Headers) -> bool:
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None:
+            return site in ("same-origin", "none")  # none: typed or bookmarked by the person
+        if origin is None:
+            return True  # no browser
+        return urlsplit(origin).netloc.lower() in (host.lower(), urlsplit(self._context.external_url).netloc.lower())
+
+
+def _name(netloc: str) -> str:
+    """The host of "host:port", "[::1]:80" or "host"; "" for nonsense."""
+    try:
+        return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""

@@ -1,0 +1,96 @@
+"""Pages from templates: everything that goes in is escaped, everything from outside is cleaned and cut."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from amproxy import __version__
+from amproxy.context import Context
+from amproxy.decide.matchers import Matcher
+from amproxy.errors import StoreUnavailable
+from amproxy.notify.channels.wording import web
+from amproxy.store import incidents
+from amproxy.web import words
+from amproxy.web.errors import Told
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+COOKIE = "amproxy_user"  # who acts, as long as there is no sign-in
+COOKIE_AGE = 365 * 86400  # seconds
+
+
+def acting(request: Request, context: Context) -> str:
+    """The user as whom this browser acts; "" = nobody has said."""
+    name = unquote(request.cookies.get(COOKIE, ""))
+    return name if name in context.config.users else ""
+
+
+class Looks:
+    """Draws the templates."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._templates.filters |= {
+            "short": words.short, "long": words.long, "span": words.span, "age": words.age, "zone_name": words.zone_name,
+            "initials": words.initials,
+        }  # fmt: skip
+        self._templates.globals |= {
+            "labels": words.ordered, "links": words.links, "is_web": web, "person": self._person, "label_query": _label_query,
+            "version": __version__, "stamp": _stamp(),
+        }  # fmt: skip
+
+    async def page(self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> HTMLResponse:
+        """A page, with what every page shows beside its own values."""
+        context, user = self._context, acting(request, self._context)
+        now, zone = context.now(), context.config.users[user].timezone if user else "UTC"
+        text = self._templates.get_template(template).render(
+            **values, now=now, zone=zone, counts=await self._counts(), acting=user, users=context.config.users.values(),
+            path=request.url.path, paused="pause" in request.query_params, pause_query=_with_pause(request),
+            moment=lambda at: words.moment(at, ZoneInfo(zone), now),
+        )  # fmt: skip
+        return HTMLResponse(text, status, headers)
+
+    async def error(self, request: Request, what: Told) -> HTMLResponse:
+        return await self.page(request, "error.html", what.status, what.headers, what=what)
+
+    async def _counts(self) -> dict[str, int] | None:
+        """State → number of incidents; None while Redis is away."""
+        try:
+            counts = await incidents.counts(self._context.wire)
+        except StoreUnavailable:
+            return None
+        return {state: sum(n for (_, held), n in counts.items() if held == state) for state in incidents.STATES}
+
+    def _person(self, name: str) -> str:
+        """How a user is called."""
+        known = self._context.config.users.get(name)
+        return (known.full_name or name) if known else name or "somebody"
+
+
+def _label_query(name: str, value: str) -> str:
+    """The query that lists incidents with this label; "" where the value is too long for an address."""
+    return f"label={quote(str(Matcher(name, '=', value)))}" if len(name) + len(value) <= words.LONGEST_ASKED else ""
+
+
+def _with_pause(request: Request) -> str:
+    query = request.url.query
+    return f"?{query}&pause=1" if query else "?pause=1"
+
+
+def _stamp() -> str:
+    """Changes with the style and the script, so that browsers may keep them."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:10]

@@ -1,0 +1,91 @@
+"""GET /metrics: amproxy's own counters, and what only Redis and the roster know, read at each scrape."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amproxy import __version__, metrics
+from amproxy.clock import utc
+from amproxy.decide.roster import Roster
+from amproxy.errors import StoreUnavailable
+from amproxy.store import incidents, outbox
+from amproxy.web.deps import Deps
+
+WEEK = timedelta(days=7)
+INSTANT = timedelta(seconds=1)
+UNCOVERED_AGE = 60.0  # seconds that a sum over a week stays good: it costs milliseconds for each schedule
+ALERTMANAGER = "0.27.0"  # the version whose API we speak: tools such as karma look for it
+
+
+class Scraped(Collector):
+    """Families that were read for one scrape."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, GaugeMetricFamily] = {}
+
+    def add(self, name: str, help_text: str, value: float, **labels: str) -> None:
+        family = self._families.get(name)
+        if family is None:
+            family = self._families[name] = GaugeMetricFamily(name, help_text, labels=list(labels))
+        family.add_metric(list(labels.values()), value)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield from self._families.values()
+
+
+class Metrics:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+        self._uncovered: tuple[Roster, float, dict[str, float]] | None = None
+
+    def routes(self) -> list[Route]:
+        return [Route("/metrics", self.show, methods=["GET"])]
+
+    async def show(self, request: Request) -> Response:
+        """Always 200: that Redis is away is one of the things to say."""
+        scraped = Scraped()
+        scraped.add("amproxy_build_info", "1, with the version of amproxy.", 1, version=__version__)
+        scraped.add("alertmanager_build_info", "1, with the version of Alertmanager whose API is spoken.", 1, version=ALERTMANAGER)
+        await self._read_store(scraped)
+        await self._read_roster(scraped)
+        return Response(metrics.render(scraped), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    async def _read_store(self, scraped: Scraped) -> None:
+        wire, up = self._context.wire, 1
+        try:
+            for (policy, state), number in (await incidents.counts(wire)).items():
+                scraped.add("amproxy_incidents", "Incidents by state.", number, policy=policy, state=state)
+            for channel, depth in (await outbox.depths(wire)).items():
+                scraped.add("amproxy_outbox_depth", "Messages that wait.", depth, channel=channel)
+        except StoreUnavailable:
+            up = 0
+        scraped.add("amproxy_redis_up", "Whether Redis answers.", up)
+
+    async def _read_roster(self, scraped: Scraped) -> None:
+        roster, now = self._context.roster, utc(self._context.now())
+        for schedule in roster.config.schedules:
+            for user in roster.shifts(schedule, now, now + INSTANT)[0].users:
+                scraped.add("amproxy_on_call", "1 for each person on call.", 1, schedule=schedule, user=user)
+        for schedule, seconds in (await self._week(roster)).items():
+            scraped.add("amproxy_uncovered_seconds", "Time without anybody in the next 7 days.", seconds, schedule=schedule)
+
+    async def _week(self, roster: Roster) -> dict[str, float]:
+        """Seconds without anybody on call in the next week, at most UNCOVERED_AGE old."""
+        now = self._context.now()
+        if self._uncovered and self._uncovered[0] is roster and 0 <= now - self._uncovered[1] < UNCOVERED_AGE:
+            return self._uncovered[2]
+        found = {}
+        for schedule in roster.config.schedules:
+            found[schedule] = roster.uncovered(schedule, utc(now), utc(now) + WEEK)
+            await asyncio.sleep(0)  # a push that came in meanwhile goes first
+        self._uncovered = roster, now, found
+        return found

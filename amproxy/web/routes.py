@@ -1,0 +1,52 @@
+"""The web part put together."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Scope
+
+from amproxy.web.act_page import ActPage
+from amproxy.web.api_incidents import IncidentsApi
+from amproxy.web.api_oncall import OncallApi
+from amproxy.web.deps import Deps
+from amproxy.web.errors import handlers
+from amproxy.web.guard import Guard
+from amproxy.web.health import Health
+from amproxy.web.incident_page import IncidentPage
+from amproxy.web.live import Events
+from amproxy.web.looks import STATIC, Looks
+from amproxy.web.metrics import Metrics
+from amproxy.web.pages import Pages
+
+
+class Kept(StaticFiles):
+    """Files whose address changes with their content, so that browsers need not ask again."""
+
+    def file_response(self, *args: object, scope: Scope, **options: object) -> Response:
+        response = super().file_response(*args, scope=scope, **options)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def web(deps: Deps) -> ASGIApp:
+    """Everything that people, their tools and Prometheus ask for, guarded; the doors for alerts are not in it."""
+    looks = Looks(deps.context)
+    return Guard(Starlette(routes=routes(deps, looks), exception_handlers=handlers(looks.error)), deps.context)
+
+
+def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
+    """All routes, in the order in which they are tried."""
+    return [
+        *IncidentsApi(deps).routes(),
+        *OncallApi(deps).routes(),
+        *Pages(deps, looks).routes(),
+        *IncidentPage(deps, looks).routes(),
+        *ActPage(deps, looks).routes(),
+        Route("/events", Events(deps.hub).stream, methods=["GET"]),
+        *Metrics(deps).routes(),
+        *Health(deps).routes(),
+        Mount("/static", Kept(directory=STATIC)),
+    ]

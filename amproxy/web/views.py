@@ -1,0 +1,140 @@
+"""What the API shows of amproxy's values: plain dicts for JSON. Pure.
+
+Times are RFC 3339 in UTC; what there is not is null; people are named by their `name`. Addresses of contacts are left out:
+some of them are secrets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amproxy.clock import rfc3339
+from amproxy.config.structs import Override
+from amproxy.decide.roster import OnCall, Roster, Shift
+from amproxy.model import Alert, Incident, Page, TimelineEntry
+from amproxy.web.ahead import Coming, next_step
+
+View = dict[str, Any]
+
+
+def incident(value: Incident, roster: Roster, external_url: str) -> View:
+    """One incident as lists have it."""
+    return {
+        "id": value.id,
+        "number": value.number,
+        "state": value.state,
+        "title": value.title,
+        "receiver": value.receiver or None,
+        "policy": value.policy,
+        "urgency": value.urgency,
+        "group_labels": value.group_labels,
+        "common_labels": value.common_labels,
+        "alerts": {"firing": value.firing, "resolved": value.resolved},
+        "started_at": rfc3339(value.started_at),
+        "acknowledged_by": value.acknowledged_by or None,
+        "acknowledged_at": rfc3339(value.acknowledged_at),
+        "snoozed_by": value.snoozed_by or None,
+        "snoozed_until": rfc3339(value.snoozed_until),
+        "resolved_by": value.resolved_by or None,
+        "resolved_at": rfc3339(value.resolved_at),
+        "next_step": coming(next_step(value, roster)),
+        "url": f"{external_url}/incidents/{value.id}",
+    }
+
+
+def whole_incident(
+    value: Incident, alerts: list[Alert], timeline: list[TimelineEntry], roster: Roster, external_url: str, now: float
+) -> View:
+    """One incident with all that is known of it. now: Unix seconds."""
+    view = incident(value, roster, external_url)
+    view["text"] = value.text
+    view["common_annotations"] = value.common_annotations
+    view["alerts"] |= {"list": [alert(one, now) for one in alerts]}
+    view["timeline"] = [timeline_entry(entry) for entry in timeline]
+    view["pages"] = [page(one) for one in value.pages]
+    return view
+
+
+def coming(value: Coming | None) -> View | None:
+    return value and {"at": rfc3339(value.at), "what": value.what}
+
+
+def alert(value: Alert, now: float) -> View:
+    """now: Unix seconds; decides whether it fires."""
+    over = value.resolved(int(now * 10**9))
+    ended = [end for end in (value.ends_ns, value.lapses_ns) if end]
+    return {
+        "fingerprint": value.fingerprint,
+        "state": "resolved" if over else "firing",
+        "labels": value.labels,
+        "annotations": value.annotations,
+        "starts_at": rfc3339(value.starts_ns / 10**9),
+        "ends_at": rfc3339(min(ended) / 10**9) if over else None,
+        "generator_url": value.generator_url or None,
+        "source": value.source or None,
+        "extra": value.extra,
+    }
+
+
+def page(value: Page) -> View:
+    return {
+        "id": value.id,
+        "user": value.user or None,
+        "receiver": value.receiver or None,
+        "channel": value.channel,
+        "policy": value.policy,
+        "step": value.step,
+        "round": value.round,
+        "reason": value.reason,
+        "state": value.state,
+        "due": rfc3339(value.due),
+        "sent_at": rfc3339(value.sent_at),
+        "attempts": value.attempts,
+        "error": value.error or None,
+    }
+
+
+def timeline_entry(value: TimelineEntry) -> View:
+    return {
+        "at": rfc3339(value.at),
+        "kind": value.kind,
+        "text": value.text,
+        "user": value.user or None,
+        "channel": value.channel or None,
+        "policy": value.policy or None,
+        "step": value.step or None,
+    }
+
+
+def on_call(value: OnCall) -> View:
+    return {
+        "schedule": value.schedule,
+        "at": rfc3339(value.at.timestamp()),
+        "users": value.users,
+        "until": value.until and rfc3339(value.until.timestamp()),
+        "next": value.next,
+        "reason": value.reason,
+    }
+
+
+def shift(value: Shift) -> View:
+    return {
+        "start": rfc3339(value.start.timestamp()),
+        "end": rfc3339(value.end.timestamp()),
+        "users": value.users,
+        "reason": value.reason,
+        "layer": value.layer or None,
+        "override": value.override or None,
+    }
+
+
+def override(value: Override, schedule: str) -> View:
+    """One made by hand: its times are aware."""
+    return {
+        "id": value.id,
+        "schedule": schedule,
+        "user": value.users[0],
+        "start": rfc3339(value.start.timestamp()),
+        "end": rfc3339(value.end.timestamp()),
+        "reason": value.reason or None,
+    }

@@ -1,0 +1,87 @@
+"""How values read on a page: lengths of time, moments, and text from outside cut to a length. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from amproxy.clock import utc
+from amproxy.model import Alert
+from amproxy.notify.channels.wording import FIRST_LABELS, clean, line, web
+from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
+
+LONGEST_VALUE = 300  # characters
+LONGEST_TEXT = 4000
+LONGEST_ASKED = 500  # of a label's value that can be filtered by: a longer one does not fit into an address
+
+
+def short(text: str, limit: int = LONGEST_VALUE) -> str:
+    """One line of text from outside; where it is cut it says how long it was."""
+    shown = line(text, limit)
+    return f"{shown} ({len(text):,} characters)" if len(text) > limit and shown.endswith("…") else shown
+
+
+def long(text: str, limit: int = LONGEST_TEXT) -> str:
+    """Text from outside with its line breaks; where it is cut it says how long it was."""
+    shown = clean(text[: limit * 2])
+    return shown if len(shown) <= limit else f"{shown[:limit].rstrip()}… ({len(text):,} characters)"
+
+
+def span(seconds: float) -> str:
+    """A length of time at a glance: "4:59" below an hour, then "2 h 13 min", then "3 d 4 h"."""
+    left = max(0, round(seconds))
+    if left < 3600:
+        return f"{left // 60}:{left % 60:02}"
+    if left < 86400:
+        return f"{left // 3600} h {left % 3600 // 60} min"
+    return f"{left // 86400} d {left % 86400 // 3600} h"
+
+
+def age(seconds: float) -> str:
+    """How long ago, roughly: "just now", "5 min ago", "2 h ago", "3 d ago"."""
+    left = max(0, int(seconds))
+    if left < 60:
+        return "just now"
+    if left < 3600:
+        return f"{left // 60} min ago"
+    if left < 86400:
+        return f"{left // 3600} h ago"
+    return f"{left // 86400} d ago"
+
+
+def moment(at: float | datetime, zone: ZoneInfo, now: float) -> str:
+    """A moment on the clock of `zone`: "14:03", with the day where that is not today, with the year where it is not this one."""
+    local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
+    today = utc(now).astimezone(zone)
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    return f"{local:%a} {local.day} {local:%b %H:%M}" if local.year == today.year else f"{local.day} {local:%b %Y %H:%M}"
+
+
+def zone_name(zone: str) -> str:
+    """The place of a zone: "Europe/Berlin" → "Berlin"."""
+    return zone.rpartition("/")[2].replace("_", " ")
+
+
+def initials(name: str) -> str:
+    """For a badge: "Alice Ash" → "AA", "bob" → "B"."""
+    return "".join(word[0] for word in clean(name).split()[:2]).upper()
+
+
+def ordered(labels: dict[str, str], title: str = "") -> list[tuple[str, str]]:
+    """Labels, the most telling ones first; an alertname that the title says already is left out."""
+    rank = {name: place for place, name in enumerate(FIRST_LABELS)}
+    shown = [(name, value) for name, value in labels.items() if not (name == "alertname" and value and value in title)]
+    return sorted(shown, key=lambda label: (rank.get(label[0], len(rank)), label[0]))
+
+
+def links(alert: Alert) -> list[tuple[str, str]]:
+    """Where an alert leads to: text and address, only http and https, each address once."""
+    wanted = [(text, alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()]
+    wanted += [(text, alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
+    wanted.append(("Source", alert.generator_url))
+    found: dict[str, str] = {}
+    for text, url in wanted:
+        if isinstance(url, str) and web(url):
+            found.setdefault(url, text)
+    return [(text, url) for url, text in found.items()]

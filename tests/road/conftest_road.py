@@ -1,0 +1,171 @@
+"""The road of an alert inside one process: real Redis, real stages, a channel that records."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amproxy.accept.push import PushDoors
+from amproxy.config.structs import Config, Global, Integration, NotifyStep, OncallSettings, Policy, Receiver, Route, Step, User, Wait
+from amproxy.context import Context
+from amproxy.errors import DeliveryError
+from amproxy.escalate.apply import apply
+from amproxy.escalate.worker import work
+from amproxy.model import Incident
+from amproxy.notify.card import Card
+from amproxy.notify.deliver import Deliverer
+from amproxy.store import incidents
+from amproxy.store.embedded import find_server
+from amproxy.store.wire import Wire
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A real server of this test's own."""
+    folder = Path("/tmp") / f"amproxy-test-{tmp_path.name}-{time.monotonic_ns()}"
+    folder.mkdir()
+    socket = folder / "r.sock"
+    child = subprocess.Popen([find_server(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    while not socket.exists():
+        time.sleep(0.005)
+    yield f"unix://{socket}"
+    child.kill()
+    child.wait()
+    shutil.rmtree(folder)
+
+
+@dataclass
+class Recorder:
+    """A channel that takes everything, or what `refuse` says."""
+
+    name: str
+    threads: bool = False
+    sent: list[tuple[str, Card]] = field(default_factory=list)
+    edits: list[tuple[dict[str, str], Card]] = field(default_factory=list)
+    refuse: Callable[[str, Card], DeliveryError | None] = lambda address, card: None
+
+    def person(self, global_: Global, address: str) -> str:
+        return address
+
+    async def send(self, settings: Any, card: Card) -> dict[str, str]:
+        address = settings if isinstance(settings, str) else "receiver"
+        if error := self.refuse(address, card):
+            raise error
+        self.sent.append((address, card))
+        return {"message": str(len(self.sent))}
+
+    async def edit(self, settings: Any, ref: dict[str, str], card: Card) -> dict[str, str]:
+        self.edits.append((ref, card))
+        return ref
+
+    async def close(self) -> None: ...
+
+
+class House:
+    """The service's working parts around one context."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.doors = PushDoors(context)
+        self.chat, self.mail, self.hook = Recorder("chat"), Recorder("mail"), Recorder("webhook")
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        channels = {channel.name: channel for channel in (self.chat, self.mail, self.hook)}
+        deliverer = Deliverer(
+            self.context, channels, lambda *words: "http://127.0.0.1/act/x", lambda i, e, o: apply(self.context, i, e, o)
+        )
+        self._tasks = [asyncio.create_task(work(self.context)), asyncio.create_task(deliverer.run())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def post(self, path: str, body: Any, *, raw: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Push through a door as an HTTP server would; returns status and decoded answer."""
+        content = raw if raw is not None else json.dumps(body).encode()
+        wanted = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
+        scope = {
+            "type": "http", "method": "POST", "path": path, "client": ("127.0.0.1", 5),
+            "headers": [(name.encode(), value.encode()) for name, value in wanted.items()],
+        }  # fmt: skip
+        said: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        async def send(event: Any) -> None:
+            said.append(event)
+
+        door = self.doors.raw if path.startswith("/api/v2") else self.doors.webhook
+        await door(scope, receive, send)
+        answer = said[1]["body"]
+        return said[0]["status"], json.loads(answer) if answer else None
+
+    async def incidents(self, *states: str) -> list[Incident]:
+        found, _ = await incidents.listing(self.context.wire, states or incidents.STATES)  # type: ignore[arg-type]
+        return found
+
+    async def timeline(self, incident: Incident) -> list[str]:
+        return [entry.text for entry in await incidents.load_timeline(self.context.wire, incident.id)]
+
+
+async def until(holds: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Wait until something holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = holds()
+        if isinstance(result, Awaitable):
+            result = await result
+        if result:
+            return result
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+def plan(*steps: Step, **more: Any) -> Policy:
+    return Policy(name="main", steps=steps, **more)
+
+
+def config(policy: Policy | None = None, **more: Any) -> Config:
+    """Two people, one policy, one receiver, short waits."""
+    route = Route(receiver="oncall", key="{}", group_by=("alertname",), group_wait=0.05, group_interval=0.3, repeat_interval=3600)
+    settings = {
+        "route": route,
+        "receivers": {"oncall": Receiver(name="oncall", integrations=(Integration(kind="oncall", index=0, send_resolved=True, settings=OncallSettings(escalation_policy="main")),))},
+        "users": {name: User(name=name, contacts={"chat": name, "mail": f"{name}@example.org"}) for name in ("ann", "bob")},
+        "policies": {"main": policy or plan(NotifyStep(users=("ann",)), Wait(seconds=0.2), NotifyStep(users=("bob",)))},
+    }
+    return Config(**{**settings, **more})
+
+
+@pytest.fixture
+async def house_of(redis_url: str) -> AsyncIterator[Callable[[Config], Awaitable[House]]]:
+    """Build a running house of a configuration."""
+    houses: list[House] = []
+
+    async def build(wanted: Config) -> House:
+        wire = Wire(redis_url)
+        wire.open()
+        await wire.connected()
+        house = House(Context(wanted, wire))
+        house.start()
+        houses.append(house)
+        return house
+
+    yield build
+    for house in houses:
+        await house.stop()
+        with contextlib.suppress(asyncio.CancelledError):
+            await house.context.wire.close()
