@@ -18,7 +18,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from amproxy.config import Loaded, load
+from amproxy.config.load import Loaded, load
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError, ConfigError
 from amproxy.store.embedded import EmbeddedRedis
@@ -80,11 +80,16 @@ async def _process(options: Options, loaded: Loaded, listener: socket.socket, ur
     # imported here, because prometheus_client looks at PROMETHEUS_MULTIPROC_DIR when it is imported
     from amproxy.app import App
     from amproxy.service import Service
+    from amproxy.web.deps import Deps
     from amproxy.web.routes import web
 
     address = _address(listener)
     service = Service(loaded, url, listen=address)
-    app = App(service.doors, web(service))
+    deps = Deps(
+        context=service.context, hub=service.hub, console=service.console, test_alert=service.test_alert, reload=service.reload,
+        links=lambda: service.links,
+    )  # fmt: skip
+    app = App(service.doors, web(deps))
     server = uvicorn.Server(
         uvicorn.Config(
             app, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE,

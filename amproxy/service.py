@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
 
 from amproxy import metrics
 from amproxy.accept.push import PushDoors
-from amproxy.config import Loaded, load
+from amproxy.config.load import Loaded, load
 from amproxy.context import Context
 from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.escalate.apply import apply
@@ -36,6 +37,7 @@ from amproxy.store.commit import Operations
 from amproxy.store.polling import Polling
 from amproxy.store.secrets import signing_key
 from amproxy.store.wire import Wire
+from amproxy.web.console import Console
 from amproxy.web.live import Hub
 
 log = logging.getLogger(__name__)
@@ -54,11 +56,12 @@ class Service:
         self.context.external_url = loaded.config.web.external_url.rstrip("/") or f"http://{listen}"
         self.doors = PushDoors(self.context)
         self.hub = Hub()
+        self.console = Console(sys.stderr.write)
         self.links: Links | None = None
         self.ready = False
         self._channels: dict[str, Channel] = {
             channel.name: channel
-            for channel in (TelegramChannel(), SlackChannel(), EmailChannel(), WebhookChannel(), ConsoleChannel())
+            for channel in (TelegramChannel(), SlackChannel(), EmailChannel(), WebhookChannel(), ConsoleChannel(self.console.write, colours=sys.stderr.isatty()))
         }
         self._pollers = Pollers(Polling(self.wire), self._press)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,6 +99,11 @@ class Service:
         if told:
             with contextlib.suppress(StoreUnavailable):
                 await self.wire.call("PUBLISH", keys.CHANGES, f"config {self._name}")
+
+    async def test_alert(self) -> str:
+        """Send a test alert by the ordinary road; says what was sent. Raises StoreUnavailable."""
+        await self.doors.trial()
+        return "A test alert is on its way."
 
     def sign(self, incident: str, action: Action, epoch: int, user: str, argument: str) -> str:
         """The URL of a signed button."""
@@ -145,7 +153,7 @@ class Service:
             self._spawn(self._load_overrides())
         elif kind == "config" and rest != self._name:
             self._spawn(self._reload_heard())
-        self.hub.tell(what)
+        self.hub.say(what)
 
     async def _reload_heard(self) -> None:
         try:

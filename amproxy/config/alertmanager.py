@@ -10,14 +10,15 @@ from amproxy.config.cursor import Cursor, Reader, Section
 from amproxy.config.fields import classic_label_name, label_name, list_of, literal, map_of, name, raw, text
 from amproxy.config.integrations import KINDS, integration, oncall, read_integration
 from amproxy.config.structs import InhibitRule, Integration, Receiver
+from amproxy.config.tree import Mapping, Sequence
 from amproxy.decide.intervals import BadInterval, TimeInterval, parse_time_interval
 
-_conditions: Final[dict[str, Reader]] = {
+_CONDITIONS: Final[dict[str, Reader]] = {
     f"{side}_{key}": reader
     for side in ("source", "target")
     for key, reader in (("match", map_of(raw, key=classic_label_name)), ("match_re", match_re), ("matchers", matchers))
 }
-_INHIBIT: Final[dict[str, Reader]] = {"name": text, **_conditions, "equal": list_of(label_name)}
+_INHIBIT: Final[dict[str, Reader]] = {"name": text, **_CONDITIONS, "equal": list_of(label_name)}
 
 
 def read_inhibit_rules(at: Cursor) -> list[Section]:
@@ -58,12 +59,11 @@ def read_time_intervals(at: Cursor) -> list[Section]:
 def _below(at: Cursor, path: tuple[int | str, ...]) -> Cursor:
     """The cursor of the part to which a path leads, or of the last part of it that is there."""
     for part in path:
-        items = getattr(at.node, "items", None)
-        pairs = getattr(at.node, "pairs", {})
-        if isinstance(part, int) and isinstance(items, list) and part < len(items):
-            at = at.to(items[part], part)
-        elif isinstance(part, str) and part in pairs:
-            at = at.to(pairs[part][1], part)
+        node = at.node
+        if isinstance(part, int) and isinstance(node, Sequence) and part < len(node.items):
+            at = at.to(node.items[part], part)
+        elif isinstance(part, str) and isinstance(node, Mapping) and part in node.pairs:
+            at = at.to(node.pairs[part][1], part)
         else:
             break
     return at

@@ -28,6 +28,7 @@ def incident_card(
     why = f"You are paged: {page.reason}." if page.user else f"Told by {page.reason}."
     return Card(
         kind="incident",
+        key=page.id,
         title=incident.title,
         number=incident.number,
         state=incident.state,
@@ -62,6 +63,7 @@ def group_card(message: Outgoing, *, now: float, external_url: str) -> Card:
     labels, annotations = common(a.labels for a in message.alerts), common(a.annotations for a in message.alerts)
     return Card(
         kind="group",
+        key=message.id,
         title=default_title(group.labels, labels),
         state="firing" if firing else "resolved",
         state_text=f"{firing} firing" if firing else "All resolved",

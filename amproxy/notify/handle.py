@@ -19,6 +19,7 @@ from amproxy.notify import compose
 from amproxy.notify.card import Card
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
+from amproxy.notify.templates import render_settings
 from amproxy.notify.retry import PATIENCE, next_attempt
 from amproxy.store import groups, incidents, outbox
 from amproxy.store.commit import Operations, commit
@@ -84,6 +85,7 @@ class Handler:
     async def _send_page(self, incident: Incident, page: Page) -> dict[str, str]:
         channel, settings = self._target(page)
         card = await self._card(incident, page)
+        settings = render_settings(settings, card)
         earlier = next((p for p in incident.pages if channel.threads and p.receiver and _same_place(p, page) and p.ref), None)
         if earlier is not None:
             return await channel.edit(settings, earlier.ref, msgspec.structs.replace(card, news=f"Paged again (round {page.round})."))
@@ -118,7 +120,8 @@ class Handler:
 
     async def _edit(self, incident: Incident, page: Page) -> dict[str, str]:
         channel, settings = self._target(page)
-        return await channel.edit(settings, page.ref, await self._card(incident, page))
+        card = await self._card(incident, page)
+        return await channel.edit(render_settings(settings, card), page.ref, card)
 
     async def _find(self, message: Outgoing) -> tuple[Incident, Page] | None:
         try:
@@ -170,7 +173,8 @@ class Handler:
         assert message.group is not None
         channel = self._channel(message.channel)
         settings = self._integration(message.group.receiver, message.integration).settings
-        return await channel.send(settings, compose.group_card(message, now=self._context.now(), external_url=self._context.external_url))
+        card = compose.group_card(message, now=self._context.now(), external_url=self._context.external_url)
+        return await channel.send(render_settings(settings, card), card)
 
     async def _notice(self, taken: Taken) -> None:
         message = taken.message
@@ -186,7 +190,7 @@ class Handler:
 
     async def _send_notice(self, message: Outgoing) -> dict[str, str]:
         channel = self._channel(message.channel)
-        card = Card(kind="notice", title=message.subject, text=message.text, at=self._context.now(), url=self._context.external_url)
+        card = Card(kind="notice", key=message.id, title=message.subject, text=message.text, at=self._context.now(), url=self._context.external_url)
         return await channel.send(channel.person(self._context.config.global_, message.address), card)
 
     # --------------------------------------------------------------------------------------------------- in common

@@ -80,7 +80,7 @@ def payload(card: Card) -> bytes:
         route_labels=card.route_labels,
         external_url=card.external_url,
         group_key=card.group_key,
-        truncated_alerts=card.truncated,
+        truncated_alerts=card.truncated or max(0, card.firing + card.resolved - len(alerts)),  # an incident's card holds a few of many
         incident=_incident(card) if card.kind == "incident" else msgspec.UNSET,
     )
     body = msgspec.json.encode(message, order="deterministic")

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from amproxy import __version__
+from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.decide.matchers import Matcher
 from amproxy.errors import StoreUnavailable
@@ -43,7 +44,7 @@ class Looks:
         )
         self._templates.filters |= {
             "short": words.short, "long": words.long, "span": words.span, "age": words.age, "zone_name": words.zone_name,
-            "initials": words.initials,
+            "initials": words.initials, "iso": rfc3339,
         }  # fmt: skip
         self._templates.globals |= {
             "labels": words.ordered, "links": words.links, "is_web": web, "person": self._person, "label_query": _label_query,

@@ -25,8 +25,8 @@ from amproxy.web.pages import Pages
 class Kept(StaticFiles):
     """Files whose address changes with their content, so that browsers need not ask again."""
 
-    def file_response(self, *args: object, scope: Scope, **options: object) -> Response:
-        response = super().file_response(*args, scope=scope, **options)  # type: ignore[arg-type]
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
 

@@ -117,6 +117,10 @@ def test_an_incident_opened_by_hand_says_its_title_and_text_though_it_has_no_ale
     assert told["commonAnnotations"] == {"summary": "Call me", "description": "now"}
 
 
+def test_alerts_of_an_incident_that_the_card_does_not_hold_count_as_truncated() -> None:
+    assert message(kind="incident", alerts=[alert()], firing=20, resolved=4)["truncatedAlerts"] == 23
+
+
 def test_the_reason_and_the_labels_of_the_route_are_told() -> None:
     told = message(alerts=[alert()], reason="repeat interval elapsed", route_labels={"tier": "1"}, truncated=3)
     assert (told["notification_reason"], told["routeLabels"], told["truncatedAlerts"]) == ("repeat interval elapsed", {"tier": "1"}, 3)

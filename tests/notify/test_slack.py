@@ -160,7 +160,7 @@ async def failing(channel: SlackChannel, settings: SlackSettings) -> DeliveryErr
     ],
 )
 async def test_each_refusal_has_its_meaning(
-    slack: SlackStandIn, channel: SlackChannel, word: str, permanent: bool, reason: str, ambiguous: bool
+    slack: SlackStandIn, channel: SlackChannel, *, word: str, permanent: bool, reason: str, ambiguous: bool
 ) -> None:
     slack.fail(word)
     error = await failing(channel, to(slack))
@@ -205,7 +205,7 @@ async def test_a_time_out_may_have_delivered(slack: SlackStandIn, channel: Slack
     ],
 )
 async def test_an_incoming_webhook_is_judged_by_its_status(
-    slack: SlackStandIn, channel: SlackChannel, status: int, body: bytes, permanent: bool, reason: str
+    slack: SlackStandIn, channel: SlackChannel, *, status: int, body: bytes, permanent: bool, reason: str
 ) -> None:
     slack.answer(status, body)
     error = await failing(channel, hook(slack))

@@ -10,7 +10,7 @@ import msgspec
 from amproxy.config.structs import Global, SlackSettings
 from amproxy.errors import DeliveryError
 from amproxy.notify.card import Card
-from amproxy.notify.channels import http, slack_blocks
+from amproxy.notify.channels import http, slack_blocks, wording
 from amproxy.notify.channels.slack_api import SlackError, call, post_webhook, token
 
 GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
@@ -59,9 +59,9 @@ class SlackChannel:
             if error.error in GONE:
                 return await self._post(settings, channel, card)
             raise
-        if card.news:
-            news = {"channel": channel, "thread_ts": ts, "text": slack_blocks.mrkdwn(card.news)} | _looks(settings)
-            await self._call(settings, "chat.postMessage", news)
+        if news := wording.clean(card.news):
+            told = {"channel": channel, "thread_ts": ts, "text": slack_blocks.mrkdwn(news)} | _looks(settings)
+            await self._call(settings, "chat.postMessage", told)
         return {"channel": channel, "ts": ts}
 
     async def close(self) -> None:

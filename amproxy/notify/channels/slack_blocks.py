@@ -10,6 +10,7 @@ from amproxy.notify.channels import wording
 HEADER = 150  # characters, plain text
 SECTION = 3000  # characters after escaping, as for all limits below
 FIELD = 2000
+LINK = 1500
 BUTTON = 75
 BUTTONS = 25
 
@@ -22,8 +23,8 @@ def blocks(card: Card, *, buttons: bool = True) -> list[Block]:
     if labels := wording.labels(card):
         parts.append({"type": "section", "fields": [_text(f"*{mrkdwn(name)}*\n{mrkdwn(value)}") for name, value in labels]})
     parts.append(_section(mrkdwn("\n".join(wording.alerts(card)), SECTION)))
-    if links := wording.links(card):
-        parts.append({"type": "context", "elements": [_text(link(text, url)) for text, url in links]})
+    if links := [shown for text, url in wording.links(card) if (shown := link(text, url))]:
+        parts.append({"type": "context", "elements": [_text(shown) for shown in links]})
     if buttons and card.state != "resolved" and card.buttons:
         parts.append({"type": "actions", "elements": _buttons(card)})
     return [part for part in parts if part]
@@ -45,9 +46,9 @@ def mrkdwn(text: str, limit: int = FIELD) -> str:
 
 
 def link(text: str, url: str) -> str:
-    """A link in mrkdwn; the characters that end an address in it are percent-encoded."""
+    """A link in mrkdwn, the characters that end an address in it percent-encoded; "" where it would be too long."""
     address = url.replace("<", "%3C").replace(">", "%3E").replace("|", "%7C").replace("&", "&amp;")
-    return f"<{address}|{mrkdwn(text)}>"
+    return f"<{address}|{mrkdwn(text)}>" if len(address) <= LINK else ""
 
 
 def _escape(text: str) -> str:

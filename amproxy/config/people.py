@@ -1,0 +1,90 @@
+"""`users` and `teams`: people, how they are reached, when they are away."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from amproxy.config.cursor import Cursor, Reader, Section
+from amproxy.config.fields import choice, list_of, map_of, name, reference, section_of, span, text
+from amproxy.config.moments import moment, timezone, wall
+from amproxy.config.structs import Absence, Notify, Team, User, Wait
+from amproxy.config.tree import Sequence
+
+user_name: Final = reference("users", "user")
+
+
+def _channels(at: Cursor) -> list[str] | None:
+    """One channel, or a list of those that are used at once."""
+    if not isinstance(at.node, Sequence):
+        found = name(at)
+        return None if found is None else [found]
+    channels: list[str] | None = list_of(name)(at)
+    if not at.node.items:
+        at.error("names no channel")
+    return channels
+
+
+def _rule(at: Cursor) -> Notify | Wait | None:
+    section = at.section({"notify": _channels, "wait": span})
+    if len(section.places) != 1:
+        at.error("a rule is either notify (a channel, or a list of channels) or wait (a duration)")
+        return None
+    if "wait" in section:
+        return Wait(seconds=float(section["wait"]), place=at.place)
+    return Notify(channels=tuple(section["notify"])) if "notify" in section else None
+
+
+_RULES: Final[dict[str, Reader]] = dict.fromkeys(("default", "important"), list_of(_rule))
+_ABSENCE: Final[dict[str, Reader]] = {"start": moment, "end": moment, "reason": text}
+_USER: Final[dict[str, Reader]] = {
+    "name": name,
+    "full_name": text,
+    "timezone": timezone,
+    "role": choice("admin", "responder", "viewer"),
+    "contacts": map_of(name),
+    "notification_rules": section_of(_RULES),
+    "absences": list_of(section_of(_ABSENCE)),
+}
+
+
+def period(section: Section, zone: str | None) -> tuple[datetime, datetime] | None:
+    """The start and end of an absence or override, in order; `zone` makes them naive. None where they are broken."""
+    for key in ("start", "end"):
+        section.require(key)
+    if "start" not in section or "end" not in section:
+        return None
+    start, end = section["start"], section["end"]
+    if zone is not None:
+        start, end = wall(start, zone), wall(end, zone)
+    if (start.tzinfo is None) != (end.tzinfo is None):
+        section.error("end", "start and end must both have an offset, or neither")
+    elif end <= start:
+        section.error("end", "the end must lie after the start")
+    else:
+        return start, end
+    return None
+
+
+def _absences(sections: list[Section], zone: str) -> tuple[Absence, ...]:
+    periods = [(section, period(section, zone)) for section in sections]
+    return tuple(Absence(start=found[0], end=found[1], reason=section.get("reason", "")) for section, found in periods if found)
+
+
+def user(at: Cursor) -> User | None:
+    section = at.section(_USER)
+    section.require("name")
+    rest: dict[str, Any] = {key: section[key] for key in ("full_name", "timezone", "role", "contacts") if key in section}
+    return User(
+        name=section.get("name", ""),
+        **rest,
+        notification_rules={urgency: tuple(rules) for urgency, rules in section.get("notification_rules", {}).items() if rules},
+        absences=_absences(section.get("absences", []), section.get("timezone", "UTC")),
+        place=at.place,
+    )
+
+
+def team(at: Cursor) -> Team | None:
+    section = at.section({"name": name, "members": list_of(user_name)})
+    section.require("name")
+    return Team(name=section.get("name", ""), members=tuple(dict.fromkeys(section.get("members", ()))), place=at.place)

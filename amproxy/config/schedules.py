@@ -1,0 +1,143 @@
+"""`schedules`: layers with their rotations, overrides from the file, calendars."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from amproxy.config.cursor import Cursor, Reader, Section
+from amproxy.config.fields import file, list_of, name, reference, text, url
+from amproxy.config.moments import moment, timezone, wall
+from amproxy.config.people import period, user_name
+from amproxy.config.structs import Ical, Layer, Override, Rotation, Schedule
+from amproxy.config.tree import Sequence
+from amproxy.durations import parse_duration
+
+_MONTHS = re.compile(r"0*([1-9][0-9]{0,3})mo")
+intervals: Final = list_of(reference("time_intervals", "time interval"))
+
+
+def _turn(at: Cursor) -> tuple[str, ...] | None:
+    """One person, or a list of people who are on call together."""
+    if not isinstance(at.node, Sequence):
+        found = user_name(at)
+        return None if found is None else (found,)
+    if not at.node.items:
+        at.error("a turn needs at least one person")
+    return tuple(list_of(user_name)(at))
+
+
+def _every(at: Cursor) -> tuple[str, int, int] | None:
+    """The length of a turn: (as written, seconds, months)."""
+    found = text(at)
+    if found is None:
+        return None
+    months = _MONTHS.fullmatch(found)
+    if months:
+        return found, 0, int(months[1])
+    try:
+        seconds = parse_duration(found)
+    except ValueError as error:
+        at.error(f"{error}, or a number of months such as 1mo")
+        return None
+    if seconds < 1 or seconds % 1:
+        at.error("a turn lasts whole seconds, and at least one")
+        return None
+    return found, int(seconds), 0
+
+
+def _rotation(at: Cursor) -> Section:
+    section = at.section({"every": _every, "start": moment})
+    section.require("every", why="how long a turn lasts, such as 1w, 12h or 1mo")
+    section.require("start", why="when the first turn begins, such as 2026-01-05T09:00")
+    return section
+
+
+_LAYER: Final[dict[str, Reader]] = {
+    "name": name,
+    "users": list_of(_turn),
+    "rotation": _rotation,
+    "active_time_intervals": intervals,
+    "mute_time_intervals": intervals,
+}
+_ICAL: Final[dict[str, Reader]] = {"url": url, "file": file, "overrides_url": url}
+_OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "users": list_of(user_name), "start": moment, "end": moment, "reason": text}
+
+
+def _layers(at: Cursor) -> list[Section]:
+    found = []
+    for item in at.items():
+        section = item.section(_LAYER)
+        if not section.get("users"):
+            section.error("users", "a layer needs users: whose turn it can be")
+        if "name" in section and any(section["name"] == other.get("name") for other in found):
+            section.error("name", f"the schedule has another layer {section['name']!r}")
+        found.append(section)
+    return found
+
+
+def _overrides(at: Cursor) -> list[Section]:
+    found = []
+    for item in at.items():
+        section = item.section(_OVERRIDE)
+        section.require("user", "users")
+        section.exclusive("user", "users")
+        found.append(section)
+    return found
+
+
+def _ical(at: Cursor) -> Ical:
+    section = at.section(_ICAL)
+    section.require("url", "file")
+    section.exclusive("url", "file")
+    return Ical(**section)
+
+
+_SCHEDULE: Final[dict[str, Reader]] = {
+    "name": name,
+    "team": reference("teams", "team"),
+    "timezone": timezone,
+    "layers": _layers,
+    "overrides": _overrides,
+    "ical": _ical,
+}
+
+
+def schedule(at: Cursor) -> Schedule | None:
+    section = at.section(_SCHEDULE)
+    section.require("name")
+    if section.get("layers") and "ical" in section:
+        section.error("ical", "a schedule has layers or a calendar (ical), not both")
+    zone = section.get("timezone", "UTC")
+    return Schedule(
+        name=section.get("name", ""),
+        team=section.get("team", ""),
+        timezone=zone,
+        layers=tuple(_layer(layer, number, zone) for number, layer in enumerate(section.get("layers", ()), 1)),
+        overrides=tuple(found for part in section.get("overrides", ()) if (found := _override(part))),
+        ical=section.get("ical"),
+        place=at.place,
+    )
+
+
+def _layer(section: Section, number: int, zone: str) -> Layer:
+    rotation: Any = section.get("rotation")
+    if rotation is not None and "every" in rotation and "start" in rotation:
+        every, seconds, months = rotation["every"]
+        rotation = Rotation(every=every, seconds=seconds, months=months, start=wall(rotation["start"], zone))
+    return Layer(
+        name=section.get("name", str(number)),
+        users=tuple(section.get("users", ())),
+        rotation=rotation,
+        active_time_intervals=tuple(section.get("active_time_intervals", ())),
+        mute_time_intervals=tuple(section.get("mute_time_intervals", ())),
+        place=section.cursor.place,
+    )
+
+
+def _override(section: Section) -> Override | None:
+    found = period(section, None)
+    if found is None:
+        return None
+    users = section.get("users") or [section.get("user", "")]
+    return Override(users=tuple(users), start=found[0], end=found[1], reason=section.get("reason", ""))

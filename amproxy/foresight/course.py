@@ -1,0 +1,79 @@
+"""One incident under a virtual clock: the service's own reducer, with a delivery that takes no time."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from amproxy.config.structs import Config
+from amproxy.decide.roster import Roster
+from amproxy.machine import transition
+from amproxy.machine.events import Event, Failed, Opened, Sent, Tick
+from amproxy.machine.transition import next_due
+from amproxy.model import Incident, Page, TimelineEntry
+
+CHANNELS = frozenset({"telegram", "slack", "email", "webhook", "console"})  # those of notify.channels
+
+
+class Fact(NamedTuple):
+    """One entry of the incident's timeline; `page` is the page that arrived, where that is what it tells."""
+
+    entry: TimelineEntry
+    page: Page | None = None
+
+
+class Course:
+    """An incident from its opening on. A page arrives at once, or fails for good where amproxy has no way to deliver it."""
+
+    def __init__(self, incident: Incident, roster: Roster, turns: dict[str, int]) -> None:
+        """turns: pointers of round robin, shared by the incidents that run together; they are moved on."""
+        self.incident = incident
+        self.facts: list[Fact] = []
+        self._roster, self._turns = roster, turns
+        self.apply(Opened(reason="first notification"), incident.started_at)
+
+    @property
+    def due(self) -> float | None:
+        """When time alone changes the incident next; None = never."""
+        return next_due(self.incident)
+
+    @property
+    def pages(self) -> list[Page]:
+        """Those that arrived, in order."""
+        return [fact.page for fact in self.facts if fact.page]
+
+    def apply(self, event: Event, now: float) -> None:
+        """Let something happen, and deliver the pages that it causes."""
+        events: deque[Event] = deque([event])
+        while events:
+            event = events.popleft()
+            change = transition(self.incident, event, now, self._roster, self._turns)
+            self.incident = change.incident
+            self._turns.update((key, turn) for key, (_, turn) in change.turns.items())
+            for entry in change.timeline:
+                arrived = isinstance(event, Sent) and entry.kind == "sent"
+                self.facts.append(Fact(entry, self._page(event.page) if isinstance(event, Sent) and arrived else None))
+            events.extend(self._delivery(self._page(message.page)) for message in change.outbox if message.kind == "page")
+
+    def run(self, until: float) -> None:
+        """Let time pass, with nobody answering."""
+        while (due := self.due) is not None and due <= until:
+            self.apply(Tick(), due)
+
+    def _page(self, id: str) -> Page:
+        return next(page for page in reversed(self.incident.pages) if page.id == id)
+
+    def _delivery(self, page: Page) -> Event:
+        error = undeliverable(self._roster.config, page)
+        if error:
+            return Failed(page=page.id, error=error, attempt=1)
+        return Sent(page=page.id, look=self.incident.look, attempt=1)
+
+
+def undeliverable(config: Config, page: Page) -> str:
+    """Why amproxy cannot deliver a page; "" = it can."""
+    receiver = config.receivers.get(page.receiver)
+    for integration in receiver.integrations if receiver else ():
+        if f"{integration.kind}/{integration.index}" == page.integration and integration.undeliverable:
+            return integration.undeliverable
+    return "" if page.channel in CHANNELS else f"amproxy has no channel {page.channel}"

@@ -1,0 +1,27 @@
+"""How long a group stays muted."""
+
+from __future__ import annotations
+
+from amproxy.clock import utc
+from amproxy.correlate.flush import muted
+from amproxy.decide.roster import Roster
+from amproxy.model import Group
+
+_EDGES = 1000  # looked at in one go
+
+
+def still_muted(group: Group, roster: Roster, now: float) -> float | None:
+    """For a group that is muted now: the first moment at which that is no longer so, in Unix seconds; None = not within years.
+
+    Where intervals change very often, an earlier moment may be given, up to which it is muted.
+    """
+    intervals = [roster.config.time_intervals[name] for name in (*group.mute_time_intervals, *group.active_time_intervals)]
+    at = utc(now)
+    for _ in range(_EDGES):
+        edges = [edge for interval in intervals if (edge := interval.changes(at))]
+        if not edges:
+            return None
+        at = min(edges)
+        if not muted(group, roster, at.timestamp()):
+            break
+    return at.timestamp()

@@ -1,0 +1,100 @@
+"""Words and lines for a terminal of 80 columns. Every line that leaves goes through `hanging` or `table`: labels are hostile."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import zip_longest
+from zoneinfo import ZoneInfo
+
+from amproxy.clock import utc
+from amproxy.config.structs import Config
+from amproxy.decide.matchers import Matcher
+from amproxy.foresight.course import Fact
+from amproxy.model import Page
+
+WIDTH = 80
+_NARROWEST = 12  # columns that a cell of a table keeps
+
+
+def plain(text: str) -> str:
+    """Text from outside without what could steer a terminal or turn the line around; white space becomes a space."""
+    return "".join(char if char.isprintable() else " " if char.isspace() else "" for char in text)
+
+
+def hanging(prefix: str, text: str) -> list[str]:
+    """`prefix` and then the text, wrapped under itself."""
+    prefix = plain(prefix)
+    indent = " " * len(prefix)
+    return textwrap.wrap(plain(text), WIDTH, initial_indent=prefix, subsequent_indent=indent, break_on_hyphens=False) or [prefix.rstrip()]
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in aligned columns; where they are too wide, the widest cells are wrapped."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    room = WIDTH - 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    lines = []
+    for row in cells:
+        wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True)]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            lines.append("  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+def when(at: datetime | float, zone: str) -> str:
+    """ "Mon 2026-01-05 09:00" on the clock of a zone."""
+    return local(at, zone).strftime("%a %Y-%m-%d %H:%M")
+
+
+def local(at: datetime | float, zone: str) -> datetime:
+    """A moment (or Unix seconds) as the clock of a zone shows it."""
+    return (at if isinstance(at, datetime) else utc(at)).astimezone(ZoneInfo(zone))
+
+
+def elapsed(seconds: float) -> str:
+    """ "+30s", "+5m00s", "+1d02h00m00s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (rest, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return "+" + f"{parts[0][0]}{parts[0][1]}" + "".join(f"{count:02}{unit}" for count, unit in parts[1:])
+
+
+def labels(found: Mapping[str, str]) -> str:
+    """Labels as matchers would have them: `{alertname="Down", team="a"}`."""
+    return "{" + ", ".join(str(Matcher(name, "=", value)) for name, value in sorted(found.items())) + "}"
+
+
+def person(config: Config, name: str) -> str:
+    """How a user is called."""
+    user = config.users.get(name)
+    return user.full_name if user and user.full_name else name
+
+
+def people(config: Config, names: Iterable[str]) -> str:
+    return ", ".join(person(config, name) for name in names)
+
+
+def page(config: Config, found: Page) -> str:
+    """ "Alice Ash over telegram (step 1: on call for platform: layer weekly)"."""
+    whom = person(config, found.user) if found.user else f"receiver {found.receiver}"
+    again = f", round {found.round}" if found.round > 1 else ""
+    return f"{whom} over {found.channel} (step {found.step}{again}: {found.reason})"
+
+
+def story(config: Config, facts: Sequence[Fact]) -> list[tuple[float, str]]:
+    """What happened, as Unix seconds and a text. A step that paged somebody at once is told by its pages alone."""
+    paged = {(fact.page.due, fact.page.step) for fact in facts if fact.page}
+    told = []
+    for entry, arrived in facts:
+        if arrived:
+            told.append((entry.at, page(config, arrived)))
+        elif entry.kind != "step" or entry.user or (entry.at, entry.step) not in paged:
+            told.append((entry.at, entry.text))
+    return told

@@ -1,0 +1,145 @@
+// Keeps an open page up to date: fetches it again when something has changed and swaps <main>. Every action works without this.
+"use strict";
+(() => {
+  const PATIENCE = 700; // ms: changes that come together are fetched once
+  const OFTEN = 30000; // ms: also without a change, because shifts end by themselves
+
+  const byId = (id) => document.getElementById(id);
+  let skew = 0; // ms that this device's clock is ahead of the service's
+  let planned = 0;
+  let fetching = false;
+  let source = null;
+
+  document.documentElement.classList.add("scripts");
+
+  function measureSkew() {
+    skew = Date.now() - Number(byId("main").dataset.now) * 1000;
+  }
+
+  function span(seconds) {
+    const left = Math.max(0, Math.round(seconds));
+    if (left < 3600) return `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+    if (left < 86400) return `${Math.floor(left / 3600)} h ${Math.floor((left % 3600) / 60)} min`;
+    return `${Math.floor(left / 86400)} d ${Math.floor((left % 86400) / 3600)} h`;
+  }
+
+  function age(seconds) {
+    const left = Math.max(0, Math.floor(seconds));
+    if (left < 60) return "just now";
+    if (left < 3600) return `${Math.floor(left / 60)} min ago`;
+    if (left < 86400) return `${Math.floor(left / 3600)} h ago`;
+    return `${Math.floor(left / 86400)} d ago`;
+  }
+
+  function tick() {
+    const now = (Date.now() - skew) / 1000;
+    for (const time of document.querySelectorAll("time[data-in]")) {
+      const left = Number(time.dataset.in) - now;
+      time.textContent = left <= 0 ? "now" : `in ${span(left)}`;
+    }
+    for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = age(now - Number(time.dataset.ago));
+  }
+
+  function show(live, text) {
+    byId("live").hidden = false;
+    byId("live").classList.toggle("lost", !live);
+    byId("live-text").textContent = text;
+  }
+
+  // What a person has begun to write, and where they are, must outlive a swap.
+  function keep(old, fresh) {
+    for (const control of old.querySelectorAll("input[id], textarea[id], select[id]")) {
+      const twin = fresh.querySelector(`#${CSS.escape(control.id)}`);
+      if (!twin) continue;
+      if (control.type === "checkbox") {
+        if (control.checked !== control.defaultChecked) twin.checked = control.checked;
+      } else if (control.tagName === "SELECT") {
+        if (!control.selectedOptions[0]?.defaultSelected) twin.value = control.value;
+      } else if (control.value !== control.defaultValue) {
+        twin.value = control.value;
+      }
+    }
+  }
+
+  function swap(page) {
+    const old = byId("main");
+    const fresh = page.getElementById("main");
+    if (!fresh) return;
+    keep(old, fresh);
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    const [from, to] = focused && "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : [null, null];
+    const before = old.dataset.open;
+    old.replaceWith(document.adoptNode(fresh));
+    if (focused?.id && byId(focused.id)) {
+      byId(focused.id).focus({ preventScroll: true });
+      if (from !== null) byId(focused.id).setSelectionRange(from, to);
+    }
+    const nav = page.querySelector("nav");
+    if (nav && !document.querySelector("nav").contains(document.activeElement)) {
+      document.querySelector("nav").replaceWith(document.adoptNode(nav));
+    }
+    document.title = page.title;
+    if (byId("icon").getAttribute("href") !== page.getElementById("icon").getAttribute("href")) {
+      byId("icon").replaceWith(document.adoptNode(page.getElementById("icon")));
+    }
+    if (fresh.dataset.open !== before) byId("said").textContent = `${fresh.dataset.open} incidents are open now.`;
+    measureSkew();
+    tick();
+  }
+
+  async function refresh() {
+    planned = 0;
+    if (fetching) return plan();
+    fetching = true;
+    try {
+      const answer = await fetch(location.href, { cache: "no-store" });
+      if (answer.status === 503) return show(false, "Redis is away");
+      swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      show(source?.readyState === EventSource.OPEN, source?.readyState === EventSource.OPEN ? "Live" : "Reconnecting");
+    } catch {
+      show(false, "No connection");
+    } finally {
+      fetching = false;
+    }
+  }
+
+  function plan() {
+    planned ||= setTimeout(refresh, PATIENCE);
+  }
+
+  function listen() {
+    if (source) return;
+    source = new EventSource("/events");
+    source.onopen = () => {
+      show(true, "Live");
+      plan(); // what happened while nobody listened
+    };
+    source.onmessage = plan;
+    source.onerror = () => show(false, "Reconnecting");
+  }
+
+  // A page that nobody sees holds no connection: browsers have only a few for each site.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else {
+      listen();
+    }
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+  });
+
+  if (location.search === "?sent=test") setTimeout(() => history.replaceState(null, "", "/"), 20000);
+
+  measureSkew();
+  tick();
+  setInterval(tick, 1000);
+  // An answer to a form that changed nothing stands at an address that cannot be fetched again.
+  if (document.querySelector("[role=alert]")) return;
+  if (location.pathname.startsWith("/act/")) return;
+  setInterval(() => document.hidden || plan(), OFTEN);
+  if (!document.hidden) listen();
+})();
