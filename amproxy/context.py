@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from amproxy import clock
 from amproxy.config.structs import Config, Override, Route
 from amproxy.decide.roster import Roster
+from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
 
 
@@ -20,6 +21,7 @@ class Context:
         self.timers_changed = asyncio.Event()
         self.outbox_filled = asyncio.Event()
         self.overrides: dict[str, list[Override]] = {}
+        self.silences = Silences()
         self.external_url = ""
         self.use(config)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from amproxy.config.structs import Policy, Urgency
+from amproxy.decide.matchers import Matcher
 
 # ---------------------------------------------------------------------------------------------------------- alerts
 
@@ -72,6 +73,19 @@ class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 Reason = Literal["first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"]
+
+class Silence(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What hides alerts for a time. Any of the matcher sets will do; all matchers of a set must hold."""
+
+    id: str
+    matcher_sets: list[list[Matcher]]
+    starts_ns: int
+    ends_ns: int
+    updated_ns: int = 0
+    created_by: str = ""
+    comment: str = ""
+    annotations: dict[str, str] = {}
+
 
 # -------------------------------------------------------------------------------------------------------- incidents
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from amproxy.config.structs import Config
 
 if TYPE_CHECKING:
-    from amproxy.config.load import Loaded, load, load_text
+    from amproxy.config.loader import Loaded, load, load_text
 
 __all__ = ["Config", "Loaded", "load", "load_text"]
 
@@ -15,7 +15,7 @@ __all__ = ["Config", "Loaded", "load", "load_text"]
 def __getattr__(name: str) -> Any:
     # Looked up late: the loader needs decide, decide needs config.structs, and that import runs this file first.
     if name in ("Loaded", "load", "load_text"):
-        from amproxy.config import load as loader
+        from importlib import import_module
 
-        return getattr(loader, name)
+        return getattr(import_module("amproxy.config.loader"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from amproxy.config.conditions import match_re, matchers, together
@@ -41,7 +42,7 @@ def inhibit_rule(section: Section) -> InhibitRule:
 
 
 def read_time_intervals(at: Cursor) -> list[Section]:
-    """Named intervals, each with the struct below `parsed`."""
+    """Named intervals: below `time_intervals` stands the struct."""
     found = []
     for item in at.items(nulls=True):
         section = item.section({"name": name, "time_intervals": lambda at: literal(at, text)})
@@ -52,7 +53,7 @@ def read_time_intervals(at: Cursor) -> list[Section]:
             _below(section.places["time_intervals"], error.path).error(str(error))
         else:
             found.append(section)
-            section["parsed"] = parsed
+            section["time_intervals"] = parsed
     return found
 
 
@@ -71,14 +72,14 @@ def _below(at: Cursor, path: tuple[int | str, ...]) -> Cursor:
 
 def time_intervals(sections: list[Section]) -> dict[str, TimeInterval]:
     """The structs by name."""
-    return {section["parsed"].name: section["parsed"] for section in sections}
+    return {section["time_intervals"].name: section["time_intervals"] for section in sections}
 
 
 def read_receivers(at: Cursor, defaults: Section) -> list[Section]:
     """The keys of each receiver, its integrations filled in from `global`."""
     table: dict[str, Reader] = {"name": name, "labels": map_of(raw, key=label_name), "oncall_configs": lambda at: list(_oncalls(at))}
     for kind in KINDS:
-        table[f"{kind}_configs"] = list_of(lambda at, kind=kind: read_integration(kind, at, defaults))
+        table[f"{kind}_configs"] = list_of(partial(read_integration, kind, defaults))
     found = []
     for item in at.items(nulls=True):
         section = item.section(table)

@@ -52,9 +52,7 @@ class Cursor:
         self.document.warnings.append(self._problem(message, kind))
 
     def _problem(self, message: str, kind: str) -> ConfigProblem:
-        return ConfigProblem(
-            message, file=self.document.file, line=self.node.line, column=self.node.column, path=self.path, kind=kind
-        )
+        return ConfigProblem(message, file=self.document.file, line=self.node.line, column=self.node.column, path=self.path, kind=kind)
 
     def to(self, node: Node, part: str | int) -> Cursor:
         """The cursor of a node below: `part` is its key, or its position in a list."""

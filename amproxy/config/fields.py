@@ -120,7 +120,7 @@ def duration(at: Cursor) -> Duration | None:
 def span(at: Cursor) -> Duration | None:
     """A Prometheus duration that is longer than nothing."""
     found = duration(at)
-    if found == 0:
+    if found is not None and not found:
         at.error("must be longer than 0s")
         return None
     return found

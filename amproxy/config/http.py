@@ -12,9 +12,12 @@ from amproxy.secret import Secret, reveal
 
 _VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
 _RESERVED: Final = frozenset(
-    "authorization host content-encoding content-length content-type user-agent connection keep-alive proxy-authenticate"
-    " proxy-authorization www-authenticate accept-encoding x-prometheus-remote-write-version x-prometheus-remote-read-version"
-    " x-prometheus-scrape-timeout-seconds x-amz-date x-amz-security-token x-amz-content-sha256".split()
+    (
+        *("authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection"),
+        *("keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding"),
+        *("x-prometheus-remote-write-version", "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds"),
+        *("x-amz-date", "x-amz-security-token", "x-amz-content-sha256"),
+    )
 )
 HTTP_DEFAULTS: Final[dict[str, Any]] = {"follow_redirects": True, "enable_http2": True}
 _NO_CREDENTIALS: Final[dict[str, Any]] = {}
@@ -173,5 +176,3 @@ def _header(header: Mapping[str, Any]) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError):
             continue  # a warning already stands where the file is named
     return (*header.get("values", ()), *(value.reveal() for value in header.get("secrets", ())), *files)
-
-

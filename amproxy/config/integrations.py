@@ -55,7 +55,7 @@ _ONCALL: Final[dict[str, Reader]] = {
 }
 
 
-def read_integration(kind: str, at: Cursor, defaults: Section) -> Section:
+def read_integration(kind: str, defaults: Section, at: Cursor) -> Section:
     """The keys of one entry, `global` filled in and checked. `defaults` are the keys of `global`."""
     table = KINDS[kind]
     section = at.section(table.keys)
@@ -67,7 +67,8 @@ def read_integration(kind: str, at: Cursor, defaults: Section) -> Section:
         if not any(section.get(key) or section.given(key) for key in group):
             from_global = [table.inherited[key] for key in group if key in table.inherited]
             section.require(*group, why=f"give it here, or {' or '.join(from_global)} in global" if from_global else "")
-    section.setdefault("send_resolved", table.send_resolved)
+    for key, value in {"send_resolved": table.send_resolved, **table.defaults}.items():
+        section.setdefault(key, value)
     return section
 
 
@@ -130,6 +131,4 @@ def oncall(at: Cursor, index: int) -> Integration | None:
     if "escalation_policy" not in section:
         return None
     settings = OncallSettings(**{key: section[key] for key in ("escalation_policy", "title", "urgency") if key in section})
-    return Integration(
-        kind="oncall", index=index, send_resolved=section.get("send_resolved", True), settings=settings, place=at.place
-    )
+    return Integration(kind="oncall", index=index, send_resolved=section.get("send_resolved", True), settings=settings, place=at.place)

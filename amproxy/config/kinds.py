@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from amproxy.config.cursor import Reader, Section
 from amproxy.config.fields import boolean, choice, host_port, integer, list_of, literal, map_of, raw, secret_url, section_of, text, url
@@ -30,6 +30,7 @@ class Kind:
     one_of: tuple[tuple[str, ...], ...] = ()
     at_most: tuple[tuple[str, ...], ...] = ()
     inherited: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
     check: Callable[[Section], None] = lambda section: None
 
 
@@ -61,6 +62,7 @@ WEBHOOK: Final = Kind(
     keys={**COMMON, **TIMEOUT, **pair("url", template_or_url), "max_alerts": NOT_NEGATIVE, "payload": literal},
     one_of=(("url", "url_file"),),
     at_most=(("url", "url_file"),),
+    defaults={"max_alerts": 0},
 )
 
 EMAIL: Final = Kind(
@@ -114,6 +116,7 @@ SLACK: Final = Kind(
         "api_url": "slack_api_url",
         "api_url_file": "slack_api_url_file",
     },
+    defaults={"short_fields": False, "link_names": False},
     check=_check_slack,
 )
 
@@ -131,4 +134,5 @@ TELEGRAM: Final = Kind(
     one_of=(("bot_token", "bot_token_file"), ("chat_id", "chat_id_file")),
     at_most=(("bot_token", "bot_token_file"), ("chat_id", "chat_id_file")),
     inherited={"api_url": "telegram_api_url", "bot_token": "telegram_bot_token", "bot_token_file": "telegram_bot_token_file"},
+    defaults={"parse_mode": "HTML"},
 )

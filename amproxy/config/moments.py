@@ -15,6 +15,13 @@ _GO = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _GO_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+class GoDuration(Duration):
+    """Seconds that print as a Go duration."""
+
+    def __str__(self) -> str:
+        return f"{float(self):g}s"
+
+
 def moment(at: Cursor) -> datetime | None:
     """`2026-01-05T09:00`, with or without seconds or an offset, or a date alone. Naive where no offset is written."""
     found = text(at)
@@ -47,15 +54,15 @@ def timezone(at: Cursor) -> str | None:
     return found
 
 
-def go_duration(at: Cursor) -> Duration | None:
+def go_duration(at: Cursor) -> GoDuration | None:
     """A duration as Go writes it (`1m30s`, `1.5h`), which Alertmanager takes in a few places; a number alone is nanoseconds."""
     found = text(at)
     if found is None:
         return None
     if found.isdecimal() and found.isascii():
-        return Duration(int(found) / 1e9)
+        return GoDuration(int(found) / 1e9)
     parts = _GO.findall(found)
     if not parts or "".join(number + unit for number, unit in parts) != found:
         at.error(f"expected a duration such as 10s or 1m30s, found {found!r}")
         return None
-    return Duration(sum(float(number) * _GO_UNITS[unit] for number, unit in parts))
+    return GoDuration(sum(float(number) * _GO_UNITS[unit] for number, unit in parts))

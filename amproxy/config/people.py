@@ -48,22 +48,17 @@ _USER: Final[dict[str, Reader]] = {
 }
 
 
-def period(section: Section, zone: str | None) -> tuple[datetime, datetime] | None:
-    """The start and end of an absence or override, in order; `zone` makes them naive. None where they are broken."""
+def period(section: Section, zone: str) -> tuple[datetime, datetime] | None:
+    """The start and end of an absence or override on the clock of a zone, naive; None where they are broken."""
     for key in ("start", "end"):
         section.require(key)
     if "start" not in section or "end" not in section:
         return None
-    start, end = section["start"], section["end"]
-    if zone is not None:
-        start, end = wall(start, zone), wall(end, zone)
-    if (start.tzinfo is None) != (end.tzinfo is None):
-        section.error("end", "start and end must both have an offset, or neither")
-    elif end <= start:
+    start, end = wall(section["start"], zone), wall(section["end"], zone)
+    if end <= start:
         section.error("end", "the end must lie after the start")
-    else:
-        return start, end
-    return None
+        return None
+    return start, end
 
 
 def _absences(sections: list[Section], zone: str) -> tuple[Absence, ...]:
@@ -71,7 +66,8 @@ def _absences(sections: list[Section], zone: str) -> tuple[Absence, ...]:
     return tuple(Absence(start=found[0], end=found[1], reason=section.get("reason", "")) for section, found in periods if found)
 
 
-def user(at: Cursor) -> User | None:
+def user(at: Cursor) -> User:
+    """One person."""
     section = at.section(_USER)
     section.require("name")
     rest: dict[str, Any] = {key: section[key] for key in ("full_name", "timezone", "role", "contacts") if key in section}
@@ -84,7 +80,8 @@ def user(at: Cursor) -> User | None:
     )
 
 
-def team(at: Cursor) -> Team | None:
+def team(at: Cursor) -> Team:
+    """One team; who is named twice counts once."""
     section = at.section({"name": name, "members": list_of(user_name)})
     section.require("name")
     return Team(name=section.get("name", ""), members=tuple(dict.fromkeys(section.get("members", ()))), place=at.place)

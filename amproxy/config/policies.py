@@ -98,7 +98,8 @@ _POLICY: Final[dict[str, Reader]] = {
 }
 
 
-def policy(at: Cursor) -> Policy | None:
+def policy(at: Cursor) -> Policy:
+    """One escalation policy."""
     section = at.section(_POLICY)
     section.require("name")
     return Policy(

@@ -16,7 +16,6 @@ from amproxy.decide.routes import route_key
 ALL: Final = "..."  # group by all labels
 _receiver: Final = reference("receivers", "receiver")
 _intervals: Final = list_of(reference("time_intervals", "time interval"))
-_TIMINGS: Final = ("group_wait", "group_interval", "repeat_interval")
 
 
 def _receiver_or_parents(at: Cursor) -> Any:
@@ -35,7 +34,9 @@ def _group_by(at: Cursor) -> list[str] | None:
 
 def read_route(at: Cursor) -> Section:
     """The keys of one route, its children below `routes`."""
-    return at.section(_TABLE)
+    section = at.section(_TABLE)
+    section.setdefault("continue", False)
+    return section
 
 
 _TABLE: Final[dict[str, Reader]] = {
@@ -86,8 +87,10 @@ def _build(section: Section, parent: Route) -> Route:
         group_by=names,
         group_by_all=parent.group_by_all if group_by is None else ALL in group_by,
         group_by_given=parent.group_by_given or group_by is not None,
-        **{key: float(section.get(key, getattr(parent, key))) for key in _TIMINGS},
-        continue_=section.get("continue", False),
+        group_wait=float(section.get("group_wait", parent.group_wait)),
+        group_interval=float(section.get("group_interval", parent.group_interval)),
+        repeat_interval=float(section.get("repeat_interval", parent.repeat_interval)),
+        continue_=section["continue"],
         mute_time_intervals=tuple(section.get("mute_time_intervals", ())),
         active_time_intervals=tuple(section.get("active_time_intervals", ())),
         labels={**parent.labels, **section.get("labels", {})},

@@ -61,11 +61,11 @@ _LAYER: Final[dict[str, Reader]] = {
     "mute_time_intervals": intervals,
 }
 _ICAL: Final[dict[str, Reader]] = {"url": url, "file": file, "overrides_url": url}
-_OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "users": list_of(user_name), "start": moment, "end": moment, "reason": text}
+_OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "start": moment, "end": moment, "reason": text}
 
 
 def _layers(at: Cursor) -> list[Section]:
-    found = []
+    found: list[Section] = []
     for item in at.items():
         section = item.section(_LAYER)
         if not section.get("users"):
@@ -80,8 +80,7 @@ def _overrides(at: Cursor) -> list[Section]:
     found = []
     for item in at.items():
         section = item.section(_OVERRIDE)
-        section.require("user", "users")
-        section.exclusive("user", "users")
+        section.require("user")
         found.append(section)
     return found
 
@@ -103,7 +102,8 @@ _SCHEDULE: Final[dict[str, Reader]] = {
 }
 
 
-def schedule(at: Cursor) -> Schedule | None:
+def schedule(at: Cursor) -> Schedule:
+    """One schedule."""
     section = at.section(_SCHEDULE)
     section.require("name")
     if section.get("layers") and "ical" in section:
@@ -114,7 +114,7 @@ def schedule(at: Cursor) -> Schedule | None:
         team=section.get("team", ""),
         timezone=zone,
         layers=tuple(_layer(layer, number, zone) for number, layer in enumerate(section.get("layers", ()), 1)),
-        overrides=tuple(found for part in section.get("overrides", ()) if (found := _override(part))),
+        overrides=tuple(found for part in section.get("overrides", ()) if (found := _override(part, zone))),
         ical=section.get("ical"),
         place=at.place,
     )
@@ -135,9 +135,8 @@ def _layer(section: Section, number: int, zone: str) -> Layer:
     )
 
 
-def _override(section: Section) -> Override | None:
-    found = period(section, None)
+def _override(section: Section, zone: str) -> Override | None:
+    found = period(section, zone)
     if found is None:
         return None
-    users = section.get("users") or [section.get("user", "")]
-    return Override(users=tuple(users), start=found[0], end=found[1], reason=section.get("reason", ""))
+    return Override(users=(section.get("user", ""),), start=found[0], end=found[1], reason=section.get("reason", ""))

@@ -31,7 +31,8 @@ _HEARTBEAT: Final[dict[str, Reader]] = {
 }
 
 
-def source(at: Cursor) -> Source | None:
+def source(at: Cursor) -> Source:
+    """Who may push."""
     section = at.section(_SOURCE)
     section.require("name")
     section.exclusive("token", "token_file")
@@ -44,7 +45,8 @@ def source(at: Cursor) -> Source | None:
     return Source(**section, place=at.place)
 
 
-def heartbeat(at: Cursor) -> Heartbeat | None:
+def heartbeat(at: Cursor) -> Heartbeat:
+    """What must be heard of again and again."""
     section = at.section(_HEARTBEAT)
     section.require("name")
     section.require("every", why="how long may it be silent?")
@@ -67,10 +69,12 @@ def _redis(at: Cursor) -> str | None:
 
 
 def web(at: Cursor) -> Web:
+    """Where the service listens."""
     return Web(**at.section({"listen": host_port, "external_url": url, "max_body": size, "allow_unauthenticated": boolean}))
 
 
 def store(at: Cursor) -> StoreSettings:
+    """Where it remembers."""
     section = at.section({"redis": _redis, "retention": span, "fsync": choice("always", "everysec")})
     if "retention" in section:
         section["retention"] = float(section["retention"])

@@ -64,7 +64,6 @@ class Mapping(Node):
     repeated: list[Scalar] = field(default_factory=list)
 
 
-
 def compose(text: str, file: str) -> Node | None:
     """The tree of the first document; None where the text holds nothing. Raises ConfigProblem with the position of what is no YAML."""
     try:

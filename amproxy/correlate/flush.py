@@ -8,6 +8,7 @@ from typing import NamedTuple
 from amproxy.config.structs import Integration, Receiver
 from amproxy.correlate.dedup import needs_notify
 from amproxy.correlate.merge import sort_alerts
+from amproxy.correlate.muting import Muting
 from amproxy.decide.roster import Roster
 from amproxy.model import Alert, Group, LogEntry, Reason
 from amproxy.store.groups import Loaded
@@ -33,20 +34,24 @@ class Plan(NamedTuple):
     muted_by: list[str]  # names of time intervals
 
 
-def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, now: float) -> Plan:
+def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, muting: Muting, now: float) -> Plan:
     """Decide one flush. `group` carries the timings in force now, `loaded` what is stored."""
     now_ns = int(now * 10**9)
     over = {alert.fingerprint for alert in loaded.alerts if alert.resolved(now_ns)}
     resolved = [(fingerprint, loaded.revisions[fingerprint]) for fingerprint in over]
     muted_by = muted(group, roster, now)
+    heard = [] if muted_by else [alert for alert in loaded.alerts if not muting.holds(alert)]
     tellings: list[Telling] = []
     logged: list[tuple[str, LogEntry]] = []
     for integration in receiver.integrations:
-        oncall = integration.kind == "oncall"
-        if muted_by and not oncall:
+        if muted_by and integration.kind != "oncall":
             continue
         before = _in_force(loaded.log.get(log_key(integration)), group, now)
-        alerts = _known_resolutions(loaded.alerts, over, before) if muted_by else loaded.alerts
+        alerts = heard
+        if integration.kind == "oncall" and len(heard) < len(loaded.alerts):
+            alerts = _heard_or_known(loaded.alerts, heard, before)
+        if not alerts and loaded.alerts:
+            continue
         telling = _telling(integration, alerts, over, before, group, now)
         if telling is None:
             continue
@@ -78,9 +83,12 @@ def _in_force(entry: LogEntry | None, group: Group, now: float) -> LogEntry | No
     return entry
 
 
-def _known_resolutions(alerts: list[Alert], over: set[str], before: LogEntry | None) -> list[Alert]:
-    """While muted, people hear of nothing new, but an incident still learns that its alerts are over."""
-    known = set(before.firing) if before else set()
+def _heard_or_known(alerts: list[Alert], heard: list[Alert], before: LogEntry | None) -> list[Alert]:
+    """While muted, people hear of nothing new, but an incident still learns what becomes of its own alerts.
+
+    Alertmanager never announces a resolution that happens while muted; an incident would then escalate for ever.
+    """
+    known = {alert.fingerprint for alert in heard}.union(before.firing if before else ())
     return [alert for alert in alerts if alert.fingerprint in known]
 
 

@@ -6,6 +6,7 @@ from amproxy.config.structs import Receiver
 from amproxy.context import Context
 from amproxy.correlate import flush
 from amproxy.correlate.flush import Telling, log_key
+from amproxy.correlate.muting import look
 from amproxy.correlate.opening import open_incident
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import committed
@@ -55,7 +56,8 @@ def in_force(context: Context, stored: Group) -> tuple[Group, Receiver]:
 async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operations, list[Change]]:
     now = context.now()
     group, receiver = in_force(context, loaded.group)
-    plan = flush.plan(loaded, group, receiver, context.roster, now)
+    muting = await look(context, loaded.alerts, int(now * 10**9))
+    plan = flush.plan(loaded, group, receiver, context.roster, muting, now)
     planned = due + group.group_interval
     operations = groups.flushed(loaded, next_due=planned if planned > now else now + group.group_interval)
     changes = []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from amproxy.context import Context
+from amproxy.correlate.inhibit import Source
 from amproxy.correlate.merge import merge
 from amproxy.correlate.placing import Placement
 from amproxy.errors import StoreUnavailable
@@ -69,7 +70,7 @@ def _write(
     group: Group, alerts: dict[str, Incoming], stored: list[bytes | None], now_ns: int, hurry: bool, taken: Taken
 ) -> GroupWrite | None:
     """What must be written for one group; None when everything is stored as it is."""
-    write = GroupWrite(group.id, False, now_ns // 10**6, hurry, [], [], [], [])
+    write = GroupWrite(group.id, False, now_ns // 10**6, hurry, [], [], [], [], [])
     earliest, fresh = 0, False
     for (fingerprint, incoming), data in zip(alerts.items(), stored, strict=True):
         old = groups.unpack_lease(data) if data is not None else None
@@ -89,6 +90,9 @@ def _write(
         write.expected.append(groups.binary(old.revision if old else b""))
         write.leases.append(lease.pack())
         write.records.append(groups.record(alert) if alert is not None else False)
+        for key, two_sided in incoming.placement.sources:
+            source = Source(fingerprint=fingerprint, two_sided=two_sided, ends_ns=lease.ends_ns or lease.lapses_ns)
+            write.sources.extend((key, fingerprint, groups.source(source)))
     if not write.fingerprints:
         return None
     if fresh:

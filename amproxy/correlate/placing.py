@@ -8,6 +8,7 @@ import msgspec
 
 from amproxy.config.structs import Config, Route
 from amproxy.correlate.fingerprint import fingerprint
+from amproxy.correlate.inhibit import Key, source_keys
 from amproxy.decide import routes
 from amproxy.model import Group
 
@@ -25,13 +26,14 @@ class SenderGroup(msgspec.Struct, frozen=True):
 class Placement(msgspec.Struct, frozen=True):
     fingerprint: str
     groups: tuple[Group, ...]
+    sources: tuple[Key, ...] = ()  # inhibition rules whose source side it matches
 
 
 class Placer:
     """Of one configuration; a reload makes a new one."""
 
     def __init__(self, config: Config) -> None:
-        self._route = config.route
+        self._route, self._rules = config.route, config.inhibit_rules
         self._known: dict[bytes, Placement] = {}
         self._groups: dict[str, Group] = {}
 
@@ -41,7 +43,7 @@ class Placer:
 
     def place(self, labels: dict[str, str], raw: bytes | None = None) -> Placement:
         """Place an alert by the routes alone; with `raw` the answer is remembered."""
-        placement = Placement(fingerprint(labels), self._groups_of(labels, None))
+        placement = Placement(fingerprint(labels), self._groups_of(labels, None), self._sources(labels))
         if raw is not None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
@@ -54,7 +56,10 @@ class Placer:
 
         given: the sender's fingerprint, "" = ours.
         """
-        return Placement(given or fingerprint(labels), self._groups_of(labels, sender))
+        return Placement(given or fingerprint(labels), self._groups_of(labels, sender), self._sources(labels))
+
+    def _sources(self, labels: dict[str, str]) -> tuple[Key, ...]:
+        return tuple(source_keys(self._rules, labels)) if self._rules else ()
 
     def _groups_of(self, labels: dict[str, str], sender: SenderGroup | None) -> tuple[Group, ...]:
         found = {}

@@ -16,6 +16,8 @@ from amproxy.errors import NotFound
 from amproxy.foresight.course import Course, Fact
 from amproxy.foresight.entry import Entry
 from amproxy.foresight.mute import still_muted
+from amproxy.foresight.render import person
+from amproxy.foresight.timeline import story
 from amproxy.machine.events import Acknowledge, Tick
 from amproxy.model import Group, TimelineEntry
 
@@ -53,9 +55,9 @@ class Simulation:
     """Runs when made; then `ways` tells what happened up to `end`."""
 
     def __init__(
-        self, config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]],
-        roster: Roster,
-    ) -> None:  # fmt: skip
+        self, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
+    ) -> None:
+        config = roster.config
         self.roster, self.entry, self.start = roster, Entry(config, labels), instant(at).timestamp()
         self.end = min(self.start + (DAY if duration is None else duration), LATEST.timestamp())
         self.turns: dict[str, int] = {}
@@ -95,16 +97,17 @@ class Simulation:
         way.flush = None if until is None else now + max(1, math.ceil((until - now) / interval)) * interval
 
     def _answer(self, answer: Answer) -> None:
+        name = person(self.entry.config, answer.user)
         for way in self.ways:
             if way.course is None:
-                way.say(answer.at, f"{answer.user} has nothing to answer yet.")
+                way.say(answer.at, f"{name} has nothing to answer yet.")
             elif way.course.incident.state == "triggered":
                 way.course.apply(Acknowledge(user=answer.user, via="simulation"), answer.at)
             else:
-                way.say(answer.at, f"{answer.user} need not answer: it is {way.course.incident.state}.")
+                way.say(answer.at, f"{name} need not answer: it is {way.course.incident.state}.")
 
 
-def simulate(
+def simulate(  # noqa: PLR0917  the arguments of the command
     config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
 ) -> dict[str, Any]:
     """The JSON of the command: pages that arrive from `at` (aware) on, in order of time.
@@ -112,6 +115,13 @@ def simulate(
     duration: seconds; None = until the policies have ended, a day at most. answers: who acknowledges, so many seconds
     after `at`. Raises NotFound for an unknown person.
     """
-    done = Simulation(config, labels, at, duration, answers, roster)
+    done = Simulation(labels, at, duration, answers, roster)
     pages = [page for way in done.ways if way.course for page in way.course.pages]
     return done.entry.document(done.start, sorted(pages, key=lambda page: page.due), roster)
+
+
+def simulate_text(  # noqa: PLR0917  as above
+    config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
+) -> str:
+    """The same as timelines for people, one for each incident. Raises NotFound for an unknown person."""
+    return story(Simulation(labels, at, duration, answers, roster), open_ended=duration is None)

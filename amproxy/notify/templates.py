@@ -11,7 +11,7 @@ import msgspec
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from amproxy.config.structs import EmailSettings
+from amproxy.config.structs import EmailSettings, TelegramSettings
 from amproxy.notify.card import Card
 
 log = logging.getLogger(__name__)
@@ -71,14 +71,16 @@ def _variables(card: Card) -> dict[str, Any]:
 
 
 def _for(settings: object, field: str, variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables made safe for one text: Slack's and Telegram's markup know `& < >` only, HTML attributes quotes as well."""
-    if isinstance(settings, EmailSettings):
-        return escaped(variables, quote=True) if field == "html" else variables
-    return escaped(variables, quote=False)
+    """The variables made safe for one text. Slack's channel escapes the whole text itself; a mail's plain part needs nothing."""
+    if isinstance(settings, TelegramSettings) and settings.parse_mode == "HTML":
+        return escaped(variables, quote=False)
+    if isinstance(settings, EmailSettings) and field == "html":
+        return escaped(variables, quote=True)
+    return variables
 
 
 def escaped(value: Any, *, quote: bool) -> Any:
-    """The same with every text in it safe within markup."""
+    """The same with every text in it safe within markup; quote: within attributes too."""
     if isinstance(value, str):
         return html.escape(value, quote=quote)
     if isinstance(value, dict):

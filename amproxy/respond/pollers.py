@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 
+from amproxy import metrics
 from amproxy.config.structs import Config, TelegramSettings
 from amproxy.respond.press import OnPress
 from amproxy.respond.telegram import PollState, TelegramPoller
+
+
+log = logging.getLogger(__name__)
+
+AGAIN = 5.0  # seconds after an unexpected error
 
 
 class Pollers:
@@ -22,7 +29,17 @@ class Pollers:
         for bot in self._tasks.keys() - wanted.keys():
             self._tasks.pop(bot).cancel()
         for bot in wanted.keys() - self._tasks.keys():
-            self._tasks[bot] = asyncio.create_task(TelegramPoller(wanted[bot], self._state, self._press).run())
+            self._tasks[bot] = asyncio.create_task(self._poll(wanted[bot]))
+
+    async def _poll(self, settings: TelegramSettings) -> None:
+        while True:
+            try:
+                await TelegramPoller(settings, self._state, self._press).run()
+            except Exception:
+                # a defect must not make every button dead for ever: it is counted, and polling begins anew
+                metrics.unexpected_errors.labels("respond").inc()
+                log.exception("polling Telegram failed unexpectedly")
+                await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:
         for task in self._tasks.values():

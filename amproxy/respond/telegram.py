@@ -21,7 +21,7 @@ from amproxy.notify.channels.telegram_api import TelegramError, call, token
 from amproxy.respond.press import OnPress
 from amproxy.respond.telegram_updates import handle
 
-LEASE = 15.0  # seconds; a replica that dies is replaced within this time
+LEASE = 6.0  # seconds; a replica that dies is replaced within this time
 CONFLICT_PAUSE = 3.0  # times `backoff`: somebody else polls, or a webhook is set
 HOPELESS_PAUSE = 300.0  # times `backoff`: the token is refused
 

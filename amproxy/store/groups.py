@@ -60,6 +60,7 @@ class GroupWrite(NamedTuple):
     expected: list[msgspec.Raw]
     leases: list[msgspec.Raw]
     records: list[msgspec.Raw | bool]  # False: only the lease moves
+    sources: list[str | msgspec.Raw]  # key, fingerprint, packed source …: what inhibits others
 
 
 async def ask(wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
@@ -79,6 +80,10 @@ def record(alert: Alert) -> msgspec.Raw:
 
 def meta(group: Group) -> msgspec.Raw:
     return binary(_encode(group))
+
+
+def source(source: msgspec.Struct) -> msgspec.Raw:
+    return binary(_encode(source))
 
 
 class Loaded(NamedTuple):

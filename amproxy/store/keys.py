@@ -21,6 +21,8 @@
     P depth                hash    channel → messages that wait
     P overrides            hash    id → schedule and Override made by hand
     P silences             hash    id → Silence
+    P silences:version     string  goes up with every change of the silences
+    P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
     P heartbeats           hash    name → last beat, Unix seconds
     P lease:NAME           string  who does something that only one may do (polling a bot)
     P offset:NAME          string  how far a poller has read
@@ -43,6 +45,7 @@ RETRIES = P + "retries"
 DEPTH = P + "depth"
 OVERRIDES = P + "overrides"
 SILENCES = P + "silences"
+SILENCES_VERSION = P + "silences:version"
 HEARTBEATS = P + "heartbeats"
 SECRET = P + "secret"
 CHANGES = P + "changes"
@@ -86,3 +89,7 @@ def lease(name: str) -> str:
 
 def offset(name: str) -> str:
     return f"{P}offset:{name}"
+
+
+def source(key: str) -> str:
+    return f"{P}source:{key}"

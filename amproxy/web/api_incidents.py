@@ -81,7 +81,9 @@ class IncidentsApi:
         incident = await incidents.load(context.wire, incident_id)
         alerts = await incidents.load_alerts(context.wire, incident_id)
         timeline = await incidents.load_timeline(context.wire, incident_id)
-        return json(views.whole_incident(incident, alerts, timeline, context.roster, context.external_url, context.now()))
+        return json(
+            views.whole_incident(incident, alerts, timeline, roster=context.roster, external_url=context.external_url, now=context.now())
+        )
 
     async def act(self, request: Request) -> Response:
         """One of the actions; a text that comes with another one than `note` is written down after it."""

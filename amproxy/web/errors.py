@@ -17,7 +17,7 @@ from amproxy.respond.actions import BadAction
 from amproxy.respond.links import BadLink, ExpiredLink
 
 _SHORT = {400: "malformed", 404: "not found", 409: "conflict", 413: "too large", 422: "invalid", 500: "internal error", 503: "unavailable"}
-_STATUS: dict[type[AmproxyError], int] = {
+_STATUS: dict[type[Exception], int] = {
     NotFound: 404, Conflict: 409, BadAction: 422, StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
 }  # fmt: skip
 

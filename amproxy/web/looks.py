@@ -51,7 +51,9 @@ class Looks:
             "version": __version__, "stamp": _stamp(),
         }  # fmt: skip
 
-    async def page(self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> HTMLResponse:
+    async def page(
+        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any
+    ) -> HTMLResponse:
         """A page, with what every page shows beside its own values."""
         context, user = self._context, acting(request, self._context)
         now, zone = context.now(), context.config.users[user].timezone if user else "UTC"

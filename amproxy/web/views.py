@@ -43,7 +43,7 @@ def incident(value: Incident, roster: Roster, external_url: str) -> View:
 
 
 def whole_incident(
-    value: Incident, alerts: list[Alert], timeline: list[TimelineEntry], roster: Roster, external_url: str, now: float
+    value: Incident, alerts: list[Alert], timeline: list[TimelineEntry], *, roster: Roster, external_url: str, now: float
 ) -> View:
     """One incident with all that is known of it. now: Unix seconds."""
     view = incident(value, roster, external_url)

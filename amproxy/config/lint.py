@@ -1,0 +1,146 @@
+"""What loads and is doubtful all the same: people nobody can reach, routes that never match, policies that end with nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from amproxy.config.structs import Config, Notify, NotifyStep, Place, Policy, Route, Schedule, User, Wait, WaitUntilStep
+from amproxy.decide.matchers import Matcher
+from amproxy.decide.people import address
+from amproxy.errors import ConfigProblem
+
+CHANNELS: Final = frozenset(("telegram", "slack", "email", "webhook", "console"))  # over which amproxy can page a person
+_PHONE: Final = ("phone_call", "sms")
+
+
+def lint(config: Config) -> list[ConfigProblem]:
+    """The warnings that need the whole configuration, each with its kind."""
+    return [
+        *_people(config),
+        *_routes(config.route, (), "route"),
+        *(problem for index, policy in enumerate(config.policies.values()) for problem in _policy(config, policy, index)),
+    ]
+
+
+def _problem(kind: str, place: Place, path: str, message: str) -> ConfigProblem:
+    return ConfigProblem(message, file=place.file, line=place.line, column=place.column, path=path, kind=kind)
+
+
+# ------------------------------------------------------------------------------------------------------------ people
+
+
+def _people(config: Config) -> Iterator[ConfigProblem]:
+    paged = _can_be_paged(config)
+    for index, user in enumerate(config.users.values()):
+        path = f"users[{index}]"
+        if not user.contacts:
+            if user.name in paged:
+                yield _problem("no_contact", user.place, path, f"{user.name} can be paged, but has no contact")
+            continue
+        for channel in dict.fromkeys(_channels(user)):
+            if address(user, channel) is None:
+                message = f"{user.name} is to be told over {channel}, but has no contact for it: that rule is passed over"
+                yield _problem("no_contact", user.place, path, message)
+            elif channel not in CHANNELS:
+                yield _problem("undeliverable", user.place, path, f"amproxy cannot page {user.name} over {channel} yet")
+
+
+def _channels(user: User) -> Iterator[str]:
+    """The channels that the person's rules use; without rules, those of the contacts."""
+    rules = [rule for rules in user.notification_rules.values() for rule in rules]
+    if not rules:
+        yield from (_PHONE[0] if contact == "phone" else contact for contact in user.contacts)
+    for rule in rules:
+        if isinstance(rule, Notify):
+            yield from rule.channels
+
+
+def _can_be_paged(config: Config) -> set[str]:
+    names = {user for schedule in config.schedules.values() for layer in schedule.layers for turn in layer.users for user in turn}
+    names |= {user for schedule in config.schedules.values() for override in schedule.overrides for user in override.users}
+    for policy in config.policies.values():
+        names.add(policy.if_nobody.user)
+        for step in _notify_steps(policy):
+            names |= {*step.users, step.if_nobody.user if step.if_nobody else ""}
+            names |= set(config.teams[step.team].members) if step.team else set()
+    return names
+
+
+# ------------------------------------------------------------------------------------------------------------ routes
+
+
+def _routes(route: Route, above: tuple[Matcher, ...], path: str) -> Iterator[ConfigProblem]:
+    """Children that no alert can reach. `above` are the matchers of the routes on the way."""
+    passed: list[tuple[int, Route]] = []
+    for index, child in enumerate(route.routes):
+        child_path = f"{path}.routes[{index}]"
+        conditions = (*above, *child.matchers)
+        clash = _contradiction(conditions)
+        taker = next((earlier for earlier in passed if _implied(earlier[1].matchers, conditions)), None)
+        if clash:
+            yield _problem(
+                "never_matches", child.place, child_path, f"this route never matches: {clash[0]} and {clash[1]} exclude each other"
+            )
+        elif taker:
+            message = f"this route never matches: {path}.routes[{taker[0]}] above takes all of its alerts and does not continue"
+            yield _problem("never_matches", child.place, child_path, message)
+        else:
+            yield from _routes(child, conditions, child_path)
+        if not child.continue_:
+            passed.append((index, child))
+
+
+def _contradiction(conditions: tuple[Matcher, ...]) -> tuple[Matcher, Matcher] | None:
+    for fixed in conditions:
+        if fixed.op == "=":
+            for other in conditions:
+                if other.name == fixed.name and not other.matches({fixed.name: fixed.value}):
+                    return fixed, other
+    return None
+
+
+def _implied(matchers: tuple[Matcher, ...], conditions: tuple[Matcher, ...]) -> bool:
+    """Whether whatever fulfils the conditions fulfils the matchers too."""
+    fixed = {condition.name: condition.value for condition in conditions if condition.op == "="}
+    return all(matcher in conditions or (matcher.name in fixed and matcher.matches(fixed)) for matcher in matchers)
+
+
+# ---------------------------------------------------------------------------------------------------------- policies
+
+
+def _policy(config: Config, policy: Policy, index: int) -> Iterator[ConfigProblem]:
+    path = f"escalation_policies[{index}]"
+    steps = list(_notify_steps(policy))
+    if not steps:
+        yield _problem("ends_with_nobody", policy.place, path, f"the policy {policy.name!r} notifies nobody: it has no notify step")
+    elif not any(_surely_reaches(config, policy, step) for step in steps):
+        message = f"the policy {policy.name!r} can end with nobody told: no step surely reaches a person (see if_nobody)"
+        yield _problem("ends_with_nobody", policy.place, path, message)
+    if policy.repeat and not any(isinstance(step, Wait | WaitUntilStep) for step in policy.steps):
+        message = f"the policy {policy.name!r} repeats its steps without any wait, so all pages go out at once"
+        yield _problem("no_wait_in_repeat", policy.place, path, message)
+    for step in steps:
+        if step.receiver and not _can_tell(config, step.receiver):
+            message = f"the receiver {step.receiver!r} has nothing that amproxy can deliver, so this step tells nobody"
+            yield _problem("undeliverable", step.place, path, message)
+
+
+def _notify_steps(policy: Policy) -> Iterator[NotifyStep]:
+    return (step for step in policy.steps if isinstance(step, NotifyStep))
+
+
+def _surely_reaches(config: Config, policy: Policy, step: NotifyStep) -> bool:
+    if step.matchers or step.active_time_intervals or step.mute_time_intervals or step.receiver:
+        return False
+    if (step.if_nobody or policy.if_nobody).kind != "next_step" or step.users:
+        return True
+    return bool(config.teams[step.team].members) if step.team else _always_covered(config.schedules[step.schedule])
+
+
+def _always_covered(schedule: Schedule) -> bool:
+    return any(not layer.active_time_intervals and not layer.mute_time_intervals for layer in schedule.layers)
+
+
+def _can_tell(config: Config, receiver: str) -> bool:
+    return any(part.kind != "oncall" and not part.undeliverable for part in config.receivers[receiver].integrations)

@@ -1,0 +1,129 @@
+"""`amproxy explain`: the routes that an alert takes, what holds it back, whom it pages at once, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from amproxy.clock import rfc3339, utc
+from amproxy.config.structs import Config, Integration
+from amproxy.correlate.flush import muted
+from amproxy.decide import routes
+from amproxy.decide.matchers import all_match
+from amproxy.decide.roster import Roster
+from amproxy.decide.routes import Visit
+from amproxy.decide.zones import instant
+from amproxy.foresight import render
+from amproxy.foresight.course import Course
+from amproxy.foresight.entry import Entry, zone_of
+from amproxy.foresight.mute import still_muted
+from amproxy.foresight.others import others
+from amproxy.foresight.wording import ending, step
+from amproxy.model import Group
+
+
+class Way(NamedTuple):
+    """A group's way to people; `course` is what happens at once, None where the group is muted."""
+
+    group: Group
+    integration: Integration
+    muted_by: list[str]
+    course: Course | None
+
+
+def explain(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> dict[str, Any]:
+    """The JSON of the command: `pages` are those that arrive at once if the group is notified at `at` (aware)."""
+    entry, now = Entry(config, labels), instant(at).timestamp()
+    pages = [page for way in _ways(entry, now, roster) if way.course for page in way.course.pages]
+    return entry.document(now, pages, roster)
+
+
+def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> str:
+    """The same in words, with the policy, and why other people are not paged."""
+    entry, now = Entry(config, labels), instant(at).timestamp()
+    ways = _ways(entry, now, roster)
+    zone = zone_of(config, entry.policy(ways[0].integration)) if ways else "UTC"
+    lines = [*render.hanging("Alert   ", render.labels(entry.labels))]
+    lines += render.hanging("At      ", f"{render.when(now, zone)} {zone} ({rfc3339(now)})")
+    lines += ["", "Routes", *_routes(routes.explain(config.route, entry.labels), entry.labels, 1)]
+    for group in entry.groups:
+        lines += ["", *_group(entry, group, now, roster)]
+    for way in ways:
+        lines += ["", *_policy(entry, way, now, roster)]
+    if not ways:
+        lines += ["", "Nobody is paged: no receiver of this alert has oncall_configs."]
+    return "\n".join([*lines, "", *render.hanging("", "Silences, and pages of other incidents, are known only to the running service.")])
+
+
+def _ways(entry: Entry, now: float, roster: Roster) -> list[Way]:
+    turns: dict[str, int] = {}
+    ways = []
+    for group, integration in entry.oncall:
+        by = muted(group, roster, now)
+        ways.append(Way(group, integration, by, None if by else Course(entry.incident(group, integration, now), roster, turns)))
+    return ways
+
+
+def _routes(visit: Visit, labels: Mapping[str, str], depth: int) -> Iterator[str]:
+    """The tree as it was walked: + matches, - does not, * is where the alert lands."""
+    mark = "*" if visit.taken else "+" if visit.matched else "-"
+    conditions = ", ".join(map(str, visit.route.matchers))
+    text = f"{visit.route.receiver} {{{conditions}}}" if conditions else visit.route.receiver
+    if visit.failed:
+        value = labels.get(visit.failed.name)
+        text += f": {visit.failed} does not hold, " + (f"it is {value!r}" if value else f"there is no label {visit.failed.name}")
+    elif visit.taken:
+        text += ": lands here" + (", and goes on (continue)" if visit.route.continue_ else "")
+    yield from render.hanging("  " * depth + mark + " ", text)
+    for child in visit.children:
+        yield from _routes(child, labels, depth + 1)
+
+
+def _group(entry: Entry, group: Group, now: float, roster: Roster) -> Iterator[str]:
+    yield from render.hanging("Group   ", group.key)
+    told = (f"{one.kind} (cannot be delivered: {one.undeliverable})" if one.undeliverable else one.kind for one in _channels(entry, group))
+    yield from render.hanging("  ", f"receiver {group.receiver}: {', '.join(told) or 'tells nobody'}")
+    if by := muted(group, roster, now):
+        until = still_muted(group, roster, now)
+        zone = _zone(entry, group)
+        end = f"until {render.when(until, zone)} {zone}" if until else "for years"
+        yield from render.hanging("  ", f"muted by {', '.join(by)} {end}")
+    else:
+        yield "  not muted by a time interval"
+    for rule in entry.config.inhibit_rules:
+        if all_match(rule.target_matchers, entry.labels):
+            source = "{" + ", ".join(map(str, rule.source_matchers)) + "}"
+            equal = f" with the same {', '.join(rule.equal)}" if rule.equal else ""
+            yield from render.hanging("  ", f"inhibited while an alert {source}{equal} fires")
+
+
+def _channels(entry: Entry, group: Group) -> tuple[Integration, ...]:
+    return entry.receiver(group).integrations
+
+
+def _zone(entry: Entry, group: Group) -> str:
+    return next((zone_of(entry.config, entry.policy(one)) for other, one in entry.oncall if other is group), "UTC")
+
+
+def _policy(entry: Entry, way: Way, now: float, roster: Roster) -> Iterator[str]:
+    config, policy = entry.config, entry.policy(way.integration)
+    zone = zone_of(config, policy)
+    yield from render.hanging("Policy  ", policy.name)
+    for number, one in enumerate(policy.steps, 1):
+        yield from render.hanging(f"  {number:>2}. ", step(config, one))
+    yield from render.hanging("      ", ending(config, policy))
+    if way.course is None:
+        yield "Paged now"
+        yield from render.hanging("  ", f"nobody: the group is muted by {', '.join(way.muted_by)}")
+        return
+    yield f"Paged now (incident {render.plain(way.course.incident.title)!r})" if way.course.pages else "Paged now: nobody"
+    for _, text in render.story(config, way.course.facts):
+        yield from render.hanging("  ", text)
+    if way.course.due is not None and not way.course.pages:
+        yield from render.hanging("  ", f"Next: {way.course.incident.waiting_for} ({render.when(way.course.due, zone)} {zone}).")
+    reasons = others(policy, way.course, utc(now), roster)
+    if reasons:
+        yield "Not paged now"
+    for user, reason in reasons:
+        yield from render.hanging("  ", f"{render.person(config, user)}: {reason}")

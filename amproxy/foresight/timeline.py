@@ -1,0 +1,63 @@
+"""A simulation as timelines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from amproxy.correlate.flush import muted
+from amproxy.foresight import render
+from amproxy.foresight.entry import zone_of
+
+if TYPE_CHECKING:
+    from amproxy.foresight.simulate import Simulation, Way
+
+
+def story(done: Simulation, *, open_ended: bool) -> str:
+    """What happened, incident by incident; open_ended: nobody said how long to look."""
+    entry = done.entry
+    lines = render.hanging("Alert      ", render.labels(entry.labels))
+    lines += render.hanging("Receivers  ", ", ".join(map(str, _receivers(done))))
+    for way in done.ways:
+        lines += ["", *_way(done, way, open_ended)]
+    if not done.ways:
+        lines += ["", "Nobody is paged: no receiver of this alert has oncall_configs."]
+    if done.turns:
+        lines += ["", *render.hanging("", "Round robin is taken to begin with the first of the team; the service goes on where it was.")]
+    return "\n".join(lines)
+
+
+def _receivers(done: Simulation) -> Iterator[str]:
+    for group in done.entry.groups:
+        by = muted(group, done.roster, done.start)
+        yield f"{group.receiver} (muted by {', '.join(by)})" if by else group.receiver
+
+
+def _way(done: Simulation, way: Way, open_ended: bool) -> Iterator[str]:
+    config, policy = done.entry.config, done.entry.policy(way.integration)
+    zone = zone_of(config, policy)
+    told = [(done.start, f"the alert fires; its group waits {render.elapsed(way.group.group_wait)[1:]}")]
+    told += render.story(config, [*way.before, *(way.course.facts if way.course else ())])
+    yield from render.hanging("", way.course.incident.title if way.course else "No incident")
+    yield from render.hanging("", f"receiver {way.group.receiver}, policy {policy.name}, times in {zone}")
+    day = ""
+    for at, text in told:
+        shown = render.local(at, zone)
+        if day != (day := shown.strftime("%a %Y-%m-%d")):
+            yield day
+        yield from render.hanging(f"  {shown:%H:%M:%S} {render.elapsed(at - done.start):>9}  ", text)
+    yield from render.hanging("At the end: ", _end(done, way, zone, open_ended))
+
+
+def _end(done: Simulation, way: Way, zone: str, open_ended: bool) -> str:
+    after = f"after {render.elapsed(done.end - done.start)[1:]}"
+    if way.course is None:
+        muted_until = "the group is still muted" if way.before else "the group still waits"
+        return f"{muted_until} {after}, and nobody is paged."
+    incident, due = way.course.incident, way.course.due
+    if due is None:
+        answered = f"acknowledged by {render.person(done.entry.config, incident.acknowledged_by)}"
+        return f"{answered}; nothing more is due." if incident.state == "acknowledged" else "nobody has answered, and nobody else is paged."
+    stopped = f"the look ahead stops {after}" + ("" if not open_ended else " (--for looks further)")
+    what = "the acknowledgement runs out" if incident.state == "acknowledged" else "the policy goes on"
+    return f"{stopped}; {what} at {render.when(due, zone)}."

@@ -1,0 +1,48 @@
+"""Silences in Redis. They are few: every process keeps them all, and a version says when to read them again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from amproxy.model import Silence
+from amproxy.store import keys
+from amproxy.store.commit import Operations
+from amproxy.store.wire import Wire
+
+_encode = msgspec.msgpack.Encoder().encode
+_silence = msgspec.msgpack.Decoder(Silence).decode
+
+
+class Silences:
+    """A copy of what is stored, at most one look-up behind."""
+
+    def __init__(self) -> None:
+        self._version = ""
+        self._known: dict[str, Silence] = {}
+
+    async def all(self, wire: Wire) -> dict[str, Silence]:
+        """By id; one small look-up when nothing has changed. Raises StoreUnavailable."""
+        version = (await wire.call("GET", keys.SILENCES_VERSION) or b"").decode()
+        if version != self._version:
+            flat = await wire.call("HGETALL", keys.SILENCES)
+            self._known = {name.decode(): _silence(data) for name, data in zip(flat[::2], flat[1::2], strict=True)}
+            self._version = version
+        return self._known
+
+
+def save(result: Operations, *changed: Silence) -> None:
+    """Store silences, new or changed."""
+    for silence in changed:
+        result.do("HSET", keys.SILENCES, silence.id, _encode(silence))
+    _changed(result)
+
+
+def forget(result: Operations, *ids: str) -> None:
+    """Remove silences that ended long ago."""
+    result.do("HDEL", keys.SILENCES, *ids)
+    _changed(result)
+
+
+def _changed(result: Operations) -> None:
+    result.do("INCR", keys.SILENCES_VERSION)
+    result.do("PUBLISH", keys.CHANGES, "silences")

@@ -1,0 +1,1 @@
+"""The benchmarks: `python -m bench [NAME…]`. Loopback only; each one ends what it started."""

@@ -1,0 +1,73 @@
+"""Which process runs where: the measured service on one core, its Redis and the load generator on another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from amproxy import __version__
+
+_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+SERVICE = _CORES[:1]  # empty where processes cannot be pinned (macOS): then the system decides
+LOAD = _CORES[-1:]
+
+
+def pin(pid: int, cores: list[int]) -> None:
+    """Keep all threads of a process, those that it has now, on these cores."""
+    if not cores:
+        return
+    for task in Path(f"/proc/{pid or 'self'}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # a thread that has ended meanwhile
+            os.sched_setaffinity(int(task.name), cores)
+
+
+@contextlib.contextmanager
+def starting_on(cores: list[int]) -> Iterator[None]:
+    """What is started in here runs on these cores; the benchmark itself is back on its own afterwards."""
+    pin(0, cores)
+    try:
+        yield
+    finally:
+        pin(0, LOAD)
+
+
+def machine(folder: Path) -> dict[str, str]:
+    """What the figures depend on; `folder` is where the data lies."""
+    return {
+        "cores": f"{os.cpu_count()} ({'pinned' if len(_CORES) > 1 else 'not pinned'})",
+        "cpu": _processor(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "fsync": f"{_fsync(folder) * 1e6:.0f} µs",
+        "load": f"{os.getloadavg()[0]:.1f} before",
+        "amproxy": __version__,
+        **{name: version(name) for name in ("uvicorn", "uvloop", "hiredis", "msgspec")},
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _fsync(folder: Path) -> float:
+    """Seconds that a small write and its fsync take, which is what `fsync: always` costs a push."""
+    taken = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(100):
+            started = time.perf_counter()
+            file.write(b"x" * 500)
+            file.flush()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - started)
+    return median(taken)

@@ -1,0 +1,100 @@
+"""The load generator: keep-alive connections that write ready-made bytes and look only for `200`, so that it stays cheap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bench.alerts import Next
+
+CONNECTIONS = 16
+PATIENCE = 10.0  # seconds after the end of a round in which its last answers must come
+_END = b"\r\n\r\n"
+
+
+class Round(NamedTuple):
+    """What one round came to."""
+
+    pushes: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        return self.pushes / self.seconds
+
+
+class Refused(Exception):
+    """An answer other than 200: the round says nothing."""
+
+
+class Connection(asyncio.Protocol):
+    """Calls `answered` at each 200, `failed` at anything else."""
+
+    def __init__(self, answered: Callable[[Connection], None], failed: Callable[[Exception], None]) -> None:
+        self._answered, self._failed = answered, failed
+        self._partial = b""
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._partial:
+            data, self._partial = self._partial + data, b""
+        if _END not in data:
+            self._partial = data
+        elif data.startswith(b"HTTP/1.1 200"):
+            self._answered(self)
+        else:
+            self._failed(Refused(data[:300].decode("utf-8", "replace")))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._failed(exc or ConnectionError("the connection was closed"))
+
+
+async def connect(
+    port: int, count: int, answered: Callable[[Connection], None], failed: Callable[[Exception], None]
+) -> list[Connection]:
+    """Open so many connections on loopback."""
+    loop = asyncio.get_running_loop()
+    made = [await loop.create_connection(lambda: Connection(answered, failed), "127.0.0.1", port) for _ in range(count)]
+    return [connection for _, connection in made]
+
+
+async def closed_loop(port: int, following: Next, *, seconds: float, pushes: int = 10**12) -> Round:
+    """Each connection sends the next request when its last one is answered, until time or pushes are used up.
+
+    Raises Refused at the first answer that is no 200, OSError where a connection breaks, TimeoutError where answers stay out.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[float] = loop.create_future()
+    sent = done = 0
+    stop = float("inf")
+
+    def answered(connection: Connection) -> None:
+        nonlocal sent, done
+        done += 1
+        if loop.time() < stop and sent < pushes:
+            sent += 1
+            connection.transport.write(following())
+        elif done == sent and not ended.done():
+            ended.set_result(loop.time())
+
+    def failed(error: Exception) -> None:
+        if not ended.done():
+            ended.set_exception(error)
+
+    connections = await connect(port, CONNECTIONS, answered, failed)
+    started = loop.time()
+    stop = started + seconds
+    for connection in connections[: min(CONNECTIONS, pushes)]:
+        sent += 1
+        connection.transport.write(following())
+    try:
+        finished = await asyncio.wait_for(ended, seconds + PATIENCE)
+    finally:
+        for connection in connections:
+            connection.transport.abort()
+    return Round(done, finished - started)

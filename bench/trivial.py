@@ -1,0 +1,61 @@
+"""A server that reads a push and answers 200 without looking at it: how fast the load generator can be at most."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import uvloop
+
+from bench import cores
+
+_LENGTH = re.compile(rb"Content-Length: (\d+)")
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class _Trivial(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._missing = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing:
+            self._missing -= len(data)
+        else:
+            head = data.index(b"\r\n\r\n") + 4
+            length = _LENGTH.search(data, 0, head)
+            assert length
+            self._missing = head + int(length[1]) - len(data)
+        if not self._missing:
+            self._transport.write(_ANSWER)
+
+
+@contextlib.contextmanager
+def trivial() -> Iterator[int]:
+    """The port of such a server, in a process of its own on the service's core."""
+    with cores.starting_on(cores.SERVICE):
+        process = subprocess.Popen([sys.executable, "-m", "bench.trivial"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    assert process.stdout
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+async def _serve() -> None:
+    server = await asyncio.get_running_loop().create_server(_Trivial, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())
