@@ -153,7 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     serving = command("serve", _serve, "Run the service.")
     serving.add_argument("--listen", default="", metavar="HOST:PORT", help="instead of the file's; port 0 picks a free one")
     serving.add_argument("--redis", default="", metavar="URL", help="instead of the file's: embedded, redis://, rediss:// or unix://")
-    serving.add_argument("--data-dir", default=".data", metavar="DIR", help="where the embedded Redis keeps its data (default: %(default)s)")
+    serving.add_argument(
+        "--data-dir", default=".data", metavar="DIR", help="where the embedded Redis keeps its data (default: %(default)s)"
+    )
     serving.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
     serving.add_argument("--fd", type=int, default=-1, help=argparse.SUPPRESS)
 

@@ -48,7 +48,13 @@ class DeliveryError(AmproxyError):
     """
 
     def __init__(
-        self, message: str, *, permanent: bool = False, reason: str = "client_error", retry_after: float | None = None, ambiguous: bool = False
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        reason: str = "client_error",
+        retry_after: float | None = None,
+        ambiguous: bool = False,
     ) -> None:
         super().__init__(message)
         self.permanent, self.reason, self.retry_after, self.ambiguous = permanent, reason, retry_after, ambiguous

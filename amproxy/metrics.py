@@ -18,21 +18,33 @@ WIDE = (*FAST, 60, 120, 300, 600)
 HUMAN = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 
 pushes = Counter("amproxy_pushes_total", "Pushes answered.", ["source", "code"], registry=registry)
-push_duration = Histogram("amproxy_push_duration_seconds", "From a push's last byte to its answer.", ["source"], buckets=FAST, registry=registry)
+push_duration = Histogram(
+    "amproxy_push_duration_seconds", "From a push's last byte to its answer.", ["source"], buckets=FAST, registry=registry
+)
 alerts_received = Counter("amproxy_alerts_received_total", "Alerts in accepted pushes.", ["source", "status"], registry=registry)
 alerts_deduplicated = Counter(
     "amproxy_alerts_deduplicated_total", "Received alerts that were stored already, in the same state.", ["source"], registry=registry
 )
 incidents_total = Counter("amproxy_incidents_total", "Incidents opened.", ["policy"], registry=registry)
-pages = Counter("amproxy_pages_total", "Pages by what became of them: sent, failed, skipped.", ["channel", "policy", "outcome"], registry=registry)
+pages = Counter(
+    "amproxy_pages_total", "Pages by what became of them: sent, failed, skipped.", ["channel", "policy", "outcome"], registry=registry
+)
 delivery_attempts = Counter(
-    "amproxy_delivery_attempts_total", "Calls to channels: pages, updates and notifications.", ["channel", "outcome", "reason"], registry=registry
+    "amproxy_delivery_attempts_total",
+    "Calls to channels: pages, updates and notifications.",
+    ["channel", "outcome", "reason"],
+    registry=registry,
 )
 delivery_retries = Counter("amproxy_delivery_retries_total", "Deliveries put off for another attempt.", ["channel"], registry=registry)
 deliveries_repeated = Counter(
-    "amproxy_deliveries_repeated_total", "Messages taken over from a dead process: they may have arrived twice.", ["channel"], registry=registry
+    "amproxy_deliveries_repeated_total",
+    "Messages taken over from a dead process: they may have arrived twice.",
+    ["channel"],
+    registry=registry,
 )
-page_delay = Histogram("amproxy_page_delay_seconds", "From a page being due to the channel's yes.", ["channel"], buckets=WIDE, registry=registry)
+page_delay = Histogram(
+    "amproxy_page_delay_seconds", "From a page being due to the channel's yes.", ["channel"], buckets=WIDE, registry=registry
+)
 first_page_delay = Histogram(
     "amproxy_first_page_delay_seconds", "From the push to the channel's yes, first page of an incident.", ["channel"], buckets=WIDE,
     registry=registry,
@@ -40,17 +52,26 @@ first_page_delay = Histogram(
 time_to_acknowledge = Histogram(
     "amproxy_time_to_acknowledge_seconds", "From an incident's start to its acknowledgement.", ["policy"], buckets=HUMAN, registry=registry
 )
-time_to_resolve = Histogram("amproxy_time_to_resolve_seconds", "From an incident's start to its end.", ["policy"], buckets=HUMAN, registry=registry)
+time_to_resolve = Histogram(
+    "amproxy_time_to_resolve_seconds", "From an incident's start to its end.", ["policy"], buckets=HUMAN, registry=registry
+)
 timer_lateness = Histogram("amproxy_timer_lateness_seconds", "How late timers were taken up.", buckets=WIDE, registry=registry)
 nobody_on_call = Counter("amproxy_nobody_on_call_total", "Steps that asked a schedule in vain.", ["schedule"], registry=registry)
 unexpected_errors = Counter(
     "amproxy_unexpected_errors_total", "Errors that no code expected: each is a defect of amproxy.", ["stage"], registry=registry
 )
+stuck = Counter("amproxy_stuck_total", "Incidents and groups that had lost their timer: each is a defect of amproxy.", registry=registry)
 reload_successful = Gauge(
-    "amproxy_config_last_reload_successful", "Whether the last load of the file was good.", registry=registry, multiprocess_mode="mostrecent"
+    "amproxy_config_last_reload_successful",
+    "Whether the last load of the file was good.",
+    registry=registry,
+    multiprocess_mode="mostrecent",
 )
 reload_time = Gauge(
-    "amproxy_config_last_reload_success_timestamp_seconds", "When the file was last loaded.", registry=registry, multiprocess_mode="mostrecent"
+    "amproxy_config_last_reload_success_timestamp_seconds",
+    "When the file was last loaded.",
+    registry=registry,
+    multiprocess_mode="mostrecent",
 )
 undeliverable = Gauge(
     "amproxy_config_undeliverable", "Integrations in the file that cannot be delivered.", registry=registry, multiprocess_mode="mostrecent"

@@ -61,6 +61,8 @@ class Group(msgspec.Struct, kw_only=True, omit_defaults=True):
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
     route_labels: dict[str, str] = {}
+    source: str = ""  # of a group that a webhook's sender made: its door, and the sender's own key
+    sender_key: str = ""
 
 
 class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -73,6 +75,7 @@ class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 Reason = Literal["first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"]
+
 
 class Silence(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What hides alerts for a time. Any of the matcher sets will do; all matchers of a set must hold."""
@@ -175,7 +178,9 @@ class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One fact of an incident's history, with its reason."""
 
     at: float
-    kind: str  # opened, alerts, step, page, sent, failed, skipped, nobody, acknowledged, unacknowledged, snoozed, resolved, note, escalated …
+    kind: (
+        str  # opened, alerts, step, page, sent, failed, skipped, nobody, acknowledged, unacknowledged, snoozed, resolved, note, escalated …
+    )
     text: str  # a sentence for people
     user: str = ""
     channel: str = ""

@@ -110,7 +110,6 @@ async def _process(options: Options, loaded: Loaded, listener: socket.socket, ur
         await service.stop()
 
 
-
 async def _reload(reload: Callable[[], object]) -> None:
     try:
         await reload()  # type: ignore[misc]

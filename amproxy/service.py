@@ -14,8 +14,10 @@ from amproxy import metrics
 from amproxy.accept.push import PushDoors
 from amproxy.config.load import Loaded, load
 from amproxy.context import Context
+from amproxy.correlate.rebuild import rebuild
 from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.escalate.apply import apply
+from amproxy.escalate.auditor import audit_for_ever
 from amproxy.escalate.worker import work
 from amproxy.machine.change import new_id
 from amproxy.machine.events import Event
@@ -61,7 +63,13 @@ class Service:
         self.ready = False
         self._channels: dict[str, Channel] = {
             channel.name: channel
-            for channel in (TelegramChannel(), SlackChannel(), EmailChannel(), WebhookChannel(), ConsoleChannel(self.console.write, colours=sys.stderr.isatty()))
+            for channel in (
+                TelegramChannel(),
+                SlackChannel(),
+                EmailChannel(),
+                WebhookChannel(),
+                ConsoleChannel(self.console.write, colours=sys.stderr.isatty()),
+            )
         }
         self._pollers = Pollers(Polling(self.wire), self._press)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,6 +103,7 @@ class Service:
         self.doors.reconfigure()
         self._pollers.use(loaded.config)
         _loaded(loaded)
+        await self._rebuild()
         log.info("loaded %s", loaded.config.path)
         if told:
             with contextlib.suppress(StoreUnavailable):
@@ -115,9 +124,15 @@ class Service:
         await self.wire.connected()
         self.links = Links(await signing_key(self.wire))
         await self._load_overrides()
+        await self._rebuild()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
         self._pollers.use(self.context.config)
-        for part in (work(self.context), deliverer.run(), self.wire.subscribe(keys.CHANGES, self._heard)):
+        for part in (
+            work(self.context),
+            deliverer.run(),
+            audit_for_ever(self.context, self._name),
+            self.wire.subscribe(keys.CHANGES, self._heard),
+        ):
             self._spawn(self._guarded(part))
         self.ready = True
 
@@ -135,6 +150,19 @@ class Service:
             metrics.unexpected_errors.labels("service").inc()
             log.critical("a part of the service ended", exc_info=True)
             self.ready = False
+
+    async def _rebuild(self) -> None:
+        digest = self.context.config.digest
+        try:
+            if await self.wire.call("GET", keys.DIGEST) == digest.encode():
+                return
+            moved = await rebuild(self.context, self.doors.placer)
+            await self.wire.call("SET", keys.DIGEST, digest)
+        except StoreUnavailable:
+            log.warning("alerts stay in their groups until the file is loaded anew: Redis is away")
+            return
+        if moved:
+            log.info("%s alerts moved to other groups", moved)
 
     async def _apply(self, incident_id: str, event: Event, operations: Operations) -> Incident:
         return await apply(self.context, incident_id, event, operations)

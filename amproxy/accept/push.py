@@ -29,11 +29,11 @@ class PushDoors:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._placer = Placer(context.config)
+        self.placer = Placer(context.config)
 
     def reconfigure(self) -> None:
         """The context's configuration is another now: forget what was remembered of the old routes."""
-        self._placer = Placer(self._context.config)
+        self.placer = Placer(self._context.config)
 
     async def raw(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /api/v2/alerts`."""
@@ -62,7 +62,7 @@ class PushDoors:
             body = await bodies.read(scope, receive, limit)
             tokens.check_signature(known, scope, body)
             now_ns = int(self._context.now() * 10**9)
-            door = webhook.read(bodies.unpack(scope, body, limit), known, self._placer, now_ns)
+            door = webhook.read(bodies.unpack(scope, body, limit), known, self.placer, now_ns)
             await self._store(door.alerts, door.firing, source, now_ns, hurry=True)
             status, answer = 200, b'{"status":"ok"}\n'
         except Gone:
@@ -76,7 +76,7 @@ class PushDoors:
     async def trial(self) -> None:
         """Push a test alert. Raises StoreUnavailable."""
         now_ns = int(self._context.now() * 10**9)
-        door = webhook.read(trial_body(self._context.now()), TRIAL, self._placer, now_ns)
+        door = webhook.read(trial_body(self._context.now()), TRIAL, self.placer, now_ns)
         await self._store(door.alerts, door.firing, TRIAL.name, now_ns, hurry=True)
 
     async def _raw(self, scope: Scope, receive: Receive, source: str) -> tuple[int, bytes]:
@@ -86,7 +86,7 @@ class PushDoors:
         body = await bodies.read(scope, receive, self._context.config.web.max_body)
         now_ns = int(self._context.now() * 10**9)
         timeout = self._context.config.global_.resolve_timeout
-        door = raw_door.read(body, self._placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
+        door = raw_door.read(body, self.placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
         await self._store(door.alerts, door.firing, source, now_ns, hurry=False)
         if door.refused:
             return 400, msgspec.json.encode("\n".join(door.refused)) + b"\n"

@@ -59,7 +59,9 @@ def check_signature(source: Source, scope: Scope, body: bytes) -> None:
 def _opens(source: Source, credential: str) -> bool:
     token = _read(source, source.token, source.token_file)
     if not token:
-        return not (source.token_file or source.hmac_secret or source.hmac_secret_file) or bool(source.hmac_secret or source.hmac_secret_file)
+        return not (source.token_file or source.hmac_secret or source.hmac_secret_file) or bool(
+            source.hmac_secret or source.hmac_secret_file
+        )
     return hmac.compare_digest(token.encode(), credential.encode())
 
 

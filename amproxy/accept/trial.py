@@ -19,4 +19,6 @@ def trial_body(now: float) -> bytes:
         "description": "Nothing is wrong. Acknowledge it, or wait and see who is paged next.",
     }
     alert = {"status": "firing", "labels": labels, "annotations": annotations}
-    return json.dumps({"alerts": [alert], "groupKey": f"test-{now}", "groupLabels": {"alertname": "TestAlert", "instance": labels["instance"]}}).encode()
+    return json.dumps(
+        {"alerts": [alert], "groupKey": f"test-{now}", "groupLabels": {"alertname": "TestAlert", "instance": labels["instance"]}}
+    ).encode()

@@ -11,11 +11,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from amproxy.secret import Secret
 
-# What only Go writes inside of {{ }}: a field that begins with a dot, a variable with $, its keywords, its trimming dashes
-# and calls whose arguments stand behind blanks.
+# What only Go writes inside of {{ }}: a value that begins with a dot or a dollar, wherever it stands, its keywords, its
+# declarations and its trimming dashes. The rest of Go is no Jinja2 either and fails there.
 _GO = re.compile(
-    r"\{\{-|-\}\}|\{\{\s*(?:[.$]|/\*|(?:if|else|end|range|with|template|block|define|break|continue|printf?|println|len|index|and|or|not)\b)"
-    r"|\{\{[^}]*[\s(|][.$](?:[A-Za-z_]|\s|\))|\{\{\s*[\w\"`][^}|]*[\w\"`]\s+[\"`\w]+\s*\}\}|\{\{[^}]*\|\s*len\s*\}\}|\{\{[^}]*:="
+    r"\{\{-|-\}\}|\{\{\s*(?:[.$]|/\*|(?:if|else|end|range|with|template|block|define|break|continue)\b)"
+    r"|\{\{[^}]*(?:[\s(|][.$](?:[A-Za-z_)\s]|$)|:=)"
 )
 _JINJA = ImmutableSandboxedEnvironment()
 

@@ -73,9 +73,13 @@ def compose(text: str, file: str) -> Node | None:
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise _problem(file, *place, f"the character {error.character!r} is not allowed in YAML") from None
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # What is never closed is noticed at the end of the text; where it was opened helps more.
+        unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"
+        mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.problem, error.context) if part) or "not YAML"
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        if mark and text.split("\n")[mark.line][: mark.column].endswith("$"):
+            message += " (inside of { } and [ ], put ${NAME} in quotes)"
         raise _problem(file, *place, f"not YAML: {message}") from None
     except YAMLError as error:
         raise _problem(file, 0, 0, f"not YAML: {error}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from amproxy.config.structs import Receiver
 from amproxy.context import Context
 from amproxy.correlate import flush
@@ -44,9 +46,8 @@ def in_force(context: Context, stored: Group) -> tuple[Group, Receiver]:
     route = context.routes.get(stored.route_key)
     group = stored
     if route is not None and route.receiver == stored.receiver:
-        group = Group(
-            id=stored.id, key=stored.key, receiver=stored.receiver, route_key=stored.route_key, labels=stored.labels,
-            group_wait=route.group_wait, group_interval=route.group_interval, repeat_interval=route.repeat_interval,
+        group = msgspec.structs.replace(
+            stored, group_wait=route.group_wait, group_interval=route.group_interval, repeat_interval=route.repeat_interval,
             mute_time_intervals=route.mute_time_intervals, active_time_intervals=route.active_time_intervals,
             route_labels=route.labels,
         )  # fmt: skip

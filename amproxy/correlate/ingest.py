@@ -92,7 +92,7 @@ def _write(
         write.records.append(groups.record(alert) if alert is not None else False)
         for key, two_sided in incoming.placement.sources:
             source = Source(fingerprint=fingerprint, two_sided=two_sided, ends_ns=lease.ends_ns or lease.lapses_ns)
-            write.sources.extend((key, fingerprint, groups.source(source)))
+            write.sources.extend((key, fingerprint, groups.binary(groups.pack_source(source))))
     if not write.fingerprints:
         return None
     if fresh:

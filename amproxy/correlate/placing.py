@@ -71,17 +71,19 @@ class Placer:
     def _group(self, route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
         if sender is not None and not route.group_by_given:
             group_labels, key = sender.labels, f"{route.key}:{sender.source}:{sender.key}"
+            made_by = sender
         else:
+            made_by = None
             group_labels = routes.group_labels(route, labels)
             key = routes.group_key(route, group_labels)
         group_id = hashlib.blake2b(f"{route.receiver}\0{key}".encode(), digest_size=10).hexdigest()
         known = self._groups.get(group_id)
         if known is None:
-            known = self._groups[group_id] = _make(group_id, key, route, group_labels)
+            known = self._groups[group_id] = _make(group_id, key, route, group_labels, made_by)
         return known
 
 
-def _make(group_id: str, key: str, route: Route, group_labels: dict[str, str]) -> Group:
+def _make(group_id: str, key: str, route: Route, group_labels: dict[str, str], sender: SenderGroup | None) -> Group:
     return Group(
         id=group_id,
         key=key,
@@ -94,4 +96,6 @@ def _make(group_id: str, key: str, route: Route, group_labels: dict[str, str]) -
         mute_time_intervals=route.mute_time_intervals,
         active_time_intervals=route.active_time_intervals,
         route_labels=route.labels,
+        source=sender.source if sender else "",
+        sender_key=sender.key if sender else "",
     )

@@ -75,9 +75,13 @@ def _routes(visit: Visit, labels: Mapping[str, str], depth: int) -> Iterator[str
         text += f": {visit.failed} does not hold, " + (f"it is {value!r}" if value else f"there is no label {visit.failed.name}")
     elif visit.taken:
         text += ": lands here" + (", and goes on (continue)" if visit.route.continue_ else "")
+    else:
+        text += ": matches, and a route below takes it"
     yield from render.hanging("  " * depth + mark + " ", text)
     for child in visit.children:
         yield from _routes(child, labels, depth + 1)
+    if visit.children and len(visit.children) < len(visit.route.routes):
+        yield from render.hanging("  " * (depth + 1), "(the routes after it are not looked at: it has no continue)")
 
 
 def _group(entry: Entry, group: Group, now: float, roster: Roster) -> Iterator[str]:
@@ -95,7 +99,7 @@ def _group(entry: Entry, group: Group, now: float, roster: Roster) -> Iterator[s
         if all_match(rule.target_matchers, entry.labels):
             source = "{" + ", ".join(map(str, rule.source_matchers)) + "}"
             equal = f" with the same {', '.join(rule.equal)}" if rule.equal else ""
-            yield from render.hanging("  ", f"inhibited while an alert {source}{equal} fires")
+            yield from render.hanging("  ", f"would be inhibited while an alert {source}{equal} fires")
 
 
 def _channels(entry: Entry, group: Group) -> tuple[Integration, ...]:

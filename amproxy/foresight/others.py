@@ -65,7 +65,7 @@ class _Others:
         reasons += self._shifts(user)
         if later:
             after = render.elapsed(later.due - self._at.timestamp())
-            reasons.append(f"paged {after} from now over {later.channel}, if nobody answers (step {later.step}: {later.reason})")
+            reasons.append(f"paged at {after} over {later.channel} if nobody answers (step {later.step}: {later.reason})")
         return reasons or ["no step of the policy gets to them"]
 
     def _shifts(self, user: User) -> Iterator[str]:

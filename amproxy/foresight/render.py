@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from zoneinfo import ZoneInfo
@@ -89,12 +89,20 @@ def page(config: Config, found: Page) -> str:
 
 
 def story(config: Config, facts: Sequence[Fact]) -> list[tuple[float, str]]:
-    """What happened, as Unix seconds and a text. A step that paged somebody at once is told by its pages alone."""
-    paged = {(fact.page.due, fact.page.step) for fact in facts if fact.page}
-    told = []
-    for entry, arrived in facts:
+    """What happened, as Unix seconds and a text: what one step does at one moment stands together.
+
+    A step that pages somebody at once is told by its pages alone.
+    """
+    together: dict[object, list[Fact]] = {}
+    for number, fact in enumerate(facts):
+        together.setdefault((fact.entry.at, fact.entry.step) if fact.entry.step else number, []).append(fact)
+    return [told for group in together.values() for told in _told(config, group)]
+
+
+def _told(config: Config, group: Sequence[Fact]) -> Iterator[tuple[float, str]]:
+    paged = any(fact.page for fact in group)
+    for entry, arrived in group:
         if arrived:
-            told.append((entry.at, page(config, arrived)))
-        elif entry.kind != "step" or entry.user or (entry.at, entry.step) not in paged:
-            told.append((entry.at, entry.text))
-    return told
+            yield entry.at, page(config, arrived)
+        elif entry.kind != "step" or entry.user or not paged:
+            yield entry.at, entry.text

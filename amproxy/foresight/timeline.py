@@ -40,24 +40,24 @@ def _way(done: Simulation, way: Way, open_ended: bool) -> Iterator[str]:
     told += render.story(config, [*way.before, *(way.course.facts if way.course else ())])
     yield from render.hanging("", way.course.incident.title if way.course else "No incident")
     yield from render.hanging("", f"receiver {way.group.receiver}, policy {policy.name}, times in {zone}")
-    day = ""
+    day, width = "", max(len(render.elapsed(at - done.start)) for at, _ in told)
     for at, text in told:
         shown = render.local(at, zone)
         if day != (day := shown.strftime("%a %Y-%m-%d")):
             yield day
-        yield from render.hanging(f"  {shown:%H:%M:%S} {render.elapsed(at - done.start):>9}  ", text)
+        yield from render.hanging(f"  {shown:%H:%M:%S} {render.elapsed(at - done.start):>{width}}  ", text)
     yield from render.hanging("At the end: ", _end(done, way, zone, open_ended))
 
 
 def _end(done: Simulation, way: Way, zone: str, open_ended: bool) -> str:
     after = f"after {render.elapsed(done.end - done.start)[1:]}"
     if way.course is None:
-        muted_until = "the group is still muted" if way.before else "the group still waits"
-        return f"{muted_until} {after}, and nobody is paged."
+        return f"the group {'is still muted' if way.before else 'still waits'} {after}, and nobody is paged."
     incident, due = way.course.incident, way.course.due
-    if due is None:
-        answered = f"acknowledged by {render.person(done.entry.config, incident.acknowledged_by)}"
-        return f"{answered}; nothing more is due." if incident.state == "acknowledged" else "nobody has answered, and nobody else is paged."
-    stopped = f"the look ahead stops {after}" + ("" if not open_ended else " (--for looks further)")
-    what = "the acknowledgement runs out" if incident.state == "acknowledged" else "the policy goes on"
-    return f"{stopped}; {what} at {render.when(due, zone)}."
+    acknowledged = incident.state == "acknowledged"
+    if due is not None:
+        stopped = f"the look ahead stops {after}" + (" (--for looks further)" if open_ended else "")
+        return f"{stopped}; {'the acknowledgement runs out' if acknowledged else 'the policy goes on'} at {render.when(due, zone)}."
+    if acknowledged:
+        return f"acknowledged by {render.person(done.entry.config, incident.acknowledged_by)}; nothing more is due."
+    return "nobody has answered, and nobody else is paged." if way.course.pages else "nobody is paged at all."

@@ -21,7 +21,9 @@ def act(draft: Draft, event: Act) -> None:
         case Unacknowledge():
             _unacknowledge(draft, event)
         case Resolve():
-            alerts.close(draft, by=event.user or event.via, text=f"Resolved by {draft.name(event.user)} (via {event.via}).", user=event.user)
+            alerts.close(
+                draft, by=event.user or event.via, text=f"Resolved by {draft.name(event.user)} (via {event.via}).", user=event.user
+            )
         case Snooze():
             _snooze(draft, event)
         case Escalate():

@@ -32,9 +32,7 @@ def failed(draft: Draft, event: Failed) -> None:
     if page is None or page.state == "sent":
         return
     page.state, page.attempts, page.error = "failed", event.attempt, event.error
-    draft.say(
-        "failed", f"{page.channel} to {_whom(draft, page)}: {event.error}.", user=page.user, channel=page.channel, step=page.step
-    )
+    draft.say("failed", f"{page.channel} to {_whom(draft, page)}: {event.error}.", user=page.user, channel=page.channel, step=page.step)
     if page.user and draft.incident.state == "triggered":
         chains.after_failure(draft, page)
 
@@ -45,7 +43,11 @@ def skipped(draft: Draft, event: Skipped) -> None:
         return
     page.state, page.error = "skipped", event.reason
     draft.say(
-        "skipped", f"{page.channel} to {_whom(draft, page)}: not sent, {event.reason}.", user=page.user, channel=page.channel, step=page.step
+        "skipped",
+        f"{page.channel} to {_whom(draft, page)}: not sent, {event.reason}.",
+        user=page.user,
+        channel=page.channel,
+        step=page.step,
     )
 
 

@@ -190,7 +190,9 @@ class Handler:
 
     async def _send_notice(self, message: Outgoing) -> dict[str, str]:
         channel = self._channel(message.channel)
-        card = Card(kind="notice", key=message.id, title=message.subject, text=message.text, at=self._context.now(), url=self._context.external_url)
+        card = Card(
+            kind="notice", key=message.id, title=message.subject, text=message.text, at=self._context.now(), url=self._context.external_url
+        )
         return await channel.send(channel.person(self._context.config.global_, message.address), card)
 
     # --------------------------------------------------------------------------------------------------- in common

@@ -82,8 +82,8 @@ def meta(group: Group) -> msgspec.Raw:
     return binary(_encode(group))
 
 
-def source(source: msgspec.Struct) -> msgspec.Raw:
-    return binary(_encode(source))
+def pack_source(source: msgspec.Struct) -> bytes:
+    return bytes(_encode(source))
 
 
 class Loaded(NamedTuple):

@@ -144,3 +144,8 @@ def enqueue(result: Operations, message: Outgoing) -> None:
 def keep_alert(result: Operations, incident_id: str, alert: Alert) -> None:
     """Remember an alert as the incident was told of it."""
     result.do("HSET", keys.incident_alerts(incident_id), alert.fingerprint, _encode(alert))
+
+
+def policy_of(data: bytes) -> str:
+    """The policy of a stored incident."""
+    return _incident(data).policy

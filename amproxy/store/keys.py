@@ -1,33 +1,33 @@
 """Every key in Redis, in one place. All carry the hash tag of their partition, so that each script stays in one slot.
 
-    P = amproxy:{0}:                     one Redis has one partition
+P = amproxy:{0}:                     one Redis has one partition
 
-    P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle
-    P group:ID:leases      hash    fingerprint → lease: revision and times, what a repeated push is compared with
-    P group:ID:alerts      hash    fingerprint → Alert
-    P group:ID:log         hash    integration → LogEntry: what was last told
-    P groups               set     ids of live groups
-    P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME" → due, milliseconds
-    P incident:ID          hash    v (version), data (Incident)
-    P incident:ID:timeline list    TimelineEntry
-    P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
-    P incidents            zset    id → started_at
-    P incidents:STATE      zset    id → started_at
-    P counts               hash    "policy state" → number of incidents
-    P number               string  the last incident's number
-    P turns                hash    round-robin pointers
-    P outbox               stream  field m = Outgoing; consumer group "deliver"
-    P retries              hash    id → Outgoing that waits for its retry timer
-    P depth                hash    channel → messages that wait
-    P overrides            hash    id → schedule and Override made by hand
-    P silences             hash    id → Silence
-    P silences:version     string  goes up with every change of the silences
-    P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
-    P heartbeats           hash    name → last beat, Unix seconds
-    P lease:NAME           string  who does something that only one may do (polling a bot)
-    P offset:NAME          string  how far a poller has read
-    P secret               string  key of signed links, made once
-    P changes              channel what other processes should look at again: "overrides", "silences", "incident ID"
+P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle
+P group:ID:leases      hash    fingerprint → lease: revision and times, what a repeated push is compared with
+P group:ID:alerts      hash    fingerprint → Alert
+P group:ID:log         hash    integration → LogEntry: what was last told
+P groups               set     ids of live groups
+P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME" → due, milliseconds
+P incident:ID          hash    v (version), data (Incident)
+P incident:ID:timeline list    TimelineEntry
+P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
+P incidents            zset    id → started_at
+P incidents:STATE      zset    id → started_at
+P counts               hash    "policy state" → number of incidents
+P number               string  the last incident's number
+P turns                hash    round-robin pointers
+P outbox               stream  field m = Outgoing; consumer group "deliver"
+P retries              hash    id → Outgoing that waits for its retry timer
+P depth                hash    channel → messages that wait
+P overrides            hash    id → schedule and Override made by hand
+P silences             hash    id → Silence
+P silences:version     string  goes up with every change of the silences
+P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
+P heartbeats           hash    name → last beat, Unix seconds
+P lease:NAME           string  who does something that only one may do (polling a bot)
+P offset:NAME          string  how far a poller has read
+P secret               string  key of signed links, made once
+P changes              channel what other processes should look at again: "overrides", "silences", "incident ID"
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
 HEARTBEATS = P + "heartbeats"
 SECRET = P + "secret"
+DIGEST = P + "digest"
 CHANGES = P + "changes"
 
 

@@ -35,3 +35,8 @@ async def next_due(wire: Wire) -> float | None:
 async def drop(wire: Wire, timer: Timer) -> None:
     """Forget a timer whose object is gone."""
     await wire.call("ZREM", keys.TIMERS, f"{timer.kind}:{timer.id}")
+
+
+async def restore(wire: Wire, name: str, due: float) -> bool:
+    """Set a timer that is missing; True where it was."""
+    return bool(await wire.call("ZADD", keys.TIMERS, "NX", int(due * 1000), name) == 1)

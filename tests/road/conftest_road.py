@@ -35,7 +35,9 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
     folder = Path("/tmp") / f"amproxy-test-{tmp_path.name}-{time.monotonic_ns()}"
     folder.mkdir()
     socket = folder / "r.sock"
-    child = subprocess.Popen([find_server(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [find_server(), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)], stdout=subprocess.DEVNULL
+    )
     while not socket.exists():
         time.sleep(0.005)
     yield f"unix://{socket}"
@@ -82,9 +84,7 @@ class House:
 
     def start(self) -> None:
         channels = {channel.name: channel for channel in (self.chat, self.mail, self.hook)}
-        deliverer = Deliverer(
-            self.context, channels, lambda *words: "http://127.0.0.1/act/x", lambda i, e, o: apply(self.context, i, e, o)
-        )
+        deliverer = Deliverer(self.context, channels, lambda *words: "http://127.0.0.1/act/x", lambda i, e, o: apply(self.context, i, e, o))
         self._tasks = [asyncio.create_task(work(self.context)), asyncio.create_task(deliverer.run())]
 
     async def stop(self) -> None:
@@ -143,7 +143,12 @@ def config(policy: Policy | None = None, **more: Any) -> Config:
     route = Route(receiver="oncall", key="{}", group_by=("alertname",), group_wait=0.05, group_interval=0.3, repeat_interval=3600)
     settings = {
         "route": route,
-        "receivers": {"oncall": Receiver(name="oncall", integrations=(Integration(kind="oncall", index=0, send_resolved=True, settings=OncallSettings(escalation_policy="main")),))},
+        "receivers": {
+            "oncall": Receiver(
+                name="oncall",
+                integrations=(Integration(kind="oncall", index=0, send_resolved=True, settings=OncallSettings(escalation_policy="main")),),
+            )
+        },
         "users": {name: User(name=name, contacts={"chat": name, "mail": f"{name}@example.org"}) for name in ("ann", "bob")},
         "policies": {"main": policy or plan(NotifyStep(users=("ann",)), Wait(seconds=0.2), NotifyStep(users=("bob",)))},
     }

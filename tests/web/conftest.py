@@ -37,7 +37,9 @@ BASE = "http://127.0.0.1:9095"
 CONFIG = Config(
     route=Route(receiver="default", key="{}"),
     users={
-        "alice": User(name="alice", full_name="Alice Ash", timezone="Europe/Berlin", contacts={"console": "alice", "email": "a@example.org"}),
+        "alice": User(
+            name="alice", full_name="Alice Ash", timezone="Europe/Berlin", contacts={"console": "alice", "email": "a@example.org"}
+        ),
         "bob": User(name="bob", timezone="Asia/Tbilisi", contacts={"console": "bob"}),
     },
     schedules={

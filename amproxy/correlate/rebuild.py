@@ -1,0 +1,61 @@
+"""After a change of the file: every stored alert moves to the groups where today's routes put it."""
+
+from __future__ import annotations
+
+from amproxy.context import Context
+from amproxy.correlate.inhibit import Source
+from amproxy.correlate.ingest import Incoming, ingest
+from amproxy.correlate.placing import Placement, Placer, SenderGroup
+from amproxy.model import Alert
+from amproxy.store import groups, keys
+from amproxy.store.commit import Operations, commit
+from amproxy.store.groups import Loaded
+
+UNKNOWN = bytes(8)  # content digest of a moved alert: its next push writes it anew
+
+
+async def rebuild(context: Context, placer: Placer) -> int:
+    """Move what belongs elsewhere; returns how many alerts moved. Safe to run twice. Raises StoreUnavailable.
+
+    A group that stays keeps its log, so nothing is told twice; timings and receivers are the file's anyway.
+    """
+    moved = 0
+    for group_id in await groups.all_ids(context.wire):
+        loaded = await groups.load(context.wire, group_id)
+        if loaded is not None:
+            moved += await _rebuild(context, placer, loaded)
+    return moved
+
+
+async def _rebuild(context: Context, placer: Placer, loaded: Loaded) -> int:
+    group, now_ns, leaving = loaded.group, int(context.now() * 10**9), list[Alert]()
+    sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
+    for alert in loaded.alerts:
+        placement = placer.place_in(alert.labels, alert.fingerprint, sender) if sender else placer.place(alert.labels)
+        _index(context, placement, alert)
+        if all(known.id != group.id for known in placement.groups):
+            leaving.append(alert)
+            await ingest(context, [_moving(placement, alert)], now_ns, hurry=False)
+    if leaving:
+        operations = Operations()
+        for alert in leaving:
+            operations.do("!remove", group.id, alert.fingerprint, loaded.revisions[alert.fingerprint])
+        operations.do("!prune", group.id)
+        await commit(context.wire, operations)
+    return len(leaving)
+
+
+def _moving(placement: Placement, alert: Alert) -> Incoming:
+    return Incoming(
+        placement=placement, starts_ns=alert.starts_ns, ends_ns=alert.ends_ns, timeout=alert.timeout, lapses_ns=alert.lapses_ns,
+        content=UNKNOWN, make=lambda: alert,
+    )  # fmt: skip
+
+
+def _index(context: Context, placement: Placement, alert: Alert) -> None:
+    """Rules of inhibition may be new as well."""
+    for key, two_sided in placement.sources:
+        source = Source(fingerprint=alert.fingerprint, two_sided=two_sided, ends_ns=alert.ends_ns or alert.lapses_ns)
+        context.wire.call("HSET", keys.source(key), alert.fingerprint, groups.pack_source(source)).add_done_callback(
+            lambda done: done.exception()
+        )

@@ -1,0 +1,57 @@
+"""The auditor: finds what is stuck, though nothing should be, and lets go of what is past its retention."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from amproxy import metrics
+from amproxy.context import Context
+from amproxy.errors import StoreUnavailable
+from amproxy.machine.transition import next_due
+from amproxy.model import Incident
+from amproxy.store import groups, incidents, retention, timers
+from amproxy.store.polling import Polling
+
+log = logging.getLogger(__name__)
+
+EVERY = 60.0  # seconds
+
+
+async def audit_for_ever(context: Context, name: str) -> None:
+    """One process of all audits; cancel to stop."""
+    while True:
+        await asyncio.sleep(EVERY)
+        try:
+            if await Polling(context.wire).lease("auditor", name, 2 * EVERY):
+                await audit(context)
+        except StoreUnavailable:
+            log.debug("Redis is away; the audit waits")
+
+
+async def audit(context: Context) -> int:
+    """Give every open incident and every group without a timer its timer back; returns how many had none."""
+    stuck = 0
+    for incident in await _all_open(context):
+        due = next_due(incident)
+        if due is not None and await timers.restore(context.wire, f"incident:{incident.id}", due):
+            stuck += 1
+            log.error("incident #%s had no timer; it has one again", incident.number)
+    for group_id in await groups.all_ids(context.wire):
+        if await timers.restore(context.wire, f"flush:{group_id}", context.now()):
+            stuck += 1
+            log.error("group %s had no timer; it has one again", group_id)
+    metrics.stuck.inc(stuck)
+    trimmed = await retention.trim(context.wire, before=context.now() - context.config.store.retention)
+    if trimmed:
+        log.info("forgot %s incidents that ended before the retention", trimmed)
+    return stuck
+
+
+async def _all_open(context: Context) -> list[Incident]:
+    found, cursor = list[Incident](), ""
+    while True:
+        page, cursor = await incidents.listing(context.wire, limit=500, before=cursor)
+        found += page
+        if not cursor:
+            return found

@@ -1,0 +1,68 @@
+"""`python -m bench [NAME…] [--quick] [--json FILE]`: run all benchmarks, or those named, and print what they found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench import cores, latency, memory, startup, throughput
+from bench.peers import alertmanager_version
+from bench.report import WIDTH
+
+BENCHMARKS = {"throughput": throughput.run, "latency": latency.run, "memory": memory.run, "startup": startup.run}
+DATA = Path(".data")  # where a service keeps its data: a temporary folder may lie in memory, where fsync costs nothing
+
+
+def main() -> None:
+    options = _options()
+    DATA.mkdir(exist_ok=True)
+    cores.pin(0, cores.LOAD)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=DATA) as folder:
+        uvloop.run(_run(options, Path(folder).resolve()))
+
+
+async def _run(options: argparse.Namespace, folder: Path) -> None:
+    started = time.monotonic()
+    facts = {**cores.machine(folder), "Alertmanager": alertmanager_version()}
+    print(_wrapped(" · ".join(f"{name} {value}" for name, value in facts.items())))
+    reports: list[dict[str, Any]] = []
+    for name in options.names or BENCHMARKS:
+        report = await BENCHMARKS[name](folder, quick=options.quick)
+        print(report.text(), flush=True)
+        reports.append(report.data())
+    print(f"\n{time.monotonic() - started:.0f} s in all{', in the short form: figures are rough' if options.quick else ''}")
+    if options.json:
+        document = {"machine": facts, "quick": options.quick, "benchmarks": reports}
+        Path(options.json).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks on loopback, beside Alertmanager where it is installed.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="a short form with rough figures")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}")
+    return options
+
+
+def _wrapped(text: str) -> str:
+    lines = [""]
+    for part in text.split(" · "):
+        if len(lines[-1]) + len(part) + 3 > WIDTH:
+            lines.append("")
+        lines[-1] += f" · {part}" if lines[-1] else part
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""What listens on loopback to the requests that go out: notes when each push was first told, and answers 200."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+_LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+_PUSH = re.compile(rb"push-(\d{9})")
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Listener:
+    """`heard` is when a push's first request began to arrive: number of the push → the loop's time."""
+
+    def __init__(self) -> None:
+        self.heard: dict[int, float] = {}
+        self.port = 0
+
+
+class _Protocol(asyncio.Protocol):
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._buffer = b""
+        self._began = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self._buffer:
+            self._began = asyncio.get_running_loop().time()
+        self._buffer += data
+        head, blank, body = self._buffer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not blank or len(body) < (int(length[1]) if length else 0):
+            return
+        for number in _PUSH.findall(body):
+            self._listener.heard.setdefault(int(number), self._began)
+        self._buffer = b""
+        self._transport.write(_ANSWER)
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Listener]:
+    """A listener as long as the `with`."""
+    listener = Listener()
+    server = await asyncio.get_running_loop().create_server(lambda: _Protocol(listener), "127.0.0.1", 0)
+    listener.port = server.sockets[0].getsockname()[1]
+    try:
+        yield listener
+    finally:
+        server.close()
