@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -44,7 +43,9 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks on loopback, beside Alertmanager where it is installed.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Benchmarks on loopback, beside Alertmanager where it is installed."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a short form with rough figures")
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
@@ -65,4 +66,4 @@ def _wrapped(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

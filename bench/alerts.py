@@ -21,12 +21,12 @@ _STARTS = time.strftime(_TIME, time.gmtime()) + ".123Z"
 Next = Callable[[], bytes]  # the next request of a load
 
 
-def at(seconds: float) -> str:
-    """A time as Prometheus writes it."""
-    return time.strftime(_TIME, time.gmtime(seconds)) + ".000Z"
+def in_an_hour() -> str:
+    """An end that no benchmark lives to see."""
+    return time.strftime(_TIME, time.gmtime(time.time() + 3600)) + ".000Z"
 
 
-def alert(index: int, *, ends: str = "", instance: str = "0") -> dict[str, Any]:
+def alert(index: int, *, ends: str, instance: str = "0") -> dict[str, Any]:
     """One alert. The same index gives the same labels; `instance` tells alerts of one index apart."""
     rule, service = index // A_RULE % 100, index % A_RULE
     name = f"{_RULES[rule % len(_RULES)]}{rule:02}"
@@ -36,12 +36,12 @@ def alert(index: int, *, ends: str = "", instance: str = "0") -> dict[str, Any]:
             "description": f"{pod} in namespace production has been above its threshold for more than 10 minutes (current value 1.7321).",
             "summary": f"{name}: {pod} needs attention",
         },
-        "endsAt": ends or at(time.time() + 3600),
+        "endsAt": ends,
         "startsAt": _STARTS,
         "generatorURL": f"http://prometheus.example.org:9090/graph?g0.expr=rate%28http_requests_total%5B5m%5D%29+%3E+{rule}&g0.tab=1",
         "labels": {
-            "alertname": name, "cluster": f"eu{rule % 4}", "container": "app", "instance": f"10.0.{rule}.{service}:8080", "namespace": "production",
-            "pod": pod, "severity": "critical" if rule % 3 else "warning", "team": _TEAMS[rule % 4],
+            "alertname": name, "cluster": f"eu{rule % 4}", "container": "app", "instance": f"10.0.{rule}.{service}:8080",
+            "namespace": "production", "pod": pod, "severity": "critical" if rule % 3 else "warning", "team": _TEAMS[rule % 4],
         },
     }  # fmt: skip
 
@@ -55,7 +55,7 @@ def request(path: str, document: object) -> bytes:
 
 def identical(size: int) -> Next:
     """The same alerts in the same bytes, again and again."""
-    return itertools.cycle([request("/api/v2/alerts", batch) for batch in _batches(size)]).__next__
+    return itertools.cycle([request("/api/v2/alerts", batch) for batch in _batches(size, ends=in_an_hour())]).__next__
 
 
 def moved(size: int, stamps: Iterator[bytes]) -> Next:
@@ -65,7 +65,7 @@ def moved(size: int, stamps: Iterator[bytes]) -> Next:
 
 def new(size: int, numbers: Iterator[bytes]) -> Next:
     """Every alert new."""
-    return _marked(size, _NUMBER_MARK, numbers, instance=_NUMBER_MARK)
+    return _marked(size, _NUMBER_MARK, numbers, ends=in_an_hour(), instance=_NUMBER_MARK)
 
 
 def stamps() -> Iterator[bytes]:
@@ -81,12 +81,12 @@ def numbers() -> Iterator[bytes]:
     return (b"%012d" % number for number in itertools.count())
 
 
-def _batches(size: int, **parts: str) -> Iterator[list[dict[str, Any]]]:
+def _batches(size: int, *, ends: str, instance: str = "0") -> Iterator[list[dict[str, Any]]]:
     for first in range(0, DISTINCT, size):
-        yield [alert(index % DISTINCT, **parts) for index in range(first, first + size)]
+        yield [alert(index % DISTINCT, ends=ends, instance=instance) for index in range(first, first + size)]
 
 
-def _marked(size: int, mark: str, texts: Iterator[bytes], **parts: str) -> Next:
+def _marked(size: int, mark: str, texts: Iterator[bytes], *, ends: str, instance: str = "0") -> Next:
     """Requests cut at the marks once, so that each costs one join. Marks are as long as what replaces them."""
-    cut = itertools.cycle([request("/api/v2/alerts", batch).split(mark.encode()) for batch in _batches(size, **parts)])
+    cut = itertools.cycle([request("/api/v2/alerts", batch).split(mark.encode()) for batch in _batches(size, ends=ends, instance=instance)])
     return lambda: next(texts).join(next(cut))

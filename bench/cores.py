@@ -14,9 +14,8 @@ from statistics import median
 
 from amproxy import __version__
 
-_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-SERVICE = _CORES[:1]  # empty where processes cannot be pinned (macOS): then the system decides
-LOAD = _CORES[-1:]
+ALL = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []  # [] where processes cannot be pinned (macOS)
+SERVICE, LOAD = ALL[:1], ALL[-1:]
 
 
 def pin(pid: int, cores: list[int]) -> None:
@@ -41,7 +40,7 @@ def starting_on(cores: list[int]) -> Iterator[None]:
 def machine(folder: Path) -> dict[str, str]:
     """What the figures depend on; `folder` is where the data lies."""
     return {
-        "cores": f"{os.cpu_count()} ({'pinned' if len(_CORES) > 1 else 'not pinned'})",
+        "cores": f"{os.cpu_count()} ({'pinned' if len(ALL) > 1 else 'not pinned'})",
         "cpu": _processor(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

@@ -7,52 +7,134 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
 
-from bench.alerts import alert, at, request
-from bench.load import CONNECTIONS, connect
-from bench.peers import ALERTMANAGER, AMPROXY, Peer, peers, present
+from bench.alerts import alert, in_an_hour, request
+from bench.load import CONNECTIONS, Connection, connect
+from bench.peers import ALERTMANAGER, AMPROXY, Config, Peer, peers, present
 from bench.report import Aim, Report
 from bench.webhooks import Listener, listening
 
 RATE = 100  # pushes a second
 SECONDS = 20.0
-PEOPLE = 50  # so that nobody gets more than one page a second
+PEOPLE = [f"p{number}" for number in range(50)]  # so many that nobody gets more than two pages a second
 LATEST = 10.0  # seconds after the last push in which its request must have come
 AIM = 0.010  # p99, seconds
-RAW, WEBHOOK = "raw, group_wait 0s", "webhook"  # doors
+WEBHOOK, RAW = "webhook", "raw, group_wait 0s"  # doors
+HOOK, PERSON = "webhook_configs", "person on call"  # receivers
 _numbers = itertools.count(1)
-Push = Callable[[int, str], bytes]  # number of the push, value of its label `to` → request
+_Push = Callable[[int, str], bytes]  # number of the push, value of its label `to` → request
 
 
 async def run(folder: Path, *, quick: bool) -> Report:
-    """Both doors and both kinds of receiver; half of the pushes go to each kind."""
+    """Both doors and both kinds of receiver; at amproxy half of the pushes go to each kind."""
     seconds = SECONDS / 10 if quick else SECONDS
     report = Report(
         "latency",
-        f"Latency: push → first outgoing request, {RATE} pushes/s for {seconds:g} s",
-        ("door", "receiver", "service", "requests", "p50 ms", "p90 ms", "p99 ms", "max ms"),
+        f"Latency: from a push to the first request out, {RATE} pushes/s for {seconds:g} s",
+        ("door", "receiver", "service", "pushes", "p50 ms", "p90 ms", "p99 ms", "max ms"),
+        notes=["each push opens a group of its own; amproxy has stored it before, with fsync always"],
     )
     async with listening() as listener:
         with peers(folder) as running:
-            amproxy = running.start(AMPROXY, _config(listener.port) + _people(listener.port))
+            amproxy = running.start(AMPROXY, {**_hook(listener.port, PEOPLE), **_people(listener.port)})
             for door, push in ((WEBHOOK, _grouped), (RAW, _raw)):
-                for receiver, taken in (await _measure(amproxy, listener, push, seconds, people=True)).items():
-                    _add(report, door, receiver, AMPROXY, taken)
+                for receiver, taken in (await _measure(amproxy, listener, push, seconds, [HOOK, *PEOPLE])).items():
+                    _add(report, door, receiver, amproxy.name, taken)
         for name in present(ALERTMANAGER):
             with peers(folder) as running:
-                service = running.start(name, _config(listener.port))
-                for receiver, taken in (await _measure(service, listener, _raw, seconds, people=False)).items():
-                    _add(report, RAW, receiver, name, taken)
+                taken = (await _measure(running.start(name, _hook(listener.port, [])), listener, _raw, seconds, [HOOK]))[HOOK]
+                _add(report, RAW, HOOK, name, taken)
     return report
 
 
-def _config(port: int) -> str:
-    return f"""
-receivers:
-  - {{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{port}/hook'}}]}}
-{"".join(f"  - {{name: p{i}, oncall_configs: [{{escalation_policy: p{i}}}]}}{chr(10)}" for i in range(0))}"""
+def _hook(port: int, people: list[str]) -> Config:
+    """Everything to one webhook, except what is labelled for a person."""
+    route = {"receiver": HOOK, "group_by": ["alertname"], "group_wait": "0s", "group_interval": "5m"}
+    routes = [{"receiver": name, "matchers": [f'to="{name}"']} for name in people]
+    receivers = [{"name": HOOK, "webhook_configs": [{"url": f"http://127.0.0.1:{port}/hook"}]}]
+    return {"route": {**route, "routes": routes}, "receivers": receivers}
 
 
-def _people(port: int) -> str:
-    return ""
+def _people(port: int) -> Config:
+    """Each with a receiver and a policy of their own, and a webhook as their one contact."""
+    receivers = [{"name": name, "oncall_configs": [{"escalation_policy": name}]} for name in PEOPLE]
+    return {
+        "users": [{"name": name, "contacts": {"webhook": f"http://127.0.0.1:{port}/{name}"}} for name in PEOPLE],
+        "escalation_policies": [{"name": name, "steps": [{"notify": {"users": [name]}}]} for name in PEOPLE],
+        "receivers": [*_hook(port, [])["receivers"], *receivers],
+    }
+
+
+def _raw(number: int, to: str) -> bytes:
+    return request("/api/v2/alerts", [_alert(number, to)])
+
+
+def _grouped(number: int, to: str) -> bytes:
+    """As Alertmanager's webhook sends it, the group already made."""
+    one = {**_alert(number, to), "status": "firing", "endsAt": "0001-01-01T00:00:00Z"}
+    labels = {"alertname": one["labels"]["alertname"]}
+    return request(
+        "/webhook/alertmanager",
+        {
+            "version": "4", "status": "firing", "receiver": "amproxy", "groupKey": f'{{}}:{{alertname="{labels["alertname"]}"}}',
+            "groupLabels": labels, "commonLabels": one["labels"], "commonAnnotations": one["annotations"],
+            "externalURL": "http://alertmanager.example.org:9093", "truncatedAlerts": 0, "alerts": [one],
+        },
+    )  # fmt: skip
+
+
+def _alert(number: int, to: str) -> Config:
+    one = alert(0, ends=in_an_hour())
+    return {**one, "labels": {**one["labels"], "alertname": f"push-{number:09}", "to": to}}
+
+
+async def _measure(service: Peer, listener: Listener, push: _Push, seconds: float, receivers: list[str]) -> dict[str, list[float]]:
+    """Push at an even pace, whatever the answers do. Receiver → seconds of each push until it was heard of.
+
+    A push whose request never came counts as LATEST. Raises Refused at an answer that is no 200.
+    """
+    loop = asyncio.get_running_loop()
+    broken: asyncio.Future[None] = loop.create_future()
+
+    def failed(error: Exception) -> None:
+        if not broken.done():
+            broken.set_exception(error)
+
+    def answered(_: Connection) -> None: ...
+
+    connections = await connect(service.port, CONNECTIONS, answered, failed)
+    people = itertools.cycle(receivers[1:] or receivers)
+    sent: dict[int, tuple[str, float]] = {}
+    begin = loop.time()
+    for turn in range(int(seconds * RATE)):
+        number, to = next(_numbers), receivers[0] if turn % 2 else next(people)
+        ready = push(number, to)
+        await asyncio.sleep(max(0.0, begin + turn / RATE - loop.time()))
+        sent[number] = (to, loop.time())
+        connections[turn % CONNECTIONS].transport.write(ready)
+        if broken.done():
+            break
+    while not broken.done() and not sent.keys() <= listener.heard.keys() and loop.time() < begin + seconds + LATEST:
+        await asyncio.sleep(0.05)
+    if broken.done():
+        broken.result()
+    broken.cancel()
+    for connection in connections:
+        connection.transport.abort()
+    taken: dict[str, list[float]] = {}
+    for number, (to, at) in sent.items():
+        kind = HOOK if to == HOOK else PERSON
+        taken.setdefault(kind, []).append(listener.heard.get(number, at + LATEST) - at)
+    return dict(sorted(taken.items(), reverse=True))
+
+
+def _add(report: Report, door: str, receiver: str, service: str, taken: list[float]) -> None:
+    cuts = quantiles(taken, n=100)
+    found = {"p50": cuts[49], "p90": cuts[89], "p99": cuts[98], "max": max(taken)}
+    report.rows.append((door, receiver, service, str(len(taken)), *(f"{seconds * 1000:.1f}" for seconds in found.values())))
+    report.figures.append({"door": door, "receiver": receiver, "service": service, "seconds": found})
+    lost = sum(seconds >= LATEST for seconds in taken)
+    if lost:
+        report.notes.append(f"{lost} pushes of {service} ({door}, {receiver}) were not told within {LATEST:g} s")
+    if service == AMPROXY:
+        report.aims.append(Aim(f"{door} → {receiver}, p99", f"{AIM * 1000:g} ms", f"{found['p99'] * 1000:.1f} ms", found["p99"] <= AIM))

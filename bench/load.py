@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from bench.alerts import Next
 
@@ -37,8 +37,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
 
     def data_received(self, data: bytes) -> None:
         if self._partial:
@@ -54,9 +53,7 @@ class Connection(asyncio.Protocol):
         self._failed(exc or ConnectionError("the connection was closed"))
 
 
-async def connect(
-    port: int, count: int, answered: Callable[[Connection], None], failed: Callable[[Exception], None]
-) -> list[Connection]:
+async def connect(port: int, count: int, answered: Callable[[Connection], None], failed: Callable[[Exception], None]) -> list[Connection]:
     """Open so many connections on loopback."""
     loop = asyncio.get_running_loop()
     made = [await loop.create_connection(lambda: Connection(answered, failed), "127.0.0.1", port) for _ in range(count)]

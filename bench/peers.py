@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -20,12 +22,13 @@ ALERTMANAGER = "Alertmanager"
 AMPROXY = "amproxy"
 EVERYSEC = "amproxy, everysec"
 SERVICES = (ALERTMANAGER, AMPROXY, EVERYSEC)
+Config = dict[str, Any]  # a file's content; its JSON is YAML as well
 
 # What both read. Nobody is notified, and no group is flushed while somebody measures.
-QUIET = """
-route: {receiver: nobody, group_by: [alertname], group_wait: 1h, group_interval: 1h, repeat_interval: 4h}
-receivers: [{name: nobody}]
-"""
+QUIET: Config = {
+    "route": {"receiver": "nobody", "group_by": ["alertname"], "group_wait": "1h", "group_interval": "1h", "repeat_interval": "4h"},
+    "receivers": [{"name": "nobody"}],
+}
 FSYNC = {AMPROXY: "always", EVERYSEC: "everysec"}
 
 
@@ -52,12 +55,12 @@ class Peers:
     def __init__(self, folder: Path) -> None:
         self._servers = Servers(folder)
 
-    def start(self, name: str, config: str = QUIET, *, data_dir: Path | None = None) -> Peer:
+    def start(self, name: str, config: Config = QUIET, *, data_dir: Path | None = None) -> Peer:
         """Start one of SERVICES and wait until it is ready. Raises RuntimeError with its last words where it does not start."""
         with cores.starting_on(cores.SERVICE):
             if name == ALERTMANAGER:
-                return Peer(name, self._servers.alertmanager(config), None)
-            text = f"{config}\nstore: {{fsync: {FSYNC[name]}}}\n"
+                return Peer(name, self._servers.alertmanager(json.dumps(config)), None)
+            text = json.dumps({**config, "store": {"fsync": FSYNC[name]}})
             server = self._servers.amproxy(text, data_dir=data_dir)
         folder = Path(server.argv[server.argv.index("--data-dir") + 1])
         pid = _redis_pid(folder)

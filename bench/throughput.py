@@ -107,7 +107,9 @@ def _add(report: Report, workload: Workload, size: int, rates: Rates) -> None:
         report.rows.append(())
     for number, (name, measured) in enumerate(rates.items()):
         ratios = sorted(mine / his for mine, his in zip(measured, rates.get(ALERTMANAGER, ()), strict=False))
-        shown = "" if name == ALERTMANAGER or not ratios else "   ".join(f"{figure:5.2f}" for figure in (ratios[0], median(ratios), ratios[-1]))
+        shown = (
+            "" if name == ALERTMANAGER or not ratios else "   ".join(f"{figure:5.2f}" for figure in (ratios[0], median(ratios), ratios[-1]))
+        )
         rate, ours = median(measured), name != ALERTMANAGER
         first = (workload.name, str(size)) if number == 0 else ("", "")
         report.rows.append((*first, name, f"{rate:,.0f}", f"{rate * size:,.0f}", shown, f"{aim:g}" if aim and ours else ""))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import Duration, boolean, duration, file, host_port, secret, secret_url, text, url
+from amproxy.config.fields import file, host_port, secret, secret_url, text, url
 from amproxy.config.http import HTTP_DEFAULTS, http_config, http_settings, tls_config, tls_settings
+from amproxy.config.quantities import Duration, boolean, duration
 from amproxy.config.structs import EmailSettings, Global, SlackSettings, TelegramSettings, WebhookSettings
 from amproxy.secret import Secret
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import boolean, choice, duration, file, fraction, integer, list_of, map_of, secret, secret_url, section_of, text
+from amproxy.config.fields import choice, file, list_of, map_of, secret, secret_url, section_of, text
 from amproxy.config.http import http_config, tls_config
 from amproxy.config.pieces import filled
+from amproxy.config.quantities import boolean, duration, fraction, integer
 
 _TRACING: Final[dict[str, Reader]] = {
     "client_type": choice("http", "grpc"),

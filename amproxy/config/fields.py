@@ -1,4 +1,4 @@
-"""Readers of single values: text, bool, number, duration, address, secret. Each takes a cursor and returns the value, or
+"""Readers of single values: text, name, address, secret. Each takes a cursor and returns the value, or
 None after having recorded what is wrong, what is allowed and where.
 
 Like Alertmanager's, they type a scalar by the field that it stands in: `yes` is a bool in one place and a text in another.
@@ -13,24 +13,12 @@ from urllib.parse import urlsplit
 
 from amproxy.config.cursor import Cursor, Reader, hint, kind
 from amproxy.config.tree import Scalar, Sequence
-from amproxy.durations import format_duration, parse_duration
 from amproxy.secret import Secret
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
-_FALSE: Final = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"))
-_INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]*|[1-9][0-9_]*)")
-_SIZE = re.compile(r"([0-9]+) ?(B|kB|KB|KiB|MB|MiB|GB|GiB)?")
-_SIZES: Final = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 _CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_LONGEST_SHOWN: Final = 80
 HIDDEN: Final = "<secret>"  # what stands for a secret URL in a configuration that a server has written back
-
-
-class Duration(float):
-    """Seconds that print as a Prometheus duration."""
-
-    def __str__(self) -> str:
-        return format_duration(self)
 
 
 def raw(at: Cursor) -> str | None:
@@ -52,6 +40,13 @@ def text(at: Cursor) -> str | None:
     return None if unset else _VARIABLE.sub(lambda variable: at.document.env[variable[1]], found)
 
 
+def shown(at: Cursor) -> str:
+    """The value for an error message: as written, for what an environment variable brings in may be a secret."""
+    if not isinstance(at.node, Scalar):
+        return kind(at.node)
+    return repr(at.node.text if len(at.node.text) <= _LONGEST_SHOWN else at.node.text[:_LONGEST_SHOWN] + "…")
+
+
 def name(at: Cursor) -> str | None:
     """A text that is not empty."""
     found = text(at)
@@ -61,83 +56,6 @@ def name(at: Cursor) -> str | None:
     return found
 
 
-def word(at: Cursor) -> str | None:
-    """The text of what is written without quotes, or comes from the environment: a number or a bool."""
-    found = text(at)
-    if found is not None and isinstance(at.node, Scalar) and not at.node.plain and "${" not in at.node.text:
-        at.error(f"{found!r} is a text because of its quotes: write it without them")
-        return None
-    return found
-
-
-def boolean(at: Cursor) -> bool | None:
-    found = word(at)
-    if found is None or found in _TRUE or found in _FALSE:
-        return None if found is None else found in _TRUE
-    at.error(f"expected true or false, found {found!r}")
-    return None
-
-
-def integer(minimum: int | None = None) -> Reader:
-    """A whole number, not below `minimum`."""
-
-    def read(at: Cursor) -> int | None:
-        found = word(at)
-        if found is None:
-            return None
-        if not _INTEGER.fullmatch(found) or len(found) > 40:
-            at.error(f"expected a whole number, found {found!r}")
-            return None
-        plain = found.replace("_", "")
-        number = int(re.sub(r"^([-+]?)0+(?=[0-7])", r"\g<1>0o", plain), 0)
-        if minimum is not None and number < minimum:
-            at.error(f"{number} is too small: the least is {minimum}")
-            return None
-        return number
-
-    return read
-
-
-def fraction(at: Cursor) -> float | None:
-    found = word(at)
-    try:
-        return None if found is None else float(found)
-    except ValueError:
-        at.error(f"expected a number, found {found!r}")
-        return None
-
-
-def duration(at: Cursor) -> Duration | None:
-    """A Prometheus duration in seconds."""
-    found = text(at)
-    try:
-        return None if found is None else Duration(parse_duration(found))
-    except ValueError as error:
-        at.error(str(error))
-        return None
-
-
-def span(at: Cursor) -> Duration | None:
-    """A Prometheus duration that is longer than nothing."""
-    found = duration(at)
-    if found is not None and not found:
-        at.error("must be longer than 0s")
-        return None
-    return found
-
-
-def size(at: Cursor) -> int | None:
-    """Bytes: `1048576` or `16MiB`."""
-    found = text(at)
-    if found is None:
-        return None
-    matched = _SIZE.fullmatch(found)
-    if matched is None or not int(matched[1]):
-        at.error(f"expected a size above 0 in bytes, such as 1048576 or 16MiB, found {found!r}")
-        return None
-    return int(matched[1]) * _SIZES[matched[2] or ""]
-
-
 def choice(*allowed: str) -> Reader:
     """One of a few words."""
 
@@ -145,7 +63,7 @@ def choice(*allowed: str) -> Reader:
         found = text(at)
         if found is None or found in allowed:
             return found
-        at.error(f"{found!r} is not allowed here: expected {' or '.join(map(repr, allowed))}")
+        at.error(f"{shown(at)} is not allowed here: expected {' or '.join(map(repr, allowed))}")
         return None
 
     return read
@@ -201,7 +119,7 @@ def host_port(at: Cursor) -> str | None:
     host, colon, port = found.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port or (not bracketed and (":" in host or "[" in host or "]" in host)):
-        at.error(f"expected host:port, found {found!r}")
+        at.error(f"expected host:port, found {shown(at)}")
         return None
     return found
 
@@ -263,7 +181,7 @@ def classic_label_name(at: Cursor) -> str | None:
     """A label's name as the old keys (match, match_re …) have it."""
     found = raw(at)
     if found is None or not _CLASSIC_NAME.fullmatch(found):
-        at.error(f"{found!r} is not a label name here (letters, digits and _): write it as a matcher, for which any name will do")
+        at.error(f"{shown(at)} is not a label name here (letters, digits and _): write it as a matcher, for which any name will do")
         return None
     return found
 
@@ -276,7 +194,7 @@ def reference(section: str, what: str) -> Reader:
         known = at.document.names.get(section, {})
         if found is None or found in known:
             return found
-        at.error(f"there is no {what} {found!r}{hint(found, known)}")
+        at.error(f"there is no {what} {shown(at)}{hint(found, known)}")
         return None
 
     return read

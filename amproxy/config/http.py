@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import boolean, file, list_of, map_of, secret, section_of, text
+from amproxy.config.fields import file, list_of, map_of, secret, section_of, shown, text
+from amproxy.config.quantities import boolean
 from amproxy.config.structs import HttpSettings, TlsSettings
 from amproxy.secret import Secret, reveal
 
@@ -27,7 +28,7 @@ def _version(at: Cursor) -> str | None:
     found = text(at)
     if found is None or found in _VERSIONS:
         return found
-    at.error(f"{found!r} is no version of TLS: expected {', '.join(_VERSIONS)}")
+    at.error(f"{shown(at)} is no version of TLS: expected {', '.join(_VERSIONS)}")
     return None
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from amproxy.config import kinds, kinds_foreign
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import boolean, choice, raw, reference
+from amproxy.config.fields import choice, raw, reference
 from amproxy.config.kinds import Kind
+from amproxy.config.quantities import boolean
 from amproxy.config.settings import email_settings, slack_settings, telegram_settings, webhook_settings
 from amproxy.config.structs import Integration, OncallSettings
 from amproxy.config.templates import go_templates, jinja_fault

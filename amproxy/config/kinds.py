@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from amproxy.config.cursor import Reader, Section
-from amproxy.config.fields import boolean, choice, host_port, integer, list_of, literal, map_of, raw, secret_url, section_of, text, url
+from amproxy.config.fields import choice, host_port, list_of, literal, map_of, raw, secret_url, section_of, text, url
 from amproxy.config.http import http_config, tls_config
 from amproxy.config.moments import go_duration
-from amproxy.config.pieces import action, filled, option, pair, template_or_url, texts
+from amproxy.config.pieces import action, addresses, filled, option, pair, template_or_url, texts
+from amproxy.config.quantities import boolean, integer
 
 NOT_NEGATIVE: Final = integer(0)
 COMMON: Final[dict[str, Reader]] = {"send_resolved": boolean, "http_config": http_config}
@@ -68,7 +69,8 @@ WEBHOOK: Final = Kind(
 EMAIL: Final = Kind(
     keys={
         "send_resolved": boolean,
-        **texts("to", "from", "html", "text"),
+        **addresses("to", "from"),
+        **texts("html", "text"),
         **dict.fromkeys(("hello", "auth_username", "auth_identity"), text),
         "smarthost": host_port,
         **pair("auth_password"),
@@ -99,7 +101,8 @@ SLACK: Final = Kind(
         **pair("api_url", secret_url),
         **pair("app_token"),
         "app_url": url,
-        **texts("channel", "username", "color", "title", "title_link", "pretext", "text", "message_text", "footer", "fallback"),
+        **addresses("channel"),
+        **texts("username", "color", "title", "title_link", "pretext", "text", "message_text", "footer", "fallback"),
         **texts("callback_id", "icon_emoji", "icon_url", "image_url", "thumb_url"),
         "fields": list_of(filled({**texts("title", "value"), "short": boolean}, "title", "value")),
         **dict.fromkeys(("short_fields", "link_names", "update_message"), boolean),

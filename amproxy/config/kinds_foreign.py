@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from amproxy.config.cursor import Reader, Section
-from amproxy.config.fields import boolean, choice, duration, list_of, literal, map_of, raw, secret, secret_url, section_of, text, url
+from amproxy.config.fields import choice, list_of, literal, map_of, raw, secret, secret_url, section_of, text, url
 from amproxy.config.kinds import COMMON, NOT_NEGATIVE, TIMEOUT, Kind
 from amproxy.config.moments import go_duration
-from amproxy.config.pieces import filled, labels_or_update, pair, responder, text_or_update, texts
+from amproxy.config.pieces import addresses, filled, labels_or_update, pair, responder, text_or_update, texts
+from amproxy.config.quantities import boolean, duration
 
 _WEBHOOK_URL: Final = ("webhook_url", "webhook_url_file")
 _KEY: Final = ("api_key", "api_key_file")
@@ -106,7 +107,8 @@ WECHAT: Final = Kind(
         **COMMON,
         **pair("api_secret"),
         "api_url": url,
-        **texts("corp_id", "message", "to_user", "to_party", "to_tag", "agent_id"),
+        **addresses("corp_id", "to_user", "to_party", "to_tag", "agent_id"),
+        "message": raw,
         "message_type": choice("", "text", "markdown"),
     },
     send_resolved=False,
@@ -125,7 +127,8 @@ VICTOROPS: Final = Kind(
         **COMMON,
         **pair("api_key"),
         "api_url": url,
-        **texts("routing_key", "message_type", "state_message", "entity_display_name", "monitoring_tool"),
+        **addresses("routing_key"),
+        **texts("message_type", "state_message", "entity_display_name", "monitoring_tool"),
         "custom_fields": map_of(raw),
     },
     one_of=(_KEY, ("routing_key",)),
@@ -139,7 +142,8 @@ PUSHOVER: Final = Kind(
         **COMMON,
         **pair("user_key"),
         **pair("token"),
-        **texts("title", "message", "url", "url_title", "device", "sound", "priority"),
+        **addresses("device"),
+        **texts("title", "message", "url", "url_title", "sound", "priority"),
         **dict.fromkeys(("retry", "expire", "ttl"), go_duration),
         **dict.fromkeys(("html", "monospace"), boolean),
     },
@@ -153,7 +157,8 @@ SNS: Final = Kind(
         **COMMON,
         "api_url": text,
         "sigv4": section_of(_SIGV4),
-        **texts("topic_arn", "phone_number", "target_arn", "subject", "message"),
+        **addresses("topic_arn", "phone_number", "target_arn"),
+        **texts("subject", "message"),
         "attributes": map_of(raw),
         "use_aws_http_client": boolean,
     },
@@ -165,7 +170,7 @@ MSTEAMS: Final = _webhook_of("title", "summary", "text")
 MSTEAMSV2: Final = _webhook_of("title", "text")
 
 WEBEX: Final = Kind(
-    keys={**COMMON, "api_url": url, **texts("message", "room_id")},
+    keys={**COMMON, "api_url": url, "message": raw, **addresses("room_id")},
     one_of=(("room_id",), ("http_config",)),
     inherited={"api_url": "webex_api_url"},
     check=_check_webex,
@@ -176,7 +181,8 @@ JIRA: Final = Kind(
         **COMMON,
         "api_url": url,
         "api_type": choice("auto", "cloud", "datacenter"),
-        **texts("project", "priority", "issue_type", "reopen_transition", "resolve_transition", "wont_fix_resolution"),
+        **addresses("project"),
+        **texts("priority", "issue_type", "reopen_transition", "resolve_transition", "wont_fix_resolution"),
         **dict.fromkeys(("summary", "description"), text_or_update),
         "labels": labels_or_update,
         "reopen_duration": duration,
@@ -199,7 +205,8 @@ ROCKETCHAT: Final = Kind(
         "api_url": url,
         **pair("token_id"),
         **pair("token"),
-        **texts("channel", "color", "title", "title_link", "text", "emoji", "icon_url", "image_url", "thumb_url"),
+        **addresses("channel"),
+        **texts("color", "title", "title_link", "text", "emoji", "icon_url", "image_url", "thumb_url"),
         "fields": list_of(section_of({**texts("title", "value"), "short": boolean})),
         **dict.fromkeys(("short_fields", "link_names"), boolean),
         "actions": list_of(section_of(_ROCKETCHAT_ACTION)),
@@ -217,7 +224,8 @@ MATTERMOST: Final = Kind(
     keys={
         **COMMON,
         **pair("webhook_url", secret_url),
-        **texts("channel", "username", "icon_url", "icon_emoji", "type"),
+        **addresses("channel"),
+        **texts("username", "icon_url", "icon_emoji", "type"),
         **_ATTACHMENT,
         "attachments": list_of(section_of(_ATTACHMENT)),
         "props": section_of(texts("card")),

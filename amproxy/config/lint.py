@@ -72,23 +72,42 @@ def _can_be_paged(config: Config) -> set[str]:
 
 def _routes(route: Route, above: tuple[Matcher, ...], path: str) -> Iterator[ConfigProblem]:
     """Children that no alert can reach. `above` are the matchers of the routes on the way."""
-    passed: list[tuple[int, Route]] = []
+    takers = _Takers()
     for index, child in enumerate(route.routes):
         child_path = f"{path}.routes[{index}]"
         conditions = (*above, *child.matchers)
-        clash = _contradiction(conditions)
-        taker = next((earlier for earlier in passed if _implied(earlier[1].matchers, conditions)), None)
+        clash, taker = _contradiction(conditions), takers.of(conditions)
         if clash:
             yield _problem(
                 "never_matches", child.place, child_path, f"this route never matches: {clash[0]} and {clash[1]} exclude each other"
             )
-        elif taker:
-            message = f"this route never matches: {path}.routes[{taker[0]}] above takes all of its alerts and does not continue"
+        elif taker is not None:
+            message = f"this route never matches: {path}.routes[{taker}] above takes all of its alerts and does not continue"
             yield _problem("never_matches", child.place, child_path, message)
         else:
             yield from _routes(child, conditions, child_path)
         if not child.continue_:
-            passed.append((index, child))
+            takers.add(index, child.matchers)
+
+
+class _Takers:
+    """Siblings that keep what they match, found by one of their matchers: a file may have thousands."""
+
+    def __init__(self) -> None:
+        self._by_matcher: dict[tuple[str, str | None], list[tuple[int, tuple[Matcher, ...]]]] = {}
+
+    def add(self, index: int, matchers: tuple[Matcher, ...]) -> None:
+        equal = next(((matcher.name, matcher.value) for matcher in matchers if matcher.op == "="), None)
+        key = equal or (matchers[0].name if matchers else "", None)
+        self._by_matcher.setdefault(key, []).append((index, matchers))
+
+    def of(self, conditions: tuple[Matcher, ...]) -> int | None:
+        """The first sibling that takes whatever fulfils the conditions."""
+        keys: set[tuple[str, str | None]] = {("", None)}
+        for condition in conditions:
+            keys |= {(condition.name, None), (condition.name, condition.value)}
+        found = [index for key in keys for index, matchers in self._by_matcher.get(key, ()) if _implied(matchers, conditions)]
+        return min(found, default=None)
 
 
 def _contradiction(conditions: tuple[Matcher, ...]) -> tuple[Matcher, Matcher] | None:

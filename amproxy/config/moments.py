@@ -8,7 +8,8 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from amproxy.config.cursor import Cursor, hint
-from amproxy.config.fields import Duration, name, text
+from amproxy.config.fields import name, shown, text
+from amproxy.config.quantities import Duration
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[-+]\d\d:\d\d)?)?")
 _GO = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
@@ -32,7 +33,7 @@ def moment(at: Cursor) -> datetime | None:
             raise ValueError
         return datetime.fromisoformat(found)
     except ValueError:
-        at.error(f"expected a date and time such as 2026-01-05T09:00, found {found!r}")
+        at.error(f"expected a date and time such as 2026-01-05T09:00, found {shown(at)}")
         return None
 
 
@@ -49,7 +50,7 @@ def timezone(at: Cursor) -> str | None:
     try:
         ZoneInfo(found)
     except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
-        at.error(f"there is no time zone {found!r}{hint(found, frozenset(available_timezones()))}")
+        at.error(f"there is no time zone {shown(at)}{hint(found, frozenset(available_timezones()))}")
         return None
     return found
 
@@ -63,6 +64,6 @@ def go_duration(at: Cursor) -> GoDuration | None:
         return GoDuration(int(found) / 1e9)
     parts = _GO.findall(found)
     if not parts or "".join(number + unit for number, unit in parts) != found:
-        at.error(f"expected a duration such as 10s or 1m30s, found {found!r}")
+        at.error(f"expected a duration such as 10s or 1m30s, found {shown(at)}")
         return None
     return GoDuration(sum(float(number) * _GO_UNITS[unit] for number, unit in parts))

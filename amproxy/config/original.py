@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
 from amproxy.config.cursor import Section
-from amproxy.config.fields import HIDDEN, Duration
+from amproxy.config.fields import HIDDEN
+from amproxy.config.quantities import Duration
 from amproxy.config.written import written
 from amproxy.decide.intervals import TimeInterval
 from amproxy.decide.matchers import Matcher

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import choice, list_of, map_of, name, reference, section_of, span, text
+from amproxy.config.fields import choice, list_of, map_of, name, reference, section_of, text
 from amproxy.config.moments import moment, timezone, wall
+from amproxy.config.quantities import span
 from amproxy.config.structs import Absence, Notify, Team, User, Wait
 from amproxy.config.tree import Sequence
 

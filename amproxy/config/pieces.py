@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import boolean, file, list_of, raw, secret, secret_url
+from amproxy.config.fields import file, list_of, raw, secret, secret_url, text
+from amproxy.config.quantities import boolean
 from amproxy.config.tree import Scalar, Sequence
 
 _RESPONDERS: Final = ("team", "teams", "user", "escalation", "schedule")
@@ -16,6 +17,15 @@ def texts(*keys: str) -> dict[str, Reader]:
     return dict.fromkeys(keys, raw)
 
 
+def _text_or_template(at: Cursor) -> str | None:
+    return raw(at) if isinstance(at.node, Scalar) and "{{" in at.node.text else text(at)
+
+
+def addresses(*keys: str) -> dict[str, Reader]:
+    """Keys that say where a message goes: environment variables are replaced, unless it is a template."""
+    return dict.fromkeys(keys, _text_or_template)
+
+
 def pair(key: str, reader: Reader = secret) -> dict[str, Reader]:
     """A secret and its twin that names a file."""
     return {key: reader, f"{key}_file": file}
@@ -23,7 +33,7 @@ def pair(key: str, reader: Reader = secret) -> dict[str, Reader]:
 
 def template_or_url(at: Cursor) -> Any:
     """A secret URL, which Alertmanager may fill in by a template."""
-    return secret(at) if "{{" in (raw(at) or "") else secret_url(at)
+    return secret(at) if isinstance(at.node, Scalar) and "{{" in at.node.text else secret_url(at)
 
 
 def option(*allowed: str) -> Reader:

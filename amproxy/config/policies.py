@@ -6,8 +6,9 @@ from typing import Any, Final, Literal
 
 from amproxy.config.conditions import matchers
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import choice, duration, integer, list_of, name, reference, span
+from amproxy.config.fields import choice, list_of, name, reference
 from amproxy.config.people import user_name
+from amproxy.config.quantities import duration, integer, span
 from amproxy.config.schedules import intervals
 from amproxy.config.structs import IfNobody, NotifyStep, Policy, Step, Wait, WaitUntilStep
 from amproxy.config.tree import Mapping

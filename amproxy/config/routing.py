@@ -8,7 +8,8 @@ import msgspec
 
 from amproxy.config.conditions import match_re, matchers, together
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import boolean, classic_label_name, duration, label_name, list_of, map_of, raw, reference, span, text
+from amproxy.config.fields import classic_label_name, label_name, list_of, map_of, raw, reference, text
+from amproxy.config.quantities import boolean, duration, span
 from amproxy.config.structs import Route
 from amproxy.config.templates import is_go
 from amproxy.decide.routes import route_key

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import file, list_of, name, reference, text, url
+from amproxy.config.fields import file, list_of, name, reference, shown, text, url
 from amproxy.config.moments import moment, timezone, wall
 from amproxy.config.people import period, user_name
 from amproxy.config.structs import Ical, Layer, Override, Rotation, Schedule
@@ -37,8 +37,8 @@ def _every(at: Cursor) -> tuple[str, int, int] | None:
         return found, 0, int(months[1])
     try:
         seconds = parse_duration(found)
-    except ValueError as error:
-        at.error(f"{error}, or a number of months such as 1mo")
+    except ValueError:
+        at.error(f"expected a duration such as 1w or 12h, or a number of months such as 1mo, found {shown(at)}")
         return None
     if seconds < 1 or seconds % 1:
         at.error("a turn lasts whole seconds, and at least one")

@@ -6,8 +6,9 @@ import re
 from typing import Final
 
 from amproxy.config.cursor import Cursor, Reader
-from amproxy.config.fields import boolean, choice, host_port, label_name, map_of, name, secret, size, span, text, url
+from amproxy.config.fields import choice, host_port, label_name, map_of, name, secret, shown, text, url
 from amproxy.config.pieces import pair
+from amproxy.config.quantities import boolean, size, span
 from amproxy.config.structs import Heartbeat, Source, StoreSettings, Web
 
 _IN_A_PATH = re.compile(r"[^\x00-\x20\x7f/?#%]+")
@@ -17,7 +18,7 @@ _REDIS = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster)://.+"
 def _path_name(at: Cursor) -> str | None:
     found = name(at)
     if found is not None and (not _IN_A_PATH.fullmatch(found) or found in (".", "..")):
-        at.error(f"{found!r} cannot stand in a URL: use letters, digits, dots, dashes and underscores")
+        at.error(f"{shown(at)} cannot stand in a URL: use letters, digits, dots, dashes and underscores")
         return None
     return found
 

@@ -71,7 +71,7 @@ def compose(text: str, file: str) -> Node | None:
     except ReaderError as error:
         before = text[: error.position]
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise _problem(file, *place, f"the character {error.character!r} is not allowed in YAML") from None
+        raise _problem(file, *place, f"the character {chr(error.character)!a} is not allowed in YAML") from None
     except MarkedYAMLError as error:
         # What is never closed is noticed at the end of the text; where it was opened helps more.
         unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"

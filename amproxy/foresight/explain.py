@@ -17,7 +17,7 @@ from amproxy.decide.zones import instant
 from amproxy.foresight import render
 from amproxy.foresight.course import Course
 from amproxy.foresight.entry import Entry, zone_of
-from amproxy.foresight.mute import still_muted
+from amproxy.foresight.mute import because, still_muted
 from amproxy.foresight.others import others
 from amproxy.foresight.wording import ending, step
 from amproxy.model import Group
@@ -92,7 +92,7 @@ def _group(entry: Entry, group: Group, now: float, roster: Roster) -> Iterator[s
         until = still_muted(group, roster, now)
         zone = _zone(entry, group)
         end = f"until {render.when(until, zone)} {zone}" if until else "for years"
-        yield from render.hanging("  ", f"muted by {', '.join(by)} {end}")
+        yield from render.hanging("  ", f"{because(group, by)} {end}")
     else:
         yield "  not muted by a time interval"
     for rule in entry.config.inhibit_rules:
@@ -118,10 +118,9 @@ def _policy(entry: Entry, way: Way, now: float, roster: Roster) -> Iterator[str]
         yield from render.hanging(f"  {number:>2}. ", step(config, one))
     yield from render.hanging("      ", ending(config, policy))
     if way.course is None:
-        yield "Paged now"
-        yield from render.hanging("  ", f"nobody: the group is muted by {', '.join(way.muted_by)}")
+        yield from render.hanging("Paged now: ", f"nobody, because the group is {because(way.group, way.muted_by)}")
         return
-    yield f"Paged now (incident {render.plain(way.course.incident.title)!r})" if way.course.pages else "Paged now: nobody"
+    yield from render.hanging("Paged now: ", f'incident "{way.course.incident.title}"' if way.course.pages else "nobody")
     for _, text in render.story(config, way.course.facts):
         yield from render.hanging("  ", text)
     if way.course.due is not None and not way.course.pages:

@@ -1,4 +1,4 @@
-"""How long a group stays muted."""
+"""How long a group stays muted, and why."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def still_muted(group: Group, roster: Roster, now: float) -> float | None:
         if not muted(group, roster, at.timestamp()):
             break
     return at.timestamp()
+
+
+def because(group: Group, muted_by: list[str]) -> str:
+    """Why a group is muted, in words: "muted by nights", "muted outside of business-hours"."""
+    return f"muted {'by' if set(muted_by) & set(group.mute_time_intervals) else 'outside of'} {', '.join(muted_by)}"

@@ -37,7 +37,7 @@ def oncall_text(config: Config, roster: Roster, schedule: str | None, at: dateti
     found = _asked(config, roster, schedule, at)
     if not found:
         return "The file has no schedules."
-    return render.table([("SCHEDULE", "ON CALL", "UNTIL", "NEXT"), *(_row(config, one) for one in found)])
+    return render.table([("SCHEDULE", "ON CALL", "UNTIL", "NEXT"), *(_row(config, one) for one in found)], wrap=(1, 3))
 
 
 def _asked(config: Config, roster: Roster, schedule: str | None, at: datetime) -> list[OnCall]:

@@ -30,13 +30,14 @@ def hanging(prefix: str, text: str) -> list[str]:
     return textwrap.wrap(plain(text), WIDTH, initial_indent=prefix, subsequent_indent=indent, break_on_hyphens=False) or [prefix.rstrip()]
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in aligned columns; where they are too wide, the widest cells are wrapped."""
+def table(rows: Sequence[Sequence[str]], wrap: Sequence[int]) -> str:
+    """Rows in aligned columns. Where they are too wide, the columns of `wrap` are wrapped first, the widest of them most."""
     cells = [[plain(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = WIDTH - 2 * (len(widths) - 1)
     while sum(widths) > room and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+        soft = [column for column in wrap if widths[column] > _NARROWEST] or range(len(widths))
+        widths[max(soft, key=lambda column: widths[column])] -= 1
     lines = []
     for row in cells:
         wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(row, widths, strict=True)]

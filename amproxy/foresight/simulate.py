@@ -15,7 +15,7 @@ from amproxy.decide.zones import LATEST, instant
 from amproxy.errors import NotFound
 from amproxy.foresight.course import Course, Fact
 from amproxy.foresight.entry import Entry
-from amproxy.foresight.mute import still_muted
+from amproxy.foresight.mute import because, still_muted
 from amproxy.foresight.render import person
 from amproxy.foresight.timeline import story
 from amproxy.machine.events import Acknowledge, Tick
@@ -91,7 +91,7 @@ class Simulation:
             way.course = Course(self.entry.incident(way.group, way.integration, now), self.roster, self.turns)
             return
         if not way.before:
-            way.say(now, f"Muted by {', '.join(by)}: no incident is opened.")
+            way.say(now, f"The group is {because(way.group, by)}: no incident is opened.")
         until, interval = still_muted(way.group, self.roster, now), way.group.group_interval
         # The flushes in between would find it muted too.
         way.flush = None if until is None else now + max(1, math.ceil((until - now) / interval)) * interval

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from amproxy.correlate.flush import muted
 from amproxy.foresight import render
 from amproxy.foresight.entry import zone_of
+from amproxy.foresight.mute import because
 
 if TYPE_CHECKING:
     from amproxy.foresight.simulate import Simulation, Way
@@ -30,7 +31,7 @@ def story(done: Simulation, *, open_ended: bool) -> str:
 def _receivers(done: Simulation) -> Iterator[str]:
     for group in done.entry.groups:
         by = muted(group, done.roster, done.start)
-        yield f"{group.receiver} (muted by {', '.join(by)})" if by else group.receiver
+        yield f"{group.receiver} ({because(group, by)})" if by else group.receiver
 
 
 def _way(done: Simulation, way: Way, open_ended: bool) -> Iterator[str]:

@@ -3,7 +3,7 @@
 The service, the simulator, the explainer and the tests all call `transition`; the store commits its Change atomically.
 """
 
-from amproxy.model import Change
 from amproxy.machine.transition import transition
+from amproxy.model import Change
 
 __all__ = ["Change", "transition"]

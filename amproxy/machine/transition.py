@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from msgspec.structs import replace
 
 from amproxy.decide.roster import Roster
 from amproxy.machine import actions, alerts, chains, deliveries, steps
@@ -17,7 +17,7 @@ def transition(incident: Incident, event: Event, now: float, roster: Roster, tur
     incident: as stored (version 0 = new); it is not changed. now: Unix seconds. turns: round-robin pointers as stored.
     Returns the Change to commit. Raises Conflict when the state forbids the event (only for people's actions).
     """
-    draft = Draft(incident=copy.deepcopy(incident), now=now, roster=roster, turns=dict(turns or {}))
+    draft = Draft(incident=_copy(incident), now=now, roster=roster, turns=dict(turns or {}))
     draft.incident.version += 1
     draft.incident.updated_at = now
     _apply(draft, event)
@@ -31,6 +31,11 @@ def transition(incident: Incident, event: Event, now: float, roster: Roster, tur
         turns=draft.moved_turns,
         nobody=draft.nobody,
     )
+
+
+def _copy(incident: Incident) -> Incident:
+    """A copy whose parts can be changed: pages and chains are; everything else in it is replaced, never changed."""
+    return replace(incident, pages=[replace(page) for page in incident.pages], chains=[replace(chain) for chain in incident.chains])
 
 
 def next_due(incident: Incident) -> float | None:

@@ -1,0 +1,84 @@
+"""Kill -9 at random moments during a storm: every incident is paged and escalated, none is lost, few pages come twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from servers import Server, Servers
+from standins.telegram import TelegramStandIn
+from stories import ALICE, BOB, ROUTES, get, metric, post, text, until
+
+STORM = 500
+KILLS = 6
+SEED = 20261122
+
+
+def push(url: str, number: int) -> None:
+    """Push until it is taken, as every sender does."""
+    alert = {"status": "firing", "labels": {"alertname": f"Storm{number}", "severity": "critical"}}
+    body = {"version": "4", "groupKey": f"g{number}", "groupLabels": {"alertname": f"Storm{number}"}, "alerts": [alert]}
+    while post(f"{url}/webhook/storm", body) != 200:
+        time.sleep(0.1)
+
+
+def redis_pid(amproxy: Server) -> int:
+    """The embedded server: the service's only child that serves a socket."""
+    for entry in Path(f"/proc/{amproxy.pid}/task/{amproxy.pid}/children").read_text().split():
+        if b"unixsocket" in Path(f"/proc/{entry}/cmdline").read_bytes() or b"redis.sock" in Path(f"/proc/{entry}/cmdline").read_bytes():
+            return int(entry)
+    return 0
+
+
+def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(servers: Servers, tmp_path: Path) -> None:
+    dice = random.Random(SEED)
+    with TelegramStandIn() as telegram:
+        telegram.add_chat(ALICE)
+        telegram.add_chat(BOB)
+        routes = ROUTES.format(token=telegram.token, telegram=telegram.url, wait="8s")
+        amproxy = servers.amproxy(routes, data_dir=tmp_path / "data")
+        done = threading.Event()
+
+        def kill_at_random() -> None:
+            for number in range(KILLS):
+                time.sleep(dice.uniform(0.5, 2.5))
+                redis = redis_pid(amproxy)
+                if number % 3 == 2 and redis:
+                    os.kill(redis, signal.SIGKILL)  # Redis alone: the service starts it anew
+                    continue
+                if number % 3 == 1 and redis:
+                    os.kill(redis, signal.SIGKILL)  # both
+                amproxy.kill()
+                amproxy.start()
+            done.set()
+
+        killer = threading.Thread(target=kill_at_random)
+        killer.start()
+        with ThreadPoolExecutor(8) as senders:
+            list(senders.map(lambda number: push(amproxy.url, number), range(STORM)))
+        killer.join()
+        assert done.is_set()
+
+        def titles(chat: int) -> Counter[str]:
+            return Counter(word for message in telegram.sent(chat) for word in message.text.split() if word.startswith("Storm"))
+
+        until(lambda: len(titles(BOB)) == STORM, seconds=150, why="an incident was not escalated")
+        assert set(titles(ALICE)) == {f"Storm{number}" for number in range(STORM)}
+        _, open_incidents = 0, []
+        cursor = ""
+        while True:
+            page = get(f"{amproxy.url}/api/v1/incidents?limit=500" + (f"&cursor={cursor}" if cursor else ""))
+            open_incidents += page["incidents"]
+            cursor = page["next"]
+            if not cursor:
+                break
+        assert Counter(incident["title"] for incident in open_incidents) == Counter(f"Storm{number}" for number in range(STORM))
+        twice = sum(len(telegram.sent(chat)) for chat in (ALICE, BOB)) - 2 * STORM
+        assert 0 <= twice <= 32 * KILLS, "more pages came twice than calls can be under way at the kills"
+        assert metric(text(f"{amproxy.url}/metrics"), "amproxy_stuck_total") == 0
