@@ -58,20 +58,22 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from amproxy.foresight import explain, moment
+    from amproxy.foresight import entry, explain, moment
 
     config, roster = _loaded(options)
-    at, labels = moment.parse(options.at, "UTC", clock.now()), _labels(options.labels)
+    labels = _labels(options.labels)
+    at = moment.parse(options.at, entry.zone(config, labels), clock.now())
     _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
     return 0
 
 
 def _simulate(options: argparse.Namespace) -> int:
     from amproxy.durations import parse_duration
-    from amproxy.foresight import moment, simulate
+    from amproxy.foresight import entry, moment, simulate
 
     config, roster = _loaded(options)
-    at, labels = moment.parse(options.at, "UTC", clock.now()), _labels(options.labels)
+    labels = _labels(options.labels)
+    at = moment.parse(options.at, entry.zone(config, labels), clock.now())
     duration = parse_duration(options.duration) if options.duration else None
     answers = [_answer(text) for text in options.answer]
     _print(
@@ -86,8 +88,7 @@ def _oncall(options: argparse.Namespace) -> int:
     from amproxy.foresight import moment, oncall
 
     config, roster = _loaded(options)
-    schedule = config.schedules.get(options.schedule or "")
-    at = moment.parse(options.at, schedule.timezone if schedule else "UTC", clock.now())
+    at = moment.read(options.at, clock.now())
     _print(
         options,
         lambda: oncall.oncall(config, roster, options.schedule, at),

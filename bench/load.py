@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
@@ -10,7 +11,9 @@ from bench.alerts import Next
 
 CONNECTIONS = 16
 PATIENCE = 10.0  # seconds after the end of a round in which its last answers must come
-_END = b"\r\n\r\n"
+_BLANK = b"\r\n\r\n"
+_EMPTY = b"ength: 0\r"  # Go and uvicorn spell the rest differently
+_LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
 class Round(NamedTuple):
@@ -42,7 +45,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._partial:
             data, self._partial = self._partial + data, b""
-        if _END not in data:
+        if not _whole(data):
             self._partial = data
         elif data.startswith(b"HTTP/1.1 200"):
             self._answered(self)
@@ -51,6 +54,15 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._failed(exc or ConnectionError("the connection was closed"))
+
+
+def _whole(answer: bytes) -> bool:
+    """Whether all of an answer has come."""
+    if _EMPTY in answer and answer.endswith(_BLANK):  # nearly always: nothing is parsed
+        return True
+    head, blank, body = answer.partition(_BLANK)
+    length = _LENGTH.search(head)
+    return bool(blank) and len(body) >= (int(length[1]) if length else 0)
 
 
 async def connect(port: int, count: int, answered: Callable[[Connection], None], failed: Callable[[Exception], None]) -> list[Connection]:

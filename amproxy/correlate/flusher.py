@@ -32,13 +32,22 @@ async def flush_group(context: Context, timer: Timer) -> None:
         if loaded is None:
             await timers.drop(context.wire, timer)
             return
-        operations, changes = await _decide(context, loaded, timer.due)
+        if _must_wait(context, loaded):
+            operations, changes = groups.wait_for_last(loaded), []
+        else:
+            operations, changes = await _decide(context, loaded, timer.due)
         if await commit(context.wire, operations):
             for change in changes:
                 committed(context, change)
             context.wake(timers=True, outbox=True)
             return
     raise StoreUnavailable(f"group {timer.id} keeps changing")
+
+
+def _must_wait(context: Context, loaded: Loaded) -> bool:
+    """As Alertmanager's: a group does not begin a flush before the last one has ended. People are never made to wait for a webhook."""
+    _, receiver = in_force(context, loaded.group)
+    return loaded.busy_until > context.now() and not any(integration.kind == "oncall" for integration in receiver.integrations)
 
 
 def in_force(context: Context, stored: Group) -> tuple[Group, Receiver]:
@@ -63,6 +72,7 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
     operations = groups.flushed(loaded, next_due=planned if planned > now else now + group.group_interval)
     changes = []
     flush_id, sent = new_id(), 0
+    until = now + max(group.group_interval, SHORTEST_FLUSH)
     for telling in plan.tellings:
         if telling.integration.kind == "oncall":
             change = await _incident(context, group, telling, now)
@@ -73,17 +83,17 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
                 changes.append(change)
         else:
             sent += 1
-            incidents.enqueue(operations, _notification(group, telling, now, flush_id))
+            incidents.enqueue(operations, _notification(group, telling, now, until, flush_id))
     for key, entry in plan.logged:
         groups.told(operations, group.id, key, entry)
-    groups.expect(operations, group.id, flush=flush_id, integrations=sent, resolved=plan.resolved)
+    groups.expect(operations, group.id, flush=flush_id, integrations=sent, until=until, resolved=plan.resolved)
     return operations, changes
 
 
-def _notification(group: Group, telling: Telling, now: float, flush_id: str) -> Outgoing:
+def _notification(group: Group, telling: Telling, now: float, until: float, flush_id: str) -> Outgoing:
     return Outgoing(
         id=new_id(), kind="notification", channel=telling.integration.kind, due=now,
-        deadline=now + max(group.group_interval, SHORTEST_FLUSH), group=group, integration=log_key(telling.integration),
+        deadline=until, group=group, integration=log_key(telling.integration),
         alerts=telling.alerts, truncated=telling.truncated, reason=telling.reason, log=telling.entry, flush=flush_id,
     )  # fmt: skip
 

@@ -56,7 +56,10 @@ def _run(draft: Draft, step: Step) -> None:
     number = incident.position + 1
     incident.position = number
     if isinstance(step, Wait):
-        _sleep(draft, draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
+        if incident.chains and all(chain.unreachable for chain in incident.chains):
+            draft.say("escalated", f"Step {number}: not waiting, because nobody who was paged can be reached.", step=number)
+        else:
+            _sleep(draft, draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
     elif isinstance(step, NotifyStep):
         skipped = _closed(draft, step)
         if skipped:

@@ -14,7 +14,7 @@ from amproxy.config.structs import Integration
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
 from amproxy.machine.events import Event, Failed, Sent, Skipped, Updated
-from amproxy.model import Incident, Outgoing, Page
+from amproxy.model import Incident, LogEntry, Outgoing, Page
 from amproxy.notify import compose
 from amproxy.notify.card import Card
 from amproxy.notify.channels import Channel
@@ -149,25 +149,31 @@ class Handler:
 
     async def _notification(self, taken: Taken) -> None:
         message, now = taken.message, self._context.now()
-        assert message.group is not None and message.log is not None
         if message.deadline is not None and now > message.deadline:
-            # the group's next flush tells it anew, because the log was not written
-            await self._written(lambda: self._done(taken))
+            await self._told(taken, None)  # the next flush tells it anew, because the log is not written
             return
         try:
             await self._call(message, lambda: self._send_notification(message))
         except DeliveryError as error:
             at = next_attempt(error, message.attempt, now)
-            if error.permanent or (message.deadline is not None and at > message.deadline):
-                log.warning("receiver %s, %s: %s", message.group.receiver, message.integration, error)
-                await self._written(lambda: self._done(taken))
-            else:
+            if not error.permanent and (message.deadline is None or at <= message.deadline):
                 await self._written(lambda: self._later(taken, at))
+                return
+            log.warning("receiver %s, %s: %s", message.group and message.group.receiver, message.integration, error)
+            await self._told(taken, None)
             return
+        await self._told(taken, message.log)
+
+    async def _told(self, taken: Taken, entry: LogEntry | None) -> None:
+        """An integration is done with; entry: what its log says now, None where it was not told."""
+        message = taken.message
+        assert message.group is not None
         operations = outbox.done(taken)
-        groups.told(operations, message.group.id, message.integration, message.log)
-        operations.do("!settle", message.group.id, message.flush)
+        if entry is not None:
+            groups.told(operations, message.group.id, message.integration, entry)
+        groups.settle(operations, message.group.id, message.flush, told=entry is not None, now=self._context.now())
         await self._written(lambda: commit(self._context.wire, operations))
+        self._context.wake(timers=True)
 
     async def _send_notification(self, message: Outgoing) -> dict[str, str]:
         assert message.group is not None

@@ -4,7 +4,8 @@
 --   guard      {hash key, field, expected text; "" = absent}
 --   operation  a Redis command as a list, or one of
 --              {"!remove", group id, fingerprint, revision}  forget an alert unless it was pushed again meanwhile
---              {"!settle", group id, flush id}               one more integration was told; the last one lets resolved alerts go
+--              {"!settle", group id, flush id, told, now ms} one more integration is done with; the last one ends the flush: if all
+--                                                            were told, resolved alerts go; a tick that waited for it comes now
 --              {"!prune", group id}                          forget a group without alerts
 -- Returns 1 committed, 0 a guard did not hold.
 local prefix = KEYS[1]
@@ -30,15 +31,19 @@ local function prune(group)
   end
 end
 
-local function settle(group, flush)
+local function settle(group, flush, told, now)
   local base = prefix .. 'group:' .. group
   if redis.call('HGET', base, 'flush') ~= flush then return end
+  if told == '0' then redis.call('HDEL', base, 'settle') end
   if redis.call('HINCRBY', base, 'pending', -1) > 0 then return end
   local settled = redis.call('HGET', base, 'settle')
   if settled then
     for _, pair in ipairs(cmsgpack.unpack(settled)) do remove(group, pair[1], pair[2]) end
   end
-  redis.call('HDEL', base, 'flush', 'pending', 'settle')
+  if redis.call('HGET', base, 'late') then
+    redis.call('ZADD', prefix .. 'timers', 'XX', 'LT', now, 'flush:' .. group)
+  end
+  redis.call('HDEL', base, 'flush', 'pending', 'settle', 'until', 'late')
   prune(group)
 end
 
@@ -47,7 +52,7 @@ for _, guard in ipairs(change[1]) do
 end
 for _, op in ipairs(change[2]) do
   if op[1] == '!remove' then remove(op[2], op[3], op[4])
-  elseif op[1] == '!settle' then settle(op[2], op[3])
+  elseif op[1] == '!settle' then settle(op[2], op[3], op[4], op[5])
   elseif op[1] == '!prune' then prune(op[2])
   else redis.call(unpack(op)) end
 end

@@ -95,17 +95,18 @@ class Loaded(NamedTuple):
     alerts: list[Alert]
     revisions: dict[str, bytes]
     log: dict[str, LogEntry]
+    busy_until: float  # Unix seconds: integrations are still being told of the last flush, at the longest until then; 0 = none is
 
 
 async def load(wire: Wire, group_id: str) -> Loaded | None:
     """Everything about a group; None when it is gone."""
     head, leases, alerts, log = (
-        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched"),
+        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until"),
         wire.call("HGETALL", keys.leases(group_id)),
         wire.call("HGETALL", keys.alerts(group_id)),
         wire.call("HGETALL", keys.log(group_id)),
     )
-    found, version, touched = await head
+    found, version, touched, until = await head
     held = _pairs(await leases)
     records = _pairs(await alerts)
     entries = _pairs(await log)
@@ -126,6 +127,7 @@ async def load(wire: Wire, group_id: str) -> Loaded | None:
         alerts=result,
         revisions=revisions,
         log={name.decode(): _log_entry(data) for name, data in entries.items()},
+        busy_until=float(until or 0),
     )
 
 
@@ -148,16 +150,35 @@ def flushed(loaded: Loaded, *, next_due: float) -> Operations:
     return result
 
 
-def expect(result: Operations, group_id: str, *, flush: str, integrations: int, resolved: list[tuple[str, bytes]]) -> None:
-    """Remember which resolved alerts may go once so many integrations have been told; with none, they go now."""
+def wait_for_last(loaded: Loaded) -> Operations:
+    """The operations of a tick that comes while the last flush is still under way: it waits for its end."""
+    result, key = Operations(), keys.group(loaded.group.id)
+    result.guard(key, "v", loaded.version)
+    result.guard(key, "until", repr(loaded.busy_until))
+    result.do("HSET", key, "late", 1)
+    result.do("ZADD", keys.TIMERS, int(loaded.busy_until * 1000) + 1, f"flush:{loaded.group.id}")
+    return result
+
+
+def expect(result: Operations, group_id: str, *, flush: str, integrations: int, until: float, resolved: list[tuple[str, bytes]]) -> None:
+    """Remember which resolved alerts may go once so many integrations have been told; with none, they go now.
+
+    until: Unix seconds at which the flush ends, whether they were told or not.
+    """
     if not integrations:
-        result.do("HDEL", keys.group(group_id), "flush", "pending", "settle")
+        result.do("HDEL", keys.group(group_id), "flush", "pending", "settle", "until", "late")
         for fingerprint, revision in resolved:
             result.do("!remove", group_id, fingerprint, revision)
         result.do("!prune", group_id)
         return
     settle = _encode([(fingerprint, binary(revision)) for fingerprint, revision in resolved])
-    result.do("HSET", keys.group(group_id), "flush", flush, "pending", integrations, "settle", settle)
+    result.do("HSET", keys.group(group_id), "flush", flush, "pending", integrations, "settle", settle, "until", repr(until))
+    result.do("HDEL", keys.group(group_id), "late")
+
+
+def settle(result: Operations, group_id: str, flush: str, *, told: bool, now: float) -> None:
+    """One integration is done with."""
+    result.do("!settle", group_id, flush, int(told), int(now * 1000))
 
 
 def told(result: Operations, group_id: str, integration: str, entry: LogEntry) -> None:

@@ -61,6 +61,7 @@ def people() -> dict[str, Any]:
         "ann": User(name="ann", full_name="Ann Ash", contacts={"telegram": "1", "email": "ann@example.org"},
                     notification_rules={"default": (Notify(channels=("telegram",)), Wait(seconds=300), Notify(channels=("email",)))}),
         "bob": User(name="bob", contacts={"telegram": "2"}),
+        "mute": User(name="mute"),
         "eve": User(name="eve", contacts={"email": "eve@example.org"}),
     }  # fmt: skip
     chat = Integration(kind="slack", index=0, send_resolved=True, settings=None)

@@ -131,6 +131,11 @@ def test_when_nobody_of_a_step_can_be_reached_the_next_step_does_not_wait() -> N
     assert any("cannot be reached" in line for line in drive.told)
 
 
+def test_somebody_without_any_contact_is_not_waited_for() -> None:
+    drive = Drive(NotifyStep(users=("mute",)), Wait(seconds=600), BOB)
+    assert drive.pages == [(0, "bob", "telegram")]
+
+
 def test_messages_are_drawn_anew_on_every_change_and_once_only_while_one_is_on_its_way() -> None:
     drive = Drive(BOB)
     drive.arrive()
