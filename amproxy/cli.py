@@ -98,7 +98,7 @@ def _oncall(options: argparse.Namespace) -> int:
 
 
 def _loaded(options: argparse.Namespace) -> tuple[Any, Any]:
-    from amproxy.config.load import load
+    from amproxy.config.loader import load
     from amproxy.decide.roster import Roster
 
     config = load(options.config).config

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from amproxy.config.load import Loaded, load
+from amproxy.config.loader import Loaded, load
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError, ConfigError
 from amproxy.store.embedded import EmbeddedRedis

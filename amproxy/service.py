@@ -12,7 +12,7 @@ from typing import Any
 
 from amproxy import metrics
 from amproxy.accept.push import PushDoors
-from amproxy.config.load import Loaded, load
+from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
 from amproxy.correlate.rebuild import rebuild
 from amproxy.errors import ConfigError, StoreUnavailable

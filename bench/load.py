@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
@@ -85,18 +86,18 @@ async def closed_loop(port: int, following: Next, *, seconds: float, pushes: int
     def answered(connection: Connection) -> None:
         nonlocal sent, done
         done += 1
-        if loop.time() < stop and sent < pushes:
+        if time.perf_counter() < stop and sent < pushes:
             sent += 1
             connection.transport.write(following())
         elif done == sent and not ended.done():
-            ended.set_result(loop.time())
+            ended.set_result(time.perf_counter())
 
     def failed(error: Exception) -> None:
         if not ended.done():
             ended.set_exception(error)
 
     connections = await connect(port, CONNECTIONS, answered, failed)
-    started = loop.time()
+    started = time.perf_counter()
     stop = started + seconds
     for connection in connections[: min(CONNECTIONS, pushes)]:
         sent += 1

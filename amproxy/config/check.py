@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from amproxy.config.loader import load
+from amproxy.config.structs import Config
 from amproxy.errors import ConfigError, ConfigProblem
 
 _WIDEST: Final = 160  # characters of a source line that are shown
@@ -21,12 +22,18 @@ _FILE = re.compile(r"_file[\"']?\s*:\s*$")
 _PLAIN_SECTION = re.compile(r"[\[{&*|>].*|\$\{\w+\}.*", re.DOTALL)  # no value yet, or only the name of a variable
 
 
-def report(path: str | Path, env: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Load a file → {ok, errors: [{file, line, column, path, message}], warnings: [the same and kind]}."""
+def report(
+    path: str | Path, env: Mapping[str, str] = os.environ, also: Callable[[Config], Iterable[ConfigProblem]] = lambda config: ()
+) -> dict[str, Any]:
+    """Load a file → {ok, errors: [{file, line, column, path, message}], warnings: [the same and kind]}.
+
+    `also` gives warnings that need more than the file, such as the gaps of the days to come.
+    """
     try:
-        warnings = load(path, env).warnings
+        loaded = load(path, env)
     except ConfigError as error:
         return {"ok": False, "errors": [_fields(problem) for problem in error.problems], "warnings": []}
+    warnings = sorted([*loaded.warnings, *also(loaded.config)], key=lambda problem: (problem.line, problem.column))
     return {"ok": True, "errors": [], "warnings": [{**_fields(problem), "kind": problem.kind} for problem in warnings]}
 
 
@@ -35,10 +42,10 @@ def _fields(problem: ConfigProblem) -> dict[str, Any]:
 
 
 def render_text(report: Mapping[str, Any]) -> str:
-    """A report for people: each problem with the line that it is about, and a summary. Ends with a line end."""
+    """A report for people: each problem with the line that it is about, and a summary."""
     blocks = [_block("error", problem) for problem in report["errors"]]
     blocks += [_block(f"warning ({problem['kind']})", problem) for problem in report["warnings"]]
-    return "".join(f"{block}\n" for block in [*blocks, _summary(report)])
+    return "\n".join([*blocks, _summary(report)])
 
 
 def _block(what: str, problem: Mapping[str, Any]) -> str:
@@ -59,10 +66,10 @@ def _count(number: int, noun: str) -> str:
 def _excerpt(file: str, line: int, column: int) -> str:
     """The source line with a caret below the column; "" where it cannot be shown."""
     try:
-        lines = Path(file).read_text("utf-8-sig").split("\n") if line else []
+        lines = Path(file).read_text("utf-8-sig").split("\n")
     except (OSError, ValueError):
         return ""
-    if line > len(lines):
+    if not 0 < line <= len(lines):
         return ""
     source, column = _masked(lines[line - 1].rstrip("\r"), column)
     start = max(0, column - _WIDEST // 2)

@@ -77,6 +77,7 @@ def compose(text: str, file: str) -> Node | None:
         unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"
         mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.problem, error.context) if part) or "not YAML"
+        message = message.replace("'<stream end>'", "the end of the file")
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         if mark and text.split("\n")[mark.line][: mark.column].endswith("$"):
             message += " (inside of { } and [ ], put ${NAME} in quotes)"

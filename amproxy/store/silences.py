@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from amproxy.model import Silence
@@ -28,6 +30,24 @@ class Silences:
             self._known = {name.decode(): _silence(data) for name, data in zip(flat[::2], flat[1::2], strict=True)}
             self._version = version
         return self._known
+
+
+class Stored(NamedTuple):
+    """One silence, and the bytes that stand for it in Redis."""
+
+    silence: Silence
+    data: bytes
+
+
+async def load(wire: Wire, silence_id: str) -> Stored | None:
+    """A silence as it is stored at this moment; None where there is none. Raises StoreUnavailable."""
+    data = await wire.call("HGET", keys.SILENCES, silence_id)
+    return None if data is None else Stored(_silence(data), data)
+
+
+def expect(result: Operations, stored: Stored) -> None:
+    """Commit only while the silence is still as it was loaded."""
+    result.guard(keys.SILENCES, stored.silence.id, stored.data)
 
 
 def save(result: Operations, *changed: Silence) -> None:

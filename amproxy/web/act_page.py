@@ -47,9 +47,10 @@ class ActPage:
         return RedirectResponse(f"/incidents/{signed.incident}", 303)
 
     def _signed(self, request: Request) -> SignedAction:
-        if self._links is None:
+        links = self._links()
+        if links is None:
             raise HTTPException(404)
-        return self._links.verify(request.path_params["token"], LINK_AGE)
+        return links.verify(request.path_params["token"], LINK_AGE)
 
 
 def _seconds(signed: SignedAction) -> float:

@@ -18,4 +18,4 @@ class Deps:
     console: Console  # what ConsoleChannel writes to
     test_alert: Callable[[], Awaitable[str]]  # sends one by the ordinary road, says what was sent; raises StoreUnavailable
     reload: Callable[[], Awaitable[None]]  # reads the file anew; raises ConfigError
-    links: Links | None = None  # None: no signed links
+    links: Callable[[], Links | None] = lambda: None  # None: Redis, which keeps the key, was not there yet

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
+from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_oncall import OncallApi
@@ -48,5 +49,6 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         Route("/events", Events(deps.hub).stream, methods=["GET"]),
         *Metrics(deps).routes(),
         *Health(deps).routes(),
+        *SlackEndpoint(deps.context).routes(),
         Mount("/static", Kept(directory=STATIC)),
     ]

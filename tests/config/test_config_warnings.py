@@ -1,0 +1,136 @@
+"""What loads and is doubtful all the same."""
+
+from __future__ import annotations
+
+import pytest
+from configs import ONCALL, ROUTE, config, kinds, loaded
+
+
+def _slack(key: str, text: str) -> str:
+    return f"{ROUTE}receivers: [{{name: d, slack_configs: [{{api_url: 'http://h/', {key}: '{text}'}}]}}]\n"
+
+
+def test_a_sound_file_has_no_warnings() -> None:
+    assert kinds(ONCALL) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ .CommonLabels.a }}",
+        "{{- x }}",
+        '{{ template "x" . }}',
+        "{{ range .Alerts }}x{{ end }}",
+        "{{ if x }}a{{ end }}",
+        "{{ $x }}",
+        "{{ len .Alerts }}",
+        "{{ . }}",
+        '{{ toUpper "a" }}',
+    ],
+)
+def test_a_go_template_is_undeliverable(text: str) -> None:
+    found = loaded(_slack("text", text))
+    assert [(warning.kind, warning.path) for warning in found.warnings] == [("undeliverable", "receivers[0].slack_configs[0]")]
+    assert "text" in found.config.receivers["d"].integrations[0].undeliverable
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["plain", "{{ group_labels.alertname }}", "{{ alerts | length }}", '{{ "a" if firing else "b" }}', "{% if firing %}x{% endif %}"],
+)
+def test_plain_text_and_jinja_are_delivered(text: str) -> None:
+    found = loaded(_slack("text", text))
+    assert found.warnings == []
+    assert found.config.receivers["d"].integrations[0].undeliverable == ""
+
+
+@pytest.mark.parametrize(
+    "integration",
+    [
+        "pagerduty_configs: [{routing_key: k}]",
+        "webhook_configs: [{url: 'http://h/', payload: {a: b}}]",
+        "msteams_configs: [{webhook_url: 'http://h/'}]",
+    ],
+)
+def test_what_amproxy_cannot_send_is_undeliverable(integration: str) -> None:
+    text = f"{ROUTE}receivers: [{{name: d, {integration}}}]\n"
+    assert kinds(text) == ["undeliverable"]
+    assert config(text).receivers["d"].integrations[0].undeliverable
+
+
+def test_a_key_without_effect_is_named() -> None:
+    (warning,) = loaded(_slack("color", "red")).warnings
+    assert (warning.kind, warning.path) == ("unused", "receivers[0].slack_configs[0].color")
+
+
+def test_a_person_who_can_be_paged_needs_a_contact() -> None:
+    text = ONCALL.replace(", contacts: {console: here}", "")
+    (warning,) = loaded(text).warnings
+    assert (warning.kind, warning.line, warning.path) == ("no_contact", 1, "users[0]")
+    assert "alice" in warning.message
+
+
+def test_a_person_who_is_never_paged_needs_none() -> None:
+    assert kinds(ONCALL.replace("users: [{", "users: [{name: viewer, role: viewer}, {")) == []
+
+
+def test_a_rule_needs_a_contact_for_its_channel() -> None:
+    text = ONCALL.replace("contacts:", "notification_rules: {default: [{notify: email}]}, contacts:")
+    (warning,) = loaded(text).warnings
+    assert warning.kind == "no_contact"
+    assert "email" in warning.message
+
+
+def test_a_phone_number_serves_calls_and_short_messages() -> None:
+    text = ONCALL.replace(
+        "contacts: {console: here}", "notification_rules: {default: [{notify: [phone_call, sms]}]}, contacts: {phone: '+1'}"
+    )
+    assert "no_contact" not in kinds(text)
+
+
+@pytest.mark.parametrize(
+    ("routes", "paths"),
+    [
+        ("[{matchers: [a=b]}, {matchers: [a=b, c=d]}]", ["route.routes[1]"]),
+        ("[{matchers: [a=b], continue: true}, {matchers: [a=b, c=d]}]", []),
+        ("[{matchers: ['a=~\"b|c\"']}, {matchers: [a=b]}]", ["route.routes[1]"]),
+        ("[{matchers: ['a=~\"b|c\"']}, {matchers: [a=d]}]", []),
+        ("[{}, {matchers: [a=b]}]", ["route.routes[1]"]),
+        ("[{matchers: [a=b, a=c]}]", ["route.routes[0]"]),
+        ("[{matchers: [a=b], routes: [{matchers: [a!=b]}, {matchers: [c=d]}]}]", ["route.routes[0].routes[0]"]),
+        ("[{matchers: ['a=~\"b\"']}, {matchers: ['a=~\"b\"', c=d]}]", ["route.routes[1]"]),
+        ("[{matchers: [a=b]}, {matchers: [c=d]}]", []),
+    ],
+)
+def test_a_route_that_no_alert_reaches_is_named(routes: str, paths: list[str]) -> None:
+    found = loaded(f"route: {{receiver: d, routes: {routes}}}\nreceivers: [{{name: d}}]\n").warnings
+    assert [(warning.kind, warning.path) for warning in found] == [("never_matches", path) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("steps: [{wait: 1m}]", ["ends_with_nobody"]),
+        ("steps: []", ["ends_with_nobody"]),
+        ("steps: [{notify: {users: [alice]}, matchers: [a=b]}]", ["ends_with_nobody"]),
+        ("steps: [{notify: {schedule: part}}]", ["ends_with_nobody"]),
+        ("steps: [{notify: {schedule: part}}, {notify: {users: [alice]}}]", []),
+        ("if_nobody: {user: alice}, steps: [{notify: {schedule: part}}]", []),
+        ("if_nobody: wait_for_shift, steps: [{notify: {schedule: part}}]", []),
+        ("steps: [{notify: {schedule: part}, if_nobody: {user: alice}}]", []),
+        ("repeat: 2, steps: [{notify: {schedule: s}}]", ["no_wait_in_repeat"]),
+        ("repeat: 2, steps: [{notify: {schedule: s}}, {wait: 1m}]", []),
+    ],
+)
+def test_a_policy_that_can_end_with_nobody_or_repeats_at_once_is_named(policy: str, expected: list[str]) -> None:
+    part = "{name: part, layers: [{users: [alice], active_time_intervals: [t]}]}"
+    text = "time_intervals: [{name: t, time_intervals: []}]\n" + ONCALL.replace("schedules: [", f"schedules: [{part}, ")
+    text = text.replace("steps: [{notify: {schedule: s}}]", policy)
+    assert kinds(text) == expected
+
+
+def test_sections_without_effect_are_named() -> None:
+    text = (
+        ROUTE + "receivers: [{name: d}]\ntemplates: ['*.tmpl']\ntracing: {endpoint: 'h:1'}\nevent_recorder: {file_outputs: [{path: x}]}\n"
+    )
+    assert kinds(text) == ["unused", "unused", "unused"]
