@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.durations import format_duration
-from amproxy.notify.compose import state_text
+from amproxy.errors import StoreUnavailable
 from amproxy.respond import actions
 from amproxy.respond.links import SignedAction
 from amproxy.store import incidents
@@ -32,7 +31,7 @@ class ActPage:
         incident = await incidents.load(self._context.wire, signed.incident)
         length = _seconds(signed)
         return await self._looks.page(
-            request, "act.html", signed=signed, incident=incident, state_text=state_text(self._context.config, incident),
+            request, "act.html", signed=signed, incident=incident,
             verb=VERBS[signed.action] + (f" for {format_duration(length)}" if length else ""),
             stale=incident.state == "resolved" or signed.epoch != incident.epoch,
         )  # fmt: skip
@@ -49,7 +48,7 @@ class ActPage:
     def _signed(self, request: Request) -> SignedAction:
         links = self._links()
         if links is None:
-            raise HTTPException(404)
+            raise StoreUnavailable("the key for signed links is not known yet")
         return links.verify(request.path_params["token"], LINK_AGE)
 
 

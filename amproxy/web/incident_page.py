@@ -13,7 +13,6 @@ from amproxy.durations import parse_duration
 from amproxy.errors import Conflict
 from amproxy.model import Alert, State
 from amproxy.notify.card import Action
-from amproxy.notify.compose import state_text
 from amproxy.respond import actions
 from amproxy.respond.actions import ActionName, BadAction
 from amproxy.store import incidents
@@ -88,5 +87,5 @@ class IncidentPage:
             request, "incident.html", told(error).status if error else 200, incident=incident, problem=told(error).detail if error else "",
             alerts=sorted(alerts, key=firing_first)[:SHOWN_ALERTS], hidden=max(0, len(alerts) - SHOWN_ALERTS), now_ns=now_ns,
             timeline=await incidents.load_timeline(context.wire, incident_id), ahead=ahead(incident, context.roster),
-            state_text=state_text(context.config, incident), offered=OFFERED[incident.state], snoozes=SNOOZES,
+            offered=OFFERED[incident.state], snoozes=SNOOZES,
         )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from amproxy.config import Config, Loaded, load_text
+from amproxy.config.loader import Config, Loaded, load_text
 from amproxy.errors import ConfigError, ConfigProblem
 
 ROUTE = "route: {receiver: d}\n"

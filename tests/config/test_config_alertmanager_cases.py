@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from configs import config
 
-from amproxy.config import load_text
+from amproxy.config.loader import load_text
 from amproxy.errors import ConfigError
 
 CASES = Path(__file__).parent.parent / "cases" / "alertmanager"

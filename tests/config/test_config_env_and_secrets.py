@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from configs import ROUTE, config, loaded, problem
 
-from amproxy.config import load, load_text
+from amproxy.config.loader import load, load_text
 
 TELEGRAM = ROUTE + "receivers: [{name: d, telegram_configs: [{bot_token: '${TOKEN}', chat_id: '${CHAT}'}]}]\n"
 

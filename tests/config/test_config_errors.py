@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from configs import ONCALL, ROUTE, config, problem, problems
 
-from amproxy.config import load
+from amproxy.config.loader import load
 from amproxy.errors import ConfigError
 
 RECEIVER = "receivers: [{name: d}]\n"

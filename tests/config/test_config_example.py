@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amproxy.config import Config, load
+from amproxy.config.loader import Config, load
 from amproxy.config.structs import EmailSettings, Notify, NotifyStep, OncallSettings, SlackSettings, TelegramSettings, Wait, WaitUntilStep
 
 EXAMPLE = Path(__file__).parent.parent / "cases" / "routes.example.yaml"

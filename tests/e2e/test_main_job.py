@@ -51,9 +51,9 @@ def test_from_a_metric_to_two_phones_and_back(servers: Servers, door: Callable[[
         telegram.add_chat(ALICE)
         telegram.add_chat(BOB)
         amproxy = servers.amproxy(ROUTES.format(token=telegram.token, telegram=telegram.url, wait="3s"))
-        database = servers.victoria_metrics()
+        database = servers.victoria_metrics(args=["-search.latencyOffset=0s", "-search.disableCache"])
         write(database, 97)
-        servers.vmalert(RULES, database.url, [door(servers, amproxy)], ["-datasource.queryStep=1s", "-rule.resendDelay=1s"])
+        servers.vmalert(RULES, database.url, [door(servers, amproxy)], ["-rule.resendDelay=1s"])
 
         # the person on call is paged, does not answer, and the next one is
         alice = until(lambda: telegram.sent(ALICE), why="nobody was paged")[0]

@@ -53,7 +53,7 @@ async def site(redis_server: tuple[str, subprocess.Popen[bytes]]) -> AsyncIterat
         console=Console(lambda text: None, context.now),
         test_alert=_sender(sent),
         reload=_reloader(errors),
-        links=Links("a key that only tests know"),
+        links=lambda links=Links("a key that only tests know"): links,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(web(deps)), base_url=BASE) as client:
         yield Site(context, deps, client, process, clock, sent, errors)

@@ -11,7 +11,7 @@ from amproxy.correlate import flush
 from amproxy.correlate.flusher import in_force
 from amproxy.correlate.merge import sort_alerts
 from amproxy.correlate.muting import Muting, look
-from amproxy.decide.matchers import Matcher, all_match
+from amproxy.decide.matchers import all_match
 from amproxy.model import Alert, Group
 from amproxy.store.reading import all_groups
 from amproxy.web.v2 import shown
