@@ -11,9 +11,10 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 import uvloop
@@ -87,32 +88,44 @@ async def _process(options: Options, loaded: Loaded, listener: socket.socket, ur
     service = Service(loaded, url, listen=address)
     deps = Deps(
         context=service.context, hub=service.hub, console=service.console, test_alert=service.test_alert, reload=service.reload,
-        links=lambda: service.links,
+        links=lambda: service.links, ready=lambda: service.ready,
     )  # fmt: skip
     app = App(service.doors, web(deps))
-    server = uvicorn.Server(
+    server = _Server(
+        service.hub.close,
         uvicorn.Config(
             app, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE,
             server_header=False, date_header=False, ws="none",
-        )
+        ),
     )  # fmt: skip
     await service.start()
     _on_signal(signal.SIGHUP, lambda: asyncio.ensure_future(_reload(service.reload)))
     try:
         listening = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not listening.done():
+        while not server.started and not listening.done():  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.005)
         if announce:
             _announce(address)
         await listening
     finally:
-        service.hub.close()
         await service.stop()
 
 
-async def _reload(reload: Callable[[], object]) -> None:
+class _Server(uvicorn.Server):
+    """Open pages hear of the end at once, so that a stop need not wait for them."""
+
+    def __init__(self, ending: Callable[[], None], config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._ending()
+        super().handle_exit(sig, frame)
+
+
+async def _reload(reload: Callable[[], Awaitable[None]]) -> None:
     try:
-        await reload()  # type: ignore[misc]
+        await reload()
     except ConfigError as error:
         log.error("not loaded, the running configuration goes on:\n%s", error)
 
@@ -137,7 +150,7 @@ async def _supervise(options: Options, listener: socket.socket, url: str) -> Non
     ending = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, ending.set)
-    _on_signal(signal.SIGHUP, lambda: [child.send_signal(signal.SIGHUP) for child in children.values()])
+    _on_signal(signal.SIGHUP, lambda: _tell(children, signal.SIGHUP))
 
     async def keep(slot: int) -> None:
         while True:
@@ -153,12 +166,16 @@ async def _supervise(options: Options, listener: socket.socket, url: str) -> Non
     await _answering(_address(listener))
     _announce(_address(listener))
     await ending.wait()
-    for child in children.values():
-        with contextlib.suppress(ProcessLookupError):
-            child.terminate()
+    _tell(children, signal.SIGTERM)
     await asyncio.wait(keepers, timeout=2 * GRACE)
     for keeper in keepers:
         keeper.cancel()
+
+
+def _tell(children: dict[int, asyncio.subprocess.Process], number: signal.Signals) -> None:
+    for child in children.values():
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
 
 
 def _forget_metrics(folder: Path, pid: int) -> None:

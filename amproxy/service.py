@@ -9,7 +9,6 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-
 from amproxy import metrics
 from amproxy.accept.push import PushDoors
 from amproxy.config.loader import Loaded, load

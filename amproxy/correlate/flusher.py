@@ -32,8 +32,9 @@ async def flush_group(context: Context, timer: Timer) -> None:
         if loaded is None:
             await timers.drop(context.wire, timer)
             return
+        changes: list[Change] = []
         if _must_wait(context, loaded):
-            operations, changes = groups.wait_for_last(loaded), []
+            operations = groups.wait_for_last(loaded)
         else:
             operations, changes = await _decide(context, loaded, timer.due)
         if await commit(context.wire, operations):

@@ -13,6 +13,7 @@ from amproxy.correlate.placing import Placement
 from amproxy.errors import StoreUnavailable
 from amproxy.model import Alert, Group
 from amproxy.store import groups
+from amproxy.store.commit import binary
 from amproxy.store.groups import GroupWrite, Lease
 
 TRIES = 20  # another process changed the same alerts meanwhile: ask again
@@ -87,12 +88,12 @@ def _write(
                 continue
             alert, lease = _merged(fingerprint, old, incoming, now_ns)
         write.fingerprints.append(fingerprint)
-        write.expected.append(groups.binary(old.revision if old else b""))
+        write.expected.append(binary(old.revision if old else b""))
         write.leases.append(lease.pack())
         write.records.append(groups.record(alert) if alert is not None else False)
         for key, two_sided in incoming.placement.sources:
             source = Source(fingerprint=fingerprint, two_sided=two_sided, ends_ns=lease.ends_ns or lease.lapses_ns)
-            write.sources.extend((key, fingerprint, groups.binary(groups.pack_source(source))))
+            write.sources.extend((key, fingerprint, binary(groups.pack_source(source))))
     if not write.fingerprints:
         return None
     if fresh:

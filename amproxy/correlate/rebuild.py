@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from amproxy.context import Context
-from amproxy.correlate.inhibit import Source
 from amproxy.correlate.ingest import Incoming, ingest
+from amproxy.correlate.inhibit import Source
 from amproxy.correlate.placing import Placement, Placer, SenderGroup
 from amproxy.model import Alert
 from amproxy.store import groups, keys

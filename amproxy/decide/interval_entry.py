@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import msgspec
 
-from amproxy.decide.locations import location
+from amproxy.locations import location
 
 Range = tuple[int, int]  # both ends included; of `times`, the second is excluded
 Ranges = tuple[Range, ...] | None  # None: the field is not given

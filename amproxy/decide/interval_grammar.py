@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from amproxy.decide.interval_entry import Entry, Range, Ranges
-from amproxy.decide.locations import location
+from amproxy.locations import location
 
 _WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _MONTHS: Final = (

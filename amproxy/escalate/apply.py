@@ -21,9 +21,8 @@ async def apply(context: Context, incident_id: str, event: Event, also: Operatio
     StoreUnavailable.
     """
     for _ in range(TRIES):
-        turns = incidents.turns(context.wire)
-        incident = await incidents.load(context.wire, incident_id)
-        change = transition(incident, event, context.now(), context.roster, await turns)
+        incident, turns = await incidents.load_with_turns(context.wire, incident_id)
+        change = transition(incident, event, context.now(), context.roster, turns)
         operations = incidents.operations(change)
         if also:
             operations.extend(also)

@@ -107,7 +107,7 @@ class Simulation:
                 way.say(answer.at, f"{name} need not answer: it is {way.course.incident.state}.")
 
 
-def simulate(  # noqa: PLR0917  the arguments of the command
+def simulate(
     config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
 ) -> dict[str, Any]:
     """The JSON of the command: pages that arrive from `at` (aware) on, in order of time.
@@ -120,7 +120,7 @@ def simulate(  # noqa: PLR0917  the arguments of the command
     return done.entry.document(done.start, sorted(pages, key=lambda page: page.due), roster)
 
 
-def simulate_text(  # noqa: PLR0917  as above
+def simulate_text(
     config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
 ) -> str:
     """The same as timelines for people, one for each incident. Raises NotFound for an unknown person."""

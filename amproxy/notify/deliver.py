@@ -24,7 +24,7 @@ from amproxy.store.outbox import Taken
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between looks for what another process left
-IN_HAND = 500  # messages taken from the outbox at once
+IN_HAND = 100  # messages taken from the outbox at once
 AT_ONCE = 32  # calls under way in one channel
 
 
@@ -61,10 +61,11 @@ class Deliverer:
                 await asyncio.sleep(LOOK / 4)
 
     def _accept(self, batch: list[Taken]) -> None:
+        if again := [taken for taken in batch if taken.again]:
+            log.warning("%s messages were in the hands of a process that died: those under way may arrive twice", len(again))
         for taken in batch:
             if taken.again:
                 metrics.deliveries_repeated.labels(taken.message.channel).inc()
-                log.warning("message %s was in the hands of a process that died: it may arrive twice", taken.message.id)
             lane = f"{taken.message.channel}/{taken.message.user or taken.message.integration}"
             queue = self._lanes.get(lane)
             self._held += 1
@@ -97,3 +98,8 @@ class Deliverer:
                 return
             except StoreUnavailable:  # nothing was sent yet
                 await asyncio.sleep(LOOK / 4)
+            except Exception:
+                # a defect must not stop the lane; the message stays in the stream, and the next start takes it over
+                metrics.unexpected_errors.labels("deliver").inc()
+                log.exception("message %s failed unexpectedly", taken.message.id)
+                return

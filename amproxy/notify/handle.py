@@ -19,8 +19,8 @@ from amproxy.notify import compose
 from amproxy.notify.card import Card
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
-from amproxy.notify.templates import render_settings
 from amproxy.notify.retry import PATIENCE, next_attempt
+from amproxy.notify.templates import render_settings
 from amproxy.store import groups, incidents, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.outbox import Taken
@@ -92,12 +92,10 @@ class Handler:
         return await channel.send(settings, card)
 
     async def _page_failed(self, taken: Taken, page: Page, error: DeliveryError) -> None:
-        message, now = taken.message, self._context.now()
-        if not error.permanent and now - message.due < PATIENCE:
-            await self._written(lambda: self._later(taken, next_attempt(error, message.attempt, now)))
+        if await self._tried_later(taken, error):
             return
         self._count(page, "failed")
-        await self._recorded(taken, Failed(page=page.id, error=str(error), attempt=message.attempt))
+        await self._recorded(taken, Failed(page=page.id, error=str(error), attempt=taken.message.attempt))
 
     async def _update(self, taken: Taken) -> None:
         message = taken.message
@@ -110,9 +108,7 @@ class Handler:
         try:
             ref = await self._call(message, lambda: self._edit(incident, page))
         except DeliveryError as error:
-            now = self._context.now()
-            if not error.permanent and now - message.due < PATIENCE:
-                await self._written(lambda: self._later(taken, next_attempt(error, message.attempt, now)))
+            if await self._tried_later(taken, error):
                 return
             log.warning("message of #%s over %s cannot be changed: %s", incident.number, page.channel, error)
             ref = None
@@ -187,9 +183,7 @@ class Handler:
         try:
             await self._call(message, lambda: self._send_notice(message))
         except DeliveryError as error:
-            now = self._context.now()
-            if not error.permanent and now - message.due < PATIENCE:
-                await self._written(lambda: self._later(taken, next_attempt(error, message.attempt, now)))
+            if await self._tried_later(taken, error):
                 return
             log.warning("notice to %s over %s: %s", message.user, message.channel, error)
         await self._written(lambda: self._done(taken))
@@ -249,6 +243,15 @@ class Handler:
 
     async def _done(self, taken: Taken) -> bool:
         return await commit(self._context.wire, outbox.done(taken))
+
+    async def _tried_later(self, taken: Taken, error: DeliveryError) -> bool:
+        """Put a message off for another attempt, where there is hope; whether there was."""
+        now = self._context.now()
+        if error.permanent or now - taken.message.due >= PATIENCE:
+            return False
+        at = next_attempt(error, taken.message.attempt, now)
+        await self._written(lambda: self._later(taken, at))
+        return True
 
     async def _later(self, taken: Taken, at: float) -> bool:
         metrics.delivery_retries.labels(taken.message.channel).inc()

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_TITLE = 500  # characters
 TEXTS = ("title", "text", "message", "html")
-Settings = TypeVar("Settings")
+Settings = TypeVar("Settings", bound=msgspec.Struct)
 _environment = ImmutableSandboxedEnvironment(autoescape=False)
 _environment.globals.clear()
 
@@ -63,8 +63,8 @@ def _has_code(text: object) -> bool:
 
 def _variables(card: Card) -> dict[str, Any]:
     return {
-        "title": card.title, "number": card.number, "state": card.state, "text": card.text, "receiver": card.receiver, "firing": card.firing,
-        "resolved": card.resolved, "url": card.url, "group_labels": card.group_labels, "common_labels": card.common_labels,
+        "title": card.title, "number": card.number, "state": card.state, "text": card.text, "receiver": card.receiver,
+        "firing": card.firing, "resolved": card.resolved, "url": card.url, "group_labels": card.group_labels, "common_labels": card.common_labels,
         "common_annotations": card.common_annotations, "external_url": card.external_url,
         "alerts": [{"labels": alert.labels, "annotations": alert.annotations} for alert in card.alerts],
     }  # fmt: skip
@@ -73,9 +73,9 @@ def _variables(card: Card) -> dict[str, Any]:
 def _for(settings: object, field: str, variables: dict[str, Any]) -> dict[str, Any]:
     """The variables made safe for one text. Slack's channel escapes the whole text itself; a mail's plain part needs nothing."""
     if isinstance(settings, TelegramSettings) and settings.parse_mode == "HTML":
-        return escaped(variables, quote=False)
+        return {name: escaped(value, quote=False) for name, value in variables.items()}
     if isinstance(settings, EmailSettings) and field == "html":
-        return escaped(variables, quote=True)
+        return {name: escaped(value, quote=True) for name, value in variables.items()}
     return variables
 
 

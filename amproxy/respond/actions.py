@@ -103,8 +103,8 @@ def account_owner(context: Context, channel: str, account: str) -> str | None:
 
 
 async def open_incident(
-    context: Context, *, title: str, by: str, users: Sequence[str] = (), schedule: str = "", policy: str = "", urgency: Urgency | None = None,
-    text: str = "",
+    context: Context, *, title: str, by: str, users: Sequence[str] = (), schedule: str = "", policy: str = "",
+    urgency: Urgency | None = None, text: str = "",
 ) -> Incident:  # fmt: skip
     """Page someone by hand: exactly one of users, schedule, policy. Raises BadAction, NotFound, StoreUnavailable."""
     if not title.strip():

@@ -11,7 +11,6 @@ from amproxy.config.structs import Config, TelegramSettings
 from amproxy.respond.press import OnPress
 from amproxy.respond.telegram import PollState, TelegramPoller
 
-
 log = logging.getLogger(__name__)
 
 AGAIN = 5.0  # seconds after an unexpected error

@@ -30,6 +30,15 @@ async def load(wire: Wire, incident_id: str) -> Incident:
     return _incident(data)
 
 
+async def load_with_turns(wire: Wire, incident_id: str) -> tuple[Incident, dict[str, int]]:
+    """An incident and the round-robin pointers, in one round trip. Raises NotFound."""
+    data, flat = wire.call("HGET", keys.incident(incident_id), "data"), wire.call("HGETALL", keys.TURNS)
+    incident, pointers = await data, await flat
+    if incident is None:
+        raise NotFound(f"there is no incident {incident_id}")
+    return _incident(incident), {name.decode(): int(turn) for name, turn in _pairs(pointers)}
+
+
 async def load_timeline(wire: Wire, incident_id: str) -> list[TimelineEntry]:
     """Oldest first."""
     return [_entry(data) for data in await wire.call("LRANGE", keys.timeline(incident_id), 0, -1)]

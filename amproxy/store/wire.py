@@ -96,7 +96,8 @@ class Wire:
     def _flush(self) -> None:
         packed, self._packed = self._packed, []
         if self._writer is not None:
-            self._writer.write(b"".join(packed))
+            with contextlib.suppress(RuntimeError):  # uvloop's word for a transport that has just closed; the reader notices too
+                self._writer.write(b"".join(packed))
 
     async def _keep(self) -> None:
         wait = RECONNECT[0]
@@ -154,9 +155,10 @@ class Wire:
             _, future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(StoreUnavailable("Redis went away before it answered"))
+                future.exception()  # of several calls made together, the first failure ends the wait for the others
 
 
 def _refusal(text: str) -> AmproxyError:
     """Answers that mean "not now" count as being away, so that callers need one rule only."""
-    away = ("LOADING", "READONLY", "MASTERDOWN", "NOSCRIPT", "MISCONF", "OOM", "CLUSTERDOWN", "BUSY")
+    away = ("LOADING", "READONLY", "MASTERDOWN", "NOSCRIPT", "MISCONF", "OOM", "CLUSTERDOWN", "BUSY ")
     return StoreUnavailable(text) if text.startswith(away) else RedisRefused(text)

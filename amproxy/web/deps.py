@@ -19,3 +19,4 @@ class Deps:
     test_alert: Callable[[], Awaitable[str]]  # sends one by the ordinary road, says what was sent; raises StoreUnavailable
     reload: Callable[[], Awaitable[None]]  # reads the file anew; raises ConfigError
     links: Callable[[], Links | None] = lambda: None  # None: Redis, which keeps the key, was not there yet
+    ready: Callable[[], bool] = lambda: True  # whether alerts are escalated and delivered already

@@ -35,6 +35,8 @@ class Health:
                 await self._deps.context.wire.call("PING")
         except (StoreUnavailable, TimeoutError):
             return PlainTextResponse("Redis is away", 503, {"Retry-After": "1"})
+        if not self._deps.ready():
+            return PlainTextResponse("still starting", 503, {"Retry-After": "1"})
         return PlainTextResponse("OK")
 
     async def reload(self, request: Request) -> PlainTextResponse:

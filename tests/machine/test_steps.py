@@ -6,8 +6,8 @@ import pytest
 from incidents import START, Drive
 
 from amproxy.config.structs import IfNobody, NotifyStep, Wait
-from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Opened, Resolve, Snooze, Unacknowledge
 from amproxy.errors import Conflict
+from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Opened, Resolve, Snooze, Unacknowledge
 
 ANN, BOB = NotifyStep(users=("ann",)), NotifyStep(users=("bob",))
 

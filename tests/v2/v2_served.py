@@ -204,5 +204,5 @@ def serve(redis: tuple[str, subprocess.Popen[bytes]]) -> Iterator[Callable[..., 
 
 @pytest.fixture
 def api(serve: Callable[..., Api]) -> Api:
-    """Served with the recorded cases' configuration and a clock that stands still."""
-    return serve(now=1_790_000_000.25)
+    """Served with the recorded cases' configuration and a clock that stands still (at a time whose nanoseconds a float holds)."""
+    return serve(now=1_790_000_000.0)

@@ -47,13 +47,14 @@ async def site(redis_server: tuple[str, subprocess.Popen[bytes]]) -> AsyncIterat
     context.external_url = "https://oncall.example.org"
     sent: list[str] = []
     errors: list[Exception] = []
+    links = Links("a key that only tests know")
     deps = Deps(
         context=context,
         hub=Hub(),
         console=Console(lambda text: None, context.now),
         test_alert=_sender(sent),
         reload=_reloader(errors),
-        links=lambda links=Links("a key that only tests know"): links,
+        links=lambda: links,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(web(deps)), base_url=BASE) as client:
         yield Site(context, deps, client, process, clock, sent, errors)

@@ -19,7 +19,7 @@ class Channel(Protocol):
     threads: bool  # a second page of an incident to the same receiver becomes news under the first message
 
     def person(self, global_: Global, address: str) -> Any:
-        """Settings that reach one person. Raises DeliveryError(permanent) where `global` lacks what is needed or the address is nonsense."""
+        """Settings that reach one person. Raises DeliveryError where `global` lacks what is needed or the address is nonsense."""
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
         """Send a new message; return what `edit` needs later ({} = cannot be changed). Raises DeliveryError."""

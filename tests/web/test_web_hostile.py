@@ -1,0 +1,60 @@
+"""Alert text is data: whatever it holds, no page runs it, is turned around by it or drowns in it."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from website import Site
+
+from amproxy.machine.events import Failed, Note
+from amproxy.model import Alert
+
+SCRIPT = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}{% raw %}"
+BIDI = "safe\u202egnp.exe\u2066\x00\x1b[31m"
+LONG = "L" * 100_000
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("evil", [SCRIPT, BIDI, LONG], ids=["script", "bidi", "long"])
+async def test_hostile_alert_text_is_harmless_on_every_page(site: Site, evil: str) -> None:
+    labels = {"alertname": evil, evil[:200]: evil, "team": evil}
+    incident = await site.opened(title=evil, group_labels=labels, common_labels=labels, receiver=evil)
+    annotations = {"summary": evil, "runbook_url": f"javascript:{evil}", evil[:200]: evil}
+    alert = Alert(
+        fingerprint="a", labels=labels | {"own": evil}, annotations=annotations,
+        starts_ns=1, generator_url=f"https://example.org/{evil}", extra={"dashboardURL": f"data:text/html,{evil}", "panelURL": 5},
+    )  # fmt: skip
+    incident = await site.with_alerts(incident, alert)
+    incident = await site.stored(incident, Failed(page=incident.pages[0].id, error=evil, attempt=1))
+    await site.stored(incident, Note(user="", via="web", text=evil))
+    site.deps.console.write(evil)
+    links = site.deps.links()
+    assert links
+    token = links.sign(incident.id, "acknowledge", incident.epoch, "")
+    for path in ("/", f"/incidents/{incident.id}", "/incidents", f"/act/{token}", "/incidents/" + SCRIPT.replace("/", "%2F")):
+        answer = await site.client.get(path)
+        tags = Tags()
+        tags.feed(answer.text)
+        assert len([tag for tag, _ in tags.seen if tag == "script"]) == 1, path
+        assert not [tag for tag, attributes in tags.seen if any(name.startswith("on") or name == "style" for name in attributes)]
+        assert not [tag for tag, _ in tags.seen if tag == "img"]
+        for _, attributes in tags.seen:
+            assert not re.match(r"\s*(javascript|data|vbscript):", attributes.get("href") or "", re.IGNORECASE)
+        assert not set("\u202e\u2066\x00\x1b") & set(answer.text)
+        assert len(answer.text) < 80_000, f"{path} is {len(answer.text)} characters long"
+        assert "49{" not in answer.text
+
+
+async def test_a_value_that_was_cut_says_how_long_it_was(site: Site) -> None:
+    incident = await site.opened(common_labels={"dump": LONG})
+    assert "… (100,000 characters)" in (await site.client.get(f"/incidents/{incident.id}")).text

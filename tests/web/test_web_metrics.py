@@ -1,0 +1,69 @@
+"""/metrics, and the addresses for machines under /-/."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prometheus_client.parser import text_string_to_metric_families
+from website import Site
+
+from amproxy.errors import ConfigError, ConfigProblem
+
+
+async def scrape(site: Site) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = await site.client.get("/metrics")
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def away(site: Site) -> None:
+    site.redis.kill()
+    site.redis.wait()
+    for _ in range(100):
+        if not site.context.wire.up:
+            return
+        await asyncio.sleep(0.01)
+
+
+async def test_metrics_tell_what_is_open_who_is_on_call_and_what_waits(site: Site) -> None:
+    incident = await site.opened()
+    await site.opened("careful")
+    await site.client.post(f"/api/v1/incidents/{incident.id}/acknowledge")
+    found = await scrape(site)
+    assert found["amproxy_incidents", (("policy", "platform"), ("state", "acknowledged"))] == 1
+    assert found["amproxy_incidents", (("policy", "careful"), ("state", "triggered"))] == 1
+    assert found["amproxy_on_call", (("schedule", "platform"), ("user", "alice"))] == 1
+    assert found["amproxy_uncovered_seconds", (("schedule", "platform"),)] == 0
+    assert found["amproxy_uncovered_seconds", (("schedule", "empty"),)] == 7 * 86400
+    assert found["amproxy_outbox_depth", (("channel", "console"),)] == 2
+    assert found["amproxy_redis_up", ()] == 1
+    assert [key for key in found if key[0] == "amproxy_build_info"]
+    assert found["alertmanager_build_info", (("version", "0.27.0"),)] == 1
+
+
+async def test_without_redis_a_scrape_still_answers_and_says_so(site: Site) -> None:
+    await away(site)
+    found = await scrape(site)
+    assert found["amproxy_redis_up", ()] == 0
+    assert found["amproxy_on_call", (("schedule", "platform"), ("user", "alice"))] == 1
+
+
+async def test_it_is_healthy_always_and_ready_only_with_redis(site: Site) -> None:
+    assert (await site.client.get("/-/healthy")).text == "OK"
+    assert (await site.client.head("/-/healthy")).status_code == 200
+    assert (await site.client.get("/-/ready")).status_code == 200
+    await away(site)
+    assert (await site.client.get("/-/healthy")).status_code == 200
+    assert (await site.client.get("/-/ready")).status_code == 503
+
+
+async def test_a_reload_is_a_post_and_says_what_is_wrong_with_the_file(site: Site) -> None:
+    assert (await site.client.get("/-/reload")).status_code == 405
+    assert (await site.client.post("/-/reload")).status_code == 200
+    site.reload_error.append(ConfigError([ConfigProblem("no receiver", file="routes.yaml", line=3, column=5)]))
+    answer = await site.client.post("/-/reload")
+    assert answer.status_code == 500 and "routes.yaml:3:5: no receiver" in answer.text

@@ -1,0 +1,184 @@
+"""The pages, as a browser without scripts sees and uses them."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo
+
+from website import Site
+
+from amproxy.clock import now as real_now
+from amproxy.model import Alert
+from amproxy.store import incidents
+from amproxy.web.words import age, moment, span
+
+
+async def test_the_first_page_says_who_is_on_call_and_that_all_is_quiet(site: Site) -> None:
+    page = " ".join((await site.client.get("/")).text.split())
+    assert "All quiet" in page and "Alice Ash" in page and "Tue 11:00 in Berlin" in page
+    assert "until Mon 12 Jan 08:00, then bob" in page
+    assert "Nobody is on call" in page  # for the empty schedule
+
+
+async def test_an_open_incident_stands_on_the_first_page_with_what_comes_next(site: Site) -> None:
+    incident = await site.opened(title="HighCPU on eu1", common_labels={"severity": "critical"})
+    page = (await site.client.get("/")).text
+    assert "1 incident without an answer" in page and "HighCPU on eu1" in page and "critical" in page
+    assert "alice&#39;s next rule: email" in page and "in 5:00" in page
+    assert "<title>(1) On call now</title>" in page and "/static/waiting.svg" in page
+    assert f'action="/incidents/{incident.id}/acknowledge"' in page
+
+
+async def test_who_acts_is_chosen_once_and_named_in_the_timeline(site: Site) -> None:
+    incident = await site.opened()
+    chosen = await site.client.post("/me", data={"user": "alice", "back": f"/incidents/{incident.id}"})
+    assert chosen.status_code == 303 and chosen.headers["location"] == f"/incidents/{incident.id}"
+    assert "HttpOnly" in chosen.headers["set-cookie"]
+    answer = await site.client.post(f"/incidents/{incident.id}/acknowledge", data={"epoch": "1"})
+    assert answer.status_code == 303 and answer.headers["location"] == f"/incidents/{incident.id}"
+    page = (await site.client.get(f"/incidents/{incident.id}")).text
+    assert "Acknowledged by Alice Ash at 11:00" in page  # on her own clock
+    assert "Acknowledged by Alice Ash (via web)." in page
+    assert "Unacknowledge" in page and 'id="do-acknowledge"' not in page
+
+
+async def test_nobody_can_be_sent_to_a_foreign_site(site: Site) -> None:
+    for back in ("//evil.example", "https://evil.example", "/\\evil.example", "/\r\nSet-Cookie: a=b"):
+        assert (await site.client.post("/me", data={"user": "", "back": back})).headers["location"] == "/"
+
+
+async def test_every_action_works_as_a_plain_form(site: Site) -> None:
+    incident = await site.opened()
+    url = f"/incidents/{incident.id}"
+
+    async def state() -> str:
+        return (await incidents.load(site.context.wire, incident.id)).state
+
+    for action, fields, expected in [
+        ("snooze", {"for": "30m"}, "snoozed"),
+        ("acknowledge", {}, "acknowledged"),
+        ("unacknowledge", {}, "triggered"),
+        ("escalate", {}, "triggered"),
+        ("note", {"text": "looked at it"}, "triggered"),
+        ("resolve", {}, "resolved"),
+    ]:
+        assert (await site.client.post(f"{url}/{action}", data=fields)).status_code == 303
+        assert await state() == expected
+    page = (await site.client.get(url)).text
+    assert "somebody: looked at it" in page and "Resolved at 10:00" in page
+
+
+async def test_a_stale_button_says_so_and_changes_nothing(site: Site) -> None:
+    incident = await site.opened()
+    await site.client.post(f"/incidents/{incident.id}/acknowledge")
+    await site.client.post(f"/incidents/{incident.id}/unacknowledge")
+    answer = await site.client.post(f"/incidents/{incident.id}/resolve", data={"epoch": "1"})
+    assert answer.status_code == 409 and "from an earlier alarm" in answer.text
+    assert (await incidents.load(site.context.wire, incident.id)).state == "triggered"
+
+
+async def test_the_incident_shows_alerts_pages_timeline_and_the_steps_ahead(site: Site) -> None:
+    incident = await site.opened()
+    await site.with_alerts(
+        incident,
+        Alert(
+            fingerprint="a", labels={"instance": "web-1"}, annotations={"runbook_url": "https://runbooks.example.org/cpu"},
+            starts_ns=int(site.clock[0] * 1e9), generator_url="javascript:alert(1)",
+        ),
+    )  # fmt: skip
+    page = (await site.client.get(f"/incidents/{incident.id}")).text
+    assert "web-1" in page and 'href="https://runbooks.example.org/cpu"' in page and "javascript:" not in page
+    assert "On its way" in page and "on call for platform: layer weekly" in page
+    assert "Step 1: paging Alice Ash" in page
+    assert "step 3: notify bob (users)" in page and "the steps run again (round 2 of 2)" in page
+
+
+async def test_a_label_on_a_page_leads_to_the_incidents_that_share_it(site: Site) -> None:
+    incident = await site.opened(title="One", common_labels={"team": 'a "quoted" one'})
+    await site.opened(title="Other", common_labels={"team": "b"})
+    page = (await site.client.get("/")).text
+    link = next(found for found in re.findall(r'href="(/incidents\?label=[^"]+)"', page) if "quoted" in found)
+    listed = (await site.client.get(link)).text
+    assert f"/incidents/{incident.id}" in listed and ">Other<" not in listed
+
+
+async def test_the_list_is_filtered_in_its_address(site: Site) -> None:
+    incident = await site.opened(title="Gone by now")
+    await site.client.post(f"/incidents/{incident.id}/resolve")
+    assert "Gone by now" not in (await site.client.get("/incidents")).text
+    assert "Gone by now" in (await site.client.get("/incidents?state=resolved&label=")).text
+    assert "No incident is like this" in (await site.client.get("/incidents?label=team%3Dx")).text
+    assert (await site.client.get("/incidents?label=%7B")).status_code == 422
+
+
+async def test_a_test_alert_is_one_button_away(site: Site) -> None:
+    answer = await site.client.post("/test-alert")
+    assert answer.status_code == 303 and site.tests_sent == ["TestAlert"]
+    assert "A test alert is on its road" in (await site.client.get(answer.headers["location"])).text
+
+
+async def test_what_the_console_printed_is_on_the_first_page_without_its_colours(site: Site) -> None:
+    site.deps.console.write("\x1b[1;31m#1 triggered\x1b[0m <b>\n")
+    page = (await site.client.get("/")).text
+    assert "#1 triggered &lt;b&gt;" in page and "[1;31m" not in page
+
+
+async def test_opening_a_signed_link_only_shows_what_it_would_do(site: Site) -> None:
+    incident, links = await site.opened(), site.deps.links()
+    assert links
+    url = f"/act/{links.sign(incident.id, 'snooze', 1, 'alice', '3600')}"
+    page = await site.client.get(url)
+    assert page.status_code == 200 and "Snooze for 1h" in page.text and "Alice Ash" in page.text
+    assert (await incidents.load(site.context.wire, incident.id)).state == "triggered"
+    assert (await site.client.post(url)).status_code == 303
+    after = await incidents.load(site.context.wire, incident.id)
+    assert (after.state, after.snoozed_by, after.snoozed_until) == ("snoozed", "alice", site.clock[0] + 3600)
+
+
+async def test_a_signed_link_from_an_earlier_moment_offers_nothing(site: Site) -> None:
+    incident, links = await site.opened(), site.deps.links()
+    assert links
+    url = f"/act/{links.sign(incident.id, 'acknowledge', 1, 'alice')}"
+    await site.client.post(f"/incidents/{incident.id}/resolve")
+    assert 'id="act"' not in (await site.client.get(url)).text
+    assert (await site.client.post(url)).status_code == 409
+
+
+async def test_a_link_that_is_forged_or_too_old_is_refused(site: Site, monkeypatch) -> None:
+    links = site.deps.links()
+    assert links
+    token = links.sign("x", "acknowledge", 1, "alice")
+    assert (await site.client.get("/act/forged")).status_code == 404
+    monkeypatch.setattr("amproxy.clock.now", lambda: real_now() + 8 * 86400)
+    assert (await site.client.get(f"/act/{token}")).status_code == 410
+
+
+async def test_an_error_on_a_page_is_a_page(site: Site) -> None:
+    answer = await site.client.get("/incidents/none")
+    assert answer.status_code == 404 and answer.headers["content-type"].startswith("text/html")
+    assert "There is no incident none." in answer.text
+
+
+async def test_without_scripts_the_page_reloads_itself_unless_told_to_stand_still(site: Site) -> None:
+    assert '<meta http-equiv="refresh" content="10">' in (await site.client.get("/")).text
+    assert "http-equiv" not in (await site.client.get("/?pause=1")).text
+
+
+def test_times_read_at_a_glance() -> None:
+    assert [span(seconds) for seconds in (-5, 0, 59, 299, 3600, 7980, 100_000)] == [
+        "0:00",
+        "0:00",
+        "0:59",
+        "4:59",
+        "1 h 0 min",
+        "2 h 13 min",
+        "1 d 3 h",
+    ]
+    assert [age(seconds) for seconds in (0, 61, 7200, 200_000)] == ["just now", "1 min ago", "2 h ago", "2 d ago"]
+
+
+def test_a_moment_says_its_day_only_where_that_is_not_today() -> None:
+    berlin, noon = ZoneInfo("Europe/Berlin"), 1_767_693_600.0
+    assert moment(noon, berlin, noon) == "11:00"
+    assert moment(noon + 86400, berlin, noon) == "Wed 7 Jan 11:00"
+    assert moment(noon - 10 * 86400, berlin, noon) == "27 Dec 2025 11:00"
