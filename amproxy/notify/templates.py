@@ -64,8 +64,8 @@ def _has_code(text: object) -> bool:
 def _variables(card: Card) -> dict[str, Any]:
     return {
         "title": card.title, "number": card.number, "state": card.state, "text": card.text, "receiver": card.receiver,
-        "firing": card.firing, "resolved": card.resolved, "url": card.url, "group_labels": card.group_labels, "common_labels": card.common_labels,
-        "common_annotations": card.common_annotations, "external_url": card.external_url,
+        "firing": card.firing, "resolved": card.resolved, "url": card.url, "group_labels": card.group_labels,
+        "common_labels": card.common_labels, "common_annotations": card.common_annotations, "external_url": card.external_url,
         "alerts": [{"labels": alert.labels, "annotations": alert.annotations} for alert in card.alerts],
     }  # fmt: skip
 

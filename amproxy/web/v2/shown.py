@@ -18,18 +18,21 @@ _FIRST, _LAST = -62135596800, 253402300799  # seconds: the years 1 and 9999
 _ZERO = "0001-01-01T00:00:00.000Z"  # Go's "no time"
 
 
-class ShownReceiver(msgspec.Struct):
+# gc=False: there are thousands of them in an answer, they hold no cycles, and the collector would walk them all
+
+
+class ShownReceiver(msgspec.Struct, gc=False):
     name: str
 
 
-class AlertStatus(msgspec.Struct):
+class AlertStatus(msgspec.Struct, gc=False):
     inhibitedBy: list[str]
     mutedBy: list[str]
     silencedBy: list[str]
     state: Literal["active", "suppressed"]
 
 
-class ShownAlert(msgspec.Struct):
+class ShownAlert(msgspec.Struct, gc=False):
     annotations: dict[str, str]
     endsAt: str
     fingerprint: str
