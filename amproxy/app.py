@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp
 
 from amproxy.accept.body import Receive, Scope, Send
-from amproxy.accept.push import RAW, WEBHOOK, PushDoors
+from amproxy.accept.push import HEARTBEAT, RAW, WEBHOOK, PushDoors
 
 
 class App:
@@ -22,5 +22,8 @@ class App:
                 return
             if method in ("POST", "PUT") and path.startswith(WEBHOOK):
                 await self._doors.webhook(scope, receive, send)
+                return
+            if method in ("GET", "POST", "HEAD") and path.startswith(HEARTBEAT):
+                await self._doors.heartbeat(scope, send)
                 return
         await self._web(scope, receive, send)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from amproxy import clock
 from amproxy.config.structs import Config, Override, Route
+from amproxy.correlate.placing import Placer
 from amproxy.decide.roster import Roster
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
@@ -27,6 +28,7 @@ class Context:
 
     def use(self, config: Config) -> None:
         self.config = config
+        self.placer = Placer(config)
         self.routes = _by_key(config.route)
         self.roster = Roster(config, self.overrides)
 

@@ -13,6 +13,7 @@ from amproxy import metrics
 from amproxy.accept.push import PushDoors
 from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
+from amproxy.correlate import heartbeats
 from amproxy.correlate.rebuild import rebuild
 from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.escalate.apply import apply
@@ -99,10 +100,10 @@ class Service:
             raise
         self.context.use(loaded.config)
         self.context.external_url = loaded.config.web.external_url.rstrip("/") or f"http://{self._listen}"
-        self.doors.reconfigure()
         self._pollers.use(loaded.config)
         _loaded(loaded)
         await self._rebuild()
+        await self._watch_heartbeats()
         log.info("loaded %s", loaded.config.path)
         if told:
             with contextlib.suppress(StoreUnavailable):
@@ -124,6 +125,7 @@ class Service:
         self.links = Links(await signing_key(self.wire))
         await self._load_overrides()
         await self._rebuild()
+        await self._watch_heartbeats()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
         self._pollers.use(self.context.config)
         for part in (
@@ -150,12 +152,16 @@ class Service:
             log.critical("a part of the service ended", exc_info=True)
             self.ready = False
 
+    async def _watch_heartbeats(self) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next start, or the next beat, sets the timer
+            await heartbeats.watch(self.context)
+
     async def _rebuild(self) -> None:
         digest = self.context.config.digest
         try:
             if await self.wire.call("GET", keys.DIGEST) == digest.encode():
                 return
-            moved = await rebuild(self.context, self.doors.placer)
+            moved = await rebuild(self.context)
             await self.wire.call("SET", keys.DIGEST, digest)
         except StoreUnavailable:
             log.warning("alerts stay in their groups until the file is loaded anew: Redis is away")

@@ -14,12 +14,13 @@ from amproxy.accept.body import Gone, Receive, Refused, Scope, Send, header
 from amproxy.accept.posted import Unreadable
 from amproxy.accept.trial import TRIAL, trial_body
 from amproxy.context import Context
+from amproxy.correlate import heartbeats
 from amproxy.correlate.ingest import Incoming, ingest
-from amproxy.correlate.placing import Placer
 from amproxy.errors import StoreUnavailable
 
 RAW = "/api/v2/alerts"
 WEBHOOK = "/webhook/"
+HEARTBEAT = "/heartbeat/"
 NOT_A_SOURCE = "-"  # metrics' source of pushes that named none we know
 _json = [(b"content-type", b"application/json")]
 
@@ -29,11 +30,6 @@ class PushDoors:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.placer = Placer(context.config)
-
-    def reconfigure(self) -> None:
-        """The context's configuration is another now: forget what was remembered of the old routes."""
-        self.placer = Placer(self._context.config)
 
     async def raw(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /api/v2/alerts`."""
@@ -62,7 +58,7 @@ class PushDoors:
             body = await bodies.read(scope, receive, limit)
             tokens.check_signature(known, scope, body)
             now_ns = int(self._context.now() * 10**9)
-            door = webhook.read(bodies.unpack(scope, body, limit), known, self.placer, now_ns)
+            door = webhook.read(bodies.unpack(scope, body, limit), known, self._context.placer, now_ns)
             await self._store(door.alerts, door.firing, source, now_ns, hurry=True)
             status, answer = 200, b'{"status":"ok"}\n'
         except Gone:
@@ -73,10 +69,24 @@ class PushDoors:
             status, answer = 503, _error(503, str(error))
         await self._answer(send, status, answer, source, started)
 
+    async def heartbeat(self, scope: Scope, send: Send) -> None:
+        """`GET` or `POST /heartbeat/NAME`."""
+        started, name = time.perf_counter(), unquote(scope["path"][len(HEARTBEAT) :]).rstrip("/")
+        status, answer = 200, b'{"status":"ok"}\n'
+        try:
+            if name not in self._context.config.heartbeats:
+                raise Refused(404, f"there is no heartbeat {name!r}")
+            await heartbeats.beat(self._context, name)
+        except Refused as error:
+            status, answer = error.status, _error(error.status, error.detail)
+        except StoreUnavailable as error:
+            status, answer = 503, _error(503, str(error))
+        await self._answer(send, status, answer, "heartbeat", started)
+
     async def trial(self) -> None:
         """Push a test alert. Raises StoreUnavailable."""
         now_ns = int(self._context.now() * 10**9)
-        door = webhook.read(trial_body(self._context.now()), TRIAL, self.placer, now_ns)
+        door = webhook.read(trial_body(self._context.now()), TRIAL, self._context.placer, now_ns)
         await self._store(door.alerts, door.firing, TRIAL.name, now_ns, hurry=True)
 
     async def _raw(self, scope: Scope, receive: Receive, source: str) -> tuple[int, bytes]:
@@ -86,7 +96,7 @@ class PushDoors:
         body = await bodies.read(scope, receive, self._context.config.web.max_body)
         now_ns = int(self._context.now() * 10**9)
         timeout = self._context.config.global_.resolve_timeout
-        door = raw_door.read(body, self.placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
+        door = raw_door.read(body, self._context.placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
         await self._store(door.alerts, door.firing, source, now_ns, hurry=False)
         if door.refused:
             return 400, msgspec.json.encode("\n".join(door.refused)) + b"\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amproxy.context import Context
 from amproxy.correlate.ingest import Incoming, ingest
 from amproxy.correlate.inhibit import Source
-from amproxy.correlate.placing import Placement, Placer, SenderGroup
+from amproxy.correlate.placing import Placement, SenderGroup
 from amproxy.model import Alert
 from amproxy.store import groups, keys
 from amproxy.store.commit import Operations, commit
@@ -14,7 +14,7 @@ from amproxy.store.groups import Loaded
 UNKNOWN = bytes(8)  # content digest of a moved alert: its next push writes it anew
 
 
-async def rebuild(context: Context, placer: Placer) -> int:
+async def rebuild(context: Context) -> int:
     """Move what belongs elsewhere; returns how many alerts moved. Safe to run twice. Raises StoreUnavailable.
 
     A group that stays keeps its log, so nothing is told twice; timings and receivers are the file's anyway.
@@ -23,15 +23,15 @@ async def rebuild(context: Context, placer: Placer) -> int:
     for group_id in await groups.all_ids(context.wire):
         loaded = await groups.load(context.wire, group_id)
         if loaded is not None:
-            moved += await _rebuild(context, placer, loaded)
+            moved += await _rebuild(context, loaded)
     return moved
 
 
-async def _rebuild(context: Context, placer: Placer, loaded: Loaded) -> int:
+async def _rebuild(context: Context, loaded: Loaded) -> int:
     group, now_ns, leaving = loaded.group, int(context.now() * 10**9), list[Alert]()
     sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
     for alert in loaded.alerts:
-        placement = placer.place_in(alert.labels, alert.fingerprint, sender) if sender else placer.place(alert.labels)
+        placement = context.placer.place_in(alert.labels, alert.fingerprint, sender) if sender else context.placer.place(alert.labels)
         _index(context, placement, alert)
         if all(known.id != group.id for known in placement.groups):
             leaving.append(alert)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from amproxy import __version__, metrics
 from amproxy.clock import utc
+from amproxy.correlate import heartbeats
 from amproxy.decide.roster import Roster
 from amproxy.errors import StoreUnavailable
 from amproxy.store import incidents, outbox
@@ -66,6 +67,8 @@ class Metrics:
                 scraped.add("amproxy_incidents", "Incidents by state.", number, policy=policy, state=state)
             for channel, depth in (await outbox.depths(wire)).items():
                 scraped.add("amproxy_outbox_depth", "Messages that wait.", depth, channel=channel)
+            for name, age in (await heartbeats.ages(self._context)).items():
+                scraped.add("amproxy_heartbeat_age_seconds", "Time since the last beat.", age, heartbeat=name)
         except StoreUnavailable:
             up = 0
         scraped.add("amproxy_redis_up", "Whether Redis answers.", up)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -32,6 +33,7 @@ class Request:
     path: str
     headers: dict[str, str]  # names in lower case
     body: bytes
+    at: float = 0.0  # Unix seconds: when it had come whole
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -66,6 +68,14 @@ class WebhookServer:
     def assert_no_surprises(self) -> None:
         assert self.problems == []
 
+    def answer(self, request: Request) -> Answer:
+        """What a request without a problem gets."""
+        return self.answers.pop(0) if self.answers else Answer()
+
+    def problem(self, request: Request) -> str:
+        """What Alertmanager would never send; "" = nothing."""
+        return _problem(request)
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
@@ -79,12 +89,13 @@ class WebhookServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                request = Request(self.command, self.path, headers, body, time.time())
                 server.requests.append(request)
-                problem = _problem(request)
+                problem = server.problem(request)
                 if problem:
                     server.problems.append(problem)
-                self._answer(Answer(400, body=problem.encode()) if problem else server.answers.pop(0) if server.answers else Answer())
+                self._answer(Answer(400, body=problem.encode()) if problem else server.answer(request))
 
             do_GET = do_PUT = do_POST
 

@@ -17,9 +17,9 @@ SKIPPED = {
     "alerts_bad_annotation_name": "0.25 refuses what the UTF-8 mode of later versions takes",
     "sil_delete": "ends a silence of a case that is not in the sample",
     "sil_delete_again": "ends a silence of a case that is not in the sample",
-    **{name: NOT_THE_API for name in ("misc GET /", "misc GET /debug/pprof/", "misc POST /-/quit", "misc GET /metrics", "misc GET /script.js")},
-    **{name: NOT_THE_API for name in ("misc GET /-/healthy", "misc POST /-/reload", "misc PUT /-/reload")},
-}  # fmt: skip
+    **dict.fromkeys(("misc GET /", "misc GET /debug/pprof/", "misc GET /metrics", "misc GET /script.js"), NOT_THE_API),
+    **dict.fromkeys(("misc POST /-/quit", "misc GET /-/healthy", "misc POST /-/reload", "misc PUT /-/reload"), NOT_THE_API),
+}
 NEWER = {  # what later versions answer instead
     **{
         f"misc {call} /api/v1/{what}": 410

@@ -142,7 +142,7 @@ class Api:
 
 
 def rfc3339(seconds: float) -> str:
-    whole, rest = divmod(round(seconds * 1000), 1000)
+    whole, rest = divmod(int(seconds * 1000), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:03}Z"
 
 
@@ -178,6 +178,7 @@ def serve(redis: tuple[str, subprocess.Popen[bytes]]) -> Iterator[Callable[..., 
             wire.open()
             await wire.connected()
             api.loop, api.context = asyncio.get_running_loop(), Context(wanted or config(), wire, read)
+            api.context.external_url = api.url
             app = App(PushDoors(api.context), V2(api.context, PlainTextResponse("elsewhere")))
             server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, server_header=False, timeout_graceful_shutdown=1))
             holder.append(server)

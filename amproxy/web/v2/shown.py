@@ -114,18 +114,14 @@ def _matcher(shown: Matcher) -> ShownMatcher:
     return ShownMatcher(isEqual=shown.op in ("=", "=~"), isRegex=shown.op in ("=~", "!~"), name=shown.name, value=shown.value)
 
 
+@lru_cache(maxsize=8192)  # alerts that came in one push share their times
 def time(ns: int, offset: int = 0) -> str:
     """Nanoseconds since 1970 as RFC 3339 with milliseconds, at an offset from UTC in minutes."""
     seconds, rest = divmod(ns, 10**9)
-    return f"{_clock(seconds + offset * 60)}.{rest // 10**6:03}{_zone(offset)}"
+    clock = _EPOCH + timedelta(seconds=min(max(seconds + offset * 60, _FIRST), _LAST))
+    return f"{clock.isoformat()}.{rest // 10**6:03}{_zone(offset)}"
 
 
-@lru_cache(maxsize=8192)  # alerts that came in one push share their times
-def _clock(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=min(max(seconds, _FIRST), _LAST))).isoformat()
-
-
-@lru_cache(maxsize=256)
 def _zone(offset: int) -> str:
     hours, minutes = divmod(abs(offset), 60)
     return f"{'-' if offset < 0 else '+'}{hours:02}:{minutes:02}" if offset else "Z"
