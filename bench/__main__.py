@@ -18,6 +18,8 @@ from bench.report import WIDTH
 BENCHMARKS = {"throughput": throughput.run, "latency": latency.run, "memory": memory.run, "startup": startup.run}
 DATA = Path(".data")  # where a service keeps its data: a temporary folder may lie in memory, where fsync costs nothing
 
+CALM = 0.15  # cores that others may use before a benchmark says so loudly
+
 
 def main() -> None:
     options = _options()
@@ -33,7 +35,11 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
     print(_wrapped(" · ".join(f"{name} {value}" for name, value in facts.items())))
     reports: list[dict[str, Any]] = []
     for name in options.names or BENCHMARKS:
+        bystanders = cores.Bystanders()
         report = await BENCHMARKS[name](folder, quick=options.quick)
+        others = bystanders.share()
+        if others is not None:
+            report.notes.append(f"other processes kept {others:.2f} cores busy meanwhile{': do not trust it' if others > CALM else ''}")
         print(report.text(), flush=True)
         reports.append(report.data())
     print(f"\n{time.monotonic() - started:.0f} s in all{', in the short form: figures are rough' if options.quick else ''}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -49,6 +50,37 @@ def machine(folder: Path) -> dict[str, str]:
         "amproxy": __version__,
         **{name: version(name) for name in ("uvicorn", "uvloop", "hiredis", "msgspec")},
     }
+
+
+class Bystanders:
+    """CPU time of processes that are none of the benchmark's, from the making of this on. Its own must have ended."""
+
+    def __init__(self) -> None:
+        self._busy, self._own, self._since = _busy(), _own(), time.monotonic()
+
+    def share(self) -> float | None:
+        """Cores' worth that they used on average; None where the system does not tell."""
+        busy = _busy()
+        if busy is None or self._busy is None:
+            return None
+        return max(0.0, (busy - self._busy) - (_own() - self._own)) / (time.monotonic() - self._since)
+
+
+def _busy() -> float | None:
+    """Seconds that the cores were busy since the machine started."""
+    try:
+        words = Path("/proc/stat").read_text().splitlines()[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, words[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def _own() -> float:
+    """Seconds of CPU of this process and of those of its children that have ended."""
+    return sum(
+        used.ru_utime + used.ru_stime for used in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
 
 
 def _processor() -> str:

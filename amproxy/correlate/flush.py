@@ -34,8 +34,11 @@ class Plan(NamedTuple):
     muted_by: list[str]  # names of time intervals
 
 
-def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, muting: Muting, now: float) -> Plan:
-    """Decide one flush. `group` carries the timings in force now, `loaded` what is stored."""
+def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, muting: Muting, now: float, tick: float) -> Plan:
+    """Decide one flush. `group` carries the timings in force now, `loaded` what is stored.
+
+    tick: when the flush was planned. The log carries it, so that the tick a whole repeat_interval later repeats, whatever the milliseconds.
+    """
     now_ns = int(now * 10**9)
     over = {alert.fingerprint for alert in loaded.alerts if alert.resolved(now_ns)}
     resolved = [(fingerprint, loaded.revisions[fingerprint]) for fingerprint in over]
@@ -52,7 +55,7 @@ def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, mutin
             alerts = _heard_or_known(loaded.alerts, heard, before)
         if not alerts and loaded.alerts:
             continue
-        telling = _telling(integration, alerts, over, before, group, now)
+        telling = _telling(integration, alerts, over, before, group, now, tick)
         if telling is None:
             continue
         if telling.alerts:
@@ -93,7 +96,7 @@ def _heard_or_known(alerts: list[Alert], heard: list[Alert], before: LogEntry | 
 
 
 def _telling(
-    integration: Integration, alerts: list[Alert], over: set[str], before: LogEntry | None, group: Group, now: float
+    integration: Integration, alerts: list[Alert], over: set[str], before: LogEntry | None, group: Group, now: float, tick: float
 ) -> Telling | None:
     firing = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint not in over)
     resolved = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint in over)
@@ -103,6 +106,6 @@ def _telling(
     told = sort_alerts([alert for alert in alerts if integration.send_resolved or alert.fingerprint in firing])
     if integration.kind == "oncall" and before is not None:
         resolved |= frozenset(before.resolved) - firing
-    entry = LogEntry(firing=sorted(firing), resolved=sorted(resolved), at=now, incident=before.incident if before else "")
+    entry = LogEntry(firing=sorted(firing), resolved=sorted(resolved), at=tick, incident=before.incident if before else "")
     most = getattr(integration.settings, "max_alerts", 0) or len(told)
     return Telling(integration, told[:most], max(0, len(told) - most), reason, entry, before)

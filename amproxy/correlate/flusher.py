@@ -68,9 +68,9 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
     now = context.now()
     group, receiver = in_force(context, loaded.group)
     muting = await look(context, loaded.alerts, int(now * 10**9))
-    plan = flush.plan(loaded, group, receiver, context.roster, muting, now)
-    planned = due + group.group_interval
-    operations = groups.flushed(loaded, next_due=planned if planned > now else now + group.group_interval)
+    tick = due if due + group.group_interval > now else now  # ticks that were missed are not made up for
+    plan = flush.plan(loaded, group, receiver, context.roster, muting, now, tick)
+    operations = groups.flushed(loaded, next_due=tick + group.group_interval)
     changes = []
     flush_id, sent = new_id(), 0
     until = now + max(group.group_interval, SHORTEST_FLUSH)

@@ -146,7 +146,7 @@ def flushed(loaded: Loaded, *, next_due: float) -> Operations:
     result.guard(key, "v", loaded.version)
     result.guard(key, "touched", loaded.touched)
     result.do("HSET", key, "v", int(loaded.version or 0) + 1)
-    result.do("ZADD", keys.TIMERS, int(next_due * 1000), f"flush:{loaded.group.id}")
+    result.do("ZADD", keys.TIMERS, round(next_due * 1000), f"flush:{loaded.group.id}")
     return result
 
 

@@ -81,7 +81,7 @@ def _content(address: str, card: Card) -> Iterator[str]:
         yield " ".join(f"{name}={value}" for name, value in shown)
     for alert in alerts(card):
         yield from alert.split("\n")
-    for button in card.buttons:
+    for button in card.buttons[:1]:  # the others are one click away, and signed links are long
         yield f"{line(button.text, 60)}: {button.url}" if web(button.url) else f"[{line(button.text, 60)}]"
     for text, url in links(card):
         yield f"{text}: {url}"
