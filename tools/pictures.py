@@ -97,7 +97,8 @@ def shoot(browser: Browser, url: str, name: str, *, full: bool = False) -> None:
 
 def shoot_terminal(browser: Browser, text: str) -> None:
     page = browser.new_page(viewport={"width": 900, "height": 400})
-    style = "background:#16181d;color:#d7dae0;font:14px/1.45 'DejaVu Sans Mono',monospace;padding:20px;margin:0;white-space:pre-wrap;overflow-wrap:anywhere"
+    style = "background:#16181d;color:#d7dae0;font:14px/1.45 'DejaVu Sans Mono',monospace;padding:20px;margin:0;"
+    style += "white-space:pre-wrap;overflow-wrap:anywhere"
     page.set_content(f"<body style='margin:0'><pre style=\"{style}\">{html.escape(text)}</pre>")
     page.screenshot(path=PICTURES / "terminal.png", full_page=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from json import JSONDecodeError
 from typing import Any
 
 import msgspec
@@ -66,7 +65,7 @@ def _load(body: bytes) -> Any:
     text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
-    except (JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a JSONDecodeError, or a number with thousands of digits
         raise _failed(str(error)) from None
     return value
 

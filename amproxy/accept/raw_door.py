@@ -9,7 +9,7 @@ import msgspec
 
 from amproxy.accept import posted
 from amproxy.accept.posted import Posted, Unreadable
-from amproxy.accept.times import BadTime, parse_time
+from amproxy.accept.times import BadTime, bounded, parse_time
 from amproxy.correlate.ingest import Incoming
 from amproxy.correlate.placing import Placement, Placer
 from amproxy.model import Alert
@@ -53,6 +53,7 @@ def _times(alert: Posted, now_ns: int, timeout_ns: int) -> _Times:
         starts, ends = parse_time(alert.startsAt), parse_time(alert.endsAt)
     except BadTime as error:
         raise Unreadable(400, 400, f'parsing alerts body from "" failed, because {error}') from None
+    starts, ends = bounded(starts), bounded(ends)
     if starts is None:
         starts = ends if ends is not None else (now_ns, 0)
     if ends is None:

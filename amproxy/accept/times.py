@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 _FORM = re.compile(r"(\d{4}-\d\d-\d\d)([Tt ])(\d\d:\d\d:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
+FURTHEST_NS = 2**63 - 1
 ZERO = "0001-01-01T00:00:00"  # Go's zero time: "not given"
 
 
@@ -38,6 +39,11 @@ def parse_time(text: str | None) -> tuple[int, int] | None:
     offset = _minutes(zone)
     nanoseconds = int((fraction or "0")[:9].ljust(9, "0"))
     return (int(moment.timestamp()) - offset * 60) * 10**9 + nanoseconds or 1, offset
+
+
+def bounded(time: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Times beyond what 64 bits of nanoseconds hold (the years 1678 to 2262) count as the nearest that they do."""
+    return None if time is None else (max(-FURTHEST_NS, min(time[0], FURTHEST_NS)), time[1])
 
 
 def _minutes(zone: str | None) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from json import JSONDecodeError
 from typing import Any
 
 import msgspec
 
 from amproxy.accept.body import Refused
 from amproxy.accept.generic import as_alert
-from amproxy.accept.times import BadTime, parse_time
+from amproxy.accept.times import BadTime, bounded, parse_time
 from amproxy.config.structs import Source
 from amproxy.correlate.ingest import Incoming
 from amproxy.correlate.placing import Placer, SenderGroup
@@ -56,7 +55,7 @@ def _load(body: bytes) -> Any:
         pass
     try:  # what Go writes and msgspec refuses: lone surrogates, text that is not quite UTF-8
         return json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace"))
-    except (JSONDecodeError, RecursionError, UnicodeError) as error:
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number with thousands of digits
         raise Refused(400, f"the body is not JSON: {error}") from None
 
 
@@ -123,6 +122,6 @@ def _time(value: Any, where: str) -> tuple[int, int] | None:
     if not isinstance(value, str):
         raise Refused(422, f"{where}: must be an RFC 3339 time")
     try:
-        return parse_time(value)
+        return bounded(parse_time(value))
     except BadTime as error:
         raise Refused(422, f"{where}: {error}") from None

@@ -72,11 +72,11 @@ def log_key(integration: Integration) -> str:
 def muted(group: Group, roster: Roster, now: float) -> list[str]:
     """Names of the mute intervals that hold, or, where none of the active intervals holds, those."""
     at = datetime.fromtimestamp(now, UTC)
-    holding = [name for name in group.mute_time_intervals if roster.holds(name, at)]
+    holding = [name for name in roster.known(group.mute_time_intervals) if roster.holds(name, at)]
     if holding:
         return holding
-    active = group.active_time_intervals
-    return [] if not active or any(roster.holds(name, at) for name in active) else list(active)
+    active = roster.known(group.active_time_intervals)
+    return [] if not active or any(roster.holds(name, at) for name in active) else active
 
 
 def _in_force(entry: LogEntry | None, group: Group, now: float) -> LogEntry | None:

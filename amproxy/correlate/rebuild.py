@@ -1,4 +1,4 @@
-"""After a change of the file: every stored alert moves to the groups where today's routes put it."""
+"""At a reload: every stored alert moves to the groups where today's routes put it, and all groups begin anew to wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ UNKNOWN = bytes(8)  # content digest of a moved alert: its next push writes it a
 async def rebuild(context: Context) -> int:
     """Move what belongs elsewhere; returns how many alerts moved. Safe to run twice. Raises StoreUnavailable.
 
-    A group that stays keeps its log, so nothing is told twice; timings and receivers are the file's anyway.
+    A group that stays keeps its log, so nothing is told twice; timings and receivers are the file's anyway. As Alertmanager's,
+    it counts its intervals from the reload: it is flushed as if its alerts had come just now.
     """
     moved = 0
     for group_id in await groups.all_ids(context.wire):
@@ -36,12 +37,15 @@ async def _rebuild(context: Context, loaded: Loaded) -> int:
         if all(known.id != group.id for known in placement.groups):
             leaving.append(alert)
             await ingest(context, [_moving(placement, alert)], now_ns, hurry=False)
-    if leaving:
-        operations = Operations()
-        for alert in leaving:
-            operations.do("!remove", group.id, alert.fingerprint, loaded.revisions[alert.fingerprint])
-        operations.do("!prune", group.id)
-        await commit(context.wire, operations)
+    operations = Operations()
+    if staying:
+        wait = context.routes[group.route_key].group_wait
+        due_ns = first_flush(min(alert.starts_ns for alert in staying), wait, now_ns)
+        operations.do("ZADD", keys.TIMERS, due_ns // 10**6, f"flush:{group.id}")
+    for alert in leaving:
+        operations.do("!remove", group.id, alert.fingerprint, loaded.revisions[alert.fingerprint])
+    operations.do("!prune", group.id)
+    await commit(context.wire, operations)
     return len(leaving)
 
 

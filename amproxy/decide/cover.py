@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from amproxy.config.structs import Layer, Override, User
 from amproxy.decide.intervals import TimeInterval
 from amproxy.decide.rotation import turn_at
-from amproxy.decide.spells import spells
 from amproxy.decide.spans import Steps
+from amproxy.decide.spells import spells
 from amproxy.decide.zones import LATEST, instant, moment
 
 Absences = Mapping[str, Steps[str]]  # user → when absent, with the reason; people without absences are not in it

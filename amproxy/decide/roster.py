@@ -97,6 +97,10 @@ class Roster:
         away = self._absences.get(user)
         return away is not None and away.at(instant(at))[0] is not None
 
+    def known(self, intervals: Sequence[str]) -> list[str]:
+        """Those that are in the file. A running plan, or a stored group, may name one that is gone: it restricts nothing any more."""
+        return [name for name in intervals if name in self.config.time_intervals]
+
     def holds(self, interval: str, at: datetime) -> bool:
         """Whether a time interval of the configuration holds. Raises KeyError for an unknown one."""
         return self.config.time_intervals[interval].holds(instant(at))

@@ -66,7 +66,7 @@ def _run(draft: Draft, step: Step) -> None:
             draft.say("step", f"Step {number} skipped: {skipped}.", step=number)
         else:
             reach.notify(draft, step, number)
-    else:
+    elif draft.roster.known((step.interval,)):
         opens = draft.roster.opens(step.interval, utc(draft.now))
         if opens is None:
             draft.say("step", f"Step {number}: time interval {step.interval} never holds; not waited for.", step=number)
@@ -85,10 +85,10 @@ def _closed(draft: Draft, step: NotifyStep) -> str:
         if not parse_matcher(text).matches(labels):
             return f"{text} does not match"
     at = utc(draft.now)
-    for name in step.mute_time_intervals:
+    for name in draft.roster.known(step.mute_time_intervals):
         if draft.roster.holds(name, at):
             return f"muted by time interval {name}"
-    active = step.active_time_intervals
+    active = draft.roster.known(step.active_time_intervals)
     if active and not any(draft.roster.holds(name, at) for name in active):
         return f"outside time interval {', '.join(active)}"
     return ""

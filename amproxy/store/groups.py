@@ -114,6 +114,8 @@ async def load(wire: Wire, group_id: str) -> Loaded | None:
         return None
     result, revisions = [], {}
     for name, data in held.items():
+        if name not in records:  # let go between the two reads
+            continue
         lease = unpack_lease(data)
         alert = _alert(records[name])
         alert.starts_ns, alert.ends_ns, alert.lapses_ns = lease.starts_ns, lease.ends_ns, lease.lapses_ns

@@ -21,6 +21,7 @@ from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
+from amproxy.web.v2.api import V2
 
 
 class Kept(StaticFiles):
@@ -35,7 +36,8 @@ class Kept(StaticFiles):
 def web(deps: Deps) -> ASGIApp:
     """Everything that people, their tools and Prometheus ask for, guarded; the doors for alerts are not in it."""
     looks = Looks(deps.context)
-    return Guard(Starlette(routes=routes(deps, looks), exception_handlers=handlers(looks.error)), deps.context)
+    guarded = Guard(Starlette(routes=routes(deps, looks), exception_handlers=handlers(looks.error)), deps.context)
+    return V2(deps.context, guarded)
 
 
 def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from incidents import START, Drive
 
-from amproxy.config.structs import IfNobody, NotifyStep, Wait
+from amproxy.config.structs import IfNobody, NotifyStep, Wait, WaitUntilStep
 from amproxy.errors import Conflict
 from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Opened, Resolve, Snooze, Unacknowledge
 
@@ -108,6 +108,11 @@ def test_a_step_that_does_not_match_is_skipped_and_says_so() -> None:
     drive = Drive(NotifyStep(users=("ann",), matchers=('severity="critical"',)), BOB)
     assert drive.pages == [(0, "bob", "telegram")]
     assert any("does not match" in line for line in drive.told)
+
+
+def test_a_time_interval_that_left_the_file_holds_nothing_back() -> None:
+    drive = Drive(NotifyStep(users=("ann",), active_time_intervals=("gone",)), WaitUntilStep(interval="gone"), BOB)
+    assert drive.pages == [(0, "ann", "telegram"), (0, "bob", "telegram")]
 
 
 def test_round_robin_goes_on_from_one_incident_to_the_next() -> None:
