@@ -43,7 +43,8 @@ def _serve(options: argparse.Namespace) -> int:
     serve(
         Options(
             config=Path(options.config).resolve(), data_dir=Path(options.data_dir).resolve(), listen=options.listen, redis=options.redis,
-            workers=options.workers, fd=options.fd,
+            workers=options.workers, fd=options.fd, external_url=options.external_url, route_prefix=options.route_prefix,
+            web_config=Path(options.web_config).resolve() if options.web_config else None,
         )
     )  # fmt: skip
     return 0
@@ -126,6 +127,13 @@ def _answer(text: str) -> tuple[str, float]:
     return user, parse_duration(duration)
 
 
+def _several(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
 def _print(options: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]) -> None:
     print(json.dumps(document(), ensure_ascii=False, indent=2) if options.json else text())
 
@@ -159,7 +167,21 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument(
         "--data-dir", default=".data", metavar="DIR", help="where the embedded Redis keeps its data (default: %(default)s)"
     )
-    serving.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    serving.add_argument("--workers", type=_several, default=1, metavar="N", help="processes (default: 1)")
+    serving.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        default="",
+        metavar="URL",
+        help="what links in messages begin with, instead of the file's",
+    )
+    serving.add_argument(
+        "--web.route-prefix", dest="route_prefix", default="", metavar="PATH",
+        help="serve below this path (default: the path of the external URL)",
+    )  # fmt: skip
+    serving.add_argument(
+        "--web.config.file", dest="web_config", default="", metavar="FILE", help="TLS and basic auth, in the form of the Prometheus family"
+    )
     serving.add_argument("--fd", type=int, default=-1, help=argparse.SUPPRESS)
 
     checking = command("check", _check, "Check a file: errors with their place, and what is doubtful.")

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
-import os
-import shutil
 import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 import uvloop
 
+from amproxy import address, supervise, tls
+from amproxy.accept.body import Application
+from amproxy.address import Address
+from amproxy.basic_auth import BasicAuth
 from amproxy.config.loader import Loaded, load
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError, ConfigError
+from amproxy.prefix import Prefix, root_of
 from amproxy.store.embedded import EmbeddedRedis
+from amproxy.web_config_file import WebConfigFile
 
 log = logging.getLogger("amproxy")
 
 GRACE = 5  # seconds that open requests have at the end
-RESTART = 1.0  # seconds before a worker process that died is started anew
 
 
 class CannotServe(AmproxyError):
@@ -42,172 +44,168 @@ class Options:
     redis: str = ""  # "" = the file's
     workers: int = 1
     fd: int = -1  # of the listening socket, in a worker process
+    external_url: str = ""  # "" = the file's
+    route_prefix: str = ""  # "" = the path of the external URL
+    web_config: Path | None = None
 
 
 def serve(options: Options) -> None:
-    """Run until told to stop (SIGINT, SIGTERM). Raises CannotServe, ConfigError, EmbeddedFailed."""
+    """Run until told to stop (SIGINT, SIGTERM). Raises CannotServe, BadAddress, ConfigError, EmbeddedFailed."""
+    address.check(options.external_url, options.route_prefix)
     loaded = load(options.config)
+    web_config = WebConfigFile(options.web_config) if options.web_config else None
     if options.fd >= 0:
-        uvloop.run(_process(options, loaded, socket.socket(fileno=options.fd), options.redis, announce=False))
+        listener = socket.socket(fileno=options.fd)
+        uvloop.run(_process(options, loaded, web_config, listener, options.redis))
         return
-    listener = _listen(loaded.config, options.listen)
-    uvloop.run(_serve(options, loaded, listener))
+    known = web_config is not None and web_config.current().authenticates
+    listener = _listen(loaded.config, options.listen, authenticated=known)
+    uvloop.run(_serve(options, loaded, web_config, listener))
 
 
-async def _serve(options: Options, loaded: Loaded, listener: socket.socket) -> None:
+async def _serve(options: Options, loaded: Loaded, web_config: WebConfigFile | None, listener: socket.socket) -> None:
     url = options.redis or loaded.config.store.redis
     if url != "embedded":
-        await _run(options, loaded, listener, url)
+        await _run(options, loaded, web_config, listener, url)
         return
     redis = EmbeddedRedis(options.data_dir, loaded.config.store.fsync)
     await redis.start()
     keeper = asyncio.create_task(redis.keep())
     try:
-        await _run(options, loaded, listener, redis.url)
+        await _run(options, loaded, web_config, listener, redis.url)
     finally:
         keeper.cancel()
         await redis.stop()
 
 
-async def _run(options: Options, loaded: Loaded, listener: socket.socket, url: str) -> None:
-    if options.workers > 1:
-        await _supervise(options, listener, url)
-    else:
-        await _process(options, loaded, listener, url, announce=True)
+async def _run(options: Options, loaded: Loaded, web_config: WebConfigFile | None, listener: socket.socket, url: str) -> None:
+    if options.workers == 1:
+        await _process(options, loaded, web_config, listener, url)
+        return
+    listener.set_inheritable(True)
+    reached, file_url = _reached(options, web_config, listener), loaded.config.web.external_url
+    await supervise.supervise(
+        _worker_arguments(options, url, listener.fileno()), listener.fileno(), options.data_dir / "metrics",
+        workers=options.workers, grace=2 * GRACE, ready=lambda: _announce(reached, file_url),
+    )  # fmt: skip
 
 
-async def _process(options: Options, loaded: Loaded, listener: socket.socket, url: str, *, announce: bool) -> None:
-    """One process that serves."""
+def _worker_arguments(options: Options, url: str, fd: int) -> list[str]:
+    given = {
+        "--config": options.config, "--data-dir": options.data_dir, "--redis": url, "--fd": fd, "--web.external-url": options.external_url,
+        "--web.route-prefix": options.route_prefix, "--web.config.file": options.web_config or "",
+    }  # fmt: skip
+    return ["serve", *(f"{name}={value}" for name, value in given.items())]
+
+
+async def _process(options: Options, loaded: Loaded, web_config: WebConfigFile | None, listener: socket.socket, url: str) -> None:
+    """One process that serves: the only one, or a worker."""
     # imported here, because prometheus_client looks at PROMETHEUS_MULTIPROC_DIR when it is imported
     from amproxy.app import App
     from amproxy.service import Service
     from amproxy.web.deps import Deps
     from amproxy.web.routes import web
 
-    address = _address(listener)
-    service = Service(loaded, url, listen=address)
+    worker = options.fd >= 0
+    reached = _reached(options, web_config, listener)
+    service = Service(loaded, url, address=reached)
     deps = Deps(
         context=service.context, hub=service.hub, console=service.console, test_alert=service.test_alert, reload=service.reload,
         links=lambda: service.links, ready=lambda: service.ready,
     )  # fmt: skip
-    app = App(service.doors, web(deps))
-    server = _Server(
-        service.hub.close,
-        uvicorn.Config(
-            app, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE,
-            server_header=False, date_header=False, ws="none",
-        ),
-    )  # fmt: skip
+    context = service.context
+    app: Application = Prefix(
+        App(service.doors, web(deps)), lambda: reached.prefix(context.config.web.external_url), lambda: root_of(context.external_url)
+    )
+    if web_config:
+        app = BasicAuth(app, web_config.current)
+    server = _Server(service.hub.close, _uvicorn(app, web_config))
     await service.start()
-    _on_signal(signal.SIGHUP, lambda: asyncio.ensure_future(_reload(service.reload)))
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # alerts come in by the thousand and hold no circles: a fifth less time for new ones
+    # the supervisor tells each of its workers, so that they need not tell each other
+    _on_signal(signal.SIGHUP, lambda: asyncio.ensure_future(_reload(service.reload, told=not worker)))
+    if worker:
+        supervise.when_orphaned(server.end)
     try:
         listening = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not listening.done():  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.005)
-        if announce:
-            _announce(address)
+        if worker:
+            supervise.tell_ready()
+        else:
+            _announce(reached, loaded.config.web.external_url)
         await listening
     finally:
         await service.stop()
 
 
+def _uvicorn(app: Application, web_config: WebConfigFile | None) -> uvicorn.Config:
+    speaks_tls = web_config is not None and web_config.current().tls is not None
+    return uvicorn.Config(
+        app, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE,
+        server_header=False, date_header=False, ws="none",
+        ssl_context_factory=(lambda *_: tls.listening(web_config.certificates)) if web_config and speaks_tls else None,
+    )  # fmt: skip
+
+
 class _Server(uvicorn.Server):
-    """Open pages hear of the end at once, so that a stop need not wait for them."""
+    """Ends on SIGINT and SIGTERM, and lets its caller go on after that: uvicorn's own would kill the process with the signal again.
+
+    Open pages hear of the end at once, so that a stop need not wait for them.
+    """
 
     def __init__(self, ending: Callable[[], None], config: uvicorn.Config) -> None:
         super().__init__(config)
         self._ending = ending
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def end(self) -> None:
+        """Stop serving; asked again, do not wait for open requests either."""
         self._ending()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            _on_signal(number, self.end)
+        yield
 
 
-async def _reload(reload: Callable[[], Awaitable[None]]) -> None:
+async def _reload(reload: Callable[..., Awaitable[None]], *, told: bool) -> None:
     try:
-        await reload()
+        await reload(told=told)
     except ConfigError as error:
         log.error("not loaded, the running configuration goes on:\n%s", error)
 
 
-def _announce(address: str) -> None:
-    log.info('msg="Listening on" address=%s', address)
-    log.info('msg="Look at the page" url=http://%s/', address)
+def _reached(options: Options, web_config: WebConfigFile | None, listener: socket.socket) -> Address:
+    host, port = listener.getsockname()[:2]
+    return Address(
+        listen=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        secure=web_config is not None and web_config.current().tls is not None,
+        external_url=options.external_url,
+        route_prefix=options.route_prefix,
+    )
 
 
-async def _supervise(options: Options, listener: socket.socket, url: str) -> None:
-    """Several processes on one socket; one that dies is started anew."""
-    metrics_dir = options.data_dir / "metrics"
-    shutil.rmtree(metrics_dir, ignore_errors=True)
-    metrics_dir.mkdir(parents=True)
-    listener.set_inheritable(True)
-    command = [
-        sys.executable, "-m", "amproxy", "serve", "--config", str(options.config), "--data-dir", str(options.data_dir), "--redis", url,
-        "--fd", str(listener.fileno()),
-    ]  # fmt: skip
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
-    children: dict[int, asyncio.subprocess.Process] = {}
-    ending = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        _on_signal(number, ending.set)
-    _on_signal(signal.SIGHUP, lambda: _tell(children, signal.SIGHUP))
-
-    async def keep(slot: int) -> None:
-        while True:
-            children[slot] = child = await asyncio.create_subprocess_exec(*command, env=environment, pass_fds=[listener.fileno()])
-            code = await child.wait()
-            if ending.is_set():
-                return
-            log.error("worker process %s died (exit code %s); starting another", child.pid, code)
-            _forget_metrics(metrics_dir, child.pid)
-            await asyncio.sleep(RESTART)
-
-    keepers = [asyncio.create_task(keep(slot)) for slot in range(options.workers)]
-    await _answering(_address(listener))
-    _announce(_address(listener))
-    await ending.wait()
-    _tell(children, signal.SIGTERM)
-    await asyncio.wait(keepers, timeout=2 * GRACE)
-    for keeper in keepers:
-        keeper.cancel()
+def _announce(reached: Address, file_url: str) -> None:
+    log.info('msg="Listening on" address=%s', reached.listen)
+    log.info('msg="Look at the page" url=%s%s/', reached.origin, reached.prefix(file_url))
 
 
-def _tell(children: dict[int, asyncio.subprocess.Process], number: signal.Signals) -> None:
-    for child in children.values():
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(number)
-
-
-def _forget_metrics(folder: Path, pid: int) -> None:
-    """Gauges of a process that is gone say nothing any more; its counters still count."""
-    for left in folder.glob(f"gauge_live*_{pid}.db"):
-        left.unlink()
-
-
-async def _answering(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    request = f"GET /-/healthy HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode()
-    while True:
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            writer.write(request)
-            if (await reader.read(16)).startswith(b"HTTP/1.1 200"):
-                writer.close()
-                return
-        await asyncio.sleep(0.02)
-
-
-def _listen(config: Config, given: str) -> socket.socket:
+def _listen(config: Config, given: str, *, authenticated: bool) -> socket.socket:
     """The listening socket. Raises CannotServe."""
     text = given or config.web.listen
     host, colon, port = text.rpartition(":")
     host = host.strip("[]")
     if not colon or not port.isdigit():
         raise CannotServe(f"{text!r} is no HOST:PORT to listen on")
-    if not _is_loopback(host) and not config.web.allow_unauthenticated:
+    if not _is_loopback(host) and not authenticated and not config.web.allow_unauthenticated:
         raise CannotServe(
             f"refusing to listen on {text}: there is no sign-in, so everybody who reaches it could act. "
-            "Listen on 127.0.0.1, or say web.allow_unauthenticated: true in the file"
+            "Listen on 127.0.0.1, demand passwords or certificates of clients by --web.config.file, "
+            "or say web.allow_unauthenticated: true in the file"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -228,11 +226,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _on_signal(number: int, do: Callable[[], object]) -> None:

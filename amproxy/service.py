@@ -11,6 +11,7 @@ from typing import Any
 
 from amproxy import metrics
 from amproxy.accept.push import PushDoors
+from amproxy.address import Address
 from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
@@ -50,12 +51,12 @@ FIRST_WAIT = 10.0  # seconds that a start waits for Redis before it serves witho
 class Service:
     """`start`, then the doors and pages work; `stop` ends all of it."""
 
-    def __init__(self, loaded: Loaded, redis_url: str, *, listen: str) -> None:
-        self._listen = listen
+    def __init__(self, loaded: Loaded, redis_url: str, *, address: Address) -> None:
+        self._address = address
         self._name = new_id()
         self.wire = Wire(redis_url)
         self.context = Context(loaded.config, self.wire)
-        self.context.external_url = loaded.config.web.external_url.rstrip("/") or f"http://{listen}"
+        self.context.external_url = address.url(loaded.config.web.external_url)
         self.doors = PushDoors(self.context)
         self.hub = Hub()
         self.console = Console(sys.stderr.write)
@@ -88,10 +89,10 @@ class Service:
             await channel.close()
         await self.wire.close()
 
-    async def reload(self, *, told: bool = True) -> None:
+    async def reload(self, *, told: bool = True, asked: bool = True) -> None:
         """Load the file anew and use it. Raises ConfigError; then the running configuration goes on.
 
-        told: tell the other processes to do so as well.
+        told: tell the other processes to do so as well. asked: somebody asked this process; False = another one told it.
         """
         try:
             loaded = load(self.context.config.path)
@@ -99,10 +100,10 @@ class Service:
             metrics.reload_successful.set(0)
             raise
         self.context.use(loaded.config)
-        self.context.external_url = loaded.config.web.external_url.rstrip("/") or f"http://{self._listen}"
+        self.context.external_url = self._address.url(loaded.config.web.external_url)
         self._pollers.use(loaded.config)
         _loaded(loaded)
-        await self._rebuild()
+        await self._rebuild(asked=asked)
         await self._watch_heartbeats()
         log.info("loaded %s", loaded.config.path)
         if told:
@@ -156,10 +157,11 @@ class Service:
         with contextlib.suppress(StoreUnavailable):  # the next start, or the next beat, sets the timer
             await heartbeats.watch(self.context)
 
-    async def _rebuild(self) -> None:
+    async def _rebuild(self, *, asked: bool = False) -> None:
+        """Where the file has changed, or somebody asked for a reload: that restarts the groups' intervals in any case."""
         digest = self.context.config.digest
         try:
-            if await self.wire.call("GET", keys.DIGEST) == digest.encode():
+            if not asked and await self.wire.call("GET", keys.DIGEST) == digest.encode():
                 return
             moved = await rebuild(self.context)
             await self.wire.call("SET", keys.DIGEST, digest)
@@ -190,7 +192,7 @@ class Service:
 
     async def _reload_heard(self) -> None:
         try:
-            await self.reload(told=False)
+            await self.reload(told=False, asked=False)
         except ConfigError as error:
             log.error("not loaded: %s", error)
 

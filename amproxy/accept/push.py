@@ -105,15 +105,15 @@ class PushDoors:
     async def _store(self, alerts: list[Incoming], firing: int, source: str, now_ns: int, *, hurry: bool) -> None:
         taken = await ingest(self._context, alerts, now_ns, hurry=hurry)
         if firing:
-            metrics.alerts_received.labels(source, "firing").inc(firing)
+            metrics.received(source, "firing").inc(firing)
         if firing < len(alerts):
-            metrics.alerts_received.labels(source, "resolved").inc(len(alerts) - firing)
+            metrics.received(source, "resolved").inc(len(alerts) - firing)
         if taken.repeated:
-            metrics.alerts_deduplicated.labels(source).inc(taken.repeated)
+            metrics.deduplicated(source).inc(taken.repeated)
 
     async def _answer(self, send: Send, status: int, body: bytes, source: str, started: float) -> None:
-        metrics.pushes.labels(source, str(status)).inc()
-        metrics.push_duration.labels(source).observe(time.perf_counter() - started)
+        metrics.answered(source, status).inc()
+        metrics.duration(source).observe(time.perf_counter() - started)
         headers = [(b"content-length", str(len(body)).encode())]
         if body:
             headers += _json

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import urlsplit
+import re
+from functools import lru_cache
 
 import msgspec
 
@@ -13,6 +14,8 @@ from amproxy.accept.times import BadTime, bounded, parse_time
 from amproxy.correlate.ingest import Incoming
 from amproxy.correlate.placing import Placement, Placer
 from amproxy.model import Alert
+
+_REQUEST_URI = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9+.-]*:)[^\x00-\x20\x7f]*")
 
 
 class Door(msgspec.Struct):
@@ -118,11 +121,7 @@ def _alert(alert: Posted, times: _Times, placement: Placement, source: str) -> A
     )
 
 
+@lru_cache(maxsize=4096)
 def _is_request_uri(text: str) -> bool:
     """What Go's request-URI parser takes: anything without blanks and control characters that is absolute or has a scheme."""
-    if any(ord(char) <= 32 or ord(char) == 127 for char in text):
-        return False
-    try:
-        return bool(urlsplit(text).scheme) or text.startswith("/")
-    except ValueError:
-        return False
+    return _REQUEST_URI.fullmatch(text) is not None

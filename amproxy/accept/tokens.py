@@ -7,11 +7,13 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+from functools import lru_cache
 
 from amproxy.accept.body import Refused, Scope, header
 from amproxy.config.structs import Config, Source
 from amproxy.secret import reveal
 
+AUTHENTICATED = "amproxy.authenticated"  # key of a scope whose sender has shown who it is (web config file)
 SIGNATURES = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
 
 
@@ -35,7 +37,8 @@ def source_by_token(config: Config, scope: Scope) -> str:
         return "api"
     credential = _credential(scope)
     for source in config.sources.values():
-        if _opens(source, credential):
+        # a source that signs its webhooks opens no other door: nothing signs a raw push
+        if not _is_signed(source) and _opens(source, credential):
             return source.name
     raise Refused(401, "a source's token is needed: as Bearer or as Basic password")
 
@@ -57,12 +60,15 @@ def check_signature(source: Source, scope: Scope, body: bytes) -> None:
 
 
 def _opens(source: Source, credential: str) -> bool:
+    """Whether a credential opens a source; one without token is open (its signature, where it has one, is checked later)."""
     token = _read(source, source.token, source.token_file)
     if not token:
-        return not (source.token_file or source.hmac_secret or source.hmac_secret_file) or bool(
-            source.hmac_secret or source.hmac_secret_file
-        )
+        return not source.token_file
     return hmac.compare_digest(token.encode(), credential.encode())
+
+
+def _is_signed(source: Source) -> bool:
+    return bool(source.hmac_secret or source.hmac_secret_file)
 
 
 def _read(source: Source, secret: object, file: str) -> str:
@@ -85,13 +91,17 @@ def _credential(scope: Scope) -> str:
 
 
 def _only_loopback(scope: Scope) -> None:
-    """Without sources in the file, pushes are taken from this machine only."""
+    """Without sources in the file, pushes are taken from this machine only, and from those who have shown who they are."""
     client = scope.get("client")
-    if client is None:  # a unix socket
+    if client is None or scope.get(AUTHENTICATED):  # a unix socket has no client
         return
+    if not _is_loopback(client[0]):
+        raise Refused(403, "without `sources` in the file, pushes are taken from this machine only")
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(host: str) -> bool:
     try:
-        if ipaddress.ip_address(client[0]).is_loopback:
-            return
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        pass
-    raise Refused(403, "without `sources` in the file, pushes are taken from this machine only")
+        return False

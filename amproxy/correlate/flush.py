@@ -49,7 +49,7 @@ def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, mutin
     for integration in receiver.integrations:
         if muted_by and integration.kind != "oncall":
             continue
-        before = _in_force(loaded.log.get(log_key(integration)), group, now)
+        before = _in_force(loaded.log.get(log_key(integration)), now)
         alerts = heard
         if integration.kind == "oncall" and len(heard) < len(loaded.alerts):
             alerts = _heard_or_known(loaded.alerts, heard, before)
@@ -79,9 +79,9 @@ def muted(group: Group, roster: Roster, now: float) -> list[str]:
     return [] if not active or any(roster.holds(name, at) for name in active) else active
 
 
-def _in_force(entry: LogEntry | None, group: Group, now: float) -> LogEntry | None:
+def _in_force(entry: LogEntry | None, now: float) -> LogEntry | None:
     """An entry that has expired counts as none: nothing was ever told."""
-    if entry is None or entry.at + min(LOG_RETENTION, 2 * group.repeat_interval) < now:
+    if entry is None or entry.at + LOG_RETENTION < now:
         return entry if entry is not None and entry.incident else None
     return entry
 

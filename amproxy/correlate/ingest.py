@@ -62,7 +62,8 @@ async def ingest(context: Context, push: list[Incoming], now_ns: int, *, hurry: 
         if not writes:
             return taken
         if await groups.ingest(context.wire, writes):
-            context.wake(timers=True)
+            if any(write.due_ms for write in writes):
+                context.wake(timers=True)
             return taken
     raise StoreUnavailable("the same alerts keep changing")
 
@@ -97,10 +98,15 @@ def _write(
     if not write.fingerprints:
         return None
     if fresh:
-        wait_ns = int(group.group_wait * 10**9)
-        due_ns = now_ns if hurry or earliest + wait_ns < now_ns else now_ns + wait_ns
+        due_ns = now_ns if hurry else first_flush(earliest, group.group_wait, now_ns)
         return write._replace(meta=groups.meta(group), due_ms=due_ns // 10**6)
-    return write if hurry else write._replace(due_ms=int(now_ns / 10**6 + group.group_interval * 1000))
+    return write if hurry else write._replace(due_ms=0)  # the group's timer runs already
+
+
+def first_flush(starts_ns: int, group_wait: float, now_ns: int) -> int:
+    """When a group is flushed first (ns): after `group_wait` seconds, or at once where its alert has fired for longer than that."""
+    wait_ns = int(group_wait * 10**9)
+    return now_ns if starts_ns + wait_ns < now_ns else now_ns + wait_ns
 
 
 def _over(ends_ns: int, now_ns: int) -> bool:
@@ -133,10 +139,15 @@ def _lease(alert: Alert, incoming: Incoming, now_ns: int) -> Lease:
 
 def _merged(fingerprint: str, old: Lease, incoming: Incoming, now_ns: int) -> tuple[Alert | None, Lease]:
     """The merged alert (None where its record stays as it is) and its lease."""
+    same = old.content == incoming.content
+    if same and old.starts_ns == incoming.starts_ns and incoming.ends_ns >= old.ends_ns > 0:
+        # the ordinary repeat: only its end moves on
+        lease = Lease(groups.new_revision(), old.starts_ns, incoming.ends_ns, incoming.lapses_ns, now_ns, old.content, incoming.timeout)
+        return None, lease
     before = Alert(
         fingerprint=fingerprint, labels={}, starts_ns=old.starts_ns, ends_ns=old.ends_ns, updated_ns=old.updated_ns, timeout=old.timeout
     )
-    if old.content == incoming.content:
+    if same:
         bare = Alert(
             fingerprint=fingerprint, labels={}, starts_ns=incoming.starts_ns, ends_ns=incoming.ends_ns, updated_ns=now_ns,
             timeout=incoming.timeout,

@@ -35,7 +35,9 @@ class Placer:
     def __init__(self, config: Config) -> None:
         self._route, self._rules = config.route, config.inhibit_rules
         self._known: dict[bytes, Placement] = {}
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[object, Group] = {}
+        self._used = routes.label_names(config.route)
+        self._matched: dict[tuple[str, ...], list[Route]] = {}
 
     def known(self, raw: bytes) -> Placement | None:
         """What is remembered for the raw JSON of a label set."""
@@ -48,6 +50,7 @@ class Placer:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
                 self._groups.clear()
+                self._matched.clear()
             self._known[raw] = placement
         return placement
 
@@ -63,29 +66,45 @@ class Placer:
 
     def _groups_of(self, labels: dict[str, str], sender: SenderGroup | None) -> tuple[Group, ...]:
         found = {}
-        for route in routes.match(self._route, labels):
+        for route in self._match(labels):
             group = self._group(route, labels, sender)
             found[group.id] = group
         return tuple(found.values())
 
+    def _match(self, labels: dict[str, str]) -> list[Route]:
+        """The routes of an alert, remembered by the labels that routes look at."""
+        seen = tuple([labels.get(name, "") for name in self._used])
+        found = self._matched.get(seen)
+        if found is None:
+            if len(self._matched) >= REMEMBERED:
+                self._matched.clear()
+            found = self._matched[seen] = routes.match(self._route, labels)
+        return found
+
     def _group(self, route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
-        if sender is not None and not route.group_by_given:
-            group_labels, key = sender.labels, f"{route.key}:{sender.source}:{sender.key}"
-            made_by = sender
+        kept = sender if not route.group_by_given else None
+        if kept is not None:
+            remembered: object = (id(route), kept.source, kept.key)
+        elif route.group_by_all:
+            remembered = (id(route), frozenset(labels.items()))
         else:
-            made_by = None
-            group_labels = routes.group_labels(route, labels)
-            key = routes.group_key(route, group_labels)
-        group_id = hashlib.blake2b(f"{route.receiver}\0{key}".encode(), digest_size=10).hexdigest()
-        known = self._groups.get(group_id)
+            remembered = (id(route), *[labels.get(name) for name in route.group_by])
+        known = self._groups.get(remembered)
         if known is None:
-            known = self._groups[group_id] = _make(group_id, key, route, group_labels, made_by)
+            if len(self._groups) >= REMEMBERED:
+                self._groups.clear()
+            known = self._groups[remembered] = _make(route, labels, kept)
         return known
 
 
-def _make(group_id: str, key: str, route: Route, group_labels: dict[str, str], sender: SenderGroup | None) -> Group:
+def _make(route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
+    if sender is not None:
+        group_labels, key = sender.labels, f"{route.key}:{sender.source}:{sender.key}"
+    else:
+        group_labels = routes.group_labels(route, labels)
+        key = routes.group_key(route, group_labels)
     return Group(
-        id=group_id,
+        id=hashlib.blake2b(f"{route.receiver}\0{key}".encode(), digest_size=10).hexdigest(),
         key=key,
         receiver=route.receiver,
         route_key=route.key,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from amproxy.context import Context
-from amproxy.correlate.ingest import Incoming, ingest
+from amproxy.correlate.ingest import Incoming, first_flush, ingest
 from amproxy.correlate.inhibit import Source
 from amproxy.correlate.placing import Placement, SenderGroup
 from amproxy.model import Alert
@@ -25,28 +27,31 @@ async def rebuild(context: Context) -> int:
         loaded = await groups.load(context.wire, group_id)
         if loaded is not None:
             moved += await _rebuild(context, loaded)
+    context.wake(timers=True)
     return moved
 
 
 async def _rebuild(context: Context, loaded: Loaded) -> int:
-    group, now_ns, leaving = loaded.group, int(context.now() * 10**9), list[Alert]()
+    group, now_ns = loaded.group, int(context.now() * 10**9)
     sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
+    leaving, due_ns, operations = 0, list[int](), Operations()
     for alert in loaded.alerts:
         placement = context.placer.place_in(alert.labels, alert.fingerprint, sender) if sender else context.placer.place(alert.labels)
         _index(context, placement, alert)
-        if all(known.id != group.id for known in placement.groups):
-            leaving.append(alert)
-            await ingest(context, [_moving(placement, alert)], now_ns, hurry=False)
-    operations = Operations()
-    if staying:
-        wait = context.routes[group.route_key].group_wait
-        due_ns = first_flush(min(alert.starts_ns for alert in staying), wait, now_ns)
-        operations.do("ZADD", keys.TIMERS, due_ns // 10**6, f"flush:{group.id}")
-    for alert in leaving:
-        operations.do("!remove", group.id, alert.fingerprint, loaded.revisions[alert.fingerprint])
+        here = next((known for known in placement.groups if known.id == group.id), None)
+        elsewhere = tuple(known for known in placement.groups if known.id != group.id)
+        if elsewhere:
+            await ingest(context, [_moving(structs.replace(placement, groups=elsewhere), alert)], now_ns, hurry=False)
+        if here is None:
+            leaving += 1
+            operations.do("!remove", group.id, alert.fingerprint, loaded.revisions[alert.fingerprint])
+        else:
+            due_ns.append(first_flush(alert.starts_ns, here.group_wait, now_ns))
+    if due_ns:
+        operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
     operations.do("!prune", group.id)
     await commit(context.wire, operations)
-    return len(leaving)
+    return leaving
 
 
 def _moving(placement: Placement, alert: Alert) -> Incoming:

@@ -66,3 +66,9 @@ def route_key(parent_key: str, matchers: Iterable[Matcher]) -> str:
     """Alertmanager's key of a route below the one with `parent_key`; the root has parent_key "" and the key `{}`."""
     own = "{" + ",".join(map(str, sorted(matchers, key=sort_key))) + "}"
     return f"{parent_key}/{own}" if parent_key else own
+
+
+def label_names(route: Route) -> tuple[str, ...]:
+    """The labels that any matcher of the tree looks at: two alerts alike in these take the same routes."""
+    names = {matcher.name for matcher in route.matchers}
+    return tuple(sorted(names.union(*map(label_names, route.routes))))

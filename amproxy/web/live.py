@@ -40,7 +40,8 @@ class Hub:
         try:
             while not self._closed:
                 try:
-                    heard = await asyncio.wait_for(queue.get(), BEAT)
+                    async with asyncio.timeout(BEAT):
+                        heard = await queue.get()
                 except TimeoutError:
                     heard = ""
                 if heard is None:

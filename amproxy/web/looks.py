@@ -18,6 +18,7 @@ from amproxy.context import Context
 from amproxy.decide.matchers import Matcher
 from amproxy.errors import StoreUnavailable
 from amproxy.notify.channels.wording import web
+from amproxy.prefix import root_of
 from amproxy.store import incidents
 from amproxy.web import words
 from amproxy.web.errors import Told
@@ -59,7 +60,8 @@ class Looks:
         now, zone = context.now(), context.config.users[user].timezone if user else "UTC"
         text = self._templates.get_template(template).render(
             **values, now=now, zone=zone, counts=await self._counts(), acting=user, users=context.config.users.values(),
-            path=request.url.path, paused="pause" in request.query_params, pause_query=_with_pause(request),
+            root=root_of(context.external_url), path=request.url.path,
+            paused="pause" in request.query_params, pause_query=_with_pause(request),
             moment=lambda at: words.moment(at, ZoneInfo(zone), now),
         )  # fmt: skip
         return HTMLResponse(text, status, headers)

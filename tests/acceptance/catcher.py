@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from standins.webhook import Answer, Request, WebhookServer
+
+
+@dataclass
+class Late(Answer):
+    """An answer whose first byte comes after so many seconds."""
+
+    before: float = 0.0
 
 
 class Catcher(WebhookServer):
@@ -28,7 +37,10 @@ class Catcher(WebhookServer):
         script = self.scripts.get(request.path)
         if not script:
             return Answer()
-        return script.pop(0) if len(script) > 1 else script[0]
+        answer = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(answer, Late):
+            time.sleep(answer.before)
+        return answer
 
     def problem(self, request: Request) -> str:
         return "" if request.path.lstrip("/") in self.old_senders else super().problem(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -49,8 +49,3 @@ def check_ticks(found: Sequence[float], step: float, what: str) -> None:
     """Each moment is a whole number of ticks of `step` seconds after the first one."""
     ticks = [round((moment - found[0]) / step) * step for moment in found]
     check_moments([moment - found[0] for moment in found], ticks, what)
-
-
-def day(offset: timedelta) -> str:
-    """A wall-clock minute of now plus an offset, "HH:MM" in UTC."""
-    return (datetime.now(UTC) + offset).strftime("%H:%M")

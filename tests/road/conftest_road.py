@@ -140,7 +140,9 @@ def plan(*steps: Step, **more: Any) -> Policy:
 
 def config(policy: Policy | None = None, **more: Any) -> Config:
     """Two people, one policy, one receiver, short waits."""
-    route = Route(receiver="oncall", key="{}", group_by=("alertname",), group_wait=0.05, group_interval=0.3, repeat_interval=3600)
+    route = Route(
+        receiver="oncall", key="{}", group_by=("alertname",), group_by_given=True, group_wait=0.05, group_interval=0.3, repeat_interval=3600
+    )
     settings = {
         "route": route,
         "receivers": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -41,6 +42,10 @@ class Request:
         return decoded
 
 
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = 256  # many callers at once: with the usual 5, the kernel lets some wait for a second
+
+
 class WebhookServer:
     """`with WebhookServer() as server:` answers at `server.url`. `answers` are used up one by one; after them, 200."""
 
@@ -50,7 +55,7 @@ class WebhookServer:
         self.problems: list[str] = []
         self.connections = 0
         self._ended = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Listener(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.05), daemon=True)
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}/hook"
@@ -107,10 +112,11 @@ class WebhookServer:
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
-                self.end_headers()
-                self.wfile.flush()
+                with contextlib.suppress(ConnectionError):
+                    self.end_headers()
                 server._ended.wait(answer.hang)
-                self.wfile.write(answer.body)
+                with contextlib.suppress(ConnectionError):  # the other side did not want to wait
+                    self.wfile.write(answer.body)
                 self.close_connection = self.close_connection or answer.length is not None
 
             def log_message(self, format: str, *args: Any) -> None:

@@ -4,6 +4,8 @@
   const PATIENCE = 700; // ms: changes that come together are fetched once
   const OFTEN = 30000; // ms: also without a change, because shifts end by themselves
 
+  const ROOT = new URL("..", document.currentScript.src).pathname; // "/", or the path that the service lies under
+
   const byId = (id) => document.getElementById(id);
   let skew = 0; // ms that this device's clock is ahead of the service's
   let planned = 0;
@@ -109,7 +111,7 @@
 
   function listen() {
     if (source) return;
-    source = new EventSource("/events");
+    source = new EventSource(`${ROOT}events`);
     source.onopen = () => {
       show(true, "Live");
       plan(); // what happened while nobody listened
@@ -132,14 +134,14 @@
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
   });
 
-  if (location.search === "?sent=test") setTimeout(() => history.replaceState(null, "", "/"), 20000);
+  if (location.search === "?sent=test") setTimeout(() => history.replaceState(null, "", ROOT), 20000);
 
   measureSkew();
   tick();
   setInterval(tick, 1000);
   // An answer to a form that changed nothing stands at an address that cannot be fetched again.
   if (document.querySelector("[role=alert]")) return;
-  if (location.pathname.startsWith("/act/")) return;
+  if (location.pathname.startsWith(`${ROOT}act/`)) return;
   setInterval(() => document.hidden || plan(), OFTEN);
   if (!document.hidden) listen();
 })();

@@ -1,0 +1,112 @@
+"""`amproxy serve --workers N`: several processes on one socket; one that dies is started anew.
+
+A worker prints `ready` on its standard output, and ends when its standard input does: then the supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from pathlib import Path
+
+log = logging.getLogger("amproxy")
+
+RESTART = 1.0  # seconds before a worker process that died is started anew
+READY = b"ready\n"
+
+
+async def supervise(
+    arguments: list[str], socket_fd: int, metrics_dir: Path, *, workers: int, grace: float, ready: Callable[[], None]
+) -> None:
+    """Run workers until SIGINT or SIGTERM; SIGHUP is passed on to each.
+
+    arguments: of the `amproxy` command of one worker. grace: seconds that workers have at the end. ready: called once all of them serve.
+    """
+    supervisor = _Supervisor([sys.executable, "-m", "amproxy", *arguments], socket_fd, metrics_dir)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, supervisor.ending.set)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.tell, signal.SIGHUP)
+    keepers = [asyncio.create_task(supervisor.keep(slot)) for slot in range(workers)]
+    announcing = asyncio.create_task(supervisor.announce(workers, ready))
+    await supervisor.ending.wait()
+    announcing.cancel()
+    supervisor.tell(signal.SIGTERM)
+    await asyncio.wait(keepers, timeout=grace)
+    supervisor.tell(signal.SIGKILL)
+    for keeper in keepers:
+        keeper.cancel()
+
+
+class _Supervisor:
+    def __init__(self, command: list[str], socket_fd: int, metrics_dir: Path) -> None:
+        shutil.rmtree(metrics_dir, ignore_errors=True)  # those of an earlier run
+        metrics_dir.mkdir(parents=True)
+        self._command, self._socket_fd, self._metrics_dir = command, socket_fd, metrics_dir
+        self._environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
+        self._children: dict[int, Process] = {}
+        self._ready: asyncio.Queue[int] = asyncio.Queue()
+        self.ending = asyncio.Event()
+
+    async def keep(self, slot: int) -> None:
+        """Run one worker, and another when it dies, until the end."""
+        while not self.ending.is_set():
+            self._children[slot] = child = await asyncio.create_subprocess_exec(
+                *self._command, env=self._environment, pass_fds=[self._socket_fd], stdin=PIPE, stdout=PIPE
+            )
+            if self.ending.is_set():  # the end was told to the others while this one was being made
+                child.terminate()
+            assert child.stdout is not None
+            if await child.stdout.readline() == READY:
+                self._ready.put_nowait(slot)
+            code = await child.wait()
+            if self.ending.is_set():
+                return
+            log.error("worker process %s died (exit code %s); starting another", child.pid, code)
+            _forget_metrics(self._metrics_dir, child.pid)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ending.wait(), RESTART)
+
+    async def announce(self, workers: int, ready: Callable[[], None]) -> None:
+        """Call `ready` as soon as every worker has been ready once."""
+        slots: set[int] = set()
+        while len(slots) < workers:
+            slots.add(await self._ready.get())
+        ready()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to every worker that runs."""
+        for child in self._children.values():
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.send_signal(number)
+
+
+def _forget_metrics(folder: Path, pid: int) -> None:
+    """Gauges of a process that is gone say nothing any more; its counters still count."""
+    for left in folder.glob(f"gauge_live*_{pid}.db"):
+        left.unlink()
+
+
+def tell_ready() -> None:
+    """In a worker: this process serves."""
+    os.write(sys.stdout.fileno(), READY)
+
+
+def when_orphaned(do: Callable[[], None]) -> None:
+    """In a worker: call `do` when the supervisor is gone."""
+    loop, source = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(source, 1):
+            loop.remove_reader(source)
+            do()
+
+    loop.add_reader(source, readable)

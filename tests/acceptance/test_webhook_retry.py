@@ -1,0 +1,126 @@
+"""What amproxy does on each answer of a webhook: as the real Alertmanager did, except where the contract says otherwise.
+
+The recording had group_interval 12 s. Different from it: 408 and 429 are temporary and Retry-After is honoured; a redirect is a failure
+that is never followed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from catcher import Catcher, Late
+from moments import check_moments, sleep_until
+from pushing import alert, metric, push
+from servers import Server, Servers
+from standins.webhook import Answer
+
+CASES = json.loads((Path(__file__).parent.parent / "cases" / "alertmanager" / "webhook_retry.json").read_text("utf-8"))["by_path"]
+RECORDED = {path.lstrip("/"): [attempt["t"] for attempt in case["attempts"]] for path, case in CASES.items()}
+INTERVAL, OBSERVED = 12.0, 24.9
+TICKS = [0.0, 12.0, 24.0]
+
+REDIRECTS = ["301", "302", "307", "308"]
+DONE = [path for path in RECORDED if path in {"slow"} or path.startswith("2")]
+REFUSED = [path for path in RECORDED if path.isdigit() and path[0] == "4" and path != "429"]
+FAILING = [path for path in RECORDED if path.isdigit() and path[0] == "5"] + ["close"]
+TEMPORARY = ["429", "408"]  # not retried by Alertmanager within a flush
+PATHS = [path for path in RECORDED if "/" not in path] + ["408", "429-later", "503-later"]
+
+
+class Run(NamedTuple):
+    began: float
+    catcher: Catcher
+    amproxy: Server
+
+    def moments(self, path: str) -> list[float]:
+        return [request.at - self.began for request in self.catcher.came(path)]
+
+
+def script(catcher: Catcher, path: str) -> list[Answer]:
+    """The answers that a path's name stands for."""
+    if path in REDIRECTS:
+        return [Answer(int(path), {"Location": catcher.address(f"redir/{path}")})]
+    special = {
+        "slow": [Late(before=2.0)],
+        "close": [Answer(drop=True)],
+        "500x2": [Answer(500), Answer(500), Answer(200)],
+        "429-later": [Answer(429, {"Retry-After": "4"}), Answer(200)],
+        "503-later": [Answer(503, {"Retry-After": "4"}), Answer(200)],
+    }
+    return special.get(path) or [Answer(int(path))]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """One alert, one route and one receiver for each path, for two group intervals."""
+    with Catcher() as catcher, Servers(tmp_path_factory.mktemp("retry")) as servers:
+        for path in PATHS:
+            catcher.answers_at(path, script(catcher, path))
+        receivers = [{"name": path, "webhook_configs": [{"url": catcher.address(path)}]} for path in PATHS]
+        children = [{"receiver": path, "matchers": [f'path="{path}"']} for path in PATHS]
+        timings = {"group_wait": "0s", "group_interval": f"{INTERVAL:.0f}s", "repeat_interval": "1h"}
+        route = {"receiver": PATHS[0], "group_by": ["path"], **timings, "routes": children}
+        amproxy = servers.amproxy(json.dumps({"route": route, "receivers": receivers}))
+        began = time.time()
+        push(amproxy.url, *(alert({"alertname": "Retry", "path": path}, starts=began, ends=began + 600) for path in PATHS))
+        sleep_until(began + OBSERVED)
+        yield Run(began, catcher, amproxy)
+
+
+@pytest.mark.parametrize("path", DONE)
+def test_any_2xx_is_success_whatever_its_body_and_however_slow(run: Run, path: str) -> None:
+    assert len(run.moments(path)) == len(RECORDED[path]) == 1
+
+
+@pytest.mark.parametrize("path", REFUSED + REDIRECTS)
+def test_a_refusal_is_not_retried_but_told_again_at_each_tick(run: Run, path: str) -> None:
+    check_moments(run.moments(path), TICKS, path)
+
+
+def test_redirects_are_never_followed(run: Run) -> None:
+    assert not [path for path in run.catcher.paths() if path.startswith("redir")]
+    assert run.catcher.problems == []
+
+
+@pytest.mark.parametrize("path", FAILING + TEMPORARY)
+def test_what_may_pass_is_retried_with_growing_waits_until_the_flush_ends_and_then_anew(run: Run, path: str) -> None:
+    moments = run.moments(path)
+    flushes = [[moment for moment in moments if tick <= moment < tick + INTERVAL] for tick in TICKS]
+    check_moments([attempts[0] for attempts in flushes], TICKS, path)
+    for attempts in flushes[:2]:
+        assert 5 <= len(attempts) <= 12, "Alertmanager tries 7 or 8 times"
+        for number, (earlier, later) in enumerate(itertools.pairwise(attempts)):
+            middle = 0.5 * 1.5**number
+            assert middle / 2 - 0.05 < later - earlier < middle * 1.5 + 0.5
+
+
+def test_two_failures_are_followed_by_the_one_success(run: Run) -> None:
+    moments = run.moments("500x2")
+    assert len(moments) == len(RECORDED["500x2"]) == 3
+    assert moments[-1] < 3.0
+
+
+@pytest.mark.parametrize("path", ["429-later", "503-later"])
+def test_retry_after_is_honoured(run: Run, path: str) -> None:
+    check_moments(run.moments(path), [0.0, 4.0], path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_each_attempt_says_the_same(run: Run, path: str) -> None:
+    assert len({request.body for request in run.catcher.came(path)}) == 1
+
+
+def test_attempts_are_counted_by_outcome_and_reason(run: Run) -> None:
+    def counted(**labels: str) -> float:
+        return metric(run.amproxy.url, "amproxy_delivery_attempts_total", channel="webhook", **labels)
+
+    assert counted(outcome="ok") == len(DONE) + 3
+    assert counted(reason="auth_error") == 3 * 2  # 401 and 403
+    assert counted(reason="rate_limited") == len(run.moments("429")) + 1
+    assert counted(outcome="failed") + counted(outcome="ok") == sum(len(run.moments(path)) for path in PATHS)
