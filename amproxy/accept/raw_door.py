@@ -67,12 +67,14 @@ def _times(alert: Posted, now_ns: int, timeout_ns: int) -> _Times:
 def _incoming(index: int, alert: Posted, times: _Times, placer: Placer, source: str) -> Incoming | str:
     """The alert, or why it is refused while its neighbours are kept."""
     raw = bytes(alert.labels)
-    placement = placer.known(raw)
+    placement, labels = placer.known(raw), None
     if placement is None:
-        found = _place(index, alert, raw, placer)
-        if isinstance(found, str):
-            return found
-        placement = found
+        if raw == b"null":
+            raise Unreadable(422, 602, f"{index}.labels in body is required")
+        labels = _labels(alert)
+        if refusal := _refusal(alert, labels):
+            return refusal
+        placement = placer.place(labels, raw)
     if times.starts_ns > times.ends_ns:
         return "start time must be before end time"
     if alert.generatorURL and not _is_request_uri(alert.generatorURL):
@@ -84,21 +86,24 @@ def _incoming(index: int, alert: Posted, times: _Times, placer: Placer, source: 
         timeout=times.timeout,
         lapses_ns=0,
         content=hashlib.blake2b(bytes(alert.annotations) + alert.generatorURL.encode(), digest_size=8).digest(),
-        make=lambda: _alert(alert, times, placement, source),
+        make=lambda: _alert(alert, _labels(alert) if labels is None else labels, times, placement, source),
     )
 
 
-def _place(index: int, alert: Posted, raw: bytes, placer: Placer) -> Placement | str:
-    if raw == b"null":
-        raise Unreadable(422, 602, f"{index}.labels in body is required")
-    labels = {name: value for name, value in posted.read_map(alert.labels).items() if value}
+def _labels(alert: Posted) -> dict[str, str]:
+    """Labels with empty values count as absent."""
+    return {name: value for name, value in posted.read_map(alert.labels).items() if value}
+
+
+def _refusal(alert: Posted, labels: dict[str, str]) -> str:
+    """Why an alert is refused; "" = it is not."""
     if not labels:
         return "at least one label pair required"
     if "" in labels:
         return 'invalid label set: invalid name ""'
-    if "" in _annotations(alert):
+    if b'""' in bytes(alert.annotations) and "" in _annotations(alert):
         return 'invalid annotations: invalid name ""'
-    return placer.place(labels, raw)
+    return ""
 
 
 def _annotations(alert: Posted) -> dict[str, str]:
@@ -106,10 +111,10 @@ def _annotations(alert: Posted) -> dict[str, str]:
     return {} if raw in (b"{}", b"null") else posted.read_map(alert.annotations)
 
 
-def _alert(alert: Posted, times: _Times, placement: Placement, source: str) -> Alert:
+def _alert(alert: Posted, labels: dict[str, str], times: _Times, placement: Placement, source: str) -> Alert:
     return Alert(
         fingerprint=placement.fingerprint,
-        labels={name: value for name, value in posted.read_map(alert.labels).items() if value},
+        labels=labels,
         annotations=_annotations(alert),
         starts_ns=times.starts_ns,
         starts_offset=times.starts_offset,

@@ -77,19 +77,19 @@ def _write(
     for (fingerprint, incoming), data in zip(alerts.items(), stored, strict=True):
         old = groups.unpack_lease(data) if data is not None else None
         if old is None:
-            if incoming.ends_ns and incoming.ends_ns <= now_ns:
-                continue  # over before anybody heard of it
-            taken.new += 1
             alert: Alert | None
             alert, lease = _first(incoming, now_ns)
-            fresh, earliest = True, min(earliest or lease.starts_ns, lease.starts_ns)
+            if not _over(incoming.ends_ns, now_ns):
+                taken.new += 1
+                fresh, earliest = True, min(earliest or lease.starts_ns, lease.starts_ns)
+            # What is over before anybody heard of it is told with the others of a living group, as Alertmanager does, but makes none.
         else:
             taken.repeated += _same_state(old, incoming, now_ns)
             if _unchanged(old, incoming):
                 continue
             alert, lease = _merged(fingerprint, old, incoming, now_ns)
         write.fingerprints.append(fingerprint)
-        write.expected.append(binary(old.revision if old else b""))
+        write.expected.append(binary(old.revision) if old else groups.ABSENT)
         write.leases.append(lease.pack())
         write.records.append(groups.record(alert) if alert is not None else False)
         for key, two_sided in incoming.placement.sources:

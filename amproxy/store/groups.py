@@ -21,6 +21,8 @@ _group = msgspec.msgpack.Decoder(Group).decode
 _log_entry = msgspec.msgpack.Decoder(LogEntry).decode
 
 _LEASE = struct.Struct("<8sqqqq8s?")
+_LEASE_HEAD = bytes((0xD9, _LEASE.size))  # as commit.binary does it, for the one size that is packed for every alert
+ABSENT = binary(b"")  # the revision expected of an alert that is not stored
 _prefix = os.urandom(4)
 _count = itertools.count(1)
 
@@ -42,7 +44,7 @@ class Lease(NamedTuple):
     timeout: bool
 
     def pack(self) -> msgspec.Raw:
-        return binary(_LEASE.pack(*self))
+        return msgspec.Raw(_LEASE_HEAD + _LEASE.pack(*self))
 
 
 def unpack_lease(data: bytes) -> Lease:
@@ -53,7 +55,7 @@ class GroupWrite(NamedTuple):
     """What a push changes in one group; field order is that of ingest.lua."""
 
     group_id: str
-    meta: msgspec.Raw | bool  # False: no alert of it is new
+    meta: msgspec.Raw | bool  # False: nothing in it begins to fire; a group that is gone stays so
     due_ms: int
     hurry: bool
     fingerprints: list[str]

@@ -25,7 +25,7 @@ local function set(key, words)
   end
 end
 
-for _, g in ipairs(groups) do
+local function store(g)
   local base = prefix .. 'group:' .. g[1]
   local leases, alerts = {}, {}
   for i, fingerprint in ipairs(g[5]) do
@@ -49,5 +49,10 @@ for _, g in ipairs(groups) do
   elseif g[3] > 0 then
     redis.call('ZADD', prefix .. 'timers', 'NX', g[3], 'flush:' .. g[1])
   end
+end
+
+for _, g in ipairs(groups) do
+  -- alerts that are over bring no group back
+  if g[2] or redis.call('EXISTS', prefix .. 'group:' .. g[1]) == 1 then store(g) end
 end
 return 1

@@ -56,9 +56,9 @@ def fires(url: str, labels: Mapping[str, str], **annotations: str) -> None:
     push(url, alert(labels, starts=now, ends=now + 600, annotations=annotations))
 
 
-def resolves(url: str, labels: Mapping[str, str]) -> None:
-    """An alert is over."""
-    push(url, alert(labels, ends=time.time()))
+def resolves(url: str, *over: Mapping[str, str]) -> None:
+    """Alerts are over, said in one push."""
+    push(url, *(alert(labels, ends=time.time()) for labels in over))
 
 
 def silence(url: str, seconds: float, **labels: str) -> str:

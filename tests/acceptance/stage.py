@@ -86,7 +86,8 @@ def brief(payload: dict[str, Any]) -> str:
 
 def routes(stories: Mapping[str, Story], catcher: Catcher) -> str:
     """The file that all of them play under. JSON is YAML."""
-    children, receivers = [], [{"name": "nobody"}]
+    children: list[dict[str, Any]] = []
+    receivers: list[dict[str, Any]] = [{"name": "nobody"}]
     for name, story in stories.items():
         children.append({"receiver": name, "matchers": [f'story="{name}"'], **story.route})
         webhooks = [{"url": catcher.address(f"{name}/{index}"), **more} for index, more in enumerate(story.webhooks)]

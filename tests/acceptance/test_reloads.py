@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from catcher import Catcher
@@ -115,7 +116,7 @@ def test_an_alert_that_a_new_route_wants_as_well_is_told_there_at_once(servers: 
         amproxy = servers.amproxy(file(catcher))
         push(amproxy.url, posted(alert("a"), starts=time.time() - 60))
         eventually(lambda: heard(catcher) == [("a", FIRST)])
-        both = [{"receiver": "two", "continue": True}, {"receiver": "one"}]
+        both: list[dict[str, Any]] = [{"receiver": "two", "continue": True}, {"receiver": "one"}]
         write(amproxy, file(catcher, receivers=("one", "two"), routes=both))
         assert call("POST", f"{amproxy.url}/-/reload").status == 200
         eventually(lambda: heard(catcher, "two") == [("a", FIRST)], seconds=3)

@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 def pair(servers: Servers) -> Iterator[Pair]:
     with Catcher() as catcher:
         redis = servers.redis_server().url
-        text = file(catcher)
+        text = file(catcher, group_interval="500ms")
         yield Pair(catcher, servers.amproxy(text, redis_url=redis), servers.amproxy(text, redis_url=redis))
         assert catcher.problems == []
 
@@ -60,8 +60,7 @@ def test_an_alert_pushed_to_both_is_told_once_at_each_stage_of_its_life(pair: Pa
     pair.push_to_both("b")
     eventually(lambda: len(heard(pair.catcher)) == 2)
     for amproxy in (pair.one, pair.other):
-        resolves(amproxy.url, alert("a"))
-        resolves(amproxy.url, alert("b"))
+        resolves(amproxy.url, alert("a"), alert("b"))
     eventually(lambda: len(heard(pair.catcher)) == 3)
     assert heard(pair.catcher) == [("a", FIRST), ("a b", NEW), ("-a -b", ALL)]
 
@@ -69,7 +68,7 @@ def test_an_alert_pushed_to_both_is_told_once_at_each_stage_of_its_life(pair: Pa
 def test_a_silence_made_at_one_holds_at_the_other_at_once(pair: Pair) -> None:
     held = silence(pair.one.url, 600, alertname="Disk")
     pair.push_to_both("a")
-    time.sleep(1.8)
+    time.sleep(1.4)
     assert heard(pair.catcher) == []
     assert call("DELETE", f"{pair.other.url}/api/v2/silence/{held}").status == 200
     eventually(lambda: heard(pair.catcher) == [("a", FIRST)])
@@ -88,7 +87,7 @@ def test_a_process_that_dies_after_telling_leaves_the_other_quiet(pair: Pair) ->
     eventually(lambda: heard(pair.catcher))
     time.sleep(0.2)  # the log is written
     pair.one.kill()
-    time.sleep(1.4)
+    time.sleep(1.0)
     assert heard(pair.catcher) == [("a", FIRST)]
     fires(pair.other.url, alert("b"))
     eventually(lambda: heard(pair.catcher)[1:] == [("a b", NEW)], seconds=15)
@@ -102,6 +101,6 @@ def test_a_message_in_the_hands_of_a_process_that_dies_is_sent_again_by_the_othe
     dying, living = (pair.one, pair.other) if sender == pair.one.url else (pair.other, pair.one)
     dying.kill()
     eventually(lambda: len(heard(pair.catcher)) == 2, seconds=20)
-    time.sleep(1.5)
+    time.sleep(1.0)
     assert heard(pair.catcher) == [("a", FIRST), ("a", FIRST)]
     assert metric(living.url, "amproxy_deliveries_repeated_total", channel="webhook") == 1
