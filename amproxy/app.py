@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp
 
 from amproxy.accept.body import Receive, Scope, Send
-from amproxy.accept.push import HEARTBEAT, RAW, WEBHOOK, PushDoors
+from amproxy.accept.push import HEARTBEAT, RAW, WEBHOOK, PushDoors, not_allowed
 
 
 class App:
@@ -20,10 +20,10 @@ class App:
             if method == "POST" and path.rstrip("/") == RAW:
                 await self._doors.raw(scope, receive, send)
                 return
-            if method in ("POST", "PUT") and path.startswith(WEBHOOK):
-                await self._doors.webhook(scope, receive, send)
+            if path.startswith(WEBHOOK):
+                await (self._doors.webhook(scope, receive, send) if method in ("POST", "PUT") else not_allowed(send, "POST, PUT"))
                 return
-            if method in ("GET", "POST", "HEAD") and path.startswith(HEARTBEAT):
-                await self._doors.heartbeat(scope, send)
+            if path.startswith(HEARTBEAT):
+                await (self._doors.heartbeat(scope, send) if method in ("GET", "POST", "HEAD") else not_allowed(send, "GET, POST"))
                 return
         await self._web(scope, receive, send)

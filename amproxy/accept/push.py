@@ -125,12 +125,22 @@ class PushDoors:
         await send({"type": "http.response.body", "body": body})
 
 
+async def not_allowed(send: Send, methods: str) -> None:
+    """A door knocked at in the wrong way."""
+    body = _error(405, f"this address takes {methods}")
+    headers = [*_json, (b"content-length", str(len(body)).encode()), (b"allow", methods.encode())]
+    await send({"type": "http.response.start", "status": 405, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def _coded(code: int, message: str) -> bytes:
     """Alertmanager's shape of errors of schema and transport."""
     return msgspec.json.encode({"code": code, "message": message})
 
 
 def _error(status: int, detail: str) -> bytes:
-    names = {400: "malformed", 401: "unauthorized", 403: "forbidden", 404: "not found", 413: "too large", 415: "unsupported media type",
-             422: "not valid", 503: "try again"}  # fmt: skip
+    names = {
+        400: "malformed", 401: "unauthorized", 403: "forbidden", 404: "not found", 405: "method not allowed", 413: "too large",
+        415: "unsupported media type", 422: "not valid", 503: "try again",
+    }  # fmt: skip
     return msgspec.json.encode({"error": names[status], "detail": detail})

@@ -137,7 +137,7 @@ def _policy(config: Config, policy: Policy, index: int) -> Iterator[ConfigProble
         message = f"the policy {policy.name!r} can end with nobody told: no step surely reaches a person (see if_nobody)"
         yield _problem("ends_with_nobody", policy.place, path, message)
     if policy.repeat and not any(isinstance(step, Wait | WaitUntilStep) for step in policy.steps):
-        message = f"the policy {policy.name!r} repeats its steps without any wait, so all pages go out at once"
+        message = f"the policy {policy.name!r} repeats its steps without any wait: its rounds follow each other a minute apart"
         yield _problem("no_wait_in_repeat", policy.place, path, message)
     for step in steps:
         if step.receiver and not _can_tell(config, step.receiver):

@@ -23,8 +23,9 @@ async def beat(context: Context, name: str) -> None:
 
 
 async def watch(context: Context) -> None:
-    """Set the timers of heartbeats that have none: one that never beats is missed as well. Raises StoreUnavailable."""
+    """Begin to wait for heartbeats that are new in the file: one that never beats is missed as well. Raises StoreUnavailable."""
     for name, heartbeat in context.config.heartbeats.items():
+        await context.wire.call("HSETNX", keys.HEARTBEATS, name, repr(context.now()))
         await timers.restore(context.wire, f"heartbeat:{name}", context.now() + heartbeat.every)
 
 
@@ -44,7 +45,7 @@ async def due(context: Context, timer: Timer) -> None:
 
 
 async def ages(context: Context) -> dict[str, float]:
-    """Seconds since the last beat, of each heartbeat in the file that ever beat. Raises StoreUnavailable."""
+    """Seconds since the last beat, or since it was first waited for, of each heartbeat in the file. Raises StoreUnavailable."""
     flat = await context.wire.call("HGETALL", keys.HEARTBEATS)
     beats = {name.decode(): float(at) for name, at in zip(flat[::2], flat[1::2], strict=True)}
     return {name: max(0.0, context.now() - beats[name]) for name in context.config.heartbeats if name in beats}

@@ -44,7 +44,7 @@ async def audit(context: Context) -> int:
     metrics.stuck.inc(stuck)
     trimmed = await retention.trim(context.wire, before=context.now() - context.config.store.retention)
     if trimmed:
-        log.info("forgot %s incidents that ended before the retention", trimmed)
+        log.info("forgot %s resolved incidents that began before the retention", trimmed)
     return stuck
 
 

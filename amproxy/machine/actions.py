@@ -100,7 +100,7 @@ def _trigger_again(draft: Draft, kind: str, text: str, user: str) -> None:
     incident = draft.incident
     incident.state, incident.epoch = "triggered", incident.epoch + 1
     incident.acknowledged_by, incident.acknowledged_at, incident.acknowledge_due = "", None, None
-    incident.snoozed_until = None
+    incident.snoozed_by, incident.snoozed_until = "", None
     draft.say(kind, text, user=user)
     steps.restart(draft)
     draft.redraw(text)

@@ -1,4 +1,4 @@
-"""History is bounded: incidents that ended long ago are forgotten."""
+"""History is bounded: resolved incidents that began long ago are forgotten."""
 
 from __future__ import annotations
 

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import hiredis
-import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.store.finder import PATIENCE, finder
 
 log = logging.getLogger(__name__)
 
 Word = str | bytes | int | float
-PATIENCE = 5.0  # seconds without an answer after which the connection counts as broken
 RECONNECT = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SCRIPTS = ("ingest", "commit", "claim")
 
@@ -39,7 +38,7 @@ class Wire:
     def __init__(self, url: str) -> None:
         self.url = url
         self.up = False
-        self._pool = redis.ConnectionPool.from_url(url, protocol=2, socket_connect_timeout=PATIENCE)
+        self._finder = finder(url)
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._packed: list[bytes] = []
@@ -80,8 +79,9 @@ class Wire:
     async def subscribe(self, channel: str, heard: Callable[[str], None]) -> None:
         """Hear what other processes publish, for ever (cancel to stop); gaps while Redis is away are not made up for."""
         while True:
-            connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            connection = None
             try:
+                connection = await self._finder()
                 await connection.connect()
                 await connection.send_command("SUBSCRIBE", channel)
                 while True:
@@ -91,7 +91,8 @@ class Wire:
             except (RedisError, OSError):
                 await asyncio.sleep(RECONNECT[1])
             finally:
-                await connection.disconnect(nowait=True)
+                if connection is not None:
+                    await connection.disconnect(nowait=True)
 
     def _flush(self) -> None:
         packed, self._packed = self._packed, []
@@ -102,8 +103,9 @@ class Wire:
     async def _keep(self) -> None:
         wait = RECONNECT[0]
         while True:
-            connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            connection = None
             try:
+                connection = await self._finder()
                 await connection.connect()
                 # redis-py has no public way to the streams it opened; constraints.txt pins the version that this was tried with
                 reader, self._writer = connection._reader, connection._writer
@@ -117,7 +119,8 @@ class Wire:
             finally:
                 wait = RECONNECT[0] if self.up else min(wait * 2, RECONNECT[1])
                 self._lost()
-                await connection.disconnect(nowait=True)
+                if connection is not None:
+                    await connection.disconnect(nowait=True)
             await asyncio.sleep(wait)
 
     async def _prepare(self) -> None:
