@@ -157,7 +157,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     updated_at: float = 0.0
     acknowledged_by: str = ""
     acknowledged_at: float | None = None
-    resolved_by: str = ""  # a user, or "source", "expired"
+    resolved_by: str = ""  # a user, or "source", "expired", "moved"
     resolved_at: float | None = None
     snoozed_by: str = ""
     snoozed_until: float | None = None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from msgspec import structs
 
 from amproxy.context import Context
 from amproxy.correlate.ingest import Incoming, first_flush, ingest
 from amproxy.correlate.inhibit import Source
 from amproxy.correlate.placing import Placement, SenderGroup
+from amproxy.errors import NotFound
+from amproxy.escalate.apply import apply
+from amproxy.machine.events import AlertsChanged
 from amproxy.model import Alert
 from amproxy.store import groups, keys
 from amproxy.store.commit import Operations, commit
@@ -51,7 +56,18 @@ async def _rebuild(context: Context, loaded: Loaded) -> int:
         operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
     operations.do("!prune", group.id)
     await commit(context.wire, operations)
+    if leaving and not due_ns:
+        await _close(context, loaded)
     return leaving
+
+
+async def _close(context: Context, loaded: Loaded) -> None:
+    """A group is empty now: its incident ends, and the alerts' new groups open their own."""
+    for entry in loaded.log.values():
+        if entry.incident and entry.firing:
+            event = AlertsChanged(reason="all alerts resolved", firing=0, resolved=len(entry.firing), ended_by="moved")
+            with contextlib.suppress(NotFound):  # trimmed by retention
+                await apply(context, entry.incident, event)
 
 
 def _moving(placement: Placement, alert: Alert) -> Incoming:

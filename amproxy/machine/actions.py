@@ -35,7 +35,7 @@ def act(draft: Draft, event: Act) -> None:
 def _refuse_stale(draft: Draft, event: Act) -> None:
     incident = draft.incident
     if incident.state == "resolved":
-        who = draft.name(incident.resolved_by) if incident.resolved_by not in ("source", "expired") else "its alerts"
+        who = draft.name(incident.resolved_by) if incident.resolved_by not in alerts.ENDS else "its alerts"
         raise Conflict(f"#{incident.number} is already resolved by {who}")
     if event.epoch is not None and event.epoch != incident.epoch:
         raise Conflict(f"this button is from an earlier alarm of #{incident.number}; it is {incident.state} now")

@@ -6,6 +6,12 @@ from amproxy.machine import steps
 from amproxy.machine.change import Draft
 from amproxy.machine.events import AlertsChanged, Opened
 
+ENDS = {
+    "source": "its alerts are resolved",
+    "expired": "no news from the source in time",
+    "moved": "its alerts belong to other groups since the file changed",
+}
+
 
 def opened(draft: Draft, event: Opened) -> None:
     incident = draft.incident
@@ -27,8 +33,7 @@ def changed(draft: Draft, event: AlertsChanged) -> None:
         draft.say("alerts", f"Alerts changed ({event.reason}): {text}.")
         draft.redraw(f"Alerts changed: {counts}.")
         return
-    why = "no news from the source in time" if event.ended_by == "expired" else "its alerts are resolved"
-    close(draft, by=event.ended_by, text=f"Resolved: {why}.")
+    close(draft, by=event.ended_by, text=f"Resolved: {ENDS[event.ended_by]}.")
 
 
 def close(draft: Draft, *, by: str, text: str, user: str = "") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from amproxy.model import Reason
@@ -27,7 +29,7 @@ class AlertsChanged(Event, frozen=True, kw_only=True):
     fresh: int = 0  # firing alerts that were not known before
     common_labels: dict[str, str] = {}
     common_annotations: dict[str, str] = {}
-    ended_by: str = "source"  # who resolves it when nothing fires: "source" or "expired"
+    ended_by: Literal["source", "expired", "moved"] = "source"  # what resolves it when nothing fires
 
 
 class Tick(Event, frozen=True, kw_only=True):

@@ -100,7 +100,9 @@ def state_text(config: Config, incident: Incident) -> str:
         case "snoozed":
             return f"Snoozed by {name(incident.snoozed_by)} until {_clock(incident.snoozed_until)}"
         case "resolved":
-            by = {"source": "its alerts are over", "expired": "no news from the source"}.get(incident.resolved_by)
+            by = {"source": "its alerts are over", "expired": "no news from the source", "moved": "its alerts moved to other groups"}.get(
+                incident.resolved_by
+            )
             return f"Resolved at {_clock(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
         case _:
             return f"Triggered at {_clock(incident.started_at)}"
