@@ -25,6 +25,7 @@ from amproxy.machine.events import Event
 from amproxy.model import Incident
 from amproxy.notify.card import Action
 from amproxy.notify.channels import Channel
+from amproxy.notify.channels.alertmanager import AlertmanagerChannel
 from amproxy.notify.channels.console import ConsoleChannel
 from amproxy.notify.channels.email import EmailChannel
 from amproxy.notify.channels.slack import SlackChannel
@@ -69,6 +70,7 @@ class Service:
                 SlackChannel(),
                 EmailChannel(),
                 WebhookChannel(),
+                AlertmanagerChannel(),
                 ConsoleChannel(self.console.write, colours=sys.stderr.isatty()),
             )
         }

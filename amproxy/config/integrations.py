@@ -33,9 +33,11 @@ KINDS: Final[dict[str, Kind]] = {  # in the order in which Alertmanager sends
     "incidentio": kinds_foreign.INCIDENTIO,
     "rocketchat": kinds_foreign.ROCKETCHAT,
     "mattermost": kinds_foreign.MATTERMOST,
+    "alertmanager": kinds.ALERTMANAGER,
 }
 _SETTINGS: Final[dict[str, Callable[[Section], Any]]] = {  # the kinds that amproxy can deliver
     "webhook": webhook_settings,
+    "alertmanager": webhook_settings,
     "email": email_settings,
     "slack": slack_settings,
     "telegram": telegram_settings,

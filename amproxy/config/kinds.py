@@ -66,6 +66,12 @@ WEBHOOK: Final = Kind(
     defaults={"max_alerts": 0},
 )
 
+ALERTMANAGER: Final = Kind(  # amproxy's own: groups go on to another Alertmanager's API
+    keys={**COMMON, **TIMEOUT, **pair("url", template_or_url)},
+    one_of=(("url", "url_file"),),
+    at_most=(("url", "url_file"),),
+)
+
 EMAIL: Final = Kind(
     keys={
         "send_resolved": boolean,

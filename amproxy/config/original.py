@@ -35,7 +35,7 @@ _NEWER: Final[dict[str, frozenset[str]]] = {  # keys that came after 0.25, or ar
     ),
     "route": frozenset(("labels",)),
     "inhibit_rules": frozenset(("name",)),
-    "receivers": frozenset(("labels", "oncall_configs")),
+    "receivers": frozenset(("labels", "oncall_configs", "alertmanager_configs")),
     "webhook_configs": frozenset(("timeout", "payload", "url_file")),
     "email_configs": frozenset(("auth_secret_file", "force_implicit_tls", "threading")),
     "slack_configs": frozenset(("app_token", "app_token_file", "app_url", "message_text", "update_message", "timeout")),
@@ -105,7 +105,7 @@ def _pairs(section: Mapping[str, Any], key: str, path: str, left_out: list[str])
         yield known, HIDDEN
     for name, value in section.items():
         if name in newer or name.removesuffix("_configs") in _NEWER_KINDS:
-            if isinstance(section, Section) and section.given(name) and name != "oncall_configs":
+            if isinstance(section, Section) and section.given(name) and name not in ("oncall_configs", "alertmanager_configs"):
                 left_out.append(f"{path}.{name}")
         elif key == "webhook_configs" and name == "url":
             yield name, _public_part(value)

@@ -55,4 +55,5 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     route_labels: dict[str, str] = {}
     external_url: str = ""
     truncated: int = 0
+    repeats_every: float = 0.0  # seconds after which a group is told again though nothing has changed
     reason: str = ""

@@ -17,6 +17,8 @@ TEXT_ANNOTATIONS = ("summary", "description", "message")
 LINK_ANNOTATIONS = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
 LINK_EXTRAS = {"dashboardURL": "Dashboard", "panelURL": "Panel", "silenceURL": "Silence in Grafana"}
 
+ENDS = {"source": "its alerts are over", "expired": "no news from the source", "moved": "its alerts moved to other groups"}
+
 SignLink = Callable[[str, Action, int, str, str], str]  # incident, action, epoch, user, argument → URL
 
 
@@ -83,6 +85,7 @@ def group_card(message: Outgoing, *, now: float, external_url: str) -> Card:
         route_labels=group.route_labels,
         external_url=external_url,
         truncated=message.truncated,
+        repeats_every=group.repeat_interval + group.group_interval,
         reason=message.reason,
     )
 

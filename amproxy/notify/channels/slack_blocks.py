@@ -48,7 +48,8 @@ def mrkdwn(text: str, limit: int = FIELD) -> str:
 def link(text: str, url: str) -> str:
     """A link in mrkdwn, the characters that end an address in it percent-encoded; "" where it would be too long."""
     address = url.replace("<", "%3C").replace(">", "%3E").replace("|", "%7C").replace("&", "&amp;")
-    return f"<{address}|{mrkdwn(text)}>" if len(address) <= LINK else ""
+    label = mrkdwn(text).replace("|", "¦")  # a bar parts the address from the text
+    return f"<{address}|{label}>" if len(address) <= LINK else ""
 
 
 def _escape(text: str) -> str:

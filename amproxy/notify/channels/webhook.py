@@ -34,12 +34,7 @@ class WebhookChannel:
 
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card. Raises DeliveryError."""
-        url = _url(settings)
-        timeout = settings.timeout or TIMEOUT
-        client = self._clients.client(toward(settings.http, url), timeout)
-        answer = await call(client, _WHO, url, within=timeout, ignore_body=True, content=payload(card), headers=_HEADERS)
-        if not 200 <= answer.status < 300:
-            raise failure(answer, _WHO)
+        await post(self._clients, _WHO, settings, target(settings), payload(card))
         return {"state": card.state}
 
     async def edit(self, settings: WebhookSettings, ref: dict[str, str], card: Card) -> dict[str, str]:
@@ -50,7 +45,17 @@ class WebhookChannel:
         await self._clients.close()
 
 
-def _url(settings: WebhookSettings) -> str:
+async def post(clients: Clients, who: str, settings: WebhookSettings, url: str, body: bytes) -> None:
+    """POST JSON as the settings' http_config says. Raises DeliveryError for any answer but 2xx."""
+    timeout = settings.timeout or TIMEOUT
+    client = clients.client(toward(settings.http, url), timeout)
+    answer = await call(client, who, url, within=timeout, ignore_body=True, content=body, headers=_HEADERS)
+    if not 200 <= answer.status < 300:
+        raise failure(answer, who)
+
+
+def target(settings: WebhookSettings) -> str:
+    """The URL that the settings name. Raises DeliveryError (permanent) where there is none that can be used."""
     try:
         return _checked(reveal(settings.url, settings.url_file))
     except (OSError, UnicodeError) as error:
