@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from servers import NEEDS, Servers
 
 # A busy machine is slow now and then; how long an example takes is not what the properties are about.
-hypothesis.settings.register_profile("amproxy", deadline=None)
+# In CI the examples are the same at each run, so that a change is judged by what it changed.
+hypothesis.settings.register_profile("amproxy", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("amproxy")
 
 

@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from amproxy.clock import utc
 from amproxy.context import Context
 from amproxy.correlate.inhibit import Source, muted_by, target_keys
 from amproxy.decide.matchers import all_match
 from amproxy.model import Alert, Silence
 from amproxy.store import keys
+
+_FAR_NS = 4_000_000_000 * 10**9  # beyond the year 2096 "for ever" says it better
 
 _source = msgspec.msgpack.Decoder(Source).decode
 
@@ -32,6 +35,21 @@ async def look(context: Context, alerts: Sequence[Alert], now_ns: int) -> Muting
     active = [silence for silence in silences if silence.starts_ns <= now_ns <= silence.ends_ns]
     silenced = {alert.fingerprint: by for alert in alerts if (by := [s.id for s in active if silences_alert(s, alert)])}
     return Muting(silenced, await _inhibited(context, alerts, now_ns))
+
+
+async def reasons(context: Context, alerts: Sequence[Alert], now_ns: int) -> dict[str, list[str]]:
+    """What mutes these alerts, in words, by fingerprint; alerts that nothing mutes are left out. Raises StoreUnavailable."""
+    muting, silences = await look(context, alerts, now_ns), await context.silences.all(context.wire)
+    told = {fingerprint: [f"inhibited by alert {source}" for source in by] for fingerprint, by in muting.inhibited_by.items()}
+    for fingerprint, ids in muting.silenced_by.items():
+        told.setdefault(fingerprint, []).extend(_said(silences[name]) for name in ids if name in silences)
+    return told
+
+
+def _said(silence: Silence) -> str:
+    until = utc(silence.ends_ns / 10**9) if silence.ends_ns < _FAR_NS else None
+    words = [f"silenced by {silence.created_by or 'somebody'}", f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for ever"]
+    return " ".join(words) + (f": {silence.comment}" if silence.comment else "") + f" (silence {silence.id})"
 
 
 def silences_alert(silence: Silence, alert: Alert) -> bool:

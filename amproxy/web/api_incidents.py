@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.config.structs import Urgency
+from amproxy.correlate import muting
 from amproxy.decide.matchers import all_match
 from amproxy.durations import parse_duration
 from amproxy.errors import NotFound
@@ -81,9 +82,9 @@ class IncidentsApi:
         incident = await incidents.load(context.wire, incident_id)
         alerts = await incidents.load_alerts(context.wire, incident_id)
         timeline = await incidents.load_timeline(context.wire, incident_id)
-        return json(
-            views.whole_incident(incident, alerts, timeline, roster=context.roster, external_url=context.external_url, now=context.now())
-        )
+        now, url = context.now(), context.external_url
+        muted = await muting.reasons(context, alerts, int(now * 10**9))
+        return json(views.whole_incident(incident, alerts, timeline, muted, roster=context.roster, external_url=url, now=now))
 
     async def act(self, request: Request) -> Response:
         """One of the actions; a text that comes with another one than `note` is written down after it."""

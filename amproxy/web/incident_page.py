@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy.correlate import muting
 from amproxy.durations import parse_duration
 from amproxy.errors import Conflict
 from amproxy.model import Alert, State
@@ -87,5 +88,5 @@ class IncidentPage:
             request, "incident.html", told(error).status if error else 200, incident=incident, problem=told(error).detail if error else "",
             alerts=sorted(alerts, key=firing_first)[:SHOWN_ALERTS], hidden=max(0, len(alerts) - SHOWN_ALERTS), now_ns=now_ns,
             timeline=await incidents.load_timeline(context.wire, incident_id), ahead=ahead(incident, context.roster),
-            offered=OFFERED[incident.state], snoozes=SNOOZES,
+            offered=OFFERED[incident.state], snoozes=SNOOZES, muted=await muting.reasons(context, alerts, now_ns),
         )  # fmt: skip

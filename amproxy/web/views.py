@@ -6,6 +6,7 @@ some of them are secrets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from amproxy.clock import rfc3339
@@ -43,13 +44,14 @@ def incident(value: Incident, roster: Roster, external_url: str) -> View:
 
 
 def whole_incident(
-    value: Incident, alerts: list[Alert], timeline: list[TimelineEntry], *, roster: Roster, external_url: str, now: float
-) -> View:
-    """One incident with all that is known of it. now: Unix seconds."""
+    value: Incident, alerts: list[Alert], timeline: list[TimelineEntry], muted: Mapping[str, list[str]], *, roster: Roster,
+    external_url: str, now: float,
+) -> View:  # fmt: skip
+    """One incident with all that is known of it. muted: what mutes which alert (by fingerprint) now; now: Unix seconds."""
     view = incident(value, roster, external_url)
     view["text"] = value.text
     view["common_annotations"] = value.common_annotations
-    view["alerts"] |= {"list": [alert(one, now) for one in alerts]}
+    view["alerts"] |= {"list": [alert(one, now) | {"muted_by": muted.get(one.fingerprint, [])} for one in alerts]}
     view["timeline"] = [timeline_entry(entry) for entry in timeline]
     view["pages"] = [page(one) for one in value.pages]
     return view
