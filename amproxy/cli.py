@@ -72,7 +72,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     from amproxy.durations import parse_duration
-    from amproxy.foresight import entry, moment, simulate
+    from amproxy.foresight import entry, moment, simulate, timeline
 
     config, roster = _loaded(options)
     labels = _labels(options.labels)
@@ -82,7 +82,7 @@ def _simulate(options: argparse.Namespace) -> int:
     _print(
         options,
         lambda: simulate.simulate(config, labels, at, duration, answers, roster),
-        lambda: simulate.simulate_text(config, labels, at, duration, answers, roster),
+        lambda: timeline.simulate_text(config, labels, at, duration, answers, roster),
     )
     return 0
 

@@ -17,7 +17,6 @@ from amproxy.foresight.course import Course, Fact
 from amproxy.foresight.entry import Entry
 from amproxy.foresight.mute import because, still_muted
 from amproxy.foresight.render import person
-from amproxy.foresight.timeline import story
 from amproxy.machine.events import Acknowledge, Tick
 from amproxy.model import Group, TimelineEntry
 
@@ -118,10 +117,3 @@ def simulate(
     done = Simulation(labels, at, duration, answers, roster)
     pages = [page for way in done.ways if way.course for page in way.course.pages]
     return done.entry.document(done.start, sorted(pages, key=lambda page: page.due), roster)
-
-
-def simulate_text(
-    config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
-) -> str:
-    """The same as timelines for people, one for each incident. Raises NotFound for an unknown person."""
-    return story(Simulation(labels, at, duration, answers, roster), open_ended=duration is None)

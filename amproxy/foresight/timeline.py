@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
+from amproxy.config.structs import Config
 from amproxy.correlate.flush import muted
+from amproxy.decide.roster import Roster
 from amproxy.foresight import render
 from amproxy.foresight.entry import zone_of
 from amproxy.foresight.mute import because
+from amproxy.foresight.simulate import Simulation, Way
 
-if TYPE_CHECKING:
-    from amproxy.foresight.simulate import Simulation, Way
+
+def simulate_text(
+    config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
+) -> str:
+    """`simulate` as timelines for people, one for each incident. Raises NotFound for an unknown person."""
+    return story(Simulation(labels, at, duration, answers, roster), open_ended=duration is None)
 
 
 def story(done: Simulation, *, open_ended: bool) -> str:

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from amproxy.config.structs import Config, IfNobody, NotifyStep, Policy, Schedule, Wait
 from amproxy.decide.roster import Roster
 from amproxy.errors import NotFound
-from amproxy.foresight.simulate import simulate, simulate_text
+from amproxy.foresight.simulate import simulate
+from amproxy.foresight.timeline import simulate_text
 
 DOWN = {"alertname": "Down", "team": "a"}
 QUIET = replace(ROOT, group_wait=0.0)
