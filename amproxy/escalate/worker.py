@@ -20,29 +20,52 @@ from amproxy.store.timers import Timer
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds: the longest sleep, because another process may have set an earlier timer and died
-BATCH = 16  # timers taken up together: each may hold a whole group in memory
+AT_ONCE = 16  # timers being worked on: each may hold a whole group in memory
 
 
 async def work(context: Context) -> None:
     """Take up timers for ever; cancel to stop. What was claimed then comes again when its lease is over."""
-    while True:
+    free, tasks = asyncio.Semaphore(AT_ONCE), set[asyncio.Task[None]]()
+
+    async def take_up(timer: Timer) -> None:
         try:
-            claimed = await timers.claim(context.wire, context.now(), BATCH)
-            if claimed:
-                async with asyncio.TaskGroup() as group:
-                    for timer in claimed:
-                        group.create_task(_take_up(context, timer))
+            await _take_up(context, timer)
+        finally:
+            free.release()
+
+    try:
+        while True:
+            async with free:  # nothing is claimed that would only wait here
+                pass
+            try:
+                claimed = await timers.claim(context.wire, context.now(), AT_ONCE)
+            except StoreUnavailable:
+                await asyncio.sleep(LOOK / 4)
                 continue
-            due = await timers.next_due(context.wire)
-        except StoreUnavailable:
-            await asyncio.sleep(LOOK / 4)
-            continue
-        wait = LOOK if due is None else min(max(due - context.now(), 0.0), LOOK)
-        with contextlib.suppress(TimeoutError):
-            # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
-            async with asyncio.timeout(wait):
-                await context.timers_changed.wait()
-        context.timers_changed.clear()
+            for timer in claimed:
+                await free.acquire()
+                task = asyncio.create_task(take_up(timer))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            if not claimed:
+                await _sleep(context)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _sleep(context: Context) -> None:
+    """Until the next timer is due, or somebody of this process sets an earlier one."""
+    try:
+        due = await timers.next_due(context.wire)
+    except StoreUnavailable:
+        due = None
+    wait = LOOK if due is None else min(max(due - context.now(), 0.0), LOOK)
+    with contextlib.suppress(TimeoutError):
+        # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
+        async with asyncio.timeout(wait):
+            await context.timers_changed.wait()
+    context.timers_changed.clear()
 
 
 async def _take_up(context: Context, timer: Timer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 
@@ -43,7 +44,7 @@ class Deliverer:
 
     async def run(self) -> None:
         """Deliver for ever; cancel to stop. What is under way then is finished by another process or the next start."""
-        joined = False
+        looked = -LOOK  # when this process last said that it lives, and looked for the messages of those that do not
         while True:
             with contextlib.suppress(TimeoutError):
                 # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
@@ -51,16 +52,15 @@ class Deliverer:
                     await self._context.outbox_filled.wait()
                 self._context.outbox_filled.clear()
             try:
-                if not joined:
+                if time.monotonic() - looked >= LOOK:
                     await outbox.join(self._context.wire)
-                await outbox.beat(self._context.wire, self._name)
-                if not joined or not self._context.outbox_filled.is_set():
+                    await outbox.beat(self._context.wire, self._name)
                     self._accept(await outbox.take_over(self._context.wire, self._name))
-                joined = True
+                    looked = time.monotonic()
                 while self._held < IN_HAND and (batch := await outbox.read(self._context.wire, self._name, IN_HAND)):
                     self._accept(batch)
             except StoreUnavailable:
-                joined = False
+                looked = -LOOK
                 await asyncio.sleep(LOOK / 4)
 
     def _accept(self, batch: list[Taken]) -> None:
