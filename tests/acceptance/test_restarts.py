@@ -10,7 +10,7 @@ import pytest
 from catcher import Catcher
 from house import alert, file, heard
 from moments import eventually
-from pushing import call, fires, resolves, silence
+from pushing import call, fires, metric, resolves, silence
 from servers import Server, Servers
 from stage import ALL, FIRST, NEW
 
@@ -31,6 +31,8 @@ def test_a_restart_forgets_nothing_and_repeats_nothing(servers: Servers, tmp_pat
         fires(amproxy.url, alert("a"))
         fires(amproxy.url, alert("b", "Silenced"))
         eventually(lambda: heard(catcher) == [("a", FIRST)])
+        # killed before it is written down, a message goes out again, and may: that is the crash window
+        eventually(lambda: metric(amproxy.url, "amproxy_outbox_depth") == 0)
 
         end(amproxy)
         amproxy.start()

