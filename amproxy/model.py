@@ -90,6 +90,24 @@ class Silence(msgspec.Struct, kw_only=True, omit_defaults=True):
     annotations: dict[str, str] = {}
 
 
+# ------------------------------------------------------------------------------------------------ people's own doing
+
+
+class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody's wish that another takes over their shifts of one schedule between two times. It counts once it is taken."""
+
+    id: str
+    schedule: str
+    user: str  # whose shifts
+    start: float  # Unix seconds
+    end: float  # exclusive
+    reason: str = ""
+    asked_by: str = ""  # who asked, where that is somebody else
+    asked_at: float
+    taken_by: str = ""  # "" = still open
+    taken_at: float | None = None
+
+
 # -------------------------------------------------------------------------------------------------------- incidents
 
 State = Literal["triggered", "acknowledged", "snoozed", "resolved"]
@@ -99,6 +117,7 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One notification of one person over one channel (or of a receiver's chat, then user is "")."""
 
     id: str
+    kind: Literal["page", "reminder"] = "page"  # a reminder goes to the one who acknowledged, before that runs out
     user: str = ""
     receiver: str = ""  # instead of a user
     integration: str = ""  # of a receiver: "slack/0"
@@ -108,6 +127,9 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     step: int = 0  # counts from 1; 0 = by hand
     round: int = 1
     reason: str = ""  # "on call for platform (layer weekly)"
+    insists: bool = False  # goes out although somebody else has acknowledged: the person was asked for by hand
+    once: bool = False  # of a webhook step: nothing is told later of what became of the incident
+    bundle: str = ""  # id of the message that told of many incidents at once
     due: float
     state: Literal["due", "sent", "failed", "skipped"] = "due"
     sent_at: float | None = None
@@ -128,7 +150,18 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     step: int = 0
     round: int = 1
     reason: str = ""
+    insists: bool = False  # runs although somebody else has acknowledged
+    left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next rule
     unreachable: bool = False  # every contact failed for good
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The alerts of a group whose incident was merged into another."""
+
+    firing: int = 0
+    resolved: int = 0
+    common_labels: dict[str, str] = {}
+    common_annotations: dict[str, str] = {}
 
 
 class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -142,7 +175,9 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     title: str = ""
     receiver: str = ""
     policy: str = ""
+    team: str = ""
     plan: Policy  # the policy as it was at the start
+    forwards: dict[str, Policy] = {}  # the policies that `forward` steps lead to, as they were at the start
     urgency: Urgency | None = None
     group: str = ""  # Group.id; "" = opened by hand
     group_key: str = ""
@@ -157,7 +192,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     updated_at: float = 0.0
     acknowledged_by: str = ""
     acknowledged_at: float | None = None
-    resolved_by: str = ""  # a user, or "source", "expired", "moved"
+    resolved_by: str = ""  # a user, or one of machine.alerts.ENDS
     resolved_at: float | None = None
     snoozed_by: str = ""
     snoozed_until: float | None = None
@@ -166,6 +201,16 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     step_due: float | None = None  # when the next step runs; None = no more
     waiting_for: str = ""  # why step_due is what it is: "wait 5m", "wait_until business-hours", "nobody on call"
     acknowledge_due: float | None = None  # when the acknowledgement runs out
+    reminder_due: float | None = None  # when the one who acknowledged is reminded of that
+    step_left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next step
+    heard_at: float = 0.0  # the last news, of alerts or people: what auto_resolve counts from
+    arrivals: list[tuple[float, int]] = []  # when how many alerts came, as far back as wait_for_alerts looks
+    returns: list[float] = []  # when its alerts came back after its end, as far back as `flapping` looks
+    held_until: float | None = None  # all its alerts are muted: nothing of the plan runs before this
+    held_by: str = ""  # what mutes them
+    responders: list[str] = []  # people who were asked to join by hand
+    merged_into: str = ""  # id of the incident that this one is part of now
+    parts: dict[str, Part] = {}  # Group.id of incidents merged into this one → their alerts
     round_started: float = 0.0
     look: int = 1  # goes up whenever messages about it should look different
     news: str = ""  # the last change in one sentence, for channels that keep a thread
@@ -178,9 +223,7 @@ class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One fact of an incident's history, with its reason."""
 
     at: float
-    kind: (
-        str  # opened, alerts, step, page, sent, failed, skipped, nobody, acknowledged, unacknowledged, snoozed, resolved, note, escalated …
-    )
+    kind: str  # opened, alerts, step, sent, failed, skipped, nobody, acknowledged, unacknowledged, snoozed, resolved, reopened, note, …
     text: str  # a sentence for people
     user: str = ""
     channel: str = ""
@@ -223,6 +266,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     incident: Incident  # version already counted up
     before: str  # the state before; "" = it did not exist
+    policy_before: str  # the policy before; a `forward` step changes it
     timeline: list[TimelineEntry]
     timer: float | None  # when `Tick` is due next; None = never
     outbox: list[Outgoing]

@@ -14,6 +14,7 @@ from amproxy.config.cursor import Cursor, Document, Reader, Section
 from amproxy.config.defaults import global_settings, read_global
 from amproxy.config.fields import list_of
 from amproxy.config.lint import lint
+from amproxy.config.maintenance import maintenance_window
 from amproxy.config.names import collect_names
 from amproxy.config.original import original
 from amproxy.config.people import team, user
@@ -35,8 +36,10 @@ _TABLE: Final[dict[str, Reader]] = {
     "teams": list_of(team),
     "schedules": list_of(schedules.schedule),
     "escalation_policies": list_of(policies.policy),
+    "maintenance_windows": list_of(maintenance_window),
     "sources": list_of(service.source),
     "heartbeats": list_of(service.heartbeat),
+    "dead_mans_switch": service.dead_mans_switch,
     "web": service.web,
     "store": service.store,
 }
@@ -117,7 +120,9 @@ def _build(root: Section, file: str, digest: str) -> Config:
         schedules=_by_name(root.get("schedules", ())),
         policies=_by_name(root.get("escalation_policies", ())),
         sources=_by_name(root.get("sources", ())),
+        maintenance=_by_name(root.get("maintenance_windows", ())),
         heartbeats=_by_name(root.get("heartbeats", ())),
+        dead_mans_switch=root.get("dead_mans_switch"),
         web=root.get("web", Web()),
         store=root.get("store", StoreSettings()),
     )

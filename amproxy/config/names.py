@@ -16,6 +16,7 @@ _SECTIONS: Final = {  # section → the name space it fills
     "teams": "teams",
     "schedules": "schedules",
     "escalation_policies": "escalation_policies",
+    "maintenance_windows": "maintenance_windows",
     "sources": "sources",
     "heartbeats": "heartbeats",
 }

@@ -13,6 +13,7 @@ from amproxy.config.structs import Absence, Notify, Team, User, Wait
 from amproxy.config.tree import Sequence
 
 user_name: Final = reference("users", "user")
+intervals: Final = list_of(reference("time_intervals", "time interval"))
 
 
 def _channels(at: Cursor) -> list[str] | None:
@@ -38,6 +39,7 @@ def _rule(at: Cursor) -> Notify | Wait | None:
 
 _RULES: Final[dict[str, Reader]] = dict.fromkeys(("default", "important"), list_of(_rule))
 _ABSENCE: Final[dict[str, Reader]] = {"start": moment, "end": moment, "reason": text}
+_NOTICES: Final = ("going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked")
 _USER: Final[dict[str, Reader]] = {
     "name": name,
     "full_name": text,
@@ -46,6 +48,8 @@ _USER: Final[dict[str, Reader]] = {
     "contacts": map_of(name),
     "notification_rules": section_of(_RULES),
     "absences": list_of(section_of(_ABSENCE)),
+    "quiet_hours": intervals,
+    "notices": section_of(dict.fromkeys(_NOTICES, _channels)),
 }
 
 
@@ -77,6 +81,8 @@ def user(at: Cursor) -> User:
         **rest,
         notification_rules={urgency: tuple(rules) for urgency, rules in section.get("notification_rules", {}).items() if rules},
         absences=_absences(section.get("absences", []), section.get("timezone", "UTC")),
+        quiet_hours=tuple(section.get("quiet_hours", ())),
+        notices={kind: tuple(dict.fromkeys(channels)) for kind, channels in section.get("notices", {}).items() if channels},
         place=at.place,
     )
 

@@ -1,101 +1,63 @@
-"""`escalation_policies`: what happens, step by step, until somebody answers."""
+"""`escalation_policies`: what happens until somebody answers. The steps stand in steps.py."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final
 
-from amproxy.config.conditions import matchers
 from amproxy.config.cursor import Cursor, Reader, Section
 from amproxy.config.fields import choice, list_of, name, reference
-from amproxy.config.people import user_name
 from amproxy.config.quantities import duration, integer, span
-from amproxy.config.schedules import intervals
-from amproxy.config.structs import IfNobody, NotifyStep, Policy, Step, Wait, WaitUntilStep
+from amproxy.config.steps import if_nobody, step
+from amproxy.config.structs import Flapping, IfNobody, Policy, Storm
 from amproxy.config.tree import Mapping
 
-_TARGETS: Final = ("schedule", "users", "team", "receiver")
-_NOTIFY: Final[dict[str, Reader]] = {
-    "schedule": reference("schedules", "schedule"),
-    "position": choice("current", "next"),
-    "users": list_of(user_name),
-    "team": reference("teams", "team"),
-    "pick": choice("all", "round_robin"),
-    "receiver": reference("receivers", "receiver"),
-    "urgency": choice("default", "important"),
-}
-_ONLY_WITH: Final = {"position": ("schedule",), "pick": ("team",), "urgency": ("schedule", "users", "team")}
+_LONGEST_REMINDER: Final = 1800.0  # seconds; where nothing is said, the reminder comes a quarter of the timeout before it, at most this
 
 
-def _notify(at: Cursor) -> Section:
-    """Whom a step tells: exactly one target, with the keys that belong to it."""
-    section = at.section(_NOTIFY)
-    section.require(*_TARGETS, why="whom does this step notify?")
-    section.exclusive(*_TARGETS)
-    if section.get("users") == []:
-        section.error("users", "names nobody")
-    for key, targets in _ONLY_WITH.items():
-        if section.given(key) and not section.given(*targets):
-            section.error(key, f"{key} belongs to {' or '.join(targets)}")
+def _repeat(at: Cursor) -> Section:
+    """How often the steps run again: a number, or a map that also says from which step."""
+    if isinstance(at.node, Mapping):
+        section = at.section({"times": integer(0), "from": integer(1)})
+        section.require("times", why="how often do the steps run again?")
+        return section
+    times, section = integer(0)(at), Section(at)
+    if times is not None:
+        section["times"] = times
     return section
 
 
-def _if_nobody(at: Cursor) -> IfNobody | None:
-    if isinstance(at.node, Mapping):
-        section = at.section({"user": user_name})
-        section.require("user")
-        return IfNobody(kind="user", user=section["user"]) if "user" in section else None
-    found: Literal["next_step", "wait_for_shift"] | None = choice("next_step", "wait_for_shift")(at)
-    return None if found is None else IfNobody(kind=found)
+def _flapping(at: Cursor) -> Flapping | None:
+    section = at.section({"more_than": integer(1), "within": span, "hold": span})
+    section.require("more_than", why="how many returns are too many?")
+    section.require("within", why="in which time are they counted?")
+    if "more_than" not in section or "within" not in section:
+        return None
+    hold = {"hold": float(section["hold"])} if "hold" in section else {}
+    return Flapping(more_than=section["more_than"], within=float(section["within"]), **hold)
 
 
-_WINDOW: Final[dict[str, Reader]] = {
-    "if_nobody": _if_nobody,
-    "matchers": matchers,
-    "active_time_intervals": intervals,
-    "mute_time_intervals": intervals,
-}
-_STEP: Final[dict[str, Reader]] = {
-    "notify": _notify,
-    "wait": span,
-    "wait_until": reference("time_intervals", "time interval"),
-    **_WINDOW,
-}
-
-
-def _step(at: Cursor) -> Step | None:
-    section = at.section(_STEP)
-    section.require("notify", "wait", "wait_until")
-    section.exclusive("notify", "wait", "wait_until")
-    if not section.given("notify"):
-        for key in _WINDOW:
-            if section.given(key):
-                section.error(key, f"{key} belongs to a notify step")
-    if "wait" in section:
-        return Wait(seconds=float(section["wait"]), place=at.place)
-    if "wait_until" in section:
-        return WaitUntilStep(interval=section["wait_until"], place=at.place)
-    return _notify_step(section) if "notify" in section else None
-
-
-def _notify_step(section: Section) -> NotifyStep:
-    target: dict[str, Any] = dict(section["notify"])
-    target["users"] = tuple(dict.fromkeys(target.get("users", ())))
-    return NotifyStep(
-        **target,
-        if_nobody=section.get("if_nobody"),
-        matchers=tuple(map(str, section.get("matchers", ()))),
-        active_time_intervals=tuple(section.get("active_time_intervals", ())),
-        mute_time_intervals=tuple(section.get("mute_time_intervals", ())),
-        place=section.cursor.place,
-    )
+def _storm(at: Cursor) -> Storm | None:
+    section = at.section({"more_than": integer(1), "within": span})
+    section.require("more_than", why="how many pages are too many?")
+    section.require("within", why="in which time are they counted?")
+    if "more_than" not in section or "within" not in section:
+        return None
+    return Storm(more_than=section["more_than"], within=float(section["within"]))
 
 
 _POLICY: Final[dict[str, Reader]] = {
     "name": name,
-    "steps": list_of(_step),
-    "repeat": integer(0),
+    "team": reference("teams", "team"),
+    "steps": list_of(step),
+    "repeat": _repeat,
     "acknowledge_timeout": duration,
-    "if_nobody": _if_nobody,
+    "acknowledge_reminder": duration,
+    "after_snooze": choice("restart", "resume"),
+    "auto_resolve": duration,
+    "reopen_within": duration,
+    "flapping": _flapping,
+    "storm": _storm,
+    "if_nobody": if_nobody,
 }
 
 
@@ -103,11 +65,35 @@ def policy(at: Cursor) -> Policy:
     """One escalation policy."""
     section = at.section(_POLICY)
     section.require("name")
+    steps, repeat = tuple(section.get("steps", ())), section.get("repeat", {})
+    if repeat.get("from", 1) > max(1, len(steps)):
+        repeat.error("from", f"there is no step {repeat['from']}: the policy has {len(steps)}")
+    if "flapping" in section and not section.get("reopen_within"):
+        section.error("flapping", "flapping needs reopen_within: only an incident that is opened again can flap")
     return Policy(
         name=section.get("name", ""),
-        steps=tuple(section.get("steps", ())),
-        repeat=section.get("repeat", 0),
+        team=section.get("team", ""),
+        steps=steps,
+        repeat=repeat.get("times", 0),
+        repeat_from=repeat.get("from", 1),
         acknowledge_timeout=float(section.get("acknowledge_timeout", 0)),
+        acknowledge_reminder=_reminder(section),
+        after_snooze=section.get("after_snooze", "restart"),
+        auto_resolve=float(section.get("auto_resolve", 0)),
+        reopen_within=float(section.get("reopen_within", 0)),
+        flapping=section.get("flapping"),
+        storm=section.get("storm"),
         if_nobody=section.get("if_nobody", IfNobody()),
         place=at.place,
     )
+
+
+def _reminder(section: Section) -> float:
+    """Seconds before the timeout; 0 = nobody is reminded."""
+    timeout = float(section.get("acknowledge_timeout", 0))
+    if "acknowledge_reminder" not in section:
+        return min(timeout / 4, _LONGEST_REMINDER)
+    reminder = float(section["acknowledge_reminder"])
+    if reminder and reminder >= timeout:
+        section.error("acknowledge_reminder", "the reminder must come before the acknowledgement runs out (acknowledge_timeout)")
+    return reminder

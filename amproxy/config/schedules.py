@@ -6,15 +6,16 @@ import re
 from typing import Any, Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import file, list_of, name, reference, shown, text, url
+from amproxy.config.fields import choice, file, list_of, name, reference, secret_url, shown, text
 from amproxy.config.moments import moment, timezone, wall
-from amproxy.config.people import period, user_name
+from amproxy.config.people import intervals, period, user_name
+from amproxy.config.quantities import span
 from amproxy.config.structs import Ical, Layer, Override, Rotation, Schedule
 from amproxy.config.tree import Sequence
 from amproxy.durations import parse_duration
 
 _MONTHS = re.compile(r"0*([1-9][0-9]{0,3})mo")
-intervals: Final = list_of(reference("time_intervals", "time interval"))
+_DAY: Final = 86400
 
 
 def _turn(at: Cursor) -> tuple[str, ...] | None:
@@ -47,9 +48,11 @@ def _every(at: Cursor) -> tuple[str, int, int] | None:
 
 
 def _rotation(at: Cursor) -> Section:
-    section = at.section({"every": _every, "start": moment})
+    section = at.section({"every": _every, "start": moment, "advance": choice("always", "active_days")})
     section.require("every", why="how long a turn lasts, such as 1w, 12h or 1mo")
     section.require("start", why="when the first turn begins, such as 2026-01-05T09:00")
+    if section.get("advance") == "active_days" and "every" in section and (section["every"][2] or section["every"][1] % _DAY):
+        section.error("every", "with advance: active_days a turn lasts whole days, such as 1d or 1w")
     return section
 
 
@@ -60,7 +63,13 @@ _LAYER: Final[dict[str, Reader]] = {
     "active_time_intervals": intervals,
     "mute_time_intervals": intervals,
 }
-_ICAL: Final[dict[str, Reader]] = {"url": url, "file": file, "overrides_url": url}
+_ICAL: Final[dict[str, Reader]] = {
+    "url": secret_url,
+    "file": file,
+    "overrides_url": secret_url,
+    "overrides_file": file,
+    "refresh": span,
+}
 _OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "start": moment, "end": moment, "reason": text}
 
 
@@ -89,6 +98,9 @@ def _ical(at: Cursor) -> Ical:
     section = at.section(_ICAL)
     section.require("url", "file")
     section.exclusive("url", "file")
+    section.exclusive("overrides_url", "overrides_file")
+    if "refresh" in section:
+        section["refresh"] = float(section["refresh"])
     return Ical(**section)
 
 
@@ -124,7 +136,8 @@ def _layer(section: Section, number: int, zone: str) -> Layer:
     rotation: Any = section.get("rotation")
     if rotation is not None and "every" in rotation and "start" in rotation:
         every, seconds, months = rotation["every"]
-        rotation = Rotation(every=every, seconds=seconds, months=months, start=wall(rotation["start"], zone))
+        start, active_days = wall(rotation["start"], zone), rotation.get("advance") == "active_days"
+        rotation = Rotation(every=every, seconds=seconds, months=months, start=start, active_days=active_days)
     return Layer(
         name=section.get("name", str(number)),
         users=tuple(section.get("users", ())),

@@ -1,15 +1,16 @@
-"""`sources`, `heartbeats`, `web` and `store`: the doors, and the service itself."""
+"""`sources`, `heartbeats`, `dead_mans_switch`, `web` and `store`: the doors, and the service itself."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from amproxy.config.conditions import matchers
 from amproxy.config.cursor import Cursor, Reader
-from amproxy.config.fields import choice, host_port, label_name, map_of, name, secret, shown, text, url
+from amproxy.config.fields import choice, host_port, label_name, map_of, name, secret, secret_url, shown, text, url
 from amproxy.config.pieces import pair
 from amproxy.config.quantities import boolean, size, span
-from amproxy.config.structs import Heartbeat, Source, StoreSettings, Web
+from amproxy.config.structs import DeadMansSwitch, Heartbeat, Source, StoreSettings, Web
 
 _IN_A_PATH = re.compile(r"[^\x00-\x20\x7f/?#%]+")
 _REDIS = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster)://.+", re.DOTALL)
@@ -29,6 +30,7 @@ _HEARTBEAT: Final[dict[str, Reader]] = {
     "every": span,
     "labels": map_of(text, key=label_name),
     "annotations": map_of(text, key=label_name),
+    "matchers": matchers,
 }
 
 
@@ -56,8 +58,19 @@ def heartbeat(at: Cursor) -> Heartbeat:
         every=float(section.get("every", 0)),
         labels=section.get("labels", {}),
         annotations=section.get("annotations", {}),
+        matchers=tuple(section.get("matchers", ())),
         place=at.place,
     )
+
+
+def dead_mans_switch(at: Cursor) -> DeadMansSwitch:
+    """Whom amproxy tells that it is well."""
+    section = at.section({**pair("url", secret_url), "every": span})
+    section.require("url", "url_file", why="which address is called while all is well?")
+    section.exclusive("url", "url_file")
+    if "every" in section:
+        section["every"] = float(section["every"])
+    return DeadMansSwitch(**section)
 
 
 def _redis(at: Cursor) -> str | None:

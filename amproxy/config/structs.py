@@ -206,6 +206,9 @@ class Absence(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+NoticeKind = Literal["going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked"]
+
+
 class User(Struct, frozen=True, kw_only=True):
     name: str
     full_name: str = ""
@@ -214,6 +217,8 @@ class User(Struct, frozen=True, kw_only=True):
     contacts: dict[str, str] = {}  # channel → address, in the order written; "telegram": "1111"
     notification_rules: dict[Urgency, tuple[Notify | Wait, ...]] = {}  # an urgency that is absent: see decide.people
     absences: tuple[Absence, ...] = ()
+    quiet_hours: tuple[str, ...] = ()  # time intervals on the person's own clock: pages of urgency "default" wait for their end
+    notices: dict[NoticeKind, tuple[str, ...]] = {}  # what the person wants to be told besides pages → over which channels
     place: Place = Place()
 
 
@@ -230,6 +235,7 @@ class Rotation(Struct, frozen=True, kw_only=True):
     seconds: int  # 0 where months is given
     months: int  # 0 where seconds is given
     start: datetime  # naive
+    active_days: bool = False  # turns are counted over the days on which the layer is active; then `seconds` are whole days
 
 
 class Layer(Struct, frozen=True, kw_only=True):
@@ -250,9 +256,13 @@ class Override(Struct, frozen=True, kw_only=True):
 
 
 class Ical(Struct, frozen=True, kw_only=True):
-    url: str = ""
+    """A calendar in the place of layers: one of `url` and `file`."""
+
+    url: Secret = Secret("")  # who knows a calendar's address may read it
     file: str = ""
-    overrides_url: str = ""
+    overrides_url: Secret = Secret("")
+    overrides_file: str = ""
+    refresh: float = 600.0  # seconds between two fetches
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
@@ -272,20 +282,25 @@ class IfNobody(Struct, frozen=True, kw_only=True):
     user: str = ""
 
 
-class NotifyStep(Struct, frozen=True, kw_only=True, tag="notify"):
+class Condition(Struct, frozen=True, kw_only=True):
+    """When a step counts; outside of it the step is skipped."""
+
+    matchers: tuple[str, ...] = ()  # as text, so that a plan can be stored; all must hold
+    active_time_intervals: tuple[str, ...] = ()
+    mute_time_intervals: tuple[str, ...] = ()
+
+
+class NotifyStep(Condition, frozen=True, kw_only=True, tag="notify"):
     """Exactly one of schedule, users, team, receiver is set."""
 
     schedule: str = ""
     position: Literal["current", "next"] = "current"
     users: tuple[str, ...] = ()
     team: str = ""
-    pick: Literal["all", "round_robin"] = "all"
+    pick: Literal["all", "round_robin"] = "all"  # of users and team
     receiver: str = ""
     urgency: Urgency = "default"
     if_nobody: IfNobody | None = None  # None = the policy's
-    matchers: tuple[str, ...] = ()  # as text, so that a plan can be stored; all must hold
-    active_time_intervals: tuple[str, ...] = ()
-    mute_time_intervals: tuple[str, ...] = ()
     place: Place = Place()
 
 
@@ -294,15 +309,81 @@ class WaitUntilStep(Struct, frozen=True, kw_only=True, tag="wait_until"):
     place: Place = Place()
 
 
-Step = NotifyStep | Wait | WaitUntilStep
+class WaitForAlertsStep(Struct, frozen=True, kw_only=True, tag="wait_for_alerts"):
+    """The steps after it run as soon as more than so many alerts came within a time; until then the policy stands still."""
+
+    more_than: int
+    within: float  # seconds
+    place: Place = Place()
+
+
+class WebhookStep(Condition, frozen=True, kw_only=True, tag="webhook"):
+    """One call of each webhook of a receiver. Unlike `notify: {receiver}` nothing is told later of what became of the incident."""
+
+    receiver: str
+    place: Place = Place()
+
+
+class ForwardStep(Condition, frozen=True, kw_only=True, tag="forward"):
+    """Another policy takes over; the steps after this one do not run."""
+
+    policy: str
+    place: Place = Place()
+
+
+class ResolveStep(Condition, frozen=True, kw_only=True, tag="resolve"):
+    """The incident ends, though nobody has answered."""
+
+    place: Place = Place()
+
+
+Step = NotifyStep | Wait | WaitUntilStep | WaitForAlertsStep | WebhookStep | ForwardStep | ResolveStep
+
+
+class Flapping(Struct, frozen=True, kw_only=True):
+    """An incident that came back more than so many times within a time is held back: its policy begins after `hold` seconds of firing."""
+
+    more_than: int
+    within: float
+    hold: float = 600.0
+
+
+class Storm(Struct, frozen=True, kw_only=True):
+    """More pages than this, of one policy to one person over one channel within a time, become one message."""
+
+    more_than: int
+    within: float
 
 
 class Policy(Struct, frozen=True, kw_only=True):
     name: str
+    team: str = ""  # whose incidents these are
     steps: tuple[Step, ...] = ()
     repeat: int = 0  # run the steps again so many times
+    repeat_from: int = 1  # from this step on, counted from 1
     acknowledge_timeout: float = 0.0  # 0 = never
+    acknowledge_reminder: float = 0.0  # so long before the timeout the one who acknowledged is reminded; 0 = not
+    after_snooze: Literal["restart", "resume"] = "restart"
+    auto_resolve: float = 0.0  # without news for so long it is over; 0 = never
+    reopen_within: float = 0.0  # alerts that return within this time open the same incident again; 0 = a new one
+    flapping: Flapping | None = None
+    storm: Storm | None = None
     if_nobody: IfNobody = IfNobody()
+    place: Place = Place()
+
+
+class Maintenance(Struct, frozen=True, kw_only=True):
+    """A maintenance window: alerts that match are held back while it is open; what still fires at its end is told then."""
+
+    name: str
+    matchers: tuple[Matcher, ...]
+    start: datetime | None = None  # naive in `timezone` (of the file) or aware (by hand); None = open by its time intervals alone
+    end: datetime | None = None  # exclusive
+    timezone: str = "UTC"
+    active_time_intervals: tuple[str, ...] = ()  # recurring: open while one of them holds, between start and end where given
+    comment: str = ""
+    id: str = ""  # of one made by hand; "" = of the file
+    created_by: str = ""
     place: Place = Place()
 
 
@@ -324,7 +405,16 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     every: float
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+    matchers: tuple[Matcher, ...] = ()  # firing alerts that match are beats, and go no further
     place: Place = Place()
+
+
+class DeadMansSwitch(Struct, frozen=True, kw_only=True):
+    """An address outside that amproxy calls while all is well, so that somebody else notices when it does not."""
+
+    url: Secret = Secret("")
+    url_file: str = ""
+    every: float = 60.0
 
 
 class Web(Struct, frozen=True, kw_only=True):
@@ -356,6 +446,8 @@ class Config(Struct, frozen=True, kw_only=True):
     schedules: dict[str, Schedule] = {}
     policies: dict[str, Policy] = {}
     sources: dict[str, Source] = {}
+    maintenance: dict[str, Maintenance] = {}
     heartbeats: dict[str, Heartbeat] = {}
+    dead_mans_switch: DeadMansSwitch | None = None
     web: Web = Web()
     store: StoreSettings = StoreSettings()
