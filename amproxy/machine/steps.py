@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amproxy.clock import utc
-from amproxy.config.structs import NotifyStep, Step, Wait
+from amproxy.config.structs import NotifyStep, Step, Wait, WaitUntilStep
 from amproxy.decide.matchers import parse_matcher
 from amproxy.durations import format_duration
 from amproxy.machine import reach
@@ -66,7 +66,7 @@ def _run(draft: Draft, step: Step) -> None:
             draft.say("step", f"Step {number} skipped: {skipped}.", step=number)
         else:
             reach.notify(draft, step, number)
-    elif draft.roster.known((step.interval,)):
+    elif isinstance(step, WaitUntilStep) and draft.roster.known((step.interval,)):
         opens = draft.roster.opens(step.interval, utc(draft.now))
         if opens is None:
             draft.say("step", f"Step {number}: time interval {step.interval} never holds; not waited for.", step=number)

@@ -25,6 +25,7 @@ def transition(incident: Incident, event: Event, now: float, roster: Roster, tur
     return Change(
         incident=draft.incident,
         before=incident.state if incident.version else "",
+        policy_before=incident.policy if incident.version else "",
         timeline=draft.timeline,
         timer=next_due(draft.incident),
         outbox=draft.outbox,

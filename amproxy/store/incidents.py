@@ -121,7 +121,7 @@ def operations(change: Change) -> Operations:
     result.do("HSET", key, "v", incident.version, "data", _encode(incident))
     if change.timeline:
         result.do("RPUSH", keys.timeline(incident.id), *map(_encode, change.timeline))
-    if change.before != incident.state:
+    if (change.before, change.policy_before) != (incident.state, incident.policy):
         _move(result, change)
     if change.timer is None:
         result.do("ZREM", keys.TIMERS, f"incident:{incident.id}")
@@ -137,7 +137,7 @@ def _move(result: Operations, change: Change) -> None:
     incident = change.incident
     if change.before:
         result.do("ZREM", keys.incidents(change.before), incident.id)
-        result.do("HINCRBY", keys.COUNTS, f"{incident.policy} {change.before}", -1)
+        result.do("HINCRBY", keys.COUNTS, f"{change.policy_before} {change.before}", -1)
     else:
         result.do("ZADD", keys.INCIDENTS, repr(incident.started_at), incident.id)
     result.do("ZADD", keys.incidents(incident.state), repr(incident.started_at), incident.id)

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from amproxy.clock import utc
-from amproxy.config.structs import Notify, NotifyStep, Wait
+from amproxy.config.structs import Notify, NotifyStep, Wait, WaitUntilStep
 from amproxy.decide import people
 from amproxy.decide.roster import Roster
 from amproxy.model import Chain, Incident
@@ -78,7 +78,7 @@ def _plan(incident: Incident, roster: Roster) -> Iterator[Coming]:
             at += step.seconds
         elif isinstance(step, NotifyStep):
             yield Coming(at, f"step {number}: {_notify(step, roster, at)}")
-        elif step.interval in roster.config.time_intervals:
+        elif isinstance(step, WaitUntilStep) and step.interval in roster.config.time_intervals:
             opens = roster.opens(step.interval, utc(at))
             at = max(at, opens.timestamp()) if opens else at
     if incident.round <= plan.repeat:

@@ -158,7 +158,7 @@ def test_an_integration_that_cannot_work_is_refused(receiver: str, words: str) -
         (("{schedule: s}", "{}"), "whom does this step notify"),
         (("steps: [", "if_nobody: give_up, steps: ["), "'next_step' or 'wait_for_shift'"),
         (("steps: [", "repeat: -1, steps: ["), "too small"),
-        (("steps: [", "steps: [{wait: 1m, matchers: [a=b]}, "), "belongs to a notify step"),
+        (("steps: [", "steps: [{wait: 1m, matchers: [a=b]}, "), "belongs to"),
         (("steps: [", "steps: [{wait_until: never}, "), "there is no time interval"),
         (("steps: [", "steps: [{wait: 1m, wait_until: x}, "), "only one of"),
         (("layers:", "team: t, layers:"), "there is no team 't'"),
