@@ -192,6 +192,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     updated_at: float = 0.0
     acknowledged_by: str = ""
     acknowledged_at: float | None = None
+    first_acknowledged_by: str = ""  # stays, whatever becomes of the acknowledgement
+    first_acknowledged_at: float | None = None
     resolved_by: str = ""  # a user, or one of machine.alerts.ENDS
     resolved_at: float | None = None
     snoozed_by: str = ""
@@ -229,6 +231,7 @@ class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     channel: str = ""
     policy: str = ""
     step: int = 0
+    data: dict[str, Any] = {}  # what programs want of it: {"firing": 2, "resolved": 0}, {"until": 1767603600.0}
 
 
 # --------------------------------------------------------------------------------------------------------- outbox

@@ -14,7 +14,7 @@ from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import committed
 from amproxy.machine import Change, transition
 from amproxy.machine.change import new_id
-from amproxy.machine.events import AlertsChanged, Opened
+from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import Alert, Group, Incident, Outgoing, common
 from amproxy.store import groups, incidents, timers
 from amproxy.store.commit import Operations, commit
@@ -109,30 +109,46 @@ async def _incident(context: Context, group: Group, telling: Telling, now: float
         if not firing or not fresh:
             return None
         telling.entry.resolved = []
+        if current is not None and _same(current, now):
+            event = Returned(alerts=_changed(group, telling, firing, fresh=len(firing), now=now))
+            return transition(current, event, now, context.roster, turns)
         incident = await open_incident(context, group, telling.integration, firing, now)
         telling.entry.incident = incident.id
         return transition(incident, Opened(reason=telling.reason), now, context.roster, turns)
     known = set(telling.before.firing) if telling.before else set()
+    fresh_ones = len(set(telling.entry.firing) - known)
+    return transition(current, _changed(group, telling, firing, fresh=fresh_ones, now=now), now, context.roster, turns)
+
+
+def _same(resolved: Incident, now: float) -> bool:
+    """Whether alerts that fire again belong to the incident that they had: a person's answer to it is still fresh."""
+    return now - (resolved.resolved_at or 0.0) <= resolved.plan.reopen_within
+
+
+def _changed(group: Group, telling: Telling, firing: list[Alert], *, fresh: int, now: float) -> AlertsChanged:
     shown = firing or telling.alerts
-    event = AlertsChanged(
+    return AlertsChanged(
         reason=telling.reason,
         firing=len(firing),
         resolved=len(telling.entry.resolved),
-        fresh=len(set(telling.entry.firing) - known),
+        fresh=fresh,
         common_labels=common(alert.labels for alert in shown),
         common_annotations=common(alert.annotations for alert in shown),
         ended_by="expired" if not firing and all(_lapsed(alert, now) for alert in telling.alerts) else "source",
+        group=group.id,
     )
-    return transition(current, event, now, context.roster, turns)
 
 
 async def _current(context: Context, telling: Telling) -> Incident | None:
+    """The group's incident, or the one that it was merged into; the log will name that one."""
     if telling.before is None or not telling.before.incident:
         return None
     try:
-        return await incidents.load(context.wire, telling.before.incident)
+        found = await incidents.current(context.wire, telling.before.incident)
     except NotFound:  # trimmed by retention
         return None
+    telling.entry.incident = found.id
+    return found
 
 
 def _lapsed(alert: Alert, now: float) -> bool:

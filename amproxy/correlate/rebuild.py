@@ -14,7 +14,7 @@ from amproxy.errors import NotFound
 from amproxy.escalate.apply import apply
 from amproxy.machine.events import AlertsChanged
 from amproxy.model import Alert
-from amproxy.store import groups, keys
+from amproxy.store import groups, incidents, keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.groups import Loaded
 
@@ -65,9 +65,10 @@ async def _close(context: Context, loaded: Loaded) -> None:
     """A group is empty now: its incident ends, and the alerts' new groups open their own."""
     for entry in loaded.log.values():
         if entry.incident and entry.firing:
-            event = AlertsChanged(reason="all alerts resolved", firing=0, resolved=len(entry.firing), ended_by="moved")
+            resolved, group = len(entry.firing), loaded.group.id
+            event = AlertsChanged(reason="all alerts resolved", firing=0, resolved=resolved, ended_by="moved", group=group)
             with contextlib.suppress(NotFound):  # trimmed by retention
-                await apply(context, entry.incident, event)
+                await apply(context, (await incidents.current(context.wire, entry.incident)).id, event)
 
 
 def _moving(placement: Placement, alert: Alert) -> Incoming:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from amproxy import metrics
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
@@ -12,17 +14,19 @@ from amproxy.store import incidents
 from amproxy.store.commit import Operations, commit
 
 TRIES = 50
+Decide = Callable[[Incident], Awaitable[Event]]
 
 
-async def apply(context: Context, incident_id: str, event: Event, also: Operations | None = None) -> Incident:
+async def apply(context: Context, incident_id: str, event: Event | Decide, also: Operations | None = None) -> Incident:
     """Returns the incident as it is now.
 
-    also: operations that are committed together with the change. Raises NotFound, Conflict (the state forbids it) and
-    StoreUnavailable.
+    event: what happens, or a function that says so once it has seen the incident. also: operations that are committed together
+    with the change. Raises NotFound, Conflict (the state forbids it) and StoreUnavailable.
     """
     for _ in range(TRIES):
         incident, turns = await incidents.load_with_turns(context.wire, incident_id)
-        change = transition(incident, event, context.now(), context.roster, turns)
+        happening = event if isinstance(event, Event) else await event(incident)
+        change = transition(incident, happening, context.now(), context.roster, turns)
         operations = incidents.operations(change)
         if also:
             operations.extend(also)
@@ -38,7 +42,7 @@ def committed(context: Context, change: Change) -> None:
     incident = change.incident
     if not change.before:
         metrics.incidents_total.labels(incident.policy).inc()
-    if incident.state != change.before and incident.state == "acknowledged":
+    if incident.state == "acknowledged" and incident.first_acknowledged_at == incident.updated_at:
         metrics.time_to_acknowledge.labels(incident.policy).observe(incident.updated_at - incident.started_at)
     if incident.state != change.before and incident.state == "resolved":
         metrics.time_to_resolve.labels(incident.policy).observe(incident.updated_at - incident.started_at)

@@ -58,7 +58,7 @@ class Course:
     def run(self, until: float) -> None:
         """Let time pass, with nobody answering."""
         while (due := self.due) is not None and due <= until:
-            self.apply(Tick(), due)
+            self.apply(Tick(heard=due), due)
 
     def _page(self, id: str) -> Page:
         return next(page for page in reversed(self.incident.pages) if page.id == id)

@@ -79,7 +79,7 @@ class Simulation:
         if rank == _ANSWER:
             self._answer(self._answers.pop(0))
         elif (course := self.ways[number].course) is not None:
-            course.apply(Tick(), now)
+            course.apply(Tick(heard=now), now)  # the alert keeps firing, and its sender says so
         else:
             self._flush(self.ways[number], now)
         return True

@@ -1,33 +1,59 @@
-"""What people do to an incident, and what runs out by itself."""
+"""What people do to an incident: answer it, put it off, end it, bring it back. What involves others stands in handover.py."""
 
 from __future__ import annotations
 
 from amproxy.clock import utc
 from amproxy.errors import Conflict
-from amproxy.machine import alerts, steps
+from amproxy.machine import gate, handover, states
+from amproxy.machine.answer import answered, joined, renewed
 from amproxy.machine.change import Draft
-from amproxy.machine.events import Acknowledge, Act, Escalate, Note, Resolve, Snooze, Unacknowledge
+from amproxy.machine.events import (
+    Absorb,
+    Acknowledge,
+    Act,
+    AddResponders,
+    Escalate,
+    Merge,
+    Note,
+    Reassign,
+    Reopen,
+    Resolve,
+    Snooze,
+    Unacknowledge,
+)
+from amproxy.machine.plans import begin
 
 
 def act(draft: Draft, event: Act) -> None:
     """Do what a person asked for. Raises Conflict when the state, or the age of the button, forbids it."""
     if isinstance(event, Note):
-        draft.say("note", f"{draft.name(event.user)}: {event.text}", user=event.user)
+        draft.say("note", f"{draft.name(event.user)}: {event.text}", user=event.user, note=event.text)
+        return
+    if isinstance(event, Reopen):
+        _reopen(draft, event)
         return
     _refuse_stale(draft, event)
+    draft.incident.heard_at = draft.now
     match event:
         case Acknowledge():
             _acknowledge(draft, event)
         case Unacknowledge():
             _unacknowledge(draft, event)
         case Resolve():
-            alerts.close(
-                draft, by=event.user or event.via, text=f"Resolved by {draft.name(event.user)} (via {event.via}).", user=event.user
-            )
+            by = f"Resolved by {draft.name(event.user)} (via {event.via})."
+            states.close(draft, by=event.user or event.via, text=by, user=event.user)
         case Snooze():
             _snooze(draft, event)
         case Escalate():
             _escalate(draft, event)
+        case Reassign():
+            handover.reassign(draft, event)
+        case AddResponders():
+            handover.add_responders(draft, event)
+        case Merge():
+            handover.merge(draft, event)
+        case Absorb():
+            handover.absorb(draft, event)
         case _:
             raise TypeError(f"no such action: {event!r}")
 
@@ -35,7 +61,9 @@ def act(draft: Draft, event: Act) -> None:
 def _refuse_stale(draft: Draft, event: Act) -> None:
     incident = draft.incident
     if incident.state == "resolved":
-        who = draft.name(incident.resolved_by) if incident.resolved_by not in alerts.ENDS else "its alerts"
+        if incident.merged_into:
+            raise Conflict(f"#{incident.number} is part of another incident now")
+        who = draft.name(incident.resolved_by) if incident.resolved_by not in states.ENDS else "its alerts"
         raise Conflict(f"#{incident.number} is already resolved by {who}")
     if event.epoch is not None and event.epoch != incident.epoch:
         raise Conflict(f"this button is from an earlier alarm of #{incident.number}; it is {incident.state} now")
@@ -44,31 +72,64 @@ def _refuse_stale(draft: Draft, event: Act) -> None:
 def _acknowledge(draft: Draft, event: Acknowledge) -> None:
     incident = draft.incident
     if incident.state == "acknowledged":
-        raise Conflict(f"#{incident.number} is already acknowledged by {draft.name(incident.acknowledged_by)}")
-    steps.stop(draft)
-    incident.state, incident.acknowledged_by, incident.acknowledged_at = "acknowledged", event.user, draft.now
-    incident.snoozed_until = None
-    if incident.plan.acknowledge_timeout:
-        incident.acknowledge_due = draft.now + incident.plan.acknowledge_timeout
-    text = f"Acknowledged by {draft.name(event.user)} (via {event.via})."
-    draft.say("acknowledged", text, user=event.user)
-    draft.redraw(text)
+        if not (joined(draft, event) or renewed(draft, event)):
+            raise Conflict(f"#{incident.number} is already acknowledged by {draft.name(incident.acknowledged_by)}")
+        return
+    answered(draft, event)
 
 
 def _unacknowledge(draft: Draft, event: Unacknowledge) -> None:
     if draft.incident.state != "acknowledged":
         raise Conflict(f"#{draft.incident.number} is not acknowledged; it is {draft.incident.state}")
-    _trigger_again(draft, "unacknowledged", f"Acknowledgement withdrawn by {draft.name(event.user)} (via {event.via}).", event.user)
+    text = f"Acknowledgement withdrawn by {draft.name(event.user)} (via {event.via})."
+    states.trigger_again(draft, "unacknowledged", text, event.user)
+
+
+def _reopen(draft: Draft, event: Reopen) -> None:
+    incident = draft.incident
+    if incident.state != "resolved":
+        raise Conflict(f"#{incident.number} is not resolved; it is {incident.state}")
+    if incident.merged_into:
+        raise Conflict(f"#{incident.number} is part of another incident now")
+    states.trigger_again(draft, "reopened", f"Opened again by {draft.name(event.user)} (via {event.via}).", event.user)
+    begin(draft, draft.roster.config.policies.get(incident.policy, incident.plan))
 
 
 def _snooze(draft: Draft, event: Snooze) -> None:
     incident = draft.incident
     if event.until <= draft.now:
         raise Conflict("the end of a snooze must lie in the future")
-    steps.stop(draft)
+    left, chains = incident.step_left, incident.chains
+    if incident.state == "triggered" and incident.plan.after_snooze == "resume":
+        for chain in chains:
+            chain.left, chain.due = None if chain.due is None else max(0.0, chain.due - draft.now), None
+        left = 0.0 if gate.standing(draft) else None if incident.step_due is None else max(0.0, incident.step_due - draft.now)
+    waiting_for = incident.waiting_for
+    states.stop(draft)
+    if incident.plan.after_snooze == "resume" and incident.state in ("triggered", "snoozed"):
+        incident.step_left, incident.chains, incident.waiting_for = left, chains, waiting_for
     incident.state, incident.snoozed_by, incident.snoozed_until = "snoozed", event.user, event.until
+    incident.acknowledged_by, incident.acknowledged_at = "", None
     text = f"Snoozed by {draft.name(event.user)} until {utc(event.until):%Y-%m-%d %H:%M} UTC (via {event.via})."
-    draft.say("snoozed", text, user=event.user)
+    draft.say("snoozed", text, user=event.user, until=event.until)
+    draft.redraw(text)
+
+
+def unsnooze(draft: Draft) -> None:
+    """The snooze is over: the plan begins anew or, where it is configured so and something was left, goes on where it was."""
+    incident = draft.incident
+    left = [chain for chain in incident.chains if chain.left is not None]
+    if incident.plan.after_snooze == "restart" or (incident.step_left is None and not left):
+        states.trigger_again(draft, "triggered", "The snooze is over: the policy begins anew.", "")
+        return
+    incident.state, incident.epoch, incident.heard_at = "triggered", incident.epoch + 1, draft.now
+    incident.snoozed_by, incident.snoozed_until = "", None
+    incident.step_due = None if incident.step_left is None else draft.now + incident.step_left
+    incident.step_left = None
+    for chain in left:
+        chain.due, chain.left = draft.now + (chain.left or 0.0), None
+    text = "The snooze is over: the policy goes on where it was."
+    draft.say("triggered", text)
     draft.redraw(text)
 
 
@@ -77,30 +138,13 @@ def _escalate(draft: Draft, event: Escalate) -> None:
     incident = draft.incident
     text = f"Escalated by {draft.name(event.user)} (via {event.via})."
     if incident.state != "triggered":
-        _trigger_again(draft, "escalated", text, event.user)
+        states.trigger_again(draft, "escalated", text, event.user)
         return
     draft.say("escalated", text, user=event.user)
-    if incident.step_due is None:
-        steps.restart(draft)
+    incident.held_until, incident.held_by = None, ""
+    if gate.standing(draft):
+        incident.position += 1
+    elif incident.step_due is None:
+        states.restart(draft)
         return
     incident.step_due, incident.waiting_for = draft.now, ""
-
-
-def run_out(draft: Draft) -> None:
-    """An acknowledgement or a snooze whose time is over triggers again, from the first step."""
-    incident = draft.incident
-    if incident.state == "acknowledged" and incident.acknowledge_due is not None and incident.acknowledge_due <= draft.now:
-        text = f"The acknowledgement by {draft.name(incident.acknowledged_by)} has run out."
-        _trigger_again(draft, "unacknowledged", text, "")
-    elif incident.state == "snoozed" and incident.snoozed_until is not None and incident.snoozed_until <= draft.now:
-        _trigger_again(draft, "triggered", "The snooze is over.", "")
-
-
-def _trigger_again(draft: Draft, kind: str, text: str, user: str) -> None:
-    incident = draft.incident
-    incident.state, incident.epoch = "triggered", incident.epoch + 1
-    incident.acknowledged_by, incident.acknowledged_at, incident.acknowledge_due = "", None, None
-    incident.snoozed_by, incident.snoozed_until = "", None
-    draft.say(kind, text, user=user)
-    steps.restart(draft)
-    draft.redraw(text)

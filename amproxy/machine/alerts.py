@@ -1,46 +1,81 @@
-"""What alerts do to an incident."""
+"""What alerts do to an incident: open it, change it, end it, bring it back."""
 
 from __future__ import annotations
 
-from amproxy.machine import steps
+from amproxy.durations import format_duration
+from amproxy.machine import gate, plans, states
 from amproxy.machine.change import Draft
-from amproxy.machine.events import AlertsChanged, Opened
-
-ENDS = {
-    "source": "its alerts are resolved",
-    "expired": "no news from the source in time",
-    "moved": "its alerts belong to other groups since the file changed",
-}
+from amproxy.machine.events import AlertsChanged, Opened, Returned
+from amproxy.model import Part, common
 
 
 def opened(draft: Draft, event: Opened) -> None:
     incident = draft.incident
+    plans.begin(draft, incident.plan)
+    incident.heard_at = draft.now
+    gate.arrived(draft, incident.firing)
     where = f"receiver {incident.receiver}, policy {incident.policy}" if incident.receiver else f"policy {incident.policy}"
-    draft.say("opened", f"Opened ({event.reason}): {where}.", user=event.by)
-    steps.restart(draft)
+    draft.say("opened", f"Opened ({event.reason}): {where}.", user=event.by, firing=incident.firing, resolved=incident.resolved)
+    states.restart(draft)
 
 
 def changed(draft: Draft, event: AlertsChanged) -> None:
     """Counts and texts follow the alerts; when nothing fires any more the incident is over."""
     incident = draft.incident
-    incident.firing, incident.resolved = event.firing, event.resolved
-    incident.common_labels, incident.common_annotations = event.common_labels, event.common_annotations
-    if incident.state == "resolved" or event.reason == "repeat interval elapsed":
+    _count(draft, event)
+    if incident.state == "resolved":
         return
-    counts = f"{event.firing} firing, {event.resolved} resolved"
-    if event.firing:
+    incident.heard_at = draft.now
+    if event.reason == "repeat interval elapsed":
+        return
+    counts = f"{incident.firing} firing, {incident.resolved} resolved"
+    if incident.firing or "" in incident.parts:
         text = f"{event.fresh} new, {counts}" if event.fresh else counts
-        draft.say("alerts", f"Alerts changed ({event.reason}): {text}.")
+        draft.say("alerts", f"Alerts changed ({event.reason}): {text}.", firing=incident.firing, resolved=incident.resolved)
         draft.redraw(f"Alerts changed: {counts}.")
+        if event.fresh:
+            incident.held_until, incident.held_by = None, ""
+            gate.arrived(draft, event.fresh)
         return
-    close(draft, by=event.ended_by, text=f"Resolved: {ENDS[event.ended_by]}.")
+    states.close(draft, by=event.ended_by, text=f"Resolved: {states.ENDS[event.ended_by]}.")
 
 
-def close(draft: Draft, *, by: str, text: str, user: str = "") -> None:
-    """End the incident; nothing is due any more."""
+def returned(draft: Draft, event: Returned) -> None:
+    """Open it again. One that comes back too often is held back until it has fired for a while."""
+    incident, alerts = draft.incident, event.alerts
+    _count(draft, alerts)
+    after = format_duration(max(1, round(draft.now - (incident.resolved_at or draft.now))))
+    states.trigger_again(draft, "reopened", f"Its alerts fire again after {after}.", "", firing=incident.firing, resolved=incident.resolved)
+    plans.begin(draft, draft.roster.config.policies.get(incident.policy, incident.plan))
+    gate.arrived(draft, alerts.fresh)
+    flapping = incident.plan.flapping
+    if flapping is None:
+        return
+    incident.returns = [at for at in incident.returns if at > draft.now - flapping.within] + [draft.now]
+    if len(incident.returns) > flapping.more_than:
+        incident.step_due, incident.waiting_for = draft.now + flapping.hold, f"flapping: must fire for {format_duration(flapping.hold)}"
+        times, within = len(incident.returns), format_duration(flapping.within)
+        draft.say(
+            "flapping",
+            f"Flapping: it came back {times} times in {within}. Nobody is paged unless it fires for {format_duration(flapping.hold)}.",
+        )
+
+
+def _count(draft: Draft, event: AlertsChanged) -> None:
+    """Take over what the group's alerts are now; an incident that others were merged into adds up all of its groups."""
     incident = draft.incident
-    incident.state, incident.resolved_by, incident.resolved_at = "resolved", by, draft.now
-    incident.snoozed_until = None
-    steps.stop(draft)
-    draft.say("resolved", text, user=user)
-    draft.redraw(text)
+    part = Part(
+        firing=event.firing, resolved=event.resolved, common_labels=event.common_labels, common_annotations=event.common_annotations
+    )
+    if incident.parts:
+        incident.parts = {**incident.parts, event.group: part}
+    total(draft, list(incident.parts.values()) or [part])
+
+
+def total(draft: Draft, parts: list[Part]) -> None:
+    """An incident shows what all of its alerts share."""
+    incident = draft.incident
+    incident.firing, incident.resolved = sum(part.firing for part in parts), sum(part.resolved for part in parts)
+    shown = [part for part in parts if part.firing] or parts
+    incident.common_labels = common(part.common_labels for part in shown)
+    incident.common_annotations = common(part.common_annotations for part in shown)

@@ -5,26 +5,48 @@ from __future__ import annotations
 from amproxy.config.structs import Notify, Urgency
 from amproxy.decide import people
 from amproxy.machine.change import Draft, new_id
-from amproxy.model import Chain, Page
+from amproxy.model import Chain, Incident, Page
 
 
-def start(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str) -> None:
-    """Begin a person's rules. A chain that still runs goes on as it is: two steps that reach one person do not restart it."""
+def start(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, insists: bool = False) -> None:
+    """Begin a person's rules. A chain that still runs goes on as it is: two steps that reach one person do not restart it.
+
+    Only where the new page is more urgent, and the person has other rules for that, those begin. insists: it was asked for
+    by hand, so that somebody else's acknowledgement does not end it.
+    """
     incident = draft.incident
-    for chain in incident.chains:
-        if chain.user == user and chain.due is not None:
-            draft.say("step", f"{draft.name(user)} is being paged already; the rules go on where they are.", user=user, step=step)
-            return
+    running = next((chain for chain in incident.chains if chain.user == user and chain.due is not None), None)
+    if running is not None and not _more_urgent(draft, running, urgency):
+        running.insists = running.insists or insists
+        draft.say("step", f"{draft.name(user)} is being paged already; the rules go on where they are.", user=user, step=step)
+        return
+    if running is not None:
+        draft.say("step", f"{draft.name(user)} is being paged already; the rules for important pages begin.", user=user, step=step)
+        insists = insists or running.insists
     incident.chains = [chain for chain in incident.chains if chain.user != user]
-    incident.chains.append(Chain(user=user, urgency=urgency, due=draft.now, step=step, round=incident.round, reason=reason))
+    incident.chains.append(
+        Chain(user=user, urgency=urgency, due=draft.now, step=step, round=incident.round, reason=reason, insists=insists)
+    )
+
+
+def _more_urgent(draft: Draft, running: Chain, urgency: Urgency) -> bool:
+    if urgency != "important" or running.urgency == "important":
+        return False
+    user = draft.roster.config.users[running.user]
+    return people.rules(user, "important") != people.rules(user, "default")
 
 
 def run_due(draft: Draft) -> bool:
     """Run every personal rule that is due; return whether one ran."""
-    due = [chain for chain in draft.incident.chains if chain.due is not None and chain.due <= draft.now]
+    due = [chain for chain in draft.incident.chains if chain.due is not None and chain.due <= draft.now and runs(draft.incident, chain)]
     for chain in due:
         _run(draft, chain)
     return bool(due)
+
+
+def runs(incident: Incident, chain: Chain) -> bool:
+    """Whether a person's rules go on as things are: those asked for by hand do unless it is over."""
+    return chain.insists or (incident.state == "triggered" and incident.held_until is None)
 
 
 def _run(draft: Draft, chain: Chain) -> None:
@@ -54,7 +76,7 @@ def contact(draft: Draft, chain: Chain, channel: str) -> None:
     draft.page(
         Page(
             id=new_id(), user=user.name, channel=channel, address=address, policy=draft.incident.policy, step=chain.step,
-            round=chain.round, reason=chain.reason, due=draft.now,
+            round=chain.round, reason=chain.reason, insists=chain.insists, due=draft.now,
         )
     )  # fmt: skip
 

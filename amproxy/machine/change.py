@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 
 from amproxy.decide.roster import Roster
 from amproxy.model import Incident, Outgoing, Page, TimelineEntry
@@ -21,11 +22,12 @@ class Draft:
     outbox: list[Outgoing] = field(default_factory=list)
     moved_turns: dict[str, tuple[int, int]] = field(default_factory=dict)
     nobody: list[str] = field(default_factory=list)
+    entered: set[str] = field(default_factory=set)  # policies that `forward` steps have led to at this moment
 
-    def say(self, kind: str, text: str, *, user: str = "", channel: str = "", step: int = 0) -> None:
-        """Write one fact into the timeline."""
+    def say(self, kind: str, text: str, *, user: str = "", channel: str = "", step: int = 0, **data: Any) -> None:
+        """Write one fact into the timeline. data: what programs want of it."""
         self.timeline.append(
-            TimelineEntry(at=self.now, kind=kind, text=text, user=user, channel=channel, policy=self.incident.policy, step=step)
+            TimelineEntry(at=self.now, kind=kind, text=text, user=user, channel=channel, policy=self.incident.policy, step=step, data=data)
         )
 
     def name(self, user: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amproxy.machine import chains
+from amproxy.machine import answer, chains
 from amproxy.machine.change import Draft
 from amproxy.machine.events import Failed, Sent, Skipped, Updated
 from amproxy.model import Page
@@ -20,7 +20,8 @@ def sent(draft: Draft, event: Sent) -> None:
     page = _page(draft, event.page)
     if page is None:
         return
-    page.state, page.sent_at, page.ref, page.attempts, page.error = "sent", draft.now, event.ref, event.attempt, ""
+    page.state, page.sent_at, page.attempts, page.error = "sent", draft.now, event.attempt, ""
+    page.ref = {} if page.once else event.ref
     page.shown = event.look
     draft.say("sent", f"{page.channel} to {_whom(draft, page)}: delivered.", user=page.user, channel=page.channel, step=page.step)
     if page.ref and page.shown < draft.incident.look:
@@ -33,7 +34,10 @@ def failed(draft: Draft, event: Failed) -> None:
         return
     page.state, page.attempts, page.error = "failed", event.attempt, event.error
     draft.say("failed", f"{page.channel} to {_whom(draft, page)}: {event.error}.", user=page.user, channel=page.channel, step=page.step)
-    if page.user and draft.incident.state == "triggered":
+    if page.kind == "reminder":
+        if draft.incident.state == "acknowledged":
+            answer.after_failure(draft, page)
+    elif page.user and (draft.incident.state == "triggered" or (page.insists and draft.incident.state != "resolved")):
         chains.after_failure(draft, page)
 
 

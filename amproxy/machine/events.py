@@ -6,11 +6,15 @@ from typing import Literal
 
 import msgspec
 
-from amproxy.model import Reason
+from amproxy.config.structs import NotifyStep, Policy, Urgency
+from amproxy.model import Part, Reason
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all events."""
+
+
+# ------------------------------------------------------------------------------------------------------ from alerts
 
 
 class Opened(Event, frozen=True, kw_only=True):
@@ -21,7 +25,7 @@ class Opened(Event, frozen=True, kw_only=True):
 
 
 class AlertsChanged(Event, frozen=True, kw_only=True):
-    """The group's alerts are not as they were when last told."""
+    """A group's alerts are not as they were when last told."""
 
     reason: Reason
     firing: int
@@ -30,10 +34,32 @@ class AlertsChanged(Event, frozen=True, kw_only=True):
     common_labels: dict[str, str] = {}
     common_annotations: dict[str, str] = {}
     ended_by: Literal["source", "expired", "moved"] = "source"  # what resolves it when nothing fires
+    group: str = ""  # Group.id: an incident may have those of several
+
+
+class Returned(Event, frozen=True, kw_only=True):
+    """The alerts of a resolved incident fire again, soon enough to be the same incident."""
+
+    alerts: AlertsChanged
+
+
+# -------------------------------------------------------------------------------------------------------- from time
 
 
 class Tick(Event, frozen=True, kw_only=True):
     """Time has passed; whatever is due is done."""
+
+    heard: float | None = None  # Unix seconds: when its alerts were pushed last, where that is known
+
+
+class Hold(Event, frozen=True, kw_only=True):
+    """All its alerts are muted: nothing of the plan runs before `until` (Unix seconds)."""
+
+    reason: str  # "silenced by alice until 2026-01-05 09:00 UTC"
+    until: float
+
+
+# ------------------------------------------------------------------------------------------------------ from people
 
 
 class Act(Event, frozen=True, kw_only=True):
@@ -56,6 +82,10 @@ class Resolve(Act, frozen=True, kw_only=True):
     pass
 
 
+class Reopen(Act, frozen=True, kw_only=True):
+    pass
+
+
 class Snooze(Act, frozen=True, kw_only=True):
     until: float
 
@@ -66,6 +96,37 @@ class Escalate(Act, frozen=True, kw_only=True):
 
 class Note(Act, frozen=True, kw_only=True):
     text: str
+
+
+class Reassign(Act, frozen=True, kw_only=True):
+    """Somebody else answers for it from now on: people (a step that names them) or another policy."""
+
+    to: NotifyStep | Policy
+
+
+class AddResponders(Act, frozen=True, kw_only=True):
+    """More people are asked to join, whoever has acknowledged."""
+
+    to: NotifyStep
+    urgency: Urgency = "default"
+
+
+class Merge(Act, frozen=True, kw_only=True):
+    """It becomes part of another incident, to which `Absorb` happens in the same commit."""
+
+    into: str  # Incident.id
+    number: int
+
+
+class Absorb(Act, frozen=True, kw_only=True):
+    """Another incident becomes part of this one."""
+
+    number: int
+    title: str
+    parts: dict[str, Part]  # Group.id → its alerts
+
+
+# ---------------------------------------------------------------------------------------------------- from channels
 
 
 class Sent(Event, frozen=True, kw_only=True):

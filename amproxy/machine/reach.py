@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amproxy.clock import utc
-from amproxy.config.structs import NotifyStep, Urgency
+from amproxy.config.structs import Integration, NotifyStep, Urgency
 from amproxy.decide.roster import OnCall
 from amproxy.machine import chains
 from amproxy.machine.change import Draft, new_id
@@ -17,8 +17,8 @@ def notify(draft: Draft, step: NotifyStep, number: int) -> None:
     if step.receiver:
         _receiver(draft, step.receiver, number)
         return
-    people, reason = _people(draft, step)
-    known = [user for user in people if user in draft.roster.config.users]
+    found, reason = people(draft, step)
+    known = [user for user in found if user in draft.roster.config.users]
     if not known:
         _nobody(draft, step, number, reason)
         return
@@ -31,7 +31,7 @@ def _urgency(draft: Draft, step: NotifyStep) -> Urgency:
     return "important" if "important" in (step.urgency, draft.incident.urgency) else "default"
 
 
-def _people(draft: Draft, step: NotifyStep) -> tuple[tuple[str, ...], str]:
+def people(draft: Draft, step: NotifyStep) -> tuple[tuple[str, ...], str]:
     """Who is to be paged, and why."""
     roster, at = draft.roster, utc(draft.now)
     if step.schedule:
@@ -43,8 +43,13 @@ def _people(draft: Draft, step: NotifyStep) -> tuple[tuple[str, ...], str]:
         team = roster.config.teams.get(step.team)
         members = tuple(user for user in (team.members if team else ()) if not roster.absent(user, at))
         if step.pick == "round_robin" and members:
-            return (_take_turn(draft, step, members),), f"next in turn of team {step.team}"
+            return (_take_turn(draft, step.team, members),), f"next in turn of team {step.team}"
         return members, f"member of team {step.team}"
+    if step.pick == "round_robin":
+        present = tuple(user for user in step.users if not roster.absent(user, at))
+        if not present:
+            return (), "all of them are absent"
+        return (_take_turn(draft, ",".join(step.users), present),), f"next in turn of {', '.join(map(draft.name, step.users))}"
     return step.users, "named by the policy"
 
 
@@ -53,9 +58,9 @@ def _shift_reason(shift: OnCall, position: str) -> str:
     return f"{role} {shift.schedule}: {shift.reason}"
 
 
-def _take_turn(draft: Draft, step: NotifyStep, members: tuple[str, ...]) -> str:
+def _take_turn(draft: Draft, of: str, members: tuple[str, ...]) -> str:
     """Round robin in list order. The pointer is committed with the incident, so that two incidents never take the same turn."""
-    key = f"{draft.incident.policy}/{draft.incident.position}/{step.team}"
+    key = f"{draft.incident.policy}/{draft.incident.position}/{of}"
     turn = draft.turns.get(key, 0)
     draft.turns[key] = turn + 1
     expected = draft.moved_turns.get(key, (turn, 0))[0]
@@ -83,17 +88,36 @@ def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
 
 
 def _receiver(draft: Draft, name: str, number: int) -> None:
-    receiver = draft.roster.config.receivers.get(name)
-    targets = [i for i in receiver.integrations if i.kind != "oncall"] if receiver else []
+    targets = _targets(draft, name)
     if not targets:
         draft.say("failed", f"Step {number}: receiver {name} has nothing to send to.", step=number)
         return
     draft.say("step", f"Step {number}: telling receiver {name}.", step=number)
     for integration in targets:
-        draft.page(
-            Page(
-                id=new_id(), receiver=name, integration=f"{integration.kind}/{integration.index}", channel=integration.kind,
-                policy=draft.incident.policy, step=number, round=draft.incident.round, reason=f"policy {draft.incident.policy}",
-                due=draft.now,
-            )
-        )  # fmt: skip
+        _tell(draft, name, integration, number, once=False)
+
+
+def webhooks(draft: Draft, name: str, number: int) -> None:
+    """Call each webhook of a receiver once."""
+    targets = [integration for integration in _targets(draft, name) if integration.kind == "webhook"]
+    if not targets:
+        draft.say("failed", f"Step {number}: receiver {name} has no webhook.", step=number)
+        return
+    draft.say("step", f"Step {number}: calling the webhook of receiver {name}.", step=number)
+    for integration in targets:
+        _tell(draft, name, integration, number, once=True)
+
+
+def _targets(draft: Draft, name: str) -> list[Integration]:
+    receiver = draft.roster.config.receivers.get(name)
+    return [integration for integration in receiver.integrations if integration.kind != "oncall"] if receiver else []
+
+
+def _tell(draft: Draft, name: str, integration: Integration, number: int, *, once: bool) -> None:
+    draft.page(
+        Page(
+            id=new_id(), receiver=name, integration=f"{integration.kind}/{integration.index}", channel=integration.kind,
+            policy=draft.incident.policy, step=number, round=draft.incident.round, reason=f"policy {draft.incident.policy}",
+            once=once, due=draft.now,
+        )
+    )  # fmt: skip

@@ -1,13 +1,13 @@
-"""`transition`: the reducer. What each event does stands in actions.py, steps.py, chains.py and deliveries.py."""
+"""`transition`: the reducer. What each event does stands in alerts.py, actions.py, steps.py, chains.py and deliveries.py."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
 from amproxy.decide.roster import Roster
-from amproxy.machine import actions, alerts, chains, deliveries, steps
+from amproxy.machine import actions, alerts, answer, chains, deliveries, silent, steps
 from amproxy.machine.change import Draft
-from amproxy.machine.events import Act, AlertsChanged, Event, Failed, Opened, Sent, Skipped, Tick, Updated
+from amproxy.machine.events import Act, AlertsChanged, Event, Failed, Hold, Opened, Returned, Sent, Skipped, Tick, Updated
 from amproxy.model import Change, Incident
 
 
@@ -41,14 +41,18 @@ def _copy(incident: Incident) -> Incident:
 
 def next_due(incident: Incident) -> float | None:
     """When time alone will change the incident next; None = never."""
-    if incident.state == "triggered":
-        due = [incident.step_due, *(chain.due for chain in incident.chains)]
-    elif incident.state == "acknowledged":
-        due = [incident.acknowledge_due]
-    elif incident.state == "snoozed":
-        due = [incident.snoozed_until]
-    else:
-        due = []
+    if incident.state == "resolved":
+        return None
+    due = [chain.due for chain in incident.chains if chains.runs(incident, chain)]
+    match incident.state:
+        case "triggered":
+            # While it is held the plan stands still; its end is looked for even where nothing else is due.
+            due.append(incident.step_due if incident.held_until is None else incident.held_until)
+        case "acknowledged":
+            due += [incident.acknowledge_due, incident.reminder_due]
+        case "snoozed":
+            due.append(incident.snoozed_until)
+    due.append(silent.due(incident))
     return min((moment for moment in due if moment is not None), default=None)
 
 
@@ -58,6 +62,8 @@ def _apply(draft: Draft, event: Event) -> None:
             alerts.opened(draft, event)
         case AlertsChanged():
             alerts.changed(draft, event)
+        case Returned():
+            alerts.returned(draft, event)
         case Act():
             actions.act(draft, event)
         case Sent():
@@ -68,14 +74,38 @@ def _apply(draft: Draft, event: Event) -> None:
             deliveries.skipped(draft, event)
         case Updated():
             deliveries.updated(draft, event)
+        case Hold():
+            _hold(draft, event)
         case Tick():
-            actions.run_out(draft)
+            _tick(draft, event)
         case _:
             raise TypeError(f"no such event: {event!r}")
 
 
+def _tick(draft: Draft, event: Tick) -> None:
+    """What runs out by itself; the plan goes on in `_advance`."""
+    incident = draft.incident
+    if incident.held_until is not None and incident.held_until <= draft.now:
+        draft.say("released", f"No longer held back ({incident.held_by}).")
+        incident.held_until, incident.held_by = None, ""
+    answer.run_out(draft)
+    if incident.state == "snoozed" and incident.snoozed_until is not None and incident.snoozed_until <= draft.now:
+        actions.unsnooze(draft)
+    silent.run_out(draft, event.heard)
+
+
+def _hold(draft: Draft, event: Hold) -> None:
+    incident = draft.incident
+    if incident.state == "triggered":
+        if incident.held_by != event.reason:
+            draft.say("held", f"Nobody is paged for now: {event.reason}.")
+        incident.held_until, incident.held_by = event.until, event.reason
+
+
 def _advance(draft: Draft) -> None:
     """Do everything that is due by now: personal rules first, then the policy's steps, until nothing is."""
-    while draft.incident.state == "triggered":
-        if not (chains.run_due(draft) or steps.run_due(draft)):
+    while draft.incident.state != "resolved":
+        if chains.run_due(draft):
+            continue
+        if draft.incident.state != "triggered" or draft.incident.held_until is not None or not steps.run_due(draft):
             return

@@ -30,6 +30,14 @@ async def load(wire: Wire, incident_id: str) -> Incident:
     return _incident(data)
 
 
+async def current(wire: Wire, incident_id: str) -> Incident:
+    """An incident, or the one that it has become part of. Raises NotFound."""
+    found = await load(wire, incident_id)
+    while found.merged_into:
+        found = await load(wire, found.merged_into)
+    return found
+
+
 async def load_with_turns(wire: Wire, incident_id: str) -> tuple[Incident, dict[str, int]]:
     """An incident and the round-robin pointers, in one round trip. Raises NotFound."""
     data, flat = wire.call("HGET", keys.incident(incident_id), "data"), wire.call("HGETALL", keys.TURNS)

@@ -1,0 +1,111 @@
+"""An acknowledgement: who has answered, for how long it counts, and the reminder before it runs out."""
+
+from __future__ import annotations
+
+from amproxy.clock import utc
+from amproxy.config.structs import Notify
+from amproxy.decide import people
+from amproxy.machine import states
+from amproxy.machine.change import Draft, new_id
+from amproxy.machine.events import Acknowledge
+from amproxy.model import Page
+
+
+def answered(draft: Draft, event: Acknowledge) -> None:
+    """Somebody takes it. Others who were asked to join by hand are still asked."""
+    incident = draft.incident
+    asked = [chain for chain in incident.chains if chain.insists and chain.due is not None and chain.user != event.user]
+    states.stop(draft)
+    incident.chains = asked
+    incident.state, incident.acknowledged_by, incident.acknowledged_at = "acknowledged", event.user, draft.now
+    incident.snoozed_by, incident.snoozed_until = "", None
+    if incident.first_acknowledged_at is None:
+        incident.first_acknowledged_by, incident.first_acknowledged_at = event.user, draft.now
+    _count_down(draft)
+    text = f"Acknowledged by {draft.name(event.user)} (via {event.via})."
+    draft.say("acknowledged", text, user=event.user)
+    draft.redraw(text)
+
+
+def joined(draft: Draft, event: Acknowledge) -> bool:
+    """Whether this is the answer of somebody who was asked to join what another has acknowledged."""
+    incident = draft.incident
+    if not any(chain.user == event.user and chain.insists and chain.due is not None for chain in incident.chains):
+        return False
+    incident.chains = [chain for chain in incident.chains if chain.user != event.user]
+    text = f"{draft.name(event.user)} is on it too (via {event.via})."
+    draft.say("joined", text, user=event.user)
+    draft.redraw(text)
+    return True
+
+
+def renewed(draft: Draft, event: Acknowledge) -> bool:
+    """Whether this prolongs an acknowledgement: its owner has been reminded that it runs out."""
+    incident = draft.incident
+    if incident.acknowledge_due is None or incident.reminder_due is not None or not incident.plan.acknowledge_reminder:
+        return False
+    if event.user != incident.acknowledged_by:
+        return False
+    _count_down(draft)
+    text = f"{draft.name(event.user)} is still on it (via {event.via})."
+    draft.say("renewed", text, user=event.user)
+    draft.redraw(text)
+    return True
+
+
+def _count_down(draft: Draft) -> None:
+    incident, plan = draft.incident, draft.incident.plan
+    incident.acknowledge_due = incident.reminder_due = None
+    if plan.acknowledge_timeout:
+        incident.acknowledge_due = draft.now + plan.acknowledge_timeout
+        if plan.acknowledge_reminder:
+            incident.reminder_due = incident.acknowledge_due - plan.acknowledge_reminder
+
+
+def run_out(draft: Draft) -> None:
+    """Remind the one who acknowledged, or, when the time is over, trigger again from the first step."""
+    incident = draft.incident
+    if incident.state != "acknowledged" or incident.acknowledge_due is None:
+        return
+    if incident.acknowledge_due <= draft.now:
+        text = f"The acknowledgement by {draft.name(incident.acknowledged_by)} has run out."
+        states.trigger_again(draft, "unacknowledged", text, "")
+    elif incident.reminder_due is not None and incident.reminder_due <= draft.now:
+        incident.reminder_due = None
+        _remind(draft, incident.acknowledge_due)
+
+
+def _remind(draft: Draft, due: float) -> None:
+    """Over the channels that the person's rules begin with."""
+    name = draft.incident.acknowledged_by
+    user = draft.roster.config.users.get(name)
+    rule = next((rule for rule in people.rules(user, "default") if isinstance(rule, Notify)), None) if user else None
+    if rule is None:
+        draft.say("failed", f"{draft.name(name)} cannot be reminded that the acknowledgement runs out: there is no contact.", user=name)
+        return
+    text = f"Reminding {draft.name(name)} that the acknowledgement runs out at {utc(due):%H:%M} UTC."
+    draft.say("reminded", text, user=name)
+    for channel in rule.channels:
+        remind_over(draft, name, channel)
+
+
+def remind_over(draft: Draft, name: str, channel: str) -> None:
+    """One reminder over one channel; a channel for which there is no contact is passed over."""
+    address = people.address(draft.roster.config.users[name], channel)
+    if address is not None:
+        incident = draft.incident
+        draft.page(
+            Page(
+                id=new_id(), kind="reminder", user=name, channel=channel, address=address, policy=incident.policy,
+                reason="your acknowledgement runs out", due=draft.now,
+            )
+        )  # fmt: skip
+
+
+def after_failure(draft: Draft, page: Page) -> None:
+    """A reminder did not arrive: the person's next contact is tried."""
+    user = draft.roster.config.users.get(page.user)
+    tried = {p.channel for p in draft.incident.pages if p.kind == "reminder" and p.user == page.user and p.due >= page.due}
+    untried = [channel for channel in (user.contacts if user else ()) if channel not in tried and channel != "phone"]
+    if untried:
+        remind_over(draft, page.user, untried[0])
