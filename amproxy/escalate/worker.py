@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 
 from amproxy import metrics
 from amproxy.context import Context
@@ -12,7 +13,7 @@ from amproxy.correlate import heartbeats
 from amproxy.correlate.flusher import flush_group
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import apply
-from amproxy.machine.events import Tick
+from amproxy.escalate.tick import tick
 from amproxy.store import outbox, timers
 from amproxy.store.commit import commit
 from amproxy.store.timers import Timer
@@ -93,7 +94,7 @@ async def _take_up(context: Context, timer: Timer) -> None:
 
 async def _advance(context: Context, timer: Timer) -> None:
     try:
-        await apply(context, timer.id, Tick())
+        await apply(context, timer.id, partial(tick, context))
     except NotFound:
         await timers.drop(context.wire, timer)
 

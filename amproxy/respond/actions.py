@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from amproxy.config.structs import NotifyStep, Policy, Urgency
+from amproxy.config.structs import Urgency
 from amproxy.context import Context
-from amproxy.correlate.opening import open_by_hand
-from amproxy.errors import AmproxyError, Conflict, NotFound
-from amproxy.escalate.apply import apply, committed
-from amproxy.machine import transition
-from amproxy.machine.events import Acknowledge, Act, Escalate, Note, Opened, Resolve, Snooze, Unacknowledge
+from amproxy.errors import Conflict, NotFound
+from amproxy.escalate.apply import apply
+from amproxy.machine.events import (
+    Acknowledge,
+    Act,
+    AddResponders,
+    Escalate,
+    Note,
+    Reassign,
+    Reopen,
+    Resolve,
+    Snooze,
+    Unacknowledge,
+)
 from amproxy.model import Incident
+from amproxy.respond.merging import merge
 from amproxy.respond.press import Press
-from amproxy.store import incidents
-from amproxy.store.commit import commit
+from amproxy.respond.targets import BadAction, Target, people, step
 
-ActionName = Literal["acknowledge", "unacknowledge", "resolve", "snooze", "escalate", "note"]
-ACTIONS: tuple[ActionName, ...] = ("acknowledge", "unacknowledge", "resolve", "snooze", "escalate", "note")
+ActionName = Literal[
+    "acknowledge", "unacknowledge", "resolve", "reopen", "snooze", "escalate", "reassign", "responders", "merge", "note"
+]  # fmt: skip
+ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 DEFAULT_SNOOZE = 3600.0  # seconds
-
-
-class BadAction(AmproxyError):
-    """The request for an action makes no sense (HTTP 422)."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +43,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None
     until: float | None = None  # of a snooze, Unix seconds
     text: str = ""  # of a note
+    to: Target = Target()  # of reassign and responders
+    urgency: Urgency = "default"  # of the pages that these two cause
+    into: str = ""  # of merge: the id of the other incident
 
 
 async def perform(context: Context, incident_id: str, request: Request) -> Incident:
     """Do it; return the incident as it is then. Raises NotFound, Conflict, BadAction, StoreUnavailable."""
+    if request.action == "merge":
+        return await merge(context, incident_id, request.into, user=request.user, via=request.via)
     return await apply(context, incident_id, _event(context, request))
 
 
@@ -53,8 +64,15 @@ def _event(context: Context, request: Request) -> Act:
             return Unacknowledge(user=user, via=via, epoch=epoch)
         case "resolve":
             return Resolve(user=user, via=via, epoch=epoch)
+        case "reopen":
+            return Reopen(user=user, via=via, epoch=epoch)
         case "escalate":
             return Escalate(user=user, via=via, epoch=epoch)
+        case "reassign":
+            return Reassign(user=user, via=via, epoch=epoch, to=step(context.config, request.to, request.urgency))
+        case "responders":
+            asked = people(context.config, request.to, request.urgency)
+            return AddResponders(user=user, via=via, epoch=epoch, to=asked, urgency=request.urgency)
         case "snooze":
             until = request.until if request.until is not None else context.now() + DEFAULT_SNOOZE
             if until <= context.now():
@@ -64,6 +82,8 @@ def _event(context: Context, request: Request) -> Act:
             if not request.text.strip():
                 raise BadAction("a note needs a text")
             return Note(user=user, via=via, text=request.text.strip())
+        case _:
+            raise BadAction(f"{request.action} is no action on one incident")
 
 
 async def press(context: Context, pressed: Press) -> str:
@@ -100,37 +120,3 @@ def account_owner(context: Context, channel: str, account: str) -> str | None:
         if user.contacts.get(channel) == account:
             return user.name
     return None
-
-
-async def open_incident(
-    context: Context, *, title: str, by: str, users: Sequence[str] = (), schedule: str = "", policy: str = "",
-    urgency: Urgency | None = None, text: str = "",
-) -> Incident:  # fmt: skip
-    """Page someone by hand: exactly one of users, schedule, policy. Raises BadAction, NotFound, StoreUnavailable."""
-    if not title.strip():
-        raise BadAction("a title is needed")
-    plan = _plan(context, users, schedule, policy)
-    now = context.now()
-    incident = await open_by_hand(context, title=title.strip(), policy=plan, urgency=urgency, text=text, now=now)
-    turns = await incidents.turns(context.wire)
-    change = transition(incident, Opened(reason=f"paged by hand by {by or 'somebody'}", by=by), now, context.roster, turns)
-    if not await commit(context.wire, incidents.operations(change)):
-        raise Conflict("somebody took the same turn at the same moment; try again")
-    committed(context, change)
-    return change.incident
-
-
-def _plan(context: Context, users: Sequence[str], schedule: str, policy: str) -> Policy:
-    if sum(map(bool, (users, schedule, policy))) != 1:
-        raise BadAction("exactly one of users, schedule and policy is needed")
-    config = context.config
-    for user in users:
-        if user not in config.users:
-            raise NotFound(f"there is no user {user}")
-    if schedule and schedule not in config.schedules:
-        raise NotFound(f"there is no schedule {schedule}")
-    if policy:
-        if policy not in config.policies:
-            raise NotFound(f"there is no policy {policy}")
-        return config.policies[policy]
-    return Policy(name="by hand", steps=(NotifyStep(schedule=schedule, users=tuple(users)),))

@@ -71,6 +71,13 @@ async def ask(wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[l
     return [await answer for answer in answers]
 
 
+async def last_push(wire: Wire, group_ids: Sequence[str]) -> float | None:
+    """When any alert of these groups was pushed last, Unix seconds; None where they have none."""
+    answers = [wire.call("HVALS", keys.leases(group_id)) for group_id in group_ids if group_id]
+    pushed = [unpack_lease(data).updated_ns for answer in answers for data in await answer]
+    return max(pushed) / 10**9 if pushed else None
+
+
 async def ingest(wire: Wire, writes: list[GroupWrite]) -> bool:
     """Store what a push changes. False: an alert is not as it was when asked; nothing has changed."""
     return bool(await wire.script("ingest", keys.P, _encode(writes)) == 1)

@@ -11,9 +11,21 @@ from itertools import islice
 from typing import NamedTuple
 
 from amproxy.clock import utc
-from amproxy.config.structs import Notify, NotifyStep, Wait, WaitUntilStep
+from amproxy.config.structs import (
+    Condition,
+    ForwardStep,
+    Notify,
+    NotifyStep,
+    ResolveStep,
+    Wait,
+    WaitForAlertsStep,
+    WaitUntilStep,
+    WebhookStep,
+)
 from amproxy.decide import people
 from amproxy.decide.roster import Roster
+from amproxy.durations import format_duration
+from amproxy.machine import chains, silent
 from amproxy.model import Chain, Incident
 
 MOST = 40  # steps shown
@@ -40,15 +52,20 @@ def ahead(incident: Incident, roster: Roster) -> list[Coming]:
 
 def _paths(incident: Incident, roster: Roster) -> list[Iterator[Coming]]:
     """Each thing that runs on its own clock; what comes first in the list goes first at the same moment."""
+    if incident.state == "resolved":
+        return []
+    rules = [_rules(chain, roster) for chain in incident.chains if chains.runs(incident, chain)]
+    ends = _once(silent.due(incident), "resolved, if there is no news until then")
     match incident.state:
+        case "triggered" if incident.held_until is not None:
+            return [*rules, _once(incident.held_until, f"looked at again: {incident.held_by}"), ends]
         case "triggered":
-            return [*(_rules(chain, roster) for chain in incident.chains), _plan(incident, roster)]
+            return [*rules, _plan(incident, roster), ends]
         case "acknowledged":
-            return [_once(incident.acknowledge_due, "acknowledgement runs out")]
-        case "snoozed":
-            return [_once(incident.snoozed_until, "snooze ends")]
+            reminder = _once(incident.reminder_due, f"{incident.acknowledged_by or 'somebody'} is reminded")
+            return [*rules, reminder, _once(incident.acknowledge_due, "acknowledgement runs out"), ends]
         case _:
-            return []
+            return [*rules, _once(incident.snoozed_until, "snooze ends")]
 
 
 def _once(at: float | None, what: str) -> Iterator[Coming]:
@@ -74,28 +91,42 @@ def _plan(incident: Incident, roster: Roster) -> Iterator[Coming]:
     if at is None:
         return
     for number, step in enumerate(plan.steps[incident.position :], incident.position + 1):
-        if isinstance(step, Wait):
-            at += step.seconds
-        elif isinstance(step, NotifyStep):
-            yield Coming(at, f"step {number}: {_notify(step, roster, at)}")
-        elif isinstance(step, WaitUntilStep) and step.interval in roster.config.time_intervals:
-            opens = roster.opens(step.interval, utc(at))
-            at = max(at, opens.timestamp()) if opens else at
+        match step:
+            case Wait():
+                at += step.seconds
+            case WaitUntilStep():
+                opens = roster.opens(step.interval, utc(at)) if step.interval in roster.config.time_intervals else None
+                at = max(at, opens.timestamp()) if opens else at
+            case WaitForAlertsStep():
+                yield Coming(at, f"step {number}: goes on after more than {step.more_than} alerts within {format_duration(step.within)}")
+                return
+            case _:
+                yield Coming(at, f"step {number}: {_deed(step, roster, at)}{_condition(step)}")
+        if isinstance(step, ResolveStep | ForwardStep) and not _condition(step):
+            return
     if incident.round <= plan.repeat:
         yield Coming(at, f"the steps run again (round {incident.round + 1} of {plan.repeat + 1})")
     else:
         yield Coming(at, "the policy has no further step")
 
 
-def _notify(step: NotifyStep, roster: Roster, at: float) -> str:
-    return f"notify {_whom(step, roster, at)}{_condition(step)}"
+def _deed(step: NotifyStep | WebhookStep | ForwardStep | ResolveStep, roster: Roster, at: float) -> str:
+    match step:
+        case NotifyStep():
+            return f"notify {_whom(step, roster, at)}"
+        case WebhookStep():
+            return f"call the webhooks of receiver {step.receiver}"
+        case ForwardStep():
+            return f"policy {step.policy} takes over"
+        case _:
+            return "resolve"
 
 
 def _whom(step: NotifyStep, roster: Roster, at: float) -> str:
     if step.receiver:
         return f"receiver {step.receiver}"
     if step.users:
-        return f"{', '.join(step.users)} (users)"
+        return f"{'one of ' if step.pick == 'round_robin' else ''}{', '.join(step.users)} (users)"
     if step.team:
         team = roster.config.teams.get(step.team)
         members = ", ".join(team.members) if team and team.members else "nobody"
@@ -110,7 +141,7 @@ def _whom(step: NotifyStep, roster: Roster, at: float) -> str:
     return f"{', '.join(shift.users) or 'nobody'} (schedule {step.schedule})"
 
 
-def _condition(step: NotifyStep) -> str:
+def _condition(step: Condition) -> str:
     conditions = [f"if {matcher}" for matcher in step.matchers]
     if step.active_time_intervals:
         conditions.append(f"only in {' or '.join(step.active_time_intervals)}")

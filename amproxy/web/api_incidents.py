@@ -14,36 +14,61 @@ from amproxy.config.structs import Urgency
 from amproxy.correlate import muting
 from amproxy.decide.matchers import all_match
 from amproxy.durations import parse_duration
-from amproxy.errors import NotFound
 from amproxy.model import Incident
 from amproxy.notify.templates import LONGEST_TITLE
 from amproxy.respond import actions
 from amproxy.respond.actions import ActionName
+from amproxy.respond.bulk import Outcome, perform_all
+from amproxy.respond.by_hand import open_incident
+from amproxy.respond.targets import Target
 from amproxy.store import incidents
 from amproxy.web import views
 from amproxy.web.deps import Deps
 from amproxy.web.reading import Wanted, invalid, json_body, known_user, time, wanted
 
+MOST_AT_ONCE = 500  # incidents in one call
+
 
 class ActionBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Of an action. `until` and `for` say how long a snooze lasts; `text` is the note, or one that goes with another action."""
+    """Of an action. `text` is the note, or one that goes with another action; the other keys belong to some actions only."""
 
     user: str | None = None
+    text: str | None = None
     until: str | None = None
     for_: str | None = msgspec.field(name="for", default=None)
-    text: str | None = None
+    users: list[str] = []
+    schedule: str = ""
+    team: str = ""
+    policy: str = ""
+    urgency: Urgency | None = None
+    into: str = ""
+
+
+class BulkBody(ActionBody, forbid_unknown_fields=True, kw_only=True):
+    """Of one action on many incidents."""
+
+    action: ActionName
+    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class OpenBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Of an incident opened by hand: exactly one of users, schedule and policy."""
+    """Of an incident opened by hand: exactly one of users, schedule, team and policy."""
 
     title: Annotated[str, msgspec.Meta(max_length=LONGEST_TITLE)]
     user: str | None = None
     users: list[str] = []
     schedule: str = ""
+    team: str = ""
     policy: str = ""
     urgency: Urgency | None = None
     text: str = ""
+
+
+# key of the body → the actions that it belongs to
+_BELONGS: dict[str, tuple[ActionName, ...]] = {
+    "until": ("snooze",), "for_": ("snooze",), "into": ("merge",), "policy": ("reassign",),
+    **dict.fromkeys(("users", "schedule", "team", "urgency"), ("reassign", "responders")),
+}  # fmt: skip
 
 
 def json(value: Any, status: int = 200) -> Response:
@@ -68,6 +93,7 @@ class IncidentsApi:
         return [
             Route("/api/v1/incidents", self.index, methods=["GET"]),
             Route("/api/v1/incidents", self.open, methods=["POST"]),
+            Route("/api/v1/incidents/bulk", self.bulk, methods=["POST"]),
             Route("/api/v1/incidents/{id}", self.show, methods=["GET"]),
             Route("/api/v1/incidents/{id}/{action}", self.act, methods=["POST"]),
             Route("/api/v1/test-alert", self.test_alert, methods=["POST"]),
@@ -92,36 +118,60 @@ class IncidentsApi:
         if action not in actions.ACTIONS:
             raise HTTPException(404, f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}")
         body = await json_body(request, ActionBody)
-        user, text = known_user(self._context, body.user), body.text or ""
-        asked = actions.Request(action=action, user=user, via="api", until=self._until(body, action), text=text)
+        asked = self._asked(body, action)
         incident = await actions.perform(self._context, incident_id, asked)
-        if action != "note" and text.strip():
-            incident = await actions.perform(self._context, incident_id, actions.Request(action="note", user=user, via="api", text=text))
+        if note := self._note(body, asked):
+            incident = await actions.perform(self._context, incident_id, note)
         return json(self._view(incident))
 
-    def _until(self, body: ActionBody, action: str) -> float | None:
-        if body.until is None and body.for_ is None:
+    async def bulk(self, request: Request) -> Response:
+        """The same action on many incidents; always 200, with what became of each."""
+        body = await json_body(request, BulkBody)
+        asked = self._asked(body, body.action)
+        outcomes = await perform_all(self._context, body.ids, asked)
+        if note := self._note(body, asked):
+            await perform_all(self._context, [outcome.id for outcome in outcomes if outcome.incident], note)
+        return json(
+            {"done": sum(outcome.incident is not None for outcome in outcomes), "results": [self._outcome(one) for one in outcomes]}
+        )
+
+    def _outcome(self, outcome: Outcome) -> views.View:
+        incident = outcome.incident
+        return {"id": outcome.id, "state": incident.state if incident else None, "error": outcome.error or None}
+
+    def _asked(self, body: ActionBody, action: ActionName) -> actions.Request:
+        for key, belongs in _BELONGS.items():
+            if getattr(body, key) and action not in belongs:
+                raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(belongs)}")
+        return actions.Request(
+            action=action, user=known_user(self._context, body.user), via="api", until=self._until(body), text=body.text or "",
+            to=Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy),
+            urgency=body.urgency or "default", into=body.into,
+        )  # fmt: skip
+
+    def _note(self, body: ActionBody, asked: actions.Request) -> actions.Request | None:
+        """The note that a text makes which comes with another action."""
+        if asked.action == "note" or not asked.text.strip():
             return None
-        if action != "snooze":
-            raise invalid("until and for belong to snooze")
+        return actions.Request(action="note", user=asked.user, via=asked.via, text=asked.text)
+
+    def _until(self, body: ActionBody) -> float | None:
         if body.until is not None and body.for_ is not None:
             raise invalid("give either until or for, not both")
         if body.until is not None:
             return time(body.until, "until").timestamp()
+        if body.for_ is None:
+            return None
         try:
-            return self._context.now() + parse_duration(body.for_ or "")
+            return self._context.now() + parse_duration(body.for_)
         except ValueError as error:
             raise invalid(f"for: {str(error)[:200]}") from None
 
     async def open(self, request: Request) -> Response:
         body = await json_body(request, OpenBody)
-        try:
-            incident = await actions.open_incident(
-                self._context, title=body.title, by=known_user(self._context, body.user), users=body.users, schedule=body.schedule,
-                policy=body.policy, urgency=body.urgency, text=body.text,
-            )  # fmt: skip
-        except NotFound as error:  # somebody or something that the body names; the address itself is right
-            raise invalid(str(error)) from None
+        to = Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy)
+        by = known_user(self._context, body.user)
+        incident = await open_incident(self._context, title=body.title, by=by, to=to, urgency=body.urgency, text=body.text)
         return json(self._view(incident), 201)
 
     async def test_alert(self, request: Request) -> Response:

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from amproxy import metrics
 from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable
-from amproxy.respond.actions import BadAction
 from amproxy.respond.links import BadLink, ExpiredLink
+from amproxy.respond.targets import BadAction
 
 _SHORT = {400: "malformed", 404: "not found", 409: "conflict", 413: "too large", 422: "invalid", 500: "internal error", 503: "unavailable"}
 _STATUS: dict[type[Exception], int] = {

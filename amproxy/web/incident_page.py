@@ -15,7 +15,8 @@ from amproxy.errors import Conflict
 from amproxy.model import Alert, State
 from amproxy.notify.card import Action
 from amproxy.respond import actions
-from amproxy.respond.actions import ActionName, BadAction
+from amproxy.respond.actions import ActionName
+from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
 from amproxy.web.ahead import ahead
 from amproxy.web.deps import Deps

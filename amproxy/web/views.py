@@ -27,6 +27,7 @@ def incident(value: Incident, roster: Roster, external_url: str) -> View:
         "title": value.title,
         "receiver": value.receiver or None,
         "policy": value.policy,
+        "team": value.team or None,
         "urgency": value.urgency,
         "group_labels": value.group_labels,
         "common_labels": value.common_labels,
@@ -38,6 +39,9 @@ def incident(value: Incident, roster: Roster, external_url: str) -> View:
         "snoozed_until": rfc3339(value.snoozed_until),
         "resolved_by": value.resolved_by or None,
         "resolved_at": rfc3339(value.resolved_at),
+        "merged_into": value.merged_into or None,
+        "responders": value.responders,
+        "held_by": value.held_by or None,
         "next_step": coming(next_step(value, roster)),
         "url": f"{external_url}/incidents/{value.id}",
     }
@@ -81,6 +85,7 @@ def alert(value: Alert, now: float) -> View:
 def page(value: Page) -> View:
     return {
         "id": value.id,
+        "kind": value.kind,
         "user": value.user or None,
         "receiver": value.receiver or None,
         "channel": value.channel,

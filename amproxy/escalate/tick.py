@@ -1,0 +1,17 @@
+"""What a due timer means to an incident, from what only the store knows: its alerts are muted, or were pushed again."""
+
+from __future__ import annotations
+
+from amproxy.context import Context
+from amproxy.machine import silent
+from amproxy.machine.events import Event, Tick
+from amproxy.model import Incident
+from amproxy.store import groups
+
+
+async def tick(context: Context, incident: Incident) -> Event:
+    """The event for an incident whose timer is due. Raises StoreUnavailable."""
+    end = silent.due(incident)
+    if end is None or end > context.now():
+        return Tick()
+    return Tick(heard=await groups.last_push(context.wire, list(incident.parts) or [incident.group]))
