@@ -229,6 +229,7 @@ class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     channel: str = ""
     policy: str = ""
     step: int = 0
+    data: dict[str, Any] = {}  # what a program needs of it: {firing, resolved} of opened and alerts, {until} of snoozed
 
 
 # --------------------------------------------------------------------------------------------------------- outbox
