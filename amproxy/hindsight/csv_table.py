@@ -14,8 +14,11 @@ def csv_table(rows: Iterable[Mapping[str, Any]], like: Mapping[str, Any]) -> str
     """Rows that all have the keys of `like`; a map in a cell becomes columns of its own, None an empty cell."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(name for name, _ in _flat(like))
-    writer.writerows([_safe(value) for _, value in _flat(row)] for row in rows)
+    columns = [name for name, _ in _flat(like)]
+    writer.writerow(columns)
+    for row in rows:
+        cells = dict(_flat(row))
+        writer.writerow([_safe(cells[name]) for name in columns])
     return out.getvalue()
 
 

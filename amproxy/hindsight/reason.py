@@ -17,9 +17,9 @@ class Rank(IntEnum):
     STEP = 6  # a step that is for the person was skipped, or took somebody else
     AHEAD = 7  # a step that is for the person did not get its turn
     NOT_ON_CALL = 8  # a step asked for somebody else
-    NO_CONTACT = 9
-    ENDED = 10  # the policy is over
-    NEVER = 11  # nothing of the policy gets to the person
+    NEVER = 9  # nothing of the policy gets to the person
+    NO_CONTACT = 10
+    ENDED = 11  # the policy is over
     RECEIVER = 12  # a chat was told
 
 

@@ -44,8 +44,9 @@ def why_not(incident: Incident, timeline: Sequence[TimelineEntry], user: str, ro
     reasons = [*_pages(account, pages, now), *_about_person(account, pages), *_rules(account, pages)]
     paged = any(page.kind == "page" and page.state == "sent" for page in pages)
     if not paged:
-        reasons += [*_whole(account), *_steps(account)]
-        if not any(reason.rank is not Rank.RECEIVER for reason in reasons):
+        asked = bool(reasons)
+        reasons += [reason for reason in (*_whole(account), *_steps(account)) if reason.rank is not Rank.ENDED or not asked]
+        if all(reason.rank in (Rank.ENDED, Rank.RECEIVER) for reason in reasons):
             reasons.append(Reason(Rank.NEVER, f"No step of policy {incident.policy} gets to {account.name}."))
         if account.known is None:
             reasons.append(Reason(Rank.NO_CONTACT, f"The file does not know {user} any more."))
