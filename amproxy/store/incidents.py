@@ -20,7 +20,7 @@ _alert = msgspec.msgpack.Decoder(Alert).decode
 STATES: tuple[State, ...] = ("triggered", "acknowledged", "snoozed", "resolved")
 OPEN: tuple[State, ...] = ("triggered", "acknowledged", "snoozed")
 CHUNK = 500  # incidents read at once
-SLICE = 100  # the same where a whole span is read: so few are decoded in a row that a push does not wait for them
+SLICE = 50  # the same where a whole span is read: so few are decoded in a row that a push does not wait for them
 
 
 async def load(wire: Wire, incident_id: str) -> Incident:
