@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
@@ -54,12 +53,14 @@ class Account:
         return next(found, None)
 
     def asked(self, entry: TimelineEntry) -> bool:
-        """Whether the step that wrote an entry asked for the person: by its data, else by the name in its text."""
+        """Whether the step that wrote an entry asked for the person: by its data, else by the names in its text."""
         users = entry.data.get("users")
         if isinstance(users, list):
             return self.user in users
-        text = entry.text if entry.kind == "nobody" else entry.text.partition(" (")[0]
-        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None for name in (self.name, self.user))
+        if entry.kind == "nobody":
+            return entry.text.endswith((f" falling back to {self.name}.", f" falling back to {self.user}."))
+        named = entry.text.partition(" (")[0].partition("paging ")[2].split(", ")
+        return self.name in named or self.user in named
 
     def expected(self, step: int) -> float | None:
         """When a step of the plan in force, which did not run, is due or would have been; None = nobody can say."""

@@ -20,6 +20,8 @@ from amproxy.config.structs import (
     ResolveStep,
     Schedule,
     Step,
+    Team,
+    User,
     Wait,
     WaitForAlertsStep,
     WaitUntilStep,
@@ -230,6 +232,12 @@ def test_a_schedule_that_was_changed_since_does_not_rewrite_the_past() -> None:
     [reason] = story.why("ann", Roster(Config(**{**CONFIG, "schedules": changed}))).reasons
     assert "Step 1: paging bob" in reason
     assert reason.endswith("By the schedule as it stands now it would have been Ann Ash: it was changed since.")
+
+
+def test_a_person_whose_name_begins_like_that_of_another_is_not_taken_for_them() -> None:
+    users = {**CONFIG["users"], "bob-two": User(name="bob-two", contacts={"telegram": "9"})}
+    story = Story(NotifyStep(team="twos"), config={"users": users, "teams": {"twos": Team(name="twos", members=("bob-two",))}})
+    assert story.why("bob").reasons[0] == "No step of policy main gets to bob."
 
 
 def test_a_fallback_is_told_why_there_was_no_need_of_them() -> None:
