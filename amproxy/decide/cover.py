@@ -18,7 +18,7 @@ from amproxy.decide.intervals import TimeInterval
 from amproxy.decide.rotation import turn_at
 from amproxy.decide.spans import Steps
 from amproxy.decide.spells import spells
-from amproxy.decide.zones import EARLIEST, LATEST, instant, moment
+from amproxy.decide.zones import EARLIEST, LATEST, happens
 
 Absences = Mapping[str, Steps[str]]  # user → when absent, with the reason; people without absences are not in it
 
@@ -131,8 +131,8 @@ class Overrides:
         """`text`: what the reason calls them."""
         self._steps = Steps(
             (
-                _bound(override.start, zone),
-                _bound(override.end, zone),
+                happens(override.start, zone),
+                happens(override.end, zone),
                 Stretch(LATEST, known, _because(text, override.reason), "", override.id),
             )
             for override in overrides
@@ -147,14 +147,10 @@ class Overrides:
 def absences(users: Mapping[str, User], by_hand: Mapping[str, Sequence[Absence]]) -> Absences:
     """When each of these people is absent, by the file or by hand; those who never are do not appear."""
     return {
-        name: Steps((_bound(a.start, zone), _bound(a.end, zone), a.reason) for a in found)
+        name: Steps((happens(a.start, zone), happens(a.end, zone), a.reason) for a in found)
         for name, user in users.items()
         if (found := (*user.absences, *by_hand.get(name, ()))) and (zone := ZoneInfo(user.timezone))
     }
-
-
-def _bound(at: datetime, zone: ZoneInfo) -> datetime:
-    return instant(at) if at.tzinfo else moment(at, zone)
 
 
 def _because(text: str, reason: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from msgspec.structs import replace
@@ -12,6 +12,8 @@ from amproxy.config.structs import User
 from amproxy.decide.intervals import TimeInterval
 from amproxy.decide.spells import spells
 from amproxy.decide.zones import instant
+
+_SOME_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def quiet_until(user: User, intervals: Mapping[str, TimeInterval], at: datetime) -> datetime | None:
@@ -27,6 +29,12 @@ def quiet_until(user: User, intervals: Mapping[str, TimeInterval], at: datetime)
     holds, end = spells(hours).at(instant(at))
     # A spell that was found without an end is good for some time and holds after that too.
     return None if not holds or hours.holds(end) else end
+
+
+def endless(user: User, intervals: Mapping[str, TimeInterval]) -> bool:
+    """Whether a person's quiet hours hold at every moment of four years. Which four does not matter, unless an interval names years."""
+    hours = _together(tuple(intervals[name] for name in user.quiet_hours), user.timezone)
+    return hours.holds(_SOME_TIME) and hours.changes(_SOME_TIME) is None
 
 
 @lru_cache(maxsize=1024)
