@@ -64,18 +64,23 @@ class Roster:
         self.absences = absences or {}
         self.swaps = swaps or {}
         self._timelines: dict[str, Timeline] = {}
+        # Between which moments the same people are on call, as found last: where that is long, the way to its end is not gone again.
+        self._steady: dict[str, tuple[datetime, datetime]] = {}
 
     def on_call(self, schedule: str, at: datetime) -> OnCall:
         """Who is on call at `at`, and what changes next. Raises KeyError for an unknown schedule."""
-        start = instant(at)
-        pieces = self._timeline(schedule).pieces(start, start + HORIZON)
-        now = next(pieces).stretch
-        for piece in pieces:
+        start, timeline = instant(at), self._timeline(schedule)
+        now = next(timeline.pieces(start, start + HORIZON)).stretch
+        since, steady = self._steady.get(schedule, (start, start))
+        if not since <= start < steady:
+            since = steady = start
+        for piece in timeline.pieces(steady, start + HORIZON):
             if set(piece.stretch.users) != set(now.users):
                 until, users = piece.start, piece.stretch.users
                 break
         else:
             until, users = None, ()
+        self._steady[schedule] = since, until or start + HORIZON
         return OnCall(schedule=schedule, at=at, users=now.users, until=until, next=users, reason=now.reason)
 
     def turn_after(self, schedule: str, at: datetime) -> OnCall:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from amproxy.clock import utc
 from amproxy.config.structs import User
 from amproxy.decide.cover import Cover, LayerCover, Stretch
-from amproxy.decide.zones import LATEST, instant
+from amproxy.decide.zones import LATEST
 from amproxy.model import Swap
 
 
@@ -37,15 +37,20 @@ class Swaps:
 
     def __init__(self, swaps: Sequence[Swap], users: Mapping[str, User]) -> None:
         known = [swap for swap in swaps if swap.taken_by in users and swap.user in users and swap.start < swap.end]
-        self._ranked = sorted(known, key=lambda swap: (swap.taken_at or 0.0, swap.id))
-        spans = [(instant(utc(swap.start)), instant(utc(swap.end))) for swap in self._ranked]
-        self._edges = sorted({edge for span in spans for edge in span})
-        self._held = [
-            Held(tuple(swap for swap, (start, end) in zip(self._ranked, spans, strict=True) if start <= edge < end)) for edge in self._edges
-        ]
+        ranked = sorted(known, key=lambda swap: (swap.taken_at or 0.0, swap.id))
+        changing: dict[datetime, set[int]] = {}  # moment → which begin or end then
+        for rank, swap in enumerate(ranked):
+            for at in (swap.start, swap.end):
+                changing.setdefault(utc(at), set()).add(rank)
+        self._edges = sorted(changing)
+        self._held: list[Held] = []
+        holding: set[int] = set()
+        for edge in self._edges:
+            holding ^= changing[edge]
+            self._held.append(Held(tuple(ranked[rank] for rank in sorted(holding))))
 
     def __bool__(self) -> bool:
-        return bool(self._ranked)
+        return bool(self._held)
 
     def at(self, at: datetime) -> tuple[Held, datetime]:
         """The swaps that hold at a moment (UTC), and the moment (UTC) up to which that is so."""
