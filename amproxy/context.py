@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from amproxy import clock
-from amproxy.config.structs import Config, Override, Route
+from amproxy.config.structs import Config, Route
 from amproxy.correlate.placing import Placer
 from amproxy.decide.roster import Roster
+from amproxy.store import by_hand
+from amproxy.store.by_hand import ByHand
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
 
@@ -21,7 +23,7 @@ class Context:
         self.now = now
         self.timers_changed = asyncio.Event()
         self.outbox_filled = asyncio.Event()
-        self.overrides: dict[str, list[Override]] = {}
+        self.by_hand = ByHand()
         self.silences = Silences()
         self.external_url = ""
         self.use(config)
@@ -30,12 +32,19 @@ class Context:
         self.config = config
         self.placer = Placer(config)
         self.routes = _by_key(config.route)
-        self.roster = Roster(config, self.overrides)
+        self.roster = self._roster()
 
-    def use_overrides(self, overrides: dict[str, list[Override]]) -> None:
-        """Overrides made by hand: schedule → in the order they were made."""
-        self.overrides = overrides
-        self.roster = Roster(self.config, overrides)
+    def use_by_hand(self, changed: ByHand) -> None:
+        """What people have changed by hand about who is on call."""
+        self.by_hand = changed
+        self.roster = self._roster()
+
+    async def load_by_hand(self) -> None:
+        """Read it anew and use it: this process follows a change at once, the others hear of it. Raises StoreUnavailable."""
+        self.use_by_hand(await by_hand.load(self.wire))
+
+    def _roster(self) -> Roster:
+        return Roster(self.config, self.by_hand.overrides, absences=self.by_hand.absences, swaps=self.by_hand.swaps)
 
     def wake(self, *, timers: bool = False, outbox: bool = False) -> None:
         """Something of this process's own making is due: do not wait for the next look."""

@@ -105,6 +105,7 @@ class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked_by: str = ""  # who asked, where that is somebody else
     asked_at: float
     taken_by: str = ""  # "" = still open
+    taken_through: str = ""  # who took it in their name, where that is somebody else
     taken_at: float | None = None
 
 

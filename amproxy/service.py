@@ -36,7 +36,7 @@ from amproxy.respond.actions import press
 from amproxy.respond.links import Links
 from amproxy.respond.pollers import Pollers
 from amproxy.respond.press import Press
-from amproxy.store import keys, overrides
+from amproxy.store import by_hand, keys
 from amproxy.store.commit import Operations
 from amproxy.store.polling import Polling
 from amproxy.store.secrets import signing_key
@@ -126,7 +126,7 @@ class Service:
         self.wire.open()
         await self.wire.connected()
         self.links = Links(await signing_key(self.wire))
-        await self._load_overrides()
+        await self._load_by_hand()
         await self._rebuild()
         await self._watch_heartbeats()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
@@ -179,15 +179,15 @@ class Service:
     async def _press(self, pressed: Press) -> str:
         return await press(self.context, pressed)
 
-    async def _load_overrides(self) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings them
-            self.context.use_overrides(await overrides.load_all(self.wire))
+    async def _load_by_hand(self) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings it
+            await self.context.load_by_hand()
 
     def _heard(self, what: str) -> None:
         """Another process (or this one) has changed something."""
         kind, _, rest = what.partition(" ")
-        if kind == "overrides":
-            self._spawn(self._load_overrides())
+        if kind in by_hand.CHANGED:
+            self._spawn(self._load_by_hand())
         elif kind == "config" and rest != self._name:
             self._spawn(self._reload_heard())
         self.hub.say(what)

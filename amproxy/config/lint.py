@@ -8,6 +8,7 @@ from typing import Final
 from amproxy.config.structs import Config, Notify, NotifyStep, Place, Policy, Route, Schedule, User, Wait, WaitUntilStep
 from amproxy.decide.matchers import Matcher
 from amproxy.decide.people import address
+from amproxy.decide.quiet import endless
 from amproxy.errors import ConfigProblem
 
 CHANNELS: Final = frozenset(("telegram", "slack", "email", "webhook", "console"))  # over which amproxy can page a person
@@ -18,6 +19,7 @@ def lint(config: Config) -> list[ConfigProblem]:
     """The warnings that need the whole configuration, each with its kind."""
     return [
         *_people(config),
+        *_wishes(config),
         *_routes(config.route, (), "route"),
         *(problem for index, policy in enumerate(config.policies.values()) for problem in _policy(config, policy, index)),
     ]
@@ -44,6 +46,22 @@ def _people(config: Config) -> Iterator[ConfigProblem]:
                 yield _problem("no_contact", user.place, path, message)
             elif channel not in CHANNELS:
                 yield _problem("undeliverable", user.place, path, f"amproxy cannot page {user.name} over {channel} yet")
+
+
+def _wishes(config: Config) -> Iterator[ConfigProblem]:
+    """Notices that cannot arrive, and quiet hours without an end."""
+    for index, user in enumerate(config.users.values()):
+        for kind, channels in user.notices.items():
+            for channel in channels:
+                path = f"users[{index}].notices.{kind}"
+                if address(user, channel) is None:
+                    message = f"{user.name} is to be told of {kind} over {channel}, but has no contact for it"
+                    yield _problem("no_contact", user.place, path, message)
+                elif channel not in CHANNELS:
+                    yield _problem("undeliverable", user.place, path, f"amproxy cannot tell {user.name} of {kind} over {channel} yet")
+        if endless(user, config.time_intervals):
+            message = f"the quiet hours of {user.name} never end, so they count as none"
+            yield _problem("endless_quiet_hours", user.place, f"users[{index}].quiet_hours", message)
 
 
 def _channels(user: User) -> Iterator[str]:

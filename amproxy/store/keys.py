@@ -20,6 +20,8 @@ P outbox               stream  field m = Outgoing; consumer group "deliver"
 P retries              hash    id → Outgoing that waits for its retry timer
 P depth                hash    channel → messages that wait
 P overrides            hash    id → schedule and Override made by hand
+P absences             hash    id → person and Absence made by hand
+P swaps                hash    id → Swap
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
@@ -27,7 +29,7 @@ P heartbeats           hash    name → last beat, Unix seconds
 P lease:NAME           string  who does something that only one may do (polling a bot)
 P offset:NAME          string  how far a poller has read
 P secret               string  key of signed links, made once
-P changes              channel what other processes should look at again: "overrides", "silences", "incident ID"
+P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "incident ID"
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ OUTBOX = P + "outbox"
 RETRIES = P + "retries"
 DEPTH = P + "depth"
 OVERRIDES = P + "overrides"
+ABSENCES = P + "absences"
+SWAPS = P + "swaps"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
 HEARTBEATS = P + "heartbeats"

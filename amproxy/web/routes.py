@@ -10,9 +10,11 @@ from starlette.types import ASGIApp, Scope
 
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
+from amproxy.web.api_absences import AbsencesApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_oncall import OncallApi
+from amproxy.web.api_swaps import SwapsApi
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
@@ -47,6 +49,8 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *IncidentsApi(deps).routes(),
         *OncallApi(deps).routes(),
         *HindsightApi(deps).routes(),
+        *SwapsApi(deps).routes(),
+        *AbsencesApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
