@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from amproxy.config.structs import Config, Notify, NotifyStep, Place, Policy, Route, Schedule, User, Wait, WaitUntilStep
+from amproxy.config.structs import Config, NotifyStep, Place, Policy, Route, Schedule, Wait, WaitUntilStep
 from amproxy.decide.matchers import Matcher
-from amproxy.decide.people import address
+from amproxy.decide.people import address, channels
 from amproxy.errors import ConfigProblem
 
 CHANNELS: Final = frozenset(("telegram", "slack", "email", "webhook", "console"))  # over which amproxy can page a person
-_PHONE: Final = ("phone_call", "sms")
 
 
 def lint(config: Config) -> list[ConfigProblem]:
@@ -38,22 +37,14 @@ def _people(config: Config) -> Iterator[ConfigProblem]:
             if user.name in paged:
                 yield _problem("no_contact", user.place, path, f"{user.name} can be paged, but has no contact")
             continue
-        for channel in dict.fromkeys(_channels(user)):
+        if user.name in paged and not any(channel in CHANNELS or address(user, channel) is None for channel in channels(user)):
+            yield _problem("no_contact", user.place, path, f"{user.name} can be paged, but has no contact that amproxy can deliver to")
+        for channel in channels(user):
             if address(user, channel) is None:
                 message = f"{user.name} is to be told over {channel}, but has no contact for it: that rule is passed over"
                 yield _problem("no_contact", user.place, path, message)
             elif channel not in CHANNELS:
                 yield _problem("undeliverable", user.place, path, f"amproxy cannot page {user.name} over {channel} yet")
-
-
-def _channels(user: User) -> Iterator[str]:
-    """The channels that the person's rules use; without rules, those of the contacts."""
-    rules = [rule for rules in user.notification_rules.values() for rule in rules]
-    if not rules:
-        yield from (_PHONE[0] if contact == "phone" else contact for contact in user.contacts)
-    for rule in rules:
-        if isinstance(rule, Notify):
-            yield from rule.channels
 
 
 def _can_be_paged(config: Config) -> set[str]:

@@ -15,6 +15,7 @@ from amproxy.escalate.apply import apply, committed
 from amproxy.machine import transition
 from amproxy.machine.events import Acknowledge, Act, Escalate, Note, Opened, Resolve, Snooze, Unacknowledge
 from amproxy.model import Incident
+from amproxy.respond import bundles
 from amproxy.respond.press import Press
 from amproxy.store import incidents
 from amproxy.store.commit import commit
@@ -72,6 +73,8 @@ async def press(context: Context, pressed: Press) -> str:
     if user is None:
         return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}."
     action, _, rest = pressed.value.partition(":")
+    if action == bundles.BUTTON:
+        return await bundles.acknowledge_all(context, rest, user=user, via=pressed.channel)
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
     if action not in ("acknowledge", "unacknowledge", "resolve", "snooze", "escalate") or not epoch.isdigit():

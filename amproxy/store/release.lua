@@ -1,0 +1,22 @@
+-- Turn pages that were held into messages of the outbox, or do nothing when another process was quicker.
+-- KEYS[1]  prefix of the partition
+-- ARGV     key of the storm, the first page as it was read ('' = there was none), how many were read, when the next are due (ms),
+--          channel, then the messages
+-- Returns  1 done, 0 another process was quicker
+local prefix, key, count = KEYS[1], ARGV[1], tonumber(ARGV[3])
+local held, timers, timer = prefix .. 'held:' .. key, prefix .. 'timers', 'bundle:' .. key
+
+-- pages come in at the end and leave at the beginning, so that an equal first one means that all that was read is still there
+local same = (redis.call('LINDEX', held, 0) or '') == ARGV[2]
+if same and count > 0 then
+  redis.call('LTRIM', held, count, -1)
+  for i = 6, #ARGV do redis.call('XADD', prefix .. 'outbox', '*', 'm', ARGV[i]) end
+  -- held pages count as waiting; from now on the messages do
+  redis.call('HINCRBY', prefix .. 'depth', ARGV[5], #ARGV - 5 - count)
+end
+if redis.call('EXISTS', held) == 0 then
+  redis.call('ZREM', timers, timer)
+elseif same then
+  redis.call('ZADD', timers, ARGV[4], timer)
+end
+return same and 1 or 0
