@@ -43,7 +43,7 @@ class Held:
         Pages that came in meanwhile wait for the timer, which is set anew.
         """
         channel = messages[0].channel if messages else ""
-        words = (self._key, self._first, len(self.messages), int((now + LONGEST_WAIT) * 1000), channel)
+        words = (self._key, self._first, len(self.messages), int(now * 1000), int(LONGEST_WAIT * 1000), channel)
         return bool(await wire.script("release", keys.P, *words, *map(_encode, messages)))
 
 
