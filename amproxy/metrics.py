@@ -31,6 +31,9 @@ incidents_total = Counter("amproxy_incidents_total", "Incidents opened.", ["poli
 pages = Counter(
     "amproxy_pages_total", "Pages by what became of them: sent, failed, skipped.", ["channel", "policy", "outcome"], registry=registry
 )
+pages_bundled = Counter(
+    "amproxy_pages_bundled_total", "Of the pages sent, those that shared a message with others.", ["channel", "policy"], registry=registry
+)
 delivery_attempts = Counter(
     "amproxy_delivery_attempts_total",
     "Calls to channels: pages, updates and notifications.",

@@ -109,6 +109,15 @@ class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     taken_at: float | None = None
 
 
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the last delivery to one person over one channel."""
+
+    ok: bool  # False: it failed for good
+    at: float  # of the last delivery that is remembered: equal ones follow it for up to an hour
+    error: str = ""
+    address: str  # decide.people.digest of where it went: says nothing about another one
+
+
 # -------------------------------------------------------------------------------------------------------- incidents
 
 State = Literal["triggered", "acknowledged", "snoozed", "resolved"]
@@ -242,7 +251,7 @@ class Outgoing(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One message that must go out: an entry of the outbox, or of the retries."""
 
     id: str
-    kind: Literal["page", "update", "notification", "notice"]
+    kind: Literal["page", "update", "notification", "notice", "bundle"]
     channel: str
     incident: str = ""
     page: str = ""  # Page.id, for page and update
@@ -263,6 +272,9 @@ class Outgoing(msgspec.Struct, kw_only=True, omit_defaults=True):
     address: str = ""
     subject: str = ""
     text: str = ""
+    # a bundle: pages of one policy to one person that go out as one message; `text` says which part of how many it is
+    bundle: str = ""  # id that all parts share: Page.bundle of its pages
+    pages: list[tuple[str, str]] = []  # (Incident.id, Page.id), in the order in which they were held
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

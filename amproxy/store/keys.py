@@ -7,7 +7,7 @@ P group:ID:leases      hash    fingerprint → lease: revision and times, what a
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: what was last told
 P groups               set     ids of live groups
-P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME" → due, milliseconds
+P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "bundle:KEY" → due, milliseconds
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
@@ -19,6 +19,10 @@ P turns                hash    round-robin pointers
 P outbox               stream  field m = Outgoing; consumer group "deliver"
 P retries              hash    id → Outgoing that waits for its retry timer
 P depth                hash    channel → messages that wait
+P storm:KEY            zset    Page.id → when, milliseconds: the last pages of a policy to one person over one channel (KEY: its digest)
+P held:KEY             list    Outgoing: pages of a storm that wait for the timer "bundle:KEY" to become one message
+P bundle:ID            hash    incident → epoch: what the button of a bundle acknowledges; kept for a week
+P contacts             hash    "channel user" → Outcome: what became of the last delivery
 P overrides            hash    id → schedule and Override made by hand
 P absences             hash    id → person and Absence made by hand
 P swaps                hash    id → Swap
@@ -45,6 +49,7 @@ TURNS = P + "turns"
 OUTBOX = P + "outbox"
 RETRIES = P + "retries"
 DEPTH = P + "depth"
+CONTACTS = P + "contacts"
 OVERRIDES = P + "overrides"
 ABSENCES = P + "absences"
 SWAPS = P + "swaps"
@@ -86,6 +91,18 @@ def incident_alerts(incident_id: str) -> str:
 
 def incidents(state: str) -> str:
     return f"{P}incidents:{state}"
+
+
+def storm(key: str) -> str:
+    return f"{P}storm:{key}"
+
+
+def held(key: str) -> str:
+    return f"{P}held:{key}"
+
+
+def bundle(bundle_id: str) -> str:
+    return f"{P}bundle:{bundle_id}"
 
 
 def lease(name: str) -> str:

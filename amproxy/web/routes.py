@@ -15,6 +15,7 @@ from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_oncall import OncallApi
 from amproxy.web.api_swaps import SwapsApi
+from amproxy.web.api_users import UsersApi
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
@@ -51,6 +52,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *HindsightApi(deps).routes(),
         *SwapsApi(deps).routes(),
         *AbsencesApi(deps).routes(),
+        *UsersApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),

@@ -74,6 +74,12 @@ def test_a_person_who_is_never_paged_needs_none() -> None:
     assert kinds(ONCALL.replace("users: [{", "users: [{name: viewer, role: viewer}, {")) == []
 
 
+def test_a_person_whom_only_foreign_channels_reach_has_no_contact() -> None:
+    found = loaded(ONCALL.replace("{console: here}", "{phone: '+1'}")).warnings
+    assert [warning.kind for warning in found] == ["no_contact", "undeliverable"]
+    assert "deliver" in found[0].message
+
+
 def test_a_rule_needs_a_contact_for_its_channel() -> None:
     text = ONCALL.replace("contacts:", "notification_rules: {default: [{notify: email}]}, contacts:")
     (warning,) = loaded(text).warnings
@@ -83,7 +89,8 @@ def test_a_rule_needs_a_contact_for_its_channel() -> None:
 
 def test_a_phone_number_serves_calls_and_short_messages() -> None:
     text = ONCALL.replace(
-        "contacts: {console: here}", "notification_rules: {default: [{notify: [phone_call, sms]}]}, contacts: {phone: '+1'}"
+        "contacts: {console: here}",
+        "notification_rules: {default: [{notify: [phone_call, sms, console]}]}, contacts: {phone: '+1', console: here}",
     )
     assert "no_contact" not in kinds(text)
 
