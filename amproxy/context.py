@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from amproxy import clock
 from amproxy.config.structs import Config, Override, Route
@@ -11,6 +13,13 @@ from amproxy.correlate.placing import Placer
 from amproxy.decide.roster import Roster
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
+
+
+class Superseded(NamedTuple):
+    """A roster that was in force in this process until it gave way to another."""
+
+    roster: Roster
+    until: float  # Unix seconds
 
 
 class Context:
@@ -22,9 +31,25 @@ class Context:
         self.timers_changed = asyncio.Event()
         self.outbox_filled = asyncio.Event()
         self.overrides: dict[str, list[Override]] = {}
+        self.superseded: deque[Superseded] = deque(maxlen=100)  # what they said of the past may have to be written down yet
+        self.roster_changed = asyncio.Event()
+        self._roster: Roster | None = None
         self.silences = Silences()
         self.external_url = ""
         self.use(config)
+
+    @property
+    def roster(self) -> Roster:
+        """The roster in force. Whoever replaces it leaves the one before to those who write down the past."""
+        assert self._roster is not None  # __init__ puts a configuration in force
+        return self._roster
+
+    @roster.setter
+    def roster(self, roster: Roster) -> None:
+        if self._roster is not None:
+            self.superseded.append(Superseded(self._roster, self.now()))
+            self.roster_changed.set()
+        self._roster = roster
 
     def use(self, config: Config) -> None:
         self.config = config

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from amproxy.config.structs import Config, Override
-from amproxy.decide.cover import Absences, Overrides, Turns, absences
+from amproxy.decide.cover import Absences, Cover, Overrides, Turns, absences
 from amproxy.decide.schedule import Timeline
 from amproxy.decide.zones import instant
 
@@ -91,6 +91,10 @@ class Roster:
         """Seconds without anybody on call between two moments. Raises KeyError for an unknown schedule."""
         pieces = self._timeline(schedule).pieces(instant(start), instant(end))
         return sum((piece.end - piece.start).total_seconds() for piece in pieces if not piece.stretch.users)
+
+    def covers(self, schedule: str) -> Sequence[Cover]:
+        """What may put people on call, from the highest to the lowest. Raises KeyError for an unknown schedule."""
+        return self._timeline(schedule).covers
 
     def absent(self, user: str, at: datetime) -> bool:
         """Whether the file says that a person is absent; False for someone whom it does not know."""

@@ -7,10 +7,12 @@ import logging
 
 from amproxy import metrics
 from amproxy.context import Context
+from amproxy.duty import watch
+from amproxy.duty.recording import keeping
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident
-from amproxy.store import groups, incidents, retention, timers
+from amproxy.store import groups, incidents, retention, shifts, timers
 from amproxy.store.polling import Polling
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ async def audit(context: Context) -> int:
     trimmed = await retention.trim(context.wire, before=context.now() - context.config.store.retention)
     if trimmed:
         log.info("forgot %s resolved incidents that began before the retention", trimmed)
+    await watch.restore(context)
+    await shifts.trim(context.wire, before=context.now() - keeping(context))
     return stuck
 
 

@@ -10,6 +10,7 @@ from amproxy import metrics
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.flusher import flush_group
+from amproxy.duty import watch
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.machine.events import Tick
@@ -78,6 +79,8 @@ async def _take_up(context: Context, timer: Timer) -> None:
                 await _advance(context, timer)
             case "heartbeat":
                 await heartbeats.due(context, timer)
+            case "shifts":
+                await watch.look(context, timer)
             case "retry":
                 await _retry(context, timer)
             case _:

@@ -186,6 +186,8 @@ class Handler:
             if await self._tried_later(taken, error):
                 return
             log.warning("notice to %s over %s: %s", message.user, message.channel, error)
+        else:
+            metrics.notices.labels(message.reason, message.channel).inc()
         await self._written(lambda: self._done(taken))
 
     async def _send_notice(self, message: Outgoing) -> dict[str, str]:

@@ -7,7 +7,7 @@ P group:ID:leases      hash    fingerprint → lease: revision and times, what a
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: what was last told
 P groups               set     ids of live groups
-P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME" → due, milliseconds
+P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "shifts:SCHEDULE" → due, milliseconds
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
@@ -20,6 +20,9 @@ P outbox               stream  field m = Outgoing; consumer group "deliver"
 P retries              hash    id → Outgoing that waits for its retry timer
 P depth                hash    channel → messages that wait
 P overrides            hash    id → schedule and Override made by hand
+P shifts               set     schedules whose shifts are written down
+P shifts:SCHEDULE      hash    v (version), until (written up to, Unix seconds), zone, over (it left the file), told (Told)
+P facts:SCHEDULE       zset    Fact → its end, Unix seconds
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
@@ -44,6 +47,7 @@ OUTBOX = P + "outbox"
 RETRIES = P + "retries"
 DEPTH = P + "depth"
 OVERRIDES = P + "overrides"
+SHIFTS = P + "shifts"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
 HEARTBEATS = P + "heartbeats"
@@ -94,3 +98,11 @@ def offset(name: str) -> str:
 
 def source(key: str) -> str:
     return f"{P}source:{key}"
+
+
+def shifts(schedule: str) -> str:
+    return f"{P}shifts:{schedule}"
+
+
+def facts(schedule: str) -> str:
+    return f"{P}facts:{schedule}"
