@@ -39,7 +39,7 @@ def holes(roster: Roster, schedule: str, now: datetime, told: Told) -> tuple[lis
     warned: list[Warned] = []
     for kind, look in _LOOKS.items():
         audience = concerned(roster, schedule, kind, now)
-        seen = look(roster, schedule, now) if audience else []
+        seen = look(roster, schedule, now, now + AHEAD) if audience else []
         warned += _still(told.warned, seen)
         for user in audience:
             new = [(hole, mark) for hole in seen if not _knows(warned, mark := _mark(hole, user, now))]
@@ -49,28 +49,29 @@ def holes(roster: Roster, schedule: str, now: datetime, told: Told) -> tuple[lis
     return notices, tuple(warned)
 
 
-def gaps(roster: Roster, schedule: str, now: datetime) -> list[Hole]:
-    """When nobody is on call in the next 7 days; nobody for one reason and then for another is one gap."""
+def gaps(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[Hole]:
+    """When nobody is on call; nobody for one reason and then for another is one gap."""
     found: list[Hole] = []
-    for shift in roster.shifts(schedule, now, now + AHEAD):
+    for shift in roster.shifts(schedule, start, end):
         if not shift.users:
             _add(found, Hole(shift.start, shift.end, "gap_ahead", shift.reason.removeprefix("nobody: ")))
     return found
 
 
-def empty_shifts(roster: Roster, schedule: str, now: datetime) -> list[Hole]:
-    """When a layer should have somebody in the next 7 days, and everybody is absent or unknown."""
+def empty_shifts(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[Hole]:
+    """When a layer should have somebody, and everybody is absent or unknown."""
     layers: dict[str, list[Hole]] = {}
-    for piece in claims(roster, schedule, now, now + AHEAD):
+    for piece in claims(roster, schedule, start, end):
         for one in piece.empty():
             _add(layers.setdefault(one.layer, []), Hole(piece.start, piece.end, "empty_shift", one.reason, one.layer))
     return [hole for found in layers.values() for hole in found]
 
 
-_LOOKS: Final[dict[Kind, Callable[[Roster, str, datetime], list[Hole]]]] = {"gap_ahead": gaps, "empty_shift": empty_shifts}
+_LOOKS: Final[dict[Kind, Callable[[Roster, str, datetime, datetime], list[Hole]]]] = {"gap_ahead": gaps, "empty_shift": empty_shifts}
 
 
 def _add(found: list[Hole], hole: Hole) -> None:
+    """Add a hole, or prolong the last one where this begins with its end: the first reason stands for all."""
     if found and found[-1].end == hole.start:
         found[-1] = found[-1]._replace(end=hole.end)
     else:

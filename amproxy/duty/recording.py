@@ -50,6 +50,7 @@ def facts(context: Context, schedule: str, kept: Kept, until: float) -> list[Fac
 
 
 def _no_schedule(start: float, end: float) -> Fact:
+    start, end = utc(start).timestamp(), utc(end).timestamp()  # to the microsecond, as all others
     return Fact(start=start, end=end, reason="nobody: the schedule was not in the file")
 
 

@@ -12,6 +12,7 @@ from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_oncall import OncallApi
+from amproxy.web.api_shifts import ShiftsApi
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
@@ -45,6 +46,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
     return [
         *IncidentsApi(deps).routes(),
         *OncallApi(deps).routes(),
+        *ShiftsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),

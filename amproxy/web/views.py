@@ -11,7 +11,7 @@ from typing import Any
 
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Override
-from amproxy.decide.roster import OnCall, Roster, Shift
+from amproxy.decide.roster import OnCall, Roster
 from amproxy.model import Alert, Incident, Page, TimelineEntry
 from amproxy.web.ahead import Coming, next_step
 
@@ -116,17 +116,6 @@ def on_call(value: OnCall) -> View:
         "until": value.until and rfc3339(value.until.timestamp()),
         "next": value.next,
         "reason": value.reason,
-    }
-
-
-def shift(value: Shift) -> View:
-    return {
-        "start": rfc3339(value.start.timestamp()),
-        "end": rfc3339(value.end.timestamp()),
-        "users": value.users,
-        "reason": value.reason,
-        "layer": value.layer or None,
-        "override": value.override or None,
     }
 
 
