@@ -47,13 +47,15 @@ def _people(config: Config) -> Iterator[ConfigProblem]:
 
 
 def _channels(user: User) -> Iterator[str]:
-    """The channels that the person's rules use; without rules, those of the contacts."""
+    """The channels that the person's rules use (without rules, those of the contacts), and those of notices."""
     rules = [rule for rules in user.notification_rules.values() for rule in rules]
     if not rules:
         yield from (_PHONE[0] if contact == "phone" else contact for contact in user.contacts)
     for rule in rules:
         if isinstance(rule, Notify):
             yield from rule.channels
+    for channels in user.notices.values():
+        yield from channels
 
 
 def _can_be_paged(config: Config) -> set[str]:
