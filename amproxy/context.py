@@ -14,6 +14,8 @@ from amproxy.decide.roster import Roster
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
 
+BRIEF = 1.0  # seconds: what was in force for less was a step on the way to the roster after it, as at a start or a reload
+
 
 class Superseded(NamedTuple):
     """A roster that was in force in this process until it gave way to another."""
@@ -34,6 +36,7 @@ class Context:
         self.superseded: deque[Superseded] = deque(maxlen=100)  # what they said of the past may have to be written down yet
         self.roster_changed = asyncio.Event()
         self._roster: Roster | None = None
+        self._roster_since = now()
         self.silences = Silences()
         self.external_url = ""
         self.use(config)
@@ -46,10 +49,12 @@ class Context:
 
     @roster.setter
     def roster(self, roster: Roster) -> None:
-        if self._roster is not None:
-            self.superseded.append(Superseded(self._roster, self.now()))
-            self.roster_changed.set()
+        now = self.now()
+        if self._roster is not None and now - self._roster_since >= BRIEF:
+            self.superseded.append(Superseded(self._roster, now))
+            self._roster_since = now
         self._roster = roster
+        self.roster_changed.set()
 
     def use(self, config: Config) -> None:
         self.config = config

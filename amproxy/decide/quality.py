@@ -72,10 +72,15 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
         return int((self.coverage + self.balance) * 50)
 
 
-def quality(roster: Roster, schedule: str, start: datetime, end: datetime) -> Quality:
-    """Judge a schedule between two moments (aware). Raises KeyError for an unknown one, ValueError where the end is not after the start."""
+def quality(roster: Roster, schedule: str, start: datetime, end: datetime, found: Iterable[Double] | None = None) -> Quality:
+    """Judge a schedule between two moments (aware). Raises KeyError for an unknown one, ValueError where the end is not after the start.
+
+    found: what `doubles` found in the other schedules, which takes long where there are many; None = look for it here.
+    """
     if end <= start:
         raise ValueError("the end must lie after the start")
+    if found is None:
+        found = [one for other in roster.config.schedules if other != schedule for one in doubles(roster, schedule, other, start, end)]
     shifts = roster.shifts(schedule, start, end)
     uncovered = sum((shift.end - shift.start).total_seconds() for shift in shifts if not shift.users)
     people = _loads(roster, schedule, shifts)
@@ -87,7 +92,7 @@ def quality(roster: Roster, schedule: str, start: datetime, end: datetime) -> Qu
         balance=_balance([one.hours.total for one in people]),
         gaps=gaps(roster, schedule, start, end),
         hidden=_hidden(roster, schedule, start, end),
-        doubles=_doubles(roster, schedule, start, end),
+        doubles=sorted(found, key=lambda one: (one.start, one.schedule, one.user)),
         people=people,
     )
 
@@ -152,16 +157,14 @@ def _hidden(roster: Roster, schedule: str, start: datetime, end: datetime) -> li
     return sorted([*found, *going_on.values()], key=lambda one: (one.start, one.end, one.reason))
 
 
-def _doubles(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[Double]:
-    here = stretches((shift.start, shift.end, shift.users) for shift in roster.shifts(schedule, start, end))
-    found: list[Double] = []
-    for other in roster.config.schedules:
-        if other == schedule or not here:
-            continue
-        there = stretches((shift.start, shift.end, shift.users) for shift in roster.shifts(other, start, end))
-        for name in here.keys() & there.keys():
-            found += [Double(start=one, end=two, user=name, schedule=other) for one, two in _common(here[name], there[name])]
-    return sorted(found, key=lambda one: (one.start, one.schedule, one.user))
+def doubles(roster: Roster, schedule: str, other: str, start: datetime, end: datetime) -> list[Double]:
+    """Who is on call for both between two moments (aware). Raises KeyError for an unknown schedule."""
+    here, there = (stretches((one.start, one.end, one.users) for one in roster.shifts(name, start, end)) for name in (schedule, other))
+    return [
+        Double(start=begin, end=until, user=name, schedule=other)
+        for name in here.keys() & there.keys()
+        for begin, until in _common(here[name], there[name])
+    ]
 
 
 def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:

@@ -15,7 +15,7 @@ from amproxy.store.shifts import Kept
 
 KEPT = 400 * 86400.0  # seconds that facts are kept at least, however short the retention: pay is reckoned by the year
 TRIES = 50
-SETTLED_MS = 2000  # after a change, until it is looked at: by then all replicas have heard of it
+SETTLED = 2.0  # seconds after a change until it is looked at: by then all replicas have heard of it
 
 
 def keeping(context: Context) -> float:
@@ -82,14 +82,14 @@ async def settle(context: Context) -> None:
 
     Raises StoreUnavailable; then nothing is forgotten, and it can be done again.
     """
-    if not context.superseded:
-        return
-    last = context.superseded[-1]
-    rosters = [*(one.roster for one in context.superseded), context.roster]
-    for name in dict.fromkeys(name for roster in rosters for name in roster.config.schedules):
-        await _settle(context, name, last.until)
-    while context.superseded and context.superseded[0].until <= last.until:
-        context.superseded.popleft()
+    if context.superseded:
+        until = context.superseded[-1].until
+        rosters = [*(one.roster for one in context.superseded), context.roster]
+        for name in dict.fromkeys(name for roster in rosters for name in roster.config.schedules):
+            await _settle(context, name, until)
+        while context.superseded and context.superseded[0].until <= until:
+            context.superseded.popleft()
+    await shifts.look_soon(context.wire, list(context.config.schedules), context.now() + SETTLED)
     context.wake(timers=True)
 
 
@@ -106,9 +106,7 @@ async def _settle(context: Context, schedule: str, until: float) -> None:
         if schedule not in context.config.schedules and (kept.over or kept.until is None):
             return
         operations = written(context, schedule, kept, until)
-        if schedule in context.config.schedules:
-            shifts.timer(operations, schedule, int(context.now() * 1000) + SETTLED_MS, at_latest=True)
-        else:
+        if schedule not in context.config.schedules:
             shifts.forget_timer(operations, schedule)
         if await commit(context.wire, operations):
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime
-from math import ceil
 
 from amproxy.clock import utc
 from amproxy.context import Context
@@ -34,7 +33,6 @@ async def keep(context: Context) -> None:
     while True:
         context.roster_changed.clear()
         try:
-            await restore(context)
             await settle(context)
         except StoreUnavailable:
             log.debug("Redis is away; past shifts wait to be written")
@@ -65,7 +63,7 @@ async def look(context: Context, timer: Timer) -> None:
     messages = outgoing(context, due.notices)
     for message in messages:
         enqueue(operations, message)
-    shifts.timer(operations, schedule, ceil(next_look(roster, schedule, utc(now)).timestamp() * 1000))
+    shifts.timer(operations, schedule, next_look(roster, schedule, utc(now)).timestamp())
     if await commit(context.wire, operations):
         context.wake(timers=True, outbox=bool(messages))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import NamedTuple
 
 import msgspec
@@ -66,9 +67,16 @@ def write(
     return result
 
 
-def timer(result: Operations, schedule: str, due_ms: int, *, at_latest: bool = False) -> None:
-    """Look at the schedule again then; at_latest: or earlier, where that is set already."""
-    result.do("ZADD", keys.TIMERS, *(("LT",) if at_latest else ()), due_ms, f"shifts:{schedule}")
+def timer(result: Operations, schedule: str, due: float) -> None:
+    """Look at the schedule then (Unix seconds), and not before."""
+    result.do("ZADD", keys.TIMERS, ceil(due * 1000), f"shifts:{schedule}")
+
+
+async def look_soon(wire: Wire, schedules: Sequence[str], due: float) -> None:
+    """Look at the schedules then (Unix seconds), or earlier where that is set already. Raises StoreUnavailable."""
+    if schedules:
+        words = [word for name in schedules for word in (ceil(due * 1000), f"shifts:{name}")]
+        await wire.call("ZADD", keys.TIMERS, "LT", *words)
 
 
 def forget_timer(result: Operations, schedule: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import utc
-from amproxy.decide.quality import quality
+from amproxy.decide.quality import Double, doubles, quality
 from amproxy.duty.reading import FinalShift, final_shifts, zone_of
 from amproxy.errors import NotFound
 from amproxy.foresight.quality import SPAN as REPORT_SPAN
@@ -61,7 +62,13 @@ class ShiftsApi:
         days = query.get("days") or str(REPORT_SPAN.days)
         if not re.fullmatch("[0-9]{1,3}", days, re.ASCII) or not 1 <= int(days) <= LONGEST_SPAN.days:
             raise invalid(f"days is a number from 1 to {LONGEST_SPAN.days}")
-        return json(report(quality(self._context.roster, name, start, start + timedelta(days=int(days)))))
+        end, roster = start + timedelta(days=int(days)), self._context.roster
+        found: list[Double] = []
+        for other in roster.config.schedules:
+            if other != name:
+                found += doubles(roster, name, other, start, end)
+                await asyncio.sleep(0)  # a push that came in meanwhile goes first
+        return json(report(quality(roster, name, start, end, found)))
 
     async def _final(self, request: Request) -> tuple[str, str, list[FinalShift]]:
         """The schedule, its zone and its shifts between `from` and `to`. Raises NotFound, HTTPException 422, StoreUnavailable."""

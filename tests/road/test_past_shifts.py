@@ -52,7 +52,7 @@ async def test_the_part_of_a_shift_up_to_the_change_belongs_to_the_file_before_e
     async with replicas(redis_url) as time:
         one = await time.started(BOB)
         await time.looks(one)
-        time.clock += 10  # far from the next look
+        time.clock += 10.5  # far from the next look
         await changed(one, to=config(turns("ann")))
         time.clock += 10
         assert [(who, recorded) for _, _, who, recorded in await shifts(one, START, START + 60)] == [("bob", True), ("ann", False)]
