@@ -118,6 +118,47 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: str  # decide.people.digest of where it went: says nothing about another one
 
 
+# ------------------------------------------------------------------------------------------ what was so, on schedules
+
+
+class OnDuty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person as the file had them while they were on call: a later file changes neither name nor clock of the past."""
+
+    user: str
+    full_name: str = ""
+    timezone: str = "UTC"
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who was on call for one schedule between two moments that are over. Never changed; the last one grows as time passes."""
+
+    start: float  # Unix seconds
+    end: float  # exclusive
+    people: tuple[OnDuty, ...] = ()  # () = nobody
+    reason: str = ""
+    layer: str = ""
+    override: str = ""  # id of an override by hand
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One person was told of one hole in a schedule's future."""
+
+    kind: Literal["gap_ahead", "empty_shift"]
+    user: str
+    layer: str = ""  # of an empty shift
+    soon: bool = False  # of a gap: it was told that it is about to begin, or has begun
+    start: float  # Unix seconds: the hole as far as it has been seen
+    end: float
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What people were told of one schedule, so that nobody is told twice."""
+
+    at: float  # Unix seconds: when that was last looked at
+    on_call: tuple[str, ...] = ()  # who was on call then
+    warned: tuple[Warned, ...] = ()
+
+
 # -------------------------------------------------------------------------------------------------------- incidents
 
 State = Literal["triggered", "acknowledged", "snoozed", "resolved"]

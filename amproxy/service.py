@@ -16,6 +16,8 @@ from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.rebuild import rebuild
+from amproxy.duty import watch
+from amproxy.duty.recording import write_all
 from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.escalate.auditor import audit_for_ever
@@ -47,6 +49,7 @@ from amproxy.web.live import Hub
 log = logging.getLogger(__name__)
 
 FIRST_WAIT = 10.0  # seconds that a start waits for Redis before it serves without it (answering 503)
+LAST_WORDS = 2.0  # seconds that an end waits for the shifts to be written
 
 
 class Service:
@@ -83,6 +86,10 @@ class Service:
         await asyncio.wait([self._spawn(self._guarded(self._begin()))], timeout=FIRST_WAIT)
 
     async def stop(self) -> None:
+        if self.ready:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):  # then the next start writes what is missing
+                async with asyncio.timeout(LAST_WORDS):
+                    await write_all(self.context)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -135,6 +142,7 @@ class Service:
             work(self.context),
             deliverer.run(),
             audit_for_ever(self.context, self._name),
+            watch.keep(self.context),
             self.wire.subscribe(keys.CHANGES, self._heard),
         ):
             self._spawn(self._guarded(part))

@@ -111,6 +111,10 @@ class Roster:
         pieces = self._timeline(schedule).pieces(instant(start), instant(end))
         return sum((piece.end - piece.start).total_seconds() for piece in pieces if not piece.stretch.users)
 
+    def covers(self, schedule: str) -> Sequence[Cover]:
+        """What may put people on call, from the highest to the lowest. Raises KeyError for an unknown schedule."""
+        return self._timeline(schedule).covers
+
     def absent(self, user: str, at: datetime) -> bool:
         """Whether a person is absent, by the file or by hand; False for someone whom the file does not know."""
         away = self._absences.get(user)

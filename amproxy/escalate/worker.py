@@ -11,6 +11,7 @@ from amproxy import metrics
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.flusher import flush_group
+from amproxy.duty import watch
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.escalate.tick import tick
@@ -82,6 +83,8 @@ async def _take_up(context: Context, timer: Timer) -> None:
                 await heartbeats.due(context, timer)
             case "bundle":
                 await storms.release(context, timer.id)
+            case "shifts":
+                await watch.look(context, timer)
             case "retry":
                 await _retry(context, timer)
             case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from amproxy import metrics
 from amproxy.context import Context
 from amproxy.errors import DeliveryError
 from amproxy.model import LogEntry, Outgoing
@@ -91,6 +92,8 @@ class Handler:
                 return
             error = str(failure)
             log.warning("notice to %s over %s: %s", message.user, message.channel, error)
+        else:
+            metrics.notices.labels(message.reason, message.channel).inc()
         await self._desk.done(taken, self._desk.noted(Operations(), message.user, message.channel, message.address, before, error))
 
     async def _send_notice(self, message: Outgoing) -> dict[str, str]:

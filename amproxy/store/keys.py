@@ -7,7 +7,8 @@ P group:ID:leases      hash    fingerprint → lease: revision and times, what a
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: what was last told
 P groups               set     ids of live groups
-P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "bundle:KEY" → due, milliseconds
+P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "bundle:KEY",
+                               "shifts:SCHEDULE" → due, milliseconds
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
@@ -26,6 +27,9 @@ P contacts             hash    "channel user" → Outcome: what became of the la
 P overrides            hash    id → schedule and Override made by hand
 P absences             hash    id → person and Absence made by hand
 P swaps                hash    id → Swap
+P shifts               set     schedules whose shifts are written down
+P shifts:SCHEDULE      hash    v (version), until (written up to, Unix seconds), zone, over (it left the file), told (Told)
+P facts:SCHEDULE       zset    Fact → its end, Unix seconds
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
@@ -53,6 +57,7 @@ CONTACTS = P + "contacts"
 OVERRIDES = P + "overrides"
 ABSENCES = P + "absences"
 SWAPS = P + "swaps"
+SHIFTS = P + "shifts"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
 HEARTBEATS = P + "heartbeats"
@@ -115,3 +120,11 @@ def offset(name: str) -> str:
 
 def source(key: str) -> str:
     return f"{P}source:{key}"
+
+
+def shifts(schedule: str) -> str:
+    return f"{P}shifts:{schedule}"
+
+
+def facts(schedule: str) -> str:
+    return f"{P}facts:{schedule}"

@@ -20,9 +20,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _swap = msgspec.msgpack.Decoder(Swap).decode
 
 
-async def save(wire: Wire, swap: Swap) -> None:
-    """Store a new swap under its id. Raises StoreUnavailable."""
+async def save(wire: Wire, swap: Swap, also: Operations) -> None:
+    """Store a new swap under its id. also: operations that are committed together with it. Raises StoreUnavailable."""
     operations = Operations()
+    operations.extend(also)
     operations.do("HSET", keys.SWAPS, swap.id, _encode(swap))
     operations.do("PUBLISH", keys.CHANGES, CHANGED)
     await commit(wire, operations)

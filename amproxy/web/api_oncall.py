@@ -1,8 +1,6 @@
-"""/api/v1/oncall and /api/v1/schedules: who is on call, the final shifts, and overrides made by hand."""
+"""/api/v1/oncall and /api/v1/schedules: who is on call, and overrides made by hand."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +10,7 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config.structs import Override, Schedule
 from amproxy.context import Context
+from amproxy.duty.reading import on_call_then
 from amproxy.errors import NotFound
 from amproxy.machine.change import new_id
 from amproxy.store import overrides
@@ -19,9 +18,6 @@ from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
 from amproxy.web.reading import invalid, json_body, known_user, time
-
-SPAN = timedelta(days=28)  # of shifts, where `to` is not given
-LONGEST_SPAN = timedelta(days=366)
 
 
 class OverrideBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,29 +36,23 @@ class OncallApi:
     def routes(self) -> list[Route]:
         return [
             Route("/api/v1/oncall", self.on_call, methods=["GET"]),
-            Route("/api/v1/schedules/{name}/shifts", self.shifts, methods=["GET"]),
             Route("/api/v1/schedules/{name}/overrides", self.overrides, methods=["GET"]),
             Route("/api/v1/schedules/{name}/overrides", self.add_override, methods=["POST"]),
             Route("/api/v1/schedules/{name}/overrides/{id}", self.delete_override, methods=["DELETE"]),
         ]
 
     async def on_call(self, request: Request) -> Response:
-        """Every schedule, now or at a moment; without offset that is wall-clock time of each schedule's zone."""
-        asked, now, roster = request.query_params.get("at"), utc(self._context.now()), self._context.roster
+        """Every schedule, now or at a moment; without offset that is wall-clock time of each schedule's zone.
+
+        A moment of the past is answered as it was written down.
+        """
+        asked, now, context = request.query_params.get("at"), utc(self._context.now()), self._context
         return json(
             [
-                views.on_call(roster.on_call(schedule.name, time(asked, "at", schedule.timezone) if asked else now))
-                for schedule in self._context.config.schedules.values()
+                views.on_call(await on_call_then(context, schedule.name, time(asked, "at", schedule.timezone) if asked else now))
+                for schedule in context.config.schedules.values()
             ]
         )
-
-    async def shifts(self, request: Request) -> Response:
-        schedule, query = schedule_of(self._context, request), request.query_params
-        start = time(query["from"], "from", schedule.timezone) if query.get("from") else utc(self._context.now())
-        end = time(query["to"], "to", schedule.timezone) if query.get("to") else start + SPAN
-        if not start < end <= start + LONGEST_SPAN:
-            raise invalid(f"to must lie after from, by {LONGEST_SPAN.days} days at most")
-        return json([views.shift(shift) for shift in self._context.roster.shifts(schedule.name, start, end)])
 
     async def overrides(self, request: Request) -> Response:
         """Those of the file, then those made by hand in the order in which they were made."""

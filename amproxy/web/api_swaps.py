@@ -13,6 +13,7 @@ from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.decide.roster import Roster
 from amproxy.decide.swaps import asked, state, taken, untaken
+from amproxy.duty.telling import swap_asked
 from amproxy.machine.change import new_id
 from amproxy.model import Swap
 from amproxy.store import swaps
@@ -82,7 +83,8 @@ class SwapsApi:
             swap = asked(wish, self._context.now())
         except ValueError as error:
             raise invalid(str(error)) from None
-        await swaps.save(self._context.wire, swap)
+        await swaps.save(self._context.wire, swap, swap_asked(self._context, swap))
+        self._context.wake(outbox=True)
         return await self._answer(swap, 201)
 
     async def take(self, request: Request) -> Response:

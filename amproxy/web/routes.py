@@ -14,6 +14,7 @@ from amproxy.web.api_absences import AbsencesApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_oncall import OncallApi
+from amproxy.web.api_shifts import ShiftsApi
 from amproxy.web.api_swaps import SwapsApi
 from amproxy.web.api_users import UsersApi
 from amproxy.web.deps import Deps
@@ -53,6 +54,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *SwapsApi(deps).routes(),
         *AbsencesApi(deps).routes(),
         *UsersApi(deps).routes(),
+        *ShiftsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),

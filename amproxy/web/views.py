@@ -127,6 +127,7 @@ def on_call(value: OnCall) -> View:
 
 
 def shift(value: Shift) -> View:
+    """One that is planned; shift_views has those that are final."""
     return {
         "start": rfc3339(value.start.timestamp()),
         "end": rfc3339(value.end.timestamp()),
