@@ -23,6 +23,7 @@ from amproxy.machine.events import (
     Unacknowledge,
 )
 from amproxy.model import Incident
+from amproxy.respond import bundles
 from amproxy.respond.merging import merge
 from amproxy.respond.press import Press
 from amproxy.respond.targets import BadAction, Target, people, step
@@ -92,6 +93,8 @@ async def press(context: Context, pressed: Press) -> str:
     if user is None:
         return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}."
     action, _, rest = pressed.value.partition(":")
+    if action == bundles.BUTTON:
+        return await bundles.acknowledge_all(context, rest, user=user, via=pressed.channel)
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
     if action not in ("acknowledge", "unacknowledge", "resolve", "snooze", "escalate") or not epoch.isdigit():
