@@ -20,8 +20,8 @@ Decide = Callable[[Incident, float], Awaitable[Event]]
 async def apply(context: Context, incident_id: str, event: Event | Decide, also: Operations | None = None) -> Incident:
     """Returns the incident as it is now.
 
-    event: what happens, or a function that says so once it has seen the incident and knows what time it is. also: operations that are committed together
-    with the change. Raises NotFound, Conflict (the state forbids it) and StoreUnavailable.
+    event: what happens, or a function that says so of the incident as it is, at a time (Unix seconds). also: operations that are
+    committed together with the change. Raises NotFound, Conflict (the state forbids it) and StoreUnavailable.
     """
     for _ in range(TRIES):
         incident, turns = await incidents.load_with_turns(context.wire, incident_id)

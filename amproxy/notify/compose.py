@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from amproxy.clock import utc
 from amproxy.config.structs import Config
+from amproxy.machine.states import ENDS
 from amproxy.model import Alert, Incident, Outgoing, Page, common
 from amproxy.notify.card import Action, Button, Card, Link
 from amproxy.notify.templates import default_title
@@ -16,8 +17,6 @@ SNOOZE = 3600  # seconds: what the Snooze button asks for
 TEXT_ANNOTATIONS = ("summary", "description", "message")
 LINK_ANNOTATIONS = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
 LINK_EXTRAS = {"dashboardURL": "Dashboard", "panelURL": "Panel", "silenceURL": "Silence in Grafana"}
-
-ENDS = {"source": "its alerts are over", "expired": "no news from the source", "moved": "its alerts moved to other groups"}
 
 SignLink = Callable[[str, Action, int, str, str], str]  # incident, action, epoch, user, argument → URL
 
@@ -103,9 +102,7 @@ def state_text(config: Config, incident: Incident) -> str:
         case "snoozed":
             return f"Snoozed by {name(incident.snoozed_by)} until {_clock(incident.snoozed_until)}"
         case "resolved":
-            by = {"source": "its alerts are over", "expired": "no news from the source", "moved": "its alerts moved to other groups"}.get(
-                incident.resolved_by
-            )
+            by = ENDS.get(incident.resolved_by)
             return f"Resolved at {_clock(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
         case _:
             return f"Triggered at {_clock(incident.started_at)}"
