@@ -59,6 +59,12 @@ time_to_resolve = Histogram(
 )
 timer_lateness = Histogram("amproxy_timer_lateness_seconds", "How late timers were taken up.", buckets=WIDE, registry=registry)
 nobody_on_call = Counter("amproxy_nobody_on_call_total", "Steps that asked a schedule in vain.", ["schedule"], registry=registry)
+acknowledgements = Counter(
+    "amproxy_acknowledgements_total", "Incidents acknowledged; user is empty where nobody was named.", ["user"], registry=registry
+)
+pages_by_time = Counter(
+    "amproxy_pages_by_time_total", "Pages sent to people, by their own clock: day, night, weekend.", ["user", "time"], registry=registry
+)
 unexpected_errors = Counter(
     "amproxy_unexpected_errors_total", "Errors that no code expected: each is a defect of amproxy.", ["stage"], registry=registry
 )

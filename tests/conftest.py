@@ -17,7 +17,7 @@ hypothesis.settings.register_profile("amproxy", deadline=None, derandomize=bool(
 hypothesis.settings.load_profile("amproxy")
 
 
-REAL_TIME = ("acceptance", "e2e", "serve")  # folders whose tests watch real processes by the clock
+REAL_TIME = ("acceptance", "browser", "e2e", "serve")  # folders whose tests watch real processes by the clock
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -45,6 +45,7 @@ def committed(context: Context, change: Change) -> None:
         metrics.incidents_total.labels(incident.policy).inc()
     if incident.state == "acknowledged" and incident.first_acknowledged_at == incident.updated_at:
         metrics.time_to_acknowledge.labels(incident.policy).observe(incident.updated_at - incident.started_at)
+        metrics.acknowledgements.labels(incident.acknowledged_by).inc()
     if incident.state != change.before and incident.state == "resolved":
         metrics.time_to_resolve.labels(incident.policy).observe(incident.updated_at - incident.started_at)
     for schedule in change.nobody:

@@ -50,17 +50,17 @@ class _Others:
         names = [name for step in self._steps for name in step.users]
         teams = [step.team for step in self._steps]
         for schedule in self._schedules:
-            names += _scheduled(schedule)
+            names += scheduled(schedule)
             teams.append(schedule.team)
         names += [name for team in teams if team in self._config.teams for name in self._config.teams[team].members]
         return dict.fromkeys(names)
 
     def _why(self, user: User, later: Page | None) -> list[str]:
         reasons = []
-        if away := _absence(user, self._at):
+        if away := absence(user, self._at):
             end = moment(away.end, ZoneInfo(user.timezone))
             reasons.append(f"absent until {render.when(end, self._zone)}" + (f" ({away.reason})" if away.reason else ""))
-        if not _reachable(user):
+        if not reachable(user):
             reasons.append(f"has no contact that amproxy can use ({', '.join(user.contacts)})" if user.contacts else "has no contact")
         reasons += self._shifts(user)
         if later:
@@ -71,7 +71,7 @@ class _Others:
     def _shifts(self, user: User) -> Iterator[str]:
         """When the person is on call for each schedule that the policy asks."""
         for schedule in self._schedules:
-            if user.name not in _scheduled(schedule):
+            if user.name not in scheduled(schedule):
                 continue
             ahead = self._roster.shifts(schedule.name, self._at, self._at + SHIFTS)
             shift = next((shift for shift in ahead if user.name in shift.users), None)
@@ -83,19 +83,21 @@ class _Others:
                 yield f"on call for {schedule.name}, but not asked yet"
 
 
-def _scheduled(schedule: Schedule) -> list[str]:
+def scheduled(schedule: Schedule) -> list[str]:
+    """Everyone whom a schedule of the file names."""
     overriding = [name for override in schedule.overrides for name in override.users]
     return [name for layer in schedule.layers for turn in layer.users for name in turn] + overriding
 
 
-def _absence(user: User, at: datetime) -> Absence | None:
+def absence(user: User, at: datetime) -> Absence | None:
     """The absence that holds; of several, the one that ends last."""
     zone = ZoneInfo(user.timezone)
     holding = [away for away in user.absences if moment(away.start, zone) <= at < moment(away.end, zone)]
     return max(holding, key=lambda away: away.end, default=None)
 
 
-def _reachable(user: User) -> bool:
+def reachable(user: User) -> bool:
+    """Whether amproxy has a channel to a person at all."""
     rules = (*people.rules(user, "default"), *people.rules(user, "important"))
     channels = {channel for rule in rules if isinstance(rule, Notify) for channel in rule.channels} | user.contacts.keys()
     return any(channel in CHANNELS and people.address(user, channel) for channel in channels)

@@ -6,12 +6,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from amproxy import metrics
+from amproxy.clock import utc
 from amproxy.config.structs import Integration
 from amproxy.context import Context
+from amproxy.decide.daytime import daytime
 from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
 from amproxy.machine.events import Event, Failed, Sent, Skipped, Updated
 from amproxy.model import Incident, LogEntry, Outgoing, Page
@@ -77,6 +80,7 @@ class Handler:
             return
         now = self._context.now()
         self._count(page, "sent")
+        self._count_daytime(page, now)
         metrics.page_delay.labels(page.channel).observe(max(0.0, now - page.due))
         if not any(other.state == "sent" for other in incident.pages):
             metrics.first_page_delay.labels(page.channel).observe(max(0.0, now - incident.pushed_at))
@@ -231,6 +235,12 @@ class Handler:
 
     def _count(self, page: Page, outcome: str) -> None:
         metrics.pages.labels(page.channel, page.policy, outcome).inc()
+
+    def _count_daytime(self, page: Page, now: float) -> None:
+        if page.user and page.kind == "page":
+            user = self._context.config.users.get(page.user)
+            zone = ZoneInfo(user.timezone if user else "UTC")
+            metrics.pages_by_time.labels(page.user, daytime(utc(now), zone)).inc()
 
     async def _recorded(self, taken: Taken, event: Event) -> None:
         async def record() -> None:

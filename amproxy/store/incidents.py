@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -21,6 +21,7 @@ _alert = msgspec.msgpack.Decoder(Alert).decode
 STATES: tuple[State, ...] = ("triggered", "acknowledged", "snoozed", "resolved")
 OPEN: tuple[State, ...] = ("triggered", "acknowledged", "snoozed")
 CHUNK = 500  # incidents read at once
+SLICE = 50  # the same where a whole span is read: so few are decoded in a row that a push does not wait for them
 
 
 async def load(wire: Wire, incident_id: str) -> Incident:
@@ -90,6 +91,25 @@ async def listing(
                 return found, f"{found[-1].started_at!r}-{found[-1].id}"
             found.append(incident)
     return found, ""
+
+
+async def between(wire: Wire, start: float, end: float) -> AsyncIterator[list[Incident]]:
+    """Incidents that began from `start` to before `end` (Unix seconds), oldest first, a slice at a time. Raises StoreUnavailable."""
+    low, passed = start, 0  # passed: how many that began exactly at `low` were read
+    while True:
+        found = _pairs(await wire.call("ZRANGE", keys.INCIDENTS, repr(low), f"({end!r}", "BYSCORE", "LIMIT", passed, SLICE, "WITHSCORES"))
+        if not found:
+            return
+        yield await _read(wire, [name.decode() for name, _ in found])
+        last = float(found[-1][1])
+        passed = sum(float(at) == last for _, at in found) + (passed if last == low else 0)
+        low = last
+
+
+async def timelines(wire: Wire, ids: list[str]) -> list[list[TimelineEntry]]:
+    """The timelines of several incidents, each oldest first, in one round trip. Raises StoreUnavailable."""
+    answers = [wire.call("LRANGE", keys.timeline(incident_id), 0, -1) for incident_id in ids]
+    return [[_entry(data) for data in await answer] for answer in answers]
 
 
 async def _ids(wire: Wire, states: tuple[State, ...]) -> list[tuple[float, str]]:

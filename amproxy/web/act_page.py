@@ -16,7 +16,6 @@ from amproxy.web.looks import Looks, acting
 from amproxy.web.reading import form, known_user
 
 LINK_AGE = 7 * 86400.0  # seconds that a link is good for
-VERBS = {"acknowledge": "Acknowledge", "unacknowledge": "Unacknowledge", "resolve": "Resolve", "snooze": "Snooze", "escalate": "Escalate"}
 
 
 class ActPage:
@@ -32,7 +31,7 @@ class ActPage:
         length = _seconds(signed)
         return await self._looks.page(
             request, "act.html", signed=signed, incident=incident,
-            verb=VERBS[signed.action] + (f" for {format_duration(length)}" if length else ""),
+            verb="snooze_for" if length else signed.action, length=format_duration(length) if length else "",
             stale=incident.state == "resolved" or signed.epoch != incident.epoch,
         )  # fmt: skip
 

@@ -15,10 +15,20 @@ from amproxy import metrics
 from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
+from amproxy.web.principal import Forbidden
 
-_SHORT = {400: "malformed", 404: "not found", 409: "conflict", 413: "too large", 422: "invalid", 500: "internal error", 503: "unavailable"}
+_SHORT = {
+    400: "malformed",
+    403: "forbidden",
+    404: "not found",
+    409: "conflict",
+    413: "too large",
+    422: "invalid",
+    500: "internal error",
+    503: "unavailable",
+}
 _STATUS: dict[type[Exception], int] = {
-    NotFound: 404, Conflict: 409, BadAction: 422, StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
+    Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
 }  # fmt: skip
 
 

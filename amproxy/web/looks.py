@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -17,16 +19,53 @@ from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.decide.matchers import Matcher
 from amproxy.errors import StoreUnavailable
+from amproxy.machine import states
 from amproxy.notify.channels.wording import web
 from amproxy.prefix import root_of
 from amproxy.store import incidents
 from amproxy.web import words
 from amproxy.web.errors import Told
+from amproxy.web.text import LANGUAGES, Texts, choose, texts
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 COOKIE = "amproxy_user"  # who acts, as long as there is no sign-in
+LANGUAGE_COOKIE = "amproxy_language"
 COOKIE_AGE = 365 * 86400  # seconds
+
+
+class Place(NamedTuple):
+    """A page that every page leads to."""
+
+    key: str  # of its name, in section `page` of the texts
+    path: str
+    here: bool
+
+
+PLACES = {"now": "/", "incidents": "/incidents"}
+
+
+def navigation(request: Request) -> list[Place]:
+    """The pages that there are, and which of them this is."""
+    path = request.url.path
+    return [Place(key, where, path == where or (where != "/" and path.startswith(f"{where}/"))) for key, where in PLACES.items()]
+
+
+def language(request: Request) -> Texts:
+    """What pages say to this reader."""
+    return texts(choose(request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("accept-language", "")))
+
+
+def live_texts(t: Texts) -> str:
+    """What the script that keeps a page up to date has to say, as JSON."""
+    wanted = {name: t.plain(f"page.{name}") for name in ("live", "reconnecting", "no_connection", "redis_away")}
+    wanted |= {name: _raw(t, f"time.{name}") for name in ("just_now", "now", "in", "hours", "days", "minutes_ago", "hours_ago", "days_ago")}
+    return msgspec.json.encode(wanted).decode()
+
+
+def _raw(t: Texts, key: str) -> str:
+    """A text with its places still in it."""
+    return t.plain(key, **{name: f"{{{name}}}" for name in ("span", "h", "m", "d")})
 
 
 def acting(request: Request, context: Context) -> str:
@@ -44,25 +83,24 @@ class Looks:
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._templates.filters |= {
-            "short": words.short, "long": words.long, "span": words.span, "age": words.age, "zone_name": words.zone_name,
-            "initials": words.initials, "iso": rfc3339,
+            "short": words.short, "long": words.long, "zone_name": words.zone_name, "initials": words.initials, "iso": rfc3339,
         }  # fmt: skip
         self._templates.globals |= {
             "labels": words.ordered, "links": words.links, "is_web": web, "person": self._person, "label_query": _label_query,
-            "version": __version__, "stamp": _stamp(),
+            "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
         }  # fmt: skip
 
     async def page(
         self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any
     ) -> HTMLResponse:
         """A page, with what every page shows beside its own values."""
-        context, user = self._context, acting(request, self._context)
+        context, user, t = self._context, acting(request, self._context), language(request)
         now, zone = context.now(), context.config.users[user].timezone if user else "UTC"
         text = self._templates.get_template(template).render(
-            **values, now=now, zone=zone, counts=await self._counts(), acting=user, users=context.config.users.values(),
-            root=root_of(context.external_url), path=request.url.path,
+            **values, t=t, now=now, zone=zone, counts=await self._counts(), acting=user, users=context.config.users.values(),
+            root=root_of(context.external_url), path=request.url.path, navigation=navigation(request), live_texts=live_texts(t),
             paused="pause" in request.query_params, pause_query=_with_pause(request),
-            moment=lambda at: words.moment(at, ZoneInfo(zone), now),
+            moment=lambda at: words.moment(at, ZoneInfo(zone), now, t), span=partial(words.span, t=t), age=partial(words.age, t=t),
         )  # fmt: skip
         return HTMLResponse(text, status, headers)
 

@@ -19,8 +19,9 @@ from amproxy.store import incidents
 from amproxy.web.ahead import Coming, next_step
 from amproxy.web.api_incidents import find
 from amproxy.web.deps import Deps
-from amproxy.web.looks import COOKIE, COOKIE_AGE, Looks
+from amproxy.web.looks import COOKIE, COOKIE_AGE, LANGUAGE_COOKIE, Looks
 from amproxy.web.reading import form, known_user, wanted
+from amproxy.web.text import LANGUAGES
 
 SHOWN_OPEN = 30
 SHOWN_RESOLVED = 5
@@ -58,6 +59,7 @@ class Pages:
             Route("/", self.now, methods=["GET"]),
             Route("/incidents", self.incidents, methods=["GET"]),
             Route("/me", self.choose_me, methods=["POST"]),
+            Route("/language", self.choose_language, methods=["POST"]),
             Route("/test-alert", self.test_alert, methods=["POST"]),
         ]
 
@@ -87,6 +89,14 @@ class Pages:
         user = known_user(self._context, fields.get("user"))
         answer = RedirectResponse(_here(fields.get("back", "")), 303)
         answer.set_cookie(COOKIE, quote(user), max_age=COOKIE_AGE if user else 0, httponly=True, samesite="lax")
+        return answer
+
+    async def choose_language(self, request: Request) -> Response:
+        """Remember in a cookie which language this browser reads."""
+        fields = await form(request)
+        answer = RedirectResponse(_here(fields.get("back", "")), 303)
+        if fields.get("language") in LANGUAGES:
+            answer.set_cookie(LANGUAGE_COOKIE, fields["language"], max_age=COOKIE_AGE, httponly=True, samesite="lax")
         return answer
 
     async def test_alert(self, request: Request) -> Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
 from amproxy.model import Alert
 from amproxy.notify.channels.wording import FIRST_LABELS, clean, line, web
 from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
+from amproxy.web.text import Texts
 
 LONGEST_VALUE = 300  # characters
 LONGEST_TEXT = 4000
@@ -27,35 +28,47 @@ def long(text: str, limit: int = LONGEST_TEXT) -> str:
     return shown if len(shown) <= limit else f"{shown[:limit].rstrip()}… ({len(text):,} characters)"
 
 
-def span(seconds: float) -> str:
+def span(seconds: float, t: Texts) -> str:
     """A length of time at a glance: "4:59" below an hour, then "2 h 13 min", then "3 d 4 h"."""
     left = max(0, round(seconds))
     if left < 3600:
         return f"{left // 60}:{left % 60:02}"
     if left < 86400:
-        return f"{left // 3600} h {left % 3600 // 60} min"
-    return f"{left // 86400} d {left % 86400 // 3600} h"
+        return t.plain("time.hours", h=left // 3600, m=left % 3600 // 60)
+    return t.plain("time.days", d=left // 86400, h=left % 86400 // 3600)
 
 
-def age(seconds: float) -> str:
+def age(seconds: float, t: Texts) -> str:
     """How long ago, roughly: "just now", "5 min ago", "2 h ago", "3 d ago"."""
     left = max(0, int(seconds))
     if left < 60:
-        return "just now"
+        return t.plain("time.just_now")
     if left < 3600:
-        return f"{left // 60} min ago"
+        return t.plain("time.minutes_ago", m=left // 60)
     if left < 86400:
-        return f"{left // 3600} h ago"
-    return f"{left // 86400} d ago"
+        return t.plain("time.hours_ago", h=left // 3600)
+    return t.plain("time.days_ago", d=left // 86400)
 
 
-def moment(at: float | datetime, zone: ZoneInfo, now: float) -> str:
+def moment(at: float | datetime, zone: ZoneInfo, now: float, t: Texts) -> str:
     """A moment on the clock of `zone`: "14:03", with the day where that is not today, with the year where it is not this one."""
     local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
     today = utc(now).astimezone(zone)
     if local.date() == today.date():
         return f"{local:%H:%M}"
-    return f"{local:%a} {local.day} {local:%b %H:%M}" if local.year == today.year else f"{local.day} {local:%b %Y %H:%M}"
+    if local.year == today.year:
+        return f"{weekday(local, t)} {day_of(local, t)} {local:%H:%M}"
+    return f"{day_of(local, t)} {local.year} {local:%H:%M}"
+
+
+def weekday(day: date, t: Texts) -> str:
+    """ "Mon" """
+    return t.plain("time.weekdays").split()[day.weekday()]
+
+
+def day_of(day: date, t: Texts) -> str:
+    """ "5 Jan" """
+    return f"{day.day} {t.plain('time.months').split()[day.month - 1]}"
 
 
 def zone_name(zone: str) -> str:

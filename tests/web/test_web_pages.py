@@ -10,6 +10,7 @@ from website import Site
 from amproxy.clock import now as real_now
 from amproxy.model import Alert
 from amproxy.store import incidents
+from amproxy.web.text import texts
 from amproxy.web.words import age, moment, span
 
 
@@ -18,6 +19,9 @@ async def test_the_first_page_says_who_is_on_call_and_that_all_is_quiet(site: Si
     assert "All quiet" in page and "Alice Ash" in page and "Tue 11:00 in Berlin" in page
     assert "until Mon 12 Jan 08:00, then bob" in page
     assert "Nobody is on call" in page  # for the empty schedule
+
+
+EN = texts("en")
 
 
 async def test_an_open_incident_stands_on_the_first_page_with_what_comes_next(site: Site) -> None:
@@ -165,7 +169,7 @@ async def test_without_scripts_the_page_reloads_itself_unless_told_to_stand_stil
 
 
 def test_times_read_at_a_glance() -> None:
-    assert [span(seconds) for seconds in (-5, 0, 59, 299, 3600, 7980, 100_000)] == [
+    assert [span(seconds, EN) for seconds in (-5, 0, 59, 299, 3600, 7980, 100_000)] == [
         "0:00",
         "0:00",
         "0:59",
@@ -174,11 +178,11 @@ def test_times_read_at_a_glance() -> None:
         "2 h 13 min",
         "1 d 3 h",
     ]
-    assert [age(seconds) for seconds in (0, 61, 7200, 200_000)] == ["just now", "1 min ago", "2 h ago", "2 d ago"]
+    assert [age(seconds, EN) for seconds in (0, 61, 7200, 200_000)] == ["just now", "1 min ago", "2 h ago", "2 d ago"]
 
 
 def test_a_moment_says_its_day_only_where_that_is_not_today() -> None:
     berlin, noon = ZoneInfo("Europe/Berlin"), 1_767_693_600.0
-    assert moment(noon, berlin, noon) == "11:00"
-    assert moment(noon + 86400, berlin, noon) == "Wed 7 Jan 11:00"
-    assert moment(noon - 10 * 86400, berlin, noon) == "27 Dec 2025 11:00"
+    assert moment(noon, berlin, noon, EN) == "11:00"
+    assert moment(noon + 86400, berlin, noon, EN) == "Wed 7 Jan 11:00"
+    assert moment(noon - 10 * 86400, berlin, noon, EN) == "27 Dec 2025 11:00"

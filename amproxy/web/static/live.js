@@ -7,6 +7,8 @@
   const ROOT = new URL("..", document.currentScript.src).pathname; // "/", or the path that the service lies under
 
   const byId = (id) => document.getElementById(id);
+  const TEXTS = JSON.parse(byId("live").dataset.texts);
+  const say = (name, values) => TEXTS[name].replace(/\{(\w+)\}/g, (_, place) => values[place]);
   let skew = 0; // ms that this device's clock is ahead of the service's
   let planned = 0;
   let fetching = false;
@@ -21,23 +23,22 @@
   function span(seconds) {
     const left = Math.max(0, Math.round(seconds));
     if (left < 3600) return `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-    if (left < 86400) return `${Math.floor(left / 3600)} h ${Math.floor((left % 3600) / 60)} min`;
-    return `${Math.floor(left / 86400)} d ${Math.floor((left % 86400) / 3600)} h`;
+    const [d, h, m] = [Math.floor(left / 86400), Math.floor(left / 3600), Math.floor((left % 3600) / 60)];
+    return d ? say("days", { d, h: h % 24 }) : say("hours", { h, m });
   }
 
   function age(seconds) {
     const left = Math.max(0, Math.floor(seconds));
-    if (left < 60) return "just now";
-    if (left < 3600) return `${Math.floor(left / 60)} min ago`;
-    if (left < 86400) return `${Math.floor(left / 3600)} h ago`;
-    return `${Math.floor(left / 86400)} d ago`;
+    if (left < 60) return TEXTS.just_now;
+    if (left < 3600) return say("minutes_ago", { m: Math.floor(left / 60) });
+    return left < 86400 ? say("hours_ago", { h: Math.floor(left / 3600) }) : say("days_ago", { d: Math.floor(left / 86400) });
   }
 
   function tick() {
     const now = (Date.now() - skew) / 1000;
     for (const time of document.querySelectorAll("time[data-in]")) {
       const left = Number(time.dataset.in) - now;
-      time.textContent = left <= 0 ? "now" : `in ${span(left)}`;
+      time.textContent = left <= 0 ? TEXTS.now : say("in", { span: span(left) });
     }
     for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = age(now - Number(time.dataset.ago));
   }
@@ -84,7 +85,7 @@
     if (byId("icon").getAttribute("href") !== page.getElementById("icon").getAttribute("href")) {
       byId("icon").replaceWith(document.adoptNode(page.getElementById("icon")));
     }
-    if (fresh.dataset.open !== before) byId("said").textContent = `${fresh.dataset.open} incidents are open now.`;
+    if (fresh.dataset.open !== before) byId("said").textContent = fresh.dataset.said;
     measureSkew();
     tick();
   }
@@ -95,11 +96,11 @@
     fetching = true;
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
-      if (answer.status === 503) return show(false, "Redis is away");
+      if (answer.status === 503) return show(false, TEXTS.redis_away);
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      show(source?.readyState === EventSource.OPEN, source?.readyState === EventSource.OPEN ? "Live" : "Reconnecting");
+      show(source?.readyState === EventSource.OPEN, source?.readyState === EventSource.OPEN ? TEXTS.live : TEXTS.reconnecting);
     } catch {
-      show(false, "No connection");
+      show(false, TEXTS.no_connection);
     } finally {
       fetching = false;
     }
@@ -113,11 +114,11 @@
     if (source) return;
     source = new EventSource(`${ROOT}events`);
     source.onopen = () => {
-      show(true, "Live");
+      show(true, TEXTS.live);
       plan(); // what happened while nobody listened
     };
     source.onmessage = plan;
-    source.onerror = () => show(false, "Reconnecting");
+    source.onerror = () => show(false, TEXTS.reconnecting);
   }
 
   // A page that nobody sees holds no connection: browsers have only a few for each site.

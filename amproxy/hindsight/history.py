@@ -1,0 +1,84 @@
+"""One incident as a line of the exported history: all that is needed to replay it under another policy. Pure.
+
+Contacts are left out: some of their addresses are secrets. Entries of the timeline from before `data` was stored lack `until`,
+`firing` and `resolved`; they are None then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from amproxy.clock import rfc3339
+from amproxy.config.structs import Policy
+from amproxy.model import Incident, Page, TimelineEntry
+
+FORMAT = "amproxy.history/1"
+
+# What happened to the incident from outside, or because a time ran out. What the policy did then stands in `pages`.
+_EVENTS = {
+    "opened": "opened", "alerts": "alerts", "acknowledged": "acknowledge", "unacknowledged": "unacknowledge", "resolved": "resolve",
+    "snoozed": "snooze", "triggered": "snooze_over", "escalated": "escalate", "note": "note", "reopened": "reopen", "merged": "merge",
+}  # fmt: skip
+
+
+def record(incident: Incident, timeline: Iterable[TimelineEntry], view: Mapping[str, Any]) -> dict[str, Any]:
+    """For JSON; times are RFC 3339 in UTC. timeline: oldest first; view: the incident as the API's lists show it."""
+    return {
+        "format": FORMAT,
+        "incident": view,
+        "plan": _plan(incident.plan),
+        "forwards": {name: _plan(plan) for name, plan in incident.forwards.items()},
+        "urgency": incident.urgency,
+        "team": incident.team or None,
+        "labels": {
+            "group_labels": incident.group_labels, "common_labels": incident.common_labels, "receiver": incident.receiver or None,
+            "group_key": incident.group_key or None,
+        },
+        "events": [_event(entry) for entry in timeline if entry.kind in _EVENTS],
+        "pages": [_page(page) for page in incident.pages],
+    }  # fmt: skip
+
+
+def _event(entry: TimelineEntry) -> dict[str, Any]:
+    until = entry.data.get("until")
+    return {
+        "at": rfc3339(entry.at),
+        "kind": _EVENTS[entry.kind],
+        "user": entry.user or None,
+        "text": entry.text,
+        "until": rfc3339(until) if isinstance(until, int | float) else None,
+        "firing": entry.data.get("firing"),
+        "resolved": entry.data.get("resolved"),
+    }
+
+
+def _page(page: Page) -> dict[str, Any]:
+    return {
+        "due": rfc3339(page.due),
+        "at": rfc3339(page.sent_at),
+        "kind": page.kind,
+        "user": page.user or None,
+        "receiver": page.receiver or None,
+        "channel": page.channel,
+        "policy": page.policy,
+        "step": page.step,
+        "round": page.round,
+        "state": page.state,
+        "reason": page.reason,
+    }
+
+
+def _plan(plan: Policy) -> Any:
+    """The policy as it was stored, without the places in a file."""
+    return _placeless(msgspec.to_builtins(plan))
+
+
+def _placeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _placeless(inner) for name, inner in value.items() if name != "place"}
+    if isinstance(value, list | tuple):
+        return [_placeless(inner) for inner in value]
+    return value

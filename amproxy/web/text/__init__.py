@@ -1,0 +1,82 @@
+"""All that pages say, in one file a language: `en.toml` is the first language, the others have the same keys.
+
+A value is a text with {places}, or a table of plural forms chosen by `n`. Texts may hold markup; what goes into their places is
+escaped.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from markupsafe import Markup
+
+HERE: Final = Path(__file__).parent
+FIRST: Final = "en"
+LANGUAGES: Final = {"en": "English", "ru": "Русский"}  # each by its own name
+
+Entry = str | dict[str, str]
+
+
+def _english(n: int) -> str:
+    return "one" if n == 1 else "other"
+
+
+def _russian(n: int) -> str:
+    if n % 10 == 1 and n % 100 != 11:
+        return "one"
+    return "few" if n % 10 in (2, 3, 4) and n % 100 not in (12, 13, 14) else "many"
+
+
+FORMS: Final[dict[str, tuple[Callable[[int], str], frozenset[str]]]] = {
+    "en": (_english, frozenset({"one", "other"})),
+    "ru": (_russian, frozenset({"one", "few", "many"})),
+}
+
+
+class Texts:
+    """What pages say in one language: `t("now.open", n=3)`."""
+
+    def __init__(self, language: str, entries: Mapping[str, Entry]) -> None:
+        self.language = language
+        self._entries, self._form = entries, FORMS[language][0]
+
+    def __call__(self, key: str, /, **values: object) -> Markup:
+        """The text of a key, with values in its places. Raises KeyError for an unknown key: a defect."""
+        return Markup(self._entry(key, values)).format(**values)  # noqa: S704  # our own text; `format` escapes what goes in
+
+    def plain(self, key: str, /, **values: object) -> str:
+        """The same for where no markup goes, such as a title or JSON; the text must hold none."""
+        return self._entry(key, values).format(**values)
+
+    def _entry(self, key: str, values: Mapping[str, object]) -> str:
+        entry = self._entries[key]
+        if isinstance(entry, str):
+            return entry
+        n = values["n"]
+        assert isinstance(n, int)
+        return entry[self._form(n)]
+
+
+@lru_cache
+def texts(language: str) -> Texts:
+    """The texts of one of LANGUAGES."""
+    return Texts(language, entries(language))
+
+
+def entries(language: str) -> dict[str, Entry]:
+    """Every key ("section.name") of a language's file."""
+    tables = tomllib.loads((HERE / f"{language}.toml").read_text("utf-8"))
+    return {f"{section}.{name}": entry for section, names in tables.items() for name, entry in names.items()}
+
+
+def choose(asked: str, accepted: str) -> str:
+    """The language of a reader: the one they asked for, else the first that their browser accepts and there is, else English.
+
+    accepted: the header Accept-Language; its order is taken as its order of preference.
+    """
+    wanted = [asked, *(part.partition(";")[0].strip().partition("-")[0].lower() for part in accepted.split(","))]
+    return next((language for language in wanted if language in LANGUAGES), FIRST)
