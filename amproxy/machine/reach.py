@@ -21,7 +21,8 @@ def notify(draft: Draft, step: NotifyStep, number: int) -> None:
         _nobody(draft, step, number, found.reason)
         return
     why = f"{found.reason}; {found.not_asked}" if found.not_asked else found.reason
-    draft.say("step", f"Step {number}: paging {', '.join(map(draft.name, found.users))} ({why}).", step=number)
+    names = ", ".join(map(draft.name, found.users))
+    draft.say("step", f"Step {number}: paging {names} ({why}).", step=number, users=list(found.users))
     for user in found.users:
         chains.start(draft, user, people.urgency(draft, step), step=number, reason=found.reason)
 

@@ -8,7 +8,7 @@ from amproxy.machine import waits
 from amproxy.machine.change import Draft
 
 ENDS = {
-    "source": "its alerts are over",
+    "source": "its alerts are resolved",
     "expired": "no news from the source in time",
     "moved": "its alerts belong to other groups since the file changed",
     "policy": "a step of its policy ends it",
