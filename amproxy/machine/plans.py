@@ -27,6 +27,11 @@ def hand_over(draft: Draft, plan: Policy) -> None:
     draft.entered.add(plan.name)
 
 
+def first_repeated(plan: Policy) -> int:
+    """The number of the step from which on the steps run again."""
+    return min(plan.repeat_from, len(plan.steps))
+
+
 def _reachable(config: Config, plan: Policy) -> dict[str, Policy]:
     found: dict[str, Policy] = {}
     todo = [plan]

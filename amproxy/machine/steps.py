@@ -38,12 +38,12 @@ def _end_round(draft: Draft) -> None:
     if incident.round > incident.plan.repeat or not incident.plan.steps:
         waits.end(draft)
         draft.say("ended", "The policy has no further step. Nobody has answered yet.")
-    elif draft.now <= incident.round_started:
+    elif draft.now <= incident.round_started:  # nothing was waited for since the first step that is repeated
         waits.wait(draft, "round", draft.now + SHORTEST_ROUND, "next round")
     else:
         incident.round += 1
-        first = min(incident.plan.repeat_from, len(incident.plan.steps))
-        incident.position, incident.round_started = first - 1, draft.now
+        first = plans.first_repeated(incident.plan)
+        incident.position = first - 1
         waits.go_on(draft)
         again = "the steps run again" if first == 1 else f"the steps from {first} on run again"
         draft.say("repeat", f"Nobody has answered: {again} (round {incident.round} of {incident.plan.repeat + 1}).")
@@ -52,6 +52,8 @@ def _end_round(draft: Draft) -> None:
 def _run(draft: Draft, step: Step, number: int) -> None:
     incident = draft.incident
     incident.position = number
+    if number == plans.first_repeated(incident.plan):
+        incident.round_started = draft.now
     if isinstance(step, WaitForAlertsStep):
         if gate.passes(draft, step, number):
             waits.go_on(draft)

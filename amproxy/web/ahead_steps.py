@@ -21,6 +21,7 @@ from amproxy.config.structs import (
 from amproxy.decide.roster import Roster
 from amproxy.durations import format_duration
 from amproxy.machine.conditions import closed
+from amproxy.machine.plans import first_repeated
 from amproxy.machine.reach import RETRY_SHIFT
 from amproxy.machine.steps import SHORTEST_ROUND
 from amproxy.model import Incident
@@ -60,6 +61,8 @@ class _Walk:
         """The steps of one policy from a position on."""
         self._begun[plan.name], self.forward = began, None
         for number, step in enumerate(plan.steps[position:], position + 1):
+            if number == first_repeated(plan):
+                began = self.at
             match step:
                 case Wait() | WaitUntilStep():
                     self.at = _waited(step, self._roster, self.at)
