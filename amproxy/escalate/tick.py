@@ -9,9 +9,9 @@ from amproxy.model import Incident
 from amproxy.store import groups
 
 
-async def tick(context: Context, incident: Incident) -> Event:
-    """The event for an incident whose timer is due. Raises StoreUnavailable."""
+async def tick(context: Context, incident: Incident, now: float) -> Event:
+    """The event for an incident whose timer is due at `now` (Unix seconds). Raises StoreUnavailable."""
     end = silent.due(incident)
-    if end is None or end > context.now():
+    if end is None or end > now:
         return Tick()
     return Tick(heard=await groups.last_push(context.wire, list(incident.parts) or [incident.group]))
