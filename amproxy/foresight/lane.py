@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from amproxy.config.structs import Integration
 from amproxy.correlate.dedup import needs_notify
 from amproxy.decide.roster import Roster
@@ -64,8 +66,8 @@ class Lane:
         if self.look is not None and self.look <= now:
             self.flush(now)
         elif self.course:
-            # While its alerts fire their sender says so again and again.
-            self.course.apply(Tick(heard=now if self._fires(now) else None), now)
+            # Their sender says again and again that its alerts fire, for as long as they do.
+            self.course.apply(Tick(heard=min(now, max((one.ends for one in self.alerts.values()), default=0.0))), now)
 
     def act(self, event: Act, now: float) -> str:
         """Let a person do something to the incident; says why that is refused, "" where it is not."""
@@ -106,9 +108,6 @@ class Lane:
         if self.course and (due := self.course.due) is not None:
             yield due, TICK
 
-    def _fires(self, now: float) -> bool:
-        return any(one.ends > now for one in self.alerts.values())
-
     def _next_look(self, now: float, muted_until: float | None) -> float | None:
         """The tick at which there may be news. muted_until: 0 = it is not muted, None = for years."""
         if not self.alerts:
@@ -148,7 +147,7 @@ class Lane:
             course.apply(changed, now)
         elif fires and (first or reason != "some alerts resolved"):
             if course and now - (course.incident.resolved_at or 0.0) <= course.incident.plan.reopen_within:
-                course.apply(Returned(alerts=changed), now)
+                course.apply(Returned(alerts=replace(changed, fresh=count)), now)
                 return
             incident = opening(self._roster.config, self.group, self.integration, changed.common_labels, count, now)
             self.courses.append(Course(incident, self._roster, self._turns, self._refuse))

@@ -131,7 +131,7 @@ def policies(draw: st.DrawFn, name: str) -> Policy:
     return Policy(
         name=name, steps=found, repeat=draw(st.integers(0, 2)), repeat_from=draw(st.integers(1, len(found))), if_nobody=draw(if_nobody),
         acknowledge_timeout=timeout, acknowledge_reminder=timeout / 4 if draw(st.booleans()) else 0.0,
-        auto_resolve=draw(st.sampled_from([0.0, 0.0, 0.0, 1500.0])), reopen_within=reopen,
+        auto_resolve=draw(st.sampled_from([0.0, 0.0, 0.0, 2100.0])), reopen_within=reopen,
         flapping=Flapping(more_than=1, within=20000.0, hold=1200.0) if reopen and draw(st.booleans()) else None,
     )  # fmt: skip
 
