@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from amproxy import clock
 from amproxy.config.structs import Config, Override, Route
 from amproxy.correlate.placing import Placer
+from amproxy.decide.openings import Openings
 from amproxy.decide.roster import Roster
+from amproxy.store.maintenance import Windows
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
 
@@ -23,6 +25,7 @@ class Context:
         self.outbox_filled = asyncio.Event()
         self.overrides: dict[str, list[Override]] = {}
         self.silences = Silences()
+        self.windows = Windows()
         self.external_url = ""
         self.use(config)
 
@@ -30,6 +33,7 @@ class Context:
         self.config = config
         self.placer = Placer(config)
         self.routes = _by_key(config.route)
+        self.openings = Openings(config)
         self.roster = Roster(config, self.overrides)
 
     def use_overrides(self, overrides: dict[str, list[Override]]) -> None:

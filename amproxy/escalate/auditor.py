@@ -7,6 +7,7 @@ import logging
 
 from amproxy import metrics
 from amproxy.context import Context
+from amproxy.correlate import heartbeats, windows
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident
@@ -42,6 +43,9 @@ async def audit(context: Context) -> int:
             stuck += 1
             log.error("group %s had no timer; it has one again", group_id)
     metrics.stuck.inc(stuck)
+    # Redis may have been away when the file was loaded
+    await heartbeats.watch(context)
+    await windows.watch(context)
     trimmed = await retention.trim(context.wire, before=context.now() - context.config.store.retention)
     if trimmed:
         log.info("forgot %s resolved incidents that began before the retention", trimmed)

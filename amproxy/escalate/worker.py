@@ -8,7 +8,7 @@ import logging
 
 from amproxy import metrics
 from amproxy.context import Context
-from amproxy.correlate import heartbeats
+from amproxy.correlate import heartbeats, windows
 from amproxy.correlate.flusher import flush_group
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import apply
@@ -78,6 +78,8 @@ async def _take_up(context: Context, timer: Timer) -> None:
                 await _advance(context, timer)
             case "heartbeat":
                 await heartbeats.due(context, timer)
+            case "maintenance":
+                await windows.due(context, timer)
             case "retry":
                 await _retry(context, timer)
             case _:

@@ -46,6 +46,9 @@ class Lease(NamedTuple):
     def pack(self) -> msgspec.Raw:
         return msgspec.Raw(_LEASE_HEAD + _LEASE.pack(*self))
 
+    def fires(self, now_ns: int) -> bool:
+        return not (0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns)
+
 
 def unpack_lease(data: bytes) -> Lease:
     return Lease._make(_LEASE.unpack(data))
@@ -88,6 +91,16 @@ def pack_source(source: msgspec.Struct) -> bytes:
     return bytes(_encode(source))
 
 
+class Following(msgspec.Struct):
+    """Alerts of a group that a silence or window holds back, or held back and that were not told since: what a flush compares with."""
+
+    at: float  # when this was last written
+    by: dict[str, list[str]]  # fingerprint → "silence:ID", "maintenance:ID"
+
+
+_following = msgspec.msgpack.Decoder(Following).decode
+
+
 class Loaded(NamedTuple):
     """A group as a flush finds it."""
 
@@ -98,17 +111,18 @@ class Loaded(NamedTuple):
     revisions: dict[str, bytes]
     log: dict[str, LogEntry]
     busy_until: float  # Unix seconds: integrations are still being told of the last flush, at the longest until then; 0 = none is
+    following: Following | None
 
 
 async def load(wire: Wire, group_id: str) -> Loaded | None:
     """Everything about a group; None when it is gone."""
     head, leases, alerts, log = (
-        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until"),
+        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until", "hidden"),
         wire.call("HGETALL", keys.leases(group_id)),
         wire.call("HGETALL", keys.alerts(group_id)),
         wire.call("HGETALL", keys.log(group_id)),
     )
-    found, version, touched, until = await head
+    found, version, touched, until, hidden = await head
     held = _pairs(await leases)
     records = _pairs(await alerts)
     entries = _pairs(await log)
@@ -132,6 +146,7 @@ async def load(wire: Wire, group_id: str) -> Loaded | None:
         revisions=revisions,
         log={name.decode(): _log_entry(data) for name, data in entries.items()},
         busy_until=float(until or 0),
+        following=_following(hidden) if hidden else None,
     )
 
 
@@ -151,6 +166,15 @@ def flushed(loaded: Loaded, *, next_due: float) -> Operations:
     result.guard(key, "touched", loaded.touched)
     result.do("HSET", key, "v", int(loaded.version or 0) + 1)
     result.do("ZADD", keys.TIMERS, round(next_due * 1000), f"flush:{loaded.group.id}")
+    return result
+
+
+def hurry(loaded: Loaded, now: float) -> Operations:
+    """The operations that flush a group at once. A flush under way, which may have begun too early to know why, decides anew."""
+    result, key = Operations(), keys.group(loaded.group.id)
+    result.guard(key, "v", loaded.version)
+    result.do("HINCRBY", key, "touched", 1)
+    result.do("ZADD", keys.TIMERS, "XX", "LT", int(now * 1000), f"flush:{loaded.group.id}")
     return result
 
 
@@ -178,6 +202,14 @@ def expect(result: Operations, group_id: str, *, flush: str, integrations: int, 
     settle = _encode([(fingerprint, binary(revision)) for fingerprint, revision in resolved])
     result.do("HSET", keys.group(group_id), "flush", flush, "pending", integrations, "settle", settle, "until", repr(until))
     result.do("HDEL", keys.group(group_id), "late")
+
+
+def follow(result: Operations, group_id: str, following: Following) -> None:
+    """Remember what is held back, for the next flush to compare with."""
+    if following.by:
+        result.do("HSET", keys.group(group_id), "hidden", _encode(following))
+    else:
+        result.do("HDEL", keys.group(group_id), "hidden")
 
 
 def settle(result: Operations, group_id: str, flush: str, *, told: bool, now: float) -> None:

@@ -2,12 +2,13 @@
 
 P = amproxy:{0}:                     one Redis has one partition
 
-P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle
+P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle,
+                               hidden (Following: alerts that a silence or window holds back)
 P group:ID:leases      hash    fingerprint → lease: revision and times, what a repeated push is compared with
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: what was last told
 P groups               set     ids of live groups
-P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME" → due, milliseconds
+P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "maintenance:ID" → due, milliseconds
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
@@ -23,11 +24,17 @@ P overrides            hash    id → schedule and Override made by hand
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
-P heartbeats           hash    name → last beat, Unix seconds
+P maintenance          hash    id → Maintenance made by hand
+P maintenance:version  string  goes up with every change of these windows
+P hidden:BY            hash    "GROUP FINGERPRINT" → Hidden; BY = "silence:ID" or "maintenance:ID": what it held back
+P heartbeats           hash    name → "SECONDS DOOR": the last beat, Unix seconds; no DOOR = none yet, waited for since
+P heartbeats:missing   hash    name → the Alert that is raised because it stays away
+P switch               hash    of the dead man's switch: up (1, 0), at (last call that was taken, Unix seconds)
+P written              string  when somebody last tried whether Redis takes writes
 P lease:NAME           string  who does something that only one may do (polling a bot)
 P offset:NAME          string  how far a poller has read
 P secret               string  key of signed links, made once
-P changes              channel what other processes should look at again: "overrides", "silences", "incident ID"
+P changes              channel what other processes should look at again: "overrides", "silences", "maintenance", "incident ID"
 """
 
 from __future__ import annotations
@@ -46,7 +53,12 @@ DEPTH = P + "depth"
 OVERRIDES = P + "overrides"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
+MAINTENANCE = P + "maintenance"
+MAINTENANCE_VERSION = P + "maintenance:version"
 HEARTBEATS = P + "heartbeats"
+HEARTBEATS_MISSING = P + "heartbeats:missing"
+SWITCH = P + "switch"
+WRITTEN = P + "written"
 SECRET = P + "secret"
 DIGEST = P + "digest"
 CHANGES = P + "changes"
@@ -94,3 +106,7 @@ def offset(name: str) -> str:
 
 def source(key: str) -> str:
     return f"{P}source:{key}"
+
+
+def hidden(by: str) -> str:
+    return f"{P}hidden:{by}"

@@ -11,7 +11,10 @@ from starlette.types import ASGIApp, Scope
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_incidents import IncidentsApi
+from amproxy.web.api_maintenance import MaintenanceApi
 from amproxy.web.api_oncall import OncallApi
+from amproxy.web.api_silences import SilencesApi
+from amproxy.web.api_vitals import VitalsApi
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
@@ -45,6 +48,9 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
     return [
         *IncidentsApi(deps).routes(),
         *OncallApi(deps).routes(),
+        *MaintenanceApi(deps).routes(),
+        *SilencesApi(deps).routes(),
+        *VitalsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
