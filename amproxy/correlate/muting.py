@@ -115,7 +115,7 @@ def _maintained(context: Context, alerts: Iterable[Alert], by_hand: ByHand, now_
     for alert in alerts:
         ids = [identity(opening.window) for opening in by_hand.openings if all_match(opening.window.matchers, alert.labels)]
         if not ids and alert.resolved(now_ns):
-            ended = min(end for end in (alert.ends_ns, alert.lapses_ns) if end) / 10**9
+            ended = max(min(end for end in (alert.ends_ns, alert.lapses_ns) if end), alert.updated_ns) / 10**9  # not before it was heard of
             matching = (window for window in windows if all_match(window.matchers, alert.labels))
             ids = [identity(window) for window in matching if context.openings.was_open(window, ended)]
         if ids:
