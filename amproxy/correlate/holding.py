@@ -19,10 +19,12 @@ async def held(context: Context, incident: Incident) -> tuple[str, float] | None
     Muted are alerts under a silence, in a maintenance window or inhibited. As long as one alert of the incident fires that
     nothing mutes, or none fires, it may page. Where nothing could mute anything this costs two small look-ups. Raises StoreUnavailable.
     """
+    if not incident.group:  # opened by hand
+        return None
     now = context.now()
     now_ns = int(now * 10**9)
     by_hand = await in_force(context, now_ns)
-    if not incident.group or not (by_hand.silences or by_hand.openings or context.config.inhibit_rules):
+    if not (by_hand.silences or by_hand.openings or context.config.inhibit_rules):
         return None
     firing = await _firing(context, incident, now_ns)
     muting = await look_by(context, by_hand, firing, now_ns)
