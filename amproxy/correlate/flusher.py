@@ -89,7 +89,7 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
         groups.told(operations, group.id, key, entry)
     told = {name for telling in plan.tellings for name in telling.entry.firing}
     if (found := hiding.found(loaded, group, muting, told, now)) is not None:
-        groups.follow(operations, group.id, found.following)
+        hidden.follow(operations, group.id, found.following)
         await hidden.remember(context.wire, operations, found.seen)
     groups.expect(operations, group.id, flush=flush_id, integrations=sent, until=until, resolved=plan.resolved)
     return operations, changes

@@ -6,8 +6,8 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from amproxy.correlate.muting import Muting
-from amproxy.model import Alert, Group
-from amproxy.store.groups import Following, Loaded
+from amproxy.model import Alert, Following, Group
+from amproxy.store.groups import Loaded
 from amproxy.store.hidden import MOST, Hidden, Seen
 
 SEEN_EVERY = 3600.0  # seconds: so often it is written that an alert is still held back

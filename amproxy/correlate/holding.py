@@ -17,7 +17,7 @@ async def held(context: Context, incident: Incident) -> tuple[str, float] | None
     """Why an incident must not page now, in words, and when to look again (Unix seconds, always later than now); None = it may.
 
     Muted are alerts under a silence, in a maintenance window or inhibited. As long as one alert of the incident fires that
-    nothing mutes, or none fires, it may page. Where nothing could mute anything this costs two small look-ups. Raises StoreUnavailable.
+    nothing mutes, or none fires, it may page. Where nothing could mute anything this costs one small look-up. Raises StoreUnavailable.
     """
     if not incident.group:  # opened by hand
         return None

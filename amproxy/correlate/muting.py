@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -43,8 +42,10 @@ class ByHand(NamedTuple):
 
 
 async def in_force(context: Context, now_ns: int) -> ByHand:
-    """The silences and windows that hold at `now_ns`: two small look-ups while nothing changes. Raises StoreUnavailable."""
-    silences, windows = await asyncio.gather(context.silences.all(context.wire), context.windows.all(context.wire))
+    """The silences and windows that hold at `now_ns`: one small look-up while nothing changes. Raises StoreUnavailable."""
+    wire = context.wire
+    of_silences, of_windows = await wire.call("MGET", keys.SILENCES_VERSION, keys.MAINTENANCE_VERSION)
+    silences, windows = await context.silences.at(wire, of_silences), await context.windows.at(wire, of_windows)
     active = [silence for silence in silences.values() if silence.starts_ns <= now_ns <= silence.ends_ns]
     return ByHand(active, context.openings.now(windows, now_ns / 10**9), windows)
 

@@ -63,7 +63,7 @@ async def _bring_forward(context: Context, window: Maintenance, first: Loaded) -
         # a group that was never flushed has its first flush before it, after group_wait
         if loaded is None or not loaded.version or not _holds(window, loaded, int(context.now() * 10**9)):
             return
-        if await commit(context.wire, groups.hurry(loaded, context.now())):
+        if await commit(context.wire, maintenance.bring_forward(loaded, context.now())):
             return
         loaded = await groups.load(context.wire, first.group.id)
     raise StoreUnavailable(f"group {first.group.id} keeps changing")

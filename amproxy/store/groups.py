@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy.model import Alert, Group, LogEntry
+from amproxy.model import Alert, Following, Group, LogEntry
 from amproxy.store import keys
 from amproxy.store.commit import Operations, binary
 from amproxy.store.wire import Wire
@@ -19,6 +19,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _alert = msgspec.msgpack.Decoder(Alert).decode
 _group = msgspec.msgpack.Decoder(Group).decode
 _log_entry = msgspec.msgpack.Decoder(LogEntry).decode
+_following = msgspec.msgpack.Decoder(Following).decode
 
 _LEASE = struct.Struct("<8sqqqq8s?")
 _LEASE_HEAD = bytes((0xD9, _LEASE.size))  # as commit.binary does it, for the one size that is packed for every alert
@@ -91,16 +92,6 @@ def pack_source(source: msgspec.Struct) -> bytes:
     return bytes(_encode(source))
 
 
-class Following(msgspec.Struct):
-    """Alerts of a group that a silence or window holds back, or held back and that were not told since: what a flush compares with."""
-
-    at: float  # when this was last written
-    by: dict[str, list[str]]  # fingerprint → "silence:ID", "maintenance:ID"
-
-
-_following = msgspec.msgpack.Decoder(Following).decode
-
-
 class Loaded(NamedTuple):
     """A group as a flush finds it."""
 
@@ -169,15 +160,6 @@ def flushed(loaded: Loaded, *, next_due: float) -> Operations:
     return result
 
 
-def hurry(loaded: Loaded, now: float) -> Operations:
-    """The operations that flush a group at once. A flush under way, which may have begun too early to know why, decides anew."""
-    result, key = Operations(), keys.group(loaded.group.id)
-    result.guard(key, "v", loaded.version)
-    result.do("HINCRBY", key, "touched", 1)
-    result.do("ZADD", keys.TIMERS, "XX", "LT", int(now * 1000), f"flush:{loaded.group.id}")
-    return result
-
-
 def wait_for_last(loaded: Loaded) -> Operations:
     """The operations of a tick that comes while the last flush is still under way: it waits for its end."""
     result, key = Operations(), keys.group(loaded.group.id)
@@ -202,14 +184,6 @@ def expect(result: Operations, group_id: str, *, flush: str, integrations: int, 
     settle = _encode([(fingerprint, binary(revision)) for fingerprint, revision in resolved])
     result.do("HSET", keys.group(group_id), "flush", flush, "pending", integrations, "settle", settle, "until", repr(until))
     result.do("HDEL", keys.group(group_id), "late")
-
-
-def follow(result: Operations, group_id: str, following: Following) -> None:
-    """Remember what is held back, for the next flush to compare with."""
-    if following.by:
-        result.do("HSET", keys.group(group_id), "hidden", _encode(following))
-    else:
-        result.do("HDEL", keys.group(group_id), "hidden")
 
 
 def settle(result: Operations, group_id: str, flush: str, *, told: bool, now: float) -> None:

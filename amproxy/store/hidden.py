@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from amproxy.model import Following
 from amproxy.store import groups, keys
 from amproxy.store.commit import Operations
 from amproxy.store.wire import Wire
@@ -60,6 +61,14 @@ async def remember(wire: Wire, result: Operations, seen: Iterable[Seen]) -> None
         if words:
             result.do("HSET", key, *words)
             result.do("EXPIRE", key, KEPT)
+
+
+def follow(result: Operations, group_id: str, following: Following) -> None:
+    """Remember what is held back, for the next flush to compare with."""
+    if following.by:
+        result.do("HSET", keys.group(group_id), "hidden", _encode(following))
+    else:
+        result.do("HDEL", keys.group(group_id), "hidden")
 
 
 async def load(wire: Wire, by: str) -> list[Hidden]:

@@ -10,6 +10,7 @@ import msgspec
 from amproxy.config.structs import Maintenance
 from amproxy.store import keys
 from amproxy.store.commit import Operations
+from amproxy.store.groups import Loaded
 from amproxy.store.wire import Wire
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -20,12 +21,15 @@ class Windows:
     """A copy of what is stored, at most one look-up behind."""
 
     def __init__(self) -> None:
-        self._version = ""
+        self._version: bytes | None = None
         self._known: dict[str, Maintenance] = {}
 
     async def all(self, wire: Wire) -> dict[str, Maintenance]:
         """By id; the same dict as long as nothing has changed. Raises StoreUnavailable."""
-        version = (await wire.call("GET", keys.MAINTENANCE_VERSION) or b"").decode()
+        return await self.at(wire, await wire.call("GET", keys.MAINTENANCE_VERSION))
+
+    async def at(self, wire: Wire, version: bytes | None) -> dict[str, Maintenance]:
+        """The same where the version was looked up already."""
         if version != self._version:
             flat = await wire.call("HGETALL", keys.MAINTENANCE)
             self._known = {name.decode(): _window(data) for name, data in zip(flat[::2], flat[1::2], strict=True)}
@@ -75,6 +79,15 @@ def look_next(result: Operations, identity: str, at: float | None) -> None:
         result.do("ZREM", keys.TIMERS, name)
     else:
         result.do("ZADD", keys.TIMERS, math.ceil(at * 1000), name)
+
+
+def bring_forward(loaded: Loaded, now: float) -> Operations:
+    """The operations that flush a group at once. A flush under way, which may have begun too early to know why, decides anew."""
+    result, key = Operations(), keys.group(loaded.group.id)
+    result.guard(key, "v", loaded.version)
+    result.do("HINCRBY", key, "touched", 1)
+    result.do("ZADD", keys.TIMERS, "XX", "LT", int(now * 1000), f"flush:{loaded.group.id}")
+    return result
 
 
 def _changed(result: Operations) -> None:
