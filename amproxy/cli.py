@@ -53,9 +53,13 @@ def _serve(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from amproxy.config.check import render_text, report
     from amproxy.decide.gaps import coverage_warnings
+    from amproxy.decide.maintenance import ended_warnings
     from amproxy.decide.roster import Roster
 
-    found = report(Path(options.file or options.config), also=lambda config: coverage_warnings(Roster(config), clock.utc(clock.now())))
+    now = clock.utc(clock.now())
+    found = report(
+        Path(options.file or options.config), also=lambda config: (*coverage_warnings(Roster(config), now), *ended_warnings(config, now))
+    )
     print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_text(found))
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from amproxy import clock
 from amproxy.config.structs import Config, Route
 from amproxy.correlate.placing import Placer
+from amproxy.decide.openings import Openings
 from amproxy.decide.roster import Roster
 from amproxy.store import by_hand
 from amproxy.store.by_hand import ByHand
+from amproxy.store.maintenance import Windows
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
 
@@ -40,6 +42,7 @@ class Context:
         self._roster: Roster | None = None
         self._roster_since = now()
         self.silences = Silences()
+        self.windows = Windows()
         self.external_url = ""
         self.use(config)
 
@@ -62,6 +65,7 @@ class Context:
         self.config = config
         self.placer = Placer(config)
         self.routes = _by_key(config.route)
+        self.openings = Openings(config)
         self.roster = self._made()
 
     def use_by_hand(self, changed: ByHand) -> None:

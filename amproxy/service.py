@@ -14,13 +14,14 @@ from amproxy.accept.push import PushDoors
 from amproxy.address import Address
 from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
-from amproxy.correlate import heartbeats
+from amproxy.correlate import heartbeats, windows
 from amproxy.correlate.rebuild import rebuild
 from amproxy.duty import watch
 from amproxy.duty.recording import write_all
 from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.escalate.auditor import audit_for_ever
+from amproxy.escalate.beat import Beat
 from amproxy.escalate.worker import work
 from amproxy.machine.change import new_id
 from amproxy.machine.events import Event
@@ -77,6 +78,7 @@ class Service:
                 ConsoleChannel(self.console.write, colours=sys.stderr.isatty()),
             )
         }
+        self._beat = Beat(self.context, self._name, lambda: self.ready)
         self._pollers = Pollers(Polling(self.wire), self._press)
         self._tasks: set[asyncio.Task[None]] = set()
         _loaded(loaded)
@@ -94,6 +96,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pollers.close()
+        await self._beat.close()
         for channel in self._channels.values():
             await channel.close()
         await self.wire.close()
@@ -113,7 +116,7 @@ class Service:
         self._pollers.use(loaded.config)
         _loaded(loaded)
         await self._rebuild(asked=asked)
-        await self._watch_heartbeats()
+        await self._watch()
         log.info("loaded %s", loaded.config.path)
         if told:
             with contextlib.suppress(StoreUnavailable):
@@ -135,7 +138,7 @@ class Service:
         self.links = Links(await signing_key(self.wire))
         await self._load_by_hand()
         await self._rebuild()
-        await self._watch_heartbeats()
+        await self._watch()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
         self._pollers.use(self.context.config)
         for part in (
@@ -143,6 +146,7 @@ class Service:
             deliverer.run(),
             audit_for_ever(self.context, self._name),
             watch.keep(self.context),
+            self._beat.run(),
             self.wire.subscribe(keys.CHANGES, self._heard),
         ):
             self._spawn(self._guarded(part))
@@ -163,9 +167,11 @@ class Service:
             log.critical("a part of the service ended", exc_info=True)
             self.ready = False
 
-    async def _watch_heartbeats(self) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the next start, or the next beat, sets the timer
+    async def _watch(self) -> None:
+        """Set the timers that the file asks for."""
+        with contextlib.suppress(StoreUnavailable):  # the auditor, the next start or the next beat sets them
             await heartbeats.watch(self.context)
+            await windows.watch(self.context)
 
     async def _rebuild(self, *, asked: bool = False) -> None:
         """Where the file has changed, or somebody asked for a reload: that restarts the groups' intervals in any case."""

@@ -20,6 +20,7 @@ from amproxy.config.check import report
 from amproxy.config.cursor import Cursor, Reader, Section
 from amproxy.config.loader import load_text
 from amproxy.decide.gaps import coverage_warnings
+from amproxy.decide.maintenance import ended_warnings
 from amproxy.decide.roster import Roster
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -29,13 +30,16 @@ EXAMPLE = (Path(__file__).parent / "cases" / "routes.example.yaml").read_text("u
 
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
 OWN_SECTIONS = {"users", "teams", "schedules", "escalation_policies", "sources", "heartbeats", "web", "store"}
+OWN_SECTIONS |= {"maintenance_windows", "dead_mans_switch"}
 ROUTES = """
 route: {receiver: r, group_by: [alertname]}
 receivers: [{name: r, oncall_configs: [{escalation_policy: p}]}]
 users: [{name: alice, contacts: {console: here}}]
 schedules: [{name: primary, layers: [{users: [alice]}]}]
 escalation_policies: [{name: p, steps: [{notify: {schedule: primary}}]}]
+maintenance_windows: [{name: upgrade, matchers: [team="db"], start: 2026-01-01, end: 2099-01-01}]
 heartbeats: [{name: watchdog, every: 1h}]
+dead_mans_switch: {url: http://127.0.0.1:9/}
 """
 
 
@@ -68,7 +72,7 @@ def checked(text: str, folder: Path) -> dict[str, Any]:
         path.parent.mkdir(exist_ok=True)
         path.write_text("a secret")
     (folder / "routes.yaml").write_text(text, "utf-8")
-    return report(folder / "routes.yaml", {}, also=lambda config: coverage_warnings(Roster(config), NOW))
+    return report(folder / "routes.yaml", {}, also=lambda config: (*coverage_warnings(Roster(config), NOW), *ended_warnings(config, NOW)))
 
 
 @pytest.mark.parametrize("text", CLEAN)
@@ -175,6 +179,8 @@ def test_answers_have_the_fields_that_the_examples_show(service: Server) -> None
     assert shape(json.loads(ask(service, "/api/v1/oncall"))) == shape(example("Who is on call"))
     assert shape(json.loads(ask(service, "/api/v1/schedules/primary/shifts"))) == shape(example("Schedules"))
     assert shape(json.loads(ask(service, "/api/v1/users/alice"))) == shape(example("Users"))
+    assert shape(json.loads(ask(service, "/api/v1/maintenance"))) == shape(example("Maintenance"))
+    assert shape(json.loads(ask(service, "/api/v1/heartbeats"))) == shape(example("GET /api/v1/heartbeats"))
 
 
 def example(heading: str) -> Any:

@@ -2,13 +2,14 @@
 
 P = amproxy:{0}:                     one Redis has one partition
 
-P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle
+P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle,
+                               hidden (Following: alerts that a silence or window holds back)
 P group:ID:leases      hash    fingerprint → lease: revision and times, what a repeated push is compared with
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: what was last told
 P groups               set     ids of live groups
 P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "bundle:KEY",
-                               "shifts:SCHEDULE" → due, milliseconds
+                               "shifts:SCHEDULE", "maintenance:ID" → due, milliseconds
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
@@ -33,11 +34,18 @@ P facts:SCHEDULE       zset    Fact → its end, Unix seconds
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
-P heartbeats           hash    name → last beat, Unix seconds
+P maintenance          hash    id → Maintenance made by hand
+P maintenance:version  string  goes up with every change of these windows
+P hidden:BY            hash    "GROUP FINGERPRINT" → Hidden; BY = "silence:ID" or "maintenance:ID": what it held back
+P heartbeats           hash    name → "SECONDS DOOR": the last beat, Unix seconds; no DOOR = none yet, waited for since
+P heartbeats:missing   hash    name → the Alert that is raised because it stays away
+P switch               hash    of the dead man's switch: up (1, 0), at (last call that was taken, Unix seconds)
+P written              string  when somebody last tried whether Redis takes writes
 P lease:NAME           string  who does something that only one may do (polling a bot)
 P offset:NAME          string  how far a poller has read
 P secret               string  key of signed links, made once
-P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "incident ID"
+P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "maintenance",
+                               "incident ID"
 """
 
 from __future__ import annotations
@@ -60,7 +68,12 @@ SWAPS = P + "swaps"
 SHIFTS = P + "shifts"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
+MAINTENANCE = P + "maintenance"
+MAINTENANCE_VERSION = P + "maintenance:version"
 HEARTBEATS = P + "heartbeats"
+HEARTBEATS_MISSING = P + "heartbeats:missing"
+SWITCH = P + "switch"
+WRITTEN = P + "written"
 SECRET = P + "secret"
 DIGEST = P + "digest"
 CHANGES = P + "changes"
@@ -128,3 +141,7 @@ def shifts(schedule: str) -> str:
 
 def facts(schedule: str) -> str:
     return f"{P}facts:{schedule}"
+
+
+def hidden(by: str) -> str:
+    return f"{P}hidden:{by}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from conftest_road import House, Recorder
 
 from amproxy.config.structs import Config
 from amproxy.context import Context
+from amproxy.errors import Conflict
 from amproxy.escalate.apply import apply
 from amproxy.escalate.worker import AT_ONCE, _take_up
 from amproxy.machine.events import Act
@@ -58,10 +60,11 @@ class Stepping:
         assert status == 200, answer
 
     async def act(self, event: Act) -> None:
-        """Let a person do something to every incident that is triggered."""
-        found, _ = await incidents.listing(self.context.wire, ("triggered",), limit=500)
+        """Let a person do something to every incident that is open; where the state forbids it, nothing happens."""
+        found, _ = await incidents.listing(self.context.wire, limit=500)
         for incident in found:
-            await apply(self.context, incident.id, event)
+            with contextlib.suppress(Conflict):
+                await apply(self.context, incident.id, event)
 
     async def incidents(self) -> list[Incident]:
         """All there are, oldest first."""
