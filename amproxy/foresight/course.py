@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple
 
 from amproxy.config.structs import Config
@@ -16,7 +15,6 @@ from amproxy.model import Incident, Page, TimelineEntry
 CHANNELS = frozenset({"telegram", "slack", "email", "webhook", "alertmanager", "console"})  # those of notify.channels
 
 Turns = dict[str, int]  # pointers of round robin
-Refusal = Callable[[Page], str]  # why a page does not arrive; "" = it does
 
 
 class Fact(NamedTuple):
@@ -26,15 +24,26 @@ class Fact(NamedTuple):
     page: Page | None = None
 
 
+class World:
+    """What the file does not decide. In this one every page arrives, and every round robin goes on where it is."""
+
+    def refuse(self, page: Page) -> str:
+        """Why a page that could be delivered does not arrive; "" = it does."""
+        return ""
+
+    def before(self, incident: Incident, turns: Turns, now: float) -> None:
+        """Asked before anything happens to an incident; it may set the pointers of round robin."""
+
+
 class Course:
     """An incident from its opening on. A page arrives at once, or fails for good where amproxy has no way to deliver it."""
 
-    def __init__(self, incident: Incident, roster: Roster, turns: Turns, refuse: Refusal = lambda page: "") -> None:
-        """turns: shared by the incidents that run together; they are moved on. refuse: asked of each page that could be delivered."""
+    def __init__(self, incident: Incident, roster: Roster, turns: Turns, world: World | None = None) -> None:
+        """turns: shared by the incidents that run together; they are moved on."""
         self.incident = incident
         self.facts: list[Fact] = []
         self.pages: list[Page] = []  # those that arrived, in order
-        self._roster, self._turns, self._refuse = roster, turns, refuse
+        self._roster, self._turns, self._world = roster, turns, world or World()
         self.apply(Opened(reason="first notification"), incident.started_at)
 
     @property
@@ -44,6 +53,7 @@ class Course:
 
     def apply(self, event: Event, now: float) -> None:
         """Let something happen, and deliver the pages that it causes. Raises Conflict where the state forbids what a person does."""
+        self._world.before(self.incident, self._turns, now)
         events: deque[Event] = deque([event])
         while events:
             event = events.popleft()
@@ -68,7 +78,7 @@ class Course:
     def _delivery(self, page: Page) -> Event:
         if not _stands(self.incident, page):
             return Skipped(page=page.id, reason=f"the incident is {self.incident.state} by now")
-        error = undeliverable(self._roster.config, page) or self._refuse(page)
+        error = undeliverable(self._roster.config, page) or self._world.refuse(page)
         if error:
             return Failed(page=page.id, error=error, attempt=1)
         return Sent(page=page.id, look=self.incident.look, attempt=1)

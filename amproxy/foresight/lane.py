@@ -16,7 +16,7 @@ from amproxy.config.structs import Integration
 from amproxy.correlate.dedup import needs_notify
 from amproxy.decide.roster import Roster
 from amproxy.errors import Conflict
-from amproxy.foresight.course import Course, Fact, Refusal, Turns
+from amproxy.foresight.course import Course, Fact, Turns, World
 from amproxy.foresight.entry import opening
 from amproxy.foresight.mute import because, muting, still_muted
 from amproxy.machine.events import Act, AlertsChanged, Returned, Tick
@@ -39,13 +39,13 @@ class Firing(NamedTuple):
 class Lane:
     """A group and one oncall integration of its receiver. `alerts` is what is true; people hear of it when the group is looked at."""
 
-    def __init__(self, group: Group, integration: Integration, roster: Roster, turns: Turns, refuse: Refusal = lambda page: "") -> None:
+    def __init__(self, group: Group, integration: Integration, roster: Roster, turns: Turns, world: World | None = None) -> None:
         self.group, self.integration = group, integration
         self.alerts: dict[str, Firing] = {}
         self.courses: list[Course] = []  # its incidents, the last one at the end
         self.before: list[Fact] = []  # what is told of the time without incident
         self.look: float | None = None  # when it is looked at next
-        self._roster, self._turns, self._refuse = roster, turns, refuse
+        self._roster, self._turns, self._world = roster, turns, world
         self._log: LogEntry | None = None
 
     @property
@@ -96,6 +96,12 @@ class Lane:
             self._tell(shown, now, fresh, muted=bool(by))
         self.alerts = {name: one for name, one in self.alerts.items() if one.ends > now}
         self.look = self._next_look(now, still_muted(self.group, labels, self._roster, now) if by else 0.0)
+
+    def forget(self, name: str) -> None:
+        """Know nothing of an alert any more; where it fires again it is news."""
+        self.alerts = {other: one for other, one in self.alerts.items() if other != name}
+        if self._log:
+            self._log = replace(self._log, firing=[other for other in self._log.firing if other != name])
 
     @property
     def labels(self) -> dict[str, str]:
@@ -150,4 +156,4 @@ class Lane:
                 course.apply(Returned(alerts=replace(changed, fresh=count)), now)
                 return
             incident = opening(self._roster.config, self.group, self.integration, changed.common_labels, count, now)
-            self.courses.append(Course(incident, self._roster, self._turns, self._refuse))
+            self.courses.append(Course(incident, self._roster, self._turns, self._world))

@@ -1,7 +1,7 @@
 """One incident as a line of the exported history: all that is needed to replay it under another policy. Pure.
 
 Contacts are left out: some of their addresses are secrets. Entries of the timeline from before `data` was stored lack `until`,
-`firing` and `resolved`; they are None then.
+`firing`, `resolved`, `fresh` and `by`; they are None then.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ def _event(entry: TimelineEntry) -> dict[str, Any]:
         "until": rfc3339(until) if isinstance(until, int | float) else None,
         "firing": entry.data.get("firing"),
         "resolved": entry.data.get("resolved"),
+        "fresh": entry.data.get("fresh"),
+        "by": entry.data.get("by"),
     }
 
 

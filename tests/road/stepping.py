@@ -60,8 +60,8 @@ class Stepping:
         assert status == 200, answer
 
     async def act(self, event: Act) -> None:
-        """Let a person do something to every incident that is open; where the state forbids it, nothing happens."""
-        found, _ = await incidents.listing(self.context.wire, limit=500)
+        """Let a person do something to every incident; where the state forbids it, nothing happens."""
+        found, _ = await incidents.listing(self.context.wire, incidents.STATES, limit=500)
         for incident in found:
             with contextlib.suppress(Conflict):
                 await apply(self.context, incident.id, event)
