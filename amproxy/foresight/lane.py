@@ -14,13 +14,15 @@ from msgspec.structs import replace
 
 from amproxy.config.structs import Integration
 from amproxy.correlate.dedup import needs_notify
+from amproxy.correlate.flush import muted
 from amproxy.decide.roster import Roster
 from amproxy.errors import Conflict
 from amproxy.foresight.course import Course, Fact, Turns, World
 from amproxy.foresight.entry import opening
-from amproxy.foresight.mute import because, muting, still_muted
-from amproxy.machine.events import Act, AlertsChanged, Returned, Tick
-from amproxy.model import Group, LogEntry, Reason, TimelineEntry, common
+from amproxy.foresight.mute import because, in_maintenance, muting, next_end, still_muted, until
+from amproxy.machine import silent
+from amproxy.machine.events import Act, AlertsChanged, Event, Hold, Returned, Tick
+from amproxy.model import Group, Incident, LogEntry, Reason, TimelineEntry, common
 
 LATE = 0.001  # seconds: a timer is never quite punctual, and so what is due after an interval is due when it has passed
 
@@ -66,8 +68,7 @@ class Lane:
         if self.look is not None and self.look <= now:
             self.flush(now)
         elif self.course:
-            # Their sender says again and again that its alerts fire, for as long as they do.
-            self.course.apply(Tick(heard=min(now, max((one.ends for one in self.alerts.values()), default=0.0))), now)
+            self.course.apply(self._tick(self.course.incident, now), now)
 
     def act(self, event: Act, now: float) -> str:
         """Let a person do something to the incident; says why that is refused, "" where it is not."""
@@ -85,17 +86,18 @@ class Lane:
 
     def flush(self, now: float, fresh: int | None = None) -> None:
         """Look at the alerts, and tell what is news. fresh: how many of them are new; None = all that were not there before."""
-        labels = self.labels
-        by = muting(self.group, labels, self._roster, now)
-        if by and not self.courses and not self.before:
-            self.say(now, f"The group is {because(self.group, by)}: no incident is opened.")
         known = set(self._log.firing) if self._log else set()
+        by = muted(self.group, self._roster, now)
+        heard = {} if by else {name: one for name, one in self.alerts.items() if not self._in_maintenance(one, now)}
+        if self.alerts and not heard and not self.courses and not self.before:
+            why = because(self.group, muting(self.group, self.labels, self._roster, now))
+            self.say(now, f"The group is {why}: no incident is opened.")
         # While muted, people hear of nothing new, but an incident learns what becomes of its own alerts.
-        shown = {name: one for name, one in self.alerts.items() if not by or name in known}
+        shown = {name: one for name, one in self.alerts.items() if name in heard or name in known}
         if shown:
-            self._tell(shown, now, fresh, muted=bool(by))
+            self._tell(shown, now, fresh, muted=not heard)
         self.alerts = {name: one for name, one in self.alerts.items() if one.ends > now}
-        self.look = self._next_look(now, still_muted(self.group, labels, self._roster, now) if by else 0.0)
+        self.look = self._next_look(now, muted=bool(by))
 
     def forget(self, name: str) -> None:
         """Know nothing of an alert any more; where it fires again it is news."""
@@ -114,17 +116,36 @@ class Lane:
         if self.course and (due := self.course.due) is not None:
             yield due, TICK
 
-    def _next_look(self, now: float, muted_until: float | None) -> float | None:
-        """The tick at which there may be news. muted_until: 0 = it is not muted, None = for years."""
+    def _in_maintenance(self, one: Firing, now: float) -> bool:
+        """Whether a maintenance window holds an alert back, or did when it ended."""
+        return bool(in_maintenance(one.labels, self._roster, min(now, one.ends)))
+
+    def _tick(self, incident: Incident, now: float) -> Event:
+        """What a due timer means: time has passed or, while all that fires is in maintenance, nobody may be paged."""
+        firing = [one for one in self.alerts.values() if one.ends > now]
+        end = silent.due(incident)
+        if incident.state == "triggered" and firing and (end is None or end > now):
+            windows = [in_maintenance(one.labels, self._roster, now) for one in firing]
+            if all(windows):
+                names = dict.fromkeys(window.name for found in windows for window in found)
+                return Hold(reason=f"maintenance {', '.join(names)}", until=min(until(found, self._roster, now) for found in windows))
+        # Their sender says again and again that alerts fire, for as long as they do.
+        return Tick(heard=min(now, max((one.ends for one in self.alerts.values()), default=0.0)))
+
+    def _next_look(self, now: float, *, muted: bool) -> float | None:
+        """When there may be news: a tick of the group's interval, or the end of a maintenance window."""
         if not self.alerts:
             return None
         moments = [one.ends for one in self.alerts.values()]
-        if muted_until:
-            moments.append(muted_until)
-        elif muted_until is not None and self._log:
-            moments.append(self._log.at + self.group.repeat_interval)
+        if muted:
+            moments.append(still_muted(self.group, {}, self._roster, now) or math.inf)
+        elif self._log:
+            moments.append(max(now, self._log.at + self.group.repeat_interval))
         moment, interval = min(moments), self.group.group_interval
-        return None if math.isinf(moment) else now + max(1, math.ceil(round((moment - now) / interval, 6))) * interval
+        ends = [end for one in self.alerts.values() if (end := next_end(one.labels, self._roster, now))]
+        if not math.isinf(moment):
+            ends.append(now + max(1, math.ceil(round((moment - now) / interval, 6))) * interval)
+        return min(ends, default=None)
 
     def _tell(self, shown: Mapping[str, Firing], now: float, fresh: int | None, *, muted: bool) -> None:
         before = self._log

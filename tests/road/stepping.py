@@ -12,6 +12,7 @@ from conftest_road import House, Recorder
 
 from amproxy.config.structs import Config
 from amproxy.context import Context
+from amproxy.correlate import windows
 from amproxy.errors import Conflict
 from amproxy.escalate.apply import apply
 from amproxy.escalate.worker import AT_ONCE, _take_up
@@ -39,6 +40,7 @@ class Stepping:
 
     async def until(self, end: float, *happenings: tuple[float, Callable[[], Awaitable[object]]]) -> None:
         """Let everything happen up to `end`: what is due by itself, and what comes from outside at a time of its own, in order."""
+        await windows.watch(self.context)
         waiting = sorted(happenings, key=lambda happening: happening[0])
         while True:
             await self._settle()

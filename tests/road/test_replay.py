@@ -45,7 +45,7 @@ def test_an_unchanged_file_changes_nothing(
     records, broken = read(lines)
     assert not broken and len(records) == len(lines)
     found = Replay(records, Roster(config))
-    assert [explained(one.record) + [one.only_before, one.only_now, one.uncertain] for one in found.different] == []
+    assert [[*explained(one.record), one.only_before, one.only_now, one.uncertain] for one in found.different] == []
 
 
 def explained(one: Record) -> list[object]:
