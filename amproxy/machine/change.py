@@ -9,6 +9,8 @@ from typing import Any
 from amproxy.decide.roster import Roster
 from amproxy.model import Incident, Outgoing, Page, TimelineEntry
 
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 that cannot be mistaken for each other
+
 
 @dataclass
 class Draft:
@@ -65,4 +67,4 @@ class Draft:
 
 def new_id() -> str:
     """A short id that nobody can guess: 12 characters of base 32."""
-    return "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(12))
+    return "".join([_LETTERS[byte % 32] for byte in secrets.token_bytes(12)])
