@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from amproxy.config.structs import Config
@@ -31,8 +32,12 @@ class World:
         """Why a page that could be delivered does not arrive; "" = it does."""
         return ""
 
-    def before(self, incident: Incident, turns: Turns, now: float) -> None:
-        """Asked before anything happens to an incident; it may set the pointers of round robin."""
+    def turns(self, incident: Incident, now: float) -> Turns:
+        """Pointers of round robin that count instead of those that are shared, if a turn is taken now."""
+        return {}
+
+    def took(self, pointers: Iterable[str]) -> None:
+        """A turn was taken of these."""
 
 
 class Course:
@@ -53,13 +58,14 @@ class Course:
 
     def apply(self, event: Event, now: float) -> None:
         """Let something happen, and deliver the pages that it causes. Raises Conflict where the state forbids what a person does."""
-        self._world.before(self.incident, self._turns, now)
         events: deque[Event] = deque([event])
         while events:
             event = events.popleft()
-            change = transition(self.incident, event, now, self._roster, self._turns)
+            change = transition(self.incident, event, now, self._roster, self._turns | self._world.turns(self.incident, now))
             self.incident = change.incident
-            self._turns.update((key, turn) for key, (_, turn) in change.turns.items())
+            if change.turns:
+                self._turns.update((key, turn) for key, (_, turn) in change.turns.items())
+                self._world.took(change.turns)
             arrived = self._page(event.page) if isinstance(event, Sent) else None
             for entry in change.timeline:
                 self.facts.append(Fact(entry, arrived if entry.kind == "sent" else None))

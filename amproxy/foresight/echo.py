@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
-from amproxy.config.structs import NotifyStep, Policy
+from amproxy.config.structs import NotifyStep
 from amproxy.decide.roster import Roster
 from amproxy.foresight.course import Turns, World
 from amproxy.foresight.records import PastPage, Record
@@ -23,6 +24,7 @@ class Echo(World):
         self._failed: set[tuple[str, str]] = set()  # (whom, channel)
         self._arrived: set[tuple[str, str]] = set()
         self._turns: defaultdict[int, list[PastPage]] = defaultdict(list)  # by slot
+        self._meant: dict[str, PastPage] = {}  # pointer → the page whose turn it was set to
 
     def add(self, record: Record) -> None:
         for page in record.pages:
@@ -31,7 +33,7 @@ class Echo(World):
                 failed = page.state == "failed"
                 (self._failed if failed else self._arrived).add((whom, page.channel))
                 self._near[whom, page.channel, _slot(due)].append((due, failed))
-            if page.reason.startswith(TURN):
+            if page.reason.startswith(TURN) and page.kind == "page":
                 self._turns[_slot(due)].append(page)
 
     def refuse(self, page: Page) -> str:
@@ -42,23 +44,31 @@ class Echo(World):
         never = (whom, page.channel) in self._failed and (whom, page.channel) not in self._arrived
         return "it failed then" if (any(near) if near else never) else ""
 
-    def before(self, incident: Incident, turns: Turns, now: float) -> None:
-        """Let a round robin take the turn that was taken, where the same step of the same policy took one at about this time."""
+    def turns(self, incident: Incident, now: float) -> Turns:
+        """The turns that were taken, where the same step of the same policy took one at about this time."""
         if not self._turns:
-            return
-        for page in [page for slot in _slots(now) for page in self._turns.get(slot, ())]:
-            if abs(page.due.timestamp() - now) <= NEAR and page.user:
-                plan = incident.plan if incident.policy == page.policy else incident.forwards.get(page.policy)
-                self._align(plan or self._roster.config.policies.get(page.policy), page, turns)
+            return {}
+        near = [page for slot in _slots(now) for page in self._turns.get(slot, ()) if abs(page.due.timestamp() - now) <= NEAR]
+        return {key: turn for page in reversed(near) for key, turn in self._pointer(incident, page)}
 
-    def _align(self, plan: Policy | None, page: PastPage, turns: Turns) -> None:
+    def took(self, pointers: Iterable[str]) -> None:
+        """Each of them is taken once."""
+        for key in pointers:
+            page = self._meant.pop(key, None)
+            if page:
+                self._turns[_slot(page.due.timestamp())].remove(page)
+
+    def _pointer(self, incident: Incident, page: PastPage) -> Iterator[tuple[str, int]]:
+        plan = incident.plan if incident.policy == page.policy else self._roster.config.policies.get(page.policy)
         step = plan.steps[page.step - 1] if plan and 0 < page.step <= len(plan.steps) else None
         if not isinstance(step, NotifyStep) or step.pick != "round_robin":
             return
         team = self._roster.config.teams.get(step.team)
         people = team.members if team else step.users
         if page.user in people:
-            turns[f"{page.policy}/{page.step}/{step.team or ','.join(people)}"] = people.index(page.user)
+            key = f"{page.policy}/{page.step}/{step.team or ','.join(people)}"
+            self._meant[key] = page
+            yield key, people.index(page.user)
 
 
 def _slot(at: float) -> int:

@@ -112,7 +112,7 @@ class _Alerts:
     def __init__(self, record: Record, lane: Lane) -> None:
         self._record, self._lane = record, lane
         self._name = record.incident.id
-        self._firing = 1
+        self._firing = 0 if record.by_hand else 1
 
     def what(self, event: Happening) -> tuple[int, Callable[[float], object] | None]:
         """Its rank at its moment and what it does; None = nothing. Events are asked for in order."""
@@ -123,9 +123,10 @@ class _Alerts:
             before, now = self._firing, self._count(event)
             return LOOK, partial(self._fire, now, max(0, now - before) if event.fresh is None else event.fresh)
         if event.kind == "resolve" and event.ended_by:
+            self._firing = 0
             return LOOK, self._end
         act = self._act(event)
-        return ANSWER, partial(self._person, act) if act else None
+        return ANSWER, partial(self._person, act, self._firing) if act else None
 
     def _count(self, event: Happening) -> int:
         self._firing = self._firing if event.firing is None else event.firing
@@ -150,12 +151,12 @@ class _Alerts:
         made = _ACTS.get(event.kind) if event.user else None
         return made(user=user, via="history") if made else None
 
-    def _person(self, event: Act, now: float) -> None:
+    def _person(self, event: Act, firing: int, now: float) -> None:
         self._lane.act(event, now)
+        if isinstance(event, Reopen) and firing:
+            self._lane.recall(self._name, Firing(self._record.alert_labels, firing))
         if isinstance(event, Resolve):  # what became of its alerts after that is not recorded, or is an incident of its own
             self._lane.forget(self._name)
-        elif isinstance(event, Reopen) and not self._record.by_hand:
-            self._fire(self._firing, None, now)
 
 
 def _together(one: Record, other: Record) -> bool:

@@ -105,6 +105,12 @@ class Lane:
         if self._log:
             self._log = replace(self._log, firing=[other for other in self._log.firing if other != name])
 
+    def recall(self, name: str, firing: Firing) -> None:
+        """Know of an alert, though nobody need be told."""
+        self.alerts = {**self.alerts, name: firing}
+        if self._log:
+            self._log = replace(self._log, firing=sorted({*self._log.firing, name}))
+
     @property
     def labels(self) -> dict[str, str]:
         """What the alerts share."""
@@ -170,11 +176,12 @@ class Lane:
             reason=reason, firing=count if fires else 0, resolved=len(self._log.resolved) if self._log else 0, fresh=fresh,
             common_labels=common(dict(one.labels) for one in shown.values()), group=self.group.id,
         )  # fmt: skip
-        if course and course.incident.state != "resolved":
-            course.apply(changed, now)
-        elif fires and (first or reason != "some alerts resolved"):
-            if course and now - (course.incident.resolved_at or 0.0) <= course.incident.plan.reopen_within:
+        over = course is None or course.incident.state == "resolved"
+        if over and fires and (first or reason != "some alerts resolved"):
+            if course and now - (course.incident.resolved_at or 0.0) < course.incident.plan.reopen_within:
                 course.apply(Returned(alerts=replace(changed, fresh=count)), now)
                 return
             incident = opening(self._roster.config, self.group, self.integration, changed.common_labels, count, now)
             self.courses.append(Course(incident, self._roster, self._turns, self._world))
+        elif course:
+            course.apply(changed, now)

@@ -53,6 +53,11 @@ def _incident(found: Replay, one: Compared) -> Iterator[str]:
     seen = one.record.incident
     yield from render.hanging("  ", f"#{seen.number} {seen.title}, {render.when(one.record.start, 'UTC')}")
     yield from render.hanging("    ", _ways(one))
+    if one.lost:
+        paged = [call for call in (*one.only_before, *one.same) if call.user]
+        whom = ", ".join(dict.fromkeys(render.person(found.config, call.user) for call in paged))
+        yield from render.hanging("    - ", f"before: {_count(len(paged), 'page')} to {whom}")
+        return
     marked = [(call.at, "-", call) for call in one.only_before] + [(call.at, "+", call) for call in one.only_now]
     for (at, mark), calls in groupby(sorted(marked, key=lambda three: three[:2]), key=lambda three: three[:2]):
         clock = render.local(at, "UTC")
@@ -75,11 +80,12 @@ def _ways(one: Compared) -> str:
 
 
 def _calls(found: Replay, calls: Sequence[Call]) -> str:
-    parts = []
+    """Each person, or receiver, with the channels."""
+    channels: dict[str, list[str]] = {}
     for call in calls:
         whom = render.person(found.config, call.user) if call.user else f"receiver {call.receiver}"
-        parts.append(f"{whom} over {call.channel}" + (" (reminder)" if call.kind == "reminder" else ""))
-    return ", ".join(dict.fromkeys(parts))
+        channels.setdefault(f"{whom} (reminder)" if call.kind == "reminder" else whom, []).append(call.channel)
+    return "; ".join(f"{whom} over {', '.join(dict.fromkeys(over))}" for whom, over in channels.items())
 
 
 def _rest(found: Replay) -> str:
