@@ -51,11 +51,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from amproxy.calendars.offline import warnings_ahead
     from amproxy.config.check import render_text, report
-    from amproxy.decide.gaps import coverage_warnings
-    from amproxy.decide.roster import Roster
 
-    found = report(Path(options.file or options.config), also=lambda config: coverage_warnings(Roster(config), clock.utc(clock.now())))
+    found = report(Path(options.file or options.config), also=lambda config: warnings_ahead(config, clock.utc(clock.now())))
     print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_text(found))
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 
@@ -101,11 +100,12 @@ def _oncall(options: argparse.Namespace) -> int:
 
 
 def _loaded(options: argparse.Namespace) -> tuple[Any, Any]:
+    from amproxy.calendars.offline import roster
     from amproxy.config.loader import load
-    from amproxy.decide.roster import Roster
+    from amproxy.foresight import moment
 
     config = load(options.config).config
-    return config, Roster(config)
+    return config, roster(config, moment.fixed(moment.read(options.at, clock.now()), "UTC"))
 
 
 def _labels(words: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from amproxy import clock
 from amproxy.config.structs import Config, Override, Route
 from amproxy.correlate.placing import Placer
+from amproxy.decide.calendar import Calendars
 from amproxy.decide.roster import Roster
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
@@ -22,6 +23,7 @@ class Context:
         self.timers_changed = asyncio.Event()
         self.outbox_filled = asyncio.Event()
         self.overrides: dict[str, list[Override]] = {}
+        self.calendars: dict[str, Calendars] = {}
         self.silences = Silences()
         self.external_url = ""
         self.use(config)
@@ -30,12 +32,20 @@ class Context:
         self.config = config
         self.placer = Placer(config)
         self.routes = _by_key(config.route)
-        self.roster = Roster(config, self.overrides)
+        self.roster = self._roster()
 
     def use_overrides(self, overrides: dict[str, list[Override]]) -> None:
         """Overrides made by hand: schedule → in the order they were made."""
         self.overrides = overrides
-        self.roster = Roster(self.config, overrides)
+        self.roster = self._roster()
+
+    def use_calendars(self, calendars: dict[str, Calendars]) -> None:
+        """Schedule → what its calendars say."""
+        self.calendars = calendars
+        self.roster = self._roster()
+
+    def _roster(self) -> Roster:
+        return Roster(self.config, self.overrides, calendars=self.calendars)
 
     def wake(self, *, timers: bool = False, outbox: bool = False) -> None:
         """Something of this process's own making is due: do not wait for the next look."""

@@ -59,6 +59,12 @@ time_to_resolve = Histogram(
 )
 timer_lateness = Histogram("amproxy_timer_lateness_seconds", "How late timers were taken up.", buckets=WIDE, registry=registry)
 nobody_on_call = Counter("amproxy_nobody_on_call_total", "Steps that asked a schedule in vain.", ["schedule"], registry=registry)
+calendar_fetches = Counter(
+    "amproxy_calendar_fetch_total",
+    "Looks at calendars of schedules: ok (a new text), not_modified, failed, invalid.",
+    ["schedule", "outcome"],
+    registry=registry,
+)
 unexpected_errors = Counter(
     "amproxy_unexpected_errors_total", "Errors that no code expected: each is a defect of amproxy.", ["stage"], registry=registry
 )

@@ -12,6 +12,7 @@ from typing import Any
 from amproxy import metrics
 from amproxy.accept.push import PushDoors
 from amproxy.address import Address
+from amproxy.calendars.keeper import Keeper
 from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
@@ -36,7 +37,7 @@ from amproxy.respond.actions import press
 from amproxy.respond.links import Links
 from amproxy.respond.pollers import Pollers
 from amproxy.respond.press import Press
-from amproxy.store import keys, overrides
+from amproxy.store import calendars, keys, overrides
 from amproxy.store.commit import Operations
 from amproxy.store.polling import Polling
 from amproxy.store.secrets import signing_key
@@ -74,6 +75,7 @@ class Service:
                 ConsoleChannel(self.console.write, colours=sys.stderr.isatty()),
             )
         }
+        self._calendars = Keeper(self.context, self._name)
         self._pollers = Pollers(Polling(self.wire), self._press)
         self._tasks: set[asyncio.Task[None]] = set()
         _loaded(loaded)
@@ -87,6 +89,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pollers.close()
+        await self._calendars.close()
         for channel in self._channels.values():
             await channel.close()
         await self.wire.close()
@@ -105,6 +108,7 @@ class Service:
         self.context.external_url = self._address.url(loaded.config.web.external_url)
         self._pollers.use(loaded.config)
         _loaded(loaded)
+        await self._calendars.load()
         await self._rebuild(asked=asked)
         await self._watch_heartbeats()
         log.info("loaded %s", loaded.config.path)
@@ -127,6 +131,7 @@ class Service:
         await self.wire.connected()
         self.links = Links(await signing_key(self.wire))
         await self._load_overrides()
+        await self._calendars.load()
         await self._rebuild()
         await self._watch_heartbeats()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
@@ -135,6 +140,7 @@ class Service:
             work(self.context),
             deliverer.run(),
             audit_for_ever(self.context, self._name),
+            self._calendars.run(),
             self.wire.subscribe(keys.CHANGES, self._heard),
         ):
             self._spawn(self._guarded(part))
@@ -188,6 +194,8 @@ class Service:
         kind, _, rest = what.partition(" ")
         if kind == "overrides":
             self._spawn(self._load_overrides())
+        elif kind == calendars.CHANGED:
+            self._spawn(self._calendars.heard(rest))
         elif kind == "config" and rest != self._name:
             self._spawn(self._reload_heard())
         self.hub.say(what)

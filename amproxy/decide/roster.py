@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from amproxy.config.structs import Config, Override
-from amproxy.decide.cover import Absences, Overrides, Turns, absences
+from amproxy.decide.calendar import NOT_LOADED, Calendars, CalendarShift
+from amproxy.decide.calendar_cover import CalendarCover
+from amproxy.decide.cover import Absences, LayerCover, Overrides, Turns, absences
 from amproxy.decide.schedule import Timeline
 from amproxy.decide.zones import instant
 
@@ -40,15 +42,23 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roster:
-    """All schedules of a configuration, with the overrides made by hand.
+    """All schedules of a configuration, with the overrides made by hand and what calendars say.
 
-    A roster is a value: when the configuration or the overrides change, make a new one. Moments that go in may be in any
-    zone but must have one (ValueError); those that come out are in UTC.
+    A roster is a value: when the configuration, the overrides or the calendars change, make a new one. Moments that go in
+    may be in any zone but must have one (ValueError); those that come out are in UTC.
     """
 
-    def __init__(self, config: Config, overrides: Mapping[str, Sequence[Override]] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        overrides: Mapping[str, Sequence[Override]] | None = None,
+        *,
+        calendars: Mapping[str, Calendars] | None = None,
+    ) -> None:
+        """overrides, calendars: schedule → its own; a schedule with `ical` and no calendars here has none that is loaded."""
         self.config = config
         self.overrides = overrides or {}
+        self.calendars = calendars or {}
         self._timelines: dict[str, Timeline] = {}
 
     def on_call(self, schedule: str, at: datetime) -> OnCall:
@@ -92,6 +102,17 @@ class Roster:
         pieces = self._timeline(schedule).pieces(instant(start), instant(end))
         return sum((piece.end - piece.start).total_seconds() for piece in pieces if not piece.stretch.users)
 
+    def empty_shifts(self, schedule: str, start: datetime, end: datetime) -> list[CalendarShift]:
+        """Events of the schedule's calendars between two moments that name nobody who is known: they put nobody on call.
+
+        In the order in which they begin, their own times. Raises KeyError for an unknown schedule.
+        """
+        first, last = instant(start), instant(end)
+        if self.config.schedules[schedule].ical is None or schedule not in self.calendars:
+            return []
+        shifts = self.calendars[schedule].shifts(self.config.users)
+        return sorted((s for s in shifts if not s.users and s.start < last and first < s.end), key=lambda shift: shift.start)
+
     def absent(self, user: str, at: datetime) -> bool:
         """Whether the file says that a person is absent; False for someone whom it does not know."""
         away = self._absences.get(user)
@@ -120,8 +141,12 @@ class Roster:
         if name not in self._timelines:
             schedule, config = self.config.schedules[name], self.config
             zone = ZoneInfo(schedule.timezone)
-            layers = [Turns(layer, zone, config.time_intervals, self._absences) for layer in schedule.layers]
+            layers: list[LayerCover] = [Turns(layer, zone, config.time_intervals, self._absences) for layer in schedule.layers]
+            nobody = "no layer is active"
+            if schedule.ical and name in self.calendars:
+                layers, nobody = [CalendarCover(self.calendars[name], config.users, self._absences)], "no event in the calendar"
+            elif schedule.ical:
+                nobody = NOT_LOADED
             overrides = Overrides(schedule.overrides, self.overrides.get(name, ()), zone, config.users)
-            nobody = "calendar not loaded" if schedule.ical and not layers else "no layer is active"
             self._timelines[name] = Timeline(layers, overrides, nobody)
         return self._timelines[name]

@@ -23,11 +23,15 @@ P overrides            hash    id → schedule and Override made by hand
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
+P calendar:ID          hash    a schedule's calendar (ID = digest of its address): text, and the fields of store.calendars.Kept
+P feeds                hash    token → Feed: whose shifts this address of ours shows
+P feeds:tokens         hash    "schedule NAME" or "user NAME" → token
 P heartbeats           hash    name → last beat, Unix seconds
 P lease:NAME           string  who does something that only one may do (polling a bot)
 P offset:NAME          string  how far a poller has read
 P secret               string  key of signed links, made once
-P changes              channel what other processes should look at again: "overrides", "silences", "incident ID"
+P changes              channel what other processes should look at again: "overrides", "silences", "incident ID",
+                               "calendar ID"
 """
 
 from __future__ import annotations
@@ -46,6 +50,8 @@ DEPTH = P + "depth"
 OVERRIDES = P + "overrides"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
+FEEDS = P + "feeds"
+FEED_TOKENS = P + "feeds:tokens"
 HEARTBEATS = P + "heartbeats"
 SECRET = P + "secret"
 DIGEST = P + "digest"
@@ -82,6 +88,10 @@ def incident_alerts(incident_id: str) -> str:
 
 def incidents(state: str) -> str:
     return f"{P}incidents:{state}"
+
+
+def calendar(calendar_id: str) -> str:
+    return f"{P}calendar:{calendar_id}"
 
 
 def lease(name: str) -> str:
