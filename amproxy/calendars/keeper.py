@@ -40,6 +40,16 @@ class _Held(NamedTuple):
     text: object
 
 
+async def ages(context: Context) -> dict[str, float]:
+    """Schedule → seconds since its calendars were last good (of two, the older); without those that never were. Raises StoreUnavailable."""
+    found: dict[str, float] = {}
+    for source in sources(context.config):
+        good_at = (await calendars.load(context.wire, source.id)).good_at
+        if good_at:
+            found[source.schedule] = max(found.get(source.schedule, 0.0), context.now() - good_at)
+    return found
+
+
 class Keeper:
     """`load` takes up what is there already; `run` keeps it fresh. What it knows is in the context's roster."""
 
@@ -57,18 +67,18 @@ class Keeper:
         """Take up the files, and the texts that were stored, of the configuration that is in force; the next round is at once."""
         self._next_look.clear()
         self._use()
-        await asyncio.gather(*(self._take_up(source) for source in sources(self._context.config)))
+        await self._take_up_all()
         self._changed.set()
 
     async def heard(self, calendar_id: str) -> None:
         """A process has stored a new text."""
-        await asyncio.gather(*(self._take_up(source) for source in sources(self._context.config) if source.id == calendar_id))
+        await self._take_up_all(calendar_id)
 
     async def run(self) -> None:
         """Look at what is due, for ever; cancel to stop."""
         while True:
             self._changed.clear()
-            await asyncio.gather(*(self._take_up(source, may_fetch=True) for source in sources(self._context.config)))
+            await self._take_up_all(may_fetch=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._wait()):
                     await self._changed.wait()
@@ -80,17 +90,26 @@ class Keeper:
         shortest, longest = LOOK
         return max(shortest, min([longest, *(source.refresh / 2 for source in sources(self._context.config))]))
 
-    async def _take_up(self, source: Source, *, may_fetch: bool = False) -> None:
+    async def _take_up_all(self, calendar_id: str = "", *, may_fetch: bool = False) -> None:
+        """All calendars, or one; those of several schedules with one address in turn, so that the first fetches for all."""
+        groups: dict[str, list[Source]] = {}
+        for source in sources(self._context.config):
+            if calendar_id in ("", source.id):
+                groups.setdefault(source.id, []).append(source)
+        await asyncio.gather(*(self._take_up(group, may_fetch) for group in groups.values()))
+
+    async def _take_up(self, group: list[Source], may_fetch: bool) -> None:
         """Go by what there is of a calendar now."""
         async with self._fetches:
-            with contextlib.suppress(StoreUnavailable):  # then it stays as it is, until a later round
-                if source.file:
-                    await self._look_at_file(source)
-                    return
-                kept = await calendars.load(self._context.wire, source.id)
-                if may_fetch and self._is_due(source, kept):
-                    kept = await self._look_at_address(source)
-                await self._use_stored(source, kept)
+            for source in group:
+                with contextlib.suppress(StoreUnavailable):  # then it stays as it is, until a later round
+                    if source.file:
+                        await self._look_at_file(source)
+                        continue
+                    kept = await calendars.load(self._context.wire, source.id)
+                    if may_fetch and self._is_due(source, kept):
+                        kept = await self._look_at_address(source)
+                    await self._use_stored(source, kept)
 
     # ------------------------------------------------------------------------------------------------------- files
 

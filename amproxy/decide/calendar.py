@@ -7,8 +7,10 @@ words is decided here, because that changes with the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +18,7 @@ from amproxy.config.structs import User
 from amproxy.decide.calendar_people import People
 
 NOT_LOADED = "calendar not loaded"
+PRIMARY, OVERRIDES = "calendar", "overrides calendar"
 _PRIORITY = re.compile(r"\s*\[L([0-9]{1,4})\]", re.IGNORECASE)
 
 
@@ -54,6 +57,21 @@ class CalendarShift(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
+class Level(NamedTuple):
+    """What shifts of one rank say together."""
+
+    layer: str
+    users: tuple[str, ...]  # () = empty shifts
+
+
+class Told(NamedTuple):
+    """What a schedule's calendars say about the people of a file."""
+
+    shifts: list[CalendarShift]
+    edges: list[datetime]  # moments at which something changes, in order
+    levels: list[tuple[Level, ...]]  # what holds from each of them on, from the highest rank down
+
+
 class Calendars:
     """The calendars of one schedule: shifts, and what beats them. None = never loaded."""
 
@@ -61,18 +79,18 @@ class Calendars:
         """`missing`: why the primary one is not there, for people."""
         self.primary, self.overrides, self.missing = primary, overrides, missing
         self._users: Mapping[str, User] | None = None
-        self._shifts: list[CalendarShift] = []
+        self._told = Told([], [], [])
 
-    def shifts(self, users: Mapping[str, User]) -> list[CalendarShift]:
-        """All events with the people that they name. Remembered, so that a new roster for the same people does not begin anew."""
+    def told(self, users: Mapping[str, User]) -> Told:
+        """Remembered, so that a new roster for the same people does not begin anew."""
         if self._users is not users:
             people = People(users)
-            self._shifts = [
+            shifts = [
                 *(_shifts(self.primary, people, is_override=False) if self.primary else ()),
                 *(_shifts(self.overrides, people, is_override=True) if self.overrides else ()),
             ]
-            self._users = users
-        return self._shifts
+            self._users, self._told = users, Told(shifts, *_sweep(shifts))
+        return self._told
 
 
 def _shifts(calendar: Calendar, people: People, *, is_override: bool) -> list[CalendarShift]:
@@ -90,3 +108,30 @@ def _named(words: Words, people: People) -> tuple[int, tuple[str, ...]]:
     leading = _PRIORITY.match(words.summary)
     priority, summary = (int(leading[1]), words.summary[leading.end() :]) if leading else (0, words.summary)
     return priority, people.named(summary) or people.addressed(words.attendees) or people.named(words.description)
+
+
+def _sweep(shifts: Sequence[CalendarShift]) -> tuple[list[datetime], list[tuple[Level, ...]]]:
+    """The edges and levels of Told."""
+    bounds = sorted(
+        [(shift.start, number, True) for number, shift in enumerate(shifts)]
+        + [(shift.end, number, False) for number, shift in enumerate(shifts)]
+    )
+    edges, held, holding = list[datetime](), list[tuple[Level, ...]](), set[int]()
+    for at, group in groupby(bounds, key=lambda bound: bound[0]):
+        for _, number, begins in group:
+            if begins:
+                holding.add(number)
+            else:
+                holding.remove(number)
+        levels = _levels([shifts[number] for number in sorted(holding)])
+        if not held or held[-1] != levels:
+            edges.append(at)
+            held.append(levels)
+    return edges, held
+
+
+def _levels(shifts: Sequence[CalendarShift]) -> tuple[Level, ...]:
+    ranks: dict[tuple[bool, int], dict[str, None]] = {}
+    for shift in shifts:
+        ranks.setdefault(shift.rank, {}).update(dict.fromkeys(shift.users))
+    return tuple(Level(OVERRIDES if rank[0] else PRIMARY, tuple(ranks[rank])) for rank in sorted(ranks, reverse=True))

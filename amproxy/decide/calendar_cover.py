@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from itertools import groupby
-from typing import NamedTuple
 
 from amproxy.config.structs import User
-from amproxy.decide.calendar import Calendars, CalendarShift
+from amproxy.decide.calendar import Calendars, Level
 from amproxy.decide.cover import Absences, Stretch
 from amproxy.decide.zones import EARLIEST, LATEST
-
-PRIMARY, OVERRIDES = "calendar", "overrides calendar"
-
-
-class _Level(NamedTuple):
-    """What shifts of one rank say together."""
-
-    layer: str
-    users: tuple[str, ...]  # () = empty shifts
 
 
 class CalendarCover:
@@ -33,7 +22,7 @@ class CalendarCover:
         self._missing, self._absences = calendars.missing if calendars.primary is None else "", absences
         known = calendars.primary or calendars.overrides
         self._start, self._end = (known.start, known.end) if known else (EARLIEST, LATEST)
-        self._edges, self._levels = _sweep(calendars.shifts(users))
+        self._edges, self._levels = calendars.told(users).edges, calendars.told(users).levels
 
     def stretch(self, at: datetime) -> Stretch:
         """The answer for a moment in UTC."""
@@ -60,7 +49,7 @@ class CalendarCover:
                 return here.users
         return ()
 
-    def _present(self, level: _Level, at: datetime, until: datetime) -> tuple[tuple[str, ...], list[str], datetime]:
+    def _present(self, level: Level, at: datetime, until: datetime) -> tuple[tuple[str, ...], list[str], datetime]:
         """Who of a level is there and who is absent, and up to when that is known."""
         absent = []
         for name in level.users:
@@ -70,30 +59,3 @@ class CalendarCover:
                 if away is not None:
                     absent.append(name)
         return tuple(name for name in level.users if name not in absent), absent, until
-
-
-def _sweep(shifts: Sequence[CalendarShift]) -> tuple[list[datetime], list[tuple[_Level, ...]]]:
-    """Moments at which something changes, in order, and what holds from each of them on: its levels from the highest down."""
-    bounds = sorted(
-        [(shift.start, number, True) for number, shift in enumerate(shifts)]
-        + [(shift.end, number, False) for number, shift in enumerate(shifts)]
-    )
-    edges, held, holding = list[datetime](), list[tuple[_Level, ...]](), set[int]()
-    for at, group in groupby(bounds, key=lambda bound: bound[0]):
-        for _, number, begins in group:
-            if begins:
-                holding.add(number)
-            else:
-                holding.remove(number)
-        levels = _levels([shifts[number] for number in sorted(holding)])
-        if not held or held[-1] != levels:
-            edges.append(at)
-            held.append(levels)
-    return edges, held
-
-
-def _levels(shifts: Sequence[CalendarShift]) -> tuple[_Level, ...]:
-    ranks: dict[tuple[bool, int], dict[str, None]] = {}
-    for shift in shifts:
-        ranks.setdefault(shift.rank, {}).update(dict.fromkeys(shift.users))
-    return tuple(_Level(OVERRIDES if rank[0] else PRIMARY, tuple(ranks[rank])) for rank in sorted(ranks, reverse=True))

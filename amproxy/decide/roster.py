@@ -110,7 +110,7 @@ class Roster:
         first, last = instant(start), instant(end)
         if self.config.schedules[schedule].ical is None or schedule not in self.calendars:
             return []
-        shifts = self.calendars[schedule].shifts(self.config.users)
+        shifts = self.calendars[schedule].told(self.config.users).shifts
         return sorted((s for s in shifts if not s.users and s.start < last and first < s.end), key=lambda shift: shift.start)
 
     def absent(self, user: str, at: datetime) -> bool:

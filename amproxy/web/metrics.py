@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy import __version__, metrics
+from amproxy.calendars import keeper
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
 from amproxy.decide.roster import Roster
@@ -69,6 +70,8 @@ class Metrics:
                 scraped.add("amproxy_outbox_depth", "Messages that wait.", depth, channel=channel)
             for name, age in (await heartbeats.ages(self._context)).items():
                 scraped.add("amproxy_heartbeat_age_seconds", "Time since the last beat.", age, heartbeat=name)
+            for schedule, age in (await keeper.ages(self._context)).items():
+                scraped.add("amproxy_calendar_age_seconds", "Time since the calendar was last good.", age, schedule=schedule)
         except StoreUnavailable:
             up = 0
         scraped.add("amproxy_redis_up", "Whether Redis answers.", up)

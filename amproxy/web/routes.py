@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Scope
 
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
+from amproxy.web.api_calendars import CalendarsApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_oncall import OncallApi
 from amproxy.web.deps import Deps
@@ -45,6 +46,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
     return [
         *IncidentsApi(deps).routes(),
         *OncallApi(deps).routes(),
+        *CalendarsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
