@@ -41,7 +41,7 @@ def _calendar(name: str) -> icalendar.Calendar:
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//amproxy//on call//EN")
     calendar.add("METHOD", "PUBLISH")
-    calendar.add("X-WR-CALNAME", name)
+    calendar.add("X-WR-CALNAME", _text(name))
     calendar.add("REFRESH-INTERVAL", REFRESH, parameters={"VALUE": "DURATION"})
     calendar.add("X-PUBLISHED-TTL", icalendar.vDuration(REFRESH))
     return calendar
@@ -53,8 +53,8 @@ def _event(schedule: str, shift: Shift, summary: str, of: str, day: datetime) ->
     event.add("DTSTAMP", day)
     event.add("DTSTART", shift.start.replace(microsecond=0))
     event.add("DTEND", shift.end.replace(microsecond=0))
-    event.add("SUMMARY", summary)
-    event.add("DESCRIPTION", shift.reason)
+    event.add("SUMMARY", _text(summary))
+    event.add("DESCRIPTION", _text(shift.reason))
     event.add("TRANSP", "TRANSPARENT")  # whoever is on call is free for other things
     return event
 
@@ -74,6 +74,11 @@ def _summary(users: tuple[str, ...], schedule: str, known: Mapping[str, User], p
     plain = _listed(list(users))
     choices = (f"{full} on call for {schedule}", f"{plain} on call for {schedule}", full, plain)
     return next((text for text in choices if people.named(text) == users), choices[1])
+
+
+def _text(text: str) -> icalendar.vText:
+    """In one line: some readers end a line at characters that RFC 5545 does not escape."""
+    return icalendar.vText("".join(char if char.isprintable() else " " for char in text))
 
 
 def _shown(user: User) -> str:

@@ -136,11 +136,17 @@ class Keeper:
 
     async def _look_at_address(self, source: Source) -> Kept:
         """Fetch it, unless another process does; returns what is known of it then. Raises StoreUnavailable."""
-        key, wire = (source.id, source.zone), self._context.wire
-        leased = await self._polling.lease(f"calendar:{source.id}", self._name, LEASE)
-        kept = await calendars.load(wire, source.id)
-        if not leased or not self._is_due(source, kept):  # the one that held the lease has just fetched it
-            return kept
+        lease = f"calendar:{source.id}"
+        if await self._polling.lease(lease, self._name, LEASE):
+            try:
+                kept = await calendars.load(self._context.wire, source.id)
+                if self._is_due(source, kept):  # otherwise the one that had the lease before has just fetched it
+                    await self._fetch_and_tell(source, kept)
+            finally:
+                await self._polling.release(lease, self._name)
+        return await calendars.load(self._context.wire, source.id)
+
+    async def _fetch_and_tell(self, source: Source, kept: Kept) -> None:
         try:
             outcome, error = await self._fetch(source, kept), ""
         except DeliveryError as refused:
@@ -150,10 +156,9 @@ class Keeper:
         metrics.calendar_fetches.labels(source.schedule, outcome).inc()
         if error:
             self._say(source, error)
-            await calendars.save_error(wire, source.id, error, self._context.now())
+            await calendars.save_error(self._context.wire, source.id, error, self._context.now())
         else:
-            self._errors.pop(key, None)
-        return await calendars.load(wire, source.id)
+            self._errors.pop((source.id, source.zone), None)
 
     async def _fetch(self, source: Source, kept: Kept) -> str:
         """Returns the outcome for the metric; a text is stored once it was found good.
