@@ -108,7 +108,7 @@ class Service:
         self.context.external_url = self._address.url(loaded.config.web.external_url)
         self._pollers.use(loaded.config)
         _loaded(loaded)
-        await self._calendars.load()
+        await self._load_calendars()
         await self._rebuild(asked=asked)
         await self._watch_heartbeats()
         log.info("loaded %s", loaded.config.path)
@@ -131,7 +131,7 @@ class Service:
         await self.wire.connected()
         self.links = Links(await signing_key(self.wire))
         await self._load_overrides()
-        await self._calendars.load()
+        await self._load_calendars()
         await self._rebuild()
         await self._watch_heartbeats()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
@@ -188,6 +188,10 @@ class Service:
     async def _load_overrides(self) -> None:
         with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings them
             self.context.use_overrides(await overrides.load_all(self.wire))
+
+    async def _load_calendars(self) -> None:
+        """Before anything is decided by them; but one that takes long to work out keeps nobody waiting for its end."""
+        await asyncio.wait([self._spawn(self._guarded(self._calendars.load()))], timeout=FIRST_WAIT)
 
     def _heard(self, what: str) -> None:
         """Another process (or this one) has changed something."""

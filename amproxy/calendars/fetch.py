@@ -11,6 +11,7 @@ from amproxy.notify.channels import http
 
 WITHIN = 15.0  # seconds for one request and its answer
 REDIRECTS = 3
+LONGEST_HEADER = 500
 _REDIRECT = (301, 302, 303, 307, 308)
 
 
@@ -45,7 +46,12 @@ async def fetch(clients: http.Clients, who: str, url: str, *, etag: str = "", mo
         raise http.failure(answer, who)
     if len(answer.body) > LARGEST:
         raise BadCalendar(f"the calendar is larger than {LARGEST >> 20} MiB")
-    return Fetched(answer.body, answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
+    return Fetched(answer.body, *(_sendable(answer.headers.get(name, "")) for name in ("etag", "last-modified")))
+
+
+def _sendable(header: str) -> str:
+    """What can be sent back as it is; "" for anything else, which would spoil each request to come."""
+    return header if header.isascii() and header.isprintable() and len(header) <= LONGEST_HEADER else ""
 
 
 def _redirected(who: str, url: str, location: str) -> str:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from amproxy import metrics
 from amproxy.calendars import files
 from amproxy.calendars.fetch import fetch
+from amproxy.calendars.held import Held
 from amproxy.calendars.sources import Source, sources
-from amproxy.calendars.worker import worked_out
-from amproxy.clock import utc
 from amproxy.context import Context
-from amproxy.decide.calendar import Calendar, Calendars
 from amproxy.errors import BadCalendar, DeliveryError, StoreUnavailable
 from amproxy.notify.channels.http import Clients
 from amproxy.store import calendars
@@ -26,18 +22,8 @@ log = logging.getLogger(__name__)
 
 LOOK = (0.5, 30.0)  # seconds between two rounds: at least, at most (a process may have died while it fetched, or not have heard of a text)
 LEASE = 120.0  # seconds for one fetch; should it take longer, another process fetches as well, which does no harm
-FETCHES, WORKERS = 8, 2  # at the same time
-STALE = timedelta(days=1)  # the time that is worked out moves on with the clock
+FETCHES = 8  # at the same time
 AGAIN = 3600.0  # seconds until a stored text that could not be worked out is tried again
-
-_Key = tuple[str, str]  # Source.id, zone
-
-
-class _Held(NamedTuple):
-    """A calendar as it is worked out, and of what text: a digest, or the stamp of a file."""
-
-    calendar: Calendar
-    text: object
 
 
 async def ages(context: Context) -> dict[str, float]:
@@ -56,17 +42,17 @@ class Keeper:
     def __init__(self, context: Context, name: str) -> None:
         """name: of this process, for leases."""
         self._context, self._name = context, name
-        self._held: dict[_Key, _Held] = {}
-        self._next_look: dict[_Key, float] = {}  # of files, and of stored texts that could not be worked out
-        self._errors: dict[_Key, str] = {}  # what the log was told last
+        self._held = Held(context)
+        self._next_look: dict[tuple[str, ...], float] = {}  # at files, by Source.key; at stored texts that are bad, by that and the digest
+        self._errors: dict[tuple[str, str], str] = {}  # what the log was told last
         self._clients, self._polling = Clients(), Polling(context.wire)
-        self._fetches, self._workers = asyncio.Semaphore(FETCHES), asyncio.Semaphore(WORKERS)
+        self._fetches = asyncio.Semaphore(FETCHES)
         self._changed = asyncio.Event()
 
     async def load(self) -> None:
         """Take up the files, and the texts that were stored, of the configuration that is in force; the next round is at once."""
         self._next_look.clear()
-        self._use()
+        self._held.use()
         await self._take_up_all()
         self._changed.set()
 
@@ -115,13 +101,13 @@ class Keeper:
 
     async def _look_at_file(self, source: Source) -> None:
         """Each process reads its own. What came of it is in Redis all the same, where the API and the metrics look for it."""
-        key, now, stamp = (source.id, source.zone), self._context.now(), files.stamp(source.file)
+        key, now, stamp = source.key, self._context.now(), files.stamp(source.file)
         if now < self._next_look.get(key, 0.0):
             return
         self._next_look[key] = now + source.refresh
         try:
-            if not self._is_fresh(key, stamp):
-                await self._work_out(source, files.read(source.file), stamp)
+            if not self._held.is_fresh(source, stamp):
+                await self._held.work_out(source, files.read(source.file), stamp)
         except BadCalendar as error:
             self._say(source, f"{source} cannot be used: {error}")
             await calendars.save_error(self._context.wire, source.id, self._errors[key], now)
@@ -158,7 +144,7 @@ class Keeper:
             self._say(source, error)
             await calendars.save_error(self._context.wire, source.id, error, self._context.now())
         else:
-            self._errors.pop((source.id, source.zone), None)
+            self._errors.pop(source.key, None)
 
     async def _fetch(self, source: Source, kept: Kept) -> str:
         """Returns the outcome for the metric; a text is stored once it was found good.
@@ -170,59 +156,24 @@ class Keeper:
         if found is None or calendars.digest(found.text) == kept.digest:
             await calendars.save_good(wire, source.id, self._context.now())
             return "not_modified"
-        await self._work_out(source, found.text, calendars.digest(found.text))
+        await self._held.work_out(source, found.text, calendars.digest(found.text))
         await calendars.save_text(wire, source.id, found.text, etag=found.etag, modified=found.modified, now=self._context.now())
         return "ok"
 
     async def _use_stored(self, source: Source, kept: Kept) -> None:
-        key, now = (source.id, source.zone), self._context.now()
-        if not kept.digest or self._is_fresh(key, kept.digest) or now < self._next_look.get(key, 0.0):
+        key, now = (*source.key, kept.digest), self._context.now()
+        if not kept.digest or self._held.is_fresh(source, kept.digest) or now < self._next_look.get(key, 0.0):
             return
         text = await calendars.load_text(self._context.wire, source.id)
         try:
             if text is not None:
-                await self._work_out(source, text, calendars.digest(text))
+                await self._held.work_out(source, text, calendars.digest(text))
         except BadCalendar as error:  # it was good when it was stored: this machine is short of something, or a longer time makes it worse
             self._next_look[key] = now + AGAIN
             self._say(source, f"{source} stays as it is, its stored text cannot be used: {error}")
 
-    # ---------------------------------------------------------------------------------------------------- in force
-
-    def _window(self) -> tuple[datetime, datetime]:
-        return files.window(utc(self._context.now()))
-
-    def _is_fresh(self, key: _Key, text: object) -> bool:
-        held = self._held.get(key)
-        return held is not None and held.text == text and held.calendar.start >= self._window()[0] - STALE
-
-    async def _work_out(self, source: Source, data: bytes, text: object) -> None:
-        async with self._workers:
-            self._held[source.id, source.zone] = _Held(await worked_out(data, source.zone, *self._window()), text)
-        self._use()
-
-    def _use(self) -> None:
-        """What is held becomes what the roster says; what the file does not name any more is let go."""
-        parts: dict[str, list[Calendar | None]] = {}
-        wanted: dict[_Key, _Held] = {}
-        for source in sources(self._context.config):
-            held = self._held.get((source.id, source.zone))
-            parts.setdefault(source.schedule, [None, None])[source.is_override] = held.calendar if held else None
-            if held:
-                wanted[source.id, source.zone] = held
-        self._held = wanted
-        before = self._context.calendars
-        self._context.use_calendars({name: _same(before.get(name), *both) for name, both in parts.items()})
-
     def _say(self, source: Source, error: str) -> None:
         """Once for each new error: a calendar that stays away is looked at again and again."""
-        key = source.id, source.zone
-        if self._errors.get(key) != error:
+        if self._errors.get(source.key) != error:
             log.warning("%s", error)
-        self._errors[key] = error
-
-
-def _same(before: Calendars | None, primary: Calendar | None, overrides: Calendar | None) -> Calendars:
-    """Those of before where nothing has changed: they remember whom they name."""
-    if before is not None and before.primary is primary and before.overrides is overrides:
-        return before
-    return Calendars(primary, overrides)
+        self._errors[source.key] = error

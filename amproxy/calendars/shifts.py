@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -22,6 +23,7 @@ def final_shifts(context: Context) -> ShiftsOf:
     """Where the shifts of all calendars of ours come from."""
 
     async def shifts(schedule: str, start: datetime, end: datetime) -> list[Shift]:
+        await asyncio.sleep(0)  # it may take milliseconds, and a push that came in meanwhile goes first
         return context.roster.shifts(schedule, start, end)
 
     return shifts

@@ -27,6 +27,11 @@ class Source(NamedTuple):
         """What it is called in Redis: the address itself is a secret. Schedules with the same address share its text."""
         return hashlib.sha256((self.url.reveal() or f"file {self.file}").encode()).hexdigest()[:32]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Two with the same key are worked out to the same."""
+        return self.id, self.zone
+
     def __str__(self) -> str:
         return f"the {'overrides ' if self.is_override else ''}calendar of schedule {self.schedule}"
 

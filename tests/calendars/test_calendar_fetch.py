@@ -45,6 +45,11 @@ async def test_a_server_with_dates_instead_of_tags_is_asked_with_its_date(client
     assert calendar_server.asked[-1].headers["if-modified-since"] == date
 
 
+async def test_tags_and_dates_that_cannot_be_sent_back_are_forgotten(clients: Clients, calendar_server: CalendarServer) -> None:
+    calendar_server.answers["/db.ics"] = Response(200, TEXT, {"ETag": '"\u00e9"', "Last-Modified": "x" * 5000})
+    assert await fetch(clients, WHO, calendar_server.url("/db.ics")) == Fetched(TEXT, "", "")
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
