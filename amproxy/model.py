@@ -277,7 +277,6 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     responders: list[str] = []  # people who were asked to join by hand
     merged_into: str = ""  # id of the incident that this one is part of now
     parts: dict[str, Part] = {}  # Group.id of incidents merged into this one → their alerts
-    round_started: float = 0.0  # when the first of the steps that are repeated ran last
     look: int = 1  # goes up whenever messages about it should look different
     news: str = ""  # the last change in one sentence, for channels that keep a thread
     chains: list[Chain] = []
