@@ -92,7 +92,7 @@ def _simulate(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from amproxy.foresight import moment, records, replay, replayed
 
-    _, roster = _loaded(options)
+    _, roster = _loaded(options, options.start)
     start, end = (moment.parse(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
     try:
         with Path(options.file).open("rb") as lines:

@@ -6,6 +6,7 @@ round robin, groups that come back, schedules.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -49,8 +50,7 @@ class History:
             self.joined.append(0)
             lanes = [self._by_hand(record)] if record.by_hand else list(self._lanes(record, groups, own))
             self.lanes.append(lanes)
-            for lane in lanes:
-                self._plan(record, lane)
+        self._plan()
         self._clock.run(self.end)
 
     def _place(self, record: Record) -> tuple[Group, ...]:
@@ -98,19 +98,27 @@ class History:
         )
         lane.courses.append(Course(incident, self.roster, self.turns, echo))
 
-    def _plan(self, record: Record, lane: Lane) -> None:
-        alerts = _Alerts(record, lane)
-        for event in record.events:
-            rank, do = alerts.what(event)
-            if do is not None:
-                self._clock.plan(event.at.timestamp(), rank, lane, do)
+    def _plan(self) -> None:
+        pairs = [(record, lane) for record, lanes in zip(self.records, self.lanes, strict=True) for lane in lanes]
+        following: dict[int, float] = {}  # id of the lane → when its next record begins
+        ends = []
+        for record, lane in reversed(pairs):
+            ends.append(following.get(id(lane), math.inf))
+            following[id(lane)] = record.start
+        for (record, lane), end in zip(pairs, reversed(ends), strict=True):
+            alerts = _Alerts(record, lane, end)
+            for event in record.events:
+                rank, do = alerts.what(event)
+                if do is not None:
+                    self._clock.plan(event.at.timestamp(), rank, lane, do)
 
 
 class _Alerts:
     """What a recorded event means to a lane."""
 
-    def __init__(self, record: Record, lane: Lane) -> None:
-        self._record, self._lane = record, lane
+    def __init__(self, record: Record, lane: Lane, following: float) -> None:
+        """following: when the lane's next record begins, Unix seconds."""
+        self._record, self._lane, self._following = record, lane, following
         self._name = record.incident.id
         self._firing = 0 if record.by_hand else 1
 
@@ -152,7 +160,7 @@ class _Alerts:
         return made(user=user, via="history") if made else None
 
     def _person(self, event: Act, firing: int, now: float) -> None:
-        self._lane.act(event, now)
+        self._lane.act(event, now, self._following)
         if isinstance(event, Reopen) and firing:
             self._lane.recall(self._name, Firing(self._record.alert_labels, firing))
         if isinstance(event, Resolve):  # what became of its alerts after that is not recorded, or is an incident of its own

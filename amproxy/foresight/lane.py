@@ -49,6 +49,7 @@ class Lane:
         self.look: float | None = None  # when it is looked at next
         self._roster, self._turns, self._world = roster, turns, world
         self._log: LogEntry | None = None
+        self._revived: list[Course] = []  # that a person opened again when another had begun
 
     @property
     def course(self) -> Course | None:
@@ -67,17 +68,22 @@ class Lane:
         """Do what is due."""
         if self.look is not None and self.look <= now:
             self.flush(now)
-        elif self.course:
-            self.course.apply(self._tick(self.course.incident, now), now)
+            return
+        course = next((course for course in self._running() if course.due is not None and course.due <= now), None)
+        if course:
+            course.apply(self._tick(course.incident, now), now)
 
-    def act(self, event: Act, now: float) -> str:
-        """Let a person do something to the incident; says why that is refused, "" where it is not."""
-        if self.course is None:
+    def act(self, event: Act, now: float, before: float = math.inf) -> str:
+        """Let a person do something to the last incident that began before a time; says why that is refused, "" where it is not."""
+        if not self.courses:
             return "there is no incident yet"
+        course = next((course for course in reversed(self.courses) if course.incident.started_at < before), self.courses[0])
         try:
-            self.course.apply(event, now)
+            course.apply(event, now)
         except Conflict as error:
             return str(error)
+        if course is not self.course and course not in self._revived:
+            self._revived.append(course)
         return ""
 
     def say(self, at: float, text: str) -> None:
@@ -119,8 +125,12 @@ class Lane:
     def _coming(self) -> Iterator[tuple[float, int]]:
         if self.look is not None:
             yield self.look, LOOK
-        if self.course and (due := self.course.due) is not None:
-            yield due, TICK
+        for course in self._running():
+            if (due := course.due) is not None:
+                yield due, TICK
+
+    def _running(self) -> list[Course]:
+        return [*self.courses[-1:], *self._revived]
 
     def _in_maintenance(self, one: Firing, now: float) -> bool:
         """Whether a maintenance window holds an alert back, or did when it ended."""

@@ -53,7 +53,9 @@ class Watched(Drive):
         if before.held_until is not None and after.held_until is not None:
             assert all(page.insists for page in pages), "paged while held back"
         people = [(page.user, page.channel) for page in pages if page.user and page.kind == "page"]
-        assert len({(page.user, page.receiver, page.integration, page.channel, page.due, page.policy, page.step) for page in pages}) == len(pages)
+        assert len({(page.user, page.receiver, page.integration, page.channel, page.due, page.policy, page.step) for page in pages}) == len(
+            pages
+        )
         assert people.count(("bob", "telegram")) <= 1, "one page of one moment is enough"
 
     def wait(self, seconds: float) -> None:
