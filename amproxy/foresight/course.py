@@ -43,13 +43,15 @@ class World:
 class Course:
     """An incident from its opening on. A page arrives at once, or fails for good where amproxy has no way to deliver it."""
 
-    def __init__(self, incident: Incident, roster: Roster, turns: Turns, world: World | None = None) -> None:
-        """turns: shared by the incidents that run together; they are moved on."""
+    def __init__(
+        self, incident: Incident, roster: Roster, turns: Turns, world: World | None = None, reason: str = "first notification"
+    ) -> None:
+        """turns: shared by the incidents that run together; they are moved on. reason: why people hear of it."""
         self.incident = incident
         self.facts: list[Fact] = []
         self.pages: list[Page] = []  # those that arrived, in order
         self._roster, self._turns, self._world = roster, turns, world or World()
-        self.apply(Opened(reason="first notification"), incident.started_at)
+        self.apply(Opened(reason=reason), incident.started_at)
 
     @property
     def due(self) -> float | None:

@@ -12,6 +12,7 @@ from amproxy.foresight.records import PastPage, Record
 from amproxy.model import Incident, Page
 
 NEAR = 60.0  # seconds: pages to the same person over the same channel that lie no further apart are the same page
+_PUNCTUAL = 20.0  # seconds that a step may be late; less than the pause between two rounds
 TURN = "next in turn of "  # how the reason of a page by round robin begins
 
 
@@ -48,7 +49,7 @@ class Echo(World):
         """The turns that were taken, where the same step of the same policy took one at about this time."""
         if not self._turns:
             return {}
-        near = [page for slot in _slots(now) for page in self._turns.get(slot, ()) if abs(page.due.timestamp() - now) <= NEAR]
+        near = [page for slot in _slots(now) for page in self._turns.get(slot, ()) if abs(page.due.timestamp() - now) <= _PUNCTUAL]
         return {key: turn for page in reversed(near) for key, turn in self._pointer(incident, page)}
 
     def took(self, pointers: Iterable[str]) -> None:

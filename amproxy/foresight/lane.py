@@ -192,6 +192,6 @@ class Lane:
                 course.apply(Returned(alerts=replace(changed, fresh=count)), now)
                 return
             incident = opening(self._roster.config, self.group, self.integration, changed.common_labels, count, now)
-            self.courses.append(Course(incident, self._roster, self._turns, self._world))
+            self.courses.append(Course(incident, self._roster, self._turns, self._world, reason))
         elif course:
             course.apply(changed, now)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from amproxy.config.structs import Absence, Notify, NotifyStep, Policy, Schedule, User
+from amproxy.config.reaching import led_to, notify_steps
+from amproxy.config.structs import Absence, Notify, Policy, Schedule, User
 from amproxy.decide import people
 from amproxy.decide.roster import Roster
 from amproxy.decide.zones import moment
@@ -37,7 +38,7 @@ class _Others:
     def __init__(self, policy: Policy, at: datetime, roster: Roster) -> None:
         self._config, self._roster = roster.config, roster
         self._at, self._zone = at, zone_of(roster.config, policy)
-        self._steps = [step for step in policy.steps if isinstance(step, NotifyStep)]
+        self._steps = [step for led in led_to(roster.config, policy).values() for step in notify_steps(led)]
         names = dict.fromkeys(step.schedule for step in self._steps)
         self._schedules = [self._config.schedules[name] for name in names if name in self._config.schedules]
 
@@ -60,6 +61,8 @@ class _Others:
         if away := absence(user, self._at):
             end = moment(away.end, ZoneInfo(user.timezone))
             reasons.append(f"absent until {render.when(end, self._zone)}" + (f" ({away.reason})" if away.reason else ""))
+        if quiet := self._roster.quiet_until(user.name, self._at):
+            reasons.append(f"quiet hours until {render.when(quiet, self._zone)}")
         if not reachable(user):
             reasons.append(f"has no contact that amproxy can use ({', '.join(user.contacts)})" if user.contacts else "has no contact")
         reasons += self._shifts(user)
