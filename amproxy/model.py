@@ -213,6 +213,7 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     round: int = 1
     reason: str = ""
     insists: bool = False  # asked by hand: runs although somebody else has acknowledged, and stands until the person answers
+    quiet: bool = False  # the next rule waits for the end of the person's quiet hours
     left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next rule
     unreachable: bool = False  # every contact failed for good
 

@@ -20,7 +20,6 @@ from amproxy.errors import Conflict
 from amproxy.foresight.course import Course, Fact, Turns, World
 from amproxy.foresight.entry import opening
 from amproxy.foresight.mute import because, in_maintenance, muting, next_end, still_muted, until
-from amproxy.machine import silent
 from amproxy.machine.events import Act, AlertsChanged, Event, Hold, Returned, Tick
 from amproxy.model import Group, Incident, LogEntry, Reason, TimelineEntry, common
 
@@ -138,15 +137,14 @@ class Lane:
 
     def _tick(self, incident: Incident, now: float) -> Event:
         """What a due timer means: time has passed or, while all that fires is in maintenance, nobody may be paged."""
-        firing = [one for one in self.alerts.values() if one.ends > now]
-        end = silent.due(incident)
-        if incident.state == "triggered" and firing and (end is None or end > now):
-            windows = [in_maintenance(one.labels, self._roster, now) for one in firing]
-            if all(windows):
-                names = dict.fromkeys(window.name for found in windows for window in found)
-                return Hold(reason=f"maintenance {', '.join(names)}", until=min(until(found, self._roster, now) for found in windows))
         # Their sender says again and again that alerts fire, for as long as they do.
-        return Tick(heard=min(now, max((one.ends for one in self.alerts.values()), default=0.0)))
+        heard = min(now, max((one.ends for one in self.alerts.values()), default=0.0))
+        firing = [one for one in self.alerts.values() if one.ends > now]
+        windows = [in_maintenance(one.labels, self._roster, now) for one in firing]
+        if incident.state != "triggered" or not firing or not all(windows):
+            return Tick(heard=heard)
+        names = dict.fromkeys(window.name for found in windows for window in found)
+        return Hold(reason=f"maintenance {', '.join(names)}", until=min(until(found, self._roster, now) for found in windows), heard=heard)
 
     def _next_look(self, now: float, *, muted: bool) -> float | None:
         """When there may be news: a tick of the group's interval, or the end of a maintenance window."""
