@@ -83,7 +83,8 @@ class _Others:
             elif shift.start > self._at:
                 yield f"not on call for {schedule.name} until {render.when(shift.start, self._zone)}"
             else:
-                yield f"on call for {schedule.name}, but not asked yet"
+                waits = self._roster.quiet_until(user.name, self._at)
+                yield f"on call for {schedule.name}" + ("" if waits else ", but not asked yet")
 
 
 def scheduled(schedule: Schedule) -> list[str]:

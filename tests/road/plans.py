@@ -64,7 +64,7 @@ def users(draw: st.DrawFn, name: str) -> User:
     kinds = draw(st.lists(st.sampled_from(["telegram", "email", "slack", "phone"]), unique=True, min_size=1, max_size=3))
     return User(
         name=name, contacts=dict.fromkeys(kinds, name), notification_rules=found, absences=tuple(absences),
-        timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])),
+        timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])), quiet_hours=draw(some_intervals) if draw(rarely) else (),
     )  # fmt: skip
 
 
