@@ -14,7 +14,12 @@ from amproxy.foresight.shares import Shares
 from amproxy.model import Page
 
 _AT_THE_SAME_TIME = 2.0  # seconds: a page that comes so shortly before an answer may have come after it in truth
-_BY_HAND = {"escalate": "somebody ran the next step by hand", "merge": "another incident was merged into it"}
+_BY_HAND = {
+    "escalate": "somebody ran the next step by hand",
+    "reassign": "somebody reassigned it by hand",
+    "add_responders": "more people were asked to join by hand",
+    "merge": "another incident was merged into it",
+}
 _UNKNOWN_END = {"policy": "a step of its policy", "silent": "the lack of news", "merged": "a merge", "moved": "a change of the file"}
 
 
@@ -136,7 +141,7 @@ def _doubts(found: Compared, lanes: Sequence[Lane]) -> Iterator[str]:
     if record.by_hand:
         yield "it was opened by hand"
     for event in record.events:
-        if event.kind in _BY_HAND:
+        if event.kind in _BY_HAND and event.user is not None:
             yield _BY_HAND[event.kind]
     if not found.different:
         return

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from amproxy.config.structs import Integration, OncallSettings, Policy
+from amproxy.config.structs import Integration, NotifyStep, OncallSettings, Policy
 from amproxy.correlate.placing import Placer, SenderGroup
 from amproxy.decide.roster import Roster
 from amproxy.foresight.course import Course, Turns
@@ -20,7 +20,7 @@ from amproxy.foresight.lane import ANSWER, LOOK, Firing, Lane
 from amproxy.foresight.records import Happening, Record
 from amproxy.foresight.timetable import Timetable
 from amproxy.machine.change import new_id
-from amproxy.machine.events import Acknowledge, Act, Escalate, Reopen, Resolve, Snooze, Unacknowledge
+from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Reassign, Reopen, Resolve, Snooze, Unacknowledge
 from amproxy.model import Group, Incident
 
 _SAME_ALERTS = 60.0  # seconds by which two groups that one alert opens may be told of it at different times
@@ -106,7 +106,7 @@ class History:
             ends.append(following.get(id(lane), math.inf))
             following[id(lane)] = record.start
         for (record, lane), end in zip(pairs, reversed(ends), strict=True):
-            alerts = _Alerts(record, lane, end)
+            alerts = _Alerts(record, lane, self.roster.config.policies, end)
             for event in record.events:
                 rank, do = alerts.what(event)
                 if do is not None:
@@ -116,8 +116,9 @@ class History:
 class _Alerts:
     """What a recorded event means to a lane."""
 
-    def __init__(self, record: Record, lane: Lane, following: float) -> None:
+    def __init__(self, record: Record, lane: Lane, policies: Mapping[str, Policy], following: float) -> None:
         """following: when the lane's next record begins, Unix seconds."""
+        self._policies = policies
         self._record, self._lane, self._following = record, lane, following
         self._name = record.incident.id
         self._firing = 0 if record.by_hand else 1
@@ -156,6 +157,11 @@ class _Alerts:
             return Snooze(user=user, via="history", until=event.until.timestamp())
         if event.kind == "resolve":
             return Resolve(user=user, via="history")
+        if event.kind == "reassign":
+            to = NotifyStep(users=event.to) if event.to else self._policies.get(event.policy or "")
+            return Reassign(user=user, via="history", to=to) if to else None
+        if event.kind == "add_responders" and event.to:
+            return AddResponders(user=user, via="history", to=NotifyStep(users=event.to))
         made = _ACTS.get(event.kind) if event.user else None
         return made(user=user, via="history") if made else None
 

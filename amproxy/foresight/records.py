@@ -28,6 +28,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     firing: int | None = None
     resolved: int | None = None
     fresh: int | None = None  # alerts that were new
+    to: tuple[str, ...] | None = None  # people who were asked by hand
+    policy: str | None = None  # in force after it
     by: str | None = None  # what ended it: one of machine.states.ENDS, or a person
 
     @property

@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from files import MONDAY, ROOT, config, oncall, route
+from files import MONDAY, ROOT, config, oncall, route, upgrade
 from msgspec.structs import replace
 from past import lines, replayed, week
-from test_simulate import upgrade
 
 from amproxy.cli import main
 from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait

@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from files import ALICE, BOB, CAROL, MONDAY, POLICY, ROOT, chat, config, oncall, route
+from files import ALICE, BOB, CAROL, MONDAY, POLICY, ROOT, chat, config, oncall, route, upgrade
 from msgspec.structs import replace
 
 from amproxy.config.structs import (
     Config,
     ForwardStep,
     IfNobody,
-    Maintenance,
     NotifyStep,
     Policy,
     ResolveStep,
@@ -21,7 +20,6 @@ from amproxy.config.structs import (
     Wait,
     WaitForAlertsStep,
 )
-from amproxy.decide.matchers import parse_matchers
 from amproxy.decide.roster import Roster
 from amproxy.errors import NotFound
 from amproxy.foresight.simulate import Asked, simulate
@@ -212,13 +210,6 @@ def test_a_policy_hands_over_and_stands_still_at_a_gate() -> None:
     found = config(root=QUIET, policies=(first, many))
     assert [page[1] for page in pages(found)] == ["carol"]
     assert told(found).endswith("At the end: the policy stands still: it waits for more than 5 alerts within 10m.")
-
-
-def upgrade(start: str, end: str) -> dict[str, Maintenance]:
-    window = Maintenance(
-        name="upgrade", matchers=tuple(parse_matchers('team="a"')), start=datetime.fromisoformat(start), end=datetime.fromisoformat(end)
-    )
-    return {"upgrade": window}
 
 
 def test_what_still_fires_at_the_end_of_a_maintenance_window_is_told_then() -> None:

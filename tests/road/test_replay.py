@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from plans import MONDAY, NAMES, configs
 from stepping import Stepping, stepping
 
-from amproxy.config.structs import Config
+from amproxy.config.structs import Config, NotifyStep
 from amproxy.decide.roster import Roster
 from amproxy.foresight.records import Record, read
 from amproxy.foresight.replay import Replay
 from amproxy.hindsight.history import record
-from amproxy.machine.events import Acknowledge, Act, Reopen, Resolve, Snooze, Unacknowledge
+from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Reassign, Reopen, Resolve, Snooze, Unacknowledge
 from amproxy.store import incidents
 from amproxy.web import views
 
@@ -45,7 +45,7 @@ def test_an_unchanged_file_changes_nothing(
     records, broken = read(lines)
     assert not broken and len(records) == len(lines)
     found = Replay(records, Roster(config))
-    assert [[*explained(one.record), one.only_before, one.only_now, one.uncertain] for one in found.different] == []
+    assert [[*explained(one.record), one.only_before, one.only_now] for one in found.different] == []
 
 
 def explained(one: Record) -> list[object]:
@@ -69,7 +69,12 @@ async def lived(alerts: list[tuple[str, float, float]], answers: list[tuple[str,
 
 
 def act(kind: str, user: str, at: float) -> Act:
-    if kind == "snooze":
-        return Snooze(user=user, via="web", until=at + 3600.0)
-    made: dict[str, type[Act]] = {"acknowledge": Acknowledge, "unacknowledge": Unacknowledge, "resolve": Resolve, "reopen": Reopen}
-    return made[kind](user=user, via="web")
+    match kind:
+        case "snooze":
+            return Snooze(user=user, via="web", until=at + 3600.0)
+        case "reassign":
+            return Reassign(user="ann", via="web", to=NotifyStep(users=(user,)))
+        case "add_responders":
+            return AddResponders(user="ann", via="web", to=NotifyStep(users=(user,)))
+        case _:
+            return MADE[kind](user=user, via="web")
