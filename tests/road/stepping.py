@@ -62,9 +62,9 @@ class Stepping:
         assert status == 200, answer
         self.at += LATE  # a group that need not wait is flushed now
 
-    async def act(self, event: Act) -> None:
-        """Let a person do something to every incident; where the state forbids it, nothing happens."""
-        found, _ = await incidents.listing(self.context.wire, incidents.STATES, limit=500)
+    async def act(self, event: Act, *, newest: bool = False) -> None:
+        """Let a person do something to every incident, or to the newest; where the state forbids it, nothing happens."""
+        found, _ = await incidents.listing(self.context.wire, incidents.STATES, limit=1 if newest else 500)
         for incident in found:
             with contextlib.suppress(Conflict):
                 await apply(self.context, incident.id, event)

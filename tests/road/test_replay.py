@@ -31,9 +31,11 @@ ALERTS = ("Down", "Slow", "Full")
 seconds = st.integers(0, int(LENGTH) // 60).map(lambda minutes: minutes * 60.0 + 17.0)
 # one alert: from when, for how long
 fires = st.tuples(st.sampled_from(ALERTS), seconds, st.integers(1, 300).map(lambda minutes: minutes * 60.0))
-acts = st.tuples(
-    st.sampled_from(["acknowledge", "acknowledge", "unacknowledge", "resolve", "snooze", "reopen"]), st.sampled_from(NAMES), seconds
-)
+MADE: dict[str, type[Act]] = {
+    "acknowledge": Acknowledge, "unacknowledge": Unacknowledge, "resolve": Resolve, "reopen": Reopen, "escalate": Escalate,
+}  # fmt: skip
+kinds = st.sampled_from(["acknowledge", *MADE, "snooze", "reassign", "add_responders"])
+acts = st.tuples(kinds, st.sampled_from(NAMES), seconds)
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
@@ -58,7 +60,7 @@ async def lived(alerts: list[tuple[str, float, float]], answers: list[tuple[str,
     for name, at, length in alerts:
         labels = {"alertname": name, "severity": "critical"}
         happenings.append((START + at, partial(service.push, labels, START + at + length)))
-    happenings += [(START + at, partial(service.act, act(kind, user, START + at))) for kind, user, at in answers]
+    happenings += [(START + at, partial(service.act, act(kind, user, START + at), newest=kind == "reopen")) for kind, user, at in answers]
     await service.until(START + LENGTH, *happenings)
     found = await service.incidents()
     timelines = await incidents.timelines(service.context.wire, [one.id for one in found])
