@@ -117,6 +117,21 @@ def _hash_password(options: argparse.Namespace) -> int:
     return 0
 
 
+def _quality(options: argparse.Namespace) -> int:
+    from amproxy.durations import parse_duration
+    from amproxy.foresight import moment, quality
+
+    config, roster = _loaded(options)
+    start = moment.read(options.start, clock.now())
+    seconds = parse_duration(options.duration) if options.duration else None
+    _print(
+        options,
+        lambda: quality.quality(config, roster, options.schedule, start, seconds),
+        lambda: quality.quality_text(config, roster, options.schedule, start, seconds),
+    )
+    return 0
+
+
 def _loaded(options: argparse.Namespace) -> tuple[Any, Any]:
     from amproxy.config.loader import load
     from amproxy.decide.roster import Roster
@@ -220,4 +235,10 @@ def _parser() -> argparse.ArgumentParser:
     made = commands.add_parser("hash-password", help="Print the hash of a password, for users in the file.")
     made.description = "Ask for a password (or read a line from stdin), and print its hash for password_hash of a user."
     made.set_defaults(command=_hash_password)
+
+    judging = command("quality", _quality, "Say how good schedules are: gaps, people on call twice or hidden, who carries how much.")
+    judging.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+    judging.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
+    judging.add_argument("--from", dest="start", metavar="TIME", help="as --at of the other commands (default: now)")
+    judging.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look, 366d at most (default: 90d)")
     return parser

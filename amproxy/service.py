@@ -16,6 +16,8 @@ from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.rebuild import rebuild
+from amproxy.duty import watch
+from amproxy.duty.recording import write_all
 from amproxy.errors import ConfigError, ConfigProblem, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.escalate.auditor import audit_for_ever
@@ -36,7 +38,7 @@ from amproxy.respond.actions import press
 from amproxy.respond.links import Links
 from amproxy.respond.pollers import Pollers
 from amproxy.respond.press import Press
-from amproxy.store import keys, overrides
+from amproxy.store import by_hand, keys
 from amproxy.store.commit import Operations
 from amproxy.store.polling import Polling
 from amproxy.store.secrets import signing_key
@@ -47,6 +49,7 @@ from amproxy.web.live import Hub
 log = logging.getLogger(__name__)
 
 FIRST_WAIT = 10.0  # seconds that a start waits for Redis before it serves without it (answering 503)
+LAST_WORDS = 2.0  # seconds that an end waits for the shifts to be written
 
 
 class Service:
@@ -83,6 +86,10 @@ class Service:
         await asyncio.wait([self._spawn(self._guarded(self._begin()))], timeout=FIRST_WAIT)
 
     async def stop(self) -> None:
+        if self.ready:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):  # then the next start writes what is missing
+                async with asyncio.timeout(LAST_WORDS):
+                    await write_all(self.context)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -134,7 +141,7 @@ class Service:
         self.wire.open()
         await self.wire.connected()
         self.links = Links(await signing_key(self.wire))
-        await self._load_overrides()
+        await self._load_by_hand()
         await self._rebuild()
         await self._watch_heartbeats()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
@@ -143,6 +150,7 @@ class Service:
             work(self.context),
             deliverer.run(),
             audit_for_ever(self.context, self._name),
+            watch.keep(self.context),
             self.wire.subscribe(keys.CHANGES, self._heard),
         ):
             self._spawn(self._guarded(part))
@@ -187,15 +195,15 @@ class Service:
     async def _press(self, pressed: Press) -> str:
         return await press(self.context, pressed)
 
-    async def _load_overrides(self) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings them
-            self.context.use_overrides(await overrides.load_all(self.wire))
+    async def _load_by_hand(self) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings it
+            await self.context.load_by_hand()
 
     def _heard(self, what: str) -> None:
         """Another process (or this one) has changed something."""
         kind, _, rest = what.partition(" ")
-        if kind == "overrides":
-            self._spawn(self._load_overrides())
+        if kind in by_hand.CHANGED:
+            self._spawn(self._load_by_hand())
         elif kind == "config" and rest != self._name:
             self._spawn(self._reload_heard())
         self.hub.say(what)

@@ -135,7 +135,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ask(amproxy, "/webhook/any", b'{"alerts": [{"status": "firing", "labels": {"alertname": "HighLoad"}}]}')
         ask(amproxy, "/heartbeat/watchdog")
         deadline = time.monotonic() + 30
-        while not re.search(r"^amproxy_pages_total\{.*sent", ask(amproxy, "/metrics"), re.MULTILINE):
+        while not re.search(r"^amproxy_contact_up\{", ask(amproxy, "/metrics"), re.MULTILINE):  # recorded with the page
             assert time.monotonic() < deadline, "nobody was paged"
             time.sleep(0.05)
         yield amproxy
@@ -174,6 +174,7 @@ def test_answers_have_the_fields_that_the_examples_show(service: Server) -> None
     assert shape(only_here) == shape(example("GET /api/v1/incidents/{id}"))
     assert shape(json.loads(ask(service, "/api/v1/oncall"))) == shape(example("Who is on call"))
     assert shape(json.loads(ask(service, "/api/v1/schedules/primary/shifts"))) == shape(example("Schedules"))
+    assert shape(json.loads(ask(service, "/api/v1/users/alice"))) == shape(example("Users"))
 
 
 def example(heading: str) -> Any:

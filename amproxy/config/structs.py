@@ -202,9 +202,10 @@ class Wait(Struct, frozen=True, kw_only=True, tag="wait"):
 
 
 class Absence(Struct, frozen=True, kw_only=True):
-    start: datetime  # naive, in the person's zone
+    start: datetime  # naive, in the person's zone (from the file) or aware (by hand)
     end: datetime  # exclusive
     reason: str = ""
+    id: str = ""  # of an absence by hand; "" = from the file
 
 
 NoticeKind = Literal["going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked"]

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from amproxy.decide.daytime import DAYTIMES, Daytime
 from amproxy.hindsight.spread import Spread
-from amproxy.machine.alerts import ENDS
+from amproxy.machine.states import ENDS
 from amproxy.model import Incident, State
 
 NOISE = 300.0  # seconds: an incident that ends by itself within them was probably noise

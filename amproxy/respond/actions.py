@@ -24,6 +24,7 @@ from amproxy.machine.events import (
     Unacknowledge,
 )
 from amproxy.model import Incident
+from amproxy.respond import bundles
 from amproxy.respond.merging import merge
 from amproxy.respond.press import Press
 from amproxy.respond.targets import BadAction, Target, people, step
@@ -109,6 +110,8 @@ async def _pressed(context: Context, pressed: Press, user: str | None) -> tuple[
     if context.config.sign_in and context.config.users[user].role == "viewer":
         return f"Nothing done: {user} is a viewer, who may look and not act.", False
     action, _, rest = pressed.value.partition(":")
+    if action == bundles.BUTTON:
+        return await bundles.acknowledge_all(context, rest, user=user, via=pressed.channel), True
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
     if action not in ("acknowledge", "unacknowledge", "resolve", "snooze", "escalate") or not epoch.isdigit():

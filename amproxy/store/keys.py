@@ -7,7 +7,8 @@ P group:ID:leases      hash    fingerprint → lease: revision and times, what a
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: what was last told
 P groups               set     ids of live groups
-P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME" → due, milliseconds
+P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "bundle:KEY",
+                               "shifts:SCHEDULE" → due, milliseconds
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
@@ -19,7 +20,16 @@ P turns                hash    round-robin pointers
 P outbox               stream  field m = Outgoing; consumer group "deliver"
 P retries              hash    id → Outgoing that waits for its retry timer
 P depth                hash    channel → messages that wait
+P storm:KEY            zset    Page.id → when, milliseconds: the last pages of a policy to one person over one channel (KEY: its digest)
+P held:KEY             list    Outgoing: pages of a storm that wait for the timer "bundle:KEY" to become one message
+P bundle:ID            hash    incident → epoch: what the button of a bundle acknowledges; kept for a week
+P contacts             hash    "channel user" → Outcome: what became of the last delivery
 P overrides            hash    id → schedule and Override made by hand
+P absences             hash    id → person and Absence made by hand
+P swaps                hash    id → Swap
+P shifts               set     schedules whose shifts are written down
+P shifts:SCHEDULE      hash    v (version), until (written up to, Unix seconds), zone, over (it left the file), told (Told)
+P facts:SCHEDULE       zset    Fact → its end, Unix seconds
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
@@ -35,7 +45,7 @@ P blocked:KEY          string  no password is looked at as long as this is there
 P tokens               hash    SHA-256 of an API token → ApiToken
 P tokens:used          hash    id of an API token → when it was last used, Unix seconds
 P audit                stream  field m = audit.Entry; bounded by number and age
-P changes              channel what other processes should look at again: "overrides", "silences", "incident ID"
+P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "incident ID"
 """
 
 from __future__ import annotations
@@ -51,7 +61,11 @@ TURNS = P + "turns"
 OUTBOX = P + "outbox"
 RETRIES = P + "retries"
 DEPTH = P + "depth"
+CONTACTS = P + "contacts"
 OVERRIDES = P + "overrides"
+ABSENCES = P + "absences"
+SWAPS = P + "swaps"
+SHIFTS = P + "shifts"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
 HEARTBEATS = P + "heartbeats"
@@ -95,6 +109,18 @@ def incidents(state: str) -> str:
     return f"{P}incidents:{state}"
 
 
+def storm(key: str) -> str:
+    return f"{P}storm:{key}"
+
+
+def held(key: str) -> str:
+    return f"{P}held:{key}"
+
+
+def bundle(bundle_id: str) -> str:
+    return f"{P}bundle:{bundle_id}"
+
+
 def lease(name: str) -> str:
     return f"{P}lease:{name}"
 
@@ -125,3 +151,11 @@ def attempts(key: str) -> str:
 
 def blocked(key: str) -> str:
     return f"{P}blocked:{key}"
+
+
+def shifts(schedule: str) -> str:
+    return f"{P}shifts:{schedule}"
+
+
+def facts(schedule: str) -> str:
+    return f"{P}facts:{schedule}"

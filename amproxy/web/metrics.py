@@ -16,9 +16,10 @@ from starlette.routing import Route
 from amproxy import __version__, metrics
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
+from amproxy.decide.reachable import reach
 from amproxy.decide.roster import Roster
 from amproxy.errors import StoreUnavailable
-from amproxy.store import incidents, outbox
+from amproxy.store import contacts, incidents, outbox
 from amproxy.web.deps import Deps
 
 WEEK = timedelta(days=7)
@@ -67,11 +68,20 @@ class Metrics:
                 scraped.add("amproxy_incidents", "Incidents by state.", number, policy=policy, state=state)
             for channel, depth in (await outbox.depths(wire)).items():
                 scraped.add("amproxy_outbox_depth", "Messages that wait.", depth, channel=channel)
+            await self._read_contacts(scraped)
             for name, age in (await heartbeats.ages(self._context)).items():
                 scraped.add("amproxy_heartbeat_age_seconds", "Time since the last beat.", age, heartbeat=name)
         except StoreUnavailable:
             up = 0
         scraped.add("amproxy_redis_up", "Whether Redis answers.", up)
+
+    async def _read_contacts(self, scraped: Scraped) -> None:
+        for user, found in reach(self._context.config, await contacts.load_all(self._context.wire)).items():
+            scraped.add("amproxy_user_reachable", "Whether a page can arrive at a person.", found.reachable, user=user)
+            for contact in found.contacts:
+                if contact.state != "untried":
+                    up = contact.state == "works"
+                    scraped.add("amproxy_contact_up", "Whether the last delivery arrived.", up, user=user, channel=contact.channel)
 
     async def _read_roster(self, scraped: Scraped) -> None:
         roster, now = self._context.roster, utc(self._context.now())

@@ -8,7 +8,7 @@ from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.hindsight.insights import concerns
 from amproxy.model import Incident
-from amproxy.store import incidents
+from amproxy.store import incidents, swaps
 from amproxy.web.principal import Forbidden, Principal, may, require
 
 
@@ -42,3 +42,27 @@ async def not_own(request: Request, context: Context, incident_ids: list[str]) -
 
 def _team(principal: Principal, incident: Incident) -> str:
     return "" if principal.user and concerns(incident, principal.user) else incident.team
+
+
+async def require_swap(request: Request, context: Context, swap_id: str) -> None:
+    """A swap is of its schedule's team, and of those between whom it is. Raises Forbidden, StoreUnavailable."""
+    principal = require(request, "responder")
+    if principal.role == "admin":
+        return
+    for swap in await swaps.load_all(context.wire):
+        if swap.id == swap_id and principal.user not in (swap.user, swap.taken_by):
+            require_schedule(request, context, swap.schedule)
+
+
+def require_schedule(request: Request, context: Context, name: str) -> None:
+    """Raises Forbidden where the schedule is another team's."""
+    schedule = context.config.schedules.get(name)  # it may be gone from the file since
+    require(request, "responder", schedule.team if schedule else "")
+
+
+def require_person(request: Request, context: Context, name: str) -> None:
+    """A person's absences are theirs and their teams'; of somebody in no team, everybody's. Raises Forbidden."""
+    principal = require(request, "responder")
+    teams = [team.name for team in context.config.teams.values() if name in team.members]
+    if principal.user != name and teams and not any(may(principal, "responder", team) for team in teams):
+        require(request, "responder", teams[0])

@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
+from amproxy.decide.reachable import reach
 from amproxy.decide.roster import OnCall
 from amproxy.model import Incident
-from amproxy.store import incidents
+from amproxy.store import contacts, incidents
 from amproxy.web.ahead import Coming, next_step
 from amproxy.web.api_incidents import find
 from amproxy.web.deps import Deps
@@ -50,6 +51,15 @@ class Watch(NamedTuple):
     people: list[Someone]
 
 
+class Deaf(NamedTuple):
+    """Somebody who is on call, or will be next, and whom no page can reach."""
+
+    name: str
+    schedule: str
+    now: bool  # on call now
+    why: str
+
+
 class Pages:
     def __init__(self, deps: Deps, looks: Looks) -> None:
         self._deps, self._context, self._looks = deps, deps.context, looks
@@ -67,10 +77,10 @@ class Pages:
         wire = self._context.wire
         found, _ = await incidents.listing(wire, limit=SHOWN_OPEN)
         resolved, _ = await incidents.listing(wire, ("resolved",), limit=SHOWN_RESOLVED)
-        rows = [self._row(incident) for incident in found]
+        rows, watches = [self._row(incident) for incident in found], self._watches()
         soonest = min((row for row in rows if row.next), key=lambda row: row.next.at if row.next else 0.0, default=None)
         return await self._looks.page(
-            request, "now.html", watches=self._watches(), rows=rows, resolved=resolved, soonest=soonest,
+            request, "now.html", watches=watches, deaf=await self._deaf(watches), rows=rows, resolved=resolved, soonest=soonest,
             printed=self._deps.console.lately(), sent=request.query_params.get("sent") == "test",
         )  # fmt: skip
 
@@ -106,6 +116,17 @@ class Pages:
 
     def _row(self, incident: Incident) -> Row:
         return Row(incident, next_step(incident, self._context.roster))
+
+    async def _deaf(self, watches: list[Watch]) -> list[Deaf]:
+        """Each person once, for the schedule that needs them first."""
+        reached = reach(self._context.config, await contacts.load_all(self._context.wire))
+        turns = [(name, watch.schedule.name, True) for watch in watches for name in watch.on_call.users]
+        turns += [(name, watch.schedule.name, False) for watch in watches for name in watch.on_call.next]
+        found: dict[str, Deaf] = {}
+        for name, schedule, now in turns:
+            if not reached[name].reachable:
+                found.setdefault(name, Deaf(name, schedule, now, reached[name].why_not))
+        return list(found.values())
 
     def _watches(self) -> list[Watch]:
         now, config = utc(self._context.now()), self._context.config

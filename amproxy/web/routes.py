@@ -11,9 +11,13 @@ from starlette.types import ASGIApp, Scope
 from amproxy.errors import AmproxyError
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
+from amproxy.web.api_absences import AbsencesApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_oncall import OncallApi
+from amproxy.web.api_shifts import ShiftsApi
+from amproxy.web.api_swaps import SwapsApi
+from amproxy.web.api_users import UsersApi
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
@@ -52,6 +56,10 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *IncidentsApi(deps).routes(),
         *OncallApi(deps).routes(),
         *HindsightApi(deps).routes(),
+        *SwapsApi(deps).routes(),
+        *AbsencesApi(deps).routes(),
+        *UsersApi(deps).routes(),
+        *ShiftsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
