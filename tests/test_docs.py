@@ -28,7 +28,7 @@ API = (DOCS / "api.md").read_text("utf-8")
 EXAMPLE = (Path(__file__).parent / "cases" / "routes.example.yaml").read_text("utf-8")
 
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
-OWN_SECTIONS = {"users", "teams", "schedules", "escalation_policies", "sources", "heartbeats", "web", "store"}
+OWN_SECTIONS = {"users", "teams", "schedules", "escalation_policies", "sources", "heartbeats", "web", "sign_in", "store"}
 ROUTES = """
 route: {receiver: r, group_by: [alertname]}
 receivers: [{name: r, oncall_configs: [{escalation_policy: p}]}]
