@@ -74,6 +74,13 @@ class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     incident: str = ""  # of an oncall integration: the incident it opened
 
 
+class Following(msgspec.Struct):
+    """Alerts of a group that a silence or window holds back, or held back and that were not told since: what a flush compares with."""
+
+    at: float  # when this was last written
+    by: dict[str, list[str]]  # fingerprint → "silence:ID", "maintenance:ID"
+
+
 Reason = Literal["first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"]
 
 

@@ -7,6 +7,7 @@ import logging
 
 from amproxy import metrics
 from amproxy.context import Context
+from amproxy.correlate import heartbeats, windows
 from amproxy.duty import watch
 from amproxy.duty.recording import keeping
 from amproxy.errors import StoreUnavailable
@@ -45,6 +46,9 @@ async def audit(context: Context) -> int:
             log.error("group %s had no timer; it has one again", group_id)
     metrics.stuck.inc(stuck)
     before = context.now() - context.config.store.retention
+    # Redis may have been away when the file was loaded
+    await heartbeats.watch(context)
+    await windows.watch(context)
     trimmed = await retention.trim(context.wire, before)
     if trimmed:
         log.info("forgot %s resolved incidents that began before the retention", trimmed)

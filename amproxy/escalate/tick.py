@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from amproxy.context import Context
+from amproxy.correlate import holding
 from amproxy.machine import silent
-from amproxy.machine.events import Event, Tick
+from amproxy.machine.events import Event, Hold, Tick
 from amproxy.model import Incident
 from amproxy.store import groups
 
@@ -12,6 +13,7 @@ from amproxy.store import groups
 async def tick(context: Context, incident: Incident) -> Event:
     """The event for an incident whose timer is due. Raises StoreUnavailable."""
     end = silent.due(incident)
-    if end is None or end > context.now():
-        return Tick()
-    return Tick(heard=await groups.last_push(context.wire, list(incident.parts) or [incident.group]))
+    if end is not None and end <= context.now():
+        return Tick(heard=await groups.last_push(context.wire, list(incident.parts) or [incident.group]))
+    held = await holding.held(context, incident) if incident.state == "triggered" else None
+    return Tick() if held is None else Hold(reason=held[0], until=held[1])

@@ -9,7 +9,7 @@ from functools import partial
 
 from amproxy import metrics
 from amproxy.context import Context
-from amproxy.correlate import heartbeats
+from amproxy.correlate import heartbeats, windows
 from amproxy.correlate.flusher import flush_group
 from amproxy.duty import watch
 from amproxy.errors import NotFound, StoreUnavailable
@@ -85,6 +85,8 @@ async def _take_up(context: Context, timer: Timer) -> None:
                 await storms.release(context, timer.id)
             case "shifts":
                 await watch.look(context, timer)
+            case "maintenance":
+                await windows.due(context, timer)
             case "retry":
                 await _retry(context, timer)
             case _:

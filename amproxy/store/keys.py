@@ -2,13 +2,14 @@
 
 P = amproxy:{0}:                     one Redis has one partition
 
-P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle
+P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle,
+                               hidden (Following: alerts that a silence or window holds back)
 P group:ID:leases      hash    fingerprint → lease: revision and times, what a repeated push is compared with
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: what was last told
 P groups               set     ids of live groups
 P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "bundle:KEY",
-                               "shifts:SCHEDULE" → due, milliseconds
+                               "shifts:SCHEDULE", "maintenance:ID" → due, milliseconds
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
@@ -30,10 +31,19 @@ P swaps                hash    id → Swap
 P shifts               set     schedules whose shifts are written down
 P shifts:SCHEDULE      hash    v (version), until (written up to, Unix seconds), zone, over (it left the file), told (Told)
 P facts:SCHEDULE       zset    Fact → its end, Unix seconds
+P calendar:ID          hash    a schedule's calendar (ID = digest of its address): text, and the fields of store.calendars.Kept
+P feeds                hash    token → Feed: whose shifts this address of ours shows
+P feeds:tokens         hash    "schedule NAME" or "user NAME" → token
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
-P heartbeats           hash    name → last beat, Unix seconds
+P maintenance          hash    id → Maintenance made by hand
+P maintenance:version  string  goes up with every change of these windows
+P hidden:BY            hash    "GROUP FINGERPRINT" → Hidden; BY = "silence:ID" or "maintenance:ID": what it held back
+P heartbeats           hash    name → "SECONDS DOOR": the last beat, Unix seconds; no DOOR = none yet, waited for since
+P heartbeats:missing   hash    name → the Alert that is raised because it stays away
+P switch               hash    of the dead man's switch: up (1, 0), at (last call that was taken, Unix seconds)
+P written              string  when somebody last tried whether Redis takes writes
 P lease:NAME           string  who does something that only one may do (polling a bot)
 P offset:NAME          string  how far a poller has read
 P secret               string  key of signed links, made once
@@ -45,7 +55,8 @@ P blocked:KEY          string  no password is looked at as long as this is there
 P tokens               hash    SHA-256 of an API token → ApiToken
 P tokens:used          hash    id of an API token → when it was last used, Unix seconds
 P audit                stream  field m = audit.Entry; bounded by number and age
-P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "incident ID"
+P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "maintenance",
+                               "incident ID", "calendar ID"
 """
 
 from __future__ import annotations
@@ -68,7 +79,14 @@ SWAPS = P + "swaps"
 SHIFTS = P + "shifts"
 SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
+MAINTENANCE = P + "maintenance"
+MAINTENANCE_VERSION = P + "maintenance:version"
+FEEDS = P + "feeds"
+FEED_TOKENS = P + "feeds:tokens"
 HEARTBEATS = P + "heartbeats"
+HEARTBEATS_MISSING = P + "heartbeats:missing"
+SWITCH = P + "switch"
+WRITTEN = P + "written"
 SECRET = P + "secret"
 DIGEST = P + "digest"
 CHANGES = P + "changes"
@@ -121,6 +139,10 @@ def bundle(bundle_id: str) -> str:
     return f"{P}bundle:{bundle_id}"
 
 
+def calendar(calendar_id: str) -> str:
+    return f"{P}calendar:{calendar_id}"
+
+
 def lease(name: str) -> str:
     return f"{P}lease:{name}"
 
@@ -159,3 +181,7 @@ def shifts(schedule: str) -> str:
 
 def facts(schedule: str) -> str:
     return f"{P}facts:{schedule}"
+
+
+def hidden(by: str) -> str:
+    return f"{P}hidden:{by}"

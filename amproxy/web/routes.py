@@ -12,12 +12,16 @@ from amproxy.errors import AmproxyError
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_absences import AbsencesApi
+from amproxy.web.api_calendars import CalendarsApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
+from amproxy.web.api_maintenance import MaintenanceApi
 from amproxy.web.api_oncall import OncallApi
 from amproxy.web.api_shifts import ShiftsApi
+from amproxy.web.api_silences import SilencesApi
 from amproxy.web.api_swaps import SwapsApi
 from amproxy.web.api_users import UsersApi
+from amproxy.web.api_vitals import VitalsApi
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
@@ -60,6 +64,10 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *AbsencesApi(deps).routes(),
         *UsersApi(deps).routes(),
         *ShiftsApi(deps).routes(),
+        *MaintenanceApi(deps).routes(),
+        *SilencesApi(deps).routes(),
+        *VitalsApi(deps).routes(),
+        *CalendarsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),

@@ -15,7 +15,7 @@ from amproxy.duty import watch
 from amproxy.duty.reading import FinalShift, final_shifts
 from amproxy.duty.recording import settle
 from amproxy.model import Outgoing
-from amproxy.store import keys, overrides, timers
+from amproxy.store import keys, timers
 from amproxy.store.wire import Wire
 
 HOUR = 3600.0
@@ -65,7 +65,7 @@ class Replicas:
         await wire.connected()
         self.wires.append(wire)
         context = Context(found, wire, lambda: self.clock)
-        context.use_overrides(await overrides.load_all(wire))
+        await context.load_by_hand()
         context.superseded.clear()
         await watch.restore(context)
         return context

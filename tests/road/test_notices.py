@@ -15,6 +15,7 @@ from amproxy.duty import watch
 from amproxy.duty.recording import settle
 from amproxy.duty.telling import swap_asked
 from amproxy.model import Swap
+from amproxy.store.by_hand import ByHand
 from amproxy.store.commit import commit
 
 ALL = people(*KINDS)
@@ -54,7 +55,7 @@ async def test_an_override_that_begins_now_is_told_at_once_and_once(redis_url: s
         both = await time.started(found), await time.started(found)
         await time.passes(HOUR, *both)
         for context in both:
-            context.use_overrides({"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]})
+            context.use_by_hand(ByHand(overrides={"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]}))
         for context in both:
             await settle(context)
         await time.passes(5, *both)

@@ -19,6 +19,7 @@ from amproxy.errors import NotFound
 from amproxy.escalate.auditor import audit
 from amproxy.store import keys
 from amproxy.store import shifts as stored
+from amproxy.store.by_hand import ByHand
 
 BOB = config(turns("bob"))
 
@@ -77,7 +78,7 @@ async def test_an_override_by_hand_for_the_past_changes_nothing_of_it(redis_url:
     async with replicas(redis_url) as time:
         one = await time.started(config())
         await time.passes(3 * HOUR, one)
-        one.use_overrides({"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]})
+        one.use_by_hand(ByHand(overrides={"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]}))
         await settle(one)
         await time.passes(3 * HOUR, one)
         assert await shifts(one, START, START + 6 * HOUR) == [(0, 3, "ann", True), (3, 5, "cid", True), (5, 6, "ann", True)]
@@ -217,5 +218,5 @@ async def _step(time: Replicas, both: list[Context], kind: str, number: int, use
             await changed(*both, to=config(turns(user, "bob", every="5h", seconds=5 * 3600)))
         case "override":
             for context in both:
-                context.use_overrides({"main": [by_hand(user, time.clock - number * HOUR, time.clock + number * HOUR)]})
+                context.use_by_hand(ByHand(overrides={"main": [by_hand(user, time.clock - number * HOUR, time.clock + number * HOUR)]}))
                 await settle(context)
