@@ -51,11 +51,12 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from amproxy.calendars.offline import warnings_ahead
     from amproxy.config.check import render_text, report
-    from amproxy.decide.gaps import coverage_warnings
-    from amproxy.decide.roster import Roster
+    from amproxy.decide.maintenance import ended_warnings
 
-    found = report(Path(options.file or options.config), also=lambda config: coverage_warnings(Roster(config), clock.utc(clock.now())))
+    now = clock.utc(clock.now())
+    found = report(Path(options.file or options.config), also=lambda config: (*warnings_ahead(config, now), *ended_warnings(config, now)))
     print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_text(found))
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 
@@ -63,7 +64,7 @@ def _check(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from amproxy.foresight import entry, explain, moment
 
-    config, roster = _loaded(options)
+    config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
     at = moment.parse(options.at, entry.zone(config, labels), clock.now())
     _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
@@ -74,7 +75,7 @@ def _simulate(options: argparse.Namespace) -> int:
     from amproxy.durations import parse_duration
     from amproxy.foresight import entry, moment, simulate, timeline
 
-    config, roster = _loaded(options)
+    config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
     at = moment.parse(options.at, entry.zone(config, labels), clock.now())
     duration = parse_duration(options.duration) if options.duration else None
@@ -90,7 +91,7 @@ def _simulate(options: argparse.Namespace) -> int:
 def _oncall(options: argparse.Namespace) -> int:
     from amproxy.foresight import moment, oncall
 
-    config, roster = _loaded(options)
+    config, roster = _loaded(options, options.at)
     at = moment.read(options.at, clock.now())
     _print(
         options,
@@ -100,12 +101,45 @@ def _oncall(options: argparse.Namespace) -> int:
     return 0
 
 
-def _loaded(options: argparse.Namespace) -> tuple[Any, Any]:
+def _hash_password(options: argparse.Namespace) -> int:
+    import getpass
+
+    from amproxy.web.signin.passwords import LONGEST, hashed
+
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise ValueError("the two are not the same")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password or len(password) > LONGEST:
+        raise ValueError(f"a password has 1 to {LONGEST} characters")
+    print(hashed(password))
+    return 0
+
+
+def _quality(options: argparse.Namespace) -> int:
+    from amproxy.durations import parse_duration
+    from amproxy.foresight import moment, quality
+
+    config, roster = _loaded(options, options.start)
+    start = moment.read(options.start, clock.now())
+    seconds = parse_duration(options.duration) if options.duration else None
+    _print(
+        options,
+        lambda: quality.quality(config, roster, options.schedule, start, seconds),
+        lambda: quality.quality_text(config, roster, options.schedule, start, seconds),
+    )
+    return 0
+
+
+def _loaded(options: argparse.Namespace, at: str) -> tuple[Any, Any]:
+    from amproxy.calendars.offline import roster
     from amproxy.config.loader import load
-    from amproxy.decide.roster import Roster
+    from amproxy.foresight import moment
 
     config = load(options.config).config
-    return config, Roster(config)
+    return config, roster(config, moment.fixed(moment.read(at, clock.now()), "UTC"))
 
 
 def _labels(words: list[str]) -> dict[str, str]:
@@ -199,4 +233,14 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = looking("oncall", _oncall, "Say who is on call now or then, and who is next.")
     listing.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+
+    made = commands.add_parser("hash-password", help="Print the hash of a password, for users in the file.")
+    made.description = "Ask for a password (or read a line from stdin), and print its hash for password_hash of a user."
+    made.set_defaults(command=_hash_password)
+
+    judging = command("quality", _quality, "Say how good schedules are: gaps, people on call twice or hidden, who carries how much.")
+    judging.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+    judging.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
+    judging.add_argument("--from", dest="start", metavar="TIME", help="as --at of the other commands (default: now)")
+    judging.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look, 366d at most (default: 90d)")
     return parser

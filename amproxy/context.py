@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from amproxy import clock
-from amproxy.config.structs import Config, Override, Route
+from amproxy.config.structs import Config, Route
 from amproxy.correlate.placing import Placer
+from amproxy.decide.calendar import Calendars
+from amproxy.decide.openings import Openings
 from amproxy.decide.roster import Roster
+from amproxy.store import by_hand
+from amproxy.store.by_hand import ByHand
+from amproxy.store.maintenance import Windows
 from amproxy.store.silences import Silences
 from amproxy.store.wire import Wire
+
+BRIEF = 1.0  # seconds: what was in force for less was a step on the way to the roster after it, as at a start or a reload
+
+
+class Superseded(NamedTuple):
+    """A roster that was in force in this process until it gave way to another."""
+
+    roster: Roster
+    until: float  # Unix seconds
 
 
 class Context:
@@ -21,21 +37,56 @@ class Context:
         self.now = now
         self.timers_changed = asyncio.Event()
         self.outbox_filled = asyncio.Event()
-        self.overrides: dict[str, list[Override]] = {}
+        self.by_hand = ByHand()
+        self.superseded: deque[Superseded] = deque(maxlen=100)  # what they said of the past may have to be written down yet
+        self.roster_changed = asyncio.Event()
+        self._roster: Roster | None = None
+        self._roster_since = now()
+        self.calendars: dict[str, Calendars] = {}
         self.silences = Silences()
+        self.windows = Windows()
         self.external_url = ""
         self.use(config)
+
+    @property
+    def roster(self) -> Roster:
+        """The roster in force. Whoever replaces it leaves the one before to those who write down the past."""
+        assert self._roster is not None  # __init__ puts a configuration in force
+        return self._roster
+
+    @roster.setter
+    def roster(self, roster: Roster) -> None:
+        now = self.now()
+        if self._roster is not None and now - self._roster_since >= BRIEF:
+            self.superseded.append(Superseded(self._roster, now))
+            self._roster_since = now
+        self._roster = roster
+        self.roster_changed.set()
 
     def use(self, config: Config) -> None:
         self.config = config
         self.placer = Placer(config)
         self.routes = _by_key(config.route)
-        self.roster = Roster(config, self.overrides)
+        self.openings = Openings(config)
+        self.roster = self._made()
 
-    def use_overrides(self, overrides: dict[str, list[Override]]) -> None:
-        """Overrides made by hand: schedule → in the order they were made."""
-        self.overrides = overrides
-        self.roster = Roster(self.config, overrides)
+    def use_by_hand(self, changed: ByHand) -> None:
+        """What people have changed by hand about who is on call."""
+        self.by_hand = changed
+        self.roster = self._made()
+
+    async def load_by_hand(self) -> None:
+        """Read it anew and use it: this process follows a change at once, the others hear of it. Raises StoreUnavailable."""
+        self.use_by_hand(await by_hand.load(self.wire))
+
+    def use_calendars(self, calendars: dict[str, Calendars]) -> None:
+        """Schedule → what its calendars say."""
+        self.calendars = calendars
+        self.roster = self._made()
+
+    def _made(self) -> Roster:
+        made = self.by_hand
+        return Roster(self.config, made.overrides, absences=made.absences, swaps=made.swaps, calendars=self.calendars)
 
     def wake(self, *, timers: bool = False, outbox: bool = False) -> None:
         """Something of this process's own making is due: do not wait for the next look."""

@@ -31,6 +31,9 @@ incidents_total = Counter("amproxy_incidents_total", "Incidents opened.", ["poli
 pages = Counter(
     "amproxy_pages_total", "Pages by what became of them: sent, failed, skipped.", ["channel", "policy", "outcome"], registry=registry
 )
+pages_bundled = Counter(
+    "amproxy_pages_bundled_total", "Of the pages sent, those that shared a message with others.", ["channel", "policy"], registry=registry
+)
 delivery_attempts = Counter(
     "amproxy_delivery_attempts_total",
     "Calls to channels: pages, updates and notifications.",
@@ -57,6 +60,7 @@ time_to_acknowledge = Histogram(
 time_to_resolve = Histogram(
     "amproxy_time_to_resolve_seconds", "From an incident's start to its end.", ["policy"], buckets=HUMAN, registry=registry
 )
+notices = Counter("amproxy_notices_total", "Notices sent to people who chose them.", ["kind", "channel"], registry=registry)
 timer_lateness = Histogram("amproxy_timer_lateness_seconds", "How late timers were taken up.", buckets=WIDE, registry=registry)
 nobody_on_call = Counter("amproxy_nobody_on_call_total", "Steps that asked a schedule in vain.", ["schedule"], registry=registry)
 acknowledgements = Counter(
@@ -64,6 +68,12 @@ acknowledgements = Counter(
 )
 pages_by_time = Counter(
     "amproxy_pages_by_time_total", "Pages sent to people, by their own clock: day, night, weekend.", ["user", "time"], registry=registry
+)
+calendar_fetches = Counter(
+    "amproxy_calendar_fetch_total",
+    "Looks at calendars of schedules: ok (a new text), not_modified, failed, invalid.",
+    ["schedule", "outcome"],
+    registry=registry,
 )
 unexpected_errors = Counter(
     "amproxy_unexpected_errors_total", "Errors that no code expected: each is a defect of amproxy.", ["stage"], registry=registry

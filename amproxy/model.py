@@ -74,6 +74,13 @@ class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     incident: str = ""  # of an oncall integration: the incident it opened
 
 
+class Following(msgspec.Struct):
+    """Alerts of a group that a silence or window holds back, or held back and that were not told since: what a flush compares with."""
+
+    at: float  # when this was last written
+    by: dict[str, list[str]]  # fingerprint → "silence:ID", "maintenance:ID"
+
+
 Reason = Literal["first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"]
 
 
@@ -105,7 +112,58 @@ class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked_by: str = ""  # who asked, where that is somebody else
     asked_at: float
     taken_by: str = ""  # "" = still open
+    taken_through: str = ""  # who took it in their name, where that is somebody else
     taken_at: float | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the last delivery to one person over one channel."""
+
+    ok: bool  # False: it failed for good
+    at: float  # of the last delivery that is remembered: equal ones follow it for up to an hour
+    error: str = ""
+    address: str  # decide.people.digest of where it went: says nothing about another one
+
+
+# ------------------------------------------------------------------------------------------ what was so, on schedules
+
+
+class OnDuty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person as the file had them while they were on call: a later file changes neither name nor clock of the past."""
+
+    user: str
+    full_name: str = ""
+    timezone: str = "UTC"
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who was on call for one schedule between two moments that are over. Never changed; the last one grows as time passes."""
+
+    start: float  # Unix seconds
+    end: float  # exclusive
+    people: tuple[OnDuty, ...] = ()  # () = nobody
+    reason: str = ""
+    layer: str = ""
+    override: str = ""  # id of an override by hand
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One person was told of one hole in a schedule's future."""
+
+    kind: Literal["gap_ahead", "empty_shift"]
+    user: str
+    layer: str = ""  # of an empty shift
+    soon: bool = False  # of a gap: it was told that it is about to begin, or has begun
+    start: float  # Unix seconds: the hole as far as it has been seen
+    end: float
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What people were told of one schedule, so that nobody is told twice."""
+
+    at: float  # Unix seconds: when that was last looked at
+    on_call: tuple[str, ...] = ()  # who was on call then
+    warned: tuple[Warned, ...] = ()
 
 
 # -------------------------------------------------------------------------------------------------------- incidents
@@ -155,6 +213,7 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     round: int = 1
     reason: str = ""
     insists: bool = False  # asked by hand: runs although somebody else has acknowledged, and stands until the person answers
+    quiet: bool = False  # the next rule waits for the end of the person's quiet hours
     left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next rule
     unreachable: bool = False  # every contact failed for good
 
@@ -246,7 +305,7 @@ class Outgoing(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One message that must go out: an entry of the outbox, or of the retries."""
 
     id: str
-    kind: Literal["page", "update", "notification", "notice"]
+    kind: Literal["page", "update", "notification", "notice", "bundle"]
     channel: str
     incident: str = ""
     page: str = ""  # Page.id, for page and update
@@ -267,6 +326,9 @@ class Outgoing(msgspec.Struct, kw_only=True, omit_defaults=True):
     address: str = ""
     subject: str = ""
     text: str = ""
+    # a bundle: pages of one policy to one person that go out as one message; `text` says which part of how many it is
+    bundle: str = ""  # id that all parts share: Page.bundle of its pages
+    pages: list[tuple[str, str]] = []  # (Incident.id, Page.id), in the order in which they were held
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 import uvloop
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from amproxy import address, supervise, tls
 from amproxy.accept.body import Application
-from amproxy.address import Address
+from amproxy.address import Address, is_loopback
 from amproxy.basic_auth import BasicAuth
 from amproxy.config.loader import Loaded, load
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError, ConfigError
+from amproxy.peer import Peer
 from amproxy.prefix import Prefix, root_of
 from amproxy.store.embedded import EmbeddedRedis
 from amproxy.web_config_file import WebConfigFile
@@ -59,7 +62,7 @@ def serve(options: Options) -> None:
         uvloop.run(_process(options, loaded, web_config, listener, options.redis))
         return
     known = web_config is not None and web_config.current().authenticates
-    listener = _listen(loaded.config, options.listen, authenticated=known)
+    listener = _listen(loaded.config, options.listen, authenticated=known or loaded.config.sign_in is not None)
     uvloop.run(_serve(options, loaded, web_config, listener))
 
 
@@ -142,9 +145,11 @@ async def _process(options: Options, loaded: Loaded, web_config: WebConfigFile |
 
 def _uvicorn(app: Application, web_config: WebConfigFile | None) -> uvicorn.Config:
     speaks_tls = web_config is not None and web_config.current().tls is not None
+    # what uvicorn would put around the app itself, but inside of what remembers the real peer
+    forwarded: Any = ProxyHeadersMiddleware(cast("Any", app), os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
     return uvicorn.Config(
-        app, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE,
-        server_header=False, date_header=False, ws="none",
+        Peer(forwarded), proxy_headers=False, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False,
+        timeout_graceful_shutdown=GRACE, server_header=False, date_header=False, ws="none",
         ssl_context_factory=(lambda *_: tls.listening(web_config.certificates)) if web_config and speaks_tls else None,
     )  # fmt: skip
 
@@ -184,6 +189,7 @@ def _reached(options: Options, web_config: WebConfigFile | None, listener: socke
     return Address(
         listen=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         secure=web_config is not None and web_config.current().tls is not None,
+        locked=web_config is not None and web_config.current().authenticates,
         external_url=options.external_url,
         route_prefix=options.route_prefix,
     )
@@ -201,11 +207,11 @@ def _listen(config: Config, given: str, *, authenticated: bool) -> socket.socket
     host = host.strip("[]")
     if not colon or not port.isdigit():
         raise CannotServe(f"{text!r} is no HOST:PORT to listen on")
-    if not _is_loopback(host) and not authenticated and not config.web.allow_unauthenticated:
+    if not is_loopback(host) and not authenticated and not config.web.allow_unauthenticated:
         raise CannotServe(
             f"refusing to listen on {text}: there is no sign-in, so everybody who reaches it could act. "
-            "Listen on 127.0.0.1, demand passwords or certificates of clients by --web.config.file, "
-            "or say web.allow_unauthenticated: true in the file"
+            "Listen on 127.0.0.1, let people sign in (sign_in in the file), demand passwords or certificates of clients by "
+            "--web.config.file, or say web.allow_unauthenticated: true in the file"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -217,15 +223,6 @@ def _listen(config: Config, given: str, *, authenticated: bool) -> socket.socket
         raise CannotServe(f"cannot listen on {text}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _on_signal(number: int, do: Callable[[], object]) -> None:

@@ -12,13 +12,17 @@ from typing import Any
 from amproxy import metrics
 from amproxy.accept.push import PushDoors
 from amproxy.address import Address
+from amproxy.calendars.keeper import Keeper
 from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
-from amproxy.correlate import heartbeats
+from amproxy.correlate import heartbeats, windows
 from amproxy.correlate.rebuild import rebuild
-from amproxy.errors import ConfigError, StoreUnavailable
+from amproxy.duty import watch
+from amproxy.duty.recording import write_all
+from amproxy.errors import ConfigError, ConfigProblem, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.escalate.auditor import audit_for_ever
+from amproxy.escalate.beat import Beat
 from amproxy.escalate.worker import work
 from amproxy.machine.change import new_id
 from amproxy.machine.events import Event
@@ -36,7 +40,7 @@ from amproxy.respond.actions import press
 from amproxy.respond.links import Links
 from amproxy.respond.pollers import Pollers
 from amproxy.respond.press import Press
-from amproxy.store import keys, overrides
+from amproxy.store import by_hand, calendars, keys
 from amproxy.store.commit import Operations
 from amproxy.store.polling import Polling
 from amproxy.store.secrets import signing_key
@@ -47,6 +51,7 @@ from amproxy.web.live import Hub
 log = logging.getLogger(__name__)
 
 FIRST_WAIT = 10.0  # seconds that a start waits for Redis before it serves without it (answering 503)
+LAST_WORDS = 2.0  # seconds that an end waits for the shifts to be written
 
 
 class Service:
@@ -74,6 +79,8 @@ class Service:
                 ConsoleChannel(self.console.write, colours=sys.stderr.isatty()),
             )
         }
+        self._beat = Beat(self.context, self._name, lambda: self.ready)
+        self._calendars = Keeper(self.context, self._name)
         self._pollers = Pollers(Polling(self.wire), self._press)
         self._tasks: set[asyncio.Task[None]] = set()
         _loaded(loaded)
@@ -83,10 +90,16 @@ class Service:
         await asyncio.wait([self._spawn(self._guarded(self._begin()))], timeout=FIRST_WAIT)
 
     async def stop(self) -> None:
+        if self.ready:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):  # then the next start writes what is missing
+                async with asyncio.timeout(LAST_WORDS):
+                    await write_all(self.context)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pollers.close()
+        await self._beat.close()
+        await self._calendars.close()
         for channel in self._channels.values():
             await channel.close()
         await self.wire.close()
@@ -98,6 +111,7 @@ class Service:
         """
         try:
             loaded = load(self.context.config.path)
+            self._stay_closed(loaded)
         except ConfigError:
             metrics.reload_successful.set(0)
             raise
@@ -105,12 +119,20 @@ class Service:
         self.context.external_url = self._address.url(loaded.config.web.external_url)
         self._pollers.use(loaded.config)
         _loaded(loaded)
+        await self._load_calendars()
         await self._rebuild(asked=asked)
-        await self._watch_heartbeats()
+        await self._watch()
         log.info("loaded %s", loaded.config.path)
         if told:
             with contextlib.suppress(StoreUnavailable):
                 await self.wire.call("PUBLISH", keys.CHANGES, f"config {self._name}")
+
+    def _stay_closed(self, loaded: Loaded) -> None:
+        """What would be refused at a start is refused at a reload too. Raises ConfigError."""
+        config = loaded.config
+        if self._address.open_to(signing_in=config.sign_in is not None, allowed=config.web.allow_unauthenticated):
+            text = "without sign_in, everybody who reaches amproxy could act, and it does not listen on loopback"
+            raise ConfigError([ConfigProblem(text, file=config.path)])
 
     async def test_alert(self) -> str:
         """Send a test alert by the ordinary road; says what was sent. Raises StoreUnavailable."""
@@ -126,15 +148,19 @@ class Service:
         self.wire.open()
         await self.wire.connected()
         self.links = Links(await signing_key(self.wire))
-        await self._load_overrides()
+        await self._load_by_hand()
+        await self._load_calendars()
         await self._rebuild()
-        await self._watch_heartbeats()
+        await self._watch()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
         self._pollers.use(self.context.config)
         for part in (
             work(self.context),
             deliverer.run(),
             audit_for_ever(self.context, self._name),
+            watch.keep(self.context),
+            self._beat.run(),
+            self._calendars.run(),
             self.wire.subscribe(keys.CHANGES, self._heard),
         ):
             self._spawn(self._guarded(part))
@@ -155,9 +181,11 @@ class Service:
             log.critical("a part of the service ended", exc_info=True)
             self.ready = False
 
-    async def _watch_heartbeats(self) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the next start, or the next beat, sets the timer
+    async def _watch(self) -> None:
+        """Set the timers that the file asks for."""
+        with contextlib.suppress(StoreUnavailable):  # the auditor, the next start or the next beat sets them
             await heartbeats.watch(self.context)
+            await windows.watch(self.context)
 
     async def _rebuild(self, *, asked: bool = False) -> None:
         """Where the file has changed, or somebody asked for a reload: that restarts the groups' intervals in any case."""
@@ -179,15 +207,21 @@ class Service:
     async def _press(self, pressed: Press) -> str:
         return await press(self.context, pressed)
 
-    async def _load_overrides(self) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings them
-            self.context.use_overrides(await overrides.load_all(self.wire))
+    async def _load_by_hand(self) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings it
+            await self.context.load_by_hand()
+
+    async def _load_calendars(self) -> None:
+        """Before anything is decided by them; but one that takes long to work out keeps nobody waiting for its end."""
+        await asyncio.wait([self._spawn(self._guarded(self._calendars.load()))], timeout=FIRST_WAIT)
 
     def _heard(self, what: str) -> None:
         """Another process (or this one) has changed something."""
         kind, _, rest = what.partition(" ")
-        if kind == "overrides":
-            self._spawn(self._load_overrides())
+        if kind in by_hand.CHANGED:
+            self._spawn(self._load_by_hand())
+        elif kind == calendars.CHANGED:
+            self._spawn(self._calendars.heard(rest))
         elif kind == "config" and rest != self._name:
             self._spawn(self._reload_heard())
         self.hub.say(what)

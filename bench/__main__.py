@@ -11,11 +11,17 @@ from typing import Any
 
 import uvloop
 
-from bench import cores, latency, memory, startup, throughput
+from bench import cores, latency, memory, schedules, startup, throughput
 from bench.peers import alertmanager_version
 from bench.report import WIDTH
 
-BENCHMARKS = {"throughput": throughput.run, "latency": latency.run, "memory": memory.run, "startup": startup.run}
+BENCHMARKS = {
+    "throughput": throughput.run,
+    "latency": latency.run,
+    "memory": memory.run,
+    "startup": startup.run,
+    "schedules": schedules.run,
+}
 DATA = Path(".data")  # where a service keeps its data: a temporary folder may lie in memory, where fsync costs nothing
 
 CALM = 0.15  # cores that others may use before a benchmark says so loudly

@@ -103,6 +103,8 @@ class PushDoors:
         return 200, b""
 
     async def _store(self, alerts: list[Incoming], firing: int, source: str, now_ns: int, *, hurry: bool) -> None:
+        if self._context.placer.beating:
+            await heartbeats.hear(self._context, alerts, now_ns)
         taken = await ingest(self._context, alerts, now_ns, hurry=hurry)
         if firing:
             metrics.received(source, "firing").inc(firing)

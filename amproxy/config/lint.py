@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from amproxy.config.structs import Config, Notify, NotifyStep, Place, Policy, Route, Schedule, User, Wait, WaitUntilStep
+from amproxy.config.structs import Config, NotifyStep, Place, Policy, Route, Schedule, Wait, WaitUntilStep
 from amproxy.decide.matchers import Matcher
-from amproxy.decide.people import address
+from amproxy.decide.people import address, channels
+from amproxy.decide.quiet import endless
 from amproxy.errors import ConfigProblem
 
 CHANNELS: Final = frozenset(("telegram", "slack", "email", "webhook", "console"))  # over which amproxy can page a person
-_PHONE: Final = ("phone_call", "sms")
 
 
 def lint(config: Config) -> list[ConfigProblem]:
     """The warnings that need the whole configuration, each with its kind."""
     return [
         *_people(config),
+        *_wishes(config),
         *_routes(config.route, (), "route"),
         *(problem for index, policy in enumerate(config.policies.values()) for problem in _policy(config, policy, index)),
     ]
@@ -38,7 +39,9 @@ def _people(config: Config) -> Iterator[ConfigProblem]:
             if user.name in paged:
                 yield _problem("no_contact", user.place, path, f"{user.name} can be paged, but has no contact")
             continue
-        for channel in dict.fromkeys(_channels(user)):
+        if user.name in paged and not any(channel in CHANNELS or address(user, channel) is None for channel in channels(user)):
+            yield _problem("no_contact", user.place, path, f"{user.name} can be paged, but has no contact that amproxy can deliver to")
+        for channel in channels(user):
             if address(user, channel) is None:
                 message = f"{user.name} is to be told over {channel}, but has no contact for it: that rule is passed over"
                 yield _problem("no_contact", user.place, path, message)
@@ -46,14 +49,20 @@ def _people(config: Config) -> Iterator[ConfigProblem]:
                 yield _problem("undeliverable", user.place, path, f"amproxy cannot page {user.name} over {channel} yet")
 
 
-def _channels(user: User) -> Iterator[str]:
-    """The channels that the person's rules use; without rules, those of the contacts."""
-    rules = [rule for rules in user.notification_rules.values() for rule in rules]
-    if not rules:
-        yield from (_PHONE[0] if contact == "phone" else contact for contact in user.contacts)
-    for rule in rules:
-        if isinstance(rule, Notify):
-            yield from rule.channels
+def _wishes(config: Config) -> Iterator[ConfigProblem]:
+    """Notices that cannot arrive, and quiet hours without an end."""
+    for index, user in enumerate(config.users.values()):
+        for kind, wanted in user.notices.items():
+            for channel in wanted:
+                path = f"users[{index}].notices.{kind}"
+                if address(user, channel) is None:
+                    message = f"{user.name} is to be told of {kind} over {channel}, but has no contact for it"
+                    yield _problem("no_contact", user.place, path, message)
+                elif channel not in CHANNELS:
+                    yield _problem("undeliverable", user.place, path, f"amproxy cannot tell {user.name} of {kind} over {channel} yet")
+        if endless(user, config.time_intervals):
+            message = f"the quiet hours of {user.name} never end, so they count as none"
+            yield _problem("endless_quiet_hours", user.place, f"users[{index}].quiet_hours", message)
 
 
 def _can_be_paged(config: Config) -> set[str]:

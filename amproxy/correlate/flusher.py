@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from amproxy.config.structs import Receiver
 from amproxy.context import Context
-from amproxy.correlate import flush
+from amproxy.correlate import flush, hiding
 from amproxy.correlate.flush import Telling, log_key
 from amproxy.correlate.muting import look
 from amproxy.correlate.opening import open_incident
@@ -16,7 +16,7 @@ from amproxy.machine import Change, transition
 from amproxy.machine.change import new_id
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import Alert, Group, Incident, Outgoing, common
-from amproxy.store import groups, incidents, timers
+from amproxy.store import groups, hidden, incidents, timers
 from amproxy.store.commit import Operations, commit
 from amproxy.store.groups import Loaded
 from amproxy.store.timers import Timer
@@ -91,6 +91,10 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
             incidents.enqueue(operations, _notification(group, telling, now, until, flush_id))
     for key, entry in plan.logged:
         groups.told(operations, group.id, key, entry)
+    told = {name for telling in plan.tellings for name in telling.entry.firing}
+    if (found := hiding.found(loaded, group, muting, told, now)) is not None:
+        hidden.follow(operations, group.id, found.following)
+        await hidden.remember(context.wire, operations, found.seen)
     groups.expect(operations, group.id, flush=flush_id, integrations=sent, until=until, resolved=plan.resolved)
     return operations, changes
 

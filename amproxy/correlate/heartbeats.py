@@ -1,65 +1,143 @@
-"""Heartbeats: silence for longer than `every` raises an alert, which takes the ordinary road; the next beat resolves it."""
+"""Heartbeats: silence for longer than `every` raises an alert, which takes the ordinary road; the next beat resolves it.
+
+What is raised is kept, labels and all, until it is resolved: a heartbeat that meanwhile has other labels, or is gone from the
+file, still ends the alert that was raised for it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
 
 from amproxy.config.structs import Heartbeat
 from amproxy.context import Context
 from amproxy.correlate.ingest import Incoming, ingest
+from amproxy.correlate.placing import MISSING
 from amproxy.durations import format_duration
 from amproxy.model import Alert
-from amproxy.store import keys, timers
+from amproxy.store import beats
+from amproxy.store.beats import Door
 from amproxy.store.timers import Timer
 
 SOURCE = "heartbeat"
 CONTENT = b"heartbt\0"
 
 
-async def beat(context: Context, name: str) -> None:
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """One heartbeat of the file as it is now; times are Unix seconds."""
+
+    heartbeat: Heartbeat
+    last: float | None  # None = it has never beaten
+    source: Door | None
+    since: float  # the last beat, or when it was first waited for
+    missing_since: float | None  # when its alert was raised
+    next_due: float  # when it counts as missing without another beat; in the past for one that is missing
+
+
+async def beat(context: Context, name: str, door: Door = "http") -> None:
     """Something is alive. Raises StoreUnavailable."""
-    every, now = context.config.heartbeats[name], context.now()
-    await context.wire.call("HSET", keys.HEARTBEATS, name, repr(now))
-    await context.wire.call("ZADD", keys.TIMERS, int((now + every.every) * 1000), f"heartbeat:{name}")
-    await _push(context, every, now, missing=False)
+    heartbeat, now = context.config.heartbeats[name], context.now()
+    await beats.record(context.wire, name, now, door, next_due=now + heartbeat.every)
+    if (raised := await beats.missing(context.wire, name)) is not None:
+        await _resolve(context, name, raised)
+
+
+async def hear(context: Context, push: Iterable[Incoming], now_ns: int) -> None:
+    """The alerts of a push that are beats, each heartbeat once; resolved ones are none. Raises StoreUnavailable."""
+    firing = (incoming.placement.beats for incoming in push if incoming.placement.beats and not 0 < incoming.ends_ns <= now_ns)
+    for name in dict.fromkeys(name for names in firing for name in names):
+        await beat(context, name, "alert")
 
 
 async def watch(context: Context) -> None:
-    """Begin to wait for heartbeats that are new in the file: one that never beats is missed as well. Raises StoreUnavailable."""
-    for name, heartbeat in context.config.heartbeats.items():
-        await context.wire.call("HSETNX", keys.HEARTBEATS, name, repr(context.now()))
-        await timers.restore(context.wire, f"heartbeat:{name}", context.now() + heartbeat.every)
+    """Wait for the heartbeats of the file, from now on for those that are new: one that never beats is missed as well.
+
+    Those that the file does not have any more are forgotten, and their alerts end. Raises StoreUnavailable.
+    """
+    known, raised = await beats.all_beats(context.wire), await beats.all_missing(context.wire)
+    wanted = context.config.heartbeats
+    for name, alert in raised.items():
+        if name not in wanted or alert.labels != _labels(wanted[name]):
+            await _resolve(context, name, alert)
+    for name in {*known, *raised} - wanted.keys():
+        await beats.forget(context.wire, name)
+    for name, heartbeat in wanted.items():
+        since = known[name].at if name in known else context.now()
+        await beats.wait_for(context.wire, name, since, next_due=max(since + heartbeat.every, context.now()))
+    context.wake(timers=True)
 
 
 async def due(context: Context, timer: Timer) -> None:
     """A heartbeat's time is over: raise the alert, or wait on where a beat came in meanwhile. Raises StoreUnavailable."""
-    heartbeat = context.config.heartbeats.get(timer.id)
+    name, heartbeat = timer.id, context.config.heartbeats.get(timer.id)
     if heartbeat is None:
-        await timers.drop(context.wire, timer)
+        await beats.forget(context.wire, name)
         return
     now = context.now()
-    last = float(await context.wire.call("HGET", keys.HEARTBEATS, timer.id) or 0)
-    quiet = now - last >= heartbeat.every
-    if quiet:
-        await _push(context, heartbeat, now, missing=True)
-    at = (now if quiet else last) + heartbeat.every
-    await context.wire.call("ZADD", keys.TIMERS, int(at * 1000), f"heartbeat:{timer.id}")
+    if now >= await _next_due(context, heartbeat):
+        alert = await beats.raise_missing(context.wire, name, _missing(context, heartbeat, now))
+        await _push(context, alert, now)
+        # a beat that came in between may have looked before the alert was there
+        if now < await _next_due(context, heartbeat):
+            await _resolve(context, name, alert)
+    next_due = await _next_due(context, heartbeat)
+    await beats.arm(context.wire, name, next_due if next_due > now else now + heartbeat.every)
+
+
+async def pulses(context: Context) -> list[Pulse]:
+    """Every heartbeat of the file, in its order. Raises StoreUnavailable."""
+    known, raised, now = await beats.all_beats(context.wire), await beats.all_missing(context.wire), context.now()
+    found = []
+    for name, heartbeat in context.config.heartbeats.items():
+        last = known.get(name, beats.Beat(now, None))
+        found.append(
+            Pulse(
+                heartbeat=heartbeat, last=last.at if last.door else None, source=last.door, since=last.at,
+                missing_since=raised[name].starts_ns / 10**9 if name in raised else None, next_due=last.at + heartbeat.every,
+            )
+        )  # fmt: skip
+    return found
 
 
 async def ages(context: Context) -> dict[str, float]:
     """Seconds since the last beat, or since it was first waited for, of each heartbeat in the file. Raises StoreUnavailable."""
-    flat = await context.wire.call("HGETALL", keys.HEARTBEATS)
-    beats = {name.decode(): float(at) for name, at in zip(flat[::2], flat[1::2], strict=True)}
-    return {name: max(0.0, context.now() - beats[name]) for name in context.config.heartbeats if name in beats}
+    known, now = await beats.all_beats(context.wire), context.now()
+    return {name: max(0.0, now - known[name].at) for name in context.config.heartbeats if name in known}
 
 
-async def _push(context: Context, heartbeat: Heartbeat, now: float, *, missing: bool) -> None:
-    now_ns = int(now * 10**9)
-    labels = {"alertname": "HeartbeatMissing", "heartbeat": heartbeat.name, **heartbeat.labels}
-    annotations = {"summary": f"No heartbeat from {heartbeat.name} for {format_duration(heartbeat.every)}.", **heartbeat.annotations}
-    placement, ends_ns = context.placer.place(labels), 0 if missing else now_ns
-    alert = Alert(
-        fingerprint=placement.fingerprint, labels=labels, annotations=annotations, starts_ns=now_ns, ends_ns=ends_ns, source=SOURCE
+async def _next_due(context: Context, heartbeat: Heartbeat) -> float:
+    """When it counts as missing; one that nobody waits for yet never does."""
+    last = (await beats.all_beats(context.wire)).get(heartbeat.name)
+    return (last.at if last else context.now()) + heartbeat.every
+
+
+def _labels(heartbeat: Heartbeat) -> dict[str, str]:
+    labels = {"alertname": MISSING, "heartbeat": heartbeat.name, **heartbeat.labels}
+    return {name: value for name, value in labels.items() if value}
+
+
+def _missing(context: Context, heartbeat: Heartbeat, now: float) -> Alert:
+    labels = _labels(heartbeat)
+    return Alert(
+        fingerprint=context.placer.place(labels).fingerprint,
+        labels=labels,
+        annotations={"summary": f"No heartbeat from {heartbeat.name} for {format_duration(heartbeat.every)}.", **heartbeat.annotations},
+        starts_ns=int(now * 10**9),
+        source=SOURCE,
     )
+
+
+async def _resolve(context: Context, name: str, raised: Alert) -> None:
+    """End the alert that was raised, and only then forget it: after a crash in between the next beat ends it."""
+    now = context.now()
+    await _push(context, msgspec.structs.replace(raised, ends_ns=int(now * 10**9)), now)
+    await beats.found(context.wire, name)
+
+
+async def _push(context: Context, alert: Alert, now: float) -> None:
     incoming = Incoming(
-        placement=placement, starts_ns=now_ns, ends_ns=ends_ns, timeout=False, lapses_ns=0, content=CONTENT, make=lambda: alert
-    )
-    await ingest(context, [incoming], now_ns, hurry=True)
+        placement=context.placer.place(alert.labels), starts_ns=alert.starts_ns, ends_ns=alert.ends_ns, timeout=False, lapses_ns=0,
+        content=CONTENT, make=lambda: msgspec.structs.replace(alert),
+    )  # fmt: skip
+    await ingest(context, [incoming], int(now * 10**9), hurry=True)

@@ -10,9 +10,12 @@ from amproxy.config.structs import Config, Route
 from amproxy.correlate.fingerprint import fingerprint
 from amproxy.correlate.inhibit import Key, source_keys
 from amproxy.decide import routes
+from amproxy.decide.matchers import all_match
 from amproxy.model import Group
 
 REMEMBERED = 250_000  # label sets; then everything is forgotten and learnt anew
+
+MISSING = "HeartbeatMissing"  # alertname of the alert that a heartbeat stays away
 
 
 class SenderGroup(msgspec.Struct, frozen=True):
@@ -27,6 +30,7 @@ class Placement(msgspec.Struct, frozen=True):
     fingerprint: str
     groups: tuple[Group, ...]
     sources: tuple[Key, ...] = ()  # inhibition rules whose source side it matches
+    beats: tuple[str, ...] = ()  # heartbeats whose matchers it matches; then it has no groups, because it goes no further
 
 
 class Placer:
@@ -34,6 +38,7 @@ class Placer:
 
     def __init__(self, config: Config) -> None:
         self._route, self._rules = config.route, config.inhibit_rules
+        self.beating = tuple(heartbeat for heartbeat in config.heartbeats.values() if heartbeat.matchers)  # by alerts
         self._known: dict[bytes, Placement] = {}
         self._groups: dict[object, Group] = {}
         self._used = routes.label_names(config.route)
@@ -45,7 +50,7 @@ class Placer:
 
     def place(self, labels: dict[str, str], raw: bytes | None = None) -> Placement:
         """Place an alert by the routes alone; with `raw` the answer is remembered."""
-        placement = Placement(fingerprint(labels), self._groups_of(labels, None), self._sources(labels))
+        placement = self._beat(labels) or Placement(fingerprint(labels), self._groups_of(labels, None), self._sources(labels))
         if raw is not None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
@@ -59,7 +64,14 @@ class Placer:
 
         given: the sender's fingerprint, "" = ours.
         """
-        return Placement(given or fingerprint(labels), self._groups_of(labels, sender), self._sources(labels))
+        return self._beat(labels) or Placement(given or fingerprint(labels), self._groups_of(labels, sender), self._sources(labels))
+
+    def _beat(self, labels: dict[str, str]) -> Placement | None:
+        """Where an alert that is a beat belongs: nowhere. That a heartbeat is missing is no beat, whatever the matchers say."""
+        if not self.beating or labels.get("alertname") == MISSING:
+            return None
+        beats = tuple(heartbeat.name for heartbeat in self.beating if all_match(heartbeat.matchers, labels))
+        return Placement(fingerprint(labels), (), (), beats) if beats else None
 
     def _sources(self, labels: dict[str, str]) -> tuple[Key, ...]:
         return tuple(source_keys(self._rules, labels)) if self._rules else ()

@@ -95,6 +95,10 @@ def _edges_of_day(day: date, times: tuple[Range, ...], zone: tzinfo) -> list[dat
 def _moments(day: date, minutes: Iterable[int], zone: tzinfo) -> list[datetime]:
     """The moments, in order, at which the zone's clock shows these minutes of a day: two each where it shows them twice."""
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 the zone follows
+    bounds = [wall.replace(tzinfo=zone, fold=fold) for wall in (midnight, midnight + _DAY) for fold in (0, 1)]
+    if len({bound.utcoffset() for bound in bounds}) == 1:  # the clock is not changed on this day, as on nearly all
+        first = bounds[0].astimezone(UTC)
+        return [first + _MINUTE * minute for minute in sorted(minutes)]
     walls = [(midnight + _MINUTE * minute).replace(tzinfo=zone, fold=fold) for minute in minutes for fold in (0, 1)]
     return sorted({wall.astimezone(UTC) for wall in walls})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from heapq import merge
 from typing import Any
@@ -41,6 +42,11 @@ class TimeInterval(msgspec.Struct, frozen=True):
             if edge > at and self.holds(edge) != now:
                 return edge.astimezone(at.tzinfo)
         return None
+
+    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """In order, every moment (UTC) after `start` and before `end` at which it may begin or cease to hold; some needlessly."""
+        first, last = _shifted(start.date(), -_SLACK), _shifted(end.date(), _SLACK)
+        return (edge for edge in merge(*(entry.edges(first, last) for entry in self.entries)) if start < edge < end)
 
 
 def parse_time_interval(name: str, value: Any) -> TimeInterval:

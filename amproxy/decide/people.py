@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from amproxy.config.structs import Notify, Urgency, User, Wait
 
 PATIENCE = 300.0  # seconds between one contact and the next, for people without rules of their own
+
+URGENCIES: tuple[Urgency, ...] = ("default", "important")
 
 _BY_PHONE = ("phone_call", "sms")  # channels that a contact `phone` serves; a person without rules is called
 
@@ -20,6 +24,17 @@ def rules(user: User, urgency: Urgency) -> tuple[Notify | Wait, ...]:
 def address(user: User, channel: str) -> str | None:
     """Where a channel reaches this person; None = it cannot. A contact `phone` serves `sms` and `phone_call`."""
     return user.contacts.get(channel) or (user.contacts.get("phone") if channel in _BY_PHONE else None) or None
+
+
+def channels(user: User) -> tuple[str, ...]:
+    """The channels that the person's rules use, of any urgency, in order; without rules, those of the contacts."""
+    every = [rule for urgency in URGENCIES for rule in rules(user, urgency) if isinstance(rule, Notify)]
+    return tuple(dict.fromkeys(channel for rule in every for channel in rule.channels))
+
+
+def digest(address: str) -> str:
+    """Tells one address of a contact from another without showing it."""
+    return hashlib.sha256(address.encode()).hexdigest()[:12]
 
 
 def _contact_by_contact(user: User) -> tuple[Notify | Wait, ...]:

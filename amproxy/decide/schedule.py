@@ -18,18 +18,19 @@ class Piece(NamedTuple):
 
 
 class Timeline:
-    """Layers from the lowest to the highest, and the overrides above them."""
+    """Layers from the lowest to the highest, and the overrides above them, from the highest to the lowest."""
 
-    def __init__(self, layers: Sequence[LayerCover], overrides: Cover, nobody: str = "no layer is active") -> None:
+    def __init__(self, layers: Sequence[LayerCover], overrides: Sequence[Cover], nobody: str = "no layer is active") -> None:
         """`nobody`: what to say where no layer is active."""
-        self._layers, self._covers, self._nobody = layers, [overrides, *reversed(layers)], nobody
+        self._layers, self._nobody = layers, nobody
+        self.covers: Sequence[Cover] = [*overrides, *reversed(layers)]  # from the highest to the lowest
 
     def pieces(self, start: datetime, end: datetime) -> Iterator[Piece]:
         """What holds from `start` to `end`, without gap or overlap; every change of who and why is an edge."""
-        held: list[Stretch | None] = [None] * len(self._covers)
+        held: list[Stretch | None] = [None] * len(self.covers)
         while start < end:
             until, why = end, ""
-            for position, cover in enumerate(self._covers):
+            for position, cover in enumerate(self.covers):
                 stretch = held[position]
                 if stretch is None or stretch.end <= start:
                     stretch = held[position] = cover.stretch(start)

@@ -8,9 +8,11 @@ from functools import lru_cache
 from operator import itemgetter
 
 from amproxy.decide.intervals import TimeInterval
+from amproxy.decide.zones import LATEST
 
 _SEARCHED = timedelta(days=4 * 365)  # `changes` answers None where nothing changes for at least so long
 _REMEMBERED = 2048  # more than two years of two changes a day
+_TOGETHER = timedelta(days=14)  # a look ahead costs little more than one that stops at the next change
 
 
 class Spells:
@@ -25,11 +27,21 @@ class Spells:
         place = bisect_right(self._found, at, key=itemgetter(0))
         if place and at < self._found[place - 1][1]:
             return self._found[place - 1][2], self._found[place - 1][1]
-        holds, end = self._interval.holds(at), self._interval.changes(at) or at + _SEARCHED
         if len(self._found) >= _REMEMBERED:
             self._found, place = [], 0
-        self._found.insert(place, (at, end, holds))
-        return holds, end
+        found = self._ahead(at)
+        following = self._found[place][0] if place < len(self._found) else LATEST
+        self._found[place:place] = [spell for spell in found if spell[0] < following]
+        return found[0][2], found[0][1]
+
+    def _ahead(self, at: datetime) -> list[tuple[datetime, datetime, bool]]:
+        """The spells from a moment on that end within the next days; where none does, the one that holds."""
+        found, holds, since = list[tuple[datetime, datetime, bool]](), self._interval.holds(at), at
+        for edge in self._interval.edges(at, min(at + _TOGETHER, LATEST)):
+            if self._interval.holds(edge) != holds:
+                found.append((since, edge, holds))
+                since, holds = edge, not holds
+        return found or [(at, self._interval.changes(at) or at + _SEARCHED, holds)]
 
 
 @lru_cache(maxsize=256)

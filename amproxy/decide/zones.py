@@ -39,6 +39,11 @@ def moment(wall: datetime, zone: ZoneInfo) -> datetime:
     return _change(zone, (wall - after).replace(tzinfo=UTC, fold=0), first)
 
 
+def happens(at: datetime, zone: ZoneInfo) -> datetime:
+    """The moment in UTC of a time that is given either aware, or as a naive wall-clock time of a zone."""
+    return instant(at) if at.tzinfo else moment(at, zone)
+
+
 def reached(at: datetime, zone: ZoneInfo) -> datetime:
     """A moment in UTC → the latest wall-clock time that the zone's clock has reached by then, naive.
 

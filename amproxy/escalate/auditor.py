@@ -7,10 +7,13 @@ import logging
 
 from amproxy import metrics
 from amproxy.context import Context
+from amproxy.correlate import heartbeats, windows
+from amproxy.duty import watch
+from amproxy.duty.recording import keeping
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident
-from amproxy.store import groups, incidents, retention, timers
+from amproxy.store import by_hand, groups, incidents, retention, shifts, timers
 from amproxy.store.polling import Polling
 
 log = logging.getLogger(__name__)
@@ -42,9 +45,18 @@ async def audit(context: Context) -> int:
             stuck += 1
             log.error("group %s had no timer; it has one again", group_id)
     metrics.stuck.inc(stuck)
-    trimmed = await retention.trim(context.wire, before=context.now() - context.config.store.retention)
+    before = context.now() - context.config.store.retention
+    # Redis may have been away when the file was loaded
+    await heartbeats.watch(context)
+    await windows.watch(context)
+    trimmed = await retention.trim(context.wire, before)
     if trimmed:
         log.info("forgot %s resolved incidents that began before the retention", trimmed)
+    over = await by_hand.trim(context.wire, before)
+    if over:
+        log.info("forgot %s overrides, absences and swaps that ended before the retention", over)
+    await watch.restore(context)
+    await shifts.trim(context.wire, before=context.now() - keeping(context))
     return stuck
 
 

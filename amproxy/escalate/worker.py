@@ -1,4 +1,4 @@
-"""The worker that takes up timers: groups to flush, incidents to advance, messages to try again."""
+"""The worker that takes up timers: groups to flush, incidents to advance, messages to try again, pages to bundle."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from functools import partial
 
 from amproxy import metrics
 from amproxy.context import Context
-from amproxy.correlate import heartbeats
+from amproxy.correlate import heartbeats, windows
 from amproxy.correlate.flusher import flush_group
+from amproxy.duty import watch
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.escalate.tick import tick
+from amproxy.notify import storms
 from amproxy.store import outbox, timers
 from amproxy.store.commit import commit
 from amproxy.store.timers import Timer
@@ -79,6 +81,12 @@ async def _take_up(context: Context, timer: Timer) -> None:
                 await _advance(context, timer)
             case "heartbeat":
                 await heartbeats.due(context, timer)
+            case "bundle":
+                await storms.release(context, timer.id)
+            case "shifts":
+                await watch.look(context, timer)
+            case "maintenance":
+                await windows.due(context, timer)
             case "retry":
                 await _retry(context, timer)
             case _:

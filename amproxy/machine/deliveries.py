@@ -22,10 +22,15 @@ def sent(draft: Draft, event: Sent) -> None:
         return
     page.state, page.sent_at, page.attempts, page.error = "sent", draft.now, event.attempt, ""
     page.ref = {} if page.once else event.ref
-    page.shown = event.look
-    draft.say("sent", f"{page.channel} to {_whom(draft, page)}: delivered.", user=page.user, channel=page.channel, step=page.step)
+    page.shown, page.bundle = event.look, event.bundle
+    text = f"{page.channel} to {_whom(draft, page)}: delivered{_among(event)}."
+    draft.say("sent", text, user=page.user, channel=page.channel, step=page.step)
     if page.ref and page.shown < draft.incident.look:
         draft.update(page)
+
+
+def _among(event: Sent) -> str:
+    return f" in one message with {event.others} other{'s' if event.others != 1 else ''}" if event.bundle else ""
 
 
 def failed(draft: Draft, event: Failed) -> None:

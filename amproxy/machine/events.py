@@ -136,6 +136,8 @@ class Sent(Event, frozen=True, kw_only=True):
     ref: dict[str, str] = {}
     look: int
     attempt: int
+    bundle: str = ""  # id of the message that told of other incidents too; "" = one of its own
+    others: int = 0  # how many other incidents that message named
 
 
 class Failed(Event, frozen=True, kw_only=True):

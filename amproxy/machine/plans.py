@@ -9,7 +9,7 @@ from amproxy.machine.change import Draft
 def begin(draft: Draft, plan: Policy) -> None:
     """Follow a policy from now on; the policies that it leads to are kept with it, as the file has them now."""
     incident = draft.incident
-    incident.plan, incident.policy, incident.team = plan, plan.name, plan.team
+    incident.plan, incident.policy, incident.team = plan, plan.name, plan.team or incident.team
     incident.begins_with, incident.forwards = plan.name, _reachable(draft.roster.config, plan)
 
 

@@ -25,10 +25,20 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     url: str  # http or https, checked
 
 
-class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident, a group of alerts that nobody is paged for, or a plain notice."""
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident of a bundle."""
 
-    kind: Literal["incident", "group", "notice"]
+    incident: str
+    number: int
+    state: str
+    title: str  # not shortened yet
+    url: str  # its page
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident, a group of alerts that nobody is paged for, many incidents at once, or a plain notice."""
+
+    kind: Literal["incident", "group", "bundle", "notice"]
     title: str  # "HighCPU on eu1"; not shortened yet
     number: int = 0  # of the incident; 0 = none
     state: Literal["triggered", "acknowledged", "snoozed", "resolved", "firing", "notice"] = "notice"
@@ -46,6 +56,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""  # names the message: the same at each attempt to send it (Page.id, or the outbox entry's id)
     at: float  # now, Unix seconds
     incident: str = ""
+    entries: list[Entry] = []  # of a bundle: its incidents in order, each to be named
     # the webhook's fields
     receiver: str = ""
     group_key: str = ""

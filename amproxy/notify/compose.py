@@ -33,8 +33,8 @@ def incident_card(
         title=incident.title,
         number=incident.number,
         state=incident.state,
-        state_text=state_text(config, incident),
-        why=why if incident.state == "triggered" else "",
+        state_text=_runs_out(incident) if _reminds(incident, page) else state_text(config, incident),
+        why=why if incident.state == "triggered" or _asked(incident, page) else "",
         text=incident.text or _text(incident.common_annotations, shown),
         labels={**incident.group_labels, **incident.common_labels},
         alerts=shown,
@@ -101,11 +101,29 @@ def state_text(config: Config, incident: Incident) -> str:
             return f"Acknowledged by {name(incident.acknowledged_by)} at {_clock(incident.acknowledged_at)}"
         case "snoozed":
             return f"Snoozed by {name(incident.snoozed_by)} until {_clock(incident.snoozed_until)}"
+        case "resolved" if incident.merged_into:
+            return "Merged into another incident"
         case "resolved":
             by = ENDS.get(incident.resolved_by)
             return f"Resolved at {_clock(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
         case _:
-            return f"Triggered at {_clock(incident.started_at)}"
+            held = f", held back by {incident.held_by}" if incident.held_by else ""
+            return f"Triggered at {_clock(incident.started_at)}{held}"
+
+
+def _runs_out(incident: Incident) -> str:
+    return f"Your acknowledgement runs out at {_clock(incident.acknowledge_due)}"
+
+
+def _reminds(incident: Incident, page: Page) -> bool:
+    """Whether a message is still the reminder that it was sent as."""
+    held = incident.state == "acknowledged" and incident.acknowledged_by == page.user
+    return page.kind == "reminder" and held and incident.acknowledge_due is not None
+
+
+def _asked(incident: Incident, page: Page) -> bool:
+    """Whether a message asks somebody for an answer although another has acknowledged."""
+    return page.insists and incident.state == "acknowledged" and incident.acknowledged_by != page.user
 
 
 def _clock(moment: float | None) -> str:
@@ -116,7 +134,7 @@ def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
     state, offered = incident.state, list[tuple[Action, str, str]]()
     if state == "resolved":
         return []
-    if state != "acknowledged":
+    if state != "acknowledged" or _reminds(incident, page) or _asked(incident, page):
         offered.append(("acknowledge", "Acknowledge", ""))
     offered.append(("resolve", "Resolve", ""))
     if state != "snoozed":

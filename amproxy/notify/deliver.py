@@ -19,7 +19,8 @@ from amproxy.machine.change import new_id
 from amproxy.model import Outgoing
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
-from amproxy.notify.handle import Apply, Handler
+from amproxy.notify.desk import Apply
+from amproxy.notify.handle import Handler
 from amproxy.store import outbox
 from amproxy.store.outbox import Taken
 

@@ -34,7 +34,7 @@ class SentAlert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SentIncident(msgspec.Struct, frozen=True, kw_only=True):
-    """amproxy's own addition: the incident that the message is about."""
+    """amproxy's own addition: the incident that the message is about, or one of many."""
 
     id: str
     number: int
@@ -59,6 +59,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     group_key: str
     truncated_alerts: int
     incident: SentIncident | msgspec.UnsetType = msgspec.UNSET
+    incidents: list[SentIncident] | msgspec.UnsetType = msgspec.UNSET
 
 
 def payload(card: Card) -> bytes:
@@ -82,6 +83,7 @@ def payload(card: Card) -> bytes:
         group_key=card.group_key,
         truncated_alerts=card.truncated or max(0, card.firing + card.resolved - len(alerts)),  # an incident's card holds a few of many
         incident=_incident(card) if card.kind == "incident" else msgspec.UNSET,
+        incidents=_incidents(card) if card.kind == "bundle" else msgspec.UNSET,
     )
     body = msgspec.json.encode(message, order="deterministic")
     for char, escape in _ESCAPED:
@@ -129,6 +131,10 @@ def _said(card: Card) -> dict[str, str]:
 
 def _incident(card: Card) -> SentIncident:
     return SentIncident(id=card.incident, number=card.number, state=card.state, title=card.title, url=card.url)
+
+
+def _incidents(card: Card) -> list[SentIncident]:
+    return [SentIncident(id=one.incident, number=one.number, state=one.state, title=one.title, url=one.url) for one in card.entries]
 
 
 def go_time(ns: int, offset: int) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy.model import Alert, Group, LogEntry
+from amproxy.model import Alert, Following, Group, LogEntry
 from amproxy.store import keys
 from amproxy.store.commit import Operations, binary
 from amproxy.store.wire import Wire
@@ -19,6 +19,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _alert = msgspec.msgpack.Decoder(Alert).decode
 _group = msgspec.msgpack.Decoder(Group).decode
 _log_entry = msgspec.msgpack.Decoder(LogEntry).decode
+_following = msgspec.msgpack.Decoder(Following).decode
 
 _LEASE = struct.Struct("<8sqqqq8s?")
 _LEASE_HEAD = bytes((0xD9, _LEASE.size))  # as commit.binary does it, for the one size that is packed for every alert
@@ -45,6 +46,9 @@ class Lease(NamedTuple):
 
     def pack(self) -> msgspec.Raw:
         return msgspec.Raw(_LEASE_HEAD + _LEASE.pack(*self))
+
+    def fires(self, now_ns: int) -> bool:
+        return not (0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns)
 
 
 def unpack_lease(data: bytes) -> Lease:
@@ -105,17 +109,18 @@ class Loaded(NamedTuple):
     revisions: dict[str, bytes]
     log: dict[str, LogEntry]
     busy_until: float  # Unix seconds: integrations are still being told of the last flush, at the longest until then; 0 = none is
+    following: Following | None
 
 
 async def load(wire: Wire, group_id: str) -> Loaded | None:
     """Everything about a group; None when it is gone."""
     head, leases, alerts, log = (
-        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until"),
+        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until", "hidden"),
         wire.call("HGETALL", keys.leases(group_id)),
         wire.call("HGETALL", keys.alerts(group_id)),
         wire.call("HGETALL", keys.log(group_id)),
     )
-    found, version, touched, until = await head
+    found, version, touched, until, hidden = await head
     held = _pairs(await leases)
     records = _pairs(await alerts)
     entries = _pairs(await log)
@@ -139,6 +144,7 @@ async def load(wire: Wire, group_id: str) -> Loaded | None:
         revisions=revisions,
         log={name.decode(): _log_entry(data) for name, data in entries.items()},
         busy_until=float(until or 0),
+        following=_following(hidden) if hidden else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 
@@ -38,6 +38,12 @@ async def current(wire: Wire, incident_id: str) -> Incident:
     while found.merged_into:
         found = await load(wire, found.merged_into)
     return found
+
+
+async def load_many(wire: Wire, incident_ids: Iterable[str]) -> dict[str, Incident]:
+    """Those that are there, in one round trip."""
+    answers = {incident_id: wire.call("HGET", keys.incident(incident_id), "data") for incident_id in incident_ids}
+    return {incident_id: _incident(data) for incident_id, answer in answers.items() if (data := await answer) is not None}
 
 
 async def load_with_turns(wire: Wire, incident_id: str) -> tuple[Incident, dict[str, int]]:

@@ -16,6 +16,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _outgoing = msgspec.msgpack.Decoder(Outgoing).decode
 
 GROUP = "deliver"
+LOOKED_AT, CHUNK = 2000, 100  # messages that `longest_wait` reads, and how many of them at once
 ALIVE = 5  # seconds: a consumer that has not said so for longer is dead, its messages are taken over
 
 
@@ -101,6 +102,30 @@ async def again(wire: Wire, message_id: str) -> Operations | None:
     result.do("HDEL", keys.RETRIES, message_id)
     result.do("ZREM", keys.TIMERS, f"retry:{message_id}")
     return result
+
+
+class _Head(msgspec.Struct):
+    """What is looked at of a message that waits; the rest may be large."""
+
+    kind: str
+    due: float
+    attempt: int = 1
+
+
+_head = msgspec.msgpack.Decoder(_Head).decode
+
+
+async def longest_wait(wire: Wire, now: float) -> float:
+    """For how many seconds at most a page waits without any attempt; 0 = none does. Looks at the oldest messages, LOOKED_AT of them."""
+    longest, after = 0.0, "-"
+    for _ in range(LOOKED_AT // CHUNK):
+        entries = await wire.call("XRANGE", keys.OUTBOX, after, "+", "COUNT", CHUNK)
+        heads = [_head(fields[1]) for _, fields in entries]
+        longest = max([longest, *(now - head.due for head in heads if head.kind == "page" and head.attempt == 1)])
+        if len(entries) < CHUNK:
+            break
+        after = f"({entries[-1][0].decode()}"
+    return longest
 
 
 async def depths(wire: Wire) -> dict[str, int]:

@@ -38,10 +38,14 @@ async def delete(wire: Wire, schedule: str, override_id: str) -> None:
     data = await wire.call("HGET", keys.OVERRIDES, override_id)
     operations = Operations()
     operations.guard(keys.OVERRIDES, override_id, data or b"")
-    operations.do("HDEL", keys.OVERRIDES, override_id)
-    operations.do("PUBLISH", keys.CHANGES, CHANGED)
+    forget(operations, override_id)
     if data is None or _kept(data).schedule != schedule or not await commit(wire, operations):
         raise NotFound(f"schedule {schedule} has no override {override_id} made by hand")
+
+
+def forget(operations: Operations, *ids: str) -> None:
+    operations.do("HDEL", keys.OVERRIDES, *ids)
+    operations.do("PUBLISH", keys.CHANGES, CHANGED)
 
 
 async def load_all(wire: Wire) -> dict[str, list[Override]]:

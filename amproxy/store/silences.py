@@ -19,12 +19,15 @@ class Silences:
     """A copy of what is stored, at most one look-up behind."""
 
     def __init__(self) -> None:
-        self._version = ""
+        self._version: bytes | None = None
         self._known: dict[str, Silence] = {}
 
     async def all(self, wire: Wire) -> dict[str, Silence]:
         """By id; one small look-up when nothing has changed. Raises StoreUnavailable."""
-        version = (await wire.call("GET", keys.SILENCES_VERSION) or b"").decode()
+        return await self.at(wire, await wire.call("GET", keys.SILENCES_VERSION))
+
+    async def at(self, wire: Wire, version: bytes | None) -> dict[str, Silence]:
+        """The same where the version was looked up already."""
         if version != self._version:
             flat = await wire.call("HGETALL", keys.SILENCES)
             self._known = {name.decode(): _silence(data) for name, data in zip(flat[::2], flat[1::2], strict=True)}

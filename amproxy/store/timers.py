@@ -11,7 +11,7 @@ LEASE = 10.0  # seconds: how long a worker may take; then another takes over
 
 
 class Timer(NamedTuple):
-    kind: str  # "flush", "incident", "retry", "heartbeat"
+    kind: str  # as in keys.TIMERS: "flush", "incident", "retry" …
     id: str
     due: float  # Unix seconds
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 Word = str | bytes | int | float
 RECONNECT = (0.02, 1.0)  # seconds: first and longest wait between attempts
-SCRIPTS = ("ingest", "commit", "claim")
+SCRIPTS = ("ingest", "commit", "claim", "hold", "release")
 
 
 class RedisRefused(AmproxyError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -14,15 +15,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy import __version__, metrics
+from amproxy.calendars import keeper
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
+from amproxy.decide import maintenance
+from amproxy.decide.reachable import reach
 from amproxy.decide.roster import Roster
 from amproxy.errors import StoreUnavailable
-from amproxy.store import incidents, outbox
+from amproxy.store import contacts, incidents, outbox, vitals
 from amproxy.web.deps import Deps
 
 WEEK = timedelta(days=7)
 INSTANT = timedelta(seconds=1)
+MISSED = 3  # calls of the dead man's switch that may be missed before it counts as silent: another replica may be taking over
+GRACE = 30.0  # seconds beside them
 UNCOVERED_AGE = 60.0  # seconds that a sum over a week stays good: it costs milliseconds for each schedule
 ALERTMANAGER = "0.27.0"  # the version whose API we speak: tools such as karma look for it
 
@@ -67,11 +73,44 @@ class Metrics:
                 scraped.add("amproxy_incidents", "Incidents by state.", number, policy=policy, state=state)
             for channel, depth in (await outbox.depths(wire)).items():
                 scraped.add("amproxy_outbox_depth", "Messages that wait.", depth, channel=channel)
+            await self._read_contacts(scraped)
+            for name, is_open in (await self._windows()).items():
+                scraped.add("amproxy_maintenance_open", "1 while a maintenance window is open.", is_open, window=name)
             for name, age in (await heartbeats.ages(self._context)).items():
                 scraped.add("amproxy_heartbeat_age_seconds", "Time since the last beat.", age, heartbeat=name)
+            for schedule, age in (await keeper.ages(self._context)).items():
+                scraped.add("amproxy_calendar_age_seconds", "Time since the calendar was last good.", age, schedule=schedule)
         except StoreUnavailable:
             up = 0
+        await self._read_switch(scraped)
         scraped.add("amproxy_redis_up", "Whether Redis answers.", up)
+
+    async def _read_contacts(self, scraped: Scraped) -> None:
+        for user, found in reach(self._context.config, await contacts.load_all(self._context.wire)).items():
+            scraped.add("amproxy_user_reachable", "Whether a page can arrive at a person.", found.reachable, user=user)
+            for contact in found.contacts:
+                if contact.state != "untried":
+                    up = contact.state == "works"
+                    scraped.add("amproxy_contact_up", "Whether the last delivery arrived.", up, user=user, channel=contact.channel)
+
+    async def _windows(self) -> dict[str, int]:
+        """Name → whether it is open, of windows that are not over. Two made by hand may share a name."""
+        context, now = self._context, self._context.now()
+        by_hand = await context.windows.all(context.wire)
+        known = context.openings.all(by_hand)
+        found = {window.name: 0 for window in known if maintenance.state(window, context.config.time_intervals, utc(now)) != "expired"}
+        return found | {opening.window.name: 1 for opening in context.openings.now(by_hand, now)}
+
+    async def _read_switch(self, scraped: Scraped) -> None:
+        switch = self._context.config.dead_mans_switch
+        if switch is None:
+            return
+        up = False
+        with contextlib.suppress(StoreUnavailable):
+            left = await vitals.load_switch(self._context.wire)
+            up = left.up and self._context.now() - left.at <= MISSED * switch.every + GRACE
+            scraped.add("amproxy_dead_mans_switch_last_beat_timestamp_seconds", "When it was last called; 0 = never.", left.at)
+        scraped.add("amproxy_dead_mans_switch_up", "1 while the dead man's switch is called: all is well.", int(up))
 
     async def _read_roster(self, scraped: Scraped) -> None:
         roster, now = self._context.roster, utc(self._context.now())

@@ -13,14 +13,15 @@ from starlette.routing import Route
 
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
+from amproxy.decide.reachable import reach
 from amproxy.decide.roster import OnCall
 from amproxy.model import Incident
-from amproxy.store import incidents
+from amproxy.store import contacts, incidents
 from amproxy.web.ahead import Coming, next_step
 from amproxy.web.api_incidents import find
 from amproxy.web.deps import Deps
 from amproxy.web.looks import COOKIE, COOKIE_AGE, LANGUAGE_COOKIE, Looks
-from amproxy.web.reading import form, known_user, wanted
+from amproxy.web.reading import form, known_user, own_path, wanted
 from amproxy.web.text import LANGUAGES
 
 SHOWN_OPEN = 30
@@ -50,6 +51,15 @@ class Watch(NamedTuple):
     people: list[Someone]
 
 
+class Deaf(NamedTuple):
+    """Somebody who is on call, or will be next, and whom no page can reach."""
+
+    name: str
+    schedule: str
+    now: bool  # on call now
+    why: str
+
+
 class Pages:
     def __init__(self, deps: Deps, looks: Looks) -> None:
         self._deps, self._context, self._looks = deps, deps.context, looks
@@ -67,10 +77,10 @@ class Pages:
         wire = self._context.wire
         found, _ = await incidents.listing(wire, limit=SHOWN_OPEN)
         resolved, _ = await incidents.listing(wire, ("resolved",), limit=SHOWN_RESOLVED)
-        rows = [self._row(incident) for incident in found]
+        rows, watches = [self._row(incident) for incident in found], self._watches()
         soonest = min((row for row in rows if row.next), key=lambda row: row.next.at if row.next else 0.0, default=None)
         return await self._looks.page(
-            request, "now.html", watches=self._watches(), rows=rows, resolved=resolved, soonest=soonest,
+            request, "now.html", watches=watches, deaf=await self._deaf(watches), rows=rows, resolved=resolved, soonest=soonest,
             printed=self._deps.console.lately(), sent=request.query_params.get("sent") == "test",
         )  # fmt: skip
 
@@ -87,14 +97,14 @@ class Pages:
         """Remember in a cookie who acts here."""
         fields = await form(request)
         user = known_user(self._context, fields.get("user"))
-        answer = RedirectResponse(_here(fields.get("back", "")), 303)
+        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
         answer.set_cookie(COOKIE, quote(user), max_age=COOKIE_AGE if user else 0, httponly=True, samesite="lax")
         return answer
 
     async def choose_language(self, request: Request) -> Response:
         """Remember in a cookie which language this browser reads."""
         fields = await form(request)
-        answer = RedirectResponse(_here(fields.get("back", "")), 303)
+        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
         if fields.get("language") in LANGUAGES:
             answer.set_cookie(LANGUAGE_COOKIE, fields["language"], max_age=COOKIE_AGE, httponly=True, samesite="lax")
         return answer
@@ -107,6 +117,17 @@ class Pages:
     def _row(self, incident: Incident) -> Row:
         return Row(incident, next_step(incident, self._context.roster))
 
+    async def _deaf(self, watches: list[Watch]) -> list[Deaf]:
+        """Each person once, for the schedule that needs them first."""
+        reached = reach(self._context.config, await contacts.load_all(self._context.wire))
+        turns = [(name, watch.schedule.name, True) for watch in watches for name in watch.on_call.users]
+        turns += [(name, watch.schedule.name, False) for watch in watches for name in watch.on_call.next]
+        found: dict[str, Deaf] = {}
+        for name, schedule, now in turns:
+            if not reached[name].reachable:
+                found.setdefault(name, Deaf(name, schedule, now, reached[name].why_not))
+        return list(found.values())
+
     def _watches(self) -> list[Watch]:
         now, config = utc(self._context.now()), self._context.config
         watches = []
@@ -115,8 +136,3 @@ class Pages:
             zones = [(name, config.users[name].timezone) for name in on_call.users]
             watches.append(Watch(schedule, on_call, [Someone(name, now.astimezone(ZoneInfo(zone)), zone) for name, zone in zones]))
         return watches
-
-
-def _here(path: str) -> str:
-    """Back to one of our own pages, whatever a form says."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from amproxy.clock import rfc3339
-from amproxy.config.structs import Override
+from amproxy.config.structs import Override, Schedule
 from amproxy.decide.roster import OnCall, Roster, Shift
+from amproxy.decide.zones import happens
 from amproxy.model import Alert, Incident, Page, TimelineEntry
 from amproxy.web.ahead import Coming, next_step
 
@@ -125,6 +127,7 @@ def on_call(value: OnCall) -> View:
 
 
 def shift(value: Shift) -> View:
+    """One that is planned; shift_views has those that are final."""
     return {
         "start": rfc3339(value.start.timestamp()),
         "end": rfc3339(value.end.timestamp()),
@@ -135,13 +138,14 @@ def shift(value: Shift) -> View:
     }
 
 
-def override(value: Override, schedule: str) -> View:
-    """One made by hand: its times are aware."""
+def override(value: Override, schedule: Schedule) -> View:
+    """One of a schedule; `id` is null for one of the file."""
+    zone = ZoneInfo(schedule.timezone)
     return {
-        "id": value.id,
-        "schedule": schedule,
+        "id": value.id or None,
+        "schedule": schedule.name,
         "user": value.users[0],
-        "start": rfc3339(value.start.timestamp()),
-        "end": rfc3339(value.end.timestamp()),
+        "start": rfc3339(happens(value.start, zone).timestamp()),
+        "end": rfc3339(happens(value.end, zone).timestamp()),
         "reason": value.reason or None,
     }

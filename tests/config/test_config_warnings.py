@@ -74,6 +74,12 @@ def test_a_person_who_is_never_paged_needs_none() -> None:
     assert kinds(ONCALL.replace("users: [{", "users: [{name: viewer, role: viewer}, {")) == []
 
 
+def test_a_person_whom_only_foreign_channels_reach_has_no_contact() -> None:
+    found = loaded(ONCALL.replace("{console: here}", "{phone: '+1'}")).warnings
+    assert [warning.kind for warning in found] == ["no_contact", "undeliverable"]
+    assert "deliver" in found[0].message
+
+
 def test_a_rule_needs_a_contact_for_its_channel() -> None:
     text = ONCALL.replace("contacts:", "notification_rules: {default: [{notify: email}]}, contacts:")
     (warning,) = loaded(text).warnings
@@ -83,7 +89,8 @@ def test_a_rule_needs_a_contact_for_its_channel() -> None:
 
 def test_a_phone_number_serves_calls_and_short_messages() -> None:
     text = ONCALL.replace(
-        "contacts: {console: here}", "notification_rules: {default: [{notify: [phone_call, sms]}]}, contacts: {phone: '+1'}"
+        "contacts: {console: here}",
+        "notification_rules: {default: [{notify: [phone_call, sms, console]}]}, contacts: {phone: '+1', console: here}",
     )
     assert "no_contact" not in kinds(text)
 
@@ -134,3 +141,27 @@ def test_sections_without_effect_are_named() -> None:
         ROUTE + "receivers: [{name: d}]\ntemplates: ['*.tmpl']\ntracing: {endpoint: 'h:1'}\nevent_recorder: {file_outputs: [{path: x}]}\n"
     )
     assert kinds(text) == ["unused", "unused", "unused"]
+
+
+def test_a_notice_needs_a_contact_for_its_channel() -> None:
+    text = ONCALL.replace("contacts:", "notices: {going_on_call: console, gap_ahead: [email, console]}, contacts:")
+    (warning,) = loaded(text).warnings
+    assert (warning.kind, warning.path) == ("no_contact", "users[0].notices.gap_ahead")
+    assert "email" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ("{name: q, time_intervals: [{times: [{start_time: '22:00', end_time: '24:00'}]}]}", []),
+        ("{name: q, time_intervals: [{}]}", ["endless_quiet_hours"]),
+        ("{name: q, time_intervals: []}", []),
+        (
+            "{name: q, time_intervals: [{times: [{start_time: '00:00', end_time: '09:00'}, {start_time: '09:00', end_time: '24:00'}]}]}",
+            ["endless_quiet_hours"],
+        ),
+    ],
+)
+def test_quiet_hours_that_never_end_are_named(hours: str, expected: list[str]) -> None:
+    text = f"time_intervals: [{hours}]\n" + ONCALL.replace("contacts:", "timezone: Asia/Tbilisi, quiet_hours: [q], contacts:")
+    assert kinds(text) == expected

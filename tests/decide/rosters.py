@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from amproxy.config.structs import Absence, Config, Ical, Layer, Override, Place, Rotation, Route, Schedule, User
 from amproxy.decide.intervals import parse_time_interval
 from amproxy.decide.roster import Roster
+from amproxy.model import Swap
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 PEOPLE = ("alice", "bob", "carol", "dave")
@@ -27,9 +28,10 @@ def local(text: str, zone: str, fold: int = 0) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
 
 
-def rotation(every: str, start: str) -> Rotation:
+def rotation(every: str, start: str, active_days: bool = False) -> Rotation:
     months = int(every[:-2]) if every.endswith("mo") else 0
-    return Rotation(every=every, seconds=0 if months else int(every[:-1]) * UNITS[every[-1]], months=months, start=wall(start))
+    seconds = 0 if months else int(every[:-1]) * UNITS[every[-1]]
+    return Rotation(every=every, seconds=seconds, months=months, start=wall(start), active_days=active_days)
 
 
 def turns(*names: str) -> tuple[tuple[str, ...], ...]:
@@ -38,13 +40,14 @@ def turns(*names: str) -> tuple[tuple[str, ...], ...]:
 
 
 def layer(
-    name: str, *names: str, every: str = "1w", start: str = "2026-01-05T09:00", active: Sequence[str] = (), mute: Sequence[str] = ()
-) -> Layer:
+    name: str, *names: str, every: str = "1w", start: str = "2026-01-05T09:00", active: Sequence[str] = (), mute: Sequence[str] = (),
+    active_days: bool = False,
+) -> Layer:  # fmt: skip
     """A rotation; `every` "" = none."""
     return Layer(
         name=name,
         users=turns(*names),
-        rotation=rotation(every, start) if every else None,
+        rotation=rotation(every, start, active_days) if every else None,
         active_time_intervals=tuple(active),
         mute_time_intervals=tuple(mute),
     )
@@ -52,6 +55,25 @@ def layer(
 
 def override(who: str, start: str, end: str, reason: str = "", id: str = "") -> Override:
     return Override(users=tuple(who.split("+")), start=wall(start), end=wall(end), reason=reason, id=id)
+
+
+def taken(who: str, by: str, start: datetime, end: datetime, order: float = 0.0) -> Swap:
+    """A swap that was taken; `order`: of several, when."""
+    return Swap(
+        id=f"{who}-{by}-{order}",
+        schedule="main",
+        user=who,
+        start=start.timestamp(),
+        end=end.timestamp(),
+        asked_at=0.0,
+        taken_by=by,
+        taken_at=order,
+    )
+
+
+def away(start: datetime, end: datetime, reason: str = "") -> Absence:
+    """An absence by hand."""
+    return Absence(start=start, end=end, reason=reason, id="by hand")
 
 
 def hours(name: str, start: str, end: str, zone: str, weekdays: Sequence[str] | None = None) -> dict[str, object]:
@@ -71,12 +93,17 @@ def roster(
     zones: Mapping[str, str] | None = None,
     intervals: Mapping[str, object] | None = None,
     ical: Ical | None = None,
+    swaps: Sequence[Swap] = (),
+    away_by_hand: Mapping[str, Sequence[Absence]] | None = None,
+    quiet: Mapping[str, Sequence[str]] | None = None,
 ) -> Roster:
-    """One schedule "main". `absences`: person → (start, end) on their own wall clock; `zones`: person → zone, else UTC."""
+    """One schedule "main". `absences`: person → (start, end) on their own wall clock; `zones`: person → zone, else UTC; `quiet`: person →
+    their quiet hours."""
     people = {
         name: User(
             name=name,
             timezone=(zones or {}).get(name, "UTC"),
+            quiet_hours=tuple((quiet or {}).get(name, ())),
             absences=tuple(Absence(start=wall(start), end=wall(end)) for start, end in (absences or {}).get(name, ())),
         )
         for name in PEOPLE
@@ -90,4 +117,4 @@ def roster(
         schedules={"main": schedule},
         time_intervals={name: parse_time_interval(name, value) for name, value in (intervals or {}).items()},
     )
-    return Roster(config, {"main": by_hand})
+    return Roster(config, {"main": by_hand}, absences=away_by_hand, swaps={"main": swaps})

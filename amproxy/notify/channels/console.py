@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.card import Card
-from amproxy.notify.channels.wording import alerts, clean, clip, labels, line, links, web
+from amproxy.notify.channels.wording import alerts, clean, clip, entries, labels, line, links, web
 
 _COLOURS = {"triggered": 31, "firing": 31, "acknowledged": 33, "snoozed": 35, "resolved": 32}  # ANSI; others stay plain
 _RULE = 72  # columns
@@ -77,6 +77,8 @@ def _content(address: str, card: Card) -> Iterator[str]:
         yield f"to {line(address, 100)}"
     if card.text:
         yield from clip(clean(card.text), _LONGEST_TEXT).split("\n")
+    for one in entries(card):
+        yield one.text
     if shown := labels(card):
         yield " ".join(f"{name}={value}" for name, value in shown)
     for alert in alerts(card):

@@ -8,7 +8,7 @@ from importlib.resources import files
 from jinja2 import Environment
 
 from amproxy.notify.card import Card
-from amproxy.notify.channels.wording import alerts, clean, clip, heading, labels, line, links, state, web
+from amproxy.notify.channels.wording import alerts, clean, clip, entries, heading, labels, line, links, state, web
 
 _LONGEST_TEXT = 8000  # characters
 _COLOURS = {"triggered": "#c62828", "firing": "#c62828", "acknowledged": "#9a6700", "snoozed": "#6247aa", "resolved": "#2e7d32"}
@@ -39,6 +39,7 @@ def html(card: Card) -> str:
         state=state(card),
         why=line(card.why, 250),
         text=_text(card),
+        entries=[(one.text, one.url if web(one.url) else "") for one in entries(card)],
         labels=labels(card),
         alerts=alerts(card),
         buttons=_buttons(card),
@@ -49,6 +50,7 @@ def html(card: Card) -> str:
 def _blocks(card: Card) -> Iterator[list[str]]:
     yield [text for text in (subject(card), state(card), line(card.why, 250)) if text]
     yield [_text(card)] if card.text else []
+    yield [one.text for one in entries(card)]
     yield [f"{name}: {value}" for name, value in labels(card)]
     yield alerts(card)
     yield [f"{text}: {url}" for text, url in _buttons(card)]

@@ -11,6 +11,7 @@ HEADER = 150  # characters, plain text
 SECTION = 3000  # characters after escaping, as for all limits below
 FIELD = 2000
 LINK = 1500
+ENTRY_LINK = 300  # of one incident of a bundle: they share the blocks of a message
 BUTTON = 75
 BUTTONS = 25
 
@@ -20,6 +21,7 @@ Block = dict[str, Any]
 def blocks(card: Card, *, buttons: bool = True) -> list[Block]:
     """A card's blocks: header, state, text, labels, alerts, links, buttons. None of the last once it is over."""
     parts = [_header(card), _section(_state(card)), _section(mrkdwn(wording.clean(card.text[: SECTION * 2]), SECTION))]
+    parts += _entries(card)
     if labels := wording.labels(card):
         parts.append({"type": "section", "fields": [_text(f"*{mrkdwn(name)}*\n{mrkdwn(value)}") for name, value in labels]})
     parts.append(_section(mrkdwn("\n".join(wording.alerts(card)), SECTION)))
@@ -34,7 +36,8 @@ def fallback(card: Card) -> str:
     """What a notification on a phone's lock screen shows, and what is sent where the blocks are refused."""
     emoji, number, title = wording.heading(card)
     head = mrkdwn(" ".join(part for part in (emoji, number, title) if part))
-    return "\n".join(part for part in (head, _state(card), mrkdwn(wording.clean(card.text[:1000]), 1000), _open(card)) if part)
+    text = "\n".join((card.text, *(one.text for one in wording.entries(card, 900)))) if card.entries else card.text
+    return "\n".join(part for part in (head, _state(card), mrkdwn(wording.clean(text[:1000]), 1000), _open(card)) if part)
 
 
 def mrkdwn(text: str, limit: int = FIELD) -> str:
@@ -64,6 +67,19 @@ def _header(card: Card) -> Block:
 
 def _state(card: Card) -> str:
     return "\n".join(mrkdwn(part) for part in (wording.state(card), wording.line(card.why, 250)) if part)
+
+
+def _entries(card: Card) -> list[Block]:
+    """The incidents of a bundle, a line each, in as many sections as they need."""
+    sections: list[str] = []
+    for one in wording.entries(card):
+        number = link(one.number, one.url) if wording.web(one.url) and len(one.url) <= ENTRY_LINK else one.number
+        text = f"{number} {mrkdwn(one.title)}"
+        if sections and len(sections[-1]) + 1 + len(text) <= SECTION:
+            sections[-1] += f"\n{text}"
+        else:
+            sections.append(text)
+    return [_section(text) for text in sections]
 
 
 def _open(card: Card) -> str:

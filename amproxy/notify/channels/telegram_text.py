@@ -59,7 +59,8 @@ def _pieces(card: Card) -> list[Piece]:
     wanted = sum(len(entry) + 1 for entry in alerts)
     text = wording.clip(wording.clean(card.text[: LIMIT * 4]), room - min(wanted, ALERTS_SHARE))
     lines = _fitting(alerts, room - len(text))
-    sections = ([Piece(text)] if text else [], shared, [Piece("\n".join(lines))] if lines else [], foot)
+    named = _entries(wording.entries(card, room - len(text) - 2)) if card.entries else []
+    sections = ([Piece(text)] if text else [], shared, named, [Piece("\n".join(lines))] if lines else [], foot)
     return head + [piece for section in sections if section for piece in _spaced(section)]
 
 
@@ -78,6 +79,19 @@ def _fitting(lines: list[str], room: int) -> list[str]:
             break
         kept.append(entry)
     return kept
+
+
+def _entries(named: list[wording.Named]) -> list[Piece]:
+    """The incidents of a bundle, a line each; their numbers are links as long as the addresses are not too much for one message."""
+    linked = sum(len(_attribute(one.url).encode()) for one in named) <= URLS_BYTES
+    pieces: list[Piece] = []
+    for one in named:
+        if linked and linkable(one.url):
+            anchor, rest = (one.number, f" {one.title}") if one.number else (one.title, "")
+            pieces += [Piece("\n"), Piece(anchor, f'<a href="{_attribute(one.url)}">', "</a>"), Piece(rest)]
+        else:
+            pieces.append(Piece(f"\n{one.text}"))
+    return pieces
 
 
 def _head(card: Card) -> list[Piece]:

@@ -6,6 +6,7 @@ Everything that comes out is one line of plain text, cleaned and clipped, unless
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from amproxy.model import Alert
@@ -14,6 +15,7 @@ from amproxy.notify.card import Card
 EMOJI = {"triggered": "🔴", "acknowledged": "🟡", "snoozed": "💤", "resolved": "✅", "firing": "🔥", "notice": "ℹ️"}
 FIRST_LABELS = ("severity", "team", "cluster", "namespace", "service", "job", "instance")
 SHOWN_LABELS = 8
+LONGEST_ENTRY, SHORTEST_ENTRY = 160, 24  # characters that name one incident of a bundle, its number included
 LONGEST_URL = 1000  # characters; a longer link is left out, since a clipped one leads nowhere
 
 # Control characters, lone surrogates, and the bidi embeddings that would turn the rest of a message around.
@@ -63,7 +65,9 @@ def labels(card: Card) -> list[tuple[str, str]]:
 
 
 def alerts(card: Card) -> list[str]:
-    """One or two lines for each alert that differs from what all share, firing ones first."""
+    """One or two lines for each alert that differs from what all share, firing ones first. A bundle names its incidents instead."""
+    if card.kind == "bundle":
+        return []
     now = int(card.at * 1e9)
     ordered = sorted(card.alerts, key=lambda alert: alert.resolved(now))
     told = [(alert.resolved(now), _alert(alert, card)) for alert in ordered]
@@ -80,6 +84,43 @@ def _alert(alert: Alert, card: Card) -> str:
     if summary in card.text:
         summary = ""
     return "\n".join(part for part in (line(", ".join(own), 160), line(summary, 160)) if part)
+
+
+class Named(NamedTuple):
+    """One incident of a bundle in one line: "#42 HighCPU on eu1"; without a number it says how many more there are."""
+
+    number: str  # "#42"
+    title: str
+    url: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.number} {self.title}" if self.number else self.title
+
+
+def entries(card: Card, room: int | None = None) -> list[Named]:
+    """The incidents of a bundle in at most `room` characters, line ends included; None = each in up to LONGEST_ENTRY of them.
+
+    Where the room is short, long titles are shortened; where that is not enough, the last incidents are counted only.
+    """
+    named = [Named(f"#{entry.number}", line(entry.title, 250) or "(no title)", entry.url) for entry in card.entries]
+    limit = LONGEST_ENTRY if room is None else _fitting(named, room)
+    if room is None or limit:
+        return [_shortened(one, limit) for one in named]
+    kept = max(0, room - 20) // (SHORTEST_ENTRY + 1)  # the last line says how many more
+    rest = Named("", f"… and {len(named) - kept} more", card.url)
+    return [*(_shortened(one, SHORTEST_ENTRY) for one in named[:kept]), rest]
+
+
+def _fitting(named: list[Named], room: int) -> int:
+    """The longest that each may be, so that there is room for all; 0 = there is not."""
+    sizes = [len(one.text) + 1 for one in named]
+    limits = range(LONGEST_ENTRY, SHORTEST_ENTRY - 1, -1)
+    return next((limit for limit in limits if sum(min(size, limit + 1) for size in sizes) <= room), 0)
+
+
+def _shortened(one: Named, limit: int) -> Named:
+    return one._replace(title=clip(one.title, limit - len(one.number) - 1))
 
 
 def links(card: Card) -> list[tuple[str, str]]:

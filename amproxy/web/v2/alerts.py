@@ -30,10 +30,11 @@ class Held(NamedTuple):
 class Wanted:
     """Which alerts a query asks for. There are no unprocessed ones here, so `unprocessed` keeps nothing and drops nothing."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, *, muted: bool = True) -> None:
         self.filters = query.matchers("filter")
         self._receiver, self._receiver_labels = query.receiver(), query.matchers("receiver_matchers")
         self._active, self._silenced, self._inhibited = query.flag("active"), query.flag("silenced"), query.flag("inhibited")
+        self._muted = muted
 
     def receiver(self, receiver: Receiver) -> bool:
         if self._receiver is not None and not self._receiver.matches({"receiver": receiver.name}):
@@ -47,7 +48,8 @@ class Wanted:
         if not muting.holds(alert):
             return self._active
         silenced, inhibited = alert.fingerprint in muting.silenced_by, alert.fingerprint in muting.inhibited_by
-        return (self._silenced or not silenced) and (self._inhibited or not inhibited)
+        maintained = alert.fingerprint in muting.maintained_by
+        return (self._silenced or not silenced) and (self._inhibited or not inhibited) and (self._muted or not maintained)
 
 
 def labels_of(receiver: Receiver) -> dict[str, str]:
@@ -80,8 +82,9 @@ class Alerts:
 
     async def groups(self, asked: Asked) -> Answer:
         """Every group that holds an alert asked for, by its labels; an alert's receivers are those of the groups asked for, by name."""
-        query = asked.query
-        wanted, muted_too, now = Wanted(query), query.flag("muted"), self._context.now()
+        query, now = asked.query, self._context.now()
+        muted_too = query.flag("muted")
+        wanted = Wanted(query, muted=muted_too)
         found = [
             held._replace(alerts=list(filter(wanted.labels, held.alerts)))
             for held in await self._held(now)
@@ -142,7 +145,7 @@ def _shown(alert: Alert, receivers: dict[str, list[str]], muting: Muting, muted_
         receivers[alert.fingerprint],
         silenced_by=muting.silenced_by.get(alert.fingerprint, []),
         inhibited_by=muting.inhibited_by.get(alert.fingerprint, []),
-        muted_by=muted_by,
+        muted_by=[*muted_by, *muting.maintained_by.get(alert.fingerprint, [])],
     )
 
 

@@ -1,0 +1,109 @@
+"""Who was on call, written down: facts of each schedule, and what people were told of it. Guarded by a version for each schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import NamedTuple
+
+import msgspec
+
+from amproxy.model import Fact, Told
+from amproxy.store import keys
+from amproxy.store.commit import Operations, commit
+from amproxy.store.wire import Wire
+
+_encode = msgspec.msgpack.Encoder().encode
+_fact = msgspec.msgpack.Decoder(Fact).decode
+_told = msgspec.msgpack.Decoder(Told).decode
+
+
+class Kept(NamedTuple):
+    """How far one schedule is written down."""
+
+    version: int = 0
+    until: float | None = None  # Unix seconds; None = nothing is written yet
+    zone: str = "UTC"  # of the schedule
+    over: bool = False  # the schedule has left the file: nothing is written until it comes back
+    told: Told | None = None  # None = nothing was looked at yet
+    last: bytes = b""  # the last fact as it is stored
+
+
+async def load(wire: Wire, schedule: str) -> Kept:
+    """Raises StoreUnavailable."""
+    fields = wire.call("HMGET", keys.shifts(schedule), "v", "until", "zone", "over", "told")
+    last = wire.call("ZRANGE", keys.facts(schedule), 0, 0, "REV")
+    version, until, zone, over, told = await fields
+    found = await last
+    if version is None:
+        return Kept()
+    return Kept(int(version), float(until), zone.decode(), over == b"1", told and _told(told), found[0] if found else b"")
+
+
+def write(
+    kept: Kept, schedule: str, facts: Sequence[Fact], *, until: float, zone: str, over: bool = False, told: Told | None = None
+) -> Operations:
+    """What writes the time up to `until`; it holds only while nobody else has written since `kept` was loaded.
+
+    facts: one after the other from where `kept` ends. over: the schedule has left the file. told: None = as it was.
+    """
+    result, key = Operations(), keys.shifts(schedule)
+    result.guard(key, "v", str(kept.version) if kept.version else "")
+    result.do("SADD", keys.SHIFTS, schedule)
+    result.do("HSET", key, "v", kept.version + 1, "until", repr(until), "zone", zone, "over", int(over))
+    if told is not None:
+        result.do("HSET", key, "told", _encode(told))
+    rows = list[Fact]()
+    for fact in facts:  # a shift that goes on stays one
+        if rows and _joins(rows[-1], fact):
+            rows[-1] = msgspec.structs.replace(rows[-1], end=fact.end)
+        else:
+            rows.append(fact)
+    if rows and kept.last and _joins(last := _fact(kept.last), rows[0]):
+        result.do("ZREM", keys.facts(schedule), kept.last)
+        rows[0] = msgspec.structs.replace(rows[0], start=last.start)
+    for fact in rows:
+        result.do("ZADD", keys.facts(schedule), repr(fact.end), _encode(fact))
+    return result
+
+
+def timer(result: Operations, schedule: str, due: float) -> None:
+    """Look at the schedule then (Unix seconds), and not before."""
+    result.do("ZADD", keys.TIMERS, ceil(due * 1000), f"shifts:{schedule}")
+
+
+async def look_soon(wire: Wire, schedules: Sequence[str], due: float) -> None:
+    """Look at the schedules then (Unix seconds), or earlier where that is set already. Raises StoreUnavailable."""
+    if schedules:
+        words = [word for name in schedules for word in (ceil(due * 1000), f"shifts:{name}")]
+        await wire.call("ZADD", keys.TIMERS, "LT", *words)
+
+
+def forget_timer(result: Operations, schedule: str) -> None:
+    result.do("ZREM", keys.TIMERS, f"shifts:{schedule}")
+
+
+async def read(wire: Wire, schedule: str, start: float, end: float) -> list[Fact]:
+    """Facts that touch the time between two moments (Unix seconds), in order, not clipped. Raises StoreUnavailable."""
+    found = await wire.call("ZRANGE", keys.facts(schedule), f"({start!r}", "+inf", "BYSCORE")
+    return [fact for data in found if (fact := _fact(data)).start < end]
+
+
+async def trim(wire: Wire, before: float) -> int:
+    """Forget facts that were over before a time (Unix seconds), and schedules of which nothing is left; returns how many facts."""
+    forgotten = 0
+    for name in [name.decode() for name in await wire.call("SMEMBERS", keys.SHIFTS)]:
+        forgotten += await wire.call("ZREMRANGEBYSCORE", keys.facts(name), "-inf", f"({before!r}")
+        kept = await load(wire, name)
+        if kept.over and not kept.last:
+            gone = Operations()
+            gone.guard(keys.shifts(name), "v", str(kept.version))
+            gone.do("DEL", keys.shifts(name))
+            gone.do("SREM", keys.SHIFTS, name)
+            await commit(wire, gone)
+    return forgotten
+
+
+def _joins(one: Fact, other: Fact) -> bool:
+    """Whether the other goes on where the one ends, and with the same people for the same reason."""
+    return one.end == other.start and msgspec.structs.replace(one, start=other.start, end=other.end) == other

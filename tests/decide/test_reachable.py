@@ -1,0 +1,58 @@
+"""Who can be reached, by the file and by the last deliveries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amproxy.config.structs import Config, Notify, Route, User
+from amproxy.decide.people import digest
+from amproxy.decide.reachable import Reach, reach
+from amproxy.model import Outcome
+
+
+def reached(user: User, **outcomes: Outcome) -> Reach:
+    config = Config(route=Route(receiver="r", key="{}"), users={user.name: user})
+    return reach(config, {(user.name, channel): outcome for channel, outcome in outcomes.items()})[user.name]
+
+
+def alice(contacts: dict[str, str], **more: Any) -> User:
+    return User(name="alice", contacts=contacts, **more)
+
+
+def outcome(address: str, error: str = "") -> Outcome:
+    return Outcome(ok=not error, at=1.0, error=error, address=digest(address))
+
+
+def test_somebody_with_a_contact_that_was_never_tried_counts_as_reachable() -> None:
+    found = reached(alice({"telegram": "1"}))
+    assert found.reachable and [contact.state for contact in found.contacts] == ["untried"]
+
+
+def test_somebody_is_unreachable_once_every_contact_has_failed_for_good() -> None:
+    user = alice({"telegram": "1", "email": "a@example.org"})
+    blocked = outcome("1", "bot was blocked")
+    assert reached(user, telegram=blocked, email=outcome("a@example.org")).reachable
+    found = reached(user, telegram=blocked, email=outcome("a@example.org", "no such mailbox"))
+    assert not found.reachable
+    assert found.why_not == "telegram: bot was blocked; email: no such mailbox"
+
+
+def test_a_contact_that_the_rules_do_not_use_does_not_count() -> None:
+    user = alice({"telegram": "1", "email": "a@example.org"}, notification_rules={"default": (Notify(channels=("telegram",)),)})
+    found = reached(user, telegram=outcome("1", "bot was blocked"), email=outcome("a@example.org"))
+    assert not found.reachable
+    assert [(contact.channel, contact.state, contact.used) for contact in found.contacts] == [
+        ("telegram", "failed", True),
+        ("email", "works", False),
+    ]
+
+
+def test_a_failure_of_an_earlier_address_says_nothing_about_the_new_one() -> None:
+    assert reached(alice({"telegram": "2"}), telegram=outcome("1", "bot was blocked")).reachable
+
+
+def test_somebody_whom_only_foreign_channels_would_reach_is_unreachable() -> None:
+    assert reached(alice({"phone": "+1"})).why_not == "phone_call: amproxy cannot deliver over it yet"
+    assert reached(alice({})).why_not == "no contact"
+    rules = {"default": (Notify(channels=("slack",)),)}
+    assert reached(alice({"email": "a@example.org"}, notification_rules=rules)).why_not == "slack: no such contact"

@@ -1,0 +1,171 @@
+"""Swaps over the API: asked for, taken, given back, forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from website import NOW, Site
+
+from amproxy.context import Context
+from amproxy.escalate.auditor import audit
+
+URL = "/api/v1/schedules/platform/swaps"
+WISH = {"user": "alice", "start": "2026-01-07T09:00", "end": "2026-01-09T09:00"}  # of Berlin: one hour less in UTC; it is Tuesday the 6th
+WEDNESDAY = "2026-01-07T12:00:00Z"
+DAY = 86400
+
+
+async def asked(site: Site, **more: object) -> str:
+    answer = await site.client.post(URL, json={**WISH, **more})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def take(site: Site, swap: str, user: str = "bob", **more: object) -> httpx.Response:
+    return await site.client.post(f"/api/v1/swaps/{swap}/take", json={"user": user, **more})
+
+
+async def on_call(site: Site, at: str = WEDNESDAY) -> tuple[list[str], str]:
+    answer = (await site.client.get("/api/v1/oncall", params={"at": at})).json()[0]
+    return answer["users"], answer["reason"]
+
+
+async def states(site: Site) -> list[tuple[str, str | None]]:
+    return [(one["state"], one["taken_by"]) for one in (await site.client.get(URL)).json()]
+
+
+async def test_a_swap_that_is_asked_for_is_open_and_shows_the_shifts_it_is_about(site: Site) -> None:
+    made = (await site.client.post(URL, json={**WISH, "by": "bob", "reason": " dentist "})).json()
+    assert made.pop("id")
+    assert made == {
+        "schedule": "platform", "state": "open", "user": "alice", "start": "2026-01-07T08:00:00.000Z", "end": "2026-01-09T08:00:00.000Z",
+        "reason": "dentist", "asked_by": "bob", "asked_at": "2026-01-06T10:00:00.000Z", "taken_by": None, "taken_through": None,
+        "taken_at": None,
+        "shifts": [
+            {
+                "start": "2026-01-07T08:00:00.000Z", "end": "2026-01-09T08:00:00.000Z", "users": ["alice"], "reason": "layer weekly",
+                "layer": "weekly", "override": None,
+            }
+        ],
+    }  # fmt: skip
+    assert await on_call(site) == (["alice"], "layer weekly")
+
+
+async def test_a_swap_of_someone_who_is_not_on_call_then_is_about_no_shift(site: Site) -> None:
+    await asked(site, user="bob")
+    [found] = (await site.client.get(URL)).json()
+    assert found["shifts"] == []
+
+
+async def test_a_taken_swap_holds_at_once_until_it_is_given_back(site: Site) -> None:
+    swap = await asked(site)
+    answer = await take(site, swap, by="alice")
+    assert answer.status_code == 200
+    taken = answer.json()
+    assert (taken["state"], taken["taken_by"], taken["taken_through"]) == ("taken", "bob", "alice")
+    assert [shift["users"] for shift in taken["shifts"]] == [["alice"]]
+    assert await on_call(site) == (["bob"], "layer weekly, bob for alice (swap)")
+    assert await on_call(site, "2026-01-09T08:00:00Z") == (["alice"], "layer weekly")
+    answer = await site.client.post(f"/api/v1/swaps/{swap}/untake", json={"by": "bob"})
+    assert (answer.status_code, answer.json()["state"], answer.json()["taken_by"]) == (200, "open", None)
+    assert await on_call(site) == (["alice"], "layer weekly")
+
+
+async def test_a_deleted_swap_is_as_if_it_had_never_been(site: Site) -> None:
+    swap = await asked(site)
+    await take(site, swap)
+    assert (await site.client.delete(f"/api/v1/swaps/{swap}")).status_code == 204
+    assert await on_call(site) == (["alice"], "layer weekly")
+    assert await states(site) == []
+    assert (await site.client.delete(f"/api/v1/swaps/{swap}")).status_code == 404
+    assert (await take(site, swap)).status_code == 404
+
+
+async def test_of_two_who_take_a_swap_together_one_is_told_that_the_other_has_it(site: Site) -> None:
+    swap = await asked(site, user="alice")
+    answers = await asyncio.gather(*(take(site, swap) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert refused.json() == {"error": "conflict", "detail": "The swap is already taken by bob."}
+
+
+async def test_nobody_takes_over_their_own_shifts(site: Site) -> None:
+    swap = await asked(site)
+    assert (await take(site, swap, "alice")).status_code == 409
+    assert await states(site) == [("open", None)]
+
+
+async def test_a_swap_that_nobody_took_by_its_start_is_past_due(site: Site) -> None:
+    swap = await asked(site)
+    site.clock[0] = NOW + DAY
+    assert await states(site) == [("past_due", None)]
+    answer = await take(site, swap)
+    assert (answer.status_code, "past due" in answer.json()["detail"]) == (409, True)
+
+
+async def test_a_swap_that_is_given_back_after_its_start_is_past_due(site: Site) -> None:
+    swap = await asked(site)
+    await take(site, swap)
+    site.clock[0] = NOW + DAY
+    assert (await site.client.post(f"/api/v1/swaps/{swap}/untake")).json()["state"] == "past_due"
+    assert (await site.client.post(f"/api/v1/swaps/{swap}/untake")).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"user": "eve"},
+        {"user": ""},
+        {"by": "eve"},
+        {"end": WISH["start"]},
+        {"end": "2026-01-07T08:00"},
+        {"start": "2026-01-05T09:00", "end": "2026-01-06T11:00"},  # it is eleven o'clock now
+        {"end": "2036-01-09T09:00"},
+        {"start": "soon"},
+        {"extra": 1},
+    ],
+)
+async def test_a_swap_that_makes_no_sense_is_refused(site: Site, wrong: dict[str, object]) -> None:
+    assert (await site.client.post(URL, json={**WISH, **wrong})).status_code == 422
+    assert await states(site) == []
+
+
+@pytest.mark.parametrize("wrong", [{"user": "eve"}, {"user": ""}, {"by": "eve"}, {"user": None}, {"extra": 1}])
+async def test_only_people_of_the_file_take_a_swap(site: Site, wrong: dict[str, object]) -> None:
+    swap = await asked(site)
+    assert (await site.client.post(f"/api/v1/swaps/{swap}/take", json={"user": "bob", **wrong})).status_code == 422
+    assert (await site.client.post(f"/api/v1/swaps/{swap}/untake", json={"by": "eve"})).status_code == 422
+    assert await states(site) == [("open", None)]
+
+
+async def test_a_schedule_or_swap_that_does_not_exist_is_not_found(site: Site) -> None:
+    assert (await site.client.get("/api/v1/schedules/none/swaps")).status_code == 404
+    assert (await site.client.post("/api/v1/schedules/none/swaps", json=WISH)).status_code == 404
+    assert (await site.client.post("/api/v1/swaps/none/untake")).status_code == 404
+    assert (await site.client.get("/api/v1/schedules/empty/swaps")).json() == []
+
+
+async def test_a_process_that_starts_later_knows_what_was_made_by_hand(site: Site) -> None:
+    await take(site, await asked(site))
+    later = Context(site.context.config, site.context.wire, site.context.now)
+    await later.load_by_hand()
+    assert later.by_hand == site.context.by_hand
+    assert len(later.by_hand.swaps["platform"]) == 1
+
+
+async def test_what_ended_before_the_retention_is_forgotten_and_nothing_else(site: Site) -> None:
+    hours = {"start": "2026-01-07T09:00", "end": "2026-01-07T12:00"}
+    long = {**hours, "end": "2026-03-01T00:00"}
+    for span in (hours, long):
+        await asked(site, **span)
+        await site.client.post("/api/v1/schedules/platform/overrides", json={"user": "bob", **span})
+        await site.client.post("/api/v1/users/alice/absences", json=span)
+    await audit(site.context)
+    addresses = (URL, "/api/v1/schedules/platform/overrides", "/api/v1/users/alice/absences")
+    assert [len((await site.client.get(address)).json()) for address in addresses] == [2, 2, 2]
+    site.clock[0] = NOW + 92 * DAY
+    await audit(site.context)
+    left = [(await site.client.get(address)).json() for address in addresses]
+    assert [[one["end"] for one in found] for found in left] == [["2026-02-28T23:00:00.000Z"]] * 3
