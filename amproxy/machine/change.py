@@ -9,8 +9,6 @@ from typing import Any
 from amproxy.decide.roster import Roster
 from amproxy.model import Incident, Outgoing, Page, TimelineEntry
 
-_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 that cannot be mistaken for each other
-
 
 @dataclass
 class Draft:
