@@ -104,6 +104,23 @@ def _oncall(options: argparse.Namespace) -> int:
     return 0
 
 
+def _hash_password(options: argparse.Namespace) -> int:
+    import getpass
+
+    from amproxy.web.signin.passwords import LONGEST, hashed
+
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise ValueError("the two are not the same")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password or len(password) > LONGEST:
+        raise ValueError(f"a password has 1 to {LONGEST} characters")
+    print(hashed(password))
+    return 0
+
+
 def _quality(options: argparse.Namespace) -> int:
     from amproxy.durations import parse_duration
     from amproxy.foresight import moment, quality
@@ -218,6 +235,10 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = looking("oncall", _oncall, "Say who is on call now or then, and who is next.")
     listing.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+
+    made = commands.add_parser("hash-password", help="Print the hash of a password, for users in the file.")
+    made.description = "Ask for a password (or read a line from stdin), and print its hash for password_hash of a user."
+    made.set_defaults(command=_hash_password)
 
     judging = command("quality", _quality, "Say how good schedules are: gaps, people on call twice or hidden, who carries how much.")
     judging.add_argument("schedule", nargs="?", metavar="SCHEDULE")

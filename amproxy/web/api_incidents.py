@@ -24,6 +24,8 @@ from amproxy.respond.targets import Target
 from amproxy.store import incidents
 from amproxy.web import views
 from amproxy.web.deps import Deps
+from amproxy.web.own import not_own, require_own
+from amproxy.web.principal import say, who_acts
 from amproxy.web.reading import Wanted, invalid, json_body, known_user, time, wanted
 
 MOST_AT_ONCE = 500  # incidents in one call
@@ -118,8 +120,10 @@ class IncidentsApi:
         if action not in actions.ACTIONS:
             raise HTTPException(404, f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}")
         body = await json_body(request, ActionBody)
-        asked = self._asked(body, action)
+        asked = self._asked(request, body, action)
+        await require_own(request, self._context, incident_id, *filter(None, [body.into]))
         incident = await actions.perform(self._context, incident_id, asked)
+        say(request, f"{action} #{incident.number} {incident.title}")
         if note := self._note(body, asked):
             incident = await actions.perform(self._context, incident_id, note)
         return json(self._view(incident))
@@ -127,8 +131,14 @@ class IncidentsApi:
     async def bulk(self, request: Request) -> Response:
         """The same action on many incidents; always 200, with what became of each."""
         body = await json_body(request, BulkBody)
-        asked = self._asked(body, body.action)
-        outcomes = await perform_all(self._context, body.ids, asked)
+        asked = self._asked(request, body, body.action)
+        if body.into:
+            await require_own(request, self._context, body.into)
+        refused = await not_own(request, self._context, body.ids)
+        outcomes = await perform_all(self._context, [one for one in body.ids if one not in refused], asked)
+        outcomes += [Outcome(one, None, why) for one, why in refused.items()]
+        done = [f"#{outcome.incident.number}" for outcome in outcomes if outcome.incident]
+        say(request, f"{body.action} {' '.join(done) or 'of many incidents, but none allowed it'}")
         if note := self._note(body, asked):
             await perform_all(self._context, [outcome.id for outcome in outcomes if outcome.incident], note)
         return json(
@@ -139,12 +149,13 @@ class IncidentsApi:
         incident = outcome.incident
         return {"id": outcome.id, "state": incident.state if incident else None, "error": outcome.error or None}
 
-    def _asked(self, body: ActionBody, action: ActionName) -> actions.Request:
+    def _asked(self, request: Request, body: ActionBody, action: ActionName) -> actions.Request:
         for key, belongs in _BELONGS.items():
             if getattr(body, key) and action not in belongs:
                 raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(belongs)}")
         return actions.Request(
-            action=action, user=known_user(self._context, body.user), via="api", until=self._until(body), text=body.text or "",
+            action=action, user=who_acts(request, known_user(self._context, body.user)), via="api", until=self._until(body),
+            text=body.text or "",
             to=Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy),
             urgency=body.urgency or "default", into=body.into,
         )  # fmt: skip
@@ -170,8 +181,9 @@ class IncidentsApi:
     async def open(self, request: Request) -> Response:
         body = await json_body(request, OpenBody)
         to = Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy)
-        by = known_user(self._context, body.user)
+        by = who_acts(request, known_user(self._context, body.user))
         incident = await open_incident(self._context, title=body.title, by=by, to=to, urgency=body.urgency, text=body.text)
+        say(request, f"paged by hand: #{incident.number} {incident.title}")
         return json(self._view(incident), 201)
 
     async def test_alert(self, request: Request) -> Response:

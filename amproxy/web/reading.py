@@ -101,6 +101,11 @@ def known_user(context: Context, user: str | None) -> str:
     return user or ""
 
 
+def own_path(path: str) -> str:
+    """Back to one of our own pages, whatever a form or address says."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which incidents a query asks for."""
 
