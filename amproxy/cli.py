@@ -81,13 +81,14 @@ def _simulate(options: argparse.Namespace) -> int:
     config, roster = _loaded(options)
     labels = _labels(options.labels)
     at = moment.parse(options.at, entry.zone(config, labels), clock.now())
-    duration = parse_duration(options.duration) if options.duration else None
-    answers = [_answer(text) for text in options.answer]
-    _print(
-        options,
-        lambda: simulate.simulate(config, labels, at, duration, answers, roster),
-        lambda: timeline.simulate_text(config, labels, at, duration, answers, roster),
+    asked = simulate.Asked(
+        labels=labels,
+        at=at,
+        duration=parse_duration(options.duration) if options.duration else None,
+        answers=[_answer(text) for text in options.answer],
+        resolve_after=parse_duration(options.resolve_after) if options.resolve_after else None,
     )
+    _print(options, lambda: simulate.simulate(asked, roster), lambda: timeline.simulate_text(asked, roster))
     return 0
 
 
@@ -232,6 +233,8 @@ def _parser() -> argparse.ArgumentParser:
     simulating.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
     simulating.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look (default: until the policy ends)")
     simulating.add_argument("--answer", action="append", default=[], metavar="USER@DURATION", help="somebody acknowledges after so long")
+
+    simulating.add_argument("--resolve-after", metavar="DURATION", help="the alert ends after so long (default: it keeps firing)")
 
     listing = looking("oncall", _oncall, "Say who is on call now or then, and who is next.")
     listing.add_argument("schedule", nargs="?", metavar="SCHEDULE")

@@ -75,8 +75,7 @@ def _event(context: Context, request: Request) -> Act:
         case "reassign":
             return Reassign(user=user, via=via, epoch=epoch, to=step(context.config, request.to, request.urgency))
         case "responders":
-            asked = people(context.config, request.to, request.urgency)
-            return AddResponders(user=user, via=via, epoch=epoch, to=asked, urgency=request.urgency)
+            return AddResponders(user=user, via=via, epoch=epoch, to=people(context.config, request.to, request.urgency))
         case "snooze":
             until = request.until if request.until is not None else context.now() + DEFAULT_SNOOZE
             if until <= context.now():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
@@ -160,7 +161,8 @@ def operations(change: Change) -> Operations:
     if change.timer is None:
         result.do("ZREM", keys.TIMERS, f"incident:{incident.id}")
     else:
-        result.do("ZADD", keys.TIMERS, int(change.timer * 1000), f"incident:{incident.id}")
+        due_ms = math.ceil(change.timer * 1000)  # rounded down it would come before anything is due, and do nothing
+        result.do("ZADD", keys.TIMERS, due_ms, f"incident:{incident.id}")
     for message in change.outbox:
         enqueue(result, message)
     result.do("PUBLISH", keys.CHANGES, f"incident {incident.id}")
