@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from amproxy.config.structs import Urgency
 from amproxy.correlate import muting
-from amproxy.decide.matchers import all_match
 from amproxy.durations import parse_duration
 from amproxy.model import Incident
 from amproxy.notify.templates import LONGEST_TITLE
@@ -26,7 +25,7 @@ from amproxy.web import views
 from amproxy.web.deps import Deps
 from amproxy.web.own import not_own, require_own
 from amproxy.web.principal import say, who_acts
-from amproxy.web.reading import Wanted, invalid, json_body, known_user, time, wanted
+from amproxy.web.reading import find, invalid, json_body, known_user, time, wanted
 
 MOST_AT_ONCE = 500  # incidents in one call
 
@@ -78,15 +77,6 @@ def json(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-async def find(deps: Deps, query: Wanted) -> tuple[list[Incident], str]:
-    """Incidents that a query asks for, newest first, and the cursor of the rest. Labels are those of the group and those in common."""
-
-    def keep(incident: Incident) -> bool:
-        return all_match(query.matchers, {**incident.common_labels, **incident.group_labels})
-
-    return await incidents.listing(deps.context.wire, query.states, keep=keep, limit=query.limit, before=query.cursor)
-
-
 class IncidentsApi:
     def __init__(self, deps: Deps) -> None:
         self._deps, self._context = deps, deps.context
@@ -102,7 +92,7 @@ class IncidentsApi:
         ]
 
     async def index(self, request: Request) -> Response:
-        found, cursor = await find(self._deps, wanted(request))
+        found, cursor = await find(self._context, wanted(request))
         return json({"incidents": [self._view(incident) for incident in found], "next": cursor or None})
 
     async def show(self, request: Request) -> Response:

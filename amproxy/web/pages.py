@@ -18,10 +18,9 @@ from amproxy.decide.roster import OnCall
 from amproxy.model import Incident
 from amproxy.store import contacts, incidents
 from amproxy.web.ahead import Coming, next_step
-from amproxy.web.api_incidents import find
 from amproxy.web.deps import Deps
 from amproxy.web.looks import COOKIE, COOKIE_AGE, LANGUAGE_COOKIE, Looks
-from amproxy.web.reading import form, known_user, own_path, wanted
+from amproxy.web.reading import find, form, known_user, own_path, wanted
 from amproxy.web.text import LANGUAGES
 
 SHOWN_OPEN = 30
@@ -86,7 +85,7 @@ class Pages:
 
     async def incidents(self, request: Request) -> HTMLResponse:
         query = wanted(request)
-        found, cursor = await find(self._deps, query)
+        found, cursor = await find(self._context, query)
         kept = [(name, value) for name, value in request.query_params.multi_items() if name in ("state", "label", "limit") and value]
         return await self._looks.page(
             request, "incidents.html", rows=[self._row(incident) for incident in found], query=query, states=incidents.STATES,
