@@ -30,6 +30,7 @@ from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
+from amproxy.web.shared import Shared
 from amproxy.web.signin.api import SignInApi
 from amproxy.web.signin.gate import Gate
 from amproxy.web.signin.pages import SignInPages
@@ -49,7 +50,8 @@ def web(deps: Deps) -> ASGIApp:
     """Everything that people, their tools and Prometheus ask for, guarded; the doors for alerts are not in it."""
     looks = Looks(deps.context)
     drawn = handlers(looks.error)
-    guarded = Guard(Starlette(routes=routes(deps, looks), exception_handlers=drawn), deps.context)
+    shared = Shared(Starlette(routes=routes(deps, looks), exception_handlers=drawn), deps.hub, deps.context)
+    guarded = Guard(shared, deps.context)
     return Gate(V2(deps.context, guarded), deps.context, drawn[AmproxyError])
 
 
