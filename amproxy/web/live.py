@@ -80,9 +80,8 @@ class Hub:
 
 def _put(queue: asyncio.Queue[str | None], text: str | None) -> None:
     """What a slow reader has not read yet gives way: one piece of news is enough to make it look again."""
-    if queue.full():
-        if queue.get_nowait() is None:
-            text = None
+    if queue.full() and queue.get_nowait() is None:
+        text = None
     queue.put_nowait(text)
 
 

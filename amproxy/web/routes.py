@@ -24,11 +24,14 @@ from amproxy.web.api_vitals import VitalsApi
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
+from amproxy.web.hand_page import HandPage
 from amproxy.web.health import Health
 from amproxy.web.incident_page import IncidentPage
+from amproxy.web.list_page import ListPage
 from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
+from amproxy.web.now_page import NowPage
 from amproxy.web.pages import Pages
 from amproxy.web.shared import Shared
 from amproxy.web.signin.api import SignInApi
@@ -68,7 +71,10 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *MaintenanceApi(deps).routes(),
         *SilencesApi(deps).routes(),
         *VitalsApi(deps).routes(),
-        *Pages(deps, looks).routes(),
+        *NowPage(deps, looks).routes(),
+        *ListPage(deps, looks).routes(),
+        *HandPage(deps, looks).routes(),
+        *Pages(deps).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
