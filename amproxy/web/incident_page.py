@@ -105,7 +105,7 @@ class IncidentPage:
 
     def _answers(self, user: str, incident: Incident) -> bool:
         """Whether somebody has been asked for an answer although it is acknowledged: to join, or whether they are still on it."""
-        asked_to_join = any(chain.user == user and chain.insists and chain.due is not None for chain in incident.chains)
+        asked_to_join = any(chain.user == user and chain.insists for chain in incident.chains)
         runs_out = incident.acknowledge_due is not None and incident.reminder_due is None and incident.plan.acknowledge_reminder > 0
         return bool(user) and (asked_to_join or (runs_out and incident.acknowledged_by == user))
 
