@@ -32,6 +32,9 @@ P swaps                hash    id → Swap
 P shifts               set     schedules whose shifts are written down
 P shifts:SCHEDULE      hash    v (version), until (written up to, Unix seconds), zone, over (it left the file), told (Told)
 P facts:SCHEDULE       zset    Fact → its end, Unix seconds
+P calendar:ID          hash    a schedule's calendar (ID = digest of its address): text, and the fields of store.calendars.Kept
+P feeds                hash    token → Feed: whose shifts this address of ours shows
+P feeds:tokens         hash    "schedule NAME" or "user NAME" → token
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
@@ -54,7 +57,7 @@ P tokens               hash    SHA-256 of an API token → ApiToken
 P tokens:used          hash    id of an API token → when it was last used, Unix seconds
 P audit                stream  field m = audit.Entry; bounded by number and age
 P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "maintenance",
-                               "incident ID"
+                               "incident ID", "calendar ID"
 """
 
 from __future__ import annotations
@@ -80,6 +83,8 @@ SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
 MAINTENANCE = P + "maintenance"
 MAINTENANCE_VERSION = P + "maintenance:version"
+FEEDS = P + "feeds"
+FEED_TOKENS = P + "feeds:tokens"
 HEARTBEATS = P + "heartbeats"
 HEARTBEATS_MISSING = P + "heartbeats:missing"
 SWITCH = P + "switch"
@@ -134,6 +139,10 @@ def held(key: str) -> str:
 
 def bundle(bundle_id: str) -> str:
     return f"{P}bundle:{bundle_id}"
+
+
+def calendar(calendar_id: str) -> str:
+    return f"{P}calendar:{calendar_id}"
 
 
 def lease(name: str) -> str:

@@ -12,6 +12,7 @@ from amproxy.errors import AmproxyError
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_absences import AbsencesApi
+from amproxy.web.api_calendars import CalendarsApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_maintenance import MaintenanceApi
@@ -71,6 +72,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *MaintenanceApi(deps).routes(),
         *SilencesApi(deps).routes(),
         *VitalsApi(deps).routes(),
+        *CalendarsApi(deps).routes(),
         *NowPage(deps, looks).routes(),
         *ListPage(deps, looks).routes(),
         *HandPage(deps, looks).routes(),

@@ -81,7 +81,7 @@ async def test_all_places_are_within_reach_without_scripts_also_where_there_are_
         monkeypatch.setitem(PLACES, name, path)
     page = (await site.client.get("/")).text
     menu = page[page.index('<details id="menu"') : page.index("</details>")]
-    places = [path for path in PLACES.values()]
+    places = list(PLACES.values())
     assert [path for path in places if f'href="{path}"' in menu] == places[3:]
     assert all(page.count(f'href="{path}"') >= 2 for path in places[3:])  # once in the row of wide windows, once in the menu
     assert "Menu" in menu
