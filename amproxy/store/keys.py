@@ -15,6 +15,7 @@ P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
 P incidents            zset    id → started_at
 P incidents:STATE      zset    id → started_at
+P summaries            hash    id → Summary: what lists of incidents are filtered by
 P counts               hash    "policy state" → number of incidents
 P number               string  the last incident's number
 P turns                hash    round-robin pointers
@@ -66,6 +67,7 @@ P = "amproxy:{0}:"
 GROUPS = P + "groups"
 TIMERS = P + "timers"
 INCIDENTS = P + "incidents"
+SUMMARIES = P + "summaries"
 COUNTS = P + "counts"
 NUMBER = P + "number"
 TURNS = P + "turns"

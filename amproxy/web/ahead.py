@@ -14,6 +14,7 @@ from amproxy.decide.roster import Roster
 from amproxy.machine import chains, silent
 from amproxy.model import Chain, Incident
 from amproxy.web.ahead_steps import Coming, steps
+from amproxy.web.phrase import People, Phrase
 
 __all__ = ["Coming", "ahead", "next_step"]
 
@@ -37,20 +38,20 @@ def _paths(incident: Incident, roster: Roster) -> list[Iterator[Coming]]:
     if incident.state == "resolved":
         return []
     rules = [_rules(chain, roster) for chain in incident.chains if chains.runs(incident, chain)]
-    silence = _once(silent.due(incident), "resolved, if there is no news until then")
+    silence = _once(silent.due(incident), Phrase("ahead.silent"))
     match incident.state:
         case "triggered" if incident.held_until is not None:
-            return [*rules, _once(incident.held_until, f"looked at again: {incident.held_by}"), silence]
+            return [*rules, _once(incident.held_until, Phrase("ahead.held", {"reason": incident.held_by})), silence]
         case "triggered":
             return [*rules, steps(incident, roster), silence]
         case "acknowledged":
-            reminder = _once(incident.reminder_due, f"{incident.acknowledged_by or 'somebody'} is reminded")
-            return [*rules, reminder, _once(incident.acknowledge_due, "acknowledgement runs out"), silence]
+            reminder = _once(incident.reminder_due, Phrase("ahead.reminded", {"person": People((incident.acknowledged_by,))}))
+            return [*rules, reminder, _once(incident.acknowledge_due, Phrase("ahead.runs_out")), silence]
         case _:
-            return [_once(incident.snoozed_until, "snooze ends")]
+            return [_once(incident.snoozed_until, Phrase("ahead.snooze_ends"))]
 
 
-def _once(at: float | None, what: str) -> Iterator[Coming]:
+def _once(at: float | None, what: Phrase) -> Iterator[Coming]:
     if at is not None:
         yield Coming(at, what)
 
@@ -65,4 +66,4 @@ def _rules(chain: Chain, roster: Roster) -> Iterator[Coming]:
         if not isinstance(rule, Notify):
             at += rule.seconds if waits else 0.0
         elif waits := any(people.address(user, channel) is not None for channel in rule.channels):
-            yield Coming(at, f"{chain.user}'s next rule: {', '.join(rule.channels)}")
+            yield Coming(at, Phrase("ahead.rule", {"person": People((chain.user,)), "channels": ", ".join(rule.channels)}))

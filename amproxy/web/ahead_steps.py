@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from amproxy.durations import format_duration
 from amproxy.machine.conditions import closed
 from amproxy.machine.reach import RETRY_SHIFT
 from amproxy.model import Incident
+from amproxy.web.phrase import People, Phrase, Value
 
 _INSTANT = timedelta(seconds=1)
 Deed = NotifyStep | WebhookStep | ForwardStep | ResolveStep
@@ -32,7 +33,7 @@ class Coming(NamedTuple):
     """Something that is due."""
 
     at: float  # Unix seconds
-    what: str  # "step 3: notify bob (users)"
+    what: Phrase  # "step 3: notify bob (users)"
     ends: bool = False  # the incident: nothing comes after it
 
 
@@ -65,11 +66,11 @@ class _Walk:
                     self.at = _waited(step, self._roster, self.at)
                     continue
                 case WaitForAlertsStep():
-                    enough = f"more than {step.more_than} alerts within {format_duration(step.within)}"
-                    yield Coming(self.at, f"step {number}: goes on after {enough}")
+                    enough: dict[str, Value] = {"step": number, "count": step.more_than, "span": format_duration(step.within)}
+                    yield Coming(self.at, Phrase("ahead.waits_for_alerts", enough))
                     return
             if skipped := closed(step, self._incident, self._roster, self.at):
-                yield self._coming(step, number, f" (skipped, as things are: {skipped})")
+                yield self._coming(step, number, skipped)
                 continue
             if isinstance(step, NotifyStep):
                 yield from self._shifts(plan, step, number)
@@ -80,9 +81,13 @@ class _Walk:
                 return
         yield self._end(plan, round_)
 
-    def _coming(self, step: Deed, number: int, more: str = "") -> Coming:
-        words = f"step {number}: {_deed(step, self._roster, self.at)}{_condition(step)}{more}"
-        return Coming(self.at, words, ends=isinstance(step, ResolveStep) and not more)
+    def _coming(self, step: Deed, number: int, skipped: str = "") -> Coming:
+        what = Phrase("ahead.step", {"step": number, "deed": _deed(step, self._roster, self.at)})
+        if conditions := _conditions(step):
+            what = Phrase("ahead.conditional", {"what": what, "conditions": conditions})
+        if skipped:
+            what = Phrase("ahead.skipped", {"what": what, "reason": skipped})
+        return Coming(self.at, what, ends=isinstance(step, ResolveStep) and not skipped)
 
     def _shifts(self, plan: Policy, step: NotifyStep, number: int) -> Iterator[Coming]:
         """The waits of a step that finds nobody on call."""
@@ -90,14 +95,14 @@ class _Walk:
         if rule.kind != "wait_for_shift" or step.schedule not in roster.config.schedules:
             return
         while not _on_call(step, roster, self.at):
-            yield Coming(self.at, f"step {number}: waits until somebody is on call for {step.schedule}")
+            yield Coming(self.at, Phrase("ahead.waits_for_shift", {"step": number, "schedule": step.schedule}))
             until = roster.on_call(step.schedule, utc(self.at)).until
             self.at = until.timestamp() if until else self.at + RETRY_SHIFT
 
     def _end(self, plan: Policy, round_: int) -> Coming:
         if round_ > plan.repeat or not plan.steps:
-            return Coming(self.at, "the policy has no further step")
-        return Coming(self.at, f"the steps run again (round {round_ + 1} of {plan.repeat + 1})")
+            return Coming(self.at, Phrase("ahead.no_more"))
+        return Coming(self.at, Phrase("ahead.again", {"round": round_ + 1, "rounds": plan.repeat + 1}))
 
 
 def _waited(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:
@@ -108,32 +113,32 @@ def _waited(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:
     return max(at, opens.timestamp()) if opens else at
 
 
-def _deed(step: Deed, roster: Roster, at: float) -> str:
+def _deed(step: Deed, roster: Roster, at: float) -> Phrase:
     match step:
         case NotifyStep():
-            return f"notify {_whom(step, roster, at)}"
+            return Phrase("ahead.notify", {"whom": _whom(step, roster, at)})
         case WebhookStep():
-            return f"call the webhooks of receiver {step.receiver}"
+            return Phrase("ahead.webhooks", {"receiver": step.receiver})
         case ForwardStep():
-            return f"policy {step.policy} takes over"
+            return Phrase("ahead.forward", {"policy": step.policy})
         case _:
-            return "resolve"
+            return Phrase("ahead.resolve")
 
 
-def _whom(step: NotifyStep, roster: Roster, at: float) -> str:
+def _whom(step: NotifyStep, roster: Roster, at: float) -> Phrase:
     if step.receiver:
-        return f"receiver {step.receiver}"
-    one_of = "one of " if step.pick == "round_robin" else ""
+        return Phrase("ahead.receiver", {"receiver": step.receiver})
     if step.users:
-        return f"{one_of}{', '.join(step.users)} (users)"
-    if step.team:
+        found = Phrase("ahead.users", {"people": People(step.users)})
+    elif step.team:
         team = roster.config.teams.get(step.team)
-        return f"{one_of}{', '.join(team.members) if team and team.members else 'nobody'} (team {step.team})"
-    if step.schedule not in roster.config.schedules:
-        return f"nobody (schedule {step.schedule} is not in the file any more)"
-    return (
-        f"{', '.join(_on_call(step, roster, at)) or 'nobody'} ({'next after ' if step.position == 'next' else ''}schedule {step.schedule})"
-    )
+        found = Phrase("ahead.team", {"people": People(tuple(team.members) if team else ()), "team": step.team})
+    elif step.schedule not in roster.config.schedules:
+        return Phrase("ahead.gone", {"schedule": step.schedule})
+    else:
+        values: dict[str, Value] = {"people": People(_on_call(step, roster, at)), "schedule": step.schedule}
+        return Phrase("ahead.next_after" if step.position == "next" else "ahead.schedule", values)
+    return Phrase("ahead.one_of", {"whom": found}) if step.pick == "round_robin" else found
 
 
 def _on_call(step: NotifyStep, roster: Roster, at: float) -> tuple[str, ...]:
@@ -144,10 +149,16 @@ def _on_call(step: NotifyStep, roster: Roster, at: float) -> tuple[str, ...]:
     return roster.shifts(step.schedule, moment, moment + _INSTANT)[0].users
 
 
-def _condition(step: Condition) -> str:
-    conditions = [f"if {matcher}" for matcher in step.matchers]
+def _conditions(step: Condition) -> tuple[Phrase, ...]:
+    conditions = [Phrase("ahead.if", {"matcher": str(matcher)}) for matcher in step.matchers]
     if step.active_time_intervals:
-        conditions.append(f"only in {' or '.join(step.active_time_intervals)}")
+        conditions.append(Phrase("ahead.only_in", {"intervals": _any(step.active_time_intervals)}))
     if step.mute_time_intervals:
-        conditions.append(f"not in {' or '.join(step.mute_time_intervals)}")
-    return f", {', '.join(conditions)}" if conditions else ""
+        conditions.append(Phrase("ahead.not_in", {"intervals": _any(step.mute_time_intervals)}))
+    return tuple(conditions)
+
+
+def _any(names: Sequence[str]) -> Phrase | str:
+    """ "a or b or c" """
+    *others, last = names
+    return Phrase("ahead.either", {"one": _any(others), "other": last}) if others else last
