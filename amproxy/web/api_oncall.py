@@ -8,16 +8,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import utc
-from amproxy.config.structs import Override, Schedule
+from amproxy.config.structs import Schedule
 from amproxy.context import Context
 from amproxy.duty.reading import on_call_then
 from amproxy.errors import NotFound
-from amproxy.machine.change import new_id
+from amproxy.respond import overrides as by_hand
 from amproxy.store import overrides
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
-from amproxy.web.reading import invalid, json_body, known_user, time
+from amproxy.web.reading import json_body, time
 
 
 class OverrideBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,20 +63,12 @@ class OncallApi:
     async def add_override(self, request: Request) -> Response:
         schedule = schedule_of(self._context, request)
         body = await json_body(request, OverrideBody)
-        user = known_user(self._context, body.user)
         start, end = time(body.start, "start", schedule.timezone), time(body.end, "end", schedule.timezone)
-        if not user:
-            raise invalid("an override needs a user")
-        if end <= start:
-            raise invalid("the end of an override must lie after its start")
-        made = Override(users=(user,), start=start, end=end, reason=(body.reason or "").strip(), id=new_id())
-        await overrides.save(self._context.wire, schedule.name, made, self._context.now())
-        await self._context.load_by_hand()
+        made = await by_hand.add(self._context, schedule, user=body.user, start=start, end=end, reason=body.reason or "")
         return json(views.override(made, schedule), 201)
 
     async def delete_override(self, request: Request) -> Response:
-        await overrides.delete(self._context.wire, schedule_of(self._context, request).name, request.path_params["id"])
-        await self._context.load_by_hand()
+        await by_hand.take_back(self._context, schedule_of(self._context, request), request.path_params["id"])
         return Response(status_code=204)
 
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import rfc3339
-from amproxy.context import Context
 from amproxy.decide.roster import Roster
-from amproxy.decide.swaps import asked, state, taken, untaken
-from amproxy.duty.telling import swap_asked
-from amproxy.machine.change import new_id
+from amproxy.decide.swaps import state
 from amproxy.model import Swap
-from amproxy.store import swaps
+from amproxy.respond import swaps
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.api_oncall import schedule_of
 from amproxy.web.deps import Deps
-from amproxy.web.reading import invalid, json_body, known_user, time
-
-log = logging.getLogger(__name__)
+from amproxy.web.reading import json_body, known_user, time
 
 
 class SwapBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,45 +62,24 @@ class SwapsApi:
     async def ask(self, request: Request) -> Response:
         schedule = schedule_of(self._context, request)
         body = await json_body(request, SwapBody)
-        wish = Swap(
-            id=new_id(),
-            schedule=schedule.name,
-            user=somebody(self._context, body.user),
-            start=time(body.start, "start", schedule.timezone).timestamp(),
-            end=time(body.end, "end", schedule.timezone).timestamp(),
-            reason=(body.reason or "").strip(),
-            asked_by=known_user(self._context, body.by),
-            asked_at=self._context.now(),
-        )
-        try:
-            swap = asked(wish, self._context.now())
-        except ValueError as error:
-            raise invalid(str(error)) from None
-        await swaps.save(self._context.wire, swap, swap_asked(self._context, swap))
-        self._context.wake(outbox=True)
-        return await self._answer(swap, 201)
+        swap = await swaps.ask(
+            self._context, schedule, user=body.user, start=time(body.start, "start", schedule.timezone),
+            end=time(body.end, "end", schedule.timezone), reason=body.reason or "", by=known_user(self._context, body.by),
+        )  # fmt: skip
+        return json(self._view(swap), 201)
 
     async def take(self, request: Request) -> Response:
         body = await json_body(request, TakeBody)
-        user, by = somebody(self._context, body.user), known_user(self._context, body.by)
-        return await self._answer(
-            await swaps.change(self._context.wire, request.path_params["id"], lambda swap: taken(swap, user, by, self._context.now()))
-        )
+        by = known_user(self._context, body.by)
+        return json(self._view(await swaps.take(self._context, request.path_params["id"], user=body.user, by=by)))
 
     async def untake(self, request: Request) -> Response:
         by = known_user(self._context, (await json_body(request, UntakeBody)).by)
-        swap = await swaps.change(self._context.wire, request.path_params["id"], untaken)
-        log.info("swap %s of %s is open again%s", swap.id, swap.user, f", says {by}" if by else "")
-        return await self._answer(swap)
+        return json(self._view(await swaps.untake(self._context, request.path_params["id"], by=by)))
 
     async def delete(self, request: Request) -> Response:
-        await swaps.delete(self._context.wire, request.path_params["id"])
-        await self._context.load_by_hand()
+        await swaps.forget(self._context, request.path_params["id"])
         return Response(status_code=204)
-
-    async def _answer(self, swap: Swap, status: int = 200) -> Response:
-        await self._context.load_by_hand()
-        return json(self._view(swap), status)
 
     def _view(self, swap: Swap) -> views.View:
         return view(swap, self._context.roster, self._context.now())
@@ -131,10 +103,3 @@ def view(swap: Swap, roster: Roster, now: float) -> views.View:
         "taken_at": rfc3339(swap.taken_at),
         "shifts": [views.shift(shift) for shift in roster.swapped_shifts(swap)] if known else [],
     }
-
-
-def somebody(context: Context, user: str) -> str:
-    """The name of a user of the file. Raises HTTPException 422 for one whom it does not know, or none."""
-    if not user:
-        raise invalid("user names nobody")
-    return known_user(context, user)

@@ -42,7 +42,7 @@ class Place(NamedTuple):
     here: bool
 
 
-PLACES = {"now": "/", "incidents": "/incidents"}
+PLACES = {"now": "/", "incidents": "/incidents", "schedules": "/schedules"}
 
 
 def navigation(request: Request) -> list[Place]:
@@ -91,11 +91,11 @@ class Looks:
         }  # fmt: skip
 
     async def page(
-        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any
+        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, *, clock: str = "", **values: Any
     ) -> HTMLResponse:
-        """A page, with what every page shows beside its own values."""
+        """A page, with what every page shows beside its own values. clock: the zone of its times, "" = the reader's."""
         context, user, t = self._context, acting(request, self._context), language(request)
-        now, zone = context.now(), context.config.users[user].timezone if user else "UTC"
+        now, zone = context.now(), clock or (context.config.users[user].timezone if user else "UTC")
         text = self._templates.get_template(template).render(
             **values, t=t, now=now, zone=zone, counts=await self._counts(), acting=user, users=context.config.users.values(),
             root=root_of(context.external_url), path=request.url.path, navigation=navigation(request), live_texts=live_texts(t),

@@ -29,6 +29,8 @@ from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
+from amproxy.web.schedule_page import SchedulePage
+from amproxy.web.schedules_page import SchedulesPage
 from amproxy.web.v2.api import V2
 
 
@@ -64,6 +66,8 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
+        *SchedulesPage(deps, looks).routes(),
+        *SchedulePage(deps, looks).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),
         *Metrics(deps).routes(),
         *Health(deps).routes(),

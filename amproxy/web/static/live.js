@@ -62,6 +62,10 @@
         twin.value = control.value;
       }
     }
+    for (const details of old.querySelectorAll("details[id]")) {
+      const twin = fresh.querySelector(`#${CSS.escape(details.id)}`);
+      if (twin) twin.open = details.open;
+    }
   }
 
   function swap(page) {
