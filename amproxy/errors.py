@@ -38,6 +38,10 @@ class NotFound(AmproxyError):
     """There is no such thing (HTTP 404)."""
 
 
+class BadCalendar(AmproxyError):
+    """A calendar that cannot be used, and why; the text quotes no address."""
+
+
 class DeliveryError(AmproxyError):
     """A message that a channel did not take.
 
