@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from amproxy.calendars.health import health
 from amproxy.clock import utc
 from amproxy.config.structs import Override, Schedule
 from amproxy.context import Context
@@ -19,6 +20,9 @@ from amproxy.decide.swaps import SwapState, state
 from amproxy.decide.zones import happens
 from amproxy.duty.reading import FinalShift, final_shifts
 from amproxy.model import Swap
+from amproxy.store import feeds
+from amproxy.store.feeds import Feed
+from amproxy.web.api_calendars import address
 from amproxy.web.schedule_rows import tracks
 from amproxy.web.schedule_words import Speaker
 from amproxy.web.shift_views import worked_by
@@ -67,9 +71,18 @@ async def look(context: Context, schedule: Schedule, seen: Shown, t: Texts) -> d
         "shares": _shares(roster, schedule, final),
         "quality": judged,
         "empty": empty_shifts(roster, schedule.name, span.start, span.end),
+        "calendars": await health(context, schedule.name),
+        "nameless": roster.empty_shifts(schedule.name, span.start, span.end),
+        "feed": await _feed(context, schedule),
         "overrides": _made(roster, schedule, span, now),
         "wishes": _wishes(roster, schedule, span, now),
     }
+
+
+async def _feed(context: Context, schedule: Schedule) -> str:
+    """Where the shifts can be read as a calendar; "" = nobody has made an address."""
+    token = await feeds.known(context.wire, Feed("schedule", schedule.name))
+    return address(context, token) if token else ""
 
 
 async def _doubles(context: Context, schedule: Schedule, span: Span) -> list[Double]:

@@ -19,6 +19,8 @@ from amproxy.errors import Conflict, NotFound
 from amproxy.model import Swap
 from amproxy.respond import overrides, swaps
 from amproxy.respond.targets import BadAction
+from amproxy.store import feeds
+from amproxy.store.feeds import Feed
 from amproxy.web.api_oncall import schedule_of
 from amproxy.web.deps import Deps
 from amproxy.web.errors import told
@@ -45,6 +47,8 @@ class SchedulePage:
             ("swaps/{id}/take", "swaps", self._take),
             ("swaps/{id}/untake", "swaps", self._untake),
             ("swaps/{id}/delete", "swaps", self._forget),
+            ("calendar", "calendar", self._make_feed),
+            ("calendar/delete", "calendar", self._revoke_feed),
         ]
         return [
             Route(page, self.show, methods=["GET"]),
@@ -107,6 +111,16 @@ class SchedulePage:
         swap = await self._swap(request, schedule)
         await swaps.forget(self._context, swap.id)
         return f"took back a swap in schedule {schedule.name}: shifts of {swap.user}"
+
+    async def _make_feed(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        require(request, "responder", team=schedule.team)
+        await feeds.make(self._context.wire, Feed("schedule", schedule.name))
+        return f"made a secret address for the calendar of schedule {schedule.name}"
+
+    async def _revoke_feed(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        require(request, "responder", team=schedule.team)
+        await feeds.revoke(self._context.wire, Feed("schedule", schedule.name))
+        return f"took back the secret address of the calendar of schedule {schedule.name}"
 
     async def _swap(self, request: Request, schedule: Schedule) -> Swap:
         """The swap that an address names, for those who may change it: the team's, and those between whom it is."""

@@ -22,12 +22,14 @@ _GONE: Final = "gone"  # class of people who are not in the file any more
 _SWAP = re.compile(r"(\S+) for (\S+) \(swap\)")
 _ABSENT = re.compile(r"(?<=, )(\S+) absent")
 _BEGINNINGS: Final = (  # of reasons, as decide.roster gives them → key of the text that stands for them
-    ("override by hand", "schedules.why_by_hand"),
-    ("override", "schedules.why_override"),
     ("nobody: no layer is active", "schedules.why_no_layer"),
     ("nobody: calendar not loaded", "schedules.why_not_loaded"),
     ("nobody: no event in the calendar", "schedules.why_no_event"),
+    ("nobody: the calendar names nobody who is known", "schedules.why_names_nobody"),
+    ("overrides calendar", "schedules.why_overrides_calendar"),
     ("calendar", "schedules.why_calendar"),
+    ("override by hand", "schedules.why_by_hand"),
+    ("override", "schedules.why_override"),
     ("nobody: ", "schedules.why_nobody"),
 )
 _EVERYONE = re.compile(r"everyone in layer (.*) is absent")
@@ -115,9 +117,9 @@ class Speaker:
     def tip(self, entry: Entry) -> str:
         """Who, from when to when, and why."""
         if entry not in self._tips:
-            what = self.names(entry.people)
+            what, state = self.names(entry.people), entry.state
             if entry.kind == "swap":
-                what = self._t.plain(f"schedules.swap_{entry.state}", user=what)
+                what = self._t.plain(f"schedules.swap_{state}", user=what)
             parts = [what, self.span(entry.start, entry.end), self.why(entry.why)]
             self._tips[entry] = " · ".join(part for part in parts if part)
         return self._tips[entry]
