@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,9 +11,7 @@ from amproxy.calendars.health import health
 from amproxy.clock import utc
 from amproxy.config.structs import Override, Schedule
 from amproxy.context import Context
-from amproxy.decide.holes import empty_shifts
 from amproxy.decide.hours import Hours
-from amproxy.decide.quality import Double, doubles, quality
 from amproxy.decide.roster import Roster
 from amproxy.decide.swaps import SwapState, state
 from amproxy.decide.zones import happens
@@ -23,6 +20,8 @@ from amproxy.model import Swap
 from amproxy.store import feeds
 from amproxy.store.feeds import Feed
 from amproxy.web.api_calendars import address
+from amproxy.web.bars import bar
+from amproxy.web.schedule_plan import Plans
 from amproxy.web.schedule_rows import tracks
 from amproxy.web.schedule_words import Speaker
 from amproxy.web.shift_views import worked_by
@@ -55,22 +54,23 @@ class Share(NamedTuple):
     width: float  # of all their hours, in per cent of those of the busiest
 
 
-async def look(context: Context, schedule: Schedule, seen: Shown, t: Texts) -> dict[str, Any]:
+async def look(context: Context, plans: Plans, schedule: Schedule, seen: Shown, t: Texts) -> dict[str, Any]:
     """The values of the template. Raises StoreUnavailable where the past is asked for and Redis is away."""
     now, span, zone, roster = context.now(), seen.span, ZoneInfo(seen.zone), context.roster
     final = await final_shifts(context, schedule.name, span.start, span.end)
-    rows = tracks(roster, schedule, final, span, now)
+    plan = await plans.plan(schedule, span)
+    rows = [*tracks(roster, schedule, final, span, now), *plan.layers]
     former = {person.user: person.full_name for shift in final for person in shift.people}
-    judged = quality(roster, schedule.name, span.start, span.end, await _doubles(context, schedule, span))
     return {
         "speaker": Speaker(context.config.users, t, zone, now, former),
+        "bar": bar,
         "bands": bands(span, rows, zone, utc(now)),
         "final": final,
         "on_call": roster.on_call(schedule.name, utc(now)),
         "people": _people(roster, schedule, final),
         "shares": _shares(roster, schedule, final),
-        "quality": judged,
-        "empty": empty_shifts(roster, schedule.name, span.start, span.end),
+        "quality": plan.quality,
+        "empty": plan.empty,
         "calendars": await health(context, schedule.name),
         "nameless": roster.empty_shifts(schedule.name, span.start, span.end),
         "feed": await _feed(context, schedule),
@@ -83,30 +83,6 @@ async def _feed(context: Context, schedule: Schedule) -> str:
     """Where the shifts can be read as a calendar; "" = nobody has made an address."""
     token = await feeds.known(context.wire, Feed("schedule", schedule.name))
     return address(context, token) if token else ""
-
-
-async def _doubles(context: Context, schedule: Schedule, span: Span) -> list[Double]:
-    """Who is on call for another schedule at the same time; only schedules that may share somebody are looked at."""
-    roster, found = context.roster, list[Double]()
-    here = _candidates(roster, schedule)
-    for other in context.config.schedules.values():
-        if other.name != schedule.name and here & _candidates(roster, other):
-            found += doubles(roster, schedule.name, other.name, span.start, span.end)
-            await asyncio.sleep(0)  # a push that came in meanwhile goes first
-    return found
-
-
-def _candidates(roster: Roster, schedule: Schedule) -> set[str]:
-    """Everybody who may be on call."""
-    if schedule.ical:
-        return set(roster.config.users)
-    by_hand = (*schedule.overrides, *roster.overrides.get(schedule.name, ()))
-    turns = (turn for layer in schedule.layers for turn in layer.users)
-    return {
-        *(name for turn in turns for name in turn),
-        *(name for one in by_hand for name in one.users),
-        *(swap.taken_by for swap in roster.swaps.get(schedule.name, ()) if swap.taken_by),
-    }
 
 
 def _people(roster: Roster, schedule: Schedule, final: Sequence[FinalShift]) -> list[str]:

@@ -28,6 +28,7 @@ from amproxy.web.looks import Looks, acting, language
 from amproxy.web.principal import may, principal_of, require, say
 from amproxy.web.reading import form, invalid, time
 from amproxy.web.schedule_look import look
+from amproxy.web.schedule_plan import Plans
 from amproxy.web.shown_span import Shown, shown
 
 Fields = Mapping[str, str]
@@ -36,7 +37,7 @@ Action = Callable[[Request, Schedule, Fields], Awaitable[str]]  # does it, and s
 
 class SchedulePage:
     def __init__(self, deps: Deps, looks: Looks) -> None:
-        self._context, self._looks = deps.context, looks
+        self._context, self._looks, self._plans = deps.context, looks, Plans(deps.context)
 
     def routes(self) -> list[Route]:
         page = "/schedules/{name}"
@@ -137,7 +138,7 @@ class SchedulePage:
         context, schedule, user = self._context, schedule_of(self._context, request), acting(request, self._context)
         seen = self._shown(schedule, fields)
         zones = dict.fromkeys((schedule.timezone, *(one.timezone for one in context.config.users.values()), "UTC"))
-        values: dict[str, Any] = await look(context, schedule, seen, language(request))
+        values: dict[str, Any] = await look(context, self._plans, schedule, seen, language(request))
         return await self._looks.page(
             request, "schedule.html", told(error).status if error else 200, clock=seen.zone, problem=told(error).detail if error else "",
             schedule=schedule, shown=seen, fields=fields, mine=context.config.users[user].timezone if user else "",

@@ -20,7 +20,7 @@ CALENDAR = "calendar"  # the row of a schedule that comes from one
 
 
 def tracks(roster: Roster, schedule: Schedule, final: Sequence[FinalShift], span: Span, now: float) -> list[Track]:
-    """The rows from top to bottom: what is final, what lies over the layers, the layers from the highest to the lowest.
+    """The upper rows from top to bottom: what is final, and what lies over the layers.
 
     now: Unix seconds; decides what has become of swaps.
     """
@@ -29,7 +29,6 @@ def tracks(roster: Roster, schedule: Schedule, final: Sequence[FinalShift], span
         Track("final", "", final_entries(final)),
         Track("swaps", "", [entry for swap in asked if (entry := _swap(swap, now)).start < span.end and span.start < entry.end]),
         Track("overrides", "", list(_overrides(roster, schedule, span))),
-        *layers(roster, schedule, span),
     ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -57,18 +58,23 @@ class Speaker:
         self._users, self._t, self._zone, self._now, self._former = users, t, zone, now, former
         self._tones = tones(users)
         self._marks = marks((user.name, user.full_name) for user in users.values())
+        # A page says the same again and again.
         self._tips: dict[Entry, str] = {}
+        self.name = cache(self._name)
+        self.mark = cache(self._mark)
+        self.at = cache(self._at)
+        self.why = cache(self._why)
 
-    def name(self, user: str) -> str:
+    def _name(self, user: str) -> str:
         known = self._users.get(user)
         return words.short((known.full_name if known else self._former.get(user, "")) or user, LONGEST_NAME)
 
     def names(self, users: Sequence[str]) -> str:
         return ", ".join(map(self.name, users)) or self._t.plain("schedules.nobody")
 
-    def mark(self, users: Iterable[str]) -> str:
-        """A few letters for people, where names have no room."""
-        return "+".join(self._marks.get(user) or words.initials(self.name(user)) for user in users)
+    def _mark(self, user: str) -> str:
+        """A few letters for somebody, where a name has no room."""
+        return self._marks.get(user) or words.initials(self.name(user))
 
     def tone(self, user: str) -> str:
         """The class of a person's colour."""
@@ -78,7 +84,7 @@ class Speaker:
         """A moment at a glance: "14:03" today, "Mon 5 Jan 09:00" on another day."""
         return words.moment(at, self._zone, self._now, self._t)
 
-    def at(self, at: datetime | float) -> str:
+    def _at(self, at: datetime | float) -> str:
         """A moment always with its day: "Mon 5 Jan 09:00", with the year where that is another one."""
         local = (at if isinstance(at, datetime) else utc(at)).astimezone(self._zone)
         year = "" if local.year == utc(self._now).astimezone(self._zone).year else f" {local.year}"
@@ -124,7 +130,7 @@ class Speaker:
             self._tips[entry] = " · ".join(part for part in parts if part)
         return self._tips[entry]
 
-    def why(self, reason: str) -> str:
+    def _why(self, reason: str) -> str:
         """A reason of the roster's in the reader's language; parts that are names or were written by people stay as they are."""
         t, text = self._t, words.short(reason)
         if text.startswith("layer "):

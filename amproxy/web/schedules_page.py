@@ -14,6 +14,7 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
 from amproxy.decide.roster import OnCall
+from amproxy.web.bars import bar
 from amproxy.web.deps import Deps
 from amproxy.web.looks import Looks, acting, language
 from amproxy.web.reading import invalid
@@ -57,7 +58,9 @@ class SchedulesPage:
             )
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
         speaker = Speaker(context.config.users, language(request), clock, context.now())
-        return await self._looks.page(request, "schedules.html", clock=zone, rows=rows, axis=bands(span, [], clock, now), speaker=speaker)
+        return await self._looks.page(
+            request, "schedules.html", clock=zone, rows=rows, axis=bands(span, [], clock, now), speaker=speaker, bar=bar
+        )
 
     def _zone(self, request: Request) -> str:
         """The one of the address, else the reader's, else that of the first schedule."""
