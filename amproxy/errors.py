@@ -38,6 +38,10 @@ class NotFound(AmproxyError):
     """There is no such thing (HTTP 404)."""
 
 
+class Uneditable(AmproxyError):
+    """A change that cannot be made to the file as it is written (HTTP 422); the text says why."""
+
+
 class DeliveryError(AmproxyError):
     """A message that a channel did not take.
 
