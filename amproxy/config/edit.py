@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from amproxy.config.check import masked
 from amproxy.config.layout import Data, Plain, layout
 from amproxy.config.loader import Loaded, load_text
 from amproxy.config.renaming import renamed
@@ -35,7 +36,7 @@ KEYS: Final[dict[SectionName, tuple[str, ...]]] = {  # section → what may be c
     ),
 }
 WORDS: Final[dict[SectionName, str]] = {"users": "user", "teams": "team", "schedules": "schedule", "escalation_policies": "policy"}
-_CONTEXT: Final = 3  # lines around each change in a diff
+_CONTEXT: Final = 3  # lines around each change in a diff; of people none, because others and their addresses stand there
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,7 +152,7 @@ def propose(path: str | Path, change: Change, now: datetime, env: Mapping[str, s
     known = {(warning.kind, warning.message) for warning in before.warnings}
     return Proposal(
         text=result,
-        diff=_diff(text, result, path.name),
+        diff=_diff(text, result, path.name, 0 if change.section == "users" else _CONTEXT),
         problems=after.problems,
         warnings=[warning for warning in after.warnings if (warning.kind, warning.message) not in known],
         writable=writable(path),
@@ -161,8 +162,8 @@ def propose(path: str | Path, change: Change, now: datetime, env: Mapping[str, s
 
 
 def digest(data: bytes) -> str:
-    """Tells one state of a file from another."""
-    return hashlib.sha256(data).hexdigest()
+    """Tells one state of a file from another; it is `Config.digest` of what the file means."""
+    return hashlib.sha256(data.removeprefix(b"\xef\xbb\xbf")).hexdigest()
 
 
 def writable(path: Path) -> bool:
@@ -185,9 +186,7 @@ def _checked(text: str, path: Path, now: datetime, env: Mapping[str, str]) -> _C
     return _Checked(loaded, [], [*loaded.warnings, *coverage_warnings(Roster(loaded.config), now)])
 
 
-def _diff(before: str, after: str, name: str) -> str:
-    lines = difflib.unified_diff(
-        before.replace("\r\n", "\n").splitlines(keepends=True), after.replace("\r\n", "\n").splitlines(keepends=True),
-        f"a/{name}", f"b/{name}", n=_CONTEXT,
-    )  # fmt: skip
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+def _diff(before: str, after: str, name: str, context: int) -> str:
+    """What may be a secret is hidden in it, as `amproxy check` does."""
+    old, new = ([f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")] for text in (before, after))
+    return "".join(masked(line) for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context))

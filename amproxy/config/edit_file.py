@@ -13,8 +13,8 @@ from amproxy.config.edit import digest
 from amproxy.errors import Conflict
 
 
-def write(path: str | Path, text: str, expected: str) -> bytes:
-    """Replace the file by `text`, if it still is the one with the digest `expected`; returns what it held before.
+def write(path: str | Path, data: bytes, expected: str) -> bytes:
+    """Replace the file by `data`, if it still is the one with the digest `expected`; returns what it held before.
 
     A link is followed; mode, and owner where that is allowed, are kept. Raises Conflict where the file is another one by now, or
     cannot be written.
@@ -25,15 +25,10 @@ def write(path: str | Path, text: str, expected: str) -> bytes:
             before = real.read_bytes()
             if digest(before) != expected:
                 raise Conflict("the file has changed since: look at the change again")
-            _replace(real, text.encode("utf-8"))
+            _replace(real, data)
             return before
     except OSError as error:
         raise Conflict(f"the file cannot be written: {error.strerror or error}") from None
-
-
-def restore(path: str | Path, data: bytes) -> None:
-    """Put back what `write` replaced. Raises OSError."""
-    _replace(Path(path).resolve(), data)
 
 
 @contextlib.contextmanager
