@@ -51,15 +51,12 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from amproxy.calendars.offline import warnings_ahead
     from amproxy.config.check import render_text, report
-    from amproxy.decide.gaps import coverage_warnings
     from amproxy.decide.maintenance import ended_warnings
-    from amproxy.decide.roster import Roster
 
     now = clock.utc(clock.now())
-    found = report(
-        Path(options.file or options.config), also=lambda config: (*coverage_warnings(Roster(config), now), *ended_warnings(config, now))
-    )
+    found = report(Path(options.file or options.config), also=lambda config: (*warnings_ahead(config, now), *ended_warnings(config, now)))
     print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_text(found))
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 
@@ -67,7 +64,7 @@ def _check(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from amproxy.foresight import entry, explain, moment
 
-    config, roster = _loaded(options)
+    config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
     at = moment.parse(options.at, entry.zone(config, labels), clock.now())
     _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
@@ -78,7 +75,7 @@ def _simulate(options: argparse.Namespace) -> int:
     from amproxy.durations import parse_duration
     from amproxy.foresight import entry, moment, simulate, timeline
 
-    config, roster = _loaded(options)
+    config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
     at = moment.parse(options.at, entry.zone(config, labels), clock.now())
     duration = parse_duration(options.duration) if options.duration else None
@@ -94,7 +91,7 @@ def _simulate(options: argparse.Namespace) -> int:
 def _oncall(options: argparse.Namespace) -> int:
     from amproxy.foresight import moment, oncall
 
-    config, roster = _loaded(options)
+    config, roster = _loaded(options, options.at)
     at = moment.read(options.at, clock.now())
     _print(
         options,
@@ -108,7 +105,7 @@ def _quality(options: argparse.Namespace) -> int:
     from amproxy.durations import parse_duration
     from amproxy.foresight import moment, quality
 
-    config, roster = _loaded(options)
+    config, roster = _loaded(options, options.start)
     start = moment.read(options.start, clock.now())
     seconds = parse_duration(options.duration) if options.duration else None
     _print(
@@ -119,12 +116,13 @@ def _quality(options: argparse.Namespace) -> int:
     return 0
 
 
-def _loaded(options: argparse.Namespace) -> tuple[Any, Any]:
+def _loaded(options: argparse.Namespace, at: str) -> tuple[Any, Any]:
+    from amproxy.calendars.offline import roster
     from amproxy.config.loader import load
-    from amproxy.decide.roster import Roster
+    from amproxy.foresight import moment
 
     config = load(options.config).config
-    return config, Roster(config)
+    return config, roster(config, moment.fixed(moment.read(at, clock.now()), "UTC"))
 
 
 def _labels(words: list[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from amproxy import clock
 from amproxy.config.structs import Config, Route
 from amproxy.correlate.placing import Placer
+from amproxy.decide.calendar import Calendars
 from amproxy.decide.openings import Openings
 from amproxy.decide.roster import Roster
 from amproxy.store import by_hand
@@ -41,6 +42,7 @@ class Context:
         self.roster_changed = asyncio.Event()
         self._roster: Roster | None = None
         self._roster_since = now()
+        self.calendars: dict[str, Calendars] = {}
         self.silences = Silences()
         self.windows = Windows()
         self.external_url = ""
@@ -77,8 +79,14 @@ class Context:
         """Read it anew and use it: this process follows a change at once, the others hear of it. Raises StoreUnavailable."""
         self.use_by_hand(await by_hand.load(self.wire))
 
+    def use_calendars(self, calendars: dict[str, Calendars]) -> None:
+        """Schedule → what its calendars say."""
+        self.calendars = calendars
+        self.roster = self._made()
+
     def _made(self) -> Roster:
-        return Roster(self.config, self.by_hand.overrides, absences=self.by_hand.absences, swaps=self.by_hand.swaps)
+        made = self.by_hand
+        return Roster(self.config, made.overrides, absences=made.absences, swaps=made.swaps, calendars=self.calendars)
 
     def wake(self, *, timers: bool = False, outbox: bool = False) -> None:
         """Something of this process's own making is due: do not wait for the next look."""

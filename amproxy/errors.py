@@ -42,6 +42,10 @@ class Uneditable(AmproxyError):
     """A change that cannot be made to the file as it is written (HTTP 422); the text says why."""
 
 
+class BadCalendar(AmproxyError):
+    """A calendar that cannot be used, and why; the text quotes no address."""
+
+
 class DeliveryError(AmproxyError):
     """A message that a channel did not take.
 

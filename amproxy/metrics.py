@@ -69,6 +69,12 @@ acknowledgements = Counter(
 pages_by_time = Counter(
     "amproxy_pages_by_time_total", "Pages sent to people, by their own clock: day, night, weekend.", ["user", "time"], registry=registry
 )
+calendar_fetches = Counter(
+    "amproxy_calendar_fetch_total",
+    "Looks at calendars of schedules: ok (a new text), not_modified, failed, invalid.",
+    ["schedule", "outcome"],
+    registry=registry,
+)
 unexpected_errors = Counter(
     "amproxy_unexpected_errors_total", "Errors that no code expected: each is a defect of amproxy.", ["stage"], registry=registry
 )

@@ -12,6 +12,7 @@ from typing import Any
 from amproxy import metrics
 from amproxy.accept.push import PushDoors
 from amproxy.address import Address
+from amproxy.calendars.keeper import Keeper
 from amproxy.config.loader import Loaded, load
 from amproxy.context import Context
 from amproxy.correlate import heartbeats, windows
@@ -39,7 +40,7 @@ from amproxy.respond.actions import press
 from amproxy.respond.links import Links
 from amproxy.respond.pollers import Pollers
 from amproxy.respond.press import Press
-from amproxy.store import by_hand, keys
+from amproxy.store import by_hand, calendars, keys
 from amproxy.store.commit import Operations
 from amproxy.store.polling import Polling
 from amproxy.store.secrets import signing_key
@@ -79,6 +80,7 @@ class Service:
             )
         }
         self._beat = Beat(self.context, self._name, lambda: self.ready)
+        self._calendars = Keeper(self.context, self._name)
         self._pollers = Pollers(Polling(self.wire), self._press)
         self._tasks: set[asyncio.Task[None]] = set()
         _loaded(loaded)
@@ -97,6 +99,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pollers.close()
         await self._beat.close()
+        await self._calendars.close()
         for channel in self._channels.values():
             await channel.close()
         await self.wire.close()
@@ -115,6 +118,7 @@ class Service:
         self.context.external_url = self._address.url(loaded.config.web.external_url)
         self._pollers.use(loaded.config)
         _loaded(loaded)
+        await self._load_calendars()
         await self._rebuild(asked=asked)
         await self._watch()
         log.info("loaded %s", loaded.config.path)
@@ -137,6 +141,7 @@ class Service:
         await self.wire.connected()
         self.links = Links(await signing_key(self.wire))
         await self._load_by_hand()
+        await self._load_calendars()
         await self._rebuild()
         await self._watch()
         deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
@@ -147,6 +152,7 @@ class Service:
             audit_for_ever(self.context, self._name),
             watch.keep(self.context),
             self._beat.run(),
+            self._calendars.run(),
             self.wire.subscribe(keys.CHANGES, self._heard),
         ):
             self._spawn(self._guarded(part))
@@ -197,11 +203,17 @@ class Service:
         with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings it
             await self.context.load_by_hand()
 
+    async def _load_calendars(self) -> None:
+        """Before anything is decided by them; but one that takes long to work out keeps nobody waiting for its end."""
+        await asyncio.wait([self._spawn(self._guarded(self._calendars.load()))], timeout=FIRST_WAIT)
+
     def _heard(self, what: str) -> None:
         """Another process (or this one) has changed something."""
         kind, _, rest = what.partition(" ")
         if kind in by_hand.CHANGED:
             self._spawn(self._load_by_hand())
+        elif kind == calendars.CHANGED:
+            self._spawn(self._calendars.heard(rest))
         elif kind == "config" and rest != self._name:
             self._spawn(self._reload_heard())
         self.hub.say(what)

@@ -16,18 +16,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from servers import Server, Servers
 
+from amproxy.calendars.offline import warnings_ahead
 from amproxy.config.check import report
 from amproxy.config.cursor import Cursor, Reader, Section
 from amproxy.config.loader import load_text
-from amproxy.decide.gaps import coverage_warnings
 from amproxy.decide.maintenance import ended_warnings
-from amproxy.decide.roster import Roster
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 API = (DOCS / "api.md").read_text("utf-8")
 EXAMPLE = (Path(__file__).parent / "cases" / "routes.example.yaml").read_text("utf-8")
 
+CALENDAR = re.findall(r"^```ics\n(.*?)^```$", CONFIGURATION, re.DOTALL | re.MULTILINE)[0]
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
 OWN_SECTIONS = {"users", "teams", "schedules", "escalation_policies", "sources", "heartbeats", "web", "store"}
 OWN_SECTIONS |= {"maintenance_windows", "dead_mans_switch"}
@@ -35,7 +35,7 @@ ROUTES = """
 route: {receiver: r, group_by: [alertname]}
 receivers: [{name: r, oncall_configs: [{escalation_policy: p}]}]
 users: [{name: alice, contacts: {console: here}}]
-schedules: [{name: primary, layers: [{users: [alice]}]}]
+schedules: [{name: primary, layers: [{users: [alice]}]}, {name: weekends, ical: {file: CALENDAR}}]
 escalation_policies: [{name: p, steps: [{notify: {schedule: primary}}]}]
 maintenance_windows: [{name: upgrade, matchers: [team="db"], start: 2026-01-01, end: 2099-01-01}]
 heartbeats: [{name: watchdog, every: 1h}]
@@ -71,8 +71,11 @@ def checked(text: str, folder: Path) -> dict[str, Any]:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("a secret")
+    for name in re.findall(r"file: (calendars/\S+)", text):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(CALENDAR)
     (folder / "routes.yaml").write_text(text, "utf-8")
-    return report(folder / "routes.yaml", {}, also=lambda config: (*coverage_warnings(Roster(config), NOW), *ended_warnings(config, NOW)))
+    return report(folder / "routes.yaml", {}, also=lambda config: (*warnings_ahead(config, NOW), *ended_warnings(config, NOW)))
 
 
 @pytest.mark.parametrize("text", CLEAN)
@@ -134,8 +137,10 @@ def anchors_of(page: str) -> set[str]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running service in which somebody was paged, and a heartbeat came in."""
-    with Servers(tmp_path_factory.mktemp("docs")) as servers:
-        amproxy = servers.amproxy(ROUTES)
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "weekends.ics").write_text(CALENDAR.replace("20260214", f"{datetime.now(UTC):%Y%m%d}"))
+    with Servers(folder) as servers:
+        amproxy = servers.amproxy(ROUTES.replace("CALENDAR", str(folder / "weekends.ics")))
         ask(amproxy, "/webhook/any", b'{"alerts": [{"status": "firing", "labels": {"alertname": "HighLoad"}}]}')
         ask(amproxy, "/heartbeat/watchdog")
         deadline = time.monotonic() + 30
@@ -181,6 +186,7 @@ def test_answers_have_the_fields_that_the_examples_show(service: Server) -> None
     assert shape(json.loads(ask(service, "/api/v1/users/alice"))) == shape(example("Users"))
     assert shape(json.loads(ask(service, "/api/v1/maintenance"))) == shape(example("Maintenance"))
     assert shape(json.loads(ask(service, "/api/v1/heartbeats"))) == shape(example("GET /api/v1/heartbeats"))
+    assert shape(json.loads(ask(service, "/api/v1/schedules/weekends/ical"))) == shape(example("Calendars"))
 
 
 def example(heading: str) -> Any:

@@ -1,7 +1,6 @@
-"""What may put people on call: the layers of a schedule, and its overrides.
+"""What may put people on call: the layers of a schedule, and its overrides; its calendars are in calendar_cover.
 
-Each kind answers for one moment with a stretch: who, why, and how far ahead that answer is good. A calendar's shifts would
-be one more kind of layer, with the same two methods.
+Each kind answers for one moment with a stretch: who, why, and how far ahead that answer is good.
 """
 
 from __future__ import annotations

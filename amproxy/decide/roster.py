@@ -12,6 +12,8 @@ import msgspec
 from amproxy.clock import utc
 from amproxy.config.structs import Absence, Config, Override
 from amproxy.decide import quiet
+from amproxy.decide.calendar import NOT_LOADED, Calendars, CalendarShift
+from amproxy.decide.calendar_cover import CalendarCover
 from amproxy.decide.cover import Absences, Cover, LayerCover, Overrides, Turns, absences
 from amproxy.decide.schedule import Timeline
 from amproxy.decide.swapped import Swapped, SwappedLayer, Swaps
@@ -44,10 +46,10 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roster:
-    """All schedules of a configuration, with the overrides, absences and swaps made by hand.
+    """All schedules of a configuration, with the overrides, absences and swaps made by hand, and what calendars say.
 
-    A roster is a value: when the configuration or what was made by hand changes, make a new one. Moments that go in may be in
-    any zone but must have one (ValueError); those that come out are in UTC.
+    A roster is a value: when one of them changes, make a new one. Moments that go in may be in any zone but must have one
+    (ValueError); those that come out are in UTC.
     """
 
     def __init__(
@@ -57,12 +59,17 @@ class Roster:
         *,
         absences: Mapping[str, Sequence[Absence]] | None = None,
         swaps: Mapping[str, Sequence[Swap]] | None = None,
+        calendars: Mapping[str, Calendars] | None = None,
     ) -> None:
-        """overrides, swaps: by schedule, overrides in the order in which they were made. absences: by person."""
+        """overrides, swaps: by schedule, overrides in the order in which they were made. absences: by person.
+
+        calendars: by schedule; one with `ical` that is not in it has none that is loaded.
+        """
         self.config = config
         self.overrides = overrides or {}
         self.absences = absences or {}
         self.swaps = swaps or {}
+        self.calendars = calendars or {}
         self._timelines: dict[str, Timeline] = {}
         # Between which moments the same people are on call, as found last: where that is long, the way to its end is not gone again.
         self._steady: dict[str, tuple[datetime, datetime]] = {}
@@ -115,6 +122,17 @@ class Roster:
         """What may put people on call, from the highest to the lowest. Raises KeyError for an unknown schedule."""
         return self._timeline(schedule).covers
 
+    def empty_shifts(self, schedule: str, start: datetime, end: datetime) -> list[CalendarShift]:
+        """Events of the schedule's calendars between two moments that name nobody who is known: they put nobody on call.
+
+        In the order in which they begin, their own times. Raises KeyError for an unknown schedule.
+        """
+        first, last = instant(start), instant(end)
+        if self.config.schedules[schedule].ical is None or schedule not in self.calendars:
+            return []
+        shifts = self.calendars[schedule].told(self.config.users).shifts
+        return sorted((s for s in shifts if not s.users and s.start < last and first < s.end), key=lambda shift: shift.start)
+
     def absent(self, user: str, at: datetime) -> bool:
         """Whether a person is absent, by the file or by hand; False for someone whom the file does not know."""
         away = self._absences.get(user)
@@ -126,7 +144,7 @@ class Roster:
         Overrides by hand are not among them: those are never swapped. Raises KeyError for an unknown schedule.
         """
         others = [other for other in self.swaps.get(swap.schedule, ()) if not swap.taken_at or (other.taken_at or 0.0) < swap.taken_at]
-        before = Roster(self.config, self.overrides, absences=self.absences, swaps={swap.schedule: others})
+        before = Roster(self.config, self.overrides, absences=self.absences, swaps={swap.schedule: others}, calendars=self.calendars)
         shifts = before.shifts(swap.schedule, utc(swap.start), utc(swap.end))
         return [shift for shift in shifts if swap.user in shift.users and not shift.override]
 
@@ -161,10 +179,14 @@ class Roster:
             schedule, config = self.config.schedules[name], self.config
             zone = ZoneInfo(schedule.timezone)
             layers: list[LayerCover] = [Turns(layer, zone, config.time_intervals, self._absences) for layer in schedule.layers]
+            nobody = "no layer is active"
+            if schedule.ical and name in self.calendars:
+                layers, nobody = [CalendarCover(self.calendars[name], config.users, self._absences)], "no event in the calendar"
+            elif schedule.ical:
+                nobody = NOT_LOADED
             overrides: Cover = Overrides(schedule.overrides, zone, config.users)
             if swaps := Swaps(self.swaps.get(name, ()), config.users):
                 layers, overrides = [SwappedLayer(layer, swaps) for layer in layers], Swapped(overrides, swaps)
             by_hand = Overrides(self.overrides.get(name, ()), zone, config.users, "override by hand")
-            nobody = "calendar not loaded" if schedule.ical and not layers else "no layer is active"
             self._timelines[name] = Timeline(layers, [by_hand, overrides], nobody)
         return self._timelines[name]

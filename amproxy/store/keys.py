@@ -31,6 +31,9 @@ P swaps                hash    id → Swap
 P shifts               set     schedules whose shifts are written down
 P shifts:SCHEDULE      hash    v (version), until (written up to, Unix seconds), zone, over (it left the file), told (Told)
 P facts:SCHEDULE       zset    Fact → its end, Unix seconds
+P calendar:ID          hash    a schedule's calendar (ID = digest of its address): text, and the fields of store.calendars.Kept
+P feeds                hash    token → Feed: whose shifts this address of ours shows
+P feeds:tokens         hash    "schedule NAME" or "user NAME" → token
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
 P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
@@ -45,7 +48,7 @@ P lease:NAME           string  who does something that only one may do (polling 
 P offset:NAME          string  how far a poller has read
 P secret               string  key of signed links, made once
 P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "maintenance",
-                               "incident ID"
+                               "incident ID", "calendar ID"
 """
 
 from __future__ import annotations
@@ -70,6 +73,8 @@ SILENCES = P + "silences"
 SILENCES_VERSION = P + "silences:version"
 MAINTENANCE = P + "maintenance"
 MAINTENANCE_VERSION = P + "maintenance:version"
+FEEDS = P + "feeds"
+FEED_TOKENS = P + "feeds:tokens"
 HEARTBEATS = P + "heartbeats"
 HEARTBEATS_MISSING = P + "heartbeats:missing"
 SWITCH = P + "switch"
@@ -121,6 +126,10 @@ def held(key: str) -> str:
 
 def bundle(bundle_id: str) -> str:
     return f"{P}bundle:{bundle_id}"
+
+
+def calendar(calendar_id: str) -> str:
+    return f"{P}calendar:{calendar_id}"
 
 
 def lease(name: str) -> str:

@@ -21,6 +21,12 @@ class Polling:
             return False
         return bool(await self._wire.call("PEXPIRE", key, milliseconds) == 1)
 
+    async def release(self, name: str, holder: str) -> None:
+        """Give one's own lease back before its time."""
+        key = keys.lease(name)
+        if await self._wire.call("GET", key) == holder.encode():
+            await self._wire.call("DEL", key)
+
     async def load_offset(self, name: str) -> int:
         """The offset stored last; 0 = none."""
         return int(await self._wire.call("GET", keys.offset(name)) or 0)

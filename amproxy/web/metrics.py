@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy import __version__, metrics
+from amproxy.calendars import keeper
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
 from amproxy.decide import maintenance
@@ -77,6 +78,8 @@ class Metrics:
                 scraped.add("amproxy_maintenance_open", "1 while a maintenance window is open.", is_open, window=name)
             for name, age in (await heartbeats.ages(self._context)).items():
                 scraped.add("amproxy_heartbeat_age_seconds", "Time since the last beat.", age, heartbeat=name)
+            for schedule, age in (await keeper.ages(self._context)).items():
+                scraped.add("amproxy_calendar_age_seconds", "Time since the calendar was last good.", age, schedule=schedule)
         except StoreUnavailable:
             up = 0
         await self._read_switch(scraped)

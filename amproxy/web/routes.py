@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Scope
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_absences import AbsencesApi
+from amproxy.web.api_calendars import CalendarsApi
 from amproxy.web.api_config import ConfigApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
@@ -63,6 +64,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *SilencesApi(deps).routes(),
         *VitalsApi(deps).routes(),
         *ConfigApi(deps).routes(),
+        *CalendarsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),

@@ -34,7 +34,7 @@ for _name in ("httpx", "httpcore"):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back: the status, the headers and at most BODY_LIMIT bytes of the body."""
+    """What came back: the status, the headers and the body as far as it was read."""
 
     status: int
     headers: httpx.Headers
@@ -85,18 +85,20 @@ async def call(
     within: float = TIMEOUT,
     method: str = "POST",
     ignore_body: bool = False,
+    limit: int = BODY_LIMIT,
     **request: Any,
 ) -> Answer:
     """Send one request and read its answer, whatever its status, `within` so many seconds in all.
 
     who: the other side's name for people ("Telegram"), used in errors instead of the URL.
     ignore_body: the status says all; a body that is late or broken changes nothing, and is not in the answer.
+    limit: bytes of the body that are read; the rest is left out.
     request: what httpx takes (json, content, headers, data …).
     Raises DeliveryError where no answer came: ambiguous once the request may have been received.
     """
     try:
         async with asyncio.timeout(within), client.stream(method, url, **request) as response:
-            body = await _skip(response) if ignore_body else await _read(response)
+            body = await _skip(response) if ignore_body else await _read(response, limit)
             return Answer(response.status_code, response.headers, body)
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         raise DeliveryError(f"{who}: no connection in time", reason="timeout") from None
@@ -112,13 +114,13 @@ async def call(
         raise DeliveryError(f"{who}: the connection broke ({type(error).__name__})", reason="network", ambiguous=True) from None
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, limit: int = BODY_LIMIT) -> bytes:
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
-        if len(body) >= BODY_LIMIT:
+        if len(body) >= limit:
             break
-    return bytes(body[:BODY_LIMIT])
+    return bytes(body[:limit])
 
 
 async def _skip(response: httpx.Response) -> bytes:

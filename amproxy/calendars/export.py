@@ -1,0 +1,90 @@
+"""Our own calendars, which other programs read: the shifts of a schedule or of a person, as RFC 5545 has it.
+
+What is exported is read back as the same shifts (parse.py): the words of each event name its people and nobody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import icalendar
+
+from amproxy.calendars.shifts import ShiftsOf, whole_shifts
+from amproxy.config.structs import Config, User
+from amproxy.decide.calendar_people import People
+from amproxy.decide.roster import Shift
+from amproxy.store.feeds import Feed
+
+BEHIND, AHEAD = timedelta(days=15), timedelta(days=180)
+REFRESH = timedelta(hours=1)  # how often readers are asked to come back
+
+
+async def exported(config: Config, feed: Feed, shifts: ShiftsOf, now: datetime) -> bytes | None:
+    """The calendar of a feed, the same all day while its shifts stay the same; None where the file does not know its schedule or person."""
+    if feed.name not in (config.schedules if feed.kind == "schedule" else config.users):
+        return None
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    people, of = People(config.users), feed.name if feed.kind == "user" else ""
+    calendar = _calendar(f"{_shown(config.users[of]) if of else feed.name} on call")
+    for schedule in config.schedules if of else (feed.name,):
+        for shift in await whole_shifts(shifts, schedule, day - BEHIND, day + AHEAD):
+            if of in ("", *shift.users):
+                users = (of,) if of else shift.users
+                calendar.add_component(_event(schedule, shift, _summary(users, schedule, config.users, people), of, day))
+    return bytes(calendar.to_ical())
+
+
+def _calendar(name: str) -> icalendar.Calendar:
+    calendar = icalendar.Calendar()
+    calendar.add("VERSION", "2.0")
+    calendar.add("PRODID", "-//amproxy//on call//EN")
+    calendar.add("METHOD", "PUBLISH")
+    calendar.add("X-WR-CALNAME", _text(name))
+    calendar.add("REFRESH-INTERVAL", REFRESH, parameters={"VALUE": "DURATION"})
+    calendar.add("X-PUBLISHED-TTL", icalendar.vDuration(REFRESH))
+    return calendar
+
+
+def _event(schedule: str, shift: Shift, summary: str, of: str, day: datetime) -> icalendar.Event:
+    event = icalendar.Event()
+    event.add("UID", _uid(schedule, shift, of, day))
+    event.add("DTSTAMP", day)
+    event.add("DTSTART", shift.start.replace(microsecond=0))
+    event.add("DTEND", shift.end.replace(microsecond=0))
+    event.add("SUMMARY", _text(summary))
+    event.add("DESCRIPTION", _text(shift.reason))
+    event.add("TRANSP", "TRANSPARENT")  # whoever is on call is free for other things
+    return event
+
+
+def _uid(schedule: str, shift: Shift, of: str, day: datetime) -> str:
+    """The same for the same shift, whoever has it. Shifts of a schedule do not overlap, so that their beginning tells them apart.
+
+    A beginning that was not found (shifts.py) moves on with each day: such a shift is called by that.
+    """
+    since = shift.start.isoformat() if shift.start > day - timedelta(days=366) else "always"
+    return hashlib.sha256("\0".join((of, schedule, since)).encode()).hexdigest()[:32] + "@amproxy"
+
+
+def _summary(users: tuple[str, ...], schedule: str, known: Mapping[str, User], people: People) -> str:
+    """Full names where these are understood, names otherwise; without the schedule where its name would name somebody else."""
+    full = _listed([_shown(known[name]) if name in known else name for name in users])
+    plain = _listed(list(users))
+    choices = (f"{full} on call for {schedule}", f"{plain} on call for {schedule}", full, plain)
+    return next((text for text in choices if people.named(text) == users), choices[1])
+
+
+def _text(text: str) -> icalendar.vText:
+    """In one line: some readers end a line at characters that RFC 5545 does not escape."""
+    return icalendar.vText("".join(char if char.isprintable() else " " for char in text))
+
+
+def _shown(user: User) -> str:
+    return user.full_name or user.name
+
+
+def _listed(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,0 +1,73 @@
+"""Calendars of schedules as they were last read: the last good text, when that was, and what is wrong since.
+
+They are known by their id (calendars/sources.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from amproxy.store import keys
+from amproxy.store.commit import Operations, commit
+from amproxy.store.wire import Wire
+
+KEPT = 90 * 86400  # seconds that a calendar is remembered after the last look at it
+CHANGED = "calendar"  # what is published on keys.CHANGES, with the id
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a calendar besides its text. Times are Unix seconds, 0 = never."""
+
+    digest: str = ""  # of the text; "" = there is none (files stay where they are)
+    etag: str = ""  # with the text, for conditional requests
+    modified: str = ""  # the Last-Modified of the text, as sent
+    good_at: float = 0.0  # when it was last good
+    checked_at: float = 0.0  # when it was last looked at
+    error: str = ""  # what was wrong then; "" = nothing
+
+
+_FIELDS = Kept.__struct_fields__
+
+
+def digest(text: bytes) -> str:
+    """Tells one text from another."""
+    return hashlib.sha256(text).hexdigest()
+
+
+async def load(wire: Wire, calendar_id: str) -> Kept:
+    """What is known; an empty Kept for a calendar that was never looked at. Raises StoreUnavailable."""
+    values = await wire.call("HMGET", keys.calendar(calendar_id), *_FIELDS)
+    given = {field: value.decode() for field, value in zip(_FIELDS, values, strict=True) if value is not None}
+    return msgspec.convert(given, Kept, strict=False)
+
+
+async def load_text(wire: Wire, calendar_id: str) -> bytes | None:
+    """The last good text; None = there is none. Raises StoreUnavailable."""
+    text: bytes | None = await wire.call("HGET", keys.calendar(calendar_id), "text")
+    return text
+
+
+async def save_text(wire: Wire, calendar_id: str, text: bytes, *, etag: str, modified: str, now: float) -> None:
+    """A new text, which was found good; all processes are told. Raises StoreUnavailable."""
+    operations = _seen(calendar_id, now, good_at=repr(now), error="", text=text, digest=digest(text), etag=etag, modified=modified)
+    operations.do("PUBLISH", keys.CHANGES, f"{CHANGED} {calendar_id}")
+    await commit(wire, operations)
+
+
+async def save_good(wire: Wire, calendar_id: str, now: float) -> None:
+    """It was looked at, and is good as it was. Raises StoreUnavailable."""
+    await commit(wire, _seen(calendar_id, now, good_at=repr(now), error=""))
+
+
+async def save_error(wire: Wire, calendar_id: str, error: str, now: float) -> None:
+    """It could not be had, or cannot be used; the text of before stays. Raises StoreUnavailable."""
+    await commit(wire, _seen(calendar_id, now, error=error))
+
+
+def _seen(calendar_id: str, now: float, **fields: str | bytes) -> Operations:
+    key, operations = keys.calendar(calendar_id), Operations()
+    operations.do("HSET", key, "checked_at", repr(now), *(word for pair in fields.items() for word in pair))
+    operations.do("EXPIRE", key, KEPT)
+    return operations
