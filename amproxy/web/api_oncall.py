@@ -17,6 +17,7 @@ from amproxy.store import overrides
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
+from amproxy.web.principal import require, say
 from amproxy.web.reading import invalid, json_body, known_user, time
 
 
@@ -62,6 +63,7 @@ class OncallApi:
 
     async def add_override(self, request: Request) -> Response:
         schedule = schedule_of(self._context, request)
+        require(request, "responder", team=schedule.team)
         body = await json_body(request, OverrideBody)
         user = known_user(self._context, body.user)
         start, end = time(body.start, "start", schedule.timezone), time(body.end, "end", schedule.timezone)
@@ -72,11 +74,15 @@ class OncallApi:
         made = Override(users=(user,), start=start, end=end, reason=(body.reason or "").strip(), id=new_id())
         await overrides.save(self._context.wire, schedule.name, made, self._context.now())
         await self._context.load_by_hand()
+        say(request, f"override of schedule {schedule.name}: {user} from {body.start} to {body.end}")
         return json(views.override(made, schedule), 201)
 
     async def delete_override(self, request: Request) -> Response:
-        await overrides.delete(self._context.wire, schedule_of(self._context, request).name, request.path_params["id"])
+        schedule = schedule_of(self._context, request)
+        require(request, "responder", team=schedule.team)
+        await overrides.delete(self._context.wire, schedule.name, request.path_params["id"])
         await self._context.load_by_hand()
+        say(request, f"took back an override of schedule {schedule.name}")
         return Response(status_code=204)
 
 

@@ -21,6 +21,8 @@ from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.api_oncall import schedule_of
 from amproxy.web.deps import Deps
+from amproxy.web.own import require_swap
+from amproxy.web.principal import principal_of, require, say, who_acts
 from amproxy.web.reading import invalid, json_body, known_user, time
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,8 @@ class SwapsApi:
     async def ask(self, request: Request) -> Response:
         schedule = schedule_of(self._context, request)
         body = await json_body(request, SwapBody)
+        if body.user != principal_of(request).user:  # one's own shifts one may offer wherever they are
+            require(request, "responder", team=schedule.team)
         wish = Swap(
             id=new_id(),
             schedule=schedule.name,
@@ -76,7 +80,7 @@ class SwapsApi:
             start=time(body.start, "start", schedule.timezone).timestamp(),
             end=time(body.end, "end", schedule.timezone).timestamp(),
             reason=(body.reason or "").strip(),
-            asked_by=known_user(self._context, body.by),
+            asked_by=who_acts(request, known_user(self._context, body.by)),
             asked_at=self._context.now(),
         )
         try:
@@ -85,22 +89,27 @@ class SwapsApi:
             raise invalid(str(error)) from None
         await swaps.save(self._context.wire, swap, swap_asked(self._context, swap))
         self._context.wake(outbox=True)
+        say(request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}")
         return await self._answer(swap, 201)
 
     async def take(self, request: Request) -> Response:
         body = await json_body(request, TakeBody)
-        user, by = somebody(self._context, body.user), known_user(self._context, body.by)
-        return await self._answer(
-            await swaps.change(self._context.wire, request.path_params["id"], lambda swap: taken(swap, user, by, self._context.now()))
-        )
+        user, by = somebody(self._context, body.user), who_acts(request, known_user(self._context, body.by))
+        await require_swap(request, self._context, request.path_params["id"])
+        swap = await swaps.change(self._context.wire, request.path_params["id"], lambda swap: taken(swap, user, by, self._context.now()))
+        say(request, f"swap in schedule {swap.schedule}: {user} takes over shifts of {swap.user}")
+        return await self._answer(swap)
 
     async def untake(self, request: Request) -> Response:
-        by = known_user(self._context, (await json_body(request, UntakeBody)).by)
+        by = who_acts(request, known_user(self._context, (await json_body(request, UntakeBody)).by))
+        await require_swap(request, self._context, request.path_params["id"])
         swap = await swaps.change(self._context.wire, request.path_params["id"], untaken)
         log.info("swap %s of %s is open again%s", swap.id, swap.user, f", says {by}" if by else "")
+        say(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
         return await self._answer(swap)
 
     async def delete(self, request: Request) -> Response:
+        await require_swap(request, self._context, request.path_params["id"])
         await swaps.delete(self._context.wire, request.path_params["id"])
         await self._context.load_by_hand()
         return Response(status_code=204)
