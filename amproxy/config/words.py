@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from amproxy.config.edit import digest, writable
+from amproxy.config.edit import KEYS, digest, writable
 from amproxy.config.fields import HIDDEN
 from amproxy.config.layout import Data, Plain, layout
 from amproxy.errors import ConfigProblem, Uneditable
 
 SECTIONS: Final = ("route", "users", "teams", "schedules", "escalation_policies")  # that may be shown
+_ALSO: Final = ("name", "role", "absences", "ical")  # beside what can be changed; a key that is not known here may hold a secret
 _WHOLE: Final = re.compile(r"0|-?[1-9]\d{0,14}", re.ASCII)
 _SECRET: Final = ("url", "overrides_url")  # of a calendar
 
@@ -42,10 +43,19 @@ def read_words(path: str | Path) -> Words:
         entries = sections.get(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise Uneditable(f"{section} is no list of maps")
-    for schedule in sections.get("schedules", []):
-        if isinstance(schedule.get("ical"), dict):
-            schedule["ical"] = {key: HIDDEN if key in _SECRET else value for key, value in schedule["ical"].items()}
-    return Words(digest(data), writable(path), sections)
+    return Words(digest(data), writable(path), {key: _shown(key, value) for key, value in sections.items()})
+
+
+def _shown(section: str, value: Any) -> Any:
+    """A section without what is secret."""
+    keys = next((keys for known, keys in KEYS.items() if known == section), None)
+    if keys is None:
+        return value
+    entries = [{key: entry[key] for key in entry if key in keys or key in _ALSO} for entry in value]
+    for entry in entries:
+        if isinstance(entry.get("ical"), dict):
+            entry["ical"] = {key: HIDDEN if key in _SECRET else part for key, part in entry["ical"].items()}
+    return entries
 
 
 def to_json(data: Data) -> Any:

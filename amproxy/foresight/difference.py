@@ -10,7 +10,7 @@ import msgspec
 
 from amproxy.config.structs import Config, Place, Policy
 from amproxy.decide.roster import Roster, Shift
-from amproxy.foresight.simulate import Simulation
+from amproxy.foresight.simulate import Asked, Simulation
 from amproxy.model import Page
 from amproxy.store.by_hand import ByHand
 
@@ -121,6 +121,6 @@ def _example(labels: Labels, before: Roster, after: Roster, now: datetime) -> Ex
 
 
 def _pages(labels: Labels, roster: Roster, now: datetime) -> list[tuple[float, Page]]:
-    done = Simulation(labels, now, None, (), roster)
-    pages = [page for way in done.ways if way.course for page in way.course.pages]
+    done = Simulation(Asked(labels=labels, at=now), roster)
+    pages = [page for lane in done.lanes for course in lane.courses for page in course.pages]
     return [(page.due - done.start, page) for page in sorted(pages, key=lambda page: page.due)]
