@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -18,12 +19,18 @@ class Address:
 
     listen: str  # HOST:PORT, as bound
     secure: bool = False  # it speaks TLS
+    locked: bool = False  # the web config file lets in nobody who is not known
     external_url: str = ""  # of the command line
     route_prefix: str = ""  # of the command line
 
     @property
     def origin(self) -> str:
         return f"{'https' if self.secure else 'http'}://{self.listen}"
+
+    def open_to(self, *, signing_in: bool, allowed: bool) -> bool:
+        """Whether strangers on other machines could act, though the file does not allow that in so many words."""
+        host = self.listen.rpartition(":")[0].strip("[]")
+        return not (self.locked or signing_in or allowed or is_loopback(host))
 
     def prefix(self, file_url: str) -> str:
         """The path below which everything is served, without a slash at its end; "" = none.
@@ -37,6 +44,16 @@ class Address:
         """What links in messages begin with, without a slash at its end. A URL without a path of its own gets the prefix."""
         url = (self.external_url or file_url).rstrip("/") or self.origin
         return url if urlsplit(url).path else url + self.prefix(file_url)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check(external_url: str, route_prefix: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 import bcrypt
 
 from amproxy.accept.body import Application, Receive, Scope, Send, header
-from amproxy.accept.tokens import AUTHENTICATED
+from amproxy.accept.tokens import AUTHENTICATED, LOGIN
 from amproxy.secret import Secret
 from amproxy.web_config import WebConfig
 
@@ -50,18 +50,27 @@ class BasicAuth:
             return
         if config.authenticates:
             scope[AUTHENTICATED] = True
+            scope[LOGIN] = _login(header(scope, b"authorization")) if config.users else ""
         await self._app(scope, receive, send)
 
     async def _passes(self, users: Mapping[str, Secret], authorization: str) -> bool:
-        scheme, _, rest = authorization.partition(" ")
-        if scheme.lower() != "basic":
-            return False
         try:
-            name, colon, password = base64.b64decode(rest.strip(), validate=True).partition(b":")
-            user = name.decode("utf-8")
+            user, colon, password = _given(authorization)
         except (binascii.Error, UnicodeDecodeError):
             return False
         return bool(colon) and await self._passwords.right(users, user, password)
+
+
+def _login(authorization: str) -> str:
+    """The name that was given with a right password."""
+    return _given(authorization)[0]
+
+
+def _given(authorization: str) -> tuple[str, bytes, bytes]:
+    """Name, colon and password; no colon where there are none. Raises binascii.Error, UnicodeDecodeError."""
+    scheme, _, rest = authorization.partition(" ")
+    name, colon, password = base64.b64decode(rest.strip() if scheme.lower() == "basic" else "", validate=True).partition(b":")
+    return name.decode("utf-8"), colon, password
 
 
 class Passwords:

@@ -78,13 +78,14 @@ def _simulate(options: argparse.Namespace) -> int:
     config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
     at = moment.parse(options.at, entry.zone(config, labels), clock.now())
-    duration = parse_duration(options.duration) if options.duration else None
-    answers = [_answer(text) for text in options.answer]
-    _print(
-        options,
-        lambda: simulate.simulate(config, labels, at, duration, answers, roster),
-        lambda: timeline.simulate_text(config, labels, at, duration, answers, roster),
+    asked = simulate.Asked(
+        labels=labels,
+        at=at,
+        duration=parse_duration(options.duration) if options.duration else None,
+        answers=[_answer(text) for text in options.answer],
+        resolve_after=parse_duration(options.resolve_after) if options.resolve_after else None,
     )
+    _print(options, lambda: simulate.simulate(asked, roster), lambda: timeline.simulate_text(asked, roster))
     return 0
 
 
@@ -98,6 +99,23 @@ def _oncall(options: argparse.Namespace) -> int:
         lambda: oncall.oncall(config, roster, options.schedule, at),
         lambda: oncall.oncall_text(config, roster, options.schedule, at),
     )
+    return 0
+
+
+def _hash_password(options: argparse.Namespace) -> int:
+    import getpass
+
+    from amproxy.web.signin.passwords import LONGEST, hashed
+
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise ValueError("the two are not the same")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password or len(password) > LONGEST:
+        raise ValueError(f"a password has 1 to {LONGEST} characters")
+    print(hashed(password))
     return 0
 
 
@@ -214,8 +232,14 @@ def _parser() -> argparse.ArgumentParser:
     simulating.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look (default: until the policy ends)")
     simulating.add_argument("--answer", action="append", default=[], metavar="USER@DURATION", help="somebody acknowledges after so long")
 
+    simulating.add_argument("--resolve-after", metavar="DURATION", help="the alert ends after so long (default: it keeps firing)")
+
     listing = looking("oncall", _oncall, "Say who is on call now or then, and who is next.")
     listing.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+
+    made = commands.add_parser("hash-password", help="Print the hash of a password, for users in the file.")
+    made.description = "Ask for a password (or read a line from stdin), and print its hash for password_hash of a user."
+    made.set_defaults(command=_hash_password)
 
     judging = command("quality", _quality, "Say how good schedules are: gaps, people on call twice or hidden, who carries how much.")
     judging.add_argument("schedule", nargs="?", metavar="SCHEDULE")

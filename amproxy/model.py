@@ -170,6 +170,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 State = Literal["triggered", "acknowledged", "snoozed", "resolved"]
 
+# What a policy that does not go on waits for: time, a time interval, alerts, somebody on call, the next round, the end of flapping,
+# the answer of those who were asked by hand.
+Waiting = Literal["", "time", "interval", "alerts", "shift", "round", "flapping", "answer"]
+
 
 class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One notification of one person over one channel (or of a receiver's chat, then user is "")."""
@@ -208,7 +212,7 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     step: int = 0
     round: int = 1
     reason: str = ""
-    insists: bool = False  # runs although somebody else has acknowledged
+    insists: bool = False  # asked by hand: runs although somebody else has acknowledged, and stands until the person answers
     left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next rule
     unreachable: bool = False  # every contact failed for good
 
@@ -235,6 +239,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     policy: str = ""
     team: str = ""
     plan: Policy  # the policy as it was at the start
+    begins_with: str = ""  # the policy it was opened with, or given by hand; a `forward` step leads away from it
     forwards: dict[str, Policy] = {}  # the policies that `forward` steps lead to, as they were at the start
     urgency: Urgency | None = None
     group: str = ""  # Group.id; "" = opened by hand
@@ -252,14 +257,15 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     acknowledged_at: float | None = None
     first_acknowledged_by: str = ""  # stays, whatever becomes of the acknowledgement
     first_acknowledged_at: float | None = None
-    resolved_by: str = ""  # a user, or one of machine.alerts.ENDS
+    resolved_by: str = ""  # a user, or one of machine.states.ENDS
     resolved_at: float | None = None
     snoozed_by: str = ""
     snoozed_until: float | None = None
     position: int = 0  # next step of the plan
     round: int = 1
     step_due: float | None = None  # when the next step runs; None = no more
-    waiting_for: str = ""  # why step_due is what it is: "wait 5m", "wait_until business-hours", "nobody on call"
+    waiting: Waiting = ""  # why step_due is what it is …
+    waiting_for: str = ""  # … and in words: "wait 5m", "somebody on call for platform"
     acknowledge_due: float | None = None  # when the acknowledgement runs out
     reminder_due: float | None = None  # when the one who acknowledged is reminded of that
     step_left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next step
@@ -271,7 +277,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     responders: list[str] = []  # people who were asked to join by hand
     merged_into: str = ""  # id of the incident that this one is part of now
     parts: dict[str, Part] = {}  # Group.id of incidents merged into this one → their alerts
-    round_started: float = 0.0
+    round_started: float = 0.0  # when the first of the steps that are repeated ran last
     look: int = 1  # goes up whenever messages about it should look different
     news: str = ""  # the last change in one sentence, for channels that keep a thread
     chains: list[Chain] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
 import signal
 import socket
@@ -18,7 +17,7 @@ import uvloop
 
 from amproxy import address, supervise, tls
 from amproxy.accept.body import Application
-from amproxy.address import Address
+from amproxy.address import Address, is_loopback
 from amproxy.basic_auth import BasicAuth
 from amproxy.config.loader import Loaded, load
 from amproxy.config.structs import Config
@@ -59,7 +58,7 @@ def serve(options: Options) -> None:
         uvloop.run(_process(options, loaded, web_config, listener, options.redis))
         return
     known = web_config is not None and web_config.current().authenticates
-    listener = _listen(loaded.config, options.listen, authenticated=known)
+    listener = _listen(loaded.config, options.listen, authenticated=known or loaded.config.sign_in is not None)
     uvloop.run(_serve(options, loaded, web_config, listener))
 
 
@@ -184,6 +183,7 @@ def _reached(options: Options, web_config: WebConfigFile | None, listener: socke
     return Address(
         listen=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         secure=web_config is not None and web_config.current().tls is not None,
+        locked=web_config is not None and web_config.current().authenticates,
         external_url=options.external_url,
         route_prefix=options.route_prefix,
     )
@@ -201,11 +201,11 @@ def _listen(config: Config, given: str, *, authenticated: bool) -> socket.socket
     host = host.strip("[]")
     if not colon or not port.isdigit():
         raise CannotServe(f"{text!r} is no HOST:PORT to listen on")
-    if not _is_loopback(host) and not authenticated and not config.web.allow_unauthenticated:
+    if not is_loopback(host) and not authenticated and not config.web.allow_unauthenticated:
         raise CannotServe(
             f"refusing to listen on {text}: there is no sign-in, so everybody who reaches it could act. "
-            "Listen on 127.0.0.1, demand passwords or certificates of clients by --web.config.file, "
-            "or say web.allow_unauthenticated: true in the file"
+            "Listen on 127.0.0.1, let people sign in (sign_in in the file), demand passwords or certificates of clients by "
+            "--web.config.file, or say web.allow_unauthenticated: true in the file"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -217,15 +217,6 @@ def _listen(config: Config, given: str, *, authenticated: bool) -> socket.socket
         raise CannotServe(f"cannot listen on {text}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _on_signal(number: int, do: Callable[[], object]) -> None:

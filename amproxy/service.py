@@ -19,7 +19,7 @@ from amproxy.correlate import heartbeats, windows
 from amproxy.correlate.rebuild import rebuild
 from amproxy.duty import watch
 from amproxy.duty.recording import write_all
-from amproxy.errors import ConfigError, StoreUnavailable
+from amproxy.errors import ConfigError, ConfigProblem, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.escalate.auditor import audit_for_ever
 from amproxy.escalate.beat import Beat
@@ -111,6 +111,7 @@ class Service:
         """
         try:
             loaded = load(self.context.config.path)
+            self._stay_closed(loaded)
         except ConfigError:
             metrics.reload_successful.set(0)
             raise
@@ -125,6 +126,13 @@ class Service:
         if told:
             with contextlib.suppress(StoreUnavailable):
                 await self.wire.call("PUBLISH", keys.CHANGES, f"config {self._name}")
+
+    def _stay_closed(self, loaded: Loaded) -> None:
+        """What would be refused at a start is refused at a reload too. Raises ConfigError."""
+        config = loaded.config
+        if self._address.open_to(signing_in=config.sign_in is not None, allowed=config.web.allow_unauthenticated):
+            text = "without sign_in, everybody who reaches amproxy could act, and it does not listen on loopback"
+            raise ConfigError([ConfigProblem(text, file=config.path)])
 
     async def test_alert(self) -> str:
         """Send a test alert by the ordinary road; says what was sent. Raises StoreUnavailable."""

@@ -14,6 +14,7 @@ from amproxy.config.structs import Config, Source
 from amproxy.secret import reveal
 
 AUTHENTICATED = "amproxy.authenticated"  # key of a scope whose sender has shown who it is (web config file)
+LOGIN = "amproxy.login"  # the name it gave there, "" where a certificate was enough
 SIGNATURES = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
 
 
@@ -25,7 +26,7 @@ def source_of(config: Config, scope: Scope, name: str, last_element: str) -> Sou
     source = config.sources.get(name)
     if source is None:
         raise Refused(404, f"there is no source {name!r}")
-    if not _opens(source, last_element or _credential(scope)):
+    if not _opens(source, last_element or credential_of(scope)):
         raise Refused(401, f"source {name!r} needs its token: as Bearer, as Basic password or as last path element")
     return source
 
@@ -35,7 +36,7 @@ def source_by_token(config: Config, scope: Scope) -> str:
     if not config.sources:
         _only_loopback(scope)
         return "api"
-    credential = _credential(scope)
+    credential = credential_of(scope)
     for source in config.sources.values():
         # a source that signs its webhooks opens no other door: nothing signs a raw push
         if not _is_signed(source) and _opens(source, credential):
@@ -78,7 +79,7 @@ def _read(source: Source, secret: object, file: str) -> str:
         raise Refused(503, f"the secret of source {source.name!r} cannot be read: {error.strerror}") from None
 
 
-def _credential(scope: Scope) -> str:
+def credential_of(scope: Scope) -> str:
     """What stands behind any Authorization scheme; of Basic the password."""
     scheme, _, rest = header(scope, b"authorization").partition(" ")
     rest = rest.strip()

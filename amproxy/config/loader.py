@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from amproxy.config import alertmanager, extras, policies, schedules, service
+from amproxy.config import alertmanager, extras, policies, schedules, service, sign_in
 from amproxy.config.cursor import Cursor, Document, Reader, Section
 from amproxy.config.defaults import global_settings, read_global
 from amproxy.config.fields import list_of
@@ -41,6 +41,7 @@ _TABLE: Final[dict[str, Reader]] = {
     "heartbeats": list_of(service.heartbeat),
     "dead_mans_switch": service.dead_mans_switch,
     "web": service.web,
+    "sign_in": sign_in.sign_in,
     "store": service.store,
 }
 
@@ -97,6 +98,7 @@ def _read(document: Document, node: Node | None) -> Section:
     at = cursor.to(given[1], "global") if given else cursor.to(MappingNode(line=1, column=1), "global")
     defaults = read_global(at)
     root = cursor.section({"global": lambda at: defaults, "receivers": lambda at: alertmanager.read_receivers(at, defaults), **_TABLE})
+    sign_in.refuse_empty(cursor)
     root.require("route", why="where do alerts go?")
     root["global"] = defaults
     if "route" in root:
@@ -124,6 +126,7 @@ def _build(root: Section, file: str, digest: str) -> Config:
         heartbeats=_by_name(root.get("heartbeats", ())),
         dead_mans_switch=root.get("dead_mans_switch"),
         web=root.get("web", Web()),
+        sign_in=root.get("sign_in"),
         store=root.get("store", StoreSettings()),
     )
 

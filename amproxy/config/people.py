@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import choice, list_of, map_of, name, reference, section_of, text
+from amproxy.config.fields import choice, file, list_of, map_of, name, reference, section_of, text
 from amproxy.config.moments import moment, timezone, wall
 from amproxy.config.quantities import span
+from amproxy.config.sign_in import password_hash
 from amproxy.config.structs import Absence, Notify, Team, User, Wait
 from amproxy.config.tree import Sequence
 
@@ -50,6 +51,8 @@ _USER: Final[dict[str, Reader]] = {
     "absences": list_of(section_of(_ABSENCE)),
     "quiet_hours": intervals,
     "notices": section_of(dict.fromkeys(_NOTICES, _channels)),
+    "password_hash": password_hash,
+    "password_hash_file": file,
 }
 
 
@@ -75,7 +78,9 @@ def user(at: Cursor) -> User:
     """One person."""
     section = at.section(_USER)
     section.require("name")
-    rest: dict[str, Any] = {key: section[key] for key in ("full_name", "timezone", "role", "contacts") if key in section}
+    section.exclusive("password_hash", "password_hash_file")
+    plain = ("full_name", "timezone", "role", "contacts", "password_hash", "password_hash_file")
+    rest: dict[str, Any] = {key: section[key] for key in plain if key in section}
     return User(
         name=section.get("name", ""),
         **rest,

@@ -7,6 +7,7 @@ person's for an absence. Every value has its default filled in and every name in
 from __future__ import annotations
 
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal
 
 import msgspec
@@ -220,6 +221,8 @@ class User(Struct, frozen=True, kw_only=True):
     absences: tuple[Absence, ...] = ()
     quiet_hours: tuple[str, ...] = ()  # time intervals on the person's own clock: pages of urgency "default" wait for their end
     notices: dict[NoticeKind, tuple[str, ...]] = {}  # what the person wants to be told besides pages → over which channels
+    password_hash: Secret = Secret("")  # argon2id
+    password_hash_file: str = ""
     place: Place = Place()
 
 
@@ -425,6 +428,35 @@ class Web(Struct, frozen=True, kw_only=True):
     allow_unauthenticated: bool = False  # listen elsewhere than loopback without sign-in
 
 
+class Oidc(Struct, frozen=True, kw_only=True):
+    """A provider of OpenID Connect that says who somebody is."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret = Secret("")  # neither: a public client
+    client_secret_file: str = ""
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    user_claim: str = "email"  # its value is a user's name or contact `email`, in any case
+    name: str = ""  # how people know it; "" = its host
+
+
+class ProxyHeader(Struct, frozen=True, kw_only=True):
+    """A proxy in front that has signed people in and names them in a header."""
+
+    header: str = "X-Forwarded-User"
+    networks: tuple[IPv4Network | IPv6Network, ...]  # `from`: whose word counts
+
+
+class SignIn(Struct, frozen=True, kw_only=True):
+    """How people show who they are; at least one of the first three is there."""
+
+    passwords: bool = False
+    oidc: Oidc | None = None
+    proxy_header: ProxyHeader | None = None
+    session_lifetime: float = 30 * 86400.0
+    anonymous: Literal["none", "viewer"] = "none"  # what strangers may do
+
+
 class StoreSettings(Struct, frozen=True, kw_only=True):
     redis: str = "embedded"
     retention: float = 90 * 86400.0
@@ -451,4 +483,5 @@ class Config(Struct, frozen=True, kw_only=True):
     heartbeats: dict[str, Heartbeat] = {}
     dead_mans_switch: DeadMansSwitch | None = None
     web: Web = Web()
+    sign_in: SignIn | None = None  # None: whoever reaches amproxy may do everything
     store: StoreSettings = StoreSettings()

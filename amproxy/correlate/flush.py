@@ -56,8 +56,8 @@ def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, mutin
         if not alerts and loaded.alerts:
             continue
         telling = _telling(integration, alerts, over, before, group, now, tick)
-        if telling is None:
-            continue
+        if telling is None or (telling.reason == "repeat interval elapsed" and not heard):
+            continue  # repeating is no news: while all of it is muted, an incident that somebody has resolved must not open again
         if telling.alerts:
             tellings.append(telling)
         else:

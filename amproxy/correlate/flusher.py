@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from amproxy.config.structs import Receiver
 from amproxy.context import Context
@@ -56,7 +56,7 @@ def in_force(context: Context, stored: Group) -> tuple[Group, Receiver]:
     route = context.routes.get(stored.route_key)
     group = stored
     if route is not None and route.receiver == stored.receiver:
-        group = msgspec.structs.replace(
+        group = replace(
             stored, group_wait=route.group_wait, group_interval=route.group_interval, repeat_interval=route.repeat_interval,
             mute_time_intervals=route.mute_time_intervals, active_time_intervals=route.active_time_intervals,
             route_labels=route.labels,
@@ -71,17 +71,21 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
     tick = due if due + group.group_interval > now else now  # ticks that were missed are not made up for
     plan = flush.plan(loaded, group, receiver, context.roster, muting, now, tick)
     operations = groups.flushed(loaded, next_due=tick + group.group_interval)
-    changes = []
+    changes: list[Change] = []
+    pages = any(telling.integration.kind == "oncall" for telling in plan.tellings)
+    stored = await incidents.turns(context.wire) if pages else {}
+    turns = dict(stored)  # as the incidents of this flush leave them: two of them must not take the same turn
     flush_id, sent = new_id(), 0
     until = now + max(group.group_interval, SHORTEST_FLUSH)
     for telling in plan.tellings:
         if telling.integration.kind == "oncall":
-            change = await _incident(context, group, telling, now)
+            change = await _incident(context, group, telling, turns, now)
             groups.told(operations, group.id, log_key(telling.integration), telling.entry)
-            if change is not None:
-                operations.extend(incidents.operations(change))
+            if change is not None and all(change.incident.id != other.incident.id for other in changes):
+                changes.append(_guarded(change, stored))
+                turns |= {name: turn for name, (_, turn) in change.turns.items()}
+                operations.extend(incidents.operations(changes[-1]))
                 _keep_alerts(operations, change.incident, telling)
-                changes.append(change)
         else:
             sent += 1
             incidents.enqueue(operations, _notification(group, telling, now, until, flush_id))
@@ -95,6 +99,11 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
     return operations, changes
 
 
+def _guarded(change: Change, stored: dict[str, int]) -> Change:
+    """The turns it takes are guarded by what is stored, though other incidents of the same flush took some before."""
+    return replace(change, turns={name: (stored.get(name, 0), turn) for name, (_, turn) in change.turns.items()})
+
+
 def _notification(group: Group, telling: Telling, now: float, until: float, flush_id: str) -> Outgoing:
     return Outgoing(
         id=new_id(), kind="notification", channel=telling.integration.kind, due=now,
@@ -103,15 +112,13 @@ def _notification(group: Group, telling: Telling, now: float, until: float, flus
     )  # fmt: skip
 
 
-async def _incident(context: Context, group: Group, telling: Telling, now: float) -> Change | None:
+async def _incident(context: Context, group: Group, telling: Telling, turns: dict[str, int], now: float) -> Change | None:
     """What the flush does to the group's incident: open one, or let it know. Fills in the log entry's incident."""
     current = await _current(context, telling)
-    firing = [alert for alert in telling.alerts if alert.fingerprint in set(telling.entry.firing)]
-    turns = await incidents.turns(context.wire)
-    if current is None or current.state == "resolved":
-        fresh = telling.before is None or telling.reason != "some alerts resolved"
-        if not firing or not fresh:
-            return None
+    fires = set(telling.entry.firing)
+    firing = [alert for alert in telling.alerts if alert.fingerprint in fires]
+    over = current is None or current.state == "resolved"
+    if over and firing and _is_news(telling, current, firing):
         telling.entry.resolved = []
         if current is not None and _same(current, now):
             event = Returned(alerts=_changed(group, telling, firing, fresh=len(firing), now=now))
@@ -119,14 +126,22 @@ async def _incident(context: Context, group: Group, telling: Telling, now: float
         incident = await open_incident(context, group, telling.integration, firing, now)
         telling.entry.incident = incident.id
         return transition(incident, Opened(reason=telling.reason), now, context.roster, turns)
-    known = set(telling.before.firing) if telling.before else set()
-    fresh_ones = len(set(telling.entry.firing) - known)
-    return transition(current, _changed(group, telling, firing, fresh=fresh_ones, now=now), now, context.roster, turns)
+    if current is None:
+        return None
+    fresh = len(fires.difference(telling.before.firing if telling.before else ()))
+    return transition(current, _changed(group, telling, firing, fresh=fresh, now=now), now, context.roster, turns)
+
+
+def _is_news(telling: Telling, ended: Incident | None, firing: list[Alert]) -> bool:
+    """Whether alerts that fire, though their incident is over, are reason enough for people to hear of them."""
+    if ended is not None and ended.resolved_by == "silent" and telling.reason == "repeat interval elapsed":
+        return any(alert.updated_ns > (ended.resolved_at or 0.0) * 10**9 for alert in firing)
+    return telling.reason != "some alerts resolved"
 
 
 def _same(resolved: Incident, now: float) -> bool:
     """Whether alerts that fire again belong to the incident that they had: a person's answer to it is still fresh."""
-    return now - (resolved.resolved_at or 0.0) <= resolved.plan.reopen_within
+    return now - (resolved.resolved_at or 0.0) < resolved.plan.reopen_within
 
 
 def _changed(group: Group, telling: Telling, firing: list[Alert], *, fresh: int, now: float) -> AlertsChanged:

@@ -14,19 +14,20 @@ from amproxy.store import incidents
 from amproxy.store.commit import Operations, commit
 
 TRIES = 50
-Decide = Callable[[Incident], Awaitable[Event]]
+Decide = Callable[[Incident, float], Awaitable[Event]]
 
 
 async def apply(context: Context, incident_id: str, event: Event | Decide, also: Operations | None = None) -> Incident:
     """Returns the incident as it is now.
 
-    event: what happens, or a function that says so once it has seen the incident. also: operations that are committed together
-    with the change. Raises NotFound, Conflict (the state forbids it) and StoreUnavailable.
+    event: what happens, or a function that says so of the incident as it is, at a time (Unix seconds). also: operations that are
+    committed together with the change. Raises NotFound, Conflict (the state forbids it) and StoreUnavailable.
     """
     for _ in range(TRIES):
         incident, turns = await incidents.load_with_turns(context.wire, incident_id)
-        happening = event if isinstance(event, Event) else await event(incident)
-        change = transition(incident, happening, context.now(), context.roster, turns)
+        now = context.now()
+        happening = event if isinstance(event, Event) else await event(incident, now)
+        change = transition(incident, happening, now, context.roster, turns)
         operations = incidents.operations(change)
         if also:
             operations.extend(also)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from amproxy.config.structs import Config
 from amproxy.decide.roster import Roster
 from amproxy.machine import transition
-from amproxy.machine.events import Event, Failed, Opened, Sent, Tick
+from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, Tick
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, Page, TimelineEntry
 
-CHANNELS = frozenset({"telegram", "slack", "email", "webhook", "console"})  # those of notify.channels
+CHANNELS = frozenset({"telegram", "slack", "email", "webhook", "alertmanager", "console"})  # those of notify.channels
+
+Turns = dict[str, int]  # pointers of round robin
+Refusal = Callable[[Page], str]  # why a page does not arrive; "" = it does
 
 
 class Fact(NamedTuple):
@@ -25,11 +29,12 @@ class Fact(NamedTuple):
 class Course:
     """An incident from its opening on. A page arrives at once, or fails for good where amproxy has no way to deliver it."""
 
-    def __init__(self, incident: Incident, roster: Roster, turns: dict[str, int]) -> None:
-        """turns: pointers of round robin, shared by the incidents that run together; they are moved on."""
+    def __init__(self, incident: Incident, roster: Roster, turns: Turns, refuse: Refusal = lambda page: "") -> None:
+        """turns: shared by the incidents that run together; they are moved on. refuse: asked of each page that could be delivered."""
         self.incident = incident
         self.facts: list[Fact] = []
-        self._roster, self._turns = roster, turns
+        self.pages: list[Page] = []  # those that arrived, in order
+        self._roster, self._turns, self._refuse = roster, turns, refuse
         self.apply(Opened(reason="first notification"), incident.started_at)
 
     @property
@@ -37,22 +42,19 @@ class Course:
         """When time alone changes the incident next; None = never."""
         return next_due(self.incident)
 
-    @property
-    def pages(self) -> list[Page]:
-        """Those that arrived, in order."""
-        return [fact.page for fact in self.facts if fact.page]
-
     def apply(self, event: Event, now: float) -> None:
-        """Let something happen, and deliver the pages that it causes."""
+        """Let something happen, and deliver the pages that it causes. Raises Conflict where the state forbids what a person does."""
         events: deque[Event] = deque([event])
         while events:
             event = events.popleft()
             change = transition(self.incident, event, now, self._roster, self._turns)
             self.incident = change.incident
             self._turns.update((key, turn) for key, (_, turn) in change.turns.items())
+            arrived = self._page(event.page) if isinstance(event, Sent) else None
             for entry in change.timeline:
-                arrived = isinstance(event, Sent) and entry.kind == "sent"
-                self.facts.append(Fact(entry, self._page(event.page) if isinstance(event, Sent) and arrived else None))
+                self.facts.append(Fact(entry, arrived if entry.kind == "sent" else None))
+            if arrived:
+                self.pages.append(arrived)
             events.extend(self._delivery(self._page(message.page)) for message in change.outbox if message.kind == "page")
 
     def run(self, until: float) -> None:
@@ -64,10 +66,18 @@ class Course:
         return next(page for page in reversed(self.incident.pages) if page.id == id)
 
     def _delivery(self, page: Page) -> Event:
-        error = undeliverable(self._roster.config, page)
+        if not _stands(self.incident, page):
+            return Skipped(page=page.id, reason=f"the incident is {self.incident.state} by now")
+        error = undeliverable(self._roster.config, page) or self._refuse(page)
         if error:
             return Failed(page=page.id, error=error, attempt=1)
         return Sent(page=page.id, look=self.incident.look, attempt=1)
+
+
+def _stands(incident: Incident, page: Page) -> bool:
+    """Whether a page is still wanted at the moment of its sending."""
+    wanted = "acknowledged" if page.kind == "reminder" else "triggered"
+    return incident.state == wanted or (page.insists and incident.state != "resolved")
 
 
 def undeliverable(config: Config, page: Page) -> str:
@@ -76,4 +86,6 @@ def undeliverable(config: Config, page: Page) -> str:
     for integration in receiver.integrations if receiver else ():
         if f"{integration.kind}/{integration.index}" == page.integration and integration.undeliverable:
             return integration.undeliverable
-    return "" if page.channel in CHANNELS else f"amproxy has no channel {page.channel}"
+    if page.channel not in CHANNELS or (page.user and page.channel == "alertmanager"):
+        return f"amproxy has no channel {page.channel}"
+    return ""

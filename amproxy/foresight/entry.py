@@ -8,10 +8,10 @@ from typing import Any
 
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Config, Integration, NotifyStep, OncallSettings, Policy, Receiver
-from amproxy.correlate.flush import muted
 from amproxy.correlate.placing import Placer
 from amproxy.decide import routes
 from amproxy.decide.roster import Roster
+from amproxy.foresight.mute import muting
 from amproxy.machine.change import new_id
 from amproxy.model import Group, Incident, Page
 from amproxy.notify.templates import default_title, render_title
@@ -38,28 +38,8 @@ class Entry:
     def receiver(self, group: Group) -> Receiver:
         return self.config.receivers.get(group.receiver) or Receiver(name=group.receiver)
 
-    def incident(self, group: Group, integration: Integration, now: float) -> Incident:
-        """The incident that the group opens, as the service would make it."""
-        settings: OncallSettings = integration.settings
-        return Incident(
-            id=new_id(),
-            title=self._title(group, settings.title),
-            receiver=group.receiver,
-            policy=settings.escalation_policy,
-            plan=self.policy(integration),
-            urgency=settings.urgency,
-            group=group.id,
-            group_key=group.key,
-            group_labels=group.labels,
-            common_labels=self.labels,
-            firing=1,
-            started_at=now,
-            pushed_at=now,
-        )
-
     def policy(self, integration: Integration) -> Policy:
-        name = integration.settings.escalation_policy
-        return self.config.policies.get(name) or Policy(name=name)
+        return policy_of(self.config, integration)
 
     def document(self, at: float, pages: Iterable[Page], roster: Roster) -> dict[str, Any]:
         """The answer of `explain` and `simulate` as JSON values; at: the moment for which muting is told."""
@@ -67,7 +47,8 @@ class Entry:
             "receivers": self.receivers,
             "groups": [
                 {
-                    "receiver": group.receiver, "group_labels": group.labels, "group_key": group.key, "muted_by": muted(group, roster, at),
+                    "receiver": group.receiver, "group_labels": group.labels, "group_key": group.key,
+                    "muted_by": muting(group, self.labels, roster, at),
                 }
                 for group in self.groups
             ],
@@ -80,15 +61,43 @@ class Entry:
             ],
         }  # fmt: skip
 
-    def _title(self, group: Group, template: str) -> str:
-        title = default_title(group.labels, self.labels)
-        if not template:
-            return title
-        variables = {
-            "group_labels": group.labels, "common_labels": self.labels, "common_annotations": {}, "receiver": group.receiver,
-            "alerts": [{"labels": self.labels, "annotations": {}}], "firing": 1,
-        }  # fmt: skip
-        return render_title(template, variables, fallback=title)
+
+def policy_of(config: Config, integration: Integration) -> Policy:
+    """The policy that an oncall integration follows; an empty one where the file has none of its name."""
+    name = integration.settings.escalation_policy
+    return config.policies.get(name) or Policy(name=name)
+
+
+def opening(config: Config, group: Group, integration: Integration, labels: Mapping[str, str], firing: int, now: float) -> Incident:
+    """The incident that a group opens, as the service would make it. labels: what its alerts share."""
+    settings: OncallSettings = integration.settings
+    common = dict(labels)
+    return Incident(
+        id=new_id(),
+        title=_title(group, common, settings.title, firing),
+        receiver=group.receiver,
+        policy=settings.escalation_policy,
+        plan=policy_of(config, integration),
+        urgency=settings.urgency,
+        group=group.id,
+        group_key=group.key,
+        group_labels=group.labels,
+        common_labels=common,
+        firing=firing,
+        started_at=now,
+        pushed_at=now,
+    )
+
+
+def _title(group: Group, labels: dict[str, str], template: str, firing: int) -> str:
+    title = default_title(group.labels, labels)
+    if not template:
+        return title
+    variables = {
+        "group_labels": group.labels, "common_labels": labels, "common_annotations": {}, "receiver": group.receiver,
+        "alerts": [{"labels": labels, "annotations": {}}], "firing": firing,
+    }  # fmt: skip
+    return render_title(template, variables, fallback=title)
 
 
 def zone(config: Config, labels: Mapping[str, str]) -> str:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from amproxy.clock import rfc3339, utc
 from amproxy.config.structs import Config, Integration
-from amproxy.correlate.flush import muted
 from amproxy.decide import routes
 from amproxy.decide.matchers import all_match
 from amproxy.decide.roster import Roster
@@ -16,8 +15,8 @@ from amproxy.decide.routes import Visit
 from amproxy.decide.zones import instant
 from amproxy.foresight import render
 from amproxy.foresight.course import Course
-from amproxy.foresight.entry import Entry, zone_of
-from amproxy.foresight.mute import because, still_muted
+from amproxy.foresight.entry import Entry, opening, zone_of
+from amproxy.foresight.mute import because, muting, still_muted
 from amproxy.foresight.others import others
 from amproxy.foresight.wording import ending, step
 from amproxy.model import Group
@@ -60,8 +59,9 @@ def _ways(entry: Entry, now: float, roster: Roster) -> list[Way]:
     turns: dict[str, int] = {}
     ways = []
     for group, integration in entry.oncall:
-        by = muted(group, roster, now)
-        ways.append(Way(group, integration, by, None if by else Course(entry.incident(group, integration, now), roster, turns)))
+        by = muting(group, entry.labels, roster, now)
+        incident = opening(entry.config, group, integration, entry.labels, 1, now)
+        ways.append(Way(group, integration, by, None if by else Course(incident, roster, turns)))
     return ways
 
 
@@ -88,8 +88,8 @@ def _group(entry: Entry, group: Group, now: float, roster: Roster) -> Iterator[s
     yield from render.hanging("Group   ", group.key)
     told = (f"{one.kind} (cannot be delivered: {one.undeliverable})" if one.undeliverable else one.kind for one in _channels(entry, group))
     yield from render.hanging("  ", f"receiver {group.receiver}: {', '.join(told) or 'tells nobody'}")
-    if by := muted(group, roster, now):
-        until = still_muted(group, roster, now)
+    if by := muting(group, entry.labels, roster, now):
+        until = still_muted(group, entry.labels, roster, now)
         zone = _zone(entry, group)
         end = f"until {render.when(until, zone)} {zone}" if until else "for years"
         yield from render.hanging("  ", f"{because(group, by)} {end}")

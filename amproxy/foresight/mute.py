@@ -1,6 +1,8 @@
-"""How long a group stays muted, and why."""
+"""What holds a group's alerts back, how long, and why. All of foresight asks here: whatever else comes to mute alerts joins in here."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from amproxy.clock import utc
 from amproxy.correlate.flush import muted
@@ -10,7 +12,12 @@ from amproxy.model import Group
 _EDGES = 1000  # looked at in one go
 
 
-def still_muted(group: Group, roster: Roster, now: float) -> float | None:
+def muting(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> list[str]:
+    """Names of what holds alerts with these labels back in this group at a moment (Unix seconds); nothing does = []."""
+    return muted(group, roster, now)
+
+
+def still_muted(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> float | None:
     """For a group that is muted now: the first moment at which that is no longer so, in Unix seconds; None = not within years.
 
     Where intervals change very often, an earlier moment may be given, up to which it is muted.
@@ -22,7 +29,7 @@ def still_muted(group: Group, roster: Roster, now: float) -> float | None:
         if not edges:
             return None
         at = min(edges)
-        if not muted(group, roster, at.timestamp()):
+        if not muting(group, labels, roster, at.timestamp()):
             break
     return at.timestamp()
 

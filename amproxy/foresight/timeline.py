@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator
 
-from amproxy.config.structs import Config
-from amproxy.correlate.flush import muted
 from amproxy.decide.roster import Roster
 from amproxy.foresight import render
 from amproxy.foresight.entry import zone_of
-from amproxy.foresight.mute import because
-from amproxy.foresight.simulate import Simulation, Way
+from amproxy.foresight.lane import Lane
+from amproxy.foresight.mute import because, muting
+from amproxy.foresight.simulate import Asked, Simulation
 
 
-def simulate_text(
-    config: Config, labels: Mapping[str, str], at: datetime, duration: float | None, answers: Sequence[tuple[str, float]], roster: Roster
-) -> str:
-    """`simulate` as timelines for people, one for each incident. Raises NotFound for an unknown person."""
-    return story(Simulation(labels, at, duration, answers, roster), open_ended=duration is None)
-
-
-def story(done: Simulation, *, open_ended: bool) -> str:
-    """What happened, incident by incident; open_ended: nobody said how long to look."""
+def simulate_text(asked: Asked, roster: Roster) -> str:
+    """`simulate` as timelines for people, one for each group that pages. Raises NotFound for an unknown person."""
+    done = Simulation(asked, roster)
     entry = done.entry
     lines = render.hanging("Alert      ", render.labels(entry.labels))
     lines += render.hanging("Receivers  ", ", ".join(map(str, _receivers(done))))
-    for way in done.ways:
-        lines += ["", *_way(done, way, open_ended)]
-    if not done.ways:
+    for lane in done.lanes:
+        lines += ["", *_lane(done, lane)]
+    if not done.lanes:
         lines += ["", "Nobody is paged: no receiver of this alert has oncall_configs."]
     if done.turns:
         lines += ["", *render.hanging("", "Round robin is taken to begin with the first of the team; the service goes on where it was.")]
@@ -37,35 +29,46 @@ def story(done: Simulation, *, open_ended: bool) -> str:
 
 def _receivers(done: Simulation) -> Iterator[str]:
     for group in done.entry.groups:
-        by = muted(group, done.roster, done.start)
+        by = muting(group, done.entry.labels, done.roster, done.start)
         yield f"{group.receiver} ({because(group, by)})" if by else group.receiver
 
 
-def _way(done: Simulation, way: Way, open_ended: bool) -> Iterator[str]:
-    config, policy = done.entry.config, done.entry.policy(way.integration)
+def _lane(done: Simulation, lane: Lane) -> Iterator[str]:
+    config, policy = done.entry.config, done.entry.policy(lane.integration)
     zone = zone_of(config, policy)
-    told = [(done.start, f"the alert fires; its group waits {render.elapsed(way.group.group_wait)[1:]}")]
-    told += render.story(config, [*way.before, *(way.course.facts if way.course else ())])
-    yield from render.hanging("", way.course.incident.title if way.course else "No incident")
-    yield from render.hanging("", f"receiver {way.group.receiver}, policy {policy.name}, times in {zone}")
+    told = [(done.start, f"the alert fires; its group waits {render.elapsed(lane.group.group_wait)[1:]}")]
+    told += render.story(config, lane.facts)
+    if done.over <= done.end:
+        told.append((done.over, "the alert ends; people hear of it when its group is looked at next"))
+        told.sort(key=lambda one: one[0])
+    yield from render.hanging("", lane.course.incident.title if lane.course else "No incident")
+    yield from render.hanging("", f"receiver {lane.group.receiver}, policy {policy.name}, times in {zone}")
     day, width = "", max(len(render.elapsed(at - done.start)) for at, _ in told)
     for at, text in told:
         shown = render.local(at, zone)
         if day != (day := shown.strftime("%a %Y-%m-%d")):
             yield day
         yield from render.hanging(f"  {shown:%H:%M:%S} {render.elapsed(at - done.start):>{width}}  ", text)
-    yield from render.hanging("At the end: ", _end(done, way, zone, open_ended))
+    yield from render.hanging("At the end: ", _end(done, lane, zone))
 
 
-def _end(done: Simulation, way: Way, zone: str, open_ended: bool) -> str:
+def _end(done: Simulation, lane: Lane, zone: str) -> str:
     after = f"after {render.elapsed(done.end - done.start)[1:]}"
-    if way.course is None:
-        return f"the group {'is still muted' if way.before else 'still waits'} {after}, and nobody is paged."
-    incident, due = way.course.incident, way.course.due
-    acknowledged = incident.state == "acknowledged"
+    if lane.course is None:
+        if not lane.alerts:
+            return "the alert was over before its group was told, and nobody is paged."
+        return f"the group {'is still muted' if lane.before else 'still waits'} {after}, and nobody is paged."
+    incident, due = lane.course.incident, lane.course.due
+    paged = any(course.pages for course in lane.courses)
+    if incident.state == "resolved":
+        text = "the incident is resolved" + ("." if paged else ", and nobody was paged.")
+        return text + (" The alert still fires: a new incident may be opened." if lane.alerts else "")
     if due is not None:
-        stopped = f"the look ahead stops {after}" + (" (--for looks further)" if open_ended else "")
-        return f"{stopped}; {'the acknowledgement runs out' if acknowledged else 'the policy goes on'} at {render.when(due, zone)}."
-    if acknowledged:
+        stopped = f"the look ahead stops {after}" + (" (--for looks further)" if done.asked.duration is None else "")
+        coming = "the acknowledgement runs out" if incident.state == "acknowledged" else "the policy goes on"
+        return f"{stopped}; {coming} at {render.when(due, zone)}."
+    if incident.state == "acknowledged":
         return f"acknowledged by {render.person(done.entry.config, incident.acknowledged_by)}; nothing more is due."
-    return "nobody has answered, and nobody else is paged." if way.course.pages else "nobody is paged at all."
+    if incident.waiting_for:
+        return f"the policy stands still: it waits for {incident.waiting_for}."
+    return "nobody has answered, and nobody else is paged." if paged else "nobody is paged at all."

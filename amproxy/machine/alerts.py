@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amproxy.durations import format_duration
-from amproxy.machine import gate, plans, states
+from amproxy.machine import gate, holding, plans, states, waits
 from amproxy.machine.change import Draft
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import Part, common
@@ -29,12 +29,12 @@ def changed(draft: Draft, event: AlertsChanged) -> None:
     if event.reason == "repeat interval elapsed":
         return
     counts = f"{incident.firing} firing, {incident.resolved} resolved"
-    if incident.firing or "" in incident.parts:
+    if incident.firing or "" in incident.parts:  # what was opened by hand is not over with the alerts of others
         text = f"{event.fresh} new, {counts}" if event.fresh else counts
         draft.say("alerts", f"Alerts changed ({event.reason}): {text}.", firing=incident.firing, resolved=incident.resolved)
         draft.redraw(f"Alerts changed: {counts}.")
         if event.fresh:
-            incident.held_until, incident.held_by = None, ""
+            holding.release(draft, "new alerts are not muted")
             gate.arrived(draft, event.fresh)
         return
     states.close(draft, by=event.ended_by, text=f"Resolved: {states.ENDS[event.ended_by]}.")
@@ -45,20 +45,25 @@ def returned(draft: Draft, event: Returned) -> None:
     incident, alerts = draft.incident, event.alerts
     _count(draft, alerts)
     after = format_duration(max(1, round(draft.now - (incident.resolved_at or draft.now))))
-    states.trigger_again(draft, "reopened", f"Its alerts fire again after {after}.", "", firing=incident.firing, resolved=incident.resolved)
-    plans.begin(draft, draft.roster.config.policies.get(incident.policy, incident.plan))
+    plans.begin_anew(draft)
+    text = f"Its alerts fire again after {after}."
+    states.trigger_again(draft, "reopened", text, "", firing=incident.firing, resolved=incident.resolved)
     gate.arrived(draft, alerts.fresh)
-    flapping = incident.plan.flapping
+    _calm_down(draft)
+
+
+def _calm_down(draft: Draft) -> None:
+    """Flapping: the plan begins only if the alerts go on firing."""
+    incident, flapping = draft.incident, draft.incident.plan.flapping
     if flapping is None:
         return
     incident.returns = [at for at in incident.returns if at > draft.now - flapping.within] + [draft.now]
-    if len(incident.returns) > flapping.more_than:
-        incident.step_due, incident.waiting_for = draft.now + flapping.hold, f"flapping: must fire for {format_duration(flapping.hold)}"
-        times, within = len(incident.returns), format_duration(flapping.within)
-        draft.say(
-            "flapping",
-            f"Flapping: it came back {times} times in {within}. Nobody is paged unless it fires for {format_duration(flapping.hold)}.",
-        )
+    times = len(incident.returns)
+    if times > flapping.more_than:
+        hold = format_duration(flapping.hold)
+        waits.wait(draft, "flapping", draft.now + flapping.hold, f"flapping: must fire for {hold}")
+        often = f"it came back {times} times in {format_duration(flapping.within)}"
+        draft.say("flapping", f"Flapping: {often}. Nobody is paged unless it fires for {hold}.")
 
 
 def _count(draft: Draft, event: AlertsChanged) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amproxy.clock import utc
 from amproxy.config.structs import Notify
 from amproxy.decide import people
-from amproxy.machine import states
+from amproxy.machine import chains, states
 from amproxy.machine.change import Draft, new_id
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Page
@@ -14,9 +14,8 @@ from amproxy.model import Page
 def answered(draft: Draft, event: Acknowledge) -> None:
     """Somebody takes it. Others who were asked to join by hand are still asked."""
     incident = draft.incident
-    asked = [chain for chain in incident.chains if chain.insists and chain.due is not None and chain.user != event.user]
     states.stop(draft)
-    incident.chains = asked
+    incident.chains = [chain for chain in incident.chains if chain.user != event.user]
     incident.state, incident.acknowledged_by, incident.acknowledged_at = "acknowledged", event.user, draft.now
     incident.snoozed_by, incident.snoozed_until = "", None
     if incident.first_acknowledged_at is None:
@@ -30,7 +29,7 @@ def answered(draft: Draft, event: Acknowledge) -> None:
 def joined(draft: Draft, event: Acknowledge) -> bool:
     """Whether this is the answer of somebody who was asked to join what another has acknowledged."""
     incident = draft.incident
-    if not any(chain.user == event.user and chain.insists and chain.due is not None for chain in incident.chains):
+    if not any(chain.user == event.user and chain.insists for chain in incident.chains):
         return False
     incident.chains = [chain for chain in incident.chains if chain.user != event.user]
     text = f"{draft.name(event.user)} is on it too (via {event.via})."
@@ -76,36 +75,44 @@ def run_out(draft: Draft) -> None:
 
 
 def _remind(draft: Draft, due: float) -> None:
-    """Over the channels that the person's rules begin with."""
+    """Over the channels that the person's rules begin with; where none of them reaches anything, over the first contact that does."""
     name = draft.incident.acknowledged_by
     user = draft.roster.config.users.get(name)
     rule = next((rule for rule in people.rules(user, "default") if isinstance(rule, Notify)), None) if user else None
-    if rule is None:
-        draft.say("failed", f"{draft.name(name)} cannot be reminded that the acknowledgement runs out: there is no contact.", user=name)
-        return
-    text = f"Reminding {draft.name(name)} that the acknowledgement runs out at {utc(due):%H:%M} UTC."
-    draft.say("reminded", text, user=name)
-    for channel in rule.channels:
-        remind_over(draft, name, channel)
+    reached = [_remind_over(draft, name, channel) for channel in rule.channels] if rule else []
+    if any(reached) or _remind_next(draft, name):
+        draft.say("reminded", f"Reminding {draft.name(name)} that the acknowledgement runs out at {utc(due):%H:%M} UTC.", user=name)
+    else:
+        text = f"{draft.name(name)} cannot be reminded that the acknowledgement runs out at {utc(due):%H:%M} UTC: there is no contact."
+        draft.say("failed", text, user=name)
 
 
-def remind_over(draft: Draft, name: str, channel: str) -> None:
-    """One reminder over one channel; a channel for which there is no contact is passed over."""
+def _remind_over(draft: Draft, name: str, channel: str) -> bool:
+    """One reminder over one channel; False where there is no contact for it."""
     address = people.address(draft.roster.config.users[name], channel)
-    if address is not None:
-        incident = draft.incident
-        draft.page(
-            Page(
-                id=new_id(), kind="reminder", user=name, channel=channel, address=address, policy=incident.policy,
-                reason="your acknowledgement runs out", due=draft.now,
-            )
-        )  # fmt: skip
+    if address is None:
+        return False
+    draft.page(
+        Page(
+            id=new_id(), kind="reminder", user=name, channel=channel, address=address, policy=draft.incident.policy,
+            reason="your acknowledgement runs out", due=draft.now,
+        )
+    )  # fmt: skip
+    return True
+
+
+def _remind_next(draft: Draft, name: str) -> bool:
+    """One reminder over the first of the person's contacts that was not tried; False where there is none."""
+    incident = draft.incident
+    since = (incident.acknowledge_due or 0.0) - incident.plan.acknowledge_reminder
+    tried = [page for page in incident.pages if page.kind == "reminder" and page.user == name and page.due >= since]
+    return any(_remind_over(draft, name, channel) for channel in chains.untried(draft, name, tried))
 
 
 def after_failure(draft: Draft, page: Page) -> None:
-    """A reminder did not arrive: the person's next contact is tried."""
-    user = draft.roster.config.users.get(page.user)
-    tried = {p.channel for p in draft.incident.pages if p.kind == "reminder" and p.user == page.user and p.due >= page.due}
-    untried = [channel for channel in (user.contacts if user else ()) if channel not in tried and channel != "phone"]
-    if untried:
-        remind_over(draft, page.user, untried[0])
+    """A reminder did not arrive: the person's next contact is tried, unless another reminder of the same moment still stands."""
+    incident = draft.incident
+    if incident.state != "acknowledged" or incident.acknowledged_by != page.user or incident.reminder_due is not None:
+        return
+    if not any(p.kind == "reminder" and p.due == page.due and p.state in ("due", "sent") for p in incident.pages):
+        _remind_next(draft, page.user)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from amproxy.config.structs import Notify, Urgency
 from amproxy.decide import people
+from amproxy.machine import waits
 from amproxy.machine.change import Draft, new_id
 from amproxy.model import Chain, Incident, Page
 
@@ -15,18 +18,24 @@ def start(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, 
     by hand, so that somebody else's acknowledgement does not end it.
     """
     incident = draft.incident
-    running = next((chain for chain in incident.chains if chain.user == user and chain.due is not None), None)
-    if running is not None and not _more_urgent(draft, running, urgency):
-        running.insists = running.insists or insists
-        draft.say("step", f"{draft.name(user)} is being paged already; the rules go on where they are.", user=user, step=step)
-        return
-    if running is not None:
-        draft.say("step", f"{draft.name(user)} is being paged already; the rules for important pages begin.", user=user, step=step)
-        insists = insists or running.insists
+    before = next((chain for chain in incident.chains if chain.user == user), None)
+    insists = insists or (before is not None and before.insists)
+    if before is not None and (before.due is not None or _paged_just_now(draft, user)):
+        more_urgent = _more_urgent(draft, before, urgency)
+        what = "the rules for important pages begin" if more_urgent else "the rules go on where they are"
+        draft.say("step", f"{draft.name(user)} is being paged already; {what}.", user=user, step=step)
+        if not more_urgent:
+            before.insists = insists
+            return
     incident.chains = [chain for chain in incident.chains if chain.user != user]
     incident.chains.append(
         Chain(user=user, urgency=urgency, due=draft.now, step=step, round=incident.round, reason=reason, insists=insists)
     )
+
+
+def _paged_just_now(draft: Draft, user: str) -> bool:
+    """Whether an earlier step of this very moment paged the person, whose rules may be over with that."""
+    return any(message.kind == "page" and message.user == user for message in draft.outbox)
 
 
 def _more_urgent(draft: Draft, running: Chain, urgency: Urgency) -> bool:
@@ -62,23 +71,26 @@ def _run(draft: Draft, chain: Chain) -> None:
     if not isinstance(rule, Notify):
         chain.due = draft.now + rule.seconds
         return
-    for channel in rule.channels:
-        contact(draft, chain, channel)
+    paged = [contact(draft, chain, channel) for channel in rule.channels]
+    if not any(paged):
+        while chain.position < len(rules) and not isinstance(rules[chain.position], Notify):
+            chain.position += 1  # nothing went out: there is no answer to wait for
 
 
-def contact(draft: Draft, chain: Chain, channel: str) -> None:
-    """Page one person over one channel."""
+def contact(draft: Draft, chain: Chain, channel: str) -> bool:
+    """Page one person over one channel; False where there is no contact for it."""
     user = draft.roster.config.users[chain.user]
     address = people.address(user, channel)
     if address is None:
         draft.say("failed", f"{draft.name(user.name)} has no {channel} contact.", user=user.name, channel=channel, step=chain.step)
-        return
+        return False
     draft.page(
         Page(
             id=new_id(), user=user.name, channel=channel, address=address, policy=draft.incident.policy, step=chain.step,
             round=chain.round, reason=chain.reason, insists=chain.insists, due=draft.now,
         )
     )  # fmt: skip
+    return True
 
 
 def after_failure(draft: Draft, page: Page) -> None:
@@ -86,27 +98,32 @@ def after_failure(draft: Draft, page: Page) -> None:
     chain = next((chain for chain in draft.incident.chains if chain.user == page.user), None)
     if chain is None or chain.round != page.round:
         return
-    if any(p.user == page.user and p.due == page.due and p.state in ("due", "sent") for p in draft.incident.pages):
+    mine = [p for p in draft.incident.pages if p.user == page.user and p.kind == "page"]
+    if any(p.due == page.due and p.state in ("due", "sent") for p in mine):
         return
     if chain.due is not None:
         chain.due = draft.now
         return
-    user = draft.roster.config.users.get(page.user)
-    tried = {p.channel for p in draft.incident.pages if p.user == page.user and p.round == chain.round}
-    untried = [channel for channel in (user.contacts if user else ()) if channel not in tried and channel != "phone"]
-    if untried:
-        contact(draft, chain, untried[0])
-    elif not any(p.user == page.user and p.round == chain.round and p.state in ("due", "sent") for p in draft.incident.pages):
+    of_round = [p for p in mine if p.round == chain.round]
+    if any(contact(draft, chain, channel) for channel in untried(draft, page.user, of_round)):
+        return
+    if not any(p.state in ("due", "sent") for p in of_round):
         unreachable(draft, chain)
 
 
+def untried(draft: Draft, name: str, pages: Iterable[Page]) -> Iterator[str]:
+    """A person's channels over which none of these pages went, in the order of the contacts."""
+    user, tried = draft.roster.config.users.get(name), {page.channel for page in pages}
+    return (channel for channel in (user.contacts if user else ()) if channel not in tried and channel != "phone")
+
+
 def unreachable(draft: Draft, chain: Chain) -> None:
-    """No contact of the person works. If that is true of everyone whom the last steps paged, the next step does not wait."""
+    """No contact of the person works. If that is true of everyone who was paged, nobody's answer is waited for."""
     if chain.unreachable:
         return
     chain.unreachable = True
     draft.say("failed", f"{draft.name(chain.user)} cannot be reached over any contact.", user=chain.user, step=chain.step)
     incident = draft.incident
-    if incident.step_due is not None and all(other.unreachable for other in incident.chains) and incident.waiting_for.startswith("wait "):
-        incident.step_due, incident.waiting_for = draft.now, ""
-        draft.say("escalated", "Nobody whom the policy paged can be reached: the next step runs at once.")
+    if incident.waiting in ("time", "answer") and all(other.unreachable for other in incident.chains):
+        waits.go_on(draft)
+        draft.say("escalated", "Nobody who was paged can be reached: the policy goes on at once.")

@@ -40,8 +40,7 @@ def failed(draft: Draft, event: Failed) -> None:
     page.state, page.attempts, page.error = "failed", event.attempt, event.error
     draft.say("failed", f"{page.channel} to {_whom(draft, page)}: {event.error}.", user=page.user, channel=page.channel, step=page.step)
     if page.kind == "reminder":
-        if draft.incident.state == "acknowledged":
-            answer.after_failure(draft, page)
+        answer.after_failure(draft, page)
     elif page.user and (draft.incident.state == "triggered" or (page.insists and draft.incident.state != "resolved")):
         chains.after_failure(draft, page)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from amproxy.config.structs import NotifyStep, Policy, Urgency
+from amproxy.config.structs import NotifyStep, Policy
 from amproxy.model import Part, Reason
 
 
@@ -53,10 +53,11 @@ class Tick(Event, frozen=True, kw_only=True):
 
 
 class Hold(Event, frozen=True, kw_only=True):
-    """All its alerts are muted: nothing of the plan runs before `until` (Unix seconds)."""
+    """Time has passed as with Tick, but all its alerts are muted: nothing of the plan runs before `until` (Unix seconds)."""
 
     reason: str  # "silenced by alice until 2026-01-05 09:00 UTC"
     until: float
+    heard: float | None = None  # as Tick's
 
 
 # ------------------------------------------------------------------------------------------------------ from people
@@ -108,7 +109,6 @@ class AddResponders(Act, frozen=True, kw_only=True):
     """More people are asked to join, whoever has acknowledged."""
 
     to: NotifyStep
-    urgency: Urgency = "default"
 
 
 class Merge(Act, frozen=True, kw_only=True):

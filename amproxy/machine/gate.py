@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amproxy.config.structs import Policy, WaitForAlertsStep
 from amproxy.durations import format_duration
+from amproxy.machine import waits
 from amproxy.machine.change import Draft
 
 
@@ -14,15 +15,8 @@ def arrived(draft: Draft, alerts: int) -> None:
     longest = max((step.within for plan in plans for step in plan.steps if isinstance(step, WaitForAlertsStep)), default=0.0)
     if longest and alerts:
         incident.arrivals = [(at, count) for at, count in incident.arrivals if at > draft.now - longest] + [(draft.now, alerts)]
-    if standing(draft):
+    if incident.state == "triggered" and incident.waiting == "alerts":
         incident.step_due = draft.now
-
-
-def standing(draft: Draft) -> bool:
-    """Whether the plan stands still at such a step."""
-    incident, steps = draft.incident, draft.incident.plan.steps
-    here = steps[incident.position] if incident.position < len(steps) else None
-    return incident.step_due is None and bool(incident.waiting_for) and isinstance(here, WaitForAlertsStep)
 
 
 def passes(draft: Draft, step: WaitForAlertsStep, number: int) -> bool:
@@ -34,7 +28,8 @@ def passes(draft: Draft, step: WaitForAlertsStep, number: int) -> bool:
         draft.say("step", f"Step {number}: {came} alerts came within {within}, more than {step.more_than}: going on.", step=number)
         return True
     why = f"more than {step.more_than} alerts within {within}"
-    if incident.waiting_for != why:
+    if incident.waiting != "alerts":
         draft.say("step", f"Step {number}: waiting for {why}; there were {came}.", step=number)
-    incident.position, incident.step_due, incident.waiting_for = number - 1, None, why
+    incident.position = number - 1
+    waits.wait(draft, "alerts", None, why)
     return False

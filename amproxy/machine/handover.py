@@ -5,7 +5,7 @@ from __future__ import annotations
 from amproxy.config.structs import NotifyStep, Policy
 from amproxy.durations import format_duration
 from amproxy.errors import Conflict
-from amproxy.machine import alerts, chains, plans, reach, states
+from amproxy.machine import alerts, chains, gate, people, plans, states, waits
 from amproxy.machine.change import Draft
 from amproxy.machine.events import Absorb, AddResponders, Merge, Reassign
 from amproxy.model import Incident, Part
@@ -17,32 +17,34 @@ def reassign(draft: Draft, event: Reassign) -> None:
     """Somebody else answers for it. Whoever was being paged is not any more; an acknowledgement is over."""
     incident, by = draft.incident, f"by {draft.name(event.user)} (via {event.via})"
     if isinstance(event.to, Policy):
+        incident.chains = []
         plans.begin(draft, event.to)
         states.trigger_again(draft, "reassigned", f"Reassigned to policy {event.to.name} {by}.", event.user)
         return
-    people, reason = _asked(draft, event.to)
-    names = ", ".join(map(draft.name, people))
-    states.trigger_again(draft, "reassigned", f"Reassigned to {names} {by}.", event.user, to=list(people))
-    for user in people:
-        chains.start(
-            draft, user, event.to.urgency, step=0, reason=f"reassigned to you {by}" if not reason else f"{reason}, reassigned {by}"
-        )
-    incident.step_due, incident.waiting_for = draft.now + PATIENCE, f"an answer of {names}, for {format_duration(PATIENCE)}"
+    users, why = _asked(draft, event.to)
+    incident.chains = []
+    names = ", ".join(map(draft.name, users))
+    states.trigger_again(draft, "reassigned", f"Reassigned to {names} {by}.", event.user, to=list(users))
+    for user in users:
+        reason = f"{why}, reassigned {by}" if why else f"reassigned to you {by}"
+        chains.start(draft, user, people.urgency(draft, event.to), step=0, reason=reason)
+    waits.wait(draft, "answer", draft.now + PATIENCE, f"an answer of {names}, for {format_duration(PATIENCE)}")
 
 
 def add_responders(draft: Draft, event: AddResponders) -> None:
     """More people are paged by their own rules, whoever has acknowledged, until they answer."""
     incident, by = draft.incident, f"by {draft.name(event.user)} (via {event.via})"
-    people, reason = _asked(draft, event.to)
-    draft.say("responders", f"{', '.join(map(draft.name, people))} asked to join {by}.", user=event.user, to=list(people))
-    for user in people:
-        if user not in incident.responders:
-            incident.responders = [*incident.responders, user]
+    if incident.state == "snoozed":
+        raise Conflict(f"#{incident.number} is snoozed, and nobody is paged before its end; acknowledge it first")
+    users, why = _asked(draft, event.to)
+    draft.say("responders", f"{', '.join(map(draft.name, users))} asked to join {by}.", user=event.user, to=list(users))
+    incident.responders = list(dict.fromkeys((*incident.responders, *users)))
+    for user in users:
         if incident.state == "acknowledged" and incident.acknowledged_by == user:
             draft.say("step", f"{draft.name(user)} has acknowledged already and is not paged.", user=user)
             continue
-        why = f"asked to join {by}" + (f"; {reason}" if reason else "")
-        chains.start(draft, user, event.urgency, step=0, reason=why, insists=True)
+        reason = f"asked to join {by}" + (f"; {why}" if why else "")
+        chains.start(draft, user, people.urgency(draft, event.to), step=0, reason=reason, insists=True)
 
 
 def merge(draft: Draft, event: Merge) -> None:
@@ -63,13 +65,12 @@ def absorb(draft: Draft, event: Absorb) -> None:
     text = f"#{event.number} ({event.title}) was merged into this by {draft.name(event.user)} (via {event.via})."
     draft.say("merged", text, user=event.user, number=event.number, firing=incident.firing, resolved=incident.resolved)
     draft.redraw(text)
+    gate.arrived(draft, sum(part.firing for part in event.parts.values()))
 
 
 def parts(incident: Incident) -> dict[str, Part]:
     """The alerts that an incident brings along when it is merged: those of its group, and of what was merged into it."""
-    if incident.parts or not incident.group:
-        return {group: part for group, part in incident.parts.items() if group}
-    return {incident.group: _own(incident)}
+    return {group: part for group, part in (incident.parts or {incident.group: _own(incident)}).items() if group}
 
 
 def _own(incident: Incident) -> Part:
@@ -79,10 +80,9 @@ def _own(incident: Incident) -> Part:
     )  # fmt: skip
 
 
-def _asked(draft: Draft, to: NotifyStep) -> tuple[list[str], str]:
+def _asked(draft: Draft, to: NotifyStep) -> tuple[tuple[str, ...], str]:
     """Who is meant, and why where that is not said by name. Raises Conflict where it is nobody."""
-    found, reason = reach.people(draft, to)
-    known = [user for user in found if user in draft.roster.config.users]
-    if not known:
-        raise Conflict(f"nobody to ask: {reason}")
-    return known, "" if to.users else reason
+    found = people.find(draft, to)
+    if not found.users:
+        raise Conflict(f"nobody to ask: {found.reason}")
+    return found.users, "" if to.users else found.reason

@@ -7,20 +7,29 @@ from amproxy.machine.change import Draft
 
 
 def begin(draft: Draft, plan: Policy) -> None:
-    """Follow a policy from now on, as the file has it now; the policies that it leads to are kept with it."""
+    """Follow a policy from now on; the policies that it leads to are kept with it, as the file has them now."""
     incident = draft.incident
     incident.plan, incident.policy, incident.team = plan, plan.name, plan.team or incident.team
-    incident.forwards = _reachable(draft.roster.config, plan)
+    incident.begins_with, incident.forwards = plan.name, _reachable(draft.roster.config, plan)
 
 
-def forward(draft: Draft, name: str) -> bool:
-    """Hand over to a policy that the plan leads to; False where there is none of this name any more."""
+def begin_anew(draft: Draft) -> None:
+    """Follow the policy that it began with, as the file has it now; the one that it has, where the file has it no more."""
     incident = draft.incident
-    plan = incident.forwards.get(name)
-    if plan is None:
-        return False
+    begin(draft, draft.roster.config.policies.get(incident.begins_with, incident.plan))
+
+
+def hand_over(draft: Draft, plan: Policy) -> None:
+    """Follow a policy that the plan leads to, from its first step. Nobody's rules are disturbed by that."""
+    incident = draft.incident
     incident.plan, incident.policy, incident.team = plan, plan.name, plan.team or incident.team
-    return True
+    incident.position, incident.round, incident.round_started = 0, 1, draft.now
+    draft.entered.add(plan.name)
+
+
+def first_repeated(plan: Policy) -> int:
+    """The number of the step from which on the steps run again."""
+    return min(plan.repeat_from, len(plan.steps))
 
 
 def _reachable(config: Config, plan: Policy) -> dict[str, Policy]:

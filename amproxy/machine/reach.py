@@ -1,11 +1,10 @@
-"""A notify step: from `schedule`, `users`, `team` or `receiver` to people and chats, at the moment the step runs."""
+"""A notify step: pages people and tells chats. A webhook step: calls a receiver once."""
 
 from __future__ import annotations
 
 from amproxy.clock import utc
-from amproxy.config.structs import Integration, NotifyStep, Urgency
-from amproxy.decide.roster import OnCall
-from amproxy.machine import chains
+from amproxy.config.structs import Integration, NotifyStep
+from amproxy.machine import chains, people, waits
 from amproxy.machine.change import Draft, new_id
 from amproxy.model import Page
 
@@ -17,55 +16,15 @@ def notify(draft: Draft, step: NotifyStep, number: int) -> None:
     if step.receiver:
         _receiver(draft, step.receiver, number)
         return
-    found, reason = people(draft, step)
-    known = [user for user in found if user in draft.roster.config.users]
-    if not known:
-        _nobody(draft, step, number, reason)
+    found = people.find(draft, step)
+    if not found.users:
+        _nobody(draft, step, number, found.reason)
         return
-    draft.say("step", f"Step {number}: paging {', '.join(map(draft.name, known))} ({reason}).", step=number)
-    for user in known:
-        chains.start(draft, user, _urgency(draft, step), step=number, reason=reason)
-
-
-def _urgency(draft: Draft, step: NotifyStep) -> Urgency:
-    return "important" if "important" in (step.urgency, draft.incident.urgency) else "default"
-
-
-def people(draft: Draft, step: NotifyStep) -> tuple[tuple[str, ...], str]:
-    """Who is to be paged, and why."""
-    roster, at = draft.roster, utc(draft.now)
-    if step.schedule:
-        if step.schedule not in roster.config.schedules:
-            return (), f"schedule {step.schedule} is not in the file any more"
-        shift = roster.turn_after(step.schedule, at) if step.position == "next" else roster.on_call(step.schedule, at)
-        return shift.users, _shift_reason(shift, step.position)
-    if step.team:
-        team = roster.config.teams.get(step.team)
-        members = tuple(user for user in (team.members if team else ()) if not roster.absent(user, at))
-        if step.pick == "round_robin" and members:
-            return (_take_turn(draft, step.team, members),), f"next in turn of team {step.team}"
-        return members, f"member of team {step.team}"
-    if step.pick == "round_robin":
-        present = tuple(user for user in step.users if not roster.absent(user, at))
-        if not present:
-            return (), "all of them are absent"
-        return (_take_turn(draft, ",".join(step.users), present),), f"next in turn of {', '.join(map(draft.name, step.users))}"
-    return step.users, "named by the policy"
-
-
-def _shift_reason(shift: OnCall, position: str) -> str:
-    role = "next after" if position == "next" else "on call for"
-    return f"{role} {shift.schedule}: {shift.reason}"
-
-
-def _take_turn(draft: Draft, of: str, members: tuple[str, ...]) -> str:
-    """Round robin in list order. The pointer is committed with the incident, so that two incidents never take the same turn."""
-    key = f"{draft.incident.policy}/{draft.incident.position}/{of}"
-    turn = draft.turns.get(key, 0)
-    draft.turns[key] = turn + 1
-    expected = draft.moved_turns.get(key, (turn, 0))[0]
-    draft.moved_turns[key] = (expected, turn + 1)
-    return members[turn % len(members)]
+    why = f"{found.reason}; {found.not_asked}" if found.not_asked else found.reason
+    names = ", ".join(map(draft.name, found.users))
+    draft.say("step", f"Step {number}: paging {names} ({why}).", step=number, users=list(found.users))
+    for user in found.users:
+        chains.start(draft, user, people.urgency(draft, step), step=number, reason=found.reason)
 
 
 def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
@@ -76,12 +35,11 @@ def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
     draft.nobody.append(step.schedule)
     if rule.kind == "user" and rule.user in draft.roster.config.users:
         draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); falling back to {draft.name(rule.user)}.", step=number)
-        chains.start(draft, rule.user, _urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
+        chains.start(draft, rule.user, people.urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
     elif rule.kind == "wait_for_shift" and step.schedule in draft.roster.config.schedules:
         until = draft.roster.on_call(step.schedule, utc(draft.now)).until
-        incident.position -= 1
-        incident.step_due = until.timestamp() if until else draft.now + RETRY_SHIFT
-        incident.waiting_for = f"somebody on call for {step.schedule}"
+        incident.position = number - 1
+        waits.wait(draft, "shift", until.timestamp() if until else draft.now + RETRY_SHIFT, f"somebody on call for {step.schedule}")
         draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); waiting for the next shift.", step=number)
     else:
         draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); going on with the next step.", step=number)

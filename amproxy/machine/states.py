@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from amproxy.machine import waits
 from amproxy.machine.change import Draft
 
 ENDS = {
@@ -20,24 +21,36 @@ def restart(draft: Draft) -> None:
     """Begin the plan from its first step, now."""
     incident = draft.incident
     incident.position, incident.round, incident.round_started = 0, 1, draft.now
-    incident.step_due, incident.waiting_for, incident.chains = draft.now, "", []
+    draft.entered.add(incident.policy)
+    _only_asked(draft)
+    waits.go_on(draft)
 
 
 def stop(draft: Draft) -> None:
-    """Nothing of the plan is due any more."""
+    """Nothing of the plan is due any more, nor of an answer. People who were asked by hand are still asked."""
     incident = draft.incident
-    incident.step_due, incident.waiting_for, incident.chains = None, "", []
+    waits.end(draft)
+    _only_asked(draft)
     incident.acknowledge_due = incident.reminder_due = incident.step_left = None
     incident.held_until, incident.held_by = None, ""
 
 
-def trigger_again(draft: Draft, kind: str, text: str, user: str, **data: Any) -> None:
-    """Whatever it was, it is triggered now and begins its plan anew; buttons drawn before are old. data: for the timeline."""
+def _only_asked(draft: Draft) -> None:
+    draft.incident.chains = [chain for chain in draft.incident.chains if chain.insists]
+
+
+def triggered(draft: Draft) -> None:
+    """Whatever it was, it is triggered now; buttons drawn before are old. What is due then, the caller says."""
     incident = draft.incident
     incident.state, incident.epoch, incident.heard_at = "triggered", incident.epoch + 1, draft.now
     incident.acknowledged_by, incident.acknowledged_at = "", None
     incident.snoozed_by, incident.snoozed_until = "", None
     incident.resolved_by, incident.resolved_at = "", None
+
+
+def trigger_again(draft: Draft, kind: str, text: str, user: str, **data: Any) -> None:
+    """It is triggered and begins its plan anew. data: for the timeline."""
+    triggered(draft)
     stop(draft)
     draft.say(kind, text, user=user, **data)
     restart(draft)
@@ -50,5 +63,6 @@ def close(draft: Draft, *, by: str, text: str, user: str = "", step: int = 0) ->
     incident.state, incident.resolved_by, incident.resolved_at = "resolved", by, draft.now
     incident.snoozed_until = None
     stop(draft)
+    incident.chains = []
     draft.say("resolved", text, user=user, step=step, by=by)
     draft.redraw(text)

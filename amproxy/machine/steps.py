@@ -14,9 +14,8 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.decide.matchers import parse_matcher
 from amproxy.durations import format_duration
-from amproxy.machine import gate, plans, reach, states
+from amproxy.machine import conditions, gate, plans, reach, states, waits
 from amproxy.machine.change import Draft
 
 SHORTEST_ROUND = 60.0  # seconds: a plan without any wait must not run its rounds all at once
@@ -28,38 +27,39 @@ def run_due(draft: Draft) -> bool:
     if incident.step_due is None or incident.step_due > draft.now:
         return False
     if incident.position >= len(incident.plan.steps):
-        incident.waiting_for = ""
         _end_round(draft)
     else:
-        _run(draft, incident.plan.steps[incident.position])
+        _run(draft, incident.plan.steps[incident.position], incident.position + 1)
     return True
 
 
 def _end_round(draft: Draft) -> None:
     incident = draft.incident
     if incident.round > incident.plan.repeat or not incident.plan.steps:
-        incident.step_due = None
+        waits.end(draft)
         draft.say("ended", "The policy has no further step. Nobody has answered yet.")
-    elif draft.now <= incident.round_started:
-        incident.step_due, incident.waiting_for = draft.now + SHORTEST_ROUND, "next round"
+    elif draft.now <= incident.round_started:  # nothing was waited for since the first step that is repeated
+        waits.wait(draft, "round", draft.now + SHORTEST_ROUND, "next round")
     else:
         incident.round += 1
-        first = min(incident.plan.repeat_from, len(incident.plan.steps))
-        incident.position, incident.round_started = first - 1, draft.now
+        first = plans.first_repeated(incident.plan)
+        incident.position = first - 1
+        waits.go_on(draft)
         again = "the steps run again" if first == 1 else f"the steps from {first} on run again"
         draft.say("repeat", f"Nobody has answered: {again} (round {incident.round} of {incident.plan.repeat + 1}).")
 
 
-def _run(draft: Draft, step: Step) -> None:
+def _run(draft: Draft, step: Step, number: int) -> None:
     incident = draft.incident
-    number = incident.position + 1
     incident.position = number
+    if number == plans.first_repeated(incident.plan):
+        incident.round_started = draft.now
     if isinstance(step, WaitForAlertsStep):
         if gate.passes(draft, step, number):
-            incident.waiting_for = ""
+            waits.go_on(draft)
         return
-    incident.waiting_for = ""
-    if isinstance(step, Condition) and (skipped := _closed(draft, step)):
+    waits.go_on(draft)
+    if isinstance(step, Condition) and (skipped := conditions.closed(step, incident, draft.roster, draft.now)):
         draft.say("step", f"Step {number} skipped: {skipped}.", step=number)
         return
     match step:
@@ -83,7 +83,7 @@ def _wait(draft: Draft, step: Wait, number: int) -> None:
     if chains and all(chain.unreachable for chain in chains):
         draft.say("escalated", f"Step {number}: not waiting, because nobody who was paged can be reached.", step=number)
     else:
-        _sleep(draft, draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
+        waits.wait(draft, "time", draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
 
 
 def _wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
@@ -94,38 +94,16 @@ def _wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
     if opens is None:
         draft.say("step", f"Step {number}: time interval {step.interval} never holds; not waited for.", step=number)
     elif opens.timestamp() > draft.now:
-        _sleep(draft, opens.timestamp(), f"wait until {step.interval}")
+        waits.wait(draft, "interval", opens.timestamp(), f"wait until {step.interval}")
 
 
 def _forward(draft: Draft, step: ForwardStep, number: int) -> None:
-    incident = draft.incident
-    if step.policy in draft.entered:  # policies that hand over to each other without any wait
-        incident.position = number - 1
-        _sleep(draft, draft.now + SHORTEST_ROUND, "next round")
-        return
-    if not plans.forward(draft, step.policy):
+    plan = draft.incident.forwards.get(step.policy)
+    if plan is None:
         draft.say("failed", f"Step {number}: there is no policy {step.policy} to hand over to.", step=number)
-        return
-    draft.entered.add(step.policy)
-    draft.say("forwarded", f"Step {number}: policy {step.policy} takes over.", step=number)
-    incident.position, incident.round, incident.round_started = 0, 1, draft.now
-
-
-def _sleep(draft: Draft, until: float, why: str) -> None:
-    draft.incident.step_due, draft.incident.waiting_for = until, why
-
-
-def _closed(draft: Draft, step: Condition) -> str:
-    """Why a step does not run now; "" = it runs."""
-    labels = draft.incident.common_labels
-    for text in step.matchers:
-        if not parse_matcher(text).matches(labels):
-            return f"{text} does not match"
-    at = utc(draft.now)
-    for name in draft.roster.known(step.mute_time_intervals):
-        if draft.roster.holds(name, at):
-            return f"muted by time interval {name}"
-    active = draft.roster.known(step.active_time_intervals)
-    if active and not any(draft.roster.holds(name, at) for name in active):
-        return f"outside time interval {', '.join(active)}"
-    return ""
+    elif plan.name in draft.entered:  # policies that hand over to each other without any wait
+        draft.incident.position = number - 1
+        waits.wait(draft, "round", draft.now + SHORTEST_ROUND, "next round")
+    else:
+        draft.say("forwarded", f"Step {number}: policy {step.policy} takes over.", step=number)
+        plans.hand_over(draft, plan)

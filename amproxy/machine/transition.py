@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from amproxy.decide.roster import Roster
-from amproxy.machine import actions, alerts, answer, chains, deliveries, silent, steps
+from amproxy.machine import actions, alerts, answer, chains, deliveries, holding, silent, snoozing, steps
 from amproxy.machine.change import Draft
 from amproxy.machine.events import Act, AlertsChanged, Event, Failed, Hold, Opened, Returned, Sent, Skipped, Tick, Updated
 from amproxy.model import Change, Incident
@@ -75,31 +75,20 @@ def _apply(draft: Draft, event: Event) -> None:
         case Updated():
             deliveries.updated(draft, event)
         case Hold():
-            _hold(draft, event)
+            _run_out(draft, event.heard)
+            holding.hold(draft, event)
         case Tick():
-            _tick(draft, event)
+            holding.run_out(draft)
+            _run_out(draft, event.heard)
         case _:
             raise TypeError(f"no such event: {event!r}")
 
 
-def _tick(draft: Draft, event: Tick) -> None:
-    """What runs out by itself; the plan goes on in `_advance`."""
-    incident = draft.incident
-    if incident.held_until is not None and incident.held_until <= draft.now:
-        draft.say("released", f"No longer held back ({incident.held_by}).")
-        incident.held_until, incident.held_by = None, ""
+def _run_out(draft: Draft, heard: float | None) -> None:
+    """What is over by itself; the plan goes on in `_advance`."""
     answer.run_out(draft)
-    if incident.state == "snoozed" and incident.snoozed_until is not None and incident.snoozed_until <= draft.now:
-        actions.unsnooze(draft)
-    silent.run_out(draft, event.heard)
-
-
-def _hold(draft: Draft, event: Hold) -> None:
-    incident = draft.incident
-    if incident.state == "triggered":
-        if incident.held_by != event.reason:
-            draft.say("held", f"Nobody is paged for now: {event.reason}.")
-        incident.held_until, incident.held_by = event.until, event.reason
+    snoozing.run_out(draft)
+    silent.run_out(draft, heard)
 
 
 def _advance(draft: Draft) -> None:

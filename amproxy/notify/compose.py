@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from amproxy.clock import utc
 from amproxy.config.structs import Config
+from amproxy.machine.states import ENDS
 from amproxy.model import Alert, Incident, Outgoing, Page, common
 from amproxy.notify.card import Action, Button, Card, Link
 from amproxy.notify.templates import default_title
@@ -103,9 +104,7 @@ def state_text(config: Config, incident: Incident) -> str:
         case "resolved" if incident.merged_into:
             return "Merged into another incident"
         case "resolved":
-            by = {"source": "its alerts are over", "expired": "no news from the source", "moved": "its alerts moved to other groups"}.get(
-                incident.resolved_by
-            )
+            by = ENDS.get(incident.resolved_by)
             return f"Resolved at {_clock(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
         case _:
             held = f", held back by {incident.held_by}" if incident.held_by else ""

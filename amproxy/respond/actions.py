@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal, get_args
 
 import msgspec
 
 from amproxy.config.structs import Urgency
 from amproxy.context import Context
-from amproxy.errors import Conflict, NotFound
+from amproxy.errors import Conflict, NotFound, StoreUnavailable
 from amproxy.escalate.apply import apply
 from amproxy.machine.events import (
     Acknowledge,
@@ -27,6 +28,8 @@ from amproxy.respond import bundles
 from amproxy.respond.merging import merge
 from amproxy.respond.press import Press
 from amproxy.respond.targets import BadAction, Target, people, step
+from amproxy.store import audit
+from amproxy.store.audit import Entry
 
 ActionName = Literal[
     "acknowledge", "unacknowledge", "resolve", "reopen", "snooze", "escalate", "reassign", "responders", "merge", "note"
@@ -72,8 +75,7 @@ def _event(context: Context, request: Request) -> Act:
         case "reassign":
             return Reassign(user=user, via=via, epoch=epoch, to=step(context.config, request.to, request.urgency))
         case "responders":
-            asked = people(context.config, request.to, request.urgency)
-            return AddResponders(user=user, via=via, epoch=epoch, to=asked, urgency=request.urgency)
+            return AddResponders(user=user, via=via, epoch=epoch, to=people(context.config, request.to, request.urgency))
         case "snooze":
             until = request.until if request.until is not None else context.now() + DEFAULT_SNOOZE
             if until <= context.now():
@@ -90,24 +92,38 @@ def _event(context: Context, request: Request) -> Act:
 async def press(context: Context, pressed: Press) -> str:
     """Do what a chat button asks for; return what to tell the one who pressed it. Raises StoreUnavailable only."""
     user = account_owner(context, pressed.channel, pressed.account)
+    said, done = await _pressed(context, pressed, user)
+    what = f"pressed {pressed.value.partition(':')[0][:30]}: {said}"
+    entry = Entry(
+        at=context.now(), user=user or "", via=pressed.channel, address=pressed.account, what=what, result="done" if done else "refused"
+    )
+    with contextlib.suppress(StoreUnavailable):  # it has happened; raised now, it would be taken for something to try again
+        await audit.add(context.wire, entry, context.config.store.retention)
+    return said
+
+
+async def _pressed(context: Context, pressed: Press, user: str | None) -> tuple[str, bool]:
+    """What to tell, and whether something was done."""
     if user is None:
-        return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}."
+        return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}.", False
+    if context.config.sign_in and context.config.users[user].role == "viewer":
+        return f"Nothing done: {user} is a viewer, who may look and not act.", False
     action, _, rest = pressed.value.partition(":")
     if action == bundles.BUTTON:
-        return await bundles.acknowledge_all(context, rest, user=user, via=pressed.channel)
+        return await bundles.acknowledge_all(context, rest, user=user, via=pressed.channel), True
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
     if action not in ("acknowledge", "unacknowledge", "resolve", "snooze", "escalate") or not epoch.isdigit():
-        return "amproxy does not know this button."
+        return "amproxy does not know this button.", False
     until = context.now() + float(argument) if action == "snooze" and argument.isdigit() else None
     request = Request(action=action, user=user, via=pressed.channel, epoch=int(epoch), until=until)  # type: ignore[arg-type]
     try:
         incident = await perform(context, incident_id, request)
     except NotFound:
-        return "This incident is not there any more."
+        return "This incident is not there any more.", False
     except (Conflict, BadAction) as error:
-        return f"Nothing done: {error}."
-    return f"#{incident.number} {_done(action)}."
+        return f"Nothing done: {error}.", False
+    return f"#{incident.number} {_done(action)}.", True
 
 
 def _done(action: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amproxy.context import Context
-from amproxy.errors import Conflict, NotFound, StoreUnavailable
+from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import TRIES, committed
 from amproxy.machine import handover, transition
 from amproxy.machine.events import Absorb, Merge
@@ -14,21 +14,22 @@ from amproxy.store.commit import commit
 
 
 async def merge(context: Context, incident_id: str, into: str, *, user: str, via: str) -> Incident:
-    """End an incident as part of another; returns it. Raises NotFound, Conflict (one of them is over), BadAction, StoreUnavailable."""
-    if incident_id == into:
-        raise BadAction("an incident cannot be merged into itself")
+    """End an incident as part of another; returns it.
+
+    Raises NotFound, Conflict (one of them is over, or they are the same), BadAction (there is no other), StoreUnavailable.
+    """
+    if not into:
+        raise BadAction("into is needed: the id of the incident that takes this one in")
     for _ in range(TRIES):
         one = await incidents.load(context.wire, incident_id)
         try:
-            other = await incidents.load(context.wire, into)
+            other, turns = await incidents.load_with_turns(context.wire, into)
         except NotFound:
             raise BadAction(f"there is no incident {into[:60]!r} to merge into") from None
-        if other.merged_into:
-            raise Conflict(f"#{other.number} is part of another incident itself")
         now, roster = context.now(), context.roster
         ended = transition(one, Merge(user=user, via=via, into=other.id, number=other.number), now, roster)
         event = Absorb(user=user, via=via, number=one.number, title=one.title, parts=handover.parts(one))
-        taken_in = transition(other, event, now, roster)
+        taken_in = transition(other, event, now, roster, turns)
         operations = incidents.operations(ended)
         operations.extend(incidents.operations(taken_in))
         for alert in await incidents.load_alerts(context.wire, one.id):

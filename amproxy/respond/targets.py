@@ -22,7 +22,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def step(config: Config, target: Target, urgency: Urgency = "default") -> NotifyStep | Policy:
-    """A step that reaches them, or the policy. Raises BadAction where the target is none, several, or not in the file."""
+    """A step that reaches them with pages of an urgency, or the policy, whose steps say it themselves.
+
+    Raises BadAction where the target is none, several, or not in the file.
+    """
     if sum(map(bool, (target.users, target.schedule, target.team, target.policy))) != 1:
         raise BadAction("exactly one of users, schedule, team and policy is needed")
     for user in target.users:
@@ -36,6 +39,8 @@ def step(config: Config, target: Target, urgency: Urgency = "default") -> Notify
         if name and name not in known:
             raise BadAction(f"there is no {kind} {name[:60]!r}")
     if target.policy:
+        if urgency == "important":
+            raise BadAction("the urgency of a policy's pages is that of its steps")
         return config.policies[target.policy]
     return NotifyStep(users=tuple(dict.fromkeys(target.users)), schedule=target.schedule, team=target.team, urgency=urgency)
 

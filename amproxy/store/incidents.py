@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable
 
 import msgspec
 
 from amproxy.errors import NotFound
 from amproxy.model import Alert, Change, Incident, Outgoing, State, TimelineEntry
-from amproxy.store import keys
+from amproxy.store import keys, summaries
 from amproxy.store.commit import Operations
+from amproxy.store.summaries import Place, Summary
 from amproxy.store.wire import Wire
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -19,8 +21,7 @@ _alert = msgspec.msgpack.Decoder(Alert).decode
 
 STATES: tuple[State, ...] = ("triggered", "acknowledged", "snoozed", "resolved")
 OPEN: tuple[State, ...] = ("triggered", "acknowledged", "snoozed")
-CHUNK = 500  # incidents read at once
-SLICE = 50  # the same where a whole span is read: so few are decoded in a row that a push does not wait for them
+SLICE = 50  # incidents read at once where a whole span is read: so few are decoded in a row that a push does not wait for them
 
 
 async def load(wire: Wire, incident_id: str) -> Incident:
@@ -75,27 +76,27 @@ async def counts(wire: Wire) -> dict[tuple[str, str], int]:
 
 
 async def listing(
-    wire: Wire, states: tuple[State, ...] = OPEN, *, keep: Callable[[Incident], bool] | None = None, limit: int = 100, before: str = ""
-) -> tuple[list[Incident], str]:
-    """Incidents in these states, newest first, that `keep` keeps.
+    wire: Wire, states: tuple[State, ...] = OPEN, *, keep: Callable[[Summary], bool] | None = None, limit: int = 100, before: str = "",
+    since: float = float("-inf"), until: float = float("inf"),
+) -> tuple[list[Incident], str]:  # fmt: skip
+    """Incidents in these states, newest first, that `keep` keeps and that began from `since` to before `until` (Unix seconds).
 
     before: cursor of an earlier call. Returns them and the cursor of the rest, "" when there is none.
     """
-    ids = await _ids(wire, states)
-    start = 0
-    if before:
-        started, _, last = before.partition("-")
-        start = next((i for i, (at, name) in enumerate(ids) if (-at, name) > (-float(started), last)), len(ids))
-    found: list[Incident] = []
-    for i in range(start, len(ids), CHUNK):
-        chunk = ids[i : i + CHUNK]
-        for incident in await _read(wire, [name for _, name in chunk]):
-            if incident.state not in states or (keep and not keep(incident)):
-                continue
-            if len(found) == limit:
-                return found, f"{found[-1].started_at!r}-{found[-1].id}"
-            found.append(incident)
-    return found, ""
+    after = min(Place(until, ""), _place(before))
+    found: list[Place] = []
+    async for some in summaries.walk(wire, states, after=after, since=since):
+        found += [place for place, summary in some if summary.state in states and (keep is None or keep(summary))]
+        if len(found) > limit:
+            break
+    shown = [incident for incident in await _read(wire, [place.id for place in found[:limit]]) if incident.state in states]
+    return shown, f"{found[limit - 1].started!r}-{found[limit - 1].id}" if len(found) > limit else ""
+
+
+def _place(cursor: str) -> Place:
+    """Where a cursor stands; "" = before the first."""
+    started, _, last = cursor.partition("-")
+    return Place(float(started), last) if cursor else summaries.FIRST
 
 
 async def between(wire: Wire, start: float, end: float) -> AsyncIterator[list[Incident]]:
@@ -115,14 +116,6 @@ async def timelines(wire: Wire, ids: list[str]) -> list[list[TimelineEntry]]:
     """The timelines of several incidents, each oldest first, in one round trip. Raises StoreUnavailable."""
     answers = [wire.call("LRANGE", keys.timeline(incident_id), 0, -1) for incident_id in ids]
     return [[_entry(data) for data in await answer] for answer in answers]
-
-
-async def _ids(wire: Wire, states: tuple[State, ...]) -> list[tuple[float, str]]:
-    """(started_at, id), newest first, then by id."""
-    answers = [wire.call("ZRANGE", keys.incidents(state), 0, -1, "WITHSCORES") for state in states]
-    ids = [(float(at), name.decode()) for answer in answers for name, at in _pairs(await answer)]
-    ids.sort(key=lambda pair: (-pair[0], pair[1]))
-    return ids
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
@@ -153,6 +146,7 @@ def operations(change: Change) -> Operations:
         result.guard(keys.TURNS, name, str(expected) if expected else "")
         result.do("HSET", keys.TURNS, name, turn)
     result.do("HSET", key, "v", incident.version, "data", _encode(incident))
+    summaries.keep(result, incident)
     if change.timeline:
         result.do("RPUSH", keys.timeline(incident.id), *map(_encode, change.timeline))
     if (change.before, change.policy_before) != (incident.state, incident.policy):
@@ -160,7 +154,8 @@ def operations(change: Change) -> Operations:
     if change.timer is None:
         result.do("ZREM", keys.TIMERS, f"incident:{incident.id}")
     else:
-        result.do("ZADD", keys.TIMERS, int(change.timer * 1000), f"incident:{incident.id}")
+        due_ms = math.ceil(change.timer * 1000)  # rounded down it would come before anything is due, and do nothing
+        result.do("ZADD", keys.TIMERS, due_ms, f"incident:{incident.id}")
     for message in change.outbox:
         enqueue(result, message)
     result.do("PUBLISH", keys.CHANGES, f"incident {incident.id}")

@@ -15,6 +15,7 @@ P incident:ID:timeline list    TimelineEntry
 P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
 P incidents            zset    id → started_at
 P incidents:STATE      zset    id → started_at
+P summaries            hash    id → Summary: what lists of incidents are filtered by
 P counts               hash    "policy state" → number of incidents
 P number               string  the last incident's number
 P turns                hash    round-robin pointers
@@ -47,6 +48,14 @@ P written              string  when somebody last tried whether Redis takes writ
 P lease:NAME           string  who does something that only one may do (polling a bot)
 P offset:NAME          string  how far a poller has read
 P secret               string  key of signed links, made once
+P session:DIGEST       string  Session; DIGEST = SHA-256 of the secret in the browser's cookie; expires with the session
+P sessions:USER        zset    DIGEST → end of the session, Unix seconds
+P sign-in:STATE        string  Handshake with the provider of the sign-in; STATE = SHA-256 of the state; expires after minutes
+P attempts:KEY         string  wrong passwords in a row, by name or address; expires
+P blocked:KEY          string  no password is looked at as long as this is there; expires
+P tokens               hash    SHA-256 of an API token → ApiToken
+P tokens:used          hash    id of an API token → when it was last used, Unix seconds
+P audit                stream  field m = audit.Entry; bounded by number and age
 P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "maintenance",
                                "incident ID", "calendar ID"
 """
@@ -58,6 +67,7 @@ P = "amproxy:{0}:"
 GROUPS = P + "groups"
 TIMERS = P + "timers"
 INCIDENTS = P + "incidents"
+SUMMARIES = P + "summaries"
 COUNTS = P + "counts"
 NUMBER = P + "number"
 TURNS = P + "turns"
@@ -82,6 +92,9 @@ WRITTEN = P + "written"
 SECRET = P + "secret"
 DIGEST = P + "digest"
 CHANGES = P + "changes"
+TOKENS = P + "tokens"
+TOKENS_USED = P + "tokens:used"
+AUDIT = P + "audit"
 
 
 def group(group_id: str) -> str:
@@ -142,6 +155,26 @@ def offset(name: str) -> str:
 
 def source(key: str) -> str:
     return f"{P}source:{key}"
+
+
+def session(digest: str) -> str:
+    return f"{P}session:{digest}"
+
+
+def sessions(user: str) -> str:
+    return f"{P}sessions:{user}"
+
+
+def handshake(state: str) -> str:
+    return f"{P}sign-in:{state}"
+
+
+def attempts(key: str) -> str:
+    return f"{P}attempts:{key}"
+
+
+def blocked(key: str) -> str:
+    return f"{P}blocked:{key}"
 
 
 def shifts(schedule: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amproxy.store import keys
+from amproxy.store import keys, summaries
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import STATES, policy_of
 from amproxy.store.wire import Wire
@@ -20,6 +20,7 @@ async def trim(wire: Wire, before: float) -> int:
         data = await wire.call("HGET", keys.incident(name), "data")
         operations.do("DEL", keys.incident(name), keys.timeline(name), keys.incident_alerts(name))
         operations.do("ZREM", keys.INCIDENTS, name)
+        summaries.forget(operations, name)
         for state in STATES:
             operations.do("ZREM", keys.incidents(state), name)
         if data is not None:

@@ -13,6 +13,7 @@ from amproxy.respond.links import SignedAction
 from amproxy.store import incidents
 from amproxy.web.deps import Deps
 from amproxy.web.looks import Looks, acting
+from amproxy.web.principal import ACTING, may, principal_of, say
 from amproxy.web.reading import form, known_user
 
 LINK_AGE = 7 * 86400.0  # seconds that a link is good for
@@ -37,12 +38,17 @@ class ActPage:
 
     async def act(self, request: Request) -> Response:
         signed, fields = self._signed(request), await form(request)
-        user = signed.user or known_user(self._context, fields.get("user")) or acting(request, self._context)
+        said = "" if self._context.config.sign_in else known_user(self._context, fields.get("user"))
+        user = signed.user or said or acting(request, self._context)
         length = _seconds(signed)
         until = self._context.now() + length if length else None
         asked = actions.Request(action=signed.action, user=user, via="link", epoch=signed.epoch, until=until)
-        await actions.perform(self._context, signed.incident, asked)
-        return RedirectResponse(f"/incidents/{signed.incident}", 303)
+        incident = await actions.perform(self._context, signed.incident, asked)
+        request.scope[ACTING] = user
+        say(request, f"{signed.action} #{incident.number} {incident.title}")
+        # who may not read pages is led back to the link, which shows what became of the incident
+        seen = may(principal_of(request), "viewer")
+        return RedirectResponse(f"/incidents/{signed.incident}" if seen else request.url.path, 303)
 
     def _signed(self, request: Request) -> SignedAction:
         links = self._links()

@@ -6,37 +6,19 @@ It is what the plan says as of now. People are looked up again when a step runs,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
-from itertools import islice
-from typing import NamedTuple
+from itertools import islice, takewhile
 
-from amproxy.clock import utc
-from amproxy.config.structs import (
-    Condition,
-    ForwardStep,
-    Notify,
-    NotifyStep,
-    ResolveStep,
-    Wait,
-    WaitForAlertsStep,
-    WaitUntilStep,
-    WebhookStep,
-)
+from amproxy.config.structs import Notify
 from amproxy.decide import people
 from amproxy.decide.roster import Roster
-from amproxy.durations import format_duration
 from amproxy.machine import chains, silent
 from amproxy.model import Chain, Incident
+from amproxy.web.ahead_steps import Coming, steps
+from amproxy.web.phrase import People, Phrase
+
+__all__ = ["Coming", "ahead", "next_step"]
 
 MOST = 40  # steps shown
-_INSTANT = timedelta(seconds=1)
-
-
-class Coming(NamedTuple):
-    """Something that is due."""
-
-    at: float  # Unix seconds
-    what: str  # "step 3: notify bob (users)"
 
 
 def next_step(incident: Incident, roster: Roster) -> Coming | None:
@@ -45,9 +27,10 @@ def next_step(incident: Incident, roster: Roster) -> Coming | None:
 
 
 def ahead(incident: Incident, roster: Roster) -> list[Coming]:
-    """Everything up to the end of this round, in order."""
-    found = [coming for path in _paths(incident, roster) for coming in islice(path, MOST)]
-    return sorted(found, key=lambda coming: coming.at)[:MOST]
+    """Everything up to the end of this round, or of the incident, in order."""
+    found = sorted((coming for path in _paths(incident, roster) for coming in islice(path, MOST)), key=lambda coming: coming.at)
+    end = min((coming.at for coming in found if coming.ends), default=None)
+    return list(takewhile(lambda coming: end is None or coming.at <= end, found))[:MOST]
 
 
 def _paths(incident: Incident, roster: Roster) -> list[Iterator[Coming]]:
@@ -55,20 +38,20 @@ def _paths(incident: Incident, roster: Roster) -> list[Iterator[Coming]]:
     if incident.state == "resolved":
         return []
     rules = [_rules(chain, roster) for chain in incident.chains if chains.runs(incident, chain)]
-    ends = _once(silent.due(incident), "resolved, if there is no news until then")
+    silence = _once(silent.due(incident), Phrase("ahead.silent"))
     match incident.state:
         case "triggered" if incident.held_until is not None:
-            return [*rules, _once(incident.held_until, f"looked at again: {incident.held_by}"), ends]
+            return [*rules, _once(incident.held_until, Phrase("ahead.held", {"reason": incident.held_by})), silence]
         case "triggered":
-            return [*rules, _plan(incident, roster), ends]
+            return [*rules, steps(incident, roster), silence]
         case "acknowledged":
-            reminder = _once(incident.reminder_due, f"{incident.acknowledged_by or 'somebody'} is reminded")
-            return [*rules, reminder, _once(incident.acknowledge_due, "acknowledgement runs out"), ends]
+            reminder = _once(incident.reminder_due, Phrase("ahead.reminded", {"person": People((incident.acknowledged_by,))}))
+            return [*rules, reminder, _once(incident.acknowledge_due, Phrase("ahead.runs_out")), silence]
         case _:
-            return [*rules, _once(incident.snoozed_until, "snooze ends")]
+            return [_once(incident.snoozed_until, Phrase("ahead.snooze_ends"))]
 
 
-def _once(at: float | None, what: str) -> Iterator[Coming]:
+def _once(at: float | None, what: Phrase) -> Iterator[Coming]:
     if at is not None:
         yield Coming(at, what)
 
@@ -78,73 +61,9 @@ def _rules(chain: Chain, roster: Roster) -> Iterator[Coming]:
     user, at = roster.config.users.get(chain.user), chain.due
     if user is None or at is None:
         return
+    waits = True  # after a rule that reaches nothing the next one does not wait
     for rule in people.rules(user, chain.urgency)[chain.position :]:
-        if isinstance(rule, Notify):
-            yield Coming(at, f"{chain.user}'s next rule: {', '.join(rule.channels)}")
-        else:
-            at += rule.seconds
-
-
-def _plan(incident: Incident, roster: Roster) -> Iterator[Coming]:
-    """What is left of this round of the policy's steps."""
-    at, plan = incident.step_due, incident.plan
-    if at is None:
-        return
-    for number, step in enumerate(plan.steps[incident.position :], incident.position + 1):
-        match step:
-            case Wait():
-                at += step.seconds
-            case WaitUntilStep():
-                opens = roster.opens(step.interval, utc(at)) if step.interval in roster.config.time_intervals else None
-                at = max(at, opens.timestamp()) if opens else at
-            case WaitForAlertsStep():
-                yield Coming(at, f"step {number}: goes on after more than {step.more_than} alerts within {format_duration(step.within)}")
-                return
-            case _:
-                yield Coming(at, f"step {number}: {_deed(step, roster, at)}{_condition(step)}")
-        if isinstance(step, ResolveStep | ForwardStep) and not _condition(step):
-            return
-    if incident.round <= plan.repeat:
-        yield Coming(at, f"the steps run again (round {incident.round + 1} of {plan.repeat + 1})")
-    else:
-        yield Coming(at, "the policy has no further step")
-
-
-def _deed(step: NotifyStep | WebhookStep | ForwardStep | ResolveStep, roster: Roster, at: float) -> str:
-    match step:
-        case NotifyStep():
-            return f"notify {_whom(step, roster, at)}"
-        case WebhookStep():
-            return f"call the webhooks of receiver {step.receiver}"
-        case ForwardStep():
-            return f"policy {step.policy} takes over"
-        case _:
-            return "resolve"
-
-
-def _whom(step: NotifyStep, roster: Roster, at: float) -> str:
-    if step.receiver:
-        return f"receiver {step.receiver}"
-    if step.users:
-        return f"{'one of ' if step.pick == 'round_robin' else ''}{', '.join(step.users)} (users)"
-    if step.team:
-        team = roster.config.teams.get(step.team)
-        members = ", ".join(team.members) if team and team.members else "nobody"
-        return f"{'one of ' if step.pick == 'round_robin' else ''}{members} (team {step.team})"
-    if step.schedule not in roster.config.schedules:
-        return f"nobody (schedule {step.schedule} is not in the file any more)"
-    moment = utc(at)
-    if step.position == "next":
-        return f"{', '.join(roster.turn_after(step.schedule, moment).users) or 'nobody'} (next after schedule {step.schedule})"
-    # one moment's shift, because on_call looks a year ahead for a change that nobody asks for here
-    shift = roster.shifts(step.schedule, moment, moment + _INSTANT)[0]
-    return f"{', '.join(shift.users) or 'nobody'} (schedule {step.schedule})"
-
-
-def _condition(step: Condition) -> str:
-    conditions = [f"if {matcher}" for matcher in step.matchers]
-    if step.active_time_intervals:
-        conditions.append(f"only in {' or '.join(step.active_time_intervals)}")
-    if step.mute_time_intervals:
-        conditions.append(f"not in {' or '.join(step.mute_time_intervals)}")
-    return f", {', '.join(conditions)}" if conditions else ""
+        if not isinstance(rule, Notify):
+            at += rule.seconds if waits else 0.0
+        elif waits := any(people.address(user, channel) is not None for channel in rule.channels):
+            yield Coming(at, Phrase("ahead.rule", {"person": People((chain.user,)), "channels": ", ".join(rule.channels)}))

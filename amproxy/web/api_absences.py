@@ -18,6 +18,8 @@ from amproxy.store import absences
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
+from amproxy.web.own import require_person
+from amproxy.web.principal import say
 from amproxy.web.reading import invalid, json_body, time
 
 
@@ -48,6 +50,7 @@ class AbsencesApi:
 
     async def add(self, request: Request) -> Response:
         user = self._user(request)
+        require_person(request, self._context, user.name)
         body = await json_body(request, AbsenceBody)
         start, end = time(body.start, "start", user.timezone), time(body.end, "end", user.timezone)
         if end <= start:
@@ -55,11 +58,15 @@ class AbsencesApi:
         made = Absence(start=start, end=end, reason=(body.reason or "").strip(), id=new_id())
         await absences.save(self._context.wire, user.name, made, self._context.now())
         await self._context.load_by_hand()
+        say(request, f"{user.name} is away from {body.start} to {body.end}")
         return json(view(made, user), 201)
 
     async def delete(self, request: Request) -> Response:
-        await absences.delete(self._context.wire, self._user(request).name, request.path_params["id"])
+        user = self._user(request)
+        require_person(request, self._context, user.name)
+        await absences.delete(self._context.wire, user.name, request.path_params["id"])
         await self._context.load_by_hand()
+        say(request, f"took back an absence of {user.name}")
         return Response(status_code=204)
 
     def _user(self, request: Request) -> User:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -23,7 +22,7 @@ from amproxy.store import incidents
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
-from amproxy.web.reading import invalid, time
+from amproxy.web.reading import invalid, known_zone, time
 
 DAY = 86400.0
 SPAN, LONGEST_SPAN = 30 * DAY, 366 * DAY  # of insights, in seconds
@@ -103,11 +102,7 @@ class HindsightApi:
 
     def _asked(self, request: Request) -> Asked:
         query = request.query_params
-        zone = query.get("zone") or "UTC"
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
-            raise invalid(f"there is no time zone {zone[:60]!r}") from None
+        zone = known_zone(query.get("zone"))
         start, end = _span(request, self._context.now(), zone)
         start = end - SPAN if start is None else start
         if end - start > LONGEST_SPAN:

@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from amproxy.config.structs import Urgency
 from amproxy.correlate import muting
-from amproxy.decide.matchers import all_match
 from amproxy.durations import parse_duration
 from amproxy.model import Incident
 from amproxy.notify.templates import LONGEST_TITLE
@@ -24,7 +23,9 @@ from amproxy.respond.targets import Target
 from amproxy.store import incidents
 from amproxy.web import views
 from amproxy.web.deps import Deps
-from amproxy.web.reading import Wanted, invalid, json_body, known_user, time, wanted
+from amproxy.web.own import not_own, require_own
+from amproxy.web.principal import say, who_acts
+from amproxy.web.reading import find, invalid, json_body, known_user, time, wanted
 
 MOST_AT_ONCE = 500  # incidents in one call
 
@@ -76,15 +77,6 @@ def json(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-async def find(deps: Deps, query: Wanted) -> tuple[list[Incident], str]:
-    """Incidents that a query asks for, newest first, and the cursor of the rest. Labels are those of the group and those in common."""
-
-    def keep(incident: Incident) -> bool:
-        return all_match(query.matchers, {**incident.common_labels, **incident.group_labels})
-
-    return await incidents.listing(deps.context.wire, query.states, keep=keep, limit=query.limit, before=query.cursor)
-
-
 class IncidentsApi:
     def __init__(self, deps: Deps) -> None:
         self._deps, self._context = deps, deps.context
@@ -100,7 +92,7 @@ class IncidentsApi:
         ]
 
     async def index(self, request: Request) -> Response:
-        found, cursor = await find(self._deps, wanted(request))
+        found, cursor = await find(self._context, wanted(request))
         return json({"incidents": [self._view(incident) for incident in found], "next": cursor or None})
 
     async def show(self, request: Request) -> Response:
@@ -118,8 +110,10 @@ class IncidentsApi:
         if action not in actions.ACTIONS:
             raise HTTPException(404, f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}")
         body = await json_body(request, ActionBody)
-        asked = self._asked(body, action)
+        asked = self._asked(request, body, action)
+        await require_own(request, self._context, incident_id, *filter(None, [body.into]))
         incident = await actions.perform(self._context, incident_id, asked)
+        say(request, f"{action} #{incident.number} {incident.title}")
         if note := self._note(body, asked):
             incident = await actions.perform(self._context, incident_id, note)
         return json(self._view(incident))
@@ -127,8 +121,14 @@ class IncidentsApi:
     async def bulk(self, request: Request) -> Response:
         """The same action on many incidents; always 200, with what became of each."""
         body = await json_body(request, BulkBody)
-        asked = self._asked(body, body.action)
-        outcomes = await perform_all(self._context, body.ids, asked)
+        asked = self._asked(request, body, body.action)
+        if body.into:
+            await require_own(request, self._context, body.into)
+        refused = await not_own(request, self._context, body.ids)
+        outcomes = await perform_all(self._context, [one for one in body.ids if one not in refused], asked)
+        outcomes += [Outcome(one, None, why) for one, why in refused.items()]
+        done = [f"#{outcome.incident.number}" for outcome in outcomes if outcome.incident]
+        say(request, f"{body.action} {' '.join(done) or 'of many incidents, but none allowed it'}")
         if note := self._note(body, asked):
             await perform_all(self._context, [outcome.id for outcome in outcomes if outcome.incident], note)
         return json(
@@ -139,12 +139,13 @@ class IncidentsApi:
         incident = outcome.incident
         return {"id": outcome.id, "state": incident.state if incident else None, "error": outcome.error or None}
 
-    def _asked(self, body: ActionBody, action: ActionName) -> actions.Request:
+    def _asked(self, request: Request, body: ActionBody, action: ActionName) -> actions.Request:
         for key, belongs in _BELONGS.items():
             if getattr(body, key) and action not in belongs:
                 raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(belongs)}")
         return actions.Request(
-            action=action, user=known_user(self._context, body.user), via="api", until=self._until(body), text=body.text or "",
+            action=action, user=who_acts(request, known_user(self._context, body.user)), via="api", until=self._until(body),
+            text=body.text or "",
             to=Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy),
             urgency=body.urgency or "default", into=body.into,
         )  # fmt: skip
@@ -170,8 +171,9 @@ class IncidentsApi:
     async def open(self, request: Request) -> Response:
         body = await json_body(request, OpenBody)
         to = Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy)
-        by = known_user(self._context, body.user)
+        by = who_acts(request, known_user(self._context, body.user))
         incident = await open_incident(self._context, title=body.title, by=by, to=to, urgency=body.urgency, text=body.text)
+        say(request, f"paged by hand: #{incident.number} {incident.title}")
         return json(self._view(incident), 201)
 
     async def test_alert(self, request: Request) -> Response:

@@ -17,6 +17,7 @@ from amproxy.store import overrides
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
+from amproxy.web.principal import require, say
 from amproxy.web.reading import json_body, time
 
 
@@ -62,13 +63,18 @@ class OncallApi:
 
     async def add_override(self, request: Request) -> Response:
         schedule = schedule_of(self._context, request)
+        require(request, "responder", team=schedule.team)
         body = await json_body(request, OverrideBody)
         start, end = time(body.start, "start", schedule.timezone), time(body.end, "end", schedule.timezone)
         made = await by_hand.add(self._context, schedule, user=body.user, start=start, end=end, reason=body.reason or "")
+        say(request, f"override of schedule {schedule.name}: {body.user} from {body.start} to {body.end}")
         return json(views.override(made, schedule), 201)
 
     async def delete_override(self, request: Request) -> Response:
-        await by_hand.take_back(self._context, schedule_of(self._context, request), request.path_params["id"])
+        schedule = schedule_of(self._context, request)
+        require(request, "responder", team=schedule.team)
+        await by_hand.take_back(self._context, schedule, request.path_params["id"])
+        say(request, f"took back an override of schedule {schedule.name}")
         return Response(status_code=204)
 
 

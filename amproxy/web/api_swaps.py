@@ -16,6 +16,8 @@ from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.api_oncall import schedule_of
 from amproxy.web.deps import Deps
+from amproxy.web.own import require_swap
+from amproxy.web.principal import principal_of, require, say, who_acts
 from amproxy.web.reading import json_body, known_user, time
 
 
@@ -62,22 +64,33 @@ class SwapsApi:
     async def ask(self, request: Request) -> Response:
         schedule = schedule_of(self._context, request)
         body = await json_body(request, SwapBody)
+        if body.user != principal_of(request).user:  # one's own shifts one may offer wherever they are
+            require(request, "responder", team=schedule.team)
         swap = await swaps.ask(
             self._context, schedule, user=body.user, start=time(body.start, "start", schedule.timezone),
-            end=time(body.end, "end", schedule.timezone), reason=body.reason or "", by=known_user(self._context, body.by),
+            end=time(body.end, "end", schedule.timezone), reason=body.reason or "",
+            by=who_acts(request, known_user(self._context, body.by)),
         )  # fmt: skip
+        say(request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}")
         return json(self._view(swap), 201)
 
     async def take(self, request: Request) -> Response:
         body = await json_body(request, TakeBody)
-        by = known_user(self._context, body.by)
-        return json(self._view(await swaps.take(self._context, request.path_params["id"], user=body.user, by=by)))
+        by = who_acts(request, known_user(self._context, body.by))
+        await require_swap(request, self._context, request.path_params["id"])
+        swap = await swaps.take(self._context, request.path_params["id"], user=body.user, by=by)
+        say(request, f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}")
+        return json(self._view(swap))
 
     async def untake(self, request: Request) -> Response:
-        by = known_user(self._context, (await json_body(request, UntakeBody)).by)
-        return json(self._view(await swaps.untake(self._context, request.path_params["id"], by=by)))
+        by = who_acts(request, known_user(self._context, (await json_body(request, UntakeBody)).by))
+        await require_swap(request, self._context, request.path_params["id"])
+        swap = await swaps.untake(self._context, request.path_params["id"], by=by)
+        say(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
+        return json(self._view(swap))
 
     async def delete(self, request: Request) -> Response:
+        await require_swap(request, self._context, request.path_params["id"])
         await swaps.forget(self._context, request.path_params["id"])
         return Response(status_code=204)
 

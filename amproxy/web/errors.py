@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amproxy import metrics
-from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable
+from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable, Uneditable
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
-from amproxy.web.principal import Forbidden
+from amproxy.web.principal import Forbidden, NotSignedIn
 
 _SHORT = {
     400: "malformed",
+    401: "unauthorized",
     403: "forbidden",
     404: "not found",
     409: "conflict",
@@ -27,8 +28,10 @@ _SHORT = {
     500: "internal error",
     503: "unavailable",
 }
+PROGRAMS = ("/api/", "/-/", "/metrics", "/events")  # who asks there does not read pages
 _STATUS: dict[type[Exception], int] = {
-    Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
+    NotSignedIn: 401, Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, Uneditable: 422, StoreUnavailable: 503,
+    ExpiredLink: 410, BadLink: 404,
 }  # fmt: skip
 
 
@@ -69,7 +72,7 @@ def handlers(page: Callable[[Request, Told], Awaitable[Response]]) -> dict[Any, 
         what = told(error)
         if what.status == 500:
             metrics.unexpected_errors.labels("web").inc()
-        if request.url.path.startswith("/api/"):
+        if request.url.path.startswith(PROGRAMS):
             body = msgspec.json.encode({"error": what.error, "detail": what.detail})
             return Response(body, what.status, what.headers, "application/json")
         return await page(request, what)

@@ -28,7 +28,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+HSTS = "max-age=31536000"  # this host only: what else lies under its domain is not ours to decide
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _MACHINES = ("/metrics", "/-/")  # scraped and probed under whatever name the network gives; shows nothing that a site could use
 
 
@@ -43,14 +44,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
+        send_guarded = with_headers(send, self._context.external_url)
         reason = self._refuse(scope["method"], scope["path"], Headers(scope=scope))
         if not reason:
             await self._app(scope, receive, send_guarded)
@@ -63,7 +57,7 @@ class Guard:
         host = headers.get("host", "")
         if not path.startswith(_MACHINES) and not self._is_ours(_name(host)):
             return "This service is not called by this name; web.external_url says what it is called."
-        if method not in _SAFE and not self._comes_from_us(host, headers):
+        if method not in SAFE and not self._comes_from_us(host, headers):
             return "Another site asked the browser for this; only amproxy's own pages may."
         return ""
 
@@ -83,6 +77,22 @@ class Guard:
         if origin is None:
             return True  # no browser
         return urlsplit(origin).netloc.lower() in (host.lower(), urlsplit(self._context.external_url).netloc.lower())
+
+
+def with_headers(send: Send, external_url: str) -> Send:
+    """A `send` that puts the headers on each answer which browsers need to keep pages safe."""
+
+    async def send_guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            if external_url.startswith("https://"):
+                headers["Strict-Transport-Security"] = HSTS
+            headers.setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    return send_guarded
 
 
 def _name(netloc: str) -> str:

@@ -22,6 +22,8 @@ from amproxy.web.ahead import ahead
 from amproxy.web.deps import Deps
 from amproxy.web.errors import told
 from amproxy.web.looks import Looks, acting
+from amproxy.web.own import may_act, require_own
+from amproxy.web.principal import principal_of, say, who_acts
 from amproxy.web.reading import form, invalid
 
 SHOWN_ALERTS = 50
@@ -58,14 +60,16 @@ class IncidentPage:
         fields = await form(request)
         epoch = fields.get("epoch", "")
         asked = actions.Request(
-            action=action, user=acting(request, self._context), via="web",
+            action=action, user=who_acts(request, acting(request, self._context)), via="web",
             epoch=int(epoch) if epoch.isascii() and epoch.isdigit() and len(epoch) < 10 else None,
             until=self._until(fields.get("for")) if action == "snooze" else None, text=fields.get("text", ""),
         )  # fmt: skip
+        await require_own(request, self._context, incident_id)
         try:
-            await actions.perform(self._context, incident_id, asked)
+            incident = await actions.perform(self._context, incident_id, asked)
         except (Conflict, BadAction) as error:
             return await self._draw(request, error)
+        say(request, f"{action} #{incident.number} {incident.title}")
         return RedirectResponse(BACK.get(fields.get("back", ""), f"/incidents/{incident_id}"), 303)
 
     def _until(self, length: str | None) -> float | None:
@@ -89,5 +93,6 @@ class IncidentPage:
             request, "incident.html", told(error).status if error else 200, incident=incident, problem=told(error).detail if error else "",
             alerts=sorted(alerts, key=firing_first)[:SHOWN_ALERTS], hidden=max(0, len(alerts) - SHOWN_ALERTS), now_ns=now_ns,
             timeline=await incidents.load_timeline(context.wire, incident_id), ahead=ahead(incident, context.roster),
-            offered=OFFERED[incident.state], snoozes=SNOOZES, muted=await muting.reasons(context, alerts, now_ns),
+            offered=OFFERED[incident.state] if may_act(principal_of(request), incident) else (), snoozes=SNOOZES,
+            muted=await muting.reasons(context, alerts, now_ns),
         )  # fmt: skip

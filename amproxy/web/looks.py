@@ -25,6 +25,8 @@ from amproxy.prefix import root_of
 from amproxy.store import incidents
 from amproxy.web import words
 from amproxy.web.errors import Told
+from amproxy.web.own import may_act
+from amproxy.web.principal import may, principal_of
 from amproxy.web.text import LANGUAGES, Texts, choose, texts
 
 HERE = Path(__file__).parent
@@ -69,7 +71,9 @@ def _raw(t: Texts, key: str) -> str:
 
 
 def acting(request: Request, context: Context) -> str:
-    """The user as whom this browser acts; "" = nobody has said."""
+    """The user as whom this browser acts: who is signed in; where nobody need, who the cookie says; "" = nobody."""
+    if context.config.sign_in:
+        return principal_of(request).user
     name = unquote(request.cookies.get(COOKIE, ""))
     return name if name in context.config.users else ""
 
@@ -94,10 +98,12 @@ class Looks:
         self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, *, clock: str = "", **values: Any
     ) -> HTMLResponse:
         """A page, with what every page shows beside its own values. clock: the zone of its times, "" = the reader's."""
-        context, user, t = self._context, acting(request, self._context), language(request)
+        context, user, t, asking = self._context, acting(request, self._context), language(request), principal_of(request)
         now, zone = context.now(), clock or (context.config.users[user].timezone if user else "UTC")
         text = self._templates.get_template(template).render(
-            **values, t=t, now=now, zone=zone, counts=await self._counts(), acting=user, users=context.config.users.values(),
+            **values, t=t, now=now, zone=zone, counts=await self._counts() if may(asking, "viewer") else None, acting=user,
+            users=context.config.users.values(), asking=asking, may=partial(may, asking), may_act=partial(may_act, asking),
+            signing_in=context.config.sign_in is not None,
             root=root_of(context.external_url), path=request.url.path, navigation=navigation(request), live_texts=live_texts(t),
             paused="pause" in request.query_params, pause_query=_with_pause(request),
             moment=lambda at: words.moment(at, ZoneInfo(zone), now, t), span=partial(words.span, t=t), age=partial(words.age, t=t),

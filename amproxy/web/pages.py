@@ -18,10 +18,9 @@ from amproxy.decide.roster import OnCall
 from amproxy.model import Incident
 from amproxy.store import contacts, incidents
 from amproxy.web.ahead import Coming, next_step
-from amproxy.web.api_incidents import find
 from amproxy.web.deps import Deps
 from amproxy.web.looks import COOKIE, COOKIE_AGE, LANGUAGE_COOKIE, Looks
-from amproxy.web.reading import form, known_user, wanted
+from amproxy.web.reading import find, form, known_user, own_path, wanted
 from amproxy.web.text import LANGUAGES
 
 SHOWN_OPEN = 30
@@ -86,7 +85,7 @@ class Pages:
 
     async def incidents(self, request: Request) -> HTMLResponse:
         query = wanted(request)
-        found, cursor = await find(self._deps, query)
+        found, cursor = await find(self._context, query)
         kept = [(name, value) for name, value in request.query_params.multi_items() if name in ("state", "label", "limit") and value]
         return await self._looks.page(
             request, "incidents.html", rows=[self._row(incident) for incident in found], query=query, states=incidents.STATES,
@@ -97,14 +96,14 @@ class Pages:
         """Remember in a cookie who acts here."""
         fields = await form(request)
         user = known_user(self._context, fields.get("user"))
-        answer = RedirectResponse(_here(fields.get("back", "")), 303)
+        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
         answer.set_cookie(COOKIE, quote(user), max_age=COOKIE_AGE if user else 0, httponly=True, samesite="lax")
         return answer
 
     async def choose_language(self, request: Request) -> Response:
         """Remember in a cookie which language this browser reads."""
         fields = await form(request)
-        answer = RedirectResponse(_here(fields.get("back", "")), 303)
+        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
         if fields.get("language") in LANGUAGES:
             answer.set_cookie(LANGUAGE_COOKIE, fields["language"], max_age=COOKIE_AGE, httponly=True, samesite="lax")
         return answer
@@ -136,8 +135,3 @@ class Pages:
             zones = [(name, config.users[name].timezone) for name in on_call.users]
             watches.append(Watch(schedule, on_call, [Someone(name, now.astimezone(ZoneInfo(zone)), zone) for name, zone in zones]))
         return watches
-
-
-def _here(path: str) -> str:
-    """Back to one of our own pages, whatever a form says."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -11,25 +11,32 @@ from starlette.types import Scope
 from amproxy.errors import AmproxyError
 
 Role = Literal["viewer", "responder", "admin"]
-_RANK: Final[dict[str, int]] = {"viewer": 0, "responder": 1, "admin": 2}
+_RANK: Final[dict[str, int]] = {"none": -1, "viewer": 0, "responder": 1, "admin": 2}
 _KEY: Final = "amproxy.principal"
+SAID: Final = "amproxy.audit"  # keys of a scope: what it has changed, and as whom it acted
+ACTING: Final = "amproxy.acting"
 
 
 class Forbidden(AmproxyError):
     """Known, but not allowed to do this (HTTP 403)."""
 
 
+class NotSignedIn(AmproxyError):
+    """Nobody knows who asks, and this is not for everybody (HTTP 401)."""
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks. Without sign-in everybody who reaches amproxy may do everything, and says who they are."""
 
     user: str = ""  # name in the file; "" = nobody in particular
-    role: Role = "admin"
+    role: Role | Literal["none"] = "admin"
     teams: frozenset[str] = frozenset()  # that the user is a member of
     via: Literal["open", "session", "token", "proxy", "basic"] = "open"
     token: str = ""  # name of the API token
 
 
 OPEN: Final = Principal()
+STRANGER: Final = Principal(role="none")  # where people sign in: somebody who has not
 
 
 def principal_of(request: Request) -> Principal:
@@ -62,6 +69,25 @@ def require(request: Request, role: Role, team: str = "") -> Principal:
     return principal
 
 
-def say(request: Request, what: str) -> None:
+def who_acts(request: Request, said: str) -> str:
+    """As whom a request acts; "" = nobody in particular. said: the user of the file whom the request itself names, "" = none.
+
+    Where people sign in, that is decided; only a program with an admin's token may speak for others.
+    """
+    principal = principal_of(request)
+    speaks = principal.via in ("open", "basic") or (principal.via == "token" and principal.role == "admin" and said)
+    user = said if speaks and principal.role == "admin" else principal.user
+    request.scope[ACTING] = user
+    return user
+
+
+class HasScope(Protocol):
+    """A request of Starlette's, or of the API v2."""
+
+    @property
+    def scope(self) -> Scope: ...
+
+
+def say(request: HasScope, what: str) -> None:
     """What a request has changed, in a sentence, for the audit log; without it the log has the address alone."""
-    request.scope["amproxy.audit"] = what
+    request.scope[SAID] = what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import TypeVar
@@ -13,10 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from amproxy.context import Context
-from amproxy.decide.matchers import BadMatcher, Matcher, parse_matcher
+from amproxy.decide.matchers import BadMatcher, Matcher, all_match, parse_matcher
 from amproxy.decide.zones import instant, moment
-from amproxy.model import State
+from amproxy.hindsight.insights import NO_TEAM
+from amproxy.model import Incident, State
 from amproxy.store import incidents
+from amproxy.store.summaries import Summary
 
 LIMIT = 64 * 1024  # bytes of a body
 PAGE = 100  # incidents of a list, unless asked otherwise
@@ -101,17 +104,47 @@ def known_user(context: Context, user: str | None) -> str:
     return user or ""
 
 
+def known_zone(name: str | None) -> str:
+    """The name of a time zone; UTC where none is given. Raises HTTPException 422."""
+    try:
+        ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
+        raise invalid(f"there is no time zone {str(name)[:60]!r}") from None
+    return name or "UTC"
+
+
+def own_path(path: str) -> str:
+    """Back to one of our own pages, whatever a form or address says."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which incidents a query asks for."""
+    """Which incidents a query asks for; texts are empty where all are wanted."""
 
     states: tuple[State, ...]
     matchers: tuple[Matcher, ...]
+    team: str
+    policy: str
+    user: str
+    text: str
+    since: datetime | None
+    until: datetime | None
     limit: int
     cursor: str
 
+    def keeps(self, summary: Summary) -> bool:
+        """Whether an incident of these states and times is asked for. Labels are those of the group and those in common."""
+        return (
+            self.team in ("", summary.team or NO_TEAM)
+            and self.policy in ("", summary.policy)
+            and (not self.user or self.user in summary.people)
+            and (not self.text or self.text.casefold() in summary.text or self.text == f"#{summary.number}")
+            and all_match(self.matchers, summary.labels)
+        )
+
 
 def wanted(request: Request) -> Wanted:
-    """state and label (both repeatable), limit and cursor of a query. Raises HTTPException 422."""
+    """What a query asks for: state and label may be repeated; times without offset are of `zone`, else UTC. Raises HTTPException 422."""
     query = request.query_params
     states = tuple(state for state in incidents.STATES if state in query.getlist("state"))
     for state in query.getlist("state"):
@@ -121,9 +154,25 @@ def wanted(request: Request) -> Wanted:
         matchers = tuple(parse_matcher(text) for text in query.getlist("label") if text.strip())
     except BadMatcher as error:
         raise invalid(f"label is no matcher: {str(error)[:300]}") from None
+    zone = known_zone(query.get("zone"))
+    since, until = (time(query[name], name, zone) if query.get(name) else None for name in ("from", "to"))
+    if since and until and since >= until:
+        raise invalid("to must lie after from")
     limit, cursor = query.get("limit", str(PAGE)), query.get("cursor", "")
     if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= LONGEST_PAGE:
         raise invalid(f"limit is a number from 1 to {LONGEST_PAGE}")
     if cursor and not _CURSOR.fullmatch(cursor):
         raise invalid("cursor is not one that an earlier answer gave")
-    return Wanted(states=states or incidents.OPEN, matchers=matchers, limit=int(limit), cursor=cursor)
+    team, policy, user, text = (query.get(name, "").strip() for name in ("team", "policy", "user", "text"))
+    return Wanted(
+        states=states or incidents.OPEN, matchers=matchers, team=team, policy=policy, user=user, text=text, since=since, until=until,
+        limit=int(limit), cursor=cursor,
+    )  # fmt: skip
+
+
+async def find(context: Context, query: Wanted) -> tuple[list[Incident], str]:
+    """Incidents that a query asks for, newest first, and the cursor of the rest. Raises StoreUnavailable."""
+    return await incidents.listing(
+        context.wire, query.states, keep=query.keeps, limit=query.limit, before=query.cursor,
+        since=query.since.timestamp() if query.since else -math.inf, until=query.until.timestamp() if query.until else math.inf,
+    )  # fmt: skip

@@ -8,10 +8,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
+from amproxy.errors import AmproxyError
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_absences import AbsencesApi
 from amproxy.web.api_calendars import CalendarsApi
+from amproxy.web.api_config import ConfigApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_maintenance import MaintenanceApi
@@ -32,6 +34,9 @@ from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
 from amproxy.web.schedule_page import SchedulePage
 from amproxy.web.schedules_page import SchedulesPage
+from amproxy.web.signin.api import SignInApi
+from amproxy.web.signin.gate import Gate
+from amproxy.web.signin.pages import SignInPages
 from amproxy.web.v2.api import V2
 
 
@@ -47,8 +52,9 @@ class Kept(StaticFiles):
 def web(deps: Deps) -> ASGIApp:
     """Everything that people, their tools and Prometheus ask for, guarded; the doors for alerts are not in it."""
     looks = Looks(deps.context)
-    guarded = Guard(Starlette(routes=routes(deps, looks), exception_handlers=handlers(looks.error)), deps.context)
-    return V2(deps.context, guarded)
+    drawn = handlers(looks.error)
+    guarded = Guard(Starlette(routes=routes(deps, looks), exception_handlers=drawn), deps.context)
+    return Gate(V2(deps.context, guarded), deps.context, drawn[AmproxyError])
 
 
 def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
@@ -64,12 +70,15 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *MaintenanceApi(deps).routes(),
         *SilencesApi(deps).routes(),
         *VitalsApi(deps).routes(),
+        *ConfigApi(deps).routes(),
         *CalendarsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
         *SchedulesPage(deps, looks).routes(),
         *SchedulePage(deps, looks).routes(),
+        *SignInPages(deps, looks).routes(),
+        *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),
         *Metrics(deps).routes(),
         *Health(deps).routes(),

@@ -25,7 +25,8 @@ from amproxy.web.api_oncall import schedule_of
 from amproxy.web.deps import Deps
 from amproxy.web.errors import told
 from amproxy.web.looks import Looks, acting, language
-from amproxy.web.principal import may, principal_of, require, say
+from amproxy.web.own import require_swap
+from amproxy.web.principal import may, principal_of, require, say, who_acts
 from amproxy.web.reading import form, invalid, time
 from amproxy.web.schedule_look import look
 from amproxy.web.schedule_plan import Plans
@@ -91,7 +92,7 @@ class SchedulePage:
         return f"took back an override of schedule {schedule.name}"
 
     async def _ask(self, request: Request, schedule: Schedule, fields: Fields) -> str:
-        user, by = fields.get("user", ""), acting(request, self._context)
+        user, by = fields.get("user", ""), who_acts(request, acting(request, self._context))
         if not user or user != principal_of(request).user:  # one's own shifts one may offer, whoever's the schedule is
             require(request, "responder", team=schedule.team)
         start, end = _times(schedule, fields)
@@ -100,12 +101,12 @@ class SchedulePage:
 
     async def _take(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         swap, user = await self._swap(request, schedule), fields.get("user", "")
-        await swaps.take(self._context, swap.id, user=user, by=acting(request, self._context))
+        await swaps.take(self._context, swap.id, user=user, by=who_acts(request, acting(request, self._context)))
         return f"swap in schedule {schedule.name}: {user} takes over shifts of {swap.user}"
 
     async def _untake(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         swap = await self._swap(request, schedule)
-        await swaps.untake(self._context, swap.id, by=acting(request, self._context))
+        await swaps.untake(self._context, swap.id, by=who_acts(request, acting(request, self._context)))
         return f"swap in schedule {schedule.name}: shifts of {swap.user} are open again"
 
     async def _forget(self, request: Request, schedule: Schedule, fields: Fields) -> str:
@@ -124,14 +125,13 @@ class SchedulePage:
         return f"took back the secret address of the calendar of schedule {schedule.name}"
 
     async def _swap(self, request: Request, schedule: Schedule) -> Swap:
-        """The swap that an address names, for those who may change it: the team's, and those between whom it is."""
+        """The swap that an address names, for those who may change it."""
         await self._context.load_by_hand()
         swap_id = request.path_params["id"]
+        await require_swap(request, self._context, swap_id)
         swap = next((one for one in self._context.by_hand.swaps.get(schedule.name, ()) if one.id == swap_id), None)
         if swap is None:
             raise NotFound(f"there is no swap {swap_id[:60]}")
-        concerned = principal_of(request).user in (swap.user, swap.taken_by or swap.user)
-        require(request, "responder", team="" if concerned else schedule.team)
         return swap
 
     async def _draw(self, request: Request, fields: Fields, error: Exception | None = None) -> HTMLResponse:

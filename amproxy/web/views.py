@@ -16,6 +16,8 @@ from amproxy.decide.roster import OnCall, Roster, Shift
 from amproxy.decide.zones import happens
 from amproxy.model import Alert, Incident, Page, TimelineEntry
 from amproxy.web.ahead import Coming, next_step
+from amproxy.web.phrase import plain
+from amproxy.web.text import FIRST, texts
 
 View = dict[str, Any]
 
@@ -64,7 +66,7 @@ def whole_incident(
 
 
 def coming(value: Coming | None) -> View | None:
-    return value and {"at": rfc3339(value.at), "what": value.what}
+    return value and {"at": rfc3339(value.at), "what": plain(value.what, texts(FIRST))}
 
 
 def alert(value: Alert, now: float) -> View:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from amproxy.config.structs import Config, IfNobody, NotifyStep, Policy, Schedule, Wait
 from amproxy.decide.roster import Roster
 from amproxy.errors import NotFound
-from amproxy.foresight.simulate import simulate
+from amproxy.foresight.simulate import Asked, simulate
 from amproxy.foresight.timeline import simulate_text
 
 DOWN = {"alertname": "Down", "team": "a"}
@@ -20,17 +20,19 @@ QUIET = replace(ROOT, group_wait=0.0)
 Answers = list[tuple[str, float]]
 
 
-def pages(found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY) -> list[tuple[Any, ...]]:
+def pages(
+    found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY, **more: Any
+) -> list[tuple[Any, ...]]:
     """(seconds after `at`, who or where, channel, step) of each page."""
-    answer = simulate(found, DOWN, at, duration, answers or [], Roster(found))
+    answer = simulate(Asked(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
     assert answer["receivers"] and answer["groups"]
     return [
         ((datetime.fromisoformat(page["at"]) - at).total_seconds(), page["user"], page["channel"], page["step"]) for page in answer["pages"]
     ]
 
 
-def told(found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY) -> str:
-    text = simulate_text(found, DOWN, at, duration, answers or [], Roster(found))
+def told(found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY, **more: Any) -> str:
+    text = simulate_text(Asked(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
     assert all(len(line) <= 80 for line in text.splitlines())
     return " ".join(text.split())
 
@@ -47,7 +49,7 @@ def test_the_group_waits_and_then_the_policy_runs_to_its_end() -> None:
 
 def test_the_document_has_the_shape_of_explain() -> None:
     found = config()
-    answer = simulate(found, DOWN, MONDAY, None, [], Roster(found))
+    answer = simulate(Asked(labels=DOWN, at=MONDAY), Roster(found))
     assert answer["groups"] == [
         {"receiver": "people", "group_labels": {"alertname": "Down"}, "group_key": '{}/{}:{alertname="Down"}', "muted_by": []}
     ]

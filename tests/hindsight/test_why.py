@@ -168,11 +168,11 @@ CASES: list[tuple[Callable[[], Story], str, list[str]]] = [
         "Step 1 (page Ann Ash, only in nights) was skipped at Tue 2026-01-06 11:00:00 CET: outside time interval nights.",
         "At Tue 2026-01-06 11:00:00 CET: The policy has no further step. Nobody has answered yet."]),
     (round_robin, "eve", [
-        "At Tue 2026-01-06 10:00:00 UTC: Step 1: paging bob (next in turn of team ops). "
+        "At Tue 2026-01-06 10:00:00 UTC: Step 1: paging bob (next in turn of team ops; away is absent). "
         "The step takes one person in turn, and it was not the turn of eve.",
         "At Tue 2026-01-06 10:00:00 UTC: The policy has no further step. Nobody has answered yet."]),
     (round_robin, "away", [
-        "At Tue 2026-01-06 10:00:00 UTC: Step 1: paging bob (next in turn of team ops). "
+        "At Tue 2026-01-06 10:00:00 UTC: Step 1: paging bob (next in turn of team ops; away is absent). "
         "away was absent until Fri 2026-01-09 00:00:00 UTC (holidays), as the file has it now.",
         "At Tue 2026-01-06 10:00:00 UTC: The policy has no further step. Nobody has answered yet."]),
     (rules_wait, "slow", [

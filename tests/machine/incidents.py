@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from amproxy.config.structs import Config, Integration, Notify, Policy, Receiver, Route, Schedule, Step, Team, User, Wait
+from amproxy.config.structs import (
+    Config,
+    Integration,
+    Layer,
+    Notify,
+    Policy,
+    Receiver,
+    Rotation,
+    Route,
+    Schedule,
+    Step,
+    Team,
+    User,
+    Wait,
+)
+from amproxy.decide.intervals import parse_time_interval
 from amproxy.decide.roster import Roster
 from amproxy.machine import transition
-from amproxy.machine.events import Event, Failed, Opened, Sent, Tick
+from amproxy.machine.events import AlertsChanged, Event, Failed, Opened, Returned, Sent, Tick
 from amproxy.machine.transition import next_due
-from amproxy.model import Change, Incident, Outgoing
+from amproxy.model import Change, Incident, Outgoing, Reason
 
 START = 1_767_603_600.0  # 2026-01-05 09:00 UTC, a Monday
 
@@ -17,22 +33,39 @@ START = 1_767_603_600.0  # 2026-01-05 09:00 UTC, a Monday
 class Drive:
     """One incident under a virtual clock; what it sends and says is kept."""
 
-    def __init__(self, *steps: Step, config: dict[str, Any] | None = None, now: float = START, **policy: Any) -> None:
-        self.now, self.turns = now, dict[str, int]()
+    def __init__(
+        self, *steps: Step, config: dict[str, Any] | None = None, now: float = START, incident: dict[str, Any] | None = None,
+        turns: dict[str, int] | None = None, **policy: Any,
+    ) -> None:  # fmt: skip
+        """config, incident: fields of them that differ. policy: keys of the policy besides its steps. turns: shared with other drives."""
+        self.now = now
+        self.turns = {} if turns is None else turns
         self.sent: list[tuple[float, Outgoing]] = []
         self.told: list[str] = []
         plan = Policy(name="main", steps=steps, **policy)
-        self.roster = Roster(Config(**{**people(), **(config or {})}))
-        self.incident = Incident(id="i", number=7, title="Disk", receiver="oncall", policy="main", plan=plan, started_at=now)
+        known = {**people(), **(config or {})}
+        known["policies"] = {"main": plan, **known.get("policies", {})}
+        self.roster = Roster(Config(**known))
+        fields = {"id": "i", "number": 7, "title": "Disk", "receiver": "oncall", "group": "g", "firing": 1, **(incident or {})}
+        self.incident = Incident(policy="main", plan=plan, started_at=now, **fields)
         self.do(Opened(reason="first notification"))
 
     def do(self, event: Event) -> Change:
         change = transition(self.incident, event, self.now, self.roster, self.turns)
         self.incident = change.incident
-        self.turns |= {name: turn for name, (_, turn) in change.turns.items()}
+        self.turns.update({name: turn for name, (_, turn) in change.turns.items()})
         self.sent += [(self.now - START, message) for message in change.outbox]
         self.told += [entry.text for entry in change.timeline]
         return change
+
+    def alerts(self, firing: int, fresh: int = 0, group: str = "g") -> None:
+        """The alerts of a group are so many now."""
+        reason: Reason = "new alerts added" if fresh else "some alerts resolved" if firing else "all alerts resolved"
+        self.do(AlertsChanged(reason=reason, firing=firing, resolved=0 if fresh else 1, fresh=fresh, group=group))
+
+    def come_back(self, firing: int = 1) -> None:
+        """The alerts fire again after the end."""
+        self.do(Returned(alerts=AlertsChanged(reason="first notification", firing=firing, resolved=0, fresh=firing, group="g")))
 
     def until(self, seconds: float) -> None:
         """Let time pass up to `seconds` after the start."""
@@ -50,6 +83,15 @@ class Drive:
         page = next(page for page in self.incident.pages if (page.user, page.channel, page.state) == (user, channel, "due"))
         self.do(Failed(page=page.id, error="blocked", attempt=1))
 
+    def said(self, words: str) -> bool:
+        """Whether the timeline says something like that."""
+        return any(words in line for line in self.told)
+
+    @property
+    def who(self) -> list[tuple[float, str]]:
+        """(seconds after the start, person or receiver) of every page."""
+        return [(at, whom) for at, whom, _ in self.pages]
+
     @property
     def pages(self) -> list[tuple[float, str, str]]:
         """(seconds after the start, person or receiver, channel), in order."""
@@ -57,18 +99,36 @@ class Drive:
 
 
 def people() -> dict[str, Any]:
+    """ann has two contacts and rules of her own for pages; bob and eve have one contact, mute has none, pro has important rules."""
     users = {
         "ann": User(name="ann", full_name="Ann Ash", contacts={"telegram": "1", "email": "ann@example.org"},
                     notification_rules={"default": (Notify(channels=("telegram",)), Wait(seconds=300), Notify(channels=("email",)))}),
         "bob": User(name="bob", contacts={"telegram": "2"}),
         "mute": User(name="mute"),
         "eve": User(name="eve", contacts={"email": "eve@example.org"}),
+        "pro": User(name="pro", contacts={"telegram": "3", "email": "pro@example.org"}, notification_rules={
+            "default": (Notify(channels=("email",)), Wait(seconds=600), Notify(channels=("telegram",))),
+            "important": (Notify(channels=("telegram", "email")),)}),
     }  # fmt: skip
     chat = Integration(kind="slack", index=0, send_resolved=True, settings=None)
+    hook = Integration(kind="webhook", index=0, send_resolved=True, settings=None)
+    weekly = Rotation(every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9))  # noqa: DTZ001 wall clock
     return {
         "route": Route(receiver="oncall", key="{}"),
         "users": users,
         "teams": {"ops": Team(name="ops", members=("ann", "bob", "eve"))},
-        "schedules": {"empty": Schedule(name="empty")},
-        "receivers": {"chat": Receiver(name="chat", integrations=(chat,))},
+        "schedules": {
+            "empty": Schedule(name="empty"),
+            "weekly": Schedule(name="weekly", layers=(Layer(name="turns", users=(("eve",), ("bob",)), rotation=weekly),)),
+            # on call from 12:00 to 18:00 only
+            "day": Schedule(name="day", layers=(Layer(name="noon", users=(("bob",),), active_time_intervals=("noon",)),)),
+        },
+        "receivers": {
+            "chat": Receiver(name="chat", integrations=(chat,)),
+            "repair": Receiver(name="repair", integrations=(hook, chat)),
+        },
+        "time_intervals": {
+            "noon": parse_time_interval("noon", [{"times": [{"start_time": "12:00", "end_time": "18:00"}]}]),
+            "morning": parse_time_interval("morning", [{"times": [{"start_time": "08:00", "end_time": "12:00"}]}]),
+        },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -74,14 +75,14 @@ def test_bars_follow_each_other_without_overlap_and_fill_what_their_entries_fill
     made = entries(span.start + timedelta(hours=offset), lengths)
     found = bands(span, [Track("final", "", made)], clock, NOW)
     assert found[0].start <= span.start and span.end <= found[-1].end
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in itertools.pairwise(found):
         assert one.end == other.start
     for band in found:
         [row] = band.rows
         assert len(row.lanes) <= 1
         assert sum(tick.width for tick in band.ticks) == pytest.approx(100, abs=0.05)
         for bars in row.lanes:
-            for bar, after in zip(bars, bars[1:], strict=False):
+            for bar, after in itertools.pairwise(bars):
                 assert round(bar.x + bar.width, 3) == after.x
             inside = sum(max(0.0, (min(e.end, band.end) - max(e.start, band.start)).total_seconds()) for e in made)
             assert sum(bar.width for bar in bars) == pytest.approx(inside / (band.end - band.start).total_seconds() * 100, abs=0.01)
@@ -94,7 +95,7 @@ def test_overlapping_entries_stand_beneath_each_other_and_none_is_lost(spans: li
     made = [Entry(zero + timedelta(hours=start), zero + timedelta(hours=start + length)) for start, length in spans]
     found = lanes(made)
     assert sorted(one for lane in found for one in lane) == sorted(made)
-    assert all(one.end <= other.start for lane in found for one, other in zip(lane, lane[1:], strict=False))
+    assert all(one.end <= other.start for lane in found for one, other in itertools.pairwise(lane))
 
 
 def test_a_day_that_begins_late_because_midnight_is_skipped_begins_at_the_jump() -> None:
@@ -127,7 +128,7 @@ def test_an_address_says_what_is_shown(query: dict[str, str], view: str, first: 
     ],
 )  # fmt: skip
 def test_an_address_that_makes_no_sense_is_refused_in_words(query: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="view is|from (is|lies)|there is no zone"):
+    with pytest.raises(ValueError, match=r"view is|from (is|lies)|there is no zone"):
         shown(query, "Europe/Berlin", NOW)
 
 

@@ -11,6 +11,8 @@ from amproxy.clock import rfc3339
 from amproxy.machine.events import Sent
 from amproxy.model import Alert
 from amproxy.web.ahead import ahead, next_step
+from amproxy.web.phrase import plain
+from amproxy.web.text import texts
 
 
 async def test_an_incident_in_a_list_says_who_is_asked_next_and_when(site: Site) -> None:
@@ -217,8 +219,8 @@ async def test_the_next_step_follows_the_plan_when_no_personal_rule_is_left(site
     incident = await site.opened()
     incident.chains = []
     coming = next_step(incident, site.context.roster)
-    assert coming and (rfc3339(coming.at), coming.what) == ("2026-01-06T10:05:00.000Z", "step 3: notify bob (users)")
-    assert [one.what for one in ahead(incident, site.context.roster)] == [
+    assert coming and (rfc3339(coming.at), plain(coming.what, texts("en"))) == ("2026-01-06T10:05:00.000Z", "step 3: notify bob (users)")
+    assert [plain(one.what, texts("en")) for one in ahead(incident, site.context.roster)] == [
         "step 3: notify bob (users)",
         "the steps run again (round 2 of 2)",
     ]

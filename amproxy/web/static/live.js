@@ -100,6 +100,7 @@
     fetching = true;
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
+      if (answer.redirected && new URL(answer.url).pathname === `${ROOT}sign-in`) return location.assign(answer.url); // signed out meanwhile
       if (answer.status === 503) return show(false, TEXTS.redis_away);
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
       show(source?.readyState === EventSource.OPEN, source?.readyState === EventSource.OPEN ? TEXTS.live : TEXTS.reconnecting);
@@ -146,7 +147,7 @@
   setInterval(tick, 1000);
   // An answer to a form that changed nothing stands at an address that cannot be fetched again.
   if (document.querySelector("[role=alert]")) return;
-  if (location.pathname.startsWith(`${ROOT}act/`)) return;
+  if (location.pathname.startsWith(`${ROOT}act/`) || location.pathname.startsWith(`${ROOT}sign-in`)) return;
   setInterval(() => document.hidden || plan(), OFTEN);
   if (!document.hidden) listen();
 })();

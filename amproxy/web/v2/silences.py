@@ -11,6 +11,7 @@ from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.model import Silence
 from amproxy.store import silences
 from amproxy.store.commit import Operations, commit
+from amproxy.web.principal import say
 from amproxy.web.v2 import posted_silence, shown
 from amproxy.web.v2.answers import Answer, Refusal, bare, value
 from amproxy.web.v2.asked import Asked
@@ -52,6 +53,8 @@ class Silences:
             except BadSilence as error:
                 raise Refusal(bare(400, str(error))) from None
             if await self._commit(operations, now_ns, *changed):
+                matchers = " or ".join("{" + ", ".join(map(str, one)) + "}" for one in changed[0].matcher_sets)
+                say(asked, f"silenced {matchers}, silence {changed[0].id}")
                 return value({"silenceID": changed[0].id})
         raise StoreUnavailable("the same silence keeps changing")
 

@@ -1,0 +1,68 @@
+"""Who did what, over which way: a stream bounded by number and age. No secret is ever written here."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from amproxy.store import keys
+from amproxy.store.wire import Wire
+
+MOST: Final = 100_000  # entries
+SLICE: Final = 500  # entries read at once
+SKEW: Final = 3600.0  # seconds that the clocks of replicas, and so the order of entries, may be apart
+LONGEST: Final = 500  # characters of `what`
+CURSOR: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
+
+Result = Literal["done", "refused"]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change, or one attempt to sign in."""
+
+    at: float  # Unix seconds
+    user: str = ""  # name in the file, or what somebody called themselves when they were refused; "" = unknown
+    role: str = ""
+    via: str = ""  # open, basic, session, proxy, token, link, sign-in, or the channel of a chat
+    token: str = ""  # name of the API token
+    address: str = ""  # of the client; of a chat the account
+    what: str
+    result: Result = "done"
+
+
+class Found(NamedTuple):
+    entries: list[Entry]
+    cursor: str  # for older ones; "" = there are none
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_entry = msgspec.msgpack.Decoder(Entry).decode
+
+
+async def add(wire: Wire, entry: Entry, retention: float) -> None:
+    """Write it down; what is older than the retention (seconds) goes. Raises StoreUnavailable."""
+    entry = msgspec.structs.replace(entry, what=entry.what[:LONGEST], user=entry.user[:100])
+    written = wire.call("XADD", keys.AUDIT, "MAXLEN", "~", MOST, "*", "m", _encode(entry))
+    trimmed = wire.call("XTRIM", keys.AUDIT, "MINID", "~", max(0, int((entry.at - retention) * 1000)))
+    await asyncio.gather(written, trimmed)
+
+
+async def find(wire: Wire, *, user: str = "", start: float = 0.0, end: float = float("inf"), limit: int = 100, cursor: str = "") -> Found:
+    """Entries of a span, newest first; of one person where a user is given. Raises StoreUnavailable."""
+    found: list[Entry] = []
+    last = cursor
+    while read := await wire.call("XREVRANGE", keys.AUDIT, f"({last}" if last else "+", "-", "COUNT", SLICE):
+        for name, fields in read:
+            entry = _entry(fields[1])
+            if entry.at < start - SKEW:
+                return Found(found, "")
+            if start <= entry.at < end and user in ("", entry.user):
+                if len(found) == limit:
+                    return Found(found, last)
+                found.append(entry)
+            last = name.decode()
+        await asyncio.sleep(0)  # a push that came in meanwhile goes first
+    return Found(found, "")

@@ -1,0 +1,144 @@
+"""/api/v1/tokens, /api/v1/audit and /api/v1/sessions: API tokens, the audit log, and where a person is signed in."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amproxy.clock import rfc3339
+from amproxy.errors import NotFound
+from amproxy.machine.change import new_id
+from amproxy.store import api_tokens, audit, sessions
+from amproxy.store.api_tokens import ApiToken, TokenScope
+from amproxy.web import views
+from amproxy.web.api_incidents import json
+from amproxy.web.deps import Deps
+from amproxy.web.principal import Forbidden, principal_of, require, say
+from amproxy.web.reading import LONGEST_PAGE, PAGE, invalid, json_body, known_user, time
+from amproxy.web.signin import cookies
+
+LONGEST_NAME = 100  # characters
+
+
+class TokenBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Of a new token."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+    scopes: Annotated[list[TokenScope], msgspec.Meta(min_length=1)]
+    user: str | None = None
+    expires: str | None = None
+
+
+class SignInApi:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/tokens", self.tokens, methods=["GET"]),
+            Route("/api/v1/tokens", self.make_token, methods=["POST"]),
+            Route("/api/v1/tokens/{id}", self.revoke_token, methods=["DELETE"]),
+            Route("/api/v1/audit", self.audit, methods=["GET"]),
+            Route("/api/v1/sessions", self.sessions, methods=["GET"]),
+            Route("/api/v1/sessions", self.end_sessions, methods=["DELETE"]),
+            Route("/api/v1/sessions/{id}", self.end_session, methods=["DELETE"]),
+        ]
+
+    async def tokens(self, request: Request) -> Response:
+        return json([_token(one.token, one.used) for one in await api_tokens.load_all(self._context.wire)])
+
+    async def make_token(self, request: Request) -> Response:
+        """The one answer that shows the token itself."""
+        context, body = self._context, await json_body(request, TokenBody)
+        now, name = context.now(), body.name.strip()
+        expires = time(body.expires, "expires").timestamp() if body.expires else None
+        if not name or not name.isprintable():
+            raise invalid("name must be a text that can be read")
+        if expires is not None and expires <= now:
+            raise invalid("expires must lie in the future")
+        token = ApiToken(
+            id=new_id(), name=name, scopes=tuple(dict.fromkeys(body.scopes)), user=known_user(context, body.user), made=now,
+            made_by=principal_of(request).user, expires=expires,
+        )  # fmt: skip
+        secret = await api_tokens.make(context.wire, token)
+        say(request, f"made the API token {name} ({', '.join(token.scopes)})")
+        return json({**_token(token, None), "token": secret}, 201)
+
+    async def revoke_token(self, request: Request) -> Response:
+        token = await api_tokens.revoke(self._context.wire, request.path_params["id"])
+        say(request, f"revoked the API token {token.name}")
+        return Response(status_code=204)
+
+    async def audit(self, request: Request) -> Response:
+        query = request.query_params
+        start, end = (time(query[name], name).timestamp() if query.get(name) else None for name in ("from", "to"))
+        limit, cursor = query.get("limit", str(PAGE)), query.get("cursor", "")
+        if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= LONGEST_PAGE:
+            raise invalid(f"limit is a number from 1 to {LONGEST_PAGE}")
+        if cursor and not audit.CURSOR.fullmatch(cursor):
+            raise invalid("cursor is not one that an earlier answer gave")
+        found = await audit.find(
+            self._context.wire, user=query.get("user", ""), start=start or 0.0, end=float("inf") if end is None else end, limit=int(limit),
+            cursor=cursor,
+        )  # fmt: skip
+        return json({"entries": [_entry(entry) for entry in found.entries], "next": found.cursor or None})
+
+    async def sessions(self, request: Request) -> Response:
+        """One's own; those of another person for admins."""
+        listed, current = await sessions.of_user(self._context.wire, self._whose(request)), self._current(request)
+        return json([_session(one, current=one.id == current) for one in listed])
+
+    async def end_sessions(self, request: Request) -> Response:
+        """Everywhere but here."""
+        whose = self._whose(request)
+        secret = cookies.read(request.scope, cookies.SESSION, self._context.external_url)
+        ended = await sessions.end_all(self._context.wire, whose, but=secret)
+        say(request, f"signed {whose} out everywhere else ({ended})")
+        return json({"ended": ended})
+
+    async def end_session(self, request: Request) -> Response:
+        whose, name = self._whose(request), request.path_params["id"]
+        if not await sessions.end_one(self._context.wire, whose, name):
+            raise NotFound(f"{whose} has no session {name[:60]}")
+        say(request, f"signed {whose} out of one browser")
+        return Response(status_code=204)
+
+    def _whose(self, request: Request) -> str:
+        principal, user = principal_of(request), request.query_params.get("user", "")
+        if user and user != principal.user:
+            require(request, "admin")
+            return known_user(self._context, user)
+        if not principal.user:
+            raise Forbidden("nobody in particular asks, and only people have sessions")
+        return principal.user
+
+    def _current(self, request: Request) -> str:
+        secret = cookies.read(request.scope, cookies.SESSION, self._context.external_url)
+        return sessions.listed_id(secret) if secret else ""
+
+
+def _token(token: ApiToken, used: float | None) -> views.View:
+    return {
+        "id": token.id, "name": token.name, "scopes": list(token.scopes), "user": token.user or None, "made_at": rfc3339(token.made),
+        "made_by": token.made_by or None, "expires": rfc3339(token.expires), "last_used": rfc3339(used),
+    }  # fmt: skip
+
+
+def _entry(entry: audit.Entry) -> views.View:
+    return {
+        "at": rfc3339(entry.at), "user": entry.user or None, "role": entry.role or None, "via": entry.via, "token": entry.token or None,
+        "from": entry.address or None, "what": entry.what, "result": entry.result,
+    }  # fmt: skip
+
+
+def _session(one: sessions.Listed, *, current: bool) -> views.View:
+    session = one.session
+    return {
+        "id": one.id, "current": current, "way": session.way, "agent": session.agent, "address": session.address,
+        "signed_in_at": rfc3339(session.made), "seen_at": rfc3339(session.seen), "ends_at": rfc3339(session.ends),
+    }  # fmt: skip

@@ -1,0 +1,141 @@
+"""The provider of the sign-in, asked over HTTP: where it is, its keys, what a code is worth, and who its ID token names."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+
+from amproxy.config.structs import Oidc
+from amproxy.errors import AmproxyError
+from amproxy.secret import reveal
+
+TIMEOUT: Final = 10.0  # seconds
+KEPT: Final = 600.0  # seconds that a discovery stays good
+LEEWAY: Final = 60  # seconds that the clocks may be apart
+# Signatures by a key that only the provider has. Never "none", never one by a secret that two know.
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+Decoded = TypeVar("Decoded")
+
+
+class ProviderError(AmproxyError):
+    """The provider does not answer, or what it answers does not hold; the text is for the log and for people."""
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What discovery tells, as far as it is used."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str = ""
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What a code was exchanged for, as far as it is used."""
+
+    id_token: str
+    access_token: str = ""
+
+
+class Issuer:
+    """Discoveries are kept for a while; everything else is asked for at each sign-in, so that new keys hold at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Metadata]] = {}
+
+    async def metadata(self, oidc: Oidc) -> Metadata:
+        """Raises ProviderError."""
+        kept = self._known.get(oidc.issuer)
+        if kept and time.monotonic() - kept[0] < KEPT:
+            return kept[1]
+        url = f"{oidc.issuer.rstrip('/')}/.well-known/openid-configuration"
+        found = _decoded(await _call("GET", url), Metadata)
+        if found.issuer.rstrip("/") != oidc.issuer.rstrip("/"):
+            raise ProviderError(f"{url} speaks of another issuer, {found.issuer[:200]}")
+        secure = urlsplit(oidc.issuer).scheme == "https"
+        for address in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
+            if urlsplit(address).scheme not in (("https",) if secure else ("https", "http")):
+                raise ProviderError(f"{address[:200]} is not https")
+        self._known = {oidc.issuer: (time.monotonic(), found)}
+        return found
+
+    async def exchange(self, oidc: Oidc, code: str, verifier: str, redirect_uri: str) -> Tokens:
+        """What a code is worth. Raises ProviderError."""
+        metadata = await self.metadata(oidc)
+        fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
+        try:
+            secret = reveal(oidc.client_secret, oidc.client_secret_file)
+        except OSError as error:
+            raise ProviderError(f"the client's secret cannot be read: {error.strerror}") from None
+        auth = None
+        if not secret:
+            fields["client_id"] = oidc.client_id
+        elif "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
+            auth = httpx.BasicAuth(quote(oidc.client_id, safe=""), quote(secret, safe=""))
+        else:
+            fields |= {"client_id": oidc.client_id, "client_secret": secret}
+        return _decoded(await _call("POST", metadata.token_endpoint, data=fields, auth=auth), Tokens)
+
+    async def claims(self, oidc: Oidc, tokens: Tokens, nonce: str, now: float) -> dict[str, Any]:
+        """What the ID token says, its signature, issuer, audience, times and nonce checked. Raises ProviderError.
+
+        A claim that the file asks for and the token lacks is asked for at the provider.
+        """
+        metadata = await self.metadata(oidc)
+        keys = await _call("GET", metadata.jwks_uri)
+        claims = _verified(tokens, keys, metadata.issuer, oidc.client_id, nonce, now)
+        if oidc.user_claim not in claims and metadata.userinfo_endpoint and tokens.access_token:
+            bearer = {"Authorization": f"Bearer {tokens.access_token}"}
+            more = _decoded(await _call("GET", metadata.userinfo_endpoint, headers=bearer), dict[str, Any])
+            if more.get("sub") != claims["sub"]:
+                raise ProviderError("the provider speaks of somebody else than the ID token")
+            claims = more | claims
+        return claims
+
+
+def _verified(tokens: Tokens, keys: bytes, issuer: str, client_id: str, nonce: str, now: float) -> dict[str, Any]:
+    # imported here, because they take longer to load than all of the service, and most do without
+    from authlib.oidc.core import CodeIDToken
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
+    try:
+        key_set = KeySet.import_key_set(msgspec.json.decode(keys))
+        token = jwt.decode(tokens.id_token, key_set, algorithms=ALGORITHMS)
+        essential = {"iss": {"essential": True, "value": issuer}, "aud": {"essential": True, "value": client_id}}
+        params = {"nonce": nonce, "client_id": client_id, "access_token": tokens.access_token}
+        claims = CodeIDToken(token.claims, token.header, essential, params)
+        claims.validate(now=now, leeway=LEEWAY)
+    except (JoseError, msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+        # all that a token, or keys, made by somebody else can be wrong in
+        raise ProviderError(f"the ID token does not hold: {error}") from None
+    if not isinstance(claims.get("sub"), str):
+        raise ProviderError("the ID token names nobody")
+    return dict(claims)
+
+
+async def _call(method: str, url: str, **how: Any) -> bytes:
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
+            answer = await client.request(method, url, **how)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProviderError(f"{url} does not answer: {type(error).__name__}") from None
+    if answer.status_code != 200:
+        raise ProviderError(f"{url} answers {answer.status_code}")
+    return answer.content
+
+
+def _decoded(data: bytes, kind: type[Decoded]) -> Decoded:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProviderError(f"the provider's answer cannot be read: {error}") from None

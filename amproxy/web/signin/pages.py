@@ -1,0 +1,174 @@
+"""/sign-in and /sign-out: by password, or at a provider. Every attempt goes into the audit log."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Literal
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from amproxy.config.structs import Oidc, SignIn, User
+from amproxy.store import attempts, audit, handshakes, sessions
+from amproxy.store.sessions import Session
+from amproxy.web.deps import Deps
+from amproxy.web.looks import Looks
+from amproxy.web.principal import principal_of, say
+from amproxy.web.reading import form, own_path
+from amproxy.web.signin import addresses, cookies, people
+from amproxy.web.signin.gate import write
+from amproxy.web.signin.identify import said_by_proxy
+from amproxy.web.signin.issuer import ProviderError
+from amproxy.web.signin.oidc import BadReturn, Flow, Unknown
+from amproxy.web.signin.passwords import Passwords
+
+log = logging.getLogger(__name__)
+
+LONGEST_AGENT = 200  # characters
+
+
+class SignInPages:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks = deps.context, looks
+        self._passwords, self._flow = Passwords(), Flow(deps.context)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/sign-in", self.show, methods=["GET"]),
+            Route("/sign-in", self.enter, methods=["POST"]),
+            Route("/sign-in/oidc", self.leave_for_provider, methods=["GET"]),
+            Route("/sign-in/callback", self.come_back, methods=["GET"]),
+            Route("/sign-out", self.sign_out, methods=["POST"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        back = own_path(request.query_params.get("back", ""))
+        if self._context.config.sign_in is None or principal_of(request).user:
+            return RedirectResponse(back, 303)
+        return await self._draw(request, back)
+
+    async def enter(self, request: Request) -> Response:
+        """By name (or e-mail address) and password."""
+        sign_in = self._asked_for()
+        if not sign_in.passwords:
+            raise HTTPException(404)
+        fields = await form(request)
+        context, back = self._context, own_path(fields.get("back", ""))
+        given, password = fields.get("name", "").strip()[:200], fields.get("password", "")
+        user = people.named(context.config, given)
+        by_name = attempts.by_name(user.name if user else given)
+        by_address = attempts.by_address(addresses.client(request.scope, sign_in))
+        wait = await attempts.begin(context.wire, by_name, by_address)
+        if wait:
+            await self._tell(request, given, "tried to sign in too often", refused=True)
+            seconds = math.ceil(wait)
+            return await self._draw(
+                request, back, 429, given=given, problem="too_often", minutes=math.ceil(wait / 60), headers={"Retry-After": str(seconds)}
+            )
+        right = await self._passwords.right(user, password, context.config.users.values())
+        if user is None or not right:
+            await self._tell(request, given, "gave a wrong name or password", refused=True)
+            return await self._draw(request, back, 401, given=given, problem="wrong")
+        await attempts.succeeded(context.wire, by_name, by_address)
+        return await self._begin(request, user, "password", back)
+
+    async def leave_for_provider(self, request: Request) -> Response:
+        """A link and no form: a page's policy (CSP, form-action) lets forms go nowhere but here."""
+        oidc, back = self._oidc(), own_path(request.query_params.get("back", ""))
+        try:
+            url, state = await self._flow.begin(oidc, back)
+        except ProviderError as error:
+            log.warning("nobody can sign in by %s: %s", oidc.issuer, error)
+            return await self._draw(request, back, 502, problem="provider")
+        answer = RedirectResponse(url, 303)
+        cookies.put(answer, cookies.STATE, state, self._context.external_url, handshakes.PATIENCE)
+        return answer
+
+    async def come_back(self, request: Request) -> Response:
+        oidc, external_url = self._oidc(), self._context.external_url
+        state = cookies.read(request.scope, cookies.STATE, external_url)
+        try:
+            user, back = await self._flow.finish(oidc, dict(request.query_params), state)
+        except BadReturn as error:
+            await self._tell(request, "", f"came back from the provider in vain: {error}", refused=True)
+            return await self._draw(request, "/", 400, problem="start_again")
+        except Unknown as error:
+            await self._tell(request, str(error), "is known to the provider and not to the file", refused=True)
+            return await self._draw(request, "/", 403, problem="unknown", given=str(error))
+        except ProviderError as error:
+            log.warning("somebody could not sign in by %s: %s", oidc.issuer, error)
+            await self._tell(request, "", "came back from the provider, whose answer does not hold", refused=True)
+            return await self._draw(request, "/", 502, problem="provider")
+        answer = await self._begin(request, user, "oidc", back)
+        cookies.put(answer, cookies.STATE, "", external_url, 0)
+        return answer
+
+    async def sign_out(self, request: Request) -> Response:
+        """This browser; or all of the person's, where the form says `everywhere`."""
+        fields, user, external_url = await form(request), principal_of(request).user, self._context.external_url
+        secret = cookies.read(request.scope, cookies.SESSION, external_url)
+        if user and fields.get("everywhere"):
+            ended = await sessions.end_all(self._context.wire, user)
+            say(request, f"signed out everywhere ({ended})")
+        elif user:
+            await sessions.end(self._context.wire, secret, user)
+            say(request, "signed out")
+        answer = RedirectResponse("/sign-in", 303)
+        cookies.put(answer, cookies.SESSION, "", external_url, 0)
+        return answer
+
+    async def _begin(self, request: Request, user: User, way: Literal["password", "oidc"], back: str) -> Response:
+        """A new session under a new secret, whatever the browser came with; the one it had before ends."""
+        context, sign_in = self._context, self._asked_for()
+        now, old = context.now(), cookies.read(request.scope, cookies.SESSION, context.external_url)
+        before = await sessions.load(context.wire, old, now) if old else None
+        if before:
+            await sessions.end(context.wire, old, before.user)
+        session = Session(
+            user=user.name, way=way, made=now, seen=now, ends=now + sign_in.session_lifetime,
+            agent=request.headers.get("user-agent", "")[:LONGEST_AGENT], address=addresses.client(request.scope, sign_in),
+        )  # fmt: skip
+        secret = await sessions.begin(context.wire, session)
+        await self._tell(request, user.name, f"signed in by {way}", role=user.role)
+        answer = RedirectResponse(back, 303)
+        cookies.put(answer, cookies.SESSION, secret, context.external_url, sign_in.session_lifetime)
+        return answer
+
+    async def _tell(self, request: Request, user: str, what: str, *, role: str = "", refused: bool = False) -> None:
+        context = self._context
+        address = addresses.client(request.scope, context.config.sign_in)
+        entry = audit.Entry(
+            at=context.now(), user=user, role=role, via="sign-in", address=address, what=what, result="refused" if refused else "done"
+        )
+        await write(context, entry)
+
+    async def _draw(
+        self, request: Request, back: str, status: int = 200, *, problem: str = "", given: str = "", minutes: int = 0,
+        headers: dict[str, str] | None = None,
+    ) -> Response:  # fmt: skip
+        sign_in = self._asked_for()
+        return await self._looks.page(
+            request, "sign_in.html", status, headers, back=back, sign_in=sign_in, problem=problem, given=given, minutes=minutes,
+            provider=_provider(sign_in.oidc), proxied=said_by_proxy(request.scope, sign_in),
+        )  # fmt: skip
+
+    def _asked_for(self) -> SignIn:
+        sign_in = self._context.config.sign_in
+        if sign_in is None:
+            raise HTTPException(404)
+        return sign_in
+
+    def _oidc(self) -> Oidc:
+        oidc = self._asked_for().oidc
+        if oidc is None:
+            raise HTTPException(404)
+        return oidc
+
+
+def _provider(oidc: Oidc | None) -> str:
+    """How people know the provider."""
+    return (oidc.name or urlsplit(oidc.issuer).hostname or "") if oidc else ""
