@@ -54,14 +54,18 @@ async def json_body(request: Request, kind: type[Body]) -> Body:
 
 async def form(request: Request) -> dict[str, str]:
     """The fields of a page's form; of repeated ones the last. Raises HTTPException 400, 413, 415."""
+    return {name: values[-1] for name, values in (await fields(request)).items()}
+
+
+async def fields(request: Request, most: int = 20) -> dict[str, list[str]]:
+    """The same with all values of each; `most` is how many there may be. Raises HTTPException 400, 413, 415."""
     data = await _bytes(request)
     if data and _media_type(request) != "application/x-www-form-urlencoded":
         raise HTTPException(415, "the body must be a form")
     try:
-        fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=20)
+        return parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=most)
     except ValueError:
         raise HTTPException(400, "the form cannot be read") from None
-    return {name: values[-1] for name, values in fields.items()}
 
 
 async def _bytes(request: Request) -> bytes:

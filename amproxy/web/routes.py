@@ -28,6 +28,7 @@ from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
 from amproxy.web.health import Health
 from amproxy.web.incident_page import IncidentPage
+from amproxy.web.layers_page import LayersPage
 from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
@@ -77,6 +78,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *ActPage(deps, looks).routes(),
         *SchedulesPage(deps, looks).routes(),
         *SchedulePage(deps, looks).routes(),
+        *LayersPage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),

@@ -145,8 +145,8 @@
   measureSkew();
   tick();
   setInterval(tick, 1000);
-  // An answer to a form that changed nothing stands at an address that cannot be fetched again.
-  if (document.querySelector("[role=alert]")) return;
+  // An answer to a form that changed nothing stands at an address that cannot be fetched again; what somebody edits must stay.
+  if (document.querySelector("[role=alert], [data-still]")) return;
   if (location.pathname.startsWith(`${ROOT}act/`) || location.pathname.startsWith(`${ROOT}sign-in`)) return;
   setInterval(() => document.hidden || plan(), OFTEN);
   if (!document.hidden) listen();
