@@ -44,7 +44,7 @@ class Place(NamedTuple):
     here: bool
 
 
-PLACES = {"now": "/", "incidents": "/incidents"}
+PLACES = {"now": "/", "incidents": "/incidents", "policies": "/policies", "routes": "/routes", "people": "/people"}
 
 
 def navigation(request: Request) -> list[Place]:
