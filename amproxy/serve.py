@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 import uvloop
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from amproxy import address, supervise, tls
 from amproxy.accept.body import Application
@@ -22,6 +25,7 @@ from amproxy.basic_auth import BasicAuth
 from amproxy.config.loader import Loaded, load
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError, ConfigError
+from amproxy.peer import Peer
 from amproxy.prefix import Prefix, root_of
 from amproxy.store.embedded import EmbeddedRedis
 from amproxy.web_config_file import WebConfigFile
@@ -141,9 +145,11 @@ async def _process(options: Options, loaded: Loaded, web_config: WebConfigFile |
 
 def _uvicorn(app: Application, web_config: WebConfigFile | None) -> uvicorn.Config:
     speaks_tls = web_config is not None and web_config.current().tls is not None
+    # what uvicorn would put around the app itself, but inside of what remembers the real peer
+    forwarded: Any = ProxyHeadersMiddleware(cast("Any", app), os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
     return uvicorn.Config(
-        app, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=GRACE,
-        server_header=False, date_header=False, ws="none",
+        Peer(forwarded), proxy_headers=False, loop="none", http="httptools", lifespan="off", log_config=None, access_log=False,
+        timeout_graceful_shutdown=GRACE, server_header=False, date_header=False, ws="none",
         ssl_context_factory=(lambda *_: tls.listening(web_config.certificates)) if web_config and speaks_tls else None,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ EXAMPLE = (Path(__file__).parent / "cases" / "routes.example.yaml").read_text("u
 
 CALENDAR = re.findall(r"^```ics\n(.*?)^```$", CONFIGURATION, re.DOTALL | re.MULTILINE)[0]
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
-OWN_SECTIONS = {"users", "teams", "schedules", "escalation_policies", "sources", "heartbeats", "web", "store"}
+OWN_SECTIONS = {"users", "teams", "schedules", "escalation_policies", "sources", "heartbeats", "web", "sign_in", "store"}
 OWN_SECTIONS |= {"maintenance_windows", "dead_mans_switch"}
 ROUTES = """
 route: {receiver: r, group_by: [alertname]}

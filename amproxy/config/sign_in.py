@@ -120,8 +120,6 @@ def sign_in(at: Cursor) -> SignIn:
     )  # fmt: skip
     if not section.get("passwords") and not section.given("oidc", "proxy_header"):
         section.cursor.error(f"nobody could sign in: give {_GIVE}")
-    if section.get("session_lifetime") == 0:
-        section.error("session_lifetime", "a session must last for a while")
     if "session_lifetime" in section:
         section["session_lifetime"] = float(section["session_lifetime"])
     return SignIn(**section)

@@ -28,12 +28,11 @@ from amproxy.web.deps import Deps
 from amproxy.web.errors import told
 from amproxy.web.layer_form import LayerForm, Words, acted, from_fields, from_words, to_words
 from amproxy.web.looks import Looks, language
-from amproxy.web.reading import fields
+from amproxy.web.reading import form_lists
 from amproxy.web.schedule_rows import planned
 from amproxy.web.schedule_words import Speaker
 from amproxy.web.timeline import Band, Span, Track, bands, midnight
 
-MOST_FIELDS: Final = 2000
 SHOWN: Final = 30  # changed shifts that are listed
 
 
@@ -65,7 +64,7 @@ class LayersPage:
 
     async def act(self, request: Request) -> Response:
         """A button of the form: it changes the form, and is answered with what that would do; `save` writes what was looked at."""
-        schedule, sent = schedule_of(self._context, request), await fields(request, MOST_FIELDS)
+        schedule, sent = schedule_of(self._context, request), await form_lists(request)
         originals, command = await self._originals(schedule), (sent.get("do") or [""])[-1]
         layers = acted(from_fields(sent), command)
         change = _change(schedule, to_words(layers, originals))

@@ -44,7 +44,9 @@ class Place(NamedTuple):
     here: bool
 
 
-PLACES = {"now": "/", "incidents": "/incidents", "schedules": "/schedules"}
+PLACES = {
+    "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
+}  # fmt: skip
 
 
 def navigation(request: Request) -> list[Place]:

@@ -23,6 +23,7 @@ from amproxy.web.api_silences import SilencesApi
 from amproxy.web.api_swaps import SwapsApi
 from amproxy.web.api_users import UsersApi
 from amproxy.web.api_vitals import VitalsApi
+from amproxy.web.change_page import ChangePage
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
@@ -33,6 +34,8 @@ from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
+from amproxy.web.policies_page import PoliciesPage
+from amproxy.web.policy_edit import PolicyEdit
 from amproxy.web.schedule_page import SchedulePage
 from amproxy.web.schedules_page import SchedulesPage
 from amproxy.web.signin.api import SignInApi
@@ -79,6 +82,9 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *SchedulesPage(deps, looks).routes(),
         *SchedulePage(deps, looks).routes(),
         *LayersPage(deps, looks).routes(),
+        *PoliciesPage(deps, looks).routes(),
+        *PolicyEdit(deps, looks).routes(),
+        *ChangePage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
-from amproxy.accept.body import header
 from amproxy.config.structs import ProxyHeader, SignIn
+from amproxy.peer import PEER
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -24,7 +24,8 @@ def client(scope: Scope, sign_in: SignIn | None) -> str:
     if proxy is None or not _trusted(peer, proxy):
         return peer
     # Each proxy adds whom it has heard at the end: the last that is none of ours is the client. What stands before it may be invented.
-    for said in reversed(header(scope, b"x-forwarded-for").split(",")):
+    forwarded = b",".join(value for key, value in scope["headers"] if key == b"x-forwarded-for").decode("latin-1")
+    for said in reversed(forwarded.split(",")):
         address = _address(said.strip())
         if address is None:
             break
@@ -35,7 +36,7 @@ def client(scope: Scope, sign_in: SignIn | None) -> str:
 
 
 def _peer(scope: Scope) -> str:
-    found = scope.get("client")
+    found = scope.get(PEER, scope.get("client"))
     return str(found[0]) if found else ""
 
 

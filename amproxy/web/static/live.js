@@ -148,6 +148,7 @@
   // An answer to a form that changed nothing stands at an address that cannot be fetched again; what somebody edits must stay.
   if (document.querySelector("[role=alert], [data-still]")) return;
   if (location.pathname.startsWith(`${ROOT}act/`) || location.pathname.startsWith(`${ROOT}sign-in`)) return;
+  if (document.querySelector("[data-still]")) return; // a look back, which nothing that happens now changes much
   setInterval(() => document.hidden || plan(), OFTEN);
   if (!document.hidden) listen();
 })();
