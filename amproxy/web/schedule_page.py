@@ -81,7 +81,7 @@ class SchedulePage:
 
     async def _add_override(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         require(request, "responder", team=schedule.team)
-        start, end = _times(schedule, fields)
+        start, end = self._times(schedule, fields)
         user, reason = fields.get("user", ""), fields.get("reason", "")
         await overrides.add(self._context, schedule, user=user, start=start, end=end, reason=reason)
         return f"override of schedule {schedule.name}: {user} from {start.isoformat()} to {end.isoformat()}"
@@ -95,7 +95,7 @@ class SchedulePage:
         user, by = fields.get("user", ""), who_acts(request, acting(request, self._context))
         if not user or user != principal_of(request).user:  # one's own shifts one may offer, whoever's the schedule is
             require(request, "responder", team=schedule.team)
-        start, end = _times(schedule, fields)
+        start, end = self._times(schedule, fields)
         await swaps.ask(self._context, schedule, user=user, start=start, end=end, reason=fields.get("reason", ""), by=by)
         return f"asked for a swap in schedule {schedule.name}: shifts of {user}"
 
@@ -145,6 +145,11 @@ class SchedulePage:
             zones=zones, may_change=may(principal_of(request), "responder", schedule.team), today=utc(context.now()), **values,
         )  # fmt: skip
 
+    def _times(self, schedule: Schedule, fields: Fields) -> tuple[datetime, datetime]:
+        """From when to when a form says, on the clock that the page showed. Raises HTTPException 422."""
+        zone = self._shown(schedule, fields).zone
+        return time(fields.get("start", ""), "from", zone), time(fields.get("end", ""), "to", zone)
+
     def _shown(self, schedule: Schedule, fields: Fields) -> Shown:
         try:
             return shown(fields, schedule.timezone, utc(self._context.now()))
@@ -155,9 +160,3 @@ class SchedulePage:
 def address(schedule: Schedule, seen: Shown | None = None) -> str:
     """Where the page of a schedule is."""
     return f"/schedules/{quote(schedule.name, safe='')}" + (f"?{seen.query}" if seen else "")
-
-
-def _times(schedule: Schedule, fields: Fields) -> tuple[datetime, datetime]:
-    """From when to when a form says, on the clock that the page showed. Raises HTTPException 422."""
-    zone = fields.get("zone") or schedule.timezone
-    return time(fields.get("start", ""), "from", zone), time(fields.get("end", ""), "to", zone)

@@ -132,6 +132,13 @@ async def test_an_override_that_makes_no_sense_changes_nothing_and_keeps_what_wa
     assert (await site.client.get(f"{PAGE}/overrides")).headers["location"] == PAGE  # the answer, loaded again
 
 
+@pytest.mark.parametrize("odd", [{"zone": "Mars"}, {"zone": "\x00"}, {"view": "year"}, {"from": "x"}, {"start": "9999-12-31T23:59"}])
+async def test_hidden_fields_that_make_no_sense_are_refused(site: Site, odd: dict[str, str]) -> None:
+    for form in ("overrides", "swaps"):
+        assert (await site.client.post(f"{PAGE}/{form}", data={**NIGHT, **odd})).status_code == 422
+    assert (await site.client.get("/api/v1/schedules/platform/overrides")).json() == []
+
+
 async def test_a_shift_of_the_timeline_leads_to_forms_that_are_filled_in(site: Site) -> None:
     source = (await site.client.get(PAGE)).text
     links = [html.unescape(link) for link in re.findall(r'<a href="([^"]+)" class="bar', source)]
