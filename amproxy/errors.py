@@ -38,6 +38,10 @@ class NotFound(AmproxyError):
     """There is no such thing (HTTP 404)."""
 
 
+class Uneditable(AmproxyError):
+    """A change that cannot be made to the file as it is written (HTTP 422); the text says why."""
+
+
 class BadCalendar(AmproxyError):
     """A calendar that cannot be used, and why; the text quotes no address."""
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -32,15 +33,23 @@ users:
   - {name: carol, full_name: Carol Cedar, timezone: America/New_York, contacts: {console: Carol's phone}}
 teams:
   - {name: platform, members: [alice, bob, carol]}
+time_intervals:
+  - name: office
+    time_intervals: [{weekdays: ['monday:friday'], times: [{start_time: '09:00', end_time: '18:00'}], location: Europe/Berlin}]
 schedules:
   - name: platform
     timezone: Europe/Berlin
     layers:
       - {name: weekly, users: [alice, bob, carol], rotation: {every: 1w, start: 2026-01-05T09:00}}
+      - {name: office, users: [bob, [alice, carol]], rotation: {every: 1d, start: 2026-01-05T09:00}, active_time_intervals: [office]}
   - name: database
     timezone: UTC
     layers:
       - {name: follow the sun, users: [bob, carol, alice], rotation: {every: 8h, start: 2026-01-05T06:00}}
+  - name: office hours
+    timezone: Europe/Berlin
+    layers:
+      - {name: weekdays, users: [alice, carol], rotation: {every: 1d, start: 2026-01-05T09:00}, active_time_intervals: [office]}
 escalation_policies:
   - name: platform
     repeat: 1
@@ -95,6 +104,37 @@ def shoot(browser: Browser, url: str, name: str, *, full: bool = False) -> None:
             page.close()
 
 
+def shoot_schedules(browser: Browser, url: str) -> None:
+    """The pages of schedules, each at a desk by day and on a phone by night."""
+    pages = {
+        "schedules": "/schedules", "schedule": "/schedules/platform", "schedule-month": "/schedules/platform?view=month&from=2026-12-01",
+        "layers": "/schedules/platform/layers",
+    }  # fmt: skip
+    for name, path in pages.items():
+        for size, scheme in (("desktop", "light"), ("phone", "dark")):
+            width, height = SIZES[size]
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1)
+            page.goto(f"{url}{path}", wait_until="load")
+            if name == "layers":
+                page.locator("button[value='down-turn:0:0']").click()
+                page.locator("#do-save").wait_for()
+                page.locator("#preview").scroll_into_view_if_needed()
+            page.wait_for_timeout(300)
+            page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=name == "schedules")
+            page.close()
+
+
+def plan(url: str) -> None:
+    """An override and swaps, so that there is something to see."""
+    day = datetime.now(UTC) + timedelta(days=1)
+    post(f"{url}/api/v1/schedules/platform/overrides", {"user": "carol", **_times(day, 12), "reason": "Bob is at a concert"})
+    post(f"{url}/api/v1/schedules/platform/swaps", {"user": "alice", **_times(day + timedelta(days=4), 24), "reason": "wedding"})
+
+
+def _times(day: datetime, hours: int) -> dict[str, str]:
+    return {"start": f"{day:%Y-%m-%dT18:00}", "end": f"{day + timedelta(hours=hours):%Y-%m-%dT18:00}"}
+
+
 def shoot_terminal(browser: Browser, text: str) -> None:
     page = browser.new_page(viewport={"width": 900, "height": 400})
     style = "background:#16181d;color:#d7dae0;font:14px/1.45 'DejaVu Sans Mono',monospace;padding:20px;margin:0;"
@@ -128,6 +168,8 @@ def main() -> None:
             url = f"http://{found.group(1)}"
             incident = tell_a_story(url)
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            plan(url)
+            shoot_schedules(browser, url)
             shoot(browser, f"{url}/", "now")
             shoot(browser, f"{url}/incidents/{incident}", "incident", full=True)
             printed = Path(log.name).read_text()

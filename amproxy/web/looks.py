@@ -45,7 +45,9 @@ class Place(NamedTuple):
     here: bool
 
 
-PLACES = {"now": "/", "incidents": "/incidents"}
+PLACES = {
+    "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
+}  # fmt: skip
 
 
 def navigation(request: Request) -> list[Place]:
@@ -102,11 +104,11 @@ class Looks:
         }  # fmt: skip
 
     async def page(
-        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any
+        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, *, clock: str = "", **values: Any
     ) -> HTMLResponse:
-        """A page, with what every page shows beside its own values."""
+        """A page, with what every page shows beside its own values. clock: the zone of its times, "" = the reader's."""
         context, user, t, asking = self._context, acting(request, self._context), language(request), principal_of(request)
-        now, zone, person = context.now(), zone_of(request, context), partial(self._person, t)
+        now, zone, person = context.now(), clock or zone_of(request, context), partial(self._person, t)
         text = self._templates.get_template(template).render(
             **values, t=t, now=now, zone=zone, counts=await self._counts() if may(asking, "viewer") else None, acting=user,
             users=context.config.users.values(), asking=asking, may=partial(may, asking), may_act=partial(may_act, asking),

@@ -13,6 +13,7 @@ from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_absences import AbsencesApi
 from amproxy.web.api_calendars import CalendarsApi
+from amproxy.web.api_config import ConfigApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_maintenance import MaintenanceApi
@@ -22,18 +23,24 @@ from amproxy.web.api_silences import SilencesApi
 from amproxy.web.api_swaps import SwapsApi
 from amproxy.web.api_users import UsersApi
 from amproxy.web.api_vitals import VitalsApi
+from amproxy.web.change_page import ChangePage
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
 from amproxy.web.hand_page import HandPage
 from amproxy.web.health import Health
 from amproxy.web.incident_page import IncidentPage
+from amproxy.web.layers_page import LayersPage
 from amproxy.web.list_page import ListPage
 from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.now_page import NowPage
 from amproxy.web.pages import Pages
+from amproxy.web.policies_page import PoliciesPage
+from amproxy.web.policy_edit import PolicyEdit
+from amproxy.web.schedule_page import SchedulePage
+from amproxy.web.schedules_page import SchedulesPage
 from amproxy.web.shared import Shared
 from amproxy.web.signin.api import SignInApi
 from amproxy.web.signin.gate import Gate
@@ -72,6 +79,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *MaintenanceApi(deps).routes(),
         *SilencesApi(deps).routes(),
         *VitalsApi(deps).routes(),
+        *ConfigApi(deps).routes(),
         *CalendarsApi(deps).routes(),
         *NowPage(deps, looks).routes(),
         *ListPage(deps, looks).routes(),
@@ -79,6 +87,12 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *Pages(deps).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
+        *SchedulesPage(deps, looks).routes(),
+        *SchedulePage(deps, looks).routes(),
+        *LayersPage(deps, looks).routes(),
+        *PoliciesPage(deps, looks).routes(),
+        *PolicyEdit(deps, looks).routes(),
+        *ChangePage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),
