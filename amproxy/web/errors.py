@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amproxy import metrics
+from amproxy.correlate.silencing import BadSilence
 from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
@@ -28,7 +29,7 @@ _SHORT = {
     503: "unavailable",
 }
 _STATUS: dict[type[Exception], int] = {
-    Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
+    Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, BadSilence: 422, StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
 }  # fmt: skip
 
 

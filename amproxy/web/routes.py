@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Scope
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_absences import AbsencesApi
+from amproxy.web.api_deliveries import DeliveriesApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_maintenance import MaintenanceApi
@@ -60,6 +61,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *ShiftsApi(deps).routes(),
         *MaintenanceApi(deps).routes(),
         *SilencesApi(deps).routes(),
+        *DeliveriesApi(deps).routes(),
         *VitalsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
