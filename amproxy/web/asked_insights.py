@@ -39,14 +39,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def asked(request: Request, now: float, zone: str = "UTC") -> Asked:
-    """zone: where the query names none. Raises HTTPException 422."""
+    """zone: where the query names none. `from` goes before `span`. Raises HTTPException 422."""
     query = request.query_params
     zone = known_zone(query.get("zone") or zone)
     start, end = between(request, now, zone)
-    if start is None:
-        start = end - _span(query.get("span", ""))
-    elif query.get("span"):
-        raise invalid("give either from or span, not both")
+    start = end - _span(query.get("span", "")) if start is None else start
     if end - start > LONGEST_SPAN:
         raise invalid(f"from and to may lie {LONGEST_SPAN / DAY:.0f} days apart at most")
     team, policy, user = (query.get(name, "") for name in ("team", "policy", "user"))

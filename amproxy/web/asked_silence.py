@@ -1,4 +1,4 @@
-"""Silences as somebody asks for them: what a body or a form says becomes a silence. The same for the API and the page."""
+"""Silences as people ask for them: what the page's form says becomes a silence, and how one is prolonged."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from amproxy.web.asked_window import ExtendBody, extension, span, zone
 from amproxy.web.reading import invalid, time
 
 
-class SilenceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Times without offset are wall-clock times of `timezone`, UTC where that is not given. What is left out stays as it is."""
+class SilenceBody(msgspec.Struct, kw_only=True):
+    """As WindowBody: times without offset are wall-clock times of `timezone`. What is left out stays as it is."""
 
     matchers: list[str] | None = None
     start: str | None = None
     end: str | None = None
-    for_: str | None = msgspec.field(name="for", default=None)
+    for_: str | None = None
     timezone: str = "UTC"
     comment: str | None = None
-    user: str | None = None
 
 
 def wanted(context: Context, old: Silence | None, body: SilenceBody, by: str) -> Silence:

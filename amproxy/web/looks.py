@@ -42,7 +42,13 @@ class Place(NamedTuple):
     here: bool
 
 
-PLACES = {"now": "/", "incidents": "/incidents"}
+PLACES = {
+    "now": "/",
+    "incidents": "/incidents",
+    "silences": "/silences",
+    "deliveries": "/deliveries",
+    "insights": "/insights",
+}
 
 
 def navigation(request: Request) -> list[Place]:

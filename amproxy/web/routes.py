@@ -21,15 +21,19 @@ from amproxy.web.api_silences import SilencesApi
 from amproxy.web.api_swaps import SwapsApi
 from amproxy.web.api_users import UsersApi
 from amproxy.web.api_vitals import VitalsApi
+from amproxy.web.deliveries_page import DeliveriesPage
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
 from amproxy.web.health import Health
 from amproxy.web.incident_page import IncidentPage
+from amproxy.web.insights_page import InsightsPage
 from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
+from amproxy.web.silence_form import SilenceForm
+from amproxy.web.silences_page import SilencesPage
 from amproxy.web.v2.api import V2
 
 
@@ -65,6 +69,10 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *VitalsApi(deps).routes(),
         *Pages(deps, looks).routes(),
         *IncidentPage(deps, looks).routes(),
+        *InsightsPage(deps, looks).routes(),
+        *DeliveriesPage(deps, looks).routes(),
+        *SilenceForm(deps, looks).routes(),
+        *SilencesPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),
         *Metrics(deps).routes(),

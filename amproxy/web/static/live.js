@@ -62,6 +62,10 @@
         twin.value = control.value;
       }
     }
+    for (const details of old.querySelectorAll("details[id]")) {
+      const twin = fresh.querySelector(`#${CSS.escape(details.id)}`);
+      if (twin) twin.open = details.open;
+    }
   }
 
   function swap(page) {
@@ -143,6 +147,7 @@
   // An answer to a form that changed nothing stands at an address that cannot be fetched again.
   if (document.querySelector("[role=alert]")) return;
   if (location.pathname.startsWith(`${ROOT}act/`)) return;
+  if (document.querySelector("[data-still]")) return; // a look back, which nothing that happens now changes much
   setInterval(() => document.hidden || plan(), OFTEN);
   if (!document.hidden) listen();
 })();
