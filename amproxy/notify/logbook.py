@@ -1,11 +1,10 @@
-"""What the log of deliveries says of one attempt. Pure."""
+"""What the log of deliveries says of one attempt. Pure. Texts from outside are cut, and cleaned by whoever shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from amproxy.model import Incident, Outgoing, Page
-from amproxy.notify.channels.wording import line
 from amproxy.store.deliveries import Delivery, Kind, Outcome
 
 LONGEST_SUBJECT, LONGEST_ERROR = 120, 500  # characters
@@ -29,8 +28,8 @@ def written(
     return Delivery(
         at=now, kind=_kind(message, page), channel=message.channel, outcome=outcome, user=message.user,
         receiver=group.receiver if group else page.receiver if page else "", integration=page.integration if page else message.integration,
-        incidents=tuple((incident.id, incident.number) for incident in told), subject=line(_subject(message, told), LONGEST_SUBJECT),
-        attempt=message.attempt, error=line(error, LONGEST_ERROR), ms=None if took is None else round(took * 1000),
+        incidents=tuple((incident.id, incident.number) for incident in told), subject=_subject(message, told)[:LONGEST_SUBJECT],
+        attempt=message.attempt, error=error[:LONGEST_ERROR], ms=None if took is None else round(took * 1000),
     )  # fmt: skip
 
 

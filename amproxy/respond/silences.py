@@ -48,7 +48,7 @@ async def put(context: Context, wanted: Silence) -> Silence:
 async def extend(context: Context, silence_id: str, ends_ns: int) -> Silence:
     """Put a silence's end off. Raises NotFound, Conflict (it is over), BadSilence, StoreUnavailable."""
     old = await find(context, silence_id)
-    if silencing.state(old, _now_ns(context)) == "expired":
+    if silencing.shown_state(old, _now_ns(context)) == "expired":
         raise Conflict("this silence is over: make another one")
     if ends_ns <= old.ends_ns:
         raise BadSilence("it ends then already, or later")

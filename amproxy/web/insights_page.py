@@ -43,7 +43,7 @@ class InsightsPage:
             return await self._draw(request, asked(request, self._context.now(), zone))
         except HTTPException as error:
             return await self._looks.page(
-                request, "insights.html", told(error).status, problem=told(error).detail, **self._filter(request, zone), found=None
+                request, "insights.html", told(error).status, problem=told(error).detail, **self._filter(request, zone), query=None
             )
 
     async def _draw(self, request: Request, query: Asked) -> HTMLResponse:

@@ -111,7 +111,8 @@ class SilenceForm:
         """unseen: somebody wants to save what they have not been shown."""
         return await self._looks.page(
             request, "silence_form.html", told(error).status if error else 200, problem=told(error).detail if error else "", old=old,
-            tried=request.method == "POST", draft=draft, seen=seen, unseen=unseen, shown=SHOWN_ALERTS, lengths=(*LENGTHS, MONDAY), endless=ENDLESS, longest=LONGEST,
+            tried=request.method == "POST", draft=draft, seen=seen, unseen=unseen,
+            shown=SHOWN_ALERTS, lengths=(*LENGTHS, MONDAY), endless=ENDLESS, longest=LONGEST,
             intervals=sorted(self._context.config.time_intervals), action=f"{old.path}/edit" if old else "/silences/new",
         )  # fmt: skip
 

@@ -51,7 +51,7 @@ def past(redis_url: str, count: int = 240, days: int = 30, name: str = "") -> No
 
 
 async def _past(redis_url: str, count: int, days: int, name: str) -> None:
-    wire, chance, now = Wire(redis_url), random.Random(7), time.time()
+    wire, chance, now = Wire(redis_url), random.Random(f"seven {name}"), time.time()
     wire.open()
     await wire.connected()
     for number in range(count):
@@ -75,7 +75,7 @@ def _incident(number: int, chance: random.Random, started: float, name: str) -> 
         for n in range(2 if noisy else 1)
     ]
     return Incident(
-        id=f"past{number:06}", version=1, number=100_000 + number, state="resolved", title=f"{name} on eu1",
+        id=f"past{chance.getrandbits(40):x}", version=1, number=100_000 + number, state="resolved", title=f"{name} on eu1",
         policy=chance.choice(("platform", "database")), team=chance.choice(("platform", "database")), plan=PLAN,
         group=f"g{number}", group_labels={"alertname": name, "cluster": "eu1"},
         started_at=started, acknowledged_by=user if answered else "",
