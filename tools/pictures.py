@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import io
 import json
 import re
 import subprocess
@@ -19,6 +21,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+TESTS = Path(__file__).parent.parent / "tests"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 CHROMIUM = "/usr/bin/chromium"
 
@@ -135,6 +138,34 @@ def _times(day: datetime, hours: int) -> dict[str, str]:
     return {"start": f"{day:%Y-%m-%dT18:00}", "end": f"{day + timedelta(hours=hours):%Y-%m-%dT18:00}"}
 
 
+def shoot_reports(browser: Browser) -> None:
+    """Pages that want some weeks behind them, filled as the tests do: one picture of a desk in light, one of a phone in dark."""
+    sys.path += [str(TESTS), str(TESTS / "browser")]
+    import lately
+    from servers import Servers
+
+    with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder, Servers(Path(folder)) as house:
+        redis = house.redis_server(appendonly=False)
+        url = house.amproxy(lately.ROUTES, redis_url=redis.url).url
+        lately.past(redis.url)
+        lately.hush(url)
+        lately.deliver(url)
+        paths = {
+            "silences": "/silences",
+            "silence-new": '/silences/new?label=instance%3D"db-4"',
+            "deliveries": "/deliveries",
+            "insights": "/insights",
+        }
+        for name, path in paths.items():
+            for size, scheme in (("desktop", "light"), ("phone", "dark")):
+                width, height = SIZES[size]
+                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1)
+                page.goto(f"{url}{path}", wait_until="load")
+                page.wait_for_timeout(300)
+                page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=size == "desktop")
+                page.close()
+
+
 def shoot_terminal(browser: Browser, text: str) -> None:
     page = browser.new_page(viewport={"width": 900, "height": 400})
     style = "background:#16181d;color:#d7dae0;font:14px/1.45 'DejaVu Sans Mono',monospace;padding:20px;margin:0;"
@@ -172,6 +203,7 @@ def main() -> None:
             shoot_schedules(browser, url)
             shoot(browser, f"{url}/", "now")
             shoot(browser, f"{url}/incidents/{incident}", "incident", full=True)
+            shoot_reports(browser)
             printed = Path(log.name).read_text()
             simulated = subprocess.run(
                 [sys.executable, "-m", "amproxy", "simulate", "--config", str(config), "alertname=HighErrorRate", "cluster=eu1"],

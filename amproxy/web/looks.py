@@ -47,6 +47,7 @@ class Place(NamedTuple):
 
 PLACES = {
     "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
+    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights",
 }  # fmt: skip
 
 
