@@ -100,7 +100,7 @@ class PoliciesPage:
         """How long after the beginning a dot of a picture stands."""
         if seconds is None:
             return "…"
-        return f"+{plain(length(seconds), t)}" if seconds else "0"
+        return f"+{plain(length(seconds), t)}" if seconds else t.plain("policies.at_once")
 
     def _happening(self, moment: Moment, t: Texts) -> Happening:
         page, entry = moment.page, moment.entry

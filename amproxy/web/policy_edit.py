@@ -59,7 +59,7 @@ class PolicyEdit:
         if found.proposal.problems:
             return await self._draw(request, name, draft, [problem.message for problem in found.proposal.problems])
         source = Form(_PATH, {key: values for key, values in fields.items() if key != "do"})
-        return await preview(request, self._looks, self._context.config, change, found, source=source)
+        return await preview(request, self._looks, change, found, source=source)
 
     async def _entry(self, name: str) -> Mapping[str, Any]:
         """The policy as the file on the disk has it; {} for a new one. Raises NotFound, Uneditable."""

@@ -35,6 +35,7 @@ from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
 from amproxy.web.policies_page import PoliciesPage
 from amproxy.web.policy_edit import PolicyEdit
+from amproxy.web.routes_page import RoutesPage
 from amproxy.web.signin.api import SignInApi
 from amproxy.web.signin.gate import Gate
 from amproxy.web.signin.pages import SignInPages
@@ -79,6 +80,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *PoliciesPage(deps, looks).routes(),
         *PolicyEdit(deps, looks).routes(),
         *ChangePage(deps, looks).routes(),
+        *RoutesPage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),
