@@ -33,6 +33,7 @@ from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.pages import Pages
+from amproxy.web.people_page import PeoplePage
 from amproxy.web.policies_page import PoliciesPage
 from amproxy.web.policy_edit import PolicyEdit
 from amproxy.web.routes_page import RoutesPage
@@ -81,6 +82,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *PolicyEdit(deps, looks).routes(),
         *ChangePage(deps, looks).routes(),
         *RoutesPage(deps, looks).routes(),
+        *PeoplePage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),

@@ -60,7 +60,7 @@ def users(draw: st.DrawFn, name: str) -> User:
     absences = [Absence(start=start, end=start + length) for start, length in draw(st.lists(spans, max_size=1))]
     kinds = draw(st.lists(st.sampled_from(["telegram", "email", "slack", "phone"]), unique=True, max_size=3))
     return User(
-        name=name, contacts={kind: name for kind in kinds}, notification_rules=found, absences=tuple(absences),
+        name=name, contacts=dict.fromkeys(kinds, name), notification_rules=found, absences=tuple(absences),
         timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])),
     )  # fmt: skip
 
