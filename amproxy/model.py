@@ -213,6 +213,7 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     round: int = 1
     reason: str = ""
     insists: bool = False  # asked by hand: runs although somebody else has acknowledged, and stands until the person answers
+    quiet: bool = False  # the next rule waits for the end of the person's quiet hours
     left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next rule
     unreachable: bool = False  # every contact failed for good
 
@@ -277,7 +278,6 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     responders: list[str] = []  # people who were asked to join by hand
     merged_into: str = ""  # id of the incident that this one is part of now
     parts: dict[str, Part] = {}  # Group.id of incidents merged into this one → their alerts
-    round_started: float = 0.0  # when the first of the steps that are repeated ran last
     look: int = 1  # goes up whenever messages about it should look different
     news: str = ""  # the last change in one sentence, for channels that keep a thread
     chains: list[Chain] = []

@@ -12,8 +12,8 @@ from amproxy.store import groups
 
 async def tick(context: Context, incident: Incident, now: float) -> Event:
     """The event for an incident whose timer is due at `now` (Unix seconds). Raises StoreUnavailable."""
-    end = silent.due(incident)
+    end, heard = silent.due(incident), None
     if end is not None and end <= now:
-        return Tick(heard=await groups.last_push(context.wire, list(incident.parts) or [incident.group]))
+        heard = await groups.last_push(context.wire, list(incident.parts) or [incident.group])
     held = await holding.held(context, incident) if incident.state == "triggered" else None
-    return Tick() if held is None else Hold(reason=held[0], until=held[1])
+    return Tick(heard=heard) if held is None else Hold(reason=held[0], until=held[1], heard=heard)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from zoneinfo import ZoneInfo
 
+from amproxy.clock import utc
 from amproxy.config.structs import Notify, Urgency
 from amproxy.decide import people
 from amproxy.machine import waits
@@ -26,6 +28,7 @@ def start(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, 
         draft.say("step", f"{draft.name(user)} is being paged already; {what}.", user=user, step=step)
         if not more_urgent:
             before.insists = insists
+            _wake(draft, before, urgency)
             return
     incident.chains = [chain for chain in incident.chains if chain.user != user]
     incident.chains.append(
@@ -43,6 +46,14 @@ def _more_urgent(draft: Draft, running: Chain, urgency: Urgency) -> bool:
         return False
     user = draft.roster.config.users[running.user]
     return people.rules(user, "important") != people.rules(user, "default")
+
+
+def _wake(draft: Draft, running: Chain, urgency: Urgency) -> None:
+    """Quiet hours end for a page that does not heed them."""
+    if urgency == "important":
+        running.urgency = "important"
+    if running.quiet and _heeds_no_quiet_hours(draft.incident, running):
+        running.due, running.quiet = draft.now, False
 
 
 def run_due(draft: Draft) -> bool:
@@ -67,6 +78,8 @@ def _run(draft: Draft, chain: Chain) -> None:
             unreachable(draft, chain)
         return
     rule = rules[chain.position]
+    if isinstance(rule, Notify) and _quiet(draft, chain):
+        return
     chain.position += 1
     if not isinstance(rule, Notify):
         chain.due = draft.now + rule.seconds
@@ -75,6 +88,24 @@ def _run(draft: Draft, chain: Chain) -> None:
     if not any(paged):
         while chain.position < len(rules) and not isinstance(rules[chain.position], Notify):
             chain.position += 1  # nothing went out: there is no answer to wait for
+
+
+def _quiet(draft: Draft, chain: Chain) -> bool:
+    """Whether the person has quiet hours, so that the next rule waits for their end."""
+    chain.quiet = False
+    until = None if _heeds_no_quiet_hours(draft.incident, chain) else draft.roster.quiet_until(chain.user, utc(draft.now))
+    if until is None:
+        return False
+    chain.due, chain.quiet = until.timestamp(), True
+    local = until.astimezone(ZoneInfo(draft.roster.config.users[chain.user].timezone))
+    text = f"{draft.name(chain.user)} has quiet hours until {local:%a %H:%M} ({local.tzname()}): the page waits for their end."
+    draft.say("quiet", text, user=chain.user, step=chain.step, until=chain.due)
+    return True
+
+
+def _heeds_no_quiet_hours(incident: Incident, chain: Chain) -> bool:
+    """What is important, or asked for by a person, wakes people up."""
+    return chain.urgency == "important" or chain.insists or not incident.group
 
 
 def contact(draft: Draft, chain: Chain, channel: str) -> bool:

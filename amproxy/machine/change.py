@@ -22,7 +22,7 @@ class Draft:
     outbox: list[Outgoing] = field(default_factory=list)
     moved_turns: dict[str, tuple[int, int]] = field(default_factory=dict)
     nobody: list[str] = field(default_factory=list)
-    entered: set[str] = field(default_factory=set)  # policies that `forward` steps have led to at this moment
+    ran: set[tuple[str, int]] = field(default_factory=set)  # (policy, number) of the steps that ran at this moment
 
     def say(self, kind: str, text: str, *, user: str = "", channel: str = "", step: int = 0, **data: Any) -> None:
         """Write one fact into the timeline. data: what programs want of it."""

@@ -23,13 +23,8 @@ def hand_over(draft: Draft, plan: Policy) -> None:
     """Follow a policy that the plan leads to, from its first step. Nobody's rules are disturbed by that."""
     incident = draft.incident
     incident.plan, incident.policy, incident.team = plan, plan.name, plan.team or incident.team
-    incident.position, incident.round, incident.round_started = 0, 1, draft.now
-    draft.entered.add(plan.name)
-
-
-def first_repeated(plan: Policy) -> int:
-    """The number of the step from which on the steps run again."""
-    return min(plan.repeat_from, len(plan.steps))
+    incident.position, incident.round = 0, 1
+    incident.heard_at = draft.now  # it gets the whole of its own auto_resolve
 
 
 def _reachable(config: Config, plan: Policy) -> dict[str, Policy]:

@@ -34,7 +34,8 @@ def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
     what = f"schedule {step.schedule}" if step.schedule else f"team {step.team}" if step.team else "the step"
     draft.nobody.append(step.schedule)
     if rule.kind == "user" and rule.user in draft.roster.config.users:
-        draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); falling back to {draft.name(rule.user)}.", step=number)
+        text = f"Step {number}: {what} has nobody ({reason}); falling back to {draft.name(rule.user)}."
+        draft.say("nobody", text, step=number, users=[rule.user])
         chains.start(draft, rule.user, people.urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
     elif rule.kind == "wait_for_shift" and step.schedule in draft.roster.config.schedules:
         until = draft.roster.on_call(step.schedule, utc(draft.now)).until

@@ -20,8 +20,7 @@ ENDS = {
 def restart(draft: Draft) -> None:
     """Begin the plan from its first step, now."""
     incident = draft.incident
-    incident.position, incident.round, incident.round_started = 0, 1, draft.now
-    draft.entered.add(incident.policy)
+    incident.position, incident.round = 0, 1
     _only_asked(draft)
     waits.go_on(draft)
 

@@ -18,7 +18,7 @@ from amproxy.durations import format_duration
 from amproxy.machine import conditions, gate, plans, reach, states, waits
 from amproxy.machine.change import Draft
 
-SHORTEST_ROUND = 60.0  # seconds: a plan without any wait must not run its rounds all at once
+PAUSE = 60.0  # seconds before a step runs again: rounds without any wait, or policies in a circle, must not run all at once
 
 
 def run_due(draft: Draft) -> bool:
@@ -38,11 +38,9 @@ def _end_round(draft: Draft) -> None:
     if incident.round > incident.plan.repeat or not incident.plan.steps:
         waits.end(draft)
         draft.say("ended", "The policy has no further step. Nobody has answered yet.")
-    elif draft.now <= incident.round_started:  # nothing was waited for since the first step that is repeated
-        waits.wait(draft, "round", draft.now + SHORTEST_ROUND, "next round")
     else:
         incident.round += 1
-        first = plans.first_repeated(incident.plan)
+        first = min(incident.plan.repeat_from, len(incident.plan.steps))
         incident.position = first - 1
         waits.go_on(draft)
         again = "the steps run again" if first == 1 else f"the steps from {first} on run again"
@@ -51,9 +49,11 @@ def _end_round(draft: Draft) -> None:
 
 def _run(draft: Draft, step: Step, number: int) -> None:
     incident = draft.incident
+    if (incident.policy, number) in draft.ran:
+        waits.wait(draft, "round", draft.now + PAUSE, "next round")
+        return
+    draft.ran.add((incident.policy, number))
     incident.position = number
-    if number == plans.first_repeated(incident.plan):
-        incident.round_started = draft.now
     if isinstance(step, WaitForAlertsStep):
         if gate.passes(draft, step, number):
             waits.go_on(draft)
@@ -101,9 +101,6 @@ def _forward(draft: Draft, step: ForwardStep, number: int) -> None:
     plan = draft.incident.forwards.get(step.policy)
     if plan is None:
         draft.say("failed", f"Step {number}: there is no policy {step.policy} to hand over to.", step=number)
-    elif plan.name in draft.entered:  # policies that hand over to each other without any wait
-        draft.incident.position = number - 1
-        waits.wait(draft, "round", draft.now + SHORTEST_ROUND, "next round")
     else:
         draft.say("forwarded", f"Step {number}: policy {step.policy} takes over.", step=number)
         plans.hand_over(draft, plan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from amproxy.context import Context
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.escalate.apply import TRIES, committed
@@ -11,6 +13,22 @@ from amproxy.model import Incident
 from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
 from amproxy.store.commit import commit
+
+_NUMBER = re.compile(r"#?(\d{1,9})", re.ASCII)  # an id is longer
+
+
+async def meant(context: Context, text: str) -> str:
+    """The id of the incident that somebody means by its number ("12", "#12"), which must be open, or by its id.
+
+    Raises BadAction, StoreUnavailable.
+    """
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None:
+        return text.strip()
+    incident = await incidents.numbered(context.wire, int(found[1]), incidents.OPEN)
+    if incident is None:
+        raise BadAction(f"there is no open incident #{found[1]}")
+    return incident.id
 
 
 async def merge(context: Context, incident_id: str, into: str, *, user: str, via: str) -> Incident:

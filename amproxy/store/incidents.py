@@ -93,6 +93,12 @@ async def listing(
     return shown, f"{found[limit - 1].started!r}-{found[limit - 1].id}" if len(found) > limit else ""
 
 
+async def numbered(wire: Wire, number: int, states: tuple[State, ...] = STATES) -> Incident | None:
+    """The incident of this number, if it is in one of these states. Raises StoreUnavailable."""
+    found, _ = await listing(wire, states, keep=lambda summary: summary.number == number, limit=1)
+    return found[0] if found else None
+
+
 def _place(cursor: str) -> Place:
     """Where a cursor stands; "" = before the first."""
     started, _, last = cursor.partition("-")

@@ -21,9 +21,7 @@ from amproxy.config.structs import (
 from amproxy.decide.roster import Roster
 from amproxy.durations import format_duration
 from amproxy.machine.conditions import closed
-from amproxy.machine.plans import first_repeated
 from amproxy.machine.reach import RETRY_SHIFT
-from amproxy.machine.steps import SHORTEST_ROUND
 from amproxy.model import Incident
 from amproxy.web.phrase import People, Phrase, Value
 
@@ -44,9 +42,9 @@ def steps(incident: Incident, roster: Roster) -> Iterator[Coming]:
     if incident.step_due is None:
         return
     walk = _Walk(incident, roster, incident.step_due)
-    yield from walk.policy(incident.plan, incident.position, incident.round, incident.round_started)
+    yield from walk.policy(incident.plan, incident.position, incident.round)
     while walk.forward is not None:
-        yield from walk.policy(walk.forward, 0, 1, walk.at)
+        yield from walk.policy(walk.forward, 0, 1)
 
 
 class _Walk:
@@ -54,16 +52,15 @@ class _Walk:
 
     def __init__(self, incident: Incident, roster: Roster, at: float) -> None:
         self._incident, self._roster = incident, roster
-        self._begun: dict[str, float] = {}  # policy → when it took over
+        self._walked = set[str]()  # policies that were walked
         self.at = at
         self.forward: Policy | None = None
 
-    def policy(self, plan: Policy, position: int, round_: int, began: float) -> Iterator[Coming]:
+    def policy(self, plan: Policy, position: int, round_: int) -> Iterator[Coming]:
         """The steps of one policy from a position on."""
-        self._begun[plan.name], self.forward = began, None
+        self._walked.add(plan.name)
+        self.forward = None
         for number, step in enumerate(plan.steps[position:], position + 1):
-            if number == first_repeated(plan):
-                began = self.at
             match step:
                 case Wait() | WaitUntilStep():
                     self.at = _waited(step, self._roster, self.at)
@@ -78,13 +75,11 @@ class _Walk:
             if isinstance(step, NotifyStep):
                 yield from self._shifts(plan, step, number)
             to = self._incident.forwards.get(step.policy) if isinstance(step, ForwardStep) else None
-            if to and self._begun.get(to.name) == self.at:
-                self.at += SHORTEST_ROUND
             yield self._coming(step, number)
             if to or isinstance(step, ResolveStep):
-                self.forward = to if to and to.name not in self._begun else None
+                self.forward = to if to and to.name not in self._walked else None
                 return
-        yield self._end(plan, round_, began)
+        yield self._end(plan, round_)
 
     def _coming(self, step: Deed, number: int, skipped: str = "") -> Coming:
         what = Phrase("ahead.step", {"step": number, "deed": _deed(step, self._roster, self.at)})
@@ -104,11 +99,10 @@ class _Walk:
             until = roster.on_call(step.schedule, utc(self.at)).until
             self.at = until.timestamp() if until else self.at + RETRY_SHIFT
 
-    def _end(self, plan: Policy, round_: int, began: float) -> Coming:
+    def _end(self, plan: Policy, round_: int) -> Coming:
         if round_ > plan.repeat or not plan.steps:
             return Coming(self.at, Phrase("ahead.no_more"))
-        again = self.at if self.at > began else self.at + SHORTEST_ROUND
-        return Coming(again, Phrase("ahead.again", {"round": round_ + 1, "rounds": plan.repeat + 1}))
+        return Coming(self.at, Phrase("ahead.again", {"round": round_ + 1, "rounds": plan.repeat + 1}))
 
 
 def _waited(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:

@@ -22,6 +22,8 @@ from amproxy.store import calendars, feeds
 from amproxy.store.feeds import Feed, Kind
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
+from amproxy.web.own import require_person, require_schedule
+from amproxy.web.principal import say
 
 LONGEST_TOKEN = 64
 KINDS: Final[tuple[Kind, ...]] = ("schedule", "user")
@@ -66,11 +68,17 @@ class CalendarsApi:
 
     async def make(self, kind: Kind, request: Request) -> Response:
         """The address of a calendar of ours, made where there is none yet."""
-        token, is_new = await feeds.make(self._context.wire, self._feed(kind, request))
+        feed = self._feed(kind, request)
+        self._require(feed, request)
+        token, is_new = await feeds.make(self._context.wire, feed)
+        say(request, f"asked for the calendar address of {kind} {feed.name}")
         return json({"url": f"{self._context.external_url}/calendar/{token}.ics"}, 201 if is_new else 200)
 
     async def revoke(self, kind: Kind, request: Request) -> Response:
-        await feeds.revoke(self._context.wire, self._feed(kind, request))
+        feed = self._feed(kind, request)
+        self._require(feed, request)
+        await feeds.revoke(self._context.wire, feed)
+        say(request, f"revoked the calendar address of {kind} {feed.name}")
         return Response(status_code=204)
 
     async def show(self, request: Request) -> Response:
@@ -86,6 +94,13 @@ class CalendarsApi:
         if etag in (word.strip().removeprefix("W/") for word in known.split(",")):
             return Response(status_code=304, headers=headers)
         return Response(body, media_type="text/calendar; charset=utf-8", headers=headers)
+
+    def _require(self, feed: Feed, request: Request) -> None:
+        """Raises Forbidden for what is of another team."""
+        if feed.kind == "user":
+            require_person(request, self._context, feed.name)
+        else:
+            require_schedule(request, self._context, feed.name)
 
     def _feed(self, kind: Kind, request: Request) -> Feed:
         name, config = request.path_params["name"], self._context.config

@@ -19,11 +19,13 @@ from amproxy.respond import actions
 from amproxy.respond.actions import ActionName
 from amproxy.respond.bulk import Outcome, perform_all
 from amproxy.respond.by_hand import open_incident
+from amproxy.respond.merging import meant
 from amproxy.respond.targets import Target
 from amproxy.store import incidents
 from amproxy.web import views
+from amproxy.web.asked import perform_own
 from amproxy.web.deps import Deps
-from amproxy.web.own import not_own, require_own
+from amproxy.web.own import require_own
 from amproxy.web.principal import say, who_acts
 from amproxy.web.reading import find, invalid, json_body, known_user, time, wanted
 
@@ -110,8 +112,8 @@ class IncidentsApi:
         if action not in actions.ACTIONS:
             raise HTTPException(404, f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}")
         body = await json_body(request, ActionBody)
-        asked = self._asked(request, body, action)
-        await require_own(request, self._context, incident_id, *filter(None, [body.into]))
+        asked = await self._asked(request, body, action)
+        await require_own(request, self._context, incident_id, *filter(None, [asked.into]))
         incident = await actions.perform(self._context, incident_id, asked)
         say(request, f"{action} #{incident.number} {incident.title}")
         if note := self._note(body, asked):
@@ -121,14 +123,8 @@ class IncidentsApi:
     async def bulk(self, request: Request) -> Response:
         """The same action on many incidents; always 200, with what became of each."""
         body = await json_body(request, BulkBody)
-        asked = self._asked(request, body, body.action)
-        if body.into:
-            await require_own(request, self._context, body.into)
-        refused = await not_own(request, self._context, body.ids)
-        outcomes = await perform_all(self._context, [one for one in body.ids if one not in refused], asked)
-        outcomes += [Outcome(one, None, why) for one, why in refused.items()]
-        done = [f"#{outcome.incident.number}" for outcome in outcomes if outcome.incident]
-        say(request, f"{body.action} {' '.join(done) or 'of many incidents, but none allowed it'}")
+        asked = await self._asked(request, body, body.action)
+        outcomes = await perform_own(request, self._context, body.ids, asked)
         if note := self._note(body, asked):
             await perform_all(self._context, [outcome.id for outcome in outcomes if outcome.incident], note)
         return json(
@@ -139,7 +135,7 @@ class IncidentsApi:
         incident = outcome.incident
         return {"id": outcome.id, "state": incident.state if incident else None, "error": outcome.error or None}
 
-    def _asked(self, request: Request, body: ActionBody, action: ActionName) -> actions.Request:
+    async def _asked(self, request: Request, body: ActionBody, action: ActionName) -> actions.Request:
         for key, belongs in _BELONGS.items():
             if getattr(body, key) and action not in belongs:
                 raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(belongs)}")
@@ -147,7 +143,7 @@ class IncidentsApi:
             action=action, user=who_acts(request, known_user(self._context, body.user)), via="api", until=self._until(body),
             text=body.text or "",
             to=Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy),
-            urgency=body.urgency or "default", into=body.into,
+            urgency=body.urgency or "default", into=await meant(self._context, body.into),
         )  # fmt: skip
 
     def _note(self, body: ActionBody, asked: actions.Request) -> actions.Request | None:

@@ -22,6 +22,7 @@ from amproxy.respond import maintenance
 from amproxy.web import hidden
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
+from amproxy.web.principal import say, who_acts
 from amproxy.web.reading import invalid, json_body, known_user, time
 from amproxy.web.views import View
 
@@ -73,27 +74,34 @@ class MaintenanceApi:
 
     async def make(self, request: Request) -> Response:
         body = await json_body(request, WindowBody)
-        empty = Maintenance(name="", matchers=hidden.matchers(body.matchers or []), created_by=known_user(self._context, body.user))
+        empty = Maintenance(
+            name="", matchers=hidden.matchers(body.matchers or []), created_by=who_acts(request, known_user(self._context, body.user))
+        )
         made = await maintenance.make(self._context, self._with(empty, body))
+        say(request, f"made the maintenance window {made.name}")
         return json(view(self._context, made), 201)
 
     async def change(self, request: Request) -> Response:
         body = await json_body(request, WindowBody)
-        known_user(self._context, body.user)
+        who_acts(request, known_user(self._context, body.user))
         changed = await maintenance.change(self._context, request.path_params["id"], lambda old: self._with(old, body))
+        say(request, f"changed the maintenance window {changed.name}")
         return json(view(self._context, changed))
 
     async def extend(self, request: Request) -> Response:
         body = await json_body(request, ExtendBody)
-        known_user(self._context, body.user)
+        who_acts(request, known_user(self._context, body.user))
         if (body.until is None) == (body.for_ is None):
             raise invalid("give either until or for")
         until = time(body.until, "until") if body.until is not None else None
         by = _span(body.for_) if body.for_ is not None else timedelta()
-        return json(view(self._context, await maintenance.extend(self._context, request.path_params["id"], until=until, by=by)))
+        extended = await maintenance.extend(self._context, request.path_params["id"], until=until, by=by)
+        say(request, f"extended the maintenance window {extended.name}")
+        return json(view(self._context, extended))
 
     async def end(self, request: Request) -> Response:
         await maintenance.end(self._context, request.path_params["id"])
+        say(request, f"ended the maintenance window {request.path_params['id']}")
         return Response(status_code=204)
 
     async def hidden(self, request: Request) -> Response:

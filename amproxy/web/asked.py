@@ -1,52 +1,92 @@
-"""What a page is asked to try out: labels and a moment, from the address. What is wrong with them is said on the page."""
+"""From the fields of a form to an action, on one incident or on many."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final, get_args
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from amproxy.decide.matchers import BadMatcher, Matcher, parse_matchers
-from amproxy.foresight.moment import parse
+from amproxy.config.structs import Urgency
+from amproxy.context import Context
+from amproxy.durations import parse_duration
+from amproxy.respond import actions
+from amproxy.respond.actions import ActionName
+from amproxy.respond.bulk import Outcome, perform_all
+from amproxy.respond.merging import meant
+from amproxy.respond.targets import BadAction, Target
+from amproxy.web.looks import acting, zone_of
+from amproxy.web.own import not_own, require_own
+from amproxy.web.principal import say, who_acts
+from amproxy.web.reading import invalid, time
 
-LONGEST = 4000  # characters of labels: what fits into an address
+Fields = Mapping[str, list[str]]
+SNOOZES: Final = ("30m", "1h", "4h", "1d")  # lengths that are offered
+_URGENCIES: Final[tuple[Urgency, ...]] = get_args(Urgency)
 
 
-class Asked(NamedTuple):
-    """What was written, and what it means; `labels` is None where nothing is asked, or where it is wrong."""
-
-    text: str
-    at_text: str
-    labels: dict[str, str] | None
-    at: datetime
-    wrong: str
+def one(fields: Fields, name: str) -> str:
+    """The field; "" where there is none. Of several the last."""
+    return fields[name][-1] if fields.get(name) else ""
 
 
-def asked(request: Request, zone: str, now: float) -> Asked:
-    """`labels` and `at` of a query; a time without offset is of `zone`. now: Unix seconds."""
-    text, at_text = request.query_params.get("labels", "").strip()[:LONGEST], request.query_params.get("at", "").strip()[:40]
-    at = parse(None, zone, now)
+def action_named(name: str) -> ActionName:
+    """Raises HTTPException 404."""
+    found = next((action for action in actions.ACTIONS if action == name), None)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+async def asked(request: Request, context: Context, action: ActionName, fields: Fields) -> actions.Request:
+    """What a form asks for. Raises HTTPException 422, BadAction, StoreUnavailable."""
+    epoch, into = one(fields, "epoch"), one(fields, "into")
+    if action == "merge" and not into:
+        raise BadAction("say into which incident")
+    return actions.Request(
+        action=action, user=who_acts(request, acting(request, context)), via="web",
+        epoch=int(epoch) if epoch.isascii() and epoch.isdigit() and len(epoch) < 10 else None,
+        until=_until(request, context, fields) if action == "snooze" else None, text=one(fields, "text"),
+        to=target(fields), urgency=urgency(fields) or "default", into=await meant(context, into) if action == "merge" else "",
+    )  # fmt: skip
+
+
+def target(fields: Fields) -> Target:
+    """Whom a form means: people that are ticked, or "team:NAME", "schedule:NAME", "policy:NAME"."""
+    kind, _, name = one(fields, "to").partition(":")
+    if kind not in ("", "team", "schedule", "policy"):
+        raise invalid("this form names somebody whom amproxy cannot reach so")
+    return Target(users=tuple(name for name in fields.get("users", ()) if name), **({kind: name} if kind else {}))
+
+
+def urgency(fields: Fields) -> Urgency | None:
+    return next((urgency for urgency in _URGENCIES if urgency == one(fields, "urgency")), None)
+
+
+def _until(request: Request, context: Context, fields: Fields) -> float | None:
+    """A moment on the reader's clock, or a length from now."""
+    if until := one(fields, "until"):
+        return time(until, "until", zone_of(request, context)).timestamp()
+    if not (length := one(fields, "for")):
+        return None
     try:
-        at = parse(at_text or None, zone, now)
-        return Asked(text, at_text, labels_of(text) if text else None, at, "")
+        return context.now() + parse_duration(length)
     except ValueError as error:
-        return Asked(text, at_text, None, at, str(error)[:300])
+        raise invalid(str(error)[:200]) from None
 
 
-def labels_of(text: str) -> dict[str, str]:
-    """`alertname="Down", team="ops"`, with or without braces, quotes and commas. Raises ValueError."""
-    parts = [text] if '"' in text else re.split(r"[,\s]+", text.strip("{}, "))
-    try:
-        found = [matcher for part in parts for matcher in parse_matchers(part)]
-    except BadMatcher as error:
-        raise ValueError(f"not labels: {error}") from None
-    if wrong := next((matcher for matcher in found if matcher.op != "="), None):
-        raise ValueError(f"{wrong}: an alert has values, so only = can stand here")
-    return {matcher.name: matcher.value for matcher in found if matcher.value}
+async def perform_own(request: Request, context: Context, ids: Iterable[str], wish: actions.Request) -> list[Outcome]:
+    """Do it on those of many incidents that somebody may act on, and say of each what became of it.
 
-
-def written(labels: dict[str, str]) -> str:
-    """Labels as `labels_of` reads them."""
-    return ", ".join(str(Matcher(name, "=", value)) for name, value in sorted(labels.items()))
+    Raises Forbidden (of what others are merged into), NotFound, BadAction, StoreUnavailable.
+    """
+    if wish.into:
+        await require_own(request, context, wish.into)
+    wanted = list(dict.fromkeys(ids))
+    refused = await not_own(request, context, wanted)
+    outcomes = await perform_all(context, [one for one in wanted if one not in refused], wish)
+    outcomes += [Outcome(one, None, why) for one, why in refused.items()]
+    done = [f"#{outcome.incident.number}" for outcome in outcomes if outcome.incident]
+    say(request, f"{wish.action} {' '.join(done) or 'of many incidents, but none allowed it'}")
+    return outcomes

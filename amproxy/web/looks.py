@@ -26,6 +26,7 @@ from amproxy.store import incidents
 from amproxy.web import words
 from amproxy.web.errors import Told
 from amproxy.web.own import may_act
+from amproxy.web.phrase import plain
 from amproxy.web.principal import may, principal_of
 from amproxy.web.text import LANGUAGES, Texts, choose, texts
 
@@ -78,6 +79,12 @@ def acting(request: Request, context: Context) -> str:
     return name if name in context.config.users else ""
 
 
+def zone_of(request: Request, context: Context) -> str:
+    """The time zone of whoever acts here; UTC where nobody has said."""
+    user = acting(request, context)
+    return context.config.users[user].timezone if user in context.config.users else "UTC"
+
+
 class Looks:
     """Draws the templates."""
 
@@ -90,7 +97,7 @@ class Looks:
             "short": words.short, "long": words.long, "zone_name": words.zone_name, "initials": words.initials, "iso": rfc3339,
         }  # fmt: skip
         self._templates.globals |= {
-            "labels": words.ordered, "links": words.links, "is_web": web, "person": self._person, "label_query": _label_query,
+            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query,
             "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
         }  # fmt: skip
 
@@ -99,14 +106,15 @@ class Looks:
     ) -> HTMLResponse:
         """A page, with what every page shows beside its own values."""
         context, user, t, asking = self._context, acting(request, self._context), language(request), principal_of(request)
-        now, zone = context.now(), context.config.users[user].timezone if user else "UTC"
+        now, zone, person = context.now(), zone_of(request, context), partial(self._person, t)
         text = self._templates.get_template(template).render(
             **values, t=t, now=now, zone=zone, counts=await self._counts() if may(asking, "viewer") else None, acting=user,
             users=context.config.users.values(), asking=asking, may=partial(may, asking), may_act=partial(may_act, asking),
             signing_in=context.config.sign_in is not None,
             root=root_of(context.external_url), path=request.url.path, navigation=navigation(request), live_texts=live_texts(t),
-            paused="pause" in request.query_params, pause_query=_with_pause(request),
+            here=_here(request), still=request.method != "GET", paused="pause" in request.query_params, pause_query=_with_pause(request),
             moment=lambda at: words.moment(at, ZoneInfo(zone), now, t), span=partial(words.span, t=t), age=partial(words.age, t=t),
+            weekday=partial(words.weekday, t=t), person=person, said=lambda phrase: plain(phrase, t, person),
         )  # fmt: skip
         return HTMLResponse(text, status, headers)
 
@@ -121,15 +129,20 @@ class Looks:
             return None
         return {state: sum(n for (_, held), n in counts.items() if held == state) for state in incidents.STATES}
 
-    def _person(self, name: str) -> str:
+    def _person(self, t: Texts, name: str) -> str:
         """How a user is called."""
         known = self._context.config.users.get(name)
-        return (known.full_name or name) if known else name or "somebody"
+        return (known.full_name or name) if known else name or t.plain("page.somebody")
 
 
 def _label_query(name: str, value: str) -> str:
     """The query that lists incidents with this label; "" where the value is too long for an address."""
     return f"label={quote(str(Matcher(name, '=', value)))}" if len(name) + len(value) <= words.LONGEST_ASKED else ""
+
+
+def _here(request: Request) -> str:
+    """The address of this page, for a form that leads back to it."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _with_pause(request: Request) -> str:

@@ -19,7 +19,7 @@ from amproxy.web.deps import Deps
 from amproxy.web.errors import told
 from amproxy.web.looks import Looks
 from amproxy.web.policy_draft import KINDS, MOST_STEPS, WAITS, Draft, Step, changes, from_fields, from_words, moved
-from amproxy.web.reading import form_lists
+from amproxy.web.reading import lists
 
 _PATH = "/change/policy"
 _NEW = Draft(steps=(Step(kind="schedule"), Step(kind="wait", length="5m")))
@@ -41,7 +41,7 @@ class PolicyEdit:
 
     async def act(self, request: Request) -> Response:
         """One of the buttons: a step is added, moved or deleted, or the change is shown."""
-        fields = await form_lists(request)
+        fields = await lists(request)
         name, do = fields.get("policy", [""])[-1], fields.get("do", [""])[-1]
         draft = moved(from_fields(fields), do)
         if do not in ("preview", "remove"):

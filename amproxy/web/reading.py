@@ -22,9 +22,9 @@ from amproxy.store import incidents
 from amproxy.store.summaries import Summary
 
 LIMIT = 64 * 1024  # bytes of a body
+MOST_FIELDS = 600  # of a form
 PAGE = 100  # incidents of a list, unless asked otherwise
 LONGEST_PAGE = 500
-MOST_FIELDS = 500  # of a form: a time interval is one
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _SPOILT_PLUS = re.compile(r" (\d\d:\d\d)$", re.ASCII)
@@ -55,19 +55,18 @@ async def json_body(request: Request, kind: type[Body]) -> Body:
 
 async def form(request: Request) -> dict[str, str]:
     """The fields of a page's form; of repeated ones the last. Raises HTTPException 400, 413, 415."""
-    return {name: values[-1] for name, values in (await form_lists(request)).items()}
+    return {name: values[-1] for name, values in (await lists(request)).items()}
 
 
-async def form_lists(request: Request) -> dict[str, list[str]]:
-    """The fields of a page's form, each with all its values. Raises HTTPException 400, 413, 415."""
+async def lists(request: Request) -> dict[str, list[str]]:
+    """The fields of a page's form, each with all that it holds. Raises HTTPException 400, 413, 415."""
     data = await _bytes(request)
     if data and _media_type(request) != "application/x-www-form-urlencoded":
         raise HTTPException(415, "the body must be a form")
     try:
-        fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise HTTPException(400, "the form cannot be read") from None
-    return fields
 
 
 async def _bytes(request: Request) -> bytes:

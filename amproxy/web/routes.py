@@ -27,16 +27,20 @@ from amproxy.web.change_page import ChangePage
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
+from amproxy.web.hand_page import HandPage
 from amproxy.web.health import Health
 from amproxy.web.incident_page import IncidentPage
+from amproxy.web.list_page import ListPage
 from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
+from amproxy.web.now_page import NowPage
 from amproxy.web.pages import Pages
 from amproxy.web.people_page import PeoplePage
 from amproxy.web.policies_page import PoliciesPage
 from amproxy.web.policy_edit import PolicyEdit
 from amproxy.web.routes_page import RoutesPage
+from amproxy.web.shared import Shared
 from amproxy.web.signin.api import SignInApi
 from amproxy.web.signin.gate import Gate
 from amproxy.web.signin.pages import SignInPages
@@ -56,7 +60,8 @@ def web(deps: Deps) -> ASGIApp:
     """Everything that people, their tools and Prometheus ask for, guarded; the doors for alerts are not in it."""
     looks = Looks(deps.context)
     drawn = handlers(looks.error)
-    guarded = Guard(Starlette(routes=routes(deps, looks), exception_handlers=drawn), deps.context)
+    shared = Shared(Starlette(routes=routes(deps, looks), exception_handlers=drawn), deps.hub, deps.context)
+    guarded = Guard(shared, deps.context)
     return Gate(V2(deps.context, guarded), deps.context, drawn[AmproxyError])
 
 
@@ -75,7 +80,10 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *VitalsApi(deps).routes(),
         *ConfigApi(deps).routes(),
         *CalendarsApi(deps).routes(),
-        *Pages(deps, looks).routes(),
+        *NowPage(deps, looks).routes(),
+        *ListPage(deps, looks).routes(),
+        *HandPage(deps, looks).routes(),
+        *Pages(deps).routes(),
         *IncidentPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
         *PoliciesPage(deps, looks).routes(),

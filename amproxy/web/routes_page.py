@@ -24,11 +24,11 @@ from amproxy.foresight.mute import still_muted
 from amproxy.foresight.others import Reason, reasons
 from amproxy.model import Alert, Group, Page
 from amproxy.web import words
-from amproxy.web.asked import Asked, asked, labels_of
 from amproxy.web.deps import Deps
 from amproxy.web.looks import Looks, acting, language
 from amproxy.web.phrase import Phrase, Value, plain
 from amproxy.web.policy_words import length, step_phrase
+from amproxy.web.question import Question, labels_of, question
 from amproxy.web.route_tree import tree
 from amproxy.web.text import Texts
 
@@ -74,15 +74,15 @@ class RoutesPage:
         zone = self._zone(request)
         reader = acting(request, self._context)
         clock = partial(words.moment, zone=ZoneInfo(config.users[reader].timezone if reader else "UTC"), now=now, t=t)
-        question = asked(request, zone, now)
-        visit = routes.explain(config.route, question.labels) if question.labels is not None else None
+        asks = question(request, zone, now)
+        visit = routes.explain(config.route, asks.labels) if asks.labels is not None else None
         held: list[str] = []
-        if question.labels and not question.at_text:  # silences are known of now alone
-            alert = Alert(fingerprint="asked", labels=question.labels, starts_ns=int(now * 10**9))
+        if asks.labels and not asks.at_text:  # silences are known of now alone
+            alert = Alert(fingerprint="asked", labels=asks.labels, starts_ns=int(now * 10**9))
             held = (await muting.reasons(self._context, [alert], int(now * 10**9))).get("asked", [])
         return await self._looks.page(
-            request, "routes.html", tree=tree(config, visit), question=question, asked_zone=zone, held=held,
-            landings=self._landings(question, clock, t) if question.labels is not None else None,
+            request, "routes.html", tree=tree(config, visit), question=asks, asked_zone=zone, held=held,
+            landings=self._landings(asks, clock, t) if asks.labels is not None else None,
             seconds=lambda found: plain(length(found), t),
         )  # fmt: skip
 
@@ -93,9 +93,9 @@ class RoutesPage:
         except ValueError:
             return "UTC"
 
-    def _landings(self, question: Asked, clock: Clock, t: Texts) -> list[Landing]:
-        roster, now = self._context.roster, question.at.timestamp()
-        entry = Entry(roster.config, question.labels or {})
+    def _landings(self, asks: Question, clock: Clock, t: Texts) -> list[Landing]:
+        roster, now = self._context.roster, asks.at.timestamp()
+        entry = Entry(roster.config, asks.labels or {})
         ways = ways_of(entry, now, roster)
         found = []
         for group in entry.groups:

@@ -89,12 +89,17 @@ def ordered(labels: dict[str, str], title: str = "") -> list[tuple[str, str]]:
 
 
 def links(alert: Alert) -> list[tuple[str, str]]:
-    """Where an alert leads to: text and address, only http and https, each address once."""
-    wanted = [(text, alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()]
-    wanted += [(text, alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
-    wanted.append(("Source", alert.generator_url))
+    """Where an alert leads to: what it is (incident.link_… of the texts) and the address, only http and https, each address once."""
+    wanted = [(_key(text), alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()]
+    wanted += [(_key(text), alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
+    wanted.append(("source", alert.generator_url))
     found: dict[str, str] = {}
-    for text, url in wanted:
+    for key, url in wanted:
         if isinstance(url, str) and web(url):
-            found.setdefault(url, text)
-    return [(text, url) for url, text in found.items()]
+            found.setdefault(url, key)
+    return [(key, url) for url, key in found.items()]
+
+
+def _key(text: str) -> str:
+    """ "Silence in Grafana" → "silence" """
+    return text.partition(" ")[0].lower()

@@ -46,8 +46,17 @@ class Drive:
         known = {**people(), **(config or {})}
         known["policies"] = {"main": plan, **known.get("policies", {})}
         self.roster = Roster(Config(**known))
-        fields = {"id": "i", "number": 7, "title": "Disk", "receiver": "oncall", "group": "g", "firing": 1, **(incident or {})}
-        self.incident = Incident(policy="main", plan=plan, started_at=now, **fields)
+        fields = {
+            "id": "i",
+            "number": 7,
+            "title": "Disk",
+            "receiver": "oncall",
+            "group": "g",
+            "firing": 1,
+            "plan": plan,
+            **(incident or {}),
+        }
+        self.incident = Incident(policy="main", started_at=now, **fields)
         self.do(Opened(reason="first notification"))
 
     def do(self, event: Event) -> Change:

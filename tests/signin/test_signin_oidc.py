@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -31,7 +35,7 @@ def amproxy(house: Servers, running: Provider) -> Server:
 def provider(running: Provider) -> Provider:
     running.person = {"sub": "1", "email": "ada@example.org", "email_verified": True}
     running.spoil, running.refused, running.only_userinfo = {}, [], False
-    running.key = running._key
+    running.key, running.forge = running.own_key, None
     return running
 
 
@@ -105,6 +109,28 @@ def test_a_token_that_another_key_has_signed_lets_nobody_in(amproxy: Server, pro
     provider.key = provider.other_key
     browser = Browser(amproxy)
     assert browser.get(there(browser)).status_code == 502 and not browser.secret
+
+
+def forged(alg: str, secret: bytes) -> Callable[[dict[str, Any]], str]:
+    """Makes tokens that are signed by what everybody knows, or by nothing."""
+
+    def packed(part: bytes) -> str:
+        return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+    def make(claims: dict[str, Any]) -> str:
+        signed = f"{packed(json.dumps({'alg': alg, 'kid': 'one'}).encode())}.{packed(json.dumps(claims).encode())}"
+        return f"{signed}.{packed(hmac.digest(secret, signed.encode(), 'sha256')) if secret else ''}"
+
+    return make
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "HS256", "RS256", "xx"])
+def test_a_token_signed_by_nothing_or_by_the_public_key_lets_nobody_in(amproxy: Server, provider: Provider, alg: str) -> None:
+    public = provider.own_key.as_pem(private=False)
+    for forge in (forged(alg, b""), forged(alg, public), forged(alg, SECRET.encode()), lambda claims: "a.b.c", lambda claims: ""):
+        provider.forge = forge
+        browser = Browser(amproxy)
+        assert browser.get(there(browser)).status_code == 502 and not browser.secret
 
 
 def test_an_answer_is_good_in_the_browser_that_asked_and_once(amproxy: Server, provider: Provider) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlencode
 
@@ -21,11 +22,12 @@ class Provider:
     """`with Provider() as provider:` answers at `provider.url`. Whoever comes is signed in as `person` at once."""
 
     def __init__(self) -> None:
-        self._key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
+        self.own_key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
         self.other_key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
         self.person: dict[str, Any] = {"sub": "1", "email": "ada@example.org", "email_verified": True}
         self.spoil: dict[str, Any] = {}  # claims that the ID token has instead
-        self.key = self._key  # what it is signed with
+        self.key = self.own_key  # what it is signed with
+        self.forge: Callable[[dict[str, Any]], str] | None = None  # makes the ID token instead
         self.only_userinfo = False  # the ID token names nobody but `sub`
         self.redirect_uris: set[str] = set()
         self.refused: list[str] = []
@@ -48,7 +50,7 @@ class Provider:
                 paths = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks", "userinfo_endpoint": "me"}
                 return Response.json({"issuer": self.url, **{name: f"{self.url}/{path}" for name, path in paths.items()}})
             case "/jwks":
-                return Response.json({"keys": [self._key.as_dict(private=False)]})
+                return Response.json({"keys": [self.own_key.as_dict(private=False)]})
             case "/authorize":
                 return self._authorize({name: values[0] for name, values in parse_qs(request.query).items()})
             case "/token":
@@ -85,7 +87,7 @@ class Provider:
         now = int(time.time())
         person = {"sub": self.person["sub"]} if self.only_userinfo else self.person
         claims = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"], **person, **self.spoil}
-        token = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
+        token = self.forge(claims) if self.forge else jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
         return Response.json({"id_token": token, "access_token": "at", "token_type": "Bearer"})
 
     def _refuse(self, why: str, status: int = 400) -> Response:

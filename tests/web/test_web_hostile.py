@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
 from website import Site
@@ -37,15 +38,25 @@ async def test_hostile_alert_text_is_harmless_on_every_page(site: Site, evil: st
     incident = await site.with_alerts(incident, alert)
     incident = await site.stored(incident, Failed(page=incident.pages[0].id, error=evil, attempt=1))
     await site.stored(incident, Note(user="", via="web", text=evil))
+    other = await site.opened(title=evil)
     site.deps.console.write(evil)
     links = site.deps.links()
     assert links
     token = links.sign(incident.id, "acknowledge", incident.epoch, "")
-    for path in ("/", f"/incidents/{incident.id}", "/incidents", f"/act/{token}", "/incidents/" + SCRIPT.replace("/", "%2F")):
+    for path in (
+        "/",
+        f"/incidents/{incident.id}",
+        f"/incidents/{other.id}?why=" + quote(evil[:300]),
+        "/incidents",
+        "/page?title=" + quote(evil[:300]),
+        f"/act/{token}",
+        "/incidents/" + SCRIPT.replace("/", "%2F"),
+    ):
         answer = await site.client.get(path)
         tags = Tags()
         tags.feed(answer.text)
-        assert len([tag for tag, _ in tags.seen if tag == "script"]) == 1, path
+        scripts = [attributes.get("src") or "" for tag, attributes in tags.seen if tag == "script"]
+        assert scripts and all(re.fullmatch(r"/static/\w+\.js\?v=\w+", src) for src in scripts), path
         assert not [tag for tag, attributes in tags.seen if any(name.startswith("on") or name == "style" for name in attributes)]
         assert not [tag for tag, _ in tags.seen if tag == "img"]
         for _, attributes in tags.seen:

@@ -1,12 +1,24 @@
-"""Changes reach open pages, slow ones too, and nobody waits for them."""
+"""Changes reach open pages in rounds, slow ones too, and nobody waits for them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
+from website import Site
+
 from amproxy.web import live
 from amproxy.web.live import Events, Hub
+from amproxy.web.shared import HEADER
+
+LIVE = {HEADER: "1"}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "PACE", 0.02)
+    monkeypatch.setattr(live, "GUESS", 0.0)
 
 
 async def begin(stream: AsyncIterator[str]) -> asyncio.Task[str]:
@@ -20,39 +32,95 @@ async def test_every_listener_hears_a_change() -> None:
     first, second = hub.listen(), hub.listen()
     heard = [await begin(first), await begin(second)]
     hub.say("incident a")
-    assert [await task for task in heard] == ["incident a", "incident a"]
+    assert [await asyncio.wait_for(task, 1) for task in heard] == ["incident a", "incident a"]
+
+
+async def test_what_changes_within_a_round_is_told_once_in_the_next() -> None:
+    hub = Hub()
+    stream = hub.listen()
+    task = await begin(stream)
+    hub.say("incident 0")
+    assert await asyncio.wait_for(task, 1) == "incident 0"
+    for number in range(1, 1000):
+        hub.say(f"incident {number}")
+    assert await asyncio.wait_for(anext(stream), 1) == "incident 999"
+    assert hub.round == 2
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(stream), 0.2)
+
+
+async def test_pages_that_cost_much_are_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub()
+    stream = hub.listen()
+    task = await begin(stream)
+    hub.say("incident a")
+    await asyncio.wait_for(task, 1)
+    hub.spend(0.03)  # a tenth of the time may go into pages: the round after this one lasts 0.3 s
+    hub.say("incident b")
+    await asyncio.wait_for(anext(stream), 1)
+    began = asyncio.get_running_loop().time()
+    hub.say("incident c")
+    await asyncio.wait_for(anext(stream), 5)
+    assert asyncio.get_running_loop().time() - began > 0.2
 
 
 async def test_a_slow_listener_loses_repeats_but_not_the_news() -> None:
     hub = Hub()
     stream = hub.listen()
     task = await begin(stream)
-    for number in range(1000):
+    for number in range(5):
         hub.say(f"incident {number}")
+        await asyncio.sleep(0.05)
     assert await task == "incident 0"
-    rest = [await asyncio.wait_for(anext(stream), 1) for _ in range(live.WAITING - 1)]
-    assert rest[0] == "incident 1"
+    assert await asyncio.wait_for(anext(stream), 1) == "incident 4"
 
 
 async def test_closing_ends_all_streams_and_later_ones_at_once() -> None:
     hub = Hub()
     task = asyncio.ensure_future(_all(hub))
     await asyncio.sleep(0)
+    hub.say("incident a")
     hub.close()
-    assert await asyncio.wait_for(task, 1) == []
+    assert await asyncio.wait_for(task, 1) in ([], ["incident a"])
     assert await asyncio.wait_for(_all(hub), 1) == []
 
 
-async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_said(monkeypatch) -> None:
-    monkeypatch.setattr(live, "BEAT", 0.01)
+async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "BEAT", 0.05)
     hub = Hub()
     lines = Events(hub)._lines()
     assert (await anext(lines)).startswith("retry:")
     assert await anext(lines) == ": still here\n\n"
     task = await begin(lines)
     hub.say("incident a\n\ndata: forged")
-    assert await task == "data: incident a data: forged\n\n"
+    assert await asyncio.wait_for(task, 1) == "data: incident a data: forged\n\n"
 
 
 async def _all(hub: Hub) -> list[str]:
     return [heard async for heard in hub.listen()]
+
+
+async def test_pages_that_stay_up_to_date_are_drawn_once_for_all_who_see_the_same(site: Site) -> None:
+    first = await site.client.get("/", headers=LIVE)
+    await site.opened(title="Fresh")
+    assert "Fresh" not in (await site.client.get("/", headers=LIVE)).text and "Fresh" not in first.text
+    assert "Fresh" in (await site.client.get("/")).text  # whoever comes by a link sees what is so now
+
+
+async def test_a_page_drawn_for_news_shows_them(site: Site) -> None:
+    stream = site.deps.hub.listen()
+    task = await begin(stream)
+    await site.client.get("/", headers=LIVE)
+    await site.opened(title="Fresh")
+    site.deps.hub.say("incident a")
+    await asyncio.wait_for(task, 1)
+    assert "Fresh" in (await site.client.get("/", headers=LIVE)).text
+
+
+async def test_readers_do_not_see_what_is_drawn_for_others(site: Site) -> None:
+    alice = await site.client.get("/", headers={**LIVE, "Cookie": "amproxy_user=alice"})
+    assert "that is you" in alice.text
+    assert "that is you" not in (await site.client.get("/", headers=LIVE)).text
+    assert '<html lang="ru">' in (await site.client.get("/", headers={**LIVE, "Accept-Language": "ru"})).text
+    assert "No incident is like this" in (await site.client.get("/incidents?label=team%3Dx", headers=LIVE)).text
+    assert (await site.client.get("/incidents/none", headers=LIVE)).status_code == 404

@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 SIGN_IN = "/sign-in"
 LONGEST_BACK = 2000  # characters of a path that is led back to
-# Sign-ins and presses in chats write their own entries; a language is no change.
-_UNTOLD = ("/sign-in", "/slack/interactivity", "/language", "/me")
+# Sign-ins and presses in chats write their own entries; a cookie of one browser and a look ahead are no change.
+_UNTOLD = ("/sign-in", "/slack/interactivity", "/language", "/me", "/api/v1/silences/preview")
 
 Draw = Callable[[Request, Exception], Awaitable[Response]]
 

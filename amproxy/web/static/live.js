@@ -1,7 +1,7 @@
 // Keeps an open page up to date: fetches it again when something has changed and swaps <main>. Every action works without this.
 "use strict";
 (() => {
-  const PATIENCE = 700; // ms: changes that come together are fetched once
+  const PATIENCE = 150; // ms: changes that come together are fetched once; the service tells of them once a second at most
   const OFTEN = 30000; // ms: also without a change, because shifts end by themselves
 
   const ROOT = new URL("..", document.currentScript.src).pathname; // "/", or the path that the service lies under
@@ -51,6 +51,10 @@
 
   // What a person has begun to write, and where they are, must outlive a swap.
   function keep(old, fresh) {
+    for (const part of old.querySelectorAll("details[id]")) {
+      const twin = fresh.querySelector(`#${CSS.escape(part.id)}`);
+      if (twin) twin.open = part.open;
+    }
     for (const control of old.querySelectorAll("input[id], textarea[id], select[id]")) {
       const twin = fresh.querySelector(`#${CSS.escape(control.id)}`);
       if (!twin) continue;
@@ -68,6 +72,13 @@
     }
   }
 
+  // What somebody is on, in the fresh page: by its id, and a link by where it leads.
+  function twinOf(control, fresh) {
+    if (control.id) return byId(control.id);
+    const href = control.getAttribute("href");
+    return href && fresh.querySelector(`a[href="${CSS.escape(href)}"]`);
+  }
+
   function swap(page) {
     const old = byId("main");
     const fresh = page.getElementById("main");
@@ -77,12 +88,14 @@
     const [from, to] = focused && "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : [null, null];
     const before = old.dataset.open;
     old.replaceWith(document.adoptNode(fresh));
-    if (focused?.id && byId(focused.id)) {
-      byId(focused.id).focus({ preventScroll: true });
-      if (from !== null) byId(focused.id).setSelectionRange(from, to);
+    const twin = focused && twinOf(focused, fresh);
+    if (twin) {
+      twin.focus({ preventScroll: true });
+      if (from !== null) twin.setSelectionRange(from, to);
     }
     const nav = page.querySelector("nav");
     if (nav && !document.querySelector("nav").contains(document.activeElement)) {
+      keep(document.querySelector("nav"), nav);
       document.querySelector("nav").replaceWith(document.adoptNode(nav));
     }
     document.title = page.title;
@@ -99,7 +112,8 @@
     if (fetching) return plan();
     fetching = true;
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
+      // The header lets readers who see the same share one drawing.
+      const answer = await fetch(location.href, { cache: "no-store", headers: { "X-Live": "1" } });
       if (answer.redirected && new URL(answer.url).pathname === `${ROOT}sign-in`) return location.assign(answer.url); // signed out meanwhile
       if (answer.status === 503) return show(false, TEXTS.redis_away);
       swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
@@ -140,13 +154,19 @@
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
   });
 
-  if (location.search === "?sent=test") setTimeout(() => history.replaceState(null, "", ROOT), 20000);
+  // What was done is said for a while, and is no part of the address that somebody keeps.
+  const address = new URL(location.href);
+  if (address.searchParams.has("done")) {
+    address.searchParams.delete("done");
+    address.searchParams.delete("n");
+    setTimeout(() => history.replaceState(null, "", address), 20000);
+  }
 
   measureSkew();
   tick();
   setInterval(tick, 1000);
   // An answer to a form that changed nothing stands at an address that cannot be fetched again.
-  if (document.querySelector("[role=alert]")) return;
+  if (byId("main").hasAttribute("data-still")) return;
   if (location.pathname.startsWith(`${ROOT}act/`) || location.pathname.startsWith(`${ROOT}sign-in`)) return;
   if (document.querySelector("[data-still]")) return; // a look back, which nothing that happens now changes much
   setInterval(() => document.hidden || plan(), OFTEN);

@@ -1,0 +1,90 @@
+"""The list of incidents: filtered in its address, and acted on together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from amproxy.errors import Conflict, NotFound
+from amproxy.hindsight.insights import NO_TEAM
+from amproxy.respond.actions import ActionName
+from amproxy.respond.targets import BadAction
+from amproxy.store import incidents
+from amproxy.web.asked import SNOOZES, asked, one, perform_own
+from amproxy.web.deps import Deps
+from amproxy.web.errors import told
+from amproxy.web.looks import Looks, zone_of
+from amproxy.web.principal import require
+from amproxy.web.reading import Wanted, find, invalid, lists, wanted
+from amproxy.web.rows import row
+
+TOGETHER: tuple[ActionName, ...] = ("acknowledge", "resolve", "snooze", "merge")
+KEPT = ("state", "label", "team", "policy", "user", "text", "from", "to", "zone", "limit")  # what the address of a list is made of
+
+
+class ListPage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks = deps.context, looks
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/incidents", self.show, methods=["GET"]),
+            Route("/incidents/bulk", self.act, methods=["POST"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        if "" in request.query_params.values():  # an empty field of the form: the address that people send around goes without it
+            pairs = [(name, value) for name, value in request.query_params.multi_items() if value]
+            if not {"from", "to"} & {name for name, _ in pairs}:
+                pairs = [pair for pair in pairs if pair[0] != "zone"]
+            return RedirectResponse(f"/incidents{'?' if pairs else ''}{urlencode(pairs)}", 303)
+        return await self._draw(request, wanted(request))
+
+    async def act(self, request: Request) -> Response:
+        """The same action on all that are ticked; where it was done to all of them the list says so, else it says what was not done."""
+        require(request, "responder")
+        query, fields = wanted(request), await lists(request)
+        action = next((action for action in TOGETHER if action == one(fields, "action")), None)
+        if action is None:
+            raise invalid("this cannot be done to many at once")
+        try:
+            wish = await asked(request, self._context, action, fields)
+            ids = [name for name in fields.get("id", ()) if name and name != wish.into]
+            if not ids:
+                raise BadAction("tick the incidents first")
+            outcomes = await perform_own(request, self._context, ids, wish)
+        except (BadAction, Conflict, NotFound) as error:
+            what = told(error)
+            return await self._draw(request, query, what.status, [what.detail])
+        done = sum(outcome.incident is not None for outcome in outcomes)
+        if refused := [outcome.error for outcome in outcomes if outcome.error]:
+            return await self._draw(request, query, 409, refused, action if done else "", done)
+        return RedirectResponse(f"/incidents?{urlencode([*_kept(request), ('done', action), ('n', done)])}", 303)
+
+    async def _draw(
+        self, request: Request, query: Wanted, status: int = 200, problems: Sequence[str] = (), done: str = "", number: int = 0
+    ) -> HTMLResponse:
+        context, kept, zone = self._context, _kept(request), ZoneInfo(zone_of(request, self._context))
+        found, cursor = await find(context, query)
+        if not done and request.query_params.get("done") in TOGETHER:
+            given = request.query_params.get("n", "")
+            done, number = request.query_params["done"], int(given) if given.isascii() and given.isdigit() and len(given) < 5 else 0
+        address = urlencode(kept)
+        return await self._looks.page(
+            request, "incidents.html", status, rows=[row(incident, context.roster) for incident in found], query=query,
+            states=incidents.STATES, narrow=[name for name, _ in kept if name not in ("state", "limit", "zone")],
+            since=query.since and query.since.astimezone(zone), until=query.until and query.until.astimezone(zone),
+            teams=[*context.config.teams, NO_TEAM], policies=list(context.config.policies), snoozes=SNOOZES, problems=problems,
+            done=done, number=number, all="select" in request.query_params, address=address, kept=f"{address}&" if kept else "",
+            older=urlencode([*kept, ("cursor", cursor)]) if cursor else "",
+        )  # fmt: skip
+
+
+def _kept(request: Request) -> list[tuple[str, str]]:
+    """What of the address says which incidents these are."""
+    return [(name, value) for name, value in request.query_params.multi_items() if name in KEPT and value]

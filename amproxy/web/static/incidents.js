@@ -1,0 +1,27 @@
+// The list: "select all shown" without loading the page anew.
+"use strict";
+(() => {
+  const boxes = () => [...document.querySelectorAll(".pick input")];
+
+  function name() {
+    const all = document.getElementById("pick-all");
+    if (all) all.textContent = boxes().every((box) => box.checked) ? all.dataset.none : all.dataset.all;
+  }
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#pick-all")) return;
+    event.preventDefault();
+    const checked = !boxes().every((box) => box.checked);
+    for (const box of boxes()) box.checked = checked;
+    name();
+  });
+  document.addEventListener("change", (event) => event.target.matches(".pick input") && name());
+  name();
+  // What comes in later must not be ticked before somebody has seen it.
+  const address = new URL(location.href);
+  if (address.searchParams.has("select")) {
+    address.searchParams.delete("select");
+    history.replaceState(null, "", address);
+    for (const box of boxes()) [box.defaultChecked, box.checked] = [false, true];
+  }
+})();

@@ -1,0 +1,148 @@
+"""One incident: every action as a plain form, and what it became part of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from website import Site
+
+from amproxy.model import Incident
+from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
+from amproxy.store import incidents
+from amproxy.web.incident_page import OFFERED
+from amproxy.web.text import LANGUAGES, texts
+from amproxy.web.words import _key
+
+
+async def now(site: Site, incident: Incident) -> Incident:
+    return await incidents.load(site.context.wire, incident.id)
+
+
+async def do(site: Site, incident: Incident, action: str, **fields: Any) -> int:
+    return (await site.client.post(f"/incidents/{incident.id}/{action}", data=fields)).status_code
+
+
+async def page(site: Site, incident: Incident, query: str = "") -> str:
+    return (await site.client.get(f"/incidents/{incident.id}{query}")).text
+
+
+@pytest.mark.parametrize("state", list(OFFERED))
+async def test_a_page_offers_what_the_state_allows_and_nothing_else(site: Site, state: str) -> None:
+    incident = await site.opened()
+    if state != "triggered":
+        await do(site, incident, {"acknowledged": "acknowledge", "snoozed": "snooze", "resolved": "resolve"}[state])
+    shown = await page(site, incident)
+    for action in {action for offered in OFFERED.values() for action in offered}:
+        assert (f'id="do-{action}"' in shown) == (action in OFFERED[state]), action  # type: ignore[index]
+        if action in OFFERED[state]:  # type: ignore[index]
+            assert f'action="/incidents/{incident.id}/{action}"' in shown
+
+
+async def test_a_snooze_may_last_until_a_moment_on_the_readers_clock(site: Site) -> None:
+    incident = await site.opened()
+    site.client.cookies.set("amproxy_user", "alice")  # in Berlin
+    assert await do(site, incident, "snooze", **{"for": "1h", "until": "2026-01-06T18:30"}) == 303
+    assert (await now(site, incident)).snoozed_until == site.clock[0] + 7.5 * 3600
+    assert "until 18:30" in await page(site, incident)
+
+
+async def test_an_incident_is_handed_to_people_a_schedule_a_team_or_another_policy(site: Site) -> None:
+    incident = await site.opened()
+    assert await do(site, incident, "reassign", users=["alice", "bob"]) == 303
+    assert {chain.user for chain in (await now(site, incident)).chains} == {"alice", "bob"}
+    assert await do(site, incident, "reassign", to="policy:careful") == 303
+    assert (await now(site, incident)).policy == "careful"
+    assert await do(site, incident, "reassign", to="schedule:platform") == 303
+    assert await do(site, incident, "reassign", to="schedule:nowhere") == 422
+    assert await do(site, incident, "reassign", users=["bob"], to="policy:careful") == 422
+    assert await do(site, incident, "reassign") == 422
+    assert await do(site, incident, "reassign", to="planet:mars") == 422
+
+
+async def test_others_are_asked_to_join_and_their_answer_has_a_button(site: Site) -> None:
+    incident = await site.opened()
+    await do(site, incident, "acknowledge")
+    assert await do(site, incident, "responders", users=["bob"], urgency="important") == 303
+    shown = await page(site, incident)
+    assert "Asked to join: bob" in shown and 'id="do-acknowledge"' not in shown
+    site.client.cookies.set("amproxy_user", "bob")
+    assert "I am on it" in await page(site, incident)
+    assert await do(site, incident, "acknowledge") == 303
+    assert "bob is on it too" in await page(site, incident)
+
+
+async def test_a_merged_incident_and_the_one_it_is_part_of_lead_to_each_other(site: Site) -> None:
+    one, other = await site.opened(title="Small"), await site.opened(title="Big")
+    assert await do(site, one, "merge", into=f"#{other.number}") == 303
+    small, big = await page(site, one), await page(site, other)
+    assert f'href="/incidents/{other.id}"' in small and "Big" in small and 'id="do-reopen"' not in small
+    assert "Merged into this:" in big and f'href="/incidents/{one.number}"' in big
+    for into in ("", "#77", "nothing", other.id):
+        assert await do(site, one, "merge", into=into) in (409, 422)
+    assert await do(site, other, "merge", into=other.id) == 409
+
+
+async def test_an_ended_incident_can_be_opened_again(site: Site) -> None:
+    incident = await site.opened()
+    await do(site, incident, "resolve")
+    assert await do(site, incident, "reopen") == 303
+    assert (await now(site, incident)).state == "triggered"
+
+
+async def test_the_page_says_why_somebody_was_not_paged(site: Site) -> None:
+    incident = await site.opened()
+    shown = await page(site, incident)
+    assert 'name="why"' in shown and "was not paged." not in shown
+    asked = await page(site, incident, "?why=bob")
+    assert "bob was not paged." in asked and '<option value="bob" selected>' in asked
+    assert "amproxy does not know eve." in await page(site, incident, "?why=eve")
+
+
+async def test_an_action_leads_back_to_where_it_was_pressed(site: Site) -> None:
+    incident = await site.opened()
+    listed = (await site.client.get("/incidents?user=alice")).text
+    assert 'name="back" value="/incidents?user=alice"' in listed
+    answer = await site.client.post(f"/incidents/{incident.id}/acknowledge", data={"back": "/incidents?user=alice"})
+    assert answer.headers["location"] == "/incidents?user=alice"
+    answer = await site.client.post(f"/incidents/{incident.id}/unacknowledge", data={"back": "//evil.example"})
+    assert answer.headers["location"] == "/"
+
+
+async def test_somebody_is_paged_by_hand(site: Site) -> None:
+    site.client.cookies.set("amproxy_user", "alice")
+    assert 'action="/page"' in (await site.client.get("/page?title=Look&users=bob")).text
+    answer = await site.client.post(
+        "/page", data={"title": "Please call", "text": "the shop is down", "users": ["bob"], "urgency": "important"}
+    )
+    assert answer.status_code == 303
+    incident = await incidents.load(site.context.wire, answer.headers["location"].removeprefix("/incidents/"))
+    assert (incident.title, incident.text, incident.urgency, incident.pages[0].user) == (
+        "Please call",
+        "the shop is down",
+        "important",
+        "bob",
+    )
+    assert "paged by hand by alice" in await page(site, incident)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"title": "x"}, {"title": " ", "users": ["bob"]}, {"title": "x" * 600, "users": ["bob"]}, {"title": "x", "to": "team:none"}],
+)
+async def test_what_was_written_is_kept_when_nobody_could_be_paged(site: Site, fields: dict[str, Any]) -> None:
+    answer = await site.client.post("/page", data={"text": "all that I wrote", **fields})
+    assert answer.status_code == 422 and "all that I wrote" in answer.text and "Nothing done." in answer.text
+    assert (await site.client.get("/api/v1/incidents")).json()["incidents"] == []
+
+
+async def test_the_api_merges_by_number_too(site: Site) -> None:
+    one, other = await site.opened(), await site.opened()
+    answer = await site.client.post(f"/api/v1/incidents/{one.id}/merge", json={"into": str(other.number)})
+    assert answer.status_code == 200 and answer.json()["merged_into"] == other.id
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_link_has_a_name(language: str) -> None:
+    for text in (*LINK_ANNOTATIONS.values(), *LINK_EXTRAS.values()):
+        assert texts(language).plain(f"incident.link_{_key(text)}")
