@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from amproxy.config.structs import Absence, Notify, NotifyStep, Policy, Schedule, User
+from amproxy.config.reaching import led_to, notify_steps
+from amproxy.config.structs import Absence, Notify, Policy, Schedule, User
 from amproxy.decide import people
 from amproxy.decide.roster import Roster
 from amproxy.decide.zones import moment
@@ -21,7 +22,7 @@ LOOK = 86400.0  # seconds: how far the policy is followed for a later page
 SHIFTS = timedelta(days=60)  # how far ahead a shift is looked for
 
 
-Kind = Literal["absent", "no_channel", "no_contact", "not_on_call", "not_yet", "not_asked", "later", "never"]
+Kind = Literal["absent", "no_channel", "no_contact", "not_on_call", "not_yet", "not_asked", "on_call", "quiet", "later", "never"]
 
 
 class Reason(NamedTuple):
@@ -69,6 +70,10 @@ def _words(reason: Reason, at: datetime, zone: str) -> str:
             return f"not on call for {reason.schedule} until {when}"
         case "not_asked":
             return f"on call for {reason.schedule}, but not asked yet"
+        case "on_call":
+            return f"on call for {reason.schedule}"
+        case "quiet":
+            return f"quiet hours until {when}"
         case "later":
             assert reason.page is not None
             after, page = render.elapsed(reason.page.due - at.timestamp()), reason.page
@@ -81,7 +86,7 @@ class _Others:
     def __init__(self, policy: Policy, at: datetime, roster: Roster) -> None:
         self._config, self._roster = roster.config, roster
         self._at = at
-        self._steps = [step for step in policy.steps if isinstance(step, NotifyStep)]
+        self._steps = [step for led in led_to(roster.config, policy).values() for step in notify_steps(led)]
         names = dict.fromkeys(step.schedule for step in self._steps)
         self._schedules = [self._config.schedules[name] for name in names if name in self._config.schedules]
 
@@ -103,6 +108,8 @@ class _Others:
         found = []
         if away := absence(user, self._at):
             found.append(Reason("absent", at=moment(away.end, ZoneInfo(user.timezone)), text=away.reason))
+        if quiet := self._roster.quiet_until(user.name, self._at):
+            found.append(Reason("quiet", at=quiet))
         if not reachable(user):
             found.append(Reason("no_channel", text=", ".join(user.contacts)) if user.contacts else Reason("no_contact"))
         found += self._shifts(user)
@@ -122,7 +129,7 @@ class _Others:
             elif shift.start > self._at:
                 yield Reason("not_yet", schedule.name, shift.start)
             else:
-                yield Reason("not_asked", schedule.name)
+                yield Reason("on_call" if self._roster.quiet_until(user.name, self._at) else "not_asked", schedule.name)
 
 
 def scheduled(schedule: Schedule) -> list[str]:
