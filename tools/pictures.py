@@ -14,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -95,6 +96,27 @@ def shoot(browser: Browser, url: str, name: str, *, full: bool = False) -> None:
             page.close()
 
 
+def shoot_policies(browser: Browser, url: str) -> None:
+    """Policies, routes and people, and a change that is shown before it is made: each at a desk by day and on a phone by night."""
+    labels = "labels=" + quote('alertname="HighErrorRate", cluster="eu1", severity="critical"')
+    pages = {
+        "policies": "/policies", "policy": f"/policies/platform?{labels}", "change": "/change/policy?name=platform",
+        "routes": f"/routes?{labels}", "people": "/people",
+    }  # fmt: skip
+    for name, path in pages.items():
+        for size, scheme in (("desktop", "light"), ("phone", "dark")):
+            width, height = SIZES[size]
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1)
+            page.goto(f"{url}{path}", wait_until="load")
+            if name == "change":
+                page.fill("#s1-length", "7m")
+                page.click("#preview")
+                page.locator(".diff").wait_for()
+            page.wait_for_timeout(300)
+            page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png")
+            page.close()
+
+
 def shoot_terminal(browser: Browser, text: str) -> None:
     page = browser.new_page(viewport={"width": 900, "height": 400})
     style = "background:#16181d;color:#d7dae0;font:14px/1.45 'DejaVu Sans Mono',monospace;padding:20px;margin:0;"
@@ -130,6 +152,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             shoot(browser, f"{url}/", "now")
             shoot(browser, f"{url}/incidents/{incident}", "incident", full=True)
+            shoot_policies(browser, url)
             printed = Path(log.name).read_text()
             simulated = subprocess.run(
                 [sys.executable, "-m", "amproxy", "simulate", "--config", str(config), "alertname=HighErrorRate", "cluster=eu1"],

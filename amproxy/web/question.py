@@ -11,7 +11,7 @@ from starlette.requests import Request
 from amproxy.decide.matchers import BadMatcher, parse_matchers
 from amproxy.foresight.moment import parse
 
-LONGEST = 4000  # characters of labels: what fits into an address
+LONGEST = 2000  # characters of labels: what fits into an address
 
 
 class Question(NamedTuple):
