@@ -17,8 +17,9 @@ import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 TESTS = Path(__file__).parent.parent / "tests"
@@ -107,24 +108,34 @@ def shoot(browser: Browser, url: str, name: str, *, full: bool = False) -> None:
             page.close()
 
 
-def shoot_schedules(browser: Browser, url: str) -> None:
-    """The pages of schedules, each at a desk by day and on a phone by night."""
+def shoot_pages(browser: Browser, url: str) -> None:
+    """Each page that the demo fills, at a desk by day and on a phone by night; what is edited is shown before it is saved."""
+    labels = "labels=" + quote('alertname="HighErrorRate", cluster="eu1", severity="critical"')
     pages = {
         "schedules": "/schedules", "schedule": "/schedules/platform", "schedule-month": "/schedules/platform?view=month&from=2026-12-01",
-        "layers": "/schedules/platform/layers",
+        "layers": "/schedules/platform/layers", "policies": "/policies", "policy": f"/policies/platform?{labels}",
+        "change": "/change/policy?name=platform", "routes": f"/routes?{labels}", "people": "/people",
     }  # fmt: skip
     for name, path in pages.items():
         for size, scheme in (("desktop", "light"), ("phone", "dark")):
             width, height = SIZES[size]
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1)
             page.goto(f"{url}{path}", wait_until="load")
-            if name == "layers":
-                page.locator("button[value='down-turn:0:0']").click()
-                page.locator("#do-save").wait_for()
-                page.locator("#preview").scroll_into_view_if_needed()
+            edit(page, name)
             page.wait_for_timeout(300)
             page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=name == "schedules")
             page.close()
+
+
+def edit(page: Page, name: str) -> None:
+    if name == "layers":
+        page.locator("button[value='down-turn:0:0']").click()
+        page.locator("#do-save").wait_for()
+        page.locator("#preview").scroll_into_view_if_needed()
+    if name == "change":
+        page.fill("#s1-length", "7m")
+        page.click("#preview")
+        page.locator(".diff").wait_for()
 
 
 def plan(url: str) -> None:
@@ -200,7 +211,7 @@ def main() -> None:
             incident = tell_a_story(url)
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             plan(url)
-            shoot_schedules(browser, url)
+            shoot_pages(browser, url)
             shoot(browser, f"{url}/", "now")
             shoot(browser, f"{url}/incidents/{incident}", "incident", full=True)
             shoot_reports(browser)

@@ -40,14 +40,14 @@ class Way(NamedTuple):
 def explain(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> dict[str, Any]:
     """The JSON of the command: `pages` are those that arrive at once if the group is notified at `at` (aware)."""
     entry, now = Entry(config, labels), instant(at).timestamp()
-    pages = [page for way in _ways(entry, now, roster) if way.course for page in way.course.pages]
+    pages = [page for way in ways_of(entry, now, roster) if way.course for page in way.course.pages]
     return entry.document(now, pages, roster)
 
 
 def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> str:
     """The same in words, with the policy, and why other people are not paged."""
     entry, now = Entry(config, labels), instant(at).timestamp()
-    ways = _ways(entry, now, roster)
+    ways = ways_of(entry, now, roster)
     zone = zone_of(config, entry.policy(ways[0].integration)) if ways else "UTC"
     lines = [*render.hanging("Alert   ", render.labels(entry.labels))]
     lines += render.hanging("At      ", f"{render.when(now, zone)} {zone} ({rfc3339(now)})")
@@ -61,7 +61,8 @@ def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster
     return "\n".join([*lines, "", *render.hanging("", _ONLY_LIVE)])
 
 
-def _ways(entry: Entry, now: float, roster: Roster) -> list[Way]:
+def ways_of(entry: Entry, now: float, roster: Roster) -> list[Way]:
+    """What an alert causes if its groups are notified at `now` (Unix seconds): one way for each oncall integration."""
     turns: dict[str, int] = {}
     ways = []
     for group, integration in entry.oncall:

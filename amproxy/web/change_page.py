@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -12,7 +11,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.config.edit import Change
-from amproxy.config.structs import Config
 from amproxy.errors import Conflict, Uneditable
 from amproxy.foresight.difference import Example
 from amproxy.model import Page
@@ -74,7 +72,7 @@ class ChangePage:
             await apply(self._deps, request, change, fields.get("digest", ""))
         except (Conflict, Uneditable) as error:
             found = await proposed(self._deps, change)
-            return await preview(request, self._looks, self._context.config, change, found, problem=told(error).detail)
+            return await preview(request, self._looks, change, found, problem=told(error).detail)
         return RedirectResponse(own_path(fields.get("back") or place_of(change)), 303)
 
 
@@ -84,9 +82,9 @@ def place_of(change: Change) -> str:
 
 
 async def preview(
-    request: Request, looks: Looks, config: Config, change: Change, found: Proposed, *, source: Form | None = None, problem: str = ""
+    request: Request, looks: Looks, change: Change, found: Proposed, *, source: Form | None = None, problem: str = ""
 ) -> HTMLResponse:
-    """The page that shows a change. `config` is the one in force; source: the form to go back to; problem: why it was not made."""
+    """The page that shows a change. source: the form to go back to; problem: why it was not made."""
     t, proposal = language(request), found.proposal
     difference = found.difference
     return await looks.page(
@@ -94,16 +92,8 @@ async def preview(
         lines=_lines(proposal.diff), shifts=difference.shifts[:SHOWN_SHIFTS] if difference else [], problem=problem,
         more_shifts=max(0, len(difference.shifts) - SHOWN_SHIFTS) if difference else 0, hours=difference.hours if difference else {},
         tried=[_tried(example, t) for policy in difference.policies for example in policy.examples] if difference else [],
-        zone_of_shift=lambda shift: _zone(config, shift.schedule), source=source, back=place_of(change), local=_local,
+        source=source, back=place_of(change),
     )  # fmt: skip
-
-
-def _zone(config: Config, schedule: str) -> str:
-    return config.schedules[schedule].timezone if schedule in config.schedules else "UTC"
-
-
-def _local(at: datetime) -> float:
-    return at.timestamp()
 
 
 def _lines(diff: str) -> list[Diffed]:
@@ -113,7 +103,11 @@ def _lines(diff: str) -> list[Diffed]:
 
 
 def _tried(example: Example, t: Texts) -> Tried:
-    return Tried(example.labels, *([(f"+{plain(length(seconds), t)}", page) for seconds, page in pages] for pages in example[1:]))
+    return Tried(example.labels, *([(_after(seconds, t), page) for seconds, page in pages] for pages in example[1:]))
+
+
+def _after(seconds: float, t: Texts) -> str:
+    return f"+{plain(length(seconds), t)}" if seconds else t.plain("policies.at_once")
 
 
 def _pages(shown: list[tuple[str, Page]]) -> list[tuple[str, str, str, str]]:

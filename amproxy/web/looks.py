@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from amproxy.web.errors import Told
 from amproxy.web.own import may_act
 from amproxy.web.phrase import plain
 from amproxy.web.principal import may, principal_of
+from amproxy.web.question import LONGEST
 from amproxy.web.text import LANGUAGES, Texts, choose, texts
 
 HERE = Path(__file__).parent
@@ -100,7 +102,7 @@ class Looks:
             "short": words.short, "long": words.long, "zone_name": words.zone_name, "initials": words.initials, "iso": rfc3339,
         }  # fmt: skip
         self._templates.globals |= {
-            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query,
+            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query, "route_query": _route_query,
             "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
         }  # fmt: skip
 
@@ -141,6 +143,16 @@ class Looks:
 def _label_query(name: str, value: str) -> str:
     """The query that lists incidents with this label; "" where the value is too long for an address."""
     return f"label={quote(str(Matcher(name, '=', value)))}" if len(name) + len(value) <= words.LONGEST_ASKED else ""
+
+
+def _route_query(found: Mapping[str, str]) -> str:
+    """Labels as /routes asks for them, as far as they fit into an address: the most telling ones first, the longest left out."""
+    told: list[str] = []
+    for name, value in words.ordered(dict(found)):
+        matcher = str(Matcher(name, "=", value))
+        if len(matcher) <= words.LONGEST_ASKED and sum(map(len, told)) + len(matcher) <= LONGEST:
+            told.append(matcher)
+    return quote(", ".join(told), safe="")
 
 
 def _here(request: Request) -> str:

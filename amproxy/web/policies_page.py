@@ -20,8 +20,8 @@ from amproxy.web.policy_picture import Picture, picture
 from amproxy.web.policy_usage import Usage, usage
 from amproxy.web.policy_words import ending, length, step_phrase
 from amproxy.web.principal import may, principal_of
+from amproxy.web.question import question
 from amproxy.web.text import Texts
-from amproxy.web.tried import asked
 
 
 class Sentence(NamedTuple):
@@ -72,13 +72,13 @@ class PoliciesPage:
         if policy is None:
             raise NotFound(f"there is no policy {name[:60]}")
         zone = zone_of(config, policy)
-        question = asked(request, zone, self._context.now())
+        asks = question(request, zone, self._context.now())
         happenings = None
-        if question.labels is not None:
-            found = rehearsal(policy, question.labels, question.at, self._context.roster)
+        if asks.labels is not None:
+            found = rehearsal(policy, asks.labels, asks.at, self._context.roster)
             happenings = [self._happening(moment, t) for moment in found]
         return await self._looks.page(
-            request, "policy.html", told=self._told(policy, t, usage(config)[name]), axis=partial(self._axis, t), question=question,
+            request, "policy.html", told=self._told(policy, t, usage(config)[name]), axis=partial(self._axis, t), question=asks,
             happenings=happenings, policy_zone=zone, may_edit=may(principal_of(request), "responder", policy.team),
         )  # fmt: skip
 
@@ -100,7 +100,7 @@ class PoliciesPage:
         """How long after the beginning a dot of a picture stands."""
         if seconds is None:
             return "…"
-        return f"+{plain(length(seconds), t)}" if seconds else "0"
+        return f"+{plain(length(seconds), t)}" if seconds else t.plain("policies.at_once")
 
     def _happening(self, moment: Moment, t: Texts) -> Happening:
         page, entry = moment.page, moment.entry

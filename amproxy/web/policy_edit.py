@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.config.edit import Change
@@ -19,6 +20,7 @@ from amproxy.web.deps import Deps
 from amproxy.web.errors import told
 from amproxy.web.looks import Looks
 from amproxy.web.policy_draft import KINDS, MOST_STEPS, WAITS, Draft, Step, changes, from_fields, from_words, moved
+from amproxy.web.principal import Forbidden
 from amproxy.web.reading import lists
 
 _PATH = "/change/policy"
@@ -32,10 +34,13 @@ class PolicyEdit:
     def routes(self) -> list[Route]:
         return [Route(_PATH, self.show, methods=["GET"]), Route(_PATH, self.act, methods=["POST"])]
 
-    async def show(self, request: Request) -> HTMLResponse:
-        """The policy that `name` of the query names, else an empty one."""
+    async def show(self, request: Request) -> Response:
+        """The policy that `name` of the query names, else an empty one. Who may not change it is led to where it can be read."""
         name = request.query_params.get("name", "")
-        allow(request, self._context.config, Change(section="escalation_policies", name=name))
+        try:
+            allow(request, self._context.config, Change(section="escalation_policies", name=name))
+        except Forbidden:
+            return RedirectResponse(f"/policies/{quote(name, safe='')}" if name else "/policies", 303)
         entry = await self._entry(name)
         return await self._draw(request, name, from_words(entry) if name else _NEW)
 
@@ -59,7 +64,7 @@ class PolicyEdit:
         if found.proposal.problems:
             return await self._draw(request, name, draft, [problem.message for problem in found.proposal.problems])
         source = Form(_PATH, {key: values for key, values in fields.items() if key != "do"})
-        return await preview(request, self._looks, self._context.config, change, found, source=source)
+        return await preview(request, self._looks, change, found, source=source)
 
     async def _entry(self, name: str) -> Mapping[str, Any]:
         """The policy as the file on the disk has it; {} for a new one. Raises NotFound, Uneditable."""

@@ -40,8 +40,10 @@ from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.now_page import NowPage
 from amproxy.web.pages import Pages
+from amproxy.web.people_page import PeoplePage
 from amproxy.web.policies_page import PoliciesPage
 from amproxy.web.policy_edit import PolicyEdit
+from amproxy.web.routes_page import RoutesPage
 from amproxy.web.schedule_page import SchedulePage
 from amproxy.web.schedules_page import SchedulesPage
 from amproxy.web.shared import Shared
@@ -103,6 +105,8 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *PoliciesPage(deps, looks).routes(),
         *PolicyEdit(deps, looks).routes(),
         *ChangePage(deps, looks).routes(),
+        *RoutesPage(deps, looks).routes(),
+        *PeoplePage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),

@@ -2,84 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
-from website import BASE, Site
+from edited import FILE, signed_in
+from website import Site
 
-from amproxy.config.loader import load
 from amproxy.errors import ConfigError, ConfigProblem
-from amproxy.web.principal import Principal, set_principal
-from amproxy.web.routes import web
 
-FILE = """\
-# ours
-route:
-  receiver: r
-  routes: [{receiver: r, matchers: [team="ops"]}]
-receivers: [{name: r, oncall_configs: [{escalation_policy: main}]}]
-users:
-  - {name: alice, full_name: Alice Ash, contacts: {console: here, email: a@example.org}}
-  - {name: bob, contacts: {console: there}}
-teams:
-  - {name: ops, members: [alice]}
-schedules:
-  - name: primary
-    team: ops
-    layers:
-      - {name: weekly, users: [alice, bob], rotation: {every: 1w, start: 2026-01-05}}   # Mondays
-escalation_policies:
-  - name: main
-    team: ops
-    steps:
-      - notify: {schedule: primary}
-      - wait: 5m          # then the rest
-      - notify: {users: [bob]}
-"""
 LAYER = {"name": "weekly", "users": ["bob", "alice"], "rotation": {"every": "1w", "start": "2026-01-05"}}
 TURNED = {"section": "schedules", "name": "primary", "set": {"layers": [LAYER]}}
-
-
-class As:
-    """Signs everybody in as somebody."""
-
-    def __init__(self, app: ASGIApp, principal: Principal) -> None:
-        self._app, self._principal = app, principal
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        set_principal(scope, self._principal)
-        await self._app(scope, receive, send)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    (tmp_path / "routes.yaml").write_text(FILE, "utf-8")
-    return tmp_path / "routes.yaml"
-
-
-@pytest.fixture
-async def edits(site: Site, path: Path) -> AsyncIterator[Site]:
-    """The site with a file of its own, which it can really load again."""
-    site.context.use(load(path).config)
-
-    async def reload() -> None:
-        for error in site.reload_error:
-            raise error
-        site.context.use(load(path).config)
-
-    site.deps = replace(site.deps, reload=reload)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(web(site.deps)), base_url=BASE) as client:
-        site.client = client
-        yield site
-
-
-def signed_in(site: Site, **who: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(As(web(site.deps), Principal(via="session", **who))), base_url=BASE)
 
 
 async def preview(site: Site, change: dict[str, Any]) -> dict[str, Any]:
@@ -97,21 +30,21 @@ async def test_the_words_of_the_file_are_shown_and_given_back_they_change_nothin
     assert same["diff"] == "" and same["changes"] == {"shifts": [], "hours": {}, "policies": []}
 
 
-async def test_a_preview_says_whose_shifts_change_and_writes_nothing(edits: Site, path: Path) -> None:
+async def test_a_preview_says_whose_shifts_change_and_writes_nothing(edits: Site, routes_file: Path) -> None:
     found = await preview(edits, TURNED)
     assert "+      - {name: weekly, users: [bob, alice]," in found["diff"] and found["problems"] == found["warnings"] == []
     first = found["changes"]["shifts"][0]
     assert (first["schedule"], first["before"], first["after"]) == ("primary", ["alice"], ["bob"])
     assert (first["start"], first["end"]) == ("2026-01-06T10:00:00.000Z", "2026-01-12T00:00:00.000Z")
     assert found["changes"]["hours"] == {}  # four weeks, two each
-    assert path.read_text("utf-8") == FILE
+    assert routes_file.read_text("utf-8") == FILE
 
 
-async def test_a_change_is_written_and_in_force_at_once_with_its_comments(edits: Site, path: Path) -> None:
+async def test_a_change_is_written_and_in_force_at_once_with_its_comments(edits: Site, routes_file: Path) -> None:
     found = await preview(edits, TURNED)
     answer = await edits.client.post("/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]})
     assert answer.status_code == 200 and answer.json()["digest"] == edits.context.config.digest
-    assert path.read_text("utf-8") == FILE.replace("[alice, bob], rotation", "[bob, alice], rotation")
+    assert routes_file.read_text("utf-8") == FILE.replace("[alice, bob], rotation", "[bob, alice], rotation")
     assert (await edits.client.get("/api/v1/oncall")).json()[0]["users"] == ["bob"]
     again = await edits.client.post("/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]})
     assert again.status_code == 409 and "changed since" in again.json()["detail"]
@@ -129,21 +62,21 @@ async def test_a_policy_is_tried_out_on_the_labels_of_its_latest_incident(edits:
     assert [page["user"] for page in example["after"]] == ["bob"]
 
 
-async def test_what_would_not_load_is_shown_with_its_place_and_never_written(edits: Site, path: Path) -> None:
+async def test_what_would_not_load_is_shown_with_its_place_and_never_written(edits: Site, routes_file: Path) -> None:
     change = {"section": "escalation_policies", "name": "main", "set": {"steps": [{"notify": {"schedule": "gone"}}]}}
     found = await preview(edits, change)
     assert found["changes"] is None and found["problems"][0]["line"] == 20 and "no schedule 'gone'" in found["problems"][0]["message"]
     answer = await edits.client.post("/api/v1/config/apply", json={"change": change, "digest": found["digest"]})
     assert answer.status_code == 422 and "routes.yaml:20:" in answer.json()["detail"]
-    assert path.read_text("utf-8") == FILE
+    assert routes_file.read_text("utf-8") == FILE
 
 
-async def test_a_file_that_then_does_not_load_is_put_back(edits: Site, path: Path) -> None:
+async def test_a_file_that_then_does_not_load_is_put_back(edits: Site, routes_file: Path) -> None:
     found = await preview(edits, TURNED)
     edits.reload_error.append(ConfigError([ConfigProblem("a file went away", file="routes.yaml", line=1, column=1)]))
     answer = await edits.client.post("/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]})
     assert answer.status_code == 422 and "a file went away" in answer.json()["detail"]
-    assert path.read_text("utf-8") == FILE and edits.context.config.digest == found["digest"]
+    assert routes_file.read_text("utf-8") == FILE and edits.context.config.digest == found["digest"]
 
 
 @pytest.mark.parametrize(

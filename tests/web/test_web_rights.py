@@ -103,7 +103,7 @@ async def test_a_path_written_otherwise_opens_nothing(closed: Site, path: str) -
     ("method", "path", "role"),
     [
         ("GET", "/", "viewer"), ("HEAD", "/incidents/x", "viewer"), ("POST", "/whatever/comes", "responder"),
-        ("GET", "/admin", "admin"), ("POST", "/admin/x", "admin"), ("GET", "/administer", "viewer"), ("PUT", "/api/v1/config", "admin"),
+        ("GET", "/admin", "admin"), ("POST", "/admin/x", "admin"), ("GET", "/administer", "viewer"), ("PUT", "/api/v1/config", "responder"),
         ("GET", "/api/v1/config", "viewer"), ("POST", "/-/reload", "admin"), ("DELETE", "/api/v1/sessions/x", "viewer"),
         ("GET", "/static/style.css", None), ("GET", "/metrics", "viewer"),
     ],
