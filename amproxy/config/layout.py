@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, DocumentEndEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
 
 from amproxy.config.tree import compose
+from amproxy.errors import ConfigProblem
 
 Data = Any  # what a part of the file says: None, a text (Plain where it is written without quotes), a list, or a dict of texts
 
+_MOST: Final = 1_000_000  # values once aliases are written out: what `tree` takes in any case is less
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _TO_DASH: Final = re.compile(r"(?:\s+|(?<!\S)#[^\n]*|[&!]\S+)*")  # what may stand before the dash of an entry
 
@@ -61,15 +64,18 @@ class Collection(Value):
 
 def layout(text: str, file: str) -> Value | None:
     """The values of the first document; None where the text holds nothing. Raises ConfigProblem for what is no YAML."""
-    if compose(text, file) is None:  # refuses also what would blow up when aliases are written out
-        return None
-    return _Reader(text).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
+    try:
+        return _Reader(text).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
+    except (YAMLError, KeyError, OverflowError, RecursionError):
+        compose(text, file)  # says where, and why
+        raise ConfigProblem("not YAML that can be changed from here", file=file) from None
 
 
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._anchors: dict[str, Value] = {}
+        self._anchors: dict[str, tuple[Value, int]] = {}  # and how many values are in it, aliases written out
+        self._count = 0
 
     def document(self, events: Iterator[Any]) -> Value | None:
         for event in events:
@@ -80,10 +86,15 @@ class _Reader:
         return None
 
     def _value(self, event: Any, events: Iterator[Any]) -> Value:
-        start, end = event.start_mark.index, event.end_mark.index
+        start, end, before = event.start_mark.index, event.end_mark.index, self._count
+        self._count += 1
         found: Value
         if isinstance(event, AliasEvent):
-            return Value(start=start, end=end, data=self._anchors[event.anchor].data, alias=event.anchor)
+            anchored, weight = self._anchors[event.anchor]
+            self._count += weight
+            if self._count > _MOST:
+                raise OverflowError
+            return Value(start=start, end=end, data=anchored.data, alias=event.anchor)
         if isinstance(event, ScalarEvent):
             found = self._scalar(event, start, end)
         elif isinstance(event, MappingStartEvent):
@@ -92,7 +103,7 @@ class _Reader:
             found = self._list(Collection(start=start, end=end, data=[], flow=bool(event.flow_style)), events)
         if event.anchor:
             found.anchor = event.anchor
-            self._anchors[event.anchor] = found
+            self._anchors[event.anchor] = found, self._count - before
         return found
 
     def _scalar(self, event: Any, start: int, end: int) -> Value:
@@ -129,6 +140,8 @@ class _Reader:
                 found.end = event.end_mark.index if found.flow else last
                 break
             key, value = self._value(event, events), self._value(next(events), events)
+            if isinstance(key, Collection):
+                raise KeyError  # `compose` says where
             found.elements.append(Element(begin=key.start, key=str(key.data or ""), value=value))
             last = max(value.end, key.end + 1)  # the colon
             if key.data == "<<" and isinstance(key.data, Plain):

@@ -11,7 +11,7 @@ import pytest
 from amproxy.config.edit import KEYS, Change, SectionName, edited
 from amproxy.config.layout import layout
 from amproxy.config.words import read_words, to_json
-from amproxy.errors import NotFound, Uneditable
+from amproxy.errors import ConfigProblem, NotFound, Uneditable
 
 EXAMPLE = (Path(__file__).parent.parent / "cases" / "routes.example.yaml").read_text("utf-8")
 
@@ -323,3 +323,12 @@ def test_the_words_of_a_file_are_its_own_and_hide_the_address_of_a_calendar(tmp_
     database = words.entry("schedules", "database")
     assert database is not None and database["ical"] == {"url": "<secret>", "overrides_url": "<secret>"}
     assert set(words.sections) == {"route", "users", "teams", "schedules", "escalation_policies"}
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+
+
+@pytest.mark.parametrize("text", ["users: [", "users: *gone\n", "a: b: c\n", LAUGHS, "? [a]\n: b\n", "[" * 5000], ids=lambda text: text[:8])
+def test_what_is_no_yaml_or_far_too_large_is_said_quickly(text: str) -> None:
+    with pytest.raises((ConfigProblem, Uneditable)):
+        edited(text, change("users", "alice", full_name="x"))
