@@ -35,7 +35,7 @@ from amproxy.machine.events import (
 )
 from amproxy.model import Part
 
-PEOPLE = ("ann", "bob", "eve", "mute", "pro", "zed")  # zed is not in the file
+PEOPLE = ("ann", "bob", "eve", "mute", "owl", "pro", "zed")  # zed is not in the file
 POLICIES = ("main", "second", "third")
 
 _seconds = st.sampled_from((60.0, 300.0, 3600.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from conftest_road import House, config, plan, until
+from conftest_road import Clock, House, config, plan, until
 
 from amproxy.config.structs import Config, Integration, NotifyStep, OncallSettings, Receiver, Wait
 from amproxy.model import Incident
@@ -14,18 +14,6 @@ from amproxy.store import groups, incidents
 
 Build = Callable[[Config], Awaitable[House]]
 PAST = "2026-01-01T00:00:00Z"
-
-
-class Clock:
-    """The time of one house, moved by the test."""
-
-    def __init__(self, house: House) -> None:
-        self.now, self._context = house.context.now(), house.context
-        house.context.now = lambda: self.now
-
-    def pass_(self, seconds: float) -> None:
-        self.now += seconds
-        self._context.wake(timers=True)
 
 
 async def push(house: House, *names: str, over: bool = False, **labels: str) -> None:
@@ -108,14 +96,14 @@ async def test_alerts_that_return_later_open_a_new_one(house_of: Build) -> None:
     house = await house_of(config(plan(NotifyStep(users=("ann",)), reopen_within=600.0)))
     clock = Clock(house)
     await push(house, "Disk")
-    clock.pass_(1)
+    await clock.later(1)
     await until(lambda: house.chat.sent)
     await push(house, "Disk", over=True)
-    clock.pass_(1)
+    await clock.later(1)
     await one(house, "resolved")
-    clock.pass_(601)
+    await clock.later(601)
     await push(house, "Disk")
-    clock.pass_(1)
+    await clock.later(1)
     await until(lambda: house.incidents("triggered"))
     assert len(await house.incidents()) == 2
 
@@ -149,19 +137,8 @@ async def webhook(house: House) -> None:
 
 async def opened(house: House, clock: Clock) -> None:
     await webhook(house)
-    await later(house, clock, 1)
+    await clock.later(1)
     await until(lambda: house.chat.sent)
-
-
-async def later(house: House, clock: Clock, seconds: float) -> None:
-    """So much later, when every timer that is due by then has been taken up."""
-    clock.pass_(seconds)
-
-    async def idle() -> bool:
-        due = await house.context.wire.call("ZRANGE", "amproxy:{0}:timers", 0, 0, "WITHSCORES")
-        return not due or float(due[1]) / 1000 > clock.now
-
-    await until(idle)
 
 
 async def test_pushes_that_go_on_keep_an_incident_open_and_it_ends_when_they_stop(house_of: Build) -> None:
@@ -169,12 +146,12 @@ async def test_pushes_that_go_on_keep_an_incident_open_and_it_ends_when_they_sto
     clock = Clock(house)
     await opened(house, clock)
     for _ in range(5):
-        await later(house, clock, 1500)
+        await clock.later(1500)
         await webhook(house)
         assert await one(house, "triggered")
-    await later(house, clock, 3500)
+    await clock.later(3500)
     assert await one(house, "triggered")
-    await later(house, clock, 200)
+    await clock.later(200)
     assert (await one(house, "resolved")).resolved_by == "silent"
 
 
@@ -182,13 +159,13 @@ async def test_alerts_of_which_nothing_was_heard_do_not_bring_it_back_but_a_push
     house = await house_of(QUIET)
     clock = Clock(house)
     await opened(house, clock)
-    await later(house, clock, 3700)
+    await clock.later(3700)
     assert await one(house, "resolved")
     for _ in range(3):  # the group repeats what it told every hour
-        await later(house, clock, 3700)
+        await clock.later(3700)
     assert await one(house, "resolved")
     await webhook(house)
-    await later(house, clock, 3700)
+    await clock.later(3700)
     assert len(await house.incidents("triggered")) == 1
 
 
