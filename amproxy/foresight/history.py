@@ -141,8 +141,15 @@ class _Alerts:
         self._firing = self._firing if event.firing is None else event.firing
         return self._firing
 
+    def _heard(self, now: float) -> float:
+        """Where the lack of news ended it next, the last news had come so long before."""
+        ends = ((event.at.timestamp(), event.ended_by) for event in self._record.events if event.kind == "resolve")
+        end, by = next((end for end in ends if end[0] >= now), (math.inf, ""))
+        return end - self._record.plan.auto_resolve if by == "silent" else math.inf
+
     def _fire(self, alerts: int, fresh: int | None, now: float) -> None:
-        self._lane.alerts = {**self._lane.alerts, self._name: Firing(self._record.alert_labels, max(1, alerts))}
+        firing = Firing(self._record.alert_labels, max(1, alerts), heard=self._heard(now))
+        self._lane.alerts = {**self._lane.alerts, self._name: firing}
         self._lane.flush(now, fresh)
 
     def _end(self, now: float) -> None:
@@ -168,7 +175,7 @@ class _Alerts:
     def _person(self, event: Act, firing: int, now: float) -> None:
         self._lane.act(event, now, self._following)
         if isinstance(event, Reopen) and firing:
-            self._lane.recall(self._name, Firing(self._record.alert_labels, firing))
+            self._lane.recall(self._name, Firing(self._record.alert_labels, firing, heard=self._heard(now)))
         if isinstance(event, Resolve):  # what became of its alerts after that is not recorded, or is an incident of its own
             self._lane.forget(self._name)
 

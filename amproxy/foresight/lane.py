@@ -35,6 +35,7 @@ class Firing(NamedTuple):
     labels: Mapping[str, str]
     alerts: int = 1
     ends: float = math.inf  # Unix seconds
+    heard: float = math.inf  # until when their sender says again and again that they fire, Unix seconds; until they end at the longest
 
 
 class Lane:
@@ -137,8 +138,7 @@ class Lane:
 
     def _tick(self, incident: Incident, now: float) -> Event:
         """What a due timer means: time has passed or, while all that fires is in maintenance, nobody may be paged."""
-        # Their sender says again and again that alerts fire, for as long as they do.
-        heard = min(now, max((one.ends for one in self.alerts.values()), default=0.0))
+        heard = min(now, max((min(one.ends, one.heard) for one in self.alerts.values()), default=0.0))
         firing = [one for one in self.alerts.values() if one.ends > now]
         windows = [in_maintenance(one.labels, self._roster, now) for one in firing]
         if incident.state != "triggered" or not firing or not all(windows):
