@@ -38,11 +38,9 @@ class ListPage:
         ]
 
     async def show(self, request: Request) -> Response:
-        if "" in request.query_params.values():  # an empty field of the form: the address that people send around goes without it
-            pairs = [(name, value) for name, value in request.query_params.multi_items() if value]
-            if not {"from", "to"} & {name for name, _ in pairs}:
-                pairs = [pair for pair in pairs if pair[0] != "zone"]
-            return RedirectResponse(f"/incidents{'?' if pairs else ''}{urlencode(pairs)}", 303)
+        address = _plain(request.query_params.multi_items())
+        if len(address) < len(request.query_params.multi_items()):
+            return RedirectResponse(f"/incidents{'?' if address else ''}{urlencode(address)}", 303)
         return await self._draw(request, wanted(request))
 
     async def act(self, request: Request) -> Response:
@@ -83,6 +81,14 @@ class ListPage:
             done=done, number=number, all="select" in request.query_params, address=address, kept=f"{address}&" if kept else "",
             older=urlencode([*kept, ("cursor", cursor)]) if cursor else "",
         )  # fmt: skip
+
+
+def _plain(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """An address without what a form adds and nobody needs to send around: empty fields, and the states that are shown anyway."""
+    states = sorted(value for name, value in pairs if name == "state")
+    times = any(name in ("from", "to") and value for name, value in pairs)
+    needless = [name for name, here in (("state", states == sorted(incidents.OPEN)), ("zone", not times)) if here]
+    return [(name, value) for name, value in pairs if value and name not in needless]
 
 
 def _kept(request: Request) -> list[tuple[str, str]]:
