@@ -16,6 +16,8 @@ from amproxy.machine.events import Acknowledge, AddResponders, Event, Hold, Snoo
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, TimelineEntry
 from amproxy.web.ahead import MOST, Coming, ahead, next_step
+from amproxy.web.phrase import plain
+from amproxy.web.text import FIRST, texts
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
@@ -32,7 +34,12 @@ class Recorded(Drive):
 
 
 def coming(drive: Drive) -> list[tuple[float, str]]:
-    return [(one.at - START, one.what) for one in ahead(drive.incident, drive.roster)]
+    return [(one.at - START, said(one)) for one in ahead(drive.incident, drive.roster)]
+
+
+def said(one: Coming) -> str:
+    """As the API says it."""
+    return plain(one.what, texts(FIRST))
 
 
 def test_the_policy_that_takes_over_is_shown_with_its_steps_and_its_end() -> None:
@@ -127,9 +134,9 @@ def happened(entries: list[TimelineEntry]) -> list[tuple[float, str]]:
 def foreseen(shown: list[Coming]) -> list[tuple[float, str]]:
     found = []
     for one in shown:
-        number = re.match(r"step (\d+)", one.what)
-        if number or one.what.startswith("the "):
-            found.append((one.at, number[1] if number else "repeat" if "run again" in one.what else "ended"))
+        number = re.match(r"step (\d+)", said(one))
+        if number or said(one).startswith("the "):
+            found.append((one.at, number[1] if number else "repeat" if "run again" in said(one) else "ended"))
     return found
 
 
@@ -153,6 +160,6 @@ def test_every_step_comes_when_it_was_said_to(drive: Any, wait: float) -> None:
     assert happened(drive.entries)[: len(expected)] == expected
     paged = {(page.due, page.user) for page in drive.incident.pages}
     for one in shown:
-        user, _, rule = one.what.partition("'s next rule")
+        user, _, rule = said(one).partition("'s next rule")
         if rule and user in PEOPLE:
             assert (one.at, user) in paged
