@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -13,6 +14,7 @@ from amproxy.model import Incident, Page
 
 NEAR = 60.0  # seconds: pages to the same person over the same channel that lie no further apart are the same page
 _PUNCTUAL = 20.0  # seconds that a step may be late; less than the pause between two rounds
+_BEGIN_ANEW = ("unacknowledge", "reopen", "snooze_over", "escalate", "reassign")  # events after which the rounds are counted from 1
 TURN = "next in turn of "  # how the reason of a page by round robin begins
 
 
@@ -34,8 +36,9 @@ class Echo(World):
                 failed = page.state == "failed"
                 (self._failed if failed else self._arrived).add((whom, page.channel))
                 self._near[whom, page.channel, _slot(due)].append((due, failed))
-            if page.reason.startswith(TURN) and page.kind == "page":
-                self._turns[_slot(due)].append(page)
+
+        for page in _turns(record):
+            self._turns[_slot(page.due.timestamp())].append(page)
 
     def refuse(self, page: Page) -> str:
         """A page fails that failed then; so does one over a channel over which nothing arrived then."""
@@ -70,6 +73,16 @@ class Echo(World):
             key = f"{page.policy}/{page.step}/{step.team or ','.join(people)}"
             self._meant[key] = page
             yield key, people.index(page.user)
+
+
+def _turns(record: Record) -> Iterable[PastPage]:
+    """The first page of each turn: the next contacts of the same person follow it."""
+    begun = [event.at for event in record.events if event.kind in _BEGIN_ANEW]
+    first: dict[object, PastPage] = {}
+    for page in record.pages:
+        if page.reason.startswith(TURN) and page.kind == "page":
+            first.setdefault((bisect_right(begun, page.due), page.policy, page.step, page.round), page)
+    return first.values()
 
 
 def _slot(at: float) -> int:

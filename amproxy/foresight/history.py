@@ -131,7 +131,7 @@ class _Alerts:
         if by_alerts and event.kind == "alerts":
             before, now = self._firing, self._count(event)
             return LOOK, partial(self._fire, now, max(0, now - before) if event.fresh is None else event.fresh)
-        if event.kind == "resolve" and event.ended_by:
+        if event.kind == "resolve" and event.ended_by and not self._record.by_hand:
             self._firing = 0
             return LOOK, self._end
         act = self._act(event)
@@ -154,9 +154,10 @@ class _Alerts:
 
     def _end(self, now: float) -> None:
         """They are over; of an incident that something else than its alerts ended, nobody knows when, so that they count as over too."""
-        if self._name in self._lane.alerts:
-            self._lane.alerts = {**self._lane.alerts, self._name: self._lane.alerts[self._name]._replace(ends=now)}
-            self._lane.flush(now)
+        if self._name not in self._lane.alerts:
+            self._lane.recall(self._name, Firing(self._record.alert_labels))  # they fired, though it had been resolved before
+        self._lane.alerts = {**self._lane.alerts, self._name: self._lane.alerts[self._name]._replace(ends=now)}
+        self._lane.flush(now)
 
     def _act(self, event: Happening) -> Act | None:
         user = event.user or ""

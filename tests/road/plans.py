@@ -144,9 +144,10 @@ def policies(draw: st.DrawFn, name: str) -> Policy:
 
 
 @st.composite
-def configs(draw: st.DrawFn) -> Config:
+def configs(draw: st.DrawFn, *, ends_told: bool = False) -> Config:
+    """ends_told: incidents always hear of the end of their alerts."""
     oncall = [
-        Integration(kind="oncall", index=0, send_resolved=draw(st.sampled_from([True, True, True, False])),
+        Integration(kind="oncall", index=0, send_resolved=ends_told or not draw(rarely),
                     settings=OncallSettings(escalation_policy="main", urgency=draw(st.sampled_from([None, None, "important"]))))
     ]  # fmt: skip
     chat = (
@@ -154,6 +155,7 @@ def configs(draw: st.DrawFn) -> Config:
         Integration(kind="slack", index=0, send_resolved=True, settings=SlackSettings(channel="#c")),
     )
     start, length = draw(spans)
+    start += timedelta(seconds=433)  # never just when a group is looked at
     window = Maintenance(
         name="upgrade", matchers=(parse_matcher('severity="critical"'),), start=start.replace(tzinfo=UTC),
         end=(start + length).replace(tzinfo=UTC), active_time_intervals=draw(some_intervals),

@@ -39,7 +39,7 @@ acts = st.tuples(kinds, st.sampled_from(NAMES), seconds)
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-@given(configs(), st.lists(fires, min_size=1, max_size=5), st.lists(acts, max_size=5))
+@given(configs(ends_told=True), st.lists(fires, min_size=1, max_size=5), st.lists(acts, max_size=5))
 def test_an_unchanged_file_changes_nothing(
     redis_url: str, config: Config, alerts: list[tuple[str, float, float]], answers: list[tuple[str, str, float]]
 ) -> None:
@@ -60,7 +60,9 @@ async def lived(alerts: list[tuple[str, float, float]], answers: list[tuple[str,
     for name, at, length in alerts:
         labels = {"alertname": name, "severity": "critical"}
         happenings.append((START + at, partial(service.push, labels, START + at + length)))
-    happenings += [(START + at, partial(service.act, act(kind, user, START + at), newest=kind == "reopen")) for kind, user, at in answers]
+    happenings += [
+        (START + at, partial(service.act, act(kind, user, START + at), newest=kind in ("reopen", "reassign"))) for kind, user, at in answers
+    ]
     await service.until(START + LENGTH, *happenings)
     found = await service.incidents()
     timelines = await incidents.timelines(service.context.wire, [one.id for one in found])
