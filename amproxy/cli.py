@@ -89,6 +89,23 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _replay(options: argparse.Namespace) -> int:
+    from amproxy.foresight import moment, records, replay, replayed
+
+    _, roster = _loaded(options, options.start)
+    start, end = (moment.parse(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
+    try:
+        with Path(options.file).open("rb") as lines:
+            found, broken = records.read(lines)
+    except OSError as error:
+        raise ValueError(f"{options.file} cannot be read: {error.strerror}") from None
+    for one in broken:
+        print(f"{options.file}:{one.line}: error: {one.message}", file=sys.stderr)
+    done = replay.Replay(records.between(found, start, end), roster)
+    _print(options, lambda: replay.document(done, broken), lambda: replayed.replay_text(done))
+    return 1 if broken else 0
+
+
 def _oncall(options: argparse.Namespace) -> int:
     from amproxy.foresight import moment, oncall
 
@@ -231,8 +248,13 @@ def _parser() -> argparse.ArgumentParser:
     simulating.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
     simulating.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look (default: until the policy ends)")
     simulating.add_argument("--answer", action="append", default=[], metavar="USER@DURATION", help="somebody acknowledges after so long")
-
     simulating.add_argument("--resolve-after", metavar="DURATION", help="the alert ends after so long (default: it keeps firing)")
+
+    replaying = command("replay", _replay, "Say whom the file would have paged differently over an exported history.")
+    replaying.add_argument("file", metavar="HISTORY", help="lines of JSON, as GET /api/v1/history gives them")
+    replaying.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
+    replaying.add_argument("--from", dest="start", metavar="TIME", help="only incidents that began then or later")
+    replaying.add_argument("--to", dest="end", metavar="TIME", help="only incidents that began before then")
 
     listing = looking("oncall", _oncall, "Say who is on call now or then, and who is next.")
     listing.add_argument("schedule", nargs="?", metavar="SCHEDULE")

@@ -38,6 +38,10 @@ class NotFound(AmproxyError):
     """There is no such thing (HTTP 404)."""
 
 
+class Uneditable(AmproxyError):
+    """A change that cannot be made to the file as it is written (HTTP 422); the text says why."""
+
+
 class BadCalendar(AmproxyError):
     """A calendar that cannot be used, and why; the text quotes no address."""
 
@@ -49,7 +53,10 @@ class DeliveryError(AmproxyError):
     reason: label of amproxy_delivery_attempts_total: timeout, rate_limited, auth_error, client_error, server_error, network.
     retry_after: seconds that the other side asked to wait; None = our own back-off.
     ambiguous: it may have been delivered after all (time-out or 5xx after sending).
+    took: seconds that the call lasted; None = there was none. Whoever calls a channel sets it.
     """
+
+    took: float | None = None
 
     def __init__(
         self,

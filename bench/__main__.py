@@ -11,7 +11,7 @@ from typing import Any
 
 import uvloop
 
-from bench import cores, latency, live, memory, schedules, startup, throughput
+from bench import cores, latency, live, memory, schedules, simulate, startup, throughput
 from bench.peers import alertmanager_version
 from bench.report import WIDTH
 
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "startup": startup.run,
     "schedules": schedules.run,
+    "simulate": simulate.run,
     "live": live.run,
 }
 DATA = Path(".data")  # where a service keeps its data: a temporary folder may lie in memory, where fsync costs nothing

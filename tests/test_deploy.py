@@ -49,6 +49,16 @@ METRICS = {
     "amproxy_redis_up",
     "amproxy_build_info",
 }
+# Those of amproxy's own that the dashboard shows too.
+METRICS |= {
+    "amproxy_acknowledgements_total",
+    "amproxy_calendar_age_seconds",
+    "amproxy_maintenance_open",
+    "amproxy_notices_total",
+    "amproxy_pages_bundled_total",
+    "amproxy_pages_by_time_total",
+    "amproxy_user_reachable",
+}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -151,6 +161,8 @@ FIRES = {
     "AmproxyScheduleUncovered": ('amproxy_uncovered_seconds{schedule="s"}', "3600x90"),
     "AmproxyOutboxGrowing": ('amproxy_outbox_depth{channel="slack"}', "1+2x30"),
     "AmproxyUndeliverable": ("amproxy_config_undeliverable", "1x30"),
+    "AmproxyPersonUnreachable": ('amproxy_user_reachable{user="u"}', HEALTHY),
+    "AmproxyCalendarStale": ('amproxy_calendar_age_seconds{schedule="s"}', "30000x30"),
 }
 
 
@@ -186,6 +198,8 @@ def test_no_rule_fires_where_all_is_well(tmp_path: Path) -> None:
         'amproxy_uncovered_seconds{schedule="s"}': "0x90",
         'amproxy_outbox_depth{channel="slack"}': "0x5 7 0x84",
         "amproxy_config_undeliverable": "0x90",
+        'amproxy_user_reachable{user="u"}': "1x90",
+        'amproxy_calendar_age_seconds{schedule="s"}': "600x90",
     }
     fed = [{"series": series, "values": values} for series, values in well.items()]
     query = {"expr": 'ALERTS{alertstate="firing"}', "eval_time": "80m", "exp_samples": []}

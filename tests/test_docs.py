@@ -185,6 +185,9 @@ def test_answers_have_the_fields_that_the_examples_show(service: Server) -> None
     assert shape(json.loads(ask(service, "/api/v1/schedules/primary/shifts"))) == shape(example("Schedules"))
     assert shape(json.loads(ask(service, "/api/v1/users/alice"))) == shape(example("Users"))
     assert shape(json.loads(ask(service, "/api/v1/maintenance"))) == shape(example("Maintenance"))
+    assert shape(json.loads(ask(service, "/api/v1/deliveries"))) == shape(example("Deliveries"))
+    channels, shown = json.loads(ask(service, "/api/v1/channels"))["channels"], example("Channels")["channels"]
+    assert set(channels[0]) == set(shown[0]) and set(channels[0]["people"][0]) == set(shown[0]["people"][0])
     assert shape(json.loads(ask(service, "/api/v1/heartbeats"))) == shape(example("GET /api/v1/heartbeats"))
     assert shape(json.loads(ask(service, "/api/v1/schedules/weekends/ical"))) == shape(example("Calendars"))
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import io
 import json
 import re
 import subprocess
@@ -13,11 +15,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+TESTS = Path(__file__).parent.parent / "tests"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 CHROMIUM = "/usr/bin/chromium"
 
@@ -32,15 +37,23 @@ users:
   - {name: carol, full_name: Carol Cedar, timezone: America/New_York, contacts: {console: Carol's phone}}
 teams:
   - {name: platform, members: [alice, bob, carol]}
+time_intervals:
+  - name: office
+    time_intervals: [{weekdays: ['monday:friday'], times: [{start_time: '09:00', end_time: '18:00'}], location: Europe/Berlin}]
 schedules:
   - name: platform
     timezone: Europe/Berlin
     layers:
       - {name: weekly, users: [alice, bob, carol], rotation: {every: 1w, start: 2026-01-05T09:00}}
+      - {name: office, users: [bob, [alice, carol]], rotation: {every: 1d, start: 2026-01-05T09:00}, active_time_intervals: [office]}
   - name: database
     timezone: UTC
     layers:
       - {name: follow the sun, users: [bob, carol, alice], rotation: {every: 8h, start: 2026-01-05T06:00}}
+  - name: office hours
+    timezone: Europe/Berlin
+    layers:
+      - {name: weekdays, users: [alice, carol], rotation: {every: 1d, start: 2026-01-05T09:00}, active_time_intervals: [office]}
 escalation_policies:
   - name: platform
     repeat: 1
@@ -95,6 +108,75 @@ def shoot(browser: Browser, url: str, name: str, *, full: bool = False) -> None:
             page.close()
 
 
+def shoot_pages(browser: Browser, url: str) -> None:
+    """Each page that the demo fills, at a desk by day and on a phone by night; what is edited is shown before it is saved."""
+    labels = "labels=" + quote('alertname="HighErrorRate", cluster="eu1", severity="critical"')
+    pages = {
+        "schedules": "/schedules", "schedule": "/schedules/platform", "schedule-month": "/schedules/platform?view=month&from=2026-12-01",
+        "layers": "/schedules/platform/layers", "policies": "/policies", "policy": f"/policies/platform?{labels}",
+        "change": "/change/policy?name=platform", "routes": f"/routes?{labels}", "people": "/people",
+    }  # fmt: skip
+    for name, path in pages.items():
+        for size, scheme in (("desktop", "light"), ("phone", "dark")):
+            width, height = SIZES[size]
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1)
+            page.goto(f"{url}{path}", wait_until="load")
+            edit(page, name)
+            page.wait_for_timeout(300)
+            page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=name == "schedules")
+            page.close()
+
+
+def edit(page: Page, name: str) -> None:
+    if name == "layers":
+        page.locator("button[value='down-turn:0:0']").click()
+        page.locator("#do-save").wait_for()
+        page.locator("#preview").scroll_into_view_if_needed()
+    if name == "change":
+        page.fill("#s1-length", "7m")
+        page.click("#preview")
+        page.locator(".diff").wait_for()
+
+
+def plan(url: str) -> None:
+    """An override and swaps, so that there is something to see."""
+    day = datetime.now(UTC) + timedelta(days=1)
+    post(f"{url}/api/v1/schedules/platform/overrides", {"user": "carol", **_times(day, 12), "reason": "Bob is at a concert"})
+    post(f"{url}/api/v1/schedules/platform/swaps", {"user": "alice", **_times(day + timedelta(days=4), 24), "reason": "wedding"})
+
+
+def _times(day: datetime, hours: int) -> dict[str, str]:
+    return {"start": f"{day:%Y-%m-%dT18:00}", "end": f"{day + timedelta(hours=hours):%Y-%m-%dT18:00}"}
+
+
+def shoot_reports(browser: Browser) -> None:
+    """Pages that want some weeks behind them, filled as the tests do: one picture of a desk in light, one of a phone in dark."""
+    sys.path += [str(TESTS), str(TESTS / "browser")]
+    import lately
+    from servers import Servers
+
+    with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder, Servers(Path(folder)) as house:
+        redis = house.redis_server(appendonly=False)
+        url = house.amproxy(lately.ROUTES, redis_url=redis.url).url
+        lately.past(redis.url)
+        lately.hush(url)
+        lately.deliver(url)
+        paths = {
+            "silences": "/silences",
+            "silence-new": '/silences/new?label=instance%3D"db-4"',
+            "deliveries": "/deliveries",
+            "insights": "/insights",
+        }
+        for name, path in paths.items():
+            for size, scheme in (("desktop", "light"), ("phone", "dark")):
+                width, height = SIZES[size]
+                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1)
+                page.goto(f"{url}{path}", wait_until="load")
+                page.wait_for_timeout(300)
+                page.screenshot(path=PICTURES / f"{name}-{size}-{scheme}.png", full_page=size == "desktop")
+                page.close()
+
+
 def shoot_terminal(browser: Browser, text: str) -> None:
     page = browser.new_page(viewport={"width": 900, "height": 400})
     style = "background:#16181d;color:#d7dae0;font:14px/1.45 'DejaVu Sans Mono',monospace;padding:20px;margin:0;"
@@ -128,8 +210,11 @@ def main() -> None:
             url = f"http://{found.group(1)}"
             incident = tell_a_story(url)
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            plan(url)
+            shoot_pages(browser, url)
             shoot(browser, f"{url}/", "now")
             shoot(browser, f"{url}/incidents/{incident}", "incident", full=True)
+            shoot_reports(browser)
             printed = Path(log.name).read_text()
             simulated = subprocess.run(
                 [sys.executable, "-m", "amproxy", "simulate", "--config", str(config), "alertname=HighErrorRate", "cluster=eu1"],

@@ -77,6 +77,11 @@ def _excerpt(file: str, line: int, column: int) -> str:
     return f"\n    {shown}\n    {' ' * (column - 1 - start)}^"
 
 
+def masked(source: str) -> str:
+    """A line of a file with <secret> in the place of what may be one."""
+    return _masked(source, 1)[0]
+
+
 def _masked(source: str, column: int) -> tuple[str, int]:
     """The line with <secret> in the place of what may be one, and the column moved with the text."""
     out, last, moved = "", 0, column

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from amproxy.config.structs import Config, NotifyStep, Place, Policy, Route, Schedule, Wait, WaitUntilStep
+from amproxy.config.reaching import circles, led_to, notify_steps, only_led_to, surely_reaches
+from amproxy.config.structs import Config, NotifyStep, Place, Policy, Route, Wait, WaitUntilStep, WebhookStep
 from amproxy.decide.matchers import Matcher
 from amproxy.decide.people import address, channels
 from amproxy.decide.quiet import endless
@@ -21,6 +22,7 @@ def lint(config: Config) -> list[ConfigProblem]:
         *_wishes(config),
         *_routes(config.route, (), "route"),
         *(problem for index, policy in enumerate(config.policies.values()) for problem in _policy(config, policy, index)),
+        *_circles(config),
     ]
 
 
@@ -70,7 +72,7 @@ def _can_be_paged(config: Config) -> set[str]:
     names |= {user for schedule in config.schedules.values() for override in schedule.overrides for user in override.users}
     for policy in config.policies.values():
         names.add(policy.if_nobody.user)
-        for step in _notify_steps(policy):
+        for step in notify_steps(policy):
             names |= {*step.users, step.if_nobody.user if step.if_nobody else ""}
             names |= set(config.teams[step.team].members) if step.team else set()
     return names
@@ -139,36 +141,34 @@ def _implied(matchers: tuple[Matcher, ...], conditions: tuple[Matcher, ...]) -> 
 
 def _policy(config: Config, policy: Policy, index: int) -> Iterator[ConfigProblem]:
     path = f"escalation_policies[{index}]"
-    steps = list(_notify_steps(policy))
-    if not steps:
+    if policy.name in only_led_to(config):
+        pass  # the policies that lead to it are looked at through it
+    elif not any(True for led in led_to(config, policy).values() for _ in notify_steps(led)):
         yield _problem("ends_with_nobody", policy.place, path, f"the policy {policy.name!r} notifies nobody: it has no notify step")
-    elif not any(_surely_reaches(config, policy, step) for step in steps):
+    elif not surely_reaches(config, policy):
         message = f"the policy {policy.name!r} can end with nobody told: no step surely reaches a person (see if_nobody)"
         yield _problem("ends_with_nobody", policy.place, path, message)
     if policy.repeat and not any(isinstance(step, Wait | WaitUntilStep) for step in policy.steps):
         message = f"the policy {policy.name!r} repeats its steps without any wait: its rounds follow each other a minute apart"
         yield _problem("no_wait_in_repeat", policy.place, path, message)
-    for step in steps:
-        if step.receiver and not _can_tell(config, step.receiver):
+    for step in policy.steps:
+        if isinstance(step, NotifyStep) and step.receiver and not _can_tell(config, step.receiver):
             message = f"the receiver {step.receiver!r} has nothing that amproxy can deliver, so this step tells nobody"
+            yield _problem("undeliverable", step.place, path, message)
+        elif isinstance(step, WebhookStep) and not _can_tell(config, step.receiver, "webhook"):
+            message = f"the receiver {step.receiver!r} has no webhook that amproxy can call, so this step does nothing"
             yield _problem("undeliverable", step.place, path, message)
 
 
-def _notify_steps(policy: Policy) -> Iterator[NotifyStep]:
-    return (step for step in policy.steps if isinstance(step, NotifyStep))
+def _circles(config: Config) -> Iterator[ConfigProblem]:
+    names = list(config.policies)
+    for circle in circles(config):
+        policy, way = config.policies[circle[0]], " → ".join(map(repr, (*circle, circle[0])))
+        message = f"the policy {circle[0]!r} comes back to itself ({way}): it goes round until somebody answers"
+        yield _problem("forwards_in_circle", policy.place, f"escalation_policies[{names.index(circle[0])}]", message)
 
 
-def _surely_reaches(config: Config, policy: Policy, step: NotifyStep) -> bool:
-    if step.matchers or step.active_time_intervals or step.mute_time_intervals or step.receiver:
-        return False
-    if (step.if_nobody or policy.if_nobody).kind != "next_step" or step.users:
-        return True
-    return bool(config.teams[step.team].members) if step.team else _always_covered(config.schedules[step.schedule])
-
-
-def _always_covered(schedule: Schedule) -> bool:
-    return any(not layer.active_time_intervals and not layer.mute_time_intervals for layer in schedule.layers)
-
-
-def _can_tell(config: Config, receiver: str) -> bool:
-    return any(part.kind != "oncall" and not part.undeliverable for part in config.receivers[receiver].integrations)
+def _can_tell(config: Config, receiver: str, kind: str = "") -> bool:
+    """Whether a receiver has an integration (of a kind) that can be told of incidents."""
+    known = config.receivers[receiver].integrations
+    return any(part.kind == (kind or part.kind) and part.kind != "oncall" and not part.undeliverable for part in known)

@@ -94,6 +94,8 @@ def _reminder(section: Section) -> float:
     if "acknowledge_reminder" not in section:
         return min(timeout / 4, _LONGEST_REMINDER)
     reminder = float(section["acknowledge_reminder"])
-    if reminder and reminder >= timeout:
+    if reminder and not timeout:
+        section.error("acknowledge_reminder", "acknowledge_reminder needs acknowledge_timeout: without it no acknowledgement runs out")
+    elif reminder and reminder >= timeout:
         section.error("acknowledge_reminder", "the reminder must come before the acknowledgement runs out (acknowledge_timeout)")
     return reminder

@@ -14,6 +14,7 @@ from amproxy.model import Silence
 State = Literal["active", "pending", "expired"]
 
 KEPT_NS = 120 * 3600 * 10**9  # how long a silence is remembered after its end: as Alertmanager's --data.retention
+FOREVER_NS = 2**63 - 1  # the year 2262: what is stored of any later time
 _SECOND = 10**9
 _ORDER: dict[State, int] = {"active": 0, "pending": 1, "expired": 2}
 

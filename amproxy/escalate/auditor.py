@@ -13,7 +13,7 @@ from amproxy.duty.recording import keeping
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident
-from amproxy.store import by_hand, groups, incidents, retention, shifts, timers
+from amproxy.store import by_hand, deliveries, groups, incidents, retention, shifts, timers
 from amproxy.store.polling import Polling
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ async def audit(context: Context) -> int:
     trimmed = await retention.trim(context.wire, before)
     if trimmed:
         log.info("forgot %s resolved incidents that began before the retention", trimmed)
+    await deliveries.trim(context.wire, before)
     over = await by_hand.trim(context.wire, before)
     if over:
         log.info("forgot %s overrides, absences and swaps that ended before the retention", over)

@@ -15,5 +15,6 @@ async def tick(context: Context, incident: Incident, now: float) -> Event:
     end, heard = silent.due(incident), None
     if end is not None and end <= now:
         heard = await groups.last_push(context.wire, list(incident.parts) or [incident.group])
-    held = await holding.held(context, incident) if incident.state == "triggered" else None
+    # An answer or a snooze may run out now: what triggers again must not page either while its alerts are muted.
+    held = await holding.held(context, incident) if incident.state != "resolved" else None
     return Tick(heard=heard) if held is None else Hold(reason=held[0], until=held[1], heard=heard)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from amproxy.config.structs import Config
@@ -16,7 +16,6 @@ from amproxy.model import Incident, Page, TimelineEntry
 CHANNELS = frozenset({"telegram", "slack", "email", "webhook", "alertmanager", "console"})  # those of notify.channels
 
 Turns = dict[str, int]  # pointers of round robin
-Refusal = Callable[[Page], str]  # why a page does not arrive; "" = it does
 
 
 class Fact(NamedTuple):
@@ -26,16 +25,33 @@ class Fact(NamedTuple):
     page: Page | None = None
 
 
+class World:
+    """What the file does not decide. In this one every page arrives, and every round robin goes on where it is."""
+
+    def refuse(self, page: Page) -> str:
+        """Why a page that could be delivered does not arrive; "" = it does."""
+        return ""
+
+    def turns(self, incident: Incident, now: float) -> Turns:
+        """Pointers of round robin that count instead of those that are shared, if a turn is taken now."""
+        return {}
+
+    def took(self, pointers: Iterable[str]) -> None:
+        """A turn was taken of these."""
+
+
 class Course:
     """An incident from its opening on. A page arrives at once, or fails for good where amproxy has no way to deliver it."""
 
-    def __init__(self, incident: Incident, roster: Roster, turns: Turns, refuse: Refusal = lambda page: "") -> None:
-        """turns: shared by the incidents that run together; they are moved on. refuse: asked of each page that could be delivered."""
+    def __init__(
+        self, incident: Incident, roster: Roster, turns: Turns, world: World | None = None, reason: str = "first notification"
+    ) -> None:
+        """turns: shared by the incidents that run together; they are moved on. reason: why people hear of it."""
         self.incident = incident
         self.facts: list[Fact] = []
         self.pages: list[Page] = []  # those that arrived, in order
-        self._roster, self._turns, self._refuse = roster, turns, refuse
-        self.apply(Opened(reason="first notification"), incident.started_at)
+        self._roster, self._turns, self._world = roster, turns, world or World()
+        self.apply(Opened(reason=reason), incident.started_at)
 
     @property
     def due(self) -> float | None:
@@ -47,9 +63,11 @@ class Course:
         events: deque[Event] = deque([event])
         while events:
             event = events.popleft()
-            change = transition(self.incident, event, now, self._roster, self._turns)
+            change = transition(self.incident, event, now, self._roster, self._turns | self._world.turns(self.incident, now))
             self.incident = change.incident
-            self._turns.update((key, turn) for key, (_, turn) in change.turns.items())
+            if change.turns:
+                self._turns.update((key, turn) for key, (_, turn) in change.turns.items())
+                self._world.took(change.turns)
             arrived = self._page(event.page) if isinstance(event, Sent) else None
             for entry in change.timeline:
                 self.facts.append(Fact(entry, arrived if entry.kind == "sent" else None))
@@ -68,7 +86,7 @@ class Course:
     def _delivery(self, page: Page) -> Event:
         if not _stands(self.incident, page):
             return Skipped(page=page.id, reason=f"the incident is {self.incident.state} by now")
-        error = undeliverable(self._roster.config, page) or self._refuse(page)
+        error = undeliverable(self._roster.config, page) or self._world.refuse(page)
         if error:
             return Failed(page=page.id, error=error, attempt=1)
         return Sent(page=page.id, look=self.incident.look, attempt=1)

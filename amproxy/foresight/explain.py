@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from amproxy.clock import rfc3339, utc
+from amproxy.config.reaching import led_to
 from amproxy.config.structs import Config, Integration
 from amproxy.decide import routes
 from amproxy.decide.matchers import all_match
@@ -21,6 +22,11 @@ from amproxy.foresight.others import others
 from amproxy.foresight.wording import ending, step
 from amproxy.model import Group
 
+_ONLY_LIVE = (
+    "Silences, pages of other incidents and what was changed by hand (overrides, swaps, absences, maintenance) are known only to "
+    "the running service."
+)
+
 
 class Way(NamedTuple):
     """A group's way to people; `course` is what happens at once, None where the group is muted."""
@@ -34,14 +40,14 @@ class Way(NamedTuple):
 def explain(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> dict[str, Any]:
     """The JSON of the command: `pages` are those that arrive at once if the group is notified at `at` (aware)."""
     entry, now = Entry(config, labels), instant(at).timestamp()
-    pages = [page for way in _ways(entry, now, roster) if way.course for page in way.course.pages]
+    pages = [page for way in ways_of(entry, now, roster) if way.course for page in way.course.pages]
     return entry.document(now, pages, roster)
 
 
 def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> str:
     """The same in words, with the policy, and why other people are not paged."""
     entry, now = Entry(config, labels), instant(at).timestamp()
-    ways = _ways(entry, now, roster)
+    ways = ways_of(entry, now, roster)
     zone = zone_of(config, entry.policy(ways[0].integration)) if ways else "UTC"
     lines = [*render.hanging("Alert   ", render.labels(entry.labels))]
     lines += render.hanging("At      ", f"{render.when(now, zone)} {zone} ({rfc3339(now)})")
@@ -52,10 +58,11 @@ def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster
         lines += ["", *_policy(entry, way, now, roster)]
     if not ways:
         lines += ["", "Nobody is paged: no receiver of this alert has oncall_configs."]
-    return "\n".join([*lines, "", *render.hanging("", "Silences, and pages of other incidents, are known only to the running service.")])
+    return "\n".join([*lines, "", *render.hanging("", _ONLY_LIVE)])
 
 
-def _ways(entry: Entry, now: float, roster: Roster) -> list[Way]:
+def ways_of(entry: Entry, now: float, roster: Roster) -> list[Way]:
+    """What an alert causes if its groups are notified at `now` (Unix seconds): one way for each oncall integration."""
     turns: dict[str, int] = {}
     ways = []
     for group, integration in entry.oncall:
@@ -94,7 +101,7 @@ def _group(entry: Entry, group: Group, now: float, roster: Roster) -> Iterator[s
         end = f"until {render.when(until, zone)} {zone}" if until else "for years"
         yield from render.hanging("  ", f"{because(group, by)} {end}")
     else:
-        yield "  not muted by a time interval"
+        yield "  not muted by a time interval, not in maintenance"
     for rule in entry.config.inhibit_rules:
         if all_match(rule.target_matchers, entry.labels):
             source = "{" + ", ".join(map(str, rule.source_matchers)) + "}"
@@ -113,18 +120,21 @@ def _zone(entry: Entry, group: Group) -> str:
 def _policy(entry: Entry, way: Way, now: float, roster: Roster) -> Iterator[str]:
     config, policy = entry.config, entry.policy(way.integration)
     zone = zone_of(config, policy)
-    yield from render.hanging("Policy  ", policy.name)
-    for number, one in enumerate(policy.steps, 1):
-        yield from render.hanging(f"  {number:>2}. ", step(config, one))
-    yield from render.hanging("      ", ending(config, policy))
+    for led in led_to(config, policy).values():
+        yield from render.hanging("Policy  ", led.name)
+        for number, one in enumerate(led.steps, 1):
+            yield from render.hanging(f"  {number:>2}. ", step(config, one))
+        yield from render.hanging("      ", ending(config, led))
     if way.course is None:
         yield from render.hanging("Paged now: ", f"nobody, because the group is {because(way.group, way.muted_by)}")
         return
     yield from render.hanging("Paged now: ", f'incident "{way.course.incident.title}"' if way.course.pages else "nobody")
     for _, text in render.story(config, way.course.facts):
         yield from render.hanging("  ", text)
-    if way.course.due is not None and not way.course.pages:
-        yield from render.hanging("  ", f"Next: {way.course.incident.waiting_for} ({render.when(way.course.due, zone)} {zone}).")
+    incident, due = way.course.incident, way.course.due
+    if incident.waiting_for and not way.course.pages:
+        when = f" ({render.when(due, zone)} {zone})" if incident.step_due is not None and due is not None else ""
+        yield from render.hanging("  ", f"Next: {incident.waiting_for}{when}.")
     reasons = others(policy, way.course, utc(now), roster)
     if reasons:
         yield "Not paged now"

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 
 from amproxy.config.structs import Integration
 from amproxy.correlate.dedup import needs_notify
+from amproxy.correlate.flush import muted
 from amproxy.decide.roster import Roster
 from amproxy.errors import Conflict
-from amproxy.foresight.course import Course, Fact, Refusal, Turns
+from amproxy.foresight.course import Course, Fact, Turns, World
 from amproxy.foresight.entry import opening
-from amproxy.foresight.mute import because, muting, still_muted
-from amproxy.machine.events import Act, AlertsChanged, Returned, Tick
-from amproxy.model import Group, LogEntry, Reason, TimelineEntry, common
+from amproxy.foresight.mute import because, in_maintenance, muting, next_end, still_muted, until
+from amproxy.machine.events import Act, AlertsChanged, Event, Hold, Returned, Tick
+from amproxy.model import Group, Incident, LogEntry, Reason, TimelineEntry, common
 
 LATE = 0.001  # seconds: a timer is never quite punctual, and so what is due after an interval is due when it has passed
 
@@ -34,19 +35,21 @@ class Firing(NamedTuple):
     labels: Mapping[str, str]
     alerts: int = 1
     ends: float = math.inf  # Unix seconds
+    heard: float = math.inf  # until when their sender says again and again that they fire, Unix seconds; until they end at the longest
 
 
 class Lane:
     """A group and one oncall integration of its receiver. `alerts` is what is true; people hear of it when the group is looked at."""
 
-    def __init__(self, group: Group, integration: Integration, roster: Roster, turns: Turns, refuse: Refusal = lambda page: "") -> None:
+    def __init__(self, group: Group, integration: Integration, roster: Roster, turns: Turns, world: World | None = None) -> None:
         self.group, self.integration = group, integration
         self.alerts: dict[str, Firing] = {}
         self.courses: list[Course] = []  # its incidents, the last one at the end
         self.before: list[Fact] = []  # what is told of the time without incident
         self.look: float | None = None  # when it is looked at next
-        self._roster, self._turns, self._refuse = roster, turns, refuse
+        self._roster, self._turns, self._world = roster, turns, world
         self._log: LogEntry | None = None
+        self._revived: list[Course] = []  # that a person opened again when another had begun
 
     @property
     def course(self) -> Course | None:
@@ -65,18 +68,22 @@ class Lane:
         """Do what is due."""
         if self.look is not None and self.look <= now:
             self.flush(now)
-        elif self.course:
-            # Their sender says again and again that its alerts fire, for as long as they do.
-            self.course.apply(Tick(heard=min(now, max((one.ends for one in self.alerts.values()), default=0.0))), now)
+            return
+        course = next((course for course in self._running() if course.due is not None and course.due <= now), None)
+        if course:
+            course.apply(self._tick(course.incident, now), now)
 
-    def act(self, event: Act, now: float) -> str:
-        """Let a person do something to the incident; says why that is refused, "" where it is not."""
-        if self.course is None:
+    def act(self, event: Act, now: float, before: float = math.inf) -> str:
+        """Let a person do something to the last incident that began before a time; says why that is refused, "" where it is not."""
+        if not self.courses:
             return "there is no incident yet"
+        course = next((course for course in reversed(self.courses) if course.incident.started_at < before), self.courses[0])
         try:
-            self.course.apply(event, now)
+            course.apply(event, now)
         except Conflict as error:
             return str(error)
+        if course is not self.course and course not in self._revived:
+            self._revived.append(course)
         return ""
 
     def say(self, at: float, text: str) -> None:
@@ -85,17 +92,30 @@ class Lane:
 
     def flush(self, now: float, fresh: int | None = None) -> None:
         """Look at the alerts, and tell what is news. fresh: how many of them are new; None = all that were not there before."""
-        labels = self.labels
-        by = muting(self.group, labels, self._roster, now)
-        if by and not self.courses and not self.before:
-            self.say(now, f"The group is {because(self.group, by)}: no incident is opened.")
         known = set(self._log.firing) if self._log else set()
+        by = muted(self.group, self._roster, now)
+        heard = {} if by else {name: one for name, one in self.alerts.items() if not self._in_maintenance(one, now)}
+        if self.alerts and not heard and not self.courses and not self.before:
+            why = because(self.group, muting(self.group, self.labels, self._roster, now))
+            self.say(now, f"The group is {why}: no incident is opened.")
         # While muted, people hear of nothing new, but an incident learns what becomes of its own alerts.
-        shown = {name: one for name, one in self.alerts.items() if not by or name in known}
+        shown = {name: one for name, one in self.alerts.items() if name in heard or name in known}
         if shown:
-            self._tell(shown, now, fresh, muted=bool(by))
+            self._tell(shown, now, fresh, muted=not heard)
         self.alerts = {name: one for name, one in self.alerts.items() if one.ends > now}
-        self.look = self._next_look(now, still_muted(self.group, labels, self._roster, now) if by else 0.0)
+        self.look = self._next_look(now, muted=bool(by))
+
+    def forget(self, name: str) -> None:
+        """Know nothing of an alert any more; where it fires again it is news."""
+        self.alerts = {other: one for other, one in self.alerts.items() if other != name}
+        if self._log:
+            self._log = replace(self._log, firing=[other for other in self._log.firing if other != name])
+
+    def recall(self, name: str, firing: Firing) -> None:
+        """Know of an alert, though nobody need be told."""
+        self.alerts = {**self.alerts, name: firing}
+        if self._log:
+            self._log = replace(self._log, firing=sorted({*self._log.firing, name}))
 
     @property
     def labels(self) -> dict[str, str]:
@@ -105,20 +125,41 @@ class Lane:
     def _coming(self) -> Iterator[tuple[float, int]]:
         if self.look is not None:
             yield self.look, LOOK
-        if self.course and (due := self.course.due) is not None:
-            yield due, TICK
+        for course in self._running():
+            if (due := course.due) is not None:
+                yield due, TICK
 
-    def _next_look(self, now: float, muted_until: float | None) -> float | None:
-        """The tick at which there may be news. muted_until: 0 = it is not muted, None = for years."""
+    def _running(self) -> list[Course]:
+        return [*self.courses[-1:], *self._revived]
+
+    def _in_maintenance(self, one: Firing, now: float) -> bool:
+        """Whether a maintenance window holds an alert back, or did when it ended."""
+        return bool(in_maintenance(one.labels, self._roster, min(now, one.ends)))
+
+    def _tick(self, incident: Incident, now: float) -> Event:
+        """What a due timer means: time has passed or, while all that fires is in maintenance, nobody may be paged."""
+        heard = min(now, max((min(one.ends, one.heard) for one in self.alerts.values()), default=0.0))
+        firing = [one for one in self.alerts.values() if one.ends > now]
+        windows = [in_maintenance(one.labels, self._roster, now) for one in firing]
+        if incident.state != "triggered" or not firing or not all(windows):
+            return Tick(heard=heard)
+        names = dict.fromkeys(window.name for found in windows for window in found)
+        return Hold(reason=f"maintenance {', '.join(names)}", until=min(until(found, self._roster, now) for found in windows), heard=heard)
+
+    def _next_look(self, now: float, *, muted: bool) -> float | None:
+        """When there may be news: a tick of the group's interval, or the end of a maintenance window."""
         if not self.alerts:
             return None
         moments = [one.ends for one in self.alerts.values()]
-        if muted_until:
-            moments.append(muted_until)
-        elif muted_until is not None and self._log:
-            moments.append(self._log.at + self.group.repeat_interval)
+        if muted:
+            moments.append(still_muted(self.group, {}, self._roster, now) or math.inf)
+        elif self._log:
+            moments.append(max(now, self._log.at + self.group.repeat_interval))
         moment, interval = min(moments), self.group.group_interval
-        return None if math.isinf(moment) else now + max(1, math.ceil(round((moment - now) / interval, 6))) * interval
+        ends = [end for one in self.alerts.values() if (end := next_end(one.labels, self._roster, now))]
+        if not math.isinf(moment):
+            ends.append(now + max(1, math.ceil(round((moment - now) / interval, 6))) * interval)
+        return min(ends, default=None)
 
     def _tell(self, shown: Mapping[str, Firing], now: float, fresh: int | None, *, muted: bool) -> None:
         before = self._log
@@ -143,11 +184,12 @@ class Lane:
             reason=reason, firing=count if fires else 0, resolved=len(self._log.resolved) if self._log else 0, fresh=fresh,
             common_labels=common(dict(one.labels) for one in shown.values()), group=self.group.id,
         )  # fmt: skip
-        if course and course.incident.state != "resolved":
-            course.apply(changed, now)
-        elif fires and (first or reason != "some alerts resolved"):
-            if course and now - (course.incident.resolved_at or 0.0) <= course.incident.plan.reopen_within:
+        over = course is None or course.incident.state == "resolved"
+        if over and fires and (first or reason != "some alerts resolved"):
+            if course and now - (course.incident.resolved_at or 0.0) < course.incident.plan.reopen_within:
                 course.apply(Returned(alerts=replace(changed, fresh=count)), now)
                 return
             incident = opening(self._roster.config, self.group, self.integration, changed.common_labels, count, now)
-            self.courses.append(Course(incident, self._roster, self._turns, self._refuse))
+            self.courses.append(Course(incident, self._roster, self._turns, self._world, reason))
+        elif course:
+            course.apply(changed, now)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from amproxy.config.structs import Absence, Notify, NotifyStep, Policy, Schedule, User
+from amproxy.config.reaching import led_to, notify_steps
+from amproxy.config.structs import Absence, Notify, Policy, Schedule, User
 from amproxy.decide import people
 from amproxy.decide.roster import Roster
 from amproxy.decide.zones import moment
@@ -20,8 +22,28 @@ LOOK = 86400.0  # seconds: how far the policy is followed for a later page
 SHIFTS = timedelta(days=60)  # how far ahead a shift is looked for
 
 
+Kind = Literal["absent", "no_channel", "no_contact", "not_on_call", "not_yet", "not_asked", "on_call", "quiet", "later", "never"]
+
+
+class Reason(NamedTuple):
+    """One reason, and what belongs to it; the rest is empty."""
+
+    kind: Kind
+    schedule: str = ""
+    at: datetime | None = None  # when an absence ends, or a shift begins
+    text: str = ""  # why somebody is absent; which contacts they have
+    page: Page | None = None  # that comes later
+
+
 def others(policy: Policy, course: Course, at: datetime, roster: Roster) -> list[tuple[str, str]]:
-    """People of the policy's schedules and teams who are not paged at `at`, each with the reason.
+    """The same in words, each with all their reasons."""
+    zone = zone_of(roster.config, policy)
+    found = reasons(policy, course, at, roster)
+    return [(user, "; ".join(_words(reason, at, zone) for reason in why)) for user, why in found]
+
+
+def reasons(policy: Policy, course: Course, at: datetime, roster: Roster) -> list[tuple[str, list[Reason]]]:
+    """People of the policy's schedules and teams who are not paged at `at`, each with why.
 
     course: what happens at `at`; it is followed for a day, with nobody answering.
     """
@@ -33,17 +55,44 @@ def others(policy: Policy, course: Course, at: datetime, roster: Roster) -> list
     return _Others(policy, at, roster).reasons(paged, later)
 
 
+def _words(reason: Reason, at: datetime, zone: str) -> str:
+    when = render.when(reason.at, zone) if reason.at else ""
+    match reason.kind:
+        case "absent":
+            return f"absent until {when}" + (f" ({reason.text})" if reason.text else "")
+        case "no_channel":
+            return f"has no contact that amproxy can use ({reason.text})"
+        case "no_contact":
+            return "has no contact"
+        case "not_on_call":
+            return f"not on call for {reason.schedule} in the next {format_duration(SHIFTS.total_seconds())}"
+        case "not_yet":
+            return f"not on call for {reason.schedule} until {when}"
+        case "not_asked":
+            return f"on call for {reason.schedule}, but not asked yet"
+        case "on_call":
+            return f"on call for {reason.schedule}"
+        case "quiet":
+            return f"quiet hours until {when}"
+        case "later":
+            assert reason.page is not None
+            after, page = render.elapsed(reason.page.due - at.timestamp()), reason.page
+            return f"paged at {after} over {page.channel} if nobody answers (step {page.step}: {page.reason})"
+        case _:
+            return "no step of the policy gets to them"
+
+
 class _Others:
     def __init__(self, policy: Policy, at: datetime, roster: Roster) -> None:
         self._config, self._roster = roster.config, roster
-        self._at, self._zone = at, zone_of(roster.config, policy)
-        self._steps = [step for step in policy.steps if isinstance(step, NotifyStep)]
+        self._at = at
+        self._steps = [step for led in led_to(roster.config, policy).values() for step in notify_steps(led)]
         names = dict.fromkeys(step.schedule for step in self._steps)
         self._schedules = [self._config.schedules[name] for name in names if name in self._config.schedules]
 
-    def reasons(self, paged: set[str], later: dict[str, Page]) -> list[tuple[str, str]]:
+    def reasons(self, paged: set[str], later: dict[str, Page]) -> list[tuple[str, list[Reason]]]:
         users = (self._config.users.get(name) for name in self._named() if name not in paged)
-        return [(user.name, "; ".join(self._why(user, later.get(user.name)))) for user in users if user]
+        return [(user.name, self._why(user, later.get(user.name))) for user in users if user]
 
     def _named(self) -> dict[str, None]:
         """Everyone whom the policy could reach."""
@@ -55,20 +104,20 @@ class _Others:
         names += [name for team in teams if team in self._config.teams for name in self._config.teams[team].members]
         return dict.fromkeys(names)
 
-    def _why(self, user: User, later: Page | None) -> list[str]:
-        reasons = []
+    def _why(self, user: User, later: Page | None) -> list[Reason]:
+        found = []
         if away := absence(user, self._at):
-            end = moment(away.end, ZoneInfo(user.timezone))
-            reasons.append(f"absent until {render.when(end, self._zone)}" + (f" ({away.reason})" if away.reason else ""))
+            found.append(Reason("absent", at=moment(away.end, ZoneInfo(user.timezone)), text=away.reason))
+        if quiet := self._roster.quiet_until(user.name, self._at):
+            found.append(Reason("quiet", at=quiet))
         if not reachable(user):
-            reasons.append(f"has no contact that amproxy can use ({', '.join(user.contacts)})" if user.contacts else "has no contact")
-        reasons += self._shifts(user)
+            found.append(Reason("no_channel", text=", ".join(user.contacts)) if user.contacts else Reason("no_contact"))
+        found += self._shifts(user)
         if later:
-            after = render.elapsed(later.due - self._at.timestamp())
-            reasons.append(f"paged at {after} over {later.channel} if nobody answers (step {later.step}: {later.reason})")
-        return reasons or ["no step of the policy gets to them"]
+            found.append(Reason("later", page=later))
+        return found or [Reason("never")]
 
-    def _shifts(self, user: User) -> Iterator[str]:
+    def _shifts(self, user: User) -> Iterator[Reason]:
         """When the person is on call for each schedule that the policy asks."""
         for schedule in self._schedules:
             if user.name not in scheduled(schedule):
@@ -76,11 +125,11 @@ class _Others:
             ahead = self._roster.shifts(schedule.name, self._at, self._at + SHIFTS)
             shift = next((shift for shift in ahead if user.name in shift.users), None)
             if shift is None:
-                yield f"not on call for {schedule.name} in the next {format_duration(SHIFTS.total_seconds())}"
+                yield Reason("not_on_call", schedule.name)
             elif shift.start > self._at:
-                yield f"not on call for {schedule.name} until {render.when(shift.start, self._zone)}"
+                yield Reason("not_yet", schedule.name, shift.start)
             else:
-                yield f"on call for {schedule.name}, but not asked yet"
+                yield Reason("on_call" if self._roster.quiet_until(user.name, self._at) else "not_asked", schedule.name)
 
 
 def scheduled(schedule: Schedule) -> list[str]:

@@ -82,11 +82,17 @@ def people(config: Config, names: Iterable[str]) -> str:
     return ", ".join(person(config, name) for name in names)
 
 
-def page(config: Config, found: Page) -> str:
-    """ "Alice Ash over telegram (step 1: on call for platform: layer weekly)"."""
-    whom = person(config, found.user) if found.user else f"receiver {found.receiver}"
+def page(config: Config, found: Page, whom: str = "", over: str = "") -> str:
+    """ "Alice Ash over telegram (step 1: on call for platform: layer weekly)"; whom, over: of all that belong together."""
+    whom, over = whom or recipient(config, found), over or found.channel
+    if not found.step:
+        return f"{whom} over {over} ({'reminder' if found.kind == 'reminder' else 'by hand'}: {found.reason})"
     again = f", round {found.round}" if found.round > 1 else ""
-    return f"{whom} over {found.channel} (step {found.step}{again}: {found.reason})"
+    return f"{whom} over {over} (step {found.step}{again}: {found.reason})"
+
+
+def recipient(config: Config, found: Page) -> str:
+    return person(config, found.user) if found.user else f"receiver {found.receiver}"
 
 
 def story(config: Config, facts: Sequence[Fact]) -> list[tuple[float, str]]:
@@ -101,9 +107,21 @@ def story(config: Config, facts: Sequence[Fact]) -> list[tuple[float, str]]:
 
 
 def _told(config: Config, group: Sequence[Fact]) -> Iterator[tuple[float, str]]:
-    paged = any(fact.page for fact in group)
+    pages = _pages(config, [fact.page for fact in group if fact.page])
     for entry, arrived in group:
         if arrived:
-            yield entry.at, page(config, arrived)
-        elif entry.kind != "step" or entry.user or not paged:
+            if text := pages.get(arrived.id):
+                yield entry.at, text
+        elif entry.kind != "step" or entry.user or not pages:
             yield entry.at, entry.text
+
+
+def _pages(config: Config, found: Sequence[Page]) -> dict[str, str]:
+    """Pages in words, by the id of the first of each line: the channels of one person, people who are paged alike."""
+    channels: dict[tuple[str, str], list[Page]] = {}
+    for one in found:
+        channels.setdefault((recipient(config, one), one.reason), []).append(one)
+    alike: dict[tuple[str, str], list[tuple[str, Page]]] = {}
+    for (whom, reason), pages in channels.items():
+        alike.setdefault((", ".join(one.channel for one in pages), reason), []).append((whom, pages[0]))
+    return {ones[0][1].id: page(config, ones[0][1], ", ".join(whom for whom, _ in ones), over) for (over, _), ones in alike.items()}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from amproxy.decide.roster import Roster
 from amproxy.foresight import render
+from amproxy.foresight.course import Fact
 from amproxy.foresight.entry import zone_of
 from amproxy.foresight.lane import Lane
 from amproxy.foresight.mute import because, muting
@@ -37,19 +40,28 @@ def _lane(done: Simulation, lane: Lane) -> Iterator[str]:
     config, policy = done.entry.config, done.entry.policy(lane.integration)
     zone = zone_of(config, policy)
     told = [(done.start, f"the alert fires; its group waits {render.elapsed(lane.group.group_wait)[1:]}")]
-    told += render.story(config, lane.facts)
+    told += render.story(config, [_short(fact) for fact in lane.facts if fact.entry.kind != "ended"])
     if done.over <= done.end:
         told.append((done.over, "the alert ends; people hear of it when its group is looked at next"))
         told.sort(key=lambda one: one[0])
     yield from render.hanging("", lane.course.incident.title if lane.course else "No incident")
     yield from render.hanging("", f"receiver {lane.group.receiver}, policy {policy.name}, times in {zone}")
-    day, width = "", max(len(render.elapsed(at - done.start)) for at, _ in told)
+    day, before, width = "", "", max(len(render.elapsed(at - done.start)) for at, _ in told)
     for at, text in told:
         shown = render.local(at, zone)
         if day != (day := shown.strftime("%a %Y-%m-%d")):
             yield day
-        yield from render.hanging(f"  {shown:%H:%M:%S} {render.elapsed(at - done.start):>{width}}  ", text)
+        clock = f"  {shown:%H:%M:%S} {render.elapsed(at - done.start):>{width}}  "
+        yield from render.hanging(" " * len(clock) if clock == before else clock, text)
+        before = clock
     yield from render.hanging("At the end: ", _end(done, lane, zone))
+
+
+def _short(fact: Fact) -> Fact:
+    """Without what stands above: receiver and policy."""
+    if fact.entry.kind != "opened":
+        return fact
+    return Fact(replace(fact.entry, text=fact.entry.text.partition(":")[0] + "."), fact.page)
 
 
 def _end(done: Simulation, lane: Lane, zone: str) -> str:

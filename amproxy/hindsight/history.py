@@ -1,7 +1,7 @@
 """One incident as a line of the exported history: all that is needed to replay it under another policy. Pure.
 
 Contacts are left out: some of their addresses are secrets. Entries of the timeline from before `data` was stored lack `until`,
-`firing` and `resolved`; they are None then.
+`firing`, `resolved`, `fresh`, `by` and `to`; they are None then.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ FORMAT = "amproxy.history/1"
 _EVENTS = {
     "opened": "opened", "alerts": "alerts", "acknowledged": "acknowledge", "unacknowledged": "unacknowledge", "resolved": "resolve",
     "snoozed": "snooze", "triggered": "snooze_over", "escalated": "escalate", "note": "note", "reopened": "reopen", "merged": "merge",
+    "joined": "acknowledge", "renewed": "acknowledge", "reassigned": "reassign", "responders": "add_responders",
 }  # fmt: skip
 
 
@@ -52,6 +53,10 @@ def _event(entry: TimelineEntry) -> dict[str, Any]:
         "until": rfc3339(until) if isinstance(until, int | float) else None,
         "firing": entry.data.get("firing"),
         "resolved": entry.data.get("resolved"),
+        "fresh": entry.data.get("fresh"),
+        "by": entry.data.get("by"),
+        "to": entry.data.get("to"),
+        "policy": entry.policy or None,
     }
 
 

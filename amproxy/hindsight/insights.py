@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -42,6 +43,7 @@ class Insights:
         self._pages: dict[tuple[str, str, Urgency], Counter[Daytime]] = defaultdict(Counter)
         self._alerts: dict[tuple[str, str], AlertTally] = defaultdict(AlertTally)
         self._hours = [[0] * 24 for _ in WEEKDAYS]
+        self._days: dict[date, Counter[str]] = defaultdict(Counter)
 
     def add(self, incident: Incident) -> None:
         """Count one incident."""
@@ -57,12 +59,13 @@ class Insights:
             self._alert("group_labels", labels(incident.group_labels)).add(incident, len(sent))
         started = utc(incident.started_at).astimezone(self._zone)
         self._hours[started.weekday()][started.hour] += 1
+        self._days[started.date()].update(incidents=1, pages=len(sent))
 
     def table(self, name: str) -> list[Row]:
         """One of TABLES."""
         tables = {
             "teams": self.teams, "policies": self.policies, "people": self.people, "pages": self.pages, "alerts": self.alerts,
-            "hours": self.hours,
+            "hours": self.hours, "days": self.days,
         }  # fmt: skip
         return tables[name]()
 
@@ -95,6 +98,10 @@ class Insights:
     def hours(self) -> list[Row]:
         """Incidents that began in each hour of the week, in the zone that was asked for: a row a day."""
         return [{"weekday": day, **{f"{hour:02}": n for hour, n in enumerate(row)}} for day, row in zip(WEEKDAYS, self._hours, strict=True)]
+
+    def days(self) -> list[Row]:
+        """Incidents that began on each day, in the zone that was asked for, and the pages that people got of them; only days with any."""
+        return [{"day": day.isoformat(), "incidents": n["incidents"], "pages": n["pages"]} for day, n in sorted(self._days.items())]
 
     def _add_answers(self, incident: Incident) -> None:
         if incident.acknowledged_at is not None:
@@ -141,4 +148,5 @@ TABLES: dict[str, Row] = {
     "pages": {"user": "", "channel": "", "urgency": "", "pages": 0, **dict.fromkeys(DAYTIMES, 0)},
     "alerts": {"by": "", "name": "", "incidents": 0, "pages": 0, "acknowledged": 0, "probably_noise": 0, "median_time_to_resolve": None},
     "hours": {"weekday": "", **{f"{hour:02}": 0 for hour in range(24)}},
+    "days": {"day": "", "incidents": 0, "pages": 0},
 }

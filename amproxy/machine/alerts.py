@@ -23,15 +23,14 @@ def changed(draft: Draft, event: AlertsChanged) -> None:
     """Counts and texts follow the alerts; when nothing fires any more the incident is over."""
     incident = draft.incident
     _count(draft, event)
-    if incident.state == "resolved":
+    if incident.state == "resolved" or event.reason == "repeat interval elapsed":  # that is no news, but amproxy's own clock
         return
     incident.heard_at = draft.now
-    if event.reason == "repeat interval elapsed":
-        return
     counts = f"{incident.firing} firing, {incident.resolved} resolved"
     if incident.firing or "" in incident.parts:  # what was opened by hand is not over with the alerts of others
         text = f"{event.fresh} new, {counts}" if event.fresh else counts
-        draft.say("alerts", f"Alerts changed ({event.reason}): {text}.", firing=incident.firing, resolved=incident.resolved)
+        told = f"Alerts changed ({event.reason}): {text}."
+        draft.say("alerts", told, firing=incident.firing, resolved=incident.resolved, fresh=event.fresh)
         draft.redraw(f"Alerts changed: {counts}.")
         if event.fresh:
             holding.release(draft, "new alerts are not muted")

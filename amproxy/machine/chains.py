@@ -52,7 +52,7 @@ def _wake(draft: Draft, running: Chain, urgency: Urgency) -> None:
     """Quiet hours end for a page that does not heed them."""
     if urgency == "important":
         running.urgency = "important"
-    if running.quiet and _heeds_no_quiet_hours(draft.incident, running):
+    if running.quiet and wakes(draft.incident, running):
         running.due, running.quiet = draft.now, False
 
 
@@ -93,7 +93,7 @@ def _run(draft: Draft, chain: Chain) -> None:
 def _quiet(draft: Draft, chain: Chain) -> bool:
     """Whether the person has quiet hours, so that the next rule waits for their end."""
     chain.quiet = False
-    until = None if _heeds_no_quiet_hours(draft.incident, chain) else draft.roster.quiet_until(chain.user, utc(draft.now))
+    until = None if wakes(draft.incident, chain) else draft.roster.quiet_until(chain.user, utc(draft.now))
     if until is None:
         return False
     chain.due, chain.quiet = until.timestamp(), True
@@ -103,9 +103,9 @@ def _quiet(draft: Draft, chain: Chain) -> bool:
     return True
 
 
-def _heeds_no_quiet_hours(incident: Incident, chain: Chain) -> bool:
-    """What is important, or asked for by a person, wakes people up."""
-    return chain.urgency == "important" or chain.insists or not incident.group
+def wakes(incident: Incident, chain: Chain) -> bool:
+    """Whether a person's pages heed no quiet hours: what is important, or asked for by hand, wakes people up."""
+    return chain.urgency == "important" or chain.insists or chain.step == 0 or not incident.group
 
 
 def contact(draft: Draft, chain: Chain, channel: str) -> bool:

@@ -40,7 +40,8 @@ class Bundles:
         for one in due:
             if reason := why_not(one.incident, one.page):
                 count(one.page, "skipped")
-                await self._desk.record(one.incident.id, Skipped(page=one.page.id, reason=reason))
+                skipped = self._desk.log(Operations(), message, "skipped", about=(one.incident,), page=one.page, error=reason)
+                await self._desk.record(one.incident.id, Skipped(page=one.page.id, reason=reason), skipped)
             else:
                 standing.append(one)
         if not standing:
@@ -61,13 +62,17 @@ class Bundles:
         message, page = taken.message, standing[0].page
         # the button must work from the moment at which somebody can see it
         await storms.remember(self._context.wire, message.bundle, {one.incident.id: one.incident.epoch for one in standing})
-        error, attempt = "", message.attempt
+        error, attempt, done = "", message.attempt, Operations()
+        about = [one.incident for one in standing]
         try:
-            await self._desk.call(message, lambda: self._send(message, standing))
+            called = await self._desk.call(message, lambda: self._send(message, standing))
         except DeliveryError as failure:
-            if await self._desk.tried_later(taken, failure):
+            if await self._desk.tried_later(taken, failure, about=about, page=page):
                 return
             error = str(failure)
+            self._desk.log(done, message, "failed", about=about, page=page, error=failure)
+        else:
+            self._desk.log(done, message, "sent", about=about, page=page, took=called.took)
         others = len({one.incident.id for one in standing}) - 1
         events: list[Event] = []
         for one in standing:
@@ -80,7 +85,7 @@ class Bundles:
                 look = one.incident.look
                 events.append(Sent(page=one.page.id, look=look, attempt=attempt, bundle=message.bundle, others=others))
         await asyncio.gather(*(self._desk.record(one.incident.id, event) for one, event in zip(standing, events, strict=True)))
-        await self._desk.done(taken, self._desk.noted(Operations(), page.user, page.channel, page.address, before, error))
+        await self._desk.done(taken, self._desk.noted(done, page.user, page.channel, page.address, before, error))
 
     async def _send(self, message: Outgoing, standing: list[Paged]) -> dict[str, str]:
         channel = self._desk.channel(message.channel)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,10 +16,11 @@ from amproxy.context import Context
 from amproxy.decide.people import digest
 from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
 from amproxy.machine.events import Event
-from amproxy.model import Outcome, Outgoing
+from amproxy.model import Incident, Outcome, Outgoing, Page
+from amproxy.notify import logbook
 from amproxy.notify.channels import Channel
 from amproxy.notify.retry import PATIENCE, next_attempt
-from amproxy.store import contacts, outbox
+from amproxy.store import contacts, deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.outbox import Taken
 
@@ -27,6 +30,13 @@ log = logging.getLogger(__name__)
 Apply = Callable[[str, Event, Operations], Awaitable[object]]
 
 AGAIN = 0.25  # seconds between attempts to write down what became of a message while Redis is away
+
+
+class Called(NamedTuple):
+    """A channel that has taken a message."""
+
+    ref: dict[str, str]  # what a change of the message needs later
+    took: float  # seconds
 
 
 class Desk:
@@ -53,11 +63,13 @@ class Desk:
                 return integration
         raise DeliveryError(f"receiver {receiver} has no {key} any more", permanent=True)
 
-    async def call(self, message: Outgoing, send: Callable[[], Awaitable[dict[str, str]]]) -> dict[str, str]:
-        """Call a channel, and count the attempt. Raises DeliveryError, StoreUnavailable."""
+    async def call(self, message: Outgoing, send: Callable[[], Awaitable[dict[str, str]]]) -> Called:
+        """Call a channel, and count and time the attempt. Raises DeliveryError, StoreUnavailable."""
+        began = time.perf_counter()
         try:
             ref = await send()
         except DeliveryError as error:
+            error.took = time.perf_counter() - began
             metrics.delivery_attempts.labels(message.channel, "failed", error.reason).inc()
             raise
         except StoreUnavailable:
@@ -68,7 +80,7 @@ class Desk:
             log.exception("channel %s failed unexpectedly", message.channel)
             raise DeliveryError(f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True) from error
         metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
-        return ref
+        return Called(ref, time.perf_counter() - began)
 
     async def record(self, incident_id: str, event: Event, also: Operations | None = None) -> None:
         """Tell an incident what became of a page, and commit `also` with it, whether or not the incident is still there."""
@@ -97,19 +109,33 @@ class Desk:
             contacts.note(operations, user, channel, before, outcome)
         return operations
 
-    async def tried_later(self, taken: Taken, error: DeliveryError) -> bool:
+    def log(
+        self, operations: Operations, message: Outgoing, outcome: deliveries.Outcome, *, about: Iterable[Incident] = (),
+        page: Page | None = None, error: DeliveryError | str = "", took: float | None = None,
+    ) -> Operations:  # fmt: skip
+        """Add to the operations what the log of deliveries says of an attempt. about: the incidents that the message tells of."""
+        took = error.took if isinstance(error, DeliveryError) else took
+        deliveries.add(
+            operations, logbook.written(message, outcome, self.context.now(), about=about, page=page, error=str(error), took=took)
+        )
+        return operations
+
+    async def tried_later(self, taken: Taken, error: DeliveryError, *, about: Iterable[Incident] = (), page: Page | None = None) -> bool:
         """Put a message off for another attempt, where there is hope; whether there was."""
         now = self.context.now()
         if error.permanent or now - taken.message.due >= PATIENCE:
             return False
-        await self.later(taken, next_attempt(error, taken.message.attempt, now))
+        await self.later(taken, next_attempt(error, taken.message.attempt, now), error, about=about, page=page)
         return True
 
-    async def later(self, taken: Taken, at: float) -> None:
-        """Put a message off until `at`, Unix seconds."""
+    async def later(
+        self, taken: Taken, at: float, error: DeliveryError, *, about: Iterable[Incident] = (), page: Page | None = None
+    ) -> None:
+        """Put a message off until `at`, Unix seconds, because of an error."""
         metrics.delivery_retries.labels(taken.message.channel).inc()
         message = msgspec.structs.replace(taken.message, attempt=taken.message.attempt + 1)
-        await self.written(lambda: commit(self.context.wire, outbox.later(taken, message, at)))
+        operations = self.log(outbox.later(taken, message, at), taken.message, "retry", about=about, page=page, error=error)
+        await self.written(lambda: commit(self.context.wire, operations))
         self.context.wake(timers=True)
 
     async def written(self, write: Callable[[], Awaitable[object]]) -> None:

@@ -24,6 +24,8 @@ from amproxy.store.outbox import Taken
 
 log = logging.getLogger(__name__)
 
+OVERTAKEN = "its group's next notification tells it anew"
+
 
 class Handler:
     """Sends over the channels; knows no queue."""
@@ -50,25 +52,27 @@ class Handler:
     async def _notification(self, taken: Taken) -> None:
         message, now = taken.message, self._context.now()
         if message.deadline is not None and now > message.deadline:
-            await self._told(taken, None)  # the next flush tells it anew, because the log is not written
+            # the next flush tells it anew, because the log is not written
+            await self._told(taken, None, self._desk.log(Operations(), message, "skipped", error=OVERTAKEN))
             return
         try:
-            await self._desk.call(message, lambda: self._send_notification(message))
+            called = await self._desk.call(message, lambda: self._send_notification(message))
         except DeliveryError as error:
             at = next_attempt(error, message.attempt, now)
             if not error.permanent and (message.deadline is None or at <= message.deadline):
-                await self._desk.later(taken, at)
+                await self._desk.later(taken, at, error)
                 return
             log.warning("receiver %s, %s: %s", message.group and message.group.receiver, message.integration, error)
-            await self._told(taken, None)
+            await self._told(taken, None, self._desk.log(Operations(), message, "failed", error=error))
             return
-        await self._told(taken, message.log)
+        await self._told(taken, message.log, self._desk.log(Operations(), message, "sent", took=called.took))
 
-    async def _told(self, taken: Taken, entry: LogEntry | None) -> None:
-        """An integration is done with; entry: what its log says now, None where it was not told."""
+    async def _told(self, taken: Taken, entry: LogEntry | None, also: Operations) -> None:
+        """An integration is done with; entry: what its log says now, None where it was not told. also: committed with it."""
         message = taken.message
         assert message.group is not None
         operations = outbox.done(taken)
+        operations.extend(also)
         if entry is not None:
             groups.told(operations, message.group.id, message.integration, entry)
         groups.settle(operations, message.group.id, message.flush, told=entry is not None, now=self._context.now())
@@ -83,18 +87,20 @@ class Handler:
         return await channel.send(render_settings(settings, card), card)
 
     async def _notice(self, taken: Taken) -> None:
-        message, error = taken.message, ""
+        message, error, done = taken.message, "", Operations()
         before = await contacts.load(self._context.wire, message.user, message.channel)
         try:
-            await self._desk.call(message, lambda: self._send_notice(message))
+            called = await self._desk.call(message, lambda: self._send_notice(message))
         except DeliveryError as failure:
             if await self._desk.tried_later(taken, failure):
                 return
             error = str(failure)
+            self._desk.log(done, message, "failed", error=failure)
             log.warning("notice to %s over %s: %s", message.user, message.channel, error)
         else:
+            self._desk.log(done, message, "sent", took=called.took)
             metrics.notices.labels(message.reason, message.channel).inc()
-        await self._desk.done(taken, self._desk.noted(Operations(), message.user, message.channel, message.address, before, error))
+        await self._desk.done(taken, self._desk.noted(done, message.user, message.channel, message.address, before, error))
 
     async def _send_notice(self, message: Outgoing) -> dict[str, str]:
         channel = self._desk.channel(message.channel)

@@ -43,7 +43,8 @@ class Pages:
         incident, page = found
         if reason := why_not(incident, page):
             count(page, "skipped")
-            await self._desk.record(incident.id, Skipped(page=page.id, reason=reason), outbox.done(taken))
+            operations = self._desk.log(outbox.done(taken), message, "skipped", about=(incident,), page=page, error=reason)
+            await self._desk.record(incident.id, Skipped(page=page.id, reason=reason), operations)
             return
         if await storms.held(self._context, taken, incident, page):
             return
@@ -53,17 +54,19 @@ class Pages:
         """Send a page that still stands as a message of its own, and record it. before: what is known of the contact."""
         message = taken.message
         try:
-            ref = await self._desk.call(message, lambda: self._send(incident, page))
+            called = await self._desk.call(message, lambda: self._send(incident, page))
         except DeliveryError as error:
-            if await self._desk.tried_later(taken, error):
+            if await self._desk.tried_later(taken, error, about=(incident,), page=page):
                 return
             count(page, "failed")
-            operations = self._desk.noted(outbox.done(taken), page.user, page.channel, page.address, before, str(error))
+            operations = self._desk.log(outbox.done(taken), message, "failed", about=(incident,), page=page, error=error)
+            self._desk.noted(operations, page.user, page.channel, page.address, before, str(error))
             await self._desk.record(incident.id, Failed(page=page.id, error=str(error), attempt=message.attempt), operations)
             return
         arrived(self._context.config, incident, page, self._context.now())
-        operations = self._desk.noted(outbox.done(taken), page.user, page.channel, page.address, before)
-        sent = Sent(page=page.id, ref=ref, look=incident.look, attempt=message.attempt)
+        operations = self._desk.log(outbox.done(taken), message, "sent", about=(incident,), page=page, took=called.took)
+        self._desk.noted(operations, page.user, page.channel, page.address, before)
+        sent = Sent(page=page.id, ref=called.ref, look=incident.look, attempt=message.attempt)
         await self._desk.record(incident.id, sent, operations)
 
     async def update(self, taken: Taken) -> None:
@@ -74,15 +77,16 @@ class Pages:
             await self._desk.done(taken)
             return
         incident, page = found
-        ref: dict[str, str] | None
+        ref: dict[str, str] | None = None
+        operations = outbox.done(taken)
         try:
-            ref = await self._desk.call(message, lambda: self._edit(incident, page))
+            ref = (await self._desk.call(message, lambda: self._edit(incident, page))).ref
         except DeliveryError as error:
-            if await self._desk.tried_later(taken, error):
+            if await self._desk.tried_later(taken, error, about=(incident,), page=page):
                 return
+            self._desk.log(operations, message, "failed", about=(incident,), page=page, error=error)
             log.warning("message of #%s over %s cannot be changed: %s", incident.number, page.channel, error)
-            ref = None
-        await self._desk.record(incident.id, Updated(page=page.id, ref=ref, look=incident.look), outbox.done(taken))
+        await self._desk.record(incident.id, Updated(page=page.id, ref=ref, look=incident.look), operations)
 
     async def _send(self, incident: Incident, page: Page) -> dict[str, str]:
         channel, settings = self._target(page)

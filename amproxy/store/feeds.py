@@ -50,6 +50,12 @@ async def revoke(wire: Wire, feed: Feed) -> None:
         raise _none(feed)
 
 
+async def known(wire: Wire, feed: Feed) -> str | None:
+    """The token of a feed; None where nobody has made one. Raises StoreUnavailable."""
+    token: bytes | None = await wire.call("HGET", keys.FEED_TOKENS, str(feed))
+    return token.decode() if token is not None else None
+
+
 async def find(wire: Wire, token: str) -> Feed | None:
     """Whose shifts a token shows; None for one that nobody has. Raises StoreUnavailable."""
     data = await wire.call("HGET", keys.FEEDS, token)
@@ -57,10 +63,10 @@ async def find(wire: Wire, token: str) -> Feed | None:
 
 
 async def _token(wire: Wire, feed: Feed) -> bytes:
-    token: bytes | None = await wire.call("HGET", keys.FEED_TOKENS, str(feed))
+    token = await known(wire, feed)
     if token is None:
         raise _none(feed)
-    return token
+    return token.encode()
 
 
 def _none(feed: Feed) -> NotFound:

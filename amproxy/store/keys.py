@@ -25,6 +25,8 @@ P depth                hash    channel → messages that wait
 P storm:KEY            zset    Page.id → when, milliseconds: the last pages of a policy to one person over one channel (KEY: its digest)
 P held:KEY             list    Outgoing: pages of a storm that wait for the timer "bundle:KEY" to become one message
 P bundle:ID            hash    incident → epoch: what the button of a bundle acknowledges; kept for a week
+P deliveries           stream  field m = Delivery: what became of each attempt to deliver; the last 100,000, and of `store.retention`
+P channels             hash    "sent CHANNEL", "failed CHANNEL" → Delivery: the last one of each
 P contacts             hash    "channel user" → Outcome: what became of the last delivery
 P overrides            hash    id → schedule and Override made by hand
 P absences             hash    id → person and Absence made by hand
@@ -74,6 +76,8 @@ TURNS = P + "turns"
 OUTBOX = P + "outbox"
 RETRIES = P + "retries"
 DEPTH = P + "depth"
+DELIVERIES = P + "deliveries"
+CHANNELS = P + "channels"
 CONTACTS = P + "contacts"
 OVERRIDES = P + "overrides"
 ABSENCES = P + "absences"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice, takewhile
 
+from amproxy.clock import utc
 from amproxy.config.structs import Notify
 from amproxy.decide import people
 from amproxy.decide.roster import Roster
@@ -37,7 +38,7 @@ def _paths(incident: Incident, roster: Roster) -> list[Iterator[Coming]]:
     """Each thing that runs on its own clock; what comes first in the list goes first at the same moment."""
     if incident.state == "resolved":
         return []
-    rules = [_rules(chain, roster) for chain in incident.chains if chains.runs(incident, chain)]
+    rules = [_rules(chain, incident, roster) for chain in incident.chains if chains.runs(incident, chain)]
     silence = _once(silent.due(incident), Phrase("ahead.silent"))
     match incident.state:
         case "triggered" if incident.held_until is not None:
@@ -56,14 +57,17 @@ def _once(at: float | None, what: Phrase) -> Iterator[Coming]:
         yield Coming(at, what)
 
 
-def _rules(chain: Chain, roster: Roster) -> Iterator[Coming]:
+def _rules(chain: Chain, incident: Incident, roster: Roster) -> Iterator[Coming]:
     """What is left of one person's notification rules."""
     user, at = roster.config.users.get(chain.user), chain.due
     if user is None or at is None:
         return
-    waits = True  # after a rule that reaches nothing the next one does not wait
+    waits, wakes = True, chains.wakes(incident, chain)  # after a rule that reaches nothing the next one does not wait
     for rule in people.rules(user, chain.urgency)[chain.position :]:
         if not isinstance(rule, Notify):
             at += rule.seconds if waits else 0.0
-        elif waits := any(people.address(user, channel) is not None for channel in rule.channels):
+            continue
+        quiet = None if wakes else roster.quiet_until(chain.user, utc(at))
+        at = quiet.timestamp() if quiet else at
+        if waits := any(people.address(user, channel) is not None for channel in rule.channels):
             yield Coming(at, Phrase("ahead.rule", {"person": People((chain.user,)), "channels": ", ".join(rule.channels)}))

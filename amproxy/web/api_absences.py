@@ -13,14 +13,14 @@ from amproxy.clock import rfc3339
 from amproxy.config.structs import Absence, User
 from amproxy.decide.zones import happens
 from amproxy.errors import NotFound
-from amproxy.machine.change import new_id
+from amproxy.respond.absences import add, take_back
 from amproxy.store import absences
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
 from amproxy.web.own import require_person
 from amproxy.web.principal import say
-from amproxy.web.reading import invalid, json_body, time
+from amproxy.web.reading import json_body, time
 
 
 class AbsenceBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,19 +53,14 @@ class AbsencesApi:
         require_person(request, self._context, user.name)
         body = await json_body(request, AbsenceBody)
         start, end = time(body.start, "start", user.timezone), time(body.end, "end", user.timezone)
-        if end <= start:
-            raise invalid("the end of an absence must lie after its start")
-        made = Absence(start=start, end=end, reason=(body.reason or "").strip(), id=new_id())
-        await absences.save(self._context.wire, user.name, made, self._context.now())
-        await self._context.load_by_hand()
+        made = await add(self._context, user.name, start=start, end=end, reason=body.reason or "")
         say(request, f"{user.name} is away from {body.start} to {body.end}")
         return json(view(made, user), 201)
 
     async def delete(self, request: Request) -> Response:
         user = self._user(request)
         require_person(request, self._context, user.name)
-        await absences.delete(self._context.wire, user.name, request.path_params["id"])
-        await self._context.load_by_hand()
+        await take_back(self._context, user.name, request.path_params["id"])
         say(request, f"took back an absence of {user.name}")
         return Response(status_code=204)
 

@@ -12,13 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.calendars.export import exported
+from amproxy.calendars.health import health
 from amproxy.calendars.shifts import final_shifts
-from amproxy.calendars.sources import sources
 from amproxy.clock import rfc3339, utc
+from amproxy.context import Context
 from amproxy.decide.calendar import OVERRIDES, PRIMARY, CalendarShift
 from amproxy.decide.gaps import AHEAD
 from amproxy.errors import NotFound
-from amproxy.store import calendars, feeds
+from amproxy.store import feeds
 from amproxy.store.feeds import Feed, Kind
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
@@ -49,20 +50,17 @@ class CalendarsApi:
         name, context = request.path_params["name"], self._context
         if name not in context.config.schedules:
             raise NotFound(f"there is no schedule {name[:60]}")
-        now, views = utc(context.now()), []
-        for source in sources(context.config):
-            if source.schedule == name:
-                kept = await calendars.load(context.wire, source.id)
-                held = context.calendars.get(name)
-                views.append(
-                    {
-                        "calendar": OVERRIDES if source.is_override else PRIMARY,
-                        "loaded": held is not None and (held.overrides if source.is_override else held.primary) is not None,
-                        "good_at": rfc3339(kept.good_at or None),
-                        "checked_at": rfc3339(kept.checked_at or None),
-                        "error": kept.error or None,
-                    }
-                )
+        now = utc(context.now())
+        views = [
+            {
+                "calendar": one.calendar,
+                "loaded": one.loaded,
+                "good_at": rfc3339(one.kept.good_at or None),
+                "checked_at": rfc3339(one.kept.checked_at or None),
+                "error": one.kept.error or None,
+            }
+            for one in await health(context, name)
+        ]
         empty = context.roster.empty_shifts(name, now, now + AHEAD)
         return json({"schedule": name, "calendars": views, "empty_shifts": [_empty(shift) for shift in empty]})
 
@@ -72,7 +70,7 @@ class CalendarsApi:
         self._require(feed, request)
         token, is_new = await feeds.make(self._context.wire, feed)
         say(request, f"asked for the calendar address of {kind} {feed.name}")
-        return json({"url": f"{self._context.external_url}/calendar/{token}.ics"}, 201 if is_new else 200)
+        return json({"url": address(self._context, token)}, 201 if is_new else 200)
 
     async def revoke(self, kind: Kind, request: Request) -> Response:
         feed = self._feed(kind, request)
@@ -107,6 +105,11 @@ class CalendarsApi:
         if name not in (config.users if kind == "user" else config.schedules):
             raise NotFound(f"there is no {kind} {name[:60]}")
         return Feed(kind, name)
+
+
+def address(context: Context, token: str) -> str:
+    """Where the calendar of a token is read."""
+    return f"{context.external_url}/calendar/{token}.ics"
 
 
 def _empty(shift: CalendarShift) -> dict[str, Any]:

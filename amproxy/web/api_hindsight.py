@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,38 +14,17 @@ from starlette.routing import Route
 from amproxy.clock import rfc3339
 from amproxy.hindsight import history, insights
 from amproxy.hindsight.csv_table import csv_table
-from amproxy.hindsight.insights import Insights
 from amproxy.hindsight.why import why_not
-from amproxy.model import Incident
 from amproxy.store import incidents
 from amproxy.web import views
 from amproxy.web.api_incidents import json
+from amproxy.web.asked_insights import asked, between, counted
 from amproxy.web.deps import Deps
-from amproxy.web.reading import invalid, known_zone, time
+from amproxy.web.reading import invalid
 
-DAY = 86400.0
-SPAN, LONGEST_SPAN = 30 * DAY, 366 * DAY  # of insights, in seconds
 ALERTS_SHOWN = 100  # rows of the table of alerts in JSON; its CSV has all
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a query for insights asks for; times are Unix seconds, texts are empty where all are wanted."""
-
-    start: float
-    end: float
-    zone: str
-    team: str
-    policy: str
-    user: str
-
-    def wants(self, incident: Incident) -> bool:
-        return (
-            self.team in ("", incident.team or insights.NO_TEAM)
-            and self.policy in ("", incident.policy)
-            and (not self.user or insights.concerns(incident, self.user))
-        )
 
 
 class HindsightApi:
@@ -74,11 +52,11 @@ class HindsightApi:
         return json({"user": user, "paged": verdict.paged, "reasons": verdict.reasons, "pages": [views.page(one) for one in verdict.pages]})
 
     async def insights(self, request: Request) -> Response:
-        asked = self._asked(request)
-        found = await self._insights(asked)
+        wanted = asked(request, self._context.now())
+        found = await counted(self._context, wanted)
         answer: dict[str, Any] = {
-            "from": rfc3339(asked.start), "to": rfc3339(asked.end), "zone": asked.zone, "team": asked.team or None,
-            "policy": asked.policy or None, "user": asked.user or None, "summary": found.summary(),
+            "from": rfc3339(wanted.start), "to": rfc3339(wanted.end), "zone": wanted.zone, "team": wanted.team or None,
+            "policy": wanted.policy or None, "user": wanted.user or None, "summary": found.summary(),
         }  # fmt: skip
         answer |= {name: found.table(name) for name in insights.TABLES}
         answer["alerts"] = answer["alerts"][:ALERTS_SHOWN]
@@ -89,37 +67,16 @@ class HindsightApi:
         name = request.path_params["table"]
         if name not in insights.TABLES:
             raise HTTPException(404, f"there is no table {name[:60]}; there are {', '.join(insights.TABLES)}")
-        found = await self._insights(self._asked(request))
+        found = await counted(self._context, asked(request, self._context.now()))
         text = csv_table(found.table(name), like=insights.TABLES[name])
         return Response(text, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="amproxy-{name}.csv"'})
 
     async def history(self, request: Request) -> Response:
         """Incidents of a span, oldest first, a line of JSON each; all that are kept, unless asked otherwise."""
-        start, end = _span(request, self._context.now())
+        start, end = between(request, self._context.now())
         lines = self._lines(0.0 if start is None else start, end)
         first = await anext(lines, b"")  # Redis being away is found out while there can still be an answer
         return StreamingResponse(_joined(first, lines), media_type="application/x-ndjson")
-
-    def _asked(self, request: Request) -> Asked:
-        query = request.query_params
-        zone = known_zone(query.get("zone"))
-        start, end = _span(request, self._context.now(), zone)
-        start = end - SPAN if start is None else start
-        if end - start > LONGEST_SPAN:
-            raise invalid(f"from and to may lie {LONGEST_SPAN / DAY:.0f} days apart at most")
-        team, policy, user = (query.get(name, "") for name in ("team", "policy", "user"))
-        return Asked(start=start, end=end, zone=zone, team=team, policy=policy, user=user)
-
-    async def _insights(self, asked: Asked) -> Insights:
-        """Counted slice by slice; a push that comes in meanwhile goes first."""
-        zones = {user.name: user.timezone for user in self._context.config.users.values()}
-        found = Insights(zones, asked.zone, asked.user)
-        async for some in incidents.between(self._context.wire, asked.start, asked.end):
-            for incident in some:
-                if asked.wants(incident):
-                    found.add(incident)
-            await asyncio.sleep(0)
-        return found
 
     async def _lines(self, start: float, end: float) -> AsyncIterator[bytes]:
         """Whole lines, some at a time."""
@@ -136,13 +93,3 @@ async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
     yield first
     async for some in rest:
         yield some
-
-
-def _span(request: Request, now: float, zone: str = "UTC") -> tuple[float | None, float]:
-    """`from` (None = not given) and `to` (else now) of a query; a time without offset is of `zone`. Raises HTTPException 422."""
-    start, end = (request.query_params.get(name) for name in ("from", "to"))
-    since = time(start, "from", zone).timestamp() if start else None
-    until = time(end, "to", zone).timestamp() if end else now
-    if since is not None and since >= until:
-        raise invalid("to must lie after from")
-    return since, until

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,37 +14,15 @@ from amproxy.context import Context
 from amproxy.correlate.muting import identity
 from amproxy.decide.maintenance import bounds, next_opening, open_at, state
 from amproxy.decide.zones import EARLIEST, LATEST
-from amproxy.durations import parse_duration
 from amproxy.errors import NotFound
 from amproxy.respond import maintenance
-from amproxy.web import hidden
+from amproxy.web import asked_window, hidden
 from amproxy.web.api_incidents import json
+from amproxy.web.asked_window import ExtendBody, WindowBody
 from amproxy.web.deps import Deps
 from amproxy.web.principal import say, who_acts
-from amproxy.web.reading import invalid, json_body, known_user, time
+from amproxy.web.reading import json_body, known_user
 from amproxy.web.views import View
-
-
-class WindowBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Times without offset are wall-clock times of `timezone`. What is left out stays as it is."""
-
-    name: str | None = None
-    matchers: list[str] | None = None
-    start: str | None = None
-    end: str | None = None
-    for_: str | None = msgspec.field(name="for", default=None)
-    active_time_intervals: list[str] | None = None
-    timezone: str | None = None
-    comment: str | None = None
-    user: str | None = None
-
-
-class ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Exactly one of the two."""
-
-    until: str | None = None
-    for_: str | None = msgspec.field(name="for", default=None)
-    user: str | None = None
 
 
 class MaintenanceApi:
@@ -74,27 +50,23 @@ class MaintenanceApi:
 
     async def make(self, request: Request) -> Response:
         body = await json_body(request, WindowBody)
-        empty = Maintenance(
-            name="", matchers=hidden.matchers(body.matchers or []), created_by=who_acts(request, known_user(self._context, body.user))
-        )
-        made = await maintenance.make(self._context, self._with(empty, body))
+        empty = asked_window.new(body, who_acts(request, known_user(self._context, body.user)))
+        made = await maintenance.make(self._context, asked_window.with_body(self._context, empty, body))
         say(request, f"made the maintenance window {made.name}")
         return json(view(self._context, made), 201)
 
     async def change(self, request: Request) -> Response:
         body = await json_body(request, WindowBody)
         who_acts(request, known_user(self._context, body.user))
-        changed = await maintenance.change(self._context, request.path_params["id"], lambda old: self._with(old, body))
+        context = self._context
+        changed = await maintenance.change(context, request.path_params["id"], lambda old: asked_window.with_body(context, old, body))
         say(request, f"changed the maintenance window {changed.name}")
-        return json(view(self._context, changed))
+        return json(view(context, changed))
 
     async def extend(self, request: Request) -> Response:
         body = await json_body(request, ExtendBody)
         who_acts(request, known_user(self._context, body.user))
-        if (body.until is None) == (body.for_ is None):
-            raise invalid("give either until or for")
-        until = time(body.until, "until") if body.until is not None else None
-        by = _span(body.for_) if body.for_ is not None else timedelta()
+        until, by = asked_window.extension(body)
         extended = await maintenance.extend(self._context, request.path_params["id"], until=until, by=by)
         say(request, f"extended the maintenance window {extended.name}")
         return json(view(self._context, extended))
@@ -111,30 +83,6 @@ class MaintenanceApi:
         if not found["alerts"] and all(identity(window) != window_id for window in await maintenance.known(self._context)):
             raise NotFound(f"there is no maintenance window {window_id[:60]}")
         return json(found)
-
-    def _with(self, old: Maintenance, body: WindowBody) -> Maintenance:
-        """A window with what the body says of it. Raises HTTPException 422."""
-        zone = old.timezone if body.timezone is None else _zone(body.timezone)
-        start = old.start if body.start is None else time(body.start, "start", zone)
-        return msgspec.structs.replace(
-            old,
-            name=old.name if body.name is None else body.name.strip(),
-            matchers=old.matchers if body.matchers is None else hidden.matchers(body.matchers),
-            start=start,
-            end=self._end(old.end, start, body, zone),
-            timezone=zone,
-            active_time_intervals=old.active_time_intervals if body.active_time_intervals is None else tuple(body.active_time_intervals),
-            comment=old.comment if body.comment is None else body.comment.strip(),
-        )
-
-    def _end(self, old: datetime | None, start: datetime | None, body: WindowBody, zone: str) -> datetime | None:
-        if body.end is not None and body.for_ is not None:
-            raise invalid("give either end or for, not both")
-        if body.for_ is None:
-            return old if body.end is None else time(body.end, "end", zone)
-        now = utc(self._context.now())
-        begins = start if start and (body.start is not None or start > now) else now
-        return maintenance.later(begins, _span(body.for_))
 
 
 def view(context: Context, window: Maintenance) -> View:
@@ -163,21 +111,3 @@ def view(context: Context, window: Maintenance) -> View:
 def _moment(at: datetime | None) -> str | None:
     """None also for what has no bound."""
     return None if at is None or at <= EARLIEST or at >= LATEST else rfc3339(at.timestamp())
-
-
-def _span(text: str) -> timedelta:
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise invalid(f"for: {str(error)[:200]}") from None
-    if not seconds:
-        raise invalid("for: must be longer than 0")
-    return timedelta(seconds=seconds)
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
-        raise invalid(f"there is no time zone {name[:60]!r}") from None
-    return name

@@ -8,17 +8,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import utc
-from amproxy.config.structs import Override, Schedule
+from amproxy.config.structs import Schedule
 from amproxy.context import Context
 from amproxy.duty.reading import on_call_then
 from amproxy.errors import NotFound
-from amproxy.machine.change import new_id
+from amproxy.respond import overrides as by_hand
 from amproxy.store import overrides
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
 from amproxy.web.principal import require, say
-from amproxy.web.reading import invalid, json_body, known_user, time
+from amproxy.web.reading import json_body, time
 
 
 class OverrideBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,23 +65,15 @@ class OncallApi:
         schedule = schedule_of(self._context, request)
         require(request, "responder", team=schedule.team)
         body = await json_body(request, OverrideBody)
-        user = known_user(self._context, body.user)
         start, end = time(body.start, "start", schedule.timezone), time(body.end, "end", schedule.timezone)
-        if not user:
-            raise invalid("an override needs a user")
-        if end <= start:
-            raise invalid("the end of an override must lie after its start")
-        made = Override(users=(user,), start=start, end=end, reason=(body.reason or "").strip(), id=new_id())
-        await overrides.save(self._context.wire, schedule.name, made, self._context.now())
-        await self._context.load_by_hand()
-        say(request, f"override of schedule {schedule.name}: {user} from {body.start} to {body.end}")
+        made = await by_hand.add(self._context, schedule, user=body.user, start=start, end=end, reason=body.reason or "")
+        say(request, f"override of schedule {schedule.name}: {body.user} from {body.start} to {body.end}")
         return json(views.override(made, schedule), 201)
 
     async def delete_override(self, request: Request) -> Response:
         schedule = schedule_of(self._context, request)
         require(request, "responder", team=schedule.team)
-        await overrides.delete(self._context.wire, schedule.name, request.path_params["id"])
-        await self._context.load_by_hand()
+        await by_hand.take_back(self._context, schedule, request.path_params["id"])
         say(request, f"took back an override of schedule {schedule.name}")
         return Response(status_code=204)
 

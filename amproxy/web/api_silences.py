@@ -1,4 +1,4 @@
-"""/api/v1/silences: what a silence hides, and what one would. Silences themselves are made by Alertmanager's API (web/v2)."""
+"""/api/v1/silences: what a silence hides, what one would, and prolonging one. Silences are made by Alertmanager's API (web/v2)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amproxy.correlate import silencing
 from amproxy.errors import NotFound
-from amproxy.store import silences
-from amproxy.web import hidden
+from amproxy.respond import silences
+from amproxy.web import asked_silence, hidden
 from amproxy.web.api_incidents import json
+from amproxy.web.asked_window import ExtendBody
 from amproxy.web.deps import Deps
-from amproxy.web.reading import json_body
+from amproxy.web.principal import require, say, who_acts
+from amproxy.web.reading import json_body, known_user
+from amproxy.web.v2 import shown
 
 
 class PreviewBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,20 +31,29 @@ class SilencesApi:
     def routes(self) -> list[Route]:
         return [
             Route("/api/v1/silences/preview", self.preview, methods=["POST"]),
+            Route("/api/v1/silences/{id}/extend", self.extend, methods=["POST"]),
             Route("/api/v1/silences/{id}/hidden", self.hidden, methods=["GET"]),
         ]
 
     async def preview(self, request: Request) -> Response:
-        """The alerts that fire now and that a silence with these matchers would hide."""
+        """The alerts that fire now and that a silence with these matchers would hide, and the incidents that it concerns."""
         body = await json_body(request, PreviewBody)
         return json(await hidden.preview(self._context, hidden.matchers(body.matchers)))
+
+    async def extend(self, request: Request) -> Response:
+        """Answers the silence as Alertmanager's API shows it."""
+        require(request, "responder")
+        body = await json_body(request, ExtendBody)
+        who_acts(request, known_user(self._context, body.user))
+        old = await silences.find(self._context, request.path_params["id"])
+        longer = await silences.extend(self._context, old.id, asked_silence.extended(old, body))
+        say(request, f"Prolonged the silence {longer.id}.")
+        return json(shown.silence(longer, int(self._context.now() * 10**9)))
 
     async def hidden(self, request: Request) -> Response:
         """What a silence has hidden; also after it is forgotten itself, as long as that is kept."""
         silence_id = request.path_params["id"]
         view = await hidden.record(self._context, f"silence:{silence_id}")
-        if not view["alerts"]:
-            stored = await silences.load(self._context.wire, silence_id)
-            if stored is None or silencing.forgotten(stored.silence, int(self._context.now() * 10**9)):
-                raise NotFound(f"there is no silence {silence_id[:60]}")
+        if not view["alerts"] and silence_id not in await silences.known(self._context):
+            raise NotFound(f"there is no silence {silence_id[:60]}")
         return json(view)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import rfc3339
-from amproxy.context import Context
 from amproxy.decide.roster import Roster
-from amproxy.decide.swaps import asked, state, taken, untaken
-from amproxy.duty.telling import swap_asked
-from amproxy.machine.change import new_id
+from amproxy.decide.swaps import state
 from amproxy.model import Swap
-from amproxy.store import swaps
+from amproxy.respond import swaps
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.api_oncall import schedule_of
 from amproxy.web.deps import Deps
 from amproxy.web.own import require_swap
 from amproxy.web.principal import principal_of, require, say, who_acts
-from amproxy.web.reading import invalid, json_body, known_user, time
-
-log = logging.getLogger(__name__)
+from amproxy.web.reading import json_body, known_user, time
 
 
 class SwapBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,50 +66,33 @@ class SwapsApi:
         body = await json_body(request, SwapBody)
         if body.user != principal_of(request).user:  # one's own shifts one may offer wherever they are
             require(request, "responder", team=schedule.team)
-        wish = Swap(
-            id=new_id(),
-            schedule=schedule.name,
-            user=somebody(self._context, body.user),
-            start=time(body.start, "start", schedule.timezone).timestamp(),
-            end=time(body.end, "end", schedule.timezone).timestamp(),
-            reason=(body.reason or "").strip(),
-            asked_by=who_acts(request, known_user(self._context, body.by)),
-            asked_at=self._context.now(),
-        )
-        try:
-            swap = asked(wish, self._context.now())
-        except ValueError as error:
-            raise invalid(str(error)) from None
-        await swaps.save(self._context.wire, swap, swap_asked(self._context, swap))
-        self._context.wake(outbox=True)
+        swap = await swaps.ask(
+            self._context, schedule, user=body.user, start=time(body.start, "start", schedule.timezone),
+            end=time(body.end, "end", schedule.timezone), reason=body.reason or "",
+            by=who_acts(request, known_user(self._context, body.by)),
+        )  # fmt: skip
         say(request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}")
-        return await self._answer(swap, 201)
+        return json(self._view(swap), 201)
 
     async def take(self, request: Request) -> Response:
         body = await json_body(request, TakeBody)
-        user, by = somebody(self._context, body.user), who_acts(request, known_user(self._context, body.by))
+        by = who_acts(request, known_user(self._context, body.by))
         await require_swap(request, self._context, request.path_params["id"])
-        swap = await swaps.change(self._context.wire, request.path_params["id"], lambda swap: taken(swap, user, by, self._context.now()))
-        say(request, f"swap in schedule {swap.schedule}: {user} takes over shifts of {swap.user}")
-        return await self._answer(swap)
+        swap = await swaps.take(self._context, request.path_params["id"], user=body.user, by=by)
+        say(request, f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}")
+        return json(self._view(swap))
 
     async def untake(self, request: Request) -> Response:
         by = who_acts(request, known_user(self._context, (await json_body(request, UntakeBody)).by))
         await require_swap(request, self._context, request.path_params["id"])
-        swap = await swaps.change(self._context.wire, request.path_params["id"], untaken)
-        log.info("swap %s of %s is open again%s", swap.id, swap.user, f", says {by}" if by else "")
+        swap = await swaps.untake(self._context, request.path_params["id"], by=by)
         say(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
-        return await self._answer(swap)
+        return json(self._view(swap))
 
     async def delete(self, request: Request) -> Response:
         await require_swap(request, self._context, request.path_params["id"])
-        await swaps.delete(self._context.wire, request.path_params["id"])
-        await self._context.load_by_hand()
+        await swaps.forget(self._context, request.path_params["id"])
         return Response(status_code=204)
-
-    async def _answer(self, swap: Swap, status: int = 200) -> Response:
-        await self._context.load_by_hand()
-        return json(self._view(swap), status)
 
     def _view(self, swap: Swap) -> views.View:
         return view(swap, self._context.roster, self._context.now())
@@ -140,10 +116,3 @@ def view(swap: Swap, roster: Roster, now: float) -> views.View:
         "taken_at": rfc3339(swap.taken_at),
         "shifts": [views.shift(shift) for shift in roster.swapped_shifts(swap)] if known else [],
     }
-
-
-def somebody(context: Context, user: str) -> str:
-    """The name of a user of the file. Raises HTTPException 422 for one whom it does not know, or none."""
-    if not user:
-        raise invalid("user names nobody")
-    return known_user(context, user)

@@ -8,19 +8,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import rfc3339
-from amproxy.config.lint import CHANNELS
 from amproxy.config.structs import Config, Notify, User, Wait
 from amproxy.decide import people
 from amproxy.decide.reachable import Contact, Reach, reach
 from amproxy.durations import format_duration
 from amproxy.errors import NotFound
-from amproxy.notify.trial import trial
+from amproxy.respond import trials
 from amproxy.store import contacts
-from amproxy.store.commit import Operations, commit
-from amproxy.store.incidents import enqueue
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
-from amproxy.web.reading import invalid, json_body
+from amproxy.web.reading import json_body
 from amproxy.web.views import View
 
 
@@ -52,20 +49,7 @@ class UsersApi:
     async def test(self, request: Request) -> Response:
         """Send a test page; what became of it is seen in the person's channels."""
         user, asked = self._user(request), (await json_body(request, TestBody)).channel
-        known = tuple(channel for channel in dict.fromkeys((*people.channels(user), *user.contacts)) if people.address(user, channel))
-        if asked and asked not in known:
-            raise invalid(f"{user.name} has no contact {asked[:60]!r}")
-        wanted = tuple(channel for channel in ((asked,) if asked else known) if channel in CHANNELS)
-        if not wanted:
-            raise invalid(
-                f"{user.name} has no contact that amproxy can deliver to" if not asked else f"amproxy cannot deliver over {asked}"
-            )
-        operations = Operations()
-        for message in trial(user, wanted, self._context.now()):
-            enqueue(operations, message)
-        await commit(self._context.wire, operations)
-        self._context.wake(outbox=True)
-        return json({"user": user.name, "sent": wanted}, 202)
+        return json({"user": user.name, "sent": await trials.page(self._context, user.name, asked)}, 202)
 
     async def _reached(self) -> dict[str, Reach]:
         return reach(self._context.config, await contacts.load_all(self._context.wire))

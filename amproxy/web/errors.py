@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amproxy import metrics
-from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable
+from amproxy.correlate.silencing import BadSilence
+from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable, Uneditable
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
 from amproxy.web.principal import Forbidden, NotSignedIn
@@ -30,7 +31,8 @@ _SHORT = {
 }
 PROGRAMS = ("/api/", "/-/", "/metrics", "/events")  # who asks there does not read pages
 _STATUS: dict[type[Exception], int] = {
-    NotSignedIn: 401, Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
+    NotSignedIn: 401, Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, BadSilence: 422, Uneditable: 422,
+    StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from amproxy.web.errors import Told
 from amproxy.web.own import may_act
 from amproxy.web.phrase import plain
 from amproxy.web.principal import may, principal_of
+from amproxy.web.question import LONGEST
 from amproxy.web.text import LANGUAGES, Texts, choose, texts
 
 HERE = Path(__file__).parent
@@ -45,7 +47,10 @@ class Place(NamedTuple):
     here: bool
 
 
-PLACES = {"now": "/", "incidents": "/incidents"}
+PLACES = {
+    "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
+    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights",
+}  # fmt: skip
 
 
 def navigation(request: Request) -> list[Place]:
@@ -97,16 +102,16 @@ class Looks:
             "short": words.short, "long": words.long, "zone_name": words.zone_name, "initials": words.initials, "iso": rfc3339,
         }  # fmt: skip
         self._templates.globals |= {
-            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query,
+            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query, "route_query": _route_query,
             "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
         }  # fmt: skip
 
     async def page(
-        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any
+        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, *, clock: str = "", **values: Any
     ) -> HTMLResponse:
-        """A page, with what every page shows beside its own values."""
+        """A page, with what every page shows beside its own values. clock: the zone of its times, "" = the reader's."""
         context, user, t, asking = self._context, acting(request, self._context), language(request), principal_of(request)
-        now, zone, person = context.now(), zone_of(request, context), partial(self._person, t)
+        now, zone, person = context.now(), clock or zone_of(request, context), partial(self._person, t)
         text = self._templates.get_template(template).render(
             **values, t=t, now=now, zone=zone, counts=await self._counts() if may(asking, "viewer") else None, acting=user,
             users=context.config.users.values(), asking=asking, may=partial(may, asking), may_act=partial(may_act, asking),
@@ -138,6 +143,16 @@ class Looks:
 def _label_query(name: str, value: str) -> str:
     """The query that lists incidents with this label; "" where the value is too long for an address."""
     return f"label={quote(str(Matcher(name, '=', value)))}" if len(name) + len(value) <= words.LONGEST_ASKED else ""
+
+
+def _route_query(found: Mapping[str, str]) -> str:
+    """Labels as /routes asks for them, as far as they fit into an address: the most telling ones first, the longest left out."""
+    told: list[str] = []
+    for name, value in words.ordered(dict(found)):
+        matcher = str(Matcher(name, "=", value))
+        if len(matcher) <= words.LONGEST_ASKED and sum(map(len, told)) + len(matcher) <= LONGEST:
+            told.append(matcher)
+    return quote(", ".join(told), safe="")
 
 
 def _here(request: Request) -> str:

@@ -28,8 +28,10 @@ def plain(phrase: Phrase, t: Texts, called: Callable[[str], str] = str) -> str:
     return t.plain(phrase.key, **{name: _said(value, t, called) for name, value in phrase.values.items()})
 
 
-def _said(value: Value, t: Texts, called: Callable[[str], str]) -> str:
+def _said(value: Value, t: Texts, called: Callable[[str], str]) -> str | int:
     match value:
+        case int():
+            return value  # the texts may have plural forms
         case People():
             return ", ".join(called(name) if name else t.plain("page.somebody") for name in value.names) or t.plain("ahead.nobody")
         case Phrase():

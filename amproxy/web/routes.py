@@ -13,6 +13,8 @@ from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
 from amproxy.web.api_absences import AbsencesApi
 from amproxy.web.api_calendars import CalendarsApi
+from amproxy.web.api_config import ConfigApi
+from amproxy.web.api_deliveries import DeliveriesApi
 from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_maintenance import MaintenanceApi
@@ -22,22 +24,34 @@ from amproxy.web.api_silences import SilencesApi
 from amproxy.web.api_swaps import SwapsApi
 from amproxy.web.api_users import UsersApi
 from amproxy.web.api_vitals import VitalsApi
+from amproxy.web.change_page import ChangePage
+from amproxy.web.deliveries_page import DeliveriesPage
 from amproxy.web.deps import Deps
 from amproxy.web.errors import handlers
 from amproxy.web.guard import Guard
 from amproxy.web.hand_page import HandPage
 from amproxy.web.health import Health
 from amproxy.web.incident_page import IncidentPage
+from amproxy.web.insights_page import InsightsPage
+from amproxy.web.layers_page import LayersPage
 from amproxy.web.list_page import ListPage
 from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
 from amproxy.web.metrics import Metrics
 from amproxy.web.now_page import NowPage
 from amproxy.web.pages import Pages
+from amproxy.web.people_page import PeoplePage
+from amproxy.web.policies_page import PoliciesPage
+from amproxy.web.policy_edit import PolicyEdit
+from amproxy.web.routes_page import RoutesPage
+from amproxy.web.schedule_page import SchedulePage
+from amproxy.web.schedules_page import SchedulesPage
 from amproxy.web.shared import Shared
 from amproxy.web.signin.api import SignInApi
 from amproxy.web.signin.gate import Gate
 from amproxy.web.signin.pages import SignInPages
+from amproxy.web.silence_form import SilenceForm
+from amproxy.web.silences_page import SilencesPage
 from amproxy.web.v2.api import V2
 
 
@@ -71,14 +85,28 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *ShiftsApi(deps).routes(),
         *MaintenanceApi(deps).routes(),
         *SilencesApi(deps).routes(),
+        *DeliveriesApi(deps).routes(),
         *VitalsApi(deps).routes(),
+        *ConfigApi(deps).routes(),
         *CalendarsApi(deps).routes(),
         *NowPage(deps, looks).routes(),
         *ListPage(deps, looks).routes(),
         *HandPage(deps, looks).routes(),
         *Pages(deps).routes(),
         *IncidentPage(deps, looks).routes(),
+        *InsightsPage(deps, looks).routes(),
+        *DeliveriesPage(deps, looks).routes(),
+        *SilenceForm(deps, looks).routes(),
+        *SilencesPage(deps, looks).routes(),
         *ActPage(deps, looks).routes(),
+        *SchedulesPage(deps, looks).routes(),
+        *SchedulePage(deps, looks).routes(),
+        *LayersPage(deps, looks).routes(),
+        *PoliciesPage(deps, looks).routes(),
+        *PolicyEdit(deps, looks).routes(),
+        *ChangePage(deps, looks).routes(),
+        *RoutesPage(deps, looks).routes(),
+        *PeoplePage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),

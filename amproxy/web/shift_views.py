@@ -58,12 +58,14 @@ def rows(shifts: Iterable[FinalShift], schedule: str, zone: str) -> list[View]:
     ]
 
 
+def worked_by(shifts: Iterable[FinalShift]) -> dict[str, Hours]:
+    """Person → what they did, each on their own clock."""
+    return {user: _hours(parts) for user, parts in _by_person(shifts).items()}
+
+
 def totals(shifts: Sequence[FinalShift], schedule: str) -> list[View]:
     """What each person did, with the columns TOTAL, by name. A shift that goes on for another reason is one."""
-    people: dict[str, list[tuple[FinalShift, OnDuty]]] = {}
-    for value in shifts:
-        for person in value.people:
-            people.setdefault(person.user, []).append((value, person))
+    people = _by_person(shifts)
     spans = stretches((value.start, value.end, [person.user for person in value.people]) for value in shifts)
     return [
         _named(parts[-1][1])
@@ -72,6 +74,14 @@ def totals(shifts: Sequence[FinalShift], schedule: str) -> list[View]:
         | {"shifts": len(spans[user]), "recorded": all(value.recorded for value, _ in parts)}
         for user, parts in sorted(people.items())
     ]
+
+
+def _by_person(shifts: Iterable[FinalShift]) -> dict[str, list[tuple[FinalShift, OnDuty]]]:
+    people: dict[str, list[tuple[FinalShift, OnDuty]]] = {}
+    for value in shifts:
+        for person in value.people:
+            people.setdefault(person.user, []).append((value, person))
+    return people
 
 
 def _hours(parts: Iterable[tuple[FinalShift, OnDuty]]) -> Hours:

@@ -201,3 +201,9 @@ def test_the_shortest_useful_file_loads() -> None:
     assert loaded.policies["p"].steps
     assert loaded.web.listen == "127.0.0.1:9095"
     assert loaded.store.redis == "embedded"
+
+
+def test_a_reminder_of_what_never_runs_out_is_an_error() -> None:
+    found = problem(ONCALL.replace("{name: p, steps", "{name: p, acknowledge_reminder: 5m, steps"))
+    assert found.path == "escalation_policies[0].acknowledge_reminder"
+    assert "needs acknowledge_timeout" in found.message

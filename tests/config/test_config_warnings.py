@@ -127,6 +127,11 @@ def test_a_route_that_no_alert_reaches_is_named(routes: str, paths: list[str]) -
         ("steps: [{notify: {schedule: part}, if_nobody: {user: alice}}]", []),
         ("repeat: 2, steps: [{notify: {schedule: s}}]", ["no_wait_in_repeat"]),
         ("repeat: 2, steps: [{notify: {schedule: s}}, {wait: 1m}]", []),
+        ("steps: [{wait_for_alerts: {more_than: 3, within: 10m}}, {notify: {users: [alice]}}]", ["ends_with_nobody"]),
+        ("steps: [{notify: {users: [alice]}}, {wait_for_alerts: {more_than: 3, within: 10m}}]", []),
+        ("steps: [{resolve: true}, {notify: {users: [alice]}}]", ["ends_with_nobody"]),
+        ("steps: [{resolve: true, matchers: [a=b]}, {notify: {users: [alice]}}]", []),
+        ("steps: [{webhook: d}, {notify: {users: [alice]}}]", ["undeliverable"]),
     ],
 )
 def test_a_policy_that_can_end_with_nobody_or_repeats_at_once_is_named(policy: str, expected: list[str]) -> None:
@@ -134,6 +139,28 @@ def test_a_policy_that_can_end_with_nobody_or_repeats_at_once_is_named(policy: s
     text = "time_intervals: [{name: t, time_intervals: []}]\n" + ONCALL.replace("schedules: [", f"schedules: [{part}, ")
     text = text.replace("steps: [{notify: {schedule: s}}]", policy)
     assert kinds(text) == expected
+
+
+def forwarding(first: str, second: str) -> list[str]:
+    """The kinds of warnings of two policies."""
+    policies = f"[{{name: p, steps: {first}}}, {{name: q, steps: {second}}}]"
+    return kinds(ONCALL.replace("[{name: p, steps: [{notify: {schedule: s}}]}]", policies))
+
+
+def test_a_policy_that_only_hands_over_reaches_whom_the_other_reaches() -> None:
+    assert forwarding("[{forward: q}]", "[{notify: {users: [alice]}}]") == []
+    assert forwarding("[{forward: q}]", "[{wait: 1m}]") == ["ends_with_nobody"]
+    assert forwarding("[{forward: q, matchers: [a=b]}, {notify: {users: [alice]}}]", "[{wait: 1m}]") == ["ends_with_nobody"]
+    assert forwarding("[{notify: {users: [alice]}}, {forward: q}]", "[{wait: 1m}]") == []
+    assert forwarding("[{forward: q, matchers: [a=b]}]", "[{notify: {users: [alice]}}]") == ["ends_with_nobody"]
+
+
+def test_policies_that_hand_over_to_each_other_in_a_circle_are_named_once() -> None:
+    steps = "[{notify: {users: [alice]}}, {wait: 5m}, {forward: %s}]"
+    assert forwarding(steps % "q", steps % "p") == ["forwards_in_circle"]
+    assert forwarding(steps % "p", steps % "p") == ["forwards_in_circle"]
+    assert forwarding(steps % "q", "[{notify: {users: [alice]}}]") == []
+    assert sorted(forwarding("[{forward: q}]", "[{forward: p}]")) == ["ends_with_nobody", "forwards_in_circle"]
 
 
 def test_sections_without_effect_are_named() -> None:

@@ -12,6 +12,7 @@ from amproxy.config.structs import (
     Config,
     Integration,
     Layer,
+    Maintenance,
     NotifyStep,
     OncallSettings,
     Policy,
@@ -105,3 +106,11 @@ def config(
 
 def away(user: User, start: str, end: str, reason: str = "") -> User:
     return replace(user, absences=(Absence(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end), reason=reason),))
+
+
+def upgrade(start: str, end: str) -> dict[str, Maintenance]:
+    """A maintenance window for the alerts of team a."""
+    window = Maintenance(
+        name="upgrade", matchers=tuple(parse_matchers('team="a"')), start=datetime.fromisoformat(start), end=datetime.fromisoformat(end)
+    )
+    return {"upgrade": window}

@@ -6,10 +6,20 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from files import ALICE, BOB, CAROL, MONDAY, POLICY, ROOT, chat, config, oncall, route
+from files import ALICE, BOB, CAROL, MONDAY, POLICY, ROOT, chat, config, oncall, route, upgrade
 from msgspec.structs import replace
 
-from amproxy.config.structs import Config, IfNobody, NotifyStep, Policy, Schedule, Wait
+from amproxy.config.structs import (
+    Config,
+    ForwardStep,
+    IfNobody,
+    NotifyStep,
+    Policy,
+    ResolveStep,
+    Schedule,
+    Wait,
+    WaitForAlertsStep,
+)
 from amproxy.decide.roster import Roster
 from amproxy.errors import NotFound
 from amproxy.foresight.simulate import Asked, simulate
@@ -169,3 +179,64 @@ def test_a_handoff_within_the_simulation_is_seen() -> None:
 def test_an_answer_of_somebody_unknown_is_refused_with_the_name_that_was_meant() -> None:
     with pytest.raises(NotFound, match="did you mean 'alice'"):
         pages(config(users=(ALICE, BOB, CAROL)), [("alicia", 60.0)])
+
+
+def test_nobody_is_paged_once_the_groups_next_look_finds_the_alert_over() -> None:
+    # looked at after 30 s, 330 s and 630 s
+    assert [page[0] for page in pages(config(), resolve_after=331.0)] == [30.0, 330.0]
+    assert [page[0] for page in pages(config(), resolve_after=330.0)] == [30.0]
+    text = told(config(), resolve_after=331.0)
+    assert "+5m31s the alert ends" in text and "+10m30s Resolved: its alerts are resolved" in text
+    assert text.endswith("At the end: the incident is resolved.")
+
+
+def test_an_alert_that_is_over_before_its_group_was_told_pages_nobody() -> None:
+    assert pages(config(), resolve_after=29.0) == []
+    assert "the alert was over before its group was told" in told(config(), resolve_after=29.0)
+
+
+def test_an_alert_that_fires_on_after_its_incident_was_resolved_opens_another_when_the_group_is_told_again() -> None:
+    policy = Policy(name="main", steps=(NotifyStep(users=("carol",)), Wait(seconds=600.0), ResolveStep()))
+    hourly = replace(QUIET, repeat_interval=3600.0)
+    assert [page[0] for page in pages(config(root=hourly, policies=(policy,)), duration=8000.0)] == [0.0, 3600.0, 7200.0]
+    assert "Opened (repeat interval elapsed)" in told(config(root=hourly, policies=(policy,)), duration=8000.0)
+    again = replace(policy, reopen_within=86400.0)
+    assert "Its alerts fire again after 50m" in told(config(root=hourly, policies=(again,)), duration=8000.0)
+
+
+def test_a_policy_hands_over_and_stands_still_at_a_gate() -> None:
+    first = Policy(name="main", steps=(NotifyStep(users=("carol",)), ForwardStep(policy="many")))
+    many = Policy(name="many", steps=(WaitForAlertsStep(more_than=5, within=600.0), NotifyStep(users=("bob",))))
+    found = config(root=QUIET, policies=(first, many))
+    assert [page[1] for page in pages(found)] == ["carol"]
+    assert told(found).endswith("At the end: the policy stands still: it waits for more than 5 alerts within 10m.")
+
+
+def test_what_still_fires_at_the_end_of_a_maintenance_window_is_told_then() -> None:
+    found = config(root=QUIET, maintenance=upgrade("2026-01-05T08:00", "2026-01-05T09:47"))
+    assert pages(found)[0] == (47 * 60.0, "alice", "telegram", 1)
+    assert "The group is in maintenance upgrade: no incident is opened" in told(found)
+    answer = simulate(Asked(labels=DOWN, at=MONDAY), Roster(found))
+    assert answer["groups"][0]["muted_by"] == ["upgrade"]
+
+
+def test_a_maintenance_window_that_opens_holds_a_running_policy_until_its_end() -> None:
+    found = config(root=QUIET, maintenance=upgrade("2026-01-05T09:04", "2026-01-05T09:30"))
+    assert [page[0] for page in pages(found)][:2] == [0.0, 1800.0]
+    assert "Nobody is paged for now: maintenance upgrade" in told(found)
+
+
+def test_a_page_waits_for_the_end_of_quiet_hours() -> None:
+    asleep = replace(ALICE, quiet_hours=("nights",))
+    night = MONDAY.replace(day=6, hour=3)
+    assert pages(config(root=QUIET, users=(asleep, BOB, CAROL)), at=night, duration=86400.0)[0][:2] == (600.0, "bob")
+    important = Policy(name="main", steps=(NotifyStep(schedule="main", urgency="important"),))
+    assert pages(config(root=QUIET, users=(asleep, BOB, CAROL), policies=(important,)), at=night)[0][:2] == (0.0, "alice")
+
+
+def test_what_happens_at_one_moment_has_its_time_once_and_people_who_are_paged_alike_one_line() -> None:
+    policy = Policy(name="main", steps=(NotifyStep(users=("bob", "carol")), NotifyStep(receiver="chat")))
+    found = config(root=QUIET, policies=(policy,), users=(ALICE, replace(BOB, contacts={"telegram": "2"}), CAROL))
+    text = simulate_text(Asked(labels=DOWN, at=MONDAY), Roster(found))
+    assert text.count("09:00:00") == 1
+    assert "Bob Birch, carol over telegram (step 1: named by the policy)" in " ".join(text.split())

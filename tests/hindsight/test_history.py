@@ -48,14 +48,14 @@ def test_no_address_and_no_place_in_a_file_is_in_it() -> None:
 def test_what_the_timeline_stored_for_programs_is_told() -> None:
     timeline = [
         TimelineEntry(at=START, kind="opened", text="Opened.", data={"firing": 2, "resolved": 0}),
-        TimelineEntry(at=START + 5, kind="alerts", text="Alerts changed.", data={"firing": 1, "resolved": 1}),
+        TimelineEntry(at=START + 5, kind="alerts", text="Alerts changed.", data={"firing": 1, "resolved": 1, "fresh": 1}),
         TimelineEntry(at=START + 9, kind="snoozed", text="Snoozed.", user="ann", data={"until": START + 3600}),
         TimelineEntry(at=START + 9, kind="step", text="Step 1.", step=1),
     ]
     incident = Incident(id="i", plan=Policy(name="main"), started_at=START)
     opened, alerts, snooze = record(incident, timeline, {})["events"]
     assert (opened["firing"], opened["resolved"], opened["until"]) == (2, 0, None)
-    assert (alerts["firing"], alerts["resolved"]) == (1, 1)
+    assert (alerts["firing"], alerts["resolved"], alerts["fresh"]) == (1, 1, 1)
     assert (snooze["kind"], snooze["user"], snooze["until"]) == ("snooze", "ann", "2026-01-06T11:00:00.000Z")
 
 

@@ -35,7 +35,7 @@ from amproxy.machine.events import (
 )
 from amproxy.model import Part
 
-PEOPLE = ("ann", "bob", "eve", "mute", "pro", "zed")  # zed is not in the file
+PEOPLE = ("ann", "bob", "eve", "mute", "owl", "pro", "zed")  # zed is not in the file
 POLICIES = ("main", "second", "third")
 
 _seconds = st.sampled_from((60.0, 300.0, 3600.0))
@@ -50,6 +50,7 @@ _condition: dict[str, Any] = {
     "matchers": st.sampled_from(((), (), ('a="b"',), ('a="c"',))), "active_time_intervals": _intervals, "mute_time_intervals": _intervals,
 }  # fmt: skip
 
+people: st.SearchStrategy[Step] = st.builds(NotifyStep, users=_users, urgency=_urgency)
 deeds: st.SearchStrategy[Step] = st.one_of(
     st.builds(NotifyStep, schedule=st.sampled_from(("weekly", "day", "empty", "gone")), position=st.sampled_from(("current", "next")),
               urgency=_urgency, if_nobody=st.none() | _if_nobody, **_condition),
@@ -95,12 +96,12 @@ def acts(draw: st.DrawFn, now: float, epoch: int) -> Act:
     kind: Any = draw(st.sampled_from(_KINDS))
     more: dict[str, Any] = {}
     if kind is Snooze:
-        more["until"] = now + draw(st.sampled_from((-1.0, 30.0, 600.0, 7200.0)))
+        more["until"] = now + draw(st.sampled_from((-1.0, 100.0, 100.0, 600.0, 7200.0)))
     elif kind is Note:
         more["text"] = "looking"
     elif kind in (Reassign, AddResponders):
-        people = st.builds(NotifyStep, users=_users, urgency=_urgency) | st.builds(NotifyStep, schedule=st.sampled_from(("weekly", "day")))
-        more["to"] = draw(people | policies(deeds | waits).map(lambda known: known["third"]) if kind is Reassign else people)
+        asked = people | st.builds(NotifyStep, schedule=st.sampled_from(("weekly", "day")))
+        more["to"] = draw(asked | policies(deeds | waits).map(lambda known: known["third"]) if kind is Reassign else asked)
     elif kind is Merge:
         more |= {"into": draw(st.sampled_from(("i", "other"))), "number": 9}
     elif kind is Absorb:

@@ -108,13 +108,15 @@ class Drive:
 
 
 def people() -> dict[str, Any]:
-    """ann has two contacts and rules of her own for pages; bob and eve have one contact, mute has none, pro has important rules."""
+    """ann has two contacts and rules of her own for pages; bob and eve have one contact, mute has none, pro has important rules,
+    owl is quiet in the morning."""
     users = {
         "ann": User(name="ann", full_name="Ann Ash", contacts={"telegram": "1", "email": "ann@example.org"},
                     notification_rules={"default": (Notify(channels=("telegram",)), Wait(seconds=300), Notify(channels=("email",)))}),
         "bob": User(name="bob", contacts={"telegram": "2"}),
         "mute": User(name="mute"),
         "eve": User(name="eve", contacts={"email": "eve@example.org"}),
+        "owl": User(name="owl", contacts={"telegram": "4", "email": "owl@example.org"}, quiet_hours=("morning",)),
         "pro": User(name="pro", contacts={"telegram": "3", "email": "pro@example.org"}, notification_rules={
             "default": (Notify(channels=("email",)), Wait(seconds=600), Notify(channels=("telegram",))),
             "important": (Notify(channels=("telegram", "email")),)}),

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from incidents import Drive, people
 
-from amproxy.config.structs import NotifyStep, User, Wait
+from amproxy.config.structs import Notify, NotifyStep, User, Wait
 from amproxy.decide.intervals import parse_time_interval
-from amproxy.machine.events import Acknowledge, AddResponders
+from amproxy.machine.events import Acknowledge, AddResponders, Reassign
+from amproxy.web.ahead import ahead
 
 # Drive begins on Monday 2026-01-05 at 09:00 UTC: 18:00 in Tokyo, 13:00 in Tbilisi.
 NIGHT = parse_time_interval("night", [{"times": [{"start_time": "17:00", "end_time": "20:00"}]}])
@@ -19,7 +20,7 @@ TWO_HOURS = 7200
 
 def config(**user: Any) -> dict[str, Any]:
     known = people()["users"]
-    tok = User(name="tok", timezone="Asia/Tokyo", contacts={"telegram": "9"}, quiet_hours=("night",), **user)
+    tok = User(**{"name": "tok", "timezone": "Asia/Tokyo", "contacts": {"telegram": "9"}, "quiet_hours": ("night",), **user})
     return {"users": {**known, "tok": tok}, "time_intervals": {"night": NIGHT}}
 
 
@@ -54,6 +55,21 @@ def test_who_is_asked_to_join_by_hand_is_paged_at_once() -> None:
     drive.do(Acknowledge(user="bob", via="web"))
     drive.do(AddResponders(user="bob", via="web", to=TOKYO))
     assert drive.pages[-1] == (0, "tok", "telegram")
+
+
+def test_who_it_is_reassigned_to_by_hand_is_paged_at_once() -> None:
+    drive = Drive(NotifyStep(users=("bob",)), config=config())
+    drive.do(Reassign(user="bob", via="web", to=TOKYO))
+    assert drive.pages[-1] == (0, "tok", "telegram")
+
+
+def test_what_is_shown_as_coming_waits_too() -> None:
+    rules = {"default": (Wait(seconds=300), Notify(channels=("telegram",)), Wait(seconds=TWO_HOURS), Notify(channels=("email",)))}
+    drive = Drive(TOKYO, config=config(notification_rules=rules, contacts={"telegram": "9", "email": "t@example.org"}))
+    shown = [one.at - drive.now for one in ahead(drive.incident, drive.roster)]
+    assert shown == [TWO_HOURS, 2 * TWO_HOURS]
+    drive.until(5 * TWO_HOURS)
+    assert [at for at, _ in drive.who] == shown
 
 
 def test_a_page_by_hand_heeds_no_quiet_hours() -> None:

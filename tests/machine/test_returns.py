@@ -152,7 +152,6 @@ def test_one_of_which_nothing_is_heard_ends() -> None:
     "news",
     [
         AlertsChanged(reason="new alerts added", firing=2, resolved=0, fresh=1),
-        AlertsChanged(reason="repeat interval elapsed", firing=1, resolved=0),
         Acknowledge(user="eve", via="web"),
         Note(user="eve", via="web", text="looking"),
         Tick(heard=START + 1000),
@@ -166,6 +165,14 @@ def test_every_news_counts_from_then_on(news: Any) -> None:
     assert drive.incident.state != "resolved"
     drive.until(4600)
     assert drive.incident.state == "resolved"
+
+
+def test_telling_again_what_was_told_before_is_no_news() -> None:
+    drive = Drive(EVE, auto_resolve=3600.0)
+    drive.until(1000)
+    drive.do(AlertsChanged(reason="repeat interval elapsed", firing=1, resolved=0))
+    drive.until(3600)
+    assert drive.incident.resolved_by == "silent"
 
 
 def test_a_snooze_is_waited_for_and_then_there_is_the_whole_time() -> None:

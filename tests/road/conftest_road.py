@@ -24,7 +24,7 @@ from amproxy.escalate.worker import work
 from amproxy.model import Incident
 from amproxy.notify.card import Card
 from amproxy.notify.deliver import Deliverer
-from amproxy.store import incidents
+from amproxy.store import incidents, timers
 from amproxy.store.embedded import find_server
 from amproxy.store.wire import Wire
 
@@ -119,6 +119,24 @@ class House:
 
     async def timeline(self, incident: Incident) -> list[str]:
         return [entry.text for entry in await incidents.load_timeline(self.context.wire, incident.id)]
+
+
+class Clock:
+    """The time of one house, moved by the test."""
+
+    def __init__(self, house: House) -> None:
+        self.now, self._context = house.context.now(), house.context
+        house.context.now = lambda: self.now
+
+    async def later(self, seconds: float) -> None:
+        """So much later, when every timer that is due by then has been taken up."""
+        self.now += seconds
+        self._context.wake(timers=True)
+        await until(self._idle)
+
+    async def _idle(self) -> bool:
+        due = await timers.next_due(self._context.wire)
+        return due is None or due > self.now
 
 
 async def until(holds: Callable[[], Any], seconds: float = 10.0) -> Any:

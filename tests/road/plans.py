@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from amproxy.config.structs import (
     Absence,
@@ -15,6 +16,7 @@ from amproxy.config.structs import (
     IfNobody,
     Integration,
     Layer,
+    Maintenance,
     Notify,
     NotifyStep,
     OncallSettings,
@@ -36,6 +38,7 @@ from amproxy.config.structs import (
     WebhookStep,
 )
 from amproxy.decide.intervals import parse_time_interval
+from amproxy.decide.matchers import parse_matcher
 
 MONDAY = datetime(2026, 1, 5)  # noqa: DTZ001  wall clock of the schedules
 NAMES = ("ann", "bob", "cyd", "dan")
@@ -56,12 +59,12 @@ spans = st.tuples(st.integers(-24, 30), st.integers(1, 20)).map(lambda s: (MONDA
 
 @st.composite
 def users(draw: st.DrawFn, name: str) -> User:
-    found = {key: tuple(draw(rules)) for key in ("default", "important") if draw(st.booleans())}
+    found = {key: tuple(draw(rules)) for key in ("default", "important") if draw(rarely)}
     absences = [Absence(start=start, end=start + length) for start, length in draw(st.lists(spans, max_size=1))]
-    kinds = draw(st.lists(st.sampled_from(["telegram", "email", "slack", "phone"]), unique=True, max_size=3))
+    kinds = draw(st.lists(st.sampled_from(["telegram", "email", "slack", "phone"]), unique=True, min_size=1, max_size=3))
     return User(
-        name=name, contacts={kind: name for kind in kinds}, notification_rules=found, absences=tuple(absences),
-        timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])),
+        name=name, contacts=dict.fromkeys(kinds, name), notification_rules=found, absences=tuple(absences),
+        timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])), quiet_hours=draw(some_intervals) if draw(rarely) else (),
     )  # fmt: skip
 
 
@@ -88,7 +91,7 @@ if_nobody = st.sampled_from([IfNobody(), IfNobody(kind="wait_for_shift"), *(IfNo
 
 @st.composite
 def conditions(draw: st.DrawFn) -> dict[str, Any]:
-    matchers = draw(st.sampled_from([(), (), ('severity="critical"',), ('severity="info"',)]))
+    matchers = draw(st.sampled_from([(), (), (), (), ('severity="critical"',), ('severity="info"',)]))
     return {"matchers": matchers, **({"active_time_intervals": draw(some_intervals)} if draw(rarely) else {})}
 
 
@@ -111,21 +114,25 @@ def notify_steps(draw: st.DrawFn) -> NotifyStep:
 
 waits = st.builds(lambda seconds: Wait(seconds=seconds), durations)
 steps: st.SearchStrategy[Step] = st.one_of(
-    notify_steps(),
-    notify_steps(),
-    waits,
-    waits,
+    *(notify_steps() for _ in range(5)),
+    *(waits for _ in range(3)),
     st.builds(lambda name: WaitUntilStep(interval=name), st.sampled_from(sorted(INTERVALS))),
     st.builds(lambda number, within: WaitForAlertsStep(more_than=number, within=within), st.integers(0, 1), durations),
     conditions().map(lambda more: WebhookStep(receiver="chat", **more)),
-    st.tuples(conditions(), st.sampled_from(["main", "other"])).map(lambda pair: ForwardStep(policy=pair[1], **pair[0])),
+    conditions().map(lambda more: ForwardStep(policy="other", **more)),
     conditions().map(lambda more: ResolveStep(**more)),
 )
 
 
 @st.composite
 def policies(draw: st.DrawFn, name: str) -> Policy:
-    found = tuple(draw(st.lists(steps, min_size=1, max_size=6)))
+    found = tuple(draw(st.lists(steps, min_size=2, max_size=7)))
+    if name == "other":  # forwarding in a circle goes by the hour, not by the minute: there would be very many pages
+        found = tuple(
+            step
+            for one in found
+            for step in ((Wait(seconds=5400.0), replace(one, policy="main")) if isinstance(one, ForwardStep) else (one,))
+        )
     timeout = draw(st.sampled_from([0.0, 0.0, 1800.0, 5000.0]))
     reopen = draw(st.sampled_from([0.0, 3600.0, 30000.0]))
     return Policy(
@@ -146,7 +153,13 @@ def configs(draw: st.DrawFn) -> Config:
         Integration(kind="webhook", index=0, send_resolved=True, settings=WebhookSettings()),
         Integration(kind="slack", index=0, send_resolved=True, settings=SlackSettings(channel="#c")),
     )
+    start, length = draw(spans)
+    window = Maintenance(
+        name="upgrade", matchers=(parse_matcher('severity="critical"'),), start=start.replace(tzinfo=UTC),
+        end=(start + length).replace(tzinfo=UTC), active_time_intervals=draw(some_intervals),
+    )  # fmt: skip
     return Config(
+        maintenance={"upgrade": window} if draw(rarely) else {},
         route=Route(
             receiver="people", key="{}", group_by=("alertname",), group_by_given=True, group_wait=draw(st.sampled_from([0.0, 30.0])),
             group_interval=draw(st.sampled_from([600.0, 1800.0])), repeat_interval=draw(st.sampled_from([3600.0, 10000.0, 14400.0])),

@@ -12,6 +12,7 @@ from conftest_road import House, Recorder
 
 from amproxy.config.structs import Config
 from amproxy.context import Context
+from amproxy.correlate import windows
 from amproxy.errors import Conflict
 from amproxy.escalate.apply import apply
 from amproxy.escalate.worker import AT_ONCE, _take_up
@@ -39,6 +40,7 @@ class Stepping:
 
     async def until(self, end: float, *happenings: tuple[float, Callable[[], Awaitable[object]]]) -> None:
         """Let everything happen up to `end`: what is due by itself, and what comes from outside at a time of its own, in order."""
+        await windows.watch(self.context)
         waiting = sorted(happenings, key=lambda happening: happening[0])
         while True:
             await self._settle()
@@ -58,10 +60,11 @@ class Stepping:
         body = [{"labels": labels, "startsAt": _rfc3339(self.at), "endsAt": _rfc3339(ends)}]
         status, answer = await self.house.post("/api/v2/alerts", body)
         assert status == 200, answer
+        self.at += LATE  # a group that need not wait is flushed now
 
-    async def act(self, event: Act) -> None:
-        """Let a person do something to every incident that is open; where the state forbids it, nothing happens."""
-        found, _ = await incidents.listing(self.context.wire, limit=500)
+    async def act(self, event: Act, *, newest: bool = False) -> None:
+        """Let a person do something to every incident, or to the newest; where the state forbids it, nothing happens."""
+        found, _ = await incidents.listing(self.context.wire, incidents.STATES, limit=1 if newest else 500)
         for incident in found:
             with contextlib.suppress(Conflict):
                 await apply(self.context, incident.id, event)

@@ -20,7 +20,7 @@ from amproxy.foresight.simulate import Asked, Simulation
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Page
 
-EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "40"))
 DURATION = 10 * 3600.0 + 45.0
 RESENT = 240.0  # seconds between two pushes of the alert, where it matters that there are any
 TOLERANCE = 2.0  # seconds that the workers' lateness may add up to

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from conftest_road import House, config, until
+import pytest
+from conftest_road import Clock, House, config, plan, until
 
-from amproxy.config.structs import Config, InhibitRule
+from amproxy.config.structs import Config, InhibitRule, NotifyStep
 from amproxy.correlate.muting import reasons
 from amproxy.decide.matchers import parse_matcher
 from amproxy.model import Silence
+from amproxy.respond.actions import ActionName, Request, perform
 from amproxy.store import incidents, silences
 from amproxy.store.commit import Operations, commit
 
@@ -45,6 +47,20 @@ async def test_an_incident_that_is_silenced_later_says_so_and_still_ends(house_o
     past = "2026-01-01T00:00:00Z"
     await house.post("/api/v2/alerts", [{"labels": {"alertname": "Disk"}, "startsAt": past, "endsAt": past}])
     await until(lambda: house.incidents("resolved"))
+
+
+@pytest.mark.parametrize("answer", ["acknowledge", "snooze"])
+async def test_an_answer_that_runs_out_while_the_alerts_are_silenced_pages_nobody(house_of: Build, answer: ActionName) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)), acknowledge_timeout=3600.0)))
+    await house.post("/webhook/am", {"version": "4", "groupKey": "g", "alerts": [{"status": "firing", "labels": {"alertname": "Disk"}}]})
+    await until(lambda: house.chat.sent)
+    [incident] = await house.incidents("triggered")
+    await perform(house.context, incident.id, Request(action=answer, user="ann", via="web"))
+    await silence(house, 'alertname="Disk"')
+    clock = Clock(house)
+    await clock.later(3601)
+    [incident] = await until(lambda: house.incidents("triggered"))
+    assert incident.held_by.startswith("silenced by ann") and len(incident.pages) == 1
 
 
 async def test_an_inhibited_alert_pages_nobody_until_its_source_is_over(house_of: Build) -> None:

@@ -152,7 +152,7 @@ def test_every_change_is_in_the_log_with_who_how_and_what(amproxy: Server, ada: 
     rob.post(f"/incidents/{incident}/acknowledge")  # changes nothing: it is acknowledged already
     found = log(ada)[:5]
     assert [(entry["user"], entry["what"].partition(" ")[0], entry["via"], entry["role"]) for entry in found[:4]] == [
-        ("ada", "POST", "session", "admin"), ("rob", "DELETE", "session", "responder"), ("rob", "silenced", "session", "responder"),
+        ("ada", "POST", "session", "admin"), ("rob", "ended", "session", "responder"), ("rob", "silenced", "session", "responder"),
         ("rob", "acknowledge", "session", "responder"),
     ]  # fmt: skip
     assert found[0]["what"] == "POST /-/reload" and "Logged" in found[3]["what"] and 'host="db1"' in found[2]["what"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from edited import FILE
 from servers import program
 from website import BASE, CONFIG, NOW, Site
 
+from amproxy.config.loader import load
 from amproxy.context import Context
 from amproxy.respond.links import Links
 from amproxy.store.wire import Wire
@@ -75,3 +78,26 @@ def _reloader(errors: list[Exception]) -> Callable[[], Awaitable[None]]:
             raise error
 
     return reload
+
+
+@pytest.fixture
+def routes_file(tmp_path: Path) -> Path:
+    """A file that a test may change."""
+    (tmp_path / "routes.yaml").write_text(FILE, "utf-8")
+    return tmp_path / "routes.yaml"
+
+
+@pytest.fixture
+async def edits(site: Site, routes_file: Path) -> AsyncIterator[Site]:
+    """The site with that file, which it can really load again."""
+    site.context.use(load(routes_file).config)
+
+    async def reload() -> None:
+        for error in site.reload_error:
+            raise error
+        site.context.use(load(routes_file).config)
+
+    site.deps = replace(site.deps, reload=reload)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(web(site.deps)), base_url=BASE) as client:
+        site.client = client
+        yield site

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from amproxy.config.structs import Config, IfNobody, Layer, NotifyStep, Policy, Rotation, Route, Schedule, User, Wait
+from amproxy.config.structs import Config, IfNobody, Layer, NotifyStep, Policy, Rotation, Route, Schedule, Team, User, Wait
 from amproxy.context import Context
 from amproxy.correlate.opening import open_by_hand
 from amproxy.machine import transition
@@ -31,6 +31,7 @@ CONFIG = Config(
         ),
         "bob": User(name="bob", timezone="Asia/Tbilisi", contacts={"console": "bob"}),
     },
+    teams={"ops": Team(name="ops", members=("bob",))},
     schedules={
         "platform": Schedule(
             name="platform",
@@ -52,6 +53,7 @@ CONFIG = Config(
             if_nobody=IfNobody(kind="next_step"),
             steps=(NotifyStep(schedule="platform"), Wait(seconds=300), NotifyStep(users=("bob",))),
         ),
+        "turns": Policy(name="turns", steps=(Wait(seconds=300), NotifyStep(users=("alice", "bob"), pick="round_robin"))),
         "careful": Policy(name="careful", acknowledge_timeout=3600, steps=(NotifyStep(users=("alice",)),)),
     },
 )

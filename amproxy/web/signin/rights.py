@@ -19,7 +19,7 @@ _OWN: Final = ("/sign-out", "/api/v1/sessions")
 # Addresses, and all below them, that are for admins even to read …
 _ADMIN: Final = ("/admin", "/api/v1/tokens", "/api/v1/audit")
 # … and those that only admins may write.
-_ADMIN_WRITES: Final = ("/-/reload", "/config", "/api/v1/config")
+_ADMIN_WRITES: Final = ("/-/reload",)
 
 
 def needs(method: str, path: str) -> Role | None:

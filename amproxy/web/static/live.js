@@ -66,6 +66,10 @@
         twin.value = control.value;
       }
     }
+    for (const details of old.querySelectorAll("details[id]")) {
+      const twin = fresh.querySelector(`#${CSS.escape(details.id)}`);
+      if (twin) twin.open = details.open;
+    }
   }
 
   // What somebody is on, in the fresh page: by its id, and a link by where it leads.
@@ -161,8 +165,9 @@
   measureSkew();
   tick();
   setInterval(tick, 1000);
-  // An answer to a form that changed nothing stands at an address that cannot be fetched again.
-  if (byId("main").hasAttribute("data-still")) return;
+  // An answer to a form that changed nothing stands at an address that cannot be fetched again; what somebody edits must stay; and a
+  // look back changes little by what happens now.
+  if (document.querySelector("[data-still]")) return;
   if (location.pathname.startsWith(`${ROOT}act/`) || location.pathname.startsWith(`${ROOT}sign-in`)) return;
   setInterval(() => document.hidden || plan(), OFTEN);
   if (!document.hidden) listen();

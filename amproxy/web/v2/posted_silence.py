@@ -7,12 +7,11 @@ import json
 from typing import Any, TypeVar
 
 from amproxy.accept.times import BadTime, parse_time
+from amproxy.correlate.silencing import FOREVER_NS
 from amproxy.decide.matchers import BadMatcher, Matcher
 from amproxy.decide.quoting import Op
 from amproxy.model import Silence
 from amproxy.web.v2.answers import Refusal, bare, coded
-
-FOREVER_NS = 2**63 - 1  # the year 2262: what is stored of any later time
 
 _OPS: dict[tuple[bool, bool], Op] = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
 _GO_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number", type(None): "null"}

@@ -1,0 +1,146 @@
+"""An exported history (hindsight.history, `GET /api/v1/history`) read back: one incident a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Literal
+
+import msgspec
+
+from amproxy.config.structs import Policy, Urgency
+from amproxy.machine.states import ENDS
+
+FORMAT: Literal["amproxy.history/1"] = "amproxy.history/1"
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """What came from outside, or ran out."""
+
+    at: Time
+    kind: str
+    user: str | None = None
+    text: str = ""
+    until: Time | None = None
+    firing: int | None = None
+    resolved: int | None = None
+    fresh: int | None = None  # alerts that were new
+    to: tuple[str, ...] | None = None  # people who were asked by hand
+    policy: str | None = None  # in force after it
+    by: str | None = None  # what ended it: one of machine.states.ENDS, or a person
+
+    @property
+    def ended_by(self) -> str:
+        """What ended the incident where nobody did: one of ENDS, by its text where it was not written down; "" = somebody did."""
+        if self.user or self.by:
+            return self.by if self.by in ENDS else ""
+        return next((end for end, text in ENDS.items() if text in self.text), "policy")
+
+
+class PastPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page as it was."""
+
+    due: Time
+    at: Time | None = None  # when it went out
+    kind: str = "page"
+    user: str | None = None
+    receiver: str | None = None
+    channel: str
+    policy: str = ""
+    step: int = 0
+    round: int = 1
+    state: str
+    reason: str = ""
+
+
+class Labels(msgspec.Struct, frozen=True, kw_only=True):
+    group_labels: dict[str, str] = {}
+    common_labels: dict[str, str] = {}
+    receiver: str | None = None
+    group_key: str | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """The incident as lists show it."""
+
+    id: str
+    number: int = 0
+    title: str = ""
+    state: str
+    policy: str = ""
+    started_at: Time
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One line."""
+
+    format: Literal["amproxy.history/1"]
+    incident: Seen
+    plan: Policy
+    urgency: Urgency | None = None
+    labels: Labels
+    events: tuple[Happening, ...] = ()
+    pages: tuple[PastPage, ...] = ()
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person opened it."""
+        return not self.labels.group_key
+
+    @cached_property
+    def start(self) -> float:
+        """Unix seconds."""
+        return self.incident.started_at.timestamp()
+
+    @cached_property
+    def end(self) -> float:
+        """The last that is known of it, Unix seconds."""
+        moments = [event.at for event in self.events] + [page.at or page.due for page in self.pages]
+        return max((at.timestamp() for at in moments), default=self.start)
+
+    @cached_property
+    def over(self) -> float:
+        """When it was over for good, Unix seconds; inf = it is not, or was opened again since."""
+        over = math.inf
+        for event in self.events:
+            if event.kind == "resolve":
+                over = event.at.timestamp()
+            elif event.kind == "reopen":
+                over = math.inf
+        return over
+
+    @cached_property
+    def alert_labels(self) -> dict[str, str]:
+        """What its alerts shared."""
+        return {**self.labels.common_labels, **self.labels.group_labels}
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that is none of a history."""
+
+    line: int  # from 1
+    message: str
+
+
+_decode = msgspec.json.Decoder(Record).decode
+
+
+def read(lines: Iterable[bytes]) -> tuple[list[Record], list[Broken]]:
+    """The incidents in order of their beginning, and the lines that are broken."""
+    records, broken = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            records.append(_decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            broken.append(Broken(line=number, message=f"no incident of an exported history: {error}"))
+    return sorted(records, key=lambda record: (record.start, record.incident.number)), broken
+
+
+def between(records: Iterable[Record], start: float | None, end: float | None) -> list[Record]:
+    """Those that began at `start` or later and before `end` (Unix seconds); None = no bound."""
+    return [record for record in records if (start is None or start <= record.start) and (end is None or record.start < end)]

@@ -1,0 +1,120 @@
+"""How each way out does: what uses it, when it last worked, what it last failed with, what waits, and what it lacks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from amproxy.config.lint import CHANNELS
+from amproxy.config.structs import Config, TelegramSettings
+from amproxy.decide.reachable import Contact, Reach
+from amproxy.store.deliveries import Delivery, Rate
+
+State = Literal["works", "failing", "unknown", "undeliverable"]
+BAD = 0.5  # share of failed attempts in an hour from which a channel counts as failing
+
+# Failing: the last attempt failed, or half of the last hour's did. Undeliverable: nothing that uses it can be delivered at all.
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One integration of a receiver."""
+
+    receiver: str
+    integration: str  # "slack/0"
+    undeliverable: str = ""  # why amproxy cannot send to it
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whom the channel reaches, or should."""
+
+    user: str
+    contact: Contact
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel."""
+
+    channel: str
+    state: State
+    people: tuple[Person, ...]
+    receivers: tuple[Target, ...]
+    last_sent: Delivery | None
+    last_failed: Delivery | None
+    rate: Rate  # of the last hour
+    waiting: int  # messages
+    answers: bool | None  # whether presses of buttons come back: polling (telegram), a signing secret (slack); None = not its way
+
+
+def health(
+    config: Config,
+    reached: Mapping[str, Reach],
+    last: Mapping[str, Mapping[str, Delivery]],
+    rates: Mapping[str, Rate],
+    depths: Mapping[str, int],
+) -> list[Health]:
+    """Every channel that the file uses, or that something waits for; those that fail first."""
+    people, targets = _people(reached), _targets(config)
+    waiting = {channel for channel, depth in depths.items() if depth > 0}
+    found = []
+    for channel in sorted(people.keys() | targets.keys() | waiting):
+        known, rate = last.get(channel, {}), rates.get(channel, Rate())
+        sent, failed = known.get("sent"), known.get("failed")
+        theirs, ours = tuple(people.get(channel, ())), tuple(targets.get(channel, ()))
+        possible = bool(theirs and channel in CHANNELS) or any(not target.undeliverable for target in ours) or channel in waiting
+        found.append(
+            Health(
+                channel=channel,
+                state=_state(possible, sent, failed, rate),
+                people=theirs,
+                receivers=ours,
+                last_sent=sent,
+                last_failed=failed,
+                rate=rate,
+                waiting=max(0, depths.get(channel, 0)),
+                answers=_answers(config, channel),
+            )
+        )
+    order: tuple[State, ...] = ("failing", "undeliverable", "unknown", "works")
+    return sorted(found, key=lambda one: (order.index(one.state), one.channel))
+
+
+def _people(reached: Mapping[str, Reach]) -> dict[str, list[Person]]:
+    """Channel → those who have it, or whose rules name it."""
+    people: dict[str, list[Person]] = {}
+    for user, reach in reached.items():
+        for contact in reach.contacts:
+            people.setdefault(contact.channel, []).append(Person(user=user, contact=contact))
+    return people
+
+
+def _targets(config: Config) -> dict[str, list[Target]]:
+    """Kind of channel → the integrations of receivers; those that page people are no channel."""
+    targets: dict[str, list[Target]] = {}
+    for receiver in config.receivers.values():
+        for one in receiver.integrations:
+            if one.kind != "oncall":
+                target = Target(receiver=receiver.name, integration=f"{one.kind}/{one.index}", undeliverable=one.undeliverable)
+                targets.setdefault(one.kind, []).append(target)
+    return targets
+
+
+def _state(possible: bool, sent: Delivery | None, failed: Delivery | None, rate: Rate) -> State:
+    if not possible:
+        return "undeliverable"
+    if failed and (sent is None or failed.at > sent.at or (rate.attempts and rate.failed / rate.attempts >= BAD)):
+        return "failing"
+    return "works" if sent else "unknown"
+
+
+def _answers(config: Config, channel: str) -> bool | None:
+    """Whether the file has what brings presses of buttons back from a chat."""
+    settings = config.global_
+    if channel == "telegram":
+        receivers = config.receivers.values()
+        theirs = [one.settings for receiver in receivers for one in receiver.integrations if isinstance(one.settings, TelegramSettings)]
+        return any(bot.bot_token or bot.bot_token_file for bot in (settings.telegram, *theirs))
+    if channel == "slack":
+        return bool(settings.slack_signing_secret or settings.slack_signing_secret_file)
+    return None

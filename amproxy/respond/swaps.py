@@ -1,0 +1,68 @@
+"""Swaps: asked for, taken, given back and forgotten by pages and API alike. Who may is asked before."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from amproxy.config.structs import Schedule
+from amproxy.context import Context
+from amproxy.decide.swaps import asked, taken, untaken
+from amproxy.duty.telling import swap_asked
+from amproxy.machine.change import new_id
+from amproxy.model import Swap
+from amproxy.respond.targets import BadAction
+from amproxy.store import swaps
+
+log = logging.getLogger(__name__)
+
+
+async def ask(context: Context, schedule: Schedule, *, user: str, start: datetime, end: datetime, reason: str = "", by: str = "") -> Swap:
+    """Ask others to take over somebody's shifts between two moments (aware). by: who asks, "" = nobody in particular.
+
+    Raises BadAction, StoreUnavailable.
+    """
+    now = context.now()
+    wish = Swap(
+        id=new_id(), schedule=schedule.name, user=known(context, user), start=start.timestamp(), end=end.timestamp(),
+        reason=reason.strip(), asked_by=by, asked_at=now,
+    )  # fmt: skip
+    try:
+        swap = asked(wish, now)
+    except ValueError as error:
+        raise BadAction(str(error)) from None
+    await swaps.save(context.wire, swap, swap_asked(context, swap))
+    context.wake(outbox=True)
+    await context.load_by_hand()
+    return swap
+
+
+async def take(context: Context, swap_id: str, *, user: str, by: str = "") -> Swap:
+    """Somebody takes the shifts over. by: who says so. Raises BadAction, Conflict, NotFound, StoreUnavailable."""
+    taker = known(context, user)
+    swap = await swaps.change(context.wire, swap_id, lambda swap: taken(swap, taker, by, context.now()))
+    await context.load_by_hand()
+    return swap
+
+
+async def untake(context: Context, swap_id: str, *, by: str = "") -> Swap:
+    """Whoever took the shifts over gives them back. Raises Conflict, NotFound, StoreUnavailable."""
+    swap = await swaps.change(context.wire, swap_id, untaken)
+    log.info("swap %s of %s is open again%s", swap.id, swap.user, f", says {by}" if by else "")
+    await context.load_by_hand()
+    return swap
+
+
+async def forget(context: Context, swap_id: str) -> None:
+    """Raises NotFound, StoreUnavailable."""
+    await swaps.delete(context.wire, swap_id)
+    await context.load_by_hand()
+
+
+def known(context: Context, user: str) -> str:
+    """The name of a user of the file. Raises BadAction for one whom it does not know, or none."""
+    if not user:
+        raise BadAction("user names nobody")
+    if user not in context.config.users:
+        raise BadAction(f"there is no user {user[:60]!r}")
+    return user

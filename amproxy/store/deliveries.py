@@ -1,0 +1,147 @@
+"""The log of deliveries: what became of each attempt, in a stream that is cut by number and by age; the newest comes first.
+
+An entry is written in the commit of the outcome itself. Its place in the stream tells when that was; what is asked for by time
+is looked for there, so an outcome that was written down late (Redis was away) may stand a little apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from amproxy.store import keys
+from amproxy.store.commit import Operations
+from amproxy.store.wire import Wire
+
+MOST = 100_000  # entries; Redis cuts whole blocks of some hundred, so a few more may be there
+CHUNK = 500  # entries read at once
+LOOKED_AT = 20_000  # entries that one call looks at
+LATE = 3600.0  # seconds that an entry may have been written after its outcome and still be found by it
+
+Kind = Literal["page", "reminder", "bundle", "notification", "notice", "update"]
+Outcome = Literal["sent", "failed", "skipped", "retry"]  # failed: for good. retry: it failed, and another attempt follows
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt to deliver one message, and what became of it."""
+
+    at: float  # Unix seconds: when that was known
+    kind: Kind
+    channel: str
+    outcome: Outcome
+    user: str = ""
+    receiver: str = ""  # instead of a user
+    integration: str = ""  # of a receiver: "slack/0"
+    incidents: tuple[tuple[str, int], ...] = ()  # id and number; many for a bundle
+    subject: str = ""  # what it was about, from outside, cut
+    attempt: int = 1
+    error: str = ""  # of a failure, or why it was not sent
+    ms: int | None = None  # how long the channel took; None = it was not called
+
+
+class Listed(NamedTuple):
+    """An entry and its place in the stream."""
+
+    id: str
+    delivery: Delivery
+
+
+class Page(NamedTuple):
+    """Part of what was asked for."""
+
+    found: list[Listed]
+    next: str  # cursor of what is older; "" = there is nothing more
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_delivery = msgspec.msgpack.Decoder(Delivery).decode
+
+
+def add(result: Operations, delivery: Delivery) -> None:
+    """Write an entry down with these operations."""
+    data = _encode(delivery)
+    result.do("XADD", keys.DELIVERIES, "MAXLEN", "~", MOST, "*", "m", data)
+    if delivery.outcome != "skipped":
+        # an attempt that will be repeated has failed, too
+        result.do("HSET", keys.CHANNELS, f"{'sent' if delivery.outcome == 'sent' else 'failed'} {delivery.channel}", data)
+
+
+async def listing(
+    wire: Wire,
+    keep: Callable[[Delivery], bool],
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    limit: int = 100,
+    before: str = "",
+) -> Page:
+    """Entries from `since` to before `until` (Unix seconds) that `keep` keeps, newest first.
+
+    before: cursor of an earlier call. At most LOOKED_AT entries are looked at, so a page may be short, even empty, and have a next one.
+    Raises StoreUnavailable.
+    """
+    found = list[Listed]()
+    newest = f"({before}" if before else "+" if until is None else str(int((until + LATE) * 1000))
+    oldest = "-" if since is None else str(max(0, int(since * 1000)))
+    for _ in range(LOOKED_AT // CHUNK):
+        entries = await wire.call("XREVRANGE", keys.DELIVERIES, newest, oldest, "COUNT", CHUNK)
+        for name, fields in entries:
+            delivery = _delivery(fields[1])
+            if (since is None or delivery.at >= since) and (until is None or delivery.at < until) and keep(delivery):
+                if len(found) == limit:
+                    return Page(found, found[-1].id)
+                found.append(Listed(name.decode(), delivery))
+        if len(entries) < CHUNK:
+            return Page(found, "")
+        newest = f"({entries[-1][0].decode()}"
+        await asyncio.sleep(0)  # a push that comes in goes first
+    return Page(found, newest.removeprefix("("))
+
+
+class _Head(msgspec.Struct):
+    """What is counted of an entry."""
+
+    channel: str
+    outcome: Outcome
+
+
+_head = msgspec.msgpack.Decoder(_Head).decode
+
+COUNTED = 5_000  # entries that `rates` looks at
+
+
+class Rate(msgspec.Struct):
+    """Attempts over one channel."""
+
+    attempts: int = 0
+    failed: int = 0  # for good, or to be repeated
+
+
+async def rates(wire: Wire, since: float) -> dict[str, Rate]:
+    """Channel → its attempts since `since` (Unix seconds), of the last COUNTED entries at most. Raises StoreUnavailable."""
+    counted = dict[str, Rate]()
+    for _, fields in await wire.call("XREVRANGE", keys.DELIVERIES, "+", str(int(since * 1000)), "COUNT", COUNTED):
+        head = _head(fields[1])
+        if head.outcome != "skipped":
+            rate = counted.setdefault(head.channel, Rate())
+            rate.attempts += 1
+            rate.failed += head.outcome != "sent"
+    return counted
+
+
+async def last(wire: Wire) -> dict[str, dict[str, Delivery]]:
+    """Channel → "sent" and "failed" → the last such delivery. Raises StoreUnavailable."""
+    flat = await wire.call("HGETALL", keys.CHANNELS)
+    found = dict[str, dict[str, Delivery]]()
+    for name, data in zip(flat[::2], flat[1::2], strict=True):
+        outcome, _, channel = name.decode().partition(" ")
+        found.setdefault(channel, {})[outcome] = _delivery(data)
+    return found
+
+
+async def trim(wire: Wire, before: float) -> int:
+    """Forget what was written before `before` (Unix seconds); returns how many entries. Raises StoreUnavailable."""
+    return int(await wire.call("XTRIM", keys.DELIVERIES, "MINID", str(max(0, int(before * 1000)))))

@@ -1,0 +1,152 @@
+// Timelines: says who, when and why of a bar; a span drawn over the first row, or a shift that is pressed, fills in the forms.
+// live.js replaces <main> now and then, so everything listens on the document and keeps no nodes.
+"use strict";
+(() => {
+  const STEP = 1800; // seconds: what is drawn begins and ends at half hours
+  const SHORTEST = 6; // pixels: less is a press
+  const NS = "http://www.w3.org/2000/svg";
+
+  let drawing = null; // {from, zone, x}: from = Unix seconds
+  let drawn = false; // the press that ends a drawing is none on a link
+
+  const byId = (id) => document.getElementById(id);
+
+  function tip() {
+    let box = byId("tip");
+    if (!box) {
+      box = document.createElement("div");
+      box.id = "tip";
+      box.className = "tip";
+      box.hidden = true;
+      box.setAttribute("aria-hidden", "true");
+      document.body.append(box);
+    }
+    return box;
+  }
+
+  // The browser's own tip would cover ours: its text moves to where screen readers find it.
+  function textOf(bar) {
+    const title = bar.querySelector("title");
+    if (title) {
+      bar.setAttribute("aria-label", title.textContent);
+      title.remove();
+    }
+    return bar.getAttribute("aria-label");
+  }
+
+  function showTip(bar) {
+    const [box, at] = [tip(), bar.getBoundingClientRect()];
+    box.textContent = textOf(bar);
+    box.hidden = false;
+    const left = Math.min(Math.max(8, at.left), window.innerWidth - box.offsetWidth - 8);
+    const above = at.top - box.offsetHeight - 8;
+    box.style.left = `${Math.max(8, left)}px`;
+    box.style.top = `${above > 0 ? above : at.bottom + 8}px`;
+  }
+
+  const hideTip = () => {
+    tip().hidden = true;
+  };
+
+  for (const [event, show] of [["pointerover", true], ["pointerout", false], ["focusin", true], ["focusout", false]]) {
+    document.addEventListener(event, (heard) => {
+      const bar = heard.target.closest?.(".bar");
+      if (bar && !drawing) (show ? showTip : hideTip)(bar);
+    });
+  }
+  document.addEventListener("scroll", hideTip, { passive: true, capture: true });
+
+  // A moment as a field of a form has it, on the clock of a zone.
+  function field(seconds, zone) {
+    const parts = new Intl.DateTimeFormat("en-GB", {
+      timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+    }).formatToParts(seconds * 1000);
+    const of = Object.fromEntries(parts.map((part) => [part.type, part.value]));
+    return `${of.year}-${of.month}-${of.day}T${of.hour}:${of.minute}`;
+  }
+
+  function fill(start, end, user) {
+    for (const form of ["override", "swap"]) {
+      if (!byId(`${form}-start`)) continue;
+      byId(`${form}-start`).value = start;
+      byId(`${form}-end`).value = end;
+    }
+    if (user && byId("swap-user")) byId("swap-user").value = user;
+    for (const id of ["override-start", "swap-start"]) byId(id)?.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function toForm() {
+    byId("change")?.scrollIntoView({ block: "nearest" });
+    byId("override-user")?.focus({ preventScroll: true });
+  }
+
+  function secondsAt(area, x) {
+    const box = area.getBoundingClientRect();
+    const share = Math.min(Math.max((x - box.left) / box.width, 0), 1);
+    const [start, end] = [Number(area.dataset.start), Number(area.dataset.end)];
+    return start + Math.round((share * (end - start)) / STEP) * STEP;
+  }
+
+  // Where a drawing is, whatever became of the row that it began on: the row with the same time.
+  const areaOf = (drawn) => document.querySelector(`.drag[data-start="${drawn.start}"]`);
+
+  function paint(from, to) {
+    for (const old of document.querySelectorAll(".drawn")) old.remove();
+    const area = drawing && areaOf(drawing);
+    if (!area || from === to) return;
+    const [start, end] = [Number(area.dataset.start), Number(area.dataset.end)];
+    const rect = document.createElementNS(NS, "rect");
+    rect.setAttribute("class", "drawn");
+    rect.setAttribute("x", `${((Math.min(from, to) - start) / (end - start)) * 100}%`);
+    rect.setAttribute("width", `${(Math.abs(to - from) / (end - start)) * 100}%`);
+    rect.setAttribute("height", "100%");
+    area.querySelector("svg").append(rect);
+  }
+
+  document.addEventListener("pointerdown", (event) => {
+    const area = event.target.closest?.(".drag");
+    drawn = false;
+    if (!area || event.button !== 0 || !byId("override-start")) return;
+    drawing = { start: area.dataset.start, zone: area.dataset.zone, from: secondsAt(area, event.clientX), x: event.clientX };
+  });
+
+  document.addEventListener("pointermove", (event) => {
+    if (!drawing || Math.abs(event.clientX - drawing.x) < SHORTEST) return;
+    const area = areaOf(drawing);
+    if (!area) return;
+    hideTip();
+    drawn = true;
+    paint(drawing.from, secondsAt(area, event.clientX));
+  });
+
+  document.addEventListener("pointerup", (event) => {
+    const area = drawing && areaOf(drawing);
+    if (area && drawn) {
+      const [one, other] = [drawing.from, secondsAt(area, event.clientX)];
+      if (one !== other) {
+        fill(field(Math.min(one, other), drawing.zone), field(Math.max(one, other), drawing.zone));
+        toForm();
+      }
+    }
+    drawing = null;
+  });
+
+  document.addEventListener("pointercancel", () => {
+    paint(0, 0);
+    drawing = null;
+  });
+
+  document.addEventListener("dragstart", (event) => event.target.closest?.(".drag") && event.preventDefault());
+
+  document.addEventListener("click", (event) => {
+    const bar = event.target.closest?.("a.bar");
+    if (!bar || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!byId("override-start")) return;
+    event.preventDefault();
+    if (!drawn) {
+      fill(bar.dataset.start, bar.dataset.end, bar.dataset.user);
+      toForm();
+    }
+    drawn = false;
+  });
+})();

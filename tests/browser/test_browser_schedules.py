@@ -1,0 +1,174 @@
+"""Schedules in a real Chromium: a lead plans, and somebody needs a night off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from demo import ROUTES, ask
+from playwright.sync_api import Page
+from servers import Server, Servers, needs
+from visitor import Visitor
+
+pytestmark = needs("chromium")
+Visit = Callable[..., Visitor]
+
+HOSTILE = "<img src=x onerror=alert(1)> \\u202eEve"
+PAGES = [
+    "/schedules",
+    "/schedules/platform",
+    "/schedules/platform?view=month",
+    "/schedules/database?view=day",
+    "/schedules/platform/layers",
+]
+
+
+@pytest.fixture(scope="module")
+def amproxy(house: Servers) -> Server:
+    """Three people, a person with a hostile name, a swap that is open and one that is taken, an override."""
+    routes = ROUTES.replace("teams:\n", f'  - {{name: eve, full_name: "{HOSTILE}", contacts: {{console: here}}}}\nteams:\n', 1)
+    routes = routes.replace("users: [carol, bob], rotation", "users: [carol, bob, eve], rotation")
+    server = house.amproxy(routes)
+    now = datetime.now()  # noqa: DTZ005 wall clock
+    day, later = now + timedelta(days=2), now + timedelta(days=5)
+    ask(f"{server.url}/api/v1/schedules/platform/overrides", {"user": "carol", **times(day, 20), "reason": "<b>concert</b>"})
+    for start, taken in ((day, ""), (later, "carol")):
+        swap = ask(f"{server.url}/api/v1/schedules/platform/swaps", {"user": "alice", **times(start, 4), "reason": "dentist"})
+        if taken:
+            ask(f"{server.url}/api/v1/swaps/{swap['id']}/take", {"user": taken})
+    return server
+
+
+def times(day: datetime, hours: int) -> dict[str, str]:
+    return {"start": f"{day:%Y-%m-%dT%H:00}", "end": f"{day + timedelta(hours=hours):%Y-%m-%dT%H:00}"}
+
+
+def by_hand(server: Server, kind: str = "overrides") -> list[str]:
+    return [one["user"] for one in ask(f"{server.url}/api/v1/schedules/database/{kind}")]
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("phone", True)])
+def test_everybody_can_use_the_pages_and_nothing_sticks_out(amproxy: Server, visit: Visit, path: str, size: str, dark: bool) -> None:
+    visit(amproxy, path, size=size, dark=dark).fits().accessible()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_somebody_takes_a_night_of_somebody_else(amproxy: Server, visit: Visit, scripts: bool, size: str) -> None:
+    visitor = visit(amproxy, "/schedules", scripts=scripts, size=size)
+    visitor.press("database", "link").sees("Put somebody else on call")
+    page = visitor.page
+    page.locator("#override-user").select_option("carol")
+    start = datetime.now() + timedelta(days=1)  # noqa: DTZ005 wall clock
+    page.locator("#override-start").fill(f"{start:%Y-%m-%dT22:00}")
+    page.locator("#override-end").fill(f"{start + timedelta(days=1):%Y-%m-%dT06:00}")
+    page.locator("#override-reason").fill("Bob is ill")
+    visitor.press("Put on call").sees("Bob is ill")
+    assert by_hand(amproxy) == ["carol"]
+    visitor.press("Delete")
+    page.wait_for_load_state()
+    assert by_hand(amproxy) == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_shifts_are_offered_taken_over_given_back_and_withdrawn(amproxy: Server, visit: Visit, scripts: bool) -> None:
+    visitor = visit(amproxy, "/schedules/database", scripts=scripts)
+    page, start = visitor.page, datetime.now() + timedelta(days=1)  # noqa: DTZ005 wall clock
+    page.locator("#swap-user").select_option("carol")
+    page.locator("#swap-start").fill(f"{start:%Y-%m-%dT00:00}")
+    page.locator("#swap-end").fill(f"{start + timedelta(days=5):%Y-%m-%dT00:00}")
+    visitor.press("Ask for a swap").sees("Open")
+    page.locator("[id^=take-]").select_option("bob")
+    visitor.press("Take over").sees("Taken")
+    visitor.press("Give back").sees("Open")
+    visitor.press("Delete").sees("Nobody asks for a swap.")
+    assert by_hand(amproxy, "swaps") == []
+
+
+def drag(page: Page, start: float, end: float) -> None:
+    """Draw over the first row, from one share of its width to another."""
+    box = page.locator(".drag").first.bounding_box()
+    assert box
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * start, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * (start + end) / 2, y, steps=3)
+    page.mouse.move(box["x"] + box["width"] * end, y, steps=3)
+    assert page.locator(".drawn").count() == 1
+    page.mouse.up()
+
+
+def test_a_span_that_is_drawn_over_the_timeline_stands_in_the_forms(amproxy: Server, visit: Visit) -> None:
+    page = visit(amproxy, "/schedules/platform?view=day&from=2026-12-10&zone=Asia/Tbilisi").page
+    drag(page, 0.25, 0.75)
+    assert page.locator("#override-start").input_value() == "2026-12-10T06:00"
+    assert page.locator("#override-end").input_value() == "2026-12-10T18:00"
+    assert page.locator("#swap-start").input_value() == "2026-12-10T06:00"
+    drag(page, 0.75, 0.5)  # backwards
+    assert page.locator("#override-start").input_value() == "2026-12-10T12:00"
+
+
+def test_on_the_night_of_a_clock_change_what_is_drawn_is_what_the_clock_shows(amproxy: Server, visit: Visit) -> None:
+    page = visit(amproxy, "/schedules/platform?view=day&from=2027-03-28").page  # 23 hours in Berlin
+    drag(page, 0.0, 4 / 23)
+    assert page.locator("#override-end").input_value() == "2027-03-28T05:00"
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_a_shift_that_is_pressed_stands_in_the_forms(amproxy: Server, visit: Visit, scripts: bool) -> None:
+    page = visit(amproxy, "/schedules/platform?from=2027-06-07", scripts=scripts).page
+    page.locator("a.bar.wide").first.click()
+    page.locator("#swap-end").wait_for()
+    assert page.locator("#swap-start").input_value().startswith("2027-06-")
+    assert page.locator("#swap-user").input_value() in ("alice", "bob", "carol")
+
+
+def test_pointing_at_a_bar_or_reaching_it_by_keyboard_says_who_when_and_why(amproxy: Server, visit: Visit) -> None:
+    page = visit(amproxy, "/schedules/platform?from=2027-06-07").page
+    page.locator("a.bar.wide").first.hover()
+    assert "layer weekly" in page.locator("#tip").inner_text() and "09:00" in page.locator("#tip").inner_text()
+    page.mouse.move(0, 0)
+    assert page.locator("#tip").is_hidden()
+    page.locator("a.bar").first.focus()
+    assert "2027" in page.locator("#tip").inner_text()
+
+
+def test_what_somebody_fills_in_outlives_a_live_update(amproxy: Server, visit: Visit) -> None:
+    visitor = visit(amproxy, "/schedules/platform")
+    page = visitor.page
+    page.locator("#shifts summary").click()
+    page.locator("#override-reason").fill("half written")
+    page.evaluate("document.getElementById('main').dataset.old = '1'")
+    made = ask(f"{amproxy.url}/api/v1/schedules/platform/overrides", {"user": "bob", **times(datetime(2030, 1, 1), 2), "reason": "far"})  # noqa: DTZ001
+    page.locator("main:not([data-old])").wait_for()
+    assert page.locator("#override-reason").input_value() == "half written"
+    assert page.locator("#shifts").get_attribute("open") is not None
+    ask(f"{amproxy.url}/api/v1/schedules/platform/overrides/{made['id']}", method="DELETE")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_a_lead_changes_the_order_of_turns_and_sees_first_for_whom(amproxy: Server, visit: Visit, scripts: bool) -> None:
+    assert amproxy.config
+    before = amproxy.config.read_text()
+    visitor = visit(amproxy, "/schedules/platform", scripts=scripts)
+    visitor.press("Change the layers", "link").press("Move turn 1 down").sees("In the file")
+    assert amproxy.config.read_text() == before
+    if scripts:  # what changes follows the form by itself
+        visitor.page.locator("#every-0").fill("2w")
+        visitor.sees("every: 2w")
+    visitor.press("Write it into the file").sees("On call now")
+    changed = amproxy.config.read_text()
+    assert ("[bob, alice, carol], rotation: {every: 2w" if scripts else "[alice, bob, carol], rotation: {every: 2w") in changed
+    assert len(changed.splitlines()) == len(before.splitlines())
+
+
+def test_a_hostile_name_is_only_a_name(amproxy: Server, visit: Visit) -> None:
+    visitor = visit(amproxy, "/schedules/database?view=month")
+    visitor.sees("<img src=x onerror=alert(1)> Eve")
+    assert visitor.page.locator("img").count() == 0
+
+
+def test_the_page_is_there_in_russian(amproxy: Server, visit: Visit) -> None:
+    visit(amproxy, "/schedules/database", language="ru").sees("Поставить другого дежурного").fits()
