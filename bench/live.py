@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import time
 from collections import deque
 from pathlib import Path
 from statistics import quantiles
-from typing import NamedTuple
-
-import httpx
+from typing import NamedTuple, cast
 
 from bench.alerts import alert, in_an_hour, request
 from bench.load import CONNECTIONS, Connection, connect
@@ -26,6 +23,7 @@ SECONDS = 20.0
 PAGES = 200
 PATIENCE = 0.15  # seconds that live.js waits after a change
 OPEN = 30  # incidents on the page
+SETTLED = 5.0  # seconds after which all pages have been drawn, and their cost is known
 PEOPLE = [f"p{number}" for number in range(PAGES)]
 AIM = 2.0  # times the p99 without pages
 NOBODY, SAME, OWN = "none", f"{PAGES} of one reader", f"{PAGES} of {PAGES} readers"
@@ -77,45 +75,59 @@ def _config() -> Config:
 
 
 async def _watched(service: Peer, readers: list[str], seconds: float) -> Watched:
-    limits = httpx.Limits(max_connections=2 * PAGES + 10, max_keepalive_connections=2 * PAGES + 10)
-    fetched: list[list[float]] = [[] for _ in readers]
-    async with httpx.AsyncClient(base_url=service.server.url, limits=limits, timeout=60) as client:
-        await _pushed(service, OPEN, 1.0)
-        pages = [asyncio.create_task(_page(client, name, times)) for name, times in zip(readers, fetched, strict=True)]
-        await asyncio.sleep(3.0 if readers else 0.5)  # all have opened, and looked once
-        for times in fetched:
-            times.clear()
-        answers = await _pushed(service, int(seconds * RATE), seconds)
-        for page in pages:
-            page.cancel()
-        await asyncio.gather(*pages, return_exceptions=True)
-    ages = [later - earlier for times in fetched for earlier, later in itertools.pairwise(times)]
-    return Watched(answers, sum(map(len, fetched)), ages)
+    await _pushed(service, OPEN, 1.0)
+    pages = [_Page(service.port, name) for name in readers]
+    for page in pages:
+        await page.open()
+    await asyncio.sleep(SETTLED if readers else 0.5)
+    for page in pages:
+        page.drawn.clear()
+    answers = await _pushed(service, int(seconds * RATE), seconds)
+    for page in pages:
+        page.close()
+    ages = [later - earlier for page in pages for earlier, later in itertools.pairwise(page.drawn)]
+    return Watched(answers, sum(len(page.drawn) for page in pages), ages)
 
 
-async def _page(client: httpx.AsyncClient, reader: str, fetched: list[float]) -> None:
-    """One open page."""
-    cookies = {"Cookie": f"amproxy_user={reader}"} if reader else {}
-    changed = asyncio.Event()
+class _Page(asyncio.Protocol):
+    """One open page: the connection that hears of changes."""
 
-    async def listen() -> None:
-        await asyncio.sleep(random.random())
-        async with client.stream("GET", "/events", headers=cookies, timeout=None) as events:
-            async for line in events.aiter_lines():
-                if line.startswith("data:"):
-                    changed.set()
+    def __init__(self, port: int, reader: str) -> None:
+        self._port, self._reader = port, reader
+        self._asks: asyncio.Task[None] | None = None
+        self.drawn: list[float] = []  # time.perf_counter() of each time that it was fetched
 
-    listening = asyncio.create_task(listen())
-    try:
-        while True:
-            await changed.wait()
-            await asyncio.sleep(PATIENCE)
-            changed.clear()
-            answer = await client.get("/", headers={**cookies, "X-Live": "1"})
-            assert answer.status_code == 200, answer.text[:300]
-            fetched.append(time.perf_counter())
-    finally:
-        listening.cancel()
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: self, "127.0.0.1", self._port)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(_request("/events", self._reader))
+
+    def close(self) -> None:
+        self._transport.abort()
+        if self._asks:
+            self._asks.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if b"\ndata: " in data and (self._asks is None or self._asks.done()):
+            self._asks = asyncio.create_task(self._fetch())
+
+    async def _fetch(self) -> None:
+        await asyncio.sleep(PATIENCE)
+        loop = asyncio.get_running_loop()
+        whole: asyncio.Future[None] = loop.create_future()
+        [connection] = await connect(
+            self._port, 1, lambda _: whole.set_result(None), lambda error: whole.done() or whole.set_exception(error)
+        )
+        connection.transport.write(_request("/", self._reader, "X-Live: 1\r\n"))
+        await whole
+        connection.transport.abort()
+        self.drawn.append(time.perf_counter())
+
+
+def _request(path: str, reader: str, more: str = "") -> bytes:
+    cookie = f"Cookie: amproxy_user={reader}\r\n" if reader else ""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{cookie}{more}\r\n".encode()
 
 
 async def _pushed(service: Peer, pushes: int, seconds: float) -> list[float]:

@@ -33,7 +33,7 @@ LONGEST_NUMBER = 9  # digits; an id is longer
 OFFERED: Final[dict[State, tuple[ActionName, ...]]] = {
     "triggered": ("acknowledge", "resolve", "snooze", "escalate", "reassign", "responders", "merge"),
     "acknowledged": ("resolve", "unacknowledge", "snooze", "escalate", "reassign", "responders", "merge"),
-    "snoozed": ("acknowledge", "resolve", "snooze", "escalate", "reassign", "responders", "merge"),
+    "snoozed": ("acknowledge", "resolve", "snooze", "escalate", "reassign", "merge"),
     "resolved": ("reopen",),
 }
 

@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 PACE = 1.0  # seconds between rounds, at least
 SHARE = 0.1  # of the process's time that may go into pages which only stay up to date
-GUESS = 0.005  # seconds that a page costs which was not open in the round before
+GUESS = 0.002  # seconds that a page costs which was not open in the round before
 BEAT = 15.0  # seconds: a line of comment, so that a reader that is gone is noticed
 RETRY_MS = 2000  # how soon a browser comes back
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy.context import Context
+from amproxy.web.errors import PROGRAMS
 from amproxy.web.live import Hub
 from amproxy.web.looks import acting, language
 from amproxy.web.principal import principal_of
@@ -33,7 +34,8 @@ class Shared:
         self._since = (0, 0.0)  # round and time.monotonic() of the oldest of them
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or HEADER not in Headers(scope=scope):
+        page = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith(PROGRAMS)
+        if not page or HEADER not in Headers(scope=scope):
             await self._app(scope, receive, send)
             return
         round_, now = self._hub.round, time.monotonic()

@@ -124,3 +124,9 @@ async def test_readers_do_not_see_what_is_drawn_for_others(site: Site) -> None:
     assert '<html lang="ru">' in (await site.client.get("/", headers={**LIVE, "Accept-Language": "ru"})).text
     assert "No incident is like this" in (await site.client.get("/incidents?label=team%3Dx", headers=LIVE)).text
     assert (await site.client.get("/incidents/none", headers=LIVE)).status_code == 404
+
+
+async def test_what_programs_ask_for_is_never_shared(site: Site) -> None:
+    await site.client.get("/api/v1/incidents", headers=LIVE)
+    await site.opened(title="Fresh")
+    assert "Fresh" in (await site.client.get("/api/v1/incidents", headers=LIVE)).text
