@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from amproxy.decide import people
 from amproxy.machine import waits
 from amproxy.machine.change import Draft, new_id
 from amproxy.model import Chain, Incident, Page
+
+MOMENTS = 60.0  # seconds in which one step does not begin a person's rules twice but for policies in a circle
 
 
 def start(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, insists: bool = False) -> None:
@@ -155,6 +158,18 @@ def unreachable(draft: Draft, chain: Chain) -> None:
     chain.unreachable = True
     draft.say("failed", f"{draft.name(chain.user)} cannot be reached over any contact.", user=chain.user, step=chain.step)
     incident = draft.incident
+    if _begun_twice(draft, chain):
+        return
     if incident.waiting in ("time", "answer") and all(other.unreachable for other in incident.chains):
         waits.go_on(draft)
         draft.say("escalated", "Nobody who was paged can be reached: the policy goes on at once.")
+
+
+def _begun_twice(draft: Draft, chain: Chain) -> bool:
+    """Whether one step began a person's rules twice within moments. Cut short once more, such a wait would be so for ever."""
+    user = draft.roster.config.users.get(chain.user)
+    rules = [rule for rule in people.rules(user, chain.urgency) if isinstance(rule, Notify)] if user else []
+    once = Counter(channel for rule in rules for channel in rule.channels)
+    pages = (page for page in draft.incident.pages if page.user == chain.user and page.kind == "page" and page.due > draft.now - MOMENTS)
+    found = Counter((page.policy, page.step, page.channel) for page in pages)
+    return any(times > once.get(channel, 1) for (_, _, channel), times in found.items())

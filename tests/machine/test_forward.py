@@ -7,7 +7,7 @@ from typing import Any
 from incidents import START, Drive
 
 from amproxy.config.structs import ForwardStep, NotifyStep, Policy, Wait
-from amproxy.machine.events import Acknowledge, Reopen, Resolve, Unacknowledge
+from amproxy.machine.events import Acknowledge, Reopen, Resolve, Tick, Unacknowledge
 from amproxy.machine.transition import next_due
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
@@ -95,3 +95,15 @@ def test_what_comes_back_begins_with_the_policy_it_was_opened_with() -> None:
     drive.do(Reopen(user="bob", via="web"))
     assert drive.who[4:] == [(120, "eve"), (120, "bob")]
     assert next_due(drive.incident) is None
+
+
+def test_policies_in_a_circle_do_not_go_round_at_once_though_nobody_can_be_reached() -> None:
+    drive = Drive(BOB, Wait(seconds=300), ForwardStep(policy="second"), config=second(BOB, Wait(seconds=300), ForwardStep(policy="second")))
+    rounds = 0
+    while drive.now < START + 600 and rounds < 50:
+        while any(page.state == "due" for page in drive.incident.pages) and rounds < 50:
+            drive.fail("bob", "telegram")
+            rounds += 1
+        drive.now = next_due(drive.incident) or START + 600
+        drive.do(Tick())
+    assert rounds < 10
