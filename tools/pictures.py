@@ -32,9 +32,21 @@ receivers:
   - name: platform-oncall
     oncall_configs: [{escalation_policy: platform, title: '{{ group_labels.alertname }} on {{ group_labels.cluster }}'}]
 users:
-  - {name: alice, full_name: Alice Ash, timezone: Europe/Berlin, contacts: {console: Alice's phone}}
-  - {name: bob, full_name: Bob Birch, timezone: Asia/Tbilisi, contacts: {console: Bob's phone}}
-  - {name: carol, full_name: Carol Cedar, timezone: America/New_York, contacts: {console: Carol's phone}}
+  - name: alice
+    full_name: Alice Ash
+    timezone: Europe/Berlin
+    contacts: {console: Alice's phone, phone: '+49 30 901820', email: alice@example.org}
+    notification_rules: {default: [{notify: console}]}
+  - name: bob
+    full_name: Bob Birch
+    timezone: Asia/Tbilisi
+    contacts: {console: Bob's phone, phone: '+995 32 555010', email: bob@example.org}
+    notification_rules: {default: [{notify: console}]}
+  - name: carol
+    full_name: Carol Cedar
+    timezone: America/New_York
+    contacts: {console: Carol's phone, phone: '+1 212 555 0123', email: carol@example.org}
+    notification_rules: {default: [{notify: console}]}
 teams:
   - {name: platform, members: [alice, bob, carol]}
 time_intervals:
@@ -115,6 +127,7 @@ def shoot_pages(browser: Browser, url: str) -> None:
         "schedules": "/schedules", "schedule": "/schedules/platform", "schedule-month": "/schedules/platform?view=month&from=2026-12-01",
         "layers": "/schedules/platform/layers", "policies": "/policies", "policy": f"/policies/platform?{labels}",
         "change": "/change/policy?name=platform", "routes": f"/routes?{labels}", "people": "/people",
+        "incidents": "/incidents?state=triggered&state=acknowledged&state=resolved", "page": "/page?title=The+shop+is+down&users=bob",
     }  # fmt: skip
     for name, path in pages.items():
         for size, scheme in (("desktop", "light"), ("phone", "dark")):
