@@ -95,6 +95,7 @@ class _Page(asyncio.Protocol):
     def __init__(self, port: int, reader: str) -> None:
         self._port, self._reader = port, reader
         self._asks: asyncio.Task[None] | None = None
+        self._allowed = 0  # milliseconds that a page could be old when it was last told of a change
         self.drawn: list[float] = []  # time.perf_counter() of each time that it was fetched
 
     async def open(self) -> None:
@@ -110,6 +111,7 @@ class _Page(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if b"\ndata: " in data and (self._asks is None or self._asks.done()):
+            self._allowed = int(data.partition(b"\ndata: ")[2].split(maxsplit=1)[0])
             self._asks = asyncio.create_task(self._fetch())
 
     async def _fetch(self) -> None:
@@ -119,7 +121,7 @@ class _Page(asyncio.Protocol):
         [connection] = await connect(
             self._port, 1, lambda _: whole.set_result(None), lambda error: whole.done() or whole.set_exception(error)
         )
-        connection.transport.write(_request("/", self._reader, "X-Live: 1\r\n"))
+        connection.transport.write(_request("/", self._reader, f"X-Live: {self._allowed + PATIENCE * 1000:.0f}\r\n"))
         await whole
         connection.transport.abort()
         self.drawn.append(time.perf_counter())

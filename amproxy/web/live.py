@@ -30,7 +30,7 @@ class Hub:
         self._free = 0.0  # when the next round may begin, on the loop's clock
         self._told = 0  # pages told in the last round
         self._spent = 0.0  # seconds of work that they have cost since it began
-        self.round = 0  # goes up with each: a page drawn in a round shows all that was said before it began
+        self._began = 0.0  # when the last round did, on the loop's clock
 
     def say(self, text: str) -> None:
         """A change ("incident ID"): open pages look again. Of several in one round they hear the last. Never waits."""
@@ -39,6 +39,10 @@ class Hub:
             self._waits = True
             loop = asyncio.get_running_loop()
             loop.call_at(max(self._free, loop.time()), self._tell)
+
+    def age(self) -> float:
+        """Seconds since the last round began: a page that is no older shows all that was said before."""
+        return asyncio.get_running_loop().time() - self._began
 
     def spend(self, seconds: float) -> None:
         """So much time went into a page that stays up to date."""
@@ -72,8 +76,8 @@ class Hub:
         costs = self._spent + GUESS * max(0, pages - self._told)
         lasts = max(PACE, costs / SHARE)
         self._told, self._spent, self._waits = pages, 0.0, False
-        self.round += 1
-        self._free = loop.time() + lasts
+        self._began = loop.time()
+        self._free = self._began + lasts
         for place, queue in enumerate(self._listeners):
             loop.call_later(place * lasts / pages, _put, queue, self._news)
 
@@ -97,4 +101,5 @@ class Events:
     async def _lines(self) -> AsyncIterator[str]:
         yield f"retry: {RETRY_MS}\n\n"
         async for heard in self._hub.listen():
-            yield f"data: {' '.join(heard.split())}\n\n" if heard else ": still here\n\n"
+            # first how old, in milliseconds, a page may be that shows this
+            yield f"data: {self._hub.age() * 1000:.0f} {' '.join(heard.split())}\n\n" if heard else ": still here\n\n"

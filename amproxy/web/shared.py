@@ -1,6 +1,7 @@
 """Pages that only stay up to date are drawn once for all readers who see the same: two hundred open pages ask at nearly the same time.
 
-Only live.js asks so, by a header. Whoever follows a link or has just acted gets a page of their own, drawn after that.
+Only live.js asks so, by a header that says how old the page may be: not older than what the reader was told of, and never older
+than what they see. Whoever follows a link or has just acted gets a page of their own, drawn after that.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import time
 import types
 from collections.abc import Awaitable, Callable, Generator, Hashable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -22,7 +23,12 @@ from amproxy.web.looks import acting, language
 from amproxy.web.principal import principal_of
 
 HEADER: Final = "x-live"
-KEPT: Final = 1.0  # seconds that a page is good for
+KEPT: Final = 1.0  # seconds that a page is good for at most
+
+
+class Drawn(NamedTuple):
+    since: float  # time.monotonic() at which drawing began
+    messages: asyncio.Task[list[Message]]
 
 
 class Shared:
@@ -30,24 +36,22 @@ class Shared:
 
     def __init__(self, app: ASGIApp, hub: Hub, context: Context) -> None:
         self._app, self._hub, self._context = app, hub, context
-        self._drawn: dict[Hashable, asyncio.Task[list[Message]]] = {}
-        self._since = (0, 0.0)  # round and time.monotonic() of the oldest of them
+        self._drawn: dict[Hashable, Drawn] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith(PROGRAMS)
-        if not page or HEADER not in Headers(scope=scope):
+        allowed = Headers(scope=scope).get(HEADER, "") if page else ""
+        if not (allowed.isascii() and allowed.isdigit() and len(allowed) < 12):
             await self._app(scope, receive, send)
             return
-        round_, now = self._hub.round, time.monotonic()
-        if self._since[0] != round_ or now - self._since[1] > KEPT:
-            self._drawn.clear()
-            self._since = (round_, now)
-        request = Request(scope)
+        now, request = time.monotonic(), Request(scope)
+        self._drawn = {key: drawn for key, drawn in self._drawn.items() if now - drawn.since <= KEPT}
         reader = (principal_of(request), acting(request, self._context), language(request).language)
         key = (scope["path"], scope["query_string"], reader)
-        if key not in self._drawn:
-            self._drawn[key] = asyncio.create_task(self._draw(scope))
-        for message in await asyncio.shield(self._drawn[key]):
+        drawn = self._drawn.get(key)
+        if drawn is None or (now - drawn.since) * 1000 > int(allowed):
+            drawn = self._drawn[key] = Drawn(now, asyncio.create_task(self._draw(scope)))
+        for message in await asyncio.shield(drawn.messages):
             await send(dict(message))
 
     async def _draw(self, scope: Scope) -> list[Message]:

@@ -177,3 +177,16 @@ def test_the_menu_of_a_phone_leads_to_all_places(amproxy: Server, visit: Visit, 
     visitor.page.locator("#menu summary").click()
     visitor.fits().press("People", "link").sees("Alice Ash")
     visitor.page.wait_for_url("**/people")
+
+
+def test_nothing_is_swapped_under_a_finger(amproxy: Server, visit: Visit) -> None:
+    incident = fresh(amproxy)
+    visitor = visit(amproxy, f"/incidents/{incident['id']}").sees("Live")
+    page = visitor.page
+    page.locator("#do-resolve").hover()
+    page.mouse.down()
+    ask(f"{amproxy.url}/api/v1/incidents/{incident['id']}/note", {"user": "bob", "text": "something else happens"})
+    page.wait_for_timeout(2500)
+    assert "something else happens" not in visitor.text
+    page.mouse.up()
+    visitor.sees("Resolved at").sees("something else happens")

@@ -12,7 +12,7 @@ from amproxy.web import live
 from amproxy.web.live import Events, Hub
 from amproxy.web.shared import HEADER
 
-LIVE = {HEADER: "1"}
+LIVE = {HEADER: "900"}  # ms
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,6 @@ async def test_what_changes_within_a_round_is_told_once_in_the_next() -> None:
     for number in range(1, 1000):
         hub.say(f"incident {number}")
     assert await asyncio.wait_for(anext(stream), 1) == "incident 999"
-    assert hub.round == 2
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(anext(stream), 0.2)
 
@@ -93,7 +92,7 @@ async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_sai
     assert await anext(lines) == ": still here\n\n"
     task = await begin(lines)
     hub.say("incident a\n\ndata: forged")
-    assert await asyncio.wait_for(task, 1) == "data: incident a data: forged\n\n"
+    assert await asyncio.wait_for(task, 1) == "data: 0 incident a data: forged\n\n"
 
 
 async def _all(hub: Hub) -> list[str]:
@@ -107,14 +106,19 @@ async def test_pages_that_stay_up_to_date_are_drawn_once_for_all_who_see_the_sam
     assert "Fresh" in (await site.client.get("/")).text  # whoever comes by a link sees what is so now
 
 
-async def test_a_page_drawn_for_news_shows_them(site: Site) -> None:
-    stream = site.deps.hub.listen()
-    task = await begin(stream)
+async def test_a_page_is_never_older_than_what_its_reader_knows(site: Site) -> None:
+    await site.client.get("/", headers=LIVE)
+    await asyncio.sleep(0.05)
+    await site.opened(title="Fresh")
+    assert "Fresh" in (await site.client.get("/", headers={HEADER: "20"})).text  # they were told, or acted, 20 ms ago
+    assert "Fresh" in (await site.client.get("/", headers=LIVE)).text
+
+
+@pytest.mark.parametrize("age", ["", "x", "-1", "1e3", "²", "9" * 400])
+async def test_a_strange_age_gets_a_page_of_its_own(site: Site, age: str) -> None:
     await site.client.get("/", headers=LIVE)
     await site.opened(title="Fresh")
-    site.deps.hub.say("incident a")
-    await asyncio.wait_for(task, 1)
-    assert "Fresh" in (await site.client.get("/", headers=LIVE)).text
+    assert "Fresh" in (await site.client.get("/", headers={HEADER: age.encode()})).text
 
 
 async def test_readers_do_not_see_what_is_drawn_for_others(site: Site) -> None:

@@ -11,6 +11,8 @@
   const say = (name, values) => TEXTS[name].replace(/\{(\w+)\}/g, (_, place) => values[place]);
   let skew = 0; // ms that this device's clock is ahead of the service's
   let planned = 0;
+  // When all that is known of had happened, on performance.now()'s clock: pages must be drawn later. At first: when this one was asked for.
+  let known = performance.getEntriesByType("navigation")[0]?.requestStart ?? performance.now();
   let fetching = false;
   let source = null;
 
@@ -107,16 +109,52 @@
     tick();
   }
 
+  // Nothing is swapped under a finger: what is pressed must still be there when it is let go, and so must an open list of choices.
+  const CHOOSING = 15000; // ms that somebody may take, since nothing tells that a list was closed without a choice
+  const CHOICES = "select, input[list], input[type=date], input[type=time], input[type=datetime-local]";
+  let pressed = false;
+  let chosenBy = 0; // on performance.now()'s clock
+  let held = null; // the page that waits for that
+
+  function swapSoon(page) {
+    held = page;
+    const wait = chosenBy - performance.now();
+    if (wait > 0) setTimeout(swapHeld, wait);
+    else swapHeld();
+  }
+
+  function swapHeld() {
+    if (!held || pressed || chosenBy > performance.now()) return;
+    const page = held;
+    held = null;
+    swap(page);
+  }
+
+  function letGo(event) {
+    pressed = false;
+    if (event.type === "change" || event.type === "focusout") chosenBy = 0;
+    setTimeout(swapHeld, 50); // the click comes a little later
+  }
+
+  document.addEventListener("pointerdown", (event) => {
+    pressed = true;
+    chosenBy = event.target.matches?.(CHOICES) ? performance.now() + CHOOSING : 0;
+  }, true);
+  document.addEventListener("keydown", () => (pressed = true), true);
+  for (const kind of ["pointerup", "pointercancel", "keyup", "change", "focusout"]) document.addEventListener(kind, letGo, true);
+  window.addEventListener("blur", letGo);
+
   async function refresh() {
     planned = 0;
     if (fetching) return plan();
     fetching = true;
     try {
-      // The header lets readers who see the same share one drawing.
-      const answer = await fetch(location.href, { cache: "no-store", headers: { "X-Live": "1" } });
+      // The header says how old the page may be, in ms: readers who see the same share one drawing.
+      const age = String(Math.max(0, Math.floor(performance.now() - known)));
+      const answer = await fetch(location.href, { cache: "no-store", headers: { "X-Live": age } });
       if (answer.redirected && new URL(answer.url).pathname === `${ROOT}sign-in`) return location.assign(answer.url); // signed out meanwhile
       if (answer.status === 503) return show(false, TEXTS.redis_away);
-      swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      swapSoon(new DOMParser().parseFromString(await answer.text(), "text/html"));
       show(source?.readyState === EventSource.OPEN, source?.readyState === EventSource.OPEN ? TEXTS.live : TEXTS.reconnecting);
     } catch {
       show(false, TEXTS.no_connection);
@@ -136,7 +174,10 @@
       show(true, TEXTS.live);
       plan(); // what happened while nobody listened
     };
-    source.onmessage = plan;
+    source.onmessage = (event) => {
+      known = Math.max(known, performance.now() - parseInt(event.data, 10));
+      plan();
+    };
     source.onerror = () => show(false, TEXTS.reconnecting);
   }
 
