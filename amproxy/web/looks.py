@@ -36,6 +36,7 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 COOKIE = "amproxy_user"  # who acts, as long as there is no sign-in
 LANGUAGE_COOKIE = "amproxy_language"
+LONGEST_QUERY = 2000  # characters of labels in an address
 COOKIE_AGE = 365 * 86400  # seconds
 
 
@@ -102,7 +103,8 @@ class Looks:
             "short": words.short, "long": words.long, "zone_name": words.zone_name, "initials": words.initials, "iso": rfc3339,
         }  # fmt: skip
         self._templates.globals |= {
-            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query, "route_query": _route_query,
+            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query, "labels_query": _labels_query,
+            "route_query": _route_query,
             "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
         }  # fmt: skip
 
@@ -138,6 +140,14 @@ class Looks:
         """How a user is called."""
         known = self._context.config.users.get(name)
         return (known.full_name or name) if known else name or t.plain("page.somebody")
+
+
+def _labels_query(labels: Mapping[str, str]) -> str:
+    """The query that names all of these labels, as far as they fit into an address."""
+    parts = [part for name, value in words.ordered(dict(labels)) if (part := _label_query(name, value))]
+    while len("&".join(parts)) > LONGEST_QUERY:
+        parts.pop()
+    return "&".join(parts)
 
 
 def _label_query(name: str, value: str) -> str:
