@@ -26,7 +26,8 @@ class PartsApi:
         found = await info.load(self._context.wire)
         return json(
             {
-                "version": found.version or None, "role": found.role or None, "uptime": found.uptime, "ping_ms": round(found.ping * 1000, 3),
+                "version": found.version or None, "role": found.role or None, "uptime": found.uptime,
+                "ping_ms": round(found.ping * 1000, 3),
                 "memory": found.memory, "memory_limit": found.memory_limit, "eviction": found.policy or None, "clients": found.clients,
                 "aof": found.aof, "aof_ok": found.aof_ok, "saved_at": rfc3339(found.saved_at), "save_ok": found.save_ok,
                 "unsaved_changes": found.unsaved, "keys": found.keys, "all_keys_counted": found.all_counted,
