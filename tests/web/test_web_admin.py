@@ -41,13 +41,13 @@ async def test_warnings_of_the_file_and_a_file_that_has_changed_are_said(edits: 
     text = routes_file.read_text("utf-8")
     routes_file.write_text(text.replace("{console: there}", "{}"), "utf-8")
     page = words((await edits.client.get("/admin")).text)
-    assert "The file on the disk is another than the one in force" in page and "1 warning" in page and "routes.yaml:8:" in page
+    assert "The file on the disk is another than the one in force" in page and "1 warning" in page and "routes.yaml :8:5" in page
     assert (await edits.client.post("/admin/reload")).headers["location"] == "/admin?done=reload#file"
     page = words((await edits.client.get("/admin?done=reload")).text)
     assert "It is in force." in page and "is another" not in page
     routes_file.write_text("route: {receiver: nobody}\n", "utf-8")
     page = words((await edits.client.get("/admin")).text)
-    assert "The file on the disk would not load. What was loaded before goes on." in page and "routes.yaml:1:" in page
+    assert "The file on the disk would not load. What was loaded before goes on." in page and "routes.yaml :1:" in page
 
 
 async def test_a_broken_file_is_shown_with_its_place_and_what_runs_goes_on(edits: Site) -> None:
