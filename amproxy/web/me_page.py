@@ -81,7 +81,7 @@ class MePage:
                 raise
             return await self._draw(request, error)
         say(request, done)
-        return RedirectResponse(f"/me{'?sent=1' if anchor == 'reached' else ''}#{anchor}", 303)
+        return RedirectResponse(f"/me{'?done=test' if anchor == 'reached' else ''}#{anchor}", 303)
 
     async def _test(self, request: Request, user: User, fields: Fields) -> str:
         require(request, "responder")
@@ -127,7 +127,7 @@ class MePage:
         values = await self._mine(request, user) if user else {}
         return await self._looks.page(
             request, "me.html", told(error).status if error else 200, me=user, problem=told(error).detail if error else "",
-            sent="sent" in request.query_params, **values,
+            sent=request.query_params.get("done") == "test", **values,
         )  # fmt: skip
 
     async def _mine(self, request: Request, user: User) -> dict[str, Any]:

@@ -69,7 +69,7 @@ async def test_absences_and_test_pages_are_asked_for_and_nonsense_is_said(edits:
     for path, fields in (("absences", {}), ("absences", {"start": "x", "end": "y"}), ("test", {"channel": "fax"})):
         answer = await client.post(f"/me/{path}", data=fields)
         assert answer.status_code == 422 and 'role="alert"' in answer.text
-    assert (await client.post("/me/test")).headers["location"] == "/me?sent=1#reached"
+    assert (await client.post("/me/test")).headers["location"] == "/me?done=test#reached"
     assert (await client.get("/me/test")).headers["location"] == "/me"
 
 
