@@ -50,14 +50,19 @@ class Place(NamedTuple):
 
 PLACES = {
     "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
-    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights",
+    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights", "me": "/me",
+    "admin": "/admin",
 }  # fmt: skip
 
 
 def navigation(request: Request) -> list[Place]:
-    """The pages that there are, and which of them this is."""
-    path = request.url.path
-    return [Place(key, where, path == where or (where != "/" and path.startswith(f"{where}/"))) for key, where in PLACES.items()]
+    """The pages that there are for this reader, and which of them this is."""
+    path, manages = request.url.path, may(principal_of(request), "admin")
+    return [
+        Place(key, where, path == where or (where != "/" and path.startswith(f"{where}/")))
+        for key, where in PLACES.items()
+        if manages or key != "admin"
+    ]
 
 
 def language(request: Request) -> Texts:
