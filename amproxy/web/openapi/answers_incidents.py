@@ -12,7 +12,20 @@ from amproxy.model import State
 from amproxy.notify import channel_health
 from amproxy.store import deliveries
 from amproxy.web.openapi.shapes import (
-    ANYTHING, FLAG, MOMENT, NUMBER, TEXT, WHOLE, Shape, each, keyed, listed, maybe, one_of, record, ref,
+    ANYTHING,
+    FLAG,
+    MOMENT,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Shape,
+    each,
+    keyed,
+    listed,
+    maybe,
+    one_of,
+    record,
+    ref,
 )  # fmt: skip
 
 _COUNTS: Final = record(each(WHOLE, "firing resolved"))
@@ -73,9 +86,7 @@ ANSWERS: Final[dict[str, Shape]] = {
             "muted_by": listed(),
         }
     ),
-    "TimelineEntry": record(
-        {"at": MOMENT, **each(TEXT, "kind text"), **each(maybe(TEXT), "user channel policy"), "step": maybe(WHOLE)}
-    ),
+    "TimelineEntry": record({"at": MOMENT, **each(TEXT, "kind text"), **each(maybe(TEXT), "user channel policy"), "step": maybe(WHOLE)}),
     "Page": record(
         {
             "id": TEXT,
@@ -99,9 +110,7 @@ ANSWERS: Final[dict[str, Shape]] = {
         _INCIDENT,
     ),
     "Why": record({"user": TEXT, "paged": FLAG, "reasons": listed(), "pages": listed(ref("Page"))}),
-    "BulkResult": record(
-        {"done": WHOLE, "results": listed(record({"id": TEXT, "state": maybe(one_of(State)), "error": maybe(TEXT)}))}
-    ),
+    "BulkResult": record({"done": WHOLE, "results": listed(record({"id": TEXT, "state": maybe(one_of(State)), "error": maybe(TEXT)}))}),
     "Spread": record({"count": WHOLE, **each(maybe(NUMBER), "mean p50 p90 max")}) | {"description": "Lengths of time, in seconds."},
     "Insights": record(
         {**each(MOMENT, "from to"), "zone": TEXT, **each(maybe(TEXT), "team policy user"), "summary": _TALLY}

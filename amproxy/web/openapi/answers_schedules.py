@@ -6,8 +6,8 @@ from typing import Final
 
 from amproxy.decide.reachable import ContactState
 from amproxy.decide.swaps import SwapState
-from amproxy.web.principal import Role
 from amproxy.web.openapi.shapes import FLAG, MOMENT, NUMBER, TEXT, WHOLE, Shape, each, keyed, listed, maybe, one_of, record, ref
+from amproxy.web.principal import Role
 
 _SPAN: Final = record(each(MOMENT, "start end"))
 _WORKED: Final = record({**each(NUMBER, "hours night_hours weekend_hours day_hours"), **each(WHOLE, "nights weekends")})
@@ -15,9 +15,7 @@ _NAMED: Final = record({"user": TEXT, "full_name": maybe(TEXT)})
 _BY_HAND: Final = record({"id": maybe(TEXT), "user": TEXT, "reason": maybe(TEXT)}, _SPAN)
 
 ANSWERS: Final[dict[str, Shape]] = {
-    "OnCall": record(
-        {"schedule": TEXT, "at": MOMENT, **each(listed(), "users next"), "until": maybe(MOMENT), "reason": TEXT}
-    ),
+    "OnCall": record({"schedule": TEXT, "at": MOMENT, **each(listed(), "users next"), "until": maybe(MOMENT), "reason": TEXT}),
     "Override": record({"schedule": TEXT}, _BY_HAND),
     "Absence": _BY_HAND,
     "PlannedShift": record({"users": listed(), "reason": TEXT, **each(maybe(TEXT), "layer override")}, _SPAN),
@@ -80,9 +78,7 @@ ANSWERS: Final[dict[str, Shape]] = {
             "teams": listed(),
             "reachable": FLAG,
             "channels": listed(
-                record(
-                    {"channel": TEXT, "state": one_of(ContactState), "used": FLAG, "last_delivery": maybe(MOMENT), "error": maybe(TEXT)}
-                )
+                record({"channel": TEXT, "state": one_of(ContactState), "used": FLAG, "last_delivery": maybe(MOMENT), "error": maybe(TEXT)})
             ),
             "rules": keyed(listed({"anyOf": [record({"notify": listed()}), record({"wait": TEXT})]})),
         }

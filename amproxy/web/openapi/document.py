@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from amproxy import __version__
 from amproxy.hindsight.insights import TABLES
 from amproxy.respond.actions import ActionName
 from amproxy.web.openapi import answers_incidents, answers_schedules, answers_service
-from amproxy.web.openapi.operation import JSON, Operation
+from amproxy.web.openapi.operation import JSON, PLAIN, Operation
 from amproxy.web.openapi.operations_incidents import DELIVERIES, HINDSIGHT, INCIDENTS
 from amproxy.web.openapi.operations_schedules import CALENDARS, PEOPLE, SCHEDULES
 from amproxy.web.openapi.operations_service import DOORS, FILE, MUTED, SERVICE, SIGN_IN
@@ -103,17 +103,18 @@ def _responses(one: Operation, *, known: bool) -> Iterator[tuple[str, Any]]:
     errors = {*one.errors, 503, *((401, 403) if known else ()), *((404,) if "{" in one.path else ())}
     errors |= {*((400, 413, 415, 422) if one.body else ()), *((422,) if one.query else ())}
     for status in sorted(errors):
-        yield str(status), {"$ref": f"#/components/responses/{status}"} if _is_json(one, status) else _plain(status)
+        yield str(status), {"$ref": f"#/components/responses/{status}"} if _is_json(one, status) else _other(one, status)
 
 
 def _is_json(one: Operation, status: int) -> bool:
-    """Whether an error is one of ours: 304 holds nothing, and the Prometheus family's own addresses and calendars speak plain text."""
-    return status in _ERRORS and not (one.path == "/-/ready" and status == 503)
+    """Whether an error is one of ours."""
+    return status in _ERRORS and not one.path.startswith("/calendar/") and not (one.path == "/-/ready" and status == 503)
 
 
-def _plain(status: int) -> dict[str, Any]:
-    answer = {"description": HTTPStatus(status).phrase}
-    return answer if status == 304 else {**answer, "content": {"text/plain": {"schema": TEXT}}}
+def _other(one: Operation, status: int) -> dict[str, Any]:
+    """The Prometheus family's own addresses say what is wrong in plain text, and people who open a calendar's address read a page."""
+    answer, media = {"description": HTTPStatus(status).phrase}, "text/html" if one.path.startswith("/calendar/") else PLAIN
+    return answer if status == HTTPStatus.NOT_MODIFIED else {**answer, "content": {media: {"schema": TEXT}}}
 
 
 def _error(status: int) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-
 from amproxy.web.api_config import ApplyBody, PreviewBody
 from amproxy.web.api_silences import SilencePreviewBody
 from amproxy.web.asked_window import ExtendBody, WindowBody
