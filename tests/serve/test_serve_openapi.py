@@ -52,9 +52,8 @@ def names(service: Server) -> dict[str, str]:
     client = Client(service.url)
     assert client.ask("/webhook/any", {"title": "One"}).status == 200
     incident = until(lambda: client.json("/api/v1/incidents")["incidents"])[0]["id"]
-    swap = json.loads(
-        client.ask("/api/v1/schedules/primary/swaps", {"user": "alice", "start": "2090-01-01T00:00", "end": "2090-03-01T00:00"}).text
-    )
+    wish = {"user": "alice", "start": "2090-01-01T00:00", "end": "2090-03-01T00:00"}
+    swap = json.loads(client.ask("/api/v1/schedules/primary/swaps", wish).text)
     window = json.loads(client.ask("/api/v1/maintenance", {"name": "w", "matchers": ['a="b"'], "for": "1h"}).text)
     return {
         "/api/v1/incidents/": incident, "/api/v1/swaps/": swap["id"], "/api/v1/maintenance/": window["id"], "/api/v1/schedules/": "primary",

@@ -5,12 +5,29 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from amproxy.config.words import SECTIONS
+from amproxy.correlate import silencing
 from amproxy.decide import maintenance
 from amproxy.model import State
 from amproxy.store import audit
 from amproxy.store.api_tokens import TokenScope
 from amproxy.store.beats import Door
-from amproxy.web.openapi.shapes import ANYTHING, FLAG, MOMENT, NUMBER, TEXT, WHOLE, Shape, each, keyed, listed, maybe, one_of, record, ref
+from amproxy.web.openapi.shapes import (
+    ANYTHING,
+    FLAG,
+    MOMENT,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Shape,
+    each,
+    keyed,
+    listed,
+    maybe,
+    one_of,
+    record,
+    ref,
+    with_optional,
+)
 
 _TOKEN: Final = record(
     {
@@ -63,6 +80,17 @@ ANSWERS: Final[dict[str, Shape]] = {
             "complete": FLAG,
         }
     ),
+    "Silence": with_optional(
+        record(
+            {
+                **each(TEXT, "id comment createdBy"),
+                "status": record({"state": one_of(silencing.State)}),
+                **each(MOMENT, "updatedAt startsAt endsAt"),
+                "matchers": listed(record({**each(TEXT, "name value"), **each(FLAG, "isRegex isEqual")})),
+            }
+        ),
+        {"annotations": keyed()},
+    ),
     "SilencePreview": record(
         {
             "count": WHOLE,
@@ -72,7 +100,7 @@ ANSWERS: Final[dict[str, Shape]] = {
             "incidents": listed(record({**each(TEXT, "id title"), "state": one_of(State), **each(WHOLE, "number hidden firing")})),
         }
     ),
-    "Problem": {**_PROBLEM, "properties": {**_PROBLEM["properties"], "kind": TEXT}},
+    "Problem": with_optional(_PROBLEM, {"kind": TEXT}),
     "File": record(
         {
             "digest": TEXT,

@@ -21,7 +21,6 @@ from amproxy.web.openapi.operations_service import DOORS, FILE, MUTED, SERVICE, 
 from amproxy.web.openapi.shapes import REFS, TEXT, Shape, one_of, ref
 from amproxy.web.signin import cookies
 from amproxy.web.signin.rights import needs
-from amproxy.web.v2.shown import ShownSilence
 
 # tag → its operations
 OPERATIONS: Final[dict[str, tuple[Operation, ...]]] = {
@@ -53,7 +52,7 @@ def document(external_url: str) -> dict[str, Any]:
 @lru_cache
 def _document() -> dict[str, Any]:
     bodies = {one.body for rows in OPERATIONS.values() for one in rows if isinstance(one.body, type)}
-    kinds = [*sorted(bodies, key=lambda kind: (kind.__module__, kind.__name__)), ShownSilence]
+    kinds = sorted(bodies, key=lambda kind: kind.__name__)
     shown, components = msgspec.json.schema_components(kinds, ref_template=f"{REFS}{{name}}")
     schemas = dict(zip(kinds, shown, strict=True))
     paths: dict[str, Any] = {}

@@ -11,7 +11,6 @@ from amproxy.web.openapi.operation import CURSOR, PLAIN, Operation, Parameter, l
 from amproxy.web.openapi.shapes import ANYTHING, TEXT, listed, ref
 from amproxy.web.reading import LONGEST_PAGE, PAGE
 from amproxy.web.signin.api import TokenBody
-from amproxy.web.v2.shown import ShownSilence
 
 _WINDOW: Final = "/api/v1/maintenance/{id}"
 _WHOSE: Final = (Parameter("user", "Whose; one's own unless given. Of others only for admins."),)
@@ -29,14 +28,14 @@ MUTED: Final = (
         body=SilencePreviewBody,
     ),
     Operation(
-        "POST", "/api/v1/silences/{id}/extend", "extendSilence", "Prolong a silence", ref(ShownSilence.__name__), 200, ExtendBody,
+        "POST", "/api/v1/silences/{id}/extend", "extendSilence", "Prolong a silence", ref("Silence"), 200, ExtendBody,
         errors=(409,),
     ),
     Operation("GET", "/api/v1/silences/{id}/hidden", "listHiddenBySilence", "What a silence has hidden", ref("Hidden")),
 )  # fmt: skip
 
 FILE: Final = (
-    Operation("GET", "/api/v1/config", "showFile", "People, schedules, policies and routes in the file's words", ref("File"), errors=(422,)),
+    Operation("GET", "/api/v1/config", "showFile", "The file's own words, as far as they may be shown", ref("File"), errors=(422,)),
     Operation("POST", "/api/v1/config/preview", "previewChange", "What a change would do", ref("Preview"), 200, PreviewBody, errors=(404,)),
     Operation(
         "POST", "/api/v1/config/apply", "applyChange", "Write a change into the file", ref("Applied"), 200, ApplyBody, errors=(404, 409)

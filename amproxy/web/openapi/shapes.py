@@ -51,3 +51,8 @@ def record(keys: dict[str, Shape], *also: Shape) -> Shape:
     """A map whose keys are all there; those of `also`, which are records themselves, too."""
     keys = {name: shape for one in also for name, shape in one["properties"].items()} | keys
     return {"type": "object", "properties": keys, "required": list(keys)}
+
+
+def with_optional(shape: Shape, keys: dict[str, Shape]) -> Shape:
+    """A record with more keys, which may be missing."""
+    return {**shape, "properties": {**shape["properties"], **keys}}
