@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -69,26 +69,29 @@ def test_no_call_that_the_document_allows_ends_in_a_500_and_answers_keep_to_it(s
         if operation.path in LEFT_OUT:
             continue
         known = next((name for start, name in names.items() if operation.path.startswith(start)), "")
-
-        @hypothesis.settings(
-            max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[hypothesis.Phase.generate],
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )  # fmt: skip
-        @hypothesis.given(case=operation.as_strategy(), choice=st.randoms(use_true_random=False))
-        def called(case: schemathesis.Case, choice: random.Random, known: str = known) -> None:
-            parameters = case.path_parameters
-            for name in ("id", "name"):
-                if known and name in parameters and choice.random() < 0.8:
-                    parameters[name] = known
-                    break
-            if isinstance(case.body, dict):
-                case.body |= {key: value for key, value in LIKELY.items() if key in case.body and choice.random() < 0.7}
-            answer = case.call_and_validate(checks=[not_a_server_error, content_type_conformance, response_schema_conformance])
-            answered[answer.status_code] += 1
-
         try:
-            called()
+            calls(operation, known, answered)()
         except (FailureGroup, AssertionError) as error:
             failed.append(f"{operation.label}: {error} {getattr(error, 'exceptions', '')}")
     assert not failed, "\n\n".join(failed)
     assert answered[200] > 100, answered
+
+
+def calls(operation: Any, known: str, answered: Counter[int]) -> Callable[[], None]:
+    """What calls one operation again and again. known: what there is at this address; answered: counts the statuses."""
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )  # fmt: skip
+    @hypothesis.given(case=operation.as_strategy(), choice=st.randoms(use_true_random=False))
+    def called(case: schemathesis.Case, choice: random.Random) -> None:
+        name = next(iter(case.path_parameters), "")
+        if known and name and choice.random() < 0.8:
+            case.path_parameters[name] = known
+        if isinstance(case.body, dict):
+            case.body |= {key: value for key, value in LIKELY.items() if key in case.body and choice.random() < 0.7}
+        answer = case.call_and_validate(checks=[not_a_server_error, content_type_conformance, response_schema_conformance])
+        answered[answer.status_code] += 1
+
+    return called

@@ -94,6 +94,7 @@ async def names(edits: Site) -> dict[str, str]:
     matchers = [{"name": "team", "value": "db", "isRegex": False, "isEqual": True}]
     silence = (await site.client.post("/api/v2/silences", json={**start, "matchers": matchers})).json()["silenceID"]
     await made(f"/api/v1/silences/{silence}/extend", **{"for": "1h"})
+    site.clock[0] += 3600
     token = calendar["url"].rpartition("/")[2].removesuffix(".ics")
     return {
         "/api/v1/incidents/": incident.id, "/api/v1/maintenance/": window["id"], "/api/v1/silences/": silence,
@@ -117,7 +118,7 @@ async def test_real_answers_have_the_shapes_of_the_document(edits: Site, names: 
             if value == [] or not any(value.values() if isinstance(value, dict) else value):
                 empty.add(path)
     # what this site has nothing of
-    assert empty == {"/api/v1/deliveries", "/api/v1/sessions", "/api/v1/heartbeats", "/api/v1/audit"}
+    assert empty == {"/api/v1/deliveries", "/api/v1/sessions", "/api/v1/heartbeats"}
 
 
 async def test_errors_have_the_shape_of_the_document(site: Site) -> None:

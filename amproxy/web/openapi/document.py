@@ -90,7 +90,7 @@ def _operation(tag: str, one: Operation, body: Shape | None) -> dict[str, Any]:
         **({} if role is None or is_door else {"x-role": role}),
         "parameters": [*parameters, *(parameter.view() for parameter in one.query)],
         **({"requestBody": {"required": isinstance(one.body, dict), "content": {JSON: {"schema": body}}}} if body is not None else {}),
-        "responses": dict(_responses(one, known=role is not None)),
+        "responses": dict(_responses(one, known=role is not None and not is_door)),
         "security": security,
     }
 

@@ -69,13 +69,11 @@ SERVICE: Final = (
 )
 
 DOORS: Final = (
-    *(
-        Operation(method, path, f"push{name}", summary, ref("Done"), body=ANYTHING, errors=(403,))
-        for method, path, name, summary in (
-            ("POST", "/webhook/{source}", "Alerts", "Alerts from Alertmanager, Grafana and anything else that sends JSON"),
-            ("PUT", "/webhook/{source}", "AlertsByPut", "The same"),
-        )
+    Operation(
+        "POST", "/webhook/{source}", "push", "Alerts from Alertmanager, Grafana and anything else that sends JSON", ref("Done"),
+        body=ANYTHING, errors=(401, 403),
     ),
+    Operation("PUT", "/webhook/{source}", "pushByPut", "The same", ref("Done"), body=ANYTHING, errors=(401, 403)),
     Operation("GET", "/heartbeat/{name}", "beat", "A beat", ref("Done")),
     Operation("POST", "/heartbeat/{name}", "beatByPost", "The same", ref("Done")),
     Operation("GET", "/api/v1/heartbeats", "listHeartbeats", "What is waited for, and when it was heard of", listed(ref("Heartbeat"))),
