@@ -28,7 +28,7 @@ escalation_policies: [{name: simple, steps: [{notify: {schedule: primary}}]}]
 maintenance_windows: [{name: upgrade, matchers: [team="db"], start: 2026-01-01, end: 2099-01-01}]
 heartbeats: [{name: watchdog, every: 1h}]
 """
-EXAMPLES = 12  # for each operation
+EXAMPLES = 5  # for each operation
 # They change the file, or read it again, which other calls need as it is.
 LEFT_OUT = ("/-/reload", "/api/v1/config/apply")
 SPAN = {"start": "2026-01-06T09:00:00Z", "end": "2099-01-01T09:00"}
@@ -74,7 +74,7 @@ def test_no_call_that_the_document_allows_ends_in_a_500_and_answers_keep_to_it(s
         except (FailureGroup, AssertionError) as error:
             failed.append(f"{operation.label}: {error} {getattr(error, 'exceptions', '')}")
     assert not failed, "\n\n".join(failed)
-    assert answered[200] > 100, answered
+    assert answered[200] > 50, answered
 
 
 def calls(operation: Any, known: str, answered: Counter[int]) -> Callable[[], None]:
