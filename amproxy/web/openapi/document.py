@@ -30,9 +30,9 @@ OPERATIONS: Final[dict[str, tuple[Operation, ...]]] = {
 ALERTMANAGER: Final = "https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml"
 
 _DESCRIPTION: Final = (
-    "Times are RFC 3339 in UTC, what there is not is null, people are named by their `name` in the file. Without `sign_in` in the file "
+    "Times are RFC 3339 in UTC, what there is not is null, people are named by their name in the file. Without sign_in in the file "
     "everybody who reaches amproxy may do everything; with it, each operation names the least role that it needs. "
-    "`/api/v2` is Alertmanager's own."
+    "/api/v2 is Alertmanager's own."
 )
 _ERRORS: Final = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 _DOORS: Final = ("/webhook/", "/heartbeat/")  # outside the web part: with secrets of their own

@@ -56,5 +56,5 @@ def repeated(name: str, what: str, shape: Shape = TEXT) -> Parameter:
     return Parameter(name, f"{what} May be repeated.", listed(shape))
 
 
-CURSOR: Final = Parameter("cursor", "The `next` of the answer before.")
+CURSOR: Final = Parameter("cursor", "The next of the answer before.")
 ZONE: Final = Parameter("zone", "Time zone of times without offset, such as Europe/Berlin. UTC unless given.")

@@ -14,12 +14,12 @@ from amproxy.web.reading import LONGEST_PAGE, PAGE
 
 _SPAN: Final = (moment("from", "The beginning."), moment("to", "The end, excluded; now unless given."))
 _WHOSE: Final = (
-    Parameter("team", "Only incidents of this team; `none` is that of incidents without one."),
+    Parameter("team", 'Only incidents of this team; "none" is that of incidents without one.'),
     Parameter("policy", "Only incidents of this escalation policy."),
     Parameter("user", "Only incidents for which this person was paged or asked, or which they answered."),
 )
 _INSIGHTS: Final = (
-    *_SPAN, Parameter("span", "A duration, such as 30d, instead of `from`."), ZONE, *_WHOSE,
+    *_SPAN, Parameter("span", "A duration, such as 30d, instead of a beginning."), ZONE, *_WHOSE,
 )  # fmt: skip
 
 INCIDENTS: Final = (
