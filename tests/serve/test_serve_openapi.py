@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 import schemathesis
@@ -95,3 +96,21 @@ def calls(operation: Any, known: str, answered: Counter[int]) -> Callable[[], No
         answered[answer.status_code] += 1
 
     return called
+
+
+ODD = (
+    '{"user": "\\ud800"}',
+    f'{{"title": "t", "value": {10**30}}}',
+    f'{{"alerts": [{{"status": "firing", "n": -{10**40}}}]}}',
+)
+
+
+@pytest.mark.parametrize("body", ODD)
+def test_what_no_store_can_write_of_a_webhook_keeps_no_page_from_being_sent(service: Server, body: str) -> None:
+    answer = httpx.post(f"{service.url}/webhook/odd", content=body)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_deliveries_before_all_times_are_none(service: Server) -> None:
+    answer = httpx.get(f"{service.url}/api/v1/deliveries", params={"to": "0001-01-01T00:00:00Z"})
+    assert (answer.status_code, answer.json()) == (200, {"deliveries": [], "next": None})
