@@ -101,7 +101,7 @@ def calls(operation: Any, known: str, answered: Counter[int]) -> Callable[[], No
 ODD = (
     '{"user": "\\ud800"}',
     f'{{"title": "t", "value": {10**30}}}',
-    f'{{"alerts": [{{"status": "firing", "n": -{10**40}}}]}}',
+    f'{{"alerts": [{{"status": "firing", "labels": {{"a": "b"}}, "n": -{10**40}}}]}}',
 )
 
 
