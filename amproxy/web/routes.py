@@ -20,6 +20,7 @@ from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_maintenance import MaintenanceApi
 from amproxy.web.api_oncall import OncallApi
+from amproxy.web.api_openapi import OpenApi
 from amproxy.web.api_parts import PartsApi
 from amproxy.web.api_shifts import ShiftsApi
 from amproxy.web.api_silences import SilencesApi
@@ -93,6 +94,7 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *PartsApi(deps).routes(),
         *ConfigApi(deps).routes(),
         *CalendarsApi(deps).routes(),
+        *OpenApi(deps, looks).routes(),
         *NowPage(deps, looks).routes(),
         *ListPage(deps, looks).routes(),
         *HandPage(deps, looks).routes(),
