@@ -169,3 +169,11 @@ def test_every_action_is_reached_by_keyboard(amproxy: Server, visit: Visit) -> N
     page.locator("#do-acknowledge").focus()
     page.keyboard.press("Enter")
     visitor.sees("Acknowledged by")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_the_menu_of_a_phone_leads_to_all_places(amproxy: Server, visit: Visit, scripts: bool) -> None:
+    visitor = visit(amproxy, "/incidents", size="phone", scripts=scripts)
+    visitor.page.locator("#menu summary").click()
+    visitor.fits().press("People", "link").sees("Alice Ash")
+    visitor.page.wait_for_url("**/people")
