@@ -36,7 +36,6 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 COOKIE = "amproxy_user"  # who acts, as long as there is no sign-in
 LANGUAGE_COOKIE = "amproxy_language"
-LONGEST_QUERY = 2000  # characters of labels in an address
 COOKIE_AGE = 365 * 86400  # seconds
 
 
@@ -150,7 +149,7 @@ class Looks:
 def _labels_query(labels: Mapping[str, str]) -> str:
     """The query that names all of these labels, as far as they fit into an address."""
     parts = [part for name, value in words.ordered(dict(labels)) if (part := _label_query(name, value))]
-    while len("&".join(parts)) > LONGEST_QUERY:
+    while len("&".join(parts)) > LONGEST:
         parts.pop()
     return "&".join(parts)
 
