@@ -13,6 +13,7 @@ from amproxy.correlate.placing import Placer
 from amproxy.decide.calendar import Calendars
 from amproxy.decide.openings import Openings
 from amproxy.decide.roster import Roster
+from amproxy.errors import ConfigProblem
 from amproxy.store import by_hand
 from amproxy.store.by_hand import ByHand
 from amproxy.store.maintenance import Windows
@@ -27,6 +28,13 @@ class Superseded(NamedTuple):
 
     roster: Roster
     until: float  # Unix seconds
+
+
+class Refused(NamedTuple):
+    """A file that did not come into force when it was last loaded."""
+
+    at: float  # Unix seconds
+    problems: tuple[ConfigProblem, ...]
 
 
 class Context:
@@ -46,6 +54,8 @@ class Context:
         self.silences = Silences()
         self.windows = Windows()
         self.external_url = ""
+        self.in_force_since = now()  # when the configuration was loaded
+        self.refused: Refused | None = None  # None: the last load went well
         self.use(config)
 
     @property
@@ -64,6 +74,7 @@ class Context:
         self.roster_changed.set()
 
     def use(self, config: Config) -> None:
+        self.in_force_since, self.refused = self.now(), None
         self.config = config
         self.placer = Placer(config)
         self.routes = _by_key(config.route)

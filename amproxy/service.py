@@ -14,7 +14,7 @@ from amproxy.accept.push import PushDoors
 from amproxy.address import Address
 from amproxy.calendars.keeper import Keeper
 from amproxy.config.loader import Loaded, load
-from amproxy.context import Context
+from amproxy.context import Context, Refused
 from amproxy.correlate import heartbeats, windows
 from amproxy.correlate.rebuild import rebuild
 from amproxy.duty import watch
@@ -112,8 +112,9 @@ class Service:
         try:
             loaded = load(self.context.config.path)
             self._stay_closed(loaded)
-        except ConfigError:
+        except ConfigError as error:
             metrics.reload_successful.set(0)
+            self.context.refused = Refused(self.context.now(), tuple(error.problems))
             raise
         self.context.use(loaded.config)
         self.context.external_url = self._address.url(loaded.config.web.external_url)

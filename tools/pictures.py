@@ -128,11 +128,13 @@ def shoot_pages(browser: Browser, url: str) -> None:
         "layers": "/schedules/platform/layers", "policies": "/policies", "policy": f"/policies/platform?{labels}",
         "change": "/change/policy?name=platform", "routes": f"/routes?{labels}", "people": "/people",
         "incidents": "/incidents?state=triggered&state=acknowledged&state=resolved", "page": "/page?title=The+shop+is+down&users=bob",
+        "me": "/me", "admin": "/admin",
     }  # fmt: skip
     for name, path in pages.items():
         for size, scheme in (("desktop", "light"), ("phone", "dark")):
             width, height = SIZES[size]
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1)
+            page.context.add_cookies([{"name": "amproxy_user", "value": "bob", "url": url}] if name == "me" else [])
             page.goto(f"{url}{path}", wait_until="load")
             edit(page, name)
             page.wait_for_timeout(300)
@@ -141,6 +143,10 @@ def shoot_pages(browser: Browser, url: str) -> None:
 
 
 def edit(page: Page, name: str) -> None:
+    """Fill in what a picture is to show. The demo's own folder is nobody's business."""
+    if name == "admin":
+        shown = "one.textContent = one.textContent.replace(/^.*(?=routes)/, '/etc/amproxy/')"
+        page.evaluate(f"for (const one of document.querySelectorAll('code')) {shown}")
     if name == "layers":
         page.locator("button[value='down-turn:0:0']").click()
         page.locator("#do-save").wait_for()

@@ -10,6 +10,7 @@ import msgspec
 
 from amproxy.accept.body import Refused
 from amproxy.accept.generic import as_alert
+from amproxy.accept.storable import storable
 from amproxy.accept.times import BadTime, bounded, parse_time
 from amproxy.config.structs import Source
 from amproxy.correlate.ingest import Incoming
@@ -54,7 +55,7 @@ def _load(body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:  # what Go writes and msgspec refuses: lone surrogates, text that is not quite UTF-8
-        return json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace"))
+        return storable(json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace")))
     except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number with thousands of digits
         raise Refused(400, f"the body is not JSON: {error}") from None
 
@@ -84,7 +85,7 @@ def _incoming(where: str, alert: Any, sender: SenderGroup, source: Source, place
     if not isinstance(generator_url, str):
         raise Refused(422, f"{where}.generatorURL: must be text")
     annotations = _strings(alert.get("annotations"), f"{where}.annotations")
-    extra = {key: value for key, value in alert.items() if key not in KNOWN}
+    extra = _kept({key: value for key, value in alert.items() if key not in KNOWN})
     firing = status == "firing"
     ends_ns, ends_offset = (0, 0) if firing else (ends if ends and ends[0] <= now_ns else (now_ns, 0))
     lapses_ns = now_ns + int(source.expire_after * 10**9) if firing else 0
@@ -101,6 +102,17 @@ def _incoming(where: str, alert: Any, sender: SenderGroup, source: Source, place
         placement=placement, starts_ns=starts[0], ends_ns=ends_ns, timeout=False, lapses_ns=lapses_ns,
         content=hashlib.blake2b(content, digest_size=8).digest(), make=make,
     )  # fmt: skip
+
+
+def _kept(extra: dict[str, Any]) -> dict[str, Any]:
+    """What a sender added, as the store can write it. Raises Refused."""
+    try:
+        msgspec.msgpack.encode(extra)
+    except OverflowError:  # a number that is too long
+        return storable(extra)  # type: ignore[no-any-return]
+    except RecursionError:
+        raise Refused(422, "the body is nested too deeply") from None
+    return extra
 
 
 def _strings(value: Any, where: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from amproxy.config.structs import Config, Place, Policy
+from amproxy.decide.calendar import Calendars
 from amproxy.decide.roster import Roster, Shift
 from amproxy.foresight.simulate import Asked, Simulation
 from amproxy.model import Page
@@ -51,10 +52,16 @@ class Difference(NamedTuple):
 
 
 def difference(
-    old: Config, new: Config, by_hand: ByHand, now: datetime, days: int, recent: Mapping[str, Sequence[Labels]] | None = None
-) -> Difference:
-    """What changes in the `days` from `now` (aware). recent: policy → labels of its latest incidents, by which it is tried out."""
-    before, after = (_roster(config, by_hand) for config in (old, new))
+    old: Config, new: Config, by_hand: ByHand, now: datetime, days: int, recent: Mapping[str, Sequence[Labels]] | None = None,
+    calendars: Mapping[str, Calendars] | None = None,
+) -> Difference:  # fmt: skip
+    """What changes in the `days` from `now` (aware). recent: policy → labels of its latest incidents, by which it is tried out.
+
+    calendars: what they say now, by schedule.
+    """
+    before, after = (
+        Roster(config, by_hand.overrides, absences=by_hand.absences, swaps=by_hand.swaps, calendars=calendars) for config in (old, new)
+    )
     end = now + timedelta(days=days)
     names = dict.fromkeys([*old.schedules, *new.schedules])
     shifts = {name: (_shifts(before, name, now, end), _shifts(after, name, now, end)) for name in names}
@@ -79,10 +86,6 @@ def _placeless(policy: Policy | None) -> Policy | None:
         return None
     steps = tuple(msgspec.structs.replace(step, place=Place()) for step in policy.steps)
     return msgspec.structs.replace(policy, steps=steps, place=Place())
-
-
-def _roster(config: Config, by_hand: ByHand) -> Roster:
-    return Roster(config, by_hand.overrides, absences=by_hand.absences, swaps=by_hand.swaps)
 
 
 def _shifts(roster: Roster, name: str, start: datetime, end: datetime) -> list[Shift]:

@@ -84,7 +84,7 @@ async def listing(
     Raises StoreUnavailable.
     """
     found = list[Listed]()
-    newest = f"({before}" if before else "+" if until is None else str(int((until + LATE) * 1000))
+    newest = f"({before}" if before else "+" if until is None else str(max(0, int((until + LATE) * 1000)))
     oldest = "-" if since is None else str(max(0, int(since * 1000)))
     for _ in range(LOOKED_AT // CHUNK):
         entries = await wire.call("XREVRANGE", keys.DELIVERIES, newest, oldest, "COUNT", CHUNK)

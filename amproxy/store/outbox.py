@@ -48,6 +48,31 @@ async def beat(wire: Wire, consumer: str) -> None:
     await wire.call("SET", keys.lease(f"consumer:{consumer}"), "1", "EX", ALIVE)
 
 
+class Consumer(NamedTuple):
+    """A process that delivers, or one that is gone and whose messages nobody has taken over yet."""
+
+    name: str
+    alive: bool
+    pending: int  # messages that it has taken and not finished
+    idle: float  # seconds since it last asked for messages
+
+
+async def consumers(wire: Wire) -> list[Consumer]:
+    """Those that live, and those that have left something, by name. Raises StoreUnavailable."""
+    try:
+        answer = await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, GROUP)
+    except RedisRefused:  # nobody has delivered anything here yet
+        return []
+    found = []
+    for row in answer:
+        fields = dict(zip(row[::2], row[1::2], strict=True))
+        name = fields[b"name"].decode()
+        alive = bool(await wire.call("EXISTS", keys.lease(f"consumer:{name}")))
+        if alive or fields[b"pending"]:
+            found.append(Consumer(name, alive, int(fields[b"pending"]), fields[b"idle"] / 1000))
+    return sorted(found)
+
+
 async def take_over(wire: Wire, consumer: str, most: int = 1000) -> list[Taken]:
     """Messages of consumers that are dead."""
     taken: list[Taken] = []

@@ -18,7 +18,7 @@ from amproxy.web.reading import json_body, known_user
 from amproxy.web.v2 import shown
 
 
-class PreviewBody(msgspec.Struct, forbid_unknown_fields=True):
+class SilencePreviewBody(msgspec.Struct, forbid_unknown_fields=True):
     """Each text holds one matcher or more; all must hold."""
 
     matchers: list[str]
@@ -37,7 +37,7 @@ class SilencesApi:
 
     async def preview(self, request: Request) -> Response:
         """The alerts that fire now and that a silence with these matchers would hide, and the incidents that it concerns."""
-        body = await json_body(request, PreviewBody)
+        body = await json_body(request, SilencePreviewBody)
         return json(await hidden.preview(self._context, hidden.matchers(body.matchers)))
 
     async def extend(self, request: Request) -> Response:

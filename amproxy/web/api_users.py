@@ -21,7 +21,7 @@ from amproxy.web.reading import json_body
 from amproxy.web.views import View
 
 
-class TestBody(msgspec.Struct, forbid_unknown_fields=True):
+class TestPageBody(msgspec.Struct, forbid_unknown_fields=True):
     """Of a test page. Without a channel it goes over every contact of the person."""
 
     channel: str = ""
@@ -48,7 +48,7 @@ class UsersApi:
 
     async def test(self, request: Request) -> Response:
         """Send a test page; what became of it is seen in the person's channels."""
-        user, asked = self._user(request), (await json_body(request, TestBody)).channel
+        user, asked = self._user(request), (await json_body(request, TestPageBody)).channel
         return json({"user": user.name, "sent": await trials.page(self._context, user.name, asked)}, 202)
 
     async def _reached(self) -> dict[str, Reach]:

@@ -55,7 +55,7 @@ async def proposed(deps: Deps, change: Change, days: int = DAYS) -> Proposed:
         return Proposed(proposal, None)
     new = proposal.loaded.config
     recent = await _recent(deps, [*changed_policies(context.config, new)])
-    found = await asyncio.to_thread(difference, context.config, new, context.by_hand, now, days, recent)
+    found = await asyncio.to_thread(difference, context.config, new, context.by_hand, now, days, recent, context.calendars)
     return Proposed(proposal, found)
 
 

@@ -49,14 +49,19 @@ class Place(NamedTuple):
 
 PLACES = {
     "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
-    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights",
+    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights", "me": "/me",
+    "admin": "/admin",
 }  # fmt: skip
 
 
 def navigation(request: Request) -> list[Place]:
-    """The pages that there are, and which of them this is."""
-    path = request.url.path
-    return [Place(key, where, path == where or (where != "/" and path.startswith(f"{where}/"))) for key, where in PLACES.items()]
+    """The pages that there are for this reader, and which of them this is."""
+    path, manages = request.url.path, may(principal_of(request), "admin")
+    return [
+        Place(key, where, path == where or (where != "/" and path.startswith(f"{where}/")))
+        for key, where in PLACES.items()
+        if manages or key != "admin"
+    ]
 
 
 def language(request: Request) -> Texts:
@@ -102,7 +107,8 @@ class Looks:
             "short": words.short, "long": words.long, "zone_name": words.zone_name, "initials": words.initials, "iso": rfc3339,
         }  # fmt: skip
         self._templates.globals |= {
-            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query, "route_query": _route_query,
+            "labels": words.ordered, "links": words.links, "is_web": web, "label_query": _label_query, "labels_query": _labels_query,
+            "route_query": _route_query,
             "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
         }  # fmt: skip
 
@@ -138,6 +144,14 @@ class Looks:
         """How a user is called."""
         known = self._context.config.users.get(name)
         return (known.full_name or name) if known else name or t.plain("page.somebody")
+
+
+def _labels_query(labels: Mapping[str, str]) -> str:
+    """The query that names all of these labels, as far as they fit into an address."""
+    parts = [part for name, value in words.ordered(dict(labels)) if (part := _label_query(name, value))]
+    while len("&".join(parts)) > LONGEST:
+        parts.pop()
+    return "&".join(parts)
 
 
 def _label_query(name: str, value: str) -> str:

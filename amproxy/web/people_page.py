@@ -134,7 +134,7 @@ class PeoplePage:
         persons = [
             Person(
                 user, now.astimezone(ZoneInfo(user.timezone)), [team.name for team in config.teams.values() if user.name in team.members],
-                duties.get(user.name, []), reached[user.name], _rules(user, t), _away(user, made.get(user.name, ()), now),
+                duties.get(user.name, []), reached[user.name], rules_of(user, t), away_of(user, made.get(user.name, ()), now),
                 self._may_change(request, user.name),
             )
             for user in config.users.values()
@@ -175,7 +175,7 @@ def _teams(config: Config) -> list[TeamView]:
     ]
 
 
-def _rules(user: User, t: Texts) -> list[tuple[str, list[str]]]:
+def rules_of(user: User, t: Texts) -> list[tuple[str, list[str]]]:
     """Each urgency's rules; only one where both are the same."""
     found = {urgency: [plain(rule_phrase(rule), t) for rule in people.rules(user, urgency)] for urgency in people.URGENCIES}
     if len({tuple(rules) for rules in found.values()}) == 1:
@@ -183,7 +183,7 @@ def _rules(user: User, t: Texts) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def _away(user: User, made: Iterable[Absence], now: datetime) -> list[Away]:
+def away_of(user: User, made: Iterable[Absence], now: datetime) -> list[Away]:
     """Absences that are not over, in order."""
     zone = ZoneInfo(user.timezone)
     every = [(happens(one.start, zone), happens(one.end, zone), one) for one in (*user.absences, *made)]

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Scope
 from amproxy.errors import AmproxyError
 from amproxy.respond.slack_endpoint import SlackEndpoint
 from amproxy.web.act_page import ActPage
+from amproxy.web.admin_page import AdminPage
 from amproxy.web.api_absences import AbsencesApi
 from amproxy.web.api_calendars import CalendarsApi
 from amproxy.web.api_config import ConfigApi
@@ -19,6 +20,8 @@ from amproxy.web.api_hindsight import HindsightApi
 from amproxy.web.api_incidents import IncidentsApi
 from amproxy.web.api_maintenance import MaintenanceApi
 from amproxy.web.api_oncall import OncallApi
+from amproxy.web.api_openapi import OpenApi
+from amproxy.web.api_parts import PartsApi
 from amproxy.web.api_shifts import ShiftsApi
 from amproxy.web.api_silences import SilencesApi
 from amproxy.web.api_swaps import SwapsApi
@@ -37,6 +40,7 @@ from amproxy.web.layers_page import LayersPage
 from amproxy.web.list_page import ListPage
 from amproxy.web.live import Events
 from amproxy.web.looks import STATIC, Looks
+from amproxy.web.me_page import MePage
 from amproxy.web.metrics import Metrics
 from amproxy.web.now_page import NowPage
 from amproxy.web.pages import Pages
@@ -87,8 +91,10 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *SilencesApi(deps).routes(),
         *DeliveriesApi(deps).routes(),
         *VitalsApi(deps).routes(),
+        *PartsApi(deps).routes(),
         *ConfigApi(deps).routes(),
         *CalendarsApi(deps).routes(),
+        *OpenApi(deps, looks).routes(),
         *NowPage(deps, looks).routes(),
         *ListPage(deps, looks).routes(),
         *HandPage(deps, looks).routes(),
@@ -107,6 +113,8 @@ def routes(deps: Deps, looks: Looks) -> list[BaseRoute]:
         *ChangePage(deps, looks).routes(),
         *RoutesPage(deps, looks).routes(),
         *PeoplePage(deps, looks).routes(),
+        *MePage(deps, looks).routes(),
+        *AdminPage(deps, looks).routes(),
         *SignInPages(deps, looks).routes(),
         *SignInApi(deps).routes(),
         Route("/events", Events(deps.hub).stream, methods=["GET"]),

@@ -47,7 +47,9 @@ def test_an_unchanged_file_changes_nothing(
     records, broken = read(lines)
     assert not broken and len(records) == len(lines)
     found = Replay(records, Roster(config))
-    assert [[*explained(one.record), one.only_before, one.only_now] for one in found.different] == []
+    # A turn of round robin that led to no page, because that person was being paged already, is not in a history.
+    certain = [one for one in found.different if not any("round robin" in why for why in one.uncertain)]
+    assert [[*explained(one.record), one.only_before, one.only_now] for one in certain] == []
 
 
 def explained(one: Record) -> list[object]:

@@ -23,8 +23,12 @@ OPEN = {
     "/act/{token}", "/sign-in", "/sign-in/oidc", "/sign-in/callback", "/language", "/slack/interactivity", "/-/healthy", "/-/ready",
     "/calendar/{token}.ics",
 }  # fmt: skip
-OWN = {"/sign-out", "/api/v1/sessions", "/api/v1/sessions/{id}"}  # of whoever is signed in
-ADMIN = {"/api/v1/tokens", "/api/v1/tokens/{id}", "/api/v1/audit", "/-/reload"}
+OWN = {"/sign-out", "/api/v1/sessions", "/api/v1/sessions/{id}", "/me"}  # of whoever is signed in
+OWN |= {f"/me/{path}" for path in ("test", "absences", "absences/{id}/delete", "calendar", "calendar/delete")}
+OWN |= {"/me/sessions/delete", "/me/sessions/{id}/delete"}
+ADMIN = {"/api/v1/tokens", "/api/v1/tokens/{id}", "/api/v1/audit", "/-/reload", "/admin", "/admin/reload", "/admin/tokens"}
+ADMIN |= {"/admin/tokens/{id}/delete"}
+FORMS = ("/silences/new", "/silences/{id}/edit", "/silences/windows/{id:path}/edit")  # nothing but a form that a viewer may not send
 V2 = [("POST", "/api/v2/silences"), ("DELETE", "/api/v2/silence/{id}")]
 V2 += [("GET", f"/api/v2/{name}") for name in ("status", "receivers", "alerts", "alerts/groups", "silences", "silence/{id}")]
 
@@ -73,9 +77,7 @@ async def test_a_viewer_changes_nothing_but_their_own_sessions(closed: Site) -> 
         for method, path in everything(closed):
             if path in OPEN or path in OWN or path == "/events":
                 continue
-            reads = (
-                method in ("GET", "HEAD") and path not in ADMIN and not path.endswith(("/new", "/edit"))
-            )  # forms are for those who may send them
+            reads = method in ("GET", "HEAD") and path not in {*ADMIN, *FORMS}
             answer = await viewer.request(method, filled(path))
             assert (answer.status_code == 403) != reads, (method, path, answer.status_code)
     assert closed.tests_sent == []
@@ -105,7 +107,9 @@ async def test_a_path_written_otherwise_opens_nothing(closed: Site, path: str) -
     ("method", "path", "role"),
     [
         ("GET", "/", "viewer"), ("HEAD", "/incidents/x", "viewer"), ("POST", "/whatever/comes", "responder"),
-        ("GET", "/admin", "admin"), ("POST", "/admin/x", "admin"), ("GET", "/administer", "viewer"), ("PUT", "/api/v1/config", "responder"),
+        ("GET", "/admin", "admin"), ("POST", "/admin/x", "admin"), ("GET", "/administer", "viewer"),
+        ("POST", "/me/calendar", "viewer"), ("POST", "/mean", "responder"),
+         ("PUT", "/api/v1/config", "responder"),
         ("GET", "/api/v1/config", "viewer"), ("POST", "/-/reload", "admin"), ("DELETE", "/api/v1/sessions/x", "viewer"),
         ("GET", "/static/style.css", None), ("GET", "/metrics", "viewer"),
     ],

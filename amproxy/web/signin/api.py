@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -12,17 +11,15 @@ from starlette.routing import Route
 
 from amproxy.clock import rfc3339
 from amproxy.errors import NotFound
-from amproxy.machine.change import new_id
 from amproxy.store import api_tokens, audit, sessions
 from amproxy.store.api_tokens import ApiToken, TokenScope
 from amproxy.web import views
 from amproxy.web.api_incidents import json
 from amproxy.web.deps import Deps
 from amproxy.web.principal import Forbidden, principal_of, require, say
-from amproxy.web.reading import LONGEST_PAGE, PAGE, invalid, json_body, known_user, time
+from amproxy.web.reading import json_body, known_user, time
 from amproxy.web.signin import cookies
-
-LONGEST_NAME = 100  # characters
+from amproxy.web.signin.managing import LONGEST_NAME, find, make, revoke
 
 
 class TokenBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,38 +51,17 @@ class SignInApi:
 
     async def make_token(self, request: Request) -> Response:
         """The one answer that shows the token itself."""
-        context, body = self._context, await json_body(request, TokenBody)
-        now, name = context.now(), body.name.strip()
+        body = await json_body(request, TokenBody)
         expires = time(body.expires, "expires").timestamp() if body.expires else None
-        if not name or not name.isprintable():
-            raise invalid("name must be a text that can be read")
-        if expires is not None and expires <= now:
-            raise invalid("expires must lie in the future")
-        token = ApiToken(
-            id=new_id(), name=name, scopes=tuple(dict.fromkeys(body.scopes)), user=known_user(context, body.user), made=now,
-            made_by=principal_of(request).user, expires=expires,
-        )  # fmt: skip
-        secret = await api_tokens.make(context.wire, token)
-        say(request, f"made the API token {name} ({', '.join(token.scopes)})")
+        token, secret = await make(self._context, request, body.name, body.scopes, user=body.user or "", expires=expires)
         return json({**_token(token, None), "token": secret}, 201)
 
     async def revoke_token(self, request: Request) -> Response:
-        token = await api_tokens.revoke(self._context.wire, request.path_params["id"])
-        say(request, f"revoked the API token {token.name}")
+        await revoke(self._context, request, request.path_params["id"])
         return Response(status_code=204)
 
     async def audit(self, request: Request) -> Response:
-        query = request.query_params
-        start, end = (time(query[name], name).timestamp() if query.get(name) else None for name in ("from", "to"))
-        limit, cursor = query.get("limit", str(PAGE)), query.get("cursor", "")
-        if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= LONGEST_PAGE:
-            raise invalid(f"limit is a number from 1 to {LONGEST_PAGE}")
-        if cursor and not audit.CURSOR.fullmatch(cursor):
-            raise invalid("cursor is not one that an earlier answer gave")
-        found = await audit.find(
-            self._context.wire, user=query.get("user", ""), start=start or 0.0, end=float("inf") if end is None else end, limit=int(limit),
-            cursor=cursor,
-        )  # fmt: skip
+        found = await find(self._context, request)
         return json({"entries": [_entry(entry) for entry in found.entries], "next": found.cursor or None})
 
     async def sessions(self, request: Request) -> Response:

@@ -14,8 +14,8 @@ _OPEN: Final = frozenset(
     {"/-/healthy", "/-/ready", "/sign-in", "/sign-in/oidc", "/sign-in/callback", "/language", "/slack/interactivity"}
 )  # fmt: skip
 _OPEN_BELOW: Final = ("/static/", "/act/", "/calendar/")
-# What a viewer may change: nothing but their own sessions.
-_OWN: Final = ("/sign-out", "/api/v1/sessions")
+# What a viewer may change: nothing but what is their own.
+_OWN: Final = ("/sign-out", "/api/v1/sessions", "/me")
 # Addresses, and all below them, that are for admins even to read …
 _ADMIN: Final = ("/admin", "/api/v1/tokens", "/api/v1/audit")
 # … and those that only admins may write.
