@@ -119,7 +119,7 @@ class _Page(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         whole: asyncio.Future[None] = loop.create_future()
         [connection] = await connect(
-            self._port, 1, lambda _: whole.set_result(None), lambda error: whole.done() or whole.set_exception(error)
+            self._port, 1, lambda _: whole.done() or whole.set_result(None), lambda error: whole.done() or whole.set_exception(error)
         )
         connection.transport.write(_request("/", self._reader, f"X-Live: {self._allowed + PATIENCE * 1000:.0f}\r\n"))
         await whole
