@@ -145,6 +145,7 @@ def shoot_pages(browser: Browser, url: str) -> None:
 def edit(page: Page, name: str) -> None:
     """Fill in what a picture is to show. The demo's own folder is nobody's business."""
     if name == "admin":
+        page.wait_for_timeout(1500)  # a page that has just been opened is drawn once more
         shown = "one.textContent = one.textContent.replace(/^.*(?=routes)/, '/etc/amproxy/')"
         page.evaluate(f"for (const one of document.querySelectorAll('code')) {shown}")
     if name == "layers":
