@@ -89,8 +89,8 @@ def test_shifts_are_offered_taken_over_given_back_and_withdrawn(amproxy: Server,
 
 def drag(page: Page, start: float, end: float) -> None:
     """Draw over the first row, from one share of its width to another."""
-    box = page.locator(".drag").first.bounding_box()
-    assert box
+    while not (box := page.locator(".drag").first.bounding_box()):
+        pass  # the page was drawn anew at this very moment
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * start, y)
     page.mouse.down()
