@@ -55,12 +55,18 @@ async def _past(redis_url: str, count: int, days: int, name: str) -> None:
     wire.open()
     await wire.connected()
     for number in range(count):
-        incident = _incident(number, chance, now - chance.random() * days * DAY, name)
+        incident = _incident(number, chance, _started(chance, now, days), name)
         change = Change(
             incident=incident, before="", policy_before="", timeline=[], timer=None, outbox=[], turns={}, nobody=[]
         )  # fmt: skip
         assert await commit(wire, incidents.operations(change))
     await wire.close()
+
+
+def _started(chance: random.Random, now: float, days: int) -> float:
+    """One of the whole days (UTC) before now, at an hour that chance alone decides: the hour of the test moves nobody's nights."""
+    today = now - now % DAY
+    return today - chance.randint(1, days - 1) * DAY + chance.random() * DAY
 
 
 def _incident(number: int, chance: random.Random, started: float, name: str) -> Incident:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from cards import HOSTILE, card, hostile_cards, resolved
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from standins.slack import SlackStandIn
 
 from amproxy.config.structs import Global, SlackSettings
@@ -258,7 +258,13 @@ def strict() -> Iterator[SlackStandIn]:
         yield standin
 
 
+AMPERSANDS = card(
+    title="&" * 250, number=10**9, state="notice", state_text="&" * 200, why="<" * 250, text="&" * 4000, url="https://e.org/" + "&" * 290
+)  # each a text that its escapes make five times as long
+
+
 @settings(max_examples=40)
+@example(hostile=AMPERSANDS)
 @given(hostile=hostile_cards)
 async def test_whatever_alerts_say_slack_takes_it(strict: SlackStandIn, hostile: Any) -> None:
     channel = SlackChannel()

@@ -7,6 +7,8 @@ from typing import Any
 from amproxy.notify.card import Card
 from amproxy.notify.channels import wording
 
+MESSAGE = 4000  # characters of the text beside the blocks, above which Slack answers msg_too_long
+TITLE, REASON, SUMMARY = 800, 600, 1000  # characters of that text for the title, the state and the reason each, the card's text
 HEADER = 150  # characters, plain text
 SECTION = 3000  # characters after escaping, as for all limits below
 FIELD = 2000
@@ -33,11 +35,14 @@ def blocks(card: Card, *, buttons: bool = True) -> list[Block]:
 
 
 def fallback(card: Card) -> str:
-    """What a notification on a phone's lock screen shows, and what is sent where the blocks are refused."""
+    """What a notification on a phone's lock screen shows, and what is sent where the blocks are refused: at most MESSAGE characters."""
     emoji, number, title = wording.heading(card)
-    head = mrkdwn(" ".join(part for part in (emoji, number, title) if part))
+    head = mrkdwn(" ".join(part for part in (emoji, number, title) if part), TITLE)
     text = "\n".join((card.text, *(one.text for one in wording.entries(card, 900)))) if card.entries else card.text
-    return "\n".join(part for part in (head, _state(card), mrkdwn(wording.clean(text[:1000]), 1000), _open(card)) if part)
+    state, opened = _state(card, REASON), _open(card)
+    # Escaping makes five characters of one, so the text takes what the title, the state and the link leave it.
+    room = MESSAGE - sum(len(part) + 1 for part in (head, state, opened))
+    return "\n".join(part for part in (head, state, mrkdwn(wording.clean(text[:SUMMARY]), min(SUMMARY, room)), opened) if part)
 
 
 def mrkdwn(text: str, limit: int = FIELD) -> str:
@@ -65,8 +70,9 @@ def _header(card: Card) -> Block:
     return {"type": "header", "text": {"type": "plain_text", "text": wording.clip(text, HEADER), "emoji": True}}
 
 
-def _state(card: Card) -> str:
-    return "\n".join(mrkdwn(part) for part in (wording.state(card), wording.line(card.why, 250)) if part)
+def _state(card: Card, limit: int = FIELD) -> str:
+    """The state, and why this person is told: each at most `limit` characters after escaping."""
+    return "\n".join(mrkdwn(part, limit) for part in (wording.state(card), wording.line(card.why, 250)) if part)
 
 
 def _entries(card: Card) -> list[Block]:
