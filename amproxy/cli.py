@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     _log_to_stderr()
-    from amproxy.serve import Options, serve
+    from amproxy.server.serve import Options, serve
 
     serve(
         Options(
@@ -52,8 +52,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from amproxy.calendars.offline import warnings_ahead
-    from amproxy.config.check import render_text, report
-    from amproxy.decide.maintenance import ended_warnings
+    from amproxy.check.report import render_text, report
+    from amproxy.grouping.maintenance import ended_warnings
 
     now = clock.utc(clock.now())
     found = report(Path(options.file or options.config), also=lambda config: (*warnings_ahead(config, now), *ended_warnings(config, now)))
@@ -62,22 +62,24 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from amproxy.foresight import entry, explain, moment
+    from amproxy import moment
+    from amproxy.simulation import alert, explain
 
     config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
-    at = moment.parse(options.at, entry.zone(config, labels), clock.now())
+    at = moment.parse(options.at, alert.zone(config, labels), clock.now())
     _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
     return 0
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from amproxy.durations import parse_duration
-    from amproxy.foresight import entry, moment, simulate, timeline
+    from amproxy import moment
+    from amproxy.simulation import alert, reports, simulate
+    from amproxy.times import parse_duration
 
     config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
-    at = moment.parse(options.at, entry.zone(config, labels), clock.now())
+    at = moment.parse(options.at, alert.zone(config, labels), clock.now())
     asked = simulate.Asked(
         labels=labels,
         at=at,
@@ -85,29 +87,31 @@ def _simulate(options: argparse.Namespace) -> int:
         answers=[_answer(text) for text in options.answer],
         resolve_after=parse_duration(options.resolve_after) if options.resolve_after else None,
     )
-    _print(options, lambda: simulate.simulate(asked, roster), lambda: timeline.simulate_text(asked, roster))
+    _print(options, lambda: simulate.simulate(asked, roster), lambda: reports.simulate_text(asked, roster))
     return 0
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from amproxy.foresight import moment, records, replay, replayed
+    from amproxy import moment
+    from amproxy.simulation import recorded, replay, replayed
 
     _, roster = _loaded(options, options.start)
     start, end = (moment.parse(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
     try:
         with Path(options.file).open("rb") as lines:
-            found, broken = records.read(lines)
+            found, broken = recorded.read(lines)
     except OSError as error:
         raise ValueError(f"{options.file} cannot be read: {error.strerror}") from None
     for one in broken:
         print(f"{options.file}:{one.line}: error: {one.message}", file=sys.stderr)
-    done = replay.Replay(records.between(found, start, end), roster)
+    done = replay.Replay(recorded.between(found, start, end), roster)
     _print(options, lambda: replay.document(done, broken), lambda: replayed.replay_text(done))
     return 1 if broken else 0
 
 
 def _oncall(options: argparse.Namespace) -> int:
-    from amproxy.foresight import moment, oncall
+    from amproxy import moment
+    from amproxy.simulation import oncall
 
     config, roster = _loaded(options, options.at)
     at = moment.read(options.at, clock.now())
@@ -137,8 +141,9 @@ def _hash_password(options: argparse.Namespace) -> int:
 
 
 def _quality(options: argparse.Namespace) -> int:
-    from amproxy.durations import parse_duration
-    from amproxy.foresight import moment, quality
+    from amproxy import moment
+    from amproxy.simulation import quality
+    from amproxy.times import parse_duration
 
     config, roster = _loaded(options, options.start)
     start = moment.read(options.start, clock.now())
@@ -152,9 +157,9 @@ def _quality(options: argparse.Namespace) -> int:
 
 
 def _loaded(options: argparse.Namespace, at: str) -> tuple[Any, Any]:
+    from amproxy import moment
     from amproxy.calendars.offline import roster
     from amproxy.config.loader import load
-    from amproxy.foresight import moment
 
     config = load(options.config).config
     return config, roster(config, moment.fixed(moment.read(at, clock.now()), "UTC"))
@@ -171,7 +176,7 @@ def _labels(words: list[str]) -> dict[str, str]:
 
 
 def _answer(text: str) -> tuple[str, float]:
-    from amproxy.durations import parse_duration
+    from amproxy.times import parse_duration
 
     user, at, duration = text.partition("@")
     if not at or not user:

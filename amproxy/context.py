@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from amproxy import clock
 from amproxy.config.structs import Config, Route
-from amproxy.correlate.placing import Placer
-from amproxy.decide.calendar import Calendars
-from amproxy.decide.openings import Openings
-from amproxy.decide.roster import Roster
 from amproxy.errors import ConfigProblem
-from amproxy.store import by_hand
-from amproxy.store.by_hand import ByHand
+from amproxy.grouping.openings import Openings
+from amproxy.grouping.placement import Placer
+from amproxy.oncall.calendars import Calendars
+from amproxy.oncall.roster import Roster
+from amproxy.store import schedule_changes
 from amproxy.store.maintenance import Windows
-from amproxy.store.silences import Silences
+from amproxy.store.muting import Silences
+from amproxy.store.schedule_changes import ByHand
 from amproxy.store.wire import Wire
 
 BRIEF = 1.0  # seconds: what was in force for less was a step on the way to the roster after it, as at a start or a reload
@@ -88,7 +88,7 @@ class Context:
 
     async def load_by_hand(self) -> None:
         """Read it anew and use it: this process follows a change at once, the others hear of it. Raises StoreUnavailable."""
-        self.use_by_hand(await by_hand.load(self.wire))
+        self.use_by_hand(await schedule_changes.load(self.wire))
 
     def use_calendars(self, calendars: dict[str, Calendars]) -> None:
         """Schedule → what its calendars say."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from amproxy.config.structs import Policy, Urgency
-from amproxy.decide.matchers import Matcher
+from amproxy.labels.matchers import Matcher
 
 # ---------------------------------------------------------------------------------------------------------- alerts
 

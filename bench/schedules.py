@@ -10,11 +10,11 @@ from statistics import median
 from typing import Any
 
 from amproxy.config.structs import Absence, Config, Layer, Override, Rotation, Route, Schedule, User
-from amproxy.decide.active_days import active_days
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.roster import Roster
-from amproxy.decide.spells import spells
+from amproxy.labels.intervals import parse_time_interval
 from amproxy.model import Swap
+from amproxy.oncall.active_days import active_days
+from amproxy.oncall.roster import Roster
+from amproxy.oncall.spells import spells
 from bench.report import Aim, Report
 
 NAME = "platform"

@@ -11,11 +11,11 @@ from statistics import median
 
 from amproxy.config.loader import load_text
 from amproxy.config.structs import Config
-from amproxy.decide.roster import Roster
-from amproxy.decide.spells import spells
-from amproxy.foresight.records import Happening, Labels, Record, Seen
-from amproxy.foresight.replay import Replay
-from amproxy.foresight.simulate import Asked, simulate
+from amproxy.oncall.roster import Roster
+from amproxy.oncall.spells import spells
+from amproxy.simulation.recorded import Happening, Labels, Record, Seen
+from amproxy.simulation.replay import Replay
+from amproxy.simulation.simulate import Asked, simulate
 from bench.report import Aim, Report
 
 MONDAY = datetime(2026, 3, 23, tzinfo=UTC)  # a clock change is at the end of this week

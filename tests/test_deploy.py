@@ -113,7 +113,7 @@ def test_no_two_panels_lie_upon_each_other() -> None:
 def test_the_unit_writes_nowhere_but_to_its_state_folder() -> None:
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read(DEPLOY / "amproxy.service")
+    unit.read(DEPLOY / "amproxy.server.service")
     service = dict(unit["Service"])
     assert service["ProtectSystem"] == "strict"
     assert "ReadWritePaths" not in service

@@ -17,10 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers import Server, Servers
 
 from amproxy.calendars.offline import warnings_ahead
-from amproxy.config.check import report
-from amproxy.config.cursor import Cursor, Reader, Section
+from amproxy.check.report import report
 from amproxy.config.loader import load_text
-from amproxy.decide.maintenance import ended_warnings
+from amproxy.config.read.cursor import Cursor, Reader, Section
+from amproxy.grouping.maintenance import ended_warnings
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")

@@ -9,7 +9,7 @@ import msgspec
 
 from amproxy import metrics
 from amproxy.accept import body as bodies
-from amproxy.accept import raw_door, tokens, webhook
+from amproxy.accept import tokens, v2_alerts, webhook
 from amproxy.accept.body import Gone, Receive, Refused, Scope, Send, header
 from amproxy.accept.posted import Unreadable
 from amproxy.accept.trial import TRIAL, trial_body
@@ -96,7 +96,7 @@ class PushDoors:
         body = await bodies.read(scope, receive, self._context.config.web.max_body)
         now_ns = int(self._context.now() * 10**9)
         timeout = self._context.config.global_.resolve_timeout
-        door = raw_door.read(body, self._context.placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
+        door = v2_alerts.read(body, self._context.placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
         await self._store(door.alerts, door.firing, source, now_ns, hurry=False)
         if door.refused:
             return 400, msgspec.json.encode("\n".join(door.refused)) + b"\n"

@@ -14,7 +14,7 @@ from amproxy.accept.storable import storable
 from amproxy.accept.times import BadTime, bounded, parse_time
 from amproxy.config.structs import Source
 from amproxy.correlate.ingest import Incoming
-from amproxy.correlate.placing import Placer, SenderGroup
+from amproxy.grouping.placement import Placer, SenderGroup
 from amproxy.model import Alert
 
 KNOWN = frozenset(("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"))

@@ -13,8 +13,8 @@ import icalendar
 
 from amproxy.calendars.shifts import ShiftsOf, whole_shifts
 from amproxy.config.structs import Config, User
-from amproxy.decide.calendar_people import People
-from amproxy.decide.roster import Shift
+from amproxy.oncall.calendar_people import People
+from amproxy.oncall.roster import Shift
 from amproxy.store.feeds import Feed
 
 BEHIND, AHEAD = timedelta(days=15), timedelta(days=180)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from amproxy.calendars.sources import LARGEST
-from amproxy.decide.zones import instant
 from amproxy.errors import BadCalendar
+from amproxy.zones import instant
 
 BEHIND, AHEAD = timedelta(days=400), timedelta(days=800)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from amproxy.calendars.sources import sources
 from amproxy.context import Context
-from amproxy.decide.calendar import OVERRIDES, PRIMARY
+from amproxy.oncall.calendars import OVERRIDES, PRIMARY
 from amproxy.store import calendars
 from amproxy.store.calendars import Kept
 

@@ -11,7 +11,7 @@ from amproxy.calendars.sources import Source, sources
 from amproxy.calendars.worker import worked_out
 from amproxy.clock import utc
 from amproxy.context import Context
-from amproxy.decide.calendar import Calendar, Calendars
+from amproxy.oncall.calendars import Calendar, Calendars
 
 STALE = timedelta(days=1)  # the time that is worked out moves on with the clock
 WORKERS = 2  # at the same time

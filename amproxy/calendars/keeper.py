@@ -16,7 +16,7 @@ from amproxy.errors import BadCalendar, DeliveryError, StoreUnavailable
 from amproxy.notify.channels.http import Clients
 from amproxy.store import calendars
 from amproxy.store.calendars import Kept
-from amproxy.store.polling import Polling
+from amproxy.store.leases import Polling
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from amproxy.calendars.files import read, window
 from amproxy.calendars.sources import Source, sources
 from amproxy.calendars.worker import worked_out
+from amproxy.check.gaps import AHEAD, coverage_warnings
 from amproxy.config.structs import Config
-from amproxy.decide.calendar import NOT_LOADED, Calendar, Calendars
-from amproxy.decide.gaps import AHEAD, coverage_warnings
-from amproxy.decide.roster import Roster
 from amproxy.errors import BadCalendar, ConfigProblem
+from amproxy.oncall.calendars import NOT_LOADED, Calendar, Calendars
+from amproxy.oncall.roster import Roster
 
 
 def roster(config: Config, at: datetime) -> Roster:

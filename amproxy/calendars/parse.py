@@ -17,9 +17,9 @@ import icalendar
 import recurring_ical_events
 
 from amproxy.calendars.sources import LARGEST
-from amproxy.decide.calendar import Calendar, Event, Words
-from amproxy.decide.zones import instant, moment
 from amproxy.errors import BadCalendar
+from amproxy.oncall.calendars import Calendar, Event, Words
+from amproxy.zones import instant, moment
 
 MOST = 30_000  # events between the two moments, each repetition counted
 MOST_TOGETHER = 50  # events at the same time

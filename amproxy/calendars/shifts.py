@@ -9,9 +9,9 @@ from typing import Protocol
 import msgspec
 
 from amproxy.context import Context
-from amproxy.decide.roster import Shift
-from amproxy.duty import reading
-from amproxy.duty.reading import FinalShift
+from amproxy.oncall.roster import Shift
+from amproxy.shifts import final
+from amproxy.shifts.final import FinalShift
 
 _FURTHER = (timedelta(days=8), timedelta(days=64), timedelta(days=400))  # how far a shift at the edge is followed
 
@@ -26,7 +26,7 @@ def final_shifts(context: Context) -> ShiftsOf:
 
     async def shifts(schedule: str, start: datetime, end: datetime) -> list[Shift]:
         await asyncio.sleep(0)  # it may take milliseconds, and a push that came in meanwhile goes first
-        return [_plain(one) for one in await reading.final_shifts(context, schedule, start, end)]
+        return [_plain(one) for one in await final.final_shifts(context, schedule, start, end)]
 
     return shifts
 

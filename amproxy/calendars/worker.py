@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from amproxy.clock import utc
-from amproxy.decide.calendar import Calendar
 from amproxy.errors import BadCalendar
+from amproxy.oncall.calendars import Calendar
 
 CPU_SECONDS = 30
 PATIENCE = 60.0  # seconds of the clock on the wall, because the machine has other work

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from amproxy.config.cursor import Cursor, Reader, Section
-from amproxy.config.fields import choice, file, list_of, map_of, secret, secret_url, section_of, text
-from amproxy.config.http import http_config, tls_config
-from amproxy.config.pieces import filled
-from amproxy.config.quantities import boolean, duration, fraction, integer
+from amproxy.config.read.cursor import Cursor, Reader, Section
+from amproxy.config.read.http import http_config, tls_config
+from amproxy.config.read.pieces import filled
+from amproxy.config.read.quantities import boolean, duration, fraction, integer
+from amproxy.config.read.values import choice, file, list_of, map_of, secret, secret_url, section_of, text
 
 _TRACING: Final[dict[str, Reader]] = {
     "client_type": choice("http", "grpc"),

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, DocumentEndEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
 
-from amproxy.config.tree import compose
+from amproxy.config.yaml import compose
 from amproxy.errors import ConfigProblem
 
 Data = Any  # what a part of the file says: None, a text (Plain where it is written without quotes), a list, or a dict of texts

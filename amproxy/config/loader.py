@@ -9,26 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from amproxy.config import alertmanager, extras, policies, schedules, service, sign_in
-from amproxy.config.cursor import Cursor, Document, Reader, Section
-from amproxy.config.defaults import global_settings, read_global
-from amproxy.config.fields import list_of
-from amproxy.config.lint import lint
-from amproxy.config.maintenance import maintenance_window
+from amproxy.check.lint import lint
+from amproxy.config import extras
 from amproxy.config.names import collect_names
-from amproxy.config.original import original
-from amproxy.config.people import team, user
-from amproxy.config.routing import build_root, check_root, read_route
+from amproxy.config.read import policies, routing, schedules, service, sign_in
+from amproxy.config.read.config_routing import build_root, check_root, read_route
+from amproxy.config.read.cursor import Cursor, Document, Reader, Section
+from amproxy.config.read.global_ import global_settings, read_global
+from amproxy.config.read.maintenance import maintenance_window
+from amproxy.config.read.people import team, user
+from amproxy.config.read.values import list_of
+from amproxy.config.status import original
 from amproxy.config.structs import Config, StoreSettings, Web
-from amproxy.config.tree import Mapping as MappingNode
-from amproxy.config.tree import Node, compose
+from amproxy.config.yaml import Mapping as MappingNode
+from amproxy.config.yaml import Node, compose
 from amproxy.errors import ConfigError, ConfigProblem
 
 _TABLE: Final[dict[str, Reader]] = {
     "route": read_route,
-    "inhibit_rules": alertmanager.read_inhibit_rules,
-    "mute_time_intervals": alertmanager.read_time_intervals,
-    "time_intervals": alertmanager.read_time_intervals,
+    "inhibit_rules": routing.read_inhibit_rules,
+    "mute_time_intervals": routing.read_time_intervals,
+    "time_intervals": routing.read_time_intervals,
     "templates": extras.templates,
     "tracing": extras.tracing,
     "event_recorder": extras.event_recorder,
@@ -97,7 +98,7 @@ def _read(document: Document, node: Node | None) -> Section:
     given = node.pairs.get("global") if isinstance(node, MappingNode) else None
     at = cursor.to(given[1], "global") if given else cursor.to(MappingNode(line=1, column=1), "global")
     defaults = read_global(at)
-    root = cursor.section({"global": lambda at: defaults, "receivers": lambda at: alertmanager.read_receivers(at, defaults), **_TABLE})
+    root = cursor.section({"global": lambda at: defaults, "receivers": lambda at: routing.read_receivers(at, defaults), **_TABLE})
     sign_in.refuse_empty(cursor)
     root.require("route", why="where do alerts go?")
     root["global"] = defaults
@@ -114,9 +115,9 @@ def _build(root: Section, file: str, digest: str) -> Config:
         original=original(root),
         global_=global_settings(root["global"]),
         route=build_root(root["route"]),
-        receivers=_by_name(map(alertmanager.receiver, root.get("receivers", ()))),
-        inhibit_rules=tuple(map(alertmanager.inhibit_rule, root.get("inhibit_rules", ()))),
-        time_intervals=alertmanager.time_intervals(intervals),
+        receivers=_by_name(map(routing.receiver, root.get("receivers", ()))),
+        inhibit_rules=tuple(map(routing.inhibit_rule, root.get("inhibit_rules", ()))),
+        time_intervals=routing.time_intervals(intervals),
         users=_by_name(root.get("users", ())),
         teams=_by_name(root.get("teams", ())),
         schedules=_by_name(root.get("schedules", ())),

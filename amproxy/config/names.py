@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from amproxy.config.cursor import Cursor
-from amproxy.config.tree import Mapping, Scalar, Sequence
+from amproxy.config.read.cursor import Cursor
+from amproxy.config.yaml import Mapping, Scalar, Sequence
 
 _SECTIONS: Final = {  # section → the name space it fills
     "receivers": "receivers",

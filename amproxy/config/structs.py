@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from amproxy.decide.intervals import TimeInterval
-from amproxy.decide.matchers import Matcher
+from amproxy.labels.intervals import TimeInterval
+from amproxy.labels.matchers import Matcher
 from amproxy.secret import Secret
 
 Urgency = Literal["default", "important"]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from amproxy.apply import committed
 from amproxy.config.structs import Receiver
 from amproxy.context import Context
-from amproxy.correlate import flush, hiding
-from amproxy.correlate.flush import Telling, log_key
 from amproxy.correlate.muting import look
 from amproxy.correlate.opening import open_incident
 from amproxy.errors import NotFound, StoreUnavailable
-from amproxy.escalate.apply import committed
-from amproxy.machine import Change, transition
-from amproxy.machine.change import new_id
+from amproxy.grouping import flush, hiding
+from amproxy.grouping.flush import Telling, log_key
+from amproxy.machine import transition
+from amproxy.machine.draft import new_id
 from amproxy.machine.events import AlertsChanged, Opened, Returned
-from amproxy.model import Alert, Group, Incident, Outgoing, common
+from amproxy.model import Alert, Change, Group, Incident, Outgoing, common
 from amproxy.store import groups, hidden, incidents, timers
 from amproxy.store.commit import Operations, commit
 from amproxy.store.groups import Loaded

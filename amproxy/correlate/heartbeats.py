@@ -13,12 +13,12 @@ import msgspec
 from amproxy.config.structs import Heartbeat
 from amproxy.context import Context
 from amproxy.correlate.ingest import Incoming, ingest
-from amproxy.correlate.placing import MISSING
-from amproxy.durations import format_duration
+from amproxy.grouping.placement import MISSING
 from amproxy.model import Alert
-from amproxy.store import beats
-from amproxy.store.beats import Door
+from amproxy.store import heartbeats
+from amproxy.store.heartbeats import Door
 from amproxy.store.timers import Timer
+from amproxy.times import format_duration
 
 SOURCE = "heartbeat"
 CONTENT = b"heartbt\0"
@@ -38,8 +38,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 async def beat(context: Context, name: str, door: Door = "http") -> None:
     """Something is alive. Raises StoreUnavailable."""
     heartbeat, now = context.config.heartbeats[name], context.now()
-    await beats.record(context.wire, name, now, door, next_due=now + heartbeat.every)
-    if (raised := await beats.missing(context.wire, name)) is not None:
+    await heartbeats.record(context.wire, name, now, door, next_due=now + heartbeat.every)
+    if (raised := await heartbeats.missing(context.wire, name)) is not None:
         await _resolve(context, name, raised)
 
 
@@ -55,16 +55,16 @@ async def watch(context: Context) -> None:
 
     Those that the file does not have any more are forgotten, and their alerts end. Raises StoreUnavailable.
     """
-    known, raised = await beats.all_beats(context.wire), await beats.all_missing(context.wire)
+    known, raised = await heartbeats.all_beats(context.wire), await heartbeats.all_missing(context.wire)
     wanted = context.config.heartbeats
     for name, alert in raised.items():
         if name not in wanted or alert.labels != _labels(wanted[name]):
             await _resolve(context, name, alert)
     for name in {*known, *raised} - wanted.keys():
-        await beats.forget(context.wire, name)
+        await heartbeats.forget(context.wire, name)
     for name, heartbeat in wanted.items():
         since = known[name].at if name in known else context.now()
-        await beats.wait_for(context.wire, name, since, next_due=max(since + heartbeat.every, context.now()))
+        await heartbeats.wait_for(context.wire, name, since, next_due=max(since + heartbeat.every, context.now()))
     context.wake(timers=True)
 
 
@@ -72,25 +72,25 @@ async def due(context: Context, timer: Timer) -> None:
     """A heartbeat's time is over: raise the alert, or wait on where a beat came in meanwhile. Raises StoreUnavailable."""
     name, heartbeat = timer.id, context.config.heartbeats.get(timer.id)
     if heartbeat is None:
-        await beats.forget(context.wire, name)
+        await heartbeats.forget(context.wire, name)
         return
     now = context.now()
     if now >= await _next_due(context, heartbeat):
-        alert = await beats.raise_missing(context.wire, name, _missing(context, heartbeat, now))
+        alert = await heartbeats.raise_missing(context.wire, name, _missing(context, heartbeat, now))
         await _push(context, alert, now)
         # a beat that came in between may have looked before the alert was there
         if now < await _next_due(context, heartbeat):
             await _resolve(context, name, alert)
     next_due = await _next_due(context, heartbeat)
-    await beats.arm(context.wire, name, next_due if next_due > now else now + heartbeat.every)
+    await heartbeats.arm(context.wire, name, next_due if next_due > now else now + heartbeat.every)
 
 
 async def pulses(context: Context) -> list[Pulse]:
     """Every heartbeat of the file, in its order. Raises StoreUnavailable."""
-    known, raised, now = await beats.all_beats(context.wire), await beats.all_missing(context.wire), context.now()
+    known, raised, now = await heartbeats.all_beats(context.wire), await heartbeats.all_missing(context.wire), context.now()
     found = []
     for name, heartbeat in context.config.heartbeats.items():
-        last = known.get(name, beats.Beat(now, None))
+        last = known.get(name, heartbeats.Beat(now, None))
         found.append(
             Pulse(
                 heartbeat=heartbeat, last=last.at if last.door else None, source=last.door, since=last.at,
@@ -102,13 +102,13 @@ async def pulses(context: Context) -> list[Pulse]:
 
 async def ages(context: Context) -> dict[str, float]:
     """Seconds since the last beat, or since it was first waited for, of each heartbeat in the file. Raises StoreUnavailable."""
-    known, now = await beats.all_beats(context.wire), context.now()
+    known, now = await heartbeats.all_beats(context.wire), context.now()
     return {name: max(0.0, now - known[name].at) for name in context.config.heartbeats if name in known}
 
 
 async def _next_due(context: Context, heartbeat: Heartbeat) -> float:
     """When it counts as missing; one that nobody waits for yet never does."""
-    last = (await beats.all_beats(context.wire)).get(heartbeat.name)
+    last = (await heartbeats.all_beats(context.wire)).get(heartbeat.name)
     return (last.at if last else context.now()) + heartbeat.every
 
 
@@ -132,7 +132,7 @@ async def _resolve(context: Context, name: str, raised: Alert) -> None:
     """End the alert that was raised, and only then forget it: after a crash in between the next beat ends it."""
     now = context.now()
     await _push(context, msgspec.structs.replace(raised, ends_ns=int(now * 10**9)), now)
-    await beats.found(context.wire, name)
+    await heartbeats.found(context.wire, name)
 
 
 async def _push(context: Context, alert: Alert, now: float) -> None:

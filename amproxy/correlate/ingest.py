@@ -7,10 +7,10 @@ from collections.abc import Callable
 import msgspec
 
 from amproxy.context import Context
-from amproxy.correlate.inhibit import Source
-from amproxy.correlate.merge import merge
-from amproxy.correlate.placing import Placement
 from amproxy.errors import StoreUnavailable
+from amproxy.grouping.inhibition import Source
+from amproxy.grouping.merge import merge
+from amproxy.grouping.placement import Placement
 from amproxy.model import Alert, Group
 from amproxy.store import groups
 from amproxy.store.commit import binary

@@ -10,9 +10,9 @@ import msgspec
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
-from amproxy.correlate.inhibit import Source, muted_by, target_keys
-from amproxy.decide.matchers import all_match
-from amproxy.decide.openings import Opening
+from amproxy.grouping.inhibition import Source, muted_by, target_keys
+from amproxy.grouping.openings import Opening
+from amproxy.labels.matchers import all_match
 from amproxy.model import Alert, Silence
 from amproxy.store import keys
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from amproxy.config.structs import Integration, OncallSettings, Policy, Urgency
 from amproxy.context import Context
-from amproxy.machine.change import new_id
+from amproxy.machine.draft import new_id
 from amproxy.model import Alert, Group, Incident, common
 from amproxy.notify.templates import default_title, render_title
 from amproxy.store import incidents

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from amproxy.errors import Conflict
-from amproxy.machine import answer, handover, holding, plans, snoozing, states, waits
-from amproxy.machine.change import Draft
+from amproxy.machine import answer, holds, policy, responders, snoozing, states, waits
+from amproxy.machine.draft import Draft
 from amproxy.machine.events import (
     Absorb,
     Acknowledge,
@@ -36,20 +36,20 @@ def act(draft: Draft, event: Act) -> None:
             by = f"Resolved by {draft.name(event.user)} (via {event.via})."
             states.close(draft, by=event.user or event.via, text=by, user=event.user)
         case Reopen():
-            plans.begin_anew(draft)
+            policy.begin_anew(draft)
             states.trigger_again(draft, "reopened", f"Opened again by {draft.name(event.user)} (via {event.via}).", event.user)
         case Snooze():
             snoozing.snooze(draft, event)
         case Escalate():
             _escalate(draft, event)
         case Reassign():
-            handover.reassign(draft, event)
+            responders.reassign(draft, event)
         case AddResponders():
-            handover.add_responders(draft, event)
+            responders.add_responders(draft, event)
         case Merge():
-            handover.merge(draft, event)
+            responders.merge(draft, event)
         case Absorb():
-            handover.absorb(draft, event)
+            responders.absorb(draft, event)
         case _:
             raise TypeError(f"no such action: {event!r}")
 
@@ -93,7 +93,7 @@ def _escalate(draft: Draft, event: Escalate) -> None:
         states.trigger_again(draft, "escalated", text, event.user)
         return
     draft.say("escalated", text, user=event.user)
-    holding.release(draft, "escalated by hand")
+    holds.release(draft, "escalated by hand")
     if incident.waiting in ("alerts", "shift"):
         incident.position += 1  # such a step would only wait again
     elif incident.step_due is None:

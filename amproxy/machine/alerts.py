@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from amproxy.durations import format_duration
-from amproxy.machine import gate, holding, plans, states, waits
-from amproxy.machine.change import Draft
+from amproxy.machine import gate, holds, policy, states, waits
+from amproxy.machine.draft import Draft
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import Part, common
+from amproxy.times import format_duration
 
 
 def opened(draft: Draft, event: Opened) -> None:
     incident = draft.incident
-    plans.begin(draft, incident.plan)
+    policy.begin(draft, incident.plan)
     incident.heard_at = draft.now
     gate.arrived(draft, incident.firing)
     where = f"receiver {incident.receiver}, policy {incident.policy}" if incident.receiver else f"policy {incident.policy}"
@@ -33,7 +33,7 @@ def changed(draft: Draft, event: AlertsChanged) -> None:
         draft.say("alerts", told, firing=incident.firing, resolved=incident.resolved, fresh=event.fresh)
         draft.redraw(f"Alerts changed: {counts}.")
         if event.fresh:
-            holding.release(draft, "new alerts are not muted")
+            holds.release(draft, "new alerts are not muted")
             gate.arrived(draft, event.fresh)
         return
     states.close(draft, by=event.ended_by, text=f"Resolved: {states.ENDS[event.ended_by]}.")
@@ -44,7 +44,7 @@ def returned(draft: Draft, event: Returned) -> None:
     incident, alerts = draft.incident, event.alerts
     _count(draft, alerts)
     after = format_duration(max(1, round(draft.now - (incident.resolved_at or draft.now))))
-    plans.begin_anew(draft)
+    policy.begin_anew(draft)
     text = f"Its alerts fire again after {after}."
     states.trigger_again(draft, "reopened", text, "", firing=incident.firing, resolved=incident.resolved)
     gate.arrived(draft, alerts.fresh)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from amproxy.clock import utc
+from amproxy.config import contacts
 from amproxy.config.structs import Notify
-from amproxy.decide import people
 from amproxy.machine import chains, states
-from amproxy.machine.change import Draft, new_id
+from amproxy.machine.draft import Draft, new_id
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Page
 
@@ -78,7 +78,7 @@ def _remind(draft: Draft, due: float) -> None:
     """Over the channels that the person's rules begin with; where none of them reaches anything, over the first contact that does."""
     name = draft.incident.acknowledged_by
     user = draft.roster.config.users.get(name)
-    rule = next((rule for rule in people.rules(user, "default") if isinstance(rule, Notify)), None) if user else None
+    rule = next((rule for rule in contacts.rules(user, "default") if isinstance(rule, Notify)), None) if user else None
     reached = [_remind_over(draft, name, channel) for channel in rule.channels] if rule else []
     if any(reached) or _remind_next(draft, name):
         draft.say("reminded", f"Reminding {draft.name(name)} that the acknowledgement runs out at {utc(due):%H:%M} UTC.", user=name)
@@ -89,7 +89,7 @@ def _remind(draft: Draft, due: float) -> None:
 
 def _remind_over(draft: Draft, name: str, channel: str) -> bool:
     """One reminder over one channel; False where there is no contact for it."""
-    address = people.address(draft.roster.config.users[name], channel)
+    address = contacts.address(draft.roster.config.users[name], channel)
     if address is None:
         return False
     draft.page(

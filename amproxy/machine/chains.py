@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
+from amproxy.config import contacts
 from amproxy.config.structs import Notify, Urgency
-from amproxy.decide import people
 from amproxy.machine import waits
-from amproxy.machine.change import Draft, new_id
+from amproxy.machine.draft import Draft, new_id
 from amproxy.model import Chain, Incident, Page
 
 MOMENTS = 60.0  # seconds in which one step does not begin a person's rules twice but for policies in a circle
@@ -48,7 +48,7 @@ def _more_urgent(draft: Draft, running: Chain, urgency: Urgency) -> bool:
     if urgency != "important" or running.urgency == "important":
         return False
     user = draft.roster.config.users[running.user]
-    return people.rules(user, "important") != people.rules(user, "default")
+    return contacts.rules(user, "important") != contacts.rules(user, "default")
 
 
 def _wake(draft: Draft, running: Chain, urgency: Urgency) -> None:
@@ -74,7 +74,7 @@ def runs(incident: Incident, chain: Chain) -> bool:
 
 def _run(draft: Draft, chain: Chain) -> None:
     user = draft.roster.config.users.get(chain.user)
-    rules = people.rules(user, chain.urgency) if user else ()
+    rules = contacts.rules(user, chain.urgency) if user else ()
     if chain.position >= len(rules):
         chain.due = None
         if not any(page.user == chain.user and page.state in ("due", "sent") for page in draft.incident.pages):
@@ -114,7 +114,7 @@ def wakes(incident: Incident, chain: Chain) -> bool:
 def contact(draft: Draft, chain: Chain, channel: str) -> bool:
     """Page one person over one channel; False where there is no contact for it."""
     user = draft.roster.config.users[chain.user]
-    address = people.address(user, channel)
+    address = contacts.address(user, channel)
     if address is None:
         draft.say("failed", f"{draft.name(user.name)} has no {channel} contact.", user=user.name, channel=channel, step=chain.step)
         return False
@@ -168,7 +168,7 @@ def unreachable(draft: Draft, chain: Chain) -> None:
 def _begun_twice(draft: Draft, chain: Chain) -> bool:
     """Whether one step began a person's rules twice within moments. Cut short once more, such a wait would be so for ever."""
     user = draft.roster.config.users.get(chain.user)
-    rules = [rule for rule in people.rules(user, chain.urgency) if isinstance(rule, Notify)] if user else []
+    rules = [rule for rule in contacts.rules(user, chain.urgency) if isinstance(rule, Notify)] if user else []
     once = Counter(channel for rule in rules for channel in rule.channels)
     pages = (page for page in draft.incident.pages if page.user == chain.user and page.kind == "page" and page.due > draft.now - MOMENTS)
     found = Counter((page.policy, page.step, page.channel) for page in pages)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from amproxy.clock import utc
 from amproxy.config.structs import Condition
-from amproxy.decide.matchers import parse_matcher
-from amproxy.decide.roster import Roster
+from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Incident
+from amproxy.oncall.roster import Roster
 
 
 def closed(step: Condition, incident: Incident, roster: Roster, now: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amproxy.machine import answer, chains
-from amproxy.machine.change import Draft
+from amproxy.machine.draft import Draft
 from amproxy.machine.events import Failed, Sent, Skipped, Updated
 from amproxy.model import Page
 

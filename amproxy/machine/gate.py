@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from amproxy.config.structs import Policy, WaitForAlertsStep
-from amproxy.durations import format_duration
 from amproxy.machine import waits
-from amproxy.machine.change import Draft
+from amproxy.machine.draft import Draft
+from amproxy.times import format_duration
 
 
 def arrived(draft: Draft, alerts: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amproxy.clock import utc
 from amproxy.config.structs import Integration, NotifyStep
-from amproxy.machine import chains, people, waits
-from amproxy.machine.change import Draft, new_id
+from amproxy.machine import chains, recipients, waits
+from amproxy.machine.draft import Draft, new_id
 from amproxy.model import Page
 
 RETRY_SHIFT = 86400.0  # seconds: with no shift in sight, the schedule is asked again after this
@@ -16,7 +16,7 @@ def notify(draft: Draft, step: NotifyStep, number: int) -> None:
     if step.receiver:
         _receiver(draft, step.receiver, number)
         return
-    found = people.find(draft, step)
+    found = recipients.find(draft, step)
     if not found.users:
         _nobody(draft, step, number, found.reason)
         return
@@ -24,7 +24,7 @@ def notify(draft: Draft, step: NotifyStep, number: int) -> None:
     names = ", ".join(map(draft.name, found.users))
     draft.say("step", f"Step {number}: paging {names} ({why}).", step=number, users=list(found.users))
     for user in found.users:
-        chains.start(draft, user, people.urgency(draft, step), step=number, reason=found.reason)
+        chains.start(draft, user, recipients.urgency(draft, step), step=number, reason=found.reason)
 
 
 def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
@@ -36,7 +36,7 @@ def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
     if rule.kind == "user" and rule.user in draft.roster.config.users:
         text = f"Step {number}: {what} has nobody ({reason}); falling back to {draft.name(rule.user)}."
         draft.say("nobody", text, step=number, users=[rule.user])
-        chains.start(draft, rule.user, people.urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
+        chains.start(draft, rule.user, recipients.urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
     elif rule.kind == "wait_for_shift" and step.schedule in draft.roster.config.schedules:
         until = draft.roster.on_call(step.schedule, utc(draft.now)).until
         incident.position = number - 1

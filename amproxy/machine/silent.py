@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from amproxy.durations import format_duration
 from amproxy.machine import states
-from amproxy.machine.change import Draft
+from amproxy.machine.draft import Draft
 from amproxy.model import Incident
+from amproxy.times import format_duration
 
 
 def due(incident: Incident) -> float | None:

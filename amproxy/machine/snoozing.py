@@ -5,7 +5,7 @@ from __future__ import annotations
 from amproxy.clock import utc
 from amproxy.errors import Conflict
 from amproxy.machine import states, waits
-from amproxy.machine.change import Draft
+from amproxy.machine.draft import Draft
 from amproxy.machine.events import Snooze
 
 

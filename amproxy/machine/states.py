@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amproxy.machine import waits
-from amproxy.machine.change import Draft
+from amproxy.machine.draft import Draft
 
 ENDS = {
     "source": "its alerts are resolved",

@@ -14,9 +14,9 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.durations import format_duration
-from amproxy.machine import conditions, gate, plans, reach, states, waits
-from amproxy.machine.change import Draft
+from amproxy.machine import conditions, gate, policy, reach, states, waits
+from amproxy.machine.draft import Draft
+from amproxy.times import format_duration
 
 PAUSE = 60.0  # seconds before a step runs again: rounds without any wait, or policies in a circle, must not run all at once
 
@@ -103,4 +103,4 @@ def _forward(draft: Draft, step: ForwardStep, number: int) -> None:
         draft.say("failed", f"Step {number}: there is no policy {step.policy} to hand over to.", step=number)
     else:
         draft.say("forwarded", f"Step {number}: policy {step.policy} takes over.", step=number)
-        plans.hand_over(draft, plan)
+        policy.hand_over(draft, plan)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from amproxy.decide.roster import Roster
-from amproxy.machine import actions, alerts, answer, chains, deliveries, holding, silent, snoozing, steps
-from amproxy.machine.change import Draft
+from amproxy.machine import actions, alerts, answer, chains, deliveries, holds, silent, snoozing, steps
+from amproxy.machine.draft import Draft
 from amproxy.machine.events import Act, AlertsChanged, Event, Failed, Hold, Opened, Returned, Sent, Skipped, Tick, Updated
 from amproxy.model import Change, Incident
+from amproxy.oncall.roster import Roster
 
 
 def transition(incident: Incident, event: Event, now: float, roster: Roster, turns: dict[str, int] | None = None) -> Change:
@@ -76,9 +76,9 @@ def _apply(draft: Draft, event: Event) -> None:
             deliveries.updated(draft, event)
         case Hold():
             _run_out(draft, event.heard)
-            holding.hold(draft, event)
+            holds.hold(draft, event)
         case Tick():
-            holding.run_out(draft)
+            holds.run_out(draft)
             _run_out(draft, event.heard)
         case _:
             raise TypeError(f"no such event: {event!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amproxy.machine.change import Draft
+from amproxy.machine.draft import Draft
 
 
 def take(draft: Draft, of: str, people: Sequence[str], present: Sequence[str]) -> str:

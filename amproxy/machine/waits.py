@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amproxy.machine.change import Draft
+from amproxy.machine.draft import Draft
 from amproxy.model import Waiting
 
 

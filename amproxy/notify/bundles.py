@@ -8,11 +8,11 @@ from typing import NamedTuple
 from amproxy import metrics
 from amproxy.errors import DeliveryError
 from amproxy.machine.events import Event, Failed, Sent, Skipped
+from amproxy.machine.standing import why_not
 from amproxy.model import Incident, Outcome, Outgoing, Page
 from amproxy.notify.compose_bundle import bundle_card
-from amproxy.notify.desk import Desk
+from amproxy.notify.delivery import Desk
 from amproxy.notify.pages import Pages, arrived, count, page_of
-from amproxy.notify.standing import why_not
 from amproxy.store import contacts, incidents, storms
 from amproxy.store.commit import Operations
 from amproxy.store.outbox import Taken

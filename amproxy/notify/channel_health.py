@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from amproxy.config.lint import CHANNELS
+from amproxy.check.lint import CHANNELS
 from amproxy.config.structs import Config, TelegramSettings
-from amproxy.decide.reachable import Contact, Reach
+from amproxy.oncall.reachable import Contact, Reach
 from amproxy.store.deliveries import Delivery, Rate
 
 State = Literal["works", "failing", "unknown", "undeliverable"]

@@ -9,7 +9,7 @@ from amproxy.clock import utc
 from amproxy.config.structs import Config
 from amproxy.machine.states import ENDS
 from amproxy.model import Alert, Incident, Outgoing, Page, common
-from amproxy.notify.card import Action, Button, Card, Link
+from amproxy.notify.message import Action, Button, Card, Link
 from amproxy.notify.templates import default_title
 
 SHOWN_ALERTS = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amproxy.model import Alert, Incident, Outgoing, Page, common
-from amproxy.notify.card import Button, Card, Entry
+from amproxy.notify.message import Button, Card, Entry
 
 ALERTS_EACH = 20  # alerts of one incident that the payload of a webhook holds
 ALERTS = 500  # and of all of them

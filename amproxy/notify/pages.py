@@ -12,17 +12,17 @@ import msgspec
 from amproxy import metrics
 from amproxy.clock import utc
 from amproxy.config.structs import Config
-from amproxy.decide.daytime import daytime
 from amproxy.errors import DeliveryError, NotFound
 from amproxy.machine.events import Failed, Sent, Skipped, Updated
+from amproxy.machine.standing import why_not
 from amproxy.model import Incident, Outcome, Outgoing, Page
 from amproxy.notify import compose, storms
-from amproxy.notify.card import Card
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
-from amproxy.notify.desk import Desk
-from amproxy.notify.standing import why_not
+from amproxy.notify.delivery import Desk
+from amproxy.notify.message import Card
 from amproxy.notify.templates import render_settings
+from amproxy.oncall.daytime import daytime
 from amproxy.store import contacts, incidents, outbox
 from amproxy.store.outbox import Taken
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from amproxy.config.structs import Config, Storm
 from amproxy.context import Context
-from amproxy.machine.change import new_id
+from amproxy.machine.draft import new_id
 from amproxy.model import Incident, Outgoing, Page
 from amproxy.store import storms
 from amproxy.store.outbox import Taken

@@ -12,7 +12,7 @@ from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from amproxy.config.structs import EmailSettings, TelegramSettings
-from amproxy.notify.card import Card
+from amproxy.notify.message import Card
 
 log = logging.getLogger(__name__)
 

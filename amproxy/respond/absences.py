@@ -7,7 +7,7 @@ from datetime import datetime
 from amproxy.config.structs import Absence
 from amproxy.context import Context
 from amproxy.errors import NotFound
-from amproxy.machine.change import new_id
+from amproxy.machine.draft import new_id
 from amproxy.respond.targets import BadAction
 from amproxy.store import absences
 

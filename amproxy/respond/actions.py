@@ -7,26 +7,15 @@ from typing import Literal, get_args
 
 import msgspec
 
+from amproxy.apply import apply
 from amproxy.config.structs import Urgency
 from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
-from amproxy.escalate.apply import apply
-from amproxy.machine.events import (
-    Acknowledge,
-    Act,
-    AddResponders,
-    Escalate,
-    Note,
-    Reassign,
-    Reopen,
-    Resolve,
-    Snooze,
-    Unacknowledge,
-)
+from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Note, Reassign, Reopen, Resolve, Snooze, Unacknowledge
 from amproxy.model import Incident
+from amproxy.notify.channels.press import Press
 from amproxy.respond import bundles
 from amproxy.respond.merging import merge
-from amproxy.respond.press import Press
 from amproxy.respond.targets import BadAction, Target, people, step
 from amproxy.store import audit
 from amproxy.store.audit import Entry

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from amproxy.apply import apply
 from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound
-from amproxy.escalate.apply import apply
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident
 from amproxy.store import incidents, storms

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from amproxy.apply import TRIES, committed
 from amproxy.config.structs import NotifyStep, Policy, Urgency
 from amproxy.context import Context
 from amproxy.correlate.opening import open_by_hand
 from amproxy.errors import Conflict, StoreUnavailable
-from amproxy.escalate.apply import TRIES, committed
 from amproxy.machine import transition
 from amproxy.machine.events import Opened
 from amproxy.model import Incident

@@ -14,7 +14,7 @@ from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
 from amproxy import clock
 from amproxy.errors import AmproxyError
-from amproxy.notify.card import Action
+from amproxy.notify.message import Action
 
 _ACTIONS = frozenset(get_args(Action))
 

@@ -11,13 +11,13 @@ from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
 from amproxy.correlate.muting import identity
-from amproxy.decide.maintenance import bounds
-from amproxy.decide.zones import LATEST, instant
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
-from amproxy.machine.change import new_id
+from amproxy.grouping.maintenance import bounds
+from amproxy.machine.draft import new_id
 from amproxy.respond.targets import BadAction
 from amproxy.store import maintenance
 from amproxy.store.commit import Operations, commit
+from amproxy.zones import LATEST, instant
 
 TRIES = 20  # somebody else changed the same window meanwhile: ask again
 KEPT = timedelta(hours=120)  # how long a window is remembered after its end, as a silence is

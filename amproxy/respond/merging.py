@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from amproxy.apply import TRIES, committed
 from amproxy.context import Context
 from amproxy.errors import NotFound, StoreUnavailable
-from amproxy.escalate.apply import TRIES, committed
-from amproxy.machine import handover, transition
+from amproxy.machine import responders, transition
 from amproxy.machine.events import Absorb, Merge
 from amproxy.model import Incident
 from amproxy.respond.targets import BadAction
@@ -46,7 +46,7 @@ async def merge(context: Context, incident_id: str, into: str, *, user: str, via
             raise BadAction(f"there is no incident {into[:60]!r} to merge into") from None
         now, roster = context.now(), context.roster
         ended = transition(one, Merge(user=user, via=via, into=other.id, number=other.number), now, roster)
-        event = Absorb(user=user, via=via, number=one.number, title=one.title, parts=handover.parts(one))
+        event = Absorb(user=user, via=via, number=one.number, title=one.title, parts=responders.parts(one))
         taken_in = transition(other, event, now, roster, turns)
         operations = incidents.operations(ended)
         operations.extend(incidents.operations(taken_in))

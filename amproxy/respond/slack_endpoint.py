@@ -12,9 +12,9 @@ from starlette.routing import Route
 
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, StoreUnavailable
-from amproxy.respond import slack
+from amproxy.notify.channels.press import Press
+from amproxy.notify.channels.slack import presses as slack_presses
 from amproxy.respond.actions import press
-from amproxy.respond.press import Press
 from amproxy.secret import reveal
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,13 @@ class SlackEndpoint:
         config = self._context.config.global_
         try:
             secret = reveal(config.slack_signing_secret, config.slack_signing_secret_file)
-            slack.verify(secret, request.headers, body, self._context.now())
-            presses = slack.parse(body)
+            slack_presses.verify(secret, request.headers, body, self._context.now())
+            presses = slack_presses.parse(body)
         except OSError:
             return _refusal(503, "try again", "the signing secret cannot be read")
-        except slack.BadSignature as error:
+        except slack_presses.BadSignature as error:
             return _refusal(401, "unauthorized", str(error))
-        except slack.BadRequest as error:
+        except slack_presses.BadRequest as error:
             return _refusal(400, "malformed", str(error))
         return Response(status_code=200, background=BackgroundTask(self._do, presses))
 
@@ -56,7 +56,7 @@ class SlackEndpoint:
         for pressed in presses:
             text = await self._press(pressed)
             try:
-                await slack.reply(pressed.reply_to, text)
+                await slack_presses.reply(pressed.reply_to, text)
             except DeliveryError as error:
                 log.warning("the one who pressed in Slack could not be told: %s", error)
 

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from amproxy.config.structs import Schedule
 from amproxy.context import Context
-from amproxy.decide.swaps import asked, taken, untaken
-from amproxy.duty.telling import swap_asked
-from amproxy.machine.change import new_id
+from amproxy.machine.draft import new_id
 from amproxy.model import Swap
+from amproxy.oncall.swaps import asked, taken, untaken
 from amproxy.respond.targets import BadAction
+from amproxy.shifts.notify import swap_asked
 from amproxy.store import swaps
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from amproxy.calendars.parse import work_out
 from amproxy.config.structs import Absence, Config, Ical, Override, Place, Route, Schedule, User
-from amproxy.decide.calendar import Calendar, Calendars
-from amproxy.decide.roster import Roster
+from amproxy.oncall.calendars import Calendar, Calendars
+from amproxy.oncall.roster import Roster
 
 BERLIN = "Europe/Berlin"
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)

@@ -14,8 +14,8 @@ from amproxy.calendars.export import exported
 from amproxy.calendars.files import window
 from amproxy.calendars.parse import work_out
 from amproxy.config.structs import Config, Ical, Layer, Override, Rotation, Route, Schedule, User
-from amproxy.decide.calendar import Calendars
-from amproxy.decide.roster import Roster, Shift
+from amproxy.oncall.calendars import Calendars
+from amproxy.oncall.roster import Roster, Shift
 from amproxy.store.feeds import Feed
 
 NOW = utc("2026-03-04T15:30")

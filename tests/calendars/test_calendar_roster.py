@@ -9,9 +9,9 @@ import pytest
 from icals import END, START, USERS, parsed, roster, utc, wall
 
 from amproxy.config.structs import Override
-from amproxy.decide.calendar import Words, _named
-from amproxy.decide.calendar_people import People
-from amproxy.decide.roster import Roster
+from amproxy.oncall.calendar_people import People
+from amproxy.oncall.calendars import Words, _named
+from amproxy.oncall.roster import Roster
 
 MONDAY = "DTSTART:20260302T090000Z|DTEND:20260309T090000Z"
 NEXT = "DTSTART:20260309T090000Z|DTEND:20260316T090000Z"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from amproxy.config.loader import Config, Loaded, load_text
+from amproxy.config.loader import Loaded, load_text
+from amproxy.config.structs import Config
 from amproxy.errors import ConfigError, ConfigProblem
 
 ROUTE = "route: {receiver: d}\n"

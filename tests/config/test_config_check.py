@@ -6,7 +6,7 @@ from pathlib import Path
 
 from configs import ONCALL
 
-from amproxy.config.check import render_text, report
+from amproxy.check.report import render_text, report
 from amproxy.errors import ConfigProblem
 
 

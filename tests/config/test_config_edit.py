@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from amproxy.config.edit import KEYS, Change, SectionName, edited
 from amproxy.config.layout import layout
-from amproxy.config.words import read_words, to_json
+from amproxy.edit.change import KEYS, Change, SectionName, edited
+from amproxy.edit.sections import read_words, to_json
 from amproxy.errors import ConfigProblem, NotFound, Uneditable
 
 EXAMPLE = (Path(__file__).parent.parent / "cases" / "routes.example.yaml").read_text("utf-8")

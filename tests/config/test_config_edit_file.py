@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from amproxy.config.edit import Change, digest, propose
-from amproxy.config.edit_file import write
 from amproxy.config.loader import load
+from amproxy.edit.change import Change, digest, propose
+from amproxy.edit.edit_file import write
 from amproxy.errors import ConfigError, Conflict
 
 NOW = datetime(2026, 1, 6, 10, tzinfo=UTC)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_config_edit import EXAMPLE, FILE, said
 
-from amproxy.config.edit import Change, edited
 from amproxy.config.layout import layout
-from amproxy.config.words import to_json
+from amproxy.edit.change import Change, edited
+from amproxy.edit.sections import to_json
 
 BLOCKS = """\
 route:

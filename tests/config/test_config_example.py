@@ -8,8 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from amproxy.config.loader import Config, load
-from amproxy.config.structs import EmailSettings, Notify, NotifyStep, OncallSettings, SlackSettings, TelegramSettings, Wait, WaitUntilStep
+from amproxy.config.loader import load
+from amproxy.config.structs import (
+    Config,
+    EmailSettings,
+    Notify,
+    NotifyStep,
+    OncallSettings,
+    SlackSettings,
+    TelegramSettings,
+    Wait,
+    WaitUntilStep,
+)
 
 EXAMPLE = Path(__file__).parent.parent / "cases" / "routes.example.yaml"
 SECRETS = ("telegram_bot_token", "slack_bot_token", "smtp_password", "alertmanager_token", "grafana_token")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amproxy.correlate.dedup import needs_notify
+from amproxy.grouping.dedup import needs_notify
 from amproxy.model import LogEntry
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/dedup.json").read_text("utf-8"))["cases"]

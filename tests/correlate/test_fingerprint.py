@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.correlate.fingerprint import fingerprint
+from amproxy.labels.fingerprint import fingerprint
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/fingerprints.json").read_text("utf-8"))["cases"]
 

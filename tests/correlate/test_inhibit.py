@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amproxy.config.structs import InhibitRule
-from amproxy.correlate.fingerprint import fingerprint
-from amproxy.correlate.inhibit import Source, muted_by, source_keys, target_keys
-from amproxy.decide.matchers import Matcher, parse_matchers
+from amproxy.grouping.inhibition import Source, muted_by, source_keys, target_keys
+from amproxy.labels.fingerprint import fingerprint
+from amproxy.labels.matchers import Matcher, parse_matchers
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/inhibit.json").read_text("utf-8"))["cases"]
 NOW = 1_767_600_000_000_000_000

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from amproxy.config.structs import Absence, Config, Ical, Layer, Override, Place, Rotation, Route, Schedule, User
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.roster import Roster
+from amproxy.labels.intervals import parse_time_interval
 from amproxy.model import Swap
+from amproxy.oncall.roster import Roster
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 PEOPLE = ("alice", "bob", "carol", "dave")

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosters import hours, layer, local, roster, rotation, utc
 
-from amproxy.decide.active_days import ActiveDays, active_days
-from amproxy.decide.intervals import TimeInterval, parse_time_interval
-from amproxy.decide.roster import Roster
-from amproxy.decide.spells import spells
-from amproxy.decide.zones import moment
+from amproxy.labels.intervals import TimeInterval, parse_time_interval
+from amproxy.oncall.active_days import ActiveDays, active_days
+from amproxy.oncall.roster import Roster
+from amproxy.oncall.spells import spells
+from amproxy.zones import moment
 
 BERLIN = "Europe/Berlin"
 ZONES = (BERLIN, "America/New_York", "Australia/Lord_Howe", "Asia/Tbilisi", "America/Santiago", "Africa/Casablanca")

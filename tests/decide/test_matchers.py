@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.decide.matchers import BadMatcher, Matcher, all_match, parse_matcher, parse_matchers, sort_key
+from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matcher, parse_matchers, sort_key
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/matchers.json").read_text("utf-8"))["cases"]
 

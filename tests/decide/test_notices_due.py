@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from rosters import layer, override, roster, utc
 
 from amproxy.config.structs import Override
-from amproxy.decide.notice import Notice
-from amproxy.decide.notices import due, swap_asked
-from amproxy.decide.roster import Roster
 from amproxy.model import Swap, Told
+from amproxy.oncall.notice import Notice
+from amproxy.oncall.notices import due, swap_asked
+from amproxy.oncall.roster import Roster
 
 MONDAY = utc("2026-01-05T09:00")
 HOUR = timedelta(hours=1)

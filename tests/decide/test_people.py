@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from amproxy.config.contacts import address, rules
 from amproxy.config.structs import Notify, Urgency, User, Wait
-from amproxy.decide.people import address, rules
 
 TELEGRAM, CALL = Notify(channels=("telegram",)), Notify(channels=("telegram", "phone_call"))
 BOTH: dict[Urgency, tuple[Notify | Wait, ...]] = {"default": (TELEGRAM, Wait(seconds=60.0)), "important": (CALL,)}

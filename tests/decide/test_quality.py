@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rosters import hours, layer, override, roster, utc
 
-from amproxy.decide.quality import quality
-from amproxy.decide.roster import Roster
+from amproxy.oncall.quality import quality
+from amproxy.oncall.roster import Roster
 
 MONDAY = utc("2026-01-05T09:00")
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from rosters import away, layer, local, roster, utc
 
-from amproxy.decide.roster import Roster
+from amproxy.oncall.roster import Roster
 
 BERLIN, TBILISI = "Europe/Berlin", "Asia/Tbilisi"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from amproxy.config.contacts import digest
 from amproxy.config.structs import Config, Notify, Route, User
-from amproxy.decide.people import digest
-from amproxy.decide.reachable import Reach, reach
 from amproxy.model import Outcome
+from amproxy.oncall.reachable import Reach, reach
 
 
 def reached(user: User, **outcomes: Outcome) -> Reach:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from amproxy.config.structs import Route
-from amproxy.decide.matchers import Matcher, parse_matchers, sort_key
-from amproxy.decide.routes import Visit, explain, group_key, group_labels, match, route_key
-from amproxy.durations import parse_duration
+from amproxy.grouping.routes import Visit, explain, group_key, group_labels, match, route_key
+from amproxy.labels.matchers import Matcher, parse_matchers, sort_key
+from amproxy.times import parse_duration
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/routes.json").read_text("utf-8"))
 ROOT = Route(receiver="root", key="", group_wait=30.0, group_interval=300.0, repeat_interval=14400.0)

@@ -9,7 +9,7 @@ import pytest
 from rosters import hours, layer, local, override, roster, utc
 
 from amproxy.config.structs import Ical
-from amproxy.decide.roster import Roster
+from amproxy.oncall.roster import Roster
 
 BERLIN = "Europe/Berlin"
 OFFICE = hours("office", "09:00", "18:00", BERLIN, ["monday:friday"])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from rosters import PEOPLE, UNITS, away, hours, layer, override, roster, taken, utc, wall
 
 from amproxy.config.structs import Absence, Layer, Override
-from amproxy.decide.roster import Roster
-from amproxy.decide.spells import spells
 from amproxy.model import Swap
+from amproxy.oncall.roster import Roster
+from amproxy.oncall.spells import spells
 
 # For each zone, noon UTC of the day before a clock change.
 CHANGES = {

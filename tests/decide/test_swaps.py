@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from rosters import PEOPLE, away, hours, layer, local, override, roster, taken, utc
 
 from amproxy.config.structs import Override
-from amproxy.decide import swaps
-from amproxy.decide.roster import Roster
 from amproxy.errors import Conflict
 from amproxy.model import Swap
+from amproxy.oncall import swaps
+from amproxy.oncall.roster import Roster
 
 BERLIN = "Europe/Berlin"
 WEEKLY = layer("weekly", "alice", "bob", "carol")

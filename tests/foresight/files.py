@@ -24,9 +24,9 @@ from amproxy.config.structs import (
     User,
     Wait,
 )
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.matchers import parse_matchers
-from amproxy.decide.routes import route_key
+from amproxy.grouping.routes import route_key
+from amproxy.labels.intervals import parse_time_interval
+from amproxy.labels.matchers import parse_matchers
 
 MONDAY = datetime.fromisoformat("2026-01-05T09:00:00+00:00")
 ROOT = Route(receiver="default", key="{}", group_by=("alertname",), group_by_given=True)

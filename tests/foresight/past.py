@@ -9,11 +9,11 @@ import msgspec
 from files import MONDAY
 
 from amproxy.config.structs import Config
-from amproxy.decide.roster import Roster
-from amproxy.foresight.records import Record, read
-from amproxy.foresight.replay import Replay
-from amproxy.foresight.simulate import Asked, Simulation
-from amproxy.hindsight.history import record
+from amproxy.oncall.roster import Roster
+from amproxy.reports.history import record
+from amproxy.simulation.recorded import Record, read
+from amproxy.simulation.replay import Replay
+from amproxy.simulation.simulate import Asked, Simulation
 
 DOWN = {"alertname": "Down", "team": "a"}
 

@@ -8,8 +8,8 @@ from files import MONDAY, POLICY, WEEKLY, config
 from msgspec.structs import replace
 
 from amproxy.config.structs import NotifyStep, Override, Place, Wait
-from amproxy.foresight.difference import difference
-from amproxy.store.by_hand import ByHand
+from amproxy.simulation.config_diff import difference
+from amproxy.store.schedule_changes import ByHand
 
 NOBODY_BY_HAND = ByHand()
 WEEK = timedelta(days=7)

@@ -9,9 +9,9 @@ from files import ALICE, BOB, CAROL, MONDAY, ROOT, away, chat, config, oncall, r
 from msgspec.structs import replace
 
 from amproxy.config.structs import Config, InhibitRule, Notify, NotifyStep, Policy, User, Wait, WaitUntilStep
-from amproxy.decide.matchers import parse_matchers
-from amproxy.decide.roster import Roster
-from amproxy.foresight.explain import explain, explain_text
+from amproxy.labels.matchers import parse_matchers
+from amproxy.oncall.roster import Roster
+from amproxy.simulation.explain import explain, explain_text
 
 DOWN = {"alertname": "Down", "team": "a"}
 NIGHT = MONDAY.replace(hour=23)

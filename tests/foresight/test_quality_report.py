@@ -7,9 +7,9 @@ from files import ALICE, BOB, CAROL, MONDAY, WEEKLY, away, config
 from msgspec.structs import replace
 
 from amproxy.config.structs import Layer, Schedule
-from amproxy.decide.roster import Roster
 from amproxy.errors import NotFound
-from amproxy.foresight.quality import quality, quality_text
+from amproxy.oncall.roster import Roster
+from amproxy.simulation.quality import quality, quality_text
 
 WEEK = 604800.0
 

@@ -9,21 +9,11 @@ import pytest
 from files import ALICE, BOB, CAROL, MONDAY, POLICY, ROOT, chat, config, oncall, route, upgrade
 from msgspec.structs import replace
 
-from amproxy.config.structs import (
-    Config,
-    ForwardStep,
-    IfNobody,
-    NotifyStep,
-    Policy,
-    ResolveStep,
-    Schedule,
-    Wait,
-    WaitForAlertsStep,
-)
-from amproxy.decide.roster import Roster
+from amproxy.config.structs import Config, ForwardStep, IfNobody, NotifyStep, Policy, ResolveStep, Schedule, Wait, WaitForAlertsStep
 from amproxy.errors import NotFound
-from amproxy.foresight.simulate import Asked, simulate
-from amproxy.foresight.timeline import simulate_text
+from amproxy.oncall.roster import Roster
+from amproxy.simulation.reports import simulate_text
+from amproxy.simulation.simulate import Asked, simulate
 
 DOWN = {"alertname": "Down", "team": "a"}
 QUIET = replace(ROOT, group_wait=0.0)

@@ -21,12 +21,12 @@ from amproxy.config.structs import (
     User,
     Wait,
 )
-from amproxy.decide.roster import Roster
-from amproxy.hindsight.why import Verdict, why_not
 from amproxy.machine import transition
 from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, Tick
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, TimelineEntry
+from amproxy.oncall.roster import Roster
+from amproxy.reports.why import Verdict, why_not
 
 START = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC, 11:00 in Berlin
 _MONDAY = datetime(2026, 1, 5, 9)  # noqa: DTZ001 wall clock

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_insights import MONDAY, PLAN, counted
 
-from amproxy.hindsight.findings import Loud, Nights, Unanswered, findings
 from amproxy.model import Incident, Page
-from amproxy.web.plots import HEIGHT, LEVELS, days, week
+from amproxy.reports.findings import Loud, Nights, Unanswered, findings
+from amproxy.web.reports.plots import HEIGHT, LEVELS, days, week
 
 NIGHT = 2 * 3600.0  # seconds after midnight
 

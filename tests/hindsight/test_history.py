@@ -8,9 +8,9 @@ import msgspec
 from looked_back import START, Story
 
 from amproxy.config.structs import NotifyStep, Place, Policy, Wait
-from amproxy.hindsight.history import record
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident, TimelineEntry
+from amproxy.reports.history import record
 
 
 def recorded(story: Story) -> dict[str, Any]:

@@ -26,10 +26,10 @@ from amproxy.config.structs import (
     WaitForAlertsStep,
     WaitUntilStep,
 )
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.roster import Roster
+from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Resolve, Snooze, Unacknowledge
 from amproxy.model import Incident, Page, TimelineEntry
+from amproxy.oncall.roster import Roster
 
 NIGHTS = parse_time_interval("nights", [{"times": [{"start_time": "22:00", "end_time": "24:00"}]}])
 

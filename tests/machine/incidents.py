@@ -5,27 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from amproxy.config.structs import (
-    Config,
-    Integration,
-    Layer,
-    Notify,
-    Policy,
-    Receiver,
-    Rotation,
-    Route,
-    Schedule,
-    Step,
-    Team,
-    User,
-    Wait,
-)
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.roster import Roster
+from amproxy.config.structs import Config, Integration, Layer, Notify, Policy, Receiver, Rotation, Route, Schedule, Step, Team, User, Wait
+from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine import transition
 from amproxy.machine.events import AlertsChanged, Event, Failed, Opened, Returned, Sent, Tick
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, Incident, Outgoing, Reason
+from amproxy.oncall.roster import Roster
 
 START = 1_767_603_600.0  # 2026-01-05 09:00 UTC, a Monday
 

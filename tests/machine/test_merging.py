@@ -7,7 +7,7 @@ from incidents import Drive
 
 from amproxy.config.structs import NotifyStep
 from amproxy.errors import Conflict
-from amproxy.machine import handover
+from amproxy.machine import responders
 from amproxy.machine.events import Absorb, Acknowledge, AlertsChanged, Merge, Note, Reopen, Resolve
 from amproxy.machine.transition import next_due
 
@@ -21,7 +21,7 @@ def drive(number: int, firing: int = 1, **labels: str) -> Drive:
 
 def merge(one: Drive, into: Drive) -> None:
     other = into.incident
-    parts = handover.parts(one.incident)
+    parts = responders.parts(one.incident)
     one.do(Merge(user="eve", via="web", into=other.id, number=other.number))
     into.do(Absorb(user="eve", via="web", number=one.incident.number, title=one.incident.title, parts=parts))
 

@@ -8,9 +8,9 @@ import pytest
 from incidents import Drive, people
 
 from amproxy.config.structs import Notify, NotifyStep, User, Wait
-from amproxy.decide.intervals import parse_time_interval
+from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import Acknowledge, AddResponders, Reassign
-from amproxy.web.ahead import ahead
+from amproxy.web.incidents.ahead import ahead
 
 # Drive begins on Monday 2026-01-05 at 09:00 UTC: 18:00 in Tokyo, 13:00 in Tbilisi.
 NIGHT = parse_time_interval("night", [{"times": [{"start_time": "17:00", "end_time": "20:00"}]}])

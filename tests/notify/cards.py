@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from amproxy.model import Alert
-from amproxy.notify.card import Button, Card, Link
+from amproxy.notify.message import Button, Card, Link
 
 NOW = 1_767_603_600.0
 HOSTILE = '<b>&lt;</b><a href="javascript:x">*_`<!channel> <@U1> & </i> \u202eevil\x00 😀 \ud800'

@@ -10,8 +10,8 @@ from standins.smtp import SmtpServer
 from amproxy.config.structs import EmailSettings
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
-from amproxy.notify.card import Button, Card, Link
-from amproxy.notify.channels.email import EmailChannel
+from amproxy.notify.channels.email.channel import EmailChannel
+from amproxy.notify.message import Button, Card, Link
 
 NOW = 1_800_000_000.0
 

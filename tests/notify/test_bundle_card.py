@@ -15,14 +15,14 @@ from standins.telegram import TelegramStandIn
 
 from amproxy.config.structs import Policy, SlackSettings, TelegramSettings
 from amproxy.model import Alert, Incident, Outgoing, Page
-from amproxy.notify.card import Card
+from amproxy.notify.alertmanager_payload import payload
 from amproxy.notify.channels.console import ConsoleChannel
-from amproxy.notify.channels.email_text import html, plain_text, subject
-from amproxy.notify.channels.slack import SlackChannel
-from amproxy.notify.channels.telegram import TelegramChannel
-from amproxy.notify.channels.wording import entries
+from amproxy.notify.channels.email.email_text import html, plain_text, subject
+from amproxy.notify.channels.slack.channel import SlackChannel
+from amproxy.notify.channels.telegram.channel import TelegramChannel
+from amproxy.notify.channels.text import entries
 from amproxy.notify.compose_bundle import ALERTS, bundle_card
-from amproxy.notify.payload import payload
+from amproxy.notify.message import Card
 from amproxy.secret import Secret
 
 BUNDLE = "abcdefghijkm"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
-from amproxy.notify.card import Button, Card, Link
 from amproxy.notify.channels.console import ConsoleChannel
+from amproxy.notify.message import Button, Card, Link
 
 
 class Terminal:

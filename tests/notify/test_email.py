@@ -13,10 +13,10 @@ from mails import NOW, card, settings
 from standins.smtp import SmtpServer, _problem
 
 from amproxy.model import Alert
-from amproxy.notify.card import Button, Card, Link
-from amproxy.notify.channels.email import EmailChannel
-from amproxy.notify.channels.email_message import compose
-from amproxy.notify.channels.wording import line
+from amproxy.notify.channels.email.channel import EmailChannel
+from amproxy.notify.channels.email.message import compose
+from amproxy.notify.channels.text import line
+from amproxy.notify.message import Button, Card, Link
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from standins.smtp import SmtpServer
 
 from amproxy.config.structs import Global, TlsSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels import smtp
-from amproxy.notify.channels.email import EmailChannel
+from amproxy.notify.channels.email import smtp
+from amproxy.notify.channels.email.channel import EmailChannel
 from amproxy.secret import Secret
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # of the stand-in, on loopback

@@ -6,8 +6,8 @@ from typing import Any
 
 from amproxy.config.structs import Config, Policy, Route, User
 from amproxy.model import Incident, Page
-from amproxy.notify.card import Card
 from amproxy.notify.compose import incident_card
+from amproxy.notify.message import Card
 
 NOW = 1_767_693_600.0  # 2026-01-06 10:00 UTC
 CONFIG = Config(route=Route(receiver="r", key="{}"), users={"ann": User(name="ann", full_name="Ann Ash"), "bob": User(name="bob")})

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amproxy.model import Alert
-from amproxy.notify.card import Card
-from amproxy.notify.payload import go_time, payload
+from amproxy.notify.alertmanager_payload import go_time, payload
+from amproxy.notify.message import Card
 
 SAMPLES = Path(__file__).parents[1] / "cases" / "alertmanager" / "webhook_v4_samples"
 NOW = 1_800_000_000.0

@@ -15,7 +15,7 @@ from standins.slack import SlackStandIn
 
 from amproxy.config.structs import Global, SlackSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.slack import SlackChannel
+from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.secret import Secret
 
 CHANNEL = "C111"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from amproxy.config.structs import Policy
+from amproxy.machine.standing import why_not
 from amproxy.model import Incident, Page
-from amproxy.notify.standing import why_not
 
 
 def incident(**values: Any) -> Incident:

@@ -16,10 +16,10 @@ from standins.telegram_html import parse
 
 from amproxy.config.structs import Global, TelegramSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.card import Button, Link
-from amproxy.notify.channels.telegram import TelegramChannel
-from amproxy.notify.channels.telegram_api import call
-from amproxy.notify.channels.telegram_text import render
+from amproxy.notify.channels.telegram.api import call
+from amproxy.notify.channels.telegram.channel import TelegramChannel
+from amproxy.notify.channels.telegram.text import render
+from amproxy.notify.message import Button, Link
 from amproxy.secret import Secret
 
 CHAT = 111

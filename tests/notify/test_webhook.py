@@ -15,9 +15,9 @@ from amproxy import __version__
 from amproxy.config.structs import Global, HttpSettings, TlsSettings, WebhookSettings
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
-from amproxy.notify.card import Card
-from amproxy.notify.channels.http_config import toward
+from amproxy.notify.channels.http_settings import toward
 from amproxy.notify.channels.webhook import WebhookChannel
+from amproxy.notify.message import Card
 from amproxy.secret import Secret
 
 

@@ -12,10 +12,10 @@ from standins.slack import SlackStandIn
 
 from amproxy.config.structs import SlackSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.card import Button, Card
-from amproxy.notify.channels.slack import SlackChannel
-from amproxy.respond.press import Press
-from amproxy.respond.slack import BadRequest, BadSignature, parse, reply, verify
+from amproxy.notify.channels.press import Press
+from amproxy.notify.channels.slack.channel import SlackChannel
+from amproxy.notify.channels.slack.presses import BadRequest, BadSignature, parse, reply, verify
+from amproxy.notify.message import Button, Card
 from amproxy.secret import Secret
 
 NOW = 1_767_603_600.0
@@ -154,6 +154,6 @@ async def test_only_https_and_loopback_are_answered(url: str, monkeypatch: pytes
     async def call(_client: object, _who: str, url: str, **_: Any) -> None:
         called.append(url)
 
-    monkeypatch.setattr("amproxy.respond.slack.http.call", call)
+    monkeypatch.setattr("amproxy.notify.channels.slack.presses.http.call", call)
     await reply(url, "done")
     assert called == []

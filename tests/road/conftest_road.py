@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from amproxy.accept.push import PushDoors
+from amproxy.apply import apply
 from amproxy.config.structs import Config, Global, Integration, NotifyStep, OncallSettings, Policy, Receiver, Route, Step, User, Wait
 from amproxy.context import Context
+from amproxy.engine.worker import work
 from amproxy.errors import DeliveryError
-from amproxy.escalate.apply import apply
-from amproxy.escalate.worker import work
 from amproxy.model import Incident
-from amproxy.notify.card import Card
-from amproxy.notify.deliver import Deliverer
+from amproxy.notify.message import Card
+from amproxy.notify.worker import Deliverer
 from amproxy.store import incidents, timers
 from amproxy.store.embedded import find_server
 from amproxy.store.wire import Wire

@@ -11,10 +11,10 @@ import msgspec
 
 from amproxy.config.structs import Config, Layer, Override, Rotation, Route, Schedule, User
 from amproxy.context import Context
-from amproxy.duty import watch
-from amproxy.duty.reading import FinalShift, final_shifts
-from amproxy.duty.recording import settle
 from amproxy.model import Outgoing
+from amproxy.shifts import record
+from amproxy.shifts.final import FinalShift, final_shifts
+from amproxy.shifts.recording import settle
 from amproxy.store import keys, timers
 from amproxy.store.wire import Wire
 
@@ -67,14 +67,14 @@ class Replicas:
         context = Context(found, wire, lambda: self.clock)
         await context.load_by_hand()
         context.superseded.clear()
-        await watch.restore(context)
+        await record.restore(context)
         return context
 
     async def looks(self, *contexts: Context) -> None:
         """What is due is looked at by each of the replicas, whoever claims it, and doubled on purpose: a lease may run out."""
         for timer in await timers.claim(contexts[0].wire, self.clock, 100):
             for context in contexts:
-                await watch.look(context, timer)
+                await record.look(context, timer)
 
     async def passes(self, seconds: float, *contexts: Context) -> None:
         """Let time pass; every timer is taken up when it is due."""

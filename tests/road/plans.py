@@ -37,8 +37,8 @@ from amproxy.config.structs import (
     WebhookSettings,
     WebhookStep,
 )
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.matchers import parse_matcher
+from amproxy.labels.intervals import parse_time_interval
+from amproxy.labels.matchers import parse_matcher
 
 MONDAY = datetime(2026, 1, 5)  # noqa: DTZ001  wall clock of the schedules
 NAMES = ("ann", "bob", "cyd", "dan")

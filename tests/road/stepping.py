@@ -10,15 +10,15 @@ from typing import Any
 
 from conftest_road import House, Recorder
 
+from amproxy.apply import apply
 from amproxy.config.structs import Config
 from amproxy.context import Context
-from amproxy.correlate import windows
+from amproxy.correlate import maintenance
+from amproxy.engine.worker import AT_ONCE, _take_up
 from amproxy.errors import Conflict
-from amproxy.escalate.apply import apply
-from amproxy.escalate.worker import AT_ONCE, _take_up
 from amproxy.machine.events import Act
 from amproxy.model import Incident
-from amproxy.notify.handle import Handler
+from amproxy.notify.sender import Handler
 from amproxy.store import incidents, keys, outbox, timers
 from amproxy.store.wire import Wire
 
@@ -40,7 +40,7 @@ class Stepping:
 
     async def until(self, end: float, *happenings: tuple[float, Callable[[], Awaitable[object]]]) -> None:
         """Let everything happen up to `end`: what is due by itself, and what comes from outside at a time of its own, in order."""
-        await windows.watch(self.context)
+        await maintenance.watch(self.context)
         waiting = sorted(happenings, key=lambda happening: happening[0])
         while True:
             await self._settle()

@@ -15,8 +15,8 @@ from conftest_road import House, config, until
 from standins.webhook import Answer, Request, WebhookServer
 
 from amproxy.config.structs import Config, DeadMansSwitch
-from amproxy.escalate import health
-from amproxy.escalate.beat import Beat
+from amproxy.engine import health
+from amproxy.engine.dead_mans_switch import Beat
 from amproxy.model import Outgoing
 from amproxy.secret import Secret
 from amproxy.store import incidents, keys, vitals
@@ -34,7 +34,7 @@ class Outside(WebhookServer):
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amproxy.escalate.beat.LOOK", 0.02)
+    monkeypatch.setattr("amproxy.engine.dead_mans_switch.LOOK", 0.02)
 
 
 def switched(server: WebhookServer, path: str = "/ping/s3cret", **values: Any) -> Config:

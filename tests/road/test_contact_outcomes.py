@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from conftest_road import House, config, plan, until
 
+from amproxy.config.contacts import digest
 from amproxy.config.structs import Config, NotifyStep
-from amproxy.decide.people import digest
 from amproxy.errors import DeliveryError
 from amproxy.model import Outcome
-from amproxy.notify.trial import trial
+from amproxy.respond.trial import trial
 from amproxy.store import contacts
 from amproxy.store.commit import Operations, commit
 from amproxy.store.contacts import Outcomes, note

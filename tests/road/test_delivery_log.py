@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from conftest_road import House, config, plan, until
 
+from amproxy.apply import apply
 from amproxy.config.structs import Config, Integration, NotifyStep, Receiver, Storm, Wait
 from amproxy.errors import DeliveryError
-from amproxy.escalate.apply import apply
 from amproxy.machine.events import Acknowledge
-from amproxy.notify.trial import trial
-from amproxy.respond import trials
+from amproxy.respond import test_messages
+from amproxy.respond.trial import trial
 from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery
@@ -85,7 +85,7 @@ async def test_what_a_receiver_is_told_is_written_down_with_what_it_is_about(hou
     [told] = await entries(house, 1)
     assert (told.kind, told.receiver, told.integration, told.user) == ("notification", "hook", "webhook/0", "")
     assert (told.subject, told.outcome, told.incidents) == ("alertname=Disk", "sent", ())
-    assert await trials.notify(house.context, "hook") == ("webhook/0",)
+    assert await test_messages.notify(house.context, "hook") == ("webhook/0",)
     _, tested = await entries(house, 2)
     assert (tested.subject, tested.outcome) == ("alertname=TestAlert", "sent")
     [_, card] = [card for _, card in house.hook.sent]

@@ -15,10 +15,10 @@ from plans import LABELS, MONDAY, NAMES, configs
 from stepping import Stepping, stepping
 
 from amproxy.config.structs import Config
-from amproxy.decide.roster import Roster
-from amproxy.foresight.simulate import Asked, Simulation
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Page
+from amproxy.oncall.roster import Roster
+from amproxy.simulation.simulate import Asked, Simulation
 
 EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "40"))
 DURATION = 10 * 3600.0 + 45.0

@@ -8,7 +8,7 @@ from conftest_road import config, plan
 from stepping import Stepping, stepping
 
 from amproxy.config.structs import NotifyStep, Route
-from amproxy.decide.intervals import parse_time_interval
+from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import Resolve
 
 EVENING = datetime(2026, 1, 5, 21, tzinfo=UTC)

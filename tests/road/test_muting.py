@@ -10,10 +10,10 @@ from conftest_road import Clock, House, config, plan, until
 
 from amproxy.config.structs import Config, InhibitRule, NotifyStep
 from amproxy.correlate.muting import reasons
-from amproxy.decide.matchers import parse_matcher
+from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Silence
 from amproxy.respond.actions import ActionName, Request, perform
-from amproxy.store import incidents, silences
+from amproxy.store import incidents, muting
 from amproxy.store.commit import Operations, commit
 
 Build = Callable[[Config], Awaitable[House]]
@@ -24,7 +24,7 @@ async def silence(house: House, matcher: str) -> None:
         id="s1", matcher_sets=[[parse_matcher(matcher)]], starts_ns=0, ends_ns=1_900_000_000 * 10**9, created_by="ann", comment="upgrade"
     )
     operations = Operations()
-    silences.save(operations, made)
+    muting.save(operations, made)
     assert await commit(house.context.wire, operations)
 
 

@@ -11,12 +11,12 @@ from on_duty import DAY, HOUR, KINDS, START, by_hand, changed, config, people, r
 
 from amproxy import metrics
 from amproxy.config.structs import Absence, Config, Team
-from amproxy.duty import watch
-from amproxy.duty.recording import settle
-from amproxy.duty.telling import swap_asked
 from amproxy.model import Swap
-from amproxy.store.by_hand import ByHand
+from amproxy.shifts import record
+from amproxy.shifts.notify import swap_asked
+from amproxy.shifts.recording import settle
 from amproxy.store.commit import commit
+from amproxy.store.schedule_changes import ByHand
 
 ALL = people(*KINDS)
 
@@ -151,7 +151,7 @@ async def test_a_notice_arrives_over_its_channel_and_is_counted(house_of: Callab
     house = await house_of(replace(found, teams={"all": Team(name="all", members=("ann",))}))
     counter = metrics.notices.labels("gap_ahead", "chat")
     before = counter._value.get()
-    await watch.restore(house.context)
+    await record.restore(house.context)
     await until(lambda: house.chat.sent)
     address, card = house.chat.sent[0]
     assert (address, card.kind, card.title) == ("ann", "notice", "Nobody is on call for main")

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from on_duty import DAY, HOUR, START, Replicas, by_hand, changed, config, people, replicas, shifts, turns
 
 from amproxy.context import Context
-from amproxy.duty import watch
-from amproxy.duty.reading import on_call_then, zone_of
-from amproxy.duty.recording import KEPT, settle, write_all
+from amproxy.engine.auditor import audit
 from amproxy.errors import NotFound
-from amproxy.escalate.auditor import audit
+from amproxy.shifts import record
+from amproxy.shifts.final import on_call_then, zone_of
+from amproxy.shifts.recording import KEPT, settle, write_all
 from amproxy.store import keys
 from amproxy.store import shifts as stored
-from amproxy.store.by_hand import ByHand
+from amproxy.store.schedule_changes import ByHand
+from amproxy.store.timers import Timer
 
 BOB = config(turns("bob"))
 
@@ -68,7 +69,7 @@ async def test_while_redis_is_away_the_old_roster_is_remembered(redis_url: str) 
             one.use(config(turns(user)))  # nothing can be written yet
         time.clock = START + 300
         await settle(one)
-        await watch.look(one, watch.Timer("shifts", "main", 0))
+        await record.look(one, Timer("shifts", "main", 0))
         found = await shifts(one, START, START + 300)
         assert [(who, round((end - start) * 3600)) for start, end, who, _ in found] == [("bob", 100), ("ann", 100), ("cid", 100)]
         assert all(recorded for *_, recorded in found)
@@ -102,7 +103,7 @@ async def test_an_end_in_order_writes_everything_before_another_file_is_started(
         await write_all(one)
         two = await time.started(config(turns("ann")))
         time.clock += 900
-        await watch.look(two, watch.Timer("shifts", "main", 0))
+        await record.look(two, Timer("shifts", "main", 0))
         assert await shifts(two, START, time.clock) == [(0, 0.25, "bob", True), (0.25, 0.5, "ann", True)]
 
 
@@ -193,7 +194,7 @@ async def test_two_replicas_write_every_moment_once_and_never_again(redis_url: s
     async with replicas(redis_url) as time:
         both = [await time.started(config()), await time.started(config())]
         await both[0].wire.call("FLUSHALL")
-        await watch.restore(both[0])
+        await record.restore(both[0])
         await time.looks(*both)
         past: list[tuple[float, float, str, bool]] = []
         for kind, number, user in steps:
@@ -203,7 +204,7 @@ async def test_two_replicas_write_every_moment_once_and_never_again(redis_url: s
             assert not facts or facts[0][0] == 0
             assert facts[: max(0, len(past) - 1)] == past[:-1]  # the last one may have grown
             past = facts
-        await watch.look(both[1], watch.Timer("shifts", "main", 0))
+        await record.look(both[1], Timer("shifts", "main", 0))
         facts = await stored.read(both[0].wire, "main", START, time.clock + 1)
         assert time.clock == START or facts[-1].end == time.clock
 

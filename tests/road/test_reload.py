@@ -8,7 +8,7 @@ from conftest_road import House, config, until
 from msgspec.structs import replace
 
 from amproxy.config.structs import Config
-from amproxy.correlate.rebuild import rebuild
+from amproxy.correlate.regroup import rebuild
 
 
 async def test_an_incident_whose_alerts_moved_ends_and_says_so(house_of: Callable[[Config], Awaitable[House]]) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from conftest_road import House, Recorder, config, plan, until
 
+from amproxy.apply import apply
 from amproxy.config.structs import Config, NotifyStep, Storm
 from amproxy.errors import DeliveryError
-from amproxy.escalate.apply import apply
 from amproxy.machine.events import Acknowledge
 from amproxy.notify import storms
-from amproxy.notify.card import Card
+from amproxy.notify.channels.press import Press
+from amproxy.notify.message import Card
 from amproxy.respond.actions import press
-from amproxy.respond.press import Press
 from amproxy.store import keys, outbox
 from amproxy.store import storms as store
 

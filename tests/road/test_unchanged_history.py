@@ -15,13 +15,13 @@ from plans import MONDAY, NAMES, configs
 from stepping import Stepping, stepping
 
 from amproxy.config.structs import Config, NotifyStep
-from amproxy.decide.roster import Roster
-from amproxy.foresight.records import Record, read
-from amproxy.foresight.replay import Replay
-from amproxy.hindsight.history import record
 from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Reassign, Reopen, Resolve, Snooze, Unacknowledge
+from amproxy.oncall.roster import Roster
+from amproxy.reports.history import record
+from amproxy.simulation.recorded import Record, read
+from amproxy.simulation.replay import Replay
 from amproxy.store import incidents
-from amproxy.web import views
+from amproxy.web.incidents import views
 
 EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "30"))
 START = MONDAY.replace(hour=15, tzinfo=UTC).timestamp()

@@ -10,14 +10,15 @@ from typing import Any
 from conftest_road import House, config, plan, until
 
 from amproxy.config.structs import Config, Integration, Maintenance, NotifyStep, OncallSettings, Receiver, Route, WebhookSettings
-from amproxy.correlate import holding, windows
+from amproxy.correlate import holding
+from amproxy.correlate import maintenance as correlate_maintenance
 from amproxy.correlate.flusher import flush_group
 from amproxy.correlate.muting import reasons
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.matchers import parse_matcher
+from amproxy.labels.intervals import parse_time_interval
+from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Silence
 from amproxy.respond import maintenance
-from amproxy.store import groups, hidden, silences
+from amproxy.store import groups, hidden, muting
 from amproxy.store.commit import Operations, commit
 from amproxy.store.reading import all_groups
 from amproxy.store.timers import Timer
@@ -75,7 +76,7 @@ async def silenced(house: House, matcher: str, *, lasts: float = HOUR) -> None:
     now_ns = int(house.context.now() * 10**9)
     made = Silence(id="s1", matcher_sets=[[parse_matcher(matcher)]], starts_ns=0, ends_ns=now_ns + int(lasts * 10**9), created_by="ann")
     operations = Operations()
-    silences.save(operations, made)
+    muting.save(operations, made)
     assert await commit(house.context.wire, operations)
 
 
@@ -94,7 +95,7 @@ def lasting(house: House, **labels: str) -> list[dict[str, Any]]:
 async def test_an_expected_alert_pages_nobody_and_what_still_fires_at_the_end_is_told_then(house_of: Build) -> None:
     house = await house_of(slow(maintenance={"upgrade": window()}))
     clock = Clock(house)
-    await windows.watch(house.context)
+    await correlate_maintenance.watch(house.context)
     await house.post("/api/v2/alerts", [*lasting(house, alertname="Disk"), *lasting(house, alertname="Loud")])
     await flushed(house, "Disk")
     await until(lambda: house.chat.sent and house.hook.sent)
@@ -108,7 +109,7 @@ async def test_an_expected_alert_pages_nobody_and_what_still_fires_at_the_end_is
 async def test_what_ends_within_the_window_is_never_told(house_of: Build) -> None:
     house = await house_of(slow(maintenance={"upgrade": window()}))
     clock = Clock(house)
-    await windows.watch(house.context)
+    await correlate_maintenance.watch(house.context)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk", part="second"))
@@ -145,7 +146,7 @@ async def test_a_recurring_window_tells_at_the_end_of_each_opening_and_a_prolong
     recurring = window(start=None, end=None, active_time_intervals=("daily",))
     house = await house_of(slow(maintenance={"upgrade": recurring}, time_intervals={"daily": daily}))
     clock = Clock(house)
-    await windows.watch(house.context)
+    await correlate_maintenance.watch(house.context)
     made = await maintenance.make(house.context, window(house, lasts=HOUR))
     await maintenance.extend(house.context, made.id, by=timedelta(hours=3))
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
@@ -162,12 +163,12 @@ async def test_a_window_that_ended_while_nobody_worked_is_made_up_for(house_of: 
     wanted = slow(maintenance={"upgrade": window()})
     house = await house_of(wanted)
     clock = Clock(house)
-    await windows.watch(house.context)
+    await correlate_maintenance.watch(house.context)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
     await house.stop()
     clock.forward(2 * HOUR)
-    await windows.watch(house.context)  # a start after the end must not put the timer off
+    await correlate_maintenance.watch(house.context)  # a start after the end must not put the timer off
     house.start()
     await until(lambda: house.chat.sent)
 
@@ -175,7 +176,7 @@ async def test_a_window_that_ended_while_nobody_worked_is_made_up_for(house_of: 
 async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_the_end(house_of: Build) -> None:
     house = await house_of(slow(maintenance={"upgrade": window()}))
     clock = Clock(house)
-    await windows.watch(house.context)
+    await correlate_maintenance.watch(house.context)
     await silenced(house, 'host="db1"', lasts=2 * HOUR)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")

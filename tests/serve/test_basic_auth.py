@@ -9,10 +9,10 @@ from reached import PASSWORD, hashed
 
 from amproxy.accept import tokens
 from amproxy.accept.body import Receive, Refused, Scope, Send
-from amproxy.basic_auth import BasicAuth
 from amproxy.config.structs import Config, Route
 from amproxy.secret import Secret
-from amproxy.web_config import WebConfig
+from amproxy.server.basic_auth import BasicAuth
+from amproxy.server.web_config import WebConfig
 
 ALICE = b"Basic YWxpY2U6Y29ycmVjdCBob3JzZQ=="  # alice:correct horse
 OPEN = Config(route=Route(receiver="default", key="{}"))

@@ -16,7 +16,7 @@ from servers import Servers
 from standins.certificate import Certificate
 
 from amproxy.errors import ConfigError
-from amproxy.web_config import WebConfig, load_web_config
+from amproxy.server.web_config import WebConfig, load_web_config
 
 ALERT = {"labels": {"alertname": "DiskFull", "host": "db1"}}
 

@@ -13,7 +13,7 @@ import pytest
 from v2_served import Api, config, rfc3339, route
 
 from amproxy.config.structs import Receiver
-from amproxy.decide.intervals import parse_time_interval
+from amproxy.labels.intervals import parse_time_interval
 from amproxy.store import keys
 
 MANY_GROUPS, MANY = 100, 10_000

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from v2_served import Api, cases, rfc3339
 
-from amproxy.correlate import silencing
 from amproxy.correlate.muting import silences_alert
-from amproxy.decide.matchers import Matcher
+from amproxy.grouping import silences
+from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Silence
 
 CASES = cases("silences.json")
@@ -97,25 +97,25 @@ def shape(shown: dict[str, Any], api: Api) -> float:
 
 @pytest.mark.parametrize("case", CASES["may_update_in_place"]["cases"], ids=by_name)
 def test_only_what_rewrites_no_past_is_changed_in_place(case: dict[str, Any]) -> None:
-    assert silencing.may_update(silence(*case["old"]), silence(*case["new"]), NOW) is case["ok"]
+    assert silences.may_update(silence(*case["old"]), silence(*case["new"]), NOW) is case["ok"]
 
 
 def test_an_active_silence_keeps_its_place_within_the_second_of_its_start() -> None:
     old = silence(-3600.0, 60)
-    assert silencing.may_update(old, silence(-3599.5, 120), NOW)
-    assert not silencing.may_update(old, silence(-3601.0, 120), NOW)
+    assert silences.may_update(old, silence(-3599.5, 120), NOW)
+    assert not silences.may_update(old, silence(-3601.0, 120), NOW)
 
 
 @pytest.mark.parametrize("case", CASES["state_edges"]["cases"], ids=by_name)
 def test_the_instant_of_the_end_mutes_but_is_shown_as_expired(case: dict[str, Any]) -> None:
     edge = silence(case["starts"], case["ends"])
-    assert silencing.state(edge, NOW) == case["state_used_when_muting_and_updating"]
-    assert silencing.shown_state(edge, NOW) == case["state_shown_by_the_api"]
+    assert silences.state(edge, NOW) == case["state_used_when_muting_and_updating"]
+    assert silences.shown_state(edge, NOW) == case["state_shown_by_the_api"]
 
 
 @pytest.mark.parametrize("case", CASES["state_filter"]["cases"], ids=str)
 def test_a_state_that_is_not_asked_for_is_left_out(case: dict[str, Any]) -> None:
-    assert (silencing.shown_state(silence(*case["silence"]), NOW) in case["states"]) is case["kept"]
+    assert (silences.shown_state(silence(*case["silence"]), NOW) in case["states"]) is case["kept"]
 
 
 @pytest.mark.parametrize("case", CASES["matching"]["cases"], ids=lambda case: f"{case['matchers']} {case['labels']}"[:150])

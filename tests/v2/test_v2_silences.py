@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from v2_served import Api
 
-from amproxy.correlate import silencing
-from amproxy.decide.matchers import Matcher
+from amproxy.grouping import silences
+from amproxy.labels.matchers import Matcher
 from amproxy.model import Silence
-from amproxy.store import silences
+from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
 
 UNKNOWN = "00000000-0000-4000-8000-000000000001"
@@ -100,7 +100,7 @@ def test_several_sets_of_matchers_mute_what_any_of_them_fits_and_the_first_is_sh
     now_ns = int(api.clock[0] * 10**9)
     sets = [[Matcher("alertname", "=", "A")], [Matcher("team", "=", "b")]]
     operations = Operations()
-    silences.save(operations, Silence(id=UNKNOWN, matcher_sets=sets, starts_ns=now_ns, ends_ns=now_ns + HOUR * 10**9))
+    muting.save(operations, Silence(id=UNKNOWN, matcher_sets=sets, starts_ns=now_ns, ends_ns=now_ns + HOUR * 10**9))
     assert api.context
     assert api.run(commit(api.context.wire, operations))
     api.push({"alertname": "A"}, {"alertname": "B", "team": "b"}, {"alertname": "B"})
@@ -124,13 +124,13 @@ def test_what_was_stored_meanwhile_is_not_overwritten(api: Api) -> None:
     old = created(api, 'a="b"')
     assert api.context
     wire, now_ns = api.context.wire, int(api.clock[0] * 10**9) + 1
-    stored = api.run(silences.load(wire, old))
+    stored = api.run(muting.load(wire, old))
     assert stored is not None
     api.clock[0] += 1
     assert api.ask("DELETE", f"/api/v2/silence/{old}").status == 200
     late = Operations()
-    silences.expect(late, stored)
-    silences.save(late, *silencing.put({old: stored.silence}, stored.silence, now_ns, "new"))
+    muting.expect(late, stored)
+    muting.save(late, *silences.put({old: stored.silence}, stored.silence, now_ns, "new"))
     assert api.run(commit(wire, late)) is False
     assert api.get(f"/silence/{old}")["status"]["state"] == "expired"
 

@@ -20,13 +20,13 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 
 from amproxy.accept.push import PushDoors
-from amproxy.app import App
 from amproxy.config.structs import Config, InhibitRule, Receiver, Route
 from amproxy.context import Context
-from amproxy.decide.matchers import parse_matchers
+from amproxy.labels.matchers import parse_matchers
+from amproxy.server.app import App
 from amproxy.store.embedded import find_server
 from amproxy.store.wire import Wire
-from amproxy.web.v2.api import V2
+from amproxy.web.alertmanager.api import V2
 
 CASES = Path(__file__).parent.parent / "cases" / "alertmanager"
 JSON = {"Content-Type": "application/json"}

@@ -16,12 +16,12 @@ from website import BASE, CONFIG, NOW, Site
 
 from amproxy.config.loader import load
 from amproxy.context import Context
+from amproxy.notify.channels.web_console import Console
 from amproxy.respond.links import Links
 from amproxy.store.wire import Wire
-from amproxy.web.console import Console
-from amproxy.web.deps import Deps
-from amproxy.web.live import Hub
-from amproxy.web.routes import web
+from amproxy.web.app import web
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.live import Hub
 
 
 @pytest.fixture

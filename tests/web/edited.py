@@ -11,8 +11,8 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 from website import BASE, Site
 
-from amproxy.web.principal import Principal, set_principal
-from amproxy.web.routes import web
+from amproxy.web.app import web
+from amproxy.web.http.permissions import Principal, set_principal
 
 FILE = """\
 # ours

@@ -16,9 +16,9 @@ from website import NOW, Site
 from amproxy.accept.push import HEARTBEAT, WEBHOOK
 from amproxy.clock import rfc3339
 from amproxy.model import Alert
-from amproxy.web.looks import Looks
+from amproxy.web.app import routes
+from amproxy.web.http.templates import Looks
 from amproxy.web.openapi.document import document
-from amproxy.web.routes import routes
 
 MACHINES = ("/api/v1/", "/calendar/", "/metrics", "/-/")
 DOCUMENT = document("https://oncall.example.org")

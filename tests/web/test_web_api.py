@@ -10,9 +10,9 @@ from website import Site
 from amproxy.clock import rfc3339
 from amproxy.machine.events import Sent
 from amproxy.model import Alert
-from amproxy.web.ahead import ahead, next_step
-from amproxy.web.phrase import plain
-from amproxy.web.text import texts
+from amproxy.text import texts
+from amproxy.text.phrase import plain
+from amproxy.web.incidents.ahead import ahead, next_step
 
 
 async def test_an_incident_in_a_list_says_who_is_asked_next_and_when(site: Site) -> None:

@@ -10,7 +10,7 @@ from website import NOW, Site
 from amproxy.calendars.sources import sources
 from amproxy.clock import utc
 from amproxy.config.structs import Ical, Schedule
-from amproxy.decide.calendar import Calendar, Calendars, Event, Words
+from amproxy.oncall.calendars import Calendar, Calendars, Event, Words
 from amproxy.secret import Secret
 from amproxy.store import calendars
 

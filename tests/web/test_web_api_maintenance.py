@@ -11,13 +11,13 @@ from website import NOW, Site
 
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Config, DeadMansSwitch, Heartbeat, Maintenance
-from amproxy.correlate import heartbeats
+from amproxy.correlate import heartbeats as correlate_heartbeats
 from amproxy.correlate.ingest import Incoming, ingest
-from amproxy.decide.intervals import parse_time_interval
-from amproxy.decide.matchers import parse_matcher
+from amproxy.labels.intervals import parse_time_interval
+from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Alert
 from amproxy.secret import Secret
-from amproxy.store import beats, hidden, vitals
+from amproxy.store import heartbeats, hidden, vitals
 from amproxy.store.commit import Operations, commit
 from amproxy.store.hidden import Hidden, Seen
 
@@ -206,9 +206,9 @@ async def test_what_was_hidden_is_shown_with_whether_it_fires_and_was_told(site:
 async def test_heartbeats_say_when_they_were_heard_and_when_they_count_as_missing(site: Site) -> None:
     watchdog = Heartbeat(name="watchdog", every=300, matchers=(parse_matcher('alertname="Watchdog"'),))
     use(site, heartbeats={"cron": Heartbeat(name="cron", every=3600), "watchdog": watchdog})
-    await heartbeats.watch(site.context)
+    await correlate_heartbeats.watch(site.context)
     site.clock[0] += 10
-    await heartbeats.beat(site.context, "watchdog", "alert")
+    await correlate_heartbeats.beat(site.context, "watchdog", "alert")
     cron, heard = (await site.client.get("/api/v1/heartbeats")).json()
     assert cron == {
         "name": "cron", "every": "1h", "matchers": [], "last_beat": None, "age": 10, "source": None, "missing": False,
@@ -217,7 +217,7 @@ async def test_heartbeats_say_when_they_were_heard_and_when_they_count_as_missin
     assert (heard["last_beat"], heard["source"], heard["age"], heard["next_due"]) == (rfc3339(NOW + 10), "alert", 0, rfc3339(NOW + 310))
     assert heard["matchers"] == ['alertname="Watchdog"']
     site.clock[0] += 400
-    await beats.raise_missing(site.context.wire, "watchdog", Alert(fingerprint="f", labels={}, starts_ns=int(site.clock[0]) * 10**9))
+    await heartbeats.raise_missing(site.context.wire, "watchdog", Alert(fingerprint="f", labels={}, starts_ns=int(site.clock[0]) * 10**9))
     assert (await site.client.get("/api/v1/heartbeats")).json()[1]["missing"] is True
 
 

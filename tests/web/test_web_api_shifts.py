@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from website import CONFIG, NOW, Site
 
 from amproxy.config.structs import Config
-from amproxy.duty import watch
-from amproxy.duty.recording import settle
+from amproxy.reports.table import table
+from amproxy.shifts import record
+from amproxy.shifts.recording import settle
 from amproxy.store.timers import Timer
-from amproxy.web.table import table
 
 URL = "/api/v1/schedules/platform"
 DAY = 86400.0
@@ -24,7 +24,7 @@ async def recorded(site: Site, days: float) -> None:
     for wait in (0.0, days * DAY):
         site.clock[0] += wait
         for name in site.context.config.schedules:
-            await watch.look(site.context, Timer("shifts", name, 0.0))
+            await record.look(site.context, Timer("shifts", name, 0.0))
 
 
 async def uses(site: Site, config: Config) -> None:

@@ -9,7 +9,7 @@ import pytest
 from website import NOW, Site
 
 from amproxy.context import Context
-from amproxy.escalate.auditor import audit
+from amproxy.engine.auditor import audit
 
 URL = "/api/v1/schedules/platform/swaps"
 WISH = {"user": "alice", "start": "2026-01-07T09:00", "end": "2026-01-09T09:00"}  # of Berlin: one hour less in UTC; it is Tuesday the 6th

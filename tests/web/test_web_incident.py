@@ -10,9 +10,9 @@ from website import Site
 from amproxy.model import Incident
 from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
 from amproxy.store import incidents
-from amproxy.web.incident_page import OFFERED
-from amproxy.web.text import LANGUAGES, texts
-from amproxy.web.words import _key
+from amproxy.text import LANGUAGES, texts
+from amproxy.web.http.format import _key
+from amproxy.web.incidents.page import OFFERED
 
 
 async def now(site: Site, incident: Incident) -> Incident:

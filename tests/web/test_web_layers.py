@@ -13,8 +13,8 @@ import pytest
 from website import BASE, Site
 
 from amproxy.config.loader import load
-from amproxy.web.principal import Principal, set_principal
-from amproxy.web.routes import web
+from amproxy.web.app import web
+from amproxy.web.http.permissions import Principal, set_principal
 
 FILE = """\
 # ours

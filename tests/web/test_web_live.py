@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from website import Site
 
-from amproxy.web import live
-from amproxy.web.live import Events, Hub
-from amproxy.web.shared import HEADER
+from amproxy.web.http import live
+from amproxy.web.http.live import Events, Hub
+from amproxy.web.http.page_cache import HEADER
 
 LIVE = {HEADER: "900"}  # ms
 

@@ -10,9 +10,9 @@ from edited import signed_in, words
 from website import Site
 
 from amproxy.config.structs import SignIn
-from amproxy.store import absences, feeds, sessions
+from amproxy.store import absences, feeds, sign_in
 from amproxy.store.feeds import Feed
-from amproxy.store.sessions import Session
+from amproxy.store.sign_in import Session
 
 
 async def as_alice(site: Site) -> httpx.AsyncClient:
@@ -86,7 +86,7 @@ async def test_sessions_are_ones_own_and_can_be_ended_by_a_viewer(edits: Site) -
     edits.context.use(msgspec.structs.replace(edits.context.config, users=users))
 
     async def begin(user: str, agent: str) -> str:
-        return await sessions.begin(wire, Session(user=user, way="password", made=now, ends=now + 3600, seen=now, agent=agent))
+        return await sign_in.begin(wire, Session(user=user, way="password", made=now, ends=now + 3600, seen=now, agent=agent))
 
     here, *_ = [await begin("alice", agent) for agent in ("Firefox", "Phone", "<b>Old")]
     await begin("bob", "of bob")
@@ -97,10 +97,10 @@ async def test_sessions_are_ones_own_and_can_be_ended_by_a_viewer(edits: Site) -
     assert (await edits.client.post("/me/test", headers=cookie)).status_code == 403
     [_, other] = re.findall(r"/me/sessions/(\w{16})/delete", page)
     assert (await edits.client.post(f"/me/sessions/{other}/delete", headers=cookie)).status_code == 303
-    assert len(await sessions.of_user(wire, "alice")) == 2
+    assert len(await sign_in.of_user(wire, "alice")) == 2
     assert (await edits.client.post("/me/sessions/delete", headers=cookie)).status_code == 303
-    assert [one.id for one in await sessions.of_user(wire, "alice")] == [sessions.listed_id(here)]
-    assert len(await sessions.of_user(wire, "bob")) == 1
+    assert [one.id for one in await sign_in.of_user(wire, "alice")] == [sign_in.listed_id(here)]
+    assert len(await sign_in.of_user(wire, "bob")) == 1
 
 
 async def test_the_page_follows_the_person_whose_session_it_is(edits: Site) -> None:

@@ -6,15 +6,15 @@ import msgspec
 import pytest
 from website import CONFIG, Site
 
+from amproxy.config.contacts import digest
 from amproxy.config.structs import Heartbeat, Maintenance, User, Web
 from amproxy.correlate import heartbeats
-from amproxy.decide.matchers import Matcher
-from amproxy.decide.people import digest
+from amproxy.labels.matchers import Matcher
 from amproxy.model import Outcome
 from amproxy.store import contacts
 from amproxy.store.commit import Operations, commit
 from amproxy.store.timers import Timer
-from amproxy.web.looks import PLACES
+from amproxy.web.http.templates import PLACES
 
 ALICE = User(
     name="alice", full_name="Alice Ash", timezone="Europe/Berlin",

@@ -10,8 +10,8 @@ from website import Site
 from amproxy.clock import now as real_now
 from amproxy.model import Alert
 from amproxy.store import incidents
-from amproxy.web.text import texts
-from amproxy.web.words import age, moment, span
+from amproxy.text import texts
+from amproxy.web.http.format import age, moment, span
 
 
 async def test_the_first_page_says_who_is_on_call_and_that_all_is_quiet(site: Site) -> None:

@@ -12,7 +12,7 @@ from edited import FILE, form, signed_in, words
 from website import Site
 
 from amproxy.config.loader import load
-from amproxy.web.policy_draft import KINDS, changes, from_fields, from_words, moved
+from amproxy.web.policies.policy_draft import KINDS, changes, from_fields, from_words, moved
 
 RICH = FILE.replace(
     "      - wait: 5m          # then the rest\n",
@@ -97,7 +97,7 @@ async def test_a_new_policy_is_added_and_a_used_one_is_not_deleted(edits: Site) 
 
 
 async def test_a_file_that_cannot_be_written_shows_the_lines_to_copy(edits: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amproxy.config.edit.os.access", lambda path, mode: False)
+    monkeypatch.setattr("amproxy.edit.change.os.access", lambda path, mode: False)
     fields = form((await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy")
     fields["repeat"] = ["1"]
     page = (await edits.client.post("/change/policy", data={**fields, "do": "preview"})).text

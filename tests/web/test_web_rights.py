@@ -14,9 +14,9 @@ from website import BASE, CONFIG, Site
 from amproxy.config.structs import SignIn, User
 from amproxy.store import api_tokens
 from amproxy.store.api_tokens import ApiToken, TokenScope
-from amproxy.web.looks import Looks
-from amproxy.web.routes import routes, web
-from amproxy.web.signin.rights import needs
+from amproxy.web.app import routes, web
+from amproxy.web.http.rights import needs
+from amproxy.web.http.templates import Looks
 
 # Open to everybody, each for its reason: they show nothing, or ask for a secret of their own.
 OPEN = {
@@ -160,10 +160,10 @@ async def test_everything_over_tls_is_kept_to_tls(closed: Site) -> None:
 def test_the_cookie_is_bound_as_tightly_as_the_address_allows(external_url: str, cookie: str) -> None:
     from starlette.responses import Response
 
-    from amproxy.web.signin import cookies
+    from amproxy.web.signin import session
 
     answer = Response()
-    cookies.put(answer, cookies.SESSION, "x", external_url, 60)
+    session.put(answer, session.SESSION, "x", external_url, 60)
     made = answer.headers["set-cookie"]
     assert made.startswith(f"{cookie}=x;") and "HttpOnly" in made
     assert ("Path=/am" in made) == external_url.endswith("/am") and ("Secure" in made) == external_url.startswith("https")

@@ -15,7 +15,7 @@ from amproxy.config.structs import Override, User
 from amproxy.model import Fact, OnDuty
 from amproxy.store import shifts
 from amproxy.store.commit import commit
-from amproxy.web.principal import Principal, set_principal
+from amproxy.web.http.permissions import Principal, set_principal
 
 PAGE = "/schedules/platform"
 NIGHT = {"user": "bob", "start": "2026-01-06T22:00", "end": "2026-01-07T06:00", "zone": "Europe/Berlin"}

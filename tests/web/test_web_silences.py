@@ -13,14 +13,14 @@ from test_web_hostile import BIDI, LONG, SCRIPT, Tags
 from website import NOW, Site
 
 from amproxy.clock import rfc3339
-from amproxy.correlate.placing import Placer
-from amproxy.decide.matchers import Matcher
+from amproxy.grouping.placement import Placer
+from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Silence
-from amproxy.respond import maintenance, silences
+from amproxy.respond import maintenance, muting
 from amproxy.store import hidden
 from amproxy.store.commit import Operations, commit
 from amproxy.store.hidden import Hidden, Seen
-from amproxy.web.hush_draft import monday
+from amproxy.web.silences.hush_draft import monday
 
 
 def use(site: Site, **values: Any) -> None:
@@ -33,7 +33,7 @@ async def silenced(site: Site, seconds: float = 3600, comment: str = "known", **
         id="", matcher_sets=[[Matcher(name, "=", value) for name, value in labels.items()]], starts_ns=now_ns,
         ends_ns=now_ns + int(seconds * 10**9), created_by="alice", comment=comment,
     )  # fmt: skip
-    return await silences.put(site.context, wanted)
+    return await muting.put(site.context, wanted)
 
 
 def seen_in(page: str) -> str:
@@ -107,7 +107,7 @@ async def test_a_silence_is_prolonged_changed_and_ended(site: Site) -> None:
     form = (await site.client.get(f"{where}/edit")).text
     fields = {"matchers": 'alertname="Disk"', "for": "", "comment": "another word", "seen": seen_in(form)}
     assert (await site.client.post(f"{where}/edit", data=fields)).headers["location"] == where, "the same matchers change in place"
-    assert (await silences.find(site.context, silence.id)).comment == "another word"
+    assert (await muting.find(site.context, silence.id)).comment == "another word"
     other = await site.client.get(f"{where}/edit", params={"matchers": 'alertname="Net"'})
     moved = await site.client.post(f"{where}/edit", data={**fields, "matchers": 'alertname="Net"', "seen": seen_in(other.text)})
     made = moved.headers["location"]

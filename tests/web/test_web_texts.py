@@ -10,7 +10,7 @@ import pytest
 from website import Site
 
 import amproxy.web
-from amproxy.web.text import FIRST, FORMS, LANGUAGES, choose, entries, texts
+from amproxy.text import FIRST, FORMS, LANGUAGES, choose, entries, texts
 
 HERE = Path(amproxy.web.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != FIRST]
@@ -36,7 +36,7 @@ def test_a_language_has_the_texts_of_the_first_with_the_same_places(language: st
 
 
 def test_every_text_that_a_page_names_is_there_and_every_text_is_named() -> None:
-    known, sources = set(entries(FIRST)), [*HERE.rglob("*.html"), *HERE.glob("*.py")]
+    known, sources = set(entries(FIRST)), [*HERE.rglob("*.html"), *HERE.rglob("*.py"), *(HERE.parent / "text").glob("*.py")]
     named = {key for path in sources for key in MADE.findall(path.read_text("utf-8"))}
     whole, beginnings = {key for key in named if key in known}, tuple(key for key in named if key not in known)
     # A key that is put together is named by its beginning: t("state." ~ name).

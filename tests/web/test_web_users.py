@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from website import CONFIG, NOW, Site
 
+from amproxy.config.contacts import digest
 from amproxy.config.structs import Notify, Team, User
-from amproxy.decide.people import digest
 from amproxy.model import Outcome
 from amproxy.store import contacts, keys
 from amproxy.store.commit import Operations, commit

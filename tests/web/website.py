@@ -18,7 +18,7 @@ from amproxy.model import Alert, Incident
 from amproxy.store import incidents
 from amproxy.store.commit import commit
 from amproxy.store.incidents import keep_alert
-from amproxy.web.deps import Deps
+from amproxy.web.http.deps import Deps
 
 NOW = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC
 BASE = "http://127.0.0.1:9095"

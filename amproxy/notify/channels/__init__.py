@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from amproxy.config.structs import Global
-from amproxy.notify.card import Card
+from amproxy.notify.message import Card
 
 
 class Channel(Protocol):

@@ -7,10 +7,10 @@ import msgspec
 from amproxy.config.structs import Global, WebhookSettings
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
-from amproxy.notify.card import Card
+from amproxy.notify.alertmanager_payload import go_time
 from amproxy.notify.channels.http import Clients
 from amproxy.notify.channels.webhook import post, target
-from amproxy.notify.payload import go_time
+from amproxy.notify.message import Card
 
 _WHO = "alertmanager"
 _PATH = "/api/v2/alerts"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
-from amproxy.notify.card import Card
-from amproxy.notify.channels.wording import alerts, clean, clip, entries, labels, line, links, web
+from amproxy.notify.channels.text import alerts, clean, clip, entries, labels, line, links, web
+from amproxy.notify.message import Card
 
 _COLOURS = {"triggered": 31, "firing": 31, "acknowledged": 33, "snoozed": 35, "resolved": 32}  # ANSI; others stay plain
 _RULE = 72  # columns

@@ -20,7 +20,7 @@ import msgspec
 from amproxy import clock
 from amproxy.config.structs import HttpSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.http_config import options
+from amproxy.notify.channels.http_settings import options
 from amproxy.secret import Secret
 
 TIMEOUT = 10.0  # seconds for a whole call

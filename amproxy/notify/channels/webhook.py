@@ -8,10 +8,10 @@ import msgspec
 from amproxy import __version__
 from amproxy.config.structs import Global, WebhookSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.card import Card
+from amproxy.notify.alertmanager_payload import payload
 from amproxy.notify.channels.http import TIMEOUT, Clients, call, failure
-from amproxy.notify.channels.http_config import toward
-from amproxy.notify.payload import payload
+from amproxy.notify.channels.http_settings import toward
+from amproxy.notify.message import Card
 from amproxy.secret import Secret, reveal
 
 _WHO = "webhook"

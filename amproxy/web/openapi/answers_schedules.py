@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from amproxy.decide.reachable import ContactState
-from amproxy.decide.swaps import SwapState
-from amproxy.web.openapi.shapes import FLAG, MOMENT, NUMBER, TEXT, WHOLE, Shape, each, keyed, listed, maybe, one_of, record, ref
-from amproxy.web.principal import Role
+from amproxy.oncall.reachable import ContactState
+from amproxy.oncall.swaps import SwapState
+from amproxy.web.http.permissions import Role
+from amproxy.web.openapi.schema import FLAG, MOMENT, NUMBER, TEXT, WHOLE, Shape, each, keyed, listed, maybe, one_of, record, ref
 
 _SPAN: Final = record(each(MOMENT, "start end"))
 _WORKED: Final = record({**each(NUMBER, "hours night_hours weekend_hours day_hours"), **each(WHOLE, "nights weekends")})

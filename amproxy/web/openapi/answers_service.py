@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from amproxy.config.words import SECTIONS
-from amproxy.correlate import silencing
-from amproxy.decide import maintenance
+from amproxy.edit.sections import SECTIONS
+from amproxy.grouping import maintenance, silences
 from amproxy.model import State
 from amproxy.store import audit
 from amproxy.store.api_tokens import TokenScope
-from amproxy.store.beats import Door
-from amproxy.web.openapi.shapes import (
+from amproxy.store.heartbeats import Door
+from amproxy.web.openapi.schema import (
     ANYTHING,
     FLAG,
     MOMENT,
@@ -95,7 +94,7 @@ ANSWERS: Final[dict[str, Shape]] = {
         record(
             {
                 **each(TEXT, "id comment createdBy"),
-                "status": record({"state": one_of(silencing.State)}),
+                "status": record({"state": one_of(silences.State)}),
                 **each(MOMENT, "updatedAt startsAt endsAt"),
                 "matchers": listed(record({**each(TEXT, "name value"), **each(FLAG, "isRegex isEqual")})),
             }

@@ -11,16 +11,17 @@ from typing import Any, Final
 import msgspec
 
 from amproxy import __version__
-from amproxy.hindsight.insights import TABLES
+from amproxy.reports.insights import TABLES
 from amproxy.respond.actions import ActionName
-from amproxy.web.openapi import answers_incidents, answers_schedules, answers_service
+from amproxy.web.http.rights import needs
+from amproxy.web.openapi import answers as openapi_answers
+from amproxy.web.openapi import answers_schedules, answers_service
 from amproxy.web.openapi.operation import JSON, PLAIN, Operation
-from amproxy.web.openapi.operations_incidents import DELIVERIES, HINDSIGHT, INCIDENTS
+from amproxy.web.openapi.operations import DELIVERIES, HINDSIGHT, INCIDENTS
 from amproxy.web.openapi.operations_schedules import CALENDARS, PEOPLE, SCHEDULES
 from amproxy.web.openapi.operations_service import DOORS, FILE, MUTED, SERVICE, SIGN_IN
-from amproxy.web.openapi.shapes import REFS, TEXT, Shape, one_of, ref
-from amproxy.web.signin import cookies
-from amproxy.web.signin.rights import needs
+from amproxy.web.openapi.schema import REFS, TEXT, Shape, one_of, ref
+from amproxy.web.signin import session
 
 # tag → its operations
 OPERATIONS: Final[dict[str, tuple[Operation, ...]]] = {
@@ -39,7 +40,7 @@ _DOORS: Final = ("/webhook/", "/heartbeat/")  # outside the web part: with secre
 _PLACES: Final[dict[str, Shape]] = {"action": one_of(ActionName), "table": {**TEXT, "enum": list(TABLES)}}  # of paths; others are texts
 _SECURITY: Final[dict[str, Any]] = {
     "token": {"type": "http", "scheme": "bearer", "description": "An API token, amp_…"},
-    "session": {"type": "apiKey", "in": "cookie", "name": cookies.SESSION, "description": "That of a browser that is signed in."},
+    "session": {"type": "apiKey", "in": "cookie", "name": session.SESSION, "description": "That of a browser that is signed in."},
     "source": {"type": "http", "scheme": "bearer", "description": "The token of a source of the file."},
 }
 
@@ -60,7 +61,7 @@ def _document() -> dict[str, Any]:
         for one in rows:
             body = schemas[one.body] if isinstance(one.body, type) else one.body
             paths.setdefault(one.path, {})[one.method.lower()] = _operation(tag, one, body)
-    answers = {**answers_incidents.ANSWERS, **answers_schedules.ANSWERS, **answers_service.ANSWERS}
+    answers = {**openapi_answers.ANSWERS, **answers_schedules.ANSWERS, **answers_service.ANSWERS}
     return {
         "openapi": "3.1.0",
         "info": {"title": "amproxy", "version": __version__, "description": _DESCRIPTION},

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from amproxy.web.openapi.shapes import TEXT, Shape, listed
+from amproxy.web.openapi.schema import TEXT, Shape, listed
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from amproxy.web.api_absences import AbsenceBody
-from amproxy.web.api_oncall import OverrideBody
-from amproxy.web.api_shifts import LONGEST_SPAN
-from amproxy.web.api_swaps import SwapBody, TakeBody, UntakeBody
-from amproxy.web.api_users import TestPageBody
 from amproxy.web.openapi.operation import JSON, Operation, Parameter, moment
-from amproxy.web.openapi.shapes import TEXT, listed, ref
+from amproxy.web.openapi.schema import TEXT, listed, ref
+from amproxy.web.people.api import TestPageBody
+from amproxy.web.people.api_absences import AbsenceBody
+from amproxy.web.schedules.api import OverrideBody
+from amproxy.web.schedules.api_shifts import LONGEST_SPAN
+from amproxy.web.schedules.swaps_api import SwapBody, TakeBody, UntakeBody
 
 _FROM: Final = moment("from", "The beginning; now unless given. Without offset, on the schedule's clock.")
 _SHIFTS: Final = (

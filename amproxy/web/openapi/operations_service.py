@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from amproxy.web.api_config import ApplyBody, PreviewBody
-from amproxy.web.api_silences import SilencePreviewBody
-from amproxy.web.asked_window import ExtendBody, WindowBody
+from amproxy.web.config.api import ApplyBody, PreviewBody
+from amproxy.web.http.request import LONGEST_PAGE, PAGE
 from amproxy.web.openapi.operation import CURSOR, PLAIN, Operation, Parameter, limit, moment
-from amproxy.web.openapi.shapes import ANYTHING, TEXT, listed, ref
-from amproxy.web.reading import LONGEST_PAGE, PAGE
+from amproxy.web.openapi.schema import ANYTHING, TEXT, listed, ref
 from amproxy.web.signin.api import TokenBody
+from amproxy.web.silences.api import SilencePreviewBody
+from amproxy.web.silences.asked_window import ExtendBody, WindowBody
 
 _WINDOW: Final = "/api/v1/maintenance/{id}"
 _WHOSE: Final = (Parameter("user", "Whose; one's own unless given. Of others only for admins."),)

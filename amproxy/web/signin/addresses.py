@@ -8,7 +8,7 @@ from functools import lru_cache
 from starlette.types import Scope
 
 from amproxy.config.structs import ProxyHeader, SignIn
-from amproxy.peer import PEER
+from amproxy.web.http.peer import PEER
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -11,14 +11,14 @@ from starlette.routing import Route
 
 from amproxy.clock import rfc3339
 from amproxy.errors import NotFound
-from amproxy.store import api_tokens, audit, sessions
+from amproxy.store import api_tokens, audit, sign_in
 from amproxy.store.api_tokens import ApiToken, TokenScope
-from amproxy.web import views
-from amproxy.web.api_incidents import json
-from amproxy.web.deps import Deps
-from amproxy.web.principal import Forbidden, principal_of, require, say
-from amproxy.web.reading import json_body, known_user, time
-from amproxy.web.signin import cookies
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.permissions import Forbidden, principal_of, require, say
+from amproxy.web.http.request import json_body, known_user, time
+from amproxy.web.incidents import views
+from amproxy.web.incidents.api import json
+from amproxy.web.signin import session
 from amproxy.web.signin.managing import LONGEST_NAME, find, make, revoke
 
 
@@ -66,20 +66,20 @@ class SignInApi:
 
     async def sessions(self, request: Request) -> Response:
         """One's own; those of another person for admins."""
-        listed, current = await sessions.of_user(self._context.wire, self._whose(request)), self._current(request)
+        listed, current = await sign_in.of_user(self._context.wire, self._whose(request)), self._current(request)
         return json([_session(one, current=one.id == current) for one in listed])
 
     async def end_sessions(self, request: Request) -> Response:
         """Everywhere but here."""
         whose = self._whose(request)
-        secret = cookies.read(request.scope, cookies.SESSION, self._context.external_url)
-        ended = await sessions.end_all(self._context.wire, whose, but=secret)
+        secret = session.read(request.scope, session.SESSION, self._context.external_url)
+        ended = await sign_in.end_all(self._context.wire, whose, but=secret)
         say(request, f"signed {whose} out everywhere else ({ended})")
         return json({"ended": ended})
 
     async def end_session(self, request: Request) -> Response:
         whose, name = self._whose(request), request.path_params["id"]
-        if not await sessions.end_one(self._context.wire, whose, name):
+        if not await sign_in.end_one(self._context.wire, whose, name):
             raise NotFound(f"{whose} has no session {name[:60]}")
         say(request, f"signed {whose} out of one browser")
         return Response(status_code=204)
@@ -94,8 +94,8 @@ class SignInApi:
         return principal.user
 
     def _current(self, request: Request) -> str:
-        secret = cookies.read(request.scope, cookies.SESSION, self._context.external_url)
-        return sessions.listed_id(secret) if secret else ""
+        secret = session.read(request.scope, session.SESSION, self._context.external_url)
+        return sign_in.listed_id(secret) if secret else ""
 
 
 def _token(token: ApiToken, used: float | None) -> views.View:
@@ -112,7 +112,7 @@ def _entry(entry: audit.Entry) -> views.View:
     }  # fmt: skip
 
 
-def _session(one: sessions.Listed, *, current: bool) -> views.View:
+def _session(one: sign_in.Listed, *, current: bool) -> views.View:
     session = one.session
     return {
         "id": one.id, "current": current, "way": session.way, "agent": session.agent, "address": session.address,

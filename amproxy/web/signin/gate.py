@@ -19,15 +19,16 @@ from amproxy.accept.tokens import AUTHENTICATED, LOGIN
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
-from amproxy.prefix import root_of
 from amproxy.store import audit
-from amproxy.web.errors import PROGRAMS
-from amproxy.web.guard import SAFE, with_headers
-from amproxy.web.principal import ACTING, SAID, STRANGER, Forbidden, NotSignedIn, Principal, may, principal_of, set_principal
-from amproxy.web.reading import own_path
-from amproxy.web.signin import addresses, rights
+from amproxy.web.alertmanager.answers import coded
+from amproxy.web.http import rights
+from amproxy.web.http.errors import PROGRAMS
+from amproxy.web.http.guard import SAFE, with_headers
+from amproxy.web.http.middleware import root_of
+from amproxy.web.http.permissions import ACTING, SAID, STRANGER, Forbidden, NotSignedIn, Principal, may, principal_of, set_principal
+from amproxy.web.http.request import own_path
+from amproxy.web.signin import addresses
 from amproxy.web.signin.identify import browser_says_nothing, identify
-from amproxy.web.v2.answers import coded
 
 log = logging.getLogger(__name__)
 

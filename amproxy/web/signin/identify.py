@@ -10,9 +10,10 @@ from amproxy.accept.body import header
 from amproxy.accept.tokens import credential_of
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
-from amproxy.store import api_tokens, sessions
-from amproxy.web.principal import STRANGER, NotSignedIn, Principal
-from amproxy.web.signin import addresses, cookies, people
+from amproxy.store import api_tokens
+from amproxy.store import sign_in as store_sign_in
+from amproxy.web.http.permissions import STRANGER, NotSignedIn, Principal
+from amproxy.web.signin import addresses, people, session
 
 
 class Known(NamedTuple):
@@ -28,7 +29,7 @@ async def identify(context: Context, scope: Scope, sign_in: SignIn) -> Known:
     user = proxied(context, scope, sign_in)
     if user:
         return Known(people.person(context.config, context.config.users[user], "proxy"))
-    secret = cookies.read(scope, cookies.SESSION, context.external_url)
+    secret = session.read(scope, session.SESSION, context.external_url)
     found = await _by_session(context, scope, sign_in, secret) if secret else None
     if found:
         return Known(found)
@@ -64,14 +65,14 @@ def proxied(context: Context, scope: Scope, sign_in: SignIn) -> str:
 
 async def _by_session(context: Context, scope: Scope, sign_in: SignIn, secret: str) -> Principal | None:
     now = context.now()
-    session = await sessions.load(context.wire, secret, now)
+    session = await store_sign_in.load(context.wire, secret, now)
     user = context.config.users.get(session.user) if session else None
     # a way in that the file has closed lets nobody stay
     if session is None or user is None or not (sign_in.passwords if session.way == "password" else sign_in.oidc):
         return None
     if now - session.made > sign_in.session_lifetime:
         return None
-    await sessions.saw(context.wire, secret, session, now, addresses.client(scope, sign_in))
+    await store_sign_in.saw(context.wire, secret, session, now, addresses.client(scope, sign_in))
     return people.person(context.config, user, "session")
 
 

@@ -9,11 +9,11 @@ from typing import Final
 from starlette.requests import Request
 
 from amproxy.context import Context
-from amproxy.machine.change import new_id
+from amproxy.machine.draft import new_id
 from amproxy.store import api_tokens, audit
 from amproxy.store.api_tokens import ApiToken, TokenScope
-from amproxy.web.principal import principal_of, say
-from amproxy.web.reading import LONGEST_PAGE, PAGE, invalid, known_user, time
+from amproxy.web.http.permissions import principal_of, say
+from amproxy.web.http.request import LONGEST_PAGE, PAGE, invalid, known_user, time
 
 LONGEST_NAME: Final = 100  # characters
 

@@ -13,18 +13,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.config.structs import Oidc, SignIn, User
-from amproxy.store import attempts, audit, handshakes, sessions
-from amproxy.store.sessions import Session
-from amproxy.web.deps import Deps
-from amproxy.web.looks import Looks
-from amproxy.web.principal import principal_of, say
-from amproxy.web.reading import form, own_path
-from amproxy.web.signin import addresses, cookies, people
+from amproxy.store import attempts, audit, handshakes
+from amproxy.store import sign_in as store_sign_in
+from amproxy.store.sign_in import Session
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.permissions import principal_of, say
+from amproxy.web.http.request import form, own_path
+from amproxy.web.http.templates import Looks
+from amproxy.web.signin import addresses, people
+from amproxy.web.signin import session as signin_session
 from amproxy.web.signin.gate import write
 from amproxy.web.signin.identify import said_by_proxy
 from amproxy.web.signin.issuer import ProviderError
-from amproxy.web.signin.oidc import BadReturn, Flow, Unknown
 from amproxy.web.signin.passwords import Passwords
+from amproxy.web.signin.provider import BadReturn, Flow, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +87,12 @@ class SignInPages:
             log.warning("nobody can sign in by %s: %s", oidc.issuer, error)
             return await self._draw(request, back, 502, problem="provider")
         answer = RedirectResponse(url, 303)
-        cookies.put(answer, cookies.STATE, state, self._context.external_url, handshakes.PATIENCE)
+        signin_session.put(answer, signin_session.STATE, state, self._context.external_url, handshakes.PATIENCE)
         return answer
 
     async def come_back(self, request: Request) -> Response:
         oidc, external_url = self._oidc(), self._context.external_url
-        state = cookies.read(request.scope, cookies.STATE, external_url)
+        state = signin_session.read(request.scope, signin_session.STATE, external_url)
         try:
             user, back = await self._flow.finish(oidc, dict(request.query_params), state)
         except BadReturn as error:
@@ -104,38 +106,38 @@ class SignInPages:
             await self._tell(request, "", "came back from the provider, whose answer does not hold", refused=True)
             return await self._draw(request, "/", 502, problem="provider")
         answer = await self._begin(request, user, "oidc", back)
-        cookies.put(answer, cookies.STATE, "", external_url, 0)
+        signin_session.put(answer, signin_session.STATE, "", external_url, 0)
         return answer
 
     async def sign_out(self, request: Request) -> Response:
         """This browser; or all of the person's, where the form says `everywhere`."""
         fields, user, external_url = await form(request), principal_of(request).user, self._context.external_url
-        secret = cookies.read(request.scope, cookies.SESSION, external_url)
+        secret = signin_session.read(request.scope, signin_session.SESSION, external_url)
         if user and fields.get("everywhere"):
-            ended = await sessions.end_all(self._context.wire, user)
+            ended = await store_sign_in.end_all(self._context.wire, user)
             say(request, f"signed out everywhere ({ended})")
         elif user:
-            await sessions.end(self._context.wire, secret, user)
+            await store_sign_in.end(self._context.wire, secret, user)
             say(request, "signed out")
         answer = RedirectResponse("/sign-in", 303)
-        cookies.put(answer, cookies.SESSION, "", external_url, 0)
+        signin_session.put(answer, signin_session.SESSION, "", external_url, 0)
         return answer
 
     async def _begin(self, request: Request, user: User, way: Literal["password", "oidc"], back: str) -> Response:
         """A new session under a new secret, whatever the browser came with; the one it had before ends."""
         context, sign_in = self._context, self._asked_for()
-        now, old = context.now(), cookies.read(request.scope, cookies.SESSION, context.external_url)
-        before = await sessions.load(context.wire, old, now) if old else None
+        now, old = context.now(), signin_session.read(request.scope, signin_session.SESSION, context.external_url)
+        before = await store_sign_in.load(context.wire, old, now) if old else None
         if before:
-            await sessions.end(context.wire, old, before.user)
+            await store_sign_in.end(context.wire, old, before.user)
         session = Session(
             user=user.name, way=way, made=now, seen=now, ends=now + sign_in.session_lifetime,
             agent=request.headers.get("user-agent", "")[:LONGEST_AGENT], address=addresses.client(request.scope, sign_in),
         )  # fmt: skip
-        secret = await sessions.begin(context.wire, session)
+        secret = await store_sign_in.begin(context.wire, session)
         await self._tell(request, user.name, f"signed in by {way}", role=user.role)
         answer = RedirectResponse(back, 303)
-        cookies.put(answer, cookies.SESSION, secret, context.external_url, sign_in.session_lifetime)
+        signin_session.put(answer, signin_session.SESSION, secret, context.external_url, sign_in.session_lifetime)
         return answer
 
     async def _tell(self, request: Request, user: str, what: str, *, role: str = "", refused: bool = False) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from amproxy.config.structs import Config, User
 from amproxy.store.api_tokens import ApiToken
-from amproxy.web.principal import Principal, Role
+from amproxy.web.http.permissions import Principal, Role
 
 _OF_SCOPE: dict[str, Role] = {"read": "viewer", "respond": "responder", "admin": "admin"}
 _ORDER: tuple[Role, ...] = ("viewer", "responder", "admin")

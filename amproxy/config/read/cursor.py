@@ -1,0 +1,146 @@
+"""A place in the file while it is read: the node, its path in words, and where problems are collected.
+
+Readers are functions of a cursor: they return the value, or None where there is none or it is broken; what is wrong is
+recorded at the cursor, so that one pass finds everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from amproxy.config.structs import Place
+from amproxy.config.yaml import Mapping as MappingNode
+from amproxy.config.yaml import Node, Scalar, Sequence
+from amproxy.errors import ConfigProblem
+
+Reader = Callable[["Cursor"], Any]
+
+
+class Document:
+    """What all cursors of one file share."""
+
+    def __init__(self, file: str, folder: Path, env: Mapping[str, str]) -> None:
+        self.file, self.folder, self.env = file, folder, env
+        self.errors: list[ConfigProblem] = []
+        self.warnings: list[ConfigProblem] = []
+        self.names: dict[str, dict[str, int]] = {}  # section → each name in it → its line
+
+
+class Cursor:
+    """One node of the file and the way to it, such as `route.routes[1].matchers[0]`."""
+
+    __slots__ = ("document", "node", "path")
+
+    def __init__(self, document: Document, node: Node, path: str = "") -> None:
+        self.document, self.node, self.path = document, node, path
+
+    @property
+    def place(self) -> Place:
+        return Place(file=self.document.file, line=self.node.line, column=self.node.column)
+
+    @property
+    def null(self) -> bool:
+        return isinstance(self.node, Scalar) and self.node.null
+
+    def error(self, message: str) -> None:
+        self.document.errors.append(self._problem(message, ""))
+
+    def warn(self, kind: str, message: str) -> None:
+        self.document.warnings.append(self._problem(message, kind))
+
+    def _problem(self, message: str, kind: str) -> ConfigProblem:
+        return ConfigProblem(message, file=self.document.file, line=self.node.line, column=self.node.column, path=self.path, kind=kind)
+
+    def to(self, node: Node, part: str | int) -> Cursor:
+        """The cursor of a node below: `part` is its key, or its position in a list."""
+        if isinstance(part, int):
+            return Cursor(self.document, node, f"{self.path}[{part}]")
+        return Cursor(self.document, node, f"{self.path}.{part}" if self.path else part)
+
+    def items(self, *, nulls: bool = False) -> Iterator[Cursor]:
+        """The cursors of a list's entries. An empty entry is an error, or is passed over where `nulls` may stand."""
+        if self.null:
+            return
+        if not isinstance(self.node, Sequence):
+            self.error(f"expected a list, found {kind(self.node)}")
+            return
+        for position, node in enumerate(self.node.items):
+            item = self.to(node, position)
+            if not item.null:
+                yield item
+            elif not nulls:
+                item.error("an empty entry: fill it in or take it out")
+
+    def pairs(self) -> Iterator[tuple[str, Cursor, Cursor]]:
+        """The keys of a map in order: (key, cursor of the key, cursor of the value). A key given twice is an error."""
+        if self.null:
+            return
+        if not isinstance(self.node, MappingNode):
+            self.error(f"expected a map of keys and values, found {kind(self.node)}")
+            return
+        for again in self.node.repeated:
+            first = self.node.pairs[again.text][0]
+            self.to(again, again.text).error(f"the key {again.text!r} is given twice (first in line {first.line})")
+        for key, (key_node, value) in self.node.pairs.items():
+            yield key, self.to(key_node, key), self.to(value, key)
+
+    def section(self, table: Mapping[str, Reader]) -> Section:
+        """A map read by a table of its keys; a key that the table does not have is an error, a null counts as not given."""
+        section = Section(self)
+        for key, key_cursor, value in self.pairs():
+            if key not in table:
+                key_cursor.error(f"unknown key {key!r}{hint(key, table)}")
+                continue
+            if value.null:
+                continue
+            section.places[key] = value
+            read = table[key](value)
+            if read is not None:
+                section[key] = read
+        return section
+
+
+class Section(dict[str, Any]):
+    """A map as read: values by key, as far as they are given and sound. `places` has every key that is given."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        super().__init__()
+        self.cursor = cursor
+        self.places: dict[str, Cursor] = {}
+
+    def given(self, *keys: str) -> str:
+        """The first of the keys that is given, sound or not; "" = none. An empty text counts as not given, as for Alertmanager."""
+        return next((key for key in keys if key in self.places and self.get(key) != ""), "")
+
+    def require(self, *keys: str, why: str = "") -> None:
+        """An error unless one of the keys is given."""
+        if not self.given(*keys):
+            self.cursor.error(f"missing {' or '.join(keys)}{f': {why}' if why else ''}")
+
+    def exclusive(self, *keys: str) -> None:
+        """An error at each further one of keys that exclude each other."""
+        for extra in [key for key in keys if self.given(key)][1:]:
+            self.places[extra].error(f"only one of {', '.join(keys)} may be given")
+
+    def error(self, key: str, message: str) -> None:
+        """An error at a key's value, or at the map where the key is not given."""
+        self.places.get(key, self.cursor).error(message)
+
+
+def kind(node: Node) -> str:
+    """What a node is, in words, for "found …"."""
+    if isinstance(node, Scalar):
+        return "nothing" if node.null else "a single value"
+    return "a list" if isinstance(node, Sequence) else "a map"
+
+
+def hint(word: str, known: Mapping[str, Any] | list[str] | frozenset[str]) -> str:
+    """How an error about an unknown word ends: what was meant, or what there is."""
+    close = get_close_matches(word, list(known), n=1) or [name for name in known if name.lower() == word.lower()]
+    if close:
+        return f": did you mean {close[0]!r}?"
+    few = sorted(known)
+    return f" (there is {', '.join(few)})" if 0 < len(few) <= 12 else ""

@@ -1,0 +1,237 @@
+"""Kinds of integrations that load, as they do in Alertmanager, but that amproxy cannot deliver yet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from amproxy.config.read.cursor import Reader, Section
+from amproxy.config.read.kinds import COMMON, NOT_NEGATIVE, TIMEOUT, Kind
+from amproxy.config.read.moments import go_duration
+from amproxy.config.read.pieces import addresses, filled, labels_or_update, pair, responder, text_or_update, texts
+from amproxy.config.read.quantities import boolean, duration
+from amproxy.config.read.values import choice, list_of, literal, map_of, raw, secret, secret_url, section_of, text, url
+
+_WEBHOOK_URL: Final = ("webhook_url", "webhook_url_file")
+_KEY: Final = ("api_key", "api_key_file")
+_ATTACHMENT: Final[dict[str, Reader]] = {
+    **texts("fallback", "color", "pretext", "text", "author_name", "author_link", "author_icon", "title", "title_link"),
+    **texts("thumb_url", "footer", "footer_icon", "image_url"),
+    "fields": list_of(filled({**texts("title", "value"), "short": boolean}, "title", "value")),
+}
+_PRIORITY: Final[dict[str, Reader]] = {"priority": raw, "requested_ack": boolean, "persistent_notifications": boolean}
+_ROCKETCHAT_ACTION: Final[dict[str, Reader]] = {
+    **texts("type", "text", "url", "image_url", "webview_height_ratio", "msg", "msg_processing_type"),
+    **dict.fromkeys(("is_webview", "msg_in_chat_window"), boolean),
+}
+_SIGV4: Final[dict[str, Reader]] = {
+    **dict.fromkeys(("region", "access_key", "profile", "role_arn", "external_id"), text),
+    "secret_key": secret,
+    "use_fips_sts_endpoint": boolean,
+}
+_CUSTOM_FIELDS_TAKEN: Final = frozenset(
+    ("routing_key", "message_type", "state_message", "entity_display_name", "monitoring_tool", "entity_id", "entity_state")
+)
+
+
+def _webhook_of(*keys: str) -> Kind:
+    """A chat that is told by a webhook of its own."""
+    return Kind(keys={**COMMON, **pair("webhook_url", secret_url), **texts(*keys)}, one_of=(_WEBHOOK_URL,), at_most=(_WEBHOOK_URL,))
+
+
+def _check_incidentio(section: Section) -> None:
+    http = section.get("http_config")
+    token = section.given("alert_source_token", "alert_source_token_file")
+    if http is not None and ("authorization" in http) == bool(token):
+        section.error("http_config", "needs an alert_source_token or an http_config.authorization, and not both")
+
+
+def _check_victorops(section: Section) -> None:
+    for key in section.get("custom_fields", ()):
+        if key in _CUSTOM_FIELDS_TAKEN:
+            section.error("custom_fields", f"{key!r} is a field of its own and cannot be a custom one")
+
+
+def _check_sns(section: Section) -> None:
+    targets = ("target_arn", "topic_arn", "phone_number")
+    section.require(*targets)
+    section.exclusive(*targets)
+    sigv4 = section.get("sigv4")
+    if sigv4 is not None and bool(sigv4.given("access_key")) != bool(sigv4.given("secret_key")):
+        section.error("sigv4", "access_key and secret_key go together")
+
+
+def _check_webex(section: Section) -> None:
+    if "http_config" in section and "authorization" not in section["http_config"]:
+        section.error("http_config", "missing authorization: Webex asks for one")
+
+
+def _check_pushover(section: Section) -> None:
+    if section.get("html") and section.get("monospace"):
+        section.error("monospace", "only one of html, monospace may be true")
+
+
+PAGERDUTY: Final = Kind(
+    keys={
+        **COMMON,
+        **TIMEOUT,
+        **pair("service_key"),
+        **pair("routing_key"),
+        "url": url,
+        **texts("client", "client_url", "description", "source", "severity", "class", "component", "group"),
+        "details": literal,
+        "images": list_of(section_of(texts("src", "alt", "href"))),
+        "links": list_of(section_of(texts("href", "text"))),
+    },
+    one_of=(("service_key", "service_key_file", "routing_key", "routing_key_file"),),
+    at_most=(("service_key", "service_key_file"), ("routing_key", "routing_key_file")),
+    inherited={"url": "pagerduty_url"},
+)
+
+OPSGENIE: Final = Kind(
+    keys={
+        **COMMON,
+        **pair("api_key"),
+        "api_url": url,
+        **texts("message", "description", "source", "entity", "actions", "tags", "note", "priority"),
+        "details": map_of(raw),
+        "responders": list_of(responder),
+        "update_alerts": boolean,
+    },
+    one_of=(_KEY,),
+    at_most=(_KEY,),
+    inherited={"api_url": "opsgenie_api_url", "api_key": "opsgenie_api_key", "api_key_file": "opsgenie_api_key_file"},
+)
+
+WECHAT: Final = Kind(
+    keys={
+        **COMMON,
+        **pair("api_secret"),
+        "api_url": url,
+        **addresses("corp_id", "to_user", "to_party", "to_tag", "agent_id"),
+        "message": raw,
+        "message_type": choice("", "text", "markdown"),
+    },
+    send_resolved=False,
+    one_of=(("api_secret", "api_secret_file"), ("corp_id",)),
+    at_most=(("api_secret", "api_secret_file"),),
+    inherited={
+        "api_url": "wechat_api_url",
+        "api_secret": "wechat_api_secret",
+        "api_secret_file": "wechat_api_secret_file",
+        "corp_id": "wechat_api_corp_id",
+    },
+)
+
+VICTOROPS: Final = Kind(
+    keys={
+        **COMMON,
+        **pair("api_key"),
+        "api_url": url,
+        **addresses("routing_key"),
+        **texts("message_type", "state_message", "entity_display_name", "monitoring_tool"),
+        "custom_fields": map_of(raw),
+    },
+    one_of=(_KEY, ("routing_key",)),
+    at_most=(_KEY,),
+    inherited={"api_url": "victorops_api_url", "api_key": "victorops_api_key", "api_key_file": "victorops_api_key_file"},
+    check=_check_victorops,
+)
+
+PUSHOVER: Final = Kind(
+    keys={
+        **COMMON,
+        **pair("user_key"),
+        **pair("token"),
+        **addresses("device"),
+        **texts("title", "message", "url", "url_title", "sound", "priority"),
+        **dict.fromkeys(("retry", "expire", "ttl"), go_duration),
+        **dict.fromkeys(("html", "monospace"), boolean),
+    },
+    one_of=(("user_key", "user_key_file"), ("token", "token_file")),
+    at_most=(("user_key", "user_key_file"), ("token", "token_file")),
+    check=_check_pushover,
+)
+
+SNS: Final = Kind(
+    keys={
+        **COMMON,
+        "api_url": text,
+        "sigv4": section_of(_SIGV4),
+        **addresses("topic_arn", "phone_number", "target_arn"),
+        **texts("subject", "message"),
+        "attributes": map_of(raw),
+        "use_aws_http_client": boolean,
+    },
+    check=_check_sns,
+)
+
+DISCORD: Final = _webhook_of("content", "title", "message", "username", "avatar_url")
+MSTEAMS: Final = _webhook_of("title", "summary", "text")
+MSTEAMSV2: Final = _webhook_of("title", "text")
+
+WEBEX: Final = Kind(
+    keys={**COMMON, "api_url": url, "message": raw, **addresses("room_id")},
+    one_of=(("room_id",), ("http_config",)),
+    inherited={"api_url": "webex_api_url"},
+    check=_check_webex,
+)
+
+JIRA: Final = Kind(
+    keys={
+        **COMMON,
+        "api_url": url,
+        "api_type": choice("auto", "cloud", "datacenter"),
+        **addresses("project"),
+        **texts("priority", "issue_type", "reopen_transition", "resolve_transition", "wont_fix_resolution"),
+        **dict.fromkeys(("summary", "description"), text_or_update),
+        "labels": labels_or_update,
+        "reopen_duration": duration,
+        "fields": literal,
+    },
+    one_of=(("project",), ("issue_type",), ("api_url",)),
+    inherited={"api_url": "jira_api_url"},
+)
+
+INCIDENTIO: Final = Kind(
+    keys={**COMMON, **TIMEOUT, **pair("url", url), **pair("alert_source_token"), "max_alerts": NOT_NEGATIVE},
+    one_of=(("url", "url_file"),),
+    at_most=(("url", "url_file"), ("alert_source_token", "alert_source_token_file")),
+    check=_check_incidentio,
+)
+
+ROCKETCHAT: Final = Kind(
+    keys={
+        **COMMON,
+        "api_url": url,
+        **pair("token_id"),
+        **pair("token"),
+        **addresses("channel"),
+        **texts("color", "title", "title_link", "text", "emoji", "icon_url", "image_url", "thumb_url"),
+        "fields": list_of(section_of({**texts("title", "value"), "short": boolean})),
+        **dict.fromkeys(("short_fields", "link_names"), boolean),
+        "actions": list_of(section_of(_ROCKETCHAT_ACTION)),
+    },
+    send_resolved=False,
+    one_of=(("token", "token_file"), ("token_id", "token_id_file")),
+    at_most=(("token", "token_file"), ("token_id", "token_id_file")),
+    inherited={
+        "api_url": "rocketchat_api_url",
+        **{key: f"rocketchat_{key}" for key in ("token", "token_file", "token_id", "token_id_file")},
+    },
+)
+
+MATTERMOST: Final = Kind(
+    keys={
+        **COMMON,
+        **pair("webhook_url", secret_url),
+        **addresses("channel"),
+        **texts("username", "icon_url", "icon_emoji", "type"),
+        **_ATTACHMENT,
+        "attachments": list_of(section_of(_ATTACHMENT)),
+        "props": section_of(texts("card")),
+        "priority": section_of(_PRIORITY),
+    },
+    one_of=(_WEBHOOK_URL,),
+    at_most=(_WEBHOOK_URL,),
+    inherited={"webhook_url": "mattermost_webhook_url", "webhook_url_file": "mattermost_webhook_url_file"},
+)

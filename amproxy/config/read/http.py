@@ -1,0 +1,179 @@
+"""`http_config` and `tls_config`: how a request goes out. Read as Alertmanager reads them, then made into structs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from amproxy.config.read.cursor import Cursor, Reader, Section
+from amproxy.config.read.quantities import boolean
+from amproxy.config.read.values import file, list_of, map_of, secret, section_of, shown, text
+from amproxy.config.structs import HttpSettings, TlsSettings
+from amproxy.secret import Secret, reveal
+
+_VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
+_RESERVED: Final = frozenset(
+    (
+        *("authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection"),
+        *("keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding"),
+        *("x-prometheus-remote-write-version", "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds"),
+        *("x-amz-date", "x-amz-security-token", "x-amz-content-sha256"),
+    )
+)
+HTTP_DEFAULTS: Final[dict[str, Any]] = {"follow_redirects": True, "enable_http2": True}
+_NO_CREDENTIALS: Final[dict[str, Any]] = {}
+
+
+def _version(at: Cursor) -> str | None:
+    found = text(at)
+    if found is None or found in _VERSIONS:
+        return found
+    at.error(f"{shown(at)} is no version of TLS: expected {', '.join(_VERSIONS)}")
+    return None
+
+
+_TLS: Final[dict[str, Reader]] = {
+    "ca": text,
+    "ca_file": file,
+    "cert": text,
+    "cert_file": file,
+    "key": secret,
+    "key_file": file,
+    "server_name": text,
+    "insecure_skip_verify": boolean,
+    "min_version": _version,
+    "max_version": _version,
+}
+
+
+def tls_config(at: Cursor) -> Section:
+    """The keys of a tls_config, checked against each other."""
+    tls = at.section(_TLS)
+    for inline in ("ca", "cert", "key"):
+        tls.exclusive(inline, f"{inline}_file")
+    if tls.given("cert", "cert_file"):
+        tls.require("key", "key_file", why="a client certificate needs its key")
+    if tls.given("key", "key_file"):
+        tls.require("cert", "cert_file", why="a client key needs its certificate")
+    if tls.get("max_version") and tls["max_version"] < tls.get("min_version", ""):
+        tls.error("max_version", "max_version is below min_version")
+    return tls
+
+
+def tls_settings(tls: Mapping[str, Any] | None) -> TlsSettings:
+    """The struct of a tls_config; None = nothing set."""
+    return TlsSettings(**(tls or {}))
+
+
+_PROXY: Final[dict[str, Reader]] = {
+    "proxy_url": secret,  # may hold a password
+    "no_proxy": text,
+    "proxy_from_environment": boolean,
+    "proxy_connect_header": map_of(list_of(secret)),
+}
+_OAUTH2: Final[dict[str, Reader]] = {
+    "client_id": text,
+    "client_secret": secret,
+    "client_secret_file": file,
+    "client_certificate_key_id": text,
+    "client_certificate_key": secret,
+    "client_certificate_key_file": file,
+    "signature_algorithm": text,
+    "grant_type": text,
+    "iss": text,
+    "audience": text,
+    "claims": map_of(text),
+    "scopes": list_of(text),
+    "token_url": text,
+    "endpoint_params": map_of(text),
+    "tls_config": tls_config,
+    **_PROXY,
+}
+_HTTP: Final[dict[str, Reader]] = {
+    "basic_auth": section_of({"username": text, "username_file": file, "password": secret, "password_file": file}),
+    "authorization": section_of({"type": text, "credentials": secret, "credentials_file": file}),
+    "oauth2": section_of(_OAUTH2),
+    "bearer_token": secret,
+    "bearer_token_file": file,
+    "tls_config": tls_config,
+    "follow_redirects": boolean,
+    "enable_http2": boolean,
+    "http_headers": map_of(section_of({"values": list_of(text), "secrets": list_of(secret), "files": list_of(file)})),
+    **_PROXY,
+}
+
+
+def http_config(at: Cursor) -> Section:
+    """The keys of an http_config, checked against each other; with one kind of authentication at most."""
+    http = at.section(_HTTP)
+    _check_authentication(http)
+    _check_proxy(http)
+    for header in http.get("http_headers", ()):
+        if header.lower() in _RESERVED:
+            http.error("http_headers", f"the header {header!r} may not be set")
+    for key, value in HTTP_DEFAULTS.items():
+        http.setdefault(key, value)
+    return http
+
+
+def _check_authentication(http: Section) -> None:
+    http.exclusive("basic_auth", "authorization", "oauth2", *filter(None, [http.given("bearer_token", "bearer_token_file")]))
+    http.exclusive("bearer_token", "bearer_token_file")
+    basic, bearer, oauth2 = (http.get(key) for key in ("basic_auth", "authorization", "oauth2"))
+    if basic is not None:
+        basic.exclusive("username", "username_file")
+        basic.exclusive("password", "password_file")
+    if bearer is not None:
+        bearer.exclusive("credentials", "credentials_file")
+        if bearer.get("type", "").strip().lower() == "basic":
+            bearer.error("type", "for the type Basic, use basic_auth")
+    if oauth2 is not None:
+        oauth2.require("client_id")
+        oauth2.require("token_url")
+        oauth2.exclusive("client_secret", "client_secret_file")
+        _check_proxy(oauth2)
+
+
+def _check_proxy(section: Section) -> None:
+    if section.get("proxy_from_environment"):
+        for key in ("proxy_url", "no_proxy"):
+            if section.given(key):
+                section.error(key, f"{key} may not stand beside proxy_from_environment")
+    elif not section.given("proxy_url"):
+        for key in ("no_proxy", "proxy_connect_header"):
+            if section.given(key):
+                section.error(key, f"{key} needs a proxy_url")
+
+
+def http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
+    """The struct of an http_config; None = Alertmanager's defaults."""
+    if http is None:
+        return HttpSettings()
+    basic = http.get("basic_auth", _NO_CREDENTIALS)
+    bearer = http.get("authorization", _NO_CREDENTIALS)
+    return HttpSettings(
+        basic_auth_username=basic.get("username", ""),
+        basic_auth_username_file=basic.get("username_file", ""),
+        basic_auth_password=basic.get("password", Secret("")),
+        basic_auth_password_file=basic.get("password_file", ""),
+        authorization_type=bearer.get("type", "").strip() or "Bearer",
+        authorization_credentials=bearer.get("credentials") or http.get("bearer_token", Secret("")),
+        authorization_credentials_file=bearer.get("credentials_file") or http.get("bearer_token_file", ""),
+        oauth2=dict(http["oauth2"]) if "oauth2" in http else None,
+        tls=tls_settings(http.get("tls_config")),
+        proxy_url=http["proxy_url"].reveal() if "proxy_url" in http else "",
+        no_proxy=http.get("no_proxy", ""),
+        proxy_from_environment=http.get("proxy_from_environment", False),
+        follow_redirects=http["follow_redirects"],
+        http_headers={name: _header(header) for name, header in http.get("http_headers", {}).items() if header},
+    )
+
+
+def _header(header: Mapping[str, Any]) -> tuple[str, ...]:
+    files = []
+    for path in header.get("files", ()):
+        try:
+            files.append(reveal(Secret(""), path))
+        except (OSError, UnicodeDecodeError):
+            continue  # a warning already stands where the file is named
+    return (*header.get("values", ()), *(value.reveal() for value in header.get("secrets", ())), *files)

@@ -1,0 +1,147 @@
+"""Kinds of integrations as tables of their keys: those that amproxy can deliver. The rest is in kinds_foreign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from amproxy.config.read.cursor import Reader, Section
+from amproxy.config.read.http import http_config, tls_config
+from amproxy.config.read.moments import go_duration
+from amproxy.config.read.pieces import action, addresses, filled, option, pair, template_or_url, texts
+from amproxy.config.read.quantities import boolean, integer
+from amproxy.config.read.values import choice, host_port, list_of, literal, map_of, raw, secret_url, section_of, text, url
+
+NOT_NEGATIVE: Final = integer(0)
+COMMON: Final[dict[str, Reader]] = {"send_resolved": boolean, "http_config": http_config}
+TIMEOUT: Final[dict[str, Reader]] = {"timeout": go_duration}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What may stand in one entry of a `*_configs` list.
+
+    `inherited` says which keys of `global` fill in keys that are missing; keys that exclude each other are filled in only
+    where none of them is given. `one_of`: of each group one key must be there in the end, `at_most`: one may be given.
+    """
+
+    keys: dict[str, Reader]
+    send_resolved: bool = True
+    one_of: tuple[tuple[str, ...], ...] = ()
+    at_most: tuple[tuple[str, ...], ...] = ()
+    inherited: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    check: Callable[[Section], None] = lambda section: None
+
+
+def _check_email(section: Section) -> None:
+    headers = section.get("headers", {})
+    seen: set[str] = set()
+    for header in headers:
+        if header.lower() in seen:
+            section.error("headers", f"the header {header!r} is given twice (upper and lower case are the same)")
+        seen.add(header.lower())
+    threading = section.get("threading", {})
+    if threading.get("enabled"):
+        if seen & {"references", "in-reply-to"}:
+            section.error("headers", "with threading enabled, References and In-Reply-To are set by the threading")
+        if "thread_by_date" not in threading:
+            section.error("threading", "missing thread_by_date: none or daily")
+
+
+def _check_slack(section: Section) -> None:
+    http = section.get("http_config", {})
+    if section.given("app_token", "app_token_file") and "authorization" in http:
+        section.error("http_config", "authorization may not stand beside an app_token, which is sent in its place")
+    api_url = section.get("api_url")
+    if section.get("update_message") and api_url is not None and api_url != section.get("app_url"):
+        section.error("update_message", "an incoming webhook cannot change its messages: update_message needs an app_token")
+
+
+WEBHOOK: Final = Kind(
+    keys={**COMMON, **TIMEOUT, **pair("url", template_or_url), "max_alerts": NOT_NEGATIVE, "payload": literal},
+    one_of=(("url", "url_file"),),
+    at_most=(("url", "url_file"),),
+    defaults={"max_alerts": 0},
+)
+
+ALERTMANAGER: Final = Kind(  # amproxy's own: groups go on to another Alertmanager's API
+    keys={**COMMON, **TIMEOUT, **pair("url", template_or_url)},
+    one_of=(("url", "url_file"),),
+    at_most=(("url", "url_file"),),
+)
+
+EMAIL: Final = Kind(
+    keys={
+        "send_resolved": boolean,
+        **addresses("to", "from"),
+        **texts("html", "text"),
+        **dict.fromkeys(("hello", "auth_username", "auth_identity"), text),
+        "smarthost": host_port,
+        **pair("auth_password"),
+        **pair("auth_secret"),
+        "headers": map_of(raw),
+        "require_tls": boolean,
+        "tls_config": tls_config,
+        "force_implicit_tls": boolean,
+        "threading": section_of({"enabled": boolean, "thread_by_date": choice("none", "daily")}),
+    },
+    send_resolved=False,
+    one_of=(("to",), ("from",), ("smarthost",)),
+    at_most=(("auth_password", "auth_password_file"), ("auth_secret", "auth_secret_file")),
+    inherited={
+        key: f"smtp_{key}"
+        for key in (
+            *("from", "hello", "smarthost", "auth_username", "auth_password", "auth_password_file", "auth_secret"),
+            *("auth_secret_file", "auth_identity", "require_tls", "tls_config", "force_implicit_tls"),
+        )
+    },
+    check=_check_email,
+)
+
+SLACK: Final = Kind(
+    keys={
+        **COMMON,
+        **TIMEOUT,
+        **pair("api_url", secret_url),
+        **pair("app_token"),
+        "app_url": url,
+        **addresses("channel"),
+        **texts("username", "color", "title", "title_link", "pretext", "text", "message_text", "footer", "fallback"),
+        **texts("callback_id", "icon_emoji", "icon_url", "image_url", "thumb_url"),
+        "fields": list_of(filled({**texts("title", "value"), "short": boolean}, "title", "value")),
+        **dict.fromkeys(("short_fields", "link_names", "update_message"), boolean),
+        "mrkdwn_in": list_of(raw),
+        "actions": list_of(action),
+    },
+    send_resolved=False,
+    one_of=(("api_url", "api_url_file", "app_token", "app_token_file"),),
+    at_most=(("api_url", "api_url_file", "app_token", "app_token_file"),),
+    inherited={
+        "app_url": "slack_app_url",
+        "app_token": "slack_app_token",
+        "app_token_file": "slack_app_token_file",
+        "api_url": "slack_api_url",
+        "api_url_file": "slack_api_url_file",
+    },
+    defaults={"short_fields": False, "link_names": False},
+    check=_check_slack,
+)
+
+TELEGRAM: Final = Kind(
+    keys={
+        **COMMON,
+        "api_url": url,
+        **pair("bot_token"),
+        **pair("chat_id", integer()),
+        "message_thread_id": integer(),
+        "message": raw,
+        "disable_notifications": boolean,
+        "parse_mode": option("", "Markdown", "MarkdownV2", "HTML"),
+    },
+    one_of=(("bot_token", "bot_token_file"), ("chat_id", "chat_id_file")),
+    at_most=(("bot_token", "bot_token_file"), ("chat_id", "chat_id_file")),
+    inherited={"api_url": "telegram_api_url", "bot_token": "telegram_bot_token", "bot_token_file": "telegram_bot_token_file"},
+    defaults={"parse_mode": "HTML"},
+)

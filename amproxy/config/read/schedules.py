@@ -1,0 +1,155 @@
+"""`schedules`: layers with their rotations, overrides from the file, calendars."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from amproxy.config.read.cursor import Cursor, Reader, Section
+from amproxy.config.read.moments import moment, timezone, wall
+from amproxy.config.read.people import intervals, period, user_name
+from amproxy.config.read.quantities import span
+from amproxy.config.read.values import choice, file, list_of, name, reference, secret_url, shown, text
+from amproxy.config.structs import Ical, Layer, Override, Rotation, Schedule
+from amproxy.config.yaml import Sequence
+from amproxy.times import parse_duration
+
+_MONTHS = re.compile(r"0*([1-9][0-9]{0,3})mo")
+_DAY: Final = 86400
+
+
+def _turn(at: Cursor) -> tuple[str, ...] | None:
+    """One person, or a list of people who are on call together."""
+    if not isinstance(at.node, Sequence):
+        found = user_name(at)
+        return None if found is None else (found,)
+    if not at.node.items:
+        at.error("a turn needs at least one person")
+    return tuple(list_of(user_name)(at))
+
+
+def _every(at: Cursor) -> tuple[str, int, int] | None:
+    """The length of a turn: (as written, seconds, months)."""
+    found = text(at)
+    if found is None:
+        return None
+    months = _MONTHS.fullmatch(found)
+    if months:
+        return found, 0, int(months[1])
+    try:
+        seconds = parse_duration(found)
+    except ValueError:
+        at.error(f"expected a duration such as 1w or 12h, or a number of months such as 1mo, found {shown(at)}")
+        return None
+    if seconds < 1 or seconds % 1:
+        at.error("a turn lasts whole seconds, and at least one")
+        return None
+    return found, int(seconds), 0
+
+
+def _rotation(at: Cursor) -> Section:
+    section = at.section({"every": _every, "start": moment, "advance": choice("always", "active_days")})
+    section.require("every", why="how long a turn lasts, such as 1w, 12h or 1mo")
+    section.require("start", why="when the first turn begins, such as 2026-01-05T09:00")
+    if section.get("advance") == "active_days" and "every" in section and (section["every"][2] or section["every"][1] % _DAY):
+        section.error("every", "with advance: active_days a turn lasts whole days, such as 1d or 1w")
+    return section
+
+
+_LAYER: Final[dict[str, Reader]] = {
+    "name": name,
+    "users": list_of(_turn),
+    "rotation": _rotation,
+    "active_time_intervals": intervals,
+    "mute_time_intervals": intervals,
+}
+_ICAL: Final[dict[str, Reader]] = {
+    "url": secret_url,
+    "file": file,
+    "overrides_url": secret_url,
+    "overrides_file": file,
+    "refresh": span,
+}
+_OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "start": moment, "end": moment, "reason": text}
+
+
+def _layers(at: Cursor) -> list[Section]:
+    found: list[Section] = []
+    for item in at.items():
+        section = item.section(_LAYER)
+        if not section.get("users"):
+            section.error("users", "a layer needs users: whose turn it can be")
+        if "name" in section and any(section["name"] == other.get("name") for other in found):
+            section.error("name", f"the schedule has another layer {section['name']!r}")
+        found.append(section)
+    return found
+
+
+def _overrides(at: Cursor) -> list[Section]:
+    found = []
+    for item in at.items():
+        section = item.section(_OVERRIDE)
+        section.require("user")
+        found.append(section)
+    return found
+
+
+def _ical(at: Cursor) -> Ical:
+    section = at.section(_ICAL)
+    section.require("url", "file")
+    section.exclusive("url", "file")
+    section.exclusive("overrides_url", "overrides_file")
+    if "refresh" in section:
+        section["refresh"] = float(section["refresh"])
+    return Ical(**section)
+
+
+_SCHEDULE: Final[dict[str, Reader]] = {
+    "name": name,
+    "team": reference("teams", "team"),
+    "timezone": timezone,
+    "layers": _layers,
+    "overrides": _overrides,
+    "ical": _ical,
+}
+
+
+def schedule(at: Cursor) -> Schedule:
+    """One schedule."""
+    section = at.section(_SCHEDULE)
+    section.require("name")
+    if section.get("layers") and "ical" in section:
+        section.error("ical", "a schedule has layers or a calendar (ical), not both")
+    zone = section.get("timezone", "UTC")
+    return Schedule(
+        name=section.get("name", ""),
+        team=section.get("team", ""),
+        timezone=zone,
+        layers=tuple(_layer(layer, number, zone) for number, layer in enumerate(section.get("layers", ()), 1)),
+        overrides=tuple(found for part in section.get("overrides", ()) if (found := _override(part, zone))),
+        ical=section.get("ical"),
+        place=at.place,
+    )
+
+
+def _layer(section: Section, number: int, zone: str) -> Layer:
+    rotation: Any = section.get("rotation")
+    if rotation is not None and "every" in rotation and "start" in rotation:
+        every, seconds, months = rotation["every"]
+        start, active_days = wall(rotation["start"], zone), rotation.get("advance") == "active_days"
+        rotation = Rotation(every=every, seconds=seconds, months=months, start=start, active_days=active_days)
+    return Layer(
+        name=section.get("name", str(number)),
+        users=tuple(section.get("users", ())),
+        rotation=rotation,
+        active_time_intervals=tuple(section.get("active_time_intervals", ())),
+        mute_time_intervals=tuple(section.get("mute_time_intervals", ())),
+        place=section.cursor.place,
+    )
+
+
+def _override(section: Section, zone: str) -> Override | None:
+    found = period(section, zone)
+    if found is None:
+        return None
+    return Override(users=(section.get("user", ""),), start=found[0], end=found[1], reason=section.get("reason", ""))

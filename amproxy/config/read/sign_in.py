@@ -1,0 +1,125 @@
+"""`sign_in`: how people show who they are, and the hash of a person's password."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from amproxy.config.read.cursor import Cursor, Reader
+from amproxy.config.read.pieces import pair
+from amproxy.config.read.quantities import boolean, span
+from amproxy.config.read.values import choice, list_of, name, raw, shown, url
+from amproxy.config.structs import Oidc, ProxyHeader, SignIn
+from amproxy.config.yaml import Mapping
+from amproxy.secret import Secret
+
+HASH: Final = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}")
+_HEADER: Final = re.compile(r"[A-Za-z0-9-]+")
+_GIVE: Final = "passwords: true, oidc or proxy_header"
+
+
+def password_hash(at: Cursor) -> Secret | None:
+    """A hash as `amproxy hash-password` prints it."""
+    found = raw(at)
+    if found is None or HASH.fullmatch(found):
+        return None if found is None else Secret(found)
+    # not quoted: it may be the password itself
+    at.error("expected an argon2id hash, such as `amproxy hash-password` prints")
+    return None
+
+
+def _issuer(at: Cursor) -> str | None:
+    found = url(at)
+    if found is None:
+        return None
+    parts = urlsplit(found)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        at.error("an issuer is asked over https:// (over http:// on this machine only): what it says decides who comes in")
+        return None
+    if parts.query or parts.fragment:
+        at.error("an issuer has neither a query nor a fragment")
+        return None
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _header(at: Cursor) -> str | None:
+    found = name(at)
+    if found is not None and not _HEADER.fullmatch(found):
+        at.error(f"{shown(at)} is no name of a header")
+        return None
+    return found
+
+
+def _network(at: Cursor) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    found = name(at)
+    if found is None:
+        return None
+    try:
+        network = ipaddress.ip_network(found, strict=False)
+    except ValueError:
+        at.error(f"{shown(at)} is neither an address nor a network such as 10.0.0.0/24")
+        return None
+    if network.prefixlen == 0:
+        at.error("from everywhere, anybody could be anybody: name the addresses of the proxy")
+        return None
+    return network
+
+
+_OIDC: Final[dict[str, Reader]] = {
+    "issuer": _issuer,
+    "client_id": name,
+    **pair("client_secret"),
+    "scopes": list_of(name),
+    "user_claim": name,
+    "name": name,
+}
+
+
+def _oidc(at: Cursor) -> Oidc:
+    section = at.section(_OIDC)
+    section.require("issuer")
+    section.require("client_id")
+    section.exclusive("client_secret", "client_secret_file")
+    if "scopes" in section:
+        section["scopes"] = tuple(dict.fromkeys(("openid", *section["scopes"])))
+    return Oidc(**{"issuer": "", "client_id": "", **section})
+
+
+def _proxy_header(at: Cursor) -> ProxyHeader:
+    section = at.section({"header": _header, "from": list_of(_network)})
+    section.require("from", why="whose word counts? The addresses of the proxy")
+    networks = tuple(section.pop("from", ()))
+    if not networks and section.given("from"):
+        section.error("from", "names nobody whose word counts")
+    return ProxyHeader(networks=networks, **section)
+
+
+def refuse_empty(root: Cursor) -> None:
+    """Elsewhere an empty section is none at all; here that would open what somebody meant to lock."""
+    pair = root.node.pairs.get("sign_in") if isinstance(root.node, Mapping) else None
+    if pair and root.to(pair[1], "sign_in").null:
+        root.to(pair[0], "sign_in").error(f"nobody could sign in: give {_GIVE}, or take the section out")
+
+
+def sign_in(at: Cursor) -> SignIn:
+    """At least one way in."""
+    section = at.section(
+        {
+            "passwords": boolean, "oidc": _oidc, "proxy_header": _proxy_header, "session_lifetime": span,
+            "anonymous": choice("none", "viewer"),
+        }
+    )  # fmt: skip
+    if not section.get("passwords") and not section.given("oidc", "proxy_header"):
+        section.cursor.error(f"nobody could sign in: give {_GIVE}")
+    if "session_lifetime" in section:
+        section["session_lifetime"] = float(section["session_lifetime"])
+    return SignIn(**section)

@@ -1,0 +1,209 @@
+"""Readers of single values: text, name, address, secret. Each takes a cursor and returns the value, or
+None after having recorded what is wrong, what is allowed and where.
+
+Like Alertmanager's, they type a scalar by the field that it stands in: `yes` is a bool in one place and a text in another.
+`${NAME}` in a value is replaced by an environment variable; matchers, regular expressions and templates keep theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from amproxy.config.read.cursor import Cursor, Reader, hint, kind
+from amproxy.config.yaml import Scalar, Sequence
+from amproxy.secret import Secret
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_LONGEST_SHOWN: Final = 80
+HIDDEN: Final = "<secret>"  # what stands for a secret URL in a configuration that a server has written back
+
+
+def raw(at: Cursor) -> str | None:
+    """The literal text, nothing replaced: for matchers, regular expressions and templates."""
+    if not isinstance(at.node, Scalar):
+        at.error(f"expected a text, found {kind(at.node)}")
+        return None
+    return "" if at.node.null else at.node.text
+
+
+def text(at: Cursor) -> str | None:
+    """The text with each `${NAME}` replaced by the environment variable; one that is not set is an error."""
+    found = raw(at)
+    if found is None or "${" not in found:
+        return found
+    unset = [name for name in _VARIABLE.findall(found) if name not in at.document.env]
+    for name in dict.fromkeys(unset):
+        at.error(f"the environment variable {name} is not set")
+    return None if unset else _VARIABLE.sub(lambda variable: at.document.env[variable[1]], found)
+
+
+def shown(at: Cursor) -> str:
+    """The value for an error message: as written, for what an environment variable brings in may be a secret."""
+    if not isinstance(at.node, Scalar):
+        return kind(at.node)
+    return repr(at.node.text if len(at.node.text) <= _LONGEST_SHOWN else at.node.text[:_LONGEST_SHOWN] + "…")
+
+
+def name(at: Cursor) -> str | None:
+    """A text that is not empty."""
+    found = text(at)
+    if found == "":
+        at.error("must not be empty")
+        return None
+    return found
+
+
+def choice(*allowed: str) -> Reader:
+    """One of a few words."""
+
+    def read(at: Cursor) -> str | None:
+        found = text(at)
+        if found is None or found in allowed:
+            return found
+        at.error(f"{shown(at)} is not allowed here: expected {' or '.join(map(repr, allowed))}")
+        return None
+
+    return read
+
+
+def url(at: Cursor) -> str | None:
+    """An absolute http or https URL."""
+    found = text(at)
+    if found is None:
+        return None
+    wrong = _wrong_url(found)
+    if wrong:
+        at.error(f"not a usable URL: {wrong}")
+        return None
+    return found
+
+
+def _wrong_url(found: str) -> str:
+    # The reasons never quote the URL: it may be a secret, or hold one.
+    try:
+        parts = urlsplit(found)
+        if parts.scheme not in ("http", "https"):
+            return "it must begin with http:// or https://"
+        if not parts.netloc.rpartition("@")[2]:
+            return "it has no host"
+        if re.search(r"[\x00-\x20\x7f]", parts.netloc) or re.search(r"[\x00-\x1f\x7f]", found):
+            return "it holds a blank or a control character"
+        _ = parts.port  # raises where it is no number
+    except ValueError as error:
+        return "its port is not a number" if "ort" in str(error) else "its host is not well-formed"
+    return ""
+
+
+def secret(at: Cursor) -> Secret | None:
+    """A text that never shows."""
+    found = text(at)
+    return None if found is None else Secret(found)
+
+
+def secret_url(at: Cursor) -> Secret | None:
+    """A URL that never shows, such as an incoming webhook."""
+    if raw(at) == HIDDEN:
+        return Secret(HIDDEN)
+    found = url(at)
+    return None if found is None else Secret(found)
+
+
+def host_port(at: Cursor) -> str | None:
+    """`host:port`; an IPv6 address stands in brackets."""
+    found = text(at)
+    if not found:
+        return found
+    host, colon, port = found.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port or (not bracketed and (":" in host or "[" in host or "]" in host)):
+        at.error(f"expected host:port, found {shown(at)}")
+        return None
+    return found
+
+
+def file(at: Cursor) -> str | None:
+    """The path of a file, from the folder of the configuration; one that cannot be read now is a warning, for it may come."""
+    found = text(at)
+    if not found:
+        return found
+    path = at.document.folder / found
+    try:
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        at.warn("unreadable_file", f"cannot read the file {found!r}: {reason}")
+    return str(path)
+
+
+def list_of(reader: Reader) -> Reader:
+    """A list whose entries are all read alike; broken ones are left out."""
+
+    def read(at: Cursor) -> list[Any] | None:
+        return [found for item in at.items() if (found := reader(item)) is not None]
+
+    return read
+
+
+def map_of(reader: Reader, key: Reader | None = None) -> Reader:
+    """A map with any keys, whose values are all read alike; null is "". `key` checks each key."""
+
+    def read(at: Cursor) -> dict[str, Any] | None:
+        found = {}
+        for word, place, value in at.pairs():
+            if key is not None and key(place) is None:
+                continue
+            item = "" if value.null else reader(value)
+            if item is not None:
+                found[word] = item
+        return found
+
+    return read
+
+
+def section_of(table: dict[str, Reader]) -> Reader:
+    """A map with the keys of a table."""
+    return lambda at: at.section(table)
+
+
+def label_name(at: Cursor) -> str | None:
+    """A label's name as Alertmanager's UTF-8 mode allows it: anything but empty."""
+    found = text(at)
+    if not found:
+        at.error("the name of a label must not be empty")
+        return None
+    return found
+
+
+def classic_label_name(at: Cursor) -> str | None:
+    """A label's name as the old keys (match, match_re …) have it."""
+    found = raw(at)
+    if found is None or not _CLASSIC_NAME.fullmatch(found):
+        at.error(f"{shown(at)} is not a label name here (letters, digits and _): write it as a matcher, for which any name will do")
+        return None
+    return found
+
+
+def reference(section: str, what: str) -> Reader:
+    """The name of something that a section of the file defines; `what` says in words what."""
+
+    def read(at: Cursor) -> str | None:
+        found = name(at)
+        known = at.document.names.get(section, {})
+        if found is None or found in known:
+            return found
+        at.error(f"there is no {what} {shown(at)}{hint(found, known)}")
+        return None
+
+    return read
+
+
+def literal(at: Cursor, scalar: Reader = raw) -> Any:
+    """Lists, maps and texts as they stand, untyped; null is None."""
+    if isinstance(at.node, Scalar):
+        return None if at.null else scalar(at)
+    if isinstance(at.node, Sequence):
+        return [literal(at.to(node, position), scalar) for position, node in enumerate(at.node.items)]
+    return {key: literal(value, scalar) for key, _, value in at.pairs()}

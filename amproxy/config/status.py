@@ -1,0 +1,143 @@
+"""Alertmanager's part of a configuration written back, for `/api/v2/status`: defaults filled in, secrets hidden.
+
+amtool loads this text with a strict loader, and the amtool that is around most is 0.25. What 0.25 does not know is therefore
+left out, or said in words that it knows, and a comment at the top names what is missing.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import SafeRepresenter
+
+from amproxy.config.read.cursor import Section
+from amproxy.config.read.quantities import Duration
+from amproxy.config.read.values import HIDDEN
+from amproxy.config.written import written
+from amproxy.labels.intervals import TimeInterval
+from amproxy.labels.matchers import Matcher
+from amproxy.secret import Secret
+
+_NEWER_KINDS: Final = frozenset(("incidentio", "jira", "mattermost", "msteams", "msteamsv2", "rocketchat"))
+_NEWER: Final[dict[str, frozenset[str]]] = {  # keys that came after 0.25, or are amproxy's
+    "global": frozenset(
+        (
+            *("smtp_auth_secret_file", "smtp_tls_config", "smtp_force_implicit_tls", "slack_app_token"),
+            *("slack_app_token_file", "slack_app_url", "wechat_api_secret_file", "telegram_bot_token"),
+            *("telegram_bot_token_file", "jira_api_url", "rocketchat_api_url", "rocketchat_token", "rocketchat_token_file"),
+            *("rocketchat_token_id", "rocketchat_token_id_file", "mattermost_webhook_url", "mattermost_webhook_url_file"),
+            *("slack_signing_secret", "slack_signing_secret_file"),
+        )
+    ),
+    "route": frozenset(("labels",)),
+    "inhibit_rules": frozenset(("name",)),
+    "receivers": frozenset(("labels", "oncall_configs", "alertmanager_configs")),
+    "webhook_configs": frozenset(("timeout", "payload", "url_file")),
+    "email_configs": frozenset(("auth_secret_file", "force_implicit_tls", "threading")),
+    "slack_configs": frozenset(("app_token", "app_token_file", "app_url", "message_text", "update_message", "timeout")),
+    "pagerduty_configs": frozenset(("timeout",)),
+    "telegram_configs": frozenset(("bot_token_file", "chat_id_file", "message_thread_id")),
+    "discord_configs": frozenset(("content", "username", "avatar_url", "webhook_url_file")),
+    "wechat_configs": frozenset(("api_secret_file",)),
+    "pushover_configs": frozenset(("user_key_file", "token_file", "device", "ttl", "monospace")),
+    "sns_configs": frozenset(("use_aws_http_client",)),
+    "http_config": frozenset(("no_proxy", "proxy_from_environment", "http_headers")),
+    "basic_auth": frozenset(("username_file",)),
+    "tls_config": frozenset(("ca", "cert", "key")),
+    "oauth2": frozenset(
+        (
+            *("client_certificate_key_id", "client_certificate_key", "client_certificate_key_file", "signature_algorithm"),
+            *("grant_type", "iss", "audience", "claims", "no_proxy", "proxy_from_environment", "proxy_connect_header"),
+        )
+    ),
+    "sigv4": frozenset(("external_id", "use_fips_sts_endpoint")),
+}
+_SAID_OLDER: Final = {  # a secret that 0.25 knows → newer ways to give it
+    "slack_configs": ("api_url", ("app_token", "app_token_file")),
+    "telegram_configs": ("bot_token", ("bot_token_file",)),
+    "discord_configs": ("webhook_url", ("webhook_url_file",)),
+    "wechat_configs": ("api_secret", ("api_secret_file",)),
+}
+_SECTIONS: Final = ("global", "route", "inhibit_rules", "receivers", "mute_time_intervals", "time_intervals", "templates")
+_PASSWORD = re.compile(r"(://)[^/@\s]+@")
+_LOOKS_TYPED = re.compile(
+    r"|[-+]?\.?\d[\d._:]*(?:e[-+]?\d+)?|[-+]?0[xob][\da-f_]+|[-+]?\.(?:inf|nan)|\d{4}-\d.*|y|n|yes|no|on|off|true|false|null|~|=|<<",
+    re.IGNORECASE,
+)
+
+
+def original(root: Section) -> str:
+    """The sections of a loaded file as YAML text."""
+    left_out = [key for key in ("tracing", "event_recorder") if key in root]
+    shown = {key: _shown(root[key], key, key, left_out) for key in _SECTIONS if key in root}
+    shown.setdefault("templates", [])
+    note = "".join(f"# left out, because amtool 0.25 would refuse it: {path}\n" for path in left_out)
+    return note + _yaml(shown)
+
+
+def _shown(value: Any, key: str, path: str, left_out: list[str]) -> Any:
+    """A loaded value as plain data. `key` is where it stands, `left_out` collects the paths of what is not shown."""
+    if isinstance(value, Secret):
+        return HIDDEN if len(value) else None
+    if isinstance(value, TimeInterval):
+        return [written(entry) for entry in value.entries]
+    if isinstance(value, Duration | Matcher):
+        return str(value)
+    if isinstance(value, str):
+        return _PASSWORD.sub(r"\1xxxxx@", value)
+    if isinstance(value, list | tuple):
+        return [_shown(item, key, f"{path}[{position}]", left_out) for position, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return dict(_pairs(value, key, path, left_out))
+    return value
+
+
+def _pairs(section: Mapping[str, Any], key: str, path: str, left_out: list[str]) -> Iterator[tuple[str, Any]]:
+    newer = _NEWER.get("tls_config" if key == "smtp_tls_config" else "route" if key == "routes" else key, frozenset())
+    if key == "webhook_configs" and "url" not in section:
+        yield "url", _public_part(Secret(""))
+    known, others = _SAID_OLDER.get(key, ("", ()))
+    if known and known not in section and any(other in section for other in others):
+        yield known, HIDDEN
+    for name, value in section.items():
+        if name in newer or name.removesuffix("_configs") in _NEWER_KINDS:
+            if isinstance(section, Section) and section.given(name) and name not in ("oncall_configs", "alertmanager_configs"):
+                left_out.append(f"{path}.{name}")
+        elif key == "webhook_configs" and name == "url":
+            yield name, _public_part(value)
+        else:
+            yield name, _shown(value, name, f"{path}.{name}", left_out)
+
+
+def _public_part(url: Secret) -> str:
+    """The address of a webhook without what may be secret in it. For 0.25 it is no secret, so it must look like a URL."""
+    found = re.match(r"https?://(?:[^/@]*@)?([\w.:\[\]-]+)", url.reveal())
+    return f"http://{found[1] if found else 'hidden'}/{HIDDEN}"
+
+
+def _yaml(data: Any) -> str:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 10_000
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.Representer = _Representer
+    out = io.StringIO()
+    yaml.dump(data, out)
+    return out.getvalue()
+
+
+class _Representer(SafeRepresenter):
+    """Quotes a text that an older YAML would take for a number, a bool, a time or null."""
+
+    def represent_str(self, data: str) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if _LOOKS_TYPED.fullmatch(data) else None)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Representer.add_representer(str, _Representer.represent_str)

@@ -1,0 +1,1 @@
+"""A change to routes.yaml as text, comments and order kept."""

@@ -1,0 +1,192 @@
+"""One change to routes.yaml, in the words of the file: what the text becomes, and whether it would load.
+
+Only the lines that say something else change; comments, order, indentation and quotes stay. Nothing is written here, see edit_file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from amproxy.check.gaps import coverage_warnings
+from amproxy.check.report import masked
+from amproxy.config.layout import Data, Plain, layout
+from amproxy.config.loader import Loaded, load_text
+from amproxy.edit.renaming import renamed
+from amproxy.edit.rewrite import rewritten
+from amproxy.errors import ConfigError, ConfigProblem, NotFound, Uneditable
+from amproxy.oncall.roster import Roster
+
+SectionName = Literal["users", "teams", "schedules", "escalation_policies"]
+
+KEYS: Final[dict[SectionName, tuple[str, ...]]] = {  # section → what may be changed of its entries
+    "users": ("full_name", "timezone", "contacts", "notification_rules", "quiet_hours", "notices"),
+    "teams": ("members",),
+    "schedules": ("name", "team", "timezone", "layers", "overrides"),
+    "escalation_policies": (
+        *("name", "team", "steps", "repeat", "acknowledge_timeout", "acknowledge_reminder", "after_snooze", "auto_resolve"),
+        *("reopen_within", "flapping", "storm", "if_nobody"),
+    ),
+}
+WORDS: Final[dict[SectionName, str]] = {"users": "user", "teams": "team", "schedules": "schedule", "escalation_policies": "policy"}
+_CONTEXT: Final = 3  # lines around each change in a diff; of people none, because others and their addresses stand there
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to become of one entry of a section; schedules and policies can also be added and deleted."""
+
+    section: SectionName
+    name: str = ""  # "" = a new one
+    set: dict[str, Any] = {}  # key → its whole new value, in the file's words; None takes the key away; keys that are not here stay
+    delete: bool = False
+
+
+class Proposal(NamedTuple):
+    """A changed file that is not written yet."""
+
+    text: str
+    diff: str  # unified; "" = nothing changes
+    problems: list[ConfigProblem]  # it would not load
+    warnings: list[ConfigProblem]  # that the file as it is does not have
+    writable: bool
+    digest: str  # of the file that it was made from
+    loaded: Loaded | None  # None where there are problems
+
+
+def edited(text: str, change: Change, file: str = "routes.yaml") -> str:
+    """The text with the change made. Raises NotFound, Uneditable, ConfigProblem for a text that is no YAML."""
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    body = text.removeprefix(mark)
+    windows = 0 < body.count("\n") == body.count("\r\n")
+    body = body.replace("\r\n", "\n") if windows else body
+    root = layout(body, file)
+    if root is None or not isinstance(root.data, dict):
+        raise Uneditable("the file holds no sections")
+    wanted = changed(root.data, change)
+    result = rewritten(body, root, wanted)
+    again = layout(result, file)
+    if again is None or again.data != wanted:
+        raise Uneditable("this part of the file is written in a way that cannot be changed from here: change it in the file")
+    return mark + (result.replace("\n", "\r\n") if windows else result)
+
+
+def changed(data: Data, change: Change) -> Data:
+    """What a whole file says once the change is made. Raises NotFound, Uneditable."""
+    entries = data.get(change.section) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Uneditable(f"{change.section} is no list of maps")
+    _check(change)
+    position = _position(entries, change)
+    before, after = entries[:position], entries[position + 1 :]
+    if change.delete:
+        return {**data, change.section: [*before, *after]}
+    made = {**(entries[position] if change.name else {}), **{key: to_data(value) for key, value in change.set.items()}}
+    made = {key: value for key, value in made.items() if key not in change.set or value is not None}
+    data = {**data, change.section: [*before, made, *after]}
+    return renamed(data, change.section, change.name, str(made["name"])) if change.name and made["name"] != change.name else data
+
+
+def _position(entries: list[dict[str, Data]], change: Change) -> int:
+    if not change.name:
+        return len(entries)
+    found = [position for position, entry in enumerate(entries) if entry.get("name") == change.name]
+    if not found:
+        raise NotFound(f"the file has no {WORDS[change.section]} {change.name[:60]!r}")
+    return found[0]
+
+
+def _check(change: Change) -> None:
+    word, allowed = WORDS[change.section], KEYS[change.section]
+    if "name" not in allowed and (change.delete or not change.name):
+        raise Uneditable(f"a {word} is added and deleted in the file itself")
+    if change.delete and (change.set or not change.name):
+        raise Uneditable("delete takes a name and nothing to set")
+    for key in change.set:
+        if key not in allowed:
+            raise Uneditable(f"{key[:60]} of a {word} cannot be changed from here (what can: {', '.join(allowed)})")
+    if "name" in change.set and not (isinstance(change.set["name"], str) and change.set["name"].strip()):
+        raise Uneditable("the name must be a text that is not empty")
+    if not change.name and "name" not in change.set:
+        raise Uneditable(f"a new {word} needs a name")
+
+
+def to_data(value: Any) -> Data:
+    """JSON values as what a layout says. Raises Uneditable for a number that is none."""
+    if isinstance(value, bool | int):
+        return Plain(str(value).lower())
+    if isinstance(value, float):
+        return Plain(msgspec.json.encode(value).decode())
+    if isinstance(value, list | tuple):
+        return [to_data(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): to_data(item) for key, item in value.items()}
+    if value is None or isinstance(value, str):
+        return value
+    raise Uneditable(f"a value of kind {type(value).__name__} has no place in the file")
+
+
+def propose(path: str | Path, change: Change, now: datetime, env: Mapping[str, str] = os.environ) -> Proposal:
+    """What the file becomes and whether it would load, checked as `amproxy check` does; nothing is written.
+
+    now: aware, for gaps in the schedules of the days to come. Raises NotFound, Uneditable, ConfigError where the file as it is cannot
+    be read.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([ConfigProblem(f"cannot read the file: {error}", file=str(path))]) from None
+    try:
+        result = edited(text, change, str(path))
+    except ConfigProblem as problem:
+        raise ConfigError([problem]) from None
+    before, after = _checked(text, path, now, env), _checked(result, path, now, env)
+    known = {(warning.kind, warning.message) for warning in before.warnings}
+    return Proposal(
+        text=result,
+        diff=_diff(text, result, path.name, 0 if change.section == "users" else _CONTEXT),
+        problems=after.problems,
+        warnings=[warning for warning in after.warnings if (warning.kind, warning.message) not in known],
+        writable=writable(path),
+        digest=digest(data),
+        loaded=after.loaded,
+    )
+
+
+def digest(data: bytes) -> str:
+    """Tells one state of a file from another; it is `Config.digest` of what the file means."""
+    return hashlib.sha256(data.removeprefix(b"\xef\xbb\xbf")).hexdigest()
+
+
+def writable(path: Path) -> bool:
+    """Whether the file can be replaced: it and its folder can be written."""
+    real = path.resolve()
+    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK | os.X_OK)
+
+
+class _Checked(NamedTuple):
+    loaded: Loaded | None
+    problems: list[ConfigProblem]
+    warnings: list[ConfigProblem]
+
+
+def _checked(text: str, path: Path, now: datetime, env: Mapping[str, str]) -> _Checked:
+    try:
+        loaded = load_text(text.removeprefix("\ufeff"), str(path), env, path.parent)
+    except ConfigError as error:
+        return _Checked(None, error.problems, [])
+    return _Checked(loaded, [], [*loaded.warnings, *coverage_warnings(Roster(loaded.config), now)])
+
+
+def _diff(before: str, after: str, name: str, context: int) -> str:
+    """What may be a secret is hidden in it, as `amproxy check` does."""
+    old, new = ([f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")] for text in (before, after))
+    return "".join(masked(line) for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context))

@@ -1,0 +1,223 @@
+"""A YAML text made to say something else, changing only what says it: comments, order and style of all the rest stay.
+
+A list or map without brackets is taken apart into its entries, each with the comments above it and the deeper ones below it; they
+are kept, moved, changed inside, left out, or written anew, and put together again. Whoever calls checks that the result says what
+was wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from amproxy.config.layout import Collection, Data, Element, Plain, Value
+from amproxy.edit.bounds import Bounds
+from amproxy.edit.matching import matched, placed
+from amproxy.edit.render import entry, inline, manner_of, pair, scalar
+from amproxy.errors import Uneditable
+
+
+class _Chunk:
+    """One entry as lines: comments above (whole lines), itself (its first line not indented), and what stands below it (whole lines)."""
+
+    __slots__ = ("above", "below", "body", "position")
+
+    def __init__(self, above: list[str], body: str, below: list[str], position: int = -1) -> None:
+        self.above, self.body, self.below, self.position = above, body, below, position
+
+
+def rewritten(text: str, root: Value, wanted: Data) -> str:
+    """`text`, whose layout is `root`, made to say `wanted`. Raises Uneditable where the part to change is shared or not its own."""
+    start, end = Bounds(text).span(root)
+    return text[:start] + _Rewrite(text, root).value(root, wanted) + text[end:]
+
+
+class _Rewrite:
+    def __init__(self, text: str, root: Value) -> None:
+        self._text, self._at, self._manner = text, Bounds(text), manner_of(root)
+        self._shared = {value.alias for value in _all(root) if value.alias}  # anchors that an alias refers to
+
+    # ------------------------------------------------------------------------------------------------------- what it becomes
+
+    def value(self, value: Value, wanted: Data) -> str:
+        """The text that takes the place of `span(value)`: of a text, or of a collection that stays one of its kind."""
+        start, end = self._at.span(value)
+        if value.data == wanted:
+            return self._text[start:end]
+        self._may_change(value)
+        if not isinstance(value, Collection):
+            return scalar(wanted, value.style, typed=isinstance(value.data, Plain))
+        if value.flow:
+            return self._flow(value, wanted)
+        return self._block(value, wanted)
+
+    def _may_change(self, value: Value) -> None:
+        line = self._text.count("\n", 0, value.start) + 1
+        if value.alias:
+            raise Uneditable(f"line {line}: this part is written elsewhere (*{value.alias}): change it in the file")
+        if value.anchor in self._shared:
+            raise Uneditable(f"line {line}: this part is used elsewhere too (&{value.anchor}): change it in the file")
+        if isinstance(value.data, str) and "${" in value.data:
+            raise Uneditable(f"line {line}: this value comes from the environment ({value.data[:60]}): change it in the file")
+
+    def _may_go(self, value: Value) -> None:
+        for part in _all(value):
+            if part.anchor in self._shared:
+                raise Uneditable(
+                    f"line {self._text.count(chr(10), 0, part.start) + 1}: &{part.anchor} is used elsewhere: change it in the file"
+                )
+
+    def _merges(self, value: Collection, wanted: Data) -> None:
+        for key in value.merged:
+            if wanted.get(key) != value.data[key]:
+                line = self._text.count("\n", 0, value.start) + 1
+                raise Uneditable(f"line {line}: {key} comes from a merge key (<<): change it in the file")
+
+    def _pairs(self, value: Collection, wanted: Data) -> list[tuple[Element | None, str, Data]]:
+        """What becomes of the entries, in order: the old one or None, the key of a pair, and what it is to say."""
+        if isinstance(wanted, list):
+            return [(value.elements[old] if old >= 0 else None, "", data) for old, data in matched(value.data, wanted)]
+        self._merges(value, wanted)
+        old = {element.key: element for element in value.elements}
+        keys = placed([*old], [key for key in wanted if key not in value.merged])
+        return [(old.get(key), key, old[key].value.data if key == "<<" else wanted[key]) for key in keys]
+
+    # -------------------------------------------------------------------------------------------------------- without brackets
+
+    def _block(self, value: Collection, wanted: Data) -> str:
+        pairs, position = self._pairs(value, wanted), {id(element): place for place, element in enumerate(value.elements)}
+        kept = {id(element) for element, _, _ in pairs if element}
+        for element in value.elements:
+            if id(element) not in kept:
+                self._may_go(element.value)
+        chunks = [
+            self._chunk(value, position[id(element)], data) if element else _Chunk([], self._fresh(value, key, data), [])
+            for element, key, data in pairs
+        ]
+        return self._together(value, chunks)
+
+    def _chunk(self, value: Collection, position: int, data: Data) -> _Chunk:
+        element = value.elements[position]
+        body = self._element(value, element, data)
+        end = self._at.end_of(value, position)
+        below = self._text[self._at.body_end(element) + 1 : end].split("\n") if end > self._at.body_end(element) else []
+        if position + 1 < len(value.elements):
+            below += self._at.between(value, position)
+        above = self._at.above(value, position) if position or self._at.begins_line(value.start) else []
+        return _Chunk(above, body, below, position)
+
+    def _together(self, value: Collection, chunks: list[_Chunk]) -> str:
+        """Blank lines stand between entries as before; an entry that has got another neighbour is set apart as the first two are."""
+        last = len(value.elements) - 1
+        usual = self._at.blank_below(value)
+        lines: list[str] = []
+        inline_start = not self._at.begins_line(value.start)
+        for place, chunk in enumerate(chunks):
+            indent = "" if inline_start and not place else " " * value.column
+            own = [indent + chunk.body]
+            lines += [*own, *chunk.above] if inline_start and not place else [*chunk.above, *own]
+            below = chunk.below
+            if place == len(chunks) - 1:
+                below = below if chunk.position == last else _without_blank_end(below)
+            elif chunk.position in (-1, last):
+                below = [*below, *usual]
+            lines += below
+        return "\n".join(lines)
+
+    def _fresh(self, value: Collection, key: str, data: Data) -> str:
+        return "\n".join(pair(key, data, value.column, self._manner) if key else entry(data, value.column, self._manner))
+
+    def _element(self, value: Collection, element: Element, wanted: Data) -> str:
+        """The lines of an entry, from its dash or key on, once it says something else."""
+        child, end = element.value, self._at.body_end(element)
+        if child.data == wanted:
+            return self._text[element.begin : end]
+        if _same_kind(child, wanted):
+            start, stop = self._at.span(child)
+            text, rest = self.value(child, wanted), self._text[stop:end]
+            return self._text[element.begin : start] + text + _aligned(rest, len(text) - (stop - start))
+        self._may_change(child)
+        self._may_go(child)
+        fresh, comment = self._fresh(value, element.key, wanted), self._comment(element)
+        if element.key:
+            head = self._text[element.begin : child.start]
+            name = head[: head.index(":")]
+            fresh = name + fresh[len(scalar(element.key)) :]
+        first, newline, rest = fresh.partition("\n")
+        return first + _aligned(comment, len(first) - (child.end - element.begin)) + newline + rest
+
+    def _comment(self, element: Element) -> str:
+        """The comment that stands in the line of an entry, with the spaces before it."""
+        value = element.value
+        block = isinstance(value, Collection) and not value.flow
+        start = element.begin + 1 if block else value.end
+        line = self._text[start : self._at.line_end(start)]
+        found = line.find(" #")
+        spaces = len(line[: found + 1]) - len(line[: found + 1].rstrip()) if found >= 0 else 0
+        return line[found + 1 - spaces :].rstrip("\r") if found >= 0 else ""
+
+    # ----------------------------------------------------------------------------------------------------------- with brackets
+
+    def _flow(self, value: Collection, wanted: Data) -> str:
+        pairs, elements = self._pairs(value, wanted), value.elements
+        if [element for element, _, _ in pairs] == elements:
+            return self._in_place(value, pairs)
+        ends = [element.value.end for element in elements]
+        between = [self._text[end : after.begin] for end, after in zip(ends, elements[1:], strict=False)]
+        if any("#" in part for part in (*between, self._text[ends[-1] : value.end])):
+            line = self._text.count("\n", 0, value.start) + 1
+            raise Uneditable(f"line {line}: comments stand between the entries in brackets: change it in the file")
+        kept = {id(element) for element, _, _ in pairs if element}
+        for element in elements:
+            if id(element) not in kept:
+                self._may_go(element.value)
+        texts = [self._flow_element(element, key, data) for element, key, data in pairs]
+        opening = self._text[value.start : elements[0].begin]
+        closing = self._text[ends[-1] : value.end].replace(",", "")
+        joiner = between[0] if between else ", "
+        return opening + joiner.join(texts) + closing
+
+    def _in_place(self, value: Collection, pairs: list[tuple[Element | None, str, Data]]) -> str:
+        out, last = "", value.start
+        for element, key, data in pairs:
+            assert element is not None
+            out += self._text[last : element.begin] + self._flow_element(element, key, data)
+            last = element.value.end
+        return out + self._text[last : value.end]
+
+    def _flow_element(self, element: Element | None, key: str, wanted: Data) -> str:
+        if element is None:
+            return f"{scalar(key)}: {inline(wanted)}" if key else inline(wanted)
+        child = element.value
+        if child.data == wanted:
+            return self._text[element.begin : child.end]
+        head = self._text[element.begin : child.start]
+        if _same_kind(child, wanted):
+            return head + self.value(child, wanted)
+        self._may_change(child)
+        self._may_go(child)
+        return (head if head[-1:] in (" ", "") else head + " ") + inline(wanted)
+
+
+def _same_kind(value: Value, wanted: Data) -> bool:
+    """Whether a value can be changed where it stands, without becoming something else."""
+    if isinstance(value, Collection):
+        return bool(value.elements) and bool(wanted) and isinstance(wanted, type(value.data))
+    return value.start < value.end and value.style not in ("|", ">") and (wanted is None or isinstance(wanted, str)) and not value.alias
+
+
+def _aligned(rest: str, longer: int) -> str:
+    """What follows a value in its line, for a value that has become longer: a comment set apart by spaces keeps its column."""
+    spaces = len(rest) - len(rest.lstrip(" "))
+    return " " * max(1, spaces - longer) + rest[spaces:] if spaces > 1 and rest[spaces:].startswith("#") else rest
+
+
+def _all(value: Value) -> Iterator[Value]:
+    yield value
+    for element in value.elements if isinstance(value, Collection) else ():
+        yield from _all(element.value)
+
+
+def _without_blank_end(lines: list[str]) -> list[str]:
+    while lines and not lines[-1].strip():
+        lines = lines[:-1]
+    return lines

@@ -1,0 +1,88 @@
+"""The dead man's switch: while all is well, an address outside is called again and again, so that somebody notices when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from amproxy import metrics
+from amproxy.config.structs import DeadMansSwitch
+from amproxy.context import Context
+from amproxy.engine import health
+from amproxy.engine.channels_dead_mans_switch import DeadMansSwitchCaller
+from amproxy.errors import DeliveryError, StoreUnavailable
+from amproxy.notify.channels.http import TIMEOUT
+from amproxy.store import vitals
+from amproxy.store.leases import Polling
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0  # seconds between looks whether a reload has changed the switch; they cost nothing
+AGAIN = 10.0  # seconds after a failure, where `every` is not shorter still
+CHANNEL = "dead_mans_switch"  # in amproxy_delivery_attempts_total
+
+
+class Beat:
+    """Of all replicas the one that holds the lease calls; one whose own parts do not run leaves the lease to others."""
+
+    def __init__(self, context: Context, name: str, ready: Callable[[], bool]) -> None:
+        self._context, self._name, self._ready = context, name, ready
+        self._caller = DeadMansSwitchCaller()
+        self._said = ""  # what was wrong when the log last told of it
+
+    async def run(self) -> None:
+        """Call for ever; cancel to stop."""
+        switch: DeadMansSwitch | None = None
+        due, clock = 0.0, asyncio.get_running_loop().time
+        while True:
+            wanted = self._context.config.dead_mans_switch
+            if wanted != switch:  # a reload; or the first look
+                switch, due = wanted, clock()
+            if switch is not None and clock() >= due:
+                begun = clock()
+                due = begun + (switch.every if await self.once(switch) else min(switch.every, AGAIN))
+            await asyncio.sleep(LOOK)
+
+    async def once(self, switch: DeadMansSwitch) -> bool:
+        """One turn. False: something is wrong, and it should be looked at again soon."""
+        try:
+            wrong = await self._turn(switch)
+        except Exception:
+            # a defect must not silence the switch for ever: it is counted, and the next turn comes
+            metrics.unexpected_errors.labels("beat").inc()
+            log.exception("the dead man's switch failed unexpectedly")
+            return False
+        if wrong != self._said:
+            if wrong:
+                log.warning("the dead man's switch is not called: %s", wrong)
+            else:
+                log.info("the dead man's switch is called again")
+        self._said = wrong
+        return not wrong
+
+    async def _turn(self, switch: DeadMansSwitch) -> str:
+        """Call, where all is well and no other replica does; what is wrong, "" = nothing."""
+        context, ready = self._context, self._ready()
+        wrong = await health.wrong(context, ready=ready)
+        try:
+            if not ready or not await Polling(context.wire).lease(CHANNEL, self._name, switch.every + TIMEOUT + AGAIN):
+                return "; ".join(wrong)
+            if wrong:
+                await vitals.save_switch(context.wire, up=False)
+                return "; ".join(wrong)
+            try:
+                await self._caller.call(switch, context.config.global_.webhook.http)
+            except DeliveryError as error:
+                metrics.delivery_attempts.labels(CHANNEL, "failed", error.reason).inc()
+                await vitals.save_switch(context.wire, up=False)
+                return str(error)
+            metrics.delivery_attempts.labels(CHANNEL, "ok", "").inc()
+            await vitals.save_switch(context.wire, up=True, at=context.now())
+        except StoreUnavailable as error:
+            return "; ".join(wrong) or str(error)
+        return ""
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._caller.close()

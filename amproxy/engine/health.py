@@ -1,0 +1,37 @@
+"""Whether amproxy does its work, and what is wrong where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from amproxy.context import Context
+from amproxy.errors import StoreUnavailable
+from amproxy.store import outbox, timers, vitals
+from amproxy.store.wire import RedisRefused
+from amproxy.times import format_duration
+
+PATIENCE = 5.0  # seconds for Redis to answer
+LATE = 60.0  # seconds that a timer may be overdue
+STUCK = 300.0  # seconds that a page may wait without any attempt
+
+
+async def wrong(context: Context, *, ready: bool) -> list[str]:
+    """What is wrong, in words; [] = all is well. ready: whether this process's parts run."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            found = await _in_store(context)
+    except (StoreUnavailable, RedisRefused, TimeoutError):
+        found = ["Redis is away, or takes no writes"]
+    return found if ready else ["a part of this process does not run", *found]
+
+
+async def _in_store(context: Context) -> list[str]:
+    now, found = context.now(), []
+    await vitals.write(context.wire, now)
+    due = await timers.next_due(context.wire)
+    if due is not None and now - due > LATE:
+        found.append(f"a timer is overdue by {format_duration(round(now - due))}")
+    waiting = await outbox.longest_wait(context.wire, now)
+    if waiting > STUCK:
+        found.append(f"a page has waited for {format_duration(round(waiting))} without an attempt")
+    return found

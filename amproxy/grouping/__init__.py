@@ -1,0 +1,1 @@
+"""Where an alert belongs, what mutes it, what a flush tells: pure."""

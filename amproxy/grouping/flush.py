@@ -1,0 +1,111 @@
+"""What a group's flush tells, and to whom: pure, `now` is an argument. flusher.py loads, asks this, and commits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from amproxy.config.structs import Integration, Receiver
+from amproxy.correlate.muting import Muting
+from amproxy.grouping.dedup import needs_notify
+from amproxy.grouping.merge import sort_alerts
+from amproxy.model import Alert, Group, LogEntry, Reason
+from amproxy.oncall.roster import Roster
+from amproxy.store.groups import Loaded
+
+LOG_RETENTION = 120 * 3600.0  # seconds: as Alertmanager's --data.retention
+
+
+class Telling(NamedTuple):
+    """One integration is to be told, and this is what its log will say then."""
+
+    integration: Integration
+    alerts: list[Alert]  # in the order of a message; resolved ones left out where send_resolved is off
+    truncated: int
+    reason: Reason
+    entry: LogEntry
+    before: LogEntry | None
+
+
+class Plan(NamedTuple):
+    tellings: list[Telling]
+    logged: list[tuple[str, LogEntry]]  # entries to write although nothing is sent
+    resolved: list[tuple[str, bytes]]  # (fingerprint, revision) that may go once everybody is told
+    muted_by: list[str]  # names of time intervals
+
+
+def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, muting: Muting, now: float, tick: float) -> Plan:
+    """Decide one flush. `group` carries the timings in force now, `loaded` what is stored.
+
+    tick: when the flush was planned. The log carries it, so that the tick a whole repeat_interval later repeats, whatever the milliseconds.
+    """
+    now_ns = int(now * 10**9)
+    over = {alert.fingerprint for alert in loaded.alerts if alert.resolved(now_ns)}
+    resolved = [(fingerprint, loaded.revisions[fingerprint]) for fingerprint in over]
+    muted_by = muted(group, roster, now)
+    heard = [] if muted_by else [alert for alert in loaded.alerts if not muting.holds(alert)]
+    tellings: list[Telling] = []
+    logged: list[tuple[str, LogEntry]] = []
+    for integration in receiver.integrations:
+        if muted_by and integration.kind != "oncall":
+            continue
+        before = _in_force(loaded.log.get(log_key(integration)), now)
+        alerts = heard
+        if integration.kind == "oncall" and len(heard) < len(loaded.alerts):
+            alerts = _heard_or_known(loaded.alerts, heard, before)
+        if not alerts and loaded.alerts:
+            continue
+        telling = _telling(integration, alerts, over, before, group, now, tick)
+        if telling is None or (telling.reason == "repeat interval elapsed" and not heard):
+            continue  # repeating is no news: while all of it is muted, an incident that somebody has resolved must not open again
+        if telling.alerts:
+            tellings.append(telling)
+        else:
+            logged.append((log_key(integration), telling.entry))
+    return Plan(tellings, logged, resolved, muted_by)
+
+
+def log_key(integration: Integration) -> str:
+    return f"{integration.kind}/{integration.index}"
+
+
+def muted(group: Group, roster: Roster, now: float) -> list[str]:
+    """Names of the mute intervals that hold, or, where none of the active intervals holds, those."""
+    at = datetime.fromtimestamp(now, UTC)
+    holding = [name for name in roster.known(group.mute_time_intervals) if roster.holds(name, at)]
+    if holding:
+        return holding
+    active = roster.known(group.active_time_intervals)
+    return [] if not active or any(roster.holds(name, at) for name in active) else active
+
+
+def _in_force(entry: LogEntry | None, now: float) -> LogEntry | None:
+    """An entry that has expired counts as none: nothing was ever told."""
+    if entry is None or entry.at + LOG_RETENTION < now:
+        return entry if entry is not None and entry.incident else None
+    return entry
+
+
+def _heard_or_known(alerts: list[Alert], heard: list[Alert], before: LogEntry | None) -> list[Alert]:
+    """While muted, people hear of nothing new, but an incident still learns what becomes of its own alerts.
+
+    Alertmanager never announces a resolution that happens while muted; an incident would then escalate for ever.
+    """
+    known = {alert.fingerprint for alert in heard}.union(before.firing if before else ())
+    return [alert for alert in alerts if alert.fingerprint in known]
+
+
+def _telling(
+    integration: Integration, alerts: list[Alert], over: set[str], before: LogEntry | None, group: Group, now: float, tick: float
+) -> Telling | None:
+    firing = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint not in over)
+    resolved = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint in over)
+    reason = needs_notify(before, firing, resolved, send_resolved=integration.send_resolved, repeat_interval=group.repeat_interval, now=now)
+    if reason is None:
+        return None
+    told = sort_alerts([alert for alert in alerts if integration.send_resolved or alert.fingerprint in firing])
+    if integration.kind == "oncall" and before is not None:
+        resolved |= frozenset(before.resolved) - firing
+    entry = LogEntry(firing=sorted(firing), resolved=sorted(resolved), at=tick, incident=before.incident if before else "")
+    most = getattr(integration.settings, "max_alerts", 0) or len(told)
+    return Telling(integration, told[:most], max(0, len(told) - most), reason, entry, before)

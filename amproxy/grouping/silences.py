@@ -1,0 +1,117 @@
+"""The life of silences, by Alertmanager's rules: created, changed, expired, forgotten. Pure: `now` is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec.structs import replace
+
+from amproxy.errors import AmproxyError, NotFound
+from amproxy.labels.matchers import Matcher
+from amproxy.model import Silence
+
+State = Literal["active", "pending", "expired"]
+
+KEPT_NS = 120 * 3600 * 10**9  # how long a silence is remembered after its end: as Alertmanager's --data.retention
+FOREVER_NS = 2**63 - 1  # the year 2262: what is stored of any later time
+_SECOND = 10**9
+_ORDER: dict[State, int] = {"active": 0, "pending": 1, "expired": 2}
+
+
+class BadSilence(AmproxyError):
+    """A silence that is not taken; the text is for whoever wanted it."""
+
+
+def state(silence: Silence, now_ns: int) -> State:
+    """As muting and changing count: the very instant of the end still belongs to it."""
+    if now_ns < silence.starts_ns:
+        return "pending"
+    return "expired" if now_ns > silence.ends_ns else "active"
+
+
+def shown_state(silence: Silence, now_ns: int) -> State:
+    """As people are told: expired from the instant of the end on."""
+    if now_ns < silence.starts_ns:
+        return "pending"
+    return "active" if now_ns < silence.ends_ns else "expired"
+
+
+def forgotten(silence: Silence, now_ns: int) -> bool:
+    """Whether it ended so long ago that nobody is told of it any more."""
+    return silence.ends_ns + KEPT_NS < now_ns
+
+
+def put(known: Mapping[str, Silence], wanted: Silence, now_ns: int, new_id: str) -> list[Silence]:
+    """Create a silence, or change the one whose id is wanted → what to store; the first is the one that holds now.
+
+    A change that the rules do not allow in place ends the old silence and makes a new one, named `new_id`.
+    Raises BadSilence, and NotFound for an id that is not known; then nothing changes.
+    """
+    _check_times(wanted, now_ns)
+    old = known.get(wanted.id) if wanted.id else None
+    if wanted.id and old is None:
+        raise NotFound("silence not found")
+    _check_matchers(wanted)
+    if old is not None and may_update(old, wanted, now_ns):
+        return [replace(wanted, updated_ns=now_ns)]
+    fresh = replace(wanted, id=new_id, starts_ns=max(wanted.starts_ns, now_ns), updated_ns=now_ns)
+    return [fresh] if old is None or state(old, now_ns) == "expired" else [fresh, expired(old, now_ns)]
+
+
+def may_update(old: Silence, new: Silence, now_ns: int) -> bool:
+    """Whether a silence may change in place: the same matchers in the same order, and nothing of the past rewritten."""
+    if old.matcher_sets != new.matcher_sets:
+        return False
+    match state(old, now_ns):
+        case "active":
+            return old.starts_ns // _SECOND == new.starts_ns // _SECOND and new.ends_ns >= now_ns
+        case "pending":
+            return new.starts_ns >= now_ns
+        case "expired":
+            return False
+
+
+def expired(silence: Silence, now_ns: int) -> Silence:
+    """The silence ended now; one that is over stays as it is."""
+    match state(silence, now_ns):
+        case "active":
+            return replace(silence, ends_ns=now_ns, updated_ns=now_ns)
+        case "pending":
+            return replace(silence, starts_ns=now_ns, ends_ns=now_ns, updated_ns=now_ns)
+        case "expired":
+            return silence
+
+
+def ordered(silences: Iterable[Silence], now_ns: int) -> list[Silence]:
+    """Active ones first (soonest end), then pending (soonest start), then expired (latest end)."""
+
+    def rank(silence: Silence) -> tuple[int, int, str]:
+        kind = shown_state(silence, now_ns)
+        moment = {"active": silence.ends_ns, "pending": silence.starts_ns, "expired": -silence.ends_ns}[kind]
+        return _ORDER[kind], moment, silence.id
+
+    return sorted(silences, key=rank)
+
+
+def has_all(silence: Silence, matchers: Iterable[Matcher]) -> bool:
+    """Whether the matchers stand in it, letter by letter, all in one of its sets."""
+    wanted = list(matchers)
+    return any(all(matcher in held for matcher in wanted) for held in silence.matcher_sets)
+
+
+def _check_times(silence: Silence, now_ns: int) -> None:
+    if silence.starts_ns >= silence.ends_ns:
+        raise BadSilence("Failed to create silence: start time must be before end time")
+    if silence.ends_ns < now_ns:
+        raise BadSilence("Failed to create silence: end time can't be in the past")
+
+
+def _check_matchers(silence: Silence) -> None:
+    for held in silence.matcher_sets:
+        for index, matcher in enumerate(held):
+            if not matcher.name:
+                raise BadSilence(f'silence invalid: invalid label matcher {index}: invalid label name ""')
+        # a negative matcher is taken whatever it matches, as Alertmanager does
+        if all(matcher.op in ("=", "=~") and matcher.matches({}) for matcher in held):
+            raise BadSilence("silence invalid: at least one matcher must not match the empty string")

@@ -1,0 +1,109 @@
+"""A card as a mail: addresses, ids that keep a thread together, headers that nothing from outside can break."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, getaddresses
+
+import msgspec
+
+from amproxy import clock
+from amproxy.config.structs import EmailSettings
+from amproxy.errors import DeliveryError
+from amproxy.notify.channels.email.email_text import html, plain_text, subject
+from amproxy.notify.channels.text import line
+from amproxy.notify.message import Card
+
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9_.\-\[\]:]{1,253}")
+_HEADER = re.compile(r"[!-9;-~]+")
+_OWN_HEADERS = {"mime-version", "content-type", "content-transfer-encoding", "message-id", "date", "bcc"}  # not for the file to set
+_LONGEST_DOMAIN = 36  # in an id: a header line that cannot be folded has to stay below 78 characters
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """Ready to go out."""
+
+    id: str  # Message-ID: the same at each attempt, so that a mail that arrives twice can be known
+    sender: str
+    recipients: list[str]
+    content: bytes
+
+
+def compose(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
+    """The mail that tells of a card; `answers`: the Message-ID of the one that it follows up.
+
+    Raises DeliveryError (permanent) where an address is nonsense or there is none.
+    """
+    sender = addresses(settings.from_)[0]
+    recipients = addresses(settings.to)
+    message = EmailMessage(SMTP)
+    id = _id(sender.domain, "mail", answers, card.state_text) if answers else _first_id(sender.domain, settings, card)
+    root = _thread(sender.domain, card)
+    message["From"] = sender
+    message["To"] = recipients
+    message["Subject"] = subject(card)
+    message["Date"] = format_datetime(clock.utc(card.at))
+    message["Message-ID"] = id
+    if root or answers:
+        message["In-Reply-To"] = answers or root
+        message["References"] = " ".join(part for part in (root, answers) if part)
+    message["Auto-Submitted"] = "auto-generated"  # no vacation answers, please
+    message["X-Auto-Response-Suppress"] = "All"
+    _set_headers(message, settings)
+    message.set_content(settings.text or plain_text(card), cte="quoted-printable")
+    message.add_alternative(settings.html or html(card), subtype="html", cte="quoted-printable")
+    return Mail(id=id, sender=sender.addr_spec, recipients=list({to.addr_spec: 0 for to in recipients}), content=message.as_bytes())
+
+
+def addresses(text: str) -> list[Address]:
+    """The addresses of a From or To, at least one. Raises DeliveryError (permanent)."""
+    parsed = getaddresses([text]) if text.isprintable() else []
+    # The parser mends what is broken ("bob@exa mple.org"): an address that nobody wrote is not taken.
+    if not parsed or not all(address in text for _, address in parsed):
+        raise DeliveryError(f"email: {line(text, 100)!r} is not an address", permanent=True)
+    return [_address(name, address) for name, address in parsed]
+
+
+def _address(name: str, address: str) -> Address:
+    local, _, domain = address.rpartition("@")
+    try:
+        spec = f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
+        if not _ADDRESS.fullmatch(spec):
+            raise ValueError
+        return Address(name, addr_spec=spec)
+    except (ValueError, MessageError):
+        raise DeliveryError(f"email: {line(address, 100)!r} is not an address", permanent=True) from None
+
+
+def _first_id(domain: str, settings: EmailSettings, card: Card) -> str:
+    """Where the message has no key, the moment tells one mail from the next."""
+    return _id(domain, "mail", settings.to, card.incident, card.group_key, card.key or str(card.at))
+
+
+def _thread(domain: str, card: Card) -> str:
+    """What all mails of an incident, or of a group, refer to: a mail that never was, which programs take for the root."""
+    if card.incident:
+        return _id(domain, "incident", card.incident)
+    return _id(domain, "group", card.receiver, card.group_key) if card.group_key else ""
+
+
+def _id(domain: str, *parts: str) -> str:
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:24]
+    return f"<{digest}@{domain if len(domain) <= _LONGEST_DOMAIN and domain[0] != '[' else 'amproxy.invalid'}>"
+
+
+def _set_headers(message: EmailMessage, settings: EmailSettings) -> None:
+    """The headers of the file, in place of our own where the names are equal."""
+    for name, value in settings.headers.items():
+        if name.lower() in _OWN_HEADERS or not _HEADER.fullmatch(name):
+            continue
+        try:
+            del message[name]
+            message[name] = line(value, 900)
+        except (ValueError, MessageError):
+            raise DeliveryError(f"email: the header {name} is not valid", permanent=True) from None

@@ -1,0 +1,1 @@
+"""Slack: messages with buttons, and the presses of them."""

@@ -1,0 +1,1 @@
+"""Telegram: messages with buttons, and the answers to them by long polling."""

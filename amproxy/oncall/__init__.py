@@ -1,0 +1,1 @@
+"""Who is on call: pure, the clock is an argument."""

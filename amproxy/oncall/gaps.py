@@ -1,0 +1,130 @@
+"""Holes in a schedule's next days, told before they come: nobody on call, or a turn with nobody left in it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from amproxy.model import Told, Warned
+from amproxy.oncall.claims import claims
+from amproxy.oncall.notice import Notice, clock, concerned
+from amproxy.oncall.roster import Roster
+
+AHEAD = timedelta(days=7)
+SOON = timedelta(days=1)
+MOST = 5  # holes that one notice names
+
+
+Kind = Literal["gap_ahead", "empty_shift"]
+
+
+class Hole(NamedTuple):
+    start: datetime
+    end: datetime  # as far as it is seen
+    kind: Kind
+    reason: str
+    layer: str = ""
+
+
+def holes(roster: Roster, schedule: str, now: datetime, told: Told) -> tuple[list[Notice], tuple[Warned, ...]]:
+    """What is to be told of the next 7 days, and what has been told then.
+
+    A gap is told when it comes into sight, and again a day before it begins; an empty shift once. What one person is to be told of
+    one schedule at one moment stands in one notice. A hole that was filled and opens again is told anew.
+    """
+    notices: list[Notice] = []
+    warned: list[Warned] = []
+    for kind, look in _LOOKS.items():
+        audience = concerned(roster, schedule, kind, now)
+        seen = look(roster, schedule, now, now + AHEAD) if audience else []
+        warned += _still(told.warned, seen)
+        for user in audience:
+            new = [(hole, mark) for hole in seen if not _knows(warned, mark := _mark(hole, user, now))]
+            if new:
+                warned += [mark for _, mark in new]
+                notices.append(_notice(roster, schedule, user, [hole for hole, _ in new], now))
+    return notices, tuple(warned)
+
+
+def gaps(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[Hole]:
+    """When nobody is on call; nobody for one reason and then for another is one gap."""
+    found: list[Hole] = []
+    for shift in roster.shifts(schedule, start, end):
+        if not shift.users:
+            _add(found, Hole(shift.start, shift.end, "gap_ahead", shift.reason.removeprefix("nobody: ")))
+    return found
+
+
+def empty_shifts(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[Hole]:
+    """When a layer should have somebody, and everybody is absent or unknown."""
+    layers: dict[str, list[Hole]] = {}
+    for piece in claims(roster, schedule, start, end):
+        for one in piece.empty():
+            _add(layers.setdefault(one.layer, []), Hole(piece.start, piece.end, "empty_shift", one.reason, one.layer))
+    return [hole for found in layers.values() for hole in found]
+
+
+_LOOKS: Final[dict[Kind, Callable[[Roster, str, datetime, datetime], list[Hole]]]] = {"gap_ahead": gaps, "empty_shift": empty_shifts}
+
+
+def _add(found: list[Hole], hole: Hole) -> None:
+    """Add a hole, or prolong the last one where this begins with its end: the first reason stands for all."""
+    if found and found[-1].end == hole.start:
+        found[-1] = found[-1]._replace(end=hole.end)
+    else:
+        found.append(hole)
+
+
+def _mark(hole: Hole, user: str, now: datetime) -> Warned:
+    soon = hole.kind == "gap_ahead" and hole.start <= now + SOON
+    return Warned(
+        kind=hole.kind, user=user, layer=hole.layer, soon=soon, start=hole.start.timestamp(), end=hole.end.timestamp()
+    )  # fmt: skip
+
+
+def _still(warned: Sequence[Warned], seen: Sequence[Hole]) -> list[Warned]:
+    """What was told of holes that are still there, each as far as it is seen now: a long one comes into sight bit by bit."""
+    kept = []
+    for mark in warned:
+        same = [hole for hole in seen if _touches(mark, hole)]
+        if same:
+            end = max(mark.end, *(hole.end.timestamp() for hole in same))
+            kept.append(msgspec.structs.replace(mark, end=end))
+    return kept
+
+
+def _touches(mark: Warned, hole: Hole) -> bool:
+    return (mark.kind, mark.layer) == (hole.kind, hole.layer) and mark.start < hole.end.timestamp() and hole.start.timestamp() < mark.end
+
+
+def _knows(warned: Sequence[Warned], wanted: Warned) -> bool:
+    """Whether the person was told, as urgently as that."""
+    return any(
+        (one.kind, one.user, one.layer) == (wanted.kind, wanted.user, wanted.layer)
+        and one.soon >= wanted.soon
+        and one.start < wanted.end
+        and wanted.start < one.end
+        for one in warned
+    )
+
+
+def _notice(roster: Roster, schedule: str, user: str, found: Sequence[Hole], now: datetime) -> Notice:
+    kind = found[0].kind
+    lines = [_line(roster, schedule, user, hole, now) for hole in found[:MOST]]
+    if len(found) > MOST:
+        lines.append(f"And {len(found) - MOST} more in the next {AHEAD.days} days.")
+    subject = f"Nobody is on call for {schedule}" if kind == "gap_ahead" else f"A shift of {schedule} is empty"
+    return Notice(kind=kind, user=user, subject=subject, text="\n".join(lines))
+
+
+def _line(roster: Roster, schedule: str, user: str, hole: Hole, now: datetime) -> str:
+    end: datetime | None = hole.end
+    if hole.end >= now + AHEAD and hole.kind == "gap_ahead":  # it goes on beyond what was looked at
+        end = roster.on_call(schedule, hole.start).until
+    start = "now on" if hole.start <= now else clock(roster, hole.start, user)
+    if hole.kind == "gap_ahead":
+        return f"Nobody is on call for {schedule} from {start} until {clock(roster, end, user)}: {hole.reason}."
+    return f"Nobody is left for a shift of {schedule} from {start}: {hole.reason}."

@@ -1,0 +1,88 @@
+"""Hours on call as pay reckons them: nights, weekends and days on a person's own clock. Pure.
+
+A night is 22:00 to 06:00, a weekend Saturday and Sunday, each as the clock of the person's zone shows it; an hour that is
+both counts as weekend. What passes is counted, so that the night of a clock change has an hour more or less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from amproxy.zones import instant
+
+Kind = Literal["night", "weekend", "day"]
+
+NIGHT = (22, 6)  # hours of the clock: from, to
+_DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+
+
+class Part(NamedTuple):
+    """A stretch of one kind, within one calendar day."""
+
+    start: datetime
+    end: datetime  # exclusive
+    kind: Kind
+    of: date  # the evening of the night, the Saturday of the weekend, the day
+
+
+class Hours(NamedTuple):
+    """Seconds by kind, and on how many nights and weekends."""
+
+    night: float = 0.0
+    weekend: float = 0.0
+    day: float = 0.0
+    nights: int = 0
+    weekends: int = 0
+
+    @property
+    def total(self) -> float:
+        return self.night + self.weekend + self.day
+
+
+def hours(spans: Iterable[tuple[datetime, datetime, str]]) -> Hours:
+    """The sum of spans (start, end exclusive, zone of the person), moments aware. Spans that overlap count twice."""
+    seconds: dict[Kind, float] = {"night": 0.0, "weekend": 0.0, "day": 0.0}
+    which: dict[Kind, set[date]] = {"night": set(), "weekend": set(), "day": set()}
+    for start, end, zone in spans:
+        for part in parts(start, end, zone):
+            seconds[part.kind] += (part.end - part.start).total_seconds()
+            which[part.kind].add(part.of)
+    return Hours(seconds["night"], seconds["weekend"], seconds["day"], len(which["night"]), len(which["weekend"]))
+
+
+def parts(start: datetime, end: datetime, zone: str) -> Iterator[Part]:
+    """From `start` to `end` (aware) without gap or overlap, in UTC."""
+    at, end, clock = instant(start), instant(end), ZoneInfo(zone)
+    while at < end:
+        local = at.astimezone(clock)
+        until = min(end, _edge(at, local, clock))
+        yield Part(at, until, *_kind(local))
+        at = until
+
+
+def _kind(local: datetime) -> tuple[Kind, date]:
+    day, weekday = local.date(), local.weekday()
+    if weekday >= 5:
+        return "weekend", day - _DAY * (weekday - 5)
+    if local.hour >= NIGHT[0]:
+        return "night", day
+    return ("night", day - _DAY) if local.hour < NIGHT[1] else ("day", day)
+
+
+def _edge(at: datetime, local: datetime, clock: ZoneInfo) -> datetime:
+    """The next moment (UTC) at which the clock shows the start or end of a night or of a day, or is itself changed."""
+    shown = local.replace(tzinfo=None)
+    midnight = datetime.combine(shown.date(), time())
+    edge = at + next(wall - shown for hour in (NIGHT[1], NIGHT[0], 24) if (wall := midnight + timedelta(hours=hour)) > shown)
+    offset = local.utcoffset()
+    if edge.astimezone(clock).utcoffset() == offset:
+        return edge
+    low, high = at, edge  # the clock is changed after the one and not after the other
+    while high - low > _SECOND:
+        middle = low + (high - low) // 2
+        low, high = (middle, high) if middle.astimezone(clock).utcoffset() == offset else (low, middle)
+    return max(high.replace(microsecond=0), at + timedelta(microseconds=1))

@@ -1,0 +1,60 @@
+"""A notice: what somebody wanted to be told besides pages. Whom it may concern, and how it speaks of people and times. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from amproxy.config.structs import NoticeKind
+from amproxy.oncall.roster import Roster
+
+_SEEN = timedelta(days=28)  # how far ahead a calendar is asked for its people
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Plain text for one person; channels escape it."""
+
+    kind: NoticeKind
+    user: str
+    subject: str
+    text: str
+
+
+def concerned(roster: Roster, schedule: str, kind: NoticeKind, at: datetime) -> list[str]:
+    """People of a schedule who chose to be told: those of its layers, calendar and overrides, else the members of its team.
+
+    at: people of a calendar are those who are on call in the weeks from then on.
+    """
+    known, config = roster.config.schedules[schedule], roster.config
+    names = dict.fromkeys(name for layer in known.layers for turn in layer.users for name in turn)
+    for override in (*known.overrides, *roster.overrides.get(schedule, ())):
+        names |= dict.fromkeys(override.users)
+    if known.ical:
+        names |= dict.fromkeys(name for shift in roster.shifts(schedule, at, at + _SEEN) for name in shift.users)
+    if not names and known.team in config.teams:
+        names = dict.fromkeys(config.teams[known.team].members)
+    return choosing(roster, names, kind)
+
+
+def choosing(roster: Roster, names: Iterable[str], kind: NoticeKind) -> list[str]:
+    """Those of these people who chose to be told of this."""
+    return [name for name in names if (user := roster.config.users.get(name)) and user.notices.get(kind)]
+
+
+def called(roster: Roster, names: Iterable[str]) -> str:
+    """How people are called: "Alice Ash and Bob"; nobody is "nobody"."""
+    users = roster.config.users
+    full = [(users[name].full_name or name) if name in users else name for name in names]
+    return " and ".join([", ".join(full[:-1]), full[-1]] if len(full) > 1 else full) or "nobody"
+
+
+def clock(roster: Roster, at: datetime | None, user: str) -> str:
+    """ "Mon 12 Jan 09:00 (Europe/Berlin)" on a person's own clock."""
+    if at is None:
+        return "further notice"
+    zone = roster.config.users[user].timezone
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local:%a} {local.day} {local:%b %H:%M} ({zone})"

@@ -1,0 +1,1 @@
+"""The process: sockets, TLS, workers, and what is put together in it."""

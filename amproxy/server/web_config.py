@@ -1,0 +1,160 @@
+"""The web config file: TLS, basic auth and headers in the form that the Prometheus family shares (its exporter-toolkit).
+
+What of that form amproxy does not do is refused with its line, never ignored: TLS below 1.2, a client's certificate that is
+asked for but not verified, keys written into the file itself, curves, limits of rate.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from amproxy.config.read.cursor import Cursor, Document, Reader, Section
+from amproxy.config.read.quantities import boolean
+from amproxy.config.read.values import choice, list_of, name, raw, section_of
+from amproxy.config.yaml import compose
+from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.secret import Secret
+from amproxy.server import tls
+from amproxy.server.tls import TlsServer
+
+_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+_HEADERS: Final[dict[str, tuple[str, ...]]] = {  # those that may be set, and the values allowed; () = any
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """A web config file. Nothing given is nothing demanded: no TLS, nobody to be known, no headers."""
+
+    tls: TlsServer | None = None
+    users: Mapping[str, Secret] = field(default_factory=dict)  # name → bcrypt hash
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether nobody gets in without having shown who they are."""
+        return bool(self.users) or (self.tls is not None and self.tls.client_auth == ssl.CERT_REQUIRED)
+
+
+def load_web_config(path: Path) -> WebConfig:
+    """Read and check a file, its certificates too. Paths in it start at its folder.
+
+    Raises ConfigError with everything that is wrong; a file that cannot be read is such a problem too.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+        node = compose(text, str(path))
+    except OSError as error:
+        raise ConfigError([ConfigProblem(f"cannot read the file: {error.strerror or error}", file=str(path))]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([ConfigProblem("not UTF-8", file=str(path))]) from None
+    except ConfigProblem as problem:
+        raise ConfigError([problem]) from None
+    if node is None:
+        return WebConfig()
+    document = Document(str(path), path.parent, os.environ)
+    found = _web_config(Cursor(document, node))
+    if document.errors:
+        raise ConfigError(sorted(document.errors, key=lambda problem: (problem.line, problem.column)))
+    return found
+
+
+def _web_config(at: Cursor) -> WebConfig:
+    section = at.section({"tls_server_config": _tls, "http_server_config": _http, "basic_auth_users": _users})
+    http = section.get("http_server_config", {})
+    return WebConfig(section.get("tls_server_config"), section.get("basic_auth_users", {}), http.get("headers", {}))
+
+
+def _users(at: Cursor) -> dict[str, Secret]:
+    users = {}
+    for user, key, value in at.pairs():
+        if not user or ":" in user:
+            key.error("the name of a user must not be empty and cannot have a colon: basic auth ends the name there")
+        hashed = raw(value)
+        if hashed is not None and _HASH.fullmatch(hashed):
+            users[user] = Secret(hashed)
+        elif hashed is not None:
+            # not quoted: it may be the password itself
+            value.error("expected a bcrypt hash, such as `htpasswd -nBC 10 NAME` prints after the colon")
+    return users
+
+
+def _http(at: Cursor) -> Section:
+    # http2 is an offer that a server makes; without it clients speak HTTP/1.1, which is all that amproxy speaks
+    return at.section({"http2": boolean, "headers": _headers})
+
+
+def _headers(at: Cursor) -> dict[str, str]:
+    section = at.section(dict.fromkeys(_HEADERS, raw))
+    for header, value in section.items():
+        allowed = _HEADERS[header]
+        if value and allowed and value not in allowed:
+            section.error(header, f"{value!r} is not allowed here: expected {' or '.join(map(repr, allowed))}")
+        elif not value.isascii() or not value.isprintable():
+            section.error(header, "a header takes printable ASCII characters only")
+    return {header: value for header, value in section.items() if value}
+
+
+def _path(at: Cursor) -> Path | None:
+    found = name(at)
+    if found is None:
+        return None
+    path = at.document.folder / found
+    try:
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        at.error(f"cannot read the file {found!r}: {error.strerror if isinstance(error, OSError) else 'not a usable path'}")
+        return None
+    return path
+
+
+_TLS: Final[dict[str, Reader]] = {
+    "cert_file": _path,
+    "key_file": _path,
+    "client_auth_type": choice(*tls.CLIENT_AUTH),
+    "client_ca_file": _path,
+    "min_version": choice(*tls.VERSIONS),
+    "max_version": choice(*tls.VERSIONS),
+    "cipher_suites": list_of(choice(*tls.CIPHERS)),
+    "prefer_server_cipher_suites": boolean,
+}
+
+
+def _tls(at: Cursor) -> TlsServer | None:
+    before = len(at.document.errors)
+    section: Section = section_of(_TLS)(at)
+    if not section.places and len(at.document.errors) == before:
+        return None
+    section.require("cert_file")
+    section.require("key_file")
+    client_auth = tls.CLIENT_AUTH[section.get("client_auth_type", "NoClientCert")]
+    if client_auth == ssl.CERT_NONE and section.given("client_ca_file"):
+        section.error("client_ca_file", "what for? client_auth_type does not ask for a client's certificate")
+    if client_auth != ssl.CERT_NONE:
+        section.require("client_ca_file", why="who signs the certificates of clients?")
+    lowest, highest = (tls.VERSIONS[section.get(key, default)] for key, default in (("min_version", "TLS12"), ("max_version", "TLS13")))
+    if lowest > highest:
+        section.error("max_version", "is below min_version")
+    if len(at.document.errors) > before:
+        return None
+    made = TlsServer(
+        cert_file=section["cert_file"], key_file=section["key_file"], client_auth=client_auth, client_ca_file=section.get("client_ca_file"),
+        min_version=lowest, max_version=highest, cipher_suites=tuple(section.get("cipher_suites", ())),
+        prefer_server_cipher_suites=section.get("prefer_server_cipher_suites", True),
+    )  # fmt: skip
+    try:
+        made.context()
+    except tls.BadCertificate as error:
+        section.error(error.key, str(error))
+    return made

@@ -1,0 +1,185 @@
+"""Many recorded incidents under one configuration and one virtual clock: whom it pages when over what.
+
+The alerts come and go, and people do what they did, at the recorded times. All that incidents share is shared: the pointers of
+round robin, groups that come back, schedules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+from amproxy.config.structs import Integration, NotifyStep, OncallSettings, Policy
+from amproxy.grouping.placement import Placer, SenderGroup
+from amproxy.machine.draft import new_id
+from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Reassign, Reopen, Resolve, Snooze, Unacknowledge
+from amproxy.model import Group, Incident
+from amproxy.oncall.roster import Roster
+from amproxy.simulation.clock import Timetable
+from amproxy.simulation.echo import Echo
+from amproxy.simulation.group import ANSWER, LOOK, Firing, Lane
+from amproxy.simulation.incident import Course, Turns
+from amproxy.simulation.recorded import Happening, Record
+
+_SAME_ALERTS = 60.0  # seconds by which two groups that one alert opens may be told of it at different times
+_ACTS: dict[str, type[Act]] = {"acknowledge": Acknowledge, "unacknowledge": Unacknowledge, "escalate": Escalate, "reopen": Reopen}
+
+
+class History:
+    """Runs when made, up to the last moment that is recorded; then `lanes` are what became of each incident."""
+
+    def __init__(self, records: Sequence[Record], roster: Roster) -> None:
+        """records: in order of their beginning."""
+        self.records, self.roster = records, roster
+        self.turns: Turns = {}
+        self.end = max((record.end for record in records), default=0.0)
+        self.lanes: list[list[Lane]] = []  # for each record the groups in which its alerts land now
+        self.joined: list[int] = []  # for each record the number of another that speaks for such a group in its place; 0 = none
+        self._clock, self._placer = Timetable(), Placer(roster.config)
+        self._known: dict[tuple[str, int], Lane] = {}
+        self._echoes: dict[int, Echo] = {}
+        placed = [self._place(record) for record in records]
+        own: defaultdict[str, list[Record]] = defaultdict(list)  # Group.id → those that were its receiver's before too
+        for record, groups in zip(records, placed, strict=True):
+            for group in groups:
+                if group.receiver == record.labels.receiver:
+                    own[group.id].append(record)
+        for record, groups in zip(records, placed, strict=True):
+            self.joined.append(0)
+            lanes = [self._by_hand(record)] if record.by_hand else list(self._lanes(record, groups, own))
+            self.lanes.append(lanes)
+        self._plan()
+        self._clock.run(self.end)
+
+    def _place(self, record: Record) -> tuple[Group, ...]:
+        if record.by_hand:
+            return ()
+        sender = SenderGroup(source="", key=record.labels.group_key or "", labels=record.labels.group_labels)
+        return self._placer.place_in(record.alert_labels, "", sender).groups
+
+    def _lanes(self, record: Record, groups: tuple[Group, ...], own: dict[str, list[Record]]) -> Iterator[Lane]:
+        """Its own receiver's group, and those of others that no other recorded incident speaks for."""
+        for group in groups:
+            if group.receiver != record.labels.receiver:
+                speaks = next((other for other in own.get(group.id, ()) if _together(record, other)), None)
+                if speaks:
+                    self.joined[-1] = speaks.incident.number
+                    continue
+            for integration in self.roster.config.receivers[group.receiver].integrations:
+                if integration.kind == "oncall":
+                    yield self._lane(record, group, integration)
+
+    def _lane(self, record: Record, group: Group, integration: Integration) -> Lane:
+        key = group.id, integration.index
+        lane = self._known.get(key)
+        if lane is None:
+            echo = Echo(self.roster)
+            lane = self._known[key] = Lane(group, integration, self.roster, self.turns, echo)
+            self._echoes[id(lane)] = echo
+        self._echoes[id(lane)].add(record)
+        return lane
+
+    def _by_hand(self, record: Record) -> Lane:
+        """A lane of its own, without alerts."""
+        policy = self.roster.config.policies.get(record.incident.policy, record.plan)
+        settings = OncallSettings(escalation_policy=policy.name, urgency=record.urgency)
+        echo = Echo(self.roster)
+        echo.add(record)
+        group = Group(id="", key="", receiver="", route_key="")
+        lane = Lane(group, Integration(kind="oncall", index=0, send_resolved=True, settings=settings), self.roster, self.turns, echo)
+        self._clock.plan(record.start, LOOK, lane, partial(self._open, lane, record, policy, echo))
+        return lane
+
+    def _open(self, lane: Lane, record: Record, policy: Policy, echo: Echo, now: float) -> None:
+        incident = Incident(
+            id=new_id(), title=record.incident.title, policy=policy.name, plan=policy, urgency=record.urgency, started_at=now, pushed_at=now
+        )
+        lane.courses.append(Course(incident, self.roster, self.turns, echo))
+
+    def _plan(self) -> None:
+        pairs = [(record, lane) for record, lanes in zip(self.records, self.lanes, strict=True) for lane in lanes]
+        following: dict[int, float] = {}  # id of the lane → when its next record begins
+        ends = []
+        for record, lane in reversed(pairs):
+            ends.append(following.get(id(lane), math.inf))
+            following[id(lane)] = record.start
+        for (record, lane), end in zip(pairs, reversed(ends), strict=True):
+            alerts = _Alerts(record, lane, self.roster.config.policies, end)
+            for event in record.events:
+                rank, do = alerts.what(event)
+                if do is not None:
+                    self._clock.plan(event.at.timestamp(), rank, lane, do)
+
+
+class _Alerts:
+    """What a recorded event means to a lane."""
+
+    def __init__(self, record: Record, lane: Lane, policies: Mapping[str, Policy], following: float) -> None:
+        """following: when the lane's next record begins, Unix seconds."""
+        self._policies = policies
+        self._record, self._lane, self._following = record, lane, following
+        self._name = record.incident.id
+        self._firing = 0 if record.by_hand else 1
+
+    def what(self, event: Happening) -> tuple[int, Callable[[float], object] | None]:
+        """Its rank at its moment and what it does; None = nothing. Events are asked for in order."""
+        by_alerts = not self._record.by_hand and not event.user
+        if by_alerts and event.kind in ("opened", "reopen"):
+            return LOOK, partial(self._fire, self._count(event), None)
+        if by_alerts and event.kind == "alerts":
+            before, now = self._firing, self._count(event)
+            return LOOK, partial(self._fire, now, max(0, now - before) if event.fresh is None else event.fresh)
+        if event.kind == "resolve" and event.ended_by and not self._record.by_hand:
+            self._firing = 0
+            return LOOK, self._end
+        act = self._act(event)
+        return ANSWER, partial(self._person, act, self._firing) if act else None
+
+    def _count(self, event: Happening) -> int:
+        self._firing = self._firing if event.firing is None else event.firing
+        return self._firing
+
+    def _heard(self, now: float) -> float:
+        """Where the lack of news ended it next, the last news had come so long before."""
+        ends = ((event.at.timestamp(), event.ended_by) for event in self._record.events if event.kind == "resolve")
+        end, by = next((end for end in ends if end[0] >= now), (math.inf, ""))
+        return end - self._record.plan.auto_resolve if by == "silent" else math.inf
+
+    def _fire(self, alerts: int, fresh: int | None, now: float) -> None:
+        firing = Firing(self._record.alert_labels, max(1, alerts), heard=self._heard(now))
+        self._lane.alerts = {**self._lane.alerts, self._name: firing}
+        self._lane.flush(now, fresh)
+
+    def _end(self, now: float) -> None:
+        """They are over; of an incident that something else than its alerts ended, nobody knows when, so that they count as over too."""
+        if self._name not in self._lane.alerts:
+            self._lane.recall(self._name, Firing(self._record.alert_labels))  # they fired, though it had been resolved before
+        self._lane.alerts = {**self._lane.alerts, self._name: self._lane.alerts[self._name]._replace(ends=now)}
+        self._lane.flush(now)
+
+    def _act(self, event: Happening) -> Act | None:
+        user = event.user or ""
+        if event.kind == "snooze" and event.until:
+            return Snooze(user=user, via="history", until=event.until.timestamp())
+        if event.kind == "resolve":
+            return Resolve(user=user, via="history")
+        if event.kind == "reassign":
+            to = NotifyStep(users=event.to) if event.to else self._policies.get(event.policy or "")
+            return Reassign(user=user, via="history", to=to) if to else None
+        if event.kind == "add_responders" and event.to:
+            return AddResponders(user=user, via="history", to=NotifyStep(users=event.to))
+        made = _ACTS.get(event.kind) if event.user else None
+        return made(user=user, via="history") if made else None
+
+    def _person(self, event: Act, firing: int, now: float) -> None:
+        self._lane.act(event, now, self._following)
+        if isinstance(event, Reopen) and firing:
+            self._lane.recall(self._name, Firing(self._record.alert_labels, firing, heard=self._heard(now)))
+        if isinstance(event, Resolve):  # what became of its alerts after that is not recorded, or is an incident of its own
+            self._lane.forget(self._name)
+
+
+def _together(one: Record, other: Record) -> bool:
+    return one.start <= other.end + _SAME_ALERTS and other.start <= one.end + _SAME_ALERTS

@@ -1,0 +1,1 @@
+"""The service looked at by its administrator."""

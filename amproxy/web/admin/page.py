@@ -1,0 +1,108 @@
+"""/admin: whether all parts are well, the file, API tokens and the audit log. For admins only: rights.py says so."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from amproxy.correlate import heartbeats
+from amproxy.engine import health as engine_health
+from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.store import api_tokens, audit, health, outbox
+from amproxy.store.api_tokens import TokenScope
+from amproxy.web.config.file_state import FileChecks
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.errors import told
+from amproxy.web.http.permissions import require, say
+from amproxy.web.http.request import form, lists, time
+from amproxy.web.http.templates import Looks, zone_of
+from amproxy.web.signin.managing import LONGEST_NAME, find, make, revoke
+
+FILTERS = ("user", "from", "to")
+SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
+
+
+class AdminPage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._deps, self._context, self._looks = deps, deps.context, looks
+        self._checks = FileChecks(deps.context)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/admin", self.show, methods=["GET"]),
+            Route("/admin/reload", self.reload, methods=["POST"]),
+            Route("/admin/tokens", self.make_token, methods=["POST"]),
+            Route("/admin/tokens/{id}/delete", self.revoke_token, methods=["POST"]),
+            *(Route(f"/admin/{path}", self.back, methods=["GET"]) for path in ("reload", "tokens", "tokens/{id}/delete")),
+        ]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        return await self._draw(request)
+
+    async def back(self, request: Request) -> Response:
+        """The address of a form that was answered with the page, loaded again."""
+        return RedirectResponse("/admin", 303)
+
+    async def reload(self, request: Request) -> Response:
+        """As POST /-/reload: a file that is broken is shown, and the one in force goes on."""
+        require(request, "admin")
+        await form(request)
+        try:
+            await self._deps.reload()
+        except ConfigError as error:
+            return await self._draw(request, status=422, refused=error.problems)
+        say(request, "loaded the file anew")
+        return RedirectResponse("/admin?done=reload#file", 303)
+
+    async def make_token(self, request: Request) -> Response:
+        """The one answer that shows the token itself."""
+        require(request, "admin")
+        fields = await lists(request)
+        given = {name: fields.get(name, [""])[-1] for name in ("name", "user", "expires")}
+        scopes = [scope for scope in SCOPES if scope in fields.get("scopes", [])]
+        try:
+            expires = time(given["expires"], "expires", zone_of(request, self._context)).timestamp() if given["expires"] else None
+            token, secret = await make(self._context, request, given["name"], scopes, user=given["user"], expires=expires)
+        except HTTPException as error:
+            return await self._draw(request, error=error, given={**given, "scopes": scopes})
+        return await self._draw(request, made=token.name, secret=secret)
+
+    async def revoke_token(self, request: Request) -> Response:
+        require(request, "admin")
+        await form(request)
+        await revoke(self._context, request, request.path_params["id"])
+        return RedirectResponse("/admin#tokens", 303)
+
+    async def _draw(
+        self, request: Request, *, error: HTTPException | None = None, status: int = 200, refused: Sequence[ConfigProblem] = (),
+        given: Mapping[str, Any] | None = None, made: str = "", secret: str = "",
+    ) -> HTMLResponse:  # fmt: skip
+        context, wire, query = self._context, self._context.wire, request.query_params
+        found = audit.Found([], "")
+        try:
+            found = await find(context, request, zone_of(request, context))
+        except HTTPException as wrong:
+            error = error or wrong
+        asked = {name: query.get(name, "") for name in FILTERS}
+        redis = await health.load(wire)  # first and alone: the time of its answer is measured
+        file, tokens, replicas, pulses, wrong_parts = await asyncio.gather(
+            self._checks.state(), api_tokens.load_all(wire), outbox.consumers(wire), heartbeats.pulses(context),
+            engine_health.wrong(context, ready=self._deps.ready()),
+        )  # fmt: skip
+        return await self._looks.page(
+            request, "admin.html", told(error).status if error else status, {"Cache-Control": "no-store"} if secret else None,
+            problem=told(error).detail if error else "", refused=refused, last_refused=context.refused, since=context.in_force_since,
+            config_path=context.config.path, file=file, tokens=tokens, replicas=replicas, redis=redis, pulses=pulses, wrong=wrong_parts,
+            entries=found.entries, asked=asked, filtered=any(asked.values()), scopes=SCOPES, longest=LONGEST_NAME,
+            given=given or {"name": "", "user": "", "expires": "", "scopes": []}, made=made, secret=secret,
+            older=urlencode({**{name: value for name, value in asked.items() if value}, "cursor": found.cursor}) if found.cursor else "",
+            done=query.get("done", ""), python=".".join(map(str, sys.version_info[:3])),
+        )  # fmt: skip

@@ -1,0 +1,81 @@
+"""A request of the API: its query, its path and its body, read as Alertmanager reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from amproxy.accept import body as bodies
+from amproxy.accept.body import Receive, Refused, Scope, header
+from amproxy.labels.matchers import BadMatcher, Matcher, parse_matcher
+from amproxy.web.alertmanager.answers import Refusal, bare, coded
+
+LIMIT = 1 << 20  # bytes of a body
+FIELDS = 1000  # of a query, at most
+
+_TRUE = frozenset(("true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"))
+_UUID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+class Query:
+    """The part of the address after the question mark. Unknown parameters are ignored, of repeated ones the last counts."""
+
+    def __init__(self, raw: bytes) -> None:
+        try:
+            self._values = parse_qs(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=FIELDS)
+        except ValueError:
+            raise Refusal(coded(400, f"the query has more than {FIELDS} parameters")) from None
+
+    def flag(self, name: str) -> bool:
+        """A boolean that is true unless something else is said; of what is said, only words such as true, 1 and yes are true."""
+        said = self._last(name)
+        return not said or said.lower() in _TRUE
+
+    def matchers(self, name: str) -> list[Matcher]:
+        """All matchers of a parameter that may be repeated; one each, without braces. Raises Refusal."""
+        try:
+            return [parse_matcher(text) for text in self._values.get(name, ())]
+        except BadMatcher as error:
+            raise Refusal(bare(400, f"bad matcher format: {error}")) from None
+
+    def receiver(self) -> Matcher | None:
+        """The receiver's name as an anchored regular expression; None = any. Raises Refusal."""
+        said = self._last("receiver")
+        try:
+            return Matcher("receiver", "=~", said) if said else None
+        except BadMatcher as error:
+            raise Refusal(bare(400, f"failed to parse receiver param: {error}")) from None
+
+    def _last(self, name: str) -> str:
+        return self._values.get(name, ("",))[-1]
+
+
+class Asked(NamedTuple):
+    """One request whose path and method are known already."""
+
+    scope: Scope
+    receive: Receive
+    rest: str = ""  # of a path: what stands in the place of its parameter
+
+    @property
+    def query(self) -> Query:
+        """Raises Refusal."""
+        return Query(self.scope["query_string"])
+
+    def silence_id(self) -> str:
+        """The id in the path. Raises Refusal (422) for what is no UUID."""
+        if not _UUID.fullmatch(self.rest):
+            raise Refusal(coded(422, f'silenceID in path must be of type uuid: "{self.rest}"', code=601))
+        return self.rest
+
+    async def json(self) -> bytes:
+        """The body, which must say that it is JSON. Raises Refusal (413, 415), Gone."""
+        length = header(self.scope, b"content-length")
+        kind = header(self.scope, b"content-type").partition(";")[0].strip().lower() or "application/octet-stream"
+        if kind != "application/json" and length != "0":
+            raise Refusal(coded(415, f'unsupported media type "{kind}", only [application/json] are allowed'))
+        try:
+            return await bodies.read(self.scope, self.receive, LIMIT)
+        except Refused as error:
+            raise Refusal(coded(error.status, error.detail)) from None

@@ -1,0 +1,139 @@
+"""/api/v1/config: the file's own words for people, schedules, policies and routes, and changes to them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amproxy.clock import rfc3339
+from amproxy.config.structs import Config, Policy
+from amproxy.edit.change import Change, digest
+from amproxy.edit.sections import SECTIONS, read_words
+from amproxy.model import Page
+from amproxy.simulation.config_diff import Difference, Example, PolicyChange
+from amproxy.simulation.wording import ending, step
+from amproxy.web.config.change import allow, apply, problem_view, proposed
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.permissions import Principal, principal_of
+from amproxy.web.http.request import json_body
+from amproxy.web.incidents.api import json
+from amproxy.web.incidents.views import View
+
+
+class PreviewBody(msgspec.Struct, forbid_unknown_fields=True):
+    change: Change
+
+
+class ApplyBody(msgspec.Struct, forbid_unknown_fields=True):
+    change: Change
+    digest: str  # of the file that the preview was made from
+
+
+class ConfigApi:
+    def __init__(self, deps: Deps) -> None:
+        self._deps, self._context = deps, deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/config", self.show, methods=["GET"]),
+            Route("/api/v1/config/preview", self.preview, methods=["POST"]),
+            Route("/api/v1/config/apply", self.apply, methods=["POST"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """The file as it is on the disk."""
+        config = self._context.config
+        words = await asyncio.to_thread(read_words, config.path)
+        asks = principal_of(request)
+        view = {section: words.sections.get(section, {} if section == "route" else []) for section in SECTIONS}
+        view["users"] = [user if _sees_contacts(asks, user) else _without_contacts(user) for user in view["users"]]
+        receivers = [
+            {
+                "name": receiver.name,
+                "escalation_policies": [one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"],
+            }
+            for receiver in config.receivers.values()
+        ]
+        head = {"digest": words.digest, "in_force": words.digest == config.digest, "writable": words.writable}
+        return json({**head, **view, "receivers": receivers, "time_intervals": list(config.time_intervals)})
+
+    async def preview(self, request: Request) -> Response:
+        """What a change would do; 200 also where the file would not load."""
+        change = (await json_body(request, PreviewBody)).change
+        allow(request, self._context.config, change)
+        proposal, found = await proposed(self._deps, change)
+        new = proposal.loaded.config if proposal.loaded else self._context.config
+        return json(
+            {
+                "diff": proposal.diff,
+                "problems": list(map(problem_view, proposal.problems)),
+                "warnings": list(map(problem_view, proposal.warnings)),
+                "writable": proposal.writable,
+                "digest": proposal.digest,
+                "changes": difference_view(found, self._context.config, new) if found else None,
+            }
+        )
+
+    async def apply(self, request: Request) -> Response:
+        body = await json_body(request, ApplyBody)
+        allow(request, self._context.config, body.change)
+        proposal = await apply(self._deps, request, body.change, body.digest)
+        return json({"digest": digest(proposal.text.encode()), "warnings": list(map(problem_view, proposal.warnings))})
+
+
+def _sees_contacts(asks: Principal, user: dict[str, Any]) -> bool:
+    return asks.role == "admin" or bool(asks.user and asks.user == user.get("name"))
+
+
+def _without_contacts(user: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in user.items() if key != "contacts"}
+
+
+def difference_view(found: Difference, old: Config, new: Config) -> View:
+    """What a change does, as JSON values."""
+    return {
+        "shifts": [
+            {
+                "schedule": change.schedule,
+                "start": rfc3339(change.start.timestamp()),
+                "end": rfc3339(change.end.timestamp()),
+                "before": change.before,
+                "after": change.after,
+            }
+            for change in found.shifts
+        ],
+        "hours": {user: {"before": round(before, 2), "after": round(after, 2)} for user, (before, after) in found.hours.items()},
+        "policies": [_policy_view(change, old, new) for change in found.policies],
+    }
+
+
+def _policy_view(change: PolicyChange, old: Config, new: Config) -> View:
+    return {
+        "policy": change.name,
+        "before": _sentences(old, change.before),
+        "after": _sentences(new, change.after),
+        "examples": [_example_view(example) for example in change.examples],
+    }
+
+
+def _sentences(config: Config, policy: Policy | None) -> list[str] | None:
+    return None if policy is None else [*(step(config, one) for one in policy.steps), ending(config, policy)]
+
+
+def _example_view(example: Example) -> View:
+    return {"labels": example.labels, "before": _pages_view(example.before), "after": _pages_view(example.after)}
+
+
+def _pages_view(pages: list[tuple[float, Page]]) -> list[View]:
+    return [
+        {
+            "after": seconds, "user": page.user or None, "receiver": page.receiver or None, "channel": page.channel, "policy": page.policy,
+            "step": page.step, "reason": page.reason,
+        }
+        for seconds, page in pages
+    ]  # fmt: skip

@@ -1,0 +1,81 @@
+"""The one place where errors become answers: JSON under /api and HTML on pages, with the same status and words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from amproxy import metrics
+from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable, Uneditable
+from amproxy.grouping.silences import BadSilence
+from amproxy.respond.links import BadLink, ExpiredLink
+from amproxy.respond.targets import BadAction
+from amproxy.web.http.permissions import Forbidden, NotSignedIn
+
+_SHORT = {
+    400: "malformed",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not found",
+    409: "conflict",
+    413: "too large",
+    422: "invalid",
+    500: "internal error",
+    503: "unavailable",
+}
+PROGRAMS = ("/api/", "/-/", "/metrics", "/events")  # who asks there does not read pages
+_STATUS: dict[type[Exception], int] = {
+    NotSignedIn: 401, Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, BadSilence: 422, Uneditable: 422,
+    StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
+}  # fmt: skip
+
+
+class Told(NamedTuple):
+    """What the caller is told."""
+
+    status: int
+    error: str  # a word or two
+    detail: str  # a sentence
+    headers: dict[str, str]
+
+
+def told(error: Exception) -> Told:
+    """What an error means to the caller; one that nobody expected says nothing about its cause."""
+    headers: dict[str, str] = {}
+    if isinstance(error, HTTPException):
+        status, detail, headers = error.status_code, str(error.detail), dict(error.headers or {})
+        if detail == HTTPStatus(status).phrase:
+            detail = _PHRASES.get(status, detail)
+    elif type(error) in _STATUS:
+        status, detail = _STATUS[type(error)], str(error)
+    else:
+        status, detail = 500, "this is a defect of amproxy; its log says more"
+    if status == 503:
+        detail, headers["Retry-After"] = "Redis is away; nothing was changed, try again in a moment", "1"
+    return Told(status, _SHORT.get(status, HTTPStatus(status).phrase.lower()), f"{detail[:1].upper()}{detail[1:].rstrip('.')}.", headers)
+
+
+_PHRASES = {404: "there is nothing at this address", 405: "this address does not take this method"}
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def handlers(page: Callable[[Request, Told], Awaitable[Response]]) -> dict[Any, Handler]:
+    """Exception handlers for Starlette; `page` draws an error for a person."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        what = told(error)
+        if what.status == 500:
+            metrics.unexpected_errors.labels("web").inc()
+        if request.url.path.startswith(PROGRAMS):
+            body = msgspec.json.encode({"error": what.error, "detail": what.detail})
+            return Response(body, what.status, what.headers, "application/json")
+        return await page(request, what)
+
+    return {HTTPException: answer, AmproxyError: answer, Exception: answer}

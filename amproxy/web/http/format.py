@@ -1,0 +1,105 @@
+"""How values read on a page: lengths of time, moments, and text from outside cut to a length. Pure."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from amproxy.clock import utc
+from amproxy.model import Alert
+from amproxy.notify.channels.text import FIRST_LABELS, clean, line, web
+from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
+from amproxy.text import Texts
+
+LONGEST_VALUE = 300  # characters
+LONGEST_TEXT = 4000
+LONGEST_ASKED = 500  # of a label's value that can be filtered by: a longer one does not fit into an address
+
+
+def short(text: str, limit: int = LONGEST_VALUE) -> str:
+    """One line of text from outside; where it is cut it says how long it was."""
+    shown = line(text, limit)
+    return f"{shown} ({len(text):,} characters)" if len(text) > limit and shown.endswith("…") else shown
+
+
+def long(text: str, limit: int = LONGEST_TEXT) -> str:
+    """Text from outside with its line breaks; where it is cut it says how long it was."""
+    shown = clean(text[: limit * 2])
+    return shown if len(shown) <= limit else f"{shown[:limit].rstrip()}… ({len(text):,} characters)"
+
+
+def span(seconds: float, t: Texts) -> str:
+    """A length of time at a glance: "4:59" below an hour, then "2 h 13 min", then "3 d 4 h"."""
+    left = max(0, round(seconds))
+    if left < 3600:
+        return f"{left // 60}:{left % 60:02}"
+    if left < 86400:
+        return t.plain("time.hours", h=left // 3600, m=left % 3600 // 60)
+    return t.plain("time.days", d=left // 86400, h=left % 86400 // 3600)
+
+
+def age(seconds: float, t: Texts) -> str:
+    """How long ago, roughly: "just now", "5 min ago", "2 h ago", "3 d ago"."""
+    left = max(0, int(seconds))
+    if left < 60:
+        return t.plain("time.just_now")
+    if left < 3600:
+        return t.plain("time.minutes_ago", m=left // 60)
+    if left < 86400:
+        return t.plain("time.hours_ago", h=left // 3600)
+    return t.plain("time.days_ago", d=left // 86400)
+
+
+def moment(at: float | datetime, zone: ZoneInfo, now: float, t: Texts) -> str:
+    """A moment on the clock of `zone`: "14:03", with the day where that is not today, with the year where it is not this one."""
+    local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
+    today = utc(now).astimezone(zone)
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    if local.year == today.year:
+        return f"{weekday(local, t)} {day_of(local, t)} {local:%H:%M}"
+    return f"{day_of(local, t)} {local.year} {local:%H:%M}"
+
+
+def weekday(day: date, t: Texts) -> str:
+    """ "Mon" """
+    return t.plain("time.weekdays").split()[day.weekday()]
+
+
+def day_of(day: date, t: Texts) -> str:
+    """ "5 Jan" """
+    return f"{day.day} {t.plain('time.months').split()[day.month - 1]}"
+
+
+def zone_name(zone: str) -> str:
+    """The place of a zone: "Europe/Berlin" → "Berlin"."""
+    return zone.rpartition("/")[2].replace("_", " ")
+
+
+def initials(name: str) -> str:
+    """For a badge: "Alice Ash" → "AA", "bob" → "B"."""
+    return "".join(word[0] for word in clean(name).split()[:2]).upper()
+
+
+def ordered(labels: dict[str, str], title: str = "") -> list[tuple[str, str]]:
+    """Labels, the most telling ones first; an alertname that the title says already is left out."""
+    rank = {name: place for place, name in enumerate(FIRST_LABELS)}
+    shown = [(name, value) for name, value in labels.items() if not (name == "alertname" and value and value in title)]
+    return sorted(shown, key=lambda label: (rank.get(label[0], len(rank)), label[0]))
+
+
+def links(alert: Alert) -> list[tuple[str, str]]:
+    """Where an alert leads to: what it is (incident.link_… of the texts) and the address, only http and https, each address once."""
+    wanted = [(_key(text), alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()]
+    wanted += [(_key(text), alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
+    wanted.append(("source", alert.generator_url))
+    found: dict[str, str] = {}
+    for key, url in wanted:
+        if isinstance(url, str) and web(url):
+            found.setdefault(url, key)
+    return [(key, url) for url, key in found.items()]
+
+
+def _key(text: str) -> str:
+    """ "Silence in Grafana" → "silence" """
+    return text.partition(" ")[0].lower()

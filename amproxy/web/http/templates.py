@@ -1,0 +1,187 @@
+"""Pages from templates: everything that goes in is escaped, everything from outside is cleaned and cut."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+from zoneinfo import ZoneInfo
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from amproxy import __version__
+from amproxy.clock import rfc3339
+from amproxy.context import Context
+from amproxy.errors import StoreUnavailable
+from amproxy.labels.matchers import Matcher
+from amproxy.machine import states
+from amproxy.notify.channels.text import web
+from amproxy.store import incidents
+from amproxy.text import LANGUAGES, Texts, choose, texts
+from amproxy.text.phrase import plain
+from amproxy.web.http import format
+from amproxy.web.http.errors import Told
+from amproxy.web.http.middleware import root_of
+from amproxy.web.http.own import may_act
+from amproxy.web.http.permissions import may, principal_of
+from amproxy.web.http.question import LONGEST
+
+HERE = Path(__file__).parent.parent  # web/
+STATIC = HERE / "static"
+COOKIE = "amproxy_user"  # who acts, as long as there is no sign-in
+LANGUAGE_COOKIE = "amproxy_language"
+COOKIE_AGE = 365 * 86400  # seconds
+
+
+class Place(NamedTuple):
+    """A page that every page leads to."""
+
+    key: str  # of its name, in section `page` of the texts
+    path: str
+    here: bool
+
+
+PLACES = {
+    "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
+    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights", "me": "/me",
+    "admin": "/admin",
+}  # fmt: skip
+
+
+def navigation(request: Request) -> list[Place]:
+    """The pages that there are for this reader, and which of them this is."""
+    path, manages = request.url.path, may(principal_of(request), "admin")
+    return [
+        Place(key, where, path == where or (where != "/" and path.startswith(f"{where}/")))
+        for key, where in PLACES.items()
+        if manages or key != "admin"
+    ]
+
+
+def language(request: Request) -> Texts:
+    """What pages say to this reader."""
+    return texts(choose(request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("accept-language", "")))
+
+
+def live_texts(t: Texts) -> str:
+    """What the script that keeps a page up to date has to say, as JSON."""
+    wanted = {name: t.plain(f"page.{name}") for name in ("live", "reconnecting", "no_connection", "redis_away")}
+    wanted |= {name: _raw(t, f"time.{name}") for name in ("just_now", "now", "in", "hours", "days", "minutes_ago", "hours_ago", "days_ago")}
+    return msgspec.json.encode(wanted).decode()
+
+
+def _raw(t: Texts, key: str) -> str:
+    """A text with its places still in it."""
+    return t.plain(key, **{name: f"{{{name}}}" for name in ("span", "h", "m", "d")})
+
+
+def acting(request: Request, context: Context) -> str:
+    """The user as whom this browser acts: who is signed in; where nobody need, who the cookie says; "" = nobody."""
+    if context.config.sign_in:
+        return principal_of(request).user
+    name = unquote(request.cookies.get(COOKIE, ""))
+    return name if name in context.config.users else ""
+
+
+def zone_of(request: Request, context: Context) -> str:
+    """The time zone of whoever acts here; UTC where nobody has said."""
+    user = acting(request, context)
+    return context.config.users[user].timezone if user in context.config.users else "UTC"
+
+
+class Looks:
+    """Draws the templates."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._templates.filters |= {
+            "short": format.short, "long": format.long, "zone_name": format.zone_name, "initials": format.initials, "iso": rfc3339,
+        }  # fmt: skip
+        self._templates.globals |= {
+            "labels": format.ordered, "links": format.links, "is_web": web, "label_query": _label_query, "labels_query": _labels_query,
+            "route_query": _route_query,
+            "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
+        }  # fmt: skip
+
+    async def page(
+        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, *, clock: str = "", **values: Any
+    ) -> HTMLResponse:
+        """A page, with what every page shows beside its own values. clock: the zone of its times, "" = the reader's."""
+        context, user, t, asking = self._context, acting(request, self._context), language(request), principal_of(request)
+        now, zone, person = context.now(), clock or zone_of(request, context), partial(self._person, t)
+        text = self._templates.get_template(template).render(
+            **values, t=t, now=now, zone=zone, counts=await self._counts() if may(asking, "viewer") else None, acting=user,
+            users=context.config.users.values(), asking=asking, may=partial(may, asking), may_act=partial(may_act, asking),
+            signing_in=context.config.sign_in is not None,
+            root=root_of(context.external_url), path=request.url.path, navigation=navigation(request), live_texts=live_texts(t),
+            here=_here(request), still=request.method != "GET", paused="pause" in request.query_params, pause_query=_with_pause(request),
+            moment=lambda at: format.moment(at, ZoneInfo(zone), now, t), span=partial(format.span, t=t), age=partial(format.age, t=t),
+            weekday=partial(format.weekday, t=t), person=person, said=lambda phrase: plain(phrase, t, person),
+        )  # fmt: skip
+        return HTMLResponse(text, status, headers)
+
+    async def error(self, request: Request, what: Told) -> HTMLResponse:
+        return await self.page(request, "error.html", what.status, what.headers, what=what)
+
+    async def _counts(self) -> dict[str, int] | None:
+        """State → number of incidents; None while Redis is away."""
+        try:
+            counts = await incidents.counts(self._context.wire)
+        except StoreUnavailable:
+            return None
+        return {state: sum(n for (_, held), n in counts.items() if held == state) for state in incidents.STATES}
+
+    def _person(self, t: Texts, name: str) -> str:
+        """How a user is called."""
+        known = self._context.config.users.get(name)
+        return (known.full_name or name) if known else name or t.plain("page.somebody")
+
+
+def _labels_query(labels: Mapping[str, str]) -> str:
+    """The query that names all of these labels, as far as they fit into an address."""
+    parts = [part for name, value in format.ordered(dict(labels)) if (part := _label_query(name, value))]
+    while len("&".join(parts)) > LONGEST:
+        parts.pop()
+    return "&".join(parts)
+
+
+def _label_query(name: str, value: str) -> str:
+    """The query that lists incidents with this label; "" where the value is too long for an address."""
+    return f"label={quote(str(Matcher(name, '=', value)))}" if len(name) + len(value) <= format.LONGEST_ASKED else ""
+
+
+def _route_query(found: Mapping[str, str]) -> str:
+    """Labels as /routes asks for them, as far as they fit into an address: the most telling ones first, the longest left out."""
+    told: list[str] = []
+    for name, value in format.ordered(dict(found)):
+        matcher = str(Matcher(name, "=", value))
+        if len(matcher) <= format.LONGEST_ASKED and sum(map(len, told)) + len(matcher) <= LONGEST:
+            told.append(matcher)
+    return quote(", ".join(told), safe="")
+
+
+def _here(request: Request) -> str:
+    """The address of this page, for a form that leads back to it."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def _with_pause(request: Request) -> str:
+    query = request.url.query
+    return f"?{query}&pause=1" if query else "?pause=1"
+
+
+def _stamp() -> str:
+    """Changes with the style and the script, so that browsers may keep them."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:10]

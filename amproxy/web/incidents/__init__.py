@@ -1,0 +1,1 @@
+"""Incidents: the list, one incident, what people do with it."""

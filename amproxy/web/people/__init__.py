@@ -1,0 +1,1 @@
+"""People, teams, and one's own page."""

@@ -1,0 +1,153 @@
+"""/me: what concerns whoever reads it: their shifts, how they are reached, what waits for them, and where they are signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from amproxy.clock import utc
+from amproxy.config.structs import User
+from amproxy.errors import NotFound
+from amproxy.oncall.reachable import reach
+from amproxy.respond import test_messages
+from amproxy.respond.absences import add, take_back
+from amproxy.respond.targets import BadAction
+from amproxy.store import absences, contacts, feeds, incidents, sign_in
+from amproxy.store.feeds import Feed
+from amproxy.store.summaries import Summary
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.errors import told
+from amproxy.web.http.own import require_person
+from amproxy.web.http.permissions import Forbidden, may, principal_of, require, say
+from amproxy.web.http.request import form, time
+from amproxy.web.http.templates import Looks, acting, language
+from amproxy.web.incidents.rows import row
+from amproxy.web.people.my_duty import duty, waiting
+from amproxy.web.people.page import away_of, rules_of
+from amproxy.web.schedules.calendars_api import address
+from amproxy.web.signin import session
+
+SHOWN_INCIDENTS = 20
+
+Fields = Mapping[str, str]
+Action = Callable[[Request, User, Fields], Awaitable[str]]  # does it, and says what was done; raises what the page shows
+
+
+class MePage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks = deps.context, looks
+
+    def routes(self) -> list[Route]:
+        actions: list[tuple[str, str, Action]] = [
+            ("test", "reached", self._test),
+            ("absences", "away", self._add_absence),
+            ("absences/{id}/delete", "away", self._delete_absence),
+            ("calendar", "calendar", self._make_feed),
+            ("calendar/delete", "calendar", self._revoke_feed),
+            ("sessions/delete", "sessions", self._end_others),
+            ("sessions/{id}/delete", "sessions", self._end_session),
+        ]
+        return [
+            Route("/me", self.show, methods=["GET"]),
+            *(Route(f"/me/{path}", partial(self._act, action, anchor), methods=["POST"]) for path, anchor, action in actions),
+            *(Route(f"/me/{path}", self.back, methods=["GET"]) for path, _, _ in actions),
+        ]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        return await self._draw(request)
+
+    async def back(self, request: Request) -> Response:
+        """The address of a form that was answered with the page, loaded again."""
+        return RedirectResponse("/me", 303)
+
+    async def _act(self, action: Action, anchor: str, request: Request) -> Response:
+        """Do it and lead back; what makes no sense is said on the page."""
+        fields, user = await form(request), self._user(request)
+        if user is None:
+            raise Forbidden("nobody in particular asks: say who you are first")
+        try:
+            done = await action(request, user, fields)
+        except BadAction as error:
+            return await self._draw(request, error)
+        except HTTPException as error:
+            if error.status_code != 422:
+                raise
+            return await self._draw(request, error)
+        say(request, done)
+        return RedirectResponse(f"/me{'?done=test' if anchor == 'reached' else ''}#{anchor}", 303)
+
+    async def _test(self, request: Request, user: User, fields: Fields) -> str:
+        require(request, "responder")
+        sent = await test_messages.page(self._context, user.name, fields.get("channel", ""))
+        return f"sent a test page to {user.name} over {', '.join(sent)}"
+
+    async def _add_absence(self, request: Request, user: User, fields: Fields) -> str:
+        require_person(request, self._context, user.name)
+        start, end = (time(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
+        await add(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
+        return f"{user.name} is away from {fields['start']} to {fields['end']}"
+
+    async def _delete_absence(self, request: Request, user: User, fields: Fields) -> str:
+        require_person(request, self._context, user.name)
+        await take_back(self._context, user.name, request.path_params["id"])
+        return f"took back an absence of {user.name}"
+
+    async def _make_feed(self, request: Request, user: User, fields: Fields) -> str:
+        await feeds.make(self._context.wire, Feed("user", user.name))
+        return f"made a secret address for the calendar of {user.name}"
+
+    async def _revoke_feed(self, request: Request, user: User, fields: Fields) -> str:
+        await feeds.revoke(self._context.wire, Feed("user", user.name))
+        return f"took back the secret address of the calendar of {user.name}"
+
+    async def _end_others(self, request: Request, user: User, fields: Fields) -> str:
+        ended = await sign_in.end_all(self._context.wire, user.name, but=self._secret(request))
+        return f"signed {user.name} out everywhere else ({ended})"
+
+    async def _end_session(self, request: Request, user: User, fields: Fields) -> str:
+        if not await sign_in.end_one(self._context.wire, user.name, request.path_params["id"]):
+            raise NotFound("there is no such session any more")
+        return f"signed {user.name} out of one browser"
+
+    def _user(self, request: Request) -> User | None:
+        return self._context.config.users.get(acting(request, self._context))
+
+    def _secret(self, request: Request) -> str:
+        return session.read(request.scope, session.SESSION, self._context.external_url)
+
+    async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
+        user = self._user(request)
+        values = await self._mine(request, user) if user else {}
+        return await self._looks.page(
+            request, "me.html", told(error).status if error else 200, me=user, problem=told(error).detail if error else "",
+            sent=request.query_params.get("done") == "test", **values,
+        )  # fmt: skip
+
+    async def _mine(self, request: Request, user: User) -> dict[str, Any]:
+        context, wire, name = self._context, self._context.wire, user.name
+
+        def concerns(summary: Summary) -> bool:
+            return name in summary.people
+
+        await context.load_by_hand()
+        now, asks = utc(context.now()), principal_of(request)
+        found, older = await incidents.listing(wire, keep=concerns, limit=SHOWN_INCIDENTS)
+        token, secret = await feeds.known(wire, Feed("user", name)), self._secret(request)
+        mine = duty(context.roster, name, now)
+        return {
+            "duty": mine, "asked": waiting(context, {shift.schedule for shift in mine.shifts}, name, context.now()),
+            "reached": reach(context.config, await contacts.load_all(wire))[name], "rules": rules_of(user, language(request)),
+            "away": away_of(user, (await absences.load_all(wire)).get(name, ()), now), "rows": [row(one, context.roster) for one in found],
+            "more": bool(older), "calendar": address(context, token) if token else "", "own_may": may(asks, "responder"),
+            # where anybody may be in the network, addresses are for those who have said who they are
+            "addresses": asks.via != "open" or not context.config.web.allow_unauthenticated,
+            "sessions": await sign_in.of_user(wire, name) if context.config.sign_in else [],
+            "current": sign_in.listed_id(secret) if secret else "", "quoted": quote(name, safe=""),
+        }  # fmt: skip

@@ -1,0 +1,194 @@
+"""/people: teams, and people: when they are on call, how they are reached, when they are away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from amproxy.clock import utc
+from amproxy.config import contacts as config_contacts
+from amproxy.config.structs import Absence, Config, Team, User
+from amproxy.errors import NotFound
+from amproxy.oncall.reachable import Reach, reach
+from amproxy.respond import test_messages
+from amproxy.respond.absences import add, take_back
+from amproxy.respond.targets import BadAction
+from amproxy.store import absences, contacts
+from amproxy.text import Texts
+from amproxy.text.phrase import plain
+from amproxy.text.policies import rule_phrase
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.errors import told
+from amproxy.web.http.own import require_person
+from amproxy.web.http.permissions import Forbidden, require, say
+from amproxy.web.http.request import form, time
+from amproxy.web.http.templates import Looks, language
+from amproxy.zones import happens
+
+
+class Duty(NamedTuple):
+    """A schedule that somebody is on call for now, or will be at its next change."""
+
+    schedule: str
+    now: bool
+    at: datetime | None  # when it ends, or begins
+
+
+class Away(NamedTuple):
+    """One absence; `id` is empty for one of the file."""
+
+    start: datetime
+    end: datetime
+    reason: str
+    id: str
+    now: bool
+
+
+class Person(NamedTuple):
+    """A person as the page shows them."""
+
+    user: User
+    local: datetime
+    teams: list[str]
+    duties: list[Duty]
+    reached: Reach
+    rules: list[tuple[str, list[str]]]  # urgency → the rules in words
+    away: list[Away]
+    may_change: bool  # absences
+
+
+class TeamView(NamedTuple):
+    """A team and what belongs to it."""
+
+    team: Team
+    schedules: list[str]
+    policies: list[str]
+
+
+class PeoplePage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks = deps.context, looks
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/people", self.show, methods=["GET"]),
+            Route("/people/{name}/test", self.test, methods=["POST"]),
+            Route("/people/{name}/absences", self.add_absence, methods=["POST"]),
+            Route("/people/{name}/absences/{id}/delete", self.delete_absence, methods=["POST"]),
+        ]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        return await self._draw(request)
+
+    async def test(self, request: Request) -> Response:
+        """Send a test page; what became of it is seen in the person's channels."""
+        user, fields = self._user(request), await form(request)
+        require(request, "responder")
+        try:
+            sent = await test_messages.page(self._context, user.name, fields.get("channel", ""))
+        except BadAction as error:
+            return await self._draw(request, error)
+        say(request, f"sent a test page to {user.name} over {', '.join(sent)}")
+        return RedirectResponse(f"/people?{urlencode({'sent': user.name})}#person-{quote(user.name)}", 303)
+
+    async def add_absence(self, request: Request) -> Response:
+        user, fields = self._user(request), await form(request)
+        require_person(request, self._context, user.name)
+        try:
+            start, end = (time(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
+            await add(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
+        except (BadAction, HTTPException) as error:
+            return await self._draw(request, error)
+        say(request, f"{user.name} is away from {fields['start']} to {fields['end']}")
+        return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
+
+    async def delete_absence(self, request: Request) -> Response:
+        user = self._user(request)
+        await form(request)
+        require_person(request, self._context, user.name)
+        await take_back(self._context, user.name, request.path_params["id"])
+        say(request, f"took back an absence of {user.name}")
+        return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
+
+    def _user(self, request: Request) -> User:
+        name = request.path_params["name"]
+        user = self._context.config.users.get(name)
+        if user is None:
+            raise NotFound(f"there is no user {name[:60]}")
+        return user
+
+    async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
+        context, t = self._context, language(request)
+        config, now = context.config, utc(context.now())
+        reached = reach(config, await contacts.load_all(context.wire))
+        made = await absences.load_all(context.wire)
+        duties = self._duties(now)
+        persons = [
+            Person(
+                user, now.astimezone(ZoneInfo(user.timezone)), [team.name for team in config.teams.values() if user.name in team.members],
+                duties.get(user.name, []), reached[user.name], rules_of(user, t), away_of(user, made.get(user.name, ()), now),
+                self._may_change(request, user.name),
+            )
+            for user in config.users.values()
+        ]  # fmt: skip
+        return await self._looks.page(
+            request, "people.html", told(error).status if error else 200, persons=persons, teams=_teams(config),
+            problem=told(error).detail if error else "", about=request.path_params.get("name", ""),
+            sent=request.query_params.get("sent", ""),
+        )  # fmt: skip
+
+    def _may_change(self, request: Request, name: str) -> bool:
+        try:
+            require_person(request, self._context, name)
+        except Forbidden:
+            return False
+        return True
+
+    def _duties(self, now: datetime) -> Mapping[str, list[Duty]]:
+        found: dict[str, list[Duty]] = {}
+        for name in self._context.config.schedules:
+            on_call = self._context.roster.on_call(name, now)
+            for user in on_call.users:
+                found.setdefault(user, []).append(Duty(name, True, on_call.until if user not in on_call.next else None))
+            for user in on_call.next:
+                if user not in on_call.users:
+                    found.setdefault(user, []).append(Duty(name, False, on_call.until))
+        return found
+
+
+def _teams(config: Config) -> list[TeamView]:
+    return [
+        TeamView(
+            team,
+            [schedule.name for schedule in config.schedules.values() if schedule.team == team.name],
+            [policy.name for policy in config.policies.values() if policy.team == team.name],
+        )
+        for team in config.teams.values()
+    ]
+
+
+def rules_of(user: User, t: Texts) -> list[tuple[str, list[str]]]:
+    """Each urgency's rules; only one where both are the same."""
+    found = {
+        urgency: [plain(rule_phrase(rule), t) for rule in config_contacts.rules(user, urgency)] for urgency in config_contacts.URGENCIES
+    }
+    if len({tuple(rules) for rules in found.values()}) == 1:
+        return [("", found[config_contacts.URGENCIES[0]])]
+    return list(found.items())
+
+
+def away_of(user: User, made: Iterable[Absence], now: datetime) -> list[Away]:
+    """Absences that are not over, in order."""
+    zone = ZoneInfo(user.timezone)
+    every = [(happens(one.start, zone), happens(one.end, zone), one) for one in (*user.absences, *made)]
+    return [
+        Away(start, end, one.reason, one.id, start <= now) for start, end, one in sorted(every, key=lambda found: found[:2]) if end > now
+    ]

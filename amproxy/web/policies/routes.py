@@ -1,0 +1,141 @@
+"""/routes: the tree of routes, and what becomes of an alert with some labels: its way, what mutes it, whom it pages and whom not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from amproxy.clock import utc
+from amproxy.correlate import muting
+from amproxy.grouping import routes
+from amproxy.model import Alert, Group, Page
+from amproxy.simulation.alert import Entry
+from amproxy.simulation.alert import zone as zone_for
+from amproxy.simulation.explain import ways_of
+from amproxy.simulation.incident import Course
+from amproxy.simulation.mute import muting as muted_by
+from amproxy.simulation.mute import still_muted
+from amproxy.simulation.others import Reason, reasons
+from amproxy.text import Texts
+from amproxy.text.phrase import Phrase, Value, plain
+from amproxy.text.policies import length, step_phrase
+from amproxy.web.http import format
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.question import Question, labels_of, question
+from amproxy.web.http.templates import Looks, acting, language
+from amproxy.web.policies.route_tree import tree
+
+Clock = Callable[[datetime], str]  # a moment as the reader's clock shows it
+
+
+class Paged(NamedTuple):
+    """A page that arrives at once, and what the step does that makes it."""
+
+    page: Page
+    step: str
+
+
+class Way(NamedTuple):
+    """What one integration of a group's receiver does: a policy runs."""
+
+    policy: str
+    paged: list[Paged]
+    waiting: str  # what the policy waits for, where it pages nobody at once
+    due: float | None
+    others: list[tuple[str, list[str]]]  # who is not paged, and why
+
+
+class Landing(NamedTuple):
+    """One group that the alert lands in."""
+
+    group: Group
+    kinds: list[str]  # of the receiver's integrations, those of oncall apart
+    muted_by: list[str]
+    until: float | None  # when that ends
+    ways: list[Way]
+
+
+class RoutesPage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks = deps.context, looks
+
+    def routes(self) -> list[Route]:
+        return [Route("/routes", self.show, methods=["GET"])]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        config, now, t = self._context.config, self._context.now(), language(request)
+        zone = self._zone(request)
+        reader = acting(request, self._context)
+        clock = partial(format.moment, zone=ZoneInfo(config.users[reader].timezone if reader else "UTC"), now=now, t=t)
+        asks = question(request, zone, now)
+        visit = routes.explain(config.route, asks.labels) if asks.labels is not None else None
+        held: list[str] = []
+        if asks.labels and not asks.at_text:  # silences are known of now alone
+            alert = Alert(fingerprint="asked", labels=asks.labels, starts_ns=int(now * 10**9))
+            held = (await muting.reasons(self._context, [alert], int(now * 10**9))).get("asked", [])
+        return await self._looks.page(
+            request, "routes.html", tree=tree(config, visit), question=asks, asked_zone=zone, held=held,
+            landings=self._landings(asks, clock, t) if asks.labels is not None else None,
+            seconds=lambda found: plain(length(found), t),
+        )  # fmt: skip
+
+    def _zone(self, request: Request) -> str:
+        """Of the first schedule that such an alert asks."""
+        try:
+            return zone_for(self._context.config, labels_of(request.query_params.get("labels", "")))
+        except ValueError:
+            return "UTC"
+
+    def _landings(self, asks: Question, clock: Clock, t: Texts) -> list[Landing]:
+        roster, now = self._context.roster, asks.at.timestamp()
+        entry = Entry(roster.config, asks.labels or {})
+        ways = ways_of(entry, now, roster)
+        found = []
+        for group in entry.groups:
+            own = [
+                self._way(entry.policy(way.integration).name, way.course, now, clock, t)
+                for way in ways
+                if way.group is group and way.course is not None
+            ]
+            by = muted_by(group, entry.labels, roster, now)
+            kinds = [one.kind for one in entry.receiver(group).integrations if one.kind != "oncall"]
+            found.append(Landing(group, kinds, by, still_muted(group, entry.labels, roster, now) if by else None, own))
+        return found
+
+    def _way(self, name: str, course: Course, now: float, clock: Clock, t: Texts) -> Way:
+        policy = self._context.config.policies.get(name)
+        steps = policy.steps if policy else ()
+        paged = [
+            Paged(page, self._say(step_phrase(steps[page.step - 1]), t) if page.policy == name and 0 < page.step <= len(steps) else "")
+            for page in course.pages
+        ]
+        waiting, due = course.incident.waiting_for, course.due
+        found = reasons(course.incident.plan, course, utc(now), self._context.roster)
+        others = [(user, [self._say(_phrase(reason, now, clock), t) for reason in why]) for user, why in found]
+        return Way(name, paged, "" if paged else waiting, None if paged else due, others)
+
+    def _say(self, phrase: Phrase, t: Texts) -> str:
+        return plain(phrase, t, self._called)
+
+    def _called(self, name: str) -> str:
+        known = self._context.config.users.get(name)
+        return known.full_name or name if known else name
+
+
+def _phrase(reason: Reason, now: float, clock: Clock) -> Phrase:
+    """Why somebody is not paged now."""
+    values: dict[str, Value] = {"schedule": reason.schedule, "text": reason.text}
+    if reason.at:
+        values["at"] = clock(reason.at)
+    if reason.kind == "absent" and reason.text:
+        return Phrase("routes.absent_because", values)
+    if page := reason.page:
+        values |= {"after": length(page.due - now), "channel": page.channel, "step": str(page.step)}
+    return Phrase(f"routes.{reason.kind}", values)

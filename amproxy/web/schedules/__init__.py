@@ -1,0 +1,1 @@
+"""Schedules: the timeline, layers, shifts, swaps, calendars."""

@@ -1,0 +1,162 @@
+"""The page of one schedule, and what the forms on it do: overrides and swaps."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from amproxy.clock import utc
+from amproxy.config.structs import Schedule
+from amproxy.errors import Conflict, NotFound
+from amproxy.model import Swap
+from amproxy.respond import schedule_changes, swaps
+from amproxy.respond.targets import BadAction
+from amproxy.store import feeds
+from amproxy.store.feeds import Feed
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.errors import told
+from amproxy.web.http.own import require_swap
+from amproxy.web.http.permissions import may, principal_of, require, say, who_acts
+from amproxy.web.http.request import form, invalid, time
+from amproxy.web.http.templates import Looks, acting, language
+from amproxy.web.schedules.api import schedule_of
+from amproxy.web.schedules.schedule_plan import Plans
+from amproxy.web.schedules.shown_span import Shown, shown
+from amproxy.web.schedules.view import look
+
+Fields = Mapping[str, str]
+Action = Callable[[Request, Schedule, Fields], Awaitable[str]]  # does it, and says what was done; raises what the page shows
+
+
+class SchedulePage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks, self._plans = deps.context, looks, Plans(deps.context)
+
+    def routes(self) -> list[Route]:
+        page = "/schedules/{name}"
+        actions: list[tuple[str, str, Action]] = [
+            ("overrides", "overrides", self._add_override),
+            ("overrides/{id}/delete", "overrides", self._delete_override),
+            ("swaps", "swaps", self._ask),
+            ("swaps/{id}/take", "swaps", self._take),
+            ("swaps/{id}/untake", "swaps", self._untake),
+            ("swaps/{id}/delete", "swaps", self._forget),
+            ("calendar", "calendar", self._make_feed),
+            ("calendar/delete", "calendar", self._revoke_feed),
+        ]
+        return [
+            Route(page, self.show, methods=["GET"]),
+            *(Route(f"{page}/{path}", partial(self._act, action, anchor), methods=["POST"]) for path, anchor, action in actions),
+            *(Route(f"{page}/{path}", self.back, methods=["GET"]) for path, _, _ in actions),
+        ]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        return await self._draw(request, request.query_params)
+
+    async def back(self, request: Request) -> Response:
+        """The address of a form that was answered with the page, loaded again."""
+        return RedirectResponse(address(schedule_of(self._context, request)), 303)
+
+    async def _act(self, action: Action, anchor: str, request: Request) -> Response:
+        """Do it and lead back; what makes no sense is said on the page, with what was filled in."""
+        schedule, fields = schedule_of(self._context, request), await form(request)
+        try:
+            done = await action(request, schedule, fields)
+        except (BadAction, Conflict) as error:
+            return await self._draw(request, fields, error)
+        except HTTPException as error:
+            if error.status_code != 422:
+                raise
+            return await self._draw(request, fields, error)
+        say(request, done)
+        return RedirectResponse(f"{address(schedule, self._shown(schedule, fields))}#{anchor}", 303)
+
+    async def _add_override(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        require(request, "responder", team=schedule.team)
+        start, end = self._times(schedule, fields)
+        user, reason = fields.get("user", ""), fields.get("reason", "")
+        await schedule_changes.add(self._context, schedule, user=user, start=start, end=end, reason=reason)
+        return f"override of schedule {schedule.name}: {user} from {start.isoformat()} to {end.isoformat()}"
+
+    async def _delete_override(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        require(request, "responder", team=schedule.team)
+        await schedule_changes.take_back(self._context, schedule, request.path_params["id"])
+        return f"took back an override of schedule {schedule.name}"
+
+    async def _ask(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        user, by = fields.get("user", ""), who_acts(request, acting(request, self._context))
+        if not user or user != principal_of(request).user:  # one's own shifts one may offer, whoever's the schedule is
+            require(request, "responder", team=schedule.team)
+        start, end = self._times(schedule, fields)
+        await swaps.ask(self._context, schedule, user=user, start=start, end=end, reason=fields.get("reason", ""), by=by)
+        return f"asked for a swap in schedule {schedule.name}: shifts of {user}"
+
+    async def _take(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        swap, user = await self._swap(request, schedule), fields.get("user", "")
+        await swaps.take(self._context, swap.id, user=user, by=who_acts(request, acting(request, self._context)))
+        return f"swap in schedule {schedule.name}: {user} takes over shifts of {swap.user}"
+
+    async def _untake(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        swap = await self._swap(request, schedule)
+        await swaps.untake(self._context, swap.id, by=who_acts(request, acting(request, self._context)))
+        return f"swap in schedule {schedule.name}: shifts of {swap.user} are open again"
+
+    async def _forget(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        swap = await self._swap(request, schedule)
+        await swaps.forget(self._context, swap.id)
+        return f"took back a swap in schedule {schedule.name}: shifts of {swap.user}"
+
+    async def _make_feed(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        require(request, "responder", team=schedule.team)
+        await feeds.make(self._context.wire, Feed("schedule", schedule.name))
+        return f"made a secret address for the calendar of schedule {schedule.name}"
+
+    async def _revoke_feed(self, request: Request, schedule: Schedule, fields: Fields) -> str:
+        require(request, "responder", team=schedule.team)
+        await feeds.revoke(self._context.wire, Feed("schedule", schedule.name))
+        return f"took back the secret address of the calendar of schedule {schedule.name}"
+
+    async def _swap(self, request: Request, schedule: Schedule) -> Swap:
+        """The swap that an address names, for those who may change it."""
+        await self._context.load_by_hand()
+        swap_id = request.path_params["id"]
+        await require_swap(request, self._context, swap_id)
+        swap = next((one for one in self._context.by_hand.swaps.get(schedule.name, ()) if one.id == swap_id), None)
+        if swap is None:
+            raise NotFound(f"there is no swap {swap_id[:60]}")
+        return swap
+
+    async def _draw(self, request: Request, fields: Fields, error: Exception | None = None) -> HTMLResponse:
+        context, schedule, user = self._context, schedule_of(self._context, request), acting(request, self._context)
+        seen = self._shown(schedule, fields)
+        zones = dict.fromkeys((schedule.timezone, *(one.timezone for one in context.config.users.values()), "UTC"))
+        values: dict[str, Any] = await look(context, self._plans, schedule, seen, language(request))
+        return await self._looks.page(
+            request, "schedule.html", told(error).status if error else 200, clock=seen.zone, problem=told(error).detail if error else "",
+            schedule=schedule, shown=seen, fields=fields, mine=context.config.users[user].timezone if user else "",
+            zones=zones, may_change=may(principal_of(request), "responder", schedule.team), today=utc(context.now()), **values,
+        )  # fmt: skip
+
+    def _times(self, schedule: Schedule, fields: Fields) -> tuple[datetime, datetime]:
+        """From when to when a form says, on the clock that the page showed. Raises HTTPException 422."""
+        zone = self._shown(schedule, fields).zone
+        return time(fields.get("start", ""), "from", zone), time(fields.get("end", ""), "to", zone)
+
+    def _shown(self, schedule: Schedule, fields: Fields) -> Shown:
+        try:
+            return shown(fields, schedule.timezone, utc(self._context.now()))
+        except ValueError as error:
+            raise invalid(str(error)) from None
+
+
+def address(schedule: Schedule, seen: Shown | None = None) -> str:
+    """Where the page of a schedule is."""
+    return f"/schedules/{quote(schedule.name, safe='')}" + (f"?{seen.query}" if seen else "")

@@ -1,0 +1,118 @@
+"""/api/v1/schedules/{name}/swaps and /api/v1/swaps: ask others to take over shifts, take over theirs."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amproxy.clock import rfc3339
+from amproxy.model import Swap
+from amproxy.oncall.roster import Roster
+from amproxy.oncall.swaps import state
+from amproxy.respond import swaps
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.own import require_swap
+from amproxy.web.http.permissions import principal_of, require, say, who_acts
+from amproxy.web.http.request import json_body, known_user, time
+from amproxy.web.incidents import views
+from amproxy.web.incidents.api import json
+from amproxy.web.schedules.api import schedule_of
+
+
+class SwapBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`user`: whose shifts; `by`: who asks, where that is somebody else. Times without offset are of the schedule's wall clock."""
+
+    user: str
+    start: str
+    end: str
+    by: str | None = None
+    reason: str | None = None
+
+
+class TakeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`user` takes over the shifts; `by`: who says so, where that is somebody else."""
+
+    user: str
+    by: str | None = None
+
+
+class UntakeBody(msgspec.Struct, forbid_unknown_fields=True):
+    by: str | None = None
+
+
+class SwapsApi:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/schedules/{name}/swaps", self.index, methods=["GET"]),
+            Route("/api/v1/schedules/{name}/swaps", self.ask, methods=["POST"]),
+            Route("/api/v1/swaps/{id}/take", self.take, methods=["POST"]),
+            Route("/api/v1/swaps/{id}/untake", self.untake, methods=["POST"]),
+            Route("/api/v1/swaps/{id}", self.delete, methods=["DELETE"]),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Those of a schedule, in the order in which they begin."""
+        schedule = schedule_of(self._context, request)
+        await self._context.load_by_hand()
+        return json([self._view(swap) for swap in self._context.by_hand.swaps.get(schedule.name, ())])
+
+    async def ask(self, request: Request) -> Response:
+        schedule = schedule_of(self._context, request)
+        body = await json_body(request, SwapBody)
+        if body.user != principal_of(request).user:  # one's own shifts one may offer wherever they are
+            require(request, "responder", team=schedule.team)
+        swap = await swaps.ask(
+            self._context, schedule, user=body.user, start=time(body.start, "start", schedule.timezone),
+            end=time(body.end, "end", schedule.timezone), reason=body.reason or "",
+            by=who_acts(request, known_user(self._context, body.by)),
+        )  # fmt: skip
+        say(request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}")
+        return json(self._view(swap), 201)
+
+    async def take(self, request: Request) -> Response:
+        body = await json_body(request, TakeBody)
+        by = who_acts(request, known_user(self._context, body.by))
+        await require_swap(request, self._context, request.path_params["id"])
+        swap = await swaps.take(self._context, request.path_params["id"], user=body.user, by=by)
+        say(request, f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}")
+        return json(self._view(swap))
+
+    async def untake(self, request: Request) -> Response:
+        by = who_acts(request, known_user(self._context, (await json_body(request, UntakeBody)).by))
+        await require_swap(request, self._context, request.path_params["id"])
+        swap = await swaps.untake(self._context, request.path_params["id"], by=by)
+        say(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
+        return json(self._view(swap))
+
+    async def delete(self, request: Request) -> Response:
+        await require_swap(request, self._context, request.path_params["id"])
+        await swaps.forget(self._context, request.path_params["id"])
+        return Response(status_code=204)
+
+    def _view(self, swap: Swap) -> views.View:
+        return view(swap, self._context.roster, self._context.now())
+
+
+def view(swap: Swap, roster: Roster, now: float) -> views.View:
+    """One swap with the shifts that it is about: `user`'s, as they are without it. now: Unix seconds."""
+    known = swap.schedule in roster.config.schedules  # it may be gone from the file since
+    return {
+        "id": swap.id,
+        "schedule": swap.schedule,
+        "state": state(swap, now),
+        "user": swap.user,
+        "start": rfc3339(swap.start),
+        "end": rfc3339(swap.end),
+        "reason": swap.reason or None,
+        "asked_by": swap.asked_by or None,
+        "asked_at": rfc3339(swap.asked_at),
+        "taken_by": swap.taken_by or None,
+        "taken_through": swap.taken_through or None,
+        "taken_at": rfc3339(swap.taken_at),
+        "shifts": [views.shift(shift) for shift in roster.swapped_shifts(swap)] if known else [],
+    }
