@@ -51,7 +51,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from amproxy.calendars.offline import warnings_ahead
+    from amproxy.calendars.fetch import warnings_ahead
     from amproxy.check.report import render_text, report
     from amproxy.grouping.maintenance import ended_warnings
 
@@ -62,24 +62,24 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from amproxy import moment
+    from amproxy import times
     from amproxy.simulation import alert, explain
 
     config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
-    at = moment.parse(options.at, alert.zone(config, labels), clock.now())
+    at = times.parse(options.at, alert.zone(config, labels), clock.now())
     _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
     return 0
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from amproxy import moment
+    from amproxy import times
     from amproxy.simulation import alert, reports, simulate
     from amproxy.times import parse_duration
 
     config, roster = _loaded(options, options.at)
     labels = _labels(options.labels)
-    at = moment.parse(options.at, alert.zone(config, labels), clock.now())
+    at = times.parse(options.at, alert.zone(config, labels), clock.now())
     asked = simulate.Asked(
         labels=labels,
         at=at,
@@ -92,11 +92,11 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from amproxy import moment
-    from amproxy.simulation import recorded, replay, replayed
+    from amproxy import times
+    from amproxy.simulation import recorded, replay, reports
 
     _, roster = _loaded(options, options.start)
-    start, end = (moment.parse(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
+    start, end = (times.parse(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
     try:
         with Path(options.file).open("rb") as lines:
             found, broken = recorded.read(lines)
@@ -105,16 +105,16 @@ def _replay(options: argparse.Namespace) -> int:
     for one in broken:
         print(f"{options.file}:{one.line}: error: {one.message}", file=sys.stderr)
     done = replay.Replay(recorded.between(found, start, end), roster)
-    _print(options, lambda: replay.document(done, broken), lambda: replayed.replay_text(done))
+    _print(options, lambda: replay.document(done, broken), lambda: reports.replay_text(done))
     return 1 if broken else 0
 
 
 def _oncall(options: argparse.Namespace) -> int:
-    from amproxy import moment
+    from amproxy import times
     from amproxy.simulation import oncall
 
     config, roster = _loaded(options, options.at)
-    at = moment.read(options.at, clock.now())
+    at = times.read(options.at, clock.now())
     _print(
         options,
         lambda: oncall.oncall(config, roster, options.schedule, at),
@@ -141,28 +141,28 @@ def _hash_password(options: argparse.Namespace) -> int:
 
 
 def _quality(options: argparse.Namespace) -> int:
-    from amproxy import moment
-    from amproxy.simulation import quality
+    from amproxy import times
+    from amproxy.simulation import oncall
     from amproxy.times import parse_duration
 
     config, roster = _loaded(options, options.start)
-    start = moment.read(options.start, clock.now())
+    start = times.read(options.start, clock.now())
     seconds = parse_duration(options.duration) if options.duration else None
     _print(
         options,
-        lambda: quality.quality(config, roster, options.schedule, start, seconds),
-        lambda: quality.quality_text(config, roster, options.schedule, start, seconds),
+        lambda: oncall.quality(config, roster, options.schedule, start, seconds),
+        lambda: oncall.quality_text(config, roster, options.schedule, start, seconds),
     )
     return 0
 
 
 def _loaded(options: argparse.Namespace, at: str) -> tuple[Any, Any]:
-    from amproxy import moment
-    from amproxy.calendars.offline import roster
+    from amproxy import times
+    from amproxy.calendars.fetch import roster
     from amproxy.config.loader import load
 
     config = load(options.config).config
-    return config, roster(config, moment.fixed(moment.read(at, clock.now()), "UTC"))
+    return config, roster(config, times.fixed(times.read(at, clock.now()), "UTC"))
 
 
 def _labels(words: list[str]) -> dict[str, str]:

@@ -10,13 +10,12 @@ from typing import NamedTuple
 from amproxy import clock
 from amproxy.config.structs import Config, Route
 from amproxy.errors import ConfigProblem
-from amproxy.grouping.openings import Openings
+from amproxy.grouping.maintenance import Openings
 from amproxy.grouping.placement import Placer
 from amproxy.oncall.calendars import Calendars
 from amproxy.oncall.roster import Roster
 from amproxy.store import schedule_changes
-from amproxy.store.maintenance import Windows
-from amproxy.store.muting import Silences
+from amproxy.store.muting import Silences, Windows
 from amproxy.store.schedule_changes import ByHand
 from amproxy.store.wire import Wire
 

@@ -12,9 +12,9 @@ from typing import Any
 from amproxy.config.structs import Absence, Config, Layer, Override, Rotation, Route, Schedule, User
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.model import Swap
-from amproxy.oncall.active_days import active_days
+from amproxy.oncall.layers import active_days
+from amproxy.oncall.piecewise import spells
 from amproxy.oncall.roster import Roster
-from amproxy.oncall.spells import spells
 from bench.report import Aim, Report
 
 NAME = "platform"

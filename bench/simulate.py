@@ -11,8 +11,8 @@ from statistics import median
 
 from amproxy.config.loader import load_text
 from amproxy.config.structs import Config
+from amproxy.oncall.piecewise import spells
 from amproxy.oncall.roster import Roster
-from amproxy.oncall.spells import spells
 from amproxy.simulation.recorded import Happening, Labels, Record, Seen
 from amproxy.simulation.replay import Replay
 from amproxy.simulation.simulate import Asked, simulate

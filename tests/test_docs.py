@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from servers import Server, Servers
 
-from amproxy.calendars.offline import warnings_ahead
+from amproxy.calendars.fetch import warnings_ahead
 from amproxy.check.report import report
 from amproxy.config.loader import load_text
 from amproxy.config.read.cursor import Cursor, Reader, Section

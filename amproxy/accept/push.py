@@ -1,7 +1,11 @@
-"""The push doors as one plain ASGI application: no framework on the hot path. A 200 means: it is in Redis."""
+"""The test alert: it takes the ordinary road, from the webhook's decoder on.
+
+The push doors as one plain ASGI application: no framework on the hot path. A 200 means: it is in Redis.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from urllib.parse import unquote
 
@@ -11,12 +15,30 @@ from amproxy import metrics
 from amproxy.accept import body as bodies
 from amproxy.accept import tokens, v2_alerts, webhook
 from amproxy.accept.body import Gone, Receive, Refused, Scope, Send, header
-from amproxy.accept.posted import Unreadable
-from amproxy.accept.trial import TRIAL, trial_body
+from amproxy.accept.v2_alerts import Unreadable
+from amproxy.clock import utc
+from amproxy.config.structs import Source
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.ingest import Incoming, ingest
 from amproxy.errors import StoreUnavailable
+
+TRIAL = Source(name="test", expire_after=3600.0)
+
+
+def trial_body(now: float) -> bytes:
+    """A webhook body with one firing alert; each call makes another alert, in a group of its own."""
+    moment = f"{utc(now):%H:%M:%S}"
+    labels = {"alertname": "TestAlert", "severity": "critical", "instance": f"test-{moment}"}
+    annotations = {
+        "summary": f"A test alert, sent from the page at {moment} UTC.",
+        "description": "Nothing is wrong. Acknowledge it, or wait and see who is paged next.",
+    }
+    alert = {"status": "firing", "labels": labels, "annotations": annotations}
+    return json.dumps(
+        {"alerts": [alert], "groupKey": f"test-{now}", "groupLabels": {"alertname": "TestAlert", "instance": labels["instance"]}}
+    ).encode()
+
 
 RAW = "/api/v2/alerts"
 WEBHOOK = "/webhook/"
@@ -96,7 +118,7 @@ class PushDoors:
         body = await bodies.read(scope, receive, self._context.config.web.max_body)
         now_ns = int(self._context.now() * 10**9)
         timeout = self._context.config.global_.resolve_timeout
-        door = v2_alerts.read(body, self._context.placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
+        door = v2_alerts.parse_alerts(body, self._context.placer, now_ns=now_ns, resolve_timeout=timeout, source=source)
         await self._store(door.alerts, door.firing, source, now_ns, hurry=False)
         if door.refused:
             return 400, msgspec.json.encode("\n".join(door.refused)) + b"\n"

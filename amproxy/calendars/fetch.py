@@ -1,13 +1,31 @@
-"""One look at a calendar's address. The address is a secret: nothing here quotes it."""
+"""One look at a calendar's address. The address is a secret: nothing here quotes it.
+
+Where the calendars of the file come from.
+
+Calendars in files beside the configuration, and how much of a calendar is worked out.
+
+Calendars on the command line, where there is no Redis and nothing is fetched: those in files count, those at addresses say so.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from amproxy.calendars.sources import LARGEST
-from amproxy.errors import BadCalendar, DeliveryError
+from amproxy.calendars.parse import LARGEST, worked_out
+from amproxy.check.report import AHEAD, coverage_warnings
+from amproxy.config.structs import Config
+from amproxy.errors import BadCalendar, ConfigProblem, DeliveryError
 from amproxy.notify.channels import http
+from amproxy.oncall.calendars import NOT_LOADED, Calendar, Calendars
+from amproxy.oncall.roster import Roster
+from amproxy.secret import Secret
+from amproxy.times import instant
 
 WITHIN = 15.0  # seconds for one request and its answer
 REDIRECTS = 3
@@ -65,3 +83,120 @@ def _redirected(who: str, url: str, location: str) -> str:
     if not location or there.scheme not in ("http", "https") or not there.netloc:
         raise DeliveryError(f"{who}: a redirect that does not lead to http:// or https://", permanent=True)
     return there.geturl()
+
+
+class Source(NamedTuple):
+    """One calendar of one schedule: at an address or in a file."""
+
+    schedule: str
+    is_override: bool  # the overrides calendar
+    url: Secret
+    file: str
+    zone: str  # the schedule's
+    refresh: float  # seconds between two looks
+
+    @property
+    def id(self) -> str:
+        """What it is called in Redis: the address itself is a secret. Schedules with the same address share its text."""
+        return hashlib.sha256((self.url.reveal() or f"file {self.file}").encode()).hexdigest()[:32]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Two with the same key are worked out to the same."""
+        return self.id, self.zone
+
+    def __str__(self) -> str:
+        return f"the {'overrides ' if self.is_override else ''}calendar of schedule {self.schedule}"
+
+
+def sources(config: Config) -> Iterator[Source]:
+    """All calendars of the file, in its order."""
+    for name, schedule in config.schedules.items():
+        if schedule.ical is None:
+            continue
+        ical = schedule.ical
+        yield Source(name, False, ical.url, ical.file, schedule.timezone, ical.refresh)
+        if ical.overrides_url or ical.overrides_file:
+            yield Source(name, True, ical.overrides_url, ical.overrides_file, schedule.timezone, ical.refresh)
+
+
+BEHIND, FILE_AHEAD = timedelta(days=400), timedelta(days=800)
+
+
+def window(at: datetime) -> tuple[datetime, datetime]:
+    """The time around a moment for which a calendar is worked out, from midnight to midnight in UTC."""
+    day = instant(at).replace(hour=0, minute=0, second=0, microsecond=0)
+    return instant(day - BEHIND), instant(day + FILE_AHEAD)
+
+
+def read(file: str) -> bytes:
+    """The text of a calendar's file, cut off behind the size that is refused. Raises BadCalendar."""
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        raise BadCalendar(f"the file cannot be read: {_reason(error)}") from None
+
+
+def stamp(file: str) -> tuple[int, int] | None:
+    """Changes when the file does; None = it is not there."""
+    try:
+        found = Path(file).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or "it is no usable path"
+
+
+def roster(config: Config, at: datetime) -> Roster:
+    """Who is on call by a file and the calendars in files beside it, around a moment."""
+    return _read(config, at).roster
+
+
+def warnings_ahead(config: Config, now: datetime) -> list[ConfigProblem]:
+    """What `amproxy check` says of schedules, each warning at its schedule's place.
+
+    `gap`: time without anybody in the next 30 days; `bad_calendar`: a file that cannot be used; `empty_shift`: an event of the next 30
+    days that names nobody.
+    """
+    found = _read(config, now)
+    warnings = coverage_warnings(found.roster, now)
+    for source, error in found.bad:
+        warnings.append(_warning(config, source.schedule, "bad_calendar", f"{source} cannot be used: {error}"))
+    for name in config.schedules:
+        empty = found.roster.empty_shifts(name, now, now + AHEAD)
+        if empty:
+            more = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""
+            text = f"an event in the calendar of schedule {name!r} names nobody of the file, so it puts nobody on call"
+            text += f": {empty[0].summary!r} on {empty[0].start:%Y-%m-%d %H:%M} UTC{more}"
+            warnings.append(_warning(config, name, "empty_shift", text))
+    return warnings
+
+
+class _Found(NamedTuple):
+    roster: Roster
+    bad: list[tuple[Source, BadCalendar]]
+
+
+def _read(config: Config, at: datetime) -> _Found:
+    parts: dict[tuple[str, bool], Calendar] = {}
+    missing, bad = dict[str, str](), list[tuple[Source, BadCalendar]]()
+    for source in sources(config):
+        why = f"{NOT_LOADED}: only the service reads its url" if source.url else ""
+        if source.file:
+            try:
+                parts[source.schedule, source.is_override] = asyncio.run(worked_out(read(source.file), source.zone, *window(at)))
+            except BadCalendar as error:
+                bad.append((source, error))
+                why = f"{NOT_LOADED}: {error}"
+        missing.setdefault(source.schedule, why)
+    calendars = {name: Calendars(parts.get((name, False)), parts.get((name, True)), why) for name, why in missing.items()}
+    return _Found(Roster(config, calendars=calendars), bad)
+
+
+def _warning(config: Config, schedule: str, kind: str, text: str) -> ConfigProblem:
+    place, position = config.schedules[schedule].place, list(config.schedules).index(schedule)
+    return ConfigProblem(text, file=place.file, line=place.line, column=place.column, path=f"schedules[{position}]", kind=kind)

@@ -1,22 +1,82 @@
-"""The calendars that one process goes by: fetched by one of all processes, kept in Redis, worked out by each."""
+"""The calendars of one process as they are worked out: what its roster goes by.
+
+The calendars that one process goes by: fetched by one of all processes, kept in Redis, worked out by each.
+
+What became of the calendars that a schedule comes from.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from amproxy import metrics
-from amproxy.calendars import files
-from amproxy.calendars.fetch import fetch
-from amproxy.calendars.held import Held
-from amproxy.calendars.sources import Source, sources
+from amproxy.calendars import fetch as calendars_fetch
+from amproxy.calendars.fetch import Source, fetch, sources, window
+from amproxy.calendars.parse import worked_out
+from amproxy.clock import utc
 from amproxy.context import Context
 from amproxy.errors import BadCalendar, DeliveryError, StoreUnavailable
 from amproxy.notify.channels.http import Clients
+from amproxy.oncall.calendars import OVERRIDES, PRIMARY, Calendar, Calendars
 from amproxy.store import calendars
 from amproxy.store.calendars import Kept
 from amproxy.store.leases import Polling
+
+STALE = timedelta(days=1)  # the time that is worked out moves on with the clock
+WORKERS = 2  # at the same time
+
+
+class _Kept(NamedTuple):
+    calendar: Calendar
+    text: object  # what tells its text from another: a digest, or the stamp of a file
+
+
+class Held:
+    """What is worked out here is in the context's roster at once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._kept: dict[tuple[str, str], _Kept] = {}  # by Source.key
+        self._workers = asyncio.Semaphore(WORKERS)
+
+    def is_fresh(self, source: Source, text: object) -> bool:
+        """Whether this text is what the roster goes by, around the present time."""
+        kept = self._kept.get(source.key)
+        return kept is not None and kept.text == text and kept.calendar.start >= self._window()[0] - STALE
+
+    async def work_out(self, source: Source, data: bytes, text: object) -> None:
+        """Go by a new text. Raises BadCalendar; then what was held stays."""
+        async with self._workers:
+            self._kept[source.key] = _Kept(await worked_out(data, source.zone, *self._window()), text)
+        self.use()
+
+    def use(self) -> None:
+        """What is held becomes what the roster says; what the file does not name any more is let go."""
+        parts: dict[str, list[Calendar | None]] = {}
+        wanted: dict[tuple[str, str], _Kept] = {}
+        for source in sources(self._context.config):
+            kept = self._kept.get(source.key)
+            parts.setdefault(source.schedule, [None, None])[source.is_override] = kept.calendar if kept else None
+            if kept:
+                wanted[source.key] = kept
+        self._kept = wanted
+        before = self._context.calendars
+        self._context.use_calendars({name: _same(before.get(name), *both) for name, both in parts.items()})
+
+    def _window(self) -> tuple[datetime, datetime]:
+        return window(utc(self._context.now()))
+
+
+def _same(before: Calendars | None, primary: Calendar | None, overrides: Calendar | None) -> Calendars:
+    """Those of before where nothing has changed: they remember whom they name."""
+    if before is not None and before.primary is primary and before.overrides is overrides:
+        return before
+    return Calendars(primary, overrides)
+
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +161,13 @@ class Keeper:
 
     async def _look_at_file(self, source: Source) -> None:
         """Each process reads its own. What came of it is in Redis all the same, where the API and the metrics look for it."""
-        key, now, stamp = source.key, self._context.now(), files.stamp(source.file)
+        key, now, stamp = source.key, self._context.now(), calendars_fetch.stamp(source.file)
         if now < self._next_look.get(key, 0.0):
             return
         self._next_look[key] = now + source.refresh
         try:
             if not self._held.is_fresh(source, stamp):
-                await self._held.work_out(source, files.read(source.file), stamp)
+                await self._held.work_out(source, calendars_fetch.read(source.file), stamp)
         except BadCalendar as error:
             self._say(source, f"{source} cannot be used: {error}")
             await calendars.save_error(self._context.wire, source.id, self._errors[key], now)
@@ -177,3 +237,20 @@ class Keeper:
         if self._errors.get(source.key) != error:
             log.warning("%s", error)
         self._errors[source.key] = error
+
+
+class Health(NamedTuple):
+    calendar: str  # PRIMARY or OVERRIDES
+    loaded: bool  # by this process
+    kept: Kept
+
+
+async def health(context: Context, schedule: str) -> list[Health]:
+    """One entry for each calendar of a schedule; [] for one that comes from none. Raises StoreUnavailable."""
+    found, held = [], context.calendars.get(schedule)
+    for source in sources(context.config):
+        if source.schedule == schedule:
+            loaded = held is not None and (held.overrides if source.is_override else held.primary) is not None
+            kept = await calendars.load(context.wire, source.id)
+            found.append(Health(OVERRIDES if source.is_override else PRIMARY, loaded, kept))
+    return found

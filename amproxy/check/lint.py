@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from amproxy.check.reaching import circles, led_to, notify_steps, only_led_to, surely_reaches
-from amproxy.config.contacts import address, channels
+from amproxy.config.contacts import CHANNELS, address, channels
 from amproxy.config.structs import Config, NotifyStep, Place, Policy, Route, Wait, WaitUntilStep, WebhookStep
 from amproxy.errors import ConfigProblem
 from amproxy.labels.matchers import Matcher
-from amproxy.oncall.quiet import endless
-
-CHANNELS: Final = frozenset(("telegram", "slack", "email", "webhook", "console"))  # over which amproxy can page a person
+from amproxy.oncall.reachable import endless
 
 
 def lint(config: Config) -> list[ConfigProblem]:

@@ -1,16 +1,23 @@
-"""`amproxy check`: what is wrong with a file and what is doubtful, for programs and for people."""
+"""`amproxy check`: what is wrong with a file and what is doubtful, for programs and for people.
+
+Times at which nobody would be on call, found before they come: warnings of `amproxy check`.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from amproxy.config.loader import load
-from amproxy.config.structs import Config
+from amproxy.config.structs import Config, Schedule
 from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.oncall.roster import Roster, Shift
+from amproxy.times import format_duration
 
 _WIDEST: Final = 160  # characters of a source line that are shown
 # Values that may be secrets: of keys that sound like it, misspelt ones included, and the password of a URL.
@@ -101,3 +108,32 @@ def _masked(source: str, column: int) -> tuple[str, int]:
 def _visible(text: str) -> str:
     """Control characters of a hostile file must not reach the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+AHEAD = timedelta(days=30)
+
+
+def coverage_warnings(roster: Roster, now: datetime) -> list[ConfigProblem]:
+    """A warning of kind `gap` for each schedule that leaves time uncovered in the 30 days from `now`, at the schedule's place."""
+    warnings = []
+    for position, (name, schedule) in enumerate(roster.config.schedules.items()):
+        gaps = [shift for shift in roster.shifts(name, now, now + AHEAD) if not shift.users]
+        if gaps:
+            place, path = schedule.place, f"schedules[{position}]"
+            text = _text(schedule, gaps)
+            warnings.append(ConfigProblem(text, file=place.file, line=place.line, column=place.column, path=path, kind="gap"))
+    return warnings
+
+
+def _text(schedule: Schedule, gaps: list[Shift]) -> str:
+    zone = ZoneInfo(schedule.timezone)
+    end = gaps[0].end
+    for gap in gaps:  # nobody for one reason and then for another is still one gap
+        end = gap.end if gap.start <= end else end
+    first, last = (at.astimezone(zone).strftime("%Y-%m-%d %H:%M") for at in (gaps[0].start, end))
+    total = format_duration(sum(round((gap.end - gap.start).total_seconds()) for gap in gaps))
+    why = gaps[0].reason.removeprefix("nobody: ")
+    return (
+        f"nobody is on call for schedule {schedule.name!r} from {first} to {last} ({schedule.timezone}; {why}): "
+        f"uncovered for {total} of the next {format_duration(AHEAD.total_seconds())}"
+    )

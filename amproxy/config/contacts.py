@@ -8,6 +8,8 @@ from amproxy.config.structs import Notify, Urgency, User, Wait
 
 PATIENCE = 300.0  # seconds between one contact and the next, for people without rules of their own
 
+CHANNELS = frozenset(("telegram", "slack", "email", "webhook", "console"))  # over which amproxy can page a person
+
 URGENCIES: tuple[Urgency, ...] = ("default", "important")
 
 _BY_PHONE = ("phone_call", "sms")  # channels that a contact `phone` serves; a person without rules is called

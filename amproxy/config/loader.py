@@ -1,38 +1,149 @@
-"""From the file to the configuration: all problems at once, or a Config and its warnings."""
+"""The first pass over a file: which names each section defines, so that a reference can be checked where it stands.
+
+Sections of alertmanager.yml that load and change nothing here: templates, tracing, event_recorder.
+
+From the file to the configuration: all problems at once, or a Config and its warnings.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from amproxy.check.lint import lint
-from amproxy.config import extras
-from amproxy.config.names import collect_names
 from amproxy.config.read import policies, routing, schedules, service, sign_in
-from amproxy.config.read.config_routing import build_root, check_root, read_route
 from amproxy.config.read.cursor import Cursor, Document, Reader, Section
 from amproxy.config.read.global_ import global_settings, read_global
-from amproxy.config.read.maintenance import maintenance_window
+from amproxy.config.read.http import http_config, tls_config
+from amproxy.config.read.kinds import filled
 from amproxy.config.read.people import team, user
-from amproxy.config.read.values import list_of
+from amproxy.config.read.routing import build_root, check_root, read_route
+from amproxy.config.read.service import maintenance_window
+from amproxy.config.read.values import (
+    boolean,
+    choice,
+    duration,
+    file,
+    fraction,
+    integer,
+    list_of,
+    map_of,
+    secret,
+    secret_url,
+    section_of,
+    text,
+)
 from amproxy.config.status import original
 from amproxy.config.structs import Config, StoreSettings, Web
-from amproxy.config.yaml import Mapping as MappingNode
-from amproxy.config.yaml import Node, compose
+from amproxy.config.yaml import MappingNode, Node, Scalar, Sequence, compose
 from amproxy.errors import ConfigError, ConfigProblem
+
+_SECTIONS: Final = {  # section → the name space it fills
+    "receivers": "receivers",
+    "mute_time_intervals": "time_intervals",
+    "time_intervals": "time_intervals",
+    "users": "users",
+    "teams": "teams",
+    "schedules": "schedules",
+    "escalation_policies": "escalation_policies",
+    "maintenance_windows": "maintenance_windows",
+    "sources": "sources",
+    "heartbeats": "heartbeats",
+}
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def collect_names(root: Cursor) -> None:
+    """Fill `document.names`; a name that its name space has already is an error."""
+    for section, space in _SECTIONS.items():
+        known = root.document.names.setdefault(space, {})
+        if not isinstance(root.node, MappingNode) or section not in root.node.pairs:
+            continue
+        at = root.to(root.node.pairs[section][1], section)
+        for position, item in enumerate(at.node.items if isinstance(at.node, Sequence) else ()):
+            pair = item.pairs.get("name") if isinstance(item, MappingNode) else None
+            if pair is None or not isinstance(pair[1], Scalar) or pair[1].null:
+                continue
+            node = pair[1]
+            name = _VARIABLE.sub(lambda found: root.document.env.get(found[1], ""), node.text)
+            if name in known:
+                at.to(item, position).to(node, "name").error(f"the name {name!r} is taken already, in line {known[name]}")
+            elif name:
+                known[name] = node.line
+
+
+_TRACING: Final[dict[str, Reader]] = {
+    "client_type": choice("http", "grpc"),
+    "endpoint": text,
+    "sampling_fraction": fraction,
+    "insecure": boolean,
+    "tls_config": tls_config,
+    "headers": map_of(section_of({"values": list_of(text), "secrets": list_of(secret), "files": list_of(file)})),
+    "compression": choice("", "gzip"),
+    "timeout": duration,
+}
+_WEBHOOK: Final[dict[str, Reader]] = {
+    "url": secret_url,
+    "http_config": http_config,
+    **dict.fromkeys(("timeout", "retry_backoff", "batch_flush_interval"), duration),
+    **dict.fromkeys(("workers", "max_retries", "batch_max_events", "batch_max_bytes"), integer(0)),
+    "batch": boolean,
+}
+_KAFKA: Final[dict[str, Reader]] = {
+    "brokers": list_of(text),
+    "topic": text,
+    "client_id": text,
+    "format": choice("", "json", "protobuf"),
+    "acks": choice("", "none", "leader", "all"),
+    "compression": choice("", "none", "gzip", "snappy", "lz4", "zstd"),
+    "buffer_size": integer(0),
+    "tls_config": tls_config,
+}
+
+
+def templates(at: Cursor) -> list[str] | None:
+    """Globs of files with Go templates."""
+    found: list[str] | None = list_of(text)(at)
+    if found:
+        at.warn("unused", "these hold Go templates, which amproxy does not run: it draws its own messages")
+    return found
+
+
+def tracing(at: Cursor) -> Section:
+    """Where Alertmanager sends traces of itself."""
+    section = at.section(_TRACING)
+    section.require("endpoint")
+    at.warn("unused", "amproxy sends no traces yet: tracing has no effect")
+    return section
+
+
+def event_recorder(at: Cursor) -> Section:
+    """Where Alertmanager writes what it does."""
+    section = at.section(
+        {
+            "file_outputs": list_of(filled({"path": text}, "path")),
+            "webhook_outputs": list_of(filled(_WEBHOOK, "url")),
+            "kafka_outputs": list_of(filled(_KAFKA, "brokers", "topic")),
+            "stdout_outputs": list_of(section_of({})),
+        }
+    )
+    at.warn("unused", "amproxy keeps the timeline of each incident instead: event_recorder has no effect")
+    return section
+
 
 _TABLE: Final[dict[str, Reader]] = {
     "route": read_route,
     "inhibit_rules": routing.read_inhibit_rules,
     "mute_time_intervals": routing.read_time_intervals,
     "time_intervals": routing.read_time_intervals,
-    "templates": extras.templates,
-    "tracing": extras.tracing,
-    "event_recorder": extras.event_recorder,
+    "templates": templates,
+    "tracing": tracing,
+    "event_recorder": event_recorder,
     "users": list_of(user),
     "teams": list_of(team),
     "schedules": list_of(schedules.schedule),

@@ -1,4 +1,6 @@
-"""Alertmanager's part of a configuration written back, for `/api/v2/status`: defaults filled in, secrets hidden.
+"""An entry of a time interval written back as Alertmanager writes it: names in lower case, months as numbers.
+
+Alertmanager's part of a configuration written back, for `/api/v2/status`: defaults filled in, secrets hidden.
 
 amtool loads this text with a strict loader, and the amtool that is around most is 0.25. What 0.25 does not know is therefore
 left out, or said in words that it knows, and a comment at the top names what is missing.
@@ -8,19 +10,44 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
 from amproxy.config.read.cursor import Section
-from amproxy.config.read.quantities import Duration
-from amproxy.config.read.values import HIDDEN
-from amproxy.config.written import written
-from amproxy.labels.intervals import TimeInterval
+from amproxy.config.read.values import HIDDEN, Duration
+from amproxy.labels.intervals import Entry, TimeInterval
 from amproxy.labels.matchers import Matcher
 from amproxy.secret import Secret
+
+_WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+
+
+def written(entry: Entry) -> dict[str, Any]:
+    """The fields that are given, as texts."""
+    fields: dict[str, Any] = {}
+    if entry.times is not None:
+        fields["times"] = [{"start_time": _clock(start), "end_time": _clock(end)} for start, end in entry.times]
+    if entry.weekdays is not None:
+        fields["weekdays"] = _ranges(entry.weekdays, _WEEKDAYS.__getitem__)
+    for key in ("days_of_month", "months", "years"):
+        ranges = getattr(entry, key)
+        if ranges is not None:
+            fields[key] = _ranges(ranges, str)
+    if entry.location:
+        fields["location"] = entry.location
+    return fields
+
+
+def _ranges(ranges: tuple[tuple[int, int], ...], name: Callable[[int], str]) -> list[str]:
+    return [name(start) if start == end else f"{name(start)}:{name(end)}" for start, end in ranges]
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
 
 _NEWER_KINDS: Final = frozenset(("incidentio", "jira", "mattermost", "msteams", "msteamsv2", "rocketchat"))
 _NEWER: Final[dict[str, frozenset[str]]] = {  # keys that came after 0.25, or are amproxy's

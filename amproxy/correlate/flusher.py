@@ -1,25 +1,83 @@
-"""A group's flush is due: load it, decide (flush.py), and commit what it tells in one step."""
+"""A new incident: its number, title and plan.
+
+A group's flush is due: load it, decide (flush.py), and commit what it tells in one step.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from amproxy.apply import committed
-from amproxy.config.structs import Receiver
+from amproxy.config.structs import Integration, OncallSettings, Policy, Receiver, Urgency
 from amproxy.context import Context
 from amproxy.correlate.muting import look
-from amproxy.correlate.opening import open_incident
 from amproxy.errors import NotFound, StoreUnavailable
-from amproxy.grouping import flush, hiding
+from amproxy.grouping import flush
 from amproxy.grouping.flush import Telling, log_key
 from amproxy.machine import transition
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import Alert, Change, Group, Incident, Outgoing, common
-from amproxy.store import groups, hidden, incidents, timers
+from amproxy.notify.templates import default_title, render_title
+from amproxy.store import groups, incidents, timers
+from amproxy.store import muting as store_muting
 from amproxy.store.commit import Operations, commit
 from amproxy.store.groups import Loaded
 from amproxy.store.timers import Timer
+
+
+async def open_incident(context: Context, group: Group, integration: Integration, firing: Sequence[Alert], now: float) -> Incident:
+    """The incident that a group of firing alerts opens; not stored yet."""
+    settings: OncallSettings = integration.settings
+    labels = common(alert.labels for alert in firing)
+    annotations = common(alert.annotations for alert in firing)
+    title = default_title(group.labels, labels)
+    if settings.title:
+        title = render_title(
+            settings.title,
+            {
+                "group_labels": group.labels, "common_labels": labels, "common_annotations": annotations, "receiver": group.receiver,
+                "alerts": [{"labels": alert.labels, "annotations": alert.annotations} for alert in firing[:100]], "firing": len(firing),
+            },
+            fallback=title,
+        )  # fmt: skip
+    return Incident(
+        id=new_id(),
+        number=await incidents.next_number(context.wire),
+        title=title,
+        receiver=group.receiver,
+        policy=settings.escalation_policy,
+        plan=context.config.policies.get(settings.escalation_policy) or Policy(name=settings.escalation_policy),
+        urgency=settings.urgency,
+        group=group.id,
+        group_key=group.key,
+        group_labels=group.labels,
+        common_labels=labels,
+        common_annotations=annotations,
+        source=firing[0].source,
+        firing=len(firing),
+        started_at=now,
+        pushed_at=max((alert.updated_ns for alert in firing), default=0) / 10**9,
+    )
+
+
+async def open_by_hand(context: Context, *, title: str, policy: Policy, urgency: Urgency | None, text: str, now: float) -> Incident:
+    """An incident that a person opens; not stored yet."""
+    return Incident(
+        id=new_id(),
+        number=await incidents.next_number(context.wire),
+        title=title,
+        policy=policy.name,
+        plan=policy,
+        urgency=urgency,
+        text=text,
+        source="by hand",
+        started_at=now,
+        pushed_at=now,
+    )
+
 
 TRIES = 50
 SHORTEST_FLUSH = 10.0  # seconds: a notification is tried at least this long, as Alertmanager does
@@ -92,9 +150,9 @@ async def _decide(context: Context, loaded: Loaded, due: float) -> tuple[Operati
     for key, entry in plan.logged:
         groups.told(operations, group.id, key, entry)
     told = {name for telling in plan.tellings for name in telling.entry.firing}
-    if (found := hiding.found(loaded, group, muting, told, now)) is not None:
-        hidden.follow(operations, group.id, found.following)
-        await hidden.remember(context.wire, operations, found.seen)
+    if (found := flush.found(loaded, group, muting, told, now)) is not None:
+        store_muting.follow(operations, group.id, found.following)
+        await store_muting.remember(context.wire, operations, found.seen)
     groups.expect(operations, group.id, flush=flush_id, integrations=sent, until=until, resolved=plan.resolved)
     return operations, changes
 

@@ -8,8 +8,8 @@ import msgspec
 
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
+from amproxy.grouping.dedup import merge
 from amproxy.grouping.inhibition import Source
-from amproxy.grouping.merge import merge
 from amproxy.grouping.placement import Placement
 from amproxy.model import Alert, Group
 from amproxy.store import groups

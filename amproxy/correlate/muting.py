@@ -1,4 +1,12 @@
-"""What mutes alerts right now: silences, maintenance windows and inhibition, looked up for a whole group at once."""
+"""What mutes alerts right now: silences, maintenance windows and inhibition, looked up for a whole group at once.
+
+The ends of maintenance windows: what still fires then is told at once, without waiting for group_interval.
+
+Each window has a timer for its next change. When it comes up and the window is closed, the flush of every group that holds a
+matching alert is brought forward; the flush finds that nothing holds the alert back any more, and tells it.
+
+Whether an incident that escalates must stand still, because by now all that fires of it is muted.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +18,15 @@ import msgspec
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
+from amproxy.errors import StoreUnavailable
 from amproxy.grouping.inhibition import Source, muted_by, target_keys
-from amproxy.grouping.openings import Opening
+from amproxy.grouping.maintenance import Opening, is_open, next_change
 from amproxy.labels.matchers import all_match
-from amproxy.model import Alert, Silence
-from amproxy.store import keys
+from amproxy.model import Alert, Incident, Silence
+from amproxy.store import groups, keys, muting, timers
+from amproxy.store.commit import Operations, commit
+from amproxy.store.groups import Loaded, all_groups
+from amproxy.store.timers import Timer
 
 _FAR = 4_000_000_000.0  # beyond the year 2096 "for ever" says it better
 
@@ -142,3 +154,110 @@ def _sweep(context: Context, sources: dict[str, list[Source]], now_ns: int) -> N
         over = [source.fingerprint for source in found if 0 < source.ends_ns <= now_ns]
         if over:
             context.wire.call("HDEL", keys.source(key), *over).add_done_callback(lambda answer: answer.exception())
+
+
+TRIES = 20  # a group that is flushed meanwhile is looked at again
+
+
+async def watch(context: Context) -> None:
+    """Set the timer of every window that has none, or a later one: at a start and at a reload. Raises StoreUnavailable."""
+    operations = Operations()
+    for window in context.openings.all(await context.windows.all(context.wire)):
+        if (change := _next_change(context, window)) is not None:
+            muting.look_at(operations, identity(window), change)
+    if operations.ops:
+        await commit(context.wire, operations)
+
+
+async def due(context: Context, timer: Timer) -> None:
+    """A window has changed: where it is over, have told what still fires. Raises StoreUnavailable."""
+    windows = context.openings.all(await context.windows.all(context.wire))
+    window = next((window for window in windows if identity(window) == timer.id), None)
+    if window is None:  # gone from the file: the reload has begun all groups anew
+        await timers.drop(context.wire, timer)
+        return
+    if not is_open(window, context.config.time_intervals, utc(context.now())):
+        await _tell_rest(context, window)
+    operations = Operations()
+    muting.look_next(operations, timer.id, _next_change(context, window))
+    await commit(context.wire, operations)
+
+
+def _next_change(context: Context, window: Maintenance) -> float | None:
+    change = next_change(window, context.config.time_intervals, utc(context.now()))
+    return None if change is None else change.timestamp()
+
+
+async def _tell_rest(context: Context, window: Maintenance) -> None:
+    for loaded in await all_groups(context.wire):
+        await _bring_forward(context, window, loaded)
+    context.wake(timers=True)
+
+
+async def _bring_forward(context: Context, window: Maintenance, first: Loaded) -> None:
+    loaded: Loaded | None = first
+    for _ in range(TRIES):
+        # a group that was never flushed has its first flush before it, after group_wait
+        if loaded is None or not loaded.version or not _holds(window, loaded, int(context.now() * 10**9)):
+            return
+        if await commit(context.wire, muting.bring_forward(loaded, context.now())):
+            return
+        loaded = await groups.load(context.wire, first.group.id)
+    raise StoreUnavailable(f"group {first.group.id} keeps changing")
+
+
+def _holds(window: Maintenance, loaded: Loaded, now_ns: int) -> bool:
+    return any(not alert.resolved(now_ns) and all_match(window.matchers, alert.labels) for alert in loaded.alerts)
+
+
+LOOK = 60.0  # seconds after which one looks again: a silence may be deleted, the source of an inhibition may end
+NAMED = 3  # reasons that are told; many alerts may each have their own
+
+
+async def held(context: Context, incident: Incident) -> tuple[str, float] | None:
+    """Why an incident must not page now, in words, and when to look again (Unix seconds, always later than now); None = it may.
+
+    Muted are alerts under a silence, in a maintenance window or inhibited. As long as one alert of the incident fires that
+    nothing mutes, or none fires, it may page. Where nothing could mute anything this costs one small look-up. Raises StoreUnavailable.
+    """
+    if not incident.group:  # opened by hand
+        return None
+    now = context.now()
+    now_ns = int(now * 10**9)
+    by_hand = await in_force(context, now_ns)
+    if not (by_hand.silences or by_hand.openings or context.config.inhibit_rules):
+        return None
+    firing = await _firing(context, incident, now_ns)
+    muting = await look_by(context, by_hand, firing, now_ns)
+    if not firing or not all(map(muting.holds, firing)):
+        return None
+    told = in_words(by_hand, muting)
+    until = min(_free(by_hand, muting, alert, now) for alert in firing)
+    return _together(reason for alert in firing for reason in told[alert.fingerprint]), max(until, now + 0.001)
+
+
+async def _firing(context: Context, incident: Incident, now_ns: int) -> list[Alert]:
+    """As its groups hold them now: what an incident keeps of its alerts does not know that they were sent again."""
+    alerts: dict[str, Alert] = {}
+    for group_id in (incident.group, *incident.parts):
+        loaded = await groups.load(context.wire, group_id)
+        for alert in loaded.alerts if loaded else ():
+            if not alert.resolved(now_ns):
+                alerts[alert.fingerprint] = alert
+    return list(alerts.values())
+
+
+def _free(by_hand: ByHand, muting: Muting, alert: Alert, now: float) -> float:
+    """When an alert may cease to be muted: at the end of the last cause, and not later than one looks again."""
+    name, again = alert.fingerprint, now + LOOK
+    if name in muting.inhibited_by:
+        return again
+    ends = [silence.ends_ns / 10**9 for silence in by_hand.silences if silence.id in muting.silenced_by.get(name, ())]
+    ends += [opening.until for opening in by_hand.openings if identity(opening.window) in muting.maintained_by.get(name, ())]
+    return min(again, max(ends))
+
+
+def _together(reasons: Iterable[str]) -> str:
+    found = list(dict.fromkeys(reasons))
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return "; ".join(found[:NAMED]) + more

@@ -1,28 +1,59 @@
-"""One change to routes.yaml, in the words of the file: what the text becomes, and whether it would load.
+"""What else of a file changes when a schedule or a policy gets another name. Pure.
+
+One change to routes.yaml, in the words of the file: what the text becomes, and whether it would load.
 
 Only the lines that say something else change; comments, order, indentation and quotes stay. Nothing is written here, see edit_file.
+
+A changed file put in the place of the old one, whole or not at all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import fcntl
 import hashlib
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from amproxy.check.gaps import coverage_warnings
-from amproxy.check.report import masked
-from amproxy.config.layout import Data, Plain, layout
+from amproxy.check.report import coverage_warnings, masked
 from amproxy.config.loader import Loaded, load_text
-from amproxy.edit.renaming import renamed
+from amproxy.config.yaml import Data, Plain, layout
 from amproxy.edit.rewrite import rewritten
-from amproxy.errors import ConfigError, ConfigProblem, NotFound, Uneditable
+from amproxy.errors import ConfigError, ConfigProblem, Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
+
+_REFERENCES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {  # section → the ways to where its names stand, through lists on the way
+    "escalation_policies": (
+        ("receivers", "oncall_configs", "escalation_policy"),
+        ("escalation_policies", "steps", "forward"),
+    ),
+    "schedules": (("escalation_policies", "steps", "notify", "schedule"),),
+}
+
+
+def renamed(data: Data, section: str, old: str, new: str) -> Data:
+    """The whole of a file's data with every reference to an entry of `section` renamed. Data of sections without references stays."""
+    for way in _REFERENCES.get(section, ()):
+        data = _followed(data, way, old, new)
+    return data
+
+
+def _followed(data: Data, way: tuple[str, ...], old: str, new: str) -> Data:
+    if isinstance(data, list):
+        return [_followed(item, way, old, new) for item in data]
+    if not way:
+        return new if data == old else data
+    if not isinstance(data, dict) or way[0] not in data:
+        return data
+    return {**data, way[0]: _followed(data[way[0]], way[1:], old, new)}
+
 
 SectionName = Literal["users", "teams", "schedules", "escalation_policies"]
 
@@ -190,3 +221,56 @@ def _diff(before: str, after: str, name: str, context: int) -> str:
     """What may be a secret is hidden in it, as `amproxy check` does."""
     old, new = ([f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")] for text in (before, after))
     return "".join(masked(line) for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context))
+
+
+def write(path: str | Path, data: bytes, expected: str) -> bytes:
+    """Replace the file by `data`, if it still is the one with the digest `expected`; returns what it held before.
+
+    A link is followed; mode, and owner where that is allowed, are kept. Raises Conflict where the file is another one by now, or
+    cannot be written.
+    """
+    real = Path(path).resolve()
+    try:
+        with _held(real):
+            before = real.read_bytes()
+            if digest(before) != expected:
+                raise Conflict("the file has changed since: look at the change again")
+            _replace(real, data)
+            return before
+    except OSError as error:
+        raise Conflict(f"the file cannot be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Other processes that write the file wait; they find another file then, and read it anew."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _replace(path: Path, data: bytes) -> None:
+    old = path.stat()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), old.st_mode & 0o7777)
+            with contextlib.suppress(PermissionError):  # only root may give a file away; the folder's owner sees it as ours then
+                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:  # not swallowed: only the unfinished file goes
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """The new name is on disk too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

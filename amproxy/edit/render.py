@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from amproxy.config.layout import Collection, Data, Plain, Value
+from amproxy.config.yaml import Collection, Data, Plain, Value
 from amproxy.errors import Uneditable
 
 _WIDEST: Final = 100  # characters of a value with brackets; what is longer is written without

@@ -1,4 +1,8 @@
-"""A YAML text made to say something else, changing only what says it: comments, order and style of all the rest stay.
+"""Which lines of a YAML text belong to an entry of a list or map written without brackets: its comments go where it goes. Pure.
+
+Which entry of a list, or pair of a map, becomes which one of another: what decides where comments go. Pure.
+
+A YAML text made to say something else, changing only what says it: comments, order and style of all the rest stay.
 
 A list or map without brackets is taken apart into its entries, each with the comments above it and the deeper ones below it; they
 are kept, moved, changed inside, left out, or written anew, and put together again. Whoever calls checks that the result says what
@@ -7,13 +11,137 @@ was wanted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from amproxy.config.layout import Collection, Data, Element, Plain, Value
-from amproxy.edit.bounds import Bounds
-from amproxy.edit.matching import matched, placed
+from amproxy.config.yaml import Collection, Data, Element, Plain, Value
 from amproxy.edit.render import entry, inline, manner_of, pair, scalar
 from amproxy.errors import Uneditable
+
+
+class Bounds:
+    """Of one text. The comments right above an entry, in its column, are its own; so are deeper ones right below it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def span(self, value: Value) -> tuple[int, int]:
+        """The part of the text that `value` replaces: with the comments that belong to it."""
+        if not isinstance(value, Collection) or value.flow or not value.elements:
+            return value.start, value.end
+        if self.begins_line(value.start):
+            start = value.start - value.column
+            return start - sum(len(line) + 1 for line in self.above(value, 0)), self.end_of(value, len(value.elements) - 1)
+        return value.start, self.end_of(value, len(value.elements) - 1)
+
+    def begins_line(self, offset: int) -> bool:
+        return not self._text[self._text.rfind("\n", 0, offset) + 1 : offset].strip(" ")
+
+    def line_end(self, offset: int) -> int:
+        found = self._text.find("\n", offset)
+        return len(self._text) if found < 0 else found
+
+    def body_end(self, element: Element) -> int:
+        """Where the lines of an entry end, the deeper comments below those that stand in it included."""
+        value = element.value
+        if isinstance(value, Collection) and not value.flow and value.elements:
+            return self.span(value)[1]
+        return self.line_end(value.end)
+
+    def end_of(self, value: Collection, position: int) -> int:
+        """The same with the comments below that are deeper than the entry itself."""
+        end = self.body_end(value.elements[position])
+        while end < len(self._text):
+            line = self._text[end + 1 : self.line_end(end + 1)]
+            if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) <= value.column:
+                break
+            end += 1 + len(line)
+        return end
+
+    def above(self, value: Collection, position: int) -> list[str]:
+        """The comments that stand right above an entry and no deeper than it."""
+        lines: list[str] = []
+        end = value.elements[position].begin - value.column - 1  # of the line above
+        first = self.end_of(value, position - 1) if position else -1
+        while end > first:
+            line = self._text[self._text.rfind("\n", 0, end) + 1 : end]
+            if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) != value.column:
+                break
+            lines.insert(0, line)
+            end -= len(line) + 1
+        return lines
+
+    def blank_below(self, value: Collection) -> list[str]:
+        """The blank lines between the first two entries."""
+        if len(value.elements) < 2:
+            return []
+        return [line for line in self.between(value, 0) if not line.strip()]
+
+    def between(self, value: Collection, position: int) -> list[str]:
+        """The lines between an entry and the next one that belong to neither."""
+        following = value.elements[position + 1].begin - value.column
+        following -= sum(len(line) + 1 for line in self.above(value, position + 1))
+        return self._text[self.end_of(value, position) + 1 : following].split("\n")[:-1]
+
+
+# Where a new key goes: after the last one that is there and comes before it here. Keys that are not listed go last.
+_ORDER: Final = (
+    *("name", "full_name", "team", "timezone", "role", "contacts", "notification_rules", "quiet_hours", "notices", "absences", "members"),
+    *("repeat", "acknowledge_timeout", "acknowledge_reminder", "after_snooze", "auto_resolve", "reopen_within", "flapping", "storm"),
+    *("notify", "wait", "wait_until", "wait_for_alerts", "webhook", "forward", "resolve", "if_nobody", "matchers"),
+    *("schedule", "users", "receiver", "position", "pick", "urgency", "rotation", "every", "start", "end", "advance", "reason"),
+    *("active_time_intervals", "mute_time_intervals", "layers", "overrides", "steps"),
+)
+_RANK: Final = {key: rank for rank, key in enumerate(_ORDER)}
+
+
+def matched(old: Sequence[Data], new: Sequence[Data]) -> list[tuple[int, Data]]:
+    """Each new entry with the position of the old one that it is, or that it was changed from; -1 for one that is new.
+
+    Equal ones first, then those with the same name, then those that differ in the name but not in all, then those of the same kind.
+    """
+    free = dict(enumerate(old))
+    found = [-1] * len(new)
+    for same in (_equal, _same_name, _renamed, _equal_first_key):
+        for place, data in enumerate(new):
+            if found[place] < 0:
+                near = (place, *free)
+                position = next((at for at in near if at in free and same(free[at], data)), -1)
+                found[place] = position
+                free.pop(position, None)
+    return list(zip(found, new, strict=True))
+
+
+def _equal(old: Data, new: Data) -> bool:
+    return bool(old == new)
+
+
+def _same_name(old: Data, new: Data) -> bool:
+    return isinstance(old, dict) and isinstance(new, dict) and "name" in old and old["name"] == new.get("name")
+
+
+def _renamed(old: Data, new: Data) -> bool:
+    if not isinstance(old, dict) or not isinstance(new, dict) or "name" not in old or "name" not in new:
+        return False
+    return any(key != "name" and old.get(key) == value for key, value in new.items())
+
+
+def _equal_first_key(old: Data, new: Data) -> bool:
+    """Of two maps: what they are is said by their first key, a name apart."""
+    if not isinstance(old, dict) or not isinstance(new, dict) or not old or not new:
+        return False
+    return "name" not in new and next(iter(old)) in new
+
+
+def placed(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """The keys of a map in the order in which they are to stand: those that stay keep theirs."""
+    keys = [key for key in old if key in new or key == "<<"]
+    for key in new:
+        if key not in keys:
+            rank = _RANK.get(key, len(_RANK))
+            before = [place for place, there in enumerate(keys) if _RANK.get(there, -1 if there == "<<" else len(_RANK)) <= rank]
+            keys.insert(max(before, default=-1) + 1, key)
+    return keys
 
 
 class _Chunk:
@@ -131,7 +259,7 @@ class _Rewrite:
         child, end = element.value, self._at.body_end(element)
         if child.data == wanted:
             return self._text[element.begin : end]
-        if _same_kind(child, wanted):
+        if _can_change_in_place(child, wanted):
             start, stop = self._at.span(child)
             text, rest = self.value(child, wanted), self._text[stop:end]
             return self._text[element.begin : start] + text + _aligned(rest, len(text) - (stop - start))
@@ -191,14 +319,14 @@ class _Rewrite:
         if child.data == wanted:
             return self._text[element.begin : child.end]
         head = self._text[element.begin : child.start]
-        if _same_kind(child, wanted):
+        if _can_change_in_place(child, wanted):
             return head + self.value(child, wanted)
         self._may_change(child)
         self._may_go(child)
         return (head if head[-1:] in (" ", "") else head + " ") + inline(wanted)
 
 
-def _same_kind(value: Value, wanted: Data) -> bool:
+def _can_change_in_place(value: Value, wanted: Data) -> bool:
     """Whether a value can be changed where it stands, without becoming something else."""
     if isinstance(value, Collection):
         return bool(value.elements) and bool(wanted) and isinstance(wanted, type(value.data))

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from amproxy.config.layout import Data, Plain, layout
 from amproxy.config.read.values import HIDDEN
+from amproxy.config.yaml import Data, Plain, layout
 from amproxy.edit.change import KEYS, digest, writable
 from amproxy.errors import ConfigProblem, Uneditable
 

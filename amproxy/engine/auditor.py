@@ -7,13 +7,14 @@ import logging
 
 from amproxy import metrics
 from amproxy.context import Context
-from amproxy.correlate import heartbeats, maintenance
+from amproxy.correlate import heartbeats, muting
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident
 from amproxy.shifts import record
-from amproxy.shifts.recording import keeping
-from amproxy.store import deliveries, groups, incidents, retention, schedule_changes, shifts, timers
+from amproxy.shifts.record import keeping
+from amproxy.store import audit as store_audit
+from amproxy.store import deliveries, groups, incidents, schedule_changes, shifts, timers
 from amproxy.store.leases import Polling
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,8 @@ async def audit(context: Context) -> int:
     before = context.now() - context.config.store.retention
     # Redis may have been away when the file was loaded
     await heartbeats.watch(context)
-    await maintenance.watch(context)
-    trimmed = await retention.trim(context.wire, before)
+    await muting.watch(context)
+    trimmed = await store_audit.trim(context.wire, before)
     if trimmed:
         log.info("forgot %s resolved incidents that began before the retention", trimmed)
     await deliveries.trim(context.wire, before)

@@ -1,4 +1,7 @@
-"""The dead man's switch: while all is well, an address outside is called again and again, so that somebody notices when it is not."""
+"""The call that says that amproxy is well: a GET of an address that somebody outside watches.
+
+The dead man's switch: while all is well, an address outside is called again and again, so that somebody notices when it is not.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,42 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from amproxy import metrics
-from amproxy.config.structs import DeadMansSwitch
+from amproxy import __version__, metrics
+from amproxy.config.structs import DeadMansSwitch, HttpSettings
 from amproxy.context import Context
-from amproxy.engine import health
-from amproxy.engine.channels_dead_mans_switch import DeadMansSwitchCaller
+from amproxy.engine import health as engine_health
 from amproxy.errors import DeliveryError, StoreUnavailable
-from amproxy.notify.channels.http import TIMEOUT
-from amproxy.store import vitals
+from amproxy.notify.channels.http import TIMEOUT, Clients, call, failure
+from amproxy.notify.channels.http_settings import toward
+from amproxy.secret import reveal
+from amproxy.store import health as store_health
 from amproxy.store.leases import Polling
+
+_WHO = "dead man's switch"
+
+
+class DeadMansSwitchCaller:
+    """Any 2xx is success; a redirect is not."""
+
+    def __init__(self) -> None:
+        self._clients = Clients()
+
+    async def call(self, switch: DeadMansSwitch, http: HttpSettings) -> None:
+        """Say that all is well, within ten seconds. http: `http_config` of `global`. Raises DeliveryError, whose text shows no URL."""
+        try:
+            url = reveal(switch.url, switch.url_file)
+        except (OSError, UnicodeError) as error:
+            raise DeliveryError(f"{_WHO}: url_file cannot be read: {type(error).__name__}", permanent=True) from None
+        client = self._clients.client(toward(http, url))
+        answer = await call(
+            client, _WHO, url, within=TIMEOUT, method="GET", ignore_body=True, headers={"User-Agent": f"amproxy/{__version__}"}
+        )
+        if not 200 <= answer.status < 300:
+            raise failure(answer, _WHO)
+
+    async def close(self) -> None:
+        await self._clients.close()
+
 
 log = logging.getLogger(__name__)
 
@@ -64,21 +94,21 @@ class Beat:
     async def _turn(self, switch: DeadMansSwitch) -> str:
         """Call, where all is well and no other replica does; what is wrong, "" = nothing."""
         context, ready = self._context, self._ready()
-        wrong = await health.wrong(context, ready=ready)
+        wrong = await engine_health.wrong(context, ready=ready)
         try:
             if not ready or not await Polling(context.wire).lease(CHANNEL, self._name, switch.every + TIMEOUT + AGAIN):
                 return "; ".join(wrong)
             if wrong:
-                await vitals.save_switch(context.wire, up=False)
+                await store_health.save_switch(context.wire, up=False)
                 return "; ".join(wrong)
             try:
                 await self._caller.call(switch, context.config.global_.webhook.http)
             except DeliveryError as error:
                 metrics.delivery_attempts.labels(CHANNEL, "failed", error.reason).inc()
-                await vitals.save_switch(context.wire, up=False)
+                await store_health.save_switch(context.wire, up=False)
                 return str(error)
             metrics.delivery_attempts.labels(CHANNEL, "ok", "").inc()
-            await vitals.save_switch(context.wire, up=True, at=context.now())
+            await store_health.save_switch(context.wire, up=True, at=context.now())
         except StoreUnavailable as error:
             return "; ".join(wrong) or str(error)
         return ""

@@ -6,7 +6,7 @@ import asyncio
 
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
-from amproxy.store import outbox, timers, vitals
+from amproxy.store import health, outbox, timers
 from amproxy.store.wire import RedisRefused
 from amproxy.times import format_duration
 
@@ -27,7 +27,7 @@ async def wrong(context: Context, *, ready: bool) -> list[str]:
 
 async def _in_store(context: Context) -> list[str]:
     now, found = context.now(), []
-    await vitals.write(context.wire, now)
+    await health.write(context.wire, now)
     due = await timers.next_due(context.wire)
     if due is not None and now - due > LATE:
         found.append(f"a timer is overdue by {format_duration(round(now - due))}")

@@ -1,4 +1,7 @@
-"""The worker that takes up timers: groups to flush, incidents to advance, messages to try again, pages to bundle."""
+"""What a due timer means to an incident, from what only the store knows: its alerts are muted, or were pushed again.
+
+The worker that takes up timers: groups to flush, incidents to advance, messages to try again, pages to bundle.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,28 @@ from functools import partial
 from amproxy import metrics
 from amproxy.apply import apply
 from amproxy.context import Context
-from amproxy.correlate import heartbeats, maintenance
+from amproxy.correlate import heartbeats, muting
 from amproxy.correlate.flusher import flush_group
-from amproxy.engine.tick import tick
 from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.machine import holds
+from amproxy.machine.events import Event, Hold, Tick
+from amproxy.model import Incident
 from amproxy.notify import storms
 from amproxy.shifts import record
-from amproxy.store import outbox, timers
+from amproxy.store import groups, outbox, timers
 from amproxy.store.commit import commit
 from amproxy.store.timers import Timer
+
+
+async def tick(context: Context, incident: Incident, now: float) -> Event:
+    """The event for an incident whose timer is due at `now` (Unix seconds). Raises StoreUnavailable."""
+    end, heard = holds.due(incident), None
+    if end is not None and end <= now:
+        heard = await groups.last_push(context.wire, list(incident.parts) or [incident.group])
+    # An answer or a snooze may run out now: what triggers again must not page either while its alerts are muted.
+    held = await muting.held(context, incident) if incident.state != "resolved" else None
+    return Tick(heard=heard) if held is None else Hold(reason=held[0], until=held[1], heard=heard)
+
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +102,7 @@ async def _take_up(context: Context, timer: Timer) -> None:
             case "shifts":
                 await record.look(context, timer)
             case "maintenance":
-                await maintenance.due(context, timer)
+                await muting.due(context, timer)
             case "retry":
                 await _retry(context, timer)
             case _:

@@ -3,21 +3,25 @@
 A window is open from `start` to `end` (not included), while one of its time intervals holds; what is not given does not bound
 it. Time intervals are read on the clock of the window's zone where they name no place themselves. One whose name is not in the
 file any more never holds: a window that has lost its interval hides nothing.
+
+Which maintenance windows are open, worked out anew only when one of them changes: every flush asks.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from amproxy.clock import utc
 from amproxy.config.structs import Config, Maintenance
 from amproxy.errors import ConfigProblem
 from amproxy.labels.intervals import TimeInterval
-from amproxy.zones import EARLIEST, LATEST, instant, moment
+from amproxy.times import EARLIEST, LATEST, instant, moment
 
 State = Literal["pending", "open", "closed", "expired"]
 Intervals = Mapping[str, TimeInterval]
@@ -99,3 +103,43 @@ def _together(window: Maintenance, intervals: Intervals) -> TimeInterval:
         for entry in interval.entries
     ]
     return TimeInterval(window.name, tuple(entries))
+
+
+class Opening(NamedTuple):
+    """A window that is open, and until when (Unix seconds)."""
+
+    window: Maintenance
+    until: float
+
+
+class Openings:
+    """Of one configuration; a reload makes a new one. Windows made by hand come with each question: id → window."""
+
+    def __init__(self, config: Config) -> None:
+        self._file, self._intervals = tuple(config.maintenance.values()), config.time_intervals
+        self._by_hand: Mapping[str, Maintenance] | None = None
+        self._open: tuple[Opening, ...] = ()
+        self._good = (math.inf, -math.inf)  # Unix seconds from and up to which `_open` is right
+
+    def all(self, by_hand: Mapping[str, Maintenance]) -> tuple[Maintenance, ...]:
+        """Every window that is known, those of the file first."""
+        return (*self._file, *by_hand.values())
+
+    def now(self, by_hand: Mapping[str, Maintenance], now: float) -> tuple[Opening, ...]:
+        """The windows that are open at `now` (Unix seconds)."""
+        if not self._file and not by_hand:
+            return ()
+        if by_hand is not self._by_hand or not self._good[0] <= now < self._good[1]:
+            self._look(by_hand, now)
+        return self._open
+
+    def was_open(self, window: Maintenance, at: float) -> bool:
+        """Whether a window was open at a moment of the past."""
+        return is_open(window, self._intervals, utc(at))
+
+    def _look(self, by_hand: Mapping[str, Maintenance], now: float) -> None:
+        at, windows = utc(now), self.all(by_hand)
+        found = [(window, open_at(window, self._intervals, at)) for window in windows]
+        changes = [change.timestamp() for window in windows if (change := next_change(window, self._intervals, at))]
+        self._open = tuple(Opening(window, until.timestamp()) for window, until in found if until is not None)
+        self._by_hand, self._good = by_hand, (now, min(changes, default=math.inf))

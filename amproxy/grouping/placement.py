@@ -1,17 +1,84 @@
-"""Where an alert belongs: its fingerprint and its groups, remembered per label set."""
+"""The route tree: which routes an alert takes, in which group it lands, and why.
+
+Where an alert belongs: its fingerprint and its groups, remembered per label set.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from amproxy.config.structs import Config, Route
-from amproxy.grouping import routes
 from amproxy.grouping.inhibition import Key, source_keys
 from amproxy.labels.fingerprint import fingerprint
-from amproxy.labels.matchers import all_match
+from amproxy.labels.matchers import Matcher, all_match, quote, sort_key
 from amproxy.model import Group
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened at one route. Siblings after a match without `continue` are not visited, so they do not appear."""
+
+    route: Route
+    failed: Matcher | None = None  # the first matcher that does not hold; None = all hold
+    taken: bool = False  # the alert lands here: it matched, and none of its children did
+    children: tuple[Visit, ...] = ()
+
+    @property
+    def matched(self) -> bool:
+        return self.failed is None
+
+
+def match(route: Route, labels: Mapping[str, str]) -> list[Route]:
+    """The routes that an alert with these labels takes, in Alertmanager's order; never empty.
+
+    `route` itself is taken to match, as the root of a tree always does.
+    """
+    found: list[Route] = []
+    for child in route.routes:
+        if all_match(child.matchers, labels):
+            found += match(child, labels)
+            if not child.continue_:
+                break
+    return found or [route]
+
+
+def explain(route: Route, labels: Mapping[str, str]) -> Visit:
+    """The same walk as `match`, with every visited route and the matcher at which it failed."""
+    failed = next((matcher for matcher in route.matchers if not matcher.matches(labels)), None)
+    if failed is not None:
+        return Visit(route=route, failed=failed)
+    children: list[Visit] = []
+    for child in route.routes:
+        children.append(explain(child, labels))
+        if children[-1].matched and not child.continue_:
+            break
+    return Visit(route=route, taken=not any(child.matched for child in children), children=tuple(children))
+
+
+def select_group_labels(route: Route, labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels by which the route groups, as far as the alert has them, sorted by name."""
+    names = labels.keys() if route.group_by_all else labels.keys() & set(route.group_by)
+    return {name: labels[name] for name in sorted(names)}
+
+
+def group_key(route: Route, group_labels: Mapping[str, str]) -> str:
+    """Alertmanager's key of a group: `{}/{team="a"}:{alertname="Down", cluster="eu1"}`."""
+    return f"{route.key}:{{{', '.join(f'{name}={quote(value)}' for name, value in sorted(group_labels.items()))}}}"
+
+
+def route_key(parent_key: str, matchers: Iterable[Matcher]) -> str:
+    """Alertmanager's key of a route below the one with `parent_key`; the root has parent_key "" and the key `{}`."""
+    own = "{" + ",".join(map(str, sorted(matchers, key=sort_key))) + "}"
+    return f"{parent_key}/{own}" if parent_key else own
+
+
+def label_names(route: Route) -> tuple[str, ...]:
+    """The labels that any matcher of the tree looks at: two alerts alike in these take the same routes."""
+    names = {matcher.name for matcher in route.matchers}
+    return tuple(sorted(names.union(*map(label_names, route.routes))))
+
 
 REMEMBERED = 250_000  # label sets; then everything is forgotten and learnt anew
 
@@ -41,7 +108,7 @@ class Placer:
         self.beating = tuple(heartbeat for heartbeat in config.heartbeats.values() if heartbeat.matchers)  # by alerts
         self._known: dict[bytes, Placement] = {}
         self._groups: dict[object, Group] = {}
-        self._used = routes.label_names(config.route)
+        self._used = label_names(config.route)
         self._matched: dict[tuple[str, ...], list[Route]] = {}
 
     def known(self, raw: bytes) -> Placement | None:
@@ -90,7 +157,7 @@ class Placer:
         if found is None:
             if len(self._matched) >= REMEMBERED:
                 self._matched.clear()
-            found = self._matched[seen] = routes.match(self._route, labels)
+            found = self._matched[seen] = match(self._route, labels)
         return found
 
     def _group(self, route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
@@ -113,8 +180,8 @@ def _make(route: Route, labels: dict[str, str], sender: SenderGroup | None) -> G
     if sender is not None:
         group_labels, key = sender.labels, f"{route.key}:{sender.source}:{sender.key}"
     else:
-        group_labels = routes.group_labels(route, labels)
-        key = routes.group_key(route, group_labels)
+        group_labels = select_group_labels(route, labels)
+        key = group_key(route, group_labels)
     return Group(
         id=hashlib.blake2b(f"{route.receiver}\0{key}".encode(), digest_size=10).hexdigest(),
         key=key,

@@ -1,17 +1,270 @@
-"""Time intervals: named stretches of the calendar and of the day, with Alertmanager's meaning."""
+"""One entry of a time interval: ranges on the calendar and the clock of one place.
+
+Every field that is given must hold; a field holds if any of its ranges does, so one given as an empty list never holds.
+
+Entries of time intervals as a file has them → Entry. Every scalar comes as its literal text, null as None.
+
+Time intervals: named stretches of the calendar and of the day, with Alertmanager's meaning.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, datetime
+import re
+from bisect import bisect_left
+from calendar import monthrange
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from heapq import merge
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from amproxy.labels.interval_entry import Entry
-from amproxy.labels.interval_grammar import BadInterval, parse_entry
-from amproxy.zones import EARLIEST, LATEST, instant
+from amproxy.clock import location
+from amproxy.times import EARLIEST, LATEST, instant
+
+Range = tuple[int, int]  # both ends included; of `times`, the second is excluded
+Ranges = tuple[Range, ...] | None  # None: the field is not given
+
+_MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    times: Ranges = None  # minutes of the day
+    weekdays: Ranges = None  # 0 = Sunday
+    days_of_month: Ranges = None  # negative: from the end of the month, -1 is its last day
+    months: Ranges = None
+    years: Ranges = None
+    location: str = ""
+
+    def holds(self, at: datetime) -> bool:
+        """Whether a moment (aware) lies inside, by the clock of the entry's place."""
+        local = at.astimezone(location(self.location))
+        if self.times is not None:
+            minute = local.hour * 60 + local.minute
+            if not any(start <= minute < end for start, end in self.times):
+                return False
+        return self.holds_on(local.date())
+
+    def holds_on(self, day: date) -> bool:
+        """Whether a day lies inside, whatever the time of day."""
+        return (
+            self._in_month(day)
+            and _within(self.weekdays, day.isoweekday() % 7)
+            and (self.days_of_month is None or _within_month(self.days_of_month, day))
+        )
+
+    def edges(self, first: date, last: date) -> Iterator[datetime]:
+        """Every moment (UTC, in order, some twice or needlessly) from one day to another at which it may begin or cease to hold."""
+        zone = location(self.location)
+        day, before = first, False
+        while day <= last:
+            if not before and not self._in_month(day):
+                day = _next_month(day)
+                continue
+            inside = self.holds_on(day)
+            if inside and self.times is not None:
+                yield from _edges_of_day(day, self.times, zone)
+            elif inside != before:
+                yield from _moments(day, (0,), zone)
+            day, before = day + _DAY, inside
+
+    def _in_month(self, day: date) -> bool:
+        return _within(self.years, day.year) and _within(self.months, day.month)
+
+
+def _within(ranges: Ranges, value: int) -> bool:
+    return ranges is None or any(start <= value <= end for start, end in ranges)
+
+
+def _within_month(ranges: tuple[Range, ...], day: date) -> bool:
+    length = monthrange(day.year, day.month)[1]
+    return any(_from_start(start, length) <= day.day <= _from_start(end, length) for start, end in ranges)
+
+
+def _from_start(day: int, length: int) -> int:
+    return day if day > 0 else length + 1 + day
+
+
+def _next_month(day: date) -> date:
+    return day.replace(day=1, month=day.month + 1) if day.month < 12 else date(day.year + 1, 1, 1)
+
+
+def _edges_of_day(day: date, times: tuple[Range, ...], zone: tzinfo) -> list[datetime]:
+    edges = _moments(day, {0, 24 * 60, *(minute for bounds in times for minute in bounds)}, zone)
+    first, last = edges[0], edges[-1]
+    if _offset(first, zone) != _offset(last, zone):  # the clock is changed on this day, perhaps into the midst of a range
+        minutes = range((last - first) // _MINUTE)
+        edges.append(first + _MINUTE * bisect_left(minutes, True, key=lambda n: _offset(first + _MINUTE * n, zone) == _offset(last, zone)))
+        edges.sort()
+    return edges
+
+
+def _moments(day: date, minutes: Iterable[int], zone: tzinfo) -> list[datetime]:
+    """The moments, in order, at which the zone's clock shows these minutes of a day: two each where it shows them twice."""
+    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 the zone follows
+    bounds = [wall.replace(tzinfo=zone, fold=fold) for wall in (midnight, midnight + _DAY) for fold in (0, 1)]
+    if len({bound.utcoffset() for bound in bounds}) == 1:  # the clock is not changed on this day, as on nearly all
+        first = bounds[0].astimezone(UTC)
+        return [first + _MINUTE * minute for minute in sorted(minutes)]
+    walls = [(midnight + _MINUTE * minute).replace(tzinfo=zone, fold=fold) for minute in minutes for fold in (0, 1)]
+    return sorted({wall.astimezone(UTC) for wall in walls})
+
+
+def _offset(at: datetime, zone: tzinfo) -> timedelta | None:
+    return at.astimezone(zone).utcoffset()
+
+
+_WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+_MONTHS: Final = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
+_SHORTEST_MONTH: Final = 28
+
+
+class BadInterval(ValueError):
+    """What is wrong with a time interval. `path` leads to the part: (0, "weekdays", 1) is the second range of the first entry."""
+
+    def __init__(self, message: str, *path: int | str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def parse_entry(value: Any) -> Entry:
+    """One entry: a map of fields, each null or a list. Raises BadInterval with the path inside of the entry."""
+    if value is None:
+        return Entry()
+    if not isinstance(value, dict):
+        raise BadInterval("an entry of a time interval must be a map of times, weekdays, days_of_month, months, years and location")
+    for key in value:
+        if key not in _FIELDS and key != "location":
+            raise BadInterval(f"unknown key {key!r}: an entry has times, weekdays, days_of_month, months, years and location", key)
+    ranges = {key: _ranges(key, value.get(key), read) for key, read in _FIELDS.items()}
+    return Entry(**ranges, location=_location(value.get("location")))
+
+
+def _location(value: Any) -> str:
+    if not isinstance(value, str | None):
+        raise BadInterval("location must be a name of the tz database", "location")
+    try:
+        location(value or "")
+    except ValueError as error:
+        raise BadInterval(str(error), "location") from None
+    return value or ""
+
+
+def _ranges(key: str, value: Any, read: Callable[[Any], Range]) -> Ranges:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise BadInterval(f"{key} must be a list", key)
+    return tuple(_at(read, part, key, position) for position, part in enumerate(value))
+
+
+def _at(read: Callable[[Any], Range], part: Any, key: str, position: int) -> Range:
+    try:
+        return read(part)
+    except BadInterval as error:
+        raise BadInterval(str(error), key, position, *error.path) from None
+
+
+def _times(part: Any) -> Range:
+    if not isinstance(part, dict):
+        raise BadInterval("a range of times must be a map of start_time and end_time")
+    for key in part:
+        if key not in ("start_time", "end_time"):
+            raise BadInterval(f"unknown key {key!r}: a range of times has start_time and end_time", key)
+    start, end = _minute(part, "start_time"), _minute(part, "end_time")
+    if start >= end:
+        raise BadInterval(f"{part['start_time']} is not before {part['end_time']}; a range over midnight is written as two", "end_time")
+    return start, end
+
+
+def _minute(part: dict[str, Any], key: str) -> int:
+    text = part.get(key)
+    if not text:
+        raise BadInterval("both start_time and end_time must be given", *((key,) if key in part else ()))
+    found = _CLOCK.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise BadInterval(f"{text!r} is not a time of day (HH:MM, 00:00 to 24:00)", key)
+    hours, minutes = (group for group in found.groups() if group)
+    return int(hours) * 60 + int(minutes)
+
+
+def _weekdays(part: Any) -> Range:
+    return _forward(part, *_bounds(part, _weekday))
+
+
+def _days_of_month(part: Any) -> Range:
+    start, end = _bounds(part, _day_of_month)
+    if start < 0 < end:
+        raise BadInterval(f"{part}: where the first day counts from the end of the month, the last must too")
+    # Whatever the month, the end must not lie before the start. The shortest month decides, counted as Alertmanager does.
+    first, last = (_SHORTEST_MONTH + day if day < 0 else day for day in (start, end))
+    if first > last:
+        raise BadInterval(f"{part}: day {end} lies before day {start}")
+    return start, end
+
+
+def _months(part: Any) -> Range:
+    return _forward(part, *_bounds(part, _month))
+
+
+def _years(part: Any) -> Range:
+    return _forward(part, *_bounds(part, lambda word: _number(word, "a year")))
+
+
+_FIELDS: Final[dict[str, Callable[[Any], Range]]] = {
+    "times": _times,
+    "weekdays": _weekdays,
+    "days_of_month": _days_of_month,
+    "months": _months,
+    "years": _years,
+}
+
+
+def _bounds(part: Any, read: Callable[[str], int]) -> Range:
+    """ "a:b" or "a", which is "a:a"."""
+    if not isinstance(part, str):
+        raise BadInterval("a range must be a text such as monday:friday")
+    words = part.lower().split(":")
+    if len(words) > 2:
+        raise BadInterval(f"{part!r} is not a range: it has more than two ends")
+    return read(words[0]), read(words[-1])
+
+
+def _forward(part: str, start: int, end: int) -> Range:
+    if start > end:
+        raise BadInterval(f"{part!r} runs backwards (weeks begin on sunday, years in january)")
+    return start, end
+
+
+def _weekday(word: str) -> int:
+    if word not in _WEEKDAYS:
+        raise BadInterval(f"{word!r} is not a weekday (sunday to saturday, in full)")
+    return _WEEKDAYS.index(word)
+
+
+def _month(word: str) -> int:
+    # Alertmanager takes any number here; one that is no month never holds.
+    return _MONTHS.index(word) + 1 if word in _MONTHS else _number(word, "a month (january to december in full, or a number)")
+
+
+def _day_of_month(word: str) -> int:
+    day = _number(word, "a day of the month")
+    if day == 0 or abs(day) > 31:
+        raise BadInterval(f"{day} is not a day of the month (1 to 31, or -1 to -31 from its end)")
+    return day
+
+
+def _number(word: str, what: str) -> int:
+    if not _NUMBER.fullmatch(word):
+        raise BadInterval(f"{word!r} is not {what}")
+    return int(word)
+
 
 __all__ = ["BadInterval", "Entry", "TimeInterval", "parse_time_interval"]
 

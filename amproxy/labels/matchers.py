@@ -1,7 +1,16 @@
-"""Matchers: conditions on labels, with Alertmanager's grammar, meaning and order."""
+"""Go's double-quoted texts, as Alertmanager reads and prints them in matchers and group keys.
+
+The two grammars of Alertmanager's matchers, from text to (name, operator, value). What they mean is in matchers.py.
+
+Classic is the older one and forgiving: names are ASCII, a value may hold nearly anything. UTF-8 is the newer one: names
+and values are either quoted or free of reserved characters. No regular expression is compiled here.
+
+Matchers: conditions on labels, with Alertmanager's grammar, meaning and order.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -9,8 +18,197 @@ from typing import Any, Final, Literal
 import msgspec
 import re2
 
-from amproxy.labels.matcher_grammar import Parsed, classic_list, classic_single, utf8_list
-from amproxy.labels.quoting import RESERVED, SPACES, Op, quote
+Op = Literal["=", "!=", "=~", "!~"]
+
+SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+RESERVED: Final = "{}!=~,\\\"'`"
+
+_SHORT = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
+_SHORT_OF = {char: f"\\{letter}" for letter, char in _SHORT.items()}
+_ESCAPE = re.compile(r"\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)")
+
+
+def unquote(text: str) -> str:
+    """What a double-quoted text means, quotes included in `text`. Raises ValueError for an escape that Go does not know,
+    for a line end, and where the bytes written out are not UTF-8."""
+    inner = text[1:-1]
+    if "\n" in inner:
+        raise ValueError("a quoted text must not hold a line end")
+    whole, last = bytearray(), 0
+    try:
+        for found in _ESCAPE.finditer(inner):
+            whole += inner[last : found.start()].encode() + _escaped(found)
+            last = found.end()
+        return (whole + inner[last:].encode()).decode()
+    except UnicodeError:
+        raise ValueError("a quoted text must be valid UTF-8") from None
+
+
+def _escaped(found: re.Match[str]) -> bytes:
+    short, two_hex, octal, four_hex, eight_hex = found.groups()
+    if short:
+        return _SHORT[short].encode()
+    if two_hex or octal:
+        byte = int(two_hex, 16) if two_hex else int(octal, 8)
+        if byte > 0xFF:
+            raise ValueError(f"there is no byte {found[0]}")
+        return bytes((byte,))
+    if four_hex or eight_hex:
+        point = int(four_hex or eight_hex, 16)
+        if point > 0x10FFFF:
+            raise ValueError(f"there is no character {found[0]}")
+        return chr(point).encode()  # a surrogate fails here, as it should
+    raise ValueError("a quoted text has an unknown escape (a backslash is written \\\\)")
+
+
+def quote(text: str) -> str:
+    """A text in double quotes as Go prints it: what cannot be seen is escaped, other letters of any script stay."""
+    return '"' + "".join(map(_shown, text)) + '"'
+
+
+def _shown(char: str) -> str:
+    if char in _SHORT_OF:
+        return _SHORT_OF[char]
+    if char.isprintable():
+        return char
+    point = ord(char)
+    if point < 0x80:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+Parsed = tuple[str, Op, str]
+
+_OPERATORS: Final[dict[str, Op]] = {"=": "=", "!=": "!=", "=~": "=~", "!~": "!~"}
+
+# Go's \s is these five characters; the value runs to the end, lazily, so that trailing blanks stay outside.
+_CLASSIC = re.compile(r"[\t\n\f\r ]*([a-zA-Z_:][a-zA-Z0-9_:]*)[\t\n\f\r ]*(=~|=|!=|!~)[\t\n\f\r ]*(.*?)[\t\n\f\r ]*", re.DOTALL)
+_CLASSIC_TOKEN = re.compile(r"\\(.)|\\$|([^\\])", re.DOTALL)
+_CLASSIC_ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
+
+_BARE = re.compile(f"[^{re.escape(SPACES + RESERVED)}]+")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_OPERATOR = re.compile("=~|!~|!=|=")
+
+
+def classic_list(text: str) -> list[Parsed]:
+    """Comma-separated matchers, each outer brace optional on its own. Raises ValueError."""
+    return [classic_single(part) for part in _split(text.strip(SPACES).removeprefix("{").removesuffix("}"))]
+
+
+def classic_single(text: str) -> Parsed:
+    """One matcher without braces; commas belong to its value. Raises ValueError."""
+    found = _CLASSIC.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a matcher: {text!r} (expected NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX)")
+    name, operator, raw = found.groups()
+    return name, _OPERATORS[operator], _classic_value(raw)
+
+
+def _split(text: str) -> list[str]:
+    """Parts between the commas that stand outside of quotes. Only the last may be blank, and is then left out."""
+    parts, start, quoted, escaped = [], 0, False, False
+    for position, char in enumerate(text):
+        if char == "," and not quoted:
+            parts.append(text[start:position])
+            start = position + 1
+            continue
+        if char == '"' and not escaped:
+            quoted = not quoted
+        escaped = char == "\\" and not escaped
+    last = text[start:].strip(SPACES)
+    return [*parts, last] if last else parts
+
+
+def _classic_value(raw: str) -> str:
+    quoted = raw.startswith('"')
+    inner = raw[1:-1] if quoted else raw
+    stray = quoted and (len(raw) < 2 or not raw.endswith('"') or _ends_escaped(inner))
+    text = []
+    for found in _CLASSIC_TOKEN.finditer(inner):
+        escape, plain = found.groups()
+        stray = stray or plain == '"'
+        text.append(plain or (_CLASSIC_ESCAPES.get(escape, found[0]) if escape else "\\"))
+    if stray:
+        raise ValueError(f"the value has an unescaped double quote: {raw!r}")
+    return "".join(text)
+
+
+def _ends_escaped(text: str) -> bool:
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
+
+
+def utf8_list(text: str) -> list[Parsed]:
+    """Comma-separated matchers, with both braces or none. Raises ValueError that names the column."""
+    scan = _Scan(text)
+    braced = scan.take("{")
+    matchers: list[Parsed] = []
+    while not scan.at_end() and not scan.sees("}"):
+        matchers.append(scan.matcher())
+        if not scan.take(","):
+            break
+    if braced and not scan.take("}"):
+        raise scan.error("expected a comma or a closing brace")
+    if not scan.at_end():
+        raise scan.error("expected a comma or the end")
+    return matchers
+
+
+class _Scan:
+    """Reads a text from left to right; blanks between tokens are skipped."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.position = text, 0
+        self._skip_blanks()
+
+    def at_end(self) -> bool:
+        return self.position == len(self.text)
+
+    def sees(self, char: str) -> bool:
+        return self.text.startswith(char, self.position)
+
+    def take(self, char: str) -> bool:
+        if not self.sees(char):
+            return False
+        self._advance(self.position + len(char))
+        return True
+
+    def matcher(self) -> Parsed:
+        name = self._word("a label name")
+        if not name:
+            raise self.error("the label name is empty")
+        operator = _OPERATOR.match(self.text, self.position)
+        if operator is None:
+            raise self.error("expected one of = != =~ !~")
+        self._advance(operator.end())
+        return name, _OPERATORS[operator[0]], self._word("a value")
+
+    def error(self, reason: str) -> ValueError:
+        rest = self.text[self.position :]
+        return ValueError(f"{reason} at column {self.position + 1}" + (f", not {rest[:20]!r}" if rest else ""))
+
+    def _word(self, what: str) -> str:
+        if bare := _BARE.match(self.text, self.position):
+            self._advance(bare.end())
+            return bare[0]
+        quoted = _QUOTED.match(self.text, self.position)
+        if quoted is None:
+            raise self.error(f"expected {what}")
+        try:
+            word = unquote(quoted[0])
+        except ValueError as error:
+            raise self.error(str(error)) from None
+        self._advance(quoted.end())
+        return word
+
+    def _advance(self, position: int) -> None:
+        self.position = position
+        self._skip_blanks()
+
+    def _skip_blanks(self) -> None:
+        while self.position < len(self.text) and self.text[self.position] in SPACES:
+            self.position += 1
+
 
 Mode = Literal["classic", "utf8", "fallback"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from amproxy.machine import gate, holds, policy, states, waits
+from amproxy.machine import draft as machine_draft
+from amproxy.machine import holds, policy
 from amproxy.machine.draft import Draft
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import Part, common
@@ -13,10 +14,10 @@ def opened(draft: Draft, event: Opened) -> None:
     incident = draft.incident
     policy.begin(draft, incident.plan)
     incident.heard_at = draft.now
-    gate.arrived(draft, incident.firing)
+    holds.arrived(draft, incident.firing)
     where = f"receiver {incident.receiver}, policy {incident.policy}" if incident.receiver else f"policy {incident.policy}"
     draft.say("opened", f"Opened ({event.reason}): {where}.", user=event.by, firing=incident.firing, resolved=incident.resolved)
-    states.restart(draft)
+    machine_draft.restart(draft)
 
 
 def changed(draft: Draft, event: AlertsChanged) -> None:
@@ -34,9 +35,9 @@ def changed(draft: Draft, event: AlertsChanged) -> None:
         draft.redraw(f"Alerts changed: {counts}.")
         if event.fresh:
             holds.release(draft, "new alerts are not muted")
-            gate.arrived(draft, event.fresh)
+            holds.arrived(draft, event.fresh)
         return
-    states.close(draft, by=event.ended_by, text=f"Resolved: {states.ENDS[event.ended_by]}.")
+    machine_draft.close(draft, by=event.ended_by, text=f"Resolved: {machine_draft.ENDS[event.ended_by]}.")
 
 
 def returned(draft: Draft, event: Returned) -> None:
@@ -46,8 +47,8 @@ def returned(draft: Draft, event: Returned) -> None:
     after = format_duration(max(1, round(draft.now - (incident.resolved_at or draft.now))))
     policy.begin_anew(draft)
     text = f"Its alerts fire again after {after}."
-    states.trigger_again(draft, "reopened", text, "", firing=incident.firing, resolved=incident.resolved)
-    gate.arrived(draft, alerts.fresh)
+    machine_draft.trigger_again(draft, "reopened", text, "", firing=incident.firing, resolved=incident.resolved)
+    holds.arrived(draft, alerts.fresh)
     _calm_down(draft)
 
 
@@ -60,7 +61,7 @@ def _calm_down(draft: Draft) -> None:
     times = len(incident.returns)
     if times > flapping.more_than:
         hold = format_duration(flapping.hold)
-        waits.wait(draft, "flapping", draft.now + flapping.hold, f"flapping: must fire for {hold}")
+        machine_draft.wait(draft, "flapping", draft.now + flapping.hold, f"flapping: must fire for {hold}")
         often = f"it came back {times} times in {format_duration(flapping.within)}"
         draft.say("flapping", f"Flapping: {often}. Nobody is paged unless it fires for {hold}.")
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from amproxy.clock import utc
 from amproxy.config import contacts
 from amproxy.config.structs import Notify, Urgency
-from amproxy.machine import waits
+from amproxy.machine import draft as machine_draft
 from amproxy.machine.draft import Draft, new_id
 from amproxy.model import Chain, Incident, Page
 
@@ -161,7 +161,7 @@ def unreachable(draft: Draft, chain: Chain) -> None:
     if _begun_twice(draft, chain):
         return
     if incident.waiting in ("time", "answer") and all(other.unreachable for other in incident.chains):
-        waits.go_on(draft)
+        machine_draft.go_on(draft)
         draft.say("escalated", "Nobody who was paged can be reached: the policy goes on at once.")
 
 

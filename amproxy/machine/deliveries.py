@@ -1,11 +1,14 @@
-"""What became of pages and of the messages about an incident."""
+"""What became of pages and of the messages about an incident.
+
+Whether a page still stands at the moment of sending. Pure.
+"""
 
 from __future__ import annotations
 
-from amproxy.machine import answer, chains
+from amproxy.machine import actions, chains
 from amproxy.machine.draft import Draft
 from amproxy.machine.events import Failed, Sent, Skipped, Updated
-from amproxy.model import Page
+from amproxy.model import Incident, Page
 
 
 def _page(draft: Draft, page_id: str) -> Page | None:
@@ -40,7 +43,7 @@ def failed(draft: Draft, event: Failed) -> None:
     page.state, page.attempts, page.error = "failed", event.attempt, event.error
     draft.say("failed", f"{page.channel} to {_whom(draft, page)}: {event.error}.", user=page.user, channel=page.channel, step=page.step)
     if page.kind == "reminder":
-        answer.after_failure(draft, page)
+        actions.after_failure(draft, page)
     elif page.user and (draft.incident.state == "triggered" or (page.insists and draft.incident.state != "resolved")):
         chains.after_failure(draft, page)
 
@@ -66,3 +69,22 @@ def updated(draft: Draft, event: Updated) -> None:
     page.updating, page.shown, page.ref = False, event.look, event.ref or {}
     if page.ref and page.shown < draft.incident.look:
         draft.update(page)
+
+
+def why_not(incident: Incident, page: Page) -> str:
+    """Why a page that is due is not sent after all; "" = it is.
+
+    A page goes out while nobody has answered; one that insists also while somebody else has acknowledged. A reminder goes out while
+    the one whom it reminds holds the acknowledgement.
+    """
+    if incident.merged_into:
+        return f"#{incident.number} is part of another incident by now"
+    if page.kind == "reminder":
+        if incident.state != "acknowledged":
+            return f"#{incident.number} is {incident.state} by now"
+        return "" if incident.acknowledged_by == page.user else f"#{incident.number} is acknowledged by somebody else by now"
+    if incident.state == "triggered":
+        return ""
+    if incident.state == "acknowledged" and page.insists and incident.acknowledged_by != page.user:
+        return ""
+    return f"#{incident.number} is {incident.state} by now"

@@ -1,9 +1,16 @@
-"""Which policy an incident follows: the one it was opened with, one that a step hands over to, or one that people choose."""
+"""Which policy an incident follows: the one it was opened with, one that a step hands over to, or one that people choose.
+
+Whether a step counts at a moment: its matchers and its time intervals.
+"""
 
 from __future__ import annotations
 
-from amproxy.config.structs import Config, ForwardStep, Policy
+from amproxy.clock import utc
+from amproxy.config.structs import Condition, Config, ForwardStep, Policy
+from amproxy.labels.matchers import parse_matcher
 from amproxy.machine.draft import Draft
+from amproxy.model import Incident
+from amproxy.oncall.roster import Roster
 
 
 def begin(draft: Draft, plan: Policy) -> None:
@@ -36,3 +43,20 @@ def _reachable(config: Config, plan: Policy) -> dict[str, Policy]:
                 found[step.policy] = config.policies[step.policy]
                 todo.append(found[step.policy])
     return found
+
+
+def closed(step: Condition, incident: Incident, roster: Roster, now: float) -> str:
+    """Why a step is skipped; "" = it runs. An interval that is not in the file any more restricts nothing."""
+    for text in step.matchers:
+        if not parse_matcher(text).matches(incident.common_labels):
+            return f"{text} does not match"
+    if not step.mute_time_intervals and not step.active_time_intervals:
+        return ""
+    at = utc(now)
+    for name in roster.known(step.mute_time_intervals):
+        if roster.holds(name, at):
+            return f"muted by time interval {name}"
+    active = roster.known(step.active_time_intervals)
+    if active and not any(roster.holds(name, at) for name in active):
+        return f"outside time interval {', '.join(active)}"
+    return ""

@@ -1,14 +1,32 @@
-"""Whom a step means, and why: from `schedule`, `users` or `team` to people, at the moment the step runs."""
+"""`pick: round_robin`: one of several people, each time the next in the order of the list.
+
+Whom a step means, and why: from `schedule`, `users` or `team` to people, at the moment the step runs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Urgency
-from amproxy.machine import turns
 from amproxy.machine.draft import Draft
 from amproxy.oncall.roster import OnCall
+
+
+def take(draft: Draft, of: str, people: Sequence[str], present: Sequence[str]) -> str:
+    """Whose turn it is. Who is not present is passed over, without moving the order.
+
+    of: what the list is called. people: the whole list; present: those of it who may be taken, at least one. The pointer is
+    committed with the incident and guarded, so that two incidents never take the same turn.
+    """
+    key = f"{draft.incident.policy}/{draft.incident.position}/{of}"
+    turn = draft.turns.get(key, 0)
+    passed = next(passed for passed in range(len(people)) if people[(turn + passed) % len(people)] in present)
+    expected = draft.moved_turns.get(key, (turn, 0))[0]
+    draft.turns[key] = turn + passed + 1
+    draft.moved_turns[key] = expected, turn + passed + 1
+    return people[(turn + passed) % len(people)]
 
 
 class Found(NamedTuple):
@@ -33,7 +51,7 @@ def find(draft: Draft, step: NotifyStep) -> Found:
         return Found((), not_asked or "it has no members")
     if step.pick == "round_robin":
         whose = f"team {step.team}" if step.team else ", ".join(map(draft.name, everyone))
-        turn = turns.take(draft, step.team or ",".join(everyone), everyone, present)
+        turn = take(draft, step.team or ",".join(everyone), everyone, present)
         return Found((turn,), f"next in turn of {whose}", not_asked)
     return Found(present, f"member of team {step.team}" if step.team else "named by the policy", not_asked)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from amproxy.config.structs import NotifyStep, Policy
 from amproxy.errors import Conflict
-from amproxy.machine import alerts, chains, gate, policy, recipients, states, waits
+from amproxy.machine import alerts, chains, holds, policy, recipients
+from amproxy.machine import draft as machine_draft
 from amproxy.machine.draft import Draft
 from amproxy.machine.events import Absorb, AddResponders, Merge, Reassign
 from amproxy.model import Incident, Part
@@ -19,16 +20,16 @@ def reassign(draft: Draft, event: Reassign) -> None:
     if isinstance(event.to, Policy):
         incident.chains = []
         policy.begin(draft, event.to)
-        states.trigger_again(draft, "reassigned", f"Reassigned to policy {event.to.name} {by}.", event.user)
+        machine_draft.trigger_again(draft, "reassigned", f"Reassigned to policy {event.to.name} {by}.", event.user)
         return
     users, why = _asked(draft, event.to)
     incident.chains = []
     names = ", ".join(map(draft.name, users))
-    states.trigger_again(draft, "reassigned", f"Reassigned to {names} {by}.", event.user, to=list(users))
+    machine_draft.trigger_again(draft, "reassigned", f"Reassigned to {names} {by}.", event.user, to=list(users))
     for user in users:
         reason = f"{why}, reassigned {by}" if why else f"reassigned to you {by}"
         chains.start(draft, user, recipients.urgency(draft, event.to), step=0, reason=reason)
-    waits.wait(draft, "answer", draft.now + PATIENCE, f"an answer of {names}, for {format_duration(PATIENCE)}")
+    machine_draft.wait(draft, "answer", draft.now + PATIENCE, f"an answer of {names}, for {format_duration(PATIENCE)}")
 
 
 def add_responders(draft: Draft, event: AddResponders) -> None:
@@ -54,7 +55,7 @@ def merge(draft: Draft, event: Merge) -> None:
         raise Conflict("an incident cannot be merged into itself")
     incident.merged_into = event.into
     text = f"Merged into #{event.number} by {draft.name(event.user)} (via {event.via})."
-    states.close(draft, by="merged", text=text, user=event.user)
+    machine_draft.close(draft, by="merged", text=text, user=event.user)
 
 
 def absorb(draft: Draft, event: Absorb) -> None:
@@ -65,7 +66,7 @@ def absorb(draft: Draft, event: Absorb) -> None:
     text = f"#{event.number} ({event.title}) was merged into this by {draft.name(event.user)} (via {event.via})."
     draft.say("merged", text, user=event.user, number=event.number, firing=incident.firing, resolved=incident.resolved)
     draft.redraw(text)
-    gate.arrived(draft, sum(part.firing for part in event.parts.values()))
+    holds.arrived(draft, sum(part.firing for part in event.parts.values()))
 
 
 def parts(incident: Incident) -> dict[str, Part]:

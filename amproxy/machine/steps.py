@@ -1,4 +1,7 @@
-"""The policy's steps: what runs next, and when. A running incident keeps the plan it started with."""
+"""A notify step: pages people and tells chats. A webhook step: calls a receiver once.
+
+The policy's steps: what runs next, and when. A running incident keeps the plan it started with.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from amproxy.clock import utc
 from amproxy.config.structs import (
     Condition,
     ForwardStep,
+    Integration,
     NotifyStep,
     ResolveStep,
     Step,
@@ -14,9 +18,85 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.machine import conditions, gate, policy, reach, states, waits
-from amproxy.machine.draft import Draft
+from amproxy.machine import chains, holds, policy, recipients
+from amproxy.machine import draft as machine_draft
+from amproxy.machine.draft import Draft, new_id
+from amproxy.model import Page
 from amproxy.times import format_duration
+
+RETRY_SHIFT = 86400.0  # seconds: with no shift in sight, the schedule is asked again after this
+
+
+def notify(draft: Draft, step: NotifyStep, number: int) -> None:
+    """Page everyone whom the step names, or do what `if_nobody` says."""
+    if step.receiver:
+        _receiver(draft, step.receiver, number)
+        return
+    found = recipients.find(draft, step)
+    if not found.users:
+        _nobody(draft, step, number, found.reason)
+        return
+    why = f"{found.reason}; {found.not_asked}" if found.not_asked else found.reason
+    names = ", ".join(map(draft.name, found.users))
+    draft.say("step", f"Step {number}: paging {names} ({why}).", step=number, users=list(found.users))
+    for user in found.users:
+        chains.start(draft, user, recipients.urgency(draft, step), step=number, reason=found.reason)
+
+
+def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
+    """Nobody on call is never silence."""
+    incident = draft.incident
+    rule = step.if_nobody or incident.plan.if_nobody
+    what = f"schedule {step.schedule}" if step.schedule else f"team {step.team}" if step.team else "the step"
+    draft.nobody.append(step.schedule)
+    if rule.kind == "user" and rule.user in draft.roster.config.users:
+        text = f"Step {number}: {what} has nobody ({reason}); falling back to {draft.name(rule.user)}."
+        draft.say("nobody", text, step=number, users=[rule.user])
+        chains.start(draft, rule.user, recipients.urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
+    elif rule.kind == "wait_for_shift" and step.schedule in draft.roster.config.schedules:
+        until = draft.roster.on_call(step.schedule, utc(draft.now)).until
+        incident.position = number - 1
+        machine_draft.wait(draft, "shift", until.timestamp() if until else draft.now + RETRY_SHIFT, f"somebody on call for {step.schedule}")
+        draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); waiting for the next shift.", step=number)
+    else:
+        draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); going on with the next step.", step=number)
+
+
+def _receiver(draft: Draft, name: str, number: int) -> None:
+    targets = _targets(draft, name)
+    if not targets:
+        draft.say("failed", f"Step {number}: receiver {name} has nothing to send to.", step=number)
+        return
+    draft.say("step", f"Step {number}: telling receiver {name}.", step=number)
+    for integration in targets:
+        _tell(draft, name, integration, number, once=False)
+
+
+def webhooks(draft: Draft, name: str, number: int) -> None:
+    """Call each webhook of a receiver once."""
+    targets = [integration for integration in _targets(draft, name) if integration.kind == "webhook"]
+    if not targets:
+        draft.say("failed", f"Step {number}: receiver {name} has no webhook.", step=number)
+        return
+    draft.say("step", f"Step {number}: calling the webhook of receiver {name}.", step=number)
+    for integration in targets:
+        _tell(draft, name, integration, number, once=True)
+
+
+def _targets(draft: Draft, name: str) -> list[Integration]:
+    receiver = draft.roster.config.receivers.get(name)
+    return [integration for integration in receiver.integrations if integration.kind != "oncall"] if receiver else []
+
+
+def _tell(draft: Draft, name: str, integration: Integration, number: int, *, once: bool) -> None:
+    draft.page(
+        Page(
+            id=new_id(), receiver=name, integration=f"{integration.kind}/{integration.index}", channel=integration.kind,
+            policy=draft.incident.policy, step=number, round=draft.incident.round, reason=f"policy {draft.incident.policy}",
+            once=once, due=draft.now,
+        )
+    )  # fmt: skip
+
 
 PAUSE = 60.0  # seconds before a step runs again: rounds without any wait, or policies in a circle, must not run all at once
 
@@ -36,13 +116,13 @@ def run_due(draft: Draft) -> bool:
 def _end_round(draft: Draft) -> None:
     incident = draft.incident
     if incident.round > incident.plan.repeat or not incident.plan.steps:
-        waits.end(draft)
+        machine_draft.end(draft)
         draft.say("ended", "The policy has no further step. Nobody has answered yet.")
     else:
         incident.round += 1
         first = min(incident.plan.repeat_from, len(incident.plan.steps))
         incident.position = first - 1
-        waits.go_on(draft)
+        machine_draft.go_on(draft)
         again = "the steps run again" if first == 1 else f"the steps from {first} on run again"
         draft.say("repeat", f"Nobody has answered: {again} (round {incident.round} of {incident.plan.repeat + 1}).")
 
@@ -50,16 +130,16 @@ def _end_round(draft: Draft) -> None:
 def _run(draft: Draft, step: Step, number: int) -> None:
     incident = draft.incident
     if (incident.policy, number) in draft.ran:
-        waits.wait(draft, "round", draft.now + PAUSE, "next round")
+        machine_draft.wait(draft, "round", draft.now + PAUSE, "next round")
         return
     draft.ran.add((incident.policy, number))
     incident.position = number
     if isinstance(step, WaitForAlertsStep):
-        if gate.passes(draft, step, number):
-            waits.go_on(draft)
+        if holds.passes(draft, step, number):
+            machine_draft.go_on(draft)
         return
-    waits.go_on(draft)
-    if isinstance(step, Condition) and (skipped := conditions.closed(step, incident, draft.roster, draft.now)):
+    machine_draft.go_on(draft)
+    if isinstance(step, Condition) and (skipped := policy.closed(step, incident, draft.roster, draft.now)):
         draft.say("step", f"Step {number} skipped: {skipped}.", step=number)
         return
     match step:
@@ -68,14 +148,14 @@ def _run(draft: Draft, step: Step, number: int) -> None:
         case WaitUntilStep():
             _wait_until(draft, step, number)
         case NotifyStep():
-            reach.notify(draft, step, number)
+            notify(draft, step, number)
         case WebhookStep():
-            reach.webhooks(draft, step.receiver, number)
+            webhooks(draft, step.receiver, number)
         case ForwardStep():
             _forward(draft, step, number)
         case ResolveStep():
             text = f"Resolved by step {number} of policy {incident.policy}; nobody had answered."
-            states.close(draft, by="policy", text=text, step=number)
+            machine_draft.close(draft, by="policy", text=text, step=number)
 
 
 def _wait(draft: Draft, step: Wait, number: int) -> None:
@@ -83,7 +163,7 @@ def _wait(draft: Draft, step: Wait, number: int) -> None:
     if chains and all(chain.unreachable for chain in chains):
         draft.say("escalated", f"Step {number}: not waiting, because nobody who was paged can be reached.", step=number)
     else:
-        waits.wait(draft, "time", draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
+        machine_draft.wait(draft, "time", draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
 
 
 def _wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
@@ -94,7 +174,7 @@ def _wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
     if opens is None:
         draft.say("step", f"Step {number}: time interval {step.interval} never holds; not waited for.", step=number)
     elif opens.timestamp() > draft.now:
-        waits.wait(draft, "interval", opens.timestamp(), f"wait until {step.interval}")
+        machine_draft.wait(draft, "interval", opens.timestamp(), f"wait until {step.interval}")
 
 
 def _forward(draft: Draft, step: ForwardStep, number: int) -> None:

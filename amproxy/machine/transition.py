@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from amproxy.machine import actions, alerts, answer, chains, deliveries, holds, silent, snoozing, steps
+from amproxy.machine import actions, alerts, chains, deliveries, holds, steps
 from amproxy.machine.draft import Draft
 from amproxy.machine.events import Act, AlertsChanged, Event, Failed, Hold, Opened, Returned, Sent, Skipped, Tick, Updated
 from amproxy.model import Change, Incident
@@ -52,7 +52,7 @@ def next_due(incident: Incident) -> float | None:
             due += [incident.acknowledge_due, incident.reminder_due]
         case "snoozed":
             due.append(incident.snoozed_until)
-    due.append(silent.due(incident))
+    due.append(holds.due(incident))
     return min((moment for moment in due if moment is not None), default=None)
 
 
@@ -78,7 +78,7 @@ def _apply(draft: Draft, event: Event) -> None:
             _run_out(draft, event.heard)
             holds.hold(draft, event)
         case Tick():
-            holds.run_out(draft)
+            holds.expire_hold(draft)
             _run_out(draft, event.heard)
         case _:
             raise TypeError(f"no such event: {event!r}")
@@ -86,9 +86,9 @@ def _apply(draft: Draft, event: Event) -> None:
 
 def _run_out(draft: Draft, heard: float | None) -> None:
     """What is over by itself; the plan goes on in `_advance`."""
-    answer.run_out(draft)
-    snoozing.run_out(draft)
-    silent.run_out(draft, heard)
+    actions.expire_acknowledgement(draft)
+    actions.expire_snooze(draft)
+    holds.auto_resolve(draft, heard)
 
 
 def _advance(draft: Draft) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from amproxy.check.lint import CHANNELS
+from amproxy.config.contacts import CHANNELS
 from amproxy.config.structs import Config, TelegramSettings
 from amproxy.oncall.reachable import Contact, Reach
 from amproxy.store.deliveries import Delivery, Rate

@@ -1,14 +1,21 @@
-"""What sending any kind of message needs: the channels, another attempt later, and writing down what became of it."""
+"""When a message is tried again: exponential, with jitter; what the other side asked for comes first.
+
+What the log of deliveries says of one attempt. Pure. Texts from outside are cut, and cleaned by whoever shows them.
+
+What sending any kind of message needs: the channels, another attempt later, and writing down what became of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
+from tenacity import RetryCallState, wait_exponential
 
 from amproxy import metrics
 from amproxy.config.contacts import digest
@@ -17,12 +24,65 @@ from amproxy.context import Context
 from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
 from amproxy.machine.events import Event
 from amproxy.model import Incident, Outcome, Outgoing, Page
-from amproxy.notify import logbook
 from amproxy.notify.channels import Channel
-from amproxy.notify.retry import PATIENCE, next_attempt
-from amproxy.store import contacts, deliveries, outbox
+from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
+from amproxy.store.deliveries import Delivery, DeliveryOutcome, Kind
 from amproxy.store.outbox import Taken
+
+FIRST = 0.5  # seconds; then each wait is half as long again, as Alertmanager's
+LONGEST = 60.0  # seconds between two attempts of ours, before jitter
+JITTER = 0.5  # a wait is up to this share of it shorter or longer
+PATIENCE = 3600.0  # seconds after which a page that nobody took counts as failed
+_growing = wait_exponential(multiplier=FIRST, exp_base=1.5, max=LONGEST)
+
+
+def next_attempt(error: DeliveryError, attempt: int, now: float) -> float:
+    """Unix seconds of the next attempt after the `attempt`-th (from 1) failed."""
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = attempt
+    wait = _growing(state) * random.uniform(1 - JITTER, 1 + JITTER)
+    return now + max(wait, error.retry_after or 0.0)
+
+
+LONGEST_SUBJECT, LONGEST_ERROR = 120, 500  # characters
+
+
+def written(
+    message: Outgoing,
+    outcome: DeliveryOutcome,
+    now: float,
+    *,
+    about: Iterable[Incident] = (),
+    page: Page | None = None,
+    error: str = "",
+    took: float | None = None,
+) -> Delivery:
+    """The entry of a message. about: the incidents that it tells of. page: the one page that it is. took: seconds of the call."""
+    group, told = message.group, tuple(about)
+    known = (message.address, page.address if page else "")
+    for address in filter(None, known):
+        error = error.replace(address, "…")  # it may be a secret
+    return Delivery(
+        at=now, kind=_kind(message, page), channel=message.channel, outcome=outcome, user=message.user,
+        receiver=group.receiver if group else page.receiver if page else "", integration=page.integration if page else message.integration,
+        incidents=tuple((incident.id, incident.number) for incident in told), subject=_subject(message, told)[:LONGEST_SUBJECT],
+        attempt=message.attempt, error=error[:LONGEST_ERROR], ms=None if took is None else round(took * 1000),
+    )  # fmt: skip
+
+
+def _kind(message: Outgoing, page: Page | None) -> Kind:
+    return page.kind if page and message.kind == "page" else message.kind
+
+
+def _subject(message: Outgoing, about: tuple[Incident, ...]) -> str:
+    """Of a bundle its first incident; of a notification the labels of its group."""
+    if about:
+        return about[0].title
+    if message.group:
+        return ", ".join(f"{name}={value[:LONGEST_SUBJECT]}" for name, value in message.group.labels.items())
+    return message.subject
+
 
 log = logging.getLogger(__name__)
 
@@ -106,18 +166,16 @@ class Desk:
         if user:
             shown = error.replace(address, "…") if address else error  # an address may be a secret
             outcome = Outcome(ok=not error, at=self.context.now(), error=shown, address=digest(address))
-            contacts.note(operations, user, channel, before, outcome)
+            deliveries.note(operations, user, channel, before, outcome)
         return operations
 
     def log(
-        self, operations: Operations, message: Outgoing, outcome: deliveries.Outcome, *, about: Iterable[Incident] = (),
+        self, operations: Operations, message: Outgoing, outcome: deliveries.DeliveryOutcome, *, about: Iterable[Incident] = (),
         page: Page | None = None, error: DeliveryError | str = "", took: float | None = None,
     ) -> Operations:  # fmt: skip
         """Add to the operations what the log of deliveries says of an attempt. about: the incidents that the message tells of."""
         took = error.took if isinstance(error, DeliveryError) else took
-        deliveries.add(
-            operations, logbook.written(message, outcome, self.context.now(), about=about, page=page, error=str(error), took=took)
-        )
+        deliveries.add(operations, written(message, outcome, self.context.now(), about=about, page=page, error=str(error), took=took))
         return operations
 
     async def tried_later(self, taken: Taken, error: DeliveryError, *, about: Iterable[Incident] = (), page: Page | None = None) -> bool:

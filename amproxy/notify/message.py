@@ -1,7 +1,11 @@
-"""What a message says, before a channel gives it its form. All text in it is data: each channel escapes it its own way."""
+"""What a message says, before a channel gives it its form. All text in it is data: each channel escapes it its own way.
+
+A button pressed in a chat.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import msgspec
@@ -68,3 +72,17 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     truncated: int = 0
     repeats_every: float = 0.0  # seconds after which a group is told again though nothing has changed
     reason: str = ""
+
+
+class Press(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it comes from outside: who presses must still be known, and what for must still be checked."""
+
+    value: str  # of the card's button, as the client sent it back
+    channel: str  # "telegram", "slack": the key of the person's contacts
+    account: str  # the person's id there, as text
+    name: str = ""  # how the person is called there, for messages only
+    reply_to: str = ""  # Slack's response_url; Telegram is answered at once
+
+
+# Takes a press, does what it asks for and returns what to tell the one who pressed. May get the same press twice.
+OnPress = Callable[[Press], Awaitable[str]]

@@ -1,10 +1,13 @@
-"""A page of one incident, and the changes of its message later."""
+"""A page of one incident, and the changes of its message later.
+
+A bundle: one message about many incidents, each looked at again at the moment of sending.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,17 +16,20 @@ from amproxy import metrics
 from amproxy.clock import utc
 from amproxy.config.structs import Config
 from amproxy.errors import DeliveryError, NotFound
-from amproxy.machine.events import Failed, Sent, Skipped, Updated
-from amproxy.machine.standing import why_not
+from amproxy.machine.deliveries import why_not
+from amproxy.machine.events import Event, Failed, Sent, Skipped, Updated
 from amproxy.model import Incident, Outcome, Outgoing, Page
-from amproxy.notify import compose, storms
+from amproxy.notify import compose
+from amproxy.notify import storms as notify_storms
 from amproxy.notify.channels import Channel
-from amproxy.notify.compose import SignLink
+from amproxy.notify.compose import SignLink, bundle_card
 from amproxy.notify.delivery import Desk
 from amproxy.notify.message import Card
 from amproxy.notify.templates import render_settings
-from amproxy.oncall.daytime import daytime
-from amproxy.store import contacts, incidents, outbox
+from amproxy.oncall.hours import daytime
+from amproxy.store import deliveries, incidents, outbox
+from amproxy.store import storms as store_storms
+from amproxy.store.commit import Operations
 from amproxy.store.outbox import Taken
 
 log = logging.getLogger(__name__)
@@ -36,7 +42,7 @@ class Pages:
     async def page(self, taken: Taken) -> None:
         """Send a page, or hold it for a bundle, and record it. Raises StoreUnavailable only before anything was sent."""
         message = taken.message
-        found, before = await asyncio.gather(self._find(message), contacts.load(self._context.wire, message.user, message.channel))
+        found, before = await asyncio.gather(self._find(message), deliveries.load(self._context.wire, message.user, message.channel))
         if found is None or found[1].state != "due":
             await self._desk.done(taken)
             return
@@ -46,7 +52,7 @@ class Pages:
             operations = self._desk.log(outbox.done(taken), message, "skipped", about=(incident,), page=page, error=reason)
             await self._desk.record(incident.id, Skipped(page=page.id, reason=reason), operations)
             return
-        if await storms.held(self._context, taken, incident, page):
+        if await notify_storms.held(self._context, taken, incident, page):
             return
         await self.alone(taken, incident, page, before)
 
@@ -146,3 +152,80 @@ def arrived(config: Config, incident: Incident, page: Page, now: float) -> None:
 
 def _same_place(one: Page, other: Page) -> bool:
     return (one.receiver, one.integration) == (other.receiver, other.integration) and one.id != other.id
+
+
+class Paged(NamedTuple):
+    """One page of a bundle with its incident."""
+
+    incident: Incident
+    page: Page
+
+
+class Bundles:
+    def __init__(self, desk: Desk, pages: Pages) -> None:
+        self._desk, self._context, self._pages = desk, desk.context, pages
+
+    async def send(self, taken: Taken) -> None:
+        """Send a bundle and record each of its pages. Raises StoreUnavailable only before anything was sent.
+
+        Pages that a process recorded before it died are not told again.
+        """
+        message = taken.message
+        due, before = await asyncio.gather(self._due(message), deliveries.load(self._context.wire, message.user, message.channel))
+        standing = []
+        for one in due:
+            if reason := why_not(one.incident, one.page):
+                count(one.page, "skipped")
+                skipped = self._desk.log(Operations(), message, "skipped", about=(one.incident,), page=one.page, error=reason)
+                await self._desk.record(one.incident.id, Skipped(page=one.page.id, reason=reason), skipped)
+            else:
+                standing.append(one)
+        if not standing:
+            await self._desk.done(taken)
+        elif len(standing) == 1:
+            await self._pages.alone(taken, *standing[0], before)
+        else:
+            await self._many(taken, standing, before)
+
+    async def _due(self, message: Outgoing) -> list[Paged]:
+        """The pages that nobody has recorded yet."""
+        loaded = await incidents.load_many(self._context.wire, [incident_id for incident_id, _ in message.pages])
+        found = [(loaded.get(incident_id), page_id) for incident_id, page_id in message.pages]
+        paged = [(incident, page_of(incident, page_id)) for incident, page_id in found if incident]
+        return [Paged(incident, page) for incident, page in paged if page and page.state == "due"]
+
+    async def _many(self, taken: Taken, standing: list[Paged], before: Outcome | None) -> None:
+        message, page = taken.message, standing[0].page
+        # the button must work from the moment at which somebody can see it
+        await store_storms.remember(self._context.wire, message.bundle, {one.incident.id: one.incident.epoch for one in standing})
+        error, attempt, done = "", message.attempt, Operations()
+        about = [one.incident for one in standing]
+        try:
+            called = await self._desk.call(message, lambda: self._send(message, standing))
+        except DeliveryError as failure:
+            if await self._desk.tried_later(taken, failure, about=about, page=page):
+                return
+            error = str(failure)
+            self._desk.log(done, message, "failed", about=about, page=page, error=failure)
+        else:
+            self._desk.log(done, message, "sent", about=about, page=page, took=called.took)
+        others = len({one.incident.id for one in standing}) - 1
+        events: list[Event] = []
+        for one in standing:
+            if error:
+                count(one.page, "failed")
+                events.append(Failed(page=one.page.id, error=error, attempt=attempt))
+            else:
+                arrived(self._context.config, one.incident, one.page, self._context.now())
+                metrics.pages_bundled.labels(one.page.channel, one.page.policy).inc()
+                look = one.incident.look
+                events.append(Sent(page=one.page.id, look=look, attempt=attempt, bundle=message.bundle, others=others))
+        await asyncio.gather(*(self._desk.record(one.incident.id, event) for one, event in zip(standing, events, strict=True)))
+        await self._desk.done(taken, self._desk.noted(done, page.user, page.channel, page.address, before, error))
+
+    async def _send(self, message: Outgoing, standing: list[Paged]) -> dict[str, str]:
+        channel = self._desk.channel(message.channel)
+        settings = channel.person(self._context.config.global_, standing[0].page.address)
+        wire, now, url = self._context.wire, self._context.now(), self._context.external_url
+        alerts = await asyncio.gather(*(incidents.load_alerts(wire, one.incident.id) for one in standing))
+        return await channel.send(settings, bundle_card(message, standing, alerts, now=now, external_url=url))

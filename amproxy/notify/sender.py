@@ -10,15 +10,13 @@ from amproxy.context import Context
 from amproxy.errors import DeliveryError
 from amproxy.model import LogEntry, Outgoing
 from amproxy.notify import compose
-from amproxy.notify.bundles import Bundles
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
-from amproxy.notify.delivery import Apply, Desk
+from amproxy.notify.delivery import Apply, Desk, next_attempt
 from amproxy.notify.message import Card
-from amproxy.notify.pages import Pages
-from amproxy.notify.retry import next_attempt
+from amproxy.notify.pages import Bundles, Pages
 from amproxy.notify.templates import render_settings
-from amproxy.store import contacts, groups, outbox
+from amproxy.store import deliveries, groups, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.outbox import Taken
 
@@ -88,7 +86,7 @@ class Handler:
 
     async def _notice(self, taken: Taken) -> None:
         message, error, done = taken.message, "", Operations()
-        before = await contacts.load(self._context.wire, message.user, message.channel)
+        before = await deliveries.load(self._context.wire, message.user, message.channel)
         try:
             called = await self._desk.call(message, lambda: self._send_notice(message))
         except DeliveryError as failure:

@@ -1,13 +1,19 @@
-"""What a calendar says, as far as it is worked out: its events between two moments, each with the words that name people.
+"""Whom a text means: the people of the file by their name, full name, or an address of theirs.
+
+What a calendar says, as far as it is worked out: its events between two moments, each with the words that name people.
 
 A calendar's text is parsed, and its repetitions are worked out, before it comes here (amproxy.calendars); who is meant by the
 words is decided here, because that changes with the file.
+
+A schedule's calendars in the place of its layers: who is on call by them at a moment.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -15,7 +21,57 @@ from typing import NamedTuple
 import msgspec
 
 from amproxy.config.structs import User
-from amproxy.oncall.calendar_people import People
+from amproxy.oncall.layers import Absences, Stretch
+from amproxy.times import EARLIEST, LATEST
+
+_NO_ADDRESS = ("console", "webhook")  # contacts that are no address of a person: any word may stand there
+_SEPARATOR = re.compile(r"[,;/&+\n]|\band\b")
+
+
+class People:
+    """Upper and lower case are the same everywhere. A name that belongs to several people means all of them."""
+
+    def __init__(self, users: Mapping[str, User]) -> None:
+        self._meant: dict[str, tuple[str, ...]] = {}
+        for words in (_names, _full_names, _addresses):  # a word that is somebody's name is nobody else's address
+            found: dict[str, list[str]] = {}
+            for user, word in words(users.values()):
+                if word and word not in self._meant:
+                    found.setdefault(word, []).append(user)
+            self._meant |= {word: tuple(dict.fromkeys(meant)) for word, meant in found.items()}
+        longest_first = sorted(map(re.escape, self._meant), key=len, reverse=True)
+        # Whole words, and no parts of addresses or of names with dots or hyphens: ann-maria and ann@example.org are not "ann".
+        self._word = re.compile(rf"(?<![\w@])(?<!\w[.-])(?:{'|'.join(longest_first)})(?![\w@])(?![.-]\w)") if self._meant else None
+
+    def named(self, text: str) -> tuple[str, ...]:
+        """The first one named, and all that follow behind a comma, semicolon, slash, "&", "+", new line or "and"."""
+        text, found, end = _folded(text), dict[str, None](), None
+        for match in self._word.finditer(text) if self._word else ():
+            if end is None or _SEPARATOR.search(text, end, match.start()):
+                found |= dict.fromkeys(self._meant[match[0]])
+            end = match.end()
+        return tuple(found)
+
+    def addressed(self, addresses: Iterable[str]) -> tuple[str, ...]:
+        """Those whose address is among these."""
+        return tuple(dict.fromkeys(user for address in addresses for user in self._meant.get(_folded(address), ())))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).strip(" \t")
+
+
+def _names(users: Iterable[User]) -> Iterator[tuple[str, str]]:
+    return ((user.name, _folded(user.name)) for user in users)
+
+
+def _full_names(users: Iterable[User]) -> Iterator[tuple[str, str]]:
+    return ((user.name, _folded(user.full_name)) for user in users)
+
+
+def _addresses(users: Iterable[User]) -> Iterator[tuple[str, str]]:
+    return ((user.name, _folded(address)) for user in users for channel, address in user.contacts.items() if channel not in _NO_ADDRESS)
+
 
 NOT_LOADED = "calendar not loaded"
 PRIMARY, OVERRIDES = "calendar", "overrides calendar"
@@ -135,3 +191,55 @@ def _levels(shifts: Sequence[CalendarShift]) -> tuple[Level, ...]:
     for shift in shifts:
         ranks.setdefault(shift.rank, {}).update(dict.fromkeys(shift.users))
     return tuple(Level(OVERRIDES if rank[0] else PRIMARY, tuple(ranks[rank])) for rank in sorted(ranks, reverse=True))
+
+
+class CalendarCover:
+    """The overrides calendar beats the primary one, within each a higher priority beats a lower one, and equal ones hold together.
+
+    Where nobody of a rank is known or present, the one below shows through.
+    """
+
+    def __init__(self, calendars: Calendars, users: Mapping[str, User], absences: Absences) -> None:
+        self._missing, self._absences = calendars.missing if calendars.primary is None else "", absences
+        known = calendars.primary or calendars.overrides
+        self._start, self._end = (known.start, known.end) if known else (EARLIEST, LATEST)
+        self._edges, self._levels = calendars.told(users).edges, calendars.told(users).levels
+
+    def stretch(self, at: datetime) -> Stretch:
+        """The answer for a moment in UTC."""
+        if not self._start <= at < self._end:
+            edge, end = (self._start, self._start) if at < self._start else (self._end, LATEST)
+            return Stretch(end, (), f"the calendar is worked out {'from' if at < edge else 'until'} {edge:%Y-%m-%d} only")
+        place = bisect_right(self._edges, at)
+        until = min(self._edges[place] if place < len(self._edges) else LATEST, self._end)
+        why = self._missing
+        for level in self._levels[place - 1] if place else ():
+            present, absent, until = self._present(level, at, until)
+            if present:
+                reason = f"{level.layer}, {', '.join(absent)} absent" if absent else level.layer
+                return Stretch(until, present, reason, level.layer)
+            why = f"everyone in the {level.layer} is absent" if absent else why or f"the {level.layer} names nobody who is known"
+        return Stretch(until, (), why)
+
+    def following(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
+        """The next people who are on call after those of a moment (UTC) and are not the same; () = nobody then, or nobody else follows."""
+        now = here = self.stretch(at)
+        first: tuple[str, ...] = ()
+        while now.users and here.end < LATEST:
+            here = self.stretch(here.end)
+            if here.users and set(here.users) != set(now.users):
+                if not set(here.users).issubset(besides):
+                    return here.users
+                first = first or here.users
+        return first
+
+    def _present(self, level: Level, at: datetime, until: datetime) -> tuple[tuple[str, ...], list[str], datetime]:
+        """Who of a level is there and who is absent, and up to when that is known."""
+        absent = []
+        for name in level.users:
+            if name in self._absences:
+                away, edge = self._absences[name].at(at)
+                until = min(until, edge)
+                if away is not None:
+                    absent.append(name)
+        return tuple(name for name in level.users if name not in absent), absent, until

@@ -2,6 +2,8 @@
 
 A night is 22:00 to 06:00, a weekend Saturday and Sunday, each as the clock of the person's zone shows it; an hour that is
 both counts as weekend. What passes is counted, so that the night of a clock change has an hour more or less.
+
+When in a person's life a page comes: by day, in the night, at the weekend.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from amproxy.zones import instant
+from amproxy.times import instant
 
 Kind = Literal["night", "weekend", "day"]
 
@@ -86,3 +88,26 @@ def _edge(at: datetime, local: datetime, clock: ZoneInfo) -> datetime:
         middle = low + (high - low) // 2
         low, high = (middle, high) if middle.astimezone(clock).utcoffset() == offset else (low, middle)
     return max(high.replace(microsecond=0), at + timedelta(microseconds=1))
+
+
+Daytime = Literal["day", "night", "weekend"]
+
+DAYTIMES: tuple[Daytime, ...] = ("day", "night", "weekend")
+NIGHT_BEGINS, NIGHT_ENDS = 22, 6  # hours on the person's clock
+_SATURDAY = 5
+
+
+def daytime(at: datetime, zone: ZoneInfo) -> Daytime:
+    """Which it is at a moment (aware) on the clock of `zone`. The weekend is Saturday and Sunday, and wins over the night."""
+    shown = at.astimezone(zone)
+    if shown.weekday() >= _SATURDAY:
+        return "weekend"
+    return "day" if NIGHT_ENDS <= shown.hour < NIGHT_BEGINS else "night"
+
+
+def night(at: datetime, zone: ZoneInfo) -> date | None:
+    """The day on which the night of a moment began, at the weekend too; None = it is not night."""
+    shown = at.astimezone(zone)
+    if NIGHT_ENDS <= shown.hour < NIGHT_BEGINS:
+        return None
+    return shown.date() if shown.hour >= NIGHT_BEGINS else shown.date() - timedelta(days=1)

@@ -1,16 +1,71 @@
-"""Who is to be told what of a schedule at one moment. Pure: what was told already comes in, and goes out again."""
+"""Handoffs as people are told of them: you are on call now, you are no longer. Pure.
+
+Who is to be told what of a schedule at one moment. Pure: what was told already comes in, and goes out again.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from amproxy.clock import utc
 from amproxy.model import Swap, Told
 from amproxy.oncall.gaps import holes
-from amproxy.oncall.handoffs import handoffs
-from amproxy.oncall.notice import Notice, called, clock, concerned
-from amproxy.oncall.roster import Roster
+from amproxy.oncall.notice import Notice, called, choosing, clock, concerned
+from amproxy.oncall.roster import HORIZON, OnCall, Roster
+
+STALE = timedelta(hours=1)  # an older handoff is news to nobody
+_MOMENT = timedelta(microseconds=1)
+
+
+def handoffs(roster: Roster, schedule: str, now: datetime, told: Told) -> tuple[list[Notice], tuple[str, ...]]:
+    """What is to be told of the change between `told` and now, and who is on call now.
+
+    Only people count: a shift that goes on for another reason is no handoff, and who came and went in between is not told.
+    """
+    since = datetime.fromtimestamp(told.at, now.tzinfo)
+    fresh = now - STALE < since
+    pieces = roster.shifts(schedule, min(now, since) if fresh else now - STALE, now + _MOMENT)
+    before = told.on_call if fresh else pieces[0].users
+    after = pieces[-1].users
+    coming = choosing(roster, (name for name in after if name not in before), "going_on_call")
+    going = choosing(roster, (name for name in before if name not in after), "leaving")
+    notices = [_going_on_call(roster, schedule, name, after, now) for name in coming]
+    return notices + [_leaving(roster, schedule, name, after) for name in going], after
+
+
+def _going_on_call(roster: Roster, schedule: str, user: str, on_call: tuple[str, ...], now: datetime) -> Notice:
+    end = _end(roster, schedule, user, now)
+    others = [name for name in on_call if name != user]
+    together = f", together with {called(roster, others)}," if others else ""
+    after = f"; after you: {called(roster, end.next)}" if end.until else ""
+    return Notice(
+        kind="going_on_call",
+        user=user,
+        subject=f"You are on call for {schedule}",
+        text=f"You are on call for {schedule}{together} until {clock(roster, end.until, user)}{after}.",
+    )
+
+
+def _leaving(roster: Roster, schedule: str, user: str, on_call: tuple[str, ...]) -> Notice:
+    taken = f"{called(roster, on_call)} {'have' if len(on_call) > 1 else 'has'} taken over" if on_call else "nobody has taken over"
+    return Notice(
+        kind="leaving", user=user, subject=f"You are off call for {schedule}", text=f"You are no longer on call for {schedule}; {taken}."
+    )
+
+
+def _end(roster: Roster, schedule: str, user: str, now: datetime) -> OnCall:
+    """The last stretch of the person's shift: it may go on while others come and go."""
+    return list(_stretches(roster, schedule, user, now))[-1]
+
+
+def _stretches(roster: Roster, schedule: str, user: str, now: datetime) -> Iterator[OnCall]:
+    found = roster.on_call(schedule, now)
+    yield found
+    while found.until and user in found.next and found.until < now + HORIZON:
+        found = roster.on_call(schedule, found.until)
+        yield found
 
 
 class Due(NamedTuple):

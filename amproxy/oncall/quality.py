@@ -12,8 +12,7 @@ from itertools import combinations, pairwise
 
 import msgspec
 
-from amproxy.oncall.claims import claims
-from amproxy.oncall.gaps import Hole, gaps
+from amproxy.oncall.gaps import Hole, claims, gaps
 from amproxy.oncall.hours import Hours, hours
 from amproxy.oncall.roster import Roster, Shift
 

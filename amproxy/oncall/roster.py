@@ -1,10 +1,14 @@
-"""Who is on call: the look-ups that escalation, pages and the API share. Pure: every moment is an argument."""
+"""One schedule: layers and overrides laid over each other, at a moment and between moments. Moments in and out are in UTC.
+
+Who is on call: the look-ups that escalation, pages and the API share. Pure: every moment is an argument.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -12,13 +16,56 @@ import msgspec
 from amproxy.clock import utc
 from amproxy.config.structs import Absence, Config, Override
 from amproxy.model import Swap
-from amproxy.oncall import quiet
-from amproxy.oncall.calendar_cover import CalendarCover
-from amproxy.oncall.calendars import NOT_LOADED, Calendars, CalendarShift
-from amproxy.oncall.layers import Absences, Cover, LayerCover, Overrides, Turns, absences
-from amproxy.oncall.schedule import Timeline
-from amproxy.oncall.swapped import Swapped, SwappedLayer, Swaps
-from amproxy.zones import instant
+from amproxy.oncall import reachable
+from amproxy.oncall.calendars import NOT_LOADED, CalendarCover, Calendars, CalendarShift
+from amproxy.oncall.layers import Absences, Cover, LayerCover, Overrides, Stretch, Turns, absences
+from amproxy.oncall.swaps import Swapped, SwappedLayer, Swaps
+from amproxy.times import instant
+
+
+class Piece(NamedTuple):
+    """From `start` to `end` (exclusive) nothing changes. Neighbours may say the same."""
+
+    start: datetime
+    end: datetime
+    stretch: Stretch
+
+
+class Timeline:
+    """Layers from the lowest to the highest, and the overrides above them, from the highest to the lowest."""
+
+    def __init__(self, layers: Sequence[LayerCover], overrides: Sequence[Cover], nobody: str = "no layer is active") -> None:
+        """`nobody`: what to say where no layer is active."""
+        self._layers, self._nobody = layers, nobody
+        self.covers: Sequence[Cover] = [*overrides, *reversed(layers)]  # from the highest to the lowest
+
+    def pieces(self, start: datetime, end: datetime) -> Iterator[Piece]:
+        """What holds from `start` to `end`, without gap or overlap; every change of who and why is an edge."""
+        held: list[Stretch | None] = [None] * len(self.covers)
+        while start < end:
+            until, why = end, ""
+            for position, cover in enumerate(self.covers):
+                stretch = held[position]
+                if stretch is None or stretch.end <= start:
+                    stretch = held[position] = cover.stretch(start)
+                until, why = min(until, stretch.end), why or stretch.reason
+                if stretch.users:
+                    break
+            else:
+                stretch = Stretch(until, (), f"nobody: {why or self._nobody}")
+            yield Piece(start, until, stretch)
+            start = until
+
+    def turn_after(self, at: datetime) -> Stretch:
+        """The people of the next turn, in its order, of the layer that is on call, or would be without override."""
+        why = ""
+        for layer in reversed(self._layers):
+            stretch = layer.stretch(at)
+            if stretch.users:
+                return Stretch(stretch.end, layer.following(at), f"next turn of layer {stretch.layer}", stretch.layer)
+            why = why or stretch.reason
+        return Stretch(at, (), f"nobody: {why or self._nobody}")
+
 
 HORIZON = timedelta(days=366)
 
@@ -153,7 +200,7 @@ class Roster:
         does not know the person. See decide.quiet.
         """
         found = self.config.users.get(user)
-        return quiet.quiet_until(found, self.config.time_intervals, at) if found else None
+        return reachable.quiet_until(found, self.config.time_intervals, at) if found else None
 
     def known(self, intervals: Sequence[str]) -> list[str]:
         """Those that are in the file. A running plan, or a stored group, may name one that is gone: it restricts nothing any more."""

@@ -1,6 +1,12 @@
-"""What a span of time was like: how quickly people answered, who was woken, which alerts are noise. Pure.
+"""How lengths of time are spread: count, mean, percentiles, maximum, in memory that does not grow with their number.
+
+What is counted for one team, policy, person or alert.
+
+What a span of time was like: how quickly people answered, who was woken, which alerts are noise. Pure.
 
 One pass; the memory that it takes grows with the number of people, policies and kinds of alerts, not with that of incidents.
+
+What matters most of a span of time, for somebody who reads one sentence. Pure: it chooses and says no words.
 """
 
 from __future__ import annotations
@@ -8,15 +14,135 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Urgency
-from amproxy.model import Incident, Page
-from amproxy.oncall.daytime import DAYTIMES, Daytime, daytime, night
-from amproxy.reports.tallies import AlertTally, Person, Tally, by_itself
+from amproxy.machine.draft import ENDS
+from amproxy.model import Incident, Page, State
+from amproxy.oncall.hours import DAYTIMES, Daytime, daytime, night
 from amproxy.simulation.terminal import labels
+
+
+class Spread:
+    """Lengths in seconds, not negative. Percentiles are kept to three significant digits; count, mean and maximum are exact."""
+
+    __slots__ = ("_counts", "_sum", "count", "max")
+
+    def __init__(self) -> None:
+        self.count, self.max, self._sum = 0, 0.0, 0.0
+        self._counts: dict[float, int] = {}
+
+    def add(self, seconds: float) -> None:
+        """A negative length, of a clock that was set back, counts as none."""
+        seconds = max(0.0, seconds)
+        self.count, self.max, self._sum = self.count + 1, max(self.max, seconds), self._sum + seconds
+        rounded = float(f"{seconds:.3g}")
+        self._counts[rounded] = self._counts.get(rounded, 0) + 1
+
+    def percentile(self, percent: int) -> float | None:
+        """The least length that so many percent do not exceed; None = there is none at all."""
+        passed = 0
+        for seconds in sorted(self._counts):
+            passed += self._counts[seconds]
+            if passed * 100 >= percent * self.count:
+                return seconds
+        return None
+
+    def view(self) -> dict[str, Any]:
+        """For JSON; without any length all but the count is None."""
+        return {
+            "count": self.count,
+            "mean": round(self._sum / self.count, 3) if self.count else None,
+            "p50": self.percentile(50),
+            "p90": self.percentile(90),
+            "max": round(self.max, 3) if self.count else None,
+        }
+
+
+NOISE = 300.0  # seconds: an incident that ends by itself within them was probably noise
+
+
+def by_itself(incident: Incident) -> bool:
+    """Whether it ended without a person: its alerts were over, or its source fell silent."""
+    return incident.state == "resolved" and incident.resolved_by in ENDS
+
+
+class Tally:
+    """Incidents of a team, of a policy, or all of them."""
+
+    def __init__(self) -> None:
+        self.states: Counter[str] = Counter()
+        self.never_acknowledged = self.reopened = 0
+        self.acknowledged, self.resolved, self.ended = Spread(), Spread(), Spread()
+
+    def add(self, incident: Incident) -> None:
+        self.states[incident.state] += 1
+        self.reopened += incident.epoch > 1
+        if incident.acknowledged_at is None:
+            self.never_acknowledged += 1
+        else:
+            self.acknowledged.add(incident.acknowledged_at - incident.started_at)
+        if incident.state == "resolved" and incident.resolved_at is not None:
+            (self.ended if by_itself(incident) else self.resolved).add(incident.resolved_at - incident.started_at)
+
+    def view(self) -> dict[str, Any]:
+        return {
+            "incidents": self.states.total(),
+            **{state: self.states[state] for state in get_args(State)},
+            "never_acknowledged": self.never_acknowledged,
+            "reopened": self.reopened,
+            "time_to_acknowledge": self.acknowledged.view(),
+            "time_to_resolve": self.resolved.view(),
+            "time_to_end_by_itself": self.ended.view(),
+        }
+
+
+class Person:
+    """What one person did, and how often they were paged."""
+
+    def __init__(self) -> None:
+        self.acknowledged, self.resolved = Spread(), Spread()
+        self.pages: Counter[Daytime] = Counter()
+        self.nights: set[date] = set()
+
+    def view(self) -> dict[str, Any]:
+        return {
+            "pages": self.pages.total(),
+            **{f"pages_{time}": self.pages[time] for time in DAYTIMES},
+            "nights_disturbed": len(self.nights),
+            "time_to_acknowledge": self.acknowledged.view(),
+            "time_to_resolve": self.resolved.view(),
+        }
+
+
+class AlertTally:
+    """Incidents of one alert: of one alertname, or of one set of group labels."""
+
+    def __init__(self) -> None:
+        self.incidents = self.pages = self.acknowledged = self.noise = 0
+        self.resolved = Spread()
+
+    def add(self, incident: Incident, pages: int) -> None:
+        """pages: those of it that went out to people."""
+        self.incidents += 1
+        self.pages += pages
+        self.acknowledged += incident.acknowledged_at is not None
+        if incident.state == "resolved" and incident.resolved_at is not None:
+            lasted = incident.resolved_at - incident.started_at
+            self.resolved.add(lasted)
+            self.noise += by_itself(incident) and lasted <= NOISE
+
+    def view(self) -> dict[str, Any]:
+        return {
+            "incidents": self.incidents,
+            "pages": self.pages,
+            "acknowledged": round(self.acknowledged / self.incidents, 3),
+            "probably_noise": round(self.noise / self.incidents, 3),
+            "median_time_to_resolve": self.resolved.percentile(50),
+        }
+
 
 MOST_ALERTS = 5000  # kinds of alerts told apart; what comes after them is counted as OTHER
 OTHER = "(others)"
@@ -150,3 +276,56 @@ TABLES: dict[str, Row] = {
     "hours": {"weekday": "", **{f"{hour:02}": 0 for hour in range(24)}},
     "days": {"day": "", "incidents": 0, "pages": 0},
 }
+
+
+NIGHTS = 2  # disturbed nights of one person from which they are worth a word
+SHARE = 0.2  # of all pages, for one alert
+FEW = 5  # pages below which no share means anything
+ITSELF = 0.5  # share of an alert's incidents that were probably noise
+UNANSWERED = 0.3  # share of incidents that nobody acknowledged
+
+
+class Nights(NamedTuple):
+    """Somebody was woken more often than anybody else."""
+
+    user: str
+    nights: int
+    kind: Literal["nights"] = "nights"
+
+
+class Loud(NamedTuple):
+    """One alert makes for much of what people are paged for."""
+
+    alert: str
+    percent: int  # of all pages
+    itself: bool  # most of the time it ends by itself at once
+    kind: Literal["loud"] = "loud"
+
+
+class Unanswered(NamedTuple):
+    """Many incidents ended, or stand, without an acknowledgement."""
+
+    incidents: int
+    of: int
+    kind: Literal["unanswered"] = "unanswered"
+
+
+Finding = Nights | Loud | Unanswered
+
+
+def findings(found: Insights) -> list[Finding]:
+    """At most three, the gravest first; [] = nothing stands out."""
+    people, alerts, summary = found.people(), found.alerts(), found.summary()
+    result: list[Finding] = []
+    woken = max(people, key=lambda row: row["nights_disturbed"], default=None)
+    if woken and woken["nights_disturbed"] >= NIGHTS:
+        result.append(Nights(woken["user"], woken["nights_disturbed"]))
+    pages = sum(row["pages"] for row in people)
+    named = [row for row in alerts if row["by"] == "alertname" and row["name"] not in ("", OTHER)]
+    loudest = max(named, key=lambda row: row["pages"], default=None)
+    if loudest and pages >= FEW and loudest["pages"] >= SHARE * pages:
+        percent = min(100, round(100 * loudest["pages"] / pages))
+        result.append(Loud(loudest["name"], percent, loudest["probably_noise"] >= ITSELF))
+    if summary["incidents"] >= FEW and summary["never_acknowledged"] >= UNANSWERED * summary["incidents"]:
+        result.append(Unanswered(summary["never_acknowledged"], summary["incidents"]))
+    return result

@@ -13,10 +13,8 @@ from amproxy.config import contacts
 from amproxy.config.structs import ForwardStep, Notify, NotifyStep, ResolveStep, Urgency, WebhookStep
 from amproxy.model import Chain, Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
-from amproxy.reports.evidence import Account
-from amproxy.reports.missed import missed
-from amproxy.reports.reason import Rank, Reason
-from amproxy.simulation.others import reachable
+from amproxy.reports.evidence import Account, Rank, Reason, missed
+from amproxy.simulation.explain import reachable
 
 # What a person did, or what happened to the incident as a whole: no news of whether that person was paged.
 _NOT_ABOUT_PAGES = frozenset(

@@ -1,24 +1,145 @@
-"""A human answer becomes an event: the one way in for buttons, commands, links, pages and the API."""
+"""Merge one incident into another: two changes, one commit.
+
+The button "Acknowledge all" of a message about many incidents.
+
+A human answer becomes an event: the one way in for buttons, commands, links, pages and the API.
+
+One action on many incidents: each by itself, so that one that forbids it does not keep the others from it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from typing import Literal, get_args
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-from amproxy.apply import apply
+from amproxy.apply import TRIES, apply, committed
 from amproxy.config.structs import Urgency
 from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
-from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Note, Reassign, Reopen, Resolve, Snooze, Unacknowledge
+from amproxy.machine import responders, transition
+from amproxy.machine.events import (
+    Absorb,
+    Acknowledge,
+    Act,
+    AddResponders,
+    Escalate,
+    Merge,
+    Note,
+    Reassign,
+    Reopen,
+    Resolve,
+    Snooze,
+    Unacknowledge,
+)
 from amproxy.model import Incident
-from amproxy.notify.channels.press import Press
-from amproxy.respond import bundles
-from amproxy.respond.merging import merge
+from amproxy.notify.message import Press
 from amproxy.respond.targets import BadAction, Target, people, step
-from amproxy.store import audit
+from amproxy.store import audit, incidents, storms
 from amproxy.store.audit import Entry
+from amproxy.store.commit import commit
+
+_NUMBER = re.compile(r"#?(\d{1,9})", re.ASCII)  # an id is longer
+
+
+async def meant(context: Context, text: str) -> str:
+    """The id of the incident that somebody means by its number ("12", "#12"), which must be open, or by its id.
+
+    Raises BadAction, StoreUnavailable.
+    """
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None:
+        return text.strip()
+    incident = await incidents.numbered(context.wire, int(found[1]), incidents.OPEN)
+    if incident is None:
+        raise BadAction(f"there is no open incident #{found[1]}")
+    return incident.id
+
+
+async def merge(context: Context, incident_id: str, into: str, *, user: str, via: str) -> Incident:
+    """End an incident as part of another; returns it.
+
+    Raises NotFound, Conflict (one of them is over, or they are the same), BadAction (there is no other), StoreUnavailable.
+    """
+    if not into:
+        raise BadAction("into is needed: the id of the incident that takes this one in")
+    for _ in range(TRIES):
+        one = await incidents.load(context.wire, incident_id)
+        try:
+            other, turns = await incidents.load_with_turns(context.wire, into)
+        except NotFound:
+            raise BadAction(f"there is no incident {into[:60]!r} to merge into") from None
+        now, roster = context.now(), context.roster
+        ended = transition(one, Merge(user=user, via=via, into=other.id, number=other.number), now, roster)
+        event = Absorb(user=user, via=via, number=one.number, title=one.title, parts=responders.parts(one))
+        taken_in = transition(other, event, now, roster, turns)
+        operations = incidents.operations(ended)
+        operations.extend(incidents.operations(taken_in))
+        for alert in await incidents.load_alerts(context.wire, one.id):
+            incidents.keep_alert(operations, other.id, alert)
+        if await commit(context.wire, operations):
+            committed(context, ended)
+            committed(context, taken_in)
+            return ended.incident
+    raise StoreUnavailable(f"incident {incident_id} keeps changing")
+
+
+BUTTON = "acknowledge-all"  # the value of the button is "acknowledge-all:BUNDLE"
+
+# In the order in which they are told: what became of an incident, for one and for several.
+_TOLD = {
+    "acknowledged": ("acknowledged", "acknowledged"),
+    "resolved": ("was resolved already", "were resolved already"),
+    "taken": ("was acknowledged already", "were acknowledged already"),
+    "changed": ("has triggered again since", "have triggered again since"),
+    "gone": ("is not there any more", "are not there any more"),
+}
+
+
+async def acknowledge_all(context: Context, bundle_id: str, *, user: str, via: str) -> str:
+    """Acknowledge what a bundle named, as far as it is still as it was drawn for; what to tell the one who pressed.
+
+    Pressed twice, it changes nothing more. Raises StoreUnavailable.
+    """
+    epochs = await storms.shown(context.wire, bundle_id)
+    if not epochs:
+        return "Nothing done: this button is too old."
+    loaded = await incidents.load_many(context.wire, epochs)
+    outcomes = await asyncio.gather(*(_acknowledge(context, loaded.get(name), epoch, user, via) for name, epoch in epochs.items()))
+    found = Counter(outcomes)
+    parts = [f"{found[name]} {words[found[name] > 1]}" for name, words in _TOLD.items() if found[name] or name == "acknowledged"]
+    return f"{', '.join(parts)}."
+
+
+async def _acknowledge(context: Context, incident: Incident | None, epoch: int, user: str, via: str) -> str:
+    """One of the keys of _TOLD."""
+    if incident is None:
+        return "gone"
+    outcome = _look(incident, epoch)
+    if outcome:
+        return outcome
+    try:
+        await apply(context, incident.id, Acknowledge(user=user, via=via, epoch=epoch))
+    except NotFound:
+        return "gone"
+    except Conflict:  # it changed since it was looked at
+        return _look(await incidents.load(context.wire, incident.id), epoch) or "changed"
+    return "acknowledged"
+
+
+def _look(incident: Incident, epoch: int) -> str:
+    """Why an incident is left as it is; "" = it waits for an answer."""
+    if incident.state == "resolved":
+        return "resolved"
+    if incident.epoch != epoch:
+        return "changed"
+    return "taken" if incident.state == "acknowledged" else ""
+
 
 ActionName = Literal[
     "acknowledge", "unacknowledge", "resolve", "reopen", "snooze", "escalate", "reassign", "responders", "merge", "note"
@@ -98,8 +219,8 @@ async def _pressed(context: Context, pressed: Press, user: str | None) -> tuple[
     if context.config.sign_in and context.config.users[user].role == "viewer":
         return f"Nothing done: {user} is a viewer, who may look and not act.", False
     action, _, rest = pressed.value.partition(":")
-    if action == bundles.BUTTON:
-        return await bundles.acknowledge_all(context, rest, user=user, via=pressed.channel), True
+    if action == BUTTON:
+        return await acknowledge_all(context, rest, user=user, via=pressed.channel), True
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
     if action not in ("acknowledge", "unacknowledge", "resolve", "snooze", "escalate") or not epoch.isdigit():
@@ -128,3 +249,22 @@ def account_owner(context: Context, channel: str, account: str) -> str | None:
         if user.contacts.get(channel) == account:
             return user.name
     return None
+
+
+class Outcome(NamedTuple):
+    """What became of one of them: the incident as it is now, or why nothing was done."""
+
+    id: str
+    incident: Incident | None
+    error: str = ""
+
+
+async def perform_all(context: Context, ids: Iterable[str], request: Request) -> list[Outcome]:
+    """In the order given, each once. Raises BadAction where the request makes no sense for any, and StoreUnavailable."""
+    outcomes = []
+    for incident_id in dict.fromkeys(ids):
+        try:
+            outcomes.append(Outcome(incident_id, await perform(context, incident_id, request)))
+        except (Conflict, NotFound) as error:
+            outcomes.append(Outcome(incident_id, None, str(error)))
+    return outcomes

@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, StoreUnavailable
-from amproxy.notify.channels.press import Press
 from amproxy.notify.channels.slack import presses as slack_presses
+from amproxy.notify.message import Press
 from amproxy.respond.actions import press
 from amproxy.secret import reveal
 

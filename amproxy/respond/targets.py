@@ -1,11 +1,22 @@
-"""Whom somebody means by hand: people, a schedule, a team or a policy, as the step or the policy that reaches them."""
+"""Whom somebody means by hand: people, a schedule, a team or a policy, as the step or the policy that reaches them.
+
+Page someone by hand: an incident without alerts.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
+from amproxy.apply import TRIES, committed
 from amproxy.config.structs import Config, NotifyStep, Policy, Urgency
-from amproxy.errors import AmproxyError
+from amproxy.context import Context
+from amproxy.correlate.flusher import open_by_hand
+from amproxy.errors import AmproxyError, Conflict, StoreUnavailable
+from amproxy.machine import transition
+from amproxy.machine.events import Opened
+from amproxy.model import Incident
+from amproxy.store import incidents
+from amproxy.store.commit import commit
 
 
 class BadAction(AmproxyError):
@@ -52,3 +63,22 @@ def people(config: Config, target: Target, urgency: Urgency = "default") -> Noti
     found = step(config, target, urgency)
     assert isinstance(found, NotifyStep)
     return found
+
+
+async def open_incident(context: Context, *, title: str, by: str, to: Target, urgency: Urgency | None = None, text: str = "") -> Incident:
+    """Returns the incident, whose first page is on its way. Raises BadAction, Conflict (nobody is there), StoreUnavailable."""
+    if not title.strip():
+        raise BadAction("a title is needed")
+    found = step(context.config, to)
+    plan = found if isinstance(found, Policy) else Policy(name="by hand", team=to.team, steps=(found,))
+    incident = await open_by_hand(context, title=title.strip(), policy=plan, urgency=urgency, text=text, now=context.now())
+    for _ in range(TRIES):
+        turns = await incidents.turns(context.wire)
+        opened = Opened(reason=f"paged by hand by {by or 'somebody'}", by=by)
+        change = transition(incident, opened, context.now(), context.roster, turns)
+        if change.nobody and isinstance(found, NotifyStep):
+            raise Conflict(f"nobody to page: {'; '.join(entry.text for entry in change.timeline if entry.kind == 'nobody')}")
+        if await commit(context.wire, incidents.operations(change)):
+            committed(context, change)
+            return change.incident
+    raise StoreUnavailable("other incidents keep taking the same turn")

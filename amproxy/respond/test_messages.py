@@ -1,12 +1,14 @@
-"""Tests that somebody asks for: a page to a person over their contacts, a notification to a receiver's integrations.
+"""A test page: shows one person that what is meant for them arrives. Pure.
+
+Tests that somebody asks for: a page to a person over their contacts, a notification to a receiver's integrations.
 
 Both take the ordinary road through the outbox; what became of them is in the log of deliveries.
 """
 
 from __future__ import annotations
 
-from amproxy.check.lint import CHANNELS
 from amproxy.config import contacts
+from amproxy.config.contacts import CHANNELS
 from amproxy.config.structs import Integration, Receiver, User
 from amproxy.context import Context
 from amproxy.errors import NotFound
@@ -14,9 +16,24 @@ from amproxy.labels.fingerprint import fingerprint
 from amproxy.machine.draft import new_id
 from amproxy.model import Alert, Group, Outgoing
 from amproxy.respond.targets import BadAction
-from amproxy.respond.trial import trial
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
+
+SUBJECT = "Test page"
+TEXT = "Somebody wanted to know whether pages reach you over {channel}. They do; there is nothing to do."
+
+
+def trial(user: User, channels: tuple[str, ...], now: float) -> list[Outgoing]:
+    """One message over each channel that the person has an address for. now: Unix seconds."""
+    addresses = [(channel, contacts.address(user, channel)) for channel in channels]
+    return [
+        Outgoing(
+            id=new_id(), kind="notice", channel=channel, user=user.name, urgent=True, due=now, address=address, subject=SUBJECT,
+            text=TEXT.format(channel=channel),
+        )
+        for channel, address in addresses if address
+    ]  # fmt: skip
+
 
 PATIENCE = 60.0  # seconds in which a test notification is tried again
 

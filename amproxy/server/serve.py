@@ -25,10 +25,9 @@ from amproxy.errors import AmproxyError, ConfigError
 from amproxy.server import address, supervise, tls
 from amproxy.server.address import Address, is_loopback
 from amproxy.server.basic_auth import BasicAuth
-from amproxy.server.web_config_file import WebConfigFile
+from amproxy.server.web_config import WebConfigFile
 from amproxy.store.embedded import EmbeddedRedis
-from amproxy.web.http.middleware import Prefix, root_of
-from amproxy.web.http.peer import Peer
+from amproxy.web.http.middleware import Peer, Prefix, root_of
 
 log = logging.getLogger("amproxy")
 
@@ -104,8 +103,7 @@ def _worker_arguments(options: Options, url: str, fd: int) -> list[str]:
 async def _process(options: Options, loaded: Loaded, web_config: WebConfigFile | None, listener: socket.socket, url: str) -> None:
     """One process that serves: the only one, or a worker."""
     # imported here, because prometheus_client looks at PROMETHEUS_MULTIPROC_DIR when it is imported
-    from amproxy.server.app import App
-    from amproxy.server.service import Service
+    from amproxy.server.service import App, Service
     from amproxy.web.app import web
     from amproxy.web.http.deps import Deps
 

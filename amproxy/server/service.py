@@ -1,4 +1,7 @@
-"""One process of the service: its parts made, started in order, and ended."""
+"""The ASGI application: push doors on a path of their own, everything else on Starlette.
+
+One process of the service: its parts made, started in order, and ended.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,16 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from amproxy import metrics
-from amproxy.accept.push import PushDoors
+from amproxy.accept.body import Receive, Scope, Send
+from amproxy.accept.push import HEARTBEAT, RAW, WEBHOOK, PushDoors, not_allowed
 from amproxy.apply import apply
 from amproxy.calendars.keeper import Keeper
 from amproxy.config.loader import Loaded, load
 from amproxy.context import Context, Refused
-from amproxy.correlate import heartbeats, maintenance
+from amproxy.correlate import heartbeats, muting
 from amproxy.correlate.regroup import rebuild
 from amproxy.engine.auditor import audit_for_ever
 from amproxy.engine.dead_mans_switch import Beat
@@ -25,28 +31,46 @@ from amproxy.machine.draft import new_id
 from amproxy.machine.events import Event
 from amproxy.model import Incident
 from amproxy.notify.channels import Channel
-from amproxy.notify.channels.alertmanager import AlertmanagerChannel
-from amproxy.notify.channels.console import ConsoleChannel
+from amproxy.notify.channels.console import Console, ConsoleChannel
 from amproxy.notify.channels.email.channel import EmailChannel
-from amproxy.notify.channels.press import Press
 from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.telegram.channel import TelegramChannel
-from amproxy.notify.channels.telegram.pollers import Pollers
-from amproxy.notify.channels.web_console import Console
-from amproxy.notify.channels.webhook import WebhookChannel
-from amproxy.notify.message import Action
+from amproxy.notify.channels.telegram.updates import Pollers
+from amproxy.notify.channels.webhook import AlertmanagerChannel, WebhookChannel
+from amproxy.notify.message import Action, Press
 from amproxy.notify.worker import Deliverer
 from amproxy.respond.actions import press
 from amproxy.respond.links import Links
 from amproxy.server.address import Address
 from amproxy.shifts import record
-from amproxy.shifts.recording import write_all
+from amproxy.shifts.record import write_all
 from amproxy.store import calendars, keys, schedule_changes
 from amproxy.store.commit import Operations
-from amproxy.store.leases import Polling
-from amproxy.store.secrets import signing_key
+from amproxy.store.leases import Polling, signing_key
 from amproxy.store.wire import Wire
 from amproxy.web.http.live import Hub
+
+
+class App:
+    """Dispatches by path before any framework is asked: a push costs a third less that way."""
+
+    def __init__(self, doors: PushDoors, web: ASGIApp) -> None:
+        self._doors, self._web = doors, web
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path, method = scope["path"], scope["method"]
+            if method == "POST" and path.rstrip("/") == RAW:
+                await self._doors.raw(scope, receive, send)
+                return
+            if path.startswith(WEBHOOK):
+                await (self._doors.webhook(scope, receive, send) if method in ("POST", "PUT") else not_allowed(send, "POST, PUT"))
+                return
+            if path.startswith(HEARTBEAT):
+                await (self._doors.heartbeat(scope, send) if method in ("GET", "POST", "HEAD") else not_allowed(send, "GET, POST"))
+                return
+        await self._web(scope, receive, send)
+
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +210,7 @@ class Service:
         """Set the timers that the file asks for."""
         with contextlib.suppress(StoreUnavailable):  # the auditor, the next start or the next beat sets them
             await heartbeats.watch(self.context)
-            await maintenance.watch(self.context)
+            await muting.watch(self.context)
 
     async def _rebuild(self, *, asked: bool = False) -> None:
         """Where the file has changed, or somebody asked for a reload: that restarts the groups' intervals in any case."""
@@ -219,7 +243,7 @@ class Service:
     def _heard(self, what: str) -> None:
         """Another process (or this one) has changed something."""
         kind, _, rest = what.partition(" ")
-        if kind in schedule_changes.CHANGED:
+        if kind in schedule_changes.SCHEDULE_CHANGED:
             self._spawn(self._load_by_hand())
         elif kind == calendars.CHANGED:
             self._spawn(self._calendars.heard(rest))

@@ -11,7 +11,7 @@ from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.model import Fact, OnDuty
 from amproxy.oncall.roster import OnCall
-from amproxy.shifts.recording import fact, in_force
+from amproxy.shifts.record import fact, in_force
 from amproxy.store import shifts
 
 

@@ -19,9 +19,8 @@ from amproxy.grouping.flush import muted
 from amproxy.machine.events import Act, AlertsChanged, Event, Hold, Returned, Tick
 from amproxy.model import Group, Incident, LogEntry, Reason, TimelineEntry, common
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.alert import opening
+from amproxy.simulation.alert import because, in_maintenance, muting, next_end, opening, still_muted, until
 from amproxy.simulation.incident import Course, Fact, Turns, World
-from amproxy.simulation.mute import because, in_maintenance, muting, next_end, still_muted, until
 
 LATE = 0.001  # seconds: a timer is never quite punctual, and so what is due after an interval is due when it has passed
 

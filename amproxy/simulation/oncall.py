@@ -1,17 +1,24 @@
-"""`amproxy oncall`: who is on call at a moment, and who is next."""
+"""`amproxy oncall`: who is on call at a moment, and who is next.
+
+`amproxy quality`: how good a schedule is, as JSON (the API's too) and for people.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from amproxy.clock import rfc3339
 from amproxy.config.read.cursor import hint
 from amproxy.config.structs import Config
 from amproxy.errors import NotFound
-from amproxy.moment import fixed
+from amproxy.oncall.hours import Hours
+from amproxy.oncall.quality import Load, Quality, Span
+from amproxy.oncall.quality import quality as judge
 from amproxy.oncall.roster import OnCall, Roster
 from amproxy.simulation import terminal
+from amproxy.times import fixed, format_duration
 
 
 def oncall(config: Config, roster: Roster, schedule: str | None, at: datetime) -> list[dict[str, Any]]:
@@ -28,28 +35,168 @@ def oncall(config: Config, roster: Roster, schedule: str | None, at: datetime) -
             "next": list(found.next),
             "reason": found.reason,
         }
-        for found in _asked(config, roster, schedule, at)
+        for found in _oncall_of_schedules(config, roster, schedule, at)
     ]
 
 
 def oncall_text(config: Config, roster: Roster, schedule: str | None, at: datetime) -> str:
     """The same as a table for people, on the clock of each schedule's zone. Raises NotFound."""
-    found = _asked(config, roster, schedule, at)
+    found = _oncall_of_schedules(config, roster, schedule, at)
     if not found:
         return "The file has no schedules."
-    return terminal.table([("SCHEDULE", "ON CALL", "UNTIL", "NEXT"), *(_row(config, one) for one in found)], wrap=(1, 3))
+    return terminal.table([("SCHEDULE", "ON CALL", "UNTIL", "NEXT"), *(_oncall_row(config, one) for one in found)], wrap=(1, 3))
 
 
-def _asked(config: Config, roster: Roster, schedule: str | None, at: datetime) -> list[OnCall]:
+def _oncall_of_schedules(config: Config, roster: Roster, schedule: str | None, at: datetime) -> list[OnCall]:
     if schedule is not None and schedule not in config.schedules:
         raise NotFound(f"there is no schedule {schedule!r}{hint(schedule, config.schedules)}")
     names = config.schedules if schedule is None else (schedule,)
     return [roster.on_call(name, fixed(at, config.schedules[name].timezone)) for name in names]
 
 
-def _row(config: Config, found: OnCall) -> tuple[str, str, str, str]:
+def _oncall_row(config: Config, found: OnCall) -> tuple[str, str, str, str]:
     zone = config.schedules[found.schedule].timezone
     who = terminal.people(config, found.users) or f"nobody ({found.reason.removeprefix('nobody: ')})"
     if found.until is None:
         return found.schedule, who, "no change within a year", "-"
     return found.schedule, who, f"{terminal.when(found.until, zone)} {zone}", terminal.people(config, found.next) or "nobody"
+
+
+SPAN = timedelta(days=90)  # unless asked otherwise
+LONGEST = timedelta(days=366)
+MOST = 5  # lines of one kind in the text
+
+JSON = dict[str, Any]
+
+
+def quality(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> list[JSON]:
+    """The JSON of the command: one report for the named schedule, or one for each.
+
+    start: a moment, or a naive wall-clock time of each schedule's own zone. Raises NotFound, ValueError for a time that is too long.
+    """
+    return [report(found) for found in _judge_schedules(config, roster, schedule, start, seconds)]
+
+
+def quality_text(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> str:
+    """The same for people, on the clock of each schedule's zone. Raises NotFound, ValueError."""
+    found = _judge_schedules(config, roster, schedule, start, seconds)
+    return "\n\n".join("\n".join(_lines(config, one)) for one in found) or "The file has no schedules."
+
+
+def report(found: Quality) -> JSON:
+    """One report as JSON. Hours and shares are rounded for reading."""
+    return {
+        "schedule": found.schedule,
+        **_span((found.start, found.end)),
+        "score": found.score,
+        "coverage": round(found.coverage * 100, 2),
+        "balance": round(found.balance * 100, 2),
+        "gaps": [{**_span((gap.start, gap.end)), "reason": gap.reason} for gap in found.gaps],
+        "hidden": [
+            {**_span((one.start, one.end)), "users": list(one.users), "reason": one.reason, "on_call": list(one.on_call)}
+            for one in found.hidden
+        ],
+        "doubles": [{**_span((one.start, one.end)), "user": one.user, "schedule": one.schedule} for one in found.doubles],
+        "people": [_person(one) for one in found.people],
+    }
+
+
+def worked(found: Hours) -> JSON:
+    """Hours by kind, and on how many nights and weekends."""
+    return {
+        "hours": _hours(found.total),
+        "night_hours": _hours(found.night),
+        "weekend_hours": _hours(found.weekend),
+        "day_hours": _hours(found.day),
+        "nights": found.nights,
+        "weekends": found.weekends,
+    }
+
+
+def _person(found: Load) -> JSON:
+    return {
+        "user": found.user,
+        **worked(found.hours),
+        "share": round(found.share * 100, 2),
+        "shifts": found.shifts,
+        "overloaded": found.overloaded,
+        "idle": found.idle,
+        "longest": found.longest and _span(found.longest),
+        "shortest_rest": found.shortest_rest and _span(found.shortest_rest),
+    }
+
+
+def _span(span: Span) -> JSON:
+    return {"start": rfc3339(span[0].timestamp()), "end": rfc3339(span[1].timestamp())}
+
+
+def _hours(seconds: float) -> float:
+    return round(seconds / 3600, 4)
+
+
+def _judge_schedules(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> list[Quality]:
+    if schedule is not None and schedule not in config.schedules:
+        raise NotFound(f"there is no schedule {schedule!r}{hint(schedule, config.schedules)}")
+    if seconds is not None and not 0 < seconds <= LONGEST.total_seconds():
+        raise ValueError(f"a report covers more than nothing, and {LONGEST.days} days at most")
+    names = config.schedules if schedule is None else (schedule,)
+    starts = {name: fixed(start, config.schedules[name].timezone) for name in names}
+    span = SPAN if seconds is None else timedelta(seconds=seconds)
+    return [judge(roster, name, at, at + span) for name, at in starts.items()]
+
+
+# ------------------------------------------------------------------------------------------------------ for people
+
+
+def _lines(config: Config, found: Quality) -> Iterable[str]:
+    zone = config.schedules[found.schedule].timezone
+    yield from terminal.hanging(f"{found.schedule}: ", f"{terminal.when(found.start, zone)} to {terminal.when(found.end, zone)} {zone}")
+    yield from terminal.hanging(
+        "  score     ",
+        f"{found.score} of 100: the mean of coverage ({found.coverage:.1%}) and balance ({found.balance:.0%})",
+    )
+    yield from _several("gap", [_gap(gap.start, gap.end, gap.reason, zone) for gap in found.gaps])
+    hidden = (f"{terminal.people(config, one.users)} ({one.reason}) beneath {terminal.people(config, one.on_call)}" for one in found.hidden)
+    yield from _several("hidden", [f"{_from(one.start, one.end, zone)}: {text}" for one, text in zip(found.hidden, hidden, strict=True)])
+    yield from _several(
+        "double",
+        [
+            f"{_from(one.start, one.end, zone)}: {terminal.person(config, one.user)} is also on call for {one.schedule}"
+            for one in found.doubles
+        ],
+    )
+    if found.people:
+        yield ""
+        rows = [
+            ("PERSON", "HOURS", "SHARE", "NIGHTS", "WEEKENDS", "SHIFTS", "LONGEST", "REST", "LOAD"),
+            *(_person_row(config, one) for one in found.people),
+        ]
+        yield terminal.table(rows, wrap=(0,))
+
+
+def _several(what: str, texts: Sequence[str]) -> Iterable[str]:
+    """The first few of a kind, and how many more there are."""
+    for position, text in enumerate(texts[:MOST]):
+        yield from terminal.hanging(f"  {what if not position else '':<10}", text)
+    if len(texts) > MOST:
+        yield f"  {'':<10}and {len(texts) - MOST} more"
+
+
+def _gap(start: datetime, end: datetime, reason: str, zone: str) -> str:
+    return f"{_from(start, end, zone)}: {reason}"
+
+
+def _from(start: datetime, end: datetime, zone: str) -> str:
+    return f"{terminal.when(start, zone)} for {_length((start, end))}"
+
+
+def _length(span: Span | None) -> str:
+    return format_duration(round((span[1] - span[0]).total_seconds())) if span else "-"
+
+
+def _person_row(config: Config, found: Load) -> tuple[str, ...]:
+    judged = "overloaded" if found.overloaded else "idle" if found.idle else "fair"
+    return (
+        terminal.person(config, found.user), f"{found.hours.total / 3600:.0f}", f"{found.share:.0%}", str(found.hours.nights),
+        str(found.hours.weekends), str(found.shifts), _length(found.longest), _length(found.shortest_rest), judged,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from amproxy.config.structs import Policy, Urgency
-from amproxy.machine.states import ENDS
+from amproxy.machine.draft import ENDS
 
 FORMAT: Literal["amproxy.history/1"] = "amproxy.history/1"
 Time = Annotated[datetime, msgspec.Meta(tz=True)]

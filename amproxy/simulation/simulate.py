@@ -1,26 +1,78 @@
-"""`amproxy simulate`: an alert that comes in at the raw door and keeps firing, under a virtual clock."""
+"""A virtual clock for many lanes: what is planned and what they have due happens in order of time.
+
+`amproxy simulate`: an alert that comes in at the raw door and keeps firing, under a virtual clock.
+
+One policy run for an alert under a virtual clock, wherever the routes would lead it: whom it pages if nobody answers. Pure.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
 
 import msgspec
 
 from amproxy.config.read.cursor import hint
-from amproxy.config.structs import Config
+from amproxy.config.structs import Config, Policy
 from amproxy.errors import NotFound
+from amproxy.machine.draft import new_id
 from amproxy.machine.events import Acknowledge
+from amproxy.model import Incident, Page, TimelineEntry
+from amproxy.notify.templates import default_title
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.alert import Entry
-from amproxy.simulation.clock import Timetable
 from amproxy.simulation.group import ANSWER, Firing, Lane
-from amproxy.simulation.incident import Turns
+from amproxy.simulation.incident import Course, Turns
 from amproxy.simulation.terminal import person
-from amproxy.zones import LATEST, instant
+from amproxy.times import LATEST, instant
+
+
+class _Coming(NamedTuple):
+    """Ordered by time, then by rank, then as it was put in."""
+
+    at: float
+    rank: int
+    number: int
+    lane: Lane
+    do: Callable[[float], object] | None  # None: what the lane itself has due
+
+
+class Timetable:
+    """Knows no end: `run` goes as far as it is asked to."""
+
+    def __init__(self) -> None:
+        self._coming: list[_Coming] = []
+        self._number = 0
+
+    def plan(self, at: float, rank: int, lane: Lane, do: Callable[[float], object]) -> None:
+        """Let something happen to a lane at a time (Unix seconds); `do` is given that time."""
+        self._put(at, rank, lane, do)
+
+    def follow(self, lane: Lane) -> None:
+        """Let happen what the lane has due."""
+        if due := lane.due():
+            self._put(*due, lane, None)
+
+    def run(self, end: float = math.inf) -> None:
+        """Let everything happen up to and with `end` (Unix seconds)."""
+        while self._coming and self._coming[0].at <= end:
+            at, rank, _, lane, do = heappop(self._coming)
+            if do is not None:
+                do(at)
+            elif lane.due() != (at, rank):  # it has other things due by now, which stand further on
+                continue
+            else:
+                lane.happen(at)
+            self.follow(lane)
+
+    def _put(self, at: float, rank: int, lane: Lane, do: Callable[[float], object] | None) -> None:
+        self._number += 1
+        heappush(self._coming, _Coming(at, rank, self._number, lane, do))
+
 
 DAY = 86400.0  # seconds that are simulated where nobody says how long
 
@@ -77,3 +129,33 @@ def simulate(asked: Asked, roster: Roster) -> dict[str, Any]:
     done = Simulation(asked, roster)
     pages = [page for lane in done.lanes for course in lane.courses for page in course.pages]
     return done.entry.document(done.start, sorted(pages, key=lambda page: page.due), roster)
+
+
+LOOK = 86400.0  # seconds that the policy is followed
+
+_TOLD = ("opened", "sent", "step")  # entries that the pages tell as well
+
+
+class Moment(NamedTuple):
+    """One thing that happens, so many seconds after the incident opens: a page that arrives, or what the timeline says."""
+
+    seconds: float
+    at: datetime
+    entry: TimelineEntry
+    page: Page | None
+
+
+def rehearsal(policy: Policy, labels: Mapping[str, str], at: datetime, roster: Roster) -> list[Moment]:
+    """What happens from `at` (aware), when the incident opens, for a day at most."""
+    start, common = instant(at), dict(labels)
+    now = start.timestamp()
+    incident = Incident(
+        id=new_id(), title=default_title(common, common), policy=policy.name, plan=policy, common_labels=common, firing=1, started_at=now
+    )
+    course = Course(incident, roster, {})
+    course.run(now + LOOK)
+    found = []
+    for entry, page in course.facts:
+        if page or entry.kind not in _TOLD:
+            found.append(Moment(entry.at - now, datetime.fromtimestamp(entry.at, start.tzinfo), entry, page))
+    return found

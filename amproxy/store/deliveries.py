@@ -2,6 +2,8 @@
 
 An entry is written in the commit of the outcome itself. Its place in the stream tells when that was; what is asked for by time
 is looked for there, so an outcome that was written down late (Redis was away) may stand a little apart.
+
+What became of the last delivery to each person over each channel.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from amproxy.model import Outcome
 from amproxy.store import keys
 from amproxy.store.commit import Operations
 from amproxy.store.wire import Wire
@@ -22,7 +25,7 @@ LOOKED_AT = 20_000  # entries that one call looks at
 LATE = 3600.0  # seconds that an entry may have been written after its outcome and still be found by it
 
 Kind = Literal["page", "reminder", "bundle", "notification", "notice", "update"]
-Outcome = Literal["sent", "failed", "skipped", "retry"]  # failed: for good. retry: it failed, and another attempt follows
+DeliveryOutcome = Literal["sent", "failed", "skipped", "retry"]  # failed: for good. retry: it failed, and another attempt follows
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,7 +34,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: float  # Unix seconds: when that was known
     kind: Kind
     channel: str
-    outcome: Outcome
+    outcome: DeliveryOutcome
     user: str = ""
     receiver: str = ""  # instead of a user
     integration: str = ""  # of a receiver: "slack/0"
@@ -105,7 +108,7 @@ class _Head(msgspec.Struct):
     """What is counted of an entry."""
 
     channel: str
-    outcome: Outcome
+    outcome: DeliveryOutcome
 
 
 _head = msgspec.msgpack.Decoder(_Head).decode
@@ -145,3 +148,37 @@ async def last(wire: Wire) -> dict[str, dict[str, Delivery]]:
 async def trim(wire: Wire, before: float) -> int:
     """Forget what was written before `before` (Unix seconds); returns how many entries. Raises StoreUnavailable."""
     return int(await wire.call("XTRIM", keys.DELIVERIES, "MINID", str(max(0, int(before * 1000)))))
+
+
+_outcome = msgspec.msgpack.Decoder(Outcome).decode
+
+FRESH = 3600.0  # seconds within which an equal outcome is not written again
+
+Outcomes = dict[tuple[str, str], Outcome]  # (user, channel) → outcome
+
+
+async def load_all(wire: Wire) -> Outcomes:
+    """Raises StoreUnavailable."""
+    flat = await wire.call("HGETALL", keys.CONTACTS)
+    found: Outcomes = {}
+    for name, data in zip(flat[::2], flat[1::2], strict=True):
+        channel, _, user = name.decode().partition(" ")
+        found[user, channel] = _outcome(data)
+    return found
+
+
+async def load(wire: Wire, user: str, channel: str) -> Outcome | None:
+    """Raises StoreUnavailable."""
+    data = await wire.call("HGET", keys.CONTACTS, _name(user, channel))
+    return None if data is None else _outcome(data)
+
+
+def note(result: Operations, user: str, channel: str, before: Outcome | None, outcome: Outcome) -> None:
+    """Remember an outcome, unless it says nothing new. before: what was remembered when the delivery began."""
+    if before and before.at > outcome.at - FRESH and msgspec.structs.replace(before, at=outcome.at) == outcome:
+        return
+    result.do("HSET", keys.CONTACTS, _name(user, channel), _encode(outcome))
+
+
+def _name(user: str, channel: str) -> str:
+    return f"{channel} {user}"  # names of channels hold no spaces

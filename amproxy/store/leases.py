@@ -1,6 +1,11 @@
-"""What replicas share about work that only one of them may do: who does it, and how far it has come."""
+"""What replicas share about work that only one of them may do: who does it, and how far it has come.
+
+The key that signs links: made once, shared by all replicas.
+"""
 
 from __future__ import annotations
+
+import secrets
 
 from amproxy.store import keys
 from amproxy.store.wire import Wire
@@ -33,3 +38,9 @@ class Polling:
 
     async def save_offset(self, name: str, offset: int) -> None:
         await self._wire.call("SET", keys.offset(name), offset)
+
+
+async def signing_key(wire: Wire) -> str:
+    """64 hexadecimal digits."""
+    await wire.call("SET", keys.SECRET, secrets.token_hex(32), "NX")
+    return str((await wire.call("GET", keys.SECRET)).decode())

@@ -1,13 +1,23 @@
-"""Who is signed in. A browser holds a random secret; only its SHA-256 is kept, so that a copy of Redis opens nothing."""
+"""Who is signed in. A browser holds a random secret; only its SHA-256 is kept, so that a copy of Redis opens nothing.
+
+API tokens: shown once, kept as SHA-256, so that a copy of Redis opens nothing.
+
+Sign-ins that have gone to the provider and not come back yet. Each is taken once.
+
+Wrong passwords, counted by name and by address, so that nobody can try many.
+
+Every attempt counts as wrong until it was right: attempts made at the same moment do not pass beside the counter.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from amproxy.errors import NotFound
 from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
@@ -28,7 +38,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
 
 
-class Listed(NamedTuple):
+class SessionListItem(NamedTuple):
     """A session as its owner sees it."""
 
     id: str
@@ -48,7 +58,7 @@ def listed_id(secret: str) -> str:
     return digest(secret)[:SHOWN]
 
 
-async def begin(wire: Wire, session: Session) -> str:
+async def create_session(wire: Wire, session: Session) -> str:
     """A new session; returns the secret for the browser's cookie, 256 random bits. Raises StoreUnavailable."""
     secret = secrets.token_urlsafe(32)
     name = digest(secret)
@@ -60,7 +70,7 @@ async def begin(wire: Wire, session: Session) -> str:
     return secret
 
 
-async def load(wire: Wire, secret: str, now: float) -> Session | None:
+async def load_session(wire: Wire, secret: str, now: float) -> Session | None:
     """The session that a secret opens, None where there is none (any more). Raises StoreUnavailable."""
     data = await wire.call("GET", keys.session(digest(secret)))
     if data is None:
@@ -81,10 +91,10 @@ async def end(wire: Wire, secret: str, user: str) -> None:
     await _end(wire, user, [digest(secret)])
 
 
-async def of_user(wire: Wire, user: str) -> list[Listed]:
+async def of_user(wire: Wire, user: str) -> list[SessionListItem]:
     """A person's sessions, those used last first. Raises StoreUnavailable."""
     found = [(name, await wire.call("GET", keys.session(name))) for name in await _names(wire, user)]
-    listed = [Listed(name[:SHOWN], _session(data)) for name, data in found if data is not None]
+    listed = [SessionListItem(name[:SHOWN], _session(data)) for name, data in found if data is not None]
     return sorted(listed, key=lambda one: -one.session.seen)
 
 
@@ -110,3 +120,164 @@ async def _end(wire: Wire, user: str, names: list[str]) -> int:
         operations.do("ZREM", keys.sessions(user), *names)
         await commit(wire, operations)
     return len(names)
+
+
+PREFIX = "amp_"
+USED_EVERY = 60.0  # seconds: the last use is written down no oftener
+
+TokenScope = Literal["read", "respond", "admin", "metrics"]
+
+
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token opens. Times are Unix seconds."""
+
+    id: str
+    name: str
+    scopes: tuple[TokenScope, ...]
+    user: str = ""  # as whom it acts; "" = nobody in particular
+    made: float
+    made_by: str = ""
+    expires: float | None = None
+
+
+class ApiTokenListItem(NamedTuple):
+    token: ApiToken
+    used: float | None
+
+
+_token = msgspec.msgpack.Decoder(ApiToken).decode
+_used: dict[str, float] = {}  # id → when this process wrote the last use down
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+async def make(wire: Wire, token: ApiToken) -> str:
+    """Keep a new token; returns its secret, 256 random bits that nobody can read again. Raises StoreUnavailable."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    await wire.call("HSET", keys.TOKENS, _digest(secret), _encode(token))
+    return secret
+
+
+async def load_token(wire: Wire, secret: str, now: float) -> ApiToken | None:
+    """The token of a secret, None where there is none (any more). Raises StoreUnavailable."""
+    data = await wire.call("HGET", keys.TOKENS, _digest(secret))
+    if data is None:
+        return None
+    token = _token(data)
+    return token if token.expires is None or token.expires > now else None
+
+
+async def used(wire: Wire, token: ApiToken, now: float) -> None:
+    """Remember that it was used. Raises StoreUnavailable."""
+    if now - _used.get(token.id, 0.0) >= USED_EVERY:
+        _used[token.id] = now
+        await wire.call("HSET", keys.TOKENS_USED, token.id, repr(now))
+
+
+async def load_all(wire: Wire) -> list[ApiTokenListItem]:
+    """All that were made and not revoked, also those that have expired; the newest first. Raises StoreUnavailable."""
+    tokens = [_token(data) for data in await wire.call("HVALS", keys.TOKENS)]
+    flat = await wire.call("HGETALL", keys.TOKENS_USED)
+    when = {name.decode(): float(at) for name, at in zip(flat[::2], flat[1::2], strict=True)}
+    return sorted((ApiTokenListItem(token, when.get(token.id)) for token in tokens), key=lambda one: -one.token.made)
+
+
+async def revoke(wire: Wire, token_id: str) -> ApiToken:
+    """It opens nothing any more. Raises NotFound, StoreUnavailable."""
+    flat = await wire.call("HGETALL", keys.TOKENS)
+    for digest, data in zip(flat[::2], flat[1::2], strict=True):
+        token = _token(data)
+        if token.id == token_id:
+            await wire.call("HDEL", keys.TOKENS, digest)
+            await wire.call("HDEL", keys.TOKENS_USED, token.id)
+            return token
+    raise NotFound(f"there is no token {token_id[:60]}")
+
+
+PATIENCE = 600.0  # seconds that a person has at the provider
+
+
+class Handshake(msgspec.Struct, frozen=True, kw_only=True):
+    """What must fit when the browser comes back."""
+
+    issuer: str
+    nonce: str
+    verifier: str  # PKCE
+    back: str  # the page that was wanted
+
+
+_handshake = msgspec.msgpack.Decoder(Handshake).decode
+
+
+def _key(state: str) -> str:
+    return keys.handshake(hashlib.sha256(state.encode("utf-8", "replace")).hexdigest())
+
+
+async def keep(wire: Wire, state: str, handshake: Handshake) -> None:
+    """Raises StoreUnavailable."""
+    await wire.call("SET", _key(state), _encode(handshake), "PX", int(PATIENCE * 1000))
+
+
+async def take(wire: Wire, state: str) -> Handshake | None:
+    """The handshake, which is gone with that; None where there is none. Raises StoreUnavailable."""
+    data = await wire.call("GETDEL", _key(state))
+    return None if data is None else _handshake(data)
+
+
+TRIES: Final = 5  # wrong passwords for one name before it has to wait
+ADDRESS_TRIES: Final = 20  # from one address: a whole office may stand behind it
+WINDOW: Final = 60.0  # seconds without an attempt after which they are forgotten, as long as nobody had to wait
+LONGEST: Final = 900.0  # seconds
+
+
+class Counter(NamedTuple):
+    """What attempts are counted by."""
+
+    key: str
+    tries: int
+
+
+def by_name(name: str) -> Counter:
+    return Counter(f"name:{hashlib.sha256(name.casefold().encode('utf-8', 'replace')).hexdigest()[:32]}", TRIES)
+
+
+def by_address(address: str) -> Counter:
+    return Counter(f"address:{address}", ADDRESS_TRIES)
+
+
+def wait_after(wrong: int, tries: int) -> float:
+    """Seconds until the next attempt after so many wrong ones: none, then 1, 2, 4 … minutes, 15 at most."""
+    return 0.0 if wrong < tries else min(LONGEST, WINDOW * 2.0 ** min(wrong - tries, 10))
+
+
+async def begin_attempt(wire: Wire, *counters: Counter) -> float:
+    """Count an attempt. Seconds to wait, where it must not be made; 0 = it may. Raises StoreUnavailable."""
+    for counter in counters:
+        wait = await _begin(wire, counter)
+        if wait:
+            return wait
+    return 0.0
+
+
+async def succeeded(wire: Wire, name: Counter, address: Counter) -> None:
+    """The password was right. Of the address only this attempt is taken back: whoever knows one password may not try others."""
+    await wire.call("DEL", keys.attempts(name.key), keys.blocked(name.key))
+    if await wire.call("DECR", keys.attempts(address.key)) < address.tries:
+        await wire.call("DEL", keys.blocked(address.key))
+
+
+async def _begin(wire: Wire, counter: Counter) -> float:
+    blocked = keys.blocked(counter.key)
+    left = await wire.call("PTTL", blocked)
+    if left > 0:
+        return float(left) / 1000
+    attempts = keys.attempts(counter.key)
+    wrong = int(await wire.call("INCR", attempts))
+    wait = wait_after(wrong, counter.tries)
+    await wire.call("PEXPIRE", attempts, int((wait + (LONGEST if wait else WINDOW)) * 1000))
+    if not wait or await wire.call("SET", blocked, 1, "NX", "PX", int(wait * 1000)):
+        return 0.0
+    await wire.call("DECR", attempts)  # somebody else's attempt was faster, and has closed the door
+    return wait

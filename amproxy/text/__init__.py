@@ -2,6 +2,8 @@
 
 A value is a text with {places}, or a table of plural forms chosen by `n`. Texts may hold markup; what goes into their places is
 escaped.
+
+Words that are put together before it is known who reads them. Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Union
 
 from markupsafe import Markup
 
@@ -80,3 +82,38 @@ def choose(asked: str, accepted: str) -> str:
     """
     wanted = [asked, *(part.partition(";")[0].strip().partition("-")[0].lower() for part in accepted.split(","))]
     return next((language for language in wanted if language in LANGUAGES), FIRST)
+
+
+Value = Union[str, int, "People", "Phrase", tuple["Phrase", ...]]
+
+
+class People(NamedTuple):
+    """Users by their names in the file, "" for one of whom it is not known; none = nobody."""
+
+    names: tuple[str, ...]
+
+
+class Phrase(NamedTuple):
+    """A text by its key, and what goes into its places: words as they are, people, or more phrases; several are listed."""
+
+    key: str
+    values: Mapping[str, Value] = {}
+
+
+def plain(phrase: Phrase, t: Texts, called: Callable[[str], str] = str) -> str:
+    """What it says in a language, as text without markup. called: how a user is called; by default as in the file."""
+    return t.plain(phrase.key, **{name: _said(value, t, called) for name, value in phrase.values.items()})
+
+
+def _said(value: Value, t: Texts, called: Callable[[str], str]) -> str | int:
+    match value:
+        case int():
+            return value  # the texts may have plural forms
+        case People():
+            return ", ".join(called(name) if name else t.plain("page.somebody") for name in value.names) or t.plain("ahead.nobody")
+        case Phrase():
+            return plain(value, t, called)
+        case tuple():
+            return ", ".join(plain(one, t, called) for one in value)
+        case _:
+            return str(value)

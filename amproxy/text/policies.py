@@ -17,7 +17,7 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.text.phrase import People, Phrase, Value
+from amproxy.text import People, Phrase, Value
 
 _UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 

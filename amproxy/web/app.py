@@ -10,51 +10,41 @@ from starlette.types import ASGIApp, Scope
 
 from amproxy.errors import AmproxyError
 from amproxy.respond.slack_endpoint import SlackEndpoint
-from amproxy.web.admin.api import PartsApi
-from amproxy.web.admin.api_vitals import VitalsApi
-from amproxy.web.admin.page import AdminPage
+from amproxy.web.admin import AdminPage, PartsApi, VitalsApi
 from amproxy.web.alertmanager.api import V2
 from amproxy.web.config.api import ConfigApi
 from amproxy.web.config.page import ChangePage
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import handlers
 from amproxy.web.http.guard import Guard
-from amproxy.web.http.health import Health
 from amproxy.web.http.live import Events
-from amproxy.web.http.metrics import Metrics
+from amproxy.web.http.monitoring import Health, Metrics
 from amproxy.web.http.page_cache import Shared
-from amproxy.web.http.pages import Pages
-from amproxy.web.http.templates import STATIC, Looks
-from amproxy.web.incidents.act import ActPage
+from amproxy.web.http.templates import STATIC, Looks, Pages
+from amproxy.web.incidents.act import ActPage, HandPage
 from amproxy.web.incidents.api import IncidentsApi
-from amproxy.web.incidents.hand_page import HandPage
 from amproxy.web.incidents.list import ListPage
 from amproxy.web.incidents.now import NowPage
 from amproxy.web.incidents.page import IncidentPage
-from amproxy.web.openapi.api_openapi import OpenApi
-from amproxy.web.people.api import UsersApi
-from amproxy.web.people.api_absences import AbsencesApi
+from amproxy.web.openapi.document import OpenApi
+from amproxy.web.people.api import AbsencesApi, UsersApi
 from amproxy.web.people.me import MePage
 from amproxy.web.people.page import PeoplePage
 from amproxy.web.policies.edit import PolicyEdit
 from amproxy.web.policies.page import PoliciesPage
 from amproxy.web.policies.routes import RoutesPage
 from amproxy.web.reports.api import HindsightApi
-from amproxy.web.reports.deliveries import DeliveriesPage
-from amproxy.web.reports.deliveries_api import DeliveriesApi
+from amproxy.web.reports.deliveries import DeliveriesApi, DeliveriesPage
 from amproxy.web.reports.insights import InsightsPage
-from amproxy.web.schedules.api import OncallApi
-from amproxy.web.schedules.api_shifts import ShiftsApi
+from amproxy.web.schedules.api import OncallApi, ShiftsApi
 from amproxy.web.schedules.calendars_api import CalendarsApi
 from amproxy.web.schedules.layers import LayersPage
-from amproxy.web.schedules.page import SchedulePage
-from amproxy.web.schedules.schedules_page import SchedulesPage
+from amproxy.web.schedules.page import SchedulePage, SchedulesPage
 from amproxy.web.schedules.swaps_api import SwapsApi
 from amproxy.web.signin.api import SignInApi
 from amproxy.web.signin.gate import Gate
 from amproxy.web.signin.pages import SignInPages
-from amproxy.web.silences.api import SilencesApi
-from amproxy.web.silences.api_maintenance import MaintenanceApi
+from amproxy.web.silences.api import MaintenanceApi, SilencesApi
 from amproxy.web.silences.form import SilenceForm
 from amproxy.web.silences.page import SilencesPage
 

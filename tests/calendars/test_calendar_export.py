@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from icals import USERS, utc, wall
 
 from amproxy.calendars.export import exported
-from amproxy.calendars.files import window
+from amproxy.calendars.fetch import window
 from amproxy.calendars.parse import work_out
 from amproxy.config.structs import Config, Ical, Layer, Override, Rotation, Route, Schedule, User
 from amproxy.oncall.calendars import Calendars
 from amproxy.oncall.roster import Roster, Shift
-from amproxy.store.feeds import Feed
+from amproxy.store.calendars import Feed
 
 NOW = utc("2026-03-04T15:30")
 DAY = timedelta(days=1)

@@ -15,8 +15,8 @@ from standins.calendar import CalendarServer
 from standins.serving import Response
 
 from amproxy import metrics
+from amproxy.calendars.fetch import sources
 from amproxy.calendars.keeper import ages
-from amproxy.calendars.sources import sources
 from amproxy.config.structs import Ical, Schedule
 from amproxy.secret import Secret
 from amproxy.store import calendars

@@ -9,8 +9,7 @@ import pytest
 from icals import END, START, USERS, parsed, roster, utc, wall
 
 from amproxy.config.structs import Override
-from amproxy.oncall.calendar_people import People
-from amproxy.oncall.calendars import Words, _named
+from amproxy.oncall.calendars import People, Words, _named
 from amproxy.oncall.roster import Roster
 
 MONDAY = "DTSTART:20260302T090000Z|DTEND:20260309T090000Z"

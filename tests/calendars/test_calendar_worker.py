@@ -7,8 +7,8 @@ import time
 import pytest
 from icals import BERLIN, END, START, ics, spans
 
-from amproxy.calendars import worker
-from amproxy.calendars.worker import worked_out
+from amproxy.calendars import parse
+from amproxy.calendars.parse import worked_out
 from amproxy.errors import BadCalendar
 
 
@@ -39,7 +39,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 async def test_a_hostile_calendar_ends_in_time(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 1.0)
+    monkeypatch.setattr(parse, "PATIENCE", 1.0)
     begun = time.monotonic()
     with pytest.raises(BadCalendar, match=r"too (long|much)"):
         await worked_out(data, BERLIN, START, END)

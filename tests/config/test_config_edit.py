@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amproxy.config.layout import layout
+from amproxy.config.yaml import layout
 from amproxy.edit.change import KEYS, Change, SectionName, edited
 from amproxy.edit.sections import read_words, to_json
 from amproxy.errors import ConfigProblem, NotFound, Uneditable

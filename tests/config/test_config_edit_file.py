@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from amproxy.config.loader import load
-from amproxy.edit.change import Change, digest, propose
-from amproxy.edit.edit_file import write
+from amproxy.edit.change import Change, digest, propose, write
 from amproxy.errors import ConfigError, Conflict
 
 NOW = datetime(2026, 1, 6, 10, tzinfo=UTC)

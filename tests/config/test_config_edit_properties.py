@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_config_edit import EXAMPLE, FILE, said
 
-from amproxy.config.layout import layout
+from amproxy.config.yaml import layout
 from amproxy.edit.change import Change, edited
 from amproxy.edit.sections import to_json
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.grouping.merge import merge, sort_alerts
+from amproxy.grouping.dedup import merge, sort_alerts
 from amproxy.model import Alert
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/alert_merge_and_order.json").read_text("utf-8"))

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from rosters import hours, layer, local, roster, rotation, utc
 
 from amproxy.labels.intervals import TimeInterval, parse_time_interval
-from amproxy.oncall.active_days import ActiveDays, active_days
+from amproxy.oncall.layers import ActiveDays, active_days
+from amproxy.oncall.piecewise import spells
 from amproxy.oncall.roster import Roster
-from amproxy.oncall.spells import spells
-from amproxy.zones import moment
+from amproxy.times import moment
 
 BERLIN = "Europe/Berlin"
 ZONES = (BERLIN, "America/New_York", "Australia/Lord_Howe", "Asia/Tbilisi", "America/Santiago", "Africa/Casablanca")

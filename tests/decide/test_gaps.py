@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rosters import hours, layer, roster, utc
 
-from amproxy.check.gaps import coverage_warnings
+from amproxy.check.report import coverage_warnings
 
 OFFICE = hours("office", "09:00", "18:00", "Europe/Berlin", ["monday:friday"])
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amproxy.labels.interval_grammar import BadInterval
-from amproxy.labels.intervals import parse_time_interval
+from amproxy.labels.intervals import BadInterval, parse_time_interval
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/time_intervals.json").read_text("utf-8"))
 

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amproxy.config.structs import Config, Maintenance, Route
-from amproxy.grouping.maintenance import ended_warnings, is_open, next_change, next_opening, open_at, state
-from amproxy.grouping.openings import Openings
+from amproxy.grouping.maintenance import Openings, ended_warnings, is_open, next_change, next_opening, open_at, state
 from amproxy.labels.intervals import TimeInterval, parse_time_interval
 from amproxy.labels.matchers import parse_matcher
-from amproxy.zones import LATEST
+from amproxy.times import LATEST
 
 SUNDAYS = parse_time_interval("sundays", [{"weekdays": ["sunday"], "times": [{"start_time": "03:00", "end_time": "04:00"}]}])
 LATER = parse_time_interval("later", [{"weekdays": ["sunday"], "times": [{"start_time": "04:00", "end_time": "05:00"}]}])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rosters import local, rotation, utc, wall
 
-from amproxy.oncall.rotation import handoff, turn_at
-from amproxy.zones import instant, moment, reached
+from amproxy.oncall.layers import handoff, turn_at
+from amproxy.times import instant, moment, reached
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Tbilisi", "America/Santiago", "Africa/Casablanca")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from amproxy.config.structs import Route
-from amproxy.grouping.routes import Visit, explain, group_key, group_labels, match, route_key
+from amproxy.grouping.placement import Visit, explain, group_key, match, route_key, select_group_labels
 from amproxy.labels.matchers import Matcher, parse_matchers, sort_key
 from amproxy.times import parse_duration
 
@@ -50,7 +50,7 @@ def test_an_alert_takes_the_routes_that_alertmanager_takes(case: dict[str, Any])
     labels = {name: value for name, value in case["labels"].items() if value}
     found = []
     for route in match(tree(TABLE["trees"][case["tree"]]["route"]), labels):
-        group = group_labels(route, labels)
+        group = select_group_labels(route, labels)
         found.append(
             {
                 "receiver": route.receiver,
@@ -174,5 +174,5 @@ def test_the_explanation_takes_the_same_routes_as_matching(root: Route, labels: 
 
 @given(alerts, st.lists(names), st.booleans())
 def test_group_labels_are_those_that_the_alert_has(labels: dict[str, str], group_by: list[str], everything: bool) -> None:
-    group = group_labels(Route(receiver="r", key="{}", group_by=tuple(group_by), group_by_all=everything), labels)
+    group = select_group_labels(Route(receiver="r", key="{}", group_by=tuple(group_by), group_by_all=everything), labels)
     assert group == {name: value for name, value in labels.items() if everything or name in group_by}

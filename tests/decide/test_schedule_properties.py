@@ -15,8 +15,8 @@ from rosters import PEOPLE, UNITS, away, hours, layer, override, roster, taken, 
 
 from amproxy.config.structs import Absence, Layer, Override
 from amproxy.model import Swap
+from amproxy.oncall.piecewise import spells
 from amproxy.oncall.roster import Roster
-from amproxy.oncall.spells import spells
 
 # For each zone, noon UTC of the day before a clock change.
 CHANGES = {

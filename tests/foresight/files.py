@@ -24,7 +24,7 @@ from amproxy.config.structs import (
     User,
     Wait,
 )
-from amproxy.grouping.routes import route_key
+from amproxy.grouping.placement import route_key
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matchers
 

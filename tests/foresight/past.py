@@ -10,7 +10,7 @@ from files import MONDAY
 
 from amproxy.config.structs import Config
 from amproxy.oncall.roster import Roster
-from amproxy.reports.history import record
+from amproxy.reports.export import record
 from amproxy.simulation.recorded import Record, read
 from amproxy.simulation.replay import Replay
 from amproxy.simulation.simulate import Asked, Simulation

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from amproxy.config.structs import Schedule
 from amproxy.errors import NotFound
-from amproxy.moment import parse, read
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.oncall import oncall, oncall_text
+from amproxy.times import parse, read
 
 NOW = 1767603600.0  # 2026-01-05T09:00:00Z
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from amproxy.config.structs import Layer, Schedule
 from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.quality import quality, quality_text
+from amproxy.simulation.oncall import quality, quality_text
 
 WEEK = 604800.0
 

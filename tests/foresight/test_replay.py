@@ -17,7 +17,7 @@ from past import lines, replayed, week
 from amproxy.cli import main
 from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait
 from amproxy.simulation.replay import Replay, document
-from amproxy.simulation.replayed import replay_text
+from amproxy.simulation.reports import replay_text
 
 CAROL_ALONE = Policy(name="main", steps=(NotifyStep(users=("carol",)),))
 ALICE_ALONE = Policy(name="main", steps=(NotifyStep(users=("alice",)),))

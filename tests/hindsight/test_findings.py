@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from test_insights import MONDAY, PLAN, counted
 
 from amproxy.model import Incident, Page
-from amproxy.reports.findings import Loud, Nights, Unanswered, findings
-from amproxy.web.reports.plots import HEIGHT, LEVELS, days, week
+from amproxy.reports.insights import Loud, Nights, Unanswered, findings
+from amproxy.web.reports.insights import HEIGHT, LEVELS, days, week
 
 NIGHT = 2 * 3600.0  # seconds after midnight
 

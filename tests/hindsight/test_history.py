@@ -10,7 +10,7 @@ from looked_back import START, Story
 from amproxy.config.structs import NotifyStep, Place, Policy, Wait
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident, TimelineEntry
-from amproxy.reports.history import record
+from amproxy.reports.export import record
 
 
 def recorded(story: Story) -> dict[str, Any]:

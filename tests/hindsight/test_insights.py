@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Policy
 from amproxy.model import Incident, Page
-from amproxy.oncall.daytime import daytime, night
+from amproxy.oncall.hours import daytime, night
 from amproxy.reports import insights
-from amproxy.reports.csv import csv_table
-from amproxy.reports.insights import TABLES, Insights, concerns
-from amproxy.reports.spread import Spread
+from amproxy.reports.export import csv_table
+from amproxy.reports.insights import TABLES, Insights, Spread, concerns
 
 MONDAY = 1_767_571_200.0  # 2026-01-05 00:00 UTC
 ZONES = {"ann": "Europe/Berlin", "bob": "Asia/Tbilisi"}

@@ -15,10 +15,8 @@ from amproxy.config.structs import ForwardStep, IfNobody, NotifyStep, Policy, Re
 from amproxy.machine.events import Acknowledge, AddResponders, Event, Hold, Snooze
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, TimelineEntry
-from amproxy.text import FIRST, texts
-from amproxy.text.phrase import plain
-from amproxy.web.incidents.ahead import MOST, ahead, next_step
-from amproxy.web.incidents.ahead_steps import Coming
+from amproxy.text import FIRST, plain, texts
+from amproxy.web.incidents.ahead import MOST, Coming, ahead, next_step
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 

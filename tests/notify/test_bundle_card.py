@@ -17,11 +17,11 @@ from amproxy.config.structs import Policy, SlackSettings, TelegramSettings
 from amproxy.model import Alert, Incident, Outgoing, Page
 from amproxy.notify.alertmanager_payload import payload
 from amproxy.notify.channels.console import ConsoleChannel
-from amproxy.notify.channels.email.email_text import html, plain_text, subject
+from amproxy.notify.channels.email.message import html, plain_text, subject
 from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.telegram.channel import TelegramChannel
 from amproxy.notify.channels.text import entries
-from amproxy.notify.compose_bundle import ALERTS, bundle_card
+from amproxy.notify.compose import ALERTS, bundle_card
 from amproxy.notify.message import Card
 from amproxy.secret import Secret
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from amproxy.config.structs import Policy
-from amproxy.machine.standing import why_not
+from amproxy.machine.deliveries import why_not
 from amproxy.model import Incident, Page
 
 

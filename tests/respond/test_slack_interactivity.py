@@ -12,10 +12,9 @@ from standins.slack import SlackStandIn
 
 from amproxy.config.structs import SlackSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.press import Press
 from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.slack.presses import BadRequest, BadSignature, parse, reply, verify
-from amproxy.notify.message import Button, Card
+from amproxy.notify.message import Button, Card, Press
 from amproxy.secret import Secret
 
 NOW = 1_767_603_600.0

@@ -13,10 +13,9 @@ from standins.telegram import TelegramStandIn
 
 from amproxy.config.structs import TelegramSettings
 from amproxy.errors import StoreUnavailable
-from amproxy.notify.channels.press import Press
 from amproxy.notify.channels.telegram.channel import TelegramChannel
 from amproxy.notify.channels.telegram.updates import TelegramPoller
-from amproxy.notify.message import Button, Card
+from amproxy.notify.message import Button, Card, Press
 from amproxy.secret import Secret
 
 CHAT, PERSON = 111, 111
@@ -152,7 +151,7 @@ async def test_a_failing_press_is_answered_and_the_next_one_works(telegram: Tele
 
 
 async def test_a_press_that_hangs_is_answered_and_the_next_one_works(telegram: TelegramStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amproxy.notify.channels.telegram.telegram_updates.PATIENCE", 0.1)
+    monkeypatch.setattr("amproxy.notify.channels.telegram.updates.PATIENCE", 0.1)
     message, count = await page(telegram), iter(range(9))
 
     async def press(_: Press) -> str:

@@ -14,7 +14,7 @@ from amproxy.context import Context
 from amproxy.model import Outgoing
 from amproxy.shifts import record
 from amproxy.shifts.final import FinalShift, final_shifts
-from amproxy.shifts.recording import settle
+from amproxy.shifts.record import settle
 from amproxy.store import keys, timers
 from amproxy.store.wire import Wire
 

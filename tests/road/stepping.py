@@ -13,7 +13,7 @@ from conftest_road import House, Recorder
 from amproxy.apply import apply
 from amproxy.config.structs import Config
 from amproxy.context import Context
-from amproxy.correlate import maintenance
+from amproxy.correlate import muting
 from amproxy.engine.worker import AT_ONCE, _take_up
 from amproxy.errors import Conflict
 from amproxy.machine.events import Act
@@ -40,7 +40,7 @@ class Stepping:
 
     async def until(self, end: float, *happenings: tuple[float, Callable[[], Awaitable[object]]]) -> None:
         """Let everything happen up to `end`: what is due by itself, and what comes from outside at a time of its own, in order."""
-        await maintenance.watch(self.context)
+        await muting.watch(self.context)
         waiting = sorted(happenings, key=lambda happening: happening[0])
         while True:
             await self._settle()

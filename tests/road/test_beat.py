@@ -15,11 +15,11 @@ from conftest_road import House, config, until
 from standins.webhook import Answer, Request, WebhookServer
 
 from amproxy.config.structs import Config, DeadMansSwitch
-from amproxy.engine import health
+from amproxy.engine import health as engine_health
 from amproxy.engine.dead_mans_switch import Beat
 from amproxy.model import Outgoing
 from amproxy.secret import Secret
-from amproxy.store import incidents, keys, vitals
+from amproxy.store import health, incidents, keys
 from amproxy.store.commit import Operations, commit
 
 Build = Callable[[Config], Awaitable[House]]
@@ -62,7 +62,7 @@ async def test_it_is_called_again_and_again_and_a_reload_takes_up_another_url(ho
             (tmp_path / "url").write_text(f"{server.url}/ping/other\n")
             house.context.use(switched(server, url=Secret(""), url_file=str(tmp_path / "url")))
             await until(lambda: any(request.path.endswith("/ping/other") for request in server.requests))
-        left = await vitals.load_switch(house.context.wire)
+        left = await health.load_switch(house.context.wire)
         assert left.up and left.at
 
 
@@ -107,7 +107,7 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
             incidents.enqueue(operations, Outgoing(id="n", kind="notification", channel="webhook", due=now - 900))
             incidents.enqueue(operations, Outgoing(id="r", kind="page", channel="chat", due=now - 900, attempt=2))
             assert await commit(wire, operations)
-            assert not await health.wrong(house.context, ready=True), "what is not a page, or was tried, is not stuck"
+            assert not await engine_health.wrong(house.context, ready=True), "what is not a page, or was tried, is not stuck"
             operations = Operations()
             incidents.enqueue(operations, Outgoing(id="p", kind="page", channel="chat", due=now - 400))
             assert await commit(wire, operations)
@@ -123,15 +123,15 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
         }[what]  # fmt: skip
         assert wanted in said
         if what != "part":
-            assert not (await vitals.load_switch(wire)).up
+            assert not (await health.load_switch(wire)).up
         await beat.close()
 
 
 async def test_a_redis_that_takes_no_writes_is_wrong(house_of: Build) -> None:
     house = await house_of(config())
-    assert await health.wrong(house.context, ready=True) == []
+    assert await engine_health.wrong(house.context, ready=True) == []
     await house.context.wire.call("CONFIG", "SET", "min-replicas-to-write", "3")
-    [why] = await health.wrong(house.context, ready=True)
+    [why] = await engine_health.wrong(house.context, ready=True)
     assert re.search("takes no writes", why)
     await house.context.wire.call("CONFIG", "SET", "min-replicas-to-write", "0")
-    assert await health.wrong(house.context, ready=True) == []
+    assert await engine_health.wrong(house.context, ready=True) == []

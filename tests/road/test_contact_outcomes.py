@@ -10,10 +10,10 @@ from amproxy.config.contacts import digest
 from amproxy.config.structs import Config, NotifyStep
 from amproxy.errors import DeliveryError
 from amproxy.model import Outcome
-from amproxy.respond.trial import trial
-from amproxy.store import contacts
+from amproxy.respond.test_messages import trial
+from amproxy.store import deliveries
 from amproxy.store.commit import Operations, commit
-from amproxy.store.contacts import Outcomes, note
+from amproxy.store.deliveries import Outcomes, note
 from amproxy.store.incidents import enqueue
 
 Build = Callable[[Config], Awaitable[House]]
@@ -24,7 +24,7 @@ async def push(house: House, name: str) -> None:
 
 
 def outcomes(house: House) -> Awaitable[Outcomes]:
-    return contacts.load_all(house.context.wire)
+    return deliveries.load_all(house.context.wire)
 
 
 async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> None:

@@ -12,7 +12,7 @@ from amproxy.config.structs import Config, Integration, NotifyStep, Receiver, St
 from amproxy.errors import DeliveryError
 from amproxy.machine.events import Acknowledge
 from amproxy.respond import test_messages
-from amproxy.respond.trial import trial
+from amproxy.respond.test_messages import trial
 from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery

@@ -16,7 +16,7 @@ from amproxy.correlate import heartbeats as correlate_heartbeats
 from amproxy.correlate.regroup import rebuild
 from amproxy.labels.matchers import parse_matcher
 from amproxy.store import heartbeats, keys
-from amproxy.store.reading import all_groups
+from amproxy.store.groups import all_groups
 
 Build = Callable[[Config], Awaitable[House]]
 WATCHDOG = Heartbeat(name="watchdog", every=60, matchers=(parse_matcher('alertname="Watchdog"'),))

@@ -24,7 +24,7 @@ async def silence(house: House, matcher: str) -> None:
         id="s1", matcher_sets=[[parse_matcher(matcher)]], starts_ns=0, ends_ns=1_900_000_000 * 10**9, created_by="ann", comment="upgrade"
     )
     operations = Operations()
-    muting.save(operations, made)
+    muting.save_silences(operations, made)
     assert await commit(house.context.wire, operations)
 
 

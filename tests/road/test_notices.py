@@ -14,7 +14,7 @@ from amproxy.config.structs import Absence, Config, Team
 from amproxy.model import Swap
 from amproxy.shifts import record
 from amproxy.shifts.notify import swap_asked
-from amproxy.shifts.recording import settle
+from amproxy.shifts.record import settle
 from amproxy.store.commit import commit
 from amproxy.store.schedule_changes import ByHand
 

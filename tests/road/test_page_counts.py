@@ -10,7 +10,7 @@ from conftest_road import House, config, until
 
 from amproxy import metrics
 from amproxy.config.structs import Config
-from amproxy.oncall.daytime import DAYTIMES, daytime
+from amproxy.oncall.hours import DAYTIMES, daytime
 
 Build = Callable[[Config], Awaitable[House]]
 

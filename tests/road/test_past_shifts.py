@@ -16,7 +16,7 @@ from amproxy.engine.auditor import audit
 from amproxy.errors import NotFound
 from amproxy.shifts import record
 from amproxy.shifts.final import on_call_then, zone_of
-from amproxy.shifts.recording import KEPT, settle, write_all
+from amproxy.shifts.record import KEPT, settle, write_all
 from amproxy.store import keys
 from amproxy.store import shifts as stored
 from amproxy.store.schedule_changes import ByHand

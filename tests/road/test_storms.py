@@ -13,8 +13,7 @@ from amproxy.config.structs import Config, NotifyStep, Storm
 from amproxy.errors import DeliveryError
 from amproxy.machine.events import Acknowledge
 from amproxy.notify import storms
-from amproxy.notify.channels.press import Press
-from amproxy.notify.message import Card
+from amproxy.notify.message import Card, Press
 from amproxy.respond.actions import press
 from amproxy.store import keys, outbox
 from amproxy.store import storms as store

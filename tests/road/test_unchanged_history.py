@@ -17,7 +17,7 @@ from stepping import Stepping, stepping
 from amproxy.config.structs import Config, NotifyStep
 from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Reassign, Reopen, Resolve, Snooze, Unacknowledge
 from amproxy.oncall.roster import Roster
-from amproxy.reports.history import record
+from amproxy.reports.export import record
 from amproxy.simulation.recorded import Record, read
 from amproxy.simulation.replay import Replay
 from amproxy.store import incidents

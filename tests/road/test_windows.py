@@ -10,17 +10,17 @@ from typing import Any
 from conftest_road import House, config, plan, until
 
 from amproxy.config.structs import Config, Integration, Maintenance, NotifyStep, OncallSettings, Receiver, Route, WebhookSettings
-from amproxy.correlate import holding
-from amproxy.correlate import maintenance as correlate_maintenance
+from amproxy.correlate import muting as correlate_maintenance
+from amproxy.correlate import muting as correlate_muting
 from amproxy.correlate.flusher import flush_group
 from amproxy.correlate.muting import reasons
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Silence
-from amproxy.respond import maintenance
-from amproxy.store import groups, hidden, muting
+from amproxy.respond import muting as respond_muting
+from amproxy.store import groups, muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.reading import all_groups
+from amproxy.store.groups import all_groups
 from amproxy.store.timers import Timer
 
 Build = Callable[[Config], Awaitable[House]]
@@ -76,7 +76,7 @@ async def silenced(house: House, matcher: str, *, lasts: float = HOUR) -> None:
     now_ns = int(house.context.now() * 10**9)
     made = Silence(id="s1", matcher_sets=[[parse_matcher(matcher)]], starts_ns=0, ends_ns=now_ns + int(lasts * 10**9), created_by="ann")
     operations = Operations()
-    muting.save(operations, made)
+    muting.save_silences(operations, made)
     assert await commit(house.context.wire, operations)
 
 
@@ -124,7 +124,7 @@ async def test_what_ends_within_the_window_is_never_told(house_of: Build) -> Non
 async def test_a_window_made_by_hand_in_the_future_opens_then_and_ends_at_once_when_a_person_ends_it(house_of: Build) -> None:
     house = await house_of(slow())
     clock = Clock(house)
-    made = await maintenance.make(house.context, window(house, starts=HOUR, lasts=10 * HOUR, comment="new disk", created_by="ann"))
+    made = await respond_muting.make(house.context, window(house, starts=HOUR, lasts=10 * HOUR, comment="new disk", created_by="ann"))
     clock.forward(2 * HOUR)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
@@ -132,7 +132,7 @@ async def test_a_window_made_by_hand_in_the_future_opens_then_and_ends_at_once_w
     [why] = (await reasons(house.context, loaded.alerts, int(house.context.now() * 10**9)))[loaded.alerts[0].fingerprint]
     assert why.startswith("maintenance upgrade until 20") and why.endswith(f" UTC: new disk (window {made.id})")
     assert not house.chat.sent
-    await maintenance.end(house.context, made.id)
+    await respond_muting.end(house.context, made.id)
     await until(lambda: house.chat.sent)
 
 
@@ -147,8 +147,8 @@ async def test_a_recurring_window_tells_at_the_end_of_each_opening_and_a_prolong
     house = await house_of(slow(maintenance={"upgrade": recurring}, time_intervals={"daily": daily}))
     clock = Clock(house)
     await correlate_maintenance.watch(house.context)
-    made = await maintenance.make(house.context, window(house, lasts=HOUR))
-    await maintenance.extend(house.context, made.id, by=timedelta(hours=3))
+    made = await respond_muting.make(house.context, window(house, lasts=HOUR))
+    await respond_muting.extend_window(house.context, made.id, by=timedelta(hours=3))
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
     clock.forward((end - now).total_seconds() + 60)
@@ -180,15 +180,15 @@ async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_th
     await silenced(house, 'host="db1"', lasts=2 * HOUR)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
-    [by_window] = await hidden.load(house.context.wire, "maintenance:upgrade")
-    [by_silence] = await hidden.load(house.context.wire, "silence:s1")
+    [by_window] = await muting.load_suppressed(house.context.wire, "maintenance:upgrade")
+    [by_silence] = await muting.load_suppressed(house.context.wire, "silence:s1")
     assert by_window.labels == by_silence.labels == DISK["labels"]
     assert (by_window.receiver, by_window.told) == ("oncall", None)
     [loaded] = await all_groups(house.context.wire)
     for ahead in (60.0, 60.0):
         clock.forward(ahead)
         await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
-    assert await hidden.load(house.context.wire, "silence:s1") == [by_silence], "nothing has changed, so nothing is written"
+    assert await muting.load_suppressed(house.context.wire, "silence:s1") == [by_silence], "nothing has changed, so nothing is written"
     clock.forward(HOUR)  # the window ends, the silence goes on
     await until(lambda: _following(house, "maintenance:upgrade"))
     assert not house.chat.sent
@@ -196,9 +196,9 @@ async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_th
     await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
     await until(lambda: house.chat.sent)
     for by in ("maintenance:upgrade", "silence:s1"):
-        [told] = await hidden.load(house.context.wire, by)
+        [told] = await muting.load_suppressed(house.context.wire, by)
         assert told.told is not None and told.first == by_window.first
-        assert await hidden.fires(house.context.wire, [told], int(house.context.now() * 10**9)) == [True]
+        assert await muting.fires(house.context.wire, [told], int(house.context.now() * 10**9)) == [True]
     [after] = await all_groups(house.context.wire)
     assert after.following is None
 
@@ -217,7 +217,7 @@ async def test_the_record_of_a_window_is_bounded(house_of: Build) -> None:
         await flushed(house, "Disk")
         [loaded] = await all_groups(house.context.wire)
         await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
-    assert len(await hidden.load(house.context.wire, "maintenance:upgrade")) == hidden.MOST
+    assert len(await muting.load_suppressed(house.context.wire, "maintenance:upgrade")) == muting.MOST
 
 
 async def test_an_incident_is_held_while_all_that_fires_of_it_is_muted(house_of: Build) -> None:
@@ -225,12 +225,12 @@ async def test_an_incident_is_held_while_all_that_fires_of_it_is_muted(house_of:
     Clock(house)
     await house.post("/api/v2/alerts", [*lasting(house, alertname="Disk"), *lasting(house, alertname="Disk", part="second")])
     [incident] = await until(lambda: house.incidents("triggered"))
-    assert await holding.held(house.context, incident) is None
+    assert await correlate_muting.held(house.context, incident) is None
     await silenced(house, 'part="second"')
-    assert await holding.held(house.context, incident) is None, "one of its alerts still counts"
-    await maintenance.make(house.context, window(house, matchers=(parse_matcher('part=""'),), lasts=90))
+    assert await correlate_muting.held(house.context, incident) is None, "one of its alerts still counts"
+    await respond_muting.make(house.context, window(house, matchers=(parse_matcher('part=""'),), lasts=90))
     now = house.context.now()
-    why, again = await holding.held(house.context, incident) or ("", 0.0)
+    why, again = await correlate_muting.held(house.context, incident) or ("", 0.0)
     assert "silenced by ann until" in why and "maintenance upgrade until" in why
     assert now + 25 < again <= now + 31, "the window ends in half a minute"
 
@@ -240,7 +240,7 @@ async def test_a_silence_that_may_be_deleted_is_looked_at_again_within_a_minute(
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     [incident] = await until(lambda: house.incidents("triggered"))
     await silenced(house, 'alertname="Disk"')
-    _, again = await holding.held(house.context, incident) or ("", 0.0)
+    _, again = await correlate_muting.held(house.context, incident) or ("", 0.0)
     assert 50 < again - house.context.now() <= 60
     await resolve(house, "Disk")
-    assert await holding.held(house.context, incident) is None, "nothing of it fires"
+    assert await correlate_muting.held(house.context, incident) is None, "nothing of it fires"

@@ -8,7 +8,7 @@ import pytest
 from servers import Server, Servers
 from signed import PASSWORD, Browser, company, log
 
-from amproxy.store.attempts import LONGEST, TRIES, wait_after
+from amproxy.store.sign_in import LONGEST, TRIES, wait_after
 
 
 @pytest.fixture(scope="module")

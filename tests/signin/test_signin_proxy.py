@@ -10,7 +10,7 @@ from servers import Server, Servers
 from signed import Browser, company, log
 
 from amproxy.config.structs import ProxyHeader, SignIn
-from amproxy.web.signin.addresses import client
+from amproxy.web.signin.session import client
 
 
 @pytest.fixture(scope="module")

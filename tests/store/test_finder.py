@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from servers import Servers, free_port, needs, program
 
-from amproxy.store.finder import BadRedisUrl, finder
-from amproxy.store.wire import Wire
+from amproxy.store.wire import BadRedisUrl, Wire, finder
 
 
 @needs("redis-server")

@@ -100,7 +100,7 @@ def test_several_sets_of_matchers_mute_what_any_of_them_fits_and_the_first_is_sh
     now_ns = int(api.clock[0] * 10**9)
     sets = [[Matcher("alertname", "=", "A")], [Matcher("team", "=", "b")]]
     operations = Operations()
-    muting.save(operations, Silence(id=UNKNOWN, matcher_sets=sets, starts_ns=now_ns, ends_ns=now_ns + HOUR * 10**9))
+    muting.save_silences(operations, Silence(id=UNKNOWN, matcher_sets=sets, starts_ns=now_ns, ends_ns=now_ns + HOUR * 10**9))
     assert api.context
     assert api.run(commit(api.context.wire, operations))
     api.push({"alertname": "A"}, {"alertname": "B", "team": "b"}, {"alertname": "B"})
@@ -124,13 +124,13 @@ def test_what_was_stored_meanwhile_is_not_overwritten(api: Api) -> None:
     old = created(api, 'a="b"')
     assert api.context
     wire, now_ns = api.context.wire, int(api.clock[0] * 10**9) + 1
-    stored = api.run(muting.load(wire, old))
+    stored = api.run(muting.load_silence(wire, old))
     assert stored is not None
     api.clock[0] += 1
     assert api.ask("DELETE", f"/api/v2/silence/{old}").status == 200
     late = Operations()
-    muting.expect(late, stored)
-    muting.save(late, *silences.put({old: stored.silence}, stored.silence, now_ns, "new"))
+    muting.guard_silence(late, stored)
+    muting.save_silences(late, *silences.put({old: stored.silence}, stored.silence, now_ns, "new"))
     assert api.run(commit(wire, late)) is False
     assert api.get(f"/silence/{old}")["status"]["state"] == "expired"
 

@@ -23,7 +23,7 @@ from amproxy.accept.push import PushDoors
 from amproxy.config.structs import Config, InhibitRule, Receiver, Route
 from amproxy.context import Context
 from amproxy.labels.matchers import parse_matchers
-from amproxy.server.app import App
+from amproxy.server.service import App
 from amproxy.store.embedded import find_server
 from amproxy.store.wire import Wire
 from amproxy.web.alertmanager.api import V2

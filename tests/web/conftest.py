@@ -16,7 +16,7 @@ from website import BASE, CONFIG, NOW, Site
 
 from amproxy.config.loader import load
 from amproxy.context import Context
-from amproxy.notify.channels.web_console import Console
+from amproxy.notify.channels.console import Console
 from amproxy.respond.links import Links
 from amproxy.store.wire import Wire
 from amproxy.web.app import web

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.web.schedules.layer_form import LayerForm, acted, from_fields, from_words, to_words
+from amproxy.web.schedules.layers import LayerForm, acted, from_fields, from_words, to_words
 
 LAYERS: list[dict[str, Any]] = [
     {"name": "weekly", "users": ["alice", ["bob", "carol"]], "rotation": {"every": "1w", "start": "2026-01-05"}, "note": "kept"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amproxy.web.http.persons import marks, tones
+from amproxy.web.http.format import marks, tones
 
 
 def test_people_have_different_marks_even_where_their_initials_are_the_same() -> None:

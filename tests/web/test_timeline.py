@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.web.schedules.shown_span import Shown, shown, starting
 from amproxy.web.schedules.timeline import Entry, Span, Track, bands, lanes, midnight
+from amproxy.web.schedules.view import Shown, shown, starting
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 25, 12, tzinfo=UTC)

@@ -10,8 +10,7 @@ from website import Site
 from amproxy.clock import rfc3339
 from amproxy.machine.events import Sent
 from amproxy.model import Alert
-from amproxy.text import texts
-from amproxy.text.phrase import plain
+from amproxy.text import plain, texts
 from amproxy.web.incidents.ahead import ahead, next_step
 
 

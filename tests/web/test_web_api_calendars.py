@@ -7,7 +7,7 @@ import re
 import pytest
 from website import NOW, Site
 
-from amproxy.calendars.sources import sources
+from amproxy.calendars.fetch import sources
 from amproxy.clock import utc
 from amproxy.config.structs import Ical, Schedule
 from amproxy.oncall.calendars import Calendar, Calendars, Event, Words

@@ -17,9 +17,9 @@ from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Alert
 from amproxy.secret import Secret
-from amproxy.store import heartbeats, hidden, vitals
+from amproxy.store import health, heartbeats, muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.hidden import Hidden, Seen
+from amproxy.store.muting import Hidden, Seen
 
 API = "/api/v1/maintenance"
 DAILY = parse_time_interval("daily", [{"times": [{"start_time": "09:00", "end_time": "12:00"}]}])
@@ -188,7 +188,7 @@ async def test_what_was_hidden_is_shown_with_whether_it_fires_and_was_told(site:
             last=NOW, told=told,
         )  # fmt: skip
         operations = Operations()
-        await hidden.remember(site.context.wire, operations, [Seen("silence:s1", one)])
+        await muting.remember(site.context.wire, operations, [Seen("silence:s1", one)])
         assert await commit(site.context.wire, operations)
     assert (await site.client.get("/api/v1/silences/s1/hidden")).json() == {
         "alerts": [
@@ -235,7 +235,7 @@ async def test_the_switch_shows_in_the_metrics_and_its_url_does_not(site: Site) 
     assert await metric(site, "amproxy_dead_mans_switch_up") == {}
     use(site, dead_mans_switch=DeadMansSwitch(url=Secret("http://127.0.0.1/s3cret"), every=60))
     assert await metric(site, "amproxy_dead_mans_switch_up") == {"": 0}
-    await vitals.save_switch(site.context.wire, up=True, at=NOW)
+    await health.save_switch(site.context.wire, up=True, at=NOW)
     assert await metric(site, "amproxy_dead_mans_switch_up") == {"": 1}
     assert await metric(site, "amproxy_dead_mans_switch_last_beat_timestamp_seconds") == {"": NOW}
     site.clock[0] += 600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from website import Site
 
-from amproxy.store import overrides
+from amproxy.store import schedule_changes
 
 URL = "/api/v1/schedules/platform/overrides"
 HOURS = {"user": "bob", "start": "2026-01-06T11:00", "end": "2026-01-06T12:00"}  # of Berlin: one hour less in UTC
@@ -89,7 +89,7 @@ async def test_of_two_overrides_the_one_made_later_wins_after_a_restart_too(site
     for user in ("alice", "bob"):
         await site.client.post(URL, json={**HOURS, "user": user})
         site.clock[0] += 1
-    loaded = await overrides.load_all(site.context.wire)
+    loaded = await schedule_changes.load_overrides(site.context.wire)
     assert [one.users for one in loaded["platform"]] == [("alice",), ("bob",)]
     assert await on_call(site) == ["bob"]
 

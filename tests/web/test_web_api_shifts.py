@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from website import CONFIG, NOW, Site
 
 from amproxy.config.structs import Config
-from amproxy.reports.table import table
+from amproxy.reports.export import table
 from amproxy.shifts import record
-from amproxy.shifts.recording import settle
+from amproxy.shifts.record import settle
 from amproxy.store.timers import Timer
 
 URL = "/api/v1/schedules/platform"

@@ -12,8 +12,8 @@ from website import NOW, Site
 
 from amproxy.machine.events import Resolve
 from amproxy.model import Incident
-from amproxy.store import incidents, keys, summaries
-from amproxy.store.summaries import Place
+from amproxy.store import incidents, keys
+from amproxy.store.incidents import Place
 
 EVERY = ["triggered", "acknowledged", "snoozed", "resolved"]
 
@@ -141,7 +141,7 @@ async def test_a_list_of_an_earlier_version_is_read_all_the_same_and_summed_up(s
 
 
 async def test_lists_go_on_where_they_stopped_also_among_incidents_of_one_moment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summaries, "CHUNK", 3)
+    monkeypatch.setattr(incidents, "CHUNK", 3)
     opened = [await site.opened() for _ in range(11)]
     for incident in opened[::2]:
         await site.stored(incident, Resolve(user="", via="web"))
@@ -159,7 +159,7 @@ async def test_lists_go_on_where_they_stopped_also_among_incidents_of_one_moment
 def test_places_have_one_order(places: list[tuple[float, str]]) -> None:
     ordered = sorted(Place(*place) for place in places)
     assert [place.started for place in ordered] == sorted(place.started for place in ordered)
-    assert all(place < summaries.FIRST for place in ordered)
+    assert all(place < incidents.FIRST for place in ordered)
 
 
 async def test_thousands_of_incidents_are_searched_in_no_time(site: Site) -> None:
@@ -172,7 +172,7 @@ async def test_thousands_of_incidents_are_searched_in_no_time(site: Site) -> Non
         for number in range(start, start + 1000):
             incident = Incident(id=f"old-{number:05}", number=number + 2, policy="platform", plan=template.plan, started_at=NOW - number)
             incident.common_labels = {"alertname": "Load", "instance": f"host-{number}.example.org:9100", "severity": "critical"}
-            words += [incident.id, summaries._encode(summaries.summary(incident))]
+            words += [incident.id, incidents._encode(incidents.summary(incident))]
             scores += [repr(incident.started_at), incident.id]
         await wire.call("HSET", keys.SUMMARIES, *words)
         await wire.call("ZADD", keys.incidents("triggered"), *scores)

@@ -10,8 +10,8 @@ from edited import signed_in, words
 from website import Site
 
 from amproxy.config.structs import SignIn
-from amproxy.store import absences, feeds, sign_in
-from amproxy.store.feeds import Feed
+from amproxy.store import calendars, schedule_changes, sign_in
+from amproxy.store.calendars import Feed
 from amproxy.store.sign_in import Session
 
 
@@ -54,7 +54,7 @@ async def test_a_calendar_address_is_made_shown_works_and_is_revoked(edits: Site
     found = re.search(r"https://oncall\.example\.org(/calendar/[\w-]+\.ics)", (await client.get("/me")).text)
     assert found and (await client.get(found[1])).status_code == 200
     assert (await client.post("/me/calendar/delete")).status_code == 303
-    assert (await client.get(found[1])).status_code == 404 and await feeds.known(edits.context.wire, Feed("user", "alice")) is None
+    assert (await client.get(found[1])).status_code == 404 and await calendars.known(edits.context.wire, Feed("user", "alice")) is None
 
 
 async def test_absences_and_test_pages_are_asked_for_and_nonsense_is_said(edits: Site) -> None:
@@ -63,9 +63,9 @@ async def test_absences_and_test_pages_are_asked_for_and_nonsense_is_said(edits:
     assert (await client.post("/me/absences", data=days)).headers["location"] == "/me#away"
     page = (await client.get("/me")).text
     assert "Wed 7 Jan 09:00 to Thu 8 Jan 09:00" in words(page) and "<b>ill" not in page
-    [made] = (await absences.load_all(edits.context.wire))["alice"]
+    [made] = (await schedule_changes.load_absences(edits.context.wire))["alice"]
     assert (await client.post(f"/me/absences/{made.id}/delete")).status_code == 303
-    assert await absences.load_all(edits.context.wire) == {}
+    assert await schedule_changes.load_absences(edits.context.wire) == {}
     for path, fields in (("absences", {}), ("absences", {"start": "x", "end": "y"}), ("test", {"channel": "fax"})):
         answer = await client.post(f"/me/{path}", data=fields)
         assert answer.status_code == 422 and 'role="alert"' in answer.text
@@ -86,7 +86,7 @@ async def test_sessions_are_ones_own_and_can_be_ended_by_a_viewer(edits: Site) -
     edits.context.use(msgspec.structs.replace(edits.context.config, users=users))
 
     async def begin(user: str, agent: str) -> str:
-        return await sign_in.begin(wire, Session(user=user, way="password", made=now, ends=now + 3600, seen=now, agent=agent))
+        return await sign_in.create_session(wire, Session(user=user, way="password", made=now, ends=now + 3600, seen=now, agent=agent))
 
     here, *_ = [await begin("alice", agent) for agent in ("Firefox", "Phone", "<b>Old")]
     await begin("bob", "of bob")

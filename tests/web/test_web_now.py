@@ -11,7 +11,7 @@ from amproxy.config.structs import Heartbeat, Maintenance, User, Web
 from amproxy.correlate import heartbeats
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Outcome
-from amproxy.store import contacts
+from amproxy.store import deliveries
 from amproxy.store.commit import Operations, commit
 from amproxy.store.timers import Timer
 from amproxy.web.http.templates import PLACES
@@ -51,7 +51,7 @@ async def test_a_contact_leads_to_a_phone_or_a_mailbox_and_nowhere_else(site: Si
 async def test_a_contact_that_failed_says_so(site: Site) -> None:
     operations = Operations()
     outcome = Outcome(ok=False, at=site.clock[0], error="no such mailbox", address=digest("a@example.org"))
-    contacts.note(operations, "alice", "email", None, outcome)
+    deliveries.note(operations, "alice", "email", None, outcome)
     await commit(site.context.wire, operations)
     assert "the last delivery failed" in (await site.client.get("/")).text
 

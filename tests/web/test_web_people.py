@@ -5,7 +5,7 @@ from __future__ import annotations
 from edited import signed_in, words
 from website import Site
 
-from amproxy.store import absences
+from amproxy.store import schedule_changes
 
 
 async def test_people_are_shown_with_their_duties_channels_and_rules(edits: Site) -> None:
@@ -23,9 +23,9 @@ async def test_an_absence_is_added_and_taken_back(edits: Site) -> None:
     assert added.status_code == 303 and added.headers["location"] == "/people#person-bob"
     page = (await edits.client.get("/people")).text
     assert "Wed 7 Jan 09:00 to Thu 8 Jan 09:00" in words(page) and "<b>ill" not in page and "&lt;b&gt;ill" in page
-    [made] = (await absences.load_all(edits.context.wire))["bob"]
+    [made] = (await schedule_changes.load_absences(edits.context.wire))["bob"]
     assert (await edits.client.post(f"/people/bob/absences/{made.id}/delete")).status_code == 303
-    assert await absences.load_all(edits.context.wire) == {}
+    assert await schedule_changes.load_absences(edits.context.wire) == {}
 
 
 async def test_an_absence_that_makes_no_sense_is_said_on_the_page(edits: Site) -> None:

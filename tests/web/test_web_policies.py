@@ -12,7 +12,7 @@ from edited import FILE, form, signed_in, words
 from website import Site
 
 from amproxy.config.loader import load
-from amproxy.web.policies.policy_draft import KINDS, changes, from_fields, from_words, moved
+from amproxy.web.policies.edit import KINDS, changes, from_fields, from_words, moved
 
 RICH = FILE.replace(
     "      - wait: 5m          # then the rest\n",

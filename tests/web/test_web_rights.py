@@ -12,10 +12,10 @@ from starlette.routing import Mount, Route
 from website import BASE, CONFIG, Site
 
 from amproxy.config.structs import SignIn, User
-from amproxy.store import api_tokens
-from amproxy.store.api_tokens import ApiToken, TokenScope
+from amproxy.store import sign_in
+from amproxy.store.sign_in import ApiToken, TokenScope
 from amproxy.web.app import routes, web
-from amproxy.web.http.rights import needs
+from amproxy.web.http.permissions import needs
 from amproxy.web.http.templates import Looks
 
 # Open to everybody, each for its reason: they show nothing, or ask for a secret of their own.
@@ -43,7 +43,7 @@ async def closed(site: Site) -> AsyncIterator[Site]:
 
 async def program(site: Site, *scopes: TokenScope) -> httpx.AsyncClient:
     token = ApiToken(id=scopes[0], name=scopes[0], scopes=scopes, made=site.context.now())
-    secret = await api_tokens.make(site.context.wire, token)
+    secret = await sign_in.make(site.context.wire, token)
     headers = {"Authorization": f"Bearer {secret}"}
     return httpx.AsyncClient(transport=httpx.ASGITransport(web(site.deps)), base_url=BASE, headers=headers)
 

@@ -16,11 +16,11 @@ from amproxy.clock import rfc3339
 from amproxy.grouping.placement import Placer
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Silence
-from amproxy.respond import maintenance, muting
-from amproxy.store import hidden
+from amproxy.respond import muting as respond_muting
+from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.hidden import Hidden, Seen
-from amproxy.web.silences.hush_draft import monday
+from amproxy.store.muting import Hidden, Seen
+from amproxy.web.silences.form import monday
 
 
 def use(site: Site, **values: Any) -> None:
@@ -33,7 +33,7 @@ async def silenced(site: Site, seconds: float = 3600, comment: str = "known", **
         id="", matcher_sets=[[Matcher(name, "=", value) for name, value in labels.items()]], starts_ns=now_ns,
         ends_ns=now_ns + int(seconds * 10**9), created_by="alice", comment=comment,
     )  # fmt: skip
-    return await muting.put(site.context, wanted)
+    return await respond_muting.put(site.context, wanted)
 
 
 def seen_in(page: str) -> str:
@@ -107,7 +107,7 @@ async def test_a_silence_is_prolonged_changed_and_ended(site: Site) -> None:
     form = (await site.client.get(f"{where}/edit")).text
     fields = {"matchers": 'alertname="Disk"', "for": "", "comment": "another word", "seen": seen_in(form)}
     assert (await site.client.post(f"{where}/edit", data=fields)).headers["location"] == where, "the same matchers change in place"
-    assert (await muting.find(site.context, silence.id)).comment == "another word"
+    assert (await respond_muting.find_silence(site.context, silence.id)).comment == "another word"
     other = await site.client.get(f"{where}/edit", params={"matchers": 'alertname="Net"'})
     moved = await site.client.post(f"{where}/edit", data={**fields, "matchers": 'alertname="Net"', "seen": seen_in(other.text)})
     made = moved.headers["location"]
@@ -131,7 +131,7 @@ async def test_windows_are_made_changed_and_ended_and_those_of_the_file_are_not(
         "user": "bob", "seen": seen_in(shown.text),
     }  # fmt: skip
     where = (await site.client.post("/silences/new", data=fields)).headers["location"]
-    [_, window] = await maintenance.known(site.context)
+    [_, window] = await respond_muting.load_windows(site.context)
     assert (window.name, window.active_time_intervals, window.end, window.timezone) == ("rack", ("daily",), None, "Asia/Tbilisi")
     assert window.created_by == "bob" and where == f"/silences/windows/{window.id}"
     form = await site.client.get(f"{where}/edit")
@@ -197,7 +197,7 @@ async def test_hostile_labels_are_harmless_in_previews_and_in_what_was_hidden(si
     silence = await silenced(site, comment=evil, team="db", **({"alertname": evil} if evil is not LONG else {}))
     one = Hidden(fingerprint="f", labels=labels, group="g", receiver=evil, first=NOW, last=NOW)
     operations = Operations()
-    await hidden.remember(site.context.wire, operations, [Seen(f"silence:{silence.id}", one)])
+    await muting.remember(site.context.wire, operations, [Seen(f"silence:{silence.id}", one)])
     assert await commit(site.context.wire, operations)
     for path in (
         "/silences",

@@ -8,14 +8,14 @@ from website import CONFIG, NOW, Site
 from amproxy.config.contacts import digest
 from amproxy.config.structs import Notify, Team, User
 from amproxy.model import Outcome
-from amproxy.store import contacts, keys
+from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
 
 
 async def happened(site: Site, user: str, channel: str, address: str, error: str = "") -> None:
     operations = Operations()
     outcome = Outcome(ok=not error, at=NOW, error=error, address=digest(address))
-    contacts.note(operations, user, channel, None, outcome)
+    deliveries.note(operations, user, channel, None, outcome)
     assert await commit(site.context.wire, operations)
 
 

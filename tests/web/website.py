@@ -11,7 +11,7 @@ import httpx
 
 from amproxy.config.structs import Config, IfNobody, Layer, NotifyStep, Policy, Rotation, Route, Schedule, Team, User, Wait
 from amproxy.context import Context
-from amproxy.correlate.opening import open_by_hand
+from amproxy.correlate.flusher import open_by_hand
 from amproxy.machine import transition
 from amproxy.machine.events import AlertsChanged, Event, Opened
 from amproxy.model import Alert, Incident

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amproxy.config.structs import Place
-from amproxy.config.yaml import Mapping as MappingNode
-from amproxy.config.yaml import Node, Scalar, Sequence
+from amproxy.config.yaml import MappingNode, Node, Scalar, Sequence
 from amproxy.errors import ConfigProblem
 
 Reader = Callable[["Cursor"], Any]

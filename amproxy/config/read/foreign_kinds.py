@@ -5,11 +5,34 @@ from __future__ import annotations
 from typing import Final
 
 from amproxy.config.read.cursor import Reader, Section
-from amproxy.config.read.kinds import COMMON, NOT_NEGATIVE, TIMEOUT, Kind
-from amproxy.config.read.moments import go_duration
-from amproxy.config.read.pieces import addresses, filled, labels_or_update, pair, responder, text_or_update, texts
-from amproxy.config.read.quantities import boolean, duration
-from amproxy.config.read.values import choice, list_of, literal, map_of, raw, secret, secret_url, section_of, text, url
+from amproxy.config.read.kinds import (
+    COMMON,
+    NOT_NEGATIVE,
+    TIMEOUT,
+    Kind,
+    addresses,
+    filled,
+    labels_or_update,
+    pair,
+    responder,
+    text_or_update,
+    texts,
+)
+from amproxy.config.read.values import (
+    boolean,
+    choice,
+    duration,
+    go_duration,
+    list_of,
+    literal,
+    map_of,
+    raw,
+    secret,
+    secret_url,
+    section_of,
+    text,
+    url,
+)
 
 _WEBHOOK_URL: Final = ("webhook_url", "webhook_url_file")
 _KEY: Final = ("api_key", "api_key_file")

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
 from amproxy.config.read.http import HTTP_DEFAULTS, http_config, http_settings, tls_config, tls_settings
-from amproxy.config.read.quantities import Duration, boolean, duration
-from amproxy.config.read.values import file, host_port, secret, secret_url, text, url
+from amproxy.config.read.values import Duration, boolean, duration, file, host_port, secret, secret_url, text, url
 from amproxy.config.structs import EmailSettings, Global, SlackSettings, TelegramSettings, WebhookSettings
 from amproxy.secret import Secret
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.quantities import boolean
-from amproxy.config.read.values import file, list_of, map_of, secret, section_of, shown, text
+from amproxy.config.read.values import boolean, file, list_of, map_of, secret, section_of, shown, text
 from amproxy.config.structs import HttpSettings, TlsSettings
 from amproxy.secret import Secret, reveal
 

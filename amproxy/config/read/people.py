@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.moments import moment, timezone, wall
-from amproxy.config.read.quantities import span
 from amproxy.config.read.sign_in import password_hash
-from amproxy.config.read.values import choice, file, list_of, map_of, name, reference, section_of, text
+from amproxy.config.read.values import choice, file, list_of, map_of, moment, name, reference, section_of, span, text, timezone, wall
 from amproxy.config.structs import Absence, Notify, Team, User, Wait
 from amproxy.config.yaml import Sequence
 

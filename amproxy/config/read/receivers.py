@@ -1,18 +1,115 @@
-"""One entry of a `*_configs` list: read by the table of its kind, filled in from `global`, made into its struct."""
+"""The loaded keys of an integration → the struct that its channel works with.
+
+Texts with `{{ }}`: amproxy's own are Jinja2; Go templates, which a drop-in file has, are told from them and not run.
+
+One entry of a `*_configs` list: read by the table of its kind, filled in from `global`, made into its struct.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from amproxy.config.read import foreign_kinds, kinds
 from amproxy.config.read.cursor import Cursor, Reader, Section
+from amproxy.config.read.http import http_settings, tls_settings
 from amproxy.config.read.kinds import Kind
-from amproxy.config.read.quantities import boolean
-from amproxy.config.read.settings import email_settings, slack_settings, telegram_settings, webhook_settings
-from amproxy.config.read.templates import go_templates, jinja_fault
-from amproxy.config.read.values import choice, raw, reference
-from amproxy.config.structs import Integration, OncallSettings
+from amproxy.config.read.values import boolean, choice, raw, reference
+from amproxy.config.structs import EmailSettings, Integration, OncallSettings, SlackSettings, TelegramSettings, WebhookSettings
+from amproxy.secret import Secret, reveal
+
+
+def _picked(section: Section, *keys: str) -> dict[str, Any]:
+    """The keys that are there; the struct knows the defaults of the rest."""
+    return {key: section[key] for key in keys if key in section}
+
+
+def webhook_settings(section: Section) -> WebhookSettings:
+    return WebhookSettings(
+        **_picked(section, "url", "url_file", "max_alerts"),
+        timeout=float(section.get("timeout", 0)),
+        http=http_settings(section["http_config"]),
+    )
+
+
+def slack_settings(section: Section) -> SlackSettings:
+    return SlackSettings(
+        **_picked(section, "channel", "api_url", "api_url_file", "app_token", "app_token_file", "app_url"),
+        **_picked(section, "title", "text", "username", "icon_emoji", "icon_url"),
+        timeout=float(section.get("timeout", 0)),
+        http=http_settings(section["http_config"]),
+    )
+
+
+def telegram_settings(section: Section) -> TelegramSettings:
+    """`chat_id_file` is read here, once: a chat is no secret that changes. A bad one gives chat 0."""
+    if "chat_id_file" in section:
+        section["chat_id"] = _number_in(section["chat_id_file"])
+    return TelegramSettings(
+        **_picked(section, "api_url", "bot_token", "bot_token_file", "chat_id", "message_thread_id", "message"),
+        **_picked(section, "disable_notifications", "parse_mode"),
+        http=http_settings(section["http_config"]),
+    )
+
+
+def _number_in(path: str) -> int:
+    try:
+        return int(reveal(Secret(""), path))
+    except (OSError, ValueError):  # a warning stands where the file is named, or the integration says it has no chat
+        return 0
+
+
+def email_settings(section: Section) -> EmailSettings:
+    return EmailSettings(
+        **_picked(section, "to", "hello", "smarthost", "auth_username", "auth_password", "auth_password_file", "auth_identity"),
+        **_picked(section, "headers", "html", "text", "require_tls"),
+        from_=section.get("from", ""),
+        implicit_tls=section.get("force_implicit_tls"),
+        tls=tls_settings(section.get("tls_config")),
+    )
+
+
+# What only Go writes inside of {{ }}: a value that begins with a dot or a dollar, wherever it stands, its keywords, its
+# declarations and its trimming dashes. The rest of Go is no Jinja2 either and fails there.
+_GO = re.compile(
+    r"\{\{-|-\}\}|\{\{\s*(?:[.$]|/\*|(?:if|else|end|range|with|template|block|define|break|continue)\b)"
+    r"|\{\{[^}]*(?:[\s(|][.$](?:[A-Za-z_)\s]|$)|:=)"
+)
+_JINJA = ImmutableSandboxedEnvironment()
+
+
+def is_go(text: str) -> bool:
+    """Whether a text is a Go template."""
+    return "{{" in text and _GO.search(text) is not None
+
+
+def jinja_fault(text: str) -> str:
+    """Why a text is no Jinja2 template; "" = it is one, or plain text."""
+    try:
+        _JINJA.parse(text)
+    except TemplateError as error:
+        return error.message or "not a template"
+    return ""
+
+
+def go_templates(values: Mapping[str, Any]) -> Iterator[str]:
+    """The keys of an integration below which there is a Go template."""
+    return (key for key, value in values.items() if key != "http_config" and any(map(is_go, _texts(value))))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+
 
 KINDS: Final[dict[str, Kind]] = {  # in the order in which Alertmanager sends
     "webhook": kinds.WEBHOOK,

@@ -6,10 +6,8 @@ import re
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.moments import moment, timezone, wall
 from amproxy.config.read.people import intervals, period, user_name
-from amproxy.config.read.quantities import span
-from amproxy.config.read.values import choice, file, list_of, name, reference, secret_url, shown, text
+from amproxy.config.read.values import choice, file, list_of, moment, name, reference, secret_url, shown, span, text, timezone, wall
 from amproxy.config.structs import Ical, Layer, Override, Rotation, Schedule
 from amproxy.config.yaml import Sequence
 from amproxy.times import parse_duration

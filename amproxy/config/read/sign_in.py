@@ -8,11 +8,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from amproxy.config.read.cursor import Cursor, Reader
-from amproxy.config.read.pieces import pair
-from amproxy.config.read.quantities import boolean, span
-from amproxy.config.read.values import choice, list_of, name, raw, shown, url
+from amproxy.config.read.kinds import pair
+from amproxy.config.read.values import boolean, choice, list_of, name, raw, shown, span, url
 from amproxy.config.structs import Oidc, ProxyHeader, SignIn
-from amproxy.config.yaml import Mapping
+from amproxy.config.yaml import MappingNode
 from amproxy.secret import Secret
 
 HASH: Final = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}")
@@ -105,7 +104,7 @@ def _proxy_header(at: Cursor) -> ProxyHeader:
 
 def refuse_empty(root: Cursor) -> None:
     """Elsewhere an empty section is none at all; here that would open what somebody meant to lock."""
-    pair = root.node.pairs.get("sign_in") if isinstance(root.node, Mapping) else None
+    pair = root.node.pairs.get("sign_in") if isinstance(root.node, MappingNode) else None
     if pair and root.to(pair[1], "sign_in").null:
         root.to(pair[0], "sign_in").error(f"nobody could sign in: give {_GIVE}, or take the section out")
 

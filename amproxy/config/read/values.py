@@ -3,17 +3,24 @@ None after having recorded what is wrong, what is allowed and where.
 
 Like Alertmanager's, they type a scalar by the field that it stands in: `yes` is a bool in one place and a text in another.
 `${NAME}` in a value is replaced by an environment variable; matchers, regular expressions and templates keep theirs.
+
+Readers of bools, numbers, durations and sizes.
+
+Readers of wall-clock times, time zones and Go's durations.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
 
 from amproxy.config.read.cursor import Cursor, Reader, hint, kind
 from amproxy.config.yaml import Scalar, Sequence
 from amproxy.secret import Secret
+from amproxy.times import format_duration, parse_duration
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -207,3 +214,155 @@ def literal(at: Cursor, scalar: Reader = raw) -> Any:
     if isinstance(at.node, Sequence):
         return [literal(at.to(node, position), scalar) for position, node in enumerate(at.node.items)]
     return {key: literal(value, scalar) for key, _, value in at.pairs()}
+
+
+_TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
+_FALSE: Final = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"))
+_SIZE = re.compile(r"([0-9]+) ?(B|kB|KB|KiB|MB|MiB|GB|GiB)?")
+_SIZES: Final = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+_INTEGER = re.compile(r"[-+]?[0-9][0-9a-fA-Fxo_]{0,30}")
+_OCTAL = re.compile(r"(?<![0-9a-zA-Z])0+(?=[0-7])")  # 017 is octal, as in YAML 1.1
+
+
+class Duration(float):
+    """Seconds that print as a Prometheus duration."""
+
+    def __str__(self) -> str:
+        return format_duration(self)
+
+
+def word(at: Cursor) -> str | None:
+    """The text of what is written without quotes, or comes from the environment: a number or a bool."""
+    found = text(at)
+    if found is not None and isinstance(at.node, Scalar) and not at.node.plain and "${" not in at.node.text:
+        at.error(f"{shown(at)} is a text because of its quotes: write it without them")
+        return None
+    return found
+
+
+def boolean(at: Cursor) -> bool | None:
+    found = word(at)
+    if found is None or found in _TRUE or found in _FALSE:
+        return None if found is None else found in _TRUE
+    at.error(f"expected true or false, found {shown(at)}")
+    return None
+
+
+def integer(minimum: int | None = None) -> Reader:
+    """A whole number, not below `minimum`."""
+
+    def read(at: Cursor) -> int | None:
+        found = word(at)
+        if found is None:
+            return None
+        try:
+            if not _INTEGER.fullmatch(found):
+                raise ValueError
+            number = int(_OCTAL.sub("0o", found.replace("_", "")), 0)
+        except ValueError:
+            at.error(f"expected a whole number, found {shown(at)}")
+            return None
+        if minimum is not None and number < minimum:
+            at.error(f"{shown(at)} is too small: the least is {minimum}")
+            return None
+        return number
+
+    return read
+
+
+def fraction(at: Cursor) -> float | None:
+    found = word(at)
+    try:
+        return None if found is None else float(found)
+    except ValueError:
+        at.error(f"expected a number, found {shown(at)}")
+        return None
+
+
+def duration(at: Cursor) -> Duration | None:
+    """A Prometheus duration in seconds."""
+    found = text(at)
+    try:
+        return None if found is None else Duration(parse_duration(found))
+    except ValueError as error:
+        at.error(str(error) if shown(at) == repr(found) else f"not a valid duration: {shown(at)}")
+        return None
+
+
+def span(at: Cursor) -> Duration | None:
+    """A Prometheus duration that is longer than nothing."""
+    found = duration(at)
+    if found is not None and not found:
+        at.error("must be longer than 0s")
+        return None
+    return found
+
+
+def size(at: Cursor) -> int | None:
+    """Bytes: `1048576` or `16MiB`."""
+    found = text(at)
+    if found is None:
+        return None
+    matched = _SIZE.fullmatch(found)
+    if matched is None or not int(matched[1]):
+        at.error(f"expected a size above 0 in bytes, such as 1048576 or 16MiB, found {shown(at)}")
+        return None
+    return int(matched[1]) * _SIZES[matched[2] or ""]
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[-+]\d\d:\d\d)?)?")
+_GO = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_GO_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class GoDuration(Duration):
+    """Seconds that print as a Go duration."""
+
+    def __str__(self) -> str:
+        return f"{float(self):g}s"
+
+
+def moment(at: Cursor) -> datetime | None:
+    """`2026-01-05T09:00`, with or without seconds or an offset, or a date alone. Naive where no offset is written."""
+    found = text(at)
+    if found is None:
+        return None
+    try:
+        if not _MOMENT.fullmatch(found):
+            raise ValueError
+        return datetime.fromisoformat(found)
+    except ValueError:
+        at.error(f"expected a date and time such as 2026-01-05T09:00, found {shown(at)}")
+        return None
+
+
+def wall(found: datetime, zone: str) -> datetime:
+    """A moment as the clock of a zone shows it, naive; a naive one is that already."""
+    return found if found.tzinfo is None else found.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+
+
+def timezone(at: Cursor) -> str | None:
+    """A name of the tz database."""
+    found = name(at)
+    if found is None:
+        return None
+    try:
+        ZoneInfo(found)
+    except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
+        at.error(f"there is no time zone {shown(at)}{hint(found, frozenset(available_timezones()))}")
+        return None
+    return found
+
+
+def go_duration(at: Cursor) -> GoDuration | None:
+    """A duration as Go writes it (`1m30s`, `1.5h`), which Alertmanager takes in a few places; a number alone is nanoseconds."""
+    found = text(at)
+    if found is None:
+        return None
+    if found.isdecimal() and found.isascii():
+        return GoDuration(int(found) / 1e9)
+    parts = _GO.findall(found)
+    if not parts or "".join(number + unit for number, unit in parts) != found:
+        at.error(f"expected a duration such as 10s or 1m30s, found {shown(at)}")
+        return None
+    return GoDuration(sum(float(number) * _GO_UNITS[unit] for number, unit in parts))

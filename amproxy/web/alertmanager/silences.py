@@ -1,16 +1,137 @@
-"""GET and POST /silences, GET and DELETE /silence/{id}."""
+"""The body of `POST /api/v2/silences`, with Alertmanager's laxities (any case of keys, unknown keys, bad UTF-8, text after
+the value) and its errors.
+
+GET and POST /silences, GET and DELETE /silence/{id}.
+"""
 
 from __future__ import annotations
 
+import json
+from typing import Any, TypeVar
+
+from amproxy.accept.body import BadTime, parse_time
 from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.grouping import silences
-from amproxy.grouping.silences import BadSilence
+from amproxy.grouping.silences import FOREVER_NS, BadSilence
+from amproxy.labels.matchers import BadMatcher, Matcher, Op
+from amproxy.model import Silence
 from amproxy.respond import muting
-from amproxy.web.alertmanager import posted_silence, shown
-from amproxy.web.alertmanager.answers import Answer, Refusal, bare, value
-from amproxy.web.alertmanager.http import Asked
+from amproxy.web.alertmanager import alerts
+from amproxy.web.alertmanager.http import Answer, Asked, Refusal, bare, coded, value
 from amproxy.web.http.permissions import say
+
+_OPS: dict[tuple[bool, bool], Op] = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
+_GO_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number", type(None): "null"}
+_Kind = TypeVar("_Kind", str, bool, list, dict)  # type: ignore[type-arg]
+
+
+def read(body: bytes) -> Silence:
+    """The silence that is wanted, its id "" where it is to be a new one. Raises Refusal (400, 422)."""
+    if not body.strip():
+        raise _missing("silence")
+    loaded = _load(body)
+    given = _Fields({} if loaded is None else loaded, "silence")
+    comment, created_by = given.take("comment", str), given.take("createdBy", str)
+    starts_ns, ends_ns = _time(given.take("startsAt", str)), _time(given.take("endsAt", str))
+    listed, annotations = given.take("matchers", list), given.take("annotations", dict)
+    silence_id = given.take("id", str) or ""
+    matchers = None if listed is None else [_Fields(item, f"matchers.{index}") for index, item in enumerate(listed)]
+    # missing values are looked for when all types are known to be right, in the order of their names
+    comment, created_by = _required(comment, "comment"), _required(created_by, "createdBy")
+    ends_ns = _required(ends_ns, "endsAt")
+    matchers = _required(matchers, "matchers")
+    if not matchers:
+        raise Refusal(coded(422, "matchers in body should have at least 1 items", code=612))
+    return Silence(
+        id=silence_id,
+        matcher_sets=[[_matcher(index, item) for index, item in enumerate(matchers)]],
+        starts_ns=_required(starts_ns, "startsAt"),
+        ends_ns=ends_ns,
+        created_by=created_by,
+        comment=comment,
+        annotations=_texts(annotations or {}),
+    )
+
+
+class _Fields:
+    """A JSON object whose keys may be written in any case."""
+
+    def __init__(self, loaded: Any, name: str) -> None:
+        if not isinstance(loaded, dict):
+            raise _unfit(loaded, name)
+        self._folded = {key.casefold(): value for key, value in loaded.items()}
+
+    def take(self, name: str, kind: type[_Kind]) -> _Kind | None:
+        """A field's value, None where it is missing or null. Raises Refusal where it is of another type."""
+        value = self._folded.get(name.casefold())
+        if value is not None and not isinstance(value, kind):
+            raise _unfit(value, name)
+        return _clean(value) if isinstance(value, str) else value
+
+
+def _matcher(index: int, item: _Fields) -> Matcher:
+    is_regex, name, value = item.take("isRegex", bool), item.take("name", str), item.take("value", str)
+    is_equal = item.take("isEqual", bool)
+    at = f"matchers.{index}"
+    is_regex = _required(is_regex, f"{at}.isRegex")
+    name, value = _required(name, f"{at}.name"), _required(value, f"{at}.value")
+    try:
+        return Matcher(name, _OPS[is_equal is not False, is_regex], value)
+    except BadMatcher as error:
+        raise Refusal(bare(400, f"silence invalid: invalid label matcher {index}: {error}")) from None
+
+
+_Value = TypeVar("_Value")
+
+
+def _required(value: _Value | None, name: str) -> _Value:
+    if value is None:
+        raise _missing(name)
+    return value
+
+
+def _time(text: str | None) -> int | None:
+    """Nanoseconds; Go's zero time is 0."""
+    if text is None:
+        return None
+    try:
+        moment = parse_time(text)
+    except BadTime as error:
+        raise _failed(str(error)) from None
+    return min(moment[0], FOREVER_NS) if moment else 0
+
+
+def _texts(given: dict[str, Any]) -> dict[str, str]:
+    for text in given.values():
+        if not isinstance(text, str):
+            raise _unfit(text, "annotations")
+    return {_clean(name): _clean(text) for name, text in given.items()}
+
+
+def _load(body: bytes) -> Any:
+    try:
+        value, _ = json.JSONDecoder().raw_decode(body.decode("utf-8", "replace").lstrip(" \t\r\n"))
+    except (ValueError, RecursionError) as error:  # ValueError: not JSON, or a number longer than Python reads
+        raise _failed(str(error)) from None
+    return value
+
+
+def _clean(text: str) -> str:
+    """Lone surrogates become U+FFFD, as in Go."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _missing(name: str) -> Refusal:
+    return Refusal(coded(422, f"{name} in body is required", code=602))
+
+
+def _unfit(value: Any, name: str) -> Refusal:
+    return _failed(f"json: cannot unmarshal {_GO_NAMES[type(value)]} into {name}")
+
+
+def _failed(why: str) -> Refusal:
+    return Refusal(coded(400, f'parsing silence body from "" failed, because {why}'))
 
 
 class Silences:
@@ -24,18 +145,18 @@ class Silences:
         now_ns = self._now_ns()
         found = [
             silence
-            for silence in (await muting.known(self._context)).values()
+            for silence in (await muting.load_silences(self._context)).values()
             if silences.shown_state(silence, now_ns) in states and silences.has_all(silence, filters)
         ]
-        return value([shown.silence(silence, now_ns) for silence in silences.ordered(found, now_ns)])
+        return value([alerts.silence(silence, now_ns) for silence in silences.ordered(found, now_ns)])
 
     async def one(self, asked: Asked) -> Answer:
-        silence = (await muting.known(self._context)).get(asked.silence_id())
-        return value(shown.silence(silence, self._now_ns())) if silence else Answer(404)
+        silence = (await muting.load_silences(self._context)).get(asked.silence_id())
+        return value(alerts.silence(silence, self._now_ns())) if silence else Answer(404)
 
     async def post(self, asked: Asked) -> Answer:
         """Create a silence, or change one; answers the id that holds now."""
-        wanted = posted_silence.read(await asked.json())
+        wanted = read(await asked.json())
         try:
             made = await muting.put(self._context, wanted)
         except NotFound as error:

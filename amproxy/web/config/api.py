@@ -16,7 +16,7 @@ from amproxy.edit.change import Change, digest
 from amproxy.edit.sections import SECTIONS, read_words
 from amproxy.model import Page
 from amproxy.simulation.config_diff import Difference, Example, PolicyChange
-from amproxy.simulation.wording import ending, step
+from amproxy.simulation.terminal import ending, step
 from amproxy.web.config.change import allow, apply, problem_view, proposed
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import Principal, principal_of

@@ -14,8 +14,7 @@ from amproxy.edit.change import Change
 from amproxy.errors import Conflict, Uneditable
 from amproxy.model import Page
 from amproxy.simulation.config_diff import Example
-from amproxy.text import Texts
-from amproxy.text.phrase import plain
+from amproxy.text import Texts, plain
 from amproxy.text.policies import length
 from amproxy.web.config.change import Proposed, allow, apply, proposed
 from amproxy.web.http.deps import Deps

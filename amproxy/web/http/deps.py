@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from amproxy.context import Context
-from amproxy.notify.channels.web_console import Console
+from amproxy.notify.channels.console import Console
 from amproxy.respond.links import Links
 from amproxy.web.http.live import Hub
 

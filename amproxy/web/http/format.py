@@ -1,14 +1,25 @@
-"""How values read on a page: lengths of time, moments, and text from outside cut to a length. Pure."""
+"""How values read on a page: lengths of time, moments, and text from outside cut to a length. Pure.
+
+How people are told apart at a glance: a colour each, the same everywhere, and a mark of a few letters that no other has. Pure.
+
+How a person is reached, as a page shows it: phone and mail to press, of other channels the name alone. Pure.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from typing import NamedTuple
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
+from amproxy.config.structs import User
 from amproxy.model import Alert
 from amproxy.notify.channels.text import FIRST_LABELS, clean, line, web
 from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
+from amproxy.oncall.reachable import Reach
 from amproxy.text import Texts
 
 LONGEST_VALUE = 300  # characters
@@ -103,3 +114,62 @@ def links(alert: Alert) -> list[tuple[str, str]]:
 def _key(text: str) -> str:
     """ "Silence in Grafana" → "silence" """
     return text.partition(" ")[0].lower()
+
+
+TONES = 12  # colours in static/people.css
+
+
+def tones(names: Iterable[str]) -> dict[str, str]:
+    """Name of a user → class of their colour. names: of all users in the order of the file, so that a new one changes nobody's."""
+    return {name: f"tone{place % TONES}" for place, name in enumerate(names)}
+
+
+def marks(called: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Name of a user → their mark: initials, and more letters where these are somebody else's. called: (name, full name or "")."""
+    found: dict[str, str] = {}
+    used: set[str] = set()
+    for name, full_name in called:
+        mark = next(mark for mark in _candidates(full_name or name) if mark not in used)
+        used.add(mark)
+        found[name] = mark
+    return found
+
+
+def _candidates(full_name: str) -> Iterator[str]:
+    words = re.findall(r"\w+", full_name)
+    first = initials(" ".join(words)) or "?"
+    yield first
+    last = words[-1] if words else ""
+    for length in range(2, min(4, len(last)) + 1):
+        yield f"{first[0]}{last[:length]}" if len(words) > 1 else last[:length].capitalize()
+    number = 2
+    while True:
+        yield f"{first}{number}"
+        number += 1
+
+
+_NOT_DIALLED = re.compile(r"[^0-9+*#]")
+
+
+class Way(NamedTuple):
+    channel: str
+    text: str  # the address; "" = not shown
+    url: str  # "tel:…", "mailto:…" or ""
+    broken: bool  # the last delivery failed for good
+
+
+def ways(user: User, reached: Reach, *, addresses: bool) -> Iterator[Way]:
+    """Phone and mail first. addresses: whether the reader may see them."""
+    failed = {contact.channel for contact in reached.contacts if contact.state == "failed"}
+    for channel, address in sorted(
+        user.contacts.items(), key=lambda contact: ("phone", "email").index(contact[0]) if _url(*contact) else 2
+    ):
+        url = _url(channel, address) if addresses else ""
+        yield Way(channel, address if url else "", url, channel in failed)
+
+
+def _url(channel: str, address: str) -> str:
+    number = _NOT_DIALLED.sub("", address)
+    if channel == "phone" and number:
+        return f"tel:{quote(number, safe='+*')}"
+    return f"mailto:{quote(address, safe='@+')}" if channel == "email" and "@" in address else ""

@@ -1,4 +1,10 @@
-"""Everything below one path, such as /oncall: requests lose the path, redirects get what links begin with."""
+"""Everything below one path, such as /oncall: requests lose the path, redirects get what links begin with.
+
+Who is at the other end of the connection, whatever a header says.
+
+uvicorn puts the client of a proxy on this machine in the place of the proxy, because a header says so. That is right for
+deciding who may push; for deciding whose word counts about who somebody is, it is not.
+"""
 
 from __future__ import annotations
 
@@ -72,3 +78,17 @@ def _location(value: bytes, root: str, origin: str) -> bytes:
 def root_of(external_url: str) -> str:
     """What the paths of our links begin with: the path of the external URL, without a slash at its end."""
     return urlsplit(external_url).path.rstrip("/")
+
+
+PEER = "amproxy.web.http.middleware"  # key of a scope: as `client`, before anybody changed it
+
+
+class Peer:
+    """Pure ASGI, outside of everything that looks at headers."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[PEER] = scope.get("client")
+        await self._app(scope, receive, send)

@@ -1,4 +1,9 @@
-"""Who asks, and what they may do: set by the sign-in for each request, asked by pages and API."""
+"""Who asks, and what they may do: set by the sign-in for each request, asked by pages and API.
+
+Whose things a request touches: a responder acts on those of their own teams and of nobody's.
+
+What each address needs. Whoever adds an address needs to say nothing: reading needs a viewer, everything else a responder.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import Scope
 
-from amproxy.errors import AmproxyError
+from amproxy.context import Context
+from amproxy.errors import AmproxyError, NotFound
+from amproxy.model import Incident
+from amproxy.reports.insights import concerns
+from amproxy.store import incidents, schedule_changes
+from amproxy.web.http.guard import SAFE
 
 Role = Literal["viewer", "responder", "admin"]
 _RANK: Final[dict[str, int]] = {"none": -1, "viewer": 0, "responder": 1, "admin": 2}
@@ -91,3 +101,89 @@ class HasScope(Protocol):
 def say(request: HasScope, what: str) -> None:
     """What a request has changed, in a sentence, for the audit log; without it the log has the address alone."""
     request.scope[SAID] = what
+
+
+def may_act(principal: Principal, incident: Incident) -> bool:
+    """Whether somebody may act on an incident. Whoever was paged for it may, of whatever team: they were asked to."""
+    return may(principal, "responder", _team(principal, incident))
+
+
+async def require_own(request: Request, context: Context, *incident_ids: str) -> None:
+    """Raises Forbidden where one of the incidents is another team's, NotFound, StoreUnavailable."""
+    principal = require(request, "responder")
+    if principal.role == "admin":
+        return
+    for incident_id in incident_ids:
+        incident = await incidents.load(context.wire, incident_id)
+        require(request, "responder", _team(principal, incident))
+
+
+async def not_own(request: Request, context: Context, incident_ids: list[str]) -> dict[str, str]:
+    """Of many incidents those that somebody may not act on: id → why. Raises StoreUnavailable."""
+    refused = {}
+    for incident_id in dict.fromkeys(incident_ids):
+        try:
+            await require_own(request, context, incident_id)
+        except Forbidden as error:
+            refused[incident_id] = str(error)
+        except NotFound:
+            continue  # said by whoever acts on it
+    return refused
+
+
+def _team(principal: Principal, incident: Incident) -> str:
+    return "" if principal.user and concerns(incident, principal.user) else incident.team
+
+
+async def require_swap(request: Request, context: Context, swap_id: str) -> None:
+    """A swap is of its schedule's team, and of those between whom it is. Raises Forbidden, StoreUnavailable."""
+    principal = require(request, "responder")
+    if principal.role == "admin":
+        return
+    for swap in await schedule_changes.load_swaps(context.wire):
+        if swap.id == swap_id and principal.user not in (swap.user, swap.taken_by):
+            require_schedule(request, context, swap.schedule)
+
+
+def require_schedule(request: Request, context: Context, name: str) -> None:
+    """Raises Forbidden where the schedule is another team's."""
+    schedule = context.config.schedules.get(name)  # it may be gone from the file since
+    require(request, "responder", schedule.team if schedule else "")
+
+
+def require_person(request: Request, context: Context, name: str) -> None:
+    """A person's absences are theirs and their teams'; of somebody in no team, everybody's. Raises Forbidden."""
+    principal = require(request, "responder")
+    teams = [team.name for team in context.config.teams.values() if name in team.members]
+    if principal.user != name and teams and not any(may(principal, "responder", team) for team in teams):
+        require(request, "responder", teams[0])
+
+
+METRICS: Final = "/metrics"
+
+# Open to everybody: they show nothing, or ask for a secret of their own.
+_OPEN: Final = frozenset(
+    {"/-/healthy", "/-/ready", "/sign-in", "/sign-in/oidc", "/sign-in/callback", "/language", "/slack/interactivity"}
+)  # fmt: skip
+_OPEN_BELOW: Final = ("/static/", "/act/", "/calendar/")
+# What a viewer may change: nothing but what is their own.
+_OWN: Final = ("/sign-out", "/api/v1/sessions", "/me")
+# Addresses, and all below them, that are for admins even to read …
+_ADMIN: Final = ("/admin", "/api/v1/tokens", "/api/v1/audit")
+# … and those that only admins may write.
+_ADMIN_WRITES: Final = ("/-/reload",)
+
+
+def needs(method: str, path: str) -> Role | None:
+    """The least role for a request; None = nobody needs to be known. Teams are checked by whoever has the thing in hand."""
+    if path in _OPEN or path.startswith(_OPEN_BELOW):
+        return None
+    if _below(path, _ADMIN):
+        return "admin"
+    if method in SAFE or _below(path, _OWN):
+        return "viewer"
+    return "admin" if _below(path, _ADMIN_WRITES) else "responder"
+
+
+def _below(path: str, places: tuple[str, ...]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for place in places)

@@ -1,4 +1,7 @@
-"""Pages from templates: everything that goes in is escaped, everything from outside is cleaned and cut."""
+"""Pages from templates: everything that goes in is escaped, everything from outside is cleaned and cut.
+
+What a browser remembers for its reader: who acts, and the language.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,24 @@ from zoneinfo import ZoneInfo
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from amproxy import __version__
 from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.labels.matchers import Matcher
-from amproxy.machine import states
+from amproxy.machine import draft
 from amproxy.notify.channels.text import web
 from amproxy.store import incidents
-from amproxy.text import LANGUAGES, Texts, choose, texts
-from amproxy.text.phrase import plain
+from amproxy.text import LANGUAGES, Texts, choose, plain, texts
 from amproxy.web.http import format
+from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import Told
 from amproxy.web.http.middleware import root_of
-from amproxy.web.http.own import may_act
-from amproxy.web.http.permissions import may, principal_of
-from amproxy.web.http.question import LONGEST
+from amproxy.web.http.permissions import may, may_act, principal_of
+from amproxy.web.http.request import LONGEST, form, known_user, own_path
 
 HERE = Path(__file__).parent.parent  # web/
 STATIC = HERE / "static"
@@ -109,7 +112,7 @@ class Looks:
         self._templates.globals |= {
             "labels": format.ordered, "links": format.links, "is_web": web, "label_query": _label_query, "labels_query": _labels_query,
             "route_query": _route_query,
-            "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": states.ENDS,
+            "version": __version__, "stamp": _stamp(), "languages": LANGUAGES, "ends": draft.ENDS,
         }  # fmt: skip
 
     async def page(
@@ -185,3 +188,30 @@ def _stamp() -> str:
     for path in sorted(STATIC.iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:10]
+
+
+class Pages:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/me", self.choose_me, methods=["POST"]),
+            Route("/language", self.choose_language, methods=["POST"]),
+        ]
+
+    async def choose_me(self, request: Request) -> Response:
+        """Remember in a cookie who acts here."""
+        fields = await form(request)
+        user = known_user(self._context, fields.get("user"))
+        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
+        answer.set_cookie(COOKIE, quote(user), max_age=COOKIE_AGE if user else 0, httponly=True, samesite="lax")
+        return answer
+
+    async def choose_language(self, request: Request) -> Response:
+        """Remember in a cookie which language this browser reads."""
+        fields = await form(request)
+        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
+        if fields.get("language") in LANGUAGES:
+            answer.set_cookie(LANGUAGE_COOKIE, fields["language"], max_age=COOKIE_AGE, httponly=True, samesite="lax")
+        return answer

@@ -1,21 +1,177 @@
-"""What will happen to an incident by itself, in words: the next step, and all that is still ahead. Pure.
+"""What is left of the steps of an incident's policy, with the time of each if nobody does anything. Pure.
+
+What will happen to an incident by itself, in words: the next step, and all that is still ahead. Pure.
 
 It is what the plan says as of now. People are looked up again when a step runs, so an override may still change who is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from itertools import islice, takewhile
+from typing import NamedTuple
 
 from amproxy.clock import utc
 from amproxy.config import contacts
-from amproxy.config.structs import Notify
-from amproxy.machine import chains, silent
+from amproxy.config.structs import (
+    Condition,
+    ForwardStep,
+    Notify,
+    NotifyStep,
+    Policy,
+    ResolveStep,
+    Wait,
+    WaitForAlertsStep,
+    WaitUntilStep,
+    WebhookStep,
+)
+from amproxy.machine import chains, holds
+from amproxy.machine.policy import closed
+from amproxy.machine.steps import RETRY_SHIFT
 from amproxy.model import Chain, Incident
 from amproxy.oncall.roster import Roster
-from amproxy.text.phrase import People, Phrase
-from amproxy.web.incidents.ahead_steps import Coming, steps
+from amproxy.text import People, Phrase, Value
+from amproxy.times import format_duration
+
+_INSTANT = timedelta(seconds=1)
+Deed = NotifyStep | WebhookStep | ForwardStep | ResolveStep
+
+
+class Coming(NamedTuple):
+    """Something that is due."""
+
+    at: float  # Unix seconds
+    what: Phrase  # "step 3: notify bob (users)"
+    ends: bool = False  # the incident: nothing comes after it
+
+
+def steps(incident: Incident, roster: Roster) -> Iterator[Coming]:
+    """Up to the end of the round, through the policies that others hand over to; a circle of them is walked once."""
+    if incident.step_due is None:
+        return
+    walk = _Walk(incident, roster, incident.step_due)
+    yield from walk.policy(incident.plan, incident.position, incident.round)
+    while walk.forward is not None:
+        yield from walk.policy(walk.forward, 0, 1)
+
+
+class _Walk:
+    """Where the walk is: its time, and the policy that takes over next."""
+
+    def __init__(self, incident: Incident, roster: Roster, at: float) -> None:
+        self._incident, self._roster = incident, roster
+        self._walked = set[str]()  # policies that were walked
+        self.at = at
+        self.forward: Policy | None = None
+
+    def policy(self, plan: Policy, position: int, round_: int) -> Iterator[Coming]:
+        """The steps of one policy from a position on."""
+        self._walked.add(plan.name)
+        self.forward = None
+        for number, step in enumerate(plan.steps[position:], position + 1):
+            match step:
+                case Wait() | WaitUntilStep():
+                    self.at = _waited(step, self._roster, self.at)
+                    continue
+                case WaitForAlertsStep():
+                    enough: dict[str, Value] = {"step": number, "count": step.more_than, "span": format_duration(step.within)}
+                    yield Coming(self.at, Phrase("ahead.waits_for_alerts", enough))
+                    return
+            if skipped := closed(step, self._incident, self._roster, self.at):
+                yield self._coming(step, number, skipped)
+                continue
+            if isinstance(step, NotifyStep):
+                yield from self._shifts(plan, step, number)
+            to = self._incident.forwards.get(step.policy) if isinstance(step, ForwardStep) else None
+            yield self._coming(step, number)
+            if to or isinstance(step, ResolveStep):
+                self.forward = to if to and to.name not in self._walked else None
+                return
+        yield self._end(plan, round_)
+
+    def _coming(self, step: Deed, number: int, skipped: str = "") -> Coming:
+        what = Phrase("ahead.step", {"step": number, "deed": _deed(step, self._roster, self.at)})
+        if conditions := _conditions(step):
+            what = Phrase("ahead.conditional", {"what": what, "conditions": conditions})
+        if skipped:
+            what = Phrase("ahead.skipped", {"what": what, "reason": skipped})
+        return Coming(self.at, what, ends=isinstance(step, ResolveStep) and not skipped)
+
+    def _shifts(self, plan: Policy, step: NotifyStep, number: int) -> Iterator[Coming]:
+        """The waits of a step that finds nobody on call."""
+        rule, roster = step.if_nobody or plan.if_nobody, self._roster
+        if rule.kind != "wait_for_shift" or step.schedule not in roster.config.schedules:
+            return
+        while not _on_call(step, roster, self.at):
+            yield Coming(self.at, Phrase("ahead.waits_for_shift", {"step": number, "schedule": step.schedule}))
+            until = roster.on_call(step.schedule, utc(self.at)).until
+            self.at = until.timestamp() if until else self.at + RETRY_SHIFT
+
+    def _end(self, plan: Policy, round_: int) -> Coming:
+        if round_ > plan.repeat or not plan.steps:
+            return Coming(self.at, Phrase("ahead.no_more"))
+        return Coming(self.at, Phrase("ahead.again", {"round": round_ + 1, "rounds": plan.repeat + 1}))
+
+
+def _waited(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:
+    """When the wait is over that begins at `at`."""
+    if isinstance(step, Wait):
+        return at + step.seconds
+    opens = roster.opens(step.interval, utc(at)) if step.interval in roster.config.time_intervals else None
+    return max(at, opens.timestamp()) if opens else at
+
+
+def _deed(step: Deed, roster: Roster, at: float) -> Phrase:
+    match step:
+        case NotifyStep():
+            return Phrase("ahead.notify", {"whom": _whom(step, roster, at)})
+        case WebhookStep():
+            return Phrase("ahead.webhooks", {"receiver": step.receiver})
+        case ForwardStep():
+            return Phrase("ahead.forward", {"policy": step.policy})
+        case _:
+            return Phrase("ahead.resolve")
+
+
+def _whom(step: NotifyStep, roster: Roster, at: float) -> Phrase:
+    if step.receiver:
+        return Phrase("ahead.receiver", {"receiver": step.receiver})
+    if step.users:
+        found = Phrase("ahead.users", {"people": People(step.users)})
+    elif step.team:
+        team = roster.config.teams.get(step.team)
+        found = Phrase("ahead.team", {"people": People(tuple(team.members) if team else ()), "team": step.team})
+    elif step.schedule not in roster.config.schedules:
+        return Phrase("ahead.gone", {"schedule": step.schedule})
+    else:
+        values: dict[str, Value] = {"people": People(_on_call(step, roster, at)), "schedule": step.schedule}
+        return Phrase("ahead.next_after" if step.position == "next" else "ahead.schedule", values)
+    return Phrase("ahead.one_of", {"whom": found}) if step.pick == "round_robin" else found
+
+
+def _on_call(step: NotifyStep, roster: Roster, at: float) -> tuple[str, ...]:
+    moment = utc(at)
+    if step.position == "next":
+        return roster.turn_after(step.schedule, moment).users
+    # one moment's shift, because on_call looks a year ahead for a change that nobody asks for here
+    return roster.shifts(step.schedule, moment, moment + _INSTANT)[0].users
+
+
+def _conditions(step: Condition) -> tuple[Phrase, ...]:
+    conditions = [Phrase("ahead.if", {"matcher": str(matcher)}) for matcher in step.matchers]
+    if step.active_time_intervals:
+        conditions.append(Phrase("ahead.only_in", {"intervals": _any(step.active_time_intervals)}))
+    if step.mute_time_intervals:
+        conditions.append(Phrase("ahead.not_in", {"intervals": _any(step.mute_time_intervals)}))
+    return tuple(conditions)
+
+
+def _any(names: Sequence[str]) -> Phrase | str:
+    """ "a or b or c" """
+    *others, last = names
+    return Phrase("ahead.either", {"one": _any(others), "other": last}) if others else last
+
 
 __all__ = ["Coming", "ahead", "next_step"]
 
@@ -39,7 +195,7 @@ def _paths(incident: Incident, roster: Roster) -> list[Iterator[Coming]]:
     if incident.state == "resolved":
         return []
     rules = [_rules(chain, incident, roster) for chain in incident.chains if chains.runs(incident, chain)]
-    silence = _once(silent.due(incident), Phrase("ahead.silent"))
+    silence = _once(holds.due(incident), Phrase("ahead.silent"))
     match incident.state:
         case "triggered" if incident.held_until is not None:
             return [*rules, _once(incident.held_until, Phrase("ahead.held", {"reason": incident.held_by})), silence]

@@ -15,19 +15,15 @@ from amproxy.correlate import muting
 from amproxy.model import Incident
 from amproxy.notify.templates import LONGEST_TITLE
 from amproxy.respond import actions
-from amproxy.respond.actions import ActionName
-from amproxy.respond.bulk import Outcome, perform_all
-from amproxy.respond.by_hand import open_incident
-from amproxy.respond.merging import meant
-from amproxy.respond.targets import Target
+from amproxy.respond.actions import ActionName, Outcome, meant, perform_all
+from amproxy.respond.targets import Target, open_incident
 from amproxy.store import incidents
 from amproxy.times import parse_duration
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.own import require_own
-from amproxy.web.http.permissions import say, who_acts
+from amproxy.web.http.permissions import require_own, say, who_acts
 from amproxy.web.http.request import find, invalid, json_body, known_user, time, wanted
 from amproxy.web.incidents import views
-from amproxy.web.incidents.forms import perform_own
+from amproxy.web.incidents.act import perform_own
 
 MOST_AT_ONCE = 500  # incidents in one call
 

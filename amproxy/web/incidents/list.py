@@ -1,8 +1,12 @@
-"""The list of incidents: filtered in its address, and acted on together."""
+"""An incident as a row of a list, on whatever page.
+
+The list of incidents: filtered in its address, and acted on together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -11,6 +15,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.errors import Conflict, NotFound
+from amproxy.model import Incident
+from amproxy.oncall.roster import Roster
 from amproxy.reports.insights import NO_TEAM
 from amproxy.respond.actions import ActionName
 from amproxy.respond.targets import BadAction
@@ -20,8 +26,18 @@ from amproxy.web.http.errors import told
 from amproxy.web.http.permissions import require
 from amproxy.web.http.request import Wanted, find, invalid, lists, wanted
 from amproxy.web.http.templates import Looks, zone_of
-from amproxy.web.incidents.forms import SNOOZES, asked, one, perform_own
-from amproxy.web.incidents.rows import row
+from amproxy.web.incidents.act import SNOOZES, asked, one, perform_own
+from amproxy.web.incidents.ahead import Coming, next_step
+
+
+class Row(NamedTuple):
+    incident: Incident
+    next: Coming | None
+
+
+def row(incident: Incident, roster: Roster) -> Row:
+    return Row(incident, next_step(incident, roster))
+
 
 TOGETHER: tuple[ActionName, ...] = ("acknowledge", "resolve", "snooze", "merge")
 KEPT = ("state", "label", "team", "policy", "user", "text", "from", "to", "zone", "limit")  # what the address of a list is made of

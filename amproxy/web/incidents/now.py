@@ -17,13 +17,13 @@ from amproxy.correlate import heartbeats, muting
 from amproxy.engine import health
 from amproxy.oncall.reachable import Reach, reach
 from amproxy.oncall.roster import OnCall
-from amproxy.store import contacts, incidents
+from amproxy.store import deliveries, incidents
 from amproxy.web.http.deps import Deps
+from amproxy.web.http.format import Way, ways
 from amproxy.web.http.permissions import principal_of, require, say
 from amproxy.web.http.request import form
 from amproxy.web.http.templates import Looks
-from amproxy.web.http.ways import Way, ways
-from amproxy.web.incidents.rows import row
+from amproxy.web.incidents.list import row
 
 SHOWN_OPEN = 30
 SHOWN_RESOLVED = 5
@@ -70,7 +70,7 @@ class NowPage:
         (found, _), (resolved, _), outcomes, in_force, pulses, wrong = await asyncio.gather(
             incidents.listing(wire, limit=SHOWN_OPEN),
             incidents.listing(wire, ("resolved",), limit=SHOWN_RESOLVED),
-            contacts.load_all(wire),
+            deliveries.load_all(wire),
             muting.in_force(context, int(now * 10**9)),
             heartbeats.pulses(context),
             health.wrong(context, ready=self._deps.ready()),

@@ -18,12 +18,11 @@ from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import told
-from amproxy.web.http.own import may_act, require_own
-from amproxy.web.http.permissions import principal_of, say
+from amproxy.web.http.permissions import may_act, principal_of, require_own, say
 from amproxy.web.http.request import lists, own_path
 from amproxy.web.http.templates import Looks, acting
+from amproxy.web.incidents.act import SNOOZES, action_named, asked, one
 from amproxy.web.incidents.ahead import ahead
-from amproxy.web.incidents.forms import SNOOZES, action_named, asked, one
 
 SHOWN_ALERTS = 50
 SHOWN_OTHERS = 50  # incidents that it can be merged into by a choice; others by their number

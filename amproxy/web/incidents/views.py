@@ -14,11 +14,9 @@ from amproxy.clock import rfc3339
 from amproxy.config.structs import Override, Schedule
 from amproxy.model import Alert, Incident, Page, TimelineEntry
 from amproxy.oncall.roster import OnCall, Roster, Shift
-from amproxy.text import FIRST, texts
-from amproxy.text.phrase import plain
-from amproxy.web.incidents.ahead import next_step
-from amproxy.web.incidents.ahead_steps import Coming
-from amproxy.zones import happens
+from amproxy.text import FIRST, plain, texts
+from amproxy.times import happens
+from amproxy.web.incidents.ahead import Coming, next_step
 
 View = dict[str, Any]
 

@@ -1,4 +1,9 @@
-"""The document itself, put together from the tables of operations and answers, and from the bodies that the handlers decode."""
+"""The document itself, put together from the tables of operations and answers, and from the bodies that the handlers decode.
+
+A document in the order in which people read it. Pure.
+
+/api/v1/openapi.json and /api: the API described, for programs and for people.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +11,35 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from amproxy import __version__
 from amproxy.reports.insights import TABLES
 from amproxy.respond.actions import ActionName
-from amproxy.web.http.rights import needs
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.permissions import needs
+from amproxy.web.http.templates import Looks
+from amproxy.web.incidents.api import json
 from amproxy.web.openapi import answers as openapi_answers
-from amproxy.web.openapi import answers_schedules, answers_service
-from amproxy.web.openapi.operation import JSON, PLAIN, Operation
-from amproxy.web.openapi.operations import DELIVERIES, HINDSIGHT, INCIDENTS
-from amproxy.web.openapi.operations_schedules import CALENDARS, PEOPLE, SCHEDULES
-from amproxy.web.openapi.operations_service import DOORS, FILE, MUTED, SERVICE, SIGN_IN
-from amproxy.web.openapi.schema import REFS, TEXT, Shape, one_of, ref
+from amproxy.web.openapi.operations import (
+    CALENDARS,
+    DELIVERIES,
+    DOORS,
+    FILE,
+    HINDSIGHT,
+    INCIDENTS,
+    MUTED,
+    PEOPLE,
+    SCHEDULES,
+    SERVICE,
+    SIGN_IN,
+)
+from amproxy.web.openapi.schema import JSON, PLAIN, REFS, TEXT, Operation, Shape, one_of, ref
 from amproxy.web.signin import session
 
 # tag → its operations
@@ -61,7 +80,7 @@ def _document() -> dict[str, Any]:
         for one in rows:
             body = schemas[one.body] if isinstance(one.body, type) else one.body
             paths.setdefault(one.path, {})[one.method.lower()] = _operation(tag, one, body)
-    answers = {**openapi_answers.ANSWERS, **answers_schedules.ANSWERS, **answers_service.ANSWERS}
+    answers = {**openapi_answers.INCIDENT_RESPONSES, **openapi_answers.SCHEDULE_RESPONSES, **openapi_answers.SERVICE_RESPONSES}
     return {
         "openapi": "3.1.0",
         "info": {"title": "amproxy", "version": __version__, "description": _DESCRIPTION},
@@ -119,3 +138,51 @@ def _other(one: Operation, status: int) -> dict[str, Any]:
 
 def _error(status: int) -> dict[str, Any]:
     return {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": ref("Error")}}}
+
+
+class Listed(NamedTuple):
+    """One operation of a document."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None  # schemas; None = nothing
+    answers: list[tuple[str, str, dict[str, Any] | None]]  # status, media type ("" = nothing), schema
+    errors: list[str]  # statuses
+    said: dict[str, Any]  # all the rest, as the document has it
+
+
+def outline(document: dict[str, Any]) -> dict[str, list[Listed]]:
+    """Tag → its operations, both in the order of the document."""
+    groups: dict[str, list[Listed]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, said in methods.items():
+            groups[said["tags"][0]].append(_listed(method.upper(), path, said))
+    return groups
+
+
+def _listed(method: str, path: str, said: dict[str, Any]) -> Listed:
+    answers: list[tuple[str, str, dict[str, Any] | None]] = []
+    for status, answer in said["responses"].items():
+        if status.startswith("2"):
+            answers += [(status, media, held["schema"]) for media, held in answer.get("content", {"": {"schema": None}}).items()]
+    body = next((held["schema"] for held in said.get("requestBody", {}).get("content", {}).values()), None)
+    return Listed(method, path, body, answers, [status for status in said["responses"] if not status.startswith("2")], said)
+
+
+class OpenApi:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks = deps.context, looks
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/openapi.json", self.document, methods=["GET"]),
+            Route("/api", self.page, methods=["GET"]),
+        ]
+
+    async def document(self, request: Request) -> Response:
+        return json(document(self._context.external_url))
+
+    async def page(self, request: Request) -> HTMLResponse:
+        """Drawn from the document alone."""
+        described = document(self._context.external_url)
+        return await self._looks.page(request, "api.html", groups=outline(described), document=described, alertmanager=ALERTMANAGER)

@@ -1,6 +1,11 @@
-"""/api/v1/users: the people of the file, whether they can be reached, and test pages to them."""
+"""/api/v1/users: the people of the file, whether they can be reached, and test pages to them.
+
+/api/v1/users/{name}/absences: when a person is away, by the file and by hand.
+"""
 
 from __future__ import annotations
+
+from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.requests import Request
@@ -9,14 +14,17 @@ from starlette.routing import Route
 
 from amproxy.clock import rfc3339
 from amproxy.config import contacts as config_contacts
-from amproxy.config.structs import Config, Notify, User, Wait
+from amproxy.config.structs import Absence, Config, Notify, User, Wait
 from amproxy.errors import NotFound
 from amproxy.oncall.reachable import Contact, Reach, reach
 from amproxy.respond import test_messages
-from amproxy.store import contacts
-from amproxy.times import format_duration
+from amproxy.respond.schedule_changes import add_absence, delete_absence
+from amproxy.store import deliveries, schedule_changes
+from amproxy.times import format_duration, happens
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.request import json_body
+from amproxy.web.http.permissions import require_person, say
+from amproxy.web.http.request import json_body, time
+from amproxy.web.incidents import views
 from amproxy.web.incidents.api import json
 from amproxy.web.incidents.views import View
 
@@ -40,11 +48,11 @@ class UsersApi:
 
     async def index(self, request: Request) -> Response:
         config, reached = self._context.config, await self._reached()
-        return json({"users": [view(user, config, reached[user.name]) for user in config.users.values()]})
+        return json({"users": [user_view(user, config, reached[user.name]) for user in config.users.values()]})
 
     async def show(self, request: Request) -> Response:
         user = self._user(request)
-        return json(view(user, self._context.config, (await self._reached())[user.name]))
+        return json(user_view(user, self._context.config, (await self._reached())[user.name]))
 
     async def test(self, request: Request) -> Response:
         """Send a test page; what became of it is seen in the person's channels."""
@@ -52,7 +60,7 @@ class UsersApi:
         return json({"user": user.name, "sent": await test_messages.page(self._context, user.name, asked)}, 202)
 
     async def _reached(self) -> dict[str, Reach]:
-        return reach(self._context.config, await contacts.load_all(self._context.wire))
+        return reach(self._context.config, await deliveries.load_all(self._context.wire))
 
     def _user(self, request: Request) -> User:
         name = request.path_params["name"]
@@ -62,7 +70,7 @@ class UsersApi:
         return user
 
 
-def view(user: User, config: Config, reached: Reach) -> View:
+def user_view(user: User, config: Config, reached: Reach) -> View:
     """A person as the API shows one. Addresses are left out: some of them are secrets."""
     return {
         "name": user.name,
@@ -89,3 +97,64 @@ def _channel(contact: Contact) -> View:
 
 def _rule(rule: Notify | Wait) -> View:
     return {"notify": rule.channels} if isinstance(rule, Notify) else {"wait": format_duration(rule.seconds)}
+
+
+class AbsenceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Times without offset are wall-clock times of the person's zone."""
+
+    start: str
+    end: str
+    reason: str | None = None
+
+
+class AbsencesApi:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/users/{name}/absences", self.index, methods=["GET"]),
+            Route("/api/v1/users/{name}/absences", self.add, methods=["POST"]),
+            Route("/api/v1/users/{name}/absences/{id}", self.delete, methods=["DELETE"]),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Those of the file, then those by hand in the order in which they begin."""
+        user = self._user(request)
+        made = (await schedule_changes.load_absences(self._context.wire)).get(user.name, ())
+        return json([absence_view(absence, user) for absence in (*user.absences, *made)])
+
+    async def add(self, request: Request) -> Response:
+        user = self._user(request)
+        require_person(request, self._context, user.name)
+        body = await json_body(request, AbsenceBody)
+        start, end = time(body.start, "start", user.timezone), time(body.end, "end", user.timezone)
+        made = await add_absence(self._context, user.name, start=start, end=end, reason=body.reason or "")
+        say(request, f"{user.name} is away from {body.start} to {body.end}")
+        return json(absence_view(made, user), 201)
+
+    async def delete(self, request: Request) -> Response:
+        user = self._user(request)
+        require_person(request, self._context, user.name)
+        await delete_absence(self._context, user.name, request.path_params["id"])
+        say(request, f"took back an absence of {user.name}")
+        return Response(status_code=204)
+
+    def _user(self, request: Request) -> User:
+        name = request.path_params["name"]
+        user = self._context.config.users.get(name)
+        if user is None:
+            raise NotFound(f"there is no user {name[:60]}")
+        return user
+
+
+def absence_view(absence: Absence, user: User) -> views.View:
+    """One absence; `id` is null for one of the file."""
+    zone = ZoneInfo(user.timezone)
+    return {
+        "id": absence.id or None,
+        "user": user.name,
+        "start": rfc3339(happens(absence.start, zone).timestamp()),
+        "end": rfc3339(happens(absence.end, zone).timestamp()),
+        "reason": absence.reason or None,
+    }

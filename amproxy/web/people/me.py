@@ -1,10 +1,14 @@
-"""/me: what concerns whoever reads it: their shifts, how they are reached, what waits for them, and where they are signed in."""
+"""What a person's own page says of their duty: when they are on call, and which swaps wait for somebody. Pure.
+
+/me: what concerns whoever reads it: their shifts, how they are reached, what waits for them, and where they are signed in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -13,26 +17,83 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.clock import utc
-from amproxy.config.structs import User
+from amproxy.config.structs import Schedule, User
+from amproxy.context import Context
 from amproxy.errors import NotFound
+from amproxy.model import Swap
 from amproxy.oncall.reachable import reach
+from amproxy.oncall.roster import Roster
+from amproxy.oncall.swaps import state
 from amproxy.respond import test_messages
-from amproxy.respond.absences import add, take_back
+from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
-from amproxy.store import absences, contacts, feeds, incidents, sign_in
-from amproxy.store.feeds import Feed
-from amproxy.store.summaries import Summary
+from amproxy.store import calendars, deliveries, incidents, schedule_changes, sign_in
+from amproxy.store.calendars import Feed
+from amproxy.store.incidents import Summary
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import told
-from amproxy.web.http.own import require_person
-from amproxy.web.http.permissions import Forbidden, may, principal_of, require, say
+from amproxy.web.http.permissions import Forbidden, may, principal_of, require, require_person, say
 from amproxy.web.http.request import form, time
 from amproxy.web.http.templates import Looks, acting, language
-from amproxy.web.incidents.rows import row
-from amproxy.web.people.my_duty import duty, waiting
+from amproxy.web.incidents.list import row
 from amproxy.web.people.page import away_of, rules_of
 from amproxy.web.schedules.calendars_api import address
 from amproxy.web.signin import session
+
+AHEAD: Final = timedelta(weeks=4)
+
+
+class MyShift(NamedTuple):
+    """A time without a break in which somebody is on call for a schedule."""
+
+    schedule: str
+    start: datetime
+    end: datetime
+    now: bool
+    open_end: bool  # it goes on after what was looked at
+
+
+class Duty(NamedTuple):
+    shifts: list[MyShift]  # of the next weeks, in the order in which they begin
+
+    @property
+    def now(self) -> list[MyShift]:
+        return [shift for shift in self.shifts if shift.now]
+
+    @property
+    def next(self) -> MyShift | None:
+        return next((shift for shift in self.shifts if not shift.now), None)
+
+
+def duty(roster: Roster, user: str, now: datetime) -> Duty:
+    """Over all schedules; now: aware. A shift that goes on for another reason is one."""
+    until, found = now + AHEAD, list[MyShift]()
+    for name in roster.config.schedules:
+        last: MyShift | None = None
+        for shift in roster.shifts(name, now, until):
+            if user not in shift.users:
+                continue
+            if last and last.end == shift.start:
+                last = found[-1] = last._replace(end=shift.end, open_end=shift.end >= until)
+            else:
+                last = MyShift(name, shift.start, shift.end, shift.start <= now, shift.end >= until)
+                found.append(last)
+    return Duty(sorted(found, key=lambda shift: (not shift.now, shift.start, shift.schedule)))
+
+
+def waiting(context: Context, on_duty: Collection[str], user: str, now: float) -> list[Swap]:
+    """Swaps that nobody has taken of the schedules that are somebody's, in the order in which they begin. now: Unix seconds."""
+    config = context.config
+    own = [name for name, schedule in config.schedules.items() if name in on_duty or _concerns(context, schedule, user)]
+    found = [swap for name in own for swap in context.by_hand.swaps.get(name, ()) if state(swap, now) == "open"]
+    return sorted(found, key=lambda swap: (swap.start, swap.id))
+
+
+def _concerns(context: Context, schedule: Schedule, user: str) -> bool:
+    """Whether a person takes turns in a schedule, or it is their team's."""
+    team = context.config.teams.get(schedule.team)
+    return (team is not None and user in team.members) or any(user in turn for layer in schedule.layers for turn in layer.users)
+
 
 SHOWN_INCIDENTS = 20
 
@@ -91,20 +152,20 @@ class MePage:
     async def _add_absence(self, request: Request, user: User, fields: Fields) -> str:
         require_person(request, self._context, user.name)
         start, end = (time(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
-        await add(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
+        await add_absence(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
         return f"{user.name} is away from {fields['start']} to {fields['end']}"
 
     async def _delete_absence(self, request: Request, user: User, fields: Fields) -> str:
         require_person(request, self._context, user.name)
-        await take_back(self._context, user.name, request.path_params["id"])
+        await delete_absence(self._context, user.name, request.path_params["id"])
         return f"took back an absence of {user.name}"
 
     async def _make_feed(self, request: Request, user: User, fields: Fields) -> str:
-        await feeds.make(self._context.wire, Feed("user", user.name))
+        await calendars.make(self._context.wire, Feed("user", user.name))
         return f"made a secret address for the calendar of {user.name}"
 
     async def _revoke_feed(self, request: Request, user: User, fields: Fields) -> str:
-        await feeds.revoke(self._context.wire, Feed("user", user.name))
+        await calendars.revoke(self._context.wire, Feed("user", user.name))
         return f"took back the secret address of the calendar of {user.name}"
 
     async def _end_others(self, request: Request, user: User, fields: Fields) -> str:
@@ -139,12 +200,13 @@ class MePage:
         await context.load_by_hand()
         now, asks = utc(context.now()), principal_of(request)
         found, older = await incidents.listing(wire, keep=concerns, limit=SHOWN_INCIDENTS)
-        token, secret = await feeds.known(wire, Feed("user", name)), self._secret(request)
+        token, secret = await calendars.known(wire, Feed("user", name)), self._secret(request)
         mine = duty(context.roster, name, now)
         return {
             "duty": mine, "asked": waiting(context, {shift.schedule for shift in mine.shifts}, name, context.now()),
-            "reached": reach(context.config, await contacts.load_all(wire))[name], "rules": rules_of(user, language(request)),
-            "away": away_of(user, (await absences.load_all(wire)).get(name, ()), now), "rows": [row(one, context.roster) for one in found],
+            "reached": reach(context.config, await deliveries.load_all(wire))[name], "rules": rules_of(user, language(request)),
+            "away": away_of(user, (await schedule_changes.load_absences(wire)).get(name, ()), now),
+            "rows": [row(one, context.roster) for one in found],
             "more": bool(older), "calendar": address(context, token) if token else "", "own_may": may(asks, "responder"),
             # where anybody may be in the network, addresses are for those who have said who they are
             "addresses": asks.via != "open" or not context.config.web.allow_unauthenticated,

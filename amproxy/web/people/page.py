@@ -19,19 +19,17 @@ from amproxy.config.structs import Absence, Config, Team, User
 from amproxy.errors import NotFound
 from amproxy.oncall.reachable import Reach, reach
 from amproxy.respond import test_messages
-from amproxy.respond.absences import add, take_back
+from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
-from amproxy.store import absences, contacts
-from amproxy.text import Texts
-from amproxy.text.phrase import plain
+from amproxy.store import deliveries, schedule_changes
+from amproxy.text import Texts, plain
 from amproxy.text.policies import rule_phrase
+from amproxy.times import happens
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import told
-from amproxy.web.http.own import require_person
-from amproxy.web.http.permissions import Forbidden, require, say
+from amproxy.web.http.permissions import Forbidden, require, require_person, say
 from amproxy.web.http.request import form, time
 from amproxy.web.http.templates import Looks, language
-from amproxy.zones import happens
 
 
 class Duty(NamedTuple):
@@ -104,7 +102,7 @@ class PeoplePage:
         require_person(request, self._context, user.name)
         try:
             start, end = (time(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
-            await add(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
+            await add_absence(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
         except (BadAction, HTTPException) as error:
             return await self._draw(request, error)
         say(request, f"{user.name} is away from {fields['start']} to {fields['end']}")
@@ -114,7 +112,7 @@ class PeoplePage:
         user = self._user(request)
         await form(request)
         require_person(request, self._context, user.name)
-        await take_back(self._context, user.name, request.path_params["id"])
+        await delete_absence(self._context, user.name, request.path_params["id"])
         say(request, f"took back an absence of {user.name}")
         return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
 
@@ -128,8 +126,8 @@ class PeoplePage:
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
         context, t = self._context, language(request)
         config, now = context.config, utc(context.now())
-        reached = reach(config, await contacts.load_all(context.wire))
-        made = await absences.load_all(context.wire)
+        reached = reach(config, await deliveries.load_all(context.wire))
+        made = await schedule_changes.load_absences(context.wire)
         duties = self._duties(now)
         persons = [
             Person(

@@ -1,27 +1,158 @@
-"""/policies: every policy in sentences and as a picture, and one of them tried out on an alert."""
+"""Where a policy is used: by which receivers, by which routes these are reached, and which policies hand over to it. Pure.
+
+A policy drawn on an axis of time: a dot for each deed, a line for each wait. Pure; lengths are pixels.
+
+/policies: every policy in sentences and as a picture, and one of them tried out on an alert.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from amproxy.config.structs import Policy, Wait, WaitForAlertsStep, WaitUntilStep
+from amproxy.config.structs import (
+    Condition,
+    Config,
+    ForwardStep,
+    NotifyStep,
+    Policy,
+    ResolveStep,
+    Step,
+    Wait,
+    WaitForAlertsStep,
+    WaitUntilStep,
+)
+from amproxy.config.structs import Route as AlertRoute
 from amproxy.errors import NotFound
+from amproxy.labels.matchers import Matcher
 from amproxy.simulation.alert import zone_of
-from amproxy.simulation.rehearsal import Moment, rehearsal
-from amproxy.text import Texts
-from amproxy.text.phrase import Phrase, plain
+from amproxy.simulation.simulate import Moment, rehearsal
+from amproxy.text import Phrase, Texts, plain
 from amproxy.text.policies import ending, length, step_phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import may, principal_of
-from amproxy.web.http.question import question
+from amproxy.web.http.request import question
 from amproxy.web.http.templates import Looks, language
-from amproxy.web.policies.picture import Picture, picture
-from amproxy.web.policies.policy_usage import Usage, usage
+
+
+class Use(NamedTuple):
+    """One receiver, and the ways to it: the matchers of each route that leads there, those above it first; () = everything else."""
+
+    receiver: str
+    ways: list[tuple[Matcher, ...]]
+
+
+class Usage(NamedTuple):
+    uses: list[Use]
+    forwards: list[str]  # policies that hand over to this one
+
+
+def usage(config: Config) -> dict[str, Usage]:
+    """Policy → where it is used."""
+    ways: dict[str, list[tuple[Matcher, ...]]] = {}
+    for name, matchers in _ways(config.route, ()):
+        ways.setdefault(name, []).append(matchers)
+    found = {name: Usage([], []) for name in config.policies}
+    for receiver in config.receivers.values():
+        for name in dict.fromkeys(one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"):
+            found[name].uses.append(Use(receiver.name, ways.get(receiver.name, [])))
+    for policy in config.policies.values():
+        for name in dict.fromkeys(step.policy for step in policy.steps if isinstance(step, ForwardStep)):
+            found[name].forwards.append(policy.name)
+    return found
+
+
+def _ways(route: AlertRoute, above: tuple[Matcher, ...]) -> Iterator[tuple[str, tuple[Matcher, ...]]]:
+    matchers = (*above, *route.matchers)
+    yield route.receiver, matchers
+    for child in route.routes:
+        yield from _ways(child, matchers)
+
+
+_MARGIN: Final = 26
+_TOGETHER: Final = 34  # between two deeds without a wait
+_SHORTEST: Final = 56  # of a wait
+_LONGEST: Final = 150
+_OPEN: Final = 90  # of a wait whose end is not known
+
+
+class Dot(NamedTuple):
+    """One deed, at its moment."""
+
+    x: int
+    number: int  # of the step, from 1
+    kind: str  # "page", "important", "tell", "forward" or "resolve"
+    conditional: bool
+    seconds: float | None  # after the beginning; None = it depends
+
+
+class Line(NamedTuple):
+    """One wait."""
+
+    start: int
+    end: int
+    step: Step
+
+    @property
+    def middle(self) -> int:
+        return (self.start + self.end) // 2
+
+    @property
+    def open(self) -> bool:
+        """Nobody knows how long it lasts."""
+        return not isinstance(self.step, Wait)
+
+
+class Picture(NamedTuple):
+    width: int
+    dots: list[Dot]
+    lines: list[Line]
+
+
+def picture(policy: Policy) -> Picture:
+    """One round of the steps, if nobody answers. Long waits are drawn longer, but not as much as they are."""
+    x, seconds = _MARGIN, 0.0
+    known = True
+    dots: list[Dot] = []
+    lines: list[Line] = []
+    for number, step in enumerate(policy.steps, 1):
+        if isinstance(step, Wait | WaitUntilStep | WaitForAlertsStep):
+            length = _length(step.seconds) if isinstance(step, Wait) else _OPEN
+            lines.append(Line(x, x + length, step))
+            x += length
+            known = known and isinstance(step, Wait)
+            seconds += step.seconds if isinstance(step, Wait) else 0
+            continue
+        if dots and dots[-1].x > x - _TOGETHER:
+            x = dots[-1].x + _TOGETHER
+        dots.append(Dot(x, number, _kind(step), _conditional(step), seconds if known else None))
+    return Picture(x + _MARGIN, dots, lines)
+
+
+def _length(seconds: float) -> int:
+    return min(_LONGEST, _SHORTEST + round(18 * math.log2(1 + seconds / 120)))
+
+
+def _kind(step: Step) -> str:
+    match step:
+        case NotifyStep(receiver=""):
+            return "important" if step.urgency == "important" else "page"
+        case ForwardStep():
+            return "forward"
+        case ResolveStep():
+            return "resolve"
+        case _:
+            return "tell"
+
+
+def _conditional(step: Step) -> bool:
+    return isinstance(step, Condition) and bool(step.matchers or step.active_time_intervals or step.mute_time_intervals)
 
 
 class Sentence(NamedTuple):

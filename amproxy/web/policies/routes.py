@@ -1,11 +1,14 @@
-"""/routes: the tree of routes, and what becomes of an alert with some labels: its way, what mutes it, whom it pages and whom not."""
+"""The tree of routes as a page draws it, with the way that an alert takes through it. Pure.
+
+/routes: the tree of routes, and what becomes of an alert with some labels: its way, what mutes it, whom it pages and whom not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
@@ -13,24 +16,77 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from amproxy.clock import utc
+from amproxy.config.structs import Config
+from amproxy.config.structs import Route as AlertRoute
 from amproxy.correlate import muting
-from amproxy.grouping import routes
+from amproxy.grouping import placement
+from amproxy.grouping.placement import Visit
+from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Group, Page
-from amproxy.simulation.alert import Entry
+from amproxy.simulation.alert import Entry, still_muted
+from amproxy.simulation.alert import muting as muted_by
 from amproxy.simulation.alert import zone as zone_for
-from amproxy.simulation.explain import ways_of
+from amproxy.simulation.explain import Reason, reasons, ways_of
 from amproxy.simulation.incident import Course
-from amproxy.simulation.mute import muting as muted_by
-from amproxy.simulation.mute import still_muted
-from amproxy.simulation.others import Reason, reasons
-from amproxy.text import Texts
-from amproxy.text.phrase import Phrase, Value, plain
+from amproxy.text import Phrase, Texts, Value, plain
 from amproxy.text.policies import length, step_phrase
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.question import Question, labels_of, question
+from amproxy.web.http.request import Question, labels_of, question
 from amproxy.web.http.templates import Looks, acting, language
-from amproxy.web.policies.route_tree import tree
+
+# taken: the alert lands here. passed: it matches, and a route below takes it. failed: a matcher does not hold. unseen: a route before
+# it has taken the alert. "": nothing is asked.
+State = Literal["taken", "passed", "failed", "unseen", ""]
+
+
+class Node(NamedTuple):
+    """One route; settings that it has from the route above are left out."""
+
+    route: AlertRoute
+    state: State
+    failed: Matcher | None
+    policies: list[str]  # that its receiver follows
+    group_by: tuple[str, ...] | None  # () = all together; None = as above
+    group_by_all: bool
+    times: dict[str, float]  # group_wait, group_interval, repeat_interval
+    children: list[Node]
+
+    @property
+    def on_the_way(self) -> bool:
+        return self.state in ("taken", "passed")
+
+
+def tree(config: Config, visit: Visit | None) -> Node:
+    """The whole tree. visit: what became of an alert at its root, None where none is asked about."""
+    return _node(config, config.route, None, visit, asked=visit is not None)
+
+
+def _node(config: Config, route: AlertRoute, above: AlertRoute | None, visit: Visit | None, *, asked: bool) -> Node:
+    receiver = config.receivers.get(route.receiver)
+    policies = [one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"] if receiver else []
+    grouped = (route.group_by, route.group_by_all)
+    times = {key: getattr(route, key) for key in ("group_wait", "group_interval", "repeat_interval")}
+    visits = visit.children if visit else ()
+    return Node(
+        route=route, state=_state(visit, asked=asked), failed=visit.failed if visit else None, policies=list(dict.fromkeys(policies)),
+        group_by=route.group_by if above is None or grouped != (above.group_by, above.group_by_all) else None,
+        group_by_all=route.group_by_all,
+        times={key: value for key, value in times.items() if above is None or value != getattr(above, key)},
+        children=[
+            _node(config, child, route, visits[place] if place < len(visits) else None, asked=asked)
+            for place, child in enumerate(route.routes)
+        ],
+    )  # fmt: skip
+
+
+def _state(visit: Visit | None, *, asked: bool) -> State:
+    if visit is None:
+        return "unseen" if asked else ""
+    if visit.failed:
+        return "failed"
+    return "taken" if visit.taken else "passed"
+
 
 Clock = Callable[[datetime], str]  # a moment as the reader's clock shows it
 
@@ -75,7 +131,7 @@ class RoutesPage:
         reader = acting(request, self._context)
         clock = partial(format.moment, zone=ZoneInfo(config.users[reader].timezone if reader else "UTC"), now=now, t=t)
         asks = question(request, zone, now)
-        visit = routes.explain(config.route, asks.labels) if asks.labels is not None else None
+        visit = placement.explain(config.route, asks.labels) if asks.labels is not None else None
         held: list[str] = []
         if asks.labels and not asks.at_text:  # silences are known of now alone
             alert = Alert(fingerprint="asked", labels=asks.labels, starts_ns=int(now * 10**9))

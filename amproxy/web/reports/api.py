@@ -12,15 +12,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from amproxy.clock import rfc3339
-from amproxy.reports import history, insights
-from amproxy.reports.csv import csv_table
+from amproxy.reports import export, insights
+from amproxy.reports.export import csv_table
 from amproxy.reports.why import why_not
 from amproxy.store import incidents
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.request import invalid
 from amproxy.web.incidents import views
 from amproxy.web.incidents.api import json
-from amproxy.web.reports.asked_insights import asked, between, counted
+from amproxy.web.reports.insights import asked, between, counted
 
 ALERTS_SHOWN = 100  # rows of the table of alerts in JSON; its CSV has all
 
@@ -84,7 +84,7 @@ class HindsightApi:
         async for some in incidents.between(context.wire, start, end):
             timelines = await incidents.timelines(context.wire, [incident.id for incident in some])
             yield b"".join(
-                _encode(history.record(incident, timeline, views.incident(incident, context.roster, context.external_url))) + b"\n"
+                _encode(export.record(incident, timeline, views.incident(incident, context.roster, context.external_url))) + b"\n"
                 for incident, timeline in zip(some, timelines, strict=True)
             )
 

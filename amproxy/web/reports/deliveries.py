@@ -1,26 +1,182 @@
-"""The page of deliveries: how each way out does, tests of it, and the log of what became of messages."""
+"""Which deliveries a query asks for: the same for the API and the page.
+
+/api/v1/deliveries, /api/v1/channels and test notifications: what became of messages, and how each way out does.
+
+The page of deliveries: how each way out does, tests of it, and the log of what became of messages.
+"""
 
 from __future__ import annotations
 
+import re
+from typing import get_args
 from urllib.parse import urlencode
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy.check.lint import CHANNELS
+from amproxy.clock import rfc3339
+from amproxy.config.contacts import CHANNELS
+from amproxy.context import Context
 from amproxy.errors import NotFound
+from amproxy.notify.channel_health import Health, health
+from amproxy.oncall.reachable import reach
 from amproxy.respond import test_messages
 from amproxy.respond.targets import BadAction
-from amproxy.store import deliveries
+from amproxy.store import deliveries, outbox
+from amproxy.store.deliveries import Delivery, DeliveryOutcome, Listed
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import told
 from amproxy.web.http.permissions import may, principal_of, require, say
-from amproxy.web.http.request import form
+from amproxy.web.http.request import form, invalid, json_body, time
 from amproxy.web.http.templates import Looks, acting
-from amproxy.web.reports.asked_deliveries import OUTCOMES, Asked, asked, find
-from amproxy.web.reports.deliveries_api import channels
+from amproxy.web.incidents.api import json
+from amproxy.web.incidents.views import View
+
+LIMIT, LONGEST = 100, 500  # entries of a page
+_CURSOR = re.compile(r"\d{1,16}-\d{1,10}", re.ASCII)
+OUTCOMES: tuple[DeliveryOutcome, ...] = get_args(DeliveryOutcome)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Texts are empty where all are wanted; times are Unix seconds."""
+
+    channel: str
+    user: str
+    receiver: str
+    outcomes: tuple[DeliveryOutcome, ...]
+    incident: str  # an id, or a number
+    text: str
+    since: float | None
+    until: float | None
+    limit: int
+    cursor: str
+
+    def wants(self, delivery: Delivery) -> bool:
+        return (
+            self.channel in ("", delivery.channel)
+            and self.user in ("", delivery.user)
+            and self.receiver in ("", delivery.receiver)
+            and (not self.outcomes or delivery.outcome in self.outcomes)
+            and (not self.incident or any(self.incident in (id_, str(number)) for id_, number in delivery.incidents))
+            and (not self.text or any(self.text in text.casefold() for text in (delivery.subject, delivery.error)))
+        )
+
+
+def asked(request: Request, zone: str | None = None) -> Asked:
+    """zone: of times without offset; None = they are refused. Raises HTTPException 422."""
+    query = request.query_params
+    outcomes = tuple(outcome for outcome in OUTCOMES if outcome in query.getlist("outcome"))
+    for outcome in query.getlist("outcome"):
+        if outcome and outcome not in OUTCOMES:
+            raise invalid(f"outcome is one of {', '.join(OUTCOMES)}, not {outcome[:60]!r}")
+    limit, cursor = query.get("limit", str(LIMIT)), query.get("cursor", "")
+    if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= LONGEST:
+        raise invalid(f"limit is a number from 1 to {LONGEST}")
+    if cursor and not _CURSOR.fullmatch(cursor):
+        raise invalid("cursor is not one that an earlier answer gave")
+    since, until = (time(query[name], name, zone).timestamp() if query.get(name) else None for name in ("from", "to"))
+    return Asked(
+        channel=query.get("channel", ""), user=query.get("user", ""), receiver=query.get("receiver", ""), outcomes=outcomes,
+        incident=query.get("incident", "").strip().lstrip("#"), text=query.get("text", "").strip().casefold(), since=since, until=until,
+        limit=int(limit), cursor=cursor,
+    )  # fmt: skip
+
+
+async def find(context: Context, query: Asked) -> deliveries.Page:
+    """Raises StoreUnavailable."""
+    return await deliveries.listing(context.wire, query.wants, since=query.since, until=query.until, limit=query.limit, before=query.cursor)
+
+
+HOUR = 3600.0  # seconds that the rate of failures is taken over
+
+
+class TestBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Of a test notification. Without an integration ("slack/0") it goes to every one of the receiver."""
+
+    integration: str = ""
+
+
+class DeliveriesApi:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/deliveries", self.index, methods=["GET"]),
+            Route("/api/v1/channels", self.channels, methods=["GET"]),
+            Route("/api/v1/receivers/{name:path}/test", self.test, methods=["POST"]),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Newest first. A page may be short although there is a next one: a call looks at so many entries at most."""
+        page = await find(self._context, asked(request))
+        return json({"deliveries": [_entry(one) for one in page.found], "next": page.next or None})
+
+    async def channels(self, request: Request) -> Response:
+        return json({"channels": [_channel(one) for one in await channels(self._context)]})
+
+    async def test(self, request: Request) -> Response:
+        """Send a test notification; what became of it stands in the log of deliveries."""
+        require(request, "responder")
+        name, body = request.path_params["name"], await json_body(request, TestBody)
+        sent = await test_messages.notify(self._context, name, body.integration)
+        say(request, f"Sent a test notification to the receiver {name}.")
+        return json({"receiver": name, "sent": sent}, 202)
+
+
+async def channels(context: Context) -> list[Health]:
+    """How every channel in use does. Raises StoreUnavailable."""
+    wire = context.wire
+    reached = reach(context.config, await deliveries.load_all(wire))
+    rates = await deliveries.rates(wire, context.now() - HOUR)
+    return health(context.config, reached, await deliveries.last(wire), rates, await outbox.depths(wire))
+
+
+def _entry(one: Listed) -> View:
+    return {"id": one.id, **_view(one.delivery)}
+
+
+def _view(delivery: Delivery) -> View:
+    return {
+        "at": rfc3339(delivery.at),
+        "kind": delivery.kind,
+        "channel": delivery.channel,
+        "outcome": delivery.outcome,
+        "user": delivery.user or None,
+        "receiver": delivery.receiver or None,
+        "integration": delivery.integration or None,
+        "incidents": [{"id": id_, "number": number} for id_, number in delivery.incidents],
+        "subject": delivery.subject,
+        "attempt": delivery.attempt,
+        "error": delivery.error or None,
+        "duration_ms": delivery.ms,
+    }
+
+
+def _channel(one: Health) -> View:
+    return {
+        "channel": one.channel,
+        "state": one.state,
+        "last_sent": rfc3339(one.last_sent.at if one.last_sent else None),
+        "last_failed": rfc3339(one.last_failed.at if one.last_failed else None),
+        "last_error": (one.last_failed.error or None) if one.last_failed else None,
+        "attempts": one.rate.attempts,
+        "failed": one.rate.failed,
+        "waiting": one.waiting,
+        "answers": one.answers,
+        "people": [
+            {"user": person.user, "state": person.contact.state, "used": person.contact.used, "error": person.contact.error or None}
+            for person in one.people
+        ],
+        "receivers": [
+            {"receiver": target.receiver, "integration": target.integration, "undeliverable": target.undeliverable or None}
+            for target in one.receivers
+        ],
+    }
+
 
 FILTERS = ("channel", "user", "receiver", "outcome", "incident", "text", "from", "to", "limit")
 

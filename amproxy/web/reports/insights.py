@@ -1,31 +1,182 @@
-"""The page of insights: a sentence on what matters, plots, the numbers beneath them, and the way to a spreadsheet."""
+"""Which insights a query asks for, and counting them: the same for the API and the page.
+
+Numbers as shapes: what templates draw as SVG. Pure; all lengths are in units of the drawing, 100 or the number of steps wide.
+
+The page of insights: a sentence on what matters, plots, the numbers beneath them, and the way to a spreadsheet.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from amproxy.clock import utc
-from amproxy.oncall.daytime import DAYTIMES
+from amproxy.context import Context
+from amproxy.model import Incident
+from amproxy.oncall.hours import DAYTIMES
 from amproxy.reports import insights
-from amproxy.reports.findings import findings
-from amproxy.reports.insights import NO_TEAM
+from amproxy.reports.insights import NO_TEAM, Insights, findings
+from amproxy.store import incidents
 from amproxy.text import Texts
+from amproxy.times import parse_duration
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import told
+from amproxy.web.http.request import invalid, time
 from amproxy.web.http.templates import Looks, acting, language
-from amproxy.web.reports import plots
-from amproxy.web.reports.asked_insights import Asked, asked, counted
+from amproxy.web.silences.bodies import zone as known_zone
+
+DAY = 86400.0
+DEFAULT_INSIGHTS_PERIOD, LONGEST_SPAN = 30 * DAY, 366 * DAY  # seconds
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query for insights asks for; times are Unix seconds, texts are empty where all are wanted."""
+
+    start: float
+    end: float
+    zone: str
+    team: str
+    policy: str
+    user: str
+
+    def wants(self, incident: Incident) -> bool:
+        return (
+            self.team in ("", incident.team or insights.NO_TEAM)
+            and self.policy in ("", incident.policy)
+            and (not self.user or insights.concerns(incident, self.user))
+        )
+
+
+def asked(request: Request, now: float, zone: str = "UTC") -> Asked:
+    """zone: where the query names none. `from` goes before `span`. Raises HTTPException 422."""
+    query = request.query_params
+    zone = known_zone(query.get("zone") or zone)
+    start, end = between(request, now, zone)
+    start = end - _span(query.get("span", "")) if start is None else start
+    if end - start > LONGEST_SPAN:
+        raise invalid(f"from and to may lie {LONGEST_SPAN / DAY:.0f} days apart at most")
+    team, policy, user = (query.get(name, "") for name in ("team", "policy", "user"))
+    return Asked(start=start, end=end, zone=zone, team=team, policy=policy, user=user)
+
+
+async def counted(context: Context, wanted: Asked) -> Insights:
+    """Counted slice by slice; a push that comes in meanwhile goes first. Raises StoreUnavailable."""
+    zones = {user.name: user.timezone for user in context.config.users.values()}
+    found = Insights(zones, wanted.zone, wanted.user)
+    async for some in incidents.between(context.wire, wanted.start, wanted.end):
+        for incident in some:
+            if wanted.wants(incident):
+                found.add(incident)
+        await asyncio.sleep(0)
+    return found
+
+
+def between(request: Request, now: float, zone: str = "UTC") -> tuple[float | None, float]:
+    """`from` (None = not given) and `to` (else now) of a query; a time without offset is of `zone`. Raises HTTPException 422."""
+    start, end = (request.query_params.get(name) for name in ("from", "to"))
+    since = time(start, "from", zone).timestamp() if start else None
+    until = time(end, "to", zone).timestamp() if end else now
+    if since is not None and since >= until:
+        raise invalid("to must lie after from")
+    return since, until
+
+
+def _span(text: str) -> float:
+    """Seconds."""
+    if not text:
+        return DEFAULT_INSIGHTS_PERIOD
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise invalid(f"span: {str(error)[:200]}") from None
+    if not seconds:
+        raise invalid("span: must be longer than 0")
+    return seconds
+
+
+HEIGHT = 40.0  # of bars over time
+SINGLE = 62  # days up to which each has a bar of its own; beyond, seven share one
+WEEK = 7
+LEVELS = 5  # of a heat map, above none
+
+
+class Bar(NamedTuple):
+    """Some days."""
+
+    day: date  # the first
+    incidents: int
+    pages: int
+    height: float  # of the incidents
+
+
+class Days(NamedTuple):
+    """Incidents as bars and pages as a line, over time, on one scale."""
+
+    bars: list[Bar]
+    line: str  # points of a polyline
+    top: int  # the number at the top
+    each: int  # days of a bar
+
+
+class Cell(NamedTuple):
+    """An hour of the week."""
+
+    weekday: int  # 0 = Monday
+    hour: int
+    incidents: int
+    level: int  # 0 = none, up to LEVELS
+
+
+def days(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> Days:
+    """rows: the table of days; days that are missing had nothing. last is included."""
+    known = {date.fromisoformat(row["day"]): row for row in rows}
+    count = (last - first).days + 1
+    each = 1 if count <= SINGLE else WEEK
+    sums = list[tuple[date, int, int]]()
+    for begin in range(0, count, each):
+        found = [known[day] for n in range(begin, min(begin + each, count)) if (day := first + timedelta(days=n)) in known]
+        sums.append((first + timedelta(days=begin), sum(row["incidents"] for row in found), sum(row["pages"] for row in found)))
+    top = max([1, *(max(incidents, pages) for _, incidents, pages in sums)])
+    bars = [Bar(day, incidents, pages, round(HEIGHT * incidents / top, 2)) for day, incidents, pages in sums]
+    line = " ".join(f"{n + 0.5:g},{HEIGHT - HEIGHT * bar.pages / top:.2f}" for n, bar in enumerate(bars))
+    return Days(bars, line, top, each)
+
+
+def week(rows: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    """rows: the table of hours, Monday first."""
+    most = max((row[f"{hour:02}"] for row in rows for hour in range(24)), default=0)
+    return [
+        Cell(weekday, hour, n, -(-n * LEVELS // most) if n else 0)
+        for weekday, row in enumerate(rows)
+        for hour in range(24)
+        for n in (row[f"{hour:02}"],)
+    ]
+
+
+def widest(rows: Sequence[Mapping[str, Any]], *path: str) -> float:
+    """The largest of the values that lie under these keys, for a scale that rows share; never 0."""
+    return max([1e-9, *(value for row in rows if (value := _at(row, path)) is not None)])
+
+
+def _at(row: Any, path: Sequence[str]) -> float | None:
+    for name in path:
+        row = row[name]
+    return None if row is None else float(row)
+
 
 SPANS = ("7d", "30d", "90d", "365d")
-SPAN = "30d"
+DEFAULT_PERIOD_CHOICE = "30d"
 SHOWN_ALERTS = 15
 FILTERS = ("span", "from", "to", "team", "policy", "user", "zone")
 
@@ -55,8 +206,8 @@ class InsightsPage:
         return await self._looks.page(
             request, "insights.html", problem="", **self._filter(request, query.zone), found=findings(found), query=query, tables=tables,
             summary=found.summary(), length=lambda seconds: length(seconds, t), daytimes=DAYTIMES, alerts=named[:SHOWN_ALERTS],
-            more_alerts=max(0, len(named) - SHOWN_ALERTS), widest=plots.widest, cells=plots.week(tables["hours"]), height=plots.HEIGHT,
-            days=plots.days(tables["days"], utc(query.start).astimezone(zone).date(), utc(query.end - 1).astimezone(zone).date()),
+            more_alerts=max(0, len(named) - SHOWN_ALERTS), widest=widest, cells=week(tables["hours"]), height=HEIGHT,
+            days=days(tables["days"], utc(query.start).astimezone(zone).date(), utc(query.end - 1).astimezone(zone).date()),
             day_of=lambda day: format.day_of(day, t), weekdays=t.plain("time.weekdays").split(),
             csv=urlencode(kept if ("zone", query.zone) in kept else [*kept, ("zone", query.zone)]),
         )  # fmt: skip
@@ -67,7 +218,7 @@ class InsightsPage:
         zones = dict.fromkeys((zone, "UTC", *(user.timezone for user in config.users.values())))
         written = {name: query.get(name, "") for name in FILTERS}
         return {
-            "written": written | {"span": query.get("span") or SPAN, "zone": zone},
+            "written": written | {"span": query.get("span") or DEFAULT_PERIOD_CHOICE, "zone": zone},
             "spans": SPANS,
             "zones": list(zones),
             "teams": [*config.teams, NO_TEAM],

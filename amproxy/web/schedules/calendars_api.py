@@ -11,19 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amproxy.calendars.export import exported
-from amproxy.calendars.health import health
-from amproxy.calendars.shifts import final_shifts
-from amproxy.check.gaps import AHEAD
+from amproxy.calendars.export import exported, final_shifts
+from amproxy.calendars.keeper import health
+from amproxy.check.report import AHEAD
 from amproxy.clock import rfc3339, utc
 from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.oncall.calendars import OVERRIDES, PRIMARY, CalendarShift
-from amproxy.store import feeds
-from amproxy.store.feeds import Feed, Kind
+from amproxy.store import calendars
+from amproxy.store.calendars import Feed, Kind
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.own import require_person, require_schedule
-from amproxy.web.http.permissions import say
+from amproxy.web.http.permissions import require_person, require_schedule, say
 from amproxy.web.incidents.api import json
 
 LONGEST_TOKEN = 64
@@ -68,21 +66,21 @@ class CalendarsApi:
         """The address of a calendar of ours, made where there is none yet."""
         feed = self._feed(kind, request)
         self._require(feed, request)
-        token, is_new = await feeds.make(self._context.wire, feed)
+        token, is_new = await calendars.make(self._context.wire, feed)
         say(request, f"asked for the calendar address of {kind} {feed.name}")
         return json({"url": address(self._context, token)}, 201 if is_new else 200)
 
     async def revoke(self, kind: Kind, request: Request) -> Response:
         feed = self._feed(kind, request)
         self._require(feed, request)
-        await feeds.revoke(self._context.wire, feed)
+        await calendars.revoke(self._context.wire, feed)
         say(request, f"revoked the calendar address of {kind} {feed.name}")
         return Response(status_code=204)
 
     async def show(self, request: Request) -> Response:
         """Whoever knows the address may read it."""
         token, context = request.path_params["token"], self._context
-        feed = await feeds.find(context.wire, token) if len(token) <= LONGEST_TOKEN else None
+        feed = await calendars.find(context.wire, token) if len(token) <= LONGEST_TOKEN else None
         body = await exported(context.config, feed, final_shifts(context), utc(context.now())) if feed else None
         if body is None:
             raise HTTPException(404)

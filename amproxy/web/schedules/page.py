@@ -1,12 +1,17 @@
-"""The page of one schedule, and what the forms on it do: overrides and swaps."""
+"""The page of one schedule, and what the forms on it do: overrides and swaps.
+
+The page of all schedules: who is on call now and next, and a strip of the next days for each.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,20 +22,20 @@ from amproxy.clock import utc
 from amproxy.config.structs import Schedule
 from amproxy.errors import Conflict, NotFound
 from amproxy.model import Swap
-from amproxy.respond import schedule_changes, swaps
+from amproxy.oncall.roster import OnCall
+from amproxy.respond import schedule_changes
 from amproxy.respond.targets import BadAction
-from amproxy.store import feeds
-from amproxy.store.feeds import Feed
+from amproxy.store import calendars
+from amproxy.store.calendars import Feed
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import told
-from amproxy.web.http.own import require_swap
-from amproxy.web.http.permissions import may, principal_of, require, say, who_acts
+from amproxy.web.http.permissions import may, principal_of, require, require_swap, say, who_acts
 from amproxy.web.http.request import form, invalid, time
 from amproxy.web.http.templates import Looks, acting, language
 from amproxy.web.schedules.api import schedule_of
-from amproxy.web.schedules.schedule_plan import Plans
-from amproxy.web.schedules.shown_span import Shown, shown
-from amproxy.web.schedules.view import look
+from amproxy.web.schedules.timeline import Band, Span, Track, bands, midnight, planned
+from amproxy.web.schedules.view import Plans, Shown, known_zone, look, shown
+from amproxy.web.schedules.words import Speaker, bar
 
 Fields = Mapping[str, str]
 Action = Callable[[Request, Schedule, Fields], Awaitable[str]]  # does it, and says what was done; raises what the page shows
@@ -83,12 +88,12 @@ class SchedulePage:
         require(request, "responder", team=schedule.team)
         start, end = self._times(schedule, fields)
         user, reason = fields.get("user", ""), fields.get("reason", "")
-        await schedule_changes.add(self._context, schedule, user=user, start=start, end=end, reason=reason)
+        await schedule_changes.add_override(self._context, schedule, user=user, start=start, end=end, reason=reason)
         return f"override of schedule {schedule.name}: {user} from {start.isoformat()} to {end.isoformat()}"
 
     async def _delete_override(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         require(request, "responder", team=schedule.team)
-        await schedule_changes.take_back(self._context, schedule, request.path_params["id"])
+        await schedule_changes.delete_override(self._context, schedule, request.path_params["id"])
         return f"took back an override of schedule {schedule.name}"
 
     async def _ask(self, request: Request, schedule: Schedule, fields: Fields) -> str:
@@ -96,32 +101,32 @@ class SchedulePage:
         if not user or user != principal_of(request).user:  # one's own shifts one may offer, whoever's the schedule is
             require(request, "responder", team=schedule.team)
         start, end = self._times(schedule, fields)
-        await swaps.ask(self._context, schedule, user=user, start=start, end=end, reason=fields.get("reason", ""), by=by)
+        await schedule_changes.ask(self._context, schedule, user=user, start=start, end=end, reason=fields.get("reason", ""), by=by)
         return f"asked for a swap in schedule {schedule.name}: shifts of {user}"
 
     async def _take(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         swap, user = await self._swap(request, schedule), fields.get("user", "")
-        await swaps.take(self._context, swap.id, user=user, by=who_acts(request, acting(request, self._context)))
+        await schedule_changes.take(self._context, swap.id, user=user, by=who_acts(request, acting(request, self._context)))
         return f"swap in schedule {schedule.name}: {user} takes over shifts of {swap.user}"
 
     async def _untake(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         swap = await self._swap(request, schedule)
-        await swaps.untake(self._context, swap.id, by=who_acts(request, acting(request, self._context)))
+        await schedule_changes.untake(self._context, swap.id, by=who_acts(request, acting(request, self._context)))
         return f"swap in schedule {schedule.name}: shifts of {swap.user} are open again"
 
     async def _forget(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         swap = await self._swap(request, schedule)
-        await swaps.forget(self._context, swap.id)
+        await schedule_changes.forget(self._context, swap.id)
         return f"took back a swap in schedule {schedule.name}: shifts of {swap.user}"
 
     async def _make_feed(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         require(request, "responder", team=schedule.team)
-        await feeds.make(self._context.wire, Feed("schedule", schedule.name))
+        await calendars.make(self._context.wire, Feed("schedule", schedule.name))
         return f"made a secret address for the calendar of schedule {schedule.name}"
 
     async def _revoke_feed(self, request: Request, schedule: Schedule, fields: Fields) -> str:
         require(request, "responder", team=schedule.team)
-        await feeds.revoke(self._context.wire, Feed("schedule", schedule.name))
+        await calendars.revoke(self._context.wire, Feed("schedule", schedule.name))
         return f"took back the secret address of the calendar of schedule {schedule.name}"
 
     async def _swap(self, request: Request, schedule: Schedule) -> Swap:
@@ -160,3 +165,56 @@ class SchedulePage:
 def address(schedule: Schedule, seen: Shown | None = None) -> str:
     """Where the page of a schedule is."""
     return f"/schedules/{quote(schedule.name, safe='')}" + (f"?{seen.query}" if seen else "")
+
+
+DAYS: Final = 14
+
+
+class Listed(NamedTuple):
+    """One schedule in the list."""
+
+    schedule: Schedule
+    on_call: OnCall
+    bands: list[Band]  # a week each
+    uncovered: float  # seconds of these days without anybody
+
+
+class SchedulesPage:
+    def __init__(self, deps: Deps, looks: Looks) -> None:
+        self._context, self._looks = deps.context, looks
+
+    def routes(self) -> list[Route]:
+        return [Route("/schedules", self.show, methods=["GET"])]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        context = self._context
+        zone = self._zone(request)
+        now, clock = utc(context.now()), ZoneInfo(zone)
+        today: date = now.astimezone(clock).date()
+        span = Span(midnight(today, clock), midnight(today + timedelta(days=DAYS), clock))
+        rows = []
+        for schedule in context.config.schedules.values():
+            roster = context.roster
+            entries = planned(roster.shifts(schedule.name, now, span.end))
+            uncovered = sum((one.end - one.start).total_seconds() for one in entries if not one.people)
+            rows.append(
+                Listed(schedule, roster.on_call(schedule.name, now), bands(span, [Track("final", "", entries)], clock, now), uncovered)
+            )
+            await asyncio.sleep(0)  # a push that came in meanwhile goes first
+        speaker = Speaker(context.config.users, language(request), clock, context.now())
+        return await self._looks.page(
+            request, "schedules.html", clock=zone, rows=rows, axis=bands(span, [], clock, now), speaker=speaker, bar=bar
+        )
+
+    def _zone(self, request: Request) -> str:
+        """The one of the address, else the reader's, else that of the first schedule."""
+        user, schedules = acting(request, self._context), self._context.config.schedules
+        try:
+            asked = known_zone(request.query_params.get("zone") or "UTC")
+        except ValueError as error:
+            raise invalid(str(error)) from None
+        if request.query_params.get("zone"):
+            return asked
+        if user:
+            return self._context.config.users[user].timezone
+        return next((one.timezone for one in schedules.values()), asked)

@@ -11,10 +11,9 @@ from amproxy.clock import rfc3339
 from amproxy.model import Swap
 from amproxy.oncall.roster import Roster
 from amproxy.oncall.swaps import state
-from amproxy.respond import swaps
+from amproxy.respond import schedule_changes
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.own import require_swap
-from amproxy.web.http.permissions import principal_of, require, say, who_acts
+from amproxy.web.http.permissions import principal_of, require, require_swap, say, who_acts
 from amproxy.web.http.request import json_body, known_user, time
 from amproxy.web.incidents import views
 from amproxy.web.incidents.api import json
@@ -66,7 +65,7 @@ class SwapsApi:
         body = await json_body(request, SwapBody)
         if body.user != principal_of(request).user:  # one's own shifts one may offer wherever they are
             require(request, "responder", team=schedule.team)
-        swap = await swaps.ask(
+        swap = await schedule_changes.ask(
             self._context, schedule, user=body.user, start=time(body.start, "start", schedule.timezone),
             end=time(body.end, "end", schedule.timezone), reason=body.reason or "",
             by=who_acts(request, known_user(self._context, body.by)),
@@ -78,20 +77,20 @@ class SwapsApi:
         body = await json_body(request, TakeBody)
         by = who_acts(request, known_user(self._context, body.by))
         await require_swap(request, self._context, request.path_params["id"])
-        swap = await swaps.take(self._context, request.path_params["id"], user=body.user, by=by)
+        swap = await schedule_changes.take(self._context, request.path_params["id"], user=body.user, by=by)
         say(request, f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}")
         return json(self._view(swap))
 
     async def untake(self, request: Request) -> Response:
         by = who_acts(request, known_user(self._context, (await json_body(request, UntakeBody)).by))
         await require_swap(request, self._context, request.path_params["id"])
-        swap = await swaps.untake(self._context, request.path_params["id"], by=by)
+        swap = await schedule_changes.untake(self._context, request.path_params["id"], by=by)
         say(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
         return json(self._view(swap))
 
     async def delete(self, request: Request) -> Response:
         await require_swap(request, self._context, request.path_params["id"])
-        await swaps.forget(self._context, request.path_params["id"])
+        await schedule_changes.forget(self._context, request.path_params["id"])
         return Response(status_code=204)
 
     def _view(self, swap: Swap) -> views.View:

@@ -1,4 +1,6 @@
-"""In front of the whole web part: finds out who asks, lets through what they may do, and writes down what has changed.
+"""Who asks: by API token, by the word of a proxy, by session; in this order, the first that is given decides.
+
+In front of the whole web part: finds out who asks, lets through what they may do, and writes down what has changed.
 
 The one place where rights are enforced: what a request needs stands in rights.py. Where the file has no `sign_in`, everybody
 is an open admin, and reading costs one look at the configuration.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
@@ -15,20 +18,88 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy import metrics
-from amproxy.accept.tokens import AUTHENTICATED, LOGIN
+from amproxy.accept.body import header
+from amproxy.accept.tokens import AUTHENTICATED, LOGIN, credential_of
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
 from amproxy.store import audit
-from amproxy.web.alertmanager.answers import coded
-from amproxy.web.http import rights
+from amproxy.store import sign_in as store_sign_in
+from amproxy.web.alertmanager.http import coded
+from amproxy.web.http import permissions
 from amproxy.web.http.errors import PROGRAMS
 from amproxy.web.http.guard import SAFE, with_headers
 from amproxy.web.http.middleware import root_of
 from amproxy.web.http.permissions import ACTING, SAID, STRANGER, Forbidden, NotSignedIn, Principal, may, principal_of, set_principal
 from amproxy.web.http.request import own_path
-from amproxy.web.signin import addresses
-from amproxy.web.signin.identify import browser_says_nothing, identify
+from amproxy.web.signin import session
+from amproxy.web.signin import session as signin_session
+
+
+class Known(NamedTuple):
+    principal: Principal
+    metrics: bool = False  # may scrape, whatever the role
+
+
+async def identify(context: Context, scope: Scope, sign_in: SignIn) -> Known:
+    """Raises NotSignedIn for a token that opens nothing, StoreUnavailable."""
+    credential = credential_of(scope)
+    if credential.startswith(store_sign_in.PREFIX):
+        return await _by_token(context, credential)
+    user = proxied(context, scope, sign_in)
+    if user:
+        return Known(signin_session.person(context.config, context.config.users[user], "proxy"))
+    secret = session.read(scope, session.SESSION, context.external_url)
+    found = await _by_session(context, scope, sign_in, secret) if secret else None
+    if found:
+        return Known(found)
+    return Known(STRANGER if sign_in.anonymous == "none" else Principal(role="viewer"))
+
+
+async def _by_token(context: Context, credential: str) -> Known:
+    now = context.now()
+    token = await store_sign_in.load_token(context.wire, credential, now)
+    principal = signin_session.program(context.config, token) if token else None
+    if token is None or principal is None:
+        raise NotSignedIn("this API token is unknown, revoked or expired, or its user is no more in the file")
+    await store_sign_in.used(context.wire, token, now)
+    return Known(principal, "metrics" in token.scopes)
+
+
+def said_by_proxy(scope: Scope, sign_in: SignIn) -> str:
+    """Whom a proxy whose word counts names, "" = nobody."""
+    proxy = sign_in.proxy_header
+    if proxy is None or not signin_session.from_proxy(scope, proxy):
+        return ""
+    # given twice, one of them may have slipped through from outside
+    name = proxy.header.lower().encode()
+    given = [value for key, value in scope["headers"] if key == name]
+    return given[0].decode("utf-8", "replace").strip() if len(given) == 1 else ""
+
+
+def proxied(context: Context, scope: Scope, sign_in: SignIn) -> str:
+    """The user of the file whom the proxy names, "" = nobody."""
+    user = signin_session.named(context.config, said_by_proxy(scope, sign_in)) if sign_in.proxy_header else None
+    return user.name if user else ""
+
+
+async def _by_session(context: Context, scope: Scope, sign_in: SignIn, secret: str) -> Principal | None:
+    now = context.now()
+    session = await store_sign_in.load_session(context.wire, secret, now)
+    user = context.config.users.get(session.user) if session else None
+    # a way in that the file has closed lets nobody stay
+    if session is None or user is None or not (sign_in.passwords if session.way == "password" else sign_in.oidc):
+        return None
+    if now - session.made > sign_in.session_lifetime:
+        return None
+    await store_sign_in.saw(context.wire, secret, session, now, signin_session.client(scope, sign_in))
+    return signin_session.person(context.config, user, "session")
+
+
+def browser_says_nothing(scope: Scope) -> bool:
+    """Whether a request has none of the headers by which browsers tell our own pages from foreign ones."""
+    return not header(scope, b"sec-fetch-site") and not header(scope, b"origin")
+
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +139,7 @@ class Gate:
     async def _admit(self, scope: Scope, sign_in: SignIn) -> None:
         """Raises NotSignedIn, Forbidden, StoreUnavailable."""
         method, path = scope["method"], scope["path"]
-        needed = rights.needs(method, path)
+        needed = permissions.needs(method, path)
         try:
             principal, scrapes = await identify(self._context, scope, sign_in)
         except (NotSignedIn, StoreUnavailable):
@@ -76,7 +147,7 @@ class Gate:
                 return  # what is open to strangers is open to them as well
             raise
         set_principal(scope, principal)
-        if needed is None or (scrapes and path == rights.METRICS):
+        if needed is None or (scrapes and path == permissions.METRICS):
             return
         if not may(principal, needed):
             if principal.via == "open":
@@ -122,7 +193,7 @@ class Gate:
         user = scope.get(ACTING) or by.user or scope.get(LOGIN, "")
         entry = audit.Entry(
             at=context.now(), user=user, role="" if link else by.role, via="link" if link else by.via, token=by.token,
-            address=addresses.client(scope, context.config.sign_in), what=what,
+            address=session.client(scope, context.config.sign_in), what=what,
         )  # fmt: skip
         await write(context, entry)
 

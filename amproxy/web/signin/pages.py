@@ -13,20 +13,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.config.structs import Oidc, SignIn, User
-from amproxy.store import attempts, audit, handshakes
+from amproxy.store import audit, sign_in
 from amproxy.store import sign_in as store_sign_in
 from amproxy.store.sign_in import Session
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import principal_of, say
 from amproxy.web.http.request import form, own_path
 from amproxy.web.http.templates import Looks
-from amproxy.web.signin import addresses, people
+from amproxy.web.signin import session
 from amproxy.web.signin import session as signin_session
-from amproxy.web.signin.gate import write
-from amproxy.web.signin.identify import said_by_proxy
-from amproxy.web.signin.issuer import ProviderError
+from amproxy.web.signin.gate import said_by_proxy, write
 from amproxy.web.signin.passwords import Passwords
-from amproxy.web.signin.provider import BadReturn, Flow, Unknown
+from amproxy.web.signin.provider import BadReturn, Flow, ProviderError, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +59,10 @@ class SignInPages:
         fields = await form(request)
         context, back = self._context, own_path(fields.get("back", ""))
         given, password = fields.get("name", "").strip()[:200], fields.get("password", "")
-        user = people.named(context.config, given)
-        by_name = attempts.by_name(user.name if user else given)
-        by_address = attempts.by_address(addresses.client(request.scope, sign_in))
-        wait = await attempts.begin(context.wire, by_name, by_address)
+        user = session.named(context.config, given)
+        by_name = store_sign_in.by_name(user.name if user else given)
+        by_address = store_sign_in.by_address(signin_session.client(request.scope, sign_in))
+        wait = await store_sign_in.begin_attempt(context.wire, by_name, by_address)
         if wait:
             await self._tell(request, given, "tried to sign in too often", refused=True)
             seconds = math.ceil(wait)
@@ -75,7 +73,7 @@ class SignInPages:
         if user is None or not right:
             await self._tell(request, given, "gave a wrong name or password", refused=True)
             return await self._draw(request, back, 401, given=given, problem="wrong")
-        await attempts.succeeded(context.wire, by_name, by_address)
+        await store_sign_in.succeeded(context.wire, by_name, by_address)
         return await self._begin(request, user, "password", back)
 
     async def leave_for_provider(self, request: Request) -> Response:
@@ -87,7 +85,7 @@ class SignInPages:
             log.warning("nobody can sign in by %s: %s", oidc.issuer, error)
             return await self._draw(request, back, 502, problem="provider")
         answer = RedirectResponse(url, 303)
-        signin_session.put(answer, signin_session.STATE, state, self._context.external_url, handshakes.PATIENCE)
+        signin_session.put(answer, signin_session.STATE, state, self._context.external_url, sign_in.PATIENCE)
         return answer
 
     async def come_back(self, request: Request) -> Response:
@@ -127,14 +125,14 @@ class SignInPages:
         """A new session under a new secret, whatever the browser came with; the one it had before ends."""
         context, sign_in = self._context, self._asked_for()
         now, old = context.now(), signin_session.read(request.scope, signin_session.SESSION, context.external_url)
-        before = await store_sign_in.load(context.wire, old, now) if old else None
+        before = await store_sign_in.load_session(context.wire, old, now) if old else None
         if before:
             await store_sign_in.end(context.wire, old, before.user)
         session = Session(
             user=user.name, way=way, made=now, seen=now, ends=now + sign_in.session_lifetime,
-            agent=request.headers.get("user-agent", "")[:LONGEST_AGENT], address=addresses.client(request.scope, sign_in),
+            agent=request.headers.get("user-agent", "")[:LONGEST_AGENT], address=signin_session.client(request.scope, sign_in),
         )  # fmt: skip
-        secret = await store_sign_in.begin(context.wire, session)
+        secret = await store_sign_in.create_session(context.wire, session)
         await self._tell(request, user.name, f"signed in by {way}", role=user.role)
         answer = RedirectResponse(back, 303)
         signin_session.put(answer, signin_session.SESSION, secret, context.external_url, sign_in.session_lifetime)
@@ -142,7 +140,7 @@ class SignInPages:
 
     async def _tell(self, request: Request, user: str, what: str, *, role: str = "", refused: bool = False) -> None:
         context = self._context
-        address = addresses.client(request.scope, context.config.sign_in)
+        address = signin_session.client(request.scope, context.config.sign_in)
         entry = audit.Entry(
             at=context.now(), user=user, role=role, via="sign-in", address=address, what=what, result="refused" if refused else "done"
         )

@@ -1,19 +1,154 @@
-"""Sign-in at a provider: authorization code with PKCE, state and nonce. Out to the provider, and back again."""
+"""The provider of the sign-in, asked over HTTP: where it is, its keys, what a code is worth, and who its ID token names.
+
+Sign-in at a provider: authorization code with PKCE, state and nonce. Out to the provider, and back again.
+"""
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from typing import NamedTuple
-from urllib.parse import urlencode
+import time
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+import msgspec
 
 from amproxy.config.structs import Oidc, User
 from amproxy.context import Context
 from amproxy.errors import AmproxyError
-from amproxy.store import handshakes
-from amproxy.store.handshakes import Handshake
-from amproxy.web.signin import people
-from amproxy.web.signin.issuer import Issuer
+from amproxy.secret import reveal
+from amproxy.store import sign_in
+from amproxy.store.sign_in import Handshake
+from amproxy.web.signin import session
+
+TIMEOUT: Final = 10.0  # seconds
+KEPT: Final = 600.0  # seconds that a discovery stays good
+LEEWAY: Final = 60  # seconds that the clocks may be apart
+# Signatures by a key that only the provider has. Never "none", never one by a secret that two know.
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+
+Decoded = TypeVar("Decoded")
+
+
+class ProviderError(AmproxyError):
+    """The provider does not answer, or what it answers does not hold; the text is for the log and for people."""
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What discovery tells, as far as it is used."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str = ""
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What a code was exchanged for, as far as it is used."""
+
+    id_token: str
+    access_token: str = ""
+
+
+class Issuer:
+    """Discoveries are kept for a while; everything else is asked for at each sign-in, so that new keys hold at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Metadata]] = {}
+
+    async def metadata(self, oidc: Oidc) -> Metadata:
+        """Raises ProviderError."""
+        kept = self._known.get(oidc.issuer)
+        if kept and time.monotonic() - kept[0] < KEPT:
+            return kept[1]
+        url = f"{oidc.issuer.rstrip('/')}/.well-known/openid-configuration"
+        found = _decoded(await _call("GET", url), Metadata)
+        if found.issuer.rstrip("/") != oidc.issuer.rstrip("/"):
+            raise ProviderError(f"{url} speaks of another issuer, {found.issuer[:200]}")
+        secure = urlsplit(oidc.issuer).scheme == "https"
+        for address in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
+            if urlsplit(address).scheme not in (("https",) if secure else ("https", "http")):
+                raise ProviderError(f"{address[:200]} is not https")
+        self._known = {oidc.issuer: (time.monotonic(), found)}
+        return found
+
+    async def exchange(self, oidc: Oidc, code: str, verifier: str, redirect_uri: str) -> Tokens:
+        """What a code is worth. Raises ProviderError."""
+        metadata = await self.metadata(oidc)
+        fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
+        try:
+            secret = reveal(oidc.client_secret, oidc.client_secret_file)
+        except OSError as error:
+            raise ProviderError(f"the client's secret cannot be read: {error.strerror}") from None
+        auth = None
+        if not secret:
+            fields["client_id"] = oidc.client_id
+        elif "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
+            auth = httpx.BasicAuth(quote(oidc.client_id, safe=""), quote(secret, safe=""))
+        else:
+            fields |= {"client_id": oidc.client_id, "client_secret": secret}
+        return _decoded(await _call("POST", metadata.token_endpoint, data=fields, auth=auth), Tokens)
+
+    async def claims(self, oidc: Oidc, tokens: Tokens, nonce: str, now: float) -> dict[str, Any]:
+        """What the ID token says, its signature, issuer, audience, times and nonce checked. Raises ProviderError.
+
+        A claim that the file asks for and the token lacks is asked for at the provider.
+        """
+        metadata = await self.metadata(oidc)
+        keys = await _call("GET", metadata.jwks_uri)
+        claims = _verified(tokens, keys, metadata.issuer, oidc.client_id, nonce, now)
+        if oidc.user_claim not in claims and metadata.userinfo_endpoint and tokens.access_token:
+            bearer = {"Authorization": f"Bearer {tokens.access_token}"}
+            more = _decoded(await _call("GET", metadata.userinfo_endpoint, headers=bearer), dict[str, Any])
+            if more.get("sub") != claims["sub"]:
+                raise ProviderError("the provider speaks of somebody else than the ID token")
+            claims = more | claims
+        return claims
+
+
+def _verified(tokens: Tokens, keys: bytes, issuer: str, client_id: str, nonce: str, now: float) -> dict[str, Any]:
+    # imported here, because they take longer to load than all of the service, and most do without
+    from authlib.oidc.core import CodeIDToken
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
+    try:
+        key_set = KeySet.import_key_set(msgspec.json.decode(keys))
+        token = jwt.decode(tokens.id_token, key_set, algorithms=ALGORITHMS)
+        essential = {"iss": {"essential": True, "value": issuer}, "aud": {"essential": True, "value": client_id}}
+        params = {"nonce": nonce, "client_id": client_id, "access_token": tokens.access_token}
+        claims = CodeIDToken(token.claims, token.header, essential, params)
+        claims.validate(now=now, leeway=LEEWAY)
+    except (JoseError, msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+        # all that a token, or keys, made by somebody else can be wrong in
+        raise ProviderError(f"the ID token does not hold: {error}") from None
+    if not isinstance(claims.get("sub"), str):
+        raise ProviderError("the ID token names nobody")
+    return dict(claims)
+
+
+async def _call(method: str, url: str, **how: Any) -> bytes:
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
+            answer = await client.request(method, url, **how)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProviderError(f"{url} does not answer: {type(error).__name__}") from None
+    if answer.status_code != 200:
+        raise ProviderError(f"{url} answers {answer.status_code}")
+    return answer.content
+
+
+def _decoded(data: bytes, kind: type[Decoded]) -> Decoded:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProviderError(f"the provider's answer cannot be read: {error}") from None
+
 
 CALLBACK = "/sign-in/callback"
 
@@ -41,7 +176,7 @@ class Flow:
 
         metadata = await self._issuer.metadata(oidc)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        await handshakes.keep(self._context.wire, state, Handshake(issuer=metadata.issuer, nonce=nonce, verifier=verifier, back=back))
+        await sign_in.keep(self._context.wire, state, Handshake(issuer=metadata.issuer, nonce=nonce, verifier=verifier, back=back))
         query = {
             "response_type": "code", "client_id": oidc.client_id, "redirect_uri": self._callback(), "scope": " ".join(oidc.scopes),
             "state": state, "nonce": nonce, "code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256",
@@ -56,7 +191,7 @@ class Flow:
         returned = query.get("state", "")
         if not state or not hmac.compare_digest(state.encode(), returned.encode()):
             raise BadReturn("the state is not this browser's")
-        handshake = await handshakes.take(self._context.wire, state)
+        handshake = await sign_in.take(self._context.wire, state)
         if handshake is None:
             raise BadReturn("the state is used or too old")
         if query.get("iss", handshake.issuer) != handshake.issuer:
@@ -68,7 +203,7 @@ class Flow:
         said = claims.get(oidc.user_claim)
         if oidc.user_claim == "email" and claims.get("email_verified") in (False, "false"):
             raise Unknown(f"{said} (an address that the provider has not verified)")
-        user = people.named(self._context.config, said) if isinstance(said, str) else None
+        user = session.named(self._context.config, said) if isinstance(said, str) else None
         if user is None:
             raise Unknown(str(said or f"somebody without {oidc.user_claim}"))
         return Signed(user, handshake.back)

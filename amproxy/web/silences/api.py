@@ -1,22 +1,34 @@
-"""/api/v1/silences: what a silence hides, what one would, and prolonging one. Silences are made by Alertmanager's API (web/v2)."""
+"""/api/v1/silences: what a silence hides, what one would, and prolonging one. Silences are made by Alertmanager's API (web/v2).
+
+/api/v1/maintenance: the windows of the file and those made by hand, which can be changed; and what they held back.
+"""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from amproxy.clock import rfc3339, utc
+from amproxy.config.structs import Maintenance
+from amproxy.context import Context
+from amproxy.correlate.muting import identity
 from amproxy.errors import NotFound
+from amproxy.grouping.maintenance import bounds, next_opening, open_at, state
 from amproxy.respond import muting
-from amproxy.web.alertmanager import shown
+from amproxy.times import EARLIEST, LATEST
+from amproxy.web.alertmanager import alerts
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require, say, who_acts
 from amproxy.web.http.request import json_body, known_user
 from amproxy.web.incidents.api import json
-from amproxy.web.silences import bodies
+from amproxy.web.incidents.views import View
+from amproxy.web.silences import bodies, preview
 from amproxy.web.silences import preview as silences_preview
-from amproxy.web.silences.asked_window import ExtendBody
+from amproxy.web.silences.bodies import ExtendBody, WindowBody
 
 
 class SilencePreviewBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,15 +58,103 @@ class SilencesApi:
         require(request, "responder")
         body = await json_body(request, ExtendBody)
         who_acts(request, known_user(self._context, body.user))
-        old = await muting.find(self._context, request.path_params["id"])
-        longer = await muting.extend(self._context, old.id, bodies.extended(old, body))
+        old = await muting.find_silence(self._context, request.path_params["id"])
+        longer = await muting.extend_silence(self._context, old.id, bodies.extended(old, body))
         say(request, f"Prolonged the silence {longer.id}.")
-        return json(shown.silence(longer, int(self._context.now() * 10**9)))
+        return json(alerts.silence(longer, int(self._context.now() * 10**9)))
 
     async def hidden(self, request: Request) -> Response:
         """What a silence has hidden; also after it is forgotten itself, as long as that is kept."""
         silence_id = request.path_params["id"]
         view = await silences_preview.record(self._context, f"silence:{silence_id}")
-        if not view["alerts"] and silence_id not in await muting.known(self._context):
+        if not view["alerts"] and silence_id not in await muting.load_silences(self._context):
             raise NotFound(f"there is no silence {silence_id[:60]}")
         return json(view)
+
+
+class MaintenanceApi:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    def routes(self) -> list[Route]:
+        # a window of the file is called by its name, which may hold any character
+        return [
+            Route("/api/v1/maintenance", self.index, methods=["GET"]),
+            Route("/api/v1/maintenance", self.make, methods=["POST"]),
+            Route("/api/v1/maintenance/{id:path}/extend", self.extend, methods=["POST"]),
+            Route("/api/v1/maintenance/{id:path}/hidden", self.hidden, methods=["GET"]),
+            Route("/api/v1/maintenance/{id:path}", self.show, methods=["GET"]),
+            Route("/api/v1/maintenance/{id:path}", self.change, methods=["PATCH"]),
+            Route("/api/v1/maintenance/{id:path}", self.end, methods=["DELETE"]),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Those of the file first, then those made by hand."""
+        return json([view(self._context, window) for window in await muting.load_windows(self._context)])
+
+    async def show(self, request: Request) -> Response:
+        return json(view(self._context, await muting.find_window(self._context, request.path_params["id"])))
+
+    async def make(self, request: Request) -> Response:
+        body = await json_body(request, WindowBody)
+        empty = bodies.new(body, who_acts(request, known_user(self._context, body.user)))
+        made = await muting.make(self._context, bodies.with_body(self._context, empty, body))
+        say(request, f"made the maintenance window {made.name}")
+        return json(view(self._context, made), 201)
+
+    async def change(self, request: Request) -> Response:
+        body = await json_body(request, WindowBody)
+        who_acts(request, known_user(self._context, body.user))
+        context = self._context
+        changed = await muting.change(context, request.path_params["id"], lambda old: bodies.with_body(context, old, body))
+        say(request, f"changed the maintenance window {changed.name}")
+        return json(view(context, changed))
+
+    async def extend(self, request: Request) -> Response:
+        body = await json_body(request, ExtendBody)
+        who_acts(request, known_user(self._context, body.user))
+        until, by = bodies.extension(body)
+        extended = await muting.extend_window(self._context, request.path_params["id"], until=until, by=by)
+        say(request, f"extended the maintenance window {extended.name}")
+        return json(view(self._context, extended))
+
+    async def end(self, request: Request) -> Response:
+        await muting.end(self._context, request.path_params["id"])
+        say(request, f"ended the maintenance window {request.path_params['id']}")
+        return Response(status_code=204)
+
+    async def hidden(self, request: Request) -> Response:
+        """What a window has held back; also after it is forgotten itself, as long as that is kept."""
+        window_id = request.path_params["id"]
+        found = await preview.record(self._context, f"maintenance:{window_id}")
+        if not found["alerts"] and all(identity(window) != window_id for window in await muting.load_windows(self._context)):
+            raise NotFound(f"there is no maintenance window {window_id[:60]}")
+        return json(found)
+
+
+def view(context: Context, window: Maintenance) -> View:
+    """One window as the API shows it."""
+    intervals, now = context.config.time_intervals, utc(context.now())
+    until = open_at(window, intervals, now)
+    opens = next_opening(window, intervals, until or now)
+    start, end = bounds(window)
+    return {
+        "id": identity(window),
+        "name": window.name,
+        "source": "hand" if window.id else "file",
+        "state": state(window, intervals, now),
+        "matchers": [str(matcher) for matcher in window.matchers],
+        "start": _moment(start),
+        "end": _moment(end),
+        "timezone": window.timezone,
+        "active_time_intervals": list(window.active_time_intervals),
+        "comment": window.comment or None,
+        "created_by": window.created_by or None,
+        "open_until": _moment(until),
+        "next_open": _moment(opens),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    """None also for what has no bound."""
+    return None if at is None or at <= EARLIEST or at >= LATEST else rfc3339(at.timestamp())

@@ -10,10 +10,9 @@ from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matchers
 from amproxy.model import Alert, Incident
-from amproxy.store import hidden, incidents
-from amproxy.store.groups import Loaded
-from amproxy.store.hidden import Hidden
-from amproxy.store.reading import all_groups
+from amproxy.store import incidents, muting
+from amproxy.store.groups import Loaded, all_groups
+from amproxy.store.muting import Hidden
 from amproxy.web.http.request import invalid
 from amproxy.web.incidents.views import View
 
@@ -115,8 +114,8 @@ async def preview(context: Context, matchers: Sequence[Matcher]) -> View:
 
 async def records(context: Context, by: str) -> list[Record]:
     """What was held back, newest first. by: "silence:ID" or "maintenance:ID". Raises StoreUnavailable."""
-    found = (await hidden.load(context.wire, by))[: hidden.MOST]
-    fires = await hidden.fires(context.wire, found, int(context.now() * 10**9))
+    found = (await muting.load_suppressed(context.wire, by))[: muting.MOST]
+    fires = await muting.fires(context.wire, found, int(context.now() * 10**9))
     return [Record(*pair) for pair in zip(found, fires, strict=True)]
 
 
@@ -135,7 +134,7 @@ async def record(context: Context, by: str) -> View:
         }
         for one, fires in await records(context, by)
     ]
-    return {"alerts": alerts, "count": len(alerts), "complete": len(alerts) < hidden.MOST}
+    return {"alerts": alerts, "count": len(alerts), "complete": len(alerts) < muting.MOST}
 
 
 def matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:

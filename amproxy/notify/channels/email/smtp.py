@@ -11,7 +11,7 @@ import aiosmtplib
 
 from amproxy.config.structs import EmailSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels import tls
+from amproxy.notify.channels import http_settings
 from amproxy.notify.channels.http import tidy
 from amproxy.secret import reveal
 
@@ -63,7 +63,7 @@ def _client(settings: EmailSettings) -> aiosmtplib.SMTP:
             timeout=TIMEOUT,
             use_tls=implicit,
             start_tls=False,  # done below, where its absence can be refused
-            tls_context=tls.context(settings.tls),
+            tls_context=http_settings.context(settings.tls),
         )
     except ValueError as error:
         raise DeliveryError(f"email: {tidy(str(error))}", permanent=True) from None

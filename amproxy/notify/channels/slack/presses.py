@@ -17,9 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from amproxy.errors import AmproxyError
 from amproxy.notify.channels import http
-from amproxy.notify.channels.press import Press
 from amproxy.notify.channels.slack.blocks import mrkdwn
 from amproxy.notify.channels.text import line
+from amproxy.notify.message import Press
 
 WINDOW = 300.0  # seconds that a signature is good for
 

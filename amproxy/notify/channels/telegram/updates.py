@@ -1,7 +1,11 @@
-"""Presses and commands from Telegram, by long polling: no public address is needed.
+"""What one update of Telegram means: a button pressed, or somebody asking for an id. All else is ignored.
+
+Presses and commands from Telegram, by long polling: no public address is needed.
 
 Of all replicas one polls, by lease. The offset is stored after an update has been handled, so that a crash repeats an update
 but never loses one.
+
+One poller for each Telegram bot that the configuration names.
 """
 
 from __future__ import annotations
@@ -10,22 +14,93 @@ import asyncio
 import hashlib
 import logging
 import secrets
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from amproxy.config.structs import TelegramSettings
+from amproxy import metrics
+from amproxy.config.structs import Config, TelegramSettings
 from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.notify.channels import http
-from amproxy.notify.channels.press import OnPress
 from amproxy.notify.channels.telegram.api import TelegramError, call, token
-from amproxy.notify.channels.telegram.telegram_updates import handle
+from amproxy.notify.channels.text import clip, line
+from amproxy.notify.message import OnPress, Press
+
+PATIENCE = 8.0  # seconds for one press: Telegram stops waiting soon, and other presses stand behind it
+FAILED = "That could not be done, try again."
+ANSWER_LIMIT = 200  # characters
+
+Api = Callable[[str, dict[str, Any]], Awaitable[Any]]  # method and payload to result; raises DeliveryError
+
+log = logging.getLogger(__name__)
+
+
+async def handle(update: dict[str, Any], api: Api, press: OnPress) -> None:
+    """Deal with one update; whatever goes wrong is logged, so that the next one gets its turn."""
+    query, message = update.get("callback_query"), update.get("message")
+    try:
+        if isinstance(query, dict):
+            await _answer(str(query["id"]), await _pressed(query, press), api)
+        elif isinstance(message, dict):
+            await _introduce(message, api)
+    except TelegramError as error:
+        if not error.says("query is too old", "query id is invalid"):
+            log.warning("An answer in Telegram was not given: %s", error)
+    except DeliveryError as error:
+        log.warning("An answer in Telegram was not given: %s", error)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        log.warning("Telegram sent an update of an unknown form; it is passed over")
+
+
+async def _pressed(query: dict[str, Any], press: OnPress) -> str:
+    """Hand a press on and return what to answer. The message itself may be inaccessible and is not looked at."""
+    value, person = query.get("data"), query["from"]
+    if not isinstance(value, str) or not value:
+        return ""
+    name = " ".join(part for part in (person.get("first_name"), person.get("last_name")) if part) or person.get("username") or ""
+    pressed = Press(value=value, channel="telegram", account=str(person["id"]), name=line(str(name), 100))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await press(pressed)
+    except Exception:  # whatever went wrong behind the button, the one who pressed must hear of it and polling must go on
+        log.exception("A button pressed in Telegram could not be acted on")
+        return FAILED
+
+
+async def _answer(query: str, text: str, api: Api) -> None:
+    """Answer a press (else its button spins); a second time where the first was lost on the way."""
+    payload = {"callback_query_id": query} | ({"text": clip(text, ANSWER_LIMIT)} if text else {})
+    try:
+        await api("answerCallbackQuery", payload)
+    except DeliveryError as error:
+        if error.permanent or error.retry_after:
+            raise
+        await api("answerCallbackQuery", payload)
+
+
+async def _introduce(message: dict[str, Any], api: Api) -> None:
+    """Answer /start and /id with the id that belongs into routes.yaml."""
+    words = str(message.get("text") or "").split()
+    command, _, addressee = words[0].partition("@") if words else ("", "", "")
+    if command.lower() not in {"/start", "/id"}:
+        return
+    if addressee and addressee.lower() != str((await api("getMe", {}))["username"]).lower():
+        return
+    chat, kind = int(message["chat"]["id"]), message["chat"].get("type")
+    whose, example = "Your Telegram id", f"contacts: {{telegram: {chat}}}"
+    if kind != "private":
+        whose, example = "The id of this chat", f"telegram_configs: [{{chat_id: {chat}}}]"
+    text = f"{whose} is <code>{chat}</code>. To be told of alerts here, put it in routes.yaml: <code>{example}</code>"
+    payload: dict[str, Any] = {"chat_id": chat, "text": text, "parse_mode": "HTML"}
+    if message.get("is_topic_message"):
+        payload["message_thread_id"] = message["message_thread_id"]
+    await api("sendMessage", payload)
+
 
 LEASE = 6.0  # seconds; a replica that dies is replaced within this time
 CONFLICT_PAUSE = 3.0  # times `backoff`: somebody else polls, or a webhook is set
 HOPELESS_PAUSE = 300.0  # times `backoff`: the token is refused
-
-log = logging.getLogger(__name__)
 
 
 class PollState(Protocol):
@@ -141,3 +216,49 @@ class TelegramPoller:
         if str(error) != self._trouble:
             self._trouble = str(error)
             log.warning("Buttons pressed in Telegram do not arrive for now: %s", error)
+
+
+AGAIN = 5.0  # seconds after an unexpected error
+
+
+class Pollers:
+    """`use` a configuration: its bots are polled from then on, and no others."""
+
+    def __init__(self, state: PollState, press: OnPress) -> None:
+        self._state, self._press = state, press
+        self._tasks: dict[tuple[str, str, str], asyncio.Task[None]] = {}
+
+    def use(self, config: Config) -> None:
+        wanted = {_bot(settings): settings for settings in _bots(config)}
+        for bot in self._tasks.keys() - wanted.keys():
+            self._tasks.pop(bot).cancel()
+        for bot in wanted.keys() - self._tasks.keys():
+            self._tasks[bot] = asyncio.create_task(self._poll(wanted[bot]))
+
+    async def _poll(self, settings: TelegramSettings) -> None:
+        while True:
+            try:
+                await TelegramPoller(settings, self._state, self._press).run()
+            except Exception:
+                # a defect must not make every button dead for ever: it is counted, and polling begins anew
+                metrics.unexpected_errors.labels("respond").inc()
+                log.exception("polling Telegram failed unexpectedly")
+                await asyncio.sleep(AGAIN)
+
+    async def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def _bots(config: Config) -> Iterator[TelegramSettings]:
+    everyone = [config.global_.telegram]
+    for receiver in config.receivers.values():
+        everyone += [integration.settings for integration in receiver.integrations if integration.kind == "telegram"]
+    for settings in everyone:
+        if isinstance(settings, TelegramSettings) and (settings.bot_token or settings.bot_token_file):
+            yield settings
+
+
+def _bot(settings: TelegramSettings) -> tuple[str, str, str]:
+    return settings.api_url, settings.bot_token.reveal(), settings.bot_token_file

@@ -1,4 +1,7 @@
-"""GET /metrics: amproxy's own counters, and what only Redis and the roster know, read at each scrape."""
+"""/-/healthy, /-/ready and /-/reload, as the Prometheus family has them: plain text.
+
+GET /metrics: amproxy's own counters, and what only Redis and the roster know, read at each scrape.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,55 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from amproxy import __version__, metrics
 from amproxy.calendars import keeper
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
-from amproxy.errors import StoreUnavailable
+from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.grouping import maintenance
 from amproxy.oncall.reachable import reach
 from amproxy.oncall.roster import Roster
-from amproxy.store import contacts, incidents, outbox, vitals
+from amproxy.store import deliveries, health, incidents, outbox
 from amproxy.web.http.deps import Deps
+
+PATIENCE = 1.0  # seconds for Redis to answer
+
+
+class Health:
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/-/healthy", self.healthy, methods=["GET"]),
+            Route("/-/ready", self.ready, methods=["GET"]),
+            Route("/-/reload", self.reload, methods=["POST", "PUT"]),
+        ]
+
+    async def healthy(self, request: Request) -> PlainTextResponse:
+        return PlainTextResponse("OK")
+
+    async def ready(self, request: Request) -> PlainTextResponse:
+        """503 while a push could not be stored."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._deps.context.wire.call("PING")
+        except (StoreUnavailable, TimeoutError):
+            return PlainTextResponse("Redis is away", 503, {"Retry-After": "1"})
+        if not self._deps.ready():
+            return PlainTextResponse("still starting", 503, {"Retry-After": "1"})
+        return PlainTextResponse("OK")
+
+    async def reload(self, request: Request) -> PlainTextResponse:
+        try:
+            await self._deps.reload()
+        except ConfigError as error:
+            return PlainTextResponse(f"failed to reload config: {error}", 500)
+        return PlainTextResponse("OK")
+
 
 WEEK = timedelta(days=7)
 INSTANT = timedelta(seconds=1)
@@ -86,7 +125,7 @@ class Metrics:
         scraped.add("amproxy_redis_up", "Whether Redis answers.", up)
 
     async def _read_contacts(self, scraped: Scraped) -> None:
-        for user, found in reach(self._context.config, await contacts.load_all(self._context.wire)).items():
+        for user, found in reach(self._context.config, await deliveries.load_all(self._context.wire)).items():
             scraped.add("amproxy_user_reachable", "Whether a page can arrive at a person.", found.reachable, user=user)
             for contact in found.contacts:
                 if contact.state != "untried":
@@ -107,7 +146,7 @@ class Metrics:
             return
         up = False
         with contextlib.suppress(StoreUnavailable):
-            left = await vitals.load_switch(self._context.wire)
+            left = await health.load_switch(self._context.wire)
             up = left.up and self._context.now() - left.at <= MISSED * switch.every + GRACE
             scraped.add("amproxy_dead_mans_switch_last_beat_timestamp_seconds", "When it was last called; 0 = never.", left.at)
         scraped.add("amproxy_dead_mans_switch_up", "1 while the dead man's switch is called: all is well.", int(up))

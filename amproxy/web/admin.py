@@ -1,4 +1,9 @@
-"""/admin: whether all parts are well, the file, API tokens and the audit log. For admins only: rights.py says so."""
+"""/api/v1/redis and /api/v1/replicas: what amproxy stands on, and which of its processes deliver.
+
+/api/v1/health and /api/v1/heartbeats: whether amproxy is well, and what it waits to hear of.
+
+/admin: whether all parts are well, the file, API tokens and the audit log. For admins only: rights.py says so.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +18,86 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy.clock import rfc3339
 from amproxy.correlate import heartbeats
+from amproxy.correlate.heartbeats import Pulse
 from amproxy.engine import health as engine_health
 from amproxy.errors import ConfigError, ConfigProblem
-from amproxy.store import api_tokens, audit, health, outbox
-from amproxy.store.api_tokens import TokenScope
-from amproxy.web.config.file_state import FileChecks
+from amproxy.store import audit, outbox, sign_in
+from amproxy.store import health as store_health
+from amproxy.store.sign_in import TokenScope
+from amproxy.times import format_duration
+from amproxy.web.config.change import FileChecks
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.errors import told
 from amproxy.web.http.permissions import require, say
 from amproxy.web.http.request import form, lists, time
 from amproxy.web.http.templates import Looks, zone_of
-from amproxy.web.signin.managing import LONGEST_NAME, find, make, revoke
+from amproxy.web.incidents.api import json
+from amproxy.web.incidents.views import View
+from amproxy.web.signin.api import LONGEST_NAME, find, make, revoke
+
+
+class PartsApi:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/redis", self.redis, methods=["GET"]),
+            Route("/api/v1/replicas", self.replicas, methods=["GET"]),
+        ]
+
+    async def redis(self, request: Request) -> Response:
+        found = await store_health.load(self._context.wire)
+        return json(
+            {
+                "version": found.version or None, "role": found.role or None, "uptime": found.uptime,
+                "ping_ms": round(found.ping * 1000, 3),
+                "memory": found.memory, "memory_limit": found.memory_limit, "eviction": found.policy or None, "clients": found.clients,
+                "aof": found.aof, "aof_ok": found.aof_ok, "saved_at": rfc3339(found.saved_at), "save_ok": found.save_ok,
+                "unsaved_changes": found.unsaved, "keys": found.keys, "all_keys_counted": found.all_counted,
+            }
+        )  # fmt: skip
+
+    async def replicas(self, request: Request) -> Response:
+        found = await outbox.consumers(self._context.wire)
+        return json([{"name": one.name, "alive": one.alive, "pending": one.pending, "idle": round(one.idle, 3)} for one in found])
+
+
+class VitalsApi:
+    def __init__(self, deps: Deps) -> None:
+        self._deps, self._context = deps, deps.context
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/v1/health", self.health, methods=["GET"]),
+            Route("/api/v1/heartbeats", self.heartbeats, methods=["GET"]),
+        ]
+
+    async def health(self, request: Request) -> Response:
+        """Always 200: that something is wrong is one of the things to say."""
+        reasons = await engine_health.wrong(self._context, ready=self._deps.ready())
+        return json({"well": not reasons, "reasons": reasons})
+
+    async def heartbeats(self, request: Request) -> Response:
+        now = self._context.now()
+        return json([_view(pulse, now) for pulse in await heartbeats.pulses(self._context)])
+
+
+def _view(pulse: Pulse, now: float) -> View:
+    return {
+        "name": pulse.heartbeat.name,
+        "every": format_duration(pulse.heartbeat.every),
+        "matchers": [str(matcher) for matcher in pulse.heartbeat.matchers],
+        "last_beat": rfc3339(pulse.last),
+        "age": round(max(0.0, now - pulse.since), 3),
+        "source": pulse.source,
+        "missing": pulse.missing_since is not None,
+        "missing_since": rfc3339(pulse.missing_since),
+        "next_due": rfc3339(pulse.next_due),
+    }
+
 
 FILTERS = ("user", "from", "to")
 SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
@@ -92,9 +165,9 @@ class AdminPage:
         except HTTPException as wrong:
             error = error or wrong
         asked = {name: query.get(name, "") for name in FILTERS}
-        redis = await health.load(wire)  # first and alone: the time of its answer is measured
+        redis = await store_health.load(wire)  # first and alone: the time of its answer is measured
         file, tokens, replicas, pulses, wrong_parts = await asyncio.gather(
-            self._checks.state(), api_tokens.load_all(wire), outbox.consumers(wire), heartbeats.pulses(context),
+            self._checks.state(), sign_in.load_all(wire), outbox.consumers(wire), heartbeats.pulses(context),
             engine_health.wrong(context, ready=self._deps.ready()),
         )  # fmt: skip
         return await self._looks.page(

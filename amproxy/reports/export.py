@@ -1,4 +1,8 @@
-"""One incident as a line of the exported history: all that is needed to replay it under another policy. Pure.
+"""A table as CSV (RFC 4180), safe to open in a spreadsheet: a text that it would take for a formula begins with an apostrophe.
+
+CSV for spreadsheets: RFC 4180, with a header row, and no value that a spreadsheet would run as a formula.
+
+One incident as a line of the exported history: all that is needed to replay it under another policy. Pure.
 
 Contacts are left out: some of their addresses are secrets. Entries of the timeline from before `data` was stored lack `until`,
 `firing`, `resolved`, `fresh`, `by` and `to`; they are None then.
@@ -6,7 +10,9 @@ Contacts are left out: some of their addresses are secrets. Entries of the timel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +20,54 @@ import msgspec
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Policy
 from amproxy.model import Incident, Page, TimelineEntry
+
+_REPORT_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_table(rows: Iterable[Mapping[str, Any]], like: Mapping[str, Any]) -> str:
+    """Rows that all have the keys of `like`; a map in a cell becomes columns of its own, None an empty cell."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    columns = [name for name, _ in _flat(like)]
+    writer.writerow(columns)
+    for row in rows:
+        cells = dict(_flat(row))
+        writer.writerow([_safe(cells[name]) for name in columns])
+    return out.getvalue()
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}_")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_REPORT_FORMULA_STARTS) else value
+
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
+    """Columns in this order; None is empty, true and false are words. A text that begins like a formula gets a leading quote."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[name]) for name in columns])
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return value
+
 
 FORMAT = "amproxy.history/1"
 

@@ -1,1 +1,0 @@
-"""The service looked at by its administrator."""
