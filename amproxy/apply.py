@@ -13,31 +13,31 @@ from amproxy.model import Change, Incident
 from amproxy.store import incidents
 from amproxy.store.commit import Operations, commit
 
-TRIES = 50
-Decide = Callable[[Incident, float], Awaitable[Event]]
+APPLY_TRIES = 50
+EventDecider = Callable[[Incident, float], Awaitable[Event]]
 
 
-async def apply(context: Context, incident_id: str, event: Event | Decide, also: Operations | None = None) -> Incident:
+async def apply_event(context: Context, incident_id: str, event: Event | EventDecider, also: Operations | None = None) -> Incident:
     """Returns the incident as it is now.
 
     event: what happens, or a function that says so of the incident as it is, at a time (Unix seconds). also: operations that are
     committed together with the change. Raises NotFound, Conflict (the state forbids it) and StoreUnavailable.
     """
-    for _ in range(TRIES):
+    for _ in range(APPLY_TRIES):
         incident, turns = await incidents.load_with_turns(context.wire, incident_id)
         now = context.now()
         happening = event if isinstance(event, Event) else await event(incident, now)
         change = transition(incident, happening, now, context.roster, turns)
-        operations = incidents.operations(change)
+        operations = incidents.change_operations(change)
         if also:
             operations.extend(also)
         if await commit(context.wire, operations):
-            committed(context, change)
+            after_commit(context, change)
             return change.incident
     raise StoreUnavailable(f"incident {incident_id} keeps changing")
 
 
-def committed(context: Context, change: Change) -> None:
+def after_commit(context: Context, change: Change) -> None:
     """A change is in Redis: wake who has to act on it, and count it."""
     context.wake(timers=change.timer is not None, outbox=bool(change.outbox))
     incident = change.incident

@@ -38,10 +38,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     _log_to_stderr()
-    from amproxy.server.serve import Options, serve
+    from amproxy.server.serve import ServeOptions, serve
 
     serve(
-        Options(
+        ServeOptions(
             config=Path(options.config).resolve(), data_dir=Path(options.data_dir).resolve(), listen=options.listen, redis=options.redis,
             workers=options.workers, fd=options.fd, external_url=options.external_url, route_prefix=options.route_prefix,
             web_config=Path(options.web_config).resolve() if options.web_config else None,
@@ -51,13 +51,15 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from amproxy.calendars.fetch import warnings_ahead
-    from amproxy.check.report import render_text, report
-    from amproxy.grouping.maintenance import ended_warnings
+    from amproxy.calendars.fetch import schedule_warnings
+    from amproxy.check.report import check_file, render_check_report
+    from amproxy.grouping.maintenance import expired_window_warnings
 
     now = clock.utc(clock.now())
-    found = report(Path(options.file or options.config), also=lambda config: (*warnings_ahead(config, now), *ended_warnings(config, now)))
-    print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_text(found))
+    found = check_file(
+        Path(options.file or options.config), also=lambda config: (*schedule_warnings(config, now), *expired_window_warnings(config, now))
+    )
+    print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_check_report(found))
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 
 
@@ -65,9 +67,9 @@ def _explain(options: argparse.Namespace) -> int:
     from amproxy import times
     from amproxy.simulation import alert, explain
 
-    config, roster = _loaded(options, options.at)
-    labels = _labels(options.labels)
-    at = times.parse(options.at, alert.zone(config, labels), clock.now())
+    config, roster = _load_config_and_roster(options, options.at)
+    labels = _parse_labels(options.labels)
+    at = times.parse_command_time(options.at, alert.zone_of_alert(config, labels), clock.now())
     _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
     return 0
 
@@ -77,14 +79,14 @@ def _simulate(options: argparse.Namespace) -> int:
     from amproxy.simulation import alert, reports, simulate
     from amproxy.times import parse_duration
 
-    config, roster = _loaded(options, options.at)
-    labels = _labels(options.labels)
-    at = times.parse(options.at, alert.zone(config, labels), clock.now())
-    asked = simulate.Asked(
+    config, roster = _load_config_and_roster(options, options.at)
+    labels = _parse_labels(options.labels)
+    at = times.parse_command_time(options.at, alert.zone_of_alert(config, labels), clock.now())
+    asked = simulate.SimulationRequest(
         labels=labels,
         at=at,
         duration=parse_duration(options.duration) if options.duration else None,
-        answers=[_answer(text) for text in options.answer],
+        answers=[_parse_answer(text) for text in options.answer],
         resolve_after=parse_duration(options.resolve_after) if options.resolve_after else None,
     )
     _print(options, lambda: simulate.simulate(asked, roster), lambda: reports.simulate_text(asked, roster))
@@ -95,17 +97,17 @@ def _replay(options: argparse.Namespace) -> int:
     from amproxy import times
     from amproxy.simulation import recorded, replay, reports
 
-    _, roster = _loaded(options, options.start)
-    start, end = (times.parse(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
+    _, roster = _load_config_and_roster(options, options.start)
+    start, end = (times.parse_command_time(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
     try:
         with Path(options.file).open("rb") as lines:
-            found, broken = recorded.read(lines)
+            found, broken = recorded.read_history(lines)
     except OSError as error:
         raise ValueError(f"{options.file} cannot be read: {error.strerror}") from None
     for one in broken:
         print(f"{options.file}:{one.line}: error: {one.message}", file=sys.stderr)
-    done = replay.Replay(recorded.between(found, start, end), roster)
-    _print(options, lambda: replay.document(done, broken), lambda: reports.replay_text(done))
+    done = replay.Replay(recorded.select_by_start(found, start, end), roster)
+    _print(options, lambda: replay.replay_document(done, broken), lambda: reports.replay_text(done))
     return 1 if broken else 0
 
 
@@ -113,11 +115,11 @@ def _oncall(options: argparse.Namespace) -> int:
     from amproxy import times
     from amproxy.simulation import oncall
 
-    config, roster = _loaded(options, options.at)
-    at = times.read(options.at, clock.now())
+    config, roster = _load_config_and_roster(options, options.at)
+    at = times.read_command_time(options.at, clock.now())
     _print(
         options,
-        lambda: oncall.oncall(config, roster, options.schedule, at),
+        lambda: oncall.oncall_reports(config, roster, options.schedule, at),
         lambda: oncall.oncall_text(config, roster, options.schedule, at),
     )
     return 0
@@ -126,7 +128,7 @@ def _oncall(options: argparse.Namespace) -> int:
 def _hash_password(options: argparse.Namespace) -> int:
     import getpass
 
-    from amproxy.web.signin.passwords import LONGEST, hashed
+    from amproxy.web.signin.passwords import MAX_PASSWORD_LENGTH, hash_password
 
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
@@ -134,9 +136,9 @@ def _hash_password(options: argparse.Namespace) -> int:
             raise ValueError("the two are not the same")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
-    if not password or len(password) > LONGEST:
-        raise ValueError(f"a password has 1 to {LONGEST} characters")
-    print(hashed(password))
+    if not password or len(password) > MAX_PASSWORD_LENGTH:
+        raise ValueError(f"a password has 1 to {MAX_PASSWORD_LENGTH} characters")
+    print(hash_password(password))
     return 0
 
 
@@ -145,27 +147,27 @@ def _quality(options: argparse.Namespace) -> int:
     from amproxy.simulation import oncall
     from amproxy.times import parse_duration
 
-    config, roster = _loaded(options, options.start)
-    start = times.read(options.start, clock.now())
+    config, roster = _load_config_and_roster(options, options.start)
+    start = times.read_command_time(options.start, clock.now())
     seconds = parse_duration(options.duration) if options.duration else None
     _print(
         options,
-        lambda: oncall.quality(config, roster, options.schedule, start, seconds),
+        lambda: oncall.quality_reports(config, roster, options.schedule, start, seconds),
         lambda: oncall.quality_text(config, roster, options.schedule, start, seconds),
     )
     return 0
 
 
-def _loaded(options: argparse.Namespace, at: str) -> tuple[Any, Any]:
+def _load_config_and_roster(options: argparse.Namespace, at: str) -> tuple[Any, Any]:
     from amproxy import times
-    from amproxy.calendars.fetch import roster
+    from amproxy.calendars.fetch import offline_roster
     from amproxy.config.loader import load
 
     config = load(options.config).config
-    return config, roster(config, times.fixed(times.read(at, clock.now()), "UTC"))
+    return config, offline_roster(config, times.resolve_command_time(times.read_command_time(at, clock.now()), "UTC"))
 
 
-def _labels(words: list[str]) -> dict[str, str]:
+def _parse_labels(words: list[str]) -> dict[str, str]:
     labels = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -175,7 +177,7 @@ def _labels(words: list[str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if value}
 
 
-def _answer(text: str) -> tuple[str, float]:
+def _parse_answer(text: str) -> tuple[str, float]:
     from amproxy.times import parse_duration
 
     user, at, duration = text.partition("@")
@@ -184,7 +186,7 @@ def _answer(text: str) -> tuple[str, float]:
     return user, parse_duration(duration)
 
 
-def _several(text: str) -> int:
+def _positive_integer(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1")
@@ -224,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument(
         "--data-dir", default=".data", metavar="DIR", help="where the embedded Redis keeps its data (default: %(default)s)"
     )
-    serving.add_argument("--workers", type=_several, default=1, metavar="N", help="processes (default: 1)")
+    serving.add_argument("--workers", type=_positive_integer, default=1, metavar="N", help="processes (default: 1)")
     serving.add_argument(
         "--web.external-url",
         dest="external_url",

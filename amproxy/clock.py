@@ -36,17 +36,17 @@ def location(name: str) -> tzinfo:
     """A name of the tz database → its zone; "" is UTC, "Local" the zone of this machine. Raises ValueError for other names."""
     if name == "":
         return UTC
-    return _machine() if name == "Local" else _named(name)
+    return _machine_zone() if name == "Local" else _named_zone(name)
 
 
-def _named(name: str) -> tzinfo:
+def _named_zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
         raise ValueError(f"unknown location: {name!r} (expected a name of the tz database, such as Europe/Berlin)") from None
 
 
-def _machine() -> tzinfo:
+def _machine_zone() -> tzinfo:
     """What the environment variable TZ names, else /etc/localtime, else UTC."""
     try:
         if "TZ" in os.environ:

@@ -10,26 +10,26 @@ from typing import NamedTuple
 from amproxy import clock
 from amproxy.config.structs import Config, Route
 from amproxy.errors import ConfigProblem
-from amproxy.grouping.maintenance import Openings
+from amproxy.grouping.maintenance import OpenWindows
 from amproxy.grouping.placement import Placer
-from amproxy.oncall.calendars import Calendars
+from amproxy.oncall.calendars import ScheduleCalendars
 from amproxy.oncall.roster import Roster
 from amproxy.store import schedule_changes
-from amproxy.store.muting import Silences, Windows
-from amproxy.store.schedule_changes import ByHand
+from amproxy.store.muting import MaintenanceWindowCache, SilenceCache
+from amproxy.store.schedule_changes import ManualScheduleChanges
 from amproxy.store.wire import Wire
 
-BRIEF = 1.0  # seconds: what was in force for less was a step on the way to the roster after it, as at a start or a reload
+SHORTEST_IN_FORCE = 1.0  # seconds: what was in force for less was a step on the way to the roster after it, as at a start or a reload
 
 
-class Superseded(NamedTuple):
+class SupersededRoster(NamedTuple):
     """A roster that was in force in this process until it gave way to another."""
 
     roster: Roster
     until: float  # Unix seconds
 
 
-class Refused(NamedTuple):
+class FailedConfigLoad(NamedTuple):
     """A file that did not come into force when it was last loaded."""
 
     at: float  # Unix seconds
@@ -44,17 +44,17 @@ class Context:
         self.now = now
         self.timers_changed = asyncio.Event()
         self.outbox_filled = asyncio.Event()
-        self.by_hand = ByHand()
-        self.superseded: deque[Superseded] = deque(maxlen=100)  # what they said of the past may have to be written down yet
+        self.by_hand = ManualScheduleChanges()
+        self.superseded: deque[SupersededRoster] = deque(maxlen=100)  # what they said of the past may have to be written down yet
         self.roster_changed = asyncio.Event()
         self._roster: Roster | None = None
         self._roster_since = now()
-        self.calendars: dict[str, Calendars] = {}
-        self.silences = Silences()
-        self.windows = Windows()
+        self.calendars: dict[str, ScheduleCalendars] = {}
+        self.silences = SilenceCache()
+        self.windows = MaintenanceWindowCache()
         self.external_url = ""
         self.in_force_since = now()  # when the configuration was loaded
-        self.refused: Refused | None = None  # None: the last load went well
+        self.refused: FailedConfigLoad | None = None  # None: the last load went well
         self.use(config)
 
     @property
@@ -66,8 +66,8 @@ class Context:
     @roster.setter
     def roster(self, roster: Roster) -> None:
         now = self.now()
-        if self._roster is not None and now - self._roster_since >= BRIEF:
-            self.superseded.append(Superseded(self._roster, now))
+        if self._roster is not None and now - self._roster_since >= SHORTEST_IN_FORCE:
+            self.superseded.append(SupersededRoster(self._roster, now))
             self._roster_since = now
         self._roster = roster
         self.roster_changed.set()
@@ -76,20 +76,20 @@ class Context:
         self.in_force_since, self.refused = self.now(), None
         self.config = config
         self.placer = Placer(config)
-        self.routes = _by_key(config.route)
-        self.openings = Openings(config)
+        self.routes = _routes_by_key(config.route)
+        self.openings = OpenWindows(config)
         self.roster = self._made()
 
-    def use_by_hand(self, changed: ByHand) -> None:
+    def use_by_hand(self, changed: ManualScheduleChanges) -> None:
         """What people have changed by hand about who is on call."""
         self.by_hand = changed
         self.roster = self._made()
 
     async def load_by_hand(self) -> None:
         """Read it anew and use it: this process follows a change at once, the others hear of it. Raises StoreUnavailable."""
-        self.use_by_hand(await schedule_changes.load(self.wire))
+        self.use_by_hand(await schedule_changes.load_manual_changes(self.wire))
 
-    def use_calendars(self, calendars: dict[str, Calendars]) -> None:
+    def use_calendars(self, calendars: dict[str, ScheduleCalendars]) -> None:
         """Schedule → what its calendars say."""
         self.calendars = calendars
         self.roster = self._made()
@@ -106,7 +106,7 @@ class Context:
             self.outbox_filled.set()
 
 
-def _by_key(route: Route) -> dict[str, Route]:
+def _routes_by_key(route: Route) -> dict[str, Route]:
     routes: dict[str, Route] = {}
     todo: Sequence[Route] = [route]
     while todo:

@@ -15,13 +15,13 @@ from prometheus_client.registry import Collector
 registry = CollectorRegistry()
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-WIDE = (*FAST, 60, 120, 300, 600)
-HUMAN = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+FAST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+WIDE_BUCKETS = (*FAST_BUCKETS, 60, 120, 300, 600)
+HUMAN_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 
 pushes = Counter("amproxy_pushes_total", "Pushes answered.", ["source", "code"], registry=registry)
 push_duration = Histogram(
-    "amproxy_push_duration_seconds", "From a push's headers to its answer.", ["source"], buckets=FAST, registry=registry
+    "amproxy_push_duration_seconds", "From a push's headers to its answer.", ["source"], buckets=FAST_BUCKETS, registry=registry
 )
 alerts_received = Counter("amproxy_alerts_received_total", "Alerts in accepted pushes.", ["source", "status"], registry=registry)
 alerts_deduplicated = Counter(
@@ -48,20 +48,24 @@ deliveries_repeated = Counter(
     registry=registry,
 )
 page_delay = Histogram(
-    "amproxy_page_delay_seconds", "From a page being due to the channel's yes.", ["channel"], buckets=WIDE, registry=registry
+    "amproxy_page_delay_seconds", "From a page being due to the channel's yes.", ["channel"], buckets=WIDE_BUCKETS, registry=registry
 )
 first_page_delay = Histogram(
-    "amproxy_first_page_delay_seconds", "From the push to the channel's yes, first page of an incident.", ["channel"], buckets=WIDE,
+    "amproxy_first_page_delay_seconds", "From the push to the channel's yes, first page of an incident.", ["channel"], buckets=WIDE_BUCKETS,
     registry=registry,
 )  # fmt: skip
 time_to_acknowledge = Histogram(
-    "amproxy_time_to_acknowledge_seconds", "From an incident's start to its acknowledgement.", ["policy"], buckets=HUMAN, registry=registry
+    "amproxy_time_to_acknowledge_seconds",
+    "From an incident's start to its acknowledgement.",
+    ["policy"],
+    buckets=HUMAN_BUCKETS,
+    registry=registry,
 )
 time_to_resolve = Histogram(
-    "amproxy_time_to_resolve_seconds", "From an incident's start to its end.", ["policy"], buckets=HUMAN, registry=registry
+    "amproxy_time_to_resolve_seconds", "From an incident's start to its end.", ["policy"], buckets=HUMAN_BUCKETS, registry=registry
 )
 notices = Counter("amproxy_notices_total", "Notices sent to people who chose them.", ["kind", "channel"], registry=registry)
-timer_lateness = Histogram("amproxy_timer_lateness_seconds", "How late timers were taken up.", buckets=WIDE, registry=registry)
+timer_lateness = Histogram("amproxy_timer_lateness_seconds", "How late timers were taken up.", buckets=WIDE_BUCKETS, registry=registry)
 nobody_on_call = Counter("amproxy_nobody_on_call_total", "Steps that asked a schedule in vain.", ["schedule"], registry=registry)
 acknowledgements = Counter(
     "amproxy_acknowledgements_total", "Incidents acknowledged; user is empty where nobody was named.", ["user"], registry=registry
@@ -100,22 +104,22 @@ undeliverable = Gauge(
 
 
 @lru_cache(maxsize=4096)
-def answered(source: str, code: int) -> Counter:
+def push_counter(source: str, code: int) -> Counter:
     return pushes.labels(source, str(code))
 
 
 @lru_cache(maxsize=1024)
-def duration(source: str) -> Histogram:
+def push_duration_of(source: str) -> Histogram:
     return push_duration.labels(source)
 
 
 @lru_cache(maxsize=1024)
-def received(source: str, status: str) -> Counter:
+def received_counter(source: str, status: str) -> Counter:
     return alerts_received.labels(source, status)
 
 
 @lru_cache(maxsize=1024)
-def deduplicated(source: str) -> Counter:
+def deduplicated_counter(source: str) -> Counter:
     return alerts_deduplicated.labels(source)
 
 

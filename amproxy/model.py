@@ -38,7 +38,7 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
         return 0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns
 
 
-def common(maps: Iterable[dict[str, str]]) -> dict[str, str]:
+def common_pairs(maps: Iterable[dict[str, str]]) -> dict[str, str]:
     """What all of them share."""
     rest = iter(maps)
     shared = dict(next(rest, {}))
@@ -74,14 +74,16 @@ class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     incident: str = ""  # of an oncall integration: the incident it opened
 
 
-class Following(msgspec.Struct):
+class MutedAlertsLog(msgspec.Struct):
     """Alerts of a group that a silence or window holds back, or held back and that were not told since: what a flush compares with."""
 
     at: float  # when this was last written
     by: dict[str, list[str]]  # fingerprint → "silence:ID", "maintenance:ID"
 
 
-Reason = Literal["first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"]
+NotificationReason = Literal[
+    "first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"
+]
 
 
 class Silence(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -128,7 +130,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # ------------------------------------------------------------------------------------------ what was so, on schedules
 
 
-class OnDuty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RecordedPerson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person as the file had them while they were on call: a later file changes neither name nor clock of the past."""
 
     user: str
@@ -136,18 +138,18 @@ class OnDuty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timezone: str = "UTC"
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RecordedShift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who was on call for one schedule between two moments that are over. Never changed; the last one grows as time passes."""
 
     start: float  # Unix seconds
     end: float  # exclusive
-    people: tuple[OnDuty, ...] = ()  # () = nobody
+    people: tuple[RecordedPerson, ...] = ()  # () = nobody
     reason: str = ""
     layer: str = ""
     override: str = ""  # id of an override by hand
 
 
-class Warned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GapWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One person was told of one hole in a schedule's future."""
 
     kind: Literal["gap_ahead", "empty_shift"]
@@ -158,21 +160,21 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end: float
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NoticeLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What people were told of one schedule, so that nobody is told twice."""
 
     at: float  # Unix seconds: when that was last looked at
     on_call: tuple[str, ...] = ()  # who was on call then
-    warned: tuple[Warned, ...] = ()
+    warned: tuple[GapWarning, ...] = ()
 
 
 # -------------------------------------------------------------------------------------------------------- incidents
 
-State = Literal["triggered", "acknowledged", "snoozed", "resolved"]
+IncidentState = Literal["triggered", "acknowledged", "snoozed", "resolved"]
 
 # What a policy that does not go on waits for: time, a time interval, alerts, somebody on call, the next round, the end of flapping,
 # the answer of those who were asked by hand.
-Waiting = Literal["", "time", "interval", "alerts", "shift", "round", "flapping", "answer"]
+WaitReason = Literal["", "time", "interval", "alerts", "shift", "round", "flapping", "answer"]
 
 
 class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -218,7 +220,7 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     unreachable: bool = False  # every contact failed for good
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MergedGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The alerts of a group whose incident was merged into another."""
 
     firing: int = 0
@@ -234,7 +236,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: int = 0  # 0 = not stored yet; the commit is guarded by it
     number: int = 0
     epoch: int = 1  # goes up when it triggers again, so that an old button knows it is old
-    state: State = "triggered"
+    state: IncidentState = "triggered"
     title: str = ""
     receiver: str = ""
     policy: str = ""
@@ -265,7 +267,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     position: int = 0  # next step of the plan
     round: int = 1
     step_due: float | None = None  # when the next step runs; None = no more
-    waiting: Waiting = ""  # why step_due is what it is …
+    waiting: WaitReason = ""  # why step_due is what it is …
     waiting_for: str = ""  # … and in words: "wait 5m", "somebody on call for platform"
     acknowledge_due: float | None = None  # when the acknowledgement runs out
     reminder_due: float | None = None  # when the one who acknowledged is reminded of that
@@ -277,7 +279,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     held_by: str = ""  # what mutes them
     responders: list[str] = []  # people who were asked to join by hand
     merged_into: str = ""  # id of the incident that this one is part of now
-    parts: dict[str, Part] = {}  # Group.id of incidents merged into this one → their alerts
+    parts: dict[str, MergedGroup] = {}  # Group.id of incidents merged into this one → their alerts
     look: int = 1  # goes up whenever messages about it should look different
     news: str = ""  # the last change in one sentence, for channels that keep a thread
     chains: list[Chain] = []
@@ -301,7 +303,7 @@ class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
 # --------------------------------------------------------------------------------------------------------- outbox
 
 
-class Outgoing(msgspec.Struct, kw_only=True, omit_defaults=True):
+class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One message that must go out: an entry of the outbox, or of the retries."""
 
     id: str
@@ -339,6 +341,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     policy_before: str  # the policy before; a `forward` step changes it
     timeline: list[TimelineEntry]
     timer: float | None  # when `Tick` is due next; None = never
-    outbox: list[Outgoing]
+    outbox: list[OutgoingMessage]
     turns: dict[str, tuple[int, int]]  # round-robin pointers: key → (expected, new)
     nobody: list[str]  # schedules asked in vain

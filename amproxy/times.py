@@ -17,10 +17,18 @@ from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
 
-_UNITS = (("y", 365 * 86_400_000), ("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
-_DURATION = re.compile("".join(f"(?:(0*[0-9]{{1,19}}){unit})?" for unit, _ in _UNITS))
-_LONGEST_MS = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits: about 292 years
-_WHOLE_ONLY = ("y", "w")  # printed only where nothing is left over: 90d reads better than 12w6d
+_DURATION_UNITS = (
+    ("y", 365 * 86_400_000),
+    ("w", 7 * 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+)
+_DURATION_GRAMMAR = re.compile("".join(f"(?:(0*[0-9]{{1,19}}){unit})?" for unit, _ in _DURATION_UNITS))
+_MAX_DURATION_MS = (2**63 - 1) // 1_000_000  # Prometheus counts nanoseconds in 64 bits: about 292 years
+_WHOLE_ONLY_UNITS = ("y", "w")  # printed only where nothing is left over: 90d reads better than 12w6d
 
 
 def parse_duration(text: str) -> float:
@@ -32,11 +40,11 @@ def parse_duration(text: str) -> float:
         return 0.0
     if not text:
         raise ValueError("empty duration")
-    found = _DURATION.fullmatch(text)
+    found = _DURATION_GRAMMAR.fullmatch(text)
     if found is None:
         raise ValueError(f"not a valid duration: {text!r} (units are y w d h m s ms, in that order, such as 1h30m)")
-    total = sum(int(count.lstrip("0") or 0) * size for count, (_, size) in zip(found.groups("0"), _UNITS, strict=True))
-    if total > _LONGEST_MS:
+    total = sum(int(count.lstrip("0") or 0) * size for count, (_, size) in zip(found.groups("0"), _DURATION_UNITS, strict=True))
+    if total > _MAX_DURATION_MS:
         raise ValueError(f"duration out of range: {text!r}")
     return total / 1000
 
@@ -47,8 +55,8 @@ def format_duration(seconds: float) -> str:
     if not left:
         return "0s"
     text = ""
-    for unit, size in _UNITS:
-        if unit in _WHOLE_ONLY and left % size:
+    for unit, size in _DURATION_UNITS:
+        if unit in _WHOLE_ONLY_UNITS and left % size:
             continue
         count, left = divmod(left, size)
         if count:
@@ -59,38 +67,38 @@ def format_duration(seconds: float) -> str:
 # Moments are kept between these two, inside of what datetime can hold, so that no offset and no handoff overflows.
 EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
 LATEST = datetime(9998, 1, 1, tzinfo=UTC)
-_LATEST_ASKED = datetime(9996, 1, 1, tzinfo=UTC)  # leaves room to look a year ahead
+_LATEST_INPUT = datetime(9996, 1, 1, tzinfo=UTC)  # leaves room to look a year ahead
 
 _SECOND = timedelta(seconds=1)
-_INSTANT = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
-def instant(at: datetime) -> datetime:
+def to_utc(at: datetime) -> datetime:
     """An aware datetime in any zone → the same moment in UTC, kept within the years 2 to 9995. Raises ValueError when it is naive."""
     if at.tzinfo is None:
         raise ValueError(f"a moment needs a zone: {at.isoformat()}")
-    if not EARLIEST.year <= at.year < _LATEST_ASKED.year:
-        return EARLIEST if at.year < EARLIEST.year else _LATEST_ASKED
+    if not EARLIEST.year <= at.year < _LATEST_INPUT.year:
+        return EARLIEST if at.year < EARLIEST.year else _LATEST_INPUT
     return at.astimezone(UTC)
 
 
-def moment(wall: datetime, zone: ZoneInfo) -> datetime:
+def wall_to_utc(wall: datetime, zone: ZoneInfo) -> datetime:
     """A naive wall-clock time of a zone → the moment in UTC at which it happens."""
     if not EARLIEST.year <= wall.year < LATEST.year:
         return EARLIEST if wall.year < EARLIEST.year else LATEST
-    before, after = _offset(wall.replace(tzinfo=zone, fold=0)), _offset(wall.replace(tzinfo=zone, fold=1))
+    before, after = _zone_offset(wall.replace(tzinfo=zone, fold=0)), _zone_offset(wall.replace(tzinfo=zone, fold=1))
     first = (wall - before).replace(tzinfo=UTC, fold=0)
     if before >= after:  # shown once, or twice: then this is the first pass
         return first
-    return _change(zone, (wall - after).replace(tzinfo=UTC, fold=0), first)
+    return _clock_change(zone, (wall - after).replace(tzinfo=UTC, fold=0), first)
 
 
-def happens(at: datetime, zone: ZoneInfo) -> datetime:
+def local_to_utc(at: datetime, zone: ZoneInfo) -> datetime:
     """The moment in UTC of a time that is given either aware, or as a naive wall-clock time of a zone."""
-    return instant(at) if at.tzinfo else moment(at, zone)
+    return to_utc(at) if at.tzinfo else wall_to_utc(at, zone)
 
 
-def reached(at: datetime, zone: ZoneInfo) -> datetime:
+def utc_to_wall(at: datetime, zone: ZoneInfo) -> datetime:
     """A moment in UTC → the latest wall-clock time that the zone's clock has reached by then, naive.
 
     That is what the clock shows, except in the second pass of a repeated hour: all of that hour has been reached already.
@@ -99,42 +107,42 @@ def reached(at: datetime, zone: ZoneInfo) -> datetime:
     shown = at.astimezone(zone)
     if not shown.fold:
         return shown.replace(tzinfo=None)
-    before = _offset(shown.replace(fold=0))
-    change = _change(zone, at - (before - _offset(shown)), at)
-    return change.replace(tzinfo=None) + before - _INSTANT
+    before = _zone_offset(shown.replace(fold=0))
+    change = _clock_change(zone, at - (before - _zone_offset(shown)), at)
+    return change.replace(tzinfo=None) + before - _MICROSECOND
 
 
-def _change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+def _clock_change(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
     """The moment after `low` and not after `high` at which the zone's clock was changed."""
     low, high = low.replace(microsecond=0), high.replace(microsecond=0)
-    changed = _offset(high.astimezone(zone))
+    changed = _zone_offset(high.astimezone(zone))
     seconds = range((high - low) // _SECOND)
-    return low + _SECOND * bisect_left(seconds, True, key=lambda n: _offset((low + _SECOND * n).astimezone(zone)) == changed)
+    return low + _SECOND * bisect_left(seconds, True, key=lambda n: _zone_offset((low + _SECOND * n).astimezone(zone)) == changed)
 
 
-def _offset(at: datetime) -> timedelta:
+def _zone_offset(at: datetime) -> timedelta:
     offset = at.utcoffset()
     assert offset is not None  # a ZoneInfo always has one
     return offset
 
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[-+]\d\d:\d\d)?)?", re.ASCII)
+_TIME_GRAMMAR = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[-+]\d\d:\d\d)?)?", re.ASCII)
 
 
-def parse(text: str | None, zone: str, now: float) -> datetime:
+def parse_command_time(text: str | None, zone: str, now: float) -> datetime:
     """The moment that is meant, in UTC; None = now (Unix seconds). A time without offset is of `zone`, a date alone its midnight.
 
     Raises ValueError with the reason.
     """
-    return fixed(read(text, now), zone)
+    return resolve_command_time(read_command_time(text, now), zone)
 
 
-def read(text: str | None, now: float) -> datetime:
+def read_command_time(text: str | None, now: float) -> datetime:
     """The same before the zone is known: naive where no offset is written. Raises ValueError with the reason."""
     if text is None:
         return utc(now)
     cleaned = text.strip().upper()
-    if not _MOMENT.fullmatch(cleaned):
+    if not _TIME_GRAMMAR.fullmatch(cleaned):
         raise ValueError(f"{text!r} is no time: expected one such as 2026-01-05T09:00 or 2026-01-05T09:00:00Z")
     try:
         return datetime.fromisoformat(cleaned)
@@ -142,6 +150,6 @@ def read(text: str | None, now: float) -> datetime:
         raise ValueError(f"{text!r} is no time: {error}") from None
 
 
-def fixed(time: datetime, zone: str) -> datetime:
+def resolve_command_time(time: datetime, zone: str) -> datetime:
     """A time as `read` gives it → the moment in UTC; one without offset is of `zone`."""
-    return instant(time) if time.tzinfo else moment(time, ZoneInfo(zone))
+    return to_utc(time) if time.tzinfo else wall_to_utc(time, ZoneInfo(zone))

@@ -13,7 +13,7 @@ from amproxy.config.structs import Absence, Config, Layer, Override, Rotation, R
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.model import Swap
 from amproxy.oncall.layers import active_days
-from amproxy.oncall.piecewise import spells
+from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
 from bench.report import Aim, Report
 
@@ -52,7 +52,7 @@ def _add(report: Report, what: str, ask: Callable[[Roster], object], aim: float,
     config = _config()
     cold, fresh = list[float](), list[float]()
     for _ in range(rounds):
-        spells.cache_clear()
+        cached_interval.cache_clear()
         active_days.cache_clear()
         cold.append(_milliseconds(ask, _roster(config)))
         fresh.append(_milliseconds(ask, _roster(config)))

@@ -11,11 +11,11 @@ from statistics import median
 
 from amproxy.config.loader import load_text
 from amproxy.config.structs import Config
-from amproxy.oncall.piecewise import spells
+from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.recorded import Happening, Labels, Record, Seen
+from amproxy.simulation.recorded import RecordedEvent, RecordedIncident, RecordedIncidentSummary, RecordedLabels
 from amproxy.simulation.replay import Replay
-from amproxy.simulation.simulate import Asked, simulate
+from amproxy.simulation.simulate import SimulationRequest, simulate
 from bench.report import Aim, Report
 
 MONDAY = datetime(2026, 3, 23, tzinfo=UTC)  # a clock change is at the end of this week
@@ -30,7 +30,7 @@ async def run(folder: Path, *, quick: bool) -> Report:
     rounds = 1 if quick else 5
     report = Report("simulate", f"Foresight: seconds, median of {rounds}", ("what", "incidents", "pages", "seconds"))
     config = load_text(_file(), env={}).config
-    asked = Asked(labels={"alertname": "Down", "team": TEAMS[0], "severity": "critical"}, at=MONDAY)
+    asked = SimulationRequest(labels={"alertname": "Down", "team": TEAMS[0], "severity": "critical"}, at=MONDAY)
     _add(report, "simulate one alert for a day", 1, lambda: len(simulate(asked, Roster(config))["pages"]), ONE_AIM, rounds)
     _add(report, "replay a week", 1000, lambda: _replayed(config, 1000, WEEK), WEEK_AIM, rounds)
     _add(report, "replay a year", 10_000, lambda: _replayed(config, 10_000, YEAR), None, 1)
@@ -40,7 +40,7 @@ async def run(folder: Path, *, quick: bool) -> Report:
 def _add(report: Report, what: str, incidents: int, do: Callable[[], int], aim: float | None, rounds: int) -> None:
     taken, pages = list[float](), 0
     for _ in range(rounds):
-        spells.cache_clear()
+        cached_interval.cache_clear()
         started = time.perf_counter()
         pages = do()
         taken.append(time.perf_counter() - started)
@@ -56,25 +56,25 @@ def _replayed(config: Config, incidents: int, span: timedelta) -> int:
     return sum(load.now for load in found.people.values())
 
 
-def _records(incidents: int, span: timedelta) -> list[Record]:
+def _records(incidents: int, span: timedelta) -> list[RecordedIncident]:
     chance = Random(1)
     starts = sorted(MONDAY + span * chance.random() for _ in range(incidents))
     return [_record(number, at, chance) for number, at in enumerate(starts, 1)]
 
 
-def _record(number: int, at: datetime, chance: Random) -> Record:
+def _record(number: int, at: datetime, chance: Random) -> RecordedIncident:
     team, name = chance.choice(TEAMS), f"Alert{chance.randrange(50)}"
     labels = {"alertname": name, "team": team, "severity": chance.choice(["critical", "warning"]), "instance": f"i-{number}"}
     grouped = {key: labels[key] for key in ("alertname", "team")}
-    events = [Happening(at=at, kind="opened", firing=1)]
+    events = [RecordedEvent(at=at, kind="opened", firing=1)]
     if number % 2:
-        events.append(Happening(at=at + timedelta(minutes=chance.uniform(1, 20)), kind="acknowledge", user=chance.choice(PEOPLE)))
-    events.append(Happening(at=at + timedelta(minutes=chance.uniform(25, 90)), kind="resolve", by="source"))
-    return Record(
+        events.append(RecordedEvent(at=at + timedelta(minutes=chance.uniform(1, 20)), kind="acknowledge", user=chance.choice(PEOPLE)))
+    events.append(RecordedEvent(at=at + timedelta(minutes=chance.uniform(25, 90)), kind="resolve", by="source"))
+    return RecordedIncident(
         format="amproxy.history/1",
-        incident=Seen(id=f"i{number}", number=number, title=name, state="resolved", policy=team, started_at=at),
+        incident=RecordedIncidentSummary(id=f"i{number}", number=number, title=name, state="resolved", policy=team, started_at=at),
         plan=_NO_PLAN,
-        labels=Labels(group_labels=grouped, common_labels=labels, receiver=team, group_key=f"{{}}:{grouped}"),
+        labels=RecordedLabels(group_labels=grouped, common_labels=labels, receiver=team, group_key=f"{{}}:{grouped}"),
         events=tuple(events),
     )
 

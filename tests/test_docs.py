@@ -16,11 +16,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from servers import Server, Servers
 
-from amproxy.calendars.fetch import warnings_ahead
-from amproxy.check.report import report
+from amproxy.calendars.fetch import schedule_warnings
+from amproxy.check.report import check_file
 from amproxy.config.loader import load_text
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.grouping.maintenance import ended_warnings
+from amproxy.grouping.maintenance import expired_window_warnings
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
@@ -75,7 +75,9 @@ def checked(text: str, folder: Path) -> dict[str, Any]:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(CALENDAR)
     (folder / "routes.yaml").write_text(text, "utf-8")
-    return report(folder / "routes.yaml", {}, also=lambda config: (*warnings_ahead(config, NOW), *ended_warnings(config, NOW)))
+    return check_file(
+        folder / "routes.yaml", {}, also=lambda config: (*schedule_warnings(config, NOW), *expired_window_warnings(config, NOW))
+    )
 
 
 @pytest.mark.parametrize("text", CLEAN)

@@ -9,60 +9,60 @@ import hmac
 import ipaddress
 from functools import lru_cache
 
-from amproxy.accept.body import Refused, Scope, header
+from amproxy.accept.body import PushRefused, Scope, header
 from amproxy.config.structs import Config, Source
 from amproxy.secret import reveal
 
 AUTHENTICATED = "amproxy.authenticated"  # key of a scope whose sender has shown who it is (web config file)
 LOGIN = "amproxy.login"  # the name it gave there, "" where a certificate was enough
-SIGNATURES = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
+SIGNATURE_HEADERS = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
 
 
-def source_of(config: Config, scope: Scope, name: str, last_element: str) -> Source:
+def webhook_source(config: Config, scope: Scope, name: str, last_element: str) -> Source:
     """The source that a webhook's path names, its token checked. Raises Refused: 404, 401, 403."""
     if not config.sources:
-        _only_loopback(scope)
+        _require_loopback(scope)
         return Source(name=name)
     source = config.sources.get(name)
     if source is None:
-        raise Refused(404, f"there is no source {name!r}")
-    if not _opens(source, last_element or credential_of(scope)):
-        raise Refused(401, f"source {name!r} needs its token: as Bearer, as Basic password or as last path element")
+        raise PushRefused(404, f"there is no source {name!r}")
+    if not _credential_matches(source, last_element or parse_credential(scope)):
+        raise PushRefused(401, f"source {name!r} needs its token: as Bearer, as Basic password or as last path element")
     return source
 
 
 def source_by_token(config: Config, scope: Scope) -> str:
     """The name of the source whose token came with a raw push. Raises Refused: 401, 403."""
     if not config.sources:
-        _only_loopback(scope)
+        _require_loopback(scope)
         return "api"
-    credential = credential_of(scope)
+    credential = parse_credential(scope)
     for source in config.sources.values():
         # a source that signs its webhooks opens no other door: nothing signs a raw push
-        if not _is_signed(source) and _opens(source, credential):
+        if not _is_signed(source) and _credential_matches(source, credential):
             return source.name
-    raise Refused(401, "a source's token is needed: as Bearer or as Basic password")
+    raise PushRefused(401, "a source's token is needed: as Bearer or as Basic password")
 
 
 def check_signature(source: Source, scope: Scope, body: bytes) -> None:
     """Grafana's HMAC over the body, or over "unixseconds:body" with a timestamp header of any name. Raises Refused(401)."""
-    secret = _read(source, source.hmac_secret, source.hmac_secret_file)
+    secret = _read_secret(source, source.hmac_secret, source.hmac_secret_file)
     if not secret:
         return
-    given = next((found for name in SIGNATURES if (found := header(scope, name))), "")
+    given = next((found for name in SIGNATURE_HEADERS if (found := header(scope, name))), "")
     if not given:
-        raise Refused(401, f"source {source.name!r} needs Grafana's signature header")
+        raise PushRefused(401, f"source {source.name!r} needs Grafana's signature header")
     prefixes = [b"", *(value + b":" for name, value in scope["headers"] if name.endswith(b"timestamp") and value.isdigit())]
     for prefix in prefixes:
         expected = hmac.new(secret.encode(), prefix + body, hashlib.sha256).hexdigest()
         if hmac.compare_digest(expected, given.strip().lower()):
             return
-    raise Refused(401, f"the signature does not fit source {source.name!r}")
+    raise PushRefused(401, f"the signature does not fit source {source.name!r}")
 
 
-def _opens(source: Source, credential: str) -> bool:
+def _credential_matches(source: Source, credential: str) -> bool:
     """Whether a credential opens a source; one without token is open (its signature, where it has one, is checked later)."""
-    token = _read(source, source.token, source.token_file)
+    token = _read_secret(source, source.token, source.token_file)
     if not token:
         return not source.token_file
     return hmac.compare_digest(token.encode(), credential.encode())
@@ -72,14 +72,14 @@ def _is_signed(source: Source) -> bool:
     return bool(source.hmac_secret or source.hmac_secret_file)
 
 
-def _read(source: Source, secret: object, file: str) -> str:
+def _read_secret(source: Source, secret: object, file: str) -> str:
     try:
         return reveal(secret, file)  # type: ignore[arg-type]
     except OSError as error:
-        raise Refused(503, f"the secret of source {source.name!r} cannot be read: {error.strerror}") from None
+        raise PushRefused(503, f"the secret of source {source.name!r} cannot be read: {error.strerror}") from None
 
 
-def credential_of(scope: Scope) -> str:
+def parse_credential(scope: Scope) -> str:
     """What stands behind any Authorization scheme; of Basic the password."""
     scheme, _, rest = header(scope, b"authorization").partition(" ")
     rest = rest.strip()
@@ -91,13 +91,13 @@ def credential_of(scope: Scope) -> str:
         return rest
 
 
-def _only_loopback(scope: Scope) -> None:
+def _require_loopback(scope: Scope) -> None:
     """Without sources in the file, pushes are taken from this machine only, and from those who have shown who they are."""
     client = scope.get("client")
     if client is None or scope.get(AUTHENTICATED):  # a unix socket has no client
         return
     if not _is_loopback(client[0]):
-        raise Refused(403, "without `sources` in the file, pushes are taken from this machine only")
+        raise PushRefused(403, "without `sources` in the file, pushes are taken from this machine only")
 
 
 @lru_cache(maxsize=1024)

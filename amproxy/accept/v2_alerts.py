@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from amproxy.accept.body import BadTime, bounded, parse_time
-from amproxy.correlate.ingest import Incoming
+from amproxy.accept.body import BadTime, clamp_time, parse_time
+from amproxy.correlate.ingest import IncomingAlert
 from amproxy.grouping.placement import Placement, Placer
 from amproxy.model import Alert
 
 
-class Posted(msgspec.Struct, forbid_unknown_fields=True):
+class PostableAlert(msgspec.Struct, forbid_unknown_fields=True):
     """One alert as posted. Labels and annotations stay raw JSON until somebody needs them."""
 
     labels: msgspec.Raw
@@ -29,7 +29,7 @@ class Posted(msgspec.Struct, forbid_unknown_fields=True):
     generatorURL: str = ""
 
 
-class Unreadable(Exception):
+class BadAlertsBody(Exception):
     """The whole body is refused: status, and the code and message of Alertmanager's answer."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
@@ -37,102 +37,102 @@ class Unreadable(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-_fast = msgspec.json.Decoder(list[Posted]).decode
-_map = msgspec.json.Decoder(dict[str, str]).decode
+_decode_strictly = msgspec.json.Decoder(list[PostableAlert]).decode
+_decode_string_map = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def decode_alerts(body: bytes) -> list[Posted]:
+def decode_alerts(body: bytes) -> list[PostableAlert]:
     """The alerts of a body; raises Unreadable. Times and maps in it are not looked at yet, unless the slow path did."""
     try:
-        return _fast(body)
+        return _decode_strictly(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _slow(body)
+        return _decode_leniently(body)
 
 
-def read_map(raw: msgspec.Raw) -> dict[str, str]:
+def decode_map(raw: msgspec.Raw) -> dict[str, str]:
     """Labels or annotations: text to text. Raises Unreadable."""
     try:
-        return _map(raw)
+        return _decode_string_map(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        loaded = _load(bytes(raw))
+        loaded = _load_json(bytes(raw))
         return _strings(loaded, "labels")
 
 
-def _slow(body: bytes) -> list[Posted]:
+def _decode_leniently(body: bytes) -> list[PostableAlert]:
     """What Go's decoder takes as well: any case of keys, unknown keys, nulls, bad UTF-8, text after the value."""
     if not body.strip():
-        raise Unreadable(422, 602, "alerts in body is required")
-    loaded = _load(body)
+        raise BadAlertsBody(422, 602, "alerts in body is required")
+    loaded = _load_json(body)
     if loaded is None:
         return []
     if not isinstance(loaded, list):
-        raise _failed(f"json: cannot unmarshal {_kind(loaded)} into Go value of type models.PostableAlerts")
+        raise _body_error(f"json: cannot unmarshal {_json_type(loaded)} into Go value of type models.PostableAlerts")
     return [_parse_postable_alert(index, item) for index, item in enumerate(loaded)]
 
 
-def _load(body: bytes) -> Any:
+def _load_json(body: bytes) -> Any:
     text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:  # a JSONDecodeError, or a number with thousands of digits
-        raise _failed(str(error)) from None
+        raise _body_error(str(error)) from None
     return value
 
 
-def _parse_postable_alert(index: int, item: Any) -> Posted:
+def _parse_postable_alert(index: int, item: Any) -> PostableAlert:
     if item is None:
-        raise _failed(f"alert {index} is null")
+        raise _body_error(f"alert {index} is null")
     if not isinstance(item, dict):
-        raise _failed(f"json: cannot unmarshal {_kind(item)} into Go value of type models.PostableAlert")
+        raise _body_error(f"json: cannot unmarshal {_json_type(item)} into Go value of type models.PostableAlert")
     folded = {key.casefold(): value for key, value in item.items()}
     labels = folded.get("labels")
     if labels is None:
-        raise Unreadable(422, 602, f"{index}.labels in body is required")
-    return Posted(
+        raise BadAlertsBody(422, 602, f"{index}.labels in body is required")
+    return PostableAlert(
         labels=msgspec.Raw(msgspec.json.encode(_strings(labels, "labels"))),
         annotations=msgspec.Raw(msgspec.json.encode(_strings(folded.get("annotations") or {}, "annotations"))),
-        startsAt=_time(folded.get("startsat")),
-        endsAt=_time(folded.get("endsat")),
+        startsAt=_check_time(folded.get("startsat")),
+        endsAt=_check_time(folded.get("endsat")),
         generatorURL=_string(folded.get("generatorurl"), "generatorURL"),
     )
 
 
 def _strings(value: Any, field: str) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _failed(f"json: cannot unmarshal {_kind(value)} into Go struct field Alert.{field}")
-    return {_clean(key): _string(text, field) for key, text in value.items()}
+        raise _body_error(f"json: cannot unmarshal {_json_type(value)} into Go struct field Alert.{field}")
+    return {_replace_surrogates(key): _string(text, field) for key, text in value.items()}
 
 
 def _string(value: Any, field: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _failed(f"json: cannot unmarshal {_kind(value)} into Go struct field Alert.{field} of type string")
-    return _clean(value)
+        raise _body_error(f"json: cannot unmarshal {_json_type(value)} into Go struct field Alert.{field} of type string")
+    return _replace_surrogates(value)
 
 
-def _clean(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     """Lone surrogates become U+FFFD, as in Go."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _time(value: Any) -> str | None:
+def _check_time(value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _failed(f"json: cannot unmarshal {_kind(value)} into a time")
+        raise _body_error(f"json: cannot unmarshal {_json_type(value)} into a time")
     try:
         parse_time(value)
     except BadTime as error:
-        raise _failed(str(error)) from None
+        raise _body_error(str(error)) from None
     return value
 
 
-def _failed(why: str) -> Unreadable:
-    return Unreadable(400, 400, f'parsing alerts body from "" failed, because {why}')
+def _body_error(why: str) -> BadAlertsBody:
+    return BadAlertsBody(400, 400, f'parsing alerts body from "" failed, because {why}')
 
 
-def _kind(value: Any) -> str:
+def _json_type(value: Any) -> str:
     names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number", type(None): "null"}
     return names[type(value)]
 
@@ -140,22 +140,22 @@ def _kind(value: Any) -> str:
 _REQUEST_URI = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9+.-]*:)[^\x00-\x20\x7f]*")
 
 
-class Door(msgspec.Struct):
+class PostAlertsRequest(msgspec.Struct):
     """What a body came to: the alerts that are stored, and why others were refused."""
 
-    alerts: list[Incoming]
+    alerts: list[IncomingAlert]
     firing: int
     refused: list[str]
 
 
-def parse_alerts(body: bytes, placer: Placer, *, now_ns: int, resolve_timeout: float, source: str) -> Door:
+def parse_alerts(body: bytes, placer: Placer, *, now_ns: int, resolve_timeout: float, source: str) -> PostAlertsRequest:
     """Decode a body. Raises Unreadable where the body as a whole is refused."""
     timeout_ns = int(resolve_timeout * 10**9)
-    door = Door([], 0, [])
+    door = PostAlertsRequest([], 0, [])
     alerts = decode_alerts(body)
     for index, alert in enumerate(alerts):
-        times = _times(alert, now_ns, timeout_ns)
-        incoming = _incoming(index, alert, times, placer, source)
+        times = _alert_times(alert, now_ns, timeout_ns)
+        incoming = _to_incoming(index, alert, times, placer, source)
         if isinstance(incoming, str):
             door.refused.append(incoming)
             continue
@@ -164,7 +164,7 @@ def parse_alerts(body: bytes, placer: Placer, *, now_ns: int, resolve_timeout: f
     return door
 
 
-class _Times(msgspec.Struct, frozen=True):
+class _AlertTimes(msgspec.Struct, frozen=True):
     starts_ns: int
     starts_offset: int
     ends_ns: int
@@ -172,36 +172,36 @@ class _Times(msgspec.Struct, frozen=True):
     timeout: bool
 
 
-def _times(alert: Posted, now_ns: int, timeout_ns: int) -> _Times:
+def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int) -> _AlertTimes:
     """startsAt unset: now, or the end where one is given; endsAt unset: now plus resolve_timeout."""
     try:
         starts, ends = parse_time(alert.startsAt), parse_time(alert.endsAt)
     except BadTime as error:
-        raise Unreadable(400, 400, f'parsing alerts body from "" failed, because {error}') from None
-    starts, ends = bounded(starts), bounded(ends)
+        raise BadAlertsBody(400, 400, f'parsing alerts body from "" failed, because {error}') from None
+    starts, ends = clamp_time(starts), clamp_time(ends)
     if starts is None:
         starts = ends if ends is not None else (now_ns, 0)
     if ends is None:
-        return _Times(*starts, now_ns + timeout_ns, 0, True)
-    return _Times(*starts, *ends, False)
+        return _AlertTimes(*starts, now_ns + timeout_ns, 0, True)
+    return _AlertTimes(*starts, *ends, False)
 
 
-def _incoming(index: int, alert: Posted, times: _Times, placer: Placer, source: str) -> Incoming | str:
+def _to_incoming(index: int, alert: PostableAlert, times: _AlertTimes, placer: Placer, source: str) -> IncomingAlert | str:
     """The alert, or why it is refused while its neighbours are kept."""
     raw = bytes(alert.labels)
     placement, labels = placer.known(raw), None
     if placement is None:
         if raw == b"null":
-            raise Unreadable(422, 602, f"{index}.labels in body is required")
+            raise BadAlertsBody(422, 602, f"{index}.labels in body is required")
         labels = _labels(alert)
-        if refusal := _refusal(alert, labels):
+        if refusal := _label_error(alert, labels):
             return refusal
         placement = placer.place(labels, raw)
     if times.starts_ns > times.ends_ns:
         return "start time must be before end time"
     if alert.generatorURL and not _is_request_uri(alert.generatorURL):
-        raise Unreadable(422, 601, f"{index}.generatorURL in body must be of type uri: {alert.generatorURL!r}")
-    return Incoming(
+        raise BadAlertsBody(422, 601, f"{index}.generatorURL in body must be of type uri: {alert.generatorURL!r}")
+    return IncomingAlert(
         placement=placement,
         starts_ns=times.starts_ns,
         ends_ns=times.ends_ns,
@@ -212,12 +212,12 @@ def _incoming(index: int, alert: Posted, times: _Times, placer: Placer, source: 
     )
 
 
-def _labels(alert: Posted) -> dict[str, str]:
+def _labels(alert: PostableAlert) -> dict[str, str]:
     """Labels with empty values count as absent."""
-    return {name: value for name, value in read_map(alert.labels).items() if value}
+    return {name: value for name, value in decode_map(alert.labels).items() if value}
 
 
-def _refusal(alert: Posted, labels: dict[str, str]) -> str:
+def _label_error(alert: PostableAlert, labels: dict[str, str]) -> str:
     """Why an alert is refused; "" = it is not."""
     if not labels:
         return "at least one label pair required"
@@ -228,12 +228,12 @@ def _refusal(alert: Posted, labels: dict[str, str]) -> str:
     return ""
 
 
-def _annotations(alert: Posted) -> dict[str, str]:
+def _annotations(alert: PostableAlert) -> dict[str, str]:
     raw = bytes(alert.annotations)
-    return {} if raw in (b"{}", b"null") else read_map(alert.annotations)
+    return {} if raw in (b"{}", b"null") else decode_map(alert.annotations)
 
 
-def _build_alert(alert: Posted, labels: dict[str, str], times: _Times, placement: Placement, source: str) -> Alert:
+def _build_alert(alert: PostableAlert, labels: dict[str, str], times: _AlertTimes, placement: Placement, source: str) -> Alert:
     return Alert(
         fingerprint=placement.fingerprint,
         labels=labels,

@@ -18,36 +18,36 @@ import msgspec
 
 from amproxy.config.structs import Config, User
 from amproxy.context import Context
-from amproxy.oncall.calendars import People
+from amproxy.oncall.calendars import PeopleIndex
 from amproxy.oncall.roster import Shift
 from amproxy.shifts import final
 from amproxy.shifts.final import FinalShift
 from amproxy.store.calendars import Feed
 
-_FURTHER = (timedelta(days=8), timedelta(days=64), timedelta(days=400))  # how far a shift at the edge is followed
+_SEARCH_STEPS = (timedelta(days=8), timedelta(days=64), timedelta(days=400))  # how far a shift at the edge is followed
 
 
-class ShiftsOf(Protocol):
+class ShiftsQuery(Protocol):
     async def __call__(self, schedule: str, start: datetime, end: datetime) -> list[Shift]:
         """As Roster.shifts."""
 
 
-def final_shifts(context: Context) -> ShiftsOf:
+def final_shifts_query(context: Context) -> ShiftsQuery:
     """Where the shifts of all calendars of ours come from."""
 
     async def shifts(schedule: str, start: datetime, end: datetime) -> list[Shift]:
         await asyncio.sleep(0)  # it may take milliseconds, and a push that came in meanwhile goes first
-        return [_plain(one) for one in await final.final_shifts(context, schedule, start, end)]
+        return [_to_roster_shift(one) for one in await final.final_shifts(context, schedule, start, end)]
 
     return shifts
 
 
-def _plain(one: FinalShift) -> Shift:
+def _to_roster_shift(one: FinalShift) -> Shift:
     users = tuple(person.user for person in one.people)
     return Shift(start=one.start, end=one.end, users=users, reason=one.reason, layer=one.layer, override=one.override)
 
 
-async def whole_shifts(shifts: ShiftsOf, schedule: str, start: datetime, end: datetime) -> list[Shift]:
+async def whole_shifts(shifts: ShiftsQuery, schedule: str, start: datetime, end: datetime) -> list[Shift]:
     """All shifts with people that touch the time from `start` to `end`, not cut off at these.
 
     One that goes on for more than a year before or after is cut off where this search ends.
@@ -55,70 +55,70 @@ async def whole_shifts(shifts: ShiftsOf, schedule: str, start: datetime, end: da
     found = await shifts(schedule, start, end)
     if found:
         first, last = found[0], found[-1]
-        found[0] = msgspec.structs.replace(found[0], start=await _beginning(shifts, schedule, first))
-        found[-1] = msgspec.structs.replace(found[-1], end=await _ending(shifts, schedule, last))
+        found[0] = msgspec.structs.replace(found[0], start=await _true_start(shifts, schedule, first))
+        found[-1] = msgspec.structs.replace(found[-1], end=await _true_end(shifts, schedule, last))
     return [shift for shift in found if shift.users]
 
 
-async def _beginning(shifts: ShiftsOf, schedule: str, cut: Shift) -> datetime:
-    for further in _FURTHER:
+async def _true_start(shifts: ShiftsQuery, schedule: str, cut: Shift) -> datetime:
+    for further in _SEARCH_STEPS:
         begins = (await shifts(schedule, cut.start - further, cut.end))[-1].start
         if begins > cut.start - further:
             break
     return begins
 
 
-async def _ending(shifts: ShiftsOf, schedule: str, cut: Shift) -> datetime:
-    for further in _FURTHER:
+async def _true_end(shifts: ShiftsQuery, schedule: str, cut: Shift) -> datetime:
+    for further in _SEARCH_STEPS:
         ends = (await shifts(schedule, cut.start, cut.end + further))[0].end
         if ends < cut.end + further:
             break
     return ends
 
 
-BEHIND, AHEAD = timedelta(days=15), timedelta(days=180)
-REFRESH = timedelta(hours=1)  # how often readers are asked to come back
+EXPORT_BEHIND, EXPORT_AHEAD = timedelta(days=15), timedelta(days=180)
+EXPORT_REFRESH = timedelta(hours=1)  # how often readers are asked to come back
 
 
-async def exported(config: Config, feed: Feed, shifts: ShiftsOf, now: datetime) -> bytes | None:
+async def export_calendar(config: Config, feed: Feed, shifts: ShiftsQuery, now: datetime) -> bytes | None:
     """The calendar of a feed, the same all day while its shifts stay the same; None where the file does not know its schedule or person."""
     if feed.name not in (config.schedules if feed.kind == "schedule" else config.users):
         return None
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    people, of = People(config.users), feed.name if feed.kind == "user" else ""
-    calendar = _calendar(f"{_shown(config.users[of]) if of else feed.name} on call")
+    people, of = PeopleIndex(config.users), feed.name if feed.kind == "user" else ""
+    calendar = _empty_calendar(f"{_display_name(config.users[of]) if of else feed.name} on call")
     for schedule in config.schedules if of else (feed.name,):
-        for shift in await whole_shifts(shifts, schedule, day - BEHIND, day + AHEAD):
+        for shift in await whole_shifts(shifts, schedule, day - EXPORT_BEHIND, day + EXPORT_AHEAD):
             if of in ("", *shift.users):
                 users = (of,) if of else shift.users
-                calendar.add_component(_event(schedule, shift, _summary(users, schedule, config.users, people), of, day))
+                calendar.add_component(_shift_event(schedule, shift, _event_summary(users, schedule, config.users, people), of, day))
     return bytes(calendar.to_ical())
 
 
-def _calendar(name: str) -> icalendar.Calendar:
+def _empty_calendar(name: str) -> icalendar.Calendar:
     calendar = icalendar.Calendar()
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", "-//amproxy//on call//EN")
     calendar.add("METHOD", "PUBLISH")
-    calendar.add("X-WR-CALNAME", _text(name))
-    calendar.add("REFRESH-INTERVAL", REFRESH, parameters={"VALUE": "DURATION"})
-    calendar.add("X-PUBLISHED-TTL", icalendar.vDuration(REFRESH))
+    calendar.add("X-WR-CALNAME", _one_line_text(name))
+    calendar.add("REFRESH-INTERVAL", EXPORT_REFRESH, parameters={"VALUE": "DURATION"})
+    calendar.add("X-PUBLISHED-TTL", icalendar.vDuration(EXPORT_REFRESH))
     return calendar
 
 
-def _event(schedule: str, shift: Shift, summary: str, of: str, day: datetime) -> icalendar.Event:
+def _shift_event(schedule: str, shift: Shift, summary: str, of: str, day: datetime) -> icalendar.Event:
     event = icalendar.Event()
-    event.add("UID", _uid(schedule, shift, of, day))
+    event.add("UID", _event_uid(schedule, shift, of, day))
     event.add("DTSTAMP", day)
     event.add("DTSTART", shift.start.replace(microsecond=0))
     event.add("DTEND", shift.end.replace(microsecond=0))
-    event.add("SUMMARY", _text(summary))
-    event.add("DESCRIPTION", _text(shift.reason))
+    event.add("SUMMARY", _one_line_text(summary))
+    event.add("DESCRIPTION", _one_line_text(shift.reason))
     event.add("TRANSP", "TRANSPARENT")  # whoever is on call is free for other things
     return event
 
 
-def _uid(schedule: str, shift: Shift, of: str, day: datetime) -> str:
+def _event_uid(schedule: str, shift: Shift, of: str, day: datetime) -> str:
     """The same for the same shift, whoever has it. Shifts of a schedule do not overlap, so that their beginning tells them apart.
 
     A beginning that was not found (shifts.py) moves on with each day: such a shift is called by that.
@@ -127,23 +127,23 @@ def _uid(schedule: str, shift: Shift, of: str, day: datetime) -> str:
     return hashlib.sha256("\0".join((of, schedule, since)).encode()).hexdigest()[:32] + "@amproxy"
 
 
-def _summary(users: tuple[str, ...], schedule: str, known: Mapping[str, User], people: People) -> str:
+def _event_summary(users: tuple[str, ...], schedule: str, known: Mapping[str, User], people: PeopleIndex) -> str:
     """Full names where these are understood, names otherwise; without the schedule where its name would name somebody else."""
-    full = _listed([_shown(known[name]) if name in known else name for name in users])
-    plain = _listed(list(users))
+    full = _join_names([_display_name(known[name]) if name in known else name for name in users])
+    plain = _join_names(list(users))
     choices = (f"{full} on call for {schedule}", f"{plain} on call for {schedule}", full, plain)
     return next((text for text in choices if people.named(text) == users), choices[1])
 
 
-def _text(text: str) -> icalendar.vText:
+def _one_line_text(text: str) -> icalendar.vText:
     """In one line: some readers end a line at characters that RFC 5545 does not escape."""
     return icalendar.vText("".join(char if char.isprintable() else " " for char in text))
 
 
-def _shown(user: User) -> str:
+def _display_name(user: User) -> str:
     return user.full_name or user.name
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last

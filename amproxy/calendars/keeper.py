@@ -15,98 +15,101 @@ from typing import NamedTuple
 
 from amproxy import metrics
 from amproxy.calendars import fetch as calendars_fetch
-from amproxy.calendars.fetch import Source, fetch, sources, window
-from amproxy.calendars.parse import worked_out
+from amproxy.calendars.fetch import CalendarSource, calendar_period, calendar_sources, fetch_calendar
+from amproxy.calendars.parse import parse_in_process
 from amproxy.clock import utc
 from amproxy.context import Context
 from amproxy.errors import BadCalendar, DeliveryError, StoreUnavailable
-from amproxy.notify.channels.http import Clients
-from amproxy.oncall.calendars import OVERRIDES, PRIMARY, Calendar, Calendars
+from amproxy.notify.channels.http import HttpClients
+from amproxy.oncall.calendars import OVERRIDES_CALENDAR, PRIMARY_CALENDAR, Calendar, ScheduleCalendars
 from amproxy.store import calendars
-from amproxy.store.calendars import Kept
-from amproxy.store.leases import Polling
+from amproxy.store.calendars import StoredCalendar
+from amproxy.store.leases import LeaseStore
 
-STALE = timedelta(days=1)  # the time that is worked out moves on with the clock
-WORKERS = 2  # at the same time
+CALENDAR_STALE_AFTER = timedelta(days=1)  # the time that is worked out moves on with the clock
+MAX_PARSERS = 2  # at the same time
 
 
-class _Kept(NamedTuple):
+class _ParsedCalendar(NamedTuple):
     calendar: Calendar
     text: object  # what tells its text from another: a digest, or the stamp of a file
 
 
-class Held:
+class ParsedCalendars:
     """What is worked out here is in the context's roster at once."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._kept: dict[tuple[str, str], _Kept] = {}  # by Source.key
-        self._workers = asyncio.Semaphore(WORKERS)
+        self._kept: dict[tuple[str, str], _ParsedCalendar] = {}  # by Source.key
+        self._workers = asyncio.Semaphore(MAX_PARSERS)
 
-    def is_fresh(self, source: Source, text: object) -> bool:
+    def is_fresh(self, source: CalendarSource, text: object) -> bool:
         """Whether this text is what the roster goes by, around the present time."""
         kept = self._kept.get(source.key)
-        return kept is not None and kept.text == text and kept.calendar.start >= self._window()[0] - STALE
+        return kept is not None and kept.text == text and kept.calendar.start >= self._window()[0] - CALENDAR_STALE_AFTER
 
-    async def work_out(self, source: Source, data: bytes, text: object) -> None:
+    async def work_out(self, source: CalendarSource, data: bytes, text: object) -> None:
         """Go by a new text. Raises BadCalendar; then what was held stays."""
         async with self._workers:
-            self._kept[source.key] = _Kept(await worked_out(data, source.zone, *self._window()), text)
+            self._kept[source.key] = _ParsedCalendar(await parse_in_process(data, source.zone, *self._window()), text)
         self.use()
 
     def use(self) -> None:
         """What is held becomes what the roster says; what the file does not name any more is let go."""
         parts: dict[str, list[Calendar | None]] = {}
-        wanted: dict[tuple[str, str], _Kept] = {}
-        for source in sources(self._context.config):
+        wanted: dict[tuple[str, str], _ParsedCalendar] = {}
+        for source in calendar_sources(self._context.config):
             kept = self._kept.get(source.key)
             parts.setdefault(source.schedule, [None, None])[source.is_override] = kept.calendar if kept else None
             if kept:
                 wanted[source.key] = kept
         self._kept = wanted
         before = self._context.calendars
-        self._context.use_calendars({name: _same(before.get(name), *both) for name, both in parts.items()})
+        self._context.use_calendars({name: _reuse_unchanged(before.get(name), *both) for name, both in parts.items()})
 
     def _window(self) -> tuple[datetime, datetime]:
-        return window(utc(self._context.now()))
+        return calendar_period(utc(self._context.now()))
 
 
-def _same(before: Calendars | None, primary: Calendar | None, overrides: Calendar | None) -> Calendars:
+def _reuse_unchanged(before: ScheduleCalendars | None, primary: Calendar | None, overrides: Calendar | None) -> ScheduleCalendars:
     """Those of before where nothing has changed: they remember whom they name."""
     if before is not None and before.primary is primary and before.overrides is overrides:
         return before
-    return Calendars(primary, overrides)
+    return ScheduleCalendars(primary, overrides)
 
 
 log = logging.getLogger(__name__)
 
-LOOK = (0.5, 30.0)  # seconds between two rounds: at least, at most (a process may have died while it fetched, or not have heard of a text)
-LEASE = 120.0  # seconds for one fetch; should it take longer, another process fetches as well, which does no harm
-FETCHES = 8  # at the same time
-AGAIN = 3600.0  # seconds until a stored text that could not be worked out is tried again
+ROUND_PAUSES = (
+    0.5,
+    30.0,
+)  # seconds between two rounds: at least, at most (a process may have died while it fetched, or not have heard of a text)
+FETCH_LEASE = 120.0  # seconds for one fetch; should it take longer, another process fetches as well, which does no harm
+MAX_FETCHES = 8  # at the same time
+PARSE_RETRY_SECONDS = 3600.0  # seconds until a stored text that could not be worked out is tried again
 
 
-async def ages(context: Context) -> dict[str, float]:
+async def calendar_ages(context: Context) -> dict[str, float]:
     """Schedule → seconds since its calendars were last good (of two, the older); without those that never were. Raises StoreUnavailable."""
     found: dict[str, float] = {}
-    for source in sources(context.config):
-        good_at = (await calendars.load(context.wire, source.id)).good_at
+    for source in calendar_sources(context.config):
+        good_at = (await calendars.load_calendar(context.wire, source.id)).good_at
         if good_at:
             found[source.schedule] = max(found.get(source.schedule, 0.0), context.now() - good_at)
     return found
 
 
-class Keeper:
+class CalendarKeeper:
     """`load` takes up what is there already; `run` keeps it fresh. What it knows is in the context's roster."""
 
     def __init__(self, context: Context, name: str) -> None:
         """name: of this process, for leases."""
         self._context, self._name = context, name
-        self._held = Held(context)
+        self._held = ParsedCalendars(context)
         self._next_look: dict[tuple[str, ...], float] = {}  # at files, by Source.key; at stored texts that are bad, by that and the digest
         self._errors: dict[tuple[str, str], str] = {}  # what the log was told last
-        self._clients, self._polling = Clients(), Polling(context.wire)
-        self._fetches = asyncio.Semaphore(FETCHES)
+        self._clients, self._polling = HttpClients(), LeaseStore(context.wire)
+        self._fetches = asyncio.Semaphore(MAX_FETCHES)
         self._changed = asyncio.Event()
 
     async def load(self) -> None:
@@ -133,18 +136,18 @@ class Keeper:
         await self._clients.close()
 
     def _wait(self) -> float:
-        shortest, longest = LOOK
-        return max(shortest, min([longest, *(source.refresh / 2 for source in sources(self._context.config))]))
+        shortest, longest = ROUND_PAUSES
+        return max(shortest, min([longest, *(source.refresh / 2 for source in calendar_sources(self._context.config))]))
 
     async def _take_up_all(self, calendar_id: str = "", *, may_fetch: bool = False) -> None:
         """All calendars, or one; those of several schedules with one address in turn, so that the first fetches for all."""
-        groups: dict[str, list[Source]] = {}
-        for source in sources(self._context.config):
+        groups: dict[str, list[CalendarSource]] = {}
+        for source in calendar_sources(self._context.config):
             if calendar_id in ("", source.id):
                 groups.setdefault(source.id, []).append(source)
         await asyncio.gather(*(self._take_up(group, may_fetch) for group in groups.values()))
 
-    async def _take_up(self, group: list[Source], may_fetch: bool) -> None:
+    async def _take_up(self, group: list[CalendarSource], may_fetch: bool) -> None:
         """Go by what there is of a calendar now."""
         async with self._fetches:
             for source in group:
@@ -152,22 +155,22 @@ class Keeper:
                     if source.file:
                         await self._look_at_file(source)
                         continue
-                    kept = await calendars.load(self._context.wire, source.id)
+                    kept = await calendars.load_calendar(self._context.wire, source.id)
                     if may_fetch and self._is_due(source, kept):
                         kept = await self._look_at_address(source)
                     await self._use_stored(source, kept)
 
     # ------------------------------------------------------------------------------------------------------- files
 
-    async def _look_at_file(self, source: Source) -> None:
+    async def _look_at_file(self, source: CalendarSource) -> None:
         """Each process reads its own. What came of it is in Redis all the same, where the API and the metrics look for it."""
-        key, now, stamp = source.key, self._context.now(), calendars_fetch.stamp(source.file)
+        key, now, stamp = source.key, self._context.now(), calendars_fetch.calendar_file_stamp(source.file)
         if now < self._next_look.get(key, 0.0):
             return
         self._next_look[key] = now + source.refresh
         try:
             if not self._held.is_fresh(source, stamp):
-                await self._held.work_out(source, calendars_fetch.read(source.file), stamp)
+                await self._held.work_out(source, calendars_fetch.read_calendar_file(source.file), stamp)
         except BadCalendar as error:
             self._say(source, f"{source} cannot be used: {error}")
             await calendars.save_error(self._context.wire, source.id, self._errors[key], now)
@@ -177,22 +180,22 @@ class Keeper:
 
     # --------------------------------------------------------------------------------------------------- addresses
 
-    def _is_due(self, source: Source, kept: Kept) -> bool:
+    def _is_due(self, source: CalendarSource, kept: StoredCalendar) -> bool:
         return self._context.now() >= kept.checked_at + source.refresh
 
-    async def _look_at_address(self, source: Source) -> Kept:
+    async def _look_at_address(self, source: CalendarSource) -> StoredCalendar:
         """Fetch it, unless another process does; returns what is known of it then. Raises StoreUnavailable."""
         lease = f"calendar:{source.id}"
-        if await self._polling.lease(lease, self._name, LEASE):
+        if await self._polling.lease(lease, self._name, FETCH_LEASE):
             try:
-                kept = await calendars.load(self._context.wire, source.id)
+                kept = await calendars.load_calendar(self._context.wire, source.id)
                 if self._is_due(source, kept):  # otherwise the one that had the lease before has just fetched it
                     await self._fetch_and_tell(source, kept)
             finally:
                 await self._polling.release(lease, self._name)
-        return await calendars.load(self._context.wire, source.id)
+        return await calendars.load_calendar(self._context.wire, source.id)
 
-    async def _fetch_and_tell(self, source: Source, kept: Kept) -> None:
+    async def _fetch_and_tell(self, source: CalendarSource, kept: StoredCalendar) -> None:
         try:
             outcome, error = await self._fetch(source, kept), ""
         except DeliveryError as refused:
@@ -206,51 +209,51 @@ class Keeper:
         else:
             self._errors.pop(source.key, None)
 
-    async def _fetch(self, source: Source, kept: Kept) -> str:
+    async def _fetch(self, source: CalendarSource, kept: StoredCalendar) -> str:
         """Returns the outcome for the metric; a text is stored once it was found good.
 
         Raises DeliveryError, BadCalendar, StoreUnavailable.
         """
         wire = self._context.wire
-        found = await fetch(self._clients, str(source), source.url.reveal(), etag=kept.etag, modified=kept.modified)
-        if found is None or calendars.digest(found.text) == kept.digest:
+        found = await fetch_calendar(self._clients, str(source), source.url.reveal(), etag=kept.etag, modified=kept.modified)
+        if found is None or calendars.text_digest(found.text) == kept.digest:
             await calendars.save_good(wire, source.id, self._context.now())
             return "not_modified"
-        await self._held.work_out(source, found.text, calendars.digest(found.text))
+        await self._held.work_out(source, found.text, calendars.text_digest(found.text))
         await calendars.save_text(wire, source.id, found.text, etag=found.etag, modified=found.modified, now=self._context.now())
         return "ok"
 
-    async def _use_stored(self, source: Source, kept: Kept) -> None:
+    async def _use_stored(self, source: CalendarSource, kept: StoredCalendar) -> None:
         key, now = (*source.key, kept.digest), self._context.now()
         if not kept.digest or self._held.is_fresh(source, kept.digest) or now < self._next_look.get(key, 0.0):
             return
         text = await calendars.load_text(self._context.wire, source.id)
         try:
             if text is not None:
-                await self._held.work_out(source, text, calendars.digest(text))
+                await self._held.work_out(source, text, calendars.text_digest(text))
         except BadCalendar as error:  # it was good when it was stored: this machine is short of something, or a longer time makes it worse
-            self._next_look[key] = now + AGAIN
+            self._next_look[key] = now + PARSE_RETRY_SECONDS
             self._say(source, f"{source} stays as it is, its stored text cannot be used: {error}")
 
-    def _say(self, source: Source, error: str) -> None:
+    def _say(self, source: CalendarSource, error: str) -> None:
         """Once for each new error: a calendar that stays away is looked at again and again."""
         if self._errors.get(source.key) != error:
             log.warning("%s", error)
         self._errors[source.key] = error
 
 
-class Health(NamedTuple):
+class CalendarHealth(NamedTuple):
     calendar: str  # PRIMARY or OVERRIDES
     loaded: bool  # by this process
-    kept: Kept
+    kept: StoredCalendar
 
 
-async def health(context: Context, schedule: str) -> list[Health]:
+async def load_calendar_health(context: Context, schedule: str) -> list[CalendarHealth]:
     """One entry for each calendar of a schedule; [] for one that comes from none. Raises StoreUnavailable."""
     found, held = [], context.calendars.get(schedule)
-    for source in sources(context.config):
+    for source in calendar_sources(context.config):
         if source.schedule == schedule:
             loaded = held is not None and (held.overrides if source.is_override else held.primary) is not None
-            kept = await calendars.load(context.wire, source.id)
-            found.append(Health(OVERRIDES if source.is_override else PRIMARY, loaded, kept))
+            kept = await calendars.load_calendar(context.wire, source.id)
+            found.append(CalendarHealth(OVERRIDES_CALENDAR if source.is_override else PRIMARY_CALENDAR, loaded, kept))
     return found

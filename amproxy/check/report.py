@@ -19,17 +19,17 @@ from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.oncall.roster import Roster, Shift
 from amproxy.times import format_duration
 
-_WIDEST: Final = 160  # characters of a source line that are shown
+_MAX_EXCERPT_WIDTH: Final = 160  # characters of a source line that are shown
 # Values that may be secrets: of keys that sound like it, misspelt ones included, and the password of a URL.
-_SECRET = re.compile(
+_SECRET_VALUE = re.compile(
     r"(?P<key>[\w-]*(?:tok|pass|secr|cred|key|auth|url|redis|values)[\w-]*[\"']?\s*:\s*)(?P<value>\$\{\w+\}|\"[^\"]*\"|'[^']*'|[^\s#,}\]][^,}\]]*)",
     re.IGNORECASE,
 )
-_FILE = re.compile(r"_file[\"']?\s*:\s*$")
+_FILE_KEY = re.compile(r"_file[\"']?\s*:\s*$")
 _PLAIN_SECTION = re.compile(r"[\[{&*|>].*|\$\{\w+\}.*", re.DOTALL)  # no value yet, or only the name of a variable
 
 
-def report(
+def check_file(
     path: str | Path, env: Mapping[str, str] = os.environ, also: Callable[[Config], Iterable[ConfigProblem]] = lambda config: ()
 ) -> dict[str, Any]:
     """Load a file → {ok, errors: [{file, line, column, path, message}], warnings: [the same and kind]}.
@@ -39,38 +39,38 @@ def report(
     try:
         loaded = load(path, env)
     except ConfigError as error:
-        return {"ok": False, "errors": [_fields(problem) for problem in error.problems], "warnings": []}
+        return {"ok": False, "errors": [_problem_fields(problem) for problem in error.problems], "warnings": []}
     warnings = sorted([*loaded.warnings, *also(loaded.config)], key=lambda problem: (problem.line, problem.column))
-    return {"ok": True, "errors": [], "warnings": [{**_fields(problem), "kind": problem.kind} for problem in warnings]}
+    return {"ok": True, "errors": [], "warnings": [{**_problem_fields(problem), "kind": problem.kind} for problem in warnings]}
 
 
-def _fields(problem: ConfigProblem) -> dict[str, Any]:
+def _problem_fields(problem: ConfigProblem) -> dict[str, Any]:
     return {key: getattr(problem, key) for key in ("file", "line", "column", "path", "message")}
 
 
-def render_text(report: Mapping[str, Any]) -> str:
+def render_check_report(report: Mapping[str, Any]) -> str:
     """A report for people: each problem with the line that it is about, and a summary."""
-    blocks = [_block("error", problem) for problem in report["errors"]]
-    blocks += [_block(f"warning ({problem['kind']})", problem) for problem in report["warnings"]]
-    return "\n".join([*blocks, _summary(report)])
+    blocks = [_problem_text("error", problem) for problem in report["errors"]]
+    blocks += [_problem_text(f"warning ({problem['kind']})", problem) for problem in report["warnings"]]
+    return "\n".join([*blocks, _summary_text(report)])
 
 
-def _block(what: str, problem: Mapping[str, Any]) -> str:
-    head = f"{_visible(problem['file'])}:{problem['line']}:{problem['column']}: {what}: {_visible(problem['message'])}"
-    where = f" [{_visible(problem['path'])}]" if problem["path"] else ""
-    return head + where + _excerpt(problem["file"], problem["line"], problem["column"])
+def _problem_text(what: str, problem: Mapping[str, Any]) -> str:
+    head = f"{_replace_control_characters(problem['file'])}:{problem['line']}:{problem['column']}: {what}: {_replace_control_characters(problem['message'])}"
+    where = f" [{_replace_control_characters(problem['path'])}]" if problem["path"] else ""
+    return head + where + _excerpt_text(problem["file"], problem["line"], problem["column"])
 
 
-def _summary(report: Mapping[str, Any]) -> str:
-    counted = [_count(len(report[key]), key.removesuffix("s")) for key in ("errors", "warnings") if report[key]]
+def _summary_text(report: Mapping[str, Any]) -> str:
+    counted = [_count_text(len(report[key]), key.removesuffix("s")) for key in ("errors", "warnings") if report[key]]
     return f"{'fine' if report['ok'] else 'failed'}: {', '.join(counted) or 'no errors, no warnings'}"
 
 
-def _count(number: int, noun: str) -> str:
+def _count_text(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _excerpt(file: str, line: int, column: int) -> str:
+def _excerpt_text(file: str, line: int, column: int) -> str:
     """The source line with a caret below the column; "" where it cannot be shown."""
     try:
         lines = Path(file).read_text("utf-8-sig").split("\n")
@@ -78,23 +78,23 @@ def _excerpt(file: str, line: int, column: int) -> str:
         return ""
     if not 0 < line <= len(lines):
         return ""
-    source, column = _masked(lines[line - 1].rstrip("\r"), column)
-    start = max(0, column - _WIDEST // 2)
-    shown = _visible(source.expandtabs(1)[start : start + _WIDEST])
+    source, column = _mask_secrets_at(lines[line - 1].rstrip("\r"), column)
+    start = max(0, column - _MAX_EXCERPT_WIDTH // 2)
+    shown = _replace_control_characters(source.expandtabs(1)[start : start + _MAX_EXCERPT_WIDTH])
     return f"\n    {shown}\n    {' ' * (column - 1 - start)}^"
 
 
-def masked(source: str) -> str:
+def mask_secrets(source: str) -> str:
     """A line of a file with <secret> in the place of what may be one."""
-    return _masked(source, 1)[0]
+    return _mask_secrets_at(source, 1)[0]
 
 
-def _masked(source: str, column: int) -> tuple[str, int]:
+def _mask_secrets_at(source: str, column: int) -> tuple[str, int]:
     """The line with <secret> in the place of what may be one, and the column moved with the text."""
     out, last, moved = "", 0, column
-    for found in _SECRET.finditer(source):
+    for found in _SECRET_VALUE.finditer(source):
         start, end = found.span("value")
-        if _FILE.search(found["key"]) or _PLAIN_SECTION.fullmatch(found["value"]):
+        if _FILE_KEY.search(found["key"]) or _PLAIN_SECTION.fullmatch(found["value"]):
             continue
         out += source[last:start] + "<secret>"
         if column - 1 >= end:
@@ -105,27 +105,27 @@ def _masked(source: str, column: int) -> tuple[str, int]:
     return out + source[last:], moved
 
 
-def _visible(text: str) -> str:
+def _replace_control_characters(text: str) -> str:
     """Control characters of a hostile file must not reach the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-AHEAD = timedelta(days=30)
+COVERAGE_CHECK_AHEAD = timedelta(days=30)
 
 
 def coverage_warnings(roster: Roster, now: datetime) -> list[ConfigProblem]:
     """A warning of kind `gap` for each schedule that leaves time uncovered in the 30 days from `now`, at the schedule's place."""
     warnings = []
     for position, (name, schedule) in enumerate(roster.config.schedules.items()):
-        gaps = [shift for shift in roster.shifts(name, now, now + AHEAD) if not shift.users]
+        gaps = [shift for shift in roster.shifts(name, now, now + COVERAGE_CHECK_AHEAD) if not shift.users]
         if gaps:
             place, path = schedule.place, f"schedules[{position}]"
-            text = _text(schedule, gaps)
+            text = _gaps_text(schedule, gaps)
             warnings.append(ConfigProblem(text, file=place.file, line=place.line, column=place.column, path=path, kind="gap"))
     return warnings
 
 
-def _text(schedule: Schedule, gaps: list[Shift]) -> str:
+def _gaps_text(schedule: Schedule, gaps: list[Shift]) -> str:
     zone = ZoneInfo(schedule.timezone)
     end = gaps[0].end
     for gap in gaps:  # nobody for one reason and then for another is still one gap
@@ -135,5 +135,5 @@ def _text(schedule: Schedule, gaps: list[Shift]) -> str:
     why = gaps[0].reason.removeprefix("nobody: ")
     return (
         f"nobody is on call for schedule {schedule.name!r} from {first} to {last} ({schedule.timezone}; {why}): "
-        f"uncovered for {total} of the next {format_duration(AHEAD.total_seconds())}"
+        f"uncovered for {total} of the next {format_duration(COVERAGE_CHECK_AHEAD.total_seconds())}"
     )

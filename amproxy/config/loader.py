@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from amproxy.check.lint import lint
 from amproxy.config.read import policies, routing, schedules, service, sign_in
-from amproxy.config.read.cursor import Cursor, Document, Reader, Section
-from amproxy.config.read.global_ import global_settings, read_global
-from amproxy.config.read.http import http_config, tls_config
-from amproxy.config.read.kinds import filled
-from amproxy.config.read.people import team, user
-from amproxy.config.read.routing import build_root, check_root, read_route
-from amproxy.config.read.service import maintenance_window
+from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
+from amproxy.config.read.global_ import build_global, read_global
+from amproxy.config.read.http import read_http_config, read_tls_config
+from amproxy.config.read.kinds import section_requiring
+from amproxy.config.read.people import read_team, read_user
+from amproxy.config.read.routing import build_root_route, check_root_route, read_route
+from amproxy.config.read.service import read_maintenance_window
 from amproxy.config.read.values import (
     boolean,
     choice,
@@ -38,12 +38,12 @@ from amproxy.config.read.values import (
     section_of,
     text,
 )
-from amproxy.config.status import original
+from amproxy.config.status import render_original
 from amproxy.config.structs import Config, StoreSettings, Web
-from amproxy.config.yaml import MappingNode, Node, Scalar, Sequence, compose
+from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode, compose
 from amproxy.errors import ConfigError, ConfigProblem
 
-_SECTIONS: Final = {  # section → the name space it fills
+_NAME_SPACES: Final = {  # section → the name space it fills
     "receivers": "receivers",
     "mute_time_intervals": "time_intervals",
     "time_intervals": "time_intervals",
@@ -60,14 +60,14 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 def collect_names(root: Cursor) -> None:
     """Fill `document.names`; a name that its name space has already is an error."""
-    for section, space in _SECTIONS.items():
+    for section, space in _NAME_SPACES.items():
         known = root.document.names.setdefault(space, {})
         if not isinstance(root.node, MappingNode) or section not in root.node.pairs:
             continue
         at = root.to(root.node.pairs[section][1], section)
-        for position, item in enumerate(at.node.items if isinstance(at.node, Sequence) else ()):
+        for position, item in enumerate(at.node.items if isinstance(at.node, SequenceNode) else ()):
             pair = item.pairs.get("name") if isinstance(item, MappingNode) else None
-            if pair is None or not isinstance(pair[1], Scalar) or pair[1].null:
+            if pair is None or not isinstance(pair[1], ScalarNode) or pair[1].null:
                 continue
             node = pair[1]
             name = _VARIABLE.sub(lambda found: root.document.env.get(found[1], ""), node.text)
@@ -82,19 +82,19 @@ _TRACING: Final[dict[str, Reader]] = {
     "endpoint": text,
     "sampling_fraction": fraction,
     "insecure": boolean,
-    "tls_config": tls_config,
+    "tls_config": read_tls_config,
     "headers": map_of(section_of({"values": list_of(text), "secrets": list_of(secret), "files": list_of(file)})),
     "compression": choice("", "gzip"),
     "timeout": duration,
 }
-_WEBHOOK: Final[dict[str, Reader]] = {
+_EVENT_WEBHOOK_KEYS: Final[dict[str, Reader]] = {
     "url": secret_url,
-    "http_config": http_config,
+    "http_config": read_http_config,
     **dict.fromkeys(("timeout", "retry_backoff", "batch_flush_interval"), duration),
     **dict.fromkeys(("workers", "max_retries", "batch_max_events", "batch_max_bytes"), integer(0)),
     "batch": boolean,
 }
-_KAFKA: Final[dict[str, Reader]] = {
+_EVENT_KAFKA_KEYS: Final[dict[str, Reader]] = {
     "brokers": list_of(text),
     "topic": text,
     "client_id": text,
@@ -102,11 +102,11 @@ _KAFKA: Final[dict[str, Reader]] = {
     "acks": choice("", "none", "leader", "all"),
     "compression": choice("", "none", "gzip", "snappy", "lz4", "zstd"),
     "buffer_size": integer(0),
-    "tls_config": tls_config,
+    "tls_config": read_tls_config,
 }
 
 
-def templates(at: Cursor) -> list[str] | None:
+def read_template_globs(at: Cursor) -> list[str] | None:
     """Globs of files with Go templates."""
     found: list[str] | None = list_of(text)(at)
     if found:
@@ -114,7 +114,7 @@ def templates(at: Cursor) -> list[str] | None:
     return found
 
 
-def tracing(at: Cursor) -> Section:
+def read_tracing(at: Cursor) -> Section:
     """Where Alertmanager sends traces of itself."""
     section = at.section(_TRACING)
     section.require("endpoint")
@@ -122,13 +122,13 @@ def tracing(at: Cursor) -> Section:
     return section
 
 
-def event_recorder(at: Cursor) -> Section:
+def read_event_recorder(at: Cursor) -> Section:
     """Where Alertmanager writes what it does."""
     section = at.section(
         {
-            "file_outputs": list_of(filled({"path": text}, "path")),
-            "webhook_outputs": list_of(filled(_WEBHOOK, "url")),
-            "kafka_outputs": list_of(filled(_KAFKA, "brokers", "topic")),
+            "file_outputs": list_of(section_requiring({"path": text}, "path")),
+            "webhook_outputs": list_of(section_requiring(_EVENT_WEBHOOK_KEYS, "url")),
+            "kafka_outputs": list_of(section_requiring(_EVENT_KAFKA_KEYS, "brokers", "topic")),
             "stdout_outputs": list_of(section_of({})),
         }
     )
@@ -136,37 +136,37 @@ def event_recorder(at: Cursor) -> Section:
     return section
 
 
-_TABLE: Final[dict[str, Reader]] = {
+_SECTION_READERS: Final[dict[str, Reader]] = {
     "route": read_route,
     "inhibit_rules": routing.read_inhibit_rules,
     "mute_time_intervals": routing.read_time_intervals,
     "time_intervals": routing.read_time_intervals,
-    "templates": templates,
-    "tracing": tracing,
-    "event_recorder": event_recorder,
-    "users": list_of(user),
-    "teams": list_of(team),
-    "schedules": list_of(schedules.schedule),
-    "escalation_policies": list_of(policies.policy),
-    "maintenance_windows": list_of(maintenance_window),
-    "sources": list_of(service.source),
-    "heartbeats": list_of(service.heartbeat),
-    "dead_mans_switch": service.dead_mans_switch,
-    "web": service.web,
-    "sign_in": sign_in.sign_in,
-    "store": service.store,
+    "templates": read_template_globs,
+    "tracing": read_tracing,
+    "event_recorder": read_event_recorder,
+    "users": list_of(read_user),
+    "teams": list_of(read_team),
+    "schedules": list_of(schedules.read_schedule),
+    "escalation_policies": list_of(policies.read_policy),
+    "maintenance_windows": list_of(read_maintenance_window),
+    "sources": list_of(service.read_source),
+    "heartbeats": list_of(service.read_heartbeat),
+    "dead_mans_switch": service.read_dead_mans_switch,
+    "web": service.read_web,
+    "sign_in": sign_in.read_sign_in,
+    "store": service.read_store,
 }
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedConfig:
     """A configuration that can take effect, and what is doubtful about it, in the file's order."""
 
     config: Config
     warnings: list[ConfigProblem]
 
 
-def load(path: str | Path, env: Mapping[str, str] = os.environ) -> Loaded:
+def load(path: str | Path, env: Mapping[str, str] = os.environ) -> LoadedConfig:
     """Read and check a file. Raises ConfigError with everything that is wrong; a file that cannot be read is such a problem too."""
     path = Path(path)
     try:
@@ -179,56 +179,56 @@ def load(path: str | Path, env: Mapping[str, str] = os.environ) -> Loaded:
     return load_text(text, str(path), env, path.parent)
 
 
-def load_text(text: str, file: str = "routes.yaml", env: Mapping[str, str] = os.environ, folder: Path = Path()) -> Loaded:
+def load_text(text: str, file: str = "routes.yaml", env: Mapping[str, str] = os.environ, folder: Path = Path()) -> LoadedConfig:
     """Check a text as `load` does a file. `file` is its name in problems; paths of `*_file` keys start at `folder`."""
     try:
         node = compose(text, file)
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None
-    document = Document(file, folder, env)
-    root = _read(document, node)
-    _stop_at_errors(document)
-    config = _build(root, file, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    document = ConfigDocument(file, folder, env)
+    root = _read_sections(document, node)
+    _raise_errors(document)
+    config = _build_config(root, file, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
     document.warnings += lint(config)
-    return Loaded(config, sorted(document.warnings, key=_position))
+    return LoadedConfig(config, sorted(document.warnings, key=_line_and_column))
 
 
-def _position(problem: ConfigProblem) -> tuple[int, int]:
+def _line_and_column(problem: ConfigProblem) -> tuple[int, int]:
     return problem.line, problem.column
 
 
-def _stop_at_errors(document: Document) -> None:
+def _raise_errors(document: ConfigDocument) -> None:
     if document.errors:
-        raise ConfigError(sorted(document.errors, key=_position))
+        raise ConfigError(sorted(document.errors, key=_line_and_column))
 
 
-def _read(document: Document, node: Node | None) -> Section:
+def _read_sections(document: ConfigDocument, node: YamlNode | None) -> Section:
     """Every section by its key; `global` always, with its defaults."""
     cursor = Cursor(document, node or MappingNode(line=1, column=1))
     collect_names(cursor)
     given = node.pairs.get("global") if isinstance(node, MappingNode) else None
     at = cursor.to(given[1], "global") if given else cursor.to(MappingNode(line=1, column=1), "global")
     defaults = read_global(at)
-    root = cursor.section({"global": lambda at: defaults, "receivers": lambda at: routing.read_receivers(at, defaults), **_TABLE})
-    sign_in.refuse_empty(cursor)
+    root = cursor.section({"global": lambda at: defaults, "receivers": lambda at: routing.read_receivers(at, defaults), **_SECTION_READERS})
+    sign_in.refuse_empty_sign_in(cursor)
     root.require("route", why="where do alerts go?")
     root["global"] = defaults
     if "route" in root:
-        check_root(root["route"])
+        check_root_route(root["route"])
     return root
 
 
-def _build(root: Section, file: str, digest: str) -> Config:
+def _build_config(root: Section, file: str, digest: str) -> Config:
     intervals = [*root.get("mute_time_intervals", ()), *root.get("time_intervals", ())]
     return Config(
         path=file,
         digest=digest,
-        original=original(root),
-        global_=global_settings(root["global"]),
-        route=build_root(root["route"]),
-        receivers=_by_name(map(routing.receiver, root.get("receivers", ()))),
-        inhibit_rules=tuple(map(routing.inhibit_rule, root.get("inhibit_rules", ()))),
-        time_intervals=routing.time_intervals(intervals),
+        original=render_original(root),
+        global_=build_global(root["global"]),
+        route=build_root_route(root["route"]),
+        receivers=_by_name(map(routing.build_receiver, root.get("receivers", ()))),
+        inhibit_rules=tuple(map(routing.build_inhibit_rule, root.get("inhibit_rules", ()))),
+        time_intervals=routing.build_time_intervals(intervals),
         users=_by_name(root.get("users", ())),
         teams=_by_name(root.get("teams", ())),
         schedules=_by_name(root.get("schedules", ())),

@@ -17,40 +17,40 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import SafeRepresenter
 
 from amproxy.config.read.cursor import Section
-from amproxy.config.read.values import HIDDEN, Duration
-from amproxy.labels.intervals import Entry, TimeInterval
+from amproxy.config.read.values import SECRET_PLACEHOLDER, Duration
+from amproxy.labels.intervals import TimeInterval, TimeIntervalEntry
 from amproxy.labels.matchers import Matcher
 from amproxy.secret import Secret
 
 _WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
 
-def written(entry: Entry) -> dict[str, Any]:
+def render_interval_entry(entry: TimeIntervalEntry) -> dict[str, Any]:
     """The fields that are given, as texts."""
     fields: dict[str, Any] = {}
     if entry.times is not None:
-        fields["times"] = [{"start_time": _clock(start), "end_time": _clock(end)} for start, end in entry.times]
+        fields["times"] = [{"start_time": _clock_text(start), "end_time": _clock_text(end)} for start, end in entry.times]
     if entry.weekdays is not None:
-        fields["weekdays"] = _ranges(entry.weekdays, _WEEKDAYS.__getitem__)
+        fields["weekdays"] = _range_texts(entry.weekdays, _WEEKDAYS.__getitem__)
     for key in ("days_of_month", "months", "years"):
         ranges = getattr(entry, key)
         if ranges is not None:
-            fields[key] = _ranges(ranges, str)
+            fields[key] = _range_texts(ranges, str)
     if entry.location:
         fields["location"] = entry.location
     return fields
 
 
-def _ranges(ranges: tuple[tuple[int, int], ...], name: Callable[[int], str]) -> list[str]:
+def _range_texts(ranges: tuple[tuple[int, int], ...], name: Callable[[int], str]) -> list[str]:
     return [name(start) if start == end else f"{name(start)}:{name(end)}" for start, end in ranges]
 
 
-def _clock(minute: int) -> str:
+def _clock_text(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
 _NEWER_KINDS: Final = frozenset(("incidentio", "jira", "mattermost", "msteams", "msteamsv2", "rocketchat"))
-_NEWER: Final[dict[str, frozenset[str]]] = {  # keys that came after 0.25, or are amproxy's
+_NEWER_KEYS: Final[dict[str, frozenset[str]]] = {  # keys that came after 0.25, or are amproxy's
     "global": frozenset(
         (
             *("smtp_auth_secret_file", "smtp_tls_config", "smtp_force_implicit_tls", "slack_app_token"),
@@ -83,70 +83,70 @@ _NEWER: Final[dict[str, frozenset[str]]] = {  # keys that came after 0.25, or ar
     ),
     "sigv4": frozenset(("external_id", "use_fips_sts_endpoint")),
 }
-_SAID_OLDER: Final = {  # a secret that 0.25 knows → newer ways to give it
+_OLDER_SECRET_KEYS: Final = {  # a secret that 0.25 knows → newer ways to give it
     "slack_configs": ("api_url", ("app_token", "app_token_file")),
     "telegram_configs": ("bot_token", ("bot_token_file",)),
     "discord_configs": ("webhook_url", ("webhook_url_file",)),
     "wechat_configs": ("api_secret", ("api_secret_file",)),
 }
-_SECTIONS: Final = ("global", "route", "inhibit_rules", "receivers", "mute_time_intervals", "time_intervals", "templates")
-_PASSWORD = re.compile(r"(://)[^/@\s]+@")
-_LOOKS_TYPED = re.compile(
+_ALERTMANAGER_SECTIONS: Final = ("global", "route", "inhibit_rules", "receivers", "mute_time_intervals", "time_intervals", "templates")
+_URL_PASSWORD = re.compile(r"(://)[^/@\s]+@")
+_TYPED_TEXT = re.compile(
     r"|[-+]?\.?\d[\d._:]*(?:e[-+]?\d+)?|[-+]?0[xob][\da-f_]+|[-+]?\.(?:inf|nan)|\d{4}-\d.*|y|n|yes|no|on|off|true|false|null|~|=|<<",
     re.IGNORECASE,
 )
 
 
-def original(root: Section) -> str:
+def render_original(root: Section) -> str:
     """The sections of a loaded file as YAML text."""
     left_out = [key for key in ("tracing", "event_recorder") if key in root]
-    shown = {key: _shown(root[key], key, key, left_out) for key in _SECTIONS if key in root}
+    shown = {key: _plain_value(root[key], key, key, left_out) for key in _ALERTMANAGER_SECTIONS if key in root}
     shown.setdefault("templates", [])
     note = "".join(f"# left out, because amtool 0.25 would refuse it: {path}\n" for path in left_out)
-    return note + _yaml(shown)
+    return note + _dump_yaml(shown)
 
 
-def _shown(value: Any, key: str, path: str, left_out: list[str]) -> Any:
+def _plain_value(value: Any, key: str, path: str, left_out: list[str]) -> Any:
     """A loaded value as plain data. `key` is where it stands, `left_out` collects the paths of what is not shown."""
     if isinstance(value, Secret):
-        return HIDDEN if len(value) else None
+        return SECRET_PLACEHOLDER if len(value) else None
     if isinstance(value, TimeInterval):
-        return [written(entry) for entry in value.entries]
+        return [render_interval_entry(entry) for entry in value.entries]
     if isinstance(value, Duration | Matcher):
         return str(value)
     if isinstance(value, str):
-        return _PASSWORD.sub(r"\1xxxxx@", value)
+        return _URL_PASSWORD.sub(r"\1xxxxx@", value)
     if isinstance(value, list | tuple):
-        return [_shown(item, key, f"{path}[{position}]", left_out) for position, item in enumerate(value)]
+        return [_plain_value(item, key, f"{path}[{position}]", left_out) for position, item in enumerate(value)]
     if isinstance(value, Mapping):
-        return dict(_pairs(value, key, path, left_out))
+        return dict(_plain_pairs(value, key, path, left_out))
     return value
 
 
-def _pairs(section: Mapping[str, Any], key: str, path: str, left_out: list[str]) -> Iterator[tuple[str, Any]]:
-    newer = _NEWER.get("tls_config" if key == "smtp_tls_config" else "route" if key == "routes" else key, frozenset())
+def _plain_pairs(section: Mapping[str, Any], key: str, path: str, left_out: list[str]) -> Iterator[tuple[str, Any]]:
+    newer = _NEWER_KEYS.get("tls_config" if key == "smtp_tls_config" else "route" if key == "routes" else key, frozenset())
     if key == "webhook_configs" and "url" not in section:
-        yield "url", _public_part(Secret(""))
-    known, others = _SAID_OLDER.get(key, ("", ()))
+        yield "url", _public_url(Secret(""))
+    known, others = _OLDER_SECRET_KEYS.get(key, ("", ()))
     if known and known not in section and any(other in section for other in others):
-        yield known, HIDDEN
+        yield known, SECRET_PLACEHOLDER
     for name, value in section.items():
         if name in newer or name.removesuffix("_configs") in _NEWER_KINDS:
             if isinstance(section, Section) and section.given(name) and name not in ("oncall_configs", "alertmanager_configs"):
                 left_out.append(f"{path}.{name}")
         elif key == "webhook_configs" and name == "url":
-            yield name, _public_part(value)
+            yield name, _public_url(value)
         else:
-            yield name, _shown(value, name, f"{path}.{name}", left_out)
+            yield name, _plain_value(value, name, f"{path}.{name}", left_out)
 
 
-def _public_part(url: Secret) -> str:
+def _public_url(url: Secret) -> str:
     """The address of a webhook without what may be secret in it. For 0.25 it is no secret, so it must look like a URL."""
     found = re.match(r"https?://(?:[^/@]*@)?([\w.:\[\]-]+)", url.reveal())
-    return f"http://{found[1] if found else 'hidden'}/{HIDDEN}"
+    return f"http://{found[1] if found else 'hidden'}/{SECRET_PLACEHOLDER}"
 
 
-def _yaml(data: Any) -> str:
+def _dump_yaml(data: Any) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.width = 10_000
@@ -161,7 +161,7 @@ class _Representer(SafeRepresenter):
     """Quotes a text that an older YAML would take for a number, a bool, a time or null."""
 
     def represent_str(self, data: str) -> Any:
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if _LOOKS_TYPED.fullmatch(data) else None)
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if _TYPED_TEXT.fullmatch(data) else None)
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -23,7 +23,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
     """Base of everything here: immutable, keyword-only."""
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class FilePlace(Struct, frozen=True, kw_only=True):
     """Where something stands in a file; line and column count from 1."""
 
     file: str = ""
@@ -51,7 +51,7 @@ class Route(Struct, frozen=True, kw_only=True):
     active_time_intervals: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     routes: tuple[Route, ...] = ()
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class InhibitRule(Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class InhibitRule(Struct, frozen=True, kw_only=True):
     source_matchers: tuple[Matcher, ...] = ()
     target_matchers: tuple[Matcher, ...] = ()
     equal: tuple[str, ...] = ()
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Integration(Struct, frozen=True, kw_only=True):
@@ -70,14 +70,14 @@ class Integration(Struct, frozen=True, kw_only=True):
     send_resolved: bool
     settings: Any  # OncallSettings, WebhookSettings … below; a dict of loaded values for kinds that amproxy cannot deliver
     undeliverable: str = ""  # why amproxy cannot send it (kind not built, Go template); "" = it can
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Receiver(Struct, frozen=True, kw_only=True):
     name: str
     integrations: tuple[Integration, ...] = ()  # in Alertmanager's order of kinds, then of the list
     labels: dict[str, str] = {}
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class OncallSettings(Struct, frozen=True, kw_only=True):
@@ -198,7 +198,7 @@ class Wait(Struct, frozen=True, kw_only=True, tag="wait"):
     """A personal rule or a policy step: go on after so many seconds."""
 
     seconds: float
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Absence(Struct, frozen=True, kw_only=True):
@@ -223,13 +223,13 @@ class User(Struct, frozen=True, kw_only=True):
     notices: dict[NoticeKind, tuple[str, ...]] = {}  # what the person wants to be told besides pages → over which channels
     password_hash: Secret = Secret("")  # argon2id
     password_hash_file: str = ""
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Team(Struct, frozen=True, kw_only=True):
     name: str
     members: tuple[str, ...] = ()
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Rotation(Struct, frozen=True, kw_only=True):
@@ -248,7 +248,7 @@ class Layer(Struct, frozen=True, kw_only=True):
     rotation: Rotation | None = None  # None: all of `users` is on call together, always
     active_time_intervals: tuple[str, ...] = ()
     mute_time_intervals: tuple[str, ...] = ()
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Override(Struct, frozen=True, kw_only=True):
@@ -276,7 +276,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
     layers: tuple[Layer, ...] = ()
     overrides: tuple[Override, ...] = ()
     ical: Ical | None = None
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class IfNobody(Struct, frozen=True, kw_only=True):
@@ -305,12 +305,12 @@ class NotifyStep(Condition, frozen=True, kw_only=True, tag="notify"):
     receiver: str = ""
     urgency: Urgency = "default"
     if_nobody: IfNobody | None = None  # None = the policy's
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class WaitUntilStep(Struct, frozen=True, kw_only=True, tag="wait_until"):
     interval: str  # name of a time interval
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class WaitForAlertsStep(Struct, frozen=True, kw_only=True, tag="wait_for_alerts"):
@@ -318,27 +318,27 @@ class WaitForAlertsStep(Struct, frozen=True, kw_only=True, tag="wait_for_alerts"
 
     more_than: int
     within: float  # seconds
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class WebhookStep(Condition, frozen=True, kw_only=True, tag="webhook"):
     """One call of each webhook of a receiver. Unlike `notify: {receiver}` nothing is told later of what became of the incident."""
 
     receiver: str
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class ForwardStep(Condition, frozen=True, kw_only=True, tag="forward"):
     """Another policy takes over; the steps after this one do not run."""
 
     policy: str
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class ResolveStep(Condition, frozen=True, kw_only=True, tag="resolve"):
     """The incident ends, though nobody has answered."""
 
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 Step = NotifyStep | Wait | WaitUntilStep | WaitForAlertsStep | WebhookStep | ForwardStep | ResolveStep
@@ -373,7 +373,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     flapping: Flapping | None = None
     storm: Storm | None = None
     if_nobody: IfNobody = IfNobody()
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Maintenance(Struct, frozen=True, kw_only=True):
@@ -388,7 +388,7 @@ class Maintenance(Struct, frozen=True, kw_only=True):
     comment: str = ""
     id: str = ""  # of one made by hand; "" = of the file
     created_by: str = ""
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 # ------------------------------------------------------------------------------------------------ doors and service
@@ -401,7 +401,7 @@ class Source(Struct, frozen=True, kw_only=True):
     hmac_secret: Secret = Secret("")
     hmac_secret_file: str = ""
     expire_after: float = 7 * 86400.0
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
@@ -410,7 +410,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     matchers: tuple[Matcher, ...] = ()  # firing alerts that match are beats, and go no further
-    place: Place = Place()
+    place: FilePlace = FilePlace()
 
 
 class DeadMansSwitch(Struct, frozen=True, kw_only=True):

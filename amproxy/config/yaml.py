@@ -33,12 +33,12 @@ from amproxy.errors import ConfigProblem
 
 _NULL_SCALARS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _STRING_TAG: Final = "tag:yaml.org,2002:str"
-_DEEPEST: Final = 200  # readers call themselves once a level
-_ALIASED: Final = 100_000  # nodes that a file may have once its aliases are written out, or ten times what it really has
+_MAX_DEPTH: Final = 200  # readers call themselves once a level
+_MAX_ALIASED_NODES: Final = 100_000  # nodes that a file may have once its aliases are written out, or ten times what it really has
 
 
 @dataclass(slots=True, kw_only=True)
-class Node:
+class YamlNode:
     """Where a value begins; both count from 1. `weight` is the number of nodes below it, aliases written out."""
 
     line: int
@@ -47,7 +47,7 @@ class Node:
 
 
 @dataclass(slots=True, kw_only=True)
-class Scalar(Node):
+class ScalarNode(YamlNode):
     text: str
     plain: bool  # written without quotes: only then can it be null, a number or a bool
 
@@ -57,19 +57,19 @@ class Scalar(Node):
 
 
 @dataclass(slots=True, kw_only=True)
-class Sequence(Node):
-    items: list[Node] = field(default_factory=list)
+class SequenceNode(YamlNode):
+    items: list[YamlNode] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
-class MappingNode(Node):
+class MappingNode(YamlNode):
     """Pairs as written, merge keys resolved (a key of its own wins); `repeated` are keys given twice."""
 
-    pairs: dict[str, tuple[Node, Node]] = field(default_factory=dict)  # key → where the key stands, and the value
-    repeated: list[Scalar] = field(default_factory=list)
+    pairs: dict[str, tuple[YamlNode, YamlNode]] = field(default_factory=dict)  # key → where the key stands, and the value
+    repeated: list[ScalarNode] = field(default_factory=list)
 
 
-def compose(text: str, file: str) -> Node | None:
+def compose(text: str, file: str) -> YamlNode | None:
     """The tree of the first document; None where the text holds nothing. Raises ConfigProblem with the position of what is no YAML."""
     try:
         return _Composer(file).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
@@ -100,10 +100,10 @@ class _Composer:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._anchors: dict[str, Node | None] = {}  # None: begun, not ended
+        self._anchors: dict[str, YamlNode | None] = {}  # None: begun, not ended
         self._real = 0
 
-    def document(self, events: Iterator[Any]) -> Node | None:
+    def document(self, events: Iterator[Any]) -> YamlNode | None:
         for event in events:
             if isinstance(event, DocumentEndEvent):
                 break
@@ -111,29 +111,29 @@ class _Composer:
                 return self._node(event, events, 0)
         return None
 
-    def _node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+    def _node(self, event: Any, events: Iterator[Any], depth: int) -> YamlNode:
         place = {"line": event.start_mark.line + 1, "column": event.start_mark.column + 1}
         if isinstance(event, AliasEvent):
             return self._alias(event.anchor, **place)
-        if depth > _DEEPEST:
-            raise _problem(self._file, **place, message=f"nested deeper than {_DEEPEST} levels")
+        if depth > _MAX_DEPTH:
+            raise _problem(self._file, **place, message=f"nested deeper than {_MAX_DEPTH} levels")
         self._real += 1
         if event.anchor:
             self._anchors[event.anchor] = None
-        node: Node
+        node: YamlNode
         if isinstance(event, ScalarEvent):
-            node = Scalar(**place, text=event.value, plain=not event.style and event.tag != _STRING_TAG)
+            node = ScalarNode(**place, text=event.value, plain=not event.style and event.tag != _STRING_TAG)
         elif isinstance(event, SequenceStartEvent):
-            node = self._sequence(Sequence(**place), events, depth)
+            node = self._sequence(SequenceNode(**place), events, depth)
         else:
             node = self._mapping(MappingNode(**place), events, depth)
         if event.anchor:
             self._anchors[event.anchor] = node
-        if node.weight > _ALIASED and node.weight > 10 * self._real:
+        if node.weight > _MAX_ALIASED_NODES and node.weight > 10 * self._real:
             raise _problem(self._file, **place, message="its aliases, written out, make far too large a file")
         return node
 
-    def _alias(self, name: str, line: int, column: int) -> Node:
+    def _alias(self, name: str, line: int, column: int) -> YamlNode:
         if name not in self._anchors:
             raise _problem(self._file, line, column, f"there is no anchor &{name} above this alias")
         node = self._anchors[name]
@@ -141,7 +141,7 @@ class _Composer:
             raise _problem(self._file, line, column, f"the alias *{name} stands inside of its own anchor")
         return node
 
-    def _sequence(self, node: Sequence, events: Iterator[Any], depth: int) -> Sequence:
+    def _sequence(self, node: SequenceNode, events: Iterator[Any], depth: int) -> SequenceNode:
         for event in events:
             if isinstance(event, SequenceEndEvent):
                 break
@@ -151,14 +151,14 @@ class _Composer:
         return node
 
     def _mapping(self, node: MappingNode, events: Iterator[Any], depth: int) -> MappingNode:
-        merged: list[Node] = []
+        merged: list[YamlNode] = []
         for event in events:
             if isinstance(event, MappingEndEvent):
                 break
             key = self._node(event, events, depth + 1)
             value = self._node(next(events), events, depth + 1)
             node.weight += 1 + value.weight
-            if not isinstance(key, Scalar):
+            if not isinstance(key, ScalarNode):
                 raise _problem(self._file, key.line, key.column, "a key must be a plain text, not a list or a map")
             if key.text == "<<" and key.plain:
                 merged.append(value)
@@ -170,73 +170,73 @@ class _Composer:
             self._merge(node, value)
         return node
 
-    def _merge(self, node: MappingNode, value: Node) -> None:
-        for source in value.items if isinstance(value, Sequence) else [value]:
+    def _merge(self, node: MappingNode, value: YamlNode) -> None:
+        for source in value.items if isinstance(value, SequenceNode) else [value]:
             if not isinstance(source, MappingNode):
                 raise _problem(self._file, value.line, value.column, "a merge key (<<) takes a map or a list of maps")
             for key, pair in source.pairs.items():
                 node.pairs.setdefault(key, pair)
 
 
-Data = Any  # what a part of the file says: None, a text (Plain where it is written without quotes), a list, or a dict of texts
+YamlData = Any  # what a part of the file says: None, a text (Plain where it is written without quotes), a list, or a dict of texts
 
-_MOST: Final = 1_000_000  # values once aliases are written out: what `tree` takes in any case is less
-_TO_DASH: Final = re.compile(r"(?:\s+|(?<!\S)#[^\n]*|[&!]\S+)*")  # what may stand before the dash of an entry
+_MAX_VALUES: Final = 1_000_000  # values once aliases are written out: what `tree` takes in any case is less
+_BEFORE_DASH: Final = re.compile(r"(?:\s+|(?<!\S)#[^\n]*|[&!]\S+)*")  # what may stand before the dash of an entry
 
 
-class Plain(str):
+class PlainScalar(str):
     """A value without quotes: a number or a bool, where it looks like one."""
 
     __slots__ = ()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Value:
+class LayoutValue:
     """One value. `end` is where its last character ends: comments after it are not part of it."""
 
     start: int
     end: int
-    data: Data
+    data: YamlData
     anchor: str = ""
     alias: str = ""  # not written here: *alias stands here
     style: str = ""  # of a text: "", "'", '"', "|" or ">"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Element:
+class LayoutElement:
     """An entry of a list or a pair of a map: from its dash or key on."""
 
     begin: int
     key: str = ""
-    value: Value
+    value: LayoutValue
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Collection(Value):
+class LayoutCollection(LayoutValue):
     """A list or a map. `merged` are the keys that merge keys (<<) bring in."""
 
     flow: bool  # written with brackets
     column: int = 0  # where the entries of one without brackets begin, from 0
-    elements: list[Element] = field(default_factory=list)
+    elements: list[LayoutElement] = field(default_factory=list)
     merged: frozenset[str] = frozenset()
 
 
-def layout(text: str, file: str) -> Value | None:
+def parse_layout(text: str, file: str) -> LayoutValue | None:
     """The values of the first document; None where the text holds nothing. Raises ConfigProblem for what is no YAML."""
     try:
-        return _Reader(text).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
+        return _LayoutParser(text).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
     except (YAMLError, KeyError, OverflowError, RecursionError):
         compose(text, file)  # says where, and why
         raise ConfigProblem("not YAML that can be changed from here", file=file) from None
 
 
-class _Reader:
+class _LayoutParser:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._anchors: dict[str, tuple[Value, int]] = {}  # and how many values are in it, aliases written out
+        self._anchors: dict[str, tuple[LayoutValue, int]] = {}  # and how many values are in it, aliases written out
         self._count = 0
 
-    def document(self, events: Iterator[Any]) -> Value | None:
+    def document(self, events: Iterator[Any]) -> LayoutValue | None:
         for event in events:
             if isinstance(event, DocumentEndEvent):
                 break
@@ -244,37 +244,37 @@ class _Reader:
                 return self._value(event, events)
         return None
 
-    def _value(self, event: Any, events: Iterator[Any]) -> Value:
+    def _value(self, event: Any, events: Iterator[Any]) -> LayoutValue:
         start, end, before = event.start_mark.index, event.end_mark.index, self._count
         self._count += 1
-        found: Value
+        found: LayoutValue
         if isinstance(event, AliasEvent):
             anchored, weight = self._anchors[event.anchor]
             self._count += weight
-            if self._count > _MOST:
+            if self._count > _MAX_VALUES:
                 raise OverflowError
-            return Value(start=start, end=end, data=anchored.data, alias=event.anchor)
+            return LayoutValue(start=start, end=end, data=anchored.data, alias=event.anchor)
         if isinstance(event, ScalarEvent):
             found = self._scalar(event, start, end)
         elif isinstance(event, MappingStartEvent):
-            found = self._map(Collection(start=start, end=end, data={}, flow=bool(event.flow_style)), events)
+            found = self._map(LayoutCollection(start=start, end=end, data={}, flow=bool(event.flow_style)), events)
         else:
-            found = self._list(Collection(start=start, end=end, data=[], flow=bool(event.flow_style)), events)
+            found = self._list(LayoutCollection(start=start, end=end, data=[], flow=bool(event.flow_style)), events)
         if event.anchor:
             found.anchor = event.anchor
             self._anchors[event.anchor] = found, self._count - before
         return found
 
-    def _scalar(self, event: Any, start: int, end: int) -> Value:
+    def _scalar(self, event: Any, start: int, end: int) -> LayoutValue:
         style = event.style or ""
         written = self._text[start:end]
         if written.strip():
             start, end = start + len(written) - len(written.lstrip()), start + len(written.rstrip())
         if style:
-            return Value(start=start, end=end, data=event.value, style=style)
-        return Value(start=start, end=end, data=None if event.value in _NULL_SCALARS else Plain(event.value))
+            return LayoutValue(start=start, end=end, data=event.value, style=style)
+        return LayoutValue(start=start, end=end, data=None if event.value in _NULL_SCALARS else PlainScalar(event.value))
 
-    def _list(self, found: Collection, events: Iterator[Any]) -> Collection:
+    def _list(self, found: LayoutCollection, events: Iterator[Any]) -> LayoutCollection:
         last = found.start
         for event in events:
             if isinstance(event, SequenceEndEvent):
@@ -284,26 +284,26 @@ class _Reader:
                 value = self._value(event, events)
                 begin = value.start
             else:
-                spaces = _TO_DASH.match(self._text, last)
+                spaces = _BEFORE_DASH.match(self._text, last)
                 begin = spaces.end() if spaces else last
                 value = self._value(event, events)
-            found.elements.append(Element(begin=begin, value=value))
+            found.elements.append(LayoutElement(begin=begin, value=value))
             found.data.append(value.data)
             last = value.end
         return self._placed(found)
 
-    def _map(self, found: Collection, events: Iterator[Any]) -> Collection:
+    def _map(self, found: LayoutCollection, events: Iterator[Any]) -> LayoutCollection:
         last, merged = found.start, []
         for event in events:
             if isinstance(event, MappingEndEvent):
                 found.end = event.end_mark.index if found.flow else last
                 break
             key, value = self._value(event, events), self._value(next(events), events)
-            if isinstance(key, Collection):
+            if isinstance(key, LayoutCollection):
                 raise KeyError  # `compose` says where
-            found.elements.append(Element(begin=key.start, key=str(key.data or ""), value=value))
+            found.elements.append(LayoutElement(begin=key.start, key=str(key.data or ""), value=value))
             last = max(value.end, key.end + 1)  # the colon
-            if key.data == "<<" and isinstance(key.data, Plain):
+            if key.data == "<<" and isinstance(key.data, PlainScalar):
                 merged += value.data if isinstance(value.data, list) else [value.data]
                 found.elements[-1].key = "<<"
             else:
@@ -314,7 +314,7 @@ class _Reader:
                 found.data.setdefault(key, inherited)
         return self._placed(found)
 
-    def _placed(self, found: Collection) -> Collection:
+    def _placed(self, found: LayoutCollection) -> LayoutCollection:
         if found.elements and not found.flow:
             found.start = found.elements[0].begin  # after its anchor
             found.column = found.elements[0].begin - (self._text.rfind("\n", 0, found.elements[0].begin) + 1)

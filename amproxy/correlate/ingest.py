@@ -8,19 +8,19 @@ import msgspec
 
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
-from amproxy.grouping.dedup import merge
-from amproxy.grouping.inhibition import Source
+from amproxy.grouping.dedup import merge_alerts
+from amproxy.grouping.inhibition import InhibitionSource
 from amproxy.grouping.placement import Placement
 from amproxy.model import Alert, Group
 from amproxy.store import groups
 from amproxy.store.commit import binary
 from amproxy.store.groups import GroupWrite, Lease
 
-TRIES = 20  # another process changed the same alerts meanwhile: ask again
+INGEST_TRIES = 20  # another process changed the same alerts meanwhile: ask again
 LAPSE_STEP = 60 * 10**9  # ns: the lapse of a webhook's alert is moved in steps of a minute, so that repeats write nothing
 
 
-class Incoming(msgspec.Struct):
+class IncomingAlert(msgspec.Struct):
     """One alert of a push. Labels and annotations are decoded only when the alert has to be written."""
 
     placement: Placement
@@ -32,31 +32,31 @@ class Incoming(msgspec.Struct):
     make: Callable[[], Alert]  # the whole alert, with these times
 
 
-class Taken(msgspec.Struct):
+class IngestResult(msgspec.Struct):
     """What became of a push's alerts."""
 
     new: int = 0
     repeated: int = 0  # stored already, in the same state
 
 
-async def ingest(context: Context, push: list[Incoming], now_ns: int, *, hurry: bool) -> Taken:
+async def ingest(context: Context, push: list[IncomingAlert], now_ns: int, *, hurry: bool) -> IngestResult:
     """Store a push.
 
     hurry: the sender grouped and waited already, so the groups are flushed at once. Raises StoreUnavailable; then the
     push may be sent again as it is.
     """
-    wanted: dict[str, tuple[Group, dict[str, Incoming]]] = {}
+    wanted: dict[str, tuple[Group, dict[str, IncomingAlert]]] = {}
     for incoming in push:
         for group in incoming.placement.groups:
             slot = wanted.get(group.id)
             if slot is None:
                 slot = wanted[group.id] = (group, {})
             slot[1][incoming.placement.fingerprint] = incoming  # twice in one push: the later wins
-    for _ in range(TRIES):
-        stored = await groups.ask(context.wire, [(group_id, list(alerts)) for group_id, (_, alerts) in wanted.items()])
-        taken, writes = Taken(), []
+    for _ in range(INGEST_TRIES):
+        stored = await groups.load_leases(context.wire, [(group_id, list(alerts)) for group_id, (_, alerts) in wanted.items()])
+        taken, writes = IngestResult(), []
         for (group, alerts), leases in zip(wanted.values(), stored, strict=True):
-            write = _write(group, alerts, leases, now_ns, hurry, taken)
+            write = _group_write(group, alerts, leases, now_ns, hurry, taken)
             if write is not None:
                 writes.append(write)
         if not writes:
@@ -68,8 +68,8 @@ async def ingest(context: Context, push: list[Incoming], now_ns: int, *, hurry: 
     raise StoreUnavailable("the same alerts keep changing")
 
 
-def _write(
-    group: Group, alerts: dict[str, Incoming], stored: list[bytes | None], now_ns: int, hurry: bool, taken: Taken
+def _group_write(
+    group: Group, alerts: dict[str, IncomingAlert], stored: list[bytes | None], now_ns: int, hurry: bool, taken: IngestResult
 ) -> GroupWrite | None:
     """What must be written for one group; None when everything is stored as it is."""
     write = GroupWrite(group.id, False, now_ns // 10**6, hurry, [], [], [], [], [])
@@ -78,28 +78,28 @@ def _write(
         old = groups.unpack_lease(data) if data is not None else None
         if old is None:
             alert: Alert | None
-            alert, lease = _first(incoming, now_ns)
-            if not _over(incoming.ends_ns, now_ns):
+            alert, lease = _new_alert(incoming, now_ns)
+            if not _has_ended(incoming.ends_ns, now_ns):
                 taken.new += 1
                 fresh, earliest = True, min(earliest or lease.starts_ns, lease.starts_ns)
             # What is over before anybody heard of it is told with the others of a living group, as Alertmanager does, but makes none.
         else:
-            taken.repeated += _same_state(old, incoming, now_ns)
-            if _unchanged(old, incoming):
+            taken.repeated += _is_same_state(old, incoming, now_ns)
+            if _is_unchanged(old, incoming):
                 continue
-            alert, lease = _merged(fingerprint, old, incoming, now_ns)
+            alert, lease = _merge_stored(fingerprint, old, incoming, now_ns)
         write.fingerprints.append(fingerprint)
         write.expected.append(binary(old.revision) if old else groups.ABSENT)
         write.leases.append(lease.pack())
-        write.records.append(groups.record(alert) if alert is not None else False)
+        write.records.append(groups.encode_alert(alert) if alert is not None else False)
         for key, two_sided in incoming.placement.sources:
-            source = Source(fingerprint=fingerprint, two_sided=two_sided, ends_ns=lease.ends_ns or lease.lapses_ns)
-            write.sources.extend((key, fingerprint, binary(groups.pack_source(source))))
+            source = InhibitionSource(fingerprint=fingerprint, two_sided=two_sided, ends_ns=lease.ends_ns or lease.lapses_ns)
+            write.sources.extend((key, fingerprint, binary(groups.encode_source(source))))
     if not write.fingerprints:
         return None
     if fresh:
         due_ns = now_ns if hurry else first_flush(earliest, group.group_wait, now_ns)
-        return write._replace(meta=groups.meta(group), due_ms=due_ns // 10**6)
+        return write._replace(meta=groups.encode_group(group), due_ms=due_ns // 10**6)
     return write if hurry else write._replace(due_ms=0)  # the group's timer runs already
 
 
@@ -109,15 +109,15 @@ def first_flush(starts_ns: int, group_wait: float, now_ns: int) -> int:
     return now_ns if starts_ns + wait_ns < now_ns else now_ns + wait_ns
 
 
-def _over(ends_ns: int, now_ns: int) -> bool:
+def _has_ended(ends_ns: int, now_ns: int) -> bool:
     return 0 < ends_ns <= now_ns
 
 
-def _same_state(old: Lease, new: Incoming, now_ns: int) -> bool:
-    return _over(old.ends_ns, now_ns) == _over(new.ends_ns, now_ns)
+def _is_same_state(old: Lease, new: IncomingAlert, now_ns: int) -> bool:
+    return _has_ended(old.ends_ns, now_ns) == _has_ended(new.ends_ns, now_ns)
 
 
-def _unchanged(old: Lease, new: Incoming) -> bool:
+def _is_unchanged(old: Lease, new: IncomingAlert) -> bool:
     return (
         old.ends_ns == new.ends_ns
         and old.starts_ns == new.starts_ns
@@ -127,17 +127,17 @@ def _unchanged(old: Lease, new: Incoming) -> bool:
     )
 
 
-def _first(incoming: Incoming, now_ns: int) -> tuple[Alert, Lease]:
+def _new_alert(incoming: IncomingAlert, now_ns: int) -> tuple[Alert, Lease]:
     alert = incoming.make()
     alert.updated_ns = now_ns
-    return alert, _lease(alert, incoming, now_ns)
+    return alert, _make_lease(alert, incoming, now_ns)
 
 
-def _lease(alert: Alert, incoming: Incoming, now_ns: int) -> Lease:
+def _make_lease(alert: Alert, incoming: IncomingAlert, now_ns: int) -> Lease:
     return Lease(groups.new_revision(), alert.starts_ns, alert.ends_ns, incoming.lapses_ns, now_ns, incoming.content, alert.timeout)
 
 
-def _merged(fingerprint: str, old: Lease, incoming: Incoming, now_ns: int) -> tuple[Alert | None, Lease]:
+def _merge_stored(fingerprint: str, old: Lease, incoming: IncomingAlert, now_ns: int) -> tuple[Alert | None, Lease]:
     """The merged alert (None where its record stays as it is) and its lease."""
     same = old.content == incoming.content
     if same and old.starts_ns == incoming.starts_ns and incoming.ends_ns >= old.ends_ns > 0:
@@ -152,8 +152,8 @@ def _merged(fingerprint: str, old: Lease, incoming: Incoming, now_ns: int) -> tu
             fingerprint=fingerprint, labels={}, starts_ns=incoming.starts_ns, ends_ns=incoming.ends_ns, updated_ns=now_ns,
             timeout=incoming.timeout,
         )  # fmt: skip
-        return None, _lease(merge(before, bare), incoming, now_ns)
+        return None, _make_lease(merge_alerts(before, bare), incoming, now_ns)
     new = incoming.make()
     new.updated_ns = now_ns
-    alert = merge(before, new)
-    return alert, _lease(alert, incoming, now_ns)
+    alert = merge_alerts(before, new)
+    return alert, _make_lease(alert, incoming, now_ns)

@@ -6,47 +6,47 @@ import contextlib
 
 from msgspec import structs
 
-from amproxy.apply import apply
+from amproxy.apply import apply_event
 from amproxy.context import Context
-from amproxy.correlate.ingest import Incoming, first_flush, ingest
+from amproxy.correlate.ingest import IncomingAlert, first_flush, ingest
 from amproxy.errors import NotFound
-from amproxy.grouping.inhibition import Source
+from amproxy.grouping.inhibition import InhibitionSource
 from amproxy.grouping.placement import Placement, SenderGroup
 from amproxy.machine.events import AlertsChanged
 from amproxy.model import Alert
 from amproxy.store import groups, incidents, keys
 from amproxy.store.commit import Operations, commit
-from amproxy.store.groups import Loaded
+from amproxy.store.groups import LoadedGroup
 
-UNKNOWN = bytes(8)  # content digest of a moved alert: its next push writes it anew
+UNKNOWN_CONTENT = bytes(8)  # content digest of a moved alert: its next push writes it anew
 
 
-async def rebuild(context: Context) -> int:
+async def regroup_all(context: Context) -> int:
     """Move what belongs elsewhere; returns how many alerts moved. Safe to run twice. Raises StoreUnavailable.
 
     A group that stays keeps its log, so nothing is told twice; timings and receivers are the file's anyway. As Alertmanager's,
     it counts its intervals from the reload: it is flushed as if its alerts had come just now.
     """
     moved = 0
-    for group_id in await groups.all_ids(context.wire):
-        loaded = await groups.load(context.wire, group_id)
+    for group_id in await groups.load_group_ids(context.wire):
+        loaded = await groups.load_group(context.wire, group_id)
         if loaded is not None:
-            moved += await _rebuild(context, loaded)
+            moved += await _regroup_one(context, loaded)
     context.wake(timers=True)
     return moved
 
 
-async def _rebuild(context: Context, loaded: Loaded) -> int:
+async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
     group, now_ns = loaded.group, int(context.now() * 10**9)
     sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
     leaving, due_ns, operations = 0, list[int](), Operations()
     for alert in loaded.alerts:
         placement = context.placer.place_in(alert.labels, alert.fingerprint, sender) if sender else context.placer.place(alert.labels)
-        _index(context, placement, alert)
+        _store_sources(context, placement, alert)
         here = next((known for known in placement.groups if known.id == group.id), None)
         elsewhere = tuple(known for known in placement.groups if known.id != group.id)
         if elsewhere:
-            await ingest(context, [_moving(structs.replace(placement, groups=elsewhere), alert)], now_ns, hurry=False)
+            await ingest(context, [_to_incoming(structs.replace(placement, groups=elsewhere), alert)], now_ns, hurry=False)
         if here is None:
             leaving += 1
             operations.do("!remove", group.id, alert.fingerprint, loaded.revisions[alert.fingerprint])
@@ -57,31 +57,31 @@ async def _rebuild(context: Context, loaded: Loaded) -> int:
     operations.do("!prune", group.id)
     await commit(context.wire, operations)
     if leaving and not due_ns:
-        await _close(context, loaded)
+        await _close_group(context, loaded)
     return leaving
 
 
-async def _close(context: Context, loaded: Loaded) -> None:
+async def _close_group(context: Context, loaded: LoadedGroup) -> None:
     """A group is empty now: its incident ends, and the alerts' new groups open their own."""
     for entry in loaded.log.values():
         if entry.incident and entry.firing:
             resolved, group = len(entry.firing), loaded.group.id
             event = AlertsChanged(reason="all alerts resolved", firing=0, resolved=resolved, ended_by="moved", group=group)
             with contextlib.suppress(NotFound):  # trimmed by retention
-                await apply(context, (await incidents.current(context.wire, entry.incident)).id, event)
+                await apply_event(context, (await incidents.load_current(context.wire, entry.incident)).id, event)
 
 
-def _moving(placement: Placement, alert: Alert) -> Incoming:
-    return Incoming(
+def _to_incoming(placement: Placement, alert: Alert) -> IncomingAlert:
+    return IncomingAlert(
         placement=placement, starts_ns=alert.starts_ns, ends_ns=alert.ends_ns, timeout=alert.timeout, lapses_ns=alert.lapses_ns,
-        content=UNKNOWN, make=lambda: alert,
+        content=UNKNOWN_CONTENT, make=lambda: alert,
     )  # fmt: skip
 
 
-def _index(context: Context, placement: Placement, alert: Alert) -> None:
+def _store_sources(context: Context, placement: Placement, alert: Alert) -> None:
     """Rules of inhibition may be new as well."""
     for key, two_sided in placement.sources:
-        source = Source(fingerprint=alert.fingerprint, two_sided=two_sided, ends_ns=alert.ends_ns or alert.lapses_ns)
-        context.wire.call("HSET", keys.source(key), alert.fingerprint, groups.pack_source(source)).add_done_callback(
+        source = InhibitionSource(fingerprint=alert.fingerprint, two_sided=two_sided, ends_ns=alert.ends_ns or alert.lapses_ns)
+        context.wire.call("HSET", keys.source(key), alert.fingerprint, groups.encode_source(source)).add_done_callback(
             lambda done: done.exception()
         )

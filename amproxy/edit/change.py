@@ -22,10 +22,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from amproxy.check.report import coverage_warnings, masked
-from amproxy.config.loader import Loaded, load_text
-from amproxy.config.yaml import Data, Plain, layout
-from amproxy.edit.rewrite import rewritten
+from amproxy.check.report import coverage_warnings, mask_secrets
+from amproxy.config.loader import LoadedConfig, load_text
+from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
+from amproxy.edit.rewrite import rewrite_text
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
 
@@ -38,26 +38,26 @@ _REFERENCES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {  # section → th
 }
 
 
-def renamed(data: Data, section: str, old: str, new: str) -> Data:
+def rename_references(data: YamlData, section: str, old: str, new: str) -> YamlData:
     """The whole of a file's data with every reference to an entry of `section` renamed. Data of sections without references stays."""
     for way in _REFERENCES.get(section, ()):
-        data = _followed(data, way, old, new)
+        data = _rename_along(data, way, old, new)
     return data
 
 
-def _followed(data: Data, way: tuple[str, ...], old: str, new: str) -> Data:
+def _rename_along(data: YamlData, way: tuple[str, ...], old: str, new: str) -> YamlData:
     if isinstance(data, list):
-        return [_followed(item, way, old, new) for item in data]
+        return [_rename_along(item, way, old, new) for item in data]
     if not way:
         return new if data == old else data
     if not isinstance(data, dict) or way[0] not in data:
         return data
-    return {**data, way[0]: _followed(data[way[0]], way[1:], old, new)}
+    return {**data, way[0]: _rename_along(data[way[0]], way[1:], old, new)}
 
 
 SectionName = Literal["users", "teams", "schedules", "escalation_policies"]
 
-KEYS: Final[dict[SectionName, tuple[str, ...]]] = {  # section → what may be changed of its entries
+EDITABLE_KEYS: Final[dict[SectionName, tuple[str, ...]]] = {  # section → what may be changed of its entries
     "users": ("full_name", "timezone", "contacts", "notification_rules", "quiet_hours", "notices"),
     "teams": ("members",),
     "schedules": ("name", "team", "timezone", "layers", "overrides"),
@@ -66,11 +66,11 @@ KEYS: Final[dict[SectionName, tuple[str, ...]]] = {  # section → what may be c
         *("reopen_within", "flapping", "storm", "if_nobody"),
     ),
 }
-WORDS: Final[dict[SectionName, str]] = {"users": "user", "teams": "team", "schedules": "schedule", "escalation_policies": "policy"}
-_CONTEXT: Final = 3  # lines around each change in a diff; of people none, because others and their addresses stand there
+SECTION_NOUNS: Final[dict[SectionName, str]] = {"users": "user", "teams": "team", "schedules": "schedule", "escalation_policies": "policy"}
+_DIFF_CONTEXT: Final = 3  # lines around each change in a diff; of people none, because others and their addresses stand there
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConfigEntryChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to become of one entry of a section; schedules and policies can also be added and deleted."""
 
     section: SectionName
@@ -79,7 +79,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     delete: bool = False
 
 
-class Proposal(NamedTuple):
+class ConfigChangeProposal(NamedTuple):
     """A changed file that is not written yet."""
 
     text: str
@@ -88,53 +88,53 @@ class Proposal(NamedTuple):
     warnings: list[ConfigProblem]  # that the file as it is does not have
     writable: bool
     digest: str  # of the file that it was made from
-    loaded: Loaded | None  # None where there are problems
+    loaded: LoadedConfig | None  # None where there are problems
 
 
-def edited(text: str, change: Change, file: str = "routes.yaml") -> str:
+def edit_text(text: str, change: ConfigEntryChange, file: str = "routes.yaml") -> str:
     """The text with the change made. Raises NotFound, Uneditable, ConfigProblem for a text that is no YAML."""
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     body = text.removeprefix(mark)
     windows = 0 < body.count("\n") == body.count("\r\n")
     body = body.replace("\r\n", "\n") if windows else body
-    root = layout(body, file)
+    root = parse_layout(body, file)
     if root is None or not isinstance(root.data, dict):
         raise Uneditable("the file holds no sections")
-    wanted = changed(root.data, change)
-    result = rewritten(body, root, wanted)
-    again = layout(result, file)
+    wanted = edit_data(root.data, change)
+    result = rewrite_text(body, root, wanted)
+    again = parse_layout(result, file)
     if again is None or again.data != wanted:
         raise Uneditable("this part of the file is written in a way that cannot be changed from here: change it in the file")
     return mark + (result.replace("\n", "\r\n") if windows else result)
 
 
-def changed(data: Data, change: Change) -> Data:
+def edit_data(data: YamlData, change: ConfigEntryChange) -> YamlData:
     """What a whole file says once the change is made. Raises NotFound, Uneditable."""
     entries = data.get(change.section) or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise Uneditable(f"{change.section} is no list of maps")
-    _check(change)
-    position = _position(entries, change)
+    _check_change(change)
+    position = _entry_position(entries, change)
     before, after = entries[:position], entries[position + 1 :]
     if change.delete:
         return {**data, change.section: [*before, *after]}
     made = {**(entries[position] if change.name else {}), **{key: to_data(value) for key, value in change.set.items()}}
     made = {key: value for key, value in made.items() if key not in change.set or value is not None}
     data = {**data, change.section: [*before, made, *after]}
-    return renamed(data, change.section, change.name, str(made["name"])) if change.name and made["name"] != change.name else data
+    return rename_references(data, change.section, change.name, str(made["name"])) if change.name and made["name"] != change.name else data
 
 
-def _position(entries: list[dict[str, Data]], change: Change) -> int:
+def _entry_position(entries: list[dict[str, YamlData]], change: ConfigEntryChange) -> int:
     if not change.name:
         return len(entries)
     found = [position for position, entry in enumerate(entries) if entry.get("name") == change.name]
     if not found:
-        raise NotFound(f"the file has no {WORDS[change.section]} {change.name[:60]!r}")
+        raise NotFound(f"the file has no {SECTION_NOUNS[change.section]} {change.name[:60]!r}")
     return found[0]
 
 
-def _check(change: Change) -> None:
-    word, allowed = WORDS[change.section], KEYS[change.section]
+def _check_change(change: ConfigEntryChange) -> None:
+    word, allowed = SECTION_NOUNS[change.section], EDITABLE_KEYS[change.section]
     if "name" not in allowed and (change.delete or not change.name):
         raise Uneditable(f"a {word} is added and deleted in the file itself")
     if change.delete and (change.set or not change.name):
@@ -148,12 +148,12 @@ def _check(change: Change) -> None:
         raise Uneditable(f"a new {word} needs a name")
 
 
-def to_data(value: Any) -> Data:
+def to_data(value: Any) -> YamlData:
     """JSON values as what a layout says. Raises Uneditable for a number that is none."""
     if isinstance(value, bool | int):
-        return Plain(str(value).lower())
+        return PlainScalar(str(value).lower())
     if isinstance(value, float):
-        return Plain(msgspec.json.encode(value).decode())
+        return PlainScalar(msgspec.json.encode(value).decode())
     if isinstance(value, list | tuple):
         return [to_data(item) for item in value]
     if isinstance(value, dict):
@@ -163,7 +163,7 @@ def to_data(value: Any) -> Data:
     raise Uneditable(f"a value of kind {type(value).__name__} has no place in the file")
 
 
-def propose(path: str | Path, change: Change, now: datetime, env: Mapping[str, str] = os.environ) -> Proposal:
+def propose_change(path: str | Path, change: ConfigEntryChange, now: datetime, env: Mapping[str, str] = os.environ) -> ConfigChangeProposal:
     """What the file becomes and whether it would load, checked as `amproxy check` does; nothing is written.
 
     now: aware, for gaps in the schedules of the days to come. Raises NotFound, Uneditable, ConfigError where the file as it is cannot
@@ -176,54 +176,54 @@ def propose(path: str | Path, change: Change, now: datetime, env: Mapping[str, s
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([ConfigProblem(f"cannot read the file: {error}", file=str(path))]) from None
     try:
-        result = edited(text, change, str(path))
+        result = edit_text(text, change, str(path))
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None
-    before, after = _checked(text, path, now, env), _checked(result, path, now, env)
+    before, after = _check_text(text, path, now, env), _check_text(result, path, now, env)
     known = {(warning.kind, warning.message) for warning in before.warnings}
-    return Proposal(
+    return ConfigChangeProposal(
         text=result,
-        diff=_diff(text, result, path.name, 0 if change.section == "users" else _CONTEXT),
+        diff=_diff_text(text, result, path.name, 0 if change.section == "users" else _DIFF_CONTEXT),
         problems=after.problems,
         warnings=[warning for warning in after.warnings if (warning.kind, warning.message) not in known],
-        writable=writable(path),
-        digest=digest(data),
+        writable=is_writable(path),
+        digest=file_digest(data),
         loaded=after.loaded,
     )
 
 
-def digest(data: bytes) -> str:
+def file_digest(data: bytes) -> str:
     """Tells one state of a file from another; it is `Config.digest` of what the file means."""
     return hashlib.sha256(data.removeprefix(b"\xef\xbb\xbf")).hexdigest()
 
 
-def writable(path: Path) -> bool:
+def is_writable(path: Path) -> bool:
     """Whether the file can be replaced: it and its folder can be written."""
     real = path.resolve()
     return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK | os.X_OK)
 
 
-class _Checked(NamedTuple):
-    loaded: Loaded | None
+class _CheckResult(NamedTuple):
+    loaded: LoadedConfig | None
     problems: list[ConfigProblem]
     warnings: list[ConfigProblem]
 
 
-def _checked(text: str, path: Path, now: datetime, env: Mapping[str, str]) -> _Checked:
+def _check_text(text: str, path: Path, now: datetime, env: Mapping[str, str]) -> _CheckResult:
     try:
         loaded = load_text(text.removeprefix("\ufeff"), str(path), env, path.parent)
     except ConfigError as error:
-        return _Checked(None, error.problems, [])
-    return _Checked(loaded, [], [*loaded.warnings, *coverage_warnings(Roster(loaded.config), now)])
+        return _CheckResult(None, error.problems, [])
+    return _CheckResult(loaded, [], [*loaded.warnings, *coverage_warnings(Roster(loaded.config), now)])
 
 
-def _diff(before: str, after: str, name: str, context: int) -> str:
+def _diff_text(before: str, after: str, name: str, context: int) -> str:
     """What may be a secret is hidden in it, as `amproxy check` does."""
     old, new = ([f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")] for text in (before, after))
-    return "".join(masked(line) for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context))
+    return "".join(mask_secrets(line) for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context))
 
 
-def write(path: str | Path, data: bytes, expected: str) -> bytes:
+def write_file(path: str | Path, data: bytes, expected: str) -> bytes:
     """Replace the file by `data`, if it still is the one with the digest `expected`; returns what it held before.
 
     A link is followed; mode, and owner where that is allowed, are kept. Raises Conflict where the file is another one by now, or
@@ -231,25 +231,25 @@ def write(path: str | Path, data: bytes, expected: str) -> bytes:
     """
     real = Path(path).resolve()
     try:
-        with _held(real):
+        with _file_lock(real):
             before = real.read_bytes()
-            if digest(before) != expected:
+            if file_digest(before) != expected:
                 raise Conflict("the file has changed since: look at the change again")
-            _replace(real, data)
+            _replace_file(real, data)
             return before
     except OSError as error:
         raise Conflict(f"the file cannot be written: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
+def _file_lock(path: Path) -> Iterator[None]:
     """Other processes that write the file wait; they find another file then, and read it anew."""
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace_file(path: Path, data: bytes) -> None:
     old = path.stat()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -264,10 +264,10 @@ def _replace(path: Path, data: bytes) -> None:
     except BaseException:  # not swallowed: only the unfinished file goes
         Path(name).unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    _sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """The new name is on disk too."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -6,18 +6,18 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from amproxy.config.read.values import HIDDEN
-from amproxy.config.yaml import Data, Plain, layout
-from amproxy.edit.change import KEYS, digest, writable
+from amproxy.config.read.values import SECRET_PLACEHOLDER
+from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
+from amproxy.edit.change import EDITABLE_KEYS, file_digest, is_writable
 from amproxy.errors import ConfigProblem, Uneditable
 
-SECTIONS: Final = ("route", "users", "teams", "schedules", "escalation_policies")  # that may be shown
-_ALSO: Final = ("name", "role", "absences", "ical")  # beside what can be changed; a key that is not known here may hold a secret
-_WHOLE: Final = re.compile(r"0|-?[1-9]\d{0,14}", re.ASCII)
-_SECRET: Final = ("url", "overrides_url")  # of a calendar
+READABLE_SECTIONS: Final = ("route", "users", "teams", "schedules", "escalation_policies")  # that may be shown
+_READ_ONLY_KEYS: Final = ("name", "role", "absences", "ical")  # beside what can be changed; a key that is not known here may hold a secret
+_WHOLE_NUMBER: Final = re.compile(r"0|-?[1-9]\d{0,14}", re.ASCII)
+_SECRET_CALENDAR_KEYS: Final = ("url", "overrides_url")  # of a calendar
 
 
-class Words(NamedTuple):
+class ConfigFileSections(NamedTuple):
     """A file as it stands on the disk, which need not be the one that is in force."""
 
     digest: str
@@ -29,43 +29,43 @@ class Words(NamedTuple):
         return next((found for found in self.sections.get(section) or [] if found.get("name") == name), None)
 
 
-def read_words(path: str | Path) -> Words:
+def read_file_sections(path: str | Path) -> ConfigFileSections:
     """Raises Uneditable for a file that cannot be read, or whose sections are no lists of maps."""
     path = Path(path)
     try:
         data = path.read_bytes()
-        root = layout(data.decode("utf-8-sig"), str(path))
+        root = parse_layout(data.decode("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError, ConfigProblem) as error:
         raise Uneditable(f"the file cannot be read: {error}") from None
     found = root.data if root is not None and isinstance(root.data, dict) else {}
-    sections = {key: to_json(found[key]) for key in SECTIONS if found.get(key)}
-    for section in SECTIONS[1:]:
+    sections = {key: to_json(found[key]) for key in READABLE_SECTIONS if found.get(key)}
+    for section in READABLE_SECTIONS[1:]:
         entries = sections.get(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise Uneditable(f"{section} is no list of maps")
-    return Words(digest(data), writable(path), {key: _shown(key, value) for key, value in sections.items()})
+    return ConfigFileSections(file_digest(data), is_writable(path), {key: _mask_section(key, value) for key, value in sections.items()})
 
 
-def _shown(section: str, value: Any) -> Any:
+def _mask_section(section: str, value: Any) -> Any:
     """A section without what is secret."""
-    keys = next((keys for known, keys in KEYS.items() if known == section), None)
+    keys = next((keys for known, keys in EDITABLE_KEYS.items() if known == section), None)
     if keys is None:
         return value
-    entries = [{key: entry[key] for key in entry if key in keys or key in _ALSO} for entry in value]
+    entries = [{key: entry[key] for key in entry if key in keys or key in _READ_ONLY_KEYS} for entry in value]
     for entry in entries:
         if isinstance(entry.get("ical"), dict):
-            entry["ical"] = {key: HIDDEN if key in _SECRET else part for key, part in entry["ical"].items()}
+            entry["ical"] = {key: SECRET_PLACEHOLDER if key in _SECRET_CALENDAR_KEYS else part for key, part in entry["ical"].items()}
     return entries
 
 
-def to_json(data: Data) -> Any:
+def to_json(data: YamlData) -> Any:
     """What a layout says as JSON values: numbers and bools where they are written as such."""
     if isinstance(data, list):
         return [to_json(item) for item in data]
     if isinstance(data, dict):
         return {key: to_json(value) for key, value in data.items()}
-    if isinstance(data, Plain):
+    if isinstance(data, PlainScalar):
         if data in ("true", "false"):
             return data == "true"
-        return int(data) if _WHOLE.fullmatch(data) else str(data)
+        return int(data) if _WHOLE_NUMBER.fullmatch(data) else str(data)
     return data

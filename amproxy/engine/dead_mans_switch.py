@@ -14,33 +14,33 @@ from amproxy.config.structs import DeadMansSwitch, HttpSettings
 from amproxy.context import Context
 from amproxy.engine import health as engine_health
 from amproxy.errors import DeliveryError, StoreUnavailable
-from amproxy.notify.channels.http import TIMEOUT, Clients, call, failure
-from amproxy.notify.channels.http_settings import toward
+from amproxy.notify.channels.http import TIMEOUT, HttpClients, response_error, send_request
+from amproxy.notify.channels.http_settings import settings_for_url
 from amproxy.secret import reveal
 from amproxy.store import health as store_health
-from amproxy.store.leases import Polling
+from amproxy.store.leases import LeaseStore
 
-_WHO = "dead man's switch"
+_SERVICE_NAME = "dead man's switch"
 
 
-class DeadMansSwitchCaller:
+class DeadMansSwitchClient:
     """Any 2xx is success; a redirect is not."""
 
     def __init__(self) -> None:
-        self._clients = Clients()
+        self._clients = HttpClients()
 
     async def call(self, switch: DeadMansSwitch, http: HttpSettings) -> None:
         """Say that all is well, within ten seconds. http: `http_config` of `global`. Raises DeliveryError, whose text shows no URL."""
         try:
             url = reveal(switch.url, switch.url_file)
         except (OSError, UnicodeError) as error:
-            raise DeliveryError(f"{_WHO}: url_file cannot be read: {type(error).__name__}", permanent=True) from None
-        client = self._clients.client(toward(http, url))
-        answer = await call(
-            client, _WHO, url, within=TIMEOUT, method="GET", ignore_body=True, headers={"User-Agent": f"amproxy/{__version__}"}
+            raise DeliveryError(f"{_SERVICE_NAME}: url_file cannot be read: {type(error).__name__}", permanent=True) from None
+        client = self._clients.client(settings_for_url(http, url))
+        answer = await send_request(
+            client, _SERVICE_NAME, url, within=TIMEOUT, method="GET", ignore_body=True, headers={"User-Agent": f"amproxy/{__version__}"}
         )
         if not 200 <= answer.status < 300:
-            raise failure(answer, _WHO)
+            raise response_error(answer, _SERVICE_NAME)
 
     async def close(self) -> None:
         await self._clients.close()
@@ -48,17 +48,17 @@ class DeadMansSwitchCaller:
 
 log = logging.getLogger(__name__)
 
-LOOK = 1.0  # seconds between looks whether a reload has changed the switch; they cost nothing
-AGAIN = 10.0  # seconds after a failure, where `every` is not shorter still
-CHANNEL = "dead_mans_switch"  # in amproxy_delivery_attempts_total
+CONFIG_CHECK_EVERY = 1.0  # seconds between looks whether a reload has changed the switch; they cost nothing
+RETRY_SECONDS = 10.0  # seconds after a failure, where `every` is not shorter still
+DEAD_MANS_SWITCH_CHANNEL = "dead_mans_switch"  # in amproxy_delivery_attempts_total
 
 
-class Beat:
+class DeadMansSwitchLoop:
     """Of all replicas the one that holds the lease calls; one whose own parts do not run leaves the lease to others."""
 
     def __init__(self, context: Context, name: str, ready: Callable[[], bool]) -> None:
         self._context, self._name, self._ready = context, name, ready
-        self._caller = DeadMansSwitchCaller()
+        self._caller = DeadMansSwitchClient()
         self._said = ""  # what was wrong when the log last told of it
 
     async def run(self) -> None:
@@ -71,8 +71,8 @@ class Beat:
                 switch, due = wanted, clock()
             if switch is not None and clock() >= due:
                 begun = clock()
-                due = begun + (switch.every if await self.once(switch) else min(switch.every, AGAIN))
-            await asyncio.sleep(LOOK)
+                due = begun + (switch.every if await self.once(switch) else min(switch.every, RETRY_SECONDS))
+            await asyncio.sleep(CONFIG_CHECK_EVERY)
 
     async def once(self, switch: DeadMansSwitch) -> bool:
         """One turn. False: something is wrong, and it should be looked at again soon."""
@@ -94,21 +94,23 @@ class Beat:
     async def _turn(self, switch: DeadMansSwitch) -> str:
         """Call, where all is well and no other replica does; what is wrong, "" = nothing."""
         context, ready = self._context, self._ready()
-        wrong = await engine_health.wrong(context, ready=ready)
+        wrong = await engine_health.find_problems(context, ready=ready)
         try:
-            if not ready or not await Polling(context.wire).lease(CHANNEL, self._name, switch.every + TIMEOUT + AGAIN):
+            if not ready or not await LeaseStore(context.wire).lease(
+                DEAD_MANS_SWITCH_CHANNEL, self._name, switch.every + TIMEOUT + RETRY_SECONDS
+            ):
                 return "; ".join(wrong)
             if wrong:
-                await store_health.save_switch(context.wire, up=False)
+                await store_health.save_dead_mans_switch(context.wire, up=False)
                 return "; ".join(wrong)
             try:
                 await self._caller.call(switch, context.config.global_.webhook.http)
             except DeliveryError as error:
-                metrics.delivery_attempts.labels(CHANNEL, "failed", error.reason).inc()
-                await store_health.save_switch(context.wire, up=False)
+                metrics.delivery_attempts.labels(DEAD_MANS_SWITCH_CHANNEL, "failed", error.reason).inc()
+                await store_health.save_dead_mans_switch(context.wire, up=False)
                 return str(error)
-            metrics.delivery_attempts.labels(CHANNEL, "ok", "").inc()
-            await store_health.save_switch(context.wire, up=True, at=context.now())
+            metrics.delivery_attempts.labels(DEAD_MANS_SWITCH_CHANNEL, "ok", "").inc()
+            await store_health.save_dead_mans_switch(context.wire, up=True, at=context.now())
         except StoreUnavailable as error:
             return "; ".join(wrong) or str(error)
         return ""

@@ -10,12 +10,12 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from amproxy.model import Alert, LogEntry, Reason
+from amproxy.model import Alert, LogEntry, NotificationReason
 
 
-def needs_notify(
+def notification_reason(
     entry: LogEntry | None, firing: Set[str], resolved: Set[str], *, send_resolved: bool, repeat_interval: float, now: float
-) -> Reason | None:
+) -> NotificationReason | None:
     """The reason to notify; None = stay quiet.
 
     entry: what was told last, None = nothing (or it was forgotten). firing, resolved: fingerprints of the group's alerts
@@ -33,39 +33,39 @@ def needs_notify(
     return "repeat interval elapsed" if entry.at < now - repeat_interval else None
 
 
-_FOREVER = 2**63  # later than any time in nanoseconds
+_NO_END = 2**63  # later than any time in nanoseconds
 
 
-def merge(old: Alert, new: Alert) -> Alert:
+def merge_alerts(old: Alert, new: Alert) -> Alert:
     """The stored alert and the one now posted, of the same fingerprint → what to store.
 
     Where the two do not overlap, the new one as it is. Otherwise the earlier start, and of the ends the one that says more:
     a resolution wins (the later of two), an end that was sent outlives an earlier one. "Now" is `new.updated_ns`.
     """
-    if not _overlap(old, new):
+    if not _do_overlap(old, new):
         return new
     merged = new
     if old.starts_ns < new.starts_ns:
         merged = replace(merged, starts_ns=old.starts_ns, starts_offset=old.starts_offset)
-    if _old_end_stands(old, new):
+    if _keeps_old_end(old, new):
         merged = replace(merged, ends_ns=old.ends_ns, ends_offset=old.ends_offset)
     return merged
 
 
 def sort_alerts(alerts: Iterable[Alert]) -> list[Alert]:
     """Alertmanager's order: by job, then instance (who lacks it comes after), then fewer labels first, then by name and value."""
-    return sorted(alerts, key=lambda alert: _rank(alert.labels))
+    return sorted(alerts, key=lambda alert: _alert_sort_key(alert.labels))
 
 
-def _overlap(old: Alert, new: Alert) -> bool:
-    return old.starts_ns < _end(new) < _end(old) or old.starts_ns < new.starts_ns < _end(old)
+def _do_overlap(old: Alert, new: Alert) -> bool:
+    return old.starts_ns < _end_ns(new) < _end_ns(old) or old.starts_ns < new.starts_ns < _end_ns(old)
 
 
-def _end(alert: Alert) -> int:
-    return alert.ends_ns or _FOREVER
+def _end_ns(alert: Alert) -> int:
+    return alert.ends_ns or _NO_END
 
 
-def _old_end_stands(old: Alert, new: Alert) -> bool:
+def _keeps_old_end(old: Alert, new: Alert) -> bool:
     # An alert without an end is one whose end nobody knew, so it never outlives an end that is now given.
     if not 0 < new.ends_ns < old.ends_ns:
         return False
@@ -75,13 +75,13 @@ def _old_end_stands(old: Alert, new: Alert) -> bool:
     return not old.timeout
 
 
-def _rank(labels: dict[str, str]) -> tuple[object, ...]:
+def _alert_sort_key(labels: dict[str, str]) -> tuple[object, ...]:
     job, instance = labels.get("job"), labels.get("instance")
-    pairs = tuple((_later_first(name), value) for name, value in sorted(labels.items()))
+    pairs = tuple((_descending_key(name), value) for name, value in sorted(labels.items()))
     return job is None, job or "", instance is None, instance or "", len(labels), pairs
 
 
 @lru_cache(maxsize=4096)
-def _later_first(name: str) -> tuple[int, ...]:
+def _descending_key(name: str) -> tuple[int, ...]:
     # Of two sets that differ first in a name, the one that lacks the smaller name comes first: names sort backwards.
     return (*(-ord(char) for char in name), 1)

@@ -11,34 +11,36 @@ from typing import NamedTuple
 
 from amproxy.config.structs import Integration, Receiver
 from amproxy.correlate.muting import Muting
-from amproxy.grouping.dedup import needs_notify, sort_alerts
-from amproxy.model import Alert, Following, Group, LogEntry, Reason
+from amproxy.grouping.dedup import notification_reason, sort_alerts
+from amproxy.model import Alert, Group, LogEntry, MutedAlertsLog, NotificationReason
 from amproxy.oncall.roster import Roster
-from amproxy.store.groups import Loaded
-from amproxy.store.muting import MOST, Hidden, Seen
+from amproxy.store.groups import LoadedGroup
+from amproxy.store.muting import MAX_SUPPRESSED, SuppressedAlertRecord, SuppressionUpdate
 
 LOG_RETENTION = 120 * 3600.0  # seconds: as Alertmanager's --data.retention
 
 
-class Telling(NamedTuple):
+class DueNotification(NamedTuple):
     """One integration is to be told, and this is what its log will say then."""
 
     integration: Integration
     alerts: list[Alert]  # in the order of a message; resolved ones left out where send_resolved is off
     truncated: int
-    reason: Reason
+    reason: NotificationReason
     entry: LogEntry
     before: LogEntry | None
 
 
-class Plan(NamedTuple):
-    tellings: list[Telling]
+class FlushDecision(NamedTuple):
+    tellings: list[DueNotification]
     logged: list[tuple[str, LogEntry]]  # entries to write although nothing is sent
     resolved: list[tuple[str, bytes]]  # (fingerprint, revision) that may go once everybody is told
     muted_by: list[str]  # names of time intervals
 
 
-def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, muting: Muting, now: float, tick: float) -> Plan:
+def decide_flush(
+    loaded: LoadedGroup, group: Group, receiver: Receiver, roster: Roster, muting: Muting, now: float, tick: float
+) -> FlushDecision:
     """Decide one flush. `group` carries the timings in force now, `loaded` what is stored.
 
     tick: when the flush was planned. The log carries it, so that the tick a whole repeat_interval later repeats, whatever the milliseconds.
@@ -46,34 +48,34 @@ def plan(loaded: Loaded, group: Group, receiver: Receiver, roster: Roster, mutin
     now_ns = int(now * 10**9)
     over = {alert.fingerprint for alert in loaded.alerts if alert.resolved(now_ns)}
     resolved = [(fingerprint, loaded.revisions[fingerprint]) for fingerprint in over]
-    muted_by = muted(group, roster, now)
+    muted_by = active_mute_intervals(group, roster, now)
     heard = [] if muted_by else [alert for alert in loaded.alerts if not muting.holds(alert)]
-    tellings: list[Telling] = []
+    tellings: list[DueNotification] = []
     logged: list[tuple[str, LogEntry]] = []
     for integration in receiver.integrations:
         if muted_by and integration.kind != "oncall":
             continue
-        before = _in_force(loaded.log.get(log_key(integration)), now)
+        before = _unexpired_entry(loaded.log.get(notification_log_key(integration)), now)
         alerts = heard
         if integration.kind == "oncall" and len(heard) < len(loaded.alerts):
-            alerts = _heard_or_known(loaded.alerts, heard, before)
+            alerts = _unmuted_or_known(loaded.alerts, heard, before)
         if not alerts and loaded.alerts:
             continue
-        telling = _telling(integration, alerts, over, before, group, now, tick)
+        telling = _due_notification(integration, alerts, over, before, group, now, tick)
         if telling is None or (telling.reason == "repeat interval elapsed" and not heard):
             continue  # repeating is no news: while all of it is muted, an incident that somebody has resolved must not open again
         if telling.alerts:
             tellings.append(telling)
         else:
-            logged.append((log_key(integration), telling.entry))
-    return Plan(tellings, logged, resolved, muted_by)
+            logged.append((notification_log_key(integration), telling.entry))
+    return FlushDecision(tellings, logged, resolved, muted_by)
 
 
-def log_key(integration: Integration) -> str:
+def notification_log_key(integration: Integration) -> str:
     return f"{integration.kind}/{integration.index}"
 
 
-def muted(group: Group, roster: Roster, now: float) -> list[str]:
+def active_mute_intervals(group: Group, roster: Roster, now: float) -> list[str]:
     """Names of the mute intervals that hold, or, where none of the active intervals holds, those."""
     at = datetime.fromtimestamp(now, UTC)
     holding = [name for name in roster.known(group.mute_time_intervals) if roster.holds(name, at)]
@@ -83,14 +85,14 @@ def muted(group: Group, roster: Roster, now: float) -> list[str]:
     return [] if not active or any(roster.holds(name, at) for name in active) else active
 
 
-def _in_force(entry: LogEntry | None, now: float) -> LogEntry | None:
+def _unexpired_entry(entry: LogEntry | None, now: float) -> LogEntry | None:
     """An entry that has expired counts as none: nothing was ever told."""
     if entry is None or entry.at + LOG_RETENTION < now:
         return entry if entry is not None and entry.incident else None
     return entry
 
 
-def _heard_or_known(alerts: list[Alert], heard: list[Alert], before: LogEntry | None) -> list[Alert]:
+def _unmuted_or_known(alerts: list[Alert], heard: list[Alert], before: LogEntry | None) -> list[Alert]:
     """While muted, people hear of nothing new, but an incident still learns what becomes of its own alerts.
 
     Alertmanager never announces a resolution that happens while muted; an incident would then escalate for ever.
@@ -99,12 +101,14 @@ def _heard_or_known(alerts: list[Alert], heard: list[Alert], before: LogEntry | 
     return [alert for alert in alerts if alert.fingerprint in known]
 
 
-def _telling(
+def _due_notification(
     integration: Integration, alerts: list[Alert], over: set[str], before: LogEntry | None, group: Group, now: float, tick: float
-) -> Telling | None:
+) -> DueNotification | None:
     firing = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint not in over)
     resolved = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint in over)
-    reason = needs_notify(before, firing, resolved, send_resolved=integration.send_resolved, repeat_interval=group.repeat_interval, now=now)
+    reason = notification_reason(
+        before, firing, resolved, send_resolved=integration.send_resolved, repeat_interval=group.repeat_interval, now=now
+    )
     if reason is None:
         return None
     told = sort_alerts([alert for alert in alerts if integration.send_resolved or alert.fingerprint in firing])
@@ -112,56 +116,56 @@ def _telling(
         resolved |= frozenset(before.resolved) - firing
     entry = LogEntry(firing=sorted(firing), resolved=sorted(resolved), at=tick, incident=before.incident if before else "")
     most = getattr(integration.settings, "max_alerts", 0) or len(told)
-    return Telling(integration, told[:most], max(0, len(told) - most), reason, entry, before)
+    return DueNotification(integration, told[:most], max(0, len(told) - most), reason, entry, before)
 
 
-SEEN_EVERY = 3600.0  # seconds: so often it is written that an alert is still held back
+MUTED_WRITE_EVERY = 3600.0  # seconds: so often it is written that an alert is still held back
 
 
-class Found(NamedTuple):
+class MutedAlertsUpdate(NamedTuple):
     """What is to be written."""
 
-    seen: list[Seen]
-    following: Following
+    seen: list[SuppressionUpdate]
+    following: MutedAlertsLog
 
 
-def found(loaded: Loaded, group: Group, muting: Muting, told: Set[str], now: float) -> Found | None:
+def compare_muted_alerts(loaded: LoadedGroup, group: Group, muting: Muting, told: Set[str], now: float) -> MutedAlertsUpdate | None:
     """None = there is nothing new to write. told: fingerprints of the firing alerts that this flush tells; now: Unix seconds."""
     before = loaded.following
     if not (before or muting.silenced_by or muting.maintained_by):
         return None
     was = before.by if before else {}
-    held = _held(loaded.alerts, muting, was)
-    again = before is None or now - before.at >= SEEN_EVERY
-    now_ns, seen, following = int(now * 10**9), list[Seen](), dict[str, list[str]]()
+    held = _muting_causes(loaded.alerts, muting, was)
+    again = before is None or now - before.at >= MUTED_WRITE_EVERY
+    now_ns, seen, following = int(now * 10**9), list[SuppressionUpdate](), dict[str, list[str]]()
     for alert in loaded.alerts:
         name = alert.fingerprint
         known, causes = was.get(name, []), held.get(name, [])
         over = alert.resolved(now_ns)
         told_now = not causes and name in told
         if told_now:
-            seen += [Seen(by, _hidden(alert, group, now, told=now)) for by in known]
+            seen += [SuppressionUpdate(by, _muted_alert(alert, group, now, told=now)) for by in known]
         else:
-            seen += [Seen(by, _hidden(alert, group, now)) for by in causes if again or over or by not in known]
+            seen += [SuppressionUpdate(by, _muted_alert(alert, group, now)) for by in causes if again or over or by not in known]
         if not over and not told_now and (known or causes):
             following[name] = list(dict.fromkeys((*known, *causes)))
     if not seen and following == was:
         return None
-    return Found(seen, Following(at=now, by=following))
+    return MutedAlertsUpdate(seen, MutedAlertsLog(at=now, by=following))
 
 
-def _held(alerts: list[Alert], muting: Muting, was: dict[str, list[str]]) -> dict[str, list[str]]:
+def _muting_causes(alerts: list[Alert], muting: Muting, was: dict[str, list[str]]) -> dict[str, list[str]]:
     """Fingerprint → what holds it back; of very many alerts those that are followed already, and as many more as there is room for."""
     held: dict[str, list[str]] = {}
     for alert in sorted(alerts, key=lambda alert: alert.fingerprint not in was):
         causes = [f"silence:{name}" for name in muting.silenced_by.get(alert.fingerprint, ())]
         causes += [f"maintenance:{name}" for name in muting.maintained_by.get(alert.fingerprint, ())]
-        if causes and len(held) < MOST:
+        if causes and len(held) < MAX_SUPPRESSED:
             held[alert.fingerprint] = causes
     return held
 
 
-def _hidden(alert: Alert, group: Group, now: float, told: float | None = None) -> Hidden:
-    return Hidden(
+def _muted_alert(alert: Alert, group: Group, now: float, told: float | None = None) -> SuppressedAlertRecord:
+    return SuppressedAlertRecord(
         fingerprint=alert.fingerprint, labels=alert.labels, group=group.id, receiver=group.receiver, first=now, last=now, told=told
     )

@@ -13,12 +13,12 @@ from hashlib import blake2b
 import msgspec
 
 from amproxy.config.structs import InhibitRule
-from amproxy.labels.matchers import all_match, sort_key
+from amproxy.labels.matchers import all_match, matcher_sort_key
 
-Key = tuple[str, bool]  # where to store or look; whether the alert matches both sides of that rule
+SourceKey = tuple[str, bool]  # where to store or look; whether the alert matches both sides of that rule
 
 
-class Source(msgspec.Struct, frozen=True):
+class InhibitionSource(msgspec.Struct, frozen=True):
     """An alert as it is stored under one of its source keys."""
 
     fingerprint: str
@@ -26,42 +26,42 @@ class Source(msgspec.Struct, frozen=True):
     ends_ns: int = 0  # 0 = no end
 
 
-def source_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[Key]:
+def source_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
     """The keys under which an alert is stored as a source: one for each rule whose source side it matches."""
-    return [(_key(rule, labels), all_match(rule.target_matchers, labels)) for rule in rules if all_match(rule.source_matchers, labels)]
+    return [(_rule_key(rule, labels), all_match(rule.target_matchers, labels)) for rule in rules if all_match(rule.source_matchers, labels)]
 
 
-def target_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[Key]:
+def target_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
     """The keys under which to look for what mutes an alert: one for each rule whose target side it matches."""
-    return [(_key(rule, labels), all_match(rule.source_matchers, labels)) for rule in rules if all_match(rule.target_matchers, labels)]
+    return [(_rule_key(rule, labels), all_match(rule.source_matchers, labels)) for rule in rules if all_match(rule.target_matchers, labels)]
 
 
-def muted_by(keys: Iterable[Key], sources: Mapping[str, Iterable[Source]], now_ns: int) -> str | None:
+def find_inhibiting_alert(keys: Iterable[SourceKey], sources: Mapping[str, Iterable[InhibitionSource]], now_ns: int) -> str | None:
     """The fingerprint of the alert that mutes a target now; None = nothing does.
 
     keys: the target's, from `target_keys`; sources: what was found under them. An alert that matches both sides of a rule
     is not muted by another that matches both, so never by itself. Of several sources the lowest fingerprint is named.
     """
     for key, two_sided in keys:
-        muting = (source for source in sources.get(key, ()) if not (two_sided and source.two_sided) and _fires(source, now_ns))
+        muting = (source for source in sources.get(key, ()) if not (two_sided and source.two_sided) and _is_firing(source, now_ns))
         if found := min((source.fingerprint for source in muting), default=None):
             return found
     return None
 
 
-def _fires(source: Source, now_ns: int) -> bool:
+def _is_firing(source: InhibitionSource, now_ns: int) -> bool:
     return not 0 < source.ends_ns <= now_ns
 
 
-def _key(rule: InhibitRule, labels: Mapping[str, str]) -> str:
-    identity, equal = _identity(rule)
+def _rule_key(rule: InhibitRule, labels: Mapping[str, str]) -> str:
+    identity, equal = _rule_identity(rule)
     return _digest([identity, *(labels.get(name, "") for name in equal)])
 
 
 @lru_cache(maxsize=1024)
-def _identity(rule: InhibitRule) -> tuple[str, tuple[str, ...]]:
+def _rule_identity(rule: InhibitRule) -> tuple[str, tuple[str, ...]]:
     equal = tuple(sorted(set(rule.equal)))
-    sides = [[str(matcher) for matcher in sorted(side, key=sort_key)] for side in (rule.source_matchers, rule.target_matchers)]
+    sides = [[str(matcher) for matcher in sorted(side, key=matcher_sort_key)] for side in (rule.source_matchers, rule.target_matchers)]
     return _digest([*sides, equal]), equal
 
 

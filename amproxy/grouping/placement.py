@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from amproxy.config.structs import Config, Route
-from amproxy.grouping.inhibition import Key, source_keys
+from amproxy.grouping.inhibition import SourceKey, source_keys
 from amproxy.labels.fingerprint import fingerprint
-from amproxy.labels.matchers import Matcher, all_match, quote, sort_key
+from amproxy.labels.matchers import Matcher, all_match, matcher_sort_key, quote
 from amproxy.model import Group
 
 
-class Visit(msgspec.Struct, frozen=True, kw_only=True):
+class RouteVisit(msgspec.Struct, frozen=True, kw_only=True):
     """What happened at one route. Siblings after a match without `continue` are not visited, so they do not appear."""
 
     route: Route
     failed: Matcher | None = None  # the first matcher that does not hold; None = all hold
     taken: bool = False  # the alert lands here: it matched, and none of its children did
-    children: tuple[Visit, ...] = ()
+    children: tuple[RouteVisit, ...] = ()
 
     @property
     def matched(self) -> bool:
@@ -44,17 +44,17 @@ def match(route: Route, labels: Mapping[str, str]) -> list[Route]:
     return found or [route]
 
 
-def explain(route: Route, labels: Mapping[str, str]) -> Visit:
+def explain(route: Route, labels: Mapping[str, str]) -> RouteVisit:
     """The same walk as `match`, with every visited route and the matcher at which it failed."""
     failed = next((matcher for matcher in route.matchers if not matcher.matches(labels)), None)
     if failed is not None:
-        return Visit(route=route, failed=failed)
-    children: list[Visit] = []
+        return RouteVisit(route=route, failed=failed)
+    children: list[RouteVisit] = []
     for child in route.routes:
         children.append(explain(child, labels))
         if children[-1].matched and not child.continue_:
             break
-    return Visit(route=route, taken=not any(child.matched for child in children), children=tuple(children))
+    return RouteVisit(route=route, taken=not any(child.matched for child in children), children=tuple(children))
 
 
 def select_group_labels(route: Route, labels: Mapping[str, str]) -> dict[str, str]:
@@ -70,7 +70,7 @@ def group_key(route: Route, group_labels: Mapping[str, str]) -> str:
 
 def route_key(parent_key: str, matchers: Iterable[Matcher]) -> str:
     """Alertmanager's key of a route below the one with `parent_key`; the root has parent_key "" and the key `{}`."""
-    own = "{" + ",".join(map(str, sorted(matchers, key=sort_key))) + "}"
+    own = "{" + ",".join(map(str, sorted(matchers, key=matcher_sort_key))) + "}"
     return f"{parent_key}/{own}" if parent_key else own
 
 
@@ -80,9 +80,9 @@ def label_names(route: Route) -> tuple[str, ...]:
     return tuple(sorted(names.union(*map(label_names, route.routes))))
 
 
-REMEMBERED = 250_000  # label sets; then everything is forgotten and learnt anew
+MAX_CACHED_LABEL_SETS = 250_000  # label sets; then everything is forgotten and learnt anew
 
-MISSING = "HeartbeatMissing"  # alertname of the alert that a heartbeat stays away
+HEARTBEAT_MISSING = "HeartbeatMissing"  # alertname of the alert that a heartbeat stays away
 
 
 class SenderGroup(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ class SenderGroup(msgspec.Struct, frozen=True):
 class Placement(msgspec.Struct, frozen=True):
     fingerprint: str
     groups: tuple[Group, ...]
-    sources: tuple[Key, ...] = ()  # inhibition rules whose source side it matches
+    sources: tuple[SourceKey, ...] = ()  # inhibition rules whose source side it matches
     beats: tuple[str, ...] = ()  # heartbeats whose matchers it matches; then it has no groups, because it goes no further
 
 
@@ -119,7 +119,7 @@ class Placer:
         """Place an alert by the routes alone; with `raw` the answer is remembered."""
         placement = self._beat(labels) or Placement(fingerprint(labels), self._groups_of(labels, None), self._sources(labels))
         if raw is not None:
-            if len(self._known) >= REMEMBERED:
+            if len(self._known) >= MAX_CACHED_LABEL_SETS:
                 self._known.clear()
                 self._groups.clear()
                 self._matched.clear()
@@ -135,12 +135,12 @@ class Placer:
 
     def _beat(self, labels: dict[str, str]) -> Placement | None:
         """Where an alert that is a beat belongs: nowhere. That a heartbeat is missing is no beat, whatever the matchers say."""
-        if not self.beating or labels.get("alertname") == MISSING:
+        if not self.beating or labels.get("alertname") == HEARTBEAT_MISSING:
             return None
         beats = tuple(heartbeat.name for heartbeat in self.beating if all_match(heartbeat.matchers, labels))
         return Placement(fingerprint(labels), (), (), beats) if beats else None
 
-    def _sources(self, labels: dict[str, str]) -> tuple[Key, ...]:
+    def _sources(self, labels: dict[str, str]) -> tuple[SourceKey, ...]:
         return tuple(source_keys(self._rules, labels)) if self._rules else ()
 
     def _groups_of(self, labels: dict[str, str], sender: SenderGroup | None) -> tuple[Group, ...]:
@@ -155,7 +155,7 @@ class Placer:
         seen = tuple([labels.get(name, "") for name in self._used])
         found = self._matched.get(seen)
         if found is None:
-            if len(self._matched) >= REMEMBERED:
+            if len(self._matched) >= MAX_CACHED_LABEL_SETS:
                 self._matched.clear()
             found = self._matched[seen] = match(self._route, labels)
         return found
@@ -170,13 +170,13 @@ class Placer:
             remembered = (id(route), *[labels.get(name) for name in route.group_by])
         known = self._groups.get(remembered)
         if known is None:
-            if len(self._groups) >= REMEMBERED:
+            if len(self._groups) >= MAX_CACHED_LABEL_SETS:
                 self._groups.clear()
-            known = self._groups[remembered] = _make(route, labels, kept)
+            known = self._groups[remembered] = _make_group(route, labels, kept)
         return known
 
 
-def _make(route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
+def _make_group(route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
     if sender is not None:
         group_labels, key = sender.labels, f"{route.key}:{sender.source}:{sender.key}"
     else:

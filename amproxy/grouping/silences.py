@@ -11,38 +11,38 @@ from amproxy.errors import AmproxyError, NotFound
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Silence
 
-State = Literal["active", "pending", "expired"]
+SilenceState = Literal["active", "pending", "expired"]
 
-KEPT_NS = 120 * 3600 * 10**9  # how long a silence is remembered after its end: as Alertmanager's --data.retention
+SILENCE_RETENTION_NS = 120 * 3600 * 10**9  # how long a silence is remembered after its end: as Alertmanager's --data.retention
 FOREVER_NS = 2**63 - 1  # the year 2262: what is stored of any later time
-_SECOND = 10**9
-_ORDER: dict[State, int] = {"active": 0, "pending": 1, "expired": 2}
+_SECOND_NS = 10**9
+_STATE_ORDER: dict[SilenceState, int] = {"active": 0, "pending": 1, "expired": 2}
 
 
 class BadSilence(AmproxyError):
     """A silence that is not taken; the text is for whoever wanted it."""
 
 
-def state(silence: Silence, now_ns: int) -> State:
+def silence_state(silence: Silence, now_ns: int) -> SilenceState:
     """As muting and changing count: the very instant of the end still belongs to it."""
     if now_ns < silence.starts_ns:
         return "pending"
     return "expired" if now_ns > silence.ends_ns else "active"
 
 
-def shown_state(silence: Silence, now_ns: int) -> State:
+def display_state(silence: Silence, now_ns: int) -> SilenceState:
     """As people are told: expired from the instant of the end on."""
     if now_ns < silence.starts_ns:
         return "pending"
     return "active" if now_ns < silence.ends_ns else "expired"
 
 
-def forgotten(silence: Silence, now_ns: int) -> bool:
+def is_past_retention(silence: Silence, now_ns: int) -> bool:
     """Whether it ended so long ago that nobody is told of it any more."""
-    return silence.ends_ns + KEPT_NS < now_ns
+    return silence.ends_ns + SILENCE_RETENTION_NS < now_ns
 
 
-def put(known: Mapping[str, Silence], wanted: Silence, now_ns: int, new_id: str) -> list[Silence]:
+def put_silence(known: Mapping[str, Silence], wanted: Silence, now_ns: int, new_id: str) -> list[Silence]:
     """Create a silence, or change the one whose id is wanted → what to store; the first is the one that holds now.
 
     A change that the rules do not allow in place ends the old silence and makes a new one, named `new_id`.
@@ -56,25 +56,25 @@ def put(known: Mapping[str, Silence], wanted: Silence, now_ns: int, new_id: str)
     if old is not None and may_update(old, wanted, now_ns):
         return [replace(wanted, updated_ns=now_ns)]
     fresh = replace(wanted, id=new_id, starts_ns=max(wanted.starts_ns, now_ns), updated_ns=now_ns)
-    return [fresh] if old is None or state(old, now_ns) == "expired" else [fresh, expired(old, now_ns)]
+    return [fresh] if old is None or silence_state(old, now_ns) == "expired" else [fresh, expire_silence(old, now_ns)]
 
 
 def may_update(old: Silence, new: Silence, now_ns: int) -> bool:
     """Whether a silence may change in place: the same matchers in the same order, and nothing of the past rewritten."""
     if old.matcher_sets != new.matcher_sets:
         return False
-    match state(old, now_ns):
+    match silence_state(old, now_ns):
         case "active":
-            return old.starts_ns // _SECOND == new.starts_ns // _SECOND and new.ends_ns >= now_ns
+            return old.starts_ns // _SECOND_NS == new.starts_ns // _SECOND_NS and new.ends_ns >= now_ns
         case "pending":
             return new.starts_ns >= now_ns
         case "expired":
             return False
 
 
-def expired(silence: Silence, now_ns: int) -> Silence:
+def expire_silence(silence: Silence, now_ns: int) -> Silence:
     """The silence ended now; one that is over stays as it is."""
-    match state(silence, now_ns):
+    match silence_state(silence, now_ns):
         case "active":
             return replace(silence, ends_ns=now_ns, updated_ns=now_ns)
         case "pending":
@@ -83,18 +83,18 @@ def expired(silence: Silence, now_ns: int) -> Silence:
             return silence
 
 
-def ordered(silences: Iterable[Silence], now_ns: int) -> list[Silence]:
+def sort_silences(silences: Iterable[Silence], now_ns: int) -> list[Silence]:
     """Active ones first (soonest end), then pending (soonest start), then expired (latest end)."""
 
     def rank(silence: Silence) -> tuple[int, int, str]:
-        kind = shown_state(silence, now_ns)
+        kind = display_state(silence, now_ns)
         moment = {"active": silence.ends_ns, "pending": silence.starts_ns, "expired": -silence.ends_ns}[kind]
-        return _ORDER[kind], moment, silence.id
+        return _STATE_ORDER[kind], moment, silence.id
 
     return sorted(silences, key=rank)
 
 
-def has_all(silence: Silence, matchers: Iterable[Matcher]) -> bool:
+def has_all_matchers(silence: Silence, matchers: Iterable[Matcher]) -> bool:
     """Whether the matchers stand in it, letter by letter, all in one of its sets."""
     wanted = list(matchers)
     return any(all(matcher in held for matcher in wanted) for held in silence.matcher_sets)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-_START = 0xCBF29CE484222325
-_PRIME = 0x100000001B3
-_MASK = 0xFFFFFFFFFFFFFFFF
+_FNV_OFFSET = 0xCBF29CE484222325
+_FNV_PRIME = 0x100000001B3
+_MASK_64 = 0xFFFFFFFFFFFFFFFF
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
@@ -15,16 +15,16 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
     Labels with empty values count as given: drop them before.
     """
-    value = _START
+    value = _FNV_OFFSET
     # Code points sort as their UTF-8 bytes do.
     for name, text in sorted(labels.items()):
-        factor, addend = _step(name, text, value & 0xFF)
-        value = (value * factor + addend) & _MASK
+        factor, addend = _hash_label(name, text, value & 0xFF)
+        value = (value * factor + addend) & _MASK_64
     return f"{value:016x}"
 
 
 @lru_cache(maxsize=65536)
-def _step(name: str, text: str, low: int) -> tuple[int, int]:
+def _hash_label(name: str, text: str, low: int) -> tuple[int, int]:
     """What hashing one label does to any state that ends in the byte `low`: state × factor + addend.
 
     Exclusive-or with a byte changes the lowest byte only, so the rest of the state is merely multiplied. Remembered, because most
@@ -33,6 +33,6 @@ def _step(name: str, text: str, low: int) -> tuple[int, int]:
     data = b"%b\xff%b\xff" % (name.encode(), text.encode())  # 0xff occurs in no UTF-8 text: it parts names and values
     value = low
     for byte in data:
-        value = (value ^ byte) * _PRIME & _MASK
-    factor = pow(_PRIME, len(data), _MASK + 1)
-    return factor, (value - low * factor) & _MASK
+        value = (value ^ byte) * _FNV_PRIME & _MASK_64
+    factor = pow(_FNV_PRIME, len(data), _MASK_64 + 1)
+    return factor, (value - low * factor) & _MASK_64

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from amproxy.clock import location
-from amproxy.times import EARLIEST, LATEST, instant
+from amproxy.times import EARLIEST, LATEST, to_utc
 
 Range = tuple[int, int]  # both ends included; of `times`, the second is excluded
 Ranges = tuple[Range, ...] | None  # None: the field is not given
@@ -29,7 +29,7 @@ _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class TimeIntervalEntry(msgspec.Struct, frozen=True, kw_only=True):
     times: Ranges = None  # minutes of the day
     weekdays: Ranges = None  # 0 = Sunday
     days_of_month: Ranges = None  # negative: from the end of the month, -1 is its last day
@@ -66,7 +66,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             if inside and self.times is not None:
                 yield from _edges_of_day(day, self.times, zone)
             elif inside != before:
-                yield from _moments(day, (0,), zone)
+                yield from _utc_times(day, (0,), zone)
             day, before = day + _DAY, inside
 
     def _in_month(self, day: date) -> bool:
@@ -79,10 +79,10 @@ def _within(ranges: Ranges, value: int) -> bool:
 
 def _within_month(ranges: tuple[Range, ...], day: date) -> bool:
     length = monthrange(day.year, day.month)[1]
-    return any(_from_start(start, length) <= day.day <= _from_start(end, length) for start, end in ranges)
+    return any(_day_from_month_start(start, length) <= day.day <= _day_from_month_start(end, length) for start, end in ranges)
 
 
-def _from_start(day: int, length: int) -> int:
+def _day_from_month_start(day: int, length: int) -> int:
     return day if day > 0 else length + 1 + day
 
 
@@ -91,16 +91,18 @@ def _next_month(day: date) -> date:
 
 
 def _edges_of_day(day: date, times: tuple[Range, ...], zone: tzinfo) -> list[datetime]:
-    edges = _moments(day, {0, 24 * 60, *(minute for bounds in times for minute in bounds)}, zone)
+    edges = _utc_times(day, {0, 24 * 60, *(minute for bounds in times for minute in bounds)}, zone)
     first, last = edges[0], edges[-1]
-    if _offset(first, zone) != _offset(last, zone):  # the clock is changed on this day, perhaps into the midst of a range
+    if _utc_offset(first, zone) != _utc_offset(last, zone):  # the clock is changed on this day, perhaps into the midst of a range
         minutes = range((last - first) // _MINUTE)
-        edges.append(first + _MINUTE * bisect_left(minutes, True, key=lambda n: _offset(first + _MINUTE * n, zone) == _offset(last, zone)))
+        edges.append(
+            first + _MINUTE * bisect_left(minutes, True, key=lambda n: _utc_offset(first + _MINUTE * n, zone) == _utc_offset(last, zone))
+        )
         edges.sort()
     return edges
 
 
-def _moments(day: date, minutes: Iterable[int], zone: tzinfo) -> list[datetime]:
+def _utc_times(day: date, minutes: Iterable[int], zone: tzinfo) -> list[datetime]:
     """The moments, in order, at which the zone's clock shows these minutes of a day: two each where it shows them twice."""
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 the zone follows
     bounds = [wall.replace(tzinfo=zone, fold=fold) for wall in (midnight, midnight + _DAY) for fold in (0, 1)]
@@ -111,7 +113,7 @@ def _moments(day: date, minutes: Iterable[int], zone: tzinfo) -> list[datetime]:
     return sorted({wall.astimezone(UTC) for wall in walls})
 
 
-def _offset(at: datetime, zone: tzinfo) -> timedelta | None:
+def _utc_offset(at: datetime, zone: tzinfo) -> timedelta | None:
     return at.astimezone(zone).utcoffset()
 
 
@@ -121,7 +123,7 @@ _MONTHS: Final = (
     *("july", "august", "september", "october", "november", "december"),
 )
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
-_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
+_CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
 _SHORTEST_MONTH: Final = 28
 
 
@@ -133,20 +135,20 @@ class BadInterval(ValueError):
         self.path = path
 
 
-def parse_entry(value: Any) -> Entry:
+def parse_entry(value: Any) -> TimeIntervalEntry:
     """One entry: a map of fields, each null or a list. Raises BadInterval with the path inside of the entry."""
     if value is None:
-        return Entry()
+        return TimeIntervalEntry()
     if not isinstance(value, dict):
         raise BadInterval("an entry of a time interval must be a map of times, weekdays, days_of_month, months, years and location")
     for key in value:
-        if key not in _FIELDS and key != "location":
+        if key not in _FIELD_PARSERS and key != "location":
             raise BadInterval(f"unknown key {key!r}: an entry has times, weekdays, days_of_month, months, years and location", key)
-    ranges = {key: _ranges(key, value.get(key), read) for key, read in _FIELDS.items()}
-    return Entry(**ranges, location=_location(value.get("location")))
+    ranges = {key: _parse_ranges(key, value.get(key), read) for key, read in _FIELD_PARSERS.items()}
+    return TimeIntervalEntry(**ranges, location=_parse_location(value.get("location")))
 
 
-def _location(value: Any) -> str:
+def _parse_location(value: Any) -> str:
     if not isinstance(value, str | None):
         raise BadInterval("location must be a name of the tz database", "location")
     try:
@@ -156,50 +158,50 @@ def _location(value: Any) -> str:
     return value or ""
 
 
-def _ranges(key: str, value: Any, read: Callable[[Any], Range]) -> Ranges:
+def _parse_ranges(key: str, value: Any, read: Callable[[Any], Range]) -> Ranges:
     if value is None:
         return None
     if not isinstance(value, list):
         raise BadInterval(f"{key} must be a list", key)
-    return tuple(_at(read, part, key, position) for position, part in enumerate(value))
+    return tuple(_parse_range_at(read, part, key, position) for position, part in enumerate(value))
 
 
-def _at(read: Callable[[Any], Range], part: Any, key: str, position: int) -> Range:
+def _parse_range_at(read: Callable[[Any], Range], part: Any, key: str, position: int) -> Range:
     try:
         return read(part)
     except BadInterval as error:
         raise BadInterval(str(error), key, position, *error.path) from None
 
 
-def _times(part: Any) -> Range:
+def _parse_times(part: Any) -> Range:
     if not isinstance(part, dict):
         raise BadInterval("a range of times must be a map of start_time and end_time")
     for key in part:
         if key not in ("start_time", "end_time"):
             raise BadInterval(f"unknown key {key!r}: a range of times has start_time and end_time", key)
-    start, end = _minute(part, "start_time"), _minute(part, "end_time")
+    start, end = _parse_minute(part, "start_time"), _parse_minute(part, "end_time")
     if start >= end:
         raise BadInterval(f"{part['start_time']} is not before {part['end_time']}; a range over midnight is written as two", "end_time")
     return start, end
 
 
-def _minute(part: dict[str, Any], key: str) -> int:
+def _parse_minute(part: dict[str, Any], key: str) -> int:
     text = part.get(key)
     if not text:
         raise BadInterval("both start_time and end_time must be given", *((key,) if key in part else ()))
-    found = _CLOCK.fullmatch(text) if isinstance(text, str) else None
+    found = _CLOCK_TIME.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise BadInterval(f"{text!r} is not a time of day (HH:MM, 00:00 to 24:00)", key)
     hours, minutes = (group for group in found.groups() if group)
     return int(hours) * 60 + int(minutes)
 
 
-def _weekdays(part: Any) -> Range:
-    return _forward(part, *_bounds(part, _weekday))
+def _parse_weekdays(part: Any) -> Range:
+    return _check_order(part, *_parse_bounds(part, _parse_weekday))
 
 
-def _days_of_month(part: Any) -> Range:
-    start, end = _bounds(part, _day_of_month)
+def _parse_days_of_month(part: Any) -> Range:
+    start, end = _parse_bounds(part, _parse_day_of_month)
     if start < 0 < end:
         raise BadInterval(f"{part}: where the first day counts from the end of the month, the last must too")
     # Whatever the month, the end must not lie before the start. The shortest month decides, counted as Alertmanager does.
@@ -209,24 +211,24 @@ def _days_of_month(part: Any) -> Range:
     return start, end
 
 
-def _months(part: Any) -> Range:
-    return _forward(part, *_bounds(part, _month))
+def _parse_months(part: Any) -> Range:
+    return _check_order(part, *_parse_bounds(part, _parse_month))
 
 
-def _years(part: Any) -> Range:
-    return _forward(part, *_bounds(part, lambda word: _number(word, "a year")))
+def _parse_years(part: Any) -> Range:
+    return _check_order(part, *_parse_bounds(part, lambda word: _parse_number(word, "a year")))
 
 
-_FIELDS: Final[dict[str, Callable[[Any], Range]]] = {
-    "times": _times,
-    "weekdays": _weekdays,
-    "days_of_month": _days_of_month,
-    "months": _months,
-    "years": _years,
+_FIELD_PARSERS: Final[dict[str, Callable[[Any], Range]]] = {
+    "times": _parse_times,
+    "weekdays": _parse_weekdays,
+    "days_of_month": _parse_days_of_month,
+    "months": _parse_months,
+    "years": _parse_years,
 }
 
 
-def _bounds(part: Any, read: Callable[[str], int]) -> Range:
+def _parse_bounds(part: Any, read: Callable[[str], int]) -> Range:
     """ "a:b" or "a", which is "a:a"."""
     if not isinstance(part, str):
         raise BadInterval("a range must be a text such as monday:friday")
@@ -236,51 +238,51 @@ def _bounds(part: Any, read: Callable[[str], int]) -> Range:
     return read(words[0]), read(words[-1])
 
 
-def _forward(part: str, start: int, end: int) -> Range:
+def _check_order(part: str, start: int, end: int) -> Range:
     if start > end:
         raise BadInterval(f"{part!r} runs backwards (weeks begin on sunday, years in january)")
     return start, end
 
 
-def _weekday(word: str) -> int:
+def _parse_weekday(word: str) -> int:
     if word not in _WEEKDAYS:
         raise BadInterval(f"{word!r} is not a weekday (sunday to saturday, in full)")
     return _WEEKDAYS.index(word)
 
 
-def _month(word: str) -> int:
+def _parse_month(word: str) -> int:
     # Alertmanager takes any number here; one that is no month never holds.
-    return _MONTHS.index(word) + 1 if word in _MONTHS else _number(word, "a month (january to december in full, or a number)")
+    return _MONTHS.index(word) + 1 if word in _MONTHS else _parse_number(word, "a month (january to december in full, or a number)")
 
 
-def _day_of_month(word: str) -> int:
-    day = _number(word, "a day of the month")
+def _parse_day_of_month(word: str) -> int:
+    day = _parse_number(word, "a day of the month")
     if day == 0 or abs(day) > 31:
         raise BadInterval(f"{day} is not a day of the month (1 to 31, or -1 to -31 from its end)")
     return day
 
 
-def _number(word: str, what: str) -> int:
+def _parse_number(word: str, what: str) -> int:
     if not _NUMBER.fullmatch(word):
         raise BadInterval(f"{word!r} is not {what}")
     return int(word)
 
 
-__all__ = ["BadInterval", "Entry", "TimeInterval", "parse_time_interval"]
+__all__ = ["BadInterval", "TimeIntervalEntry", "TimeInterval", "parse_time_interval"]
 
-_FOUR_YEARS = 4 * 366  # days that are searched
-_SLACK = 2  # days: a place may already, or still, have another date than UTC
+_FOUR_YEARS_DAYS = 4 * 366  # days that are searched
+_SLACK_DAYS = 2  # days: a place may already, or still, have another date than UTC
 
 
 class TimeInterval(msgspec.Struct, frozen=True):
     """Holds at a moment if any of its entries does; without entries never. Moments are aware; answers come in the zone of the question."""
 
     name: str
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[TimeIntervalEntry, ...] = ()
 
     def holds(self, at: datetime) -> bool:
         """Whether it holds at a moment."""
-        at = instant(at)
+        at = to_utc(at)
         return any(entry.holds(at) for entry in self.entries)
 
     def opens(self, at: datetime) -> datetime | None:
@@ -289,8 +291,8 @@ class TimeInterval(msgspec.Struct, frozen=True):
 
     def changes(self, at: datetime) -> datetime | None:
         """The next moment after `at` at which it begins or ceases to hold; None = not within four years."""
-        now, today = self.holds(at), instant(at).date()
-        first, last = _shifted(today, -_SLACK), _shifted(today, _FOUR_YEARS)
+        now, today = self.holds(at), to_utc(at).date()
+        first, last = _shift_date(today, -_SLACK_DAYS), _shift_date(today, _FOUR_YEARS_DAYS)
         for edge in merge(*(entry.edges(first, last) for entry in self.entries)):
             if edge > at and self.holds(edge) != now:
                 return edge.astimezone(at.tzinfo)
@@ -298,7 +300,7 @@ class TimeInterval(msgspec.Struct, frozen=True):
 
     def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
         """In order, every moment (UTC) after `start` and before `end` at which it may begin or cease to hold; some needlessly."""
-        first, last = _shifted(start.date(), -_SLACK), _shifted(end.date(), _SLACK)
+        first, last = _shift_date(start.date(), -_SLACK_DAYS), _shift_date(end.date(), _SLACK_DAYS)
         return (edge for edge in merge(*(entry.edges(first, last) for entry in self.entries)) if start < edge < end)
 
 
@@ -309,16 +311,16 @@ def parse_time_interval(name: str, value: Any) -> TimeInterval:
     """
     if not isinstance(value, list | None):
         raise BadInterval("time_intervals must be a list")
-    return TimeInterval(name, tuple(_entry(position, part) for position, part in enumerate(value or ())))
+    return TimeInterval(name, tuple(_parse_entry_at(position, part) for position, part in enumerate(value or ())))
 
 
-def _entry(position: int, part: Any) -> Entry:
+def _parse_entry_at(position: int, part: Any) -> TimeIntervalEntry:
     try:
         return parse_entry(part)
     except BadInterval as error:
         raise BadInterval(str(error), position, *error.path) from None
 
 
-def _shifted(day: date, days: int) -> date:
+def _shift_date(day: date, days: int) -> date:
     wanted = day.toordinal() + days
     return date.fromordinal(min(max(wanted, EARLIEST.toordinal()), LATEST.toordinal()))

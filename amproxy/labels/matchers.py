@@ -23,8 +23,8 @@ Op = Literal["=", "!=", "=~", "!~"]
 SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 RESERVED: Final = "{}!=~,\\\"'`"
 
-_SHORT = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
-_SHORT_OF = {char: f"\\{letter}" for letter, char in _SHORT.items()}
+_SHORT_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
+_SHORT_ESCAPE_OF = {char: f"\\{letter}" for letter, char in _SHORT_ESCAPES.items()}
 _ESCAPE = re.compile(r"\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)")
 
 
@@ -37,17 +37,17 @@ def unquote(text: str) -> str:
     whole, last = bytearray(), 0
     try:
         for found in _ESCAPE.finditer(inner):
-            whole += inner[last : found.start()].encode() + _escaped(found)
+            whole += inner[last : found.start()].encode() + _decode_escape(found)
             last = found.end()
         return (whole + inner[last:].encode()).decode()
     except UnicodeError:
         raise ValueError("a quoted text must be valid UTF-8") from None
 
 
-def _escaped(found: re.Match[str]) -> bytes:
+def _decode_escape(found: re.Match[str]) -> bytes:
     short, two_hex, octal, four_hex, eight_hex = found.groups()
     if short:
-        return _SHORT[short].encode()
+        return _SHORT_ESCAPES[short].encode()
     if two_hex or octal:
         byte = int(two_hex, 16) if two_hex else int(octal, 8)
         if byte > 0xFF:
@@ -63,12 +63,12 @@ def _escaped(found: re.Match[str]) -> bytes:
 
 def quote(text: str) -> str:
     """A text in double quotes as Go prints it: what cannot be seen is escaped, other letters of any script stay."""
-    return '"' + "".join(map(_shown, text)) + '"'
+    return '"' + "".join(map(_escape_char, text)) + '"'
 
 
-def _shown(char: str) -> str:
-    if char in _SHORT_OF:
-        return _SHORT_OF[char]
+def _escape_char(char: str) -> str:
+    if char in _SHORT_ESCAPE_OF:
+        return _SHORT_ESCAPE_OF[char]
     if char.isprintable():
         return char
     point = ord(char)
@@ -77,7 +77,7 @@ def _shown(char: str) -> str:
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
 
 
-Parsed = tuple[str, Op, str]
+ParsedMatcher = tuple[str, Op, str]
 
 _OPERATORS: Final[dict[str, Op]] = {"=": "=", "!=": "!=", "=~": "=~", "!~": "!~"}
 
@@ -91,12 +91,12 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _OPERATOR = re.compile("=~|!~|!=|=")
 
 
-def classic_list(text: str) -> list[Parsed]:
+def parse_classic_list(text: str) -> list[ParsedMatcher]:
     """Comma-separated matchers, each outer brace optional on its own. Raises ValueError."""
-    return [classic_single(part) for part in _split(text.strip(SPACES).removeprefix("{").removesuffix("}"))]
+    return [parse_classic_single(part) for part in _split_classic(text.strip(SPACES).removeprefix("{").removesuffix("}"))]
 
 
-def classic_single(text: str) -> Parsed:
+def parse_classic_single(text: str) -> ParsedMatcher:
     """One matcher without braces; commas belong to its value. Raises ValueError."""
     found = _CLASSIC.fullmatch(text)
     if found is None:
@@ -105,7 +105,7 @@ def classic_single(text: str) -> Parsed:
     return name, _OPERATORS[operator], _classic_value(raw)
 
 
-def _split(text: str) -> list[str]:
+def _split_classic(text: str) -> list[str]:
     """Parts between the commas that stand outside of quotes. Only the last may be blank, and is then left out."""
     parts, start, quoted, escaped = [], 0, False, False
     for position, char in enumerate(text):
@@ -138,11 +138,11 @@ def _ends_escaped(text: str) -> bool:
     return (len(text) - len(text.rstrip("\\"))) % 2 == 1
 
 
-def utf8_list(text: str) -> list[Parsed]:
+def parse_utf8_list(text: str) -> list[ParsedMatcher]:
     """Comma-separated matchers, with both braces or none. Raises ValueError that names the column."""
-    scan = _Scan(text)
+    scan = _MatcherScanner(text)
     braced = scan.take("{")
-    matchers: list[Parsed] = []
+    matchers: list[ParsedMatcher] = []
     while not scan.at_end() and not scan.sees("}"):
         matchers.append(scan.matcher())
         if not scan.take(","):
@@ -154,7 +154,7 @@ def utf8_list(text: str) -> list[Parsed]:
     return matchers
 
 
-class _Scan:
+class _MatcherScanner:
     """Reads a text from left to right; blanks between tokens are skipped."""
 
     def __init__(self, text: str) -> None:
@@ -173,7 +173,7 @@ class _Scan:
         self._advance(self.position + len(char))
         return True
 
-    def matcher(self) -> Parsed:
+    def matcher(self) -> ParsedMatcher:
         name = self._word("a label name")
         if not name:
             raise self.error("the label name is empty")
@@ -210,14 +210,14 @@ class _Scan:
             self.position += 1
 
 
-Mode = Literal["classic", "utf8", "fallback"]
+MatcherMode = Literal["classic", "utf8", "fallback"]
 
-_ORDER: Final[dict[Op, int]] = {"=": 0, "!=": 1, "=~": 2, "!~": 3}
-_REMEMBERED_LENGTH: Final = 128
+_OPERATOR_ORDER: Final[dict[Op, int]] = {"=": 0, "!=": 1, "=~": 2, "!~": 3}
+_CACHED_LENGTH: Final = 128
 _QUOTED_NAME: Final = frozenset(SPACES + RESERVED)
 
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False  # RE2 would write every bad pattern to stderr
+_RE2_OPTIONS = re2.Options()
+_RE2_OPTIONS.log_errors = False  # RE2 would write every bad pattern to stderr
 
 
 class BadMatcher(ValueError):
@@ -233,7 +233,7 @@ class Matcher(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.op in ("=~", "!~"):
-            _compiled(self.value)
+            _compile_regex(self.value)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether it holds for these labels; a label that is absent counts as ""."""
@@ -242,7 +242,7 @@ class Matcher(msgspec.Struct, frozen=True):
             return value == self.value
         if op == "!=":
             return value != self.value
-        return _fits(self.value, value) == (op == "=~")
+        return _regex_matches(self.value, value) == (op == "=~")
 
     def __str__(self) -> str:
         """As Alertmanager prints it in group keys: `team="a"`."""
@@ -252,9 +252,9 @@ class Matcher(msgspec.Struct, frozen=True):
         return f"{quote(self.name)}{self.op}{quote(self.value)}"
 
 
-def sort_key(matcher: Matcher) -> tuple[str, str, int]:
+def matcher_sort_key(matcher: Matcher) -> tuple[str, str, int]:
     """Alertmanager's order of matchers: by name, value, then operator (= != =~ !~)."""
-    return matcher.name, matcher.value, _ORDER[matcher.op]
+    return matcher.name, matcher.value, _OPERATOR_ORDER[matcher.op]
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
@@ -262,50 +262,52 @@ def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     return all(matcher.matches(labels) for matcher in matchers)
 
 
-def parse_matchers(text: str, mode: Mode = "fallback") -> list[Matcher]:
+def parse_matchers(text: str, mode: MatcherMode = "fallback") -> list[Matcher]:
     """Matchers as routes have them: `team="a"`, `{team="a", severity=~"page|critical"}`; in the order written.
 
     Fallback is Alertmanager's default: the UTF-8 grammar first, else the classic one, and the classic reading where both
     read the text but differently. Raises BadMatcher.
     """
-    return _parse(text, mode, classic_list, utf8_list)
+    return _parse_in_mode(text, mode, parse_classic_list, parse_utf8_list)
 
 
-def parse_matcher(text: str, mode: Mode = "fallback") -> Matcher:
+def parse_matcher(text: str, mode: MatcherMode = "fallback") -> Matcher:
     """Exactly one matcher, without braces, as an API filter has it. Raises BadMatcher."""
     if mode != "classic" and (text.startswith("{") or text.endswith("}")):
         raise BadMatcher(f"{text!r}: one matcher is written without braces")
-    return _parse(text, mode, lambda text: [classic_single(text)], _utf8_single)[0]
+    return _parse_in_mode(text, mode, lambda text: [parse_classic_single(text)], _parse_utf8_single)[0]
 
 
-def _utf8_single(text: str) -> list[Parsed]:
-    parsed = utf8_list(text)
+def _parse_utf8_single(text: str) -> list[ParsedMatcher]:
+    parsed = parse_utf8_list(text)
     if len(parsed) != 1:
         raise ValueError(f"expected one matcher, found {len(parsed)}")
     return parsed
 
 
-def _parse(text: str, mode: Mode, classic: Callable[[str], list[Parsed]], utf8: Callable[[str], list[Parsed]]) -> list[Matcher]:
+def _parse_in_mode(
+    text: str, mode: MatcherMode, classic: Callable[[str], list[ParsedMatcher]], utf8: Callable[[str], list[ParsedMatcher]]
+) -> list[Matcher]:
     try:
         text.encode()
     except UnicodeEncodeError:
         raise BadMatcher(f"{text!r}: not valid UTF-8") from None
     if mode != "fallback":
-        return _read(text, classic if mode == "classic" else utf8)
+        return _parse_with_grammar(text, classic if mode == "classic" else utf8)
     try:
-        newer = _read(text, utf8)
+        newer = _parse_with_grammar(text, utf8)
     except BadMatcher as error:
         try:
-            return _read(text, classic)
+            return _parse_with_grammar(text, classic)
         except BadMatcher:
             raise error from None
     try:
-        return _read(text, classic)  # equal to the newer reading, or wins over it
+        return _parse_with_grammar(text, classic)  # equal to the newer reading, or wins over it
     except BadMatcher:
         return newer
 
 
-def _read(text: str, grammar: Callable[[str], list[Parsed]]) -> list[Matcher]:
+def _parse_with_grammar(text: str, grammar: Callable[[str], list[ParsedMatcher]]) -> list[Matcher]:
     try:
         return [Matcher(*parsed) for parsed in grammar(text)]
     except ValueError as error:
@@ -313,9 +315,9 @@ def _read(text: str, grammar: Callable[[str], list[Parsed]]) -> list[Matcher]:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> Any:
+def _compile_regex(pattern: str) -> Any:
     try:
-        return re2.compile(f"^(?:{pattern})$", _OPTIONS)
+        return re2.compile(f"^(?:{pattern})$", _RE2_OPTIONS)
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         raise BadMatcher(
@@ -323,13 +325,13 @@ def _compiled(pattern: str) -> Any:
         ) from None
 
 
-def _fits(pattern: str, value: str) -> bool:
+def _regex_matches(pattern: str, value: str) -> bool:
     # Few values come again and again (severities, teams): remembered. Long ones do not, and would fill the memory.
-    return _remembered_search(pattern, value) if len(value) <= _REMEMBERED_LENGTH else _search(pattern, value)
+    return _cached_search_regex(pattern, value) if len(value) <= _CACHED_LENGTH else _search_regex(pattern, value)
 
 
-def _search(pattern: str, value: str) -> bool:
-    return _compiled(pattern).search(value) is not None
+def _search_regex(pattern: str, value: str) -> bool:
+    return _compile_regex(pattern).search(value) is not None
 
 
-_remembered_search = lru_cache(maxsize=16384)(_search)
+_cached_search_regex = lru_cache(maxsize=16384)(_search_regex)

@@ -31,22 +31,22 @@ from amproxy.machine.events import (
 from amproxy.model import Page
 
 
-def answered(draft: Draft, event: Acknowledge) -> None:
+def set_acknowledged(draft: Draft, event: Acknowledge) -> None:
     """Somebody takes it. Others who were asked to join by hand are still asked."""
     incident = draft.incident
-    machine_draft.stop(draft)
+    machine_draft.stop_steps(draft)
     incident.chains = [chain for chain in incident.chains if chain.user != event.user]
     incident.state, incident.acknowledged_by, incident.acknowledged_at = "acknowledged", event.user, draft.now
     incident.snoozed_by, incident.snoozed_until = "", None
     if incident.first_acknowledged_at is None:
         incident.first_acknowledged_by, incident.first_acknowledged_at = event.user, draft.now
-    _count_down(draft)
+    _start_timeout(draft)
     text = f"Acknowledged by {draft.name(event.user)} (via {event.via})."
     draft.say("acknowledged", text, user=event.user)
     draft.redraw(text)
 
 
-def joined(draft: Draft, event: Acknowledge) -> bool:
+def try_join(draft: Draft, event: Acknowledge) -> bool:
     """Whether this is the answer of somebody who was asked to join what another has acknowledged."""
     incident = draft.incident
     if not any(chain.user == event.user and chain.insists for chain in incident.chains):
@@ -58,21 +58,21 @@ def joined(draft: Draft, event: Acknowledge) -> bool:
     return True
 
 
-def renewed(draft: Draft, event: Acknowledge) -> bool:
+def try_renew(draft: Draft, event: Acknowledge) -> bool:
     """Whether this prolongs an acknowledgement: its owner has been reminded that it runs out."""
     incident = draft.incident
     if incident.acknowledge_due is None or incident.reminder_due is not None or not incident.plan.acknowledge_reminder:
         return False
     if event.user != incident.acknowledged_by:
         return False
-    _count_down(draft)
+    _start_timeout(draft)
     text = f"{draft.name(event.user)} is still on it (via {event.via})."
     draft.say("renewed", text, user=event.user)
     draft.redraw(text)
     return True
 
 
-def _count_down(draft: Draft) -> None:
+def _start_timeout(draft: Draft) -> None:
     incident, plan = draft.incident, draft.incident.plan
     incident.acknowledge_due = incident.reminder_due = None
     if plan.acknowledge_timeout:
@@ -98,7 +98,7 @@ def _remind(draft: Draft, due: float) -> None:
     """Over the channels that the person's rules begin with; where none of them reaches anything, over the first contact that does."""
     name = draft.incident.acknowledged_by
     user = draft.roster.config.users.get(name)
-    rule = next((rule for rule in contacts.rules(user, "default") if isinstance(rule, Notify)), None) if user else None
+    rule = next((rule for rule in contacts.notification_rules(user, "default") if isinstance(rule, Notify)), None) if user else None
     reached = [_remind_over(draft, name, channel) for channel in rule.channels] if rule else []
     if any(reached) or _remind_next(draft, name):
         draft.say("reminded", f"Reminding {draft.name(name)} that the acknowledgement runs out at {utc(due):%H:%M} UTC.", user=name)
@@ -109,7 +109,7 @@ def _remind(draft: Draft, due: float) -> None:
 
 def _remind_over(draft: Draft, name: str, channel: str) -> bool:
     """One reminder over one channel; False where there is no contact for it."""
-    address = contacts.address(draft.roster.config.users[name], channel)
+    address = contacts.contact_address(draft.roster.config.users[name], channel)
     if address is None:
         return False
     draft.page(
@@ -126,10 +126,10 @@ def _remind_next(draft: Draft, name: str) -> bool:
     incident = draft.incident
     since = (incident.acknowledge_due or 0.0) - incident.plan.acknowledge_reminder
     tried = [page for page in incident.pages if page.kind == "reminder" and page.user == name and page.due >= since]
-    return any(_remind_over(draft, name, channel) for channel in chains.untried(draft, name, tried))
+    return any(_remind_over(draft, name, channel) for channel in chains.untried_channels(draft, name, tried))
 
 
-def after_failure(draft: Draft, page: Page) -> None:
+def remind_after_failure(draft: Draft, page: Page) -> None:
     """A reminder did not arrive: the person's next contact is tried, unless another reminder of the same moment still stands."""
     incident = draft.incident
     if incident.state != "acknowledged" or incident.acknowledged_by != page.user or incident.reminder_due is not None:
@@ -144,10 +144,10 @@ def snooze(draft: Draft, event: Snooze) -> None:
     if event.until <= draft.now:
         raise Conflict("the end of a snooze must lie in the future")
     if incident.state == "triggered":
-        _count_what_is_left(draft)
+        _save_remaining_waits(draft)
     left, waiting, words, chains = incident.step_left, incident.waiting, incident.waiting_for, incident.chains
     resumes = incident.plan.after_snooze == "resume" and incident.state in ("triggered", "snoozed")
-    machine_draft.stop(draft)
+    machine_draft.stop_steps(draft)
     incident.chains = chains if resumes else []
     if resumes:
         incident.step_left, incident.waiting, incident.waiting_for = left, waiting, words
@@ -158,16 +158,16 @@ def snooze(draft: Draft, event: Snooze) -> None:
     draft.redraw(text)
 
 
-def _count_what_is_left(draft: Draft) -> None:
+def _save_remaining_waits(draft: Draft) -> None:
     """How long the plan and each person's rules would still have waited."""
     incident = draft.incident
     for chain in incident.chains:
-        chain.left, chain.due = _until(draft, chain.due), None
+        chain.left, chain.due = _seconds_until(draft, chain.due), None
     # One that waits for alerts looks again at the end: some may have come meanwhile.
-    incident.step_left = 0.0 if incident.waiting == "alerts" else _until(draft, incident.step_due)
+    incident.step_left = 0.0 if incident.waiting == "alerts" else _seconds_until(draft, incident.step_due)
 
 
-def _until(draft: Draft, due: float | None) -> float | None:
+def _seconds_until(draft: Draft, due: float | None) -> float | None:
     return None if due is None else max(0.0, due - draft.now)
 
 
@@ -180,9 +180,9 @@ def expire_snooze(draft: Draft) -> None:
     if incident.plan.after_snooze == "restart" or (incident.step_left is None and not running):
         machine_draft.trigger_again(draft, "triggered", "The snooze is over: the policy begins anew.", "")
         return
-    machine_draft.triggered(draft)
+    machine_draft.set_triggered(draft)
     step_due = None if incident.step_left is None else draft.now + incident.step_left
-    machine_draft.wait(draft, incident.waiting, step_due, incident.waiting_for)
+    machine_draft.set_wait(draft, incident.waiting, step_due, incident.waiting_for)
     incident.step_left = None
     for chain in running:
         chain.due, chain.left = draft.now + (chain.left or 0.0), None
@@ -204,9 +204,9 @@ def act(draft: Draft, event: Act) -> None:
             _unacknowledge(draft, event)
         case Resolve():
             by = f"Resolved by {draft.name(event.user)} (via {event.via})."
-            machine_draft.close(draft, by=event.user or event.via, text=by, user=event.user)
+            machine_draft.close_incident(draft, by=event.user or event.via, text=by, user=event.user)
         case Reopen():
-            policy.begin_anew(draft)
+            policy.begin_policy_anew(draft)
             machine_draft.trigger_again(draft, "reopened", f"Opened again by {draft.name(event.user)} (via {event.via}).", event.user)
         case Snooze():
             snooze(draft, event)
@@ -234,7 +234,7 @@ def _refuse_stale(draft: Draft, event: Act) -> None:
         if incident.state != "resolved":
             raise Conflict(f"#{incident.number} is not resolved; it is {incident.state}")
     elif incident.state == "resolved":
-        end = machine_draft.ENDS.get(incident.resolved_by)
+        end = machine_draft.RESOLVED_TEXTS.get(incident.resolved_by)
         raise Conflict(f"#{incident.number} is already resolved" + (f": {end}" if end else f" by {draft.name(incident.resolved_by)}"))
     if event.epoch is not None and event.epoch != incident.epoch:
         raise Conflict(f"this button is from an earlier alarm of #{incident.number}; it is {incident.state} now")
@@ -243,8 +243,8 @@ def _refuse_stale(draft: Draft, event: Act) -> None:
 def _acknowledge(draft: Draft, event: Acknowledge) -> None:
     incident = draft.incident
     if incident.state != "acknowledged":
-        answered(draft, event)
-    elif not (joined(draft, event) or renewed(draft, event)):
+        set_acknowledged(draft, event)
+    elif not (try_join(draft, event) or try_renew(draft, event)):
         raise Conflict(f"#{incident.number} is already acknowledged by {draft.name(incident.acknowledged_by)}")
 
 
@@ -263,9 +263,9 @@ def _escalate(draft: Draft, event: Escalate) -> None:
         machine_draft.trigger_again(draft, "escalated", text, event.user)
         return
     draft.say("escalated", text, user=event.user)
-    holds.release(draft, "escalated by hand")
+    holds.release_hold(draft, "escalated by hand")
     if incident.waiting in ("alerts", "shift"):
         incident.position += 1  # such a step would only wait again
     elif incident.step_due is None:
-        machine_draft.restart(draft)
-    machine_draft.go_on(draft)
+        machine_draft.restart_steps(draft)
+    machine_draft.end_wait(draft)

@@ -13,10 +13,10 @@ from amproxy.machine import draft as machine_draft
 from amproxy.machine.draft import Draft, new_id
 from amproxy.model import Chain, Incident, Page
 
-MOMENTS = 60.0  # seconds in which one step does not begin a person's rules twice but for policies in a circle
+SAME_STEP_SECONDS = 60.0  # seconds in which one step does not begin a person's rules twice but for policies in a circle
 
 
-def start(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, insists: bool = False) -> None:
+def start_chain(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, insists: bool = False) -> None:
     """Begin a person's rules. A chain that still runs goes on as it is: two steps that reach one person do not restart it.
 
     Only where the new page is more urgent, and the person has other rules for that, those begin. insists: it was asked for
@@ -31,7 +31,7 @@ def start(draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, 
         draft.say("step", f"{draft.name(user)} is being paged already; {what}.", user=user, step=step)
         if not more_urgent:
             before.insists = insists
-            _wake(draft, before, urgency)
+            _end_quiet_hours(draft, before, urgency)
             return
     incident.chains = [chain for chain in incident.chains if chain.user != user]
     incident.chains.append(
@@ -48,55 +48,57 @@ def _more_urgent(draft: Draft, running: Chain, urgency: Urgency) -> bool:
     if urgency != "important" or running.urgency == "important":
         return False
     user = draft.roster.config.users[running.user]
-    return contacts.rules(user, "important") != contacts.rules(user, "default")
+    return contacts.notification_rules(user, "important") != contacts.notification_rules(user, "default")
 
 
-def _wake(draft: Draft, running: Chain, urgency: Urgency) -> None:
+def _end_quiet_hours(draft: Draft, running: Chain, urgency: Urgency) -> None:
     """Quiet hours end for a page that does not heed them."""
     if urgency == "important":
         running.urgency = "important"
-    if running.quiet and wakes(draft.incident, running):
+    if running.quiet and ignores_quiet_hours(draft.incident, running):
         running.due, running.quiet = draft.now, False
 
 
-def run_due(draft: Draft) -> bool:
+def run_due_chains(draft: Draft) -> bool:
     """Run every personal rule that is due; return whether one ran."""
-    due = [chain for chain in draft.incident.chains if chain.due is not None and chain.due <= draft.now and runs(draft.incident, chain)]
+    due = [
+        chain for chain in draft.incident.chains if chain.due is not None and chain.due <= draft.now and is_running(draft.incident, chain)
+    ]
     for chain in due:
-        _run(draft, chain)
+        _run_rule(draft, chain)
     return bool(due)
 
 
-def runs(incident: Incident, chain: Chain) -> bool:
+def is_running(incident: Incident, chain: Chain) -> bool:
     """Whether a person's rules go on as things are: those asked for by hand do unless it is over."""
     return chain.insists or (incident.state == "triggered" and incident.held_until is None)
 
 
-def _run(draft: Draft, chain: Chain) -> None:
+def _run_rule(draft: Draft, chain: Chain) -> None:
     user = draft.roster.config.users.get(chain.user)
-    rules = contacts.rules(user, chain.urgency) if user else ()
+    rules = contacts.notification_rules(user, chain.urgency) if user else ()
     if chain.position >= len(rules):
         chain.due = None
         if not any(page.user == chain.user and page.state in ("due", "sent") for page in draft.incident.pages):
-            unreachable(draft, chain)
+            mark_unreachable(draft, chain)
         return
     rule = rules[chain.position]
-    if isinstance(rule, Notify) and _quiet(draft, chain):
+    if isinstance(rule, Notify) and _wait_for_quiet_hours(draft, chain):
         return
     chain.position += 1
     if not isinstance(rule, Notify):
         chain.due = draft.now + rule.seconds
         return
-    paged = [contact(draft, chain, channel) for channel in rule.channels]
+    paged = [page_contact(draft, chain, channel) for channel in rule.channels]
     if not any(paged):
         while chain.position < len(rules) and not isinstance(rules[chain.position], Notify):
             chain.position += 1  # nothing went out: there is no answer to wait for
 
 
-def _quiet(draft: Draft, chain: Chain) -> bool:
+def _wait_for_quiet_hours(draft: Draft, chain: Chain) -> bool:
     """Whether the person has quiet hours, so that the next rule waits for their end."""
     chain.quiet = False
-    until = None if wakes(draft.incident, chain) else draft.roster.quiet_until(chain.user, utc(draft.now))
+    until = None if ignores_quiet_hours(draft.incident, chain) else draft.roster.quiet_until(chain.user, utc(draft.now))
     if until is None:
         return False
     chain.due, chain.quiet = until.timestamp(), True
@@ -106,15 +108,15 @@ def _quiet(draft: Draft, chain: Chain) -> bool:
     return True
 
 
-def wakes(incident: Incident, chain: Chain) -> bool:
+def ignores_quiet_hours(incident: Incident, chain: Chain) -> bool:
     """Whether a person's pages heed no quiet hours: what is important, or asked for by hand, wakes people up."""
     return chain.urgency == "important" or chain.insists or chain.step == 0 or not incident.group
 
 
-def contact(draft: Draft, chain: Chain, channel: str) -> bool:
+def page_contact(draft: Draft, chain: Chain, channel: str) -> bool:
     """Page one person over one channel; False where there is no contact for it."""
     user = draft.roster.config.users[chain.user]
-    address = contacts.address(user, channel)
+    address = contacts.contact_address(user, channel)
     if address is None:
         draft.say("failed", f"{draft.name(user.name)} has no {channel} contact.", user=user.name, channel=channel, step=chain.step)
         return False
@@ -127,7 +129,7 @@ def contact(draft: Draft, chain: Chain, channel: str) -> bool:
     return True
 
 
-def after_failure(draft: Draft, page: Page) -> None:
+def try_next_contact(draft: Draft, page: Page) -> None:
     """A contact failed for good: go to the person's next one at once, unless another of the same rule still stands."""
     chain = next((chain for chain in draft.incident.chains if chain.user == page.user), None)
     if chain is None or chain.round != page.round:
@@ -139,37 +141,41 @@ def after_failure(draft: Draft, page: Page) -> None:
         chain.due = draft.now
         return
     of_round = [p for p in mine if p.round == chain.round]
-    if any(contact(draft, chain, channel) for channel in untried(draft, page.user, of_round)):
+    if any(page_contact(draft, chain, channel) for channel in untried_channels(draft, page.user, of_round)):
         return
     if not any(p.state in ("due", "sent") for p in of_round):
-        unreachable(draft, chain)
+        mark_unreachable(draft, chain)
 
 
-def untried(draft: Draft, name: str, pages: Iterable[Page]) -> Iterator[str]:
+def untried_channels(draft: Draft, name: str, pages: Iterable[Page]) -> Iterator[str]:
     """A person's channels over which none of these pages went, in the order of the contacts."""
     user, tried = draft.roster.config.users.get(name), {page.channel for page in pages}
     return (channel for channel in (user.contacts if user else ()) if channel not in tried and channel != "phone")
 
 
-def unreachable(draft: Draft, chain: Chain) -> None:
+def mark_unreachable(draft: Draft, chain: Chain) -> None:
     """No contact of the person works. If that is true of everyone who was paged, nobody's answer is waited for."""
     if chain.unreachable:
         return
     chain.unreachable = True
     draft.say("failed", f"{draft.name(chain.user)} cannot be reached over any contact.", user=chain.user, step=chain.step)
     incident = draft.incident
-    if _begun_twice(draft, chain):
+    if _started_twice(draft, chain):
         return
     if incident.waiting in ("time", "answer") and all(other.unreachable for other in incident.chains):
-        machine_draft.go_on(draft)
+        machine_draft.end_wait(draft)
         draft.say("escalated", "Nobody who was paged can be reached: the policy goes on at once.")
 
 
-def _begun_twice(draft: Draft, chain: Chain) -> bool:
+def _started_twice(draft: Draft, chain: Chain) -> bool:
     """Whether one step began a person's rules twice within moments. Cut short once more, such a wait would be so for ever."""
     user = draft.roster.config.users.get(chain.user)
-    rules = [rule for rule in contacts.rules(user, chain.urgency) if isinstance(rule, Notify)] if user else []
+    rules = [rule for rule in contacts.notification_rules(user, chain.urgency) if isinstance(rule, Notify)] if user else []
     once = Counter(channel for rule in rules for channel in rule.channels)
-    pages = (page for page in draft.incident.pages if page.user == chain.user and page.kind == "page" and page.due > draft.now - MOMENTS)
+    pages = (
+        page
+        for page in draft.incident.pages
+        if page.user == chain.user and page.kind == "page" and page.due > draft.now - SAME_STEP_SECONDS
+    )
     found = Counter((page.policy, page.step, page.channel) for page in pages)
     return any(times > once.get(channel, 1) for (_, _, channel), times in found.items())

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from amproxy.model import Incident, Outgoing, Page, TimelineEntry, Waiting
+from amproxy.model import Incident, OutgoingMessage, Page, TimelineEntry, WaitReason
 from amproxy.oncall.roster import Roster
 
 
@@ -24,7 +24,7 @@ class Draft:
     roster: Roster
     turns: dict[str, int]  # round-robin pointers as stored
     timeline: list[TimelineEntry] = field(default_factory=list)
-    outbox: list[Outgoing] = field(default_factory=list)
+    outbox: list[OutgoingMessage] = field(default_factory=list)
     moved_turns: dict[str, tuple[int, int]] = field(default_factory=dict)
     nobody: list[str] = field(default_factory=list)
     ran: set[tuple[str, int]] = field(default_factory=set)  # (policy, number) of the steps that ran at this moment
@@ -45,7 +45,7 @@ class Draft:
         first = not any(p.user == page.user for p in self.incident.pages)
         self.incident.pages.append(page)
         self.outbox.append(
-            Outgoing(
+            OutgoingMessage(
                 id=page.id, kind="page", channel=page.channel, incident=self.incident.id, page=page.id, user=page.user,
                 urgent=first, due=page.due,
             )
@@ -62,37 +62,37 @@ class Draft:
     def update(self, page: Page) -> None:
         page.updating = True
         self.outbox.append(
-            Outgoing(
+            OutgoingMessage(
                 id=new_id(), kind="update", channel=page.channel, incident=self.incident.id, page=page.id, user=page.user, due=self.now
             )
         )
 
 
-_LETTERS = b"abcdefghijkmnpqrstuvwxyz23456789" * 8  # what a byte becomes: 32 letters, each as likely as any other
+_ID_LETTERS = b"abcdefghijkmnpqrstuvwxyz23456789" * 8  # what a byte becomes: 32 letters, each as likely as any other
 
 
 def new_id() -> str:
     """A short id that nobody can guess: 12 characters of base 32."""
-    return secrets.token_bytes(12).translate(_LETTERS).decode()
+    return secrets.token_bytes(12).translate(_ID_LETTERS).decode()
 
 
-def wait(draft: Draft, waiting: Waiting, until: float | None, words: str) -> None:
+def set_wait(draft: Draft, waiting: WaitReason, until: float | None, words: str) -> None:
     """Let the next step wait until a time (Unix seconds); None = until something else happens. words: for people."""
     incident = draft.incident
     incident.step_due, incident.waiting, incident.waiting_for = until, waiting, words
 
 
-def go_on(draft: Draft) -> None:
+def end_wait(draft: Draft) -> None:
     """Run the next step now."""
-    wait(draft, "", draft.now, "")
+    set_wait(draft, "", draft.now, "")
 
 
-def end(draft: Draft) -> None:
+def clear_wait(draft: Draft) -> None:
     """Nothing of the plan runs any more."""
-    wait(draft, "", None, "")
+    set_wait(draft, "", None, "")
 
 
-ENDS = {
+RESOLVED_TEXTS = {
     "source": "its alerts are resolved",
     "expired": "no news from the source in time",
     "moved": "its alerts belong to other groups since the file changed",
@@ -102,28 +102,28 @@ ENDS = {
 }
 
 
-def restart(draft: Draft) -> None:
+def restart_steps(draft: Draft) -> None:
     """Begin the plan from its first step, now."""
     incident = draft.incident
     incident.position, incident.round = 0, 1
-    _only_asked(draft)
-    go_on(draft)
+    _keep_manual_chains(draft)
+    end_wait(draft)
 
 
-def stop(draft: Draft) -> None:
+def stop_steps(draft: Draft) -> None:
     """Nothing of the plan is due any more, nor of an answer. People who were asked by hand are still asked."""
     incident = draft.incident
-    end(draft)
-    _only_asked(draft)
+    clear_wait(draft)
+    _keep_manual_chains(draft)
     incident.acknowledge_due = incident.reminder_due = incident.step_left = None
     incident.held_until, incident.held_by = None, ""
 
 
-def _only_asked(draft: Draft) -> None:
+def _keep_manual_chains(draft: Draft) -> None:
     draft.incident.chains = [chain for chain in draft.incident.chains if chain.insists]
 
 
-def triggered(draft: Draft) -> None:
+def set_triggered(draft: Draft) -> None:
     """Whatever it was, it is triggered now; buttons drawn before are old. What is due then, the caller says."""
     incident = draft.incident
     incident.state, incident.epoch, incident.heard_at = "triggered", incident.epoch + 1, draft.now
@@ -134,19 +134,19 @@ def triggered(draft: Draft) -> None:
 
 def trigger_again(draft: Draft, kind: str, text: str, user: str, **data: Any) -> None:
     """It is triggered and begins its plan anew. data: for the timeline."""
-    triggered(draft)
-    stop(draft)
+    set_triggered(draft)
+    stop_steps(draft)
     draft.say(kind, text, user=user, **data)
-    restart(draft)
+    restart_steps(draft)
     draft.redraw(text)
 
 
-def close(draft: Draft, *, by: str, text: str, user: str = "", step: int = 0) -> None:
+def close_incident(draft: Draft, *, by: str, text: str, user: str = "", step: int = 0) -> None:
     """End the incident; nothing is due any more."""
     incident = draft.incident
     incident.state, incident.resolved_by, incident.resolved_at = "resolved", by, draft.now
     incident.snoozed_until = None
-    stop(draft)
+    stop_steps(draft)
     incident.chains = []
     draft.say("resolved", text, user=user, step=step, by=by)
     draft.redraw(text)

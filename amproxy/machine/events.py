@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from amproxy.config.structs import NotifyStep, Policy
-from amproxy.model import Part, Reason
+from amproxy.model import MergedGroup, NotificationReason
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Opened(Event, frozen=True, kw_only=True):
 class AlertsChanged(Event, frozen=True, kw_only=True):
     """A group's alerts are not as they were when last told."""
 
-    reason: Reason
+    reason: NotificationReason
     firing: int
     resolved: int
     fresh: int = 0  # firing alerts that were not known before
@@ -46,7 +46,7 @@ class Returned(Event, frozen=True, kw_only=True):
 # -------------------------------------------------------------------------------------------------------- from time
 
 
-class Tick(Event, frozen=True, kw_only=True):
+class TimerTick(Event, frozen=True, kw_only=True):
     """Time has passed; whatever is due is done."""
 
     heard: float | None = None  # Unix seconds: when its alerts were pushed last, where that is known
@@ -123,7 +123,7 @@ class Absorb(Act, frozen=True, kw_only=True):
 
     number: int
     title: str
-    parts: dict[str, Part]  # Group.id → its alerts
+    parts: dict[str, MergedGroup]  # Group.id → its alerts
 
 
 # ---------------------------------------------------------------------------------------------------- from channels

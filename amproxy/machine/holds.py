@@ -15,18 +15,18 @@ from amproxy.model import Incident
 from amproxy.times import format_duration
 
 
-def hold(draft: Draft, event: Hold) -> None:
+def hold_incident(draft: Draft, event: Hold) -> None:
     """Page nobody before the end of it, except those who were asked by hand. Only what is triggered can be held."""
     incident = draft.incident
     if incident.state != "triggered" or event.until <= draft.now:
-        release(draft, "that is over")
+        release_hold(draft, "that is over")
         return
     if incident.held_by != event.reason:
         draft.say("held", f"Nobody is paged for now: {event.reason}.", until=event.until)
     incident.held_until, incident.held_by = event.until, event.reason
 
 
-def release(draft: Draft, why: str) -> None:
+def release_hold(draft: Draft, why: str) -> None:
     """Let the plan, and people's rules, go on where they stood."""
     incident = draft.incident
     if incident.held_until is not None:
@@ -37,10 +37,10 @@ def release(draft: Draft, why: str) -> None:
 def expire_hold(draft: Draft) -> None:
     """Release it when it is time."""
     if draft.incident.held_until is not None and draft.incident.held_until <= draft.now:
-        release(draft, "that is over")
+        release_hold(draft, "that is over")
 
 
-def arrived(draft: Draft, alerts: int) -> None:
+def record_arrivals(draft: Draft, alerts: int) -> None:
     """So many alerts are new. They are remembered as far back as a step may look, and a plan that waits for them looks again."""
     incident = draft.incident
     plans: list[Policy] = [incident.plan, *incident.forwards.values()]
@@ -51,7 +51,7 @@ def arrived(draft: Draft, alerts: int) -> None:
         incident.step_due = draft.now
 
 
-def passes(draft: Draft, step: WaitForAlertsStep, number: int) -> bool:
+def has_enough_alerts(draft: Draft, step: WaitForAlertsStep, number: int) -> bool:
     """Whether enough alerts came; where not, the plan stands still before the step."""
     incident = draft.incident
     came = sum(count for at, count in incident.arrivals if at > draft.now - step.within)
@@ -63,11 +63,11 @@ def passes(draft: Draft, step: WaitForAlertsStep, number: int) -> bool:
     if incident.waiting != "alerts":
         draft.say("step", f"Step {number}: waiting for {why}; there were {came}.", step=number)
     incident.position = number - 1
-    machine_draft.wait(draft, "alerts", None, why)
+    machine_draft.set_wait(draft, "alerts", None, why)
     return False
 
 
-def due(incident: Incident) -> float | None:
+def auto_resolve_due(incident: Incident) -> float | None:
     """When it ends by itself if there is no news (Unix seconds); None = never. A snooze is waited for."""
     if not incident.plan.auto_resolve or incident.state in ("resolved", "snoozed"):
         return None
@@ -78,7 +78,7 @@ def auto_resolve(draft: Draft, heard: float | None) -> None:
     """End it if it is time. heard: when its alerts were pushed last; that is news as well."""
     incident = draft.incident
     incident.heard_at = max(incident.heard_at, heard or 0.0)
-    end = due(incident)
+    end = auto_resolve_due(incident)
     if end is not None and end <= draft.now:
         text = f"Resolved: there was no news of it for {format_duration(incident.plan.auto_resolve)}."
-        machine_draft.close(draft, by="silent", text=text)
+        machine_draft.close_incident(draft, by="silent", text=text)

@@ -13,20 +13,20 @@ from amproxy.model import Incident
 from amproxy.oncall.roster import Roster
 
 
-def begin(draft: Draft, plan: Policy) -> None:
+def begin_policy(draft: Draft, plan: Policy) -> None:
     """Follow a policy from now on; the policies that it leads to are kept with it, as the file has them now."""
     incident = draft.incident
     incident.plan, incident.policy, incident.team = plan, plan.name, plan.team or incident.team
-    incident.begins_with, incident.forwards = plan.name, _reachable(draft.roster.config, plan)
+    incident.begins_with, incident.forwards = plan.name, _reachable_policies(draft.roster.config, plan)
 
 
-def begin_anew(draft: Draft) -> None:
+def begin_policy_anew(draft: Draft) -> None:
     """Follow the policy that it began with, as the file has it now; the one that it has, where the file has it no more."""
     incident = draft.incident
-    begin(draft, draft.roster.config.policies.get(incident.begins_with, incident.plan))
+    begin_policy(draft, draft.roster.config.policies.get(incident.begins_with, incident.plan))
 
 
-def hand_over(draft: Draft, plan: Policy) -> None:
+def forward_to_policy(draft: Draft, plan: Policy) -> None:
     """Follow a policy that the plan leads to, from its first step. Nobody's rules are disturbed by that."""
     incident = draft.incident
     incident.plan, incident.policy, incident.team = plan, plan.name, plan.team or incident.team
@@ -34,7 +34,7 @@ def hand_over(draft: Draft, plan: Policy) -> None:
     incident.heard_at = draft.now  # it gets the whole of its own auto_resolve
 
 
-def _reachable(config: Config, plan: Policy) -> dict[str, Policy]:
+def _reachable_policies(config: Config, plan: Policy) -> dict[str, Policy]:
     found: dict[str, Policy] = {}
     todo = [plan]
     while todo:
@@ -45,7 +45,7 @@ def _reachable(config: Config, plan: Policy) -> dict[str, Policy]:
     return found
 
 
-def closed(step: Condition, incident: Incident, roster: Roster, now: float) -> str:
+def skip_reason(step: Condition, incident: Incident, roster: Roster, now: float) -> str:
     """Why a step is skipped; "" = it runs. An interval that is not in the file any more restricts nothing."""
     for text in step.matchers:
         if not parse_matcher(text).matches(incident.common_labels):

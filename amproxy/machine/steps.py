@@ -24,26 +24,26 @@ from amproxy.machine.draft import Draft, new_id
 from amproxy.model import Page
 from amproxy.times import format_duration
 
-RETRY_SHIFT = 86400.0  # seconds: with no shift in sight, the schedule is asked again after this
+SHIFT_RETRY_SECONDS = 86400.0  # seconds: with no shift in sight, the schedule is asked again after this
 
 
-def notify(draft: Draft, step: NotifyStep, number: int) -> None:
+def run_notify_step(draft: Draft, step: NotifyStep, number: int) -> None:
     """Page everyone whom the step names, or do what `if_nobody` says."""
     if step.receiver:
-        _receiver(draft, step.receiver, number)
+        _notify_receiver(draft, step.receiver, number)
         return
-    found = recipients.find(draft, step)
+    found = recipients.find_recipients(draft, step)
     if not found.users:
-        _nobody(draft, step, number, found.reason)
+        _handle_nobody(draft, step, number, found.reason)
         return
     why = f"{found.reason}; {found.not_asked}" if found.not_asked else found.reason
     names = ", ".join(map(draft.name, found.users))
     draft.say("step", f"Step {number}: paging {names} ({why}).", step=number, users=list(found.users))
     for user in found.users:
-        chains.start(draft, user, recipients.urgency(draft, step), step=number, reason=found.reason)
+        chains.start_chain(draft, user, recipients.page_urgency(draft, step), step=number, reason=found.reason)
 
 
-def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
+def _handle_nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
     """Nobody on call is never silence."""
     incident = draft.incident
     rule = step.if_nobody or incident.plan.if_nobody
@@ -52,43 +52,45 @@ def _nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
     if rule.kind == "user" and rule.user in draft.roster.config.users:
         text = f"Step {number}: {what} has nobody ({reason}); falling back to {draft.name(rule.user)}."
         draft.say("nobody", text, step=number, users=[rule.user])
-        chains.start(draft, rule.user, recipients.urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
+        chains.start_chain(draft, rule.user, recipients.page_urgency(draft, step), step=number, reason=f"fallback: {what} has nobody")
     elif rule.kind == "wait_for_shift" and step.schedule in draft.roster.config.schedules:
         until = draft.roster.on_call(step.schedule, utc(draft.now)).until
         incident.position = number - 1
-        machine_draft.wait(draft, "shift", until.timestamp() if until else draft.now + RETRY_SHIFT, f"somebody on call for {step.schedule}")
+        machine_draft.set_wait(
+            draft, "shift", until.timestamp() if until else draft.now + SHIFT_RETRY_SECONDS, f"somebody on call for {step.schedule}"
+        )
         draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); waiting for the next shift.", step=number)
     else:
         draft.say("nobody", f"Step {number}: {what} has nobody ({reason}); going on with the next step.", step=number)
 
 
-def _receiver(draft: Draft, name: str, number: int) -> None:
-    targets = _targets(draft, name)
+def _notify_receiver(draft: Draft, name: str, number: int) -> None:
+    targets = _receiver_integrations(draft, name)
     if not targets:
         draft.say("failed", f"Step {number}: receiver {name} has nothing to send to.", step=number)
         return
     draft.say("step", f"Step {number}: telling receiver {name}.", step=number)
     for integration in targets:
-        _tell(draft, name, integration, number, once=False)
+        _page_integration(draft, name, integration, number, once=False)
 
 
-def webhooks(draft: Draft, name: str, number: int) -> None:
+def call_webhooks(draft: Draft, name: str, number: int) -> None:
     """Call each webhook of a receiver once."""
-    targets = [integration for integration in _targets(draft, name) if integration.kind == "webhook"]
+    targets = [integration for integration in _receiver_integrations(draft, name) if integration.kind == "webhook"]
     if not targets:
         draft.say("failed", f"Step {number}: receiver {name} has no webhook.", step=number)
         return
     draft.say("step", f"Step {number}: calling the webhook of receiver {name}.", step=number)
     for integration in targets:
-        _tell(draft, name, integration, number, once=True)
+        _page_integration(draft, name, integration, number, once=True)
 
 
-def _targets(draft: Draft, name: str) -> list[Integration]:
+def _receiver_integrations(draft: Draft, name: str) -> list[Integration]:
     receiver = draft.roster.config.receivers.get(name)
     return [integration for integration in receiver.integrations if integration.kind != "oncall"] if receiver else []
 
 
-def _tell(draft: Draft, name: str, integration: Integration, number: int, *, once: bool) -> None:
+def _page_integration(draft: Draft, name: str, integration: Integration, number: int, *, once: bool) -> None:
     draft.page(
         Page(
             id=new_id(), receiver=name, integration=f"{integration.kind}/{integration.index}", channel=integration.kind,
@@ -98,75 +100,75 @@ def _tell(draft: Draft, name: str, integration: Integration, number: int, *, onc
     )  # fmt: skip
 
 
-PAUSE = 60.0  # seconds before a step runs again: rounds without any wait, or policies in a circle, must not run all at once
+ROUND_PAUSE = 60.0  # seconds before a step runs again: rounds without any wait, or policies in a circle, must not run all at once
 
 
-def run_due(draft: Draft) -> bool:
+def run_due_step(draft: Draft) -> bool:
     """Run the next step if it is due; return whether one ran."""
     incident = draft.incident
     if incident.step_due is None or incident.step_due > draft.now:
         return False
     if incident.position >= len(incident.plan.steps):
-        _end_round(draft)
+        _finish_round(draft)
     else:
-        _run(draft, incident.plan.steps[incident.position], incident.position + 1)
+        _run_step(draft, incident.plan.steps[incident.position], incident.position + 1)
     return True
 
 
-def _end_round(draft: Draft) -> None:
+def _finish_round(draft: Draft) -> None:
     incident = draft.incident
     if incident.round > incident.plan.repeat or not incident.plan.steps:
-        machine_draft.end(draft)
+        machine_draft.clear_wait(draft)
         draft.say("ended", "The policy has no further step. Nobody has answered yet.")
     else:
         incident.round += 1
         first = min(incident.plan.repeat_from, len(incident.plan.steps))
         incident.position = first - 1
-        machine_draft.go_on(draft)
+        machine_draft.end_wait(draft)
         again = "the steps run again" if first == 1 else f"the steps from {first} on run again"
         draft.say("repeat", f"Nobody has answered: {again} (round {incident.round} of {incident.plan.repeat + 1}).")
 
 
-def _run(draft: Draft, step: Step, number: int) -> None:
+def _run_step(draft: Draft, step: Step, number: int) -> None:
     incident = draft.incident
     if (incident.policy, number) in draft.ran:
-        machine_draft.wait(draft, "round", draft.now + PAUSE, "next round")
+        machine_draft.set_wait(draft, "round", draft.now + ROUND_PAUSE, "next round")
         return
     draft.ran.add((incident.policy, number))
     incident.position = number
     if isinstance(step, WaitForAlertsStep):
-        if holds.passes(draft, step, number):
-            machine_draft.go_on(draft)
+        if holds.has_enough_alerts(draft, step, number):
+            machine_draft.end_wait(draft)
         return
-    machine_draft.go_on(draft)
-    if isinstance(step, Condition) and (skipped := policy.closed(step, incident, draft.roster, draft.now)):
+    machine_draft.end_wait(draft)
+    if isinstance(step, Condition) and (skipped := policy.skip_reason(step, incident, draft.roster, draft.now)):
         draft.say("step", f"Step {number} skipped: {skipped}.", step=number)
         return
     match step:
         case Wait():
-            _wait(draft, step, number)
+            _run_wait(draft, step, number)
         case WaitUntilStep():
-            _wait_until(draft, step, number)
+            _run_wait_until(draft, step, number)
         case NotifyStep():
-            notify(draft, step, number)
+            run_notify_step(draft, step, number)
         case WebhookStep():
-            webhooks(draft, step.receiver, number)
+            call_webhooks(draft, step.receiver, number)
         case ForwardStep():
-            _forward(draft, step, number)
+            _run_forward(draft, step, number)
         case ResolveStep():
             text = f"Resolved by step {number} of policy {incident.policy}; nobody had answered."
-            machine_draft.close(draft, by="policy", text=text, step=number)
+            machine_draft.close_incident(draft, by="policy", text=text, step=number)
 
 
-def _wait(draft: Draft, step: Wait, number: int) -> None:
+def _run_wait(draft: Draft, step: Wait, number: int) -> None:
     chains = draft.incident.chains
     if chains and all(chain.unreachable for chain in chains):
         draft.say("escalated", f"Step {number}: not waiting, because nobody who was paged can be reached.", step=number)
     else:
-        machine_draft.wait(draft, "time", draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
+        machine_draft.set_wait(draft, "time", draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
 
 
-def _wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
+def _run_wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
     if not draft.roster.known((step.interval,)):
         draft.say("step", f"Step {number}: time interval {step.interval} is not in the file any more; not waited for.", step=number)
         return
@@ -174,13 +176,13 @@ def _wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
     if opens is None:
         draft.say("step", f"Step {number}: time interval {step.interval} never holds; not waited for.", step=number)
     elif opens.timestamp() > draft.now:
-        machine_draft.wait(draft, "interval", opens.timestamp(), f"wait until {step.interval}")
+        machine_draft.set_wait(draft, "interval", opens.timestamp(), f"wait until {step.interval}")
 
 
-def _forward(draft: Draft, step: ForwardStep, number: int) -> None:
+def _run_forward(draft: Draft, step: ForwardStep, number: int) -> None:
     plan = draft.incident.forwards.get(step.policy)
     if plan is None:
         draft.say("failed", f"Step {number}: there is no policy {step.policy} to hand over to.", step=number)
     else:
         draft.say("forwarded", f"Step {number}: policy {step.policy} takes over.", step=number)
-        policy.hand_over(draft, plan)
+        policy.forward_to_policy(draft, plan)

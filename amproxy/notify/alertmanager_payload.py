@@ -13,7 +13,7 @@ import msgspec
 from amproxy.model import Alert
 from amproxy.notify.message import Card
 
-Status = Literal["firing", "resolved"]
+PayloadStatus = Literal["firing", "resolved"]
 
 NO_TIME = "0001-01-01T00:00:00Z"  # Go's zero time: the end of an alert that fires
 _QUOTED = str.maketrans({char: "\\" + char for char in "\\.+*?()|[]{}^$"})
@@ -24,7 +24,7 @@ _ESCAPED = tuple((char.encode(), b"\\u%04x" % ord(char)) for char in "<>&\u2028\
 class SentAlert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One alert; the order of the fields is the order on the wire."""
 
-    status: Status
+    status: PayloadStatus
     labels: dict[str, str]
     annotations: dict[str, str]
     starts_at: str
@@ -43,11 +43,11 @@ class SentIncident(msgspec.Struct, frozen=True, kw_only=True):
     url: str
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class AlertmanagerPayload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The whole body; the order of the fields is the order on the wire."""
 
     receiver: str
-    status: Status
+    status: PayloadStatus
     alerts: list[SentAlert]
     notification_reason: str = msgspec.field(name="notification_reason")
     group_labels: dict[str, str]
@@ -62,7 +62,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     incidents: list[SentIncident] | msgspec.UnsetType = msgspec.UNSET
 
 
-def payload(card: Card) -> bytes:
+def build_payload(card: Card) -> bytes:
     """The body of the POST: one line of JSON with its line end.
 
     Alerts are taken in the order given. A card without alerts (opened by hand, a notice) says its title and text as the
@@ -70,14 +70,14 @@ def payload(card: Card) -> bytes:
     """
     now_ns = int(card.at * 1_000_000_000)
     alerts = [_alert(alert, now_ns) for alert in card.alerts]
-    message = Message(
+    message = AlertmanagerPayload(
         receiver=card.receiver.translate(_QUOTED),
         status=_status(card, alerts),
         alerts=alerts,
         notification_reason=card.reason or "unknown",
         group_labels=card.group_labels,
         common_labels=_common([alert.labels for alert in card.alerts]),
-        common_annotations=_common([alert.annotations for alert in card.alerts]) if alerts else _said(card),
+        common_annotations=_common([alert.annotations for alert in card.alerts]) if alerts else _card_annotations(card),
         route_labels=card.route_labels,
         external_url=card.external_url,
         group_key=card.group_key,
@@ -110,7 +110,7 @@ def _end(alert: Alert, now_ns: int) -> str:
     return go_time(alert.lapses_ns, 0)  # its sender never said that it ended
 
 
-def _status(card: Card, alerts: list[SentAlert]) -> Status:
+def _status(card: Card, alerts: list[SentAlert]) -> PayloadStatus:
     """By the alerts in this message; without any, by the state of the incident."""
     if alerts:
         return "firing" if any(alert.status == "firing" for alert in alerts) else "resolved"
@@ -125,7 +125,7 @@ def _common(sets: list[dict[str, str]]) -> dict[str, str]:
     return dict(shared)
 
 
-def _said(card: Card) -> dict[str, str]:
+def _card_annotations(card: Card) -> dict[str, str]:
     return {"summary": card.title} | ({"description": card.text} if card.text else {})
 
 

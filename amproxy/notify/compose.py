@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from amproxy.clock import utc
 from amproxy.config.structs import Config
-from amproxy.machine.draft import ENDS
-from amproxy.model import Alert, Incident, Outgoing, Page, common
-from amproxy.notify.message import Action, Button, Card, Entry, Link
+from amproxy.machine.draft import RESOLVED_TEXTS
+from amproxy.model import Alert, Incident, OutgoingMessage, Page, common_pairs
+from amproxy.notify.message import Action, BundleEntry, Button, Card, Link
 from amproxy.notify.templates import default_title
 
-SHOWN_ALERTS = 20
-SNOOZE = 3600  # seconds: what the Snooze button asks for
+MAX_CARD_ALERTS = 20
+SNOOZE_SECONDS = 3600  # seconds: what the Snooze button asks for
 TEXT_ANNOTATIONS = ("summary", "description", "message")
 LINK_ANNOTATIONS = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
 LINK_EXTRAS = {"dashboardURL": "Dashboard", "panelURL": "Panel", "silenceURL": "Silence in Grafana"}
@@ -28,7 +28,7 @@ def incident_card(
     config: Config, incident: Incident, alerts: list[Alert], page: Page, *, now: float, external_url: str, sign: SignLink
 ) -> Card:
     """What a message about an incident says to the one whom `page` reaches."""
-    shown = _shown(alerts, now)
+    shown = _select_alerts(alerts, now)
     why = f"You are paged: {page.reason}." if page.user else f"Told by {page.reason}."
     return Card(
         kind="incident",
@@ -36,8 +36,8 @@ def incident_card(
         title=incident.title,
         number=incident.number,
         state=incident.state,
-        state_text=_runs_out(incident) if _reminds(incident, page) else state_text(config, incident),
-        why=why if incident.state == "triggered" or _asked(incident, page) else "",
+        state_text=_expiry_text(incident) if _is_reminder(incident, page) else state_text(config, incident),
+        why=why if incident.state == "triggered" or _needs_answer(incident, page) else "",
         text=incident.text or _text(incident.common_annotations, shown),
         labels={**incident.group_labels, **incident.common_labels},
         alerts=shown,
@@ -58,13 +58,13 @@ def incident_card(
     )
 
 
-def group_card(message: Outgoing, *, now: float, external_url: str) -> Card:
+def group_card(message: OutgoingMessage, *, now: float, external_url: str) -> Card:
     """What a receiver's integration says about a group that nobody is paged for."""
     group = message.group
     assert group is not None
     now_ns = int(now * 10**9)
     firing = sum(not alert.resolved(now_ns) for alert in message.alerts)
-    labels, annotations = common(a.labels for a in message.alerts), common(a.annotations for a in message.alerts)
+    labels, annotations = common_pairs(a.labels for a in message.alerts), common_pairs(a.annotations for a in message.alerts)
     return Card(
         kind="group",
         key=message.id,
@@ -101,35 +101,35 @@ def state_text(config: Config, incident: Incident) -> str:
 
     match incident.state:
         case "acknowledged":
-            return f"Acknowledged by {name(incident.acknowledged_by)} at {_clock(incident.acknowledged_at)}"
+            return f"Acknowledged by {name(incident.acknowledged_by)} at {_clock_text(incident.acknowledged_at)}"
         case "snoozed":
-            return f"Snoozed by {name(incident.snoozed_by)} until {_clock(incident.snoozed_until)}"
+            return f"Snoozed by {name(incident.snoozed_by)} until {_clock_text(incident.snoozed_until)}"
         case "resolved" if incident.merged_into:
             return "Merged into another incident"
         case "resolved":
-            by = ENDS.get(incident.resolved_by)
-            return f"Resolved at {_clock(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
+            by = RESOLVED_TEXTS.get(incident.resolved_by)
+            return f"Resolved at {_clock_text(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
         case _:
             held = f", held back by {incident.held_by}" if incident.held_by else ""
-            return f"Triggered at {_clock(incident.started_at)}{held}"
+            return f"Triggered at {_clock_text(incident.started_at)}{held}"
 
 
-def _runs_out(incident: Incident) -> str:
-    return f"Your acknowledgement runs out at {_clock(incident.acknowledge_due)}"
+def _expiry_text(incident: Incident) -> str:
+    return f"Your acknowledgement runs out at {_clock_text(incident.acknowledge_due)}"
 
 
-def _reminds(incident: Incident, page: Page) -> bool:
+def _is_reminder(incident: Incident, page: Page) -> bool:
     """Whether a message is still the reminder that it was sent as."""
     held = incident.state == "acknowledged" and incident.acknowledged_by == page.user
     return page.kind == "reminder" and held and incident.acknowledge_due is not None
 
 
-def _asked(incident: Incident, page: Page) -> bool:
+def _needs_answer(incident: Incident, page: Page) -> bool:
     """Whether a message asks somebody for an answer although another has acknowledged."""
     return page.insists and incident.state == "acknowledged" and incident.acknowledged_by != page.user
 
 
-def _clock(moment: float | None) -> str:
+def _clock_text(moment: float | None) -> str:
     return f"{utc(moment or 0):%H:%M} UTC"
 
 
@@ -137,11 +137,11 @@ def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
     state, offered = incident.state, list[tuple[Action, str, str]]()
     if state == "resolved":
         return []
-    if state != "acknowledged" or _reminds(incident, page) or _asked(incident, page):
+    if state != "acknowledged" or _is_reminder(incident, page) or _needs_answer(incident, page):
         offered.append(("acknowledge", "Acknowledge", ""))
     offered.append(("resolve", "Resolve", ""))
     if state != "snoozed":
-        offered.append(("snooze", "Snooze 1h", str(SNOOZE)))
+        offered.append(("snooze", "Snooze 1h", str(SNOOZE_SECONDS)))
     if state == "acknowledged":
         offered.append(("unacknowledge", "Unacknowledge", ""))
     return [
@@ -155,9 +155,9 @@ def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
     ]
 
 
-def _shown(alerts: list[Alert], now: float) -> list[Alert]:
+def _select_alerts(alerts: list[Alert], now: float) -> list[Alert]:
     now_ns = int(now * 10**9)
-    return sorted(alerts, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))[:SHOWN_ALERTS]
+    return sorted(alerts, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))[:MAX_CARD_ALERTS]
 
 
 def _text(annotations: dict[str, str], alerts: list[Alert]) -> str:
@@ -176,12 +176,12 @@ def _links(annotations: dict[str, str], alerts: list[Alert]) -> list[Link]:
         wanted.append(("Source", first.generator_url))
     links: dict[str, Link] = {}
     for text, url in wanted:
-        if isinstance(url, str) and is_web(url):
+        if isinstance(url, str) and is_web_url(url):
             links.setdefault(url, Link(text=text, url=url))
     return list(links.values())
 
 
-def is_web(url: str) -> bool:
+def is_web_url(url: str) -> bool:
     """Whether a URL out of an alert may be shown as a link."""
     try:
         parts = urlsplit(url)
@@ -190,17 +190,17 @@ def is_web(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and not any(c.isspace() or ord(c) < 32 for c in url)
 
 
-ALERTS_EACH = 20  # alerts of one incident that the payload of a webhook holds
-ALERTS = 500  # and of all of them
+MAX_ALERTS_PER_INCIDENT = 20  # alerts of one incident that the payload of a webhook holds
+MAX_BUNDLE_ALERTS = 500  # and of all of them
 
 
 def bundle_card(
-    message: Outgoing, paged: Sequence[tuple[Incident, Page]], alerts: Sequence[Sequence[Alert]], *, now: float, external_url: str
+    message: OutgoingMessage, paged: Sequence[tuple[Incident, Page]], alerts: Sequence[Sequence[Alert]], *, now: float, external_url: str
 ) -> Card:
     """What a bundle says. paged: at least one incident, with the page that it is named for; alerts: those of each of them."""
     incidents = {incident.id: incident for incident, _ in paged}
     in_order = sorted(incidents.values(), key=lambda incident: incident.number)
-    shown = _bounded(alerts, int(now * 10**9))
+    shown = _limit_alerts(alerts, int(now * 10**9))
     firing, resolved = sum(one.firing for one in in_order), sum(one.resolved for one in in_order)
     receivers = {incident.receiver for incident in in_order}
     return Card(
@@ -208,9 +208,9 @@ def bundle_card(
         key=message.id,
         title=f"{len(in_order)} incidents of policy {paged[0][1].policy}",
         state="triggered",
-        why=_why([page for _, page in paged]),
+        why=_bundle_reason([page for _, page in paged]),
         text=message.text,
-        entries=[_entry(incident, external_url) for incident in in_order],
+        entries=[_bundle_entry(incident, external_url) for incident in in_order],
         alerts=shown,
         firing=firing,
         resolved=resolved,
@@ -220,26 +220,26 @@ def bundle_card(
         at=now,
         receiver=receivers.pop() if len(receivers) == 1 else "",
         group_key=f"bundle:{message.bundle}",
-        common_labels=common(incident.common_labels for incident in in_order),
-        common_annotations=common(incident.common_annotations for incident in in_order),
+        common_labels=common_pairs(incident.common_labels for incident in in_order),
+        common_annotations=common_pairs(incident.common_annotations for incident in in_order),
         external_url=external_url,
     )
 
 
-def _entry(incident: Incident, external_url: str) -> Entry:
-    return Entry(
+def _bundle_entry(incident: Incident, external_url: str) -> BundleEntry:
+    return BundleEntry(
         incident=incident.id, number=incident.number, state=incident.state, title=incident.title,
         url=f"{external_url}/incidents/{incident.id}",
     )  # fmt: skip
 
 
-def _why(pages: Sequence[Page]) -> str:
+def _bundle_reason(pages: Sequence[Page]) -> str:
     reasons = {page.reason for page in pages}
     return f"You are paged for all of them: {reasons.pop()}." if len(reasons) == 1 else "You are paged for each of them."
 
 
-def _bounded(alerts: Sequence[Sequence[Alert]], now_ns: int) -> list[Alert]:
+def _limit_alerts(alerts: Sequence[Sequence[Alert]], now_ns: int) -> list[Alert]:
     """Some alerts of each, firing ones first, so that none is left out for the sake of another."""
-    kept = [sorted(some, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))[:ALERTS_EACH] for some in alerts]
-    each = max(1, ALERTS // max(1, len(kept)))
+    kept = [sorted(some, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))[:MAX_ALERTS_PER_INCIDENT] for some in alerts]
+    each = max(1, MAX_BUNDLE_ALERTS // max(1, len(kept)))
     return [alert for some in kept for alert in some[:each]]

@@ -18,38 +18,38 @@ import msgspec
 from tenacity import RetryCallState, wait_exponential
 
 from amproxy import metrics
-from amproxy.config.contacts import digest
+from amproxy.config.contacts import address_digest
 from amproxy.config.structs import Integration
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
 from amproxy.machine.events import Event
-from amproxy.model import Incident, Outcome, Outgoing, Page
+from amproxy.model import Incident, Outcome, OutgoingMessage, Page
 from amproxy.notify.channels import Channel
 from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
-from amproxy.store.deliveries import Delivery, DeliveryOutcome, Kind
-from amproxy.store.outbox import Taken
+from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
+from amproxy.store.outbox import OutboxMessage
 
-FIRST = 0.5  # seconds; then each wait is half as long again, as Alertmanager's
-LONGEST = 60.0  # seconds between two attempts of ours, before jitter
+FIRST_RETRY_WAIT = 0.5  # seconds; then each wait is half as long again, as Alertmanager's
+MAX_RETRY_WAIT = 60.0  # seconds between two attempts of ours, before jitter
 JITTER = 0.5  # a wait is up to this share of it shorter or longer
-PATIENCE = 3600.0  # seconds after which a page that nobody took counts as failed
-_growing = wait_exponential(multiplier=FIRST, exp_base=1.5, max=LONGEST)
+GIVE_UP_AFTER = 3600.0  # seconds after which a page that nobody took counts as failed
+_backoff = wait_exponential(multiplier=FIRST_RETRY_WAIT, exp_base=1.5, max=MAX_RETRY_WAIT)
 
 
 def next_attempt(error: DeliveryError, attempt: int, now: float) -> float:
     """Unix seconds of the next attempt after the `attempt`-th (from 1) failed."""
     state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     state.attempt_number = attempt
-    wait = _growing(state) * random.uniform(1 - JITTER, 1 + JITTER)
+    wait = _backoff(state) * random.uniform(1 - JITTER, 1 + JITTER)
     return now + max(wait, error.retry_after or 0.0)
 
 
 LONGEST_SUBJECT, LONGEST_ERROR = 120, 500  # characters
 
 
-def written(
-    message: Outgoing,
+def build_delivery(
+    message: OutgoingMessage,
     outcome: DeliveryOutcome,
     now: float,
     *,
@@ -64,18 +64,18 @@ def written(
     for address in filter(None, known):
         error = error.replace(address, "…")  # it may be a secret
     return Delivery(
-        at=now, kind=_kind(message, page), channel=message.channel, outcome=outcome, user=message.user,
+        at=now, kind=_delivery_kind(message, page), channel=message.channel, outcome=outcome, user=message.user,
         receiver=group.receiver if group else page.receiver if page else "", integration=page.integration if page else message.integration,
-        incidents=tuple((incident.id, incident.number) for incident in told), subject=_subject(message, told)[:LONGEST_SUBJECT],
+        incidents=tuple((incident.id, incident.number) for incident in told), subject=_delivery_subject(message, told)[:LONGEST_SUBJECT],
         attempt=message.attempt, error=error[:LONGEST_ERROR], ms=None if took is None else round(took * 1000),
     )  # fmt: skip
 
 
-def _kind(message: Outgoing, page: Page | None) -> Kind:
+def _delivery_kind(message: OutgoingMessage, page: Page | None) -> DeliveryKind:
     return page.kind if page and message.kind == "page" else message.kind
 
 
-def _subject(message: Outgoing, about: tuple[Incident, ...]) -> str:
+def _delivery_subject(message: OutgoingMessage, about: tuple[Incident, ...]) -> str:
     """Of a bundle its first incident; of a notification the labels of its group."""
     if about:
         return about[0].title
@@ -87,22 +87,22 @@ def _subject(message: Outgoing, about: tuple[Incident, ...]) -> str:
 log = logging.getLogger(__name__)
 
 # Applies an event to an incident and commits the operations with it (escalate.apply). Raises NotFound, StoreUnavailable.
-Apply = Callable[[str, Event, Operations], Awaitable[object]]
+ApplyEvent = Callable[[str, Event, Operations], Awaitable[object]]
 
-AGAIN = 0.25  # seconds between attempts to write down what became of a message while Redis is away
+WRITE_RETRY_INTERVAL = 0.25  # seconds between attempts to write down what became of a message while Redis is away
 
 
-class Called(NamedTuple):
+class SendResult(NamedTuple):
     """A channel that has taken a message."""
 
     ref: dict[str, str]  # what a change of the message needs later
     took: float  # seconds
 
 
-class Desk:
+class DeliveryService:
     """Knows no kind of message and no queue."""
 
-    def __init__(self, context: Context, channels: Mapping[str, Channel], apply: Apply) -> None:
+    def __init__(self, context: Context, channels: Mapping[str, Channel], apply: ApplyEvent) -> None:
         self.context = context
         self._channels, self._apply = channels, apply
 
@@ -123,7 +123,7 @@ class Desk:
                 return integration
         raise DeliveryError(f"receiver {receiver} has no {key} any more", permanent=True)
 
-    async def call(self, message: Outgoing, send: Callable[[], Awaitable[dict[str, str]]]) -> Called:
+    async def call(self, message: OutgoingMessage, send: Callable[[], Awaitable[dict[str, str]]]) -> SendResult:
         """Call a channel, and count and time the attempt. Raises DeliveryError, StoreUnavailable."""
         began = time.perf_counter()
         try:
@@ -140,7 +140,7 @@ class Desk:
             log.exception("channel %s failed unexpectedly", message.channel)
             raise DeliveryError(f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True) from error
         metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
-        return Called(ref, time.perf_counter() - began)
+        return SendResult(ref, time.perf_counter() - began)
 
     async def record(self, incident_id: str, event: Event, also: Operations | None = None) -> None:
         """Tell an incident what became of a page, and commit `also` with it, whether or not the incident is still there."""
@@ -154,9 +154,9 @@ class Desk:
 
         await self.written(apply)
 
-    async def done(self, taken: Taken, also: Operations | None = None) -> None:
+    async def done(self, taken: OutboxMessage, also: Operations | None = None) -> None:
         """A message leaves the outbox."""
-        operations = outbox.done(taken)
+        operations = outbox.finish(taken)
         if also:
             operations.extend(also)
         await self.written(lambda: commit(self.context.wire, operations))
@@ -165,34 +165,38 @@ class Desk:
         """Add what became of a delivery to what is known of the person's contact. before: as it was known; error: "" = it arrived."""
         if user:
             shown = error.replace(address, "…") if address else error  # an address may be a secret
-            outcome = Outcome(ok=not error, at=self.context.now(), error=shown, address=digest(address))
-            deliveries.note(operations, user, channel, before, outcome)
+            outcome = Outcome(ok=not error, at=self.context.now(), error=shown, address=address_digest(address))
+            deliveries.save_contact_outcome(operations, user, channel, before, outcome)
         return operations
 
     def log(
-        self, operations: Operations, message: Outgoing, outcome: deliveries.DeliveryOutcome, *, about: Iterable[Incident] = (),
+        self, operations: Operations, message: OutgoingMessage, outcome: deliveries.DeliveryOutcome, *, about: Iterable[Incident] = (),
         page: Page | None = None, error: DeliveryError | str = "", took: float | None = None,
     ) -> Operations:  # fmt: skip
         """Add to the operations what the log of deliveries says of an attempt. about: the incidents that the message tells of."""
         took = error.took if isinstance(error, DeliveryError) else took
-        deliveries.add(operations, written(message, outcome, self.context.now(), about=about, page=page, error=str(error), took=took))
+        deliveries.add(
+            operations, build_delivery(message, outcome, self.context.now(), about=about, page=page, error=str(error), took=took)
+        )
         return operations
 
-    async def tried_later(self, taken: Taken, error: DeliveryError, *, about: Iterable[Incident] = (), page: Page | None = None) -> bool:
+    async def tried_later(
+        self, taken: OutboxMessage, error: DeliveryError, *, about: Iterable[Incident] = (), page: Page | None = None
+    ) -> bool:
         """Put a message off for another attempt, where there is hope; whether there was."""
         now = self.context.now()
-        if error.permanent or now - taken.message.due >= PATIENCE:
+        if error.permanent or now - taken.message.due >= GIVE_UP_AFTER:
             return False
         await self.later(taken, next_attempt(error, taken.message.attempt, now), error, about=about, page=page)
         return True
 
     async def later(
-        self, taken: Taken, at: float, error: DeliveryError, *, about: Iterable[Incident] = (), page: Page | None = None
+        self, taken: OutboxMessage, at: float, error: DeliveryError, *, about: Iterable[Incident] = (), page: Page | None = None
     ) -> None:
         """Put a message off until `at`, Unix seconds, because of an error."""
         metrics.delivery_retries.labels(taken.message.channel).inc()
         message = msgspec.structs.replace(taken.message, attempt=taken.message.attempt + 1)
-        operations = self.log(outbox.later(taken, message, at), taken.message, "retry", about=about, page=page, error=error)
+        operations = self.log(outbox.postpone(taken, message, at), taken.message, "retry", about=about, page=page, error=error)
         await self.written(lambda: commit(self.context.wire, operations))
         self.context.wake(timers=True)
 
@@ -203,4 +207,4 @@ class Desk:
                 await write()
                 return
             except StoreUnavailable:
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(WRITE_RETRY_INTERVAL)

@@ -29,7 +29,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     url: str  # http or https, checked
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class BundleEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One incident of a bundle."""
 
     incident: str
@@ -60,7 +60,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""  # names the message: the same at each attempt to send it (Page.id, or the outbox entry's id)
     at: float  # now, Unix seconds
     incident: str = ""
-    entries: list[Entry] = []  # of a bundle: its incidents in order, each to be named
+    entries: list[BundleEntry] = []  # of a bundle: its incidents in order, each to be named
     # the webhook's fields
     receiver: str = ""
     group_key: str = ""

@@ -17,7 +17,7 @@ from amproxy.notify.message import Card
 log = logging.getLogger(__name__)
 
 LONGEST_TITLE = 500  # characters
-TEXTS = ("title", "text", "message", "html")
+TEMPLATE_FIELDS = ("title", "text", "message", "html")
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 _environment = ImmutableSandboxedEnvironment(autoescape=False)
 _environment.globals.clear()
@@ -46,18 +46,18 @@ def render_settings(settings: Settings, card: Card) -> Settings:
 
     Values are escaped as the place wants it. A text that fails is left out, and the channel says it in its own words.
     """
-    texts = {name: getattr(settings, name) for name in TEXTS if _has_code(getattr(settings, name, None))}
+    texts = {name: getattr(settings, name) for name in TEMPLATE_FIELDS if _is_template(getattr(settings, name, None))}
     headers = getattr(settings, "headers", None)
-    if not texts and not (isinstance(headers, dict) and any(map(_has_code, headers.values()))):
+    if not texts and not (isinstance(headers, dict) and any(map(_is_template, headers.values()))):
         return settings
     variables = _variables(card)
-    made: dict[str, Any] = {name: _render(text, _for(settings, name, variables), "") for name, text in texts.items()}
+    made: dict[str, Any] = {name: _render(text, _escape_variables(settings, name, variables), "") for name, text in texts.items()}
     if isinstance(headers, dict):
         made["headers"] = {name: render_title(text, variables, "-") for name, text in headers.items()}
     return msgspec.structs.replace(settings, **made)
 
 
-def _has_code(text: object) -> bool:
+def _is_template(text: object) -> bool:
     return isinstance(text, str) and ("{{" in text or "{%" in text)
 
 
@@ -70,23 +70,23 @@ def _variables(card: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _for(settings: object, field: str, variables: dict[str, Any]) -> dict[str, Any]:
+def _escape_variables(settings: object, field: str, variables: dict[str, Any]) -> dict[str, Any]:
     """The variables made safe for one text. Slack's channel escapes the whole text itself; a mail's plain part needs nothing."""
     if isinstance(settings, TelegramSettings) and settings.parse_mode == "HTML":
-        return {name: escaped(value, quote=False) for name, value in variables.items()}
+        return {name: escape_markup(value, quote=False) for name, value in variables.items()}
     if isinstance(settings, EmailSettings) and field == "html":
-        return {name: escaped(value, quote=True) for name, value in variables.items()}
+        return {name: escape_markup(value, quote=True) for name, value in variables.items()}
     return variables
 
 
-def escaped(value: Any, *, quote: bool) -> Any:
+def escape_markup(value: Any, *, quote: bool) -> Any:
     """The same with every text in it safe within markup; quote: within attributes too."""
     if isinstance(value, str):
         return html.escape(value, quote=quote)
     if isinstance(value, dict):
-        return {name: escaped(inner, quote=quote) for name, inner in value.items()}
+        return {name: escape_markup(inner, quote=quote) for name, inner in value.items()}
     if isinstance(value, list):
-        return [escaped(inner, quote=quote) for inner in value]
+        return [escape_markup(inner, quote=quote) for inner in value]
     return value
 
 

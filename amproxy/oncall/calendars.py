@@ -21,14 +21,14 @@ from typing import NamedTuple
 import msgspec
 
 from amproxy.config.structs import User
-from amproxy.oncall.layers import Absences, Stretch
+from amproxy.oncall.layers import AbsencesByUser, Assignment
 from amproxy.times import EARLIEST, LATEST
 
-_NO_ADDRESS = ("console", "webhook")  # contacts that are no address of a person: any word may stand there
+_CHANNELS_WITHOUT_ADDRESS = ("console", "webhook")  # contacts that are no address of a person: any word may stand there
 _SEPARATOR = re.compile(r"[,;/&+\n]|\band\b")
 
 
-class People:
+class PeopleIndex:
     """Upper and lower case are the same everywhere. A name that belongs to several people means all of them."""
 
     def __init__(self, users: Mapping[str, User]) -> None:
@@ -45,7 +45,7 @@ class People:
 
     def named(self, text: str) -> tuple[str, ...]:
         """The first one named, and all that follow behind a comma, semicolon, slash, "&", "+", new line or "and"."""
-        text, found, end = _folded(text), dict[str, None](), None
+        text, found, end = _fold_case(text), dict[str, None](), None
         for match in self._word.finditer(text) if self._word else ():
             if end is None or _SEPARATOR.search(text, end, match.start()):
                 found |= dict.fromkeys(self._meant[match[0]])
@@ -54,31 +54,36 @@ class People:
 
     def addressed(self, addresses: Iterable[str]) -> tuple[str, ...]:
         """Those whose address is among these."""
-        return tuple(dict.fromkeys(user for address in addresses for user in self._meant.get(_folded(address), ())))
+        return tuple(dict.fromkeys(user for address in addresses for user in self._meant.get(_fold_case(address), ())))
 
 
-def _folded(text: str) -> str:
+def _fold_case(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).strip(" \t")
 
 
 def _names(users: Iterable[User]) -> Iterator[tuple[str, str]]:
-    return ((user.name, _folded(user.name)) for user in users)
+    return ((user.name, _fold_case(user.name)) for user in users)
 
 
 def _full_names(users: Iterable[User]) -> Iterator[tuple[str, str]]:
-    return ((user.name, _folded(user.full_name)) for user in users)
+    return ((user.name, _fold_case(user.full_name)) for user in users)
 
 
 def _addresses(users: Iterable[User]) -> Iterator[tuple[str, str]]:
-    return ((user.name, _folded(address)) for user in users for channel, address in user.contacts.items() if channel not in _NO_ADDRESS)
+    return (
+        (user.name, _fold_case(address))
+        for user in users
+        for channel, address in user.contacts.items()
+        if channel not in _CHANNELS_WITHOUT_ADDRESS
+    )
 
 
 NOT_LOADED = "calendar not loaded"
-PRIMARY, OVERRIDES = "calendar", "overrides calendar"
+PRIMARY_CALENDAR, OVERRIDES_CALENDAR = "calendar", "overrides calendar"
 _PRIORITY = re.compile(r"\s*\[L([0-9]{1,4})\]", re.IGNORECASE)
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CalendarEventText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The words of an event that may name people."""
 
     summary: str = ""
@@ -86,7 +91,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class CalendarEvent(msgspec.Struct, frozen=True, array_like=True):
     """One occurrence; `words` is its place in Calendar.words, because occurrences of one event share them."""
 
     start: datetime  # UTC
@@ -99,8 +104,8 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True):
 
     start: datetime
     end: datetime
-    words: tuple[Words, ...]
-    events: tuple[Event, ...]
+    words: tuple[CalendarEventText, ...]
+    events: tuple[CalendarEvent, ...]
 
 
 class CalendarShift(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,44 +118,44 @@ class CalendarShift(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
-class Level(NamedTuple):
+class CalendarLevel(NamedTuple):
     """What shifts of one rank say together."""
 
     layer: str
     users: tuple[str, ...]  # () = empty shifts
 
 
-class Told(NamedTuple):
+class ResolvedCalendars(NamedTuple):
     """What a schedule's calendars say about the people of a file."""
 
     shifts: list[CalendarShift]
     edges: list[datetime]  # moments at which something changes, in order
-    levels: list[tuple[Level, ...]]  # what holds from each of them on, from the highest rank down
+    levels: list[tuple[CalendarLevel, ...]]  # what holds from each of them on, from the highest rank down
 
 
-class Calendars:
+class ScheduleCalendars:
     """The calendars of one schedule: shifts, and what beats them. None = never loaded."""
 
     def __init__(self, primary: Calendar | None, overrides: Calendar | None = None, missing: str = NOT_LOADED) -> None:
         """`missing`: why the primary one is not there, for people."""
         self.primary, self.overrides, self.missing = primary, overrides, missing
         self._users: Mapping[str, User] | None = None
-        self._told = Told([], [], [])
+        self._told = ResolvedCalendars([], [], [])
 
-    def told(self, users: Mapping[str, User]) -> Told:
+    def told(self, users: Mapping[str, User]) -> ResolvedCalendars:
         """Remembered, so that a new roster for the same people does not begin anew."""
         if self._users is not users:
-            people = People(users)
+            people = PeopleIndex(users)
             shifts = [
-                *(_shifts(self.primary, people, is_override=False) if self.primary else ()),
-                *(_shifts(self.overrides, people, is_override=True) if self.overrides else ()),
+                *(_calendar_shifts(self.primary, people, is_override=False) if self.primary else ()),
+                *(_calendar_shifts(self.overrides, people, is_override=True) if self.overrides else ()),
             ]
-            self._users, self._told = users, Told(shifts, *_sweep(shifts))
+            self._users, self._told = users, ResolvedCalendars(shifts, *_edges_and_levels(shifts))
         return self._told
 
 
-def _shifts(calendar: Calendar, people: People, *, is_override: bool) -> list[CalendarShift]:
-    named = [_named(words, people) for words in calendar.words]
+def _calendar_shifts(calendar: Calendar, people: PeopleIndex, *, is_override: bool) -> list[CalendarShift]:
+    named = [_match_priority_and_people(words, people) for words in calendar.words]
     shifts = []
     for event in calendar.events:
         priority, users = named[event.words]
@@ -159,38 +164,40 @@ def _shifts(calendar: Calendar, people: People, *, is_override: bool) -> list[Ca
     return shifts
 
 
-def _named(words: Words, people: People) -> tuple[int, tuple[str, ...]]:
+def _match_priority_and_people(words: CalendarEventText, people: PeopleIndex) -> tuple[int, tuple[str, ...]]:
     """The priority, and the people of the first part that names any: SUMMARY, ATTENDEE, DESCRIPTION."""
     leading = _PRIORITY.match(words.summary)
     priority, summary = (int(leading[1]), words.summary[leading.end() :]) if leading else (0, words.summary)
     return priority, people.named(summary) or people.addressed(words.attendees) or people.named(words.description)
 
 
-def _sweep(shifts: Sequence[CalendarShift]) -> tuple[list[datetime], list[tuple[Level, ...]]]:
+def _edges_and_levels(shifts: Sequence[CalendarShift]) -> tuple[list[datetime], list[tuple[CalendarLevel, ...]]]:
     """The edges and levels of Told."""
     bounds = sorted(
         [(shift.start, number, True) for number, shift in enumerate(shifts)]
         + [(shift.end, number, False) for number, shift in enumerate(shifts)]
     )
-    edges, held, holding = list[datetime](), list[tuple[Level, ...]](), set[int]()
+    edges, held, holding = list[datetime](), list[tuple[CalendarLevel, ...]](), set[int]()
     for at, group in groupby(bounds, key=lambda bound: bound[0]):
         for _, number, begins in group:
             if begins:
                 holding.add(number)
             else:
                 holding.remove(number)
-        levels = _levels([shifts[number] for number in sorted(holding)])
+        levels = _levels_at([shifts[number] for number in sorted(holding)])
         if not held or held[-1] != levels:
             edges.append(at)
             held.append(levels)
     return edges, held
 
 
-def _levels(shifts: Sequence[CalendarShift]) -> tuple[Level, ...]:
+def _levels_at(shifts: Sequence[CalendarShift]) -> tuple[CalendarLevel, ...]:
     ranks: dict[tuple[bool, int], dict[str, None]] = {}
     for shift in shifts:
         ranks.setdefault(shift.rank, {}).update(dict.fromkeys(shift.users))
-    return tuple(Level(OVERRIDES if rank[0] else PRIMARY, tuple(ranks[rank])) for rank in sorted(ranks, reverse=True))
+    return tuple(
+        CalendarLevel(OVERRIDES_CALENDAR if rank[0] else PRIMARY_CALENDAR, tuple(ranks[rank])) for rank in sorted(ranks, reverse=True)
+    )
 
 
 class CalendarCover:
@@ -199,17 +206,17 @@ class CalendarCover:
     Where nobody of a rank is known or present, the one below shows through.
     """
 
-    def __init__(self, calendars: Calendars, users: Mapping[str, User], absences: Absences) -> None:
+    def __init__(self, calendars: ScheduleCalendars, users: Mapping[str, User], absences: AbsencesByUser) -> None:
         self._missing, self._absences = calendars.missing if calendars.primary is None else "", absences
         known = calendars.primary or calendars.overrides
         self._start, self._end = (known.start, known.end) if known else (EARLIEST, LATEST)
         self._edges, self._levels = calendars.told(users).edges, calendars.told(users).levels
 
-    def stretch(self, at: datetime) -> Stretch:
+    def stretch(self, at: datetime) -> Assignment:
         """The answer for a moment in UTC."""
         if not self._start <= at < self._end:
             edge, end = (self._start, self._start) if at < self._start else (self._end, LATEST)
-            return Stretch(end, (), f"the calendar is worked out {'from' if at < edge else 'until'} {edge:%Y-%m-%d} only")
+            return Assignment(end, (), f"the calendar is worked out {'from' if at < edge else 'until'} {edge:%Y-%m-%d} only")
         place = bisect_right(self._edges, at)
         until = min(self._edges[place] if place < len(self._edges) else LATEST, self._end)
         why = self._missing
@@ -217,9 +224,9 @@ class CalendarCover:
             present, absent, until = self._present(level, at, until)
             if present:
                 reason = f"{level.layer}, {', '.join(absent)} absent" if absent else level.layer
-                return Stretch(until, present, reason, level.layer)
+                return Assignment(until, present, reason, level.layer)
             why = f"everyone in the {level.layer} is absent" if absent else why or f"the {level.layer} names nobody who is known"
-        return Stretch(until, (), why)
+        return Assignment(until, (), why)
 
     def following(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
         """The next people who are on call after those of a moment (UTC) and are not the same; () = nobody then, or nobody else follows."""
@@ -233,7 +240,7 @@ class CalendarCover:
                 first = first or here.users
         return first
 
-    def _present(self, level: Level, at: datetime, until: datetime) -> tuple[tuple[str, ...], list[str], datetime]:
+    def _present(self, level: CalendarLevel, at: datetime, until: datetime) -> tuple[tuple[str, ...], list[str], datetime]:
         """Who of a level is there and who is absent, and up to when that is known."""
         absent = []
         for name in level.users:

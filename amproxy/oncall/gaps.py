@@ -13,126 +13,129 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from amproxy.config.structs import Override, User
-from amproxy.model import Told, Warned
-from amproxy.oncall.layers import Stretch
-from amproxy.oncall.notice import Notice, clock, concerned
+from amproxy.model import GapWarning, NoticeLog
+from amproxy.oncall.layers import Assignment
+from amproxy.oncall.notice import Notice, format_local_time, notice_recipients
 from amproxy.oncall.roster import Roster
-from amproxy.times import LATEST, instant, moment
+from amproxy.times import LATEST, to_utc, wall_to_utc
 
 
-class Claims(NamedTuple):
+class CandidatePeriod(NamedTuple):
     """From `start` to `end` (exclusive, UTC) nothing changes."""
 
     start: datetime
     end: datetime
     on_call: tuple[str, ...]
-    wanted: tuple[Stretch, ...]  # from the highest to the lowest: with people; or without, where somebody should be and nobody is left
+    wanted: tuple[Assignment, ...]  # from the highest to the lowest: with people; or without, where somebody should be and nobody is left
 
-    def hidden(self) -> list[Stretch]:
+    def hidden(self) -> list[Assignment]:
         """Those that want people who are not on call."""
         return [one for one in self.wanted if not set(one.users) <= set(self.on_call)]
 
-    def empty(self) -> list[Stretch]:
+    def empty(self) -> list[Assignment]:
         """Those that are active and have nobody left."""
         return [one for one in self.wanted if not one.users]
 
 
-def claims(roster: Roster, schedule: str, start: datetime, end: datetime) -> Iterator[Claims]:
+def candidate_periods(roster: Roster, schedule: str, start: datetime, end: datetime) -> Iterator[CandidatePeriod]:
     """From `start` to `end` (aware) without gap or overlap. Raises KeyError for an unknown schedule."""
-    at, end = instant(start), instant(end)
-    covers, single = roster.covers(schedule), _overrides(roster, schedule)
-    held: list[Stretch] = [cover.stretch(at) for cover in (*covers, *single)]
+    at, end = to_utc(start), to_utc(end)
+    covers, single = roster.covers(schedule), _single_overrides(roster, schedule)
+    held: list[Assignment] = [cover.stretch(at) for cover in (*covers, *single)]
     while at < end:
         held = [one if one.end > at else cover.stretch(at) for one, cover in zip(held, (*covers, *single), strict=True)]
         until = min(end, *(one.end for one in held))
         shown, beneath = held[: len(covers)], [one for one in held[len(covers) :] if one.users][:-1]
         on_call = next((one.users for one in shown if one.users), ())
         wanted = {(one.users, one.reason, one.override): one for one in (*shown, *beneath) if one.users or one.reason}
-        yield Claims(at, until, on_call, tuple(wanted.values()))
+        yield CandidatePeriod(at, until, on_call, tuple(wanted.values()))
         at = until
 
 
-def _overrides(roster: Roster, name: str) -> list[_Single]:
+def _single_overrides(roster: Roster, name: str) -> list[_SingleOverride]:
     """Each override by itself, the one that wins last: together they show only that one."""
     schedule, users = roster.config.schedules[name], roster.config.users
     zone = ZoneInfo(schedule.timezone)
     texts = [(one, "override") for one in schedule.overrides] + [(one, "override by hand") for one in roster.overrides.get(name, ())]
-    return [_Single(one, text, zone, users) for one, text in texts]
+    return [_SingleOverride(one, text, zone, users) for one, text in texts]
 
 
-class _Single:
+class _SingleOverride:
     """One override, whether or not another hides it."""
 
     def __init__(self, override: Override, text: str, zone: ZoneInfo, users: Mapping[str, User]) -> None:
-        self._start, self._end = (instant(at) if at.tzinfo else moment(at, zone) for at in (override.start, override.end))
+        self._start, self._end = (to_utc(at) if at.tzinfo else wall_to_utc(at, zone) for at in (override.start, override.end))
         people = tuple(name for name in dict.fromkeys(override.users) if name in users)
-        self._stretch = Stretch(self._end, people, f"{text}: {override.reason}" if override.reason else text, "", override.id)
+        self._stretch = Assignment(self._end, people, f"{text}: {override.reason}" if override.reason else text, "", override.id)
 
-    def stretch(self, at: datetime) -> Stretch:
+    def stretch(self, at: datetime) -> Assignment:
         """As a cover's."""
         if self._start <= at < self._end:
             return self._stretch
-        return Stretch(self._start if at < self._start else LATEST, ())
+        return Assignment(self._start if at < self._start else LATEST, ())
 
 
-AHEAD = timedelta(days=7)
-SOON = timedelta(days=1)
-MOST = 5  # holes that one notice names
+GAPS_AHEAD = timedelta(days=7)
+URGENT_WITHIN = timedelta(days=1)
+MAX_GAPS_LISTED = 5  # holes that one notice names
 
 
-Kind = Literal["gap_ahead", "empty_shift"]
+GapKind = Literal["gap_ahead", "empty_shift"]
 
 
-class Hole(NamedTuple):
+class CoverageGap(NamedTuple):
     start: datetime
     end: datetime  # as far as it is seen
-    kind: Kind
+    kind: GapKind
     reason: str
     layer: str = ""
 
 
-def holes(roster: Roster, schedule: str, now: datetime, told: Told) -> tuple[list[Notice], tuple[Warned, ...]]:
+def gap_notices(roster: Roster, schedule: str, now: datetime, told: NoticeLog) -> tuple[list[Notice], tuple[GapWarning, ...]]:
     """What is to be told of the next 7 days, and what has been told then.
 
     A gap is told when it comes into sight, and again a day before it begins; an empty shift once. What one person is to be told of
     one schedule at one moment stands in one notice. A hole that was filled and opens again is told anew.
     """
     notices: list[Notice] = []
-    warned: list[Warned] = []
-    for kind, look in _LOOKS.items():
-        audience = concerned(roster, schedule, kind, now)
-        seen = look(roster, schedule, now, now + AHEAD) if audience else []
-        warned += _still(told.warned, seen)
+    warned: list[GapWarning] = []
+    for kind, look in _FINDERS.items():
+        audience = notice_recipients(roster, schedule, kind, now)
+        seen = look(roster, schedule, now, now + GAPS_AHEAD) if audience else []
+        warned += _still_ahead(told.warned, seen)
         for user in audience:
-            new = [(hole, mark) for hole in seen if not _knows(warned, mark := _mark(hole, user, now))]
+            new = [(hole, mark) for hole in seen if not _was_warned(warned, mark := _gap_warning(hole, user, now))]
             if new:
                 warned += [mark for _, mark in new]
-                notices.append(_notice(roster, schedule, user, [hole for hole, _ in new], now))
+                notices.append(_gap_notice(roster, schedule, user, [hole for hole, _ in new], now))
     return notices, tuple(warned)
 
 
-def gaps(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[Hole]:
+def find_gaps(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[CoverageGap]:
     """When nobody is on call; nobody for one reason and then for another is one gap."""
-    found: list[Hole] = []
+    found: list[CoverageGap] = []
     for shift in roster.shifts(schedule, start, end):
         if not shift.users:
-            _add(found, Hole(shift.start, shift.end, "gap_ahead", shift.reason.removeprefix("nobody: ")))
+            _add_gap(found, CoverageGap(shift.start, shift.end, "gap_ahead", shift.reason.removeprefix("nobody: ")))
     return found
 
 
-def empty_shifts(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[Hole]:
+def find_empty_shifts(roster: Roster, schedule: str, start: datetime, end: datetime) -> list[CoverageGap]:
     """When a layer should have somebody, and everybody is absent or unknown."""
-    layers: dict[str, list[Hole]] = {}
-    for piece in claims(roster, schedule, start, end):
+    layers: dict[str, list[CoverageGap]] = {}
+    for piece in candidate_periods(roster, schedule, start, end):
         for one in piece.empty():
-            _add(layers.setdefault(one.layer, []), Hole(piece.start, piece.end, "empty_shift", one.reason, one.layer))
+            _add_gap(layers.setdefault(one.layer, []), CoverageGap(piece.start, piece.end, "empty_shift", one.reason, one.layer))
     return [hole for found in layers.values() for hole in found]
 
 
-_LOOKS: Final[dict[Kind, Callable[[Roster, str, datetime, datetime], list[Hole]]]] = {"gap_ahead": gaps, "empty_shift": empty_shifts}
+_FINDERS: Final[dict[GapKind, Callable[[Roster, str, datetime, datetime], list[CoverageGap]]]] = {
+    "gap_ahead": find_gaps,
+    "empty_shift": find_empty_shifts,
+}
 
 
-def _add(found: list[Hole], hole: Hole) -> None:
+def _add_gap(found: list[CoverageGap], hole: CoverageGap) -> None:
     """Add a hole, or prolong the last one where this begins with its end: the first reason stands for all."""
     if found and found[-1].end == hole.start:
         found[-1] = found[-1]._replace(end=hole.end)
@@ -140,29 +143,29 @@ def _add(found: list[Hole], hole: Hole) -> None:
         found.append(hole)
 
 
-def _mark(hole: Hole, user: str, now: datetime) -> Warned:
-    soon = hole.kind == "gap_ahead" and hole.start <= now + SOON
-    return Warned(
+def _gap_warning(hole: CoverageGap, user: str, now: datetime) -> GapWarning:
+    soon = hole.kind == "gap_ahead" and hole.start <= now + URGENT_WITHIN
+    return GapWarning(
         kind=hole.kind, user=user, layer=hole.layer, soon=soon, start=hole.start.timestamp(), end=hole.end.timestamp()
     )  # fmt: skip
 
 
-def _still(warned: Sequence[Warned], seen: Sequence[Hole]) -> list[Warned]:
+def _still_ahead(warned: Sequence[GapWarning], seen: Sequence[CoverageGap]) -> list[GapWarning]:
     """What was told of holes that are still there, each as far as it is seen now: a long one comes into sight bit by bit."""
     kept = []
     for mark in warned:
-        same = [hole for hole in seen if _touches(mark, hole)]
+        same = [hole for hole in seen if _is_same_gap(mark, hole)]
         if same:
             end = max(mark.end, *(hole.end.timestamp() for hole in same))
             kept.append(msgspec.structs.replace(mark, end=end))
     return kept
 
 
-def _touches(mark: Warned, hole: Hole) -> bool:
+def _is_same_gap(mark: GapWarning, hole: CoverageGap) -> bool:
     return (mark.kind, mark.layer) == (hole.kind, hole.layer) and mark.start < hole.end.timestamp() and hole.start.timestamp() < mark.end
 
 
-def _knows(warned: Sequence[Warned], wanted: Warned) -> bool:
+def _was_warned(warned: Sequence[GapWarning], wanted: GapWarning) -> bool:
     """Whether the person was told, as urgently as that."""
     return any(
         (one.kind, one.user, one.layer) == (wanted.kind, wanted.user, wanted.layer)
@@ -173,20 +176,20 @@ def _knows(warned: Sequence[Warned], wanted: Warned) -> bool:
     )
 
 
-def _notice(roster: Roster, schedule: str, user: str, found: Sequence[Hole], now: datetime) -> Notice:
+def _gap_notice(roster: Roster, schedule: str, user: str, found: Sequence[CoverageGap], now: datetime) -> Notice:
     kind = found[0].kind
-    lines = [_line(roster, schedule, user, hole, now) for hole in found[:MOST]]
-    if len(found) > MOST:
-        lines.append(f"And {len(found) - MOST} more in the next {AHEAD.days} days.")
+    lines = [_gap_line(roster, schedule, user, hole, now) for hole in found[:MAX_GAPS_LISTED]]
+    if len(found) > MAX_GAPS_LISTED:
+        lines.append(f"And {len(found) - MAX_GAPS_LISTED} more in the next {GAPS_AHEAD.days} days.")
     subject = f"Nobody is on call for {schedule}" if kind == "gap_ahead" else f"A shift of {schedule} is empty"
     return Notice(kind=kind, user=user, subject=subject, text="\n".join(lines))
 
 
-def _line(roster: Roster, schedule: str, user: str, hole: Hole, now: datetime) -> str:
+def _gap_line(roster: Roster, schedule: str, user: str, hole: CoverageGap, now: datetime) -> str:
     end: datetime | None = hole.end
-    if hole.end >= now + AHEAD and hole.kind == "gap_ahead":  # it goes on beyond what was looked at
+    if hole.end >= now + GAPS_AHEAD and hole.kind == "gap_ahead":  # it goes on beyond what was looked at
         end = roster.on_call(schedule, hole.start).until
-    start = "now on" if hole.start <= now else clock(roster, hole.start, user)
+    start = "now on" if hole.start <= now else format_local_time(roster, hole.start, user)
     if hole.kind == "gap_ahead":
-        return f"Nobody is on call for {schedule} from {start} until {clock(roster, end, user)}: {hole.reason}."
+        return f"Nobody is on call for {schedule} from {start} until {format_local_time(roster, end, user)}: {hole.reason}."
     return f"Nobody is left for a shift of {schedule} from {start}: {hole.reason}."

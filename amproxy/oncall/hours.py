@@ -13,21 +13,21 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from amproxy.times import instant
+from amproxy.times import to_utc
 
-Kind = Literal["night", "weekend", "day"]
+HoursKind = Literal["night", "weekend", "day"]
 
-NIGHT = (22, 6)  # hours of the clock: from, to
+NIGHT_HOURS = (22, 6)  # hours of the clock: from, to
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 
 
-class Part(NamedTuple):
+class HoursPeriod(NamedTuple):
     """A stretch of one kind, within one calendar day."""
 
     start: datetime
     end: datetime  # exclusive
-    kind: Kind
+    kind: HoursKind
     of: date  # the evening of the night, the Saturday of the weekend, the day
 
 
@@ -45,41 +45,41 @@ class Hours(NamedTuple):
         return self.night + self.weekend + self.day
 
 
-def hours(spans: Iterable[tuple[datetime, datetime, str]]) -> Hours:
+def count_hours(spans: Iterable[tuple[datetime, datetime, str]]) -> Hours:
     """The sum of spans (start, end exclusive, zone of the person), moments aware. Spans that overlap count twice."""
-    seconds: dict[Kind, float] = {"night": 0.0, "weekend": 0.0, "day": 0.0}
-    which: dict[Kind, set[date]] = {"night": set(), "weekend": set(), "day": set()}
+    seconds: dict[HoursKind, float] = {"night": 0.0, "weekend": 0.0, "day": 0.0}
+    which: dict[HoursKind, set[date]] = {"night": set(), "weekend": set(), "day": set()}
     for start, end, zone in spans:
-        for part in parts(start, end, zone):
+        for part in split_by_kind(start, end, zone):
             seconds[part.kind] += (part.end - part.start).total_seconds()
             which[part.kind].add(part.of)
     return Hours(seconds["night"], seconds["weekend"], seconds["day"], len(which["night"]), len(which["weekend"]))
 
 
-def parts(start: datetime, end: datetime, zone: str) -> Iterator[Part]:
+def split_by_kind(start: datetime, end: datetime, zone: str) -> Iterator[HoursPeriod]:
     """From `start` to `end` (aware) without gap or overlap, in UTC."""
-    at, end, clock = instant(start), instant(end), ZoneInfo(zone)
+    at, end, clock = to_utc(start), to_utc(end), ZoneInfo(zone)
     while at < end:
         local = at.astimezone(clock)
-        until = min(end, _edge(at, local, clock))
-        yield Part(at, until, *_kind(local))
+        until = min(end, _next_edge(at, local, clock))
+        yield HoursPeriod(at, until, *_kind_at(local))
         at = until
 
 
-def _kind(local: datetime) -> tuple[Kind, date]:
+def _kind_at(local: datetime) -> tuple[HoursKind, date]:
     day, weekday = local.date(), local.weekday()
     if weekday >= 5:
         return "weekend", day - _DAY * (weekday - 5)
-    if local.hour >= NIGHT[0]:
+    if local.hour >= NIGHT_HOURS[0]:
         return "night", day
-    return ("night", day - _DAY) if local.hour < NIGHT[1] else ("day", day)
+    return ("night", day - _DAY) if local.hour < NIGHT_HOURS[1] else ("day", day)
 
 
-def _edge(at: datetime, local: datetime, clock: ZoneInfo) -> datetime:
+def _next_edge(at: datetime, local: datetime, clock: ZoneInfo) -> datetime:
     """The next moment (UTC) at which the clock shows the start or end of a night or of a day, or is itself changed."""
     shown = local.replace(tzinfo=None)
     midnight = datetime.combine(shown.date(), time())
-    edge = at + next(wall - shown for hour in (NIGHT[1], NIGHT[0], 24) if (wall := midnight + timedelta(hours=hour)) > shown)
+    edge = at + next(wall - shown for hour in (NIGHT_HOURS[1], NIGHT_HOURS[0], 24) if (wall := midnight + timedelta(hours=hour)) > shown)
     offset = local.utcoffset()
     if edge.astimezone(clock).utcoffset() == offset:
         return edge
@@ -93,21 +93,21 @@ def _edge(at: datetime, local: datetime, clock: ZoneInfo) -> datetime:
 Daytime = Literal["day", "night", "weekend"]
 
 DAYTIMES: tuple[Daytime, ...] = ("day", "night", "weekend")
-NIGHT_BEGINS, NIGHT_ENDS = 22, 6  # hours on the person's clock
+NIGHT_START_HOUR, NIGHT_END_HOUR = 22, 6  # hours on the person's clock
 _SATURDAY = 5
 
 
-def daytime(at: datetime, zone: ZoneInfo) -> Daytime:
+def classify_daytime(at: datetime, zone: ZoneInfo) -> Daytime:
     """Which it is at a moment (aware) on the clock of `zone`. The weekend is Saturday and Sunday, and wins over the night."""
     shown = at.astimezone(zone)
     if shown.weekday() >= _SATURDAY:
         return "weekend"
-    return "day" if NIGHT_ENDS <= shown.hour < NIGHT_BEGINS else "night"
+    return "day" if NIGHT_END_HOUR <= shown.hour < NIGHT_START_HOUR else "night"
 
 
-def night(at: datetime, zone: ZoneInfo) -> date | None:
+def night_start_date(at: datetime, zone: ZoneInfo) -> date | None:
     """The day on which the night of a moment began, at the weekend too; None = it is not night."""
     shown = at.astimezone(zone)
-    if NIGHT_ENDS <= shown.hour < NIGHT_BEGINS:
+    if NIGHT_END_HOUR <= shown.hour < NIGHT_START_HOUR:
         return None
-    return shown.date() if shown.hour >= NIGHT_BEGINS else shown.date() - timedelta(days=1)
+    return shown.date() if shown.hour >= NIGHT_START_HOUR else shown.date() - timedelta(days=1)

@@ -32,8 +32,8 @@ import msgspec
 
 from amproxy.config.structs import Absence, Layer, Override, Rotation, User
 from amproxy.labels.intervals import TimeInterval
-from amproxy.oncall.piecewise import Steps, spells
-from amproxy.times import EARLIEST, LATEST, happens, moment, reached
+from amproxy.oncall.piecewise import Piecewise, cached_interval
+from amproxy.times import EARLIEST, LATEST, local_to_utc, utc_to_wall, wall_to_utc
 
 _NEVER = LATEST.replace(tzinfo=None)
 
@@ -43,11 +43,11 @@ def turn_at(rotation: Rotation, zone: ZoneInfo, at: datetime) -> tuple[int, date
 
     Before the rotation's start the number is -1, and the end is the start.
     """
-    number = max(-1, _number(rotation, reached(at, zone)))
-    return number, moment(handoff(rotation, number + 1), zone)
+    number = max(-1, _turn_number(rotation, utc_to_wall(at, zone)))
+    return number, wall_to_utc(handoff_time(rotation, number + 1), zone)
 
 
-def handoff(rotation: Rotation, number: int) -> datetime:
+def handoff_time(rotation: Rotation, number: int) -> datetime:
     """The wall-clock time (naive) at which turn `number` begins; the year 9998 where it lies beyond that."""
     if not rotation.months:
         try:
@@ -61,19 +61,19 @@ def handoff(rotation: Rotation, number: int) -> datetime:
     return rotation.start.replace(year=year, month=month + 1, day=min(rotation.start.day, monthrange(year, month + 1)[1]))
 
 
-def _number(rotation: Rotation, wall: datetime) -> int:
+def _turn_number(rotation: Rotation, wall: datetime) -> int:
     """The last turn that has begun at a wall-clock time; negative before the start."""
     start = rotation.start
     if not rotation.months:
         return (wall - start) // timedelta(seconds=rotation.seconds)
     number = ((wall.year - start.year) * 12 + wall.month - start.month) // rotation.months
     # The month of a handoff may be reached and its day not yet.
-    return number if number < 0 or handoff(rotation, number) <= wall else number - 1
+    return number if number < 0 or handoff_time(rotation, number) <= wall else number - 1
 
 
-_DAY = 86400  # seconds, of the wall clock
-_BLOCK = 128  # days that are looked at together
-_MOST = 36525  # days: a hundred years after the start the last turn stays, so that no question takes long
+_DAY_SECONDS = 86400  # seconds, of the wall clock
+_BLOCK_DAYS = 128  # days that are looked at together
+_MAX_DAYS = 36525  # days: a hundred years after the start the last turn stays, so that no question takes long
 
 
 class ActiveDays:
@@ -86,8 +86,8 @@ class ActiveDays:
     """
 
     def __init__(self, rotation: Rotation, zone: ZoneInfo, active: Sequence[TimeInterval], mute: Sequence[TimeInterval]) -> None:
-        self._daily, self._zone, self._active, self._mute = msgspec.structs.replace(rotation, seconds=_DAY), zone, active, mute
-        self._each = rotation.seconds // _DAY  # days of a turn
+        self._daily, self._zone, self._active, self._mute = msgspec.structs.replace(rotation, seconds=_DAY_SECONDS), zone, active, mute
+        self._each = rotation.seconds // _DAY_SECONDS  # days of a turn
         self._found: list[int] = []  # numbers of the active days, in order; the day of the rotation's start is 0
         self._looked = 0  # days before this number were looked at
 
@@ -97,28 +97,28 @@ class ActiveDays:
         Before the first active day the number is -1.
         """
         today, _ = turn_at(self._daily, self._zone, at)
-        while self._looked <= min(today, _MOST):
+        while self._looked <= min(today, _MAX_DAYS):
             self._look()
         number = (bisect_right(self._found, today) - 1) // self._each
         following = (number + 1) * self._each  # which of the active days begins the next turn
-        if following >= len(self._found) and self._looked <= min(today + _BLOCK, _MOST):
+        if following >= len(self._found) and self._looked <= min(today + _BLOCK_DAYS, _MAX_DAYS):
             self._look()
         if following < len(self._found):
             return number, self._begin(self._found[following])
-        return number, self._begin(self._looked) if self._looked <= _MOST else LATEST
+        return number, self._begin(self._looked) if self._looked <= _MAX_DAYS else LATEST
 
     def _look(self) -> None:
         """Look at the next days."""
-        begins = [self._begin(day) for day in range(self._looked, self._looked + _BLOCK + 1)]
+        begins = [self._begin(day) for day in range(self._looked, self._looked + _BLOCK_DAYS + 1)]
         edges = list(merge(*(interval.edges(begins[0], begins[-1]) for interval in (*self._active, *self._mute))))
         for day, (begin, end) in enumerate(pairwise(begins), self._looked):
             inside = edges[bisect_right(edges, begin) : bisect_left(edges, end)]
             if begin < end and any(self._is_open(at) for at in (begin, *inside)):
                 self._found.append(day)
-        self._looked += _BLOCK
+        self._looked += _BLOCK_DAYS
 
     def _begin(self, day: int) -> datetime:
-        return moment(handoff(self._daily, day), self._zone)
+        return wall_to_utc(handoff_time(self._daily, day), self._zone)
 
     def _is_open(self, at: datetime) -> bool:
         return (not self._active or any(interval.holds(at) for interval in self._active)) and not any(i.holds(at) for i in self._mute)
@@ -130,10 +130,10 @@ def active_days(rotation: Rotation, zone: ZoneInfo, active: tuple[TimeInterval, 
     return ActiveDays(rotation, zone, active, mute)
 
 
-Absences = Mapping[str, Steps[str]]  # user → when absent, with the reason; people without absences are not in it
+AbsencesByUser = Mapping[str, Piecewise[str]]  # user → when absent, with the reason; people without absences are not in it
 
 
-class Stretch(NamedTuple):
+class Assignment(NamedTuple):
     """One answer. All moments are in UTC; `end` is exclusive and after the moment asked for: up to it the answer is good."""
 
     end: datetime
@@ -144,7 +144,7 @@ class Stretch(NamedTuple):
 
 
 class Cover(Protocol):
-    def stretch(self, at: datetime) -> Stretch:
+    def stretch(self, at: datetime) -> Assignment:
         """The answer for a moment in UTC."""
 
 
@@ -156,16 +156,16 @@ class LayerCover(Cover, Protocol):
         """
 
 
-class Turns:
+class RotatingLayer:
     """A layer of the file: people in turns, at the times at which the layer is active."""
 
-    def __init__(self, layer: Layer, zone: ZoneInfo, intervals: Mapping[str, TimeInterval], absences: Absences) -> None:
+    def __init__(self, layer: Layer, zone: ZoneInfo, intervals: Mapping[str, TimeInterval], absences: AbsencesByUser) -> None:
         turns = layer.users if layer.rotation else (tuple(name for turn in layer.users for name in turn),)
         self._turns = tuple(tuple(dict.fromkeys(turn)) for turn in turns if turn)
         self._name, self._absences = layer.name, absences
         active = tuple(intervals[name] for name in layer.active_time_intervals)
         mute = tuple(intervals[name] for name in layer.mute_time_intervals)
-        self._active, self._mute = [spells(interval) for interval in active], [spells(interval) for interval in mute]
+        self._active, self._mute = [cached_interval(interval) for interval in active], [cached_interval(interval) for interval in mute]
         self._held = EARLIEST, -1, EARLIEST  # the last answer of _turn_at, and since when it is good: one question follows another
         self._turn_at: Callable[[datetime], tuple[int, datetime]] | None = None
         if layer.rotation and layer.rotation.active_days:
@@ -173,18 +173,18 @@ class Turns:
         elif layer.rotation:
             self._turn_at = partial(turn_at, layer.rotation, zone)
 
-    def stretch(self, at: datetime) -> Stretch:
+    def stretch(self, at: datetime) -> Assignment:
         active, end = self._window(at)
         if not active:
-            return Stretch(end, ())
+            return Assignment(end, ())
         number, handoff = self._turn(at)
         if number < 0:
-            return Stretch(handoff, ())
+            return Assignment(handoff, ())
         users, _, absent, until = self._stand_in(number, at)
         reason = f"layer {self._name}" if users else f"everyone in layer {self._name} is absent"
         if users and absent:
             reason += f", {', '.join(absent)} absent"
-        return Stretch(min(end, handoff, until), users, reason, self._name)
+        return Assignment(min(end, handoff, until), users, reason, self._name)
 
     def following(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
         number, _ = self._turn(at)
@@ -239,29 +239,29 @@ class Overrides:
 
     def __init__(self, overrides: Sequence[Override], zone: ZoneInfo, users: Mapping[str, User], text: str = "override") -> None:
         """`text`: what the reason calls them."""
-        self._steps = Steps(
+        self._steps = Piecewise(
             (
-                happens(override.start, zone),
-                happens(override.end, zone),
-                Stretch(LATEST, known, _because(text, override.reason), "", override.id),
+                local_to_utc(override.start, zone),
+                local_to_utc(override.end, zone),
+                Assignment(LATEST, known, _reason_text(text, override.reason), "", override.id),
             )
             for override in overrides
             if (known := tuple(name for name in dict.fromkeys(override.users) if name in users))
         )
 
-    def stretch(self, at: datetime) -> Stretch:
+    def stretch(self, at: datetime) -> Assignment:
         held, end = self._steps.at(at)
-        return held._replace(end=end) if held else Stretch(end, ())
+        return held._replace(end=end) if held else Assignment(end, ())
 
 
-def absences(users: Mapping[str, User], by_hand: Mapping[str, Sequence[Absence]]) -> Absences:
+def absences_by_user(users: Mapping[str, User], by_hand: Mapping[str, Sequence[Absence]]) -> AbsencesByUser:
     """When each of these people is absent, by the file or by hand; those who never are do not appear."""
     return {
-        name: Steps((happens(a.start, zone), happens(a.end, zone), a.reason) for a in found)
+        name: Piecewise((local_to_utc(a.start, zone), local_to_utc(a.end, zone), a.reason) for a in found)
         for name, user in users.items()
         if (found := (*user.absences, *by_hand.get(name, ()))) and (zone := ZoneInfo(user.timezone))
     }
 
 
-def _because(text: str, reason: str) -> str:
+def _reason_text(text: str, reason: str) -> str:
     return f"{text}: {reason}" if reason else text

@@ -11,7 +11,7 @@ import msgspec
 from amproxy.config.structs import NoticeKind
 from amproxy.oncall.roster import Roster
 
-_SEEN = timedelta(days=28)  # how far ahead a calendar is asked for its people
+_CALENDAR_AHEAD = timedelta(days=28)  # how far ahead a calendar is asked for its people
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def concerned(roster: Roster, schedule: str, kind: NoticeKind, at: datetime) -> list[str]:
+def notice_recipients(roster: Roster, schedule: str, kind: NoticeKind, at: datetime) -> list[str]:
     """People of a schedule who chose to be told: those of its layers, calendar and overrides, else the members of its team.
 
     at: people of a calendar are those who are on call in the weeks from then on.
@@ -33,25 +33,25 @@ def concerned(roster: Roster, schedule: str, kind: NoticeKind, at: datetime) -> 
     for override in (*known.overrides, *roster.overrides.get(schedule, ())):
         names |= dict.fromkeys(override.users)
     if known.ical:
-        names |= dict.fromkeys(name for shift in roster.shifts(schedule, at, at + _SEEN) for name in shift.users)
+        names |= dict.fromkeys(name for shift in roster.shifts(schedule, at, at + _CALENDAR_AHEAD) for name in shift.users)
     if not names and known.team in config.teams:
         names = dict.fromkeys(config.teams[known.team].members)
-    return choosing(roster, names, kind)
+    return filter_subscribed(roster, names, kind)
 
 
-def choosing(roster: Roster, names: Iterable[str], kind: NoticeKind) -> list[str]:
+def filter_subscribed(roster: Roster, names: Iterable[str], kind: NoticeKind) -> list[str]:
     """Those of these people who chose to be told of this."""
     return [name for name in names if (user := roster.config.users.get(name)) and user.notices.get(kind)]
 
 
-def called(roster: Roster, names: Iterable[str]) -> str:
+def join_full_names(roster: Roster, names: Iterable[str]) -> str:
     """How people are called: "Alice Ash and Bob"; nobody is "nobody"."""
     users = roster.config.users
     full = [(users[name].full_name or name) if name in users else name for name in names]
     return " and ".join([", ".join(full[:-1]), full[-1]] if len(full) > 1 else full) or "nobody"
 
 
-def clock(roster: Roster, at: datetime | None, user: str) -> str:
+def format_local_time(roster: Roster, at: datetime | None, user: str) -> str:
     """ "Mon 12 Jan 09:00 (Europe/Berlin)" on a person's own clock."""
     if at is None:
         return "further notice"

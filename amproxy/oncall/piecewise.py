@@ -18,7 +18,7 @@ from amproxy.times import LATEST
 T = TypeVar("T")
 
 
-class Steps(Generic[T]):
+class Piecewise(Generic[T]):
     """Spans (start, end exclusive, value), moments in UTC; where two overlap the one given later wins. Look-ups bisect."""
 
     def __init__(self, spans: Iterable[tuple[datetime, datetime, T]]) -> None:
@@ -45,12 +45,12 @@ class Steps(Generic[T]):
         return self._values[after - 1] if after else None, self._starts[after] if after < len(self._starts) else LATEST
 
 
-_SEARCHED = timedelta(days=4 * 365)  # `changes` answers None where nothing changes for at least so long
-_REMEMBERED = 2048  # more than two years of two changes a day
-_TOGETHER = timedelta(days=14)  # a look ahead costs little more than one that stops at the next change
+_SEARCH_AHEAD = timedelta(days=4 * 365)  # `changes` answers None where nothing changes for at least so long
+_MAX_CACHED = 2048  # more than two years of two changes a day
+_BATCH = timedelta(days=14)  # a look ahead costs little more than one that stops at the next change
 
 
-class Spells:
+class CachedInterval:
     """A time interval as stretches of holding and not holding. Those found are remembered: an interval never changes."""
 
     def __init__(self, interval: TimeInterval) -> None:
@@ -62,7 +62,7 @@ class Spells:
         place = bisect_right(self._found, at, key=itemgetter(0))
         if place and at < self._found[place - 1][1]:
             return self._found[place - 1][2], self._found[place - 1][1]
-        if len(self._found) >= _REMEMBERED:
+        if len(self._found) >= _MAX_CACHED:
             self._found, place = [], 0
         found = self._ahead(at)
         following = self._found[place][0] if place < len(self._found) else LATEST
@@ -72,14 +72,14 @@ class Spells:
     def _ahead(self, at: datetime) -> list[tuple[datetime, datetime, bool]]:
         """The spells from a moment on that end within the next days; where none does, the one that holds."""
         found, holds, since = list[tuple[datetime, datetime, bool]](), self._interval.holds(at), at
-        for edge in self._interval.edges(at, min(at + _TOGETHER, LATEST)):
+        for edge in self._interval.edges(at, min(at + _BATCH, LATEST)):
             if self._interval.holds(edge) != holds:
                 found.append((since, edge, holds))
                 since, holds = edge, not holds
-        return found or [(at, self._interval.changes(at) or at + _SEARCHED, holds)]
+        return found or [(at, self._interval.changes(at) or at + _SEARCH_AHEAD, holds)]
 
 
 @lru_cache(maxsize=256)
-def spells(interval: TimeInterval) -> Spells:
+def cached_interval(interval: TimeInterval) -> CachedInterval:
     """The same memory for equal intervals, so that a new roster or a reloaded file does not begin anew."""
-    return Spells(interval)
+    return CachedInterval(interval)

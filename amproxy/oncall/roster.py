@@ -17,21 +17,21 @@ from amproxy.clock import utc
 from amproxy.config.structs import Absence, Config, Override
 from amproxy.model import Swap
 from amproxy.oncall import reachable
-from amproxy.oncall.calendars import NOT_LOADED, CalendarCover, Calendars, CalendarShift
-from amproxy.oncall.layers import Absences, Cover, LayerCover, Overrides, Stretch, Turns, absences
-from amproxy.oncall.swaps import Swapped, SwappedLayer, Swaps
-from amproxy.times import instant
+from amproxy.oncall.calendars import NOT_LOADED, CalendarCover, CalendarShift, ScheduleCalendars
+from amproxy.oncall.layers import AbsencesByUser, Assignment, Cover, LayerCover, Overrides, RotatingLayer, absences_by_user
+from amproxy.oncall.swaps import AcceptedSwaps, SwappedCover, SwappedLayer
+from amproxy.times import to_utc
 
 
-class Piece(NamedTuple):
+class TimelinePeriod(NamedTuple):
     """From `start` to `end` (exclusive) nothing changes. Neighbours may say the same."""
 
     start: datetime
     end: datetime
-    stretch: Stretch
+    stretch: Assignment
 
 
-class Timeline:
+class ScheduleTimeline:
     """Layers from the lowest to the highest, and the overrides above them, from the highest to the lowest."""
 
     def __init__(self, layers: Sequence[LayerCover], overrides: Sequence[Cover], nobody: str = "no layer is active") -> None:
@@ -39,9 +39,9 @@ class Timeline:
         self._layers, self._nobody = layers, nobody
         self.covers: Sequence[Cover] = [*overrides, *reversed(layers)]  # from the highest to the lowest
 
-    def pieces(self, start: datetime, end: datetime) -> Iterator[Piece]:
+    def pieces(self, start: datetime, end: datetime) -> Iterator[TimelinePeriod]:
         """What holds from `start` to `end`, without gap or overlap; every change of who and why is an edge."""
-        held: list[Stretch | None] = [None] * len(self.covers)
+        held: list[Assignment | None] = [None] * len(self.covers)
         while start < end:
             until, why = end, ""
             for position, cover in enumerate(self.covers):
@@ -52,19 +52,19 @@ class Timeline:
                 if stretch.users:
                     break
             else:
-                stretch = Stretch(until, (), f"nobody: {why or self._nobody}")
-            yield Piece(start, until, stretch)
+                stretch = Assignment(until, (), f"nobody: {why or self._nobody}")
+            yield TimelinePeriod(start, until, stretch)
             start = until
 
-    def turn_after(self, at: datetime) -> Stretch:
+    def turn_after(self, at: datetime) -> Assignment:
         """The people of the next turn, in its order, of the layer that is on call, or would be without override."""
         why = ""
         for layer in reversed(self._layers):
             stretch = layer.stretch(at)
             if stretch.users:
-                return Stretch(stretch.end, layer.following(at), f"next turn of layer {stretch.layer}", stretch.layer)
+                return Assignment(stretch.end, layer.following(at), f"next turn of layer {stretch.layer}", stretch.layer)
             why = why or stretch.reason
-        return Stretch(at, (), f"nobody: {why or self._nobody}")
+        return Assignment(at, (), f"nobody: {why or self._nobody}")
 
 
 HORIZON = timedelta(days=366)
@@ -106,7 +106,7 @@ class Roster:
         *,
         absences: Mapping[str, Sequence[Absence]] | None = None,
         swaps: Mapping[str, Sequence[Swap]] | None = None,
-        calendars: Mapping[str, Calendars] | None = None,
+        calendars: Mapping[str, ScheduleCalendars] | None = None,
     ) -> None:
         """overrides, swaps: by schedule, overrides in the order in which they were made. absences: by person.
 
@@ -117,13 +117,13 @@ class Roster:
         self.absences = absences or {}
         self.swaps = swaps or {}
         self.calendars = calendars or {}
-        self._timelines: dict[str, Timeline] = {}
+        self._timelines: dict[str, ScheduleTimeline] = {}
         # Between which moments the same people are on call, as found last: where that is long, the way to its end is not gone again.
         self._steady: dict[str, tuple[datetime, datetime]] = {}
 
     def on_call(self, schedule: str, at: datetime) -> OnCall:
         """Who is on call at `at`, and what changes next. Raises KeyError for an unknown schedule."""
-        start, timeline = instant(at), self._timeline(schedule)
+        start, timeline = to_utc(at), self._timeline(schedule)
         now = next(timeline.pieces(start, start + HORIZON)).stretch
         since, steady = self._steady.get(schedule, (start, start))
         if not since <= start < steady:
@@ -143,7 +143,7 @@ class Roster:
         Under an override that is the turn of the layer beneath it. `until` and `next` are those of `on_call`.
         Raises KeyError for an unknown schedule.
         """
-        following = self._timeline(schedule).turn_after(instant(at))
+        following = self._timeline(schedule).turn_after(to_utc(at))
         return msgspec.structs.replace(self.on_call(schedule, at), users=following.users, reason=following.reason)
 
     def shifts(self, schedule: str, start: datetime, end: datetime) -> list[Shift]:
@@ -152,7 +152,7 @@ class Roster:
         Raises KeyError for an unknown schedule.
         """
         merged: list[Shift] = []
-        for begin, until, (_, users, reason, layer, override) in self._timeline(schedule).pieces(instant(start), instant(end)):
+        for begin, until, (_, users, reason, layer, override) in self._timeline(schedule).pieces(to_utc(start), to_utc(end)):
             shift = Shift(start=begin, end=until, users=users, reason=reason, layer=layer, override=override)
             if merged and msgspec.structs.replace(merged[-1], start=begin, end=until) == shift:
                 merged[-1] = msgspec.structs.replace(merged[-1], end=until)
@@ -162,7 +162,7 @@ class Roster:
 
     def uncovered(self, schedule: str, start: datetime, end: datetime) -> float:
         """Seconds without anybody on call between two moments. Raises KeyError for an unknown schedule."""
-        pieces = self._timeline(schedule).pieces(instant(start), instant(end))
+        pieces = self._timeline(schedule).pieces(to_utc(start), to_utc(end))
         return sum((piece.end - piece.start).total_seconds() for piece in pieces if not piece.stretch.users)
 
     def covers(self, schedule: str) -> Sequence[Cover]:
@@ -174,7 +174,7 @@ class Roster:
 
         In the order in which they begin, their own times. Raises KeyError for an unknown schedule.
         """
-        first, last = instant(start), instant(end)
+        first, last = to_utc(start), to_utc(end)
         if self.config.schedules[schedule].ical is None or schedule not in self.calendars:
             return []
         shifts = self.calendars[schedule].told(self.config.users).shifts
@@ -183,7 +183,7 @@ class Roster:
     def absent(self, user: str, at: datetime) -> bool:
         """Whether a person is absent, by the file or by hand; False for someone whom the file does not know."""
         away = self._absences.get(user)
-        return away is not None and away.at(instant(at))[0] is not None
+        return away is not None and away.at(to_utc(at))[0] is not None
 
     def swapped_shifts(self, swap: Swap) -> list[Shift]:
         """The shifts that a swap is about: those that its `user` has between its start and end, or would have without it.
@@ -208,32 +208,32 @@ class Roster:
 
     def holds(self, interval: str, at: datetime) -> bool:
         """Whether a time interval of the configuration holds. Raises KeyError for an unknown one."""
-        return self.config.time_intervals[interval].holds(instant(at))
+        return self.config.time_intervals[interval].holds(to_utc(at))
 
     def opens(self, interval: str, at: datetime) -> datetime | None:
         """The first moment at or after `at` at which a time interval holds; None = never within four years.
 
         Raises KeyError for an unknown one.
         """
-        return self.config.time_intervals[interval].opens(instant(at))
+        return self.config.time_intervals[interval].opens(to_utc(at))
 
     @cached_property
-    def _absences(self) -> Absences:
-        return absences(self.config.users, self.absences)
+    def _absences(self) -> AbsencesByUser:
+        return absences_by_user(self.config.users, self.absences)
 
-    def _timeline(self, name: str) -> Timeline:
+    def _timeline(self, name: str) -> ScheduleTimeline:
         if name not in self._timelines:
             schedule, config = self.config.schedules[name], self.config
             zone = ZoneInfo(schedule.timezone)
-            layers: list[LayerCover] = [Turns(layer, zone, config.time_intervals, self._absences) for layer in schedule.layers]
+            layers: list[LayerCover] = [RotatingLayer(layer, zone, config.time_intervals, self._absences) for layer in schedule.layers]
             nobody = "no layer is active"
             if schedule.ical and name in self.calendars:
                 layers, nobody = [CalendarCover(self.calendars[name], config.users, self._absences)], "no event in the calendar"
             elif schedule.ical:
                 nobody = NOT_LOADED
             overrides: Cover = Overrides(schedule.overrides, zone, config.users)
-            if swaps := Swaps(self.swaps.get(name, ()), config.users):
-                layers, overrides = [SwappedLayer(layer, swaps) for layer in layers], Swapped(overrides, swaps)
+            if swaps := AcceptedSwaps(self.swaps.get(name, ()), config.users):
+                layers, overrides = [SwappedLayer(layer, swaps) for layer in layers], SwappedCover(overrides, swaps)
             by_hand = Overrides(self.overrides.get(name, ()), zone, config.users, "override by hand")
-            self._timelines[name] = Timeline(layers, [by_hand, overrides], nobody)
+            self._timelines[name] = ScheduleTimeline(layers, [by_hand, overrides], nobody)
         return self._timelines[name]

@@ -16,55 +16,55 @@ from amproxy.clock import utc
 from amproxy.config.structs import User
 from amproxy.errors import Conflict
 from amproxy.model import Swap
-from amproxy.oncall.layers import Cover, LayerCover, Stretch
+from amproxy.oncall.layers import Assignment, Cover, LayerCover
 from amproxy.times import LATEST
 
 SwapState = Literal["open", "taken", "past_due"]
 
-LONGEST = 366 * 86400.0  # seconds between the start and the end of a swap
+MAX_SWAP_SECONDS = 366 * 86400.0  # seconds between the start and the end of a swap
 
 
-def state(swap: Swap, now: float) -> SwapState:
+def swap_state(swap: Swap, now: float) -> SwapState:
     """A swap that nobody has taken by its start is past due: it cannot be taken any more. One that is taken stays taken."""
     if swap.taken_by:
         return "taken"
     return "open" if now < swap.start else "past_due"
 
 
-def asked(swap: Swap, now: float) -> Swap:
+def request_swap(swap: Swap, now: float) -> Swap:
     """A new swap, as it is stored. Raises ValueError where its times make no sense; the text is for people."""
     if swap.end <= swap.start:
         raise ValueError("the end of a swap must lie after its start")
     if swap.end <= now:
         raise ValueError("a swap cannot end in the past")
-    if swap.end - swap.start > LONGEST:
-        raise ValueError(f"a swap lasts {LONGEST // 86400:.0f} days at most")
-    return replace(swap, asked_by=_other(swap.asked_by, swap.user), asked_at=now)
+    if swap.end - swap.start > MAX_SWAP_SECONDS:
+        raise ValueError(f"a swap lasts {MAX_SWAP_SECONDS // 86400:.0f} days at most")
+    return replace(swap, asked_by=_if_not_self(swap.asked_by, swap.user), asked_at=now)
 
 
-def taken(swap: Swap, user: str, by: str, now: float) -> Swap:
+def take_swap(swap: Swap, user: str, by: str, now: float) -> Swap:
     """The swap once `user` has taken it. by: who did so in their name, "" = they themselves. Raises Conflict."""
     if swap.taken_by:
         raise Conflict(f"the swap is already taken by {swap.taken_by}")
     if user == swap.user:
         raise Conflict(f"{user} cannot take over their own shifts")
-    if state(swap, now) == "past_due":
+    if swap_state(swap, now) == "past_due":
         raise Conflict("the swap is past due: nobody took it before it began")
-    return replace(swap, taken_by=user, taken_through=_other(by, user), taken_at=now)
+    return replace(swap, taken_by=user, taken_through=_if_not_self(by, user), taken_at=now)
 
 
-def untaken(swap: Swap) -> Swap:
+def give_back_swap(swap: Swap) -> Swap:
     """The swap once it is given back. Raises Conflict where nobody has taken it."""
     if not swap.taken_by:
         raise Conflict("nobody has taken the swap")
     return replace(swap, taken_by="", taken_through="", taken_at=None)
 
 
-def _other(by: str, user: str) -> str:
+def _if_not_self(by: str, user: str) -> str:
     return "" if by == user else by
 
 
-class Held(NamedTuple):
+class ActiveSwaps(NamedTuple):
     """The swaps that hold for a time, in the order in which they were taken."""
 
     swaps: tuple[Swap, ...]
@@ -82,7 +82,7 @@ class Held(NamedTuple):
         return people, words
 
 
-class Swaps:
+class AcceptedSwaps:
     """The swaps of one schedule that are taken. One that names people whom the configuration does not know is as if it were not there."""
 
     def __init__(self, swaps: Sequence[Swap], users: Mapping[str, User]) -> None:
@@ -93,28 +93,28 @@ class Swaps:
             for at in (swap.start, swap.end):
                 changing.setdefault(utc(at), set()).add(rank)
         self._edges = sorted(changing)
-        self._held: list[Held] = []
+        self._held: list[ActiveSwaps] = []
         holding: set[int] = set()
         for edge in self._edges:
             holding ^= changing[edge]
-            self._held.append(Held(tuple(ranked[rank] for rank in sorted(holding))))
+            self._held.append(ActiveSwaps(tuple(ranked[rank] for rank in sorted(holding))))
 
     def __bool__(self) -> bool:
         return bool(self._held)
 
-    def at(self, at: datetime) -> tuple[Held, datetime]:
+    def at(self, at: datetime) -> tuple[ActiveSwaps, datetime]:
         """The swaps that hold at a moment (UTC), and the moment (UTC) up to which that is so."""
         after = bisect_right(self._edges, at)
-        return self._held[after - 1] if after else Held(()), self._edges[after] if after < len(self._edges) else LATEST
+        return self._held[after - 1] if after else ActiveSwaps(()), self._edges[after] if after < len(self._edges) else LATEST
 
 
-class Swapped:
+class SwappedCover:
     """A cover, such as the overrides of the file, with the swaps of its schedule in it."""
 
-    def __init__(self, cover: Cover, swaps: Swaps) -> None:
+    def __init__(self, cover: Cover, swaps: AcceptedSwaps) -> None:
         self._cover, self._swaps = cover, swaps
 
-    def stretch(self, at: datetime) -> Stretch:
+    def stretch(self, at: datetime) -> Assignment:
         found = self._cover.stretch(at)
         if not found.users:
             return found
@@ -123,10 +123,10 @@ class Swapped:
         return found._replace(end=min(found.end, until), users=users, reason=", ".join((found.reason, *words)))
 
 
-class SwappedLayer(Swapped):
+class SwappedLayer(SwappedCover):
     """A layer with the swaps of its schedule in it."""
 
-    def __init__(self, layer: LayerCover, swaps: Swaps) -> None:
+    def __init__(self, layer: LayerCover, swaps: AcceptedSwaps) -> None:
         super().__init__(layer, swaps)
         self._layer = layer
 

@@ -24,44 +24,44 @@ from amproxy.model import Incident, Page, TimelineEntry
 _REPORT_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_table(rows: Iterable[Mapping[str, Any]], like: Mapping[str, Any]) -> str:
+def report_csv(rows: Iterable[Mapping[str, Any]], like: Mapping[str, Any]) -> str:
     """Rows that all have the keys of `like`; a map in a cell becomes columns of its own, None an empty cell."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    columns = [name for name, _ in _flat(like)]
+    columns = [name for name, _ in _flatten_row(like)]
     writer.writerow(columns)
     for row in rows:
-        cells = dict(_flat(row))
-        writer.writerow([_safe(cells[name]) for name in columns])
+        cells = dict(_flatten_row(row))
+        writer.writerow([_escape_formula(cells[name]) for name in columns])
     return out.getvalue()
 
 
-def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten_row(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}_")
+            yield from _flatten_row(value, f"{prefix}{name}_")
         else:
             yield f"{prefix}{name}", value
 
 
-def _safe(value: Any) -> Any:
+def _escape_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_REPORT_FORMULA_STARTS) else value
 
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
+def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
     """Columns in this order; None is empty, true and false are words. A text that begins like a formula gets a leading quote."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in columns])
+        writer.writerow([_csv_value(row[name]) for name in columns])
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def _csv_value(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
@@ -69,39 +69,39 @@ def _cell(value: object) -> object:
     return value
 
 
-FORMAT = "amproxy.history/1"
+HISTORY_FORMAT = "amproxy.history/1"
 
 # What happened to the incident from outside, or because a time ran out. What the policy did then stands in `pages`.
-_EVENTS = {
+_EVENT_KINDS = {
     "opened": "opened", "alerts": "alerts", "acknowledged": "acknowledge", "unacknowledged": "unacknowledge", "resolved": "resolve",
     "snoozed": "snooze", "triggered": "snooze_over", "escalated": "escalate", "note": "note", "reopened": "reopen", "merged": "merge",
     "joined": "acknowledge", "renewed": "acknowledge", "reassigned": "reassign", "responders": "add_responders",
 }  # fmt: skip
 
 
-def record(incident: Incident, timeline: Iterable[TimelineEntry], view: Mapping[str, Any]) -> dict[str, Any]:
+def history_line(incident: Incident, timeline: Iterable[TimelineEntry], view: Mapping[str, Any]) -> dict[str, Any]:
     """For JSON; times are RFC 3339 in UTC. timeline: oldest first; view: the incident as the API's lists show it."""
     return {
-        "format": FORMAT,
+        "format": HISTORY_FORMAT,
         "incident": view,
-        "plan": _plan(incident.plan),
-        "forwards": {name: _plan(plan) for name, plan in incident.forwards.items()},
+        "plan": _policy_fields(incident.plan),
+        "forwards": {name: _policy_fields(plan) for name, plan in incident.forwards.items()},
         "urgency": incident.urgency,
         "team": incident.team or None,
         "labels": {
             "group_labels": incident.group_labels, "common_labels": incident.common_labels, "receiver": incident.receiver or None,
             "group_key": incident.group_key or None,
         },
-        "events": [_event(entry) for entry in timeline if entry.kind in _EVENTS],
-        "pages": [_page(page) for page in incident.pages],
+        "events": [_event_fields(entry) for entry in timeline if entry.kind in _EVENT_KINDS],
+        "pages": [_page_fields(page) for page in incident.pages],
     }  # fmt: skip
 
 
-def _event(entry: TimelineEntry) -> dict[str, Any]:
+def _event_fields(entry: TimelineEntry) -> dict[str, Any]:
     until = entry.data.get("until")
     return {
         "at": rfc3339(entry.at),
-        "kind": _EVENTS[entry.kind],
+        "kind": _EVENT_KINDS[entry.kind],
         "user": entry.user or None,
         "text": entry.text,
         "until": rfc3339(until) if isinstance(until, int | float) else None,
@@ -114,7 +114,7 @@ def _event(entry: TimelineEntry) -> dict[str, Any]:
     }
 
 
-def _page(page: Page) -> dict[str, Any]:
+def _page_fields(page: Page) -> dict[str, Any]:
     return {
         "due": rfc3339(page.due),
         "at": rfc3339(page.sent_at),
@@ -130,14 +130,14 @@ def _page(page: Page) -> dict[str, Any]:
     }
 
 
-def _plan(plan: Policy) -> Any:
+def _policy_fields(plan: Policy) -> Any:
     """The policy as it was stored, without the places in a file."""
-    return _placeless(msgspec.to_builtins(plan))
+    return _without_places(msgspec.to_builtins(plan))
 
 
-def _placeless(value: Any) -> Any:
+def _without_places(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _placeless(inner) for name, inner in value.items() if name != "place"}
+        return {name: _without_places(inner) for name, inner in value.items() if name != "place"}
     if isinstance(value, list | tuple):
-        return [_placeless(inner) for inner in value]
+        return [_without_places(inner) for inner in value]
     return value

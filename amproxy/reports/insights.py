@@ -19,13 +19,13 @@ from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Urgency
-from amproxy.machine.draft import ENDS
-from amproxy.model import Incident, Page, State
-from amproxy.oncall.hours import DAYTIMES, Daytime, daytime, night
-from amproxy.simulation.terminal import labels
+from amproxy.machine.draft import RESOLVED_TEXTS
+from amproxy.model import Incident, IncidentState, Page
+from amproxy.oncall.hours import DAYTIMES, Daytime, classify_daytime, night_start_date
+from amproxy.simulation.terminal import labels_text
 
 
-class Spread:
+class DurationSpread:
     """Lengths in seconds, not negative. Percentiles are kept to three significant digits; count, mean and maximum are exact."""
 
     __slots__ = ("_counts", "_sum", "count", "max")
@@ -61,21 +61,21 @@ class Spread:
         }
 
 
-NOISE = 300.0  # seconds: an incident that ends by itself within them was probably noise
+NOISE_SECONDS = 300.0  # seconds: an incident that ends by itself within them was probably noise
 
 
-def by_itself(incident: Incident) -> bool:
+def ended_by_itself(incident: Incident) -> bool:
     """Whether it ended without a person: its alerts were over, or its source fell silent."""
-    return incident.state == "resolved" and incident.resolved_by in ENDS
+    return incident.state == "resolved" and incident.resolved_by in RESOLVED_TEXTS
 
 
-class Tally:
+class IncidentTally:
     """Incidents of a team, of a policy, or all of them."""
 
     def __init__(self) -> None:
         self.states: Counter[str] = Counter()
         self.never_acknowledged = self.reopened = 0
-        self.acknowledged, self.resolved, self.ended = Spread(), Spread(), Spread()
+        self.acknowledged, self.resolved, self.ended = DurationSpread(), DurationSpread(), DurationSpread()
 
     def add(self, incident: Incident) -> None:
         self.states[incident.state] += 1
@@ -85,12 +85,12 @@ class Tally:
         else:
             self.acknowledged.add(incident.acknowledged_at - incident.started_at)
         if incident.state == "resolved" and incident.resolved_at is not None:
-            (self.ended if by_itself(incident) else self.resolved).add(incident.resolved_at - incident.started_at)
+            (self.ended if ended_by_itself(incident) else self.resolved).add(incident.resolved_at - incident.started_at)
 
     def view(self) -> dict[str, Any]:
         return {
             "incidents": self.states.total(),
-            **{state: self.states[state] for state in get_args(State)},
+            **{state: self.states[state] for state in get_args(IncidentState)},
             "never_acknowledged": self.never_acknowledged,
             "reopened": self.reopened,
             "time_to_acknowledge": self.acknowledged.view(),
@@ -99,11 +99,11 @@ class Tally:
         }
 
 
-class Person:
+class PersonTally:
     """What one person did, and how often they were paged."""
 
     def __init__(self) -> None:
-        self.acknowledged, self.resolved = Spread(), Spread()
+        self.acknowledged, self.resolved = DurationSpread(), DurationSpread()
         self.pages: Counter[Daytime] = Counter()
         self.nights: set[date] = set()
 
@@ -122,7 +122,7 @@ class AlertTally:
 
     def __init__(self) -> None:
         self.incidents = self.pages = self.acknowledged = self.noise = 0
-        self.resolved = Spread()
+        self.resolved = DurationSpread()
 
     def add(self, incident: Incident, pages: int) -> None:
         """pages: those of it that went out to people."""
@@ -132,7 +132,7 @@ class AlertTally:
         if incident.state == "resolved" and incident.resolved_at is not None:
             lasted = incident.resolved_at - incident.started_at
             self.resolved.add(lasted)
-            self.noise += by_itself(incident) and lasted <= NOISE
+            self.noise += ended_by_itself(incident) and lasted <= NOISE_SECONDS
 
     def view(self) -> dict[str, Any]:
         return {
@@ -144,12 +144,12 @@ class AlertTally:
         }
 
 
-MOST_ALERTS = 5000  # kinds of alerts told apart; what comes after them is counted as OTHER
-OTHER = "(others)"
+MAX_ALERT_KINDS = 5000  # kinds of alerts told apart; what comes after them is counted as OTHER
+OTHER_ALERTS = "(others)"
 NO_TEAM = "none"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-Row = dict[str, Any]
+InsightsTableRow = dict[str, Any]
 
 
 class Insights:
@@ -162,10 +162,10 @@ class Insights:
     def __init__(self, zones: Mapping[str, str], zone: str = "UTC", user: str = "") -> None:
         self._zones, self._zone, self._user = {name: ZoneInfo(zone) for name, zone in zones.items()}, ZoneInfo(zone), user
         self._utc = ZoneInfo("UTC")
-        self._all = Tally()
-        self._teams: dict[str, Tally] = defaultdict(Tally)
-        self._policies: dict[str, Tally] = defaultdict(Tally)
-        self._people: dict[str, Person] = defaultdict(Person)
+        self._all = IncidentTally()
+        self._teams: dict[str, IncidentTally] = defaultdict(IncidentTally)
+        self._policies: dict[str, IncidentTally] = defaultdict(IncidentTally)
+        self._people: dict[str, PersonTally] = defaultdict(PersonTally)
         self._pages: dict[tuple[str, str, Urgency], Counter[Daytime]] = defaultdict(Counter)
         self._alerts: dict[tuple[str, str], AlertTally] = defaultdict(AlertTally)
         self._hours = [[0] * 24 for _ in WEEKDAYS]
@@ -182,12 +182,12 @@ class Insights:
         if incident.group:  # not opened by hand
             name = incident.group_labels.get("alertname") or incident.common_labels.get("alertname", "")
             self._alert("alertname", name).add(incident, len(sent))
-            self._alert("group_labels", labels(incident.group_labels)).add(incident, len(sent))
+            self._alert("group_labels", labels_text(incident.group_labels)).add(incident, len(sent))
         started = utc(incident.started_at).astimezone(self._zone)
         self._hours[started.weekday()][started.hour] += 1
         self._days[started.date()].update(incidents=1, pages=len(sent))
 
-    def table(self, name: str) -> list[Row]:
+    def table(self, name: str) -> list[InsightsTableRow]:
         """One of TABLES."""
         tables = {
             "teams": self.teams, "policies": self.policies, "people": self.people, "pages": self.pages, "alerts": self.alerts,
@@ -195,20 +195,20 @@ class Insights:
         }  # fmt: skip
         return tables[name]()
 
-    def summary(self) -> Row:
+    def summary(self) -> InsightsTableRow:
         """All incidents together."""
         return self._all.view()
 
-    def teams(self) -> list[Row]:
-        return _rows("team", self._teams)
+    def teams(self) -> list[InsightsTableRow]:
+        return _tally_rows("team", self._teams)
 
-    def policies(self) -> list[Row]:
-        return _rows("policy", self._policies)
+    def policies(self) -> list[InsightsTableRow]:
+        return _tally_rows("policy", self._policies)
 
-    def people(self) -> list[Row]:
-        return [row for row in _rows("user", self._people) if self._user in ("", row["user"])]
+    def people(self) -> list[InsightsTableRow]:
+        return [row for row in _tally_rows("user", self._people) if self._user in ("", row["user"])]
 
-    def pages(self) -> list[Row]:
+    def pages(self) -> list[InsightsTableRow]:
         """Pages sent, by person, channel and urgency."""
         return [
             {"user": user, "channel": channel, "urgency": urgency, "pages": times.total(), **{time: times[time] for time in DAYTIMES}}
@@ -216,45 +216,45 @@ class Insights:
             if self._user in ("", user)
         ]
 
-    def alerts(self) -> list[Row]:
+    def alerts(self) -> list[InsightsTableRow]:
         """The noisiest first, by alertname and by group labels."""
         rows = [{"by": by, "name": name, **tally.view()} for (by, name), tally in self._alerts.items()]
         return sorted(rows, key=lambda row: (-row["incidents"], -row["pages"], row["by"], row["name"]))
 
-    def hours(self) -> list[Row]:
+    def hours(self) -> list[InsightsTableRow]:
         """Incidents that began in each hour of the week, in the zone that was asked for: a row a day."""
         return [{"weekday": day, **{f"{hour:02}": n for hour, n in enumerate(row)}} for day, row in zip(WEEKDAYS, self._hours, strict=True)]
 
-    def days(self) -> list[Row]:
+    def days(self) -> list[InsightsTableRow]:
         """Incidents that began on each day, in the zone that was asked for, and the pages that people got of them; only days with any."""
         return [{"day": day.isoformat(), "incidents": n["incidents"], "pages": n["pages"]} for day, n in sorted(self._days.items())]
 
     def _add_answers(self, incident: Incident) -> None:
         if incident.acknowledged_at is not None:
             self._people[incident.acknowledged_by].acknowledged.add(incident.acknowledged_at - incident.started_at)
-        if incident.state == "resolved" and incident.resolved_at is not None and not by_itself(incident):
+        if incident.state == "resolved" and incident.resolved_at is not None and not ended_by_itself(incident):
             self._people[incident.resolved_by].resolved.add(incident.resolved_at - incident.started_at)
 
     def _add_page(self, incident: Incident, page: Page) -> None:
         at, zone = utc(page.due if page.sent_at is None else page.sent_at), self._zones.get(page.user, self._utc)
-        time, person = daytime(at, zone), self._people[page.user]
+        time, person = classify_daytime(at, zone), self._people[page.user]
         person.pages[time] += 1
-        if begun := night(at, zone):
+        if begun := night_start_date(at, zone):
             person.nights.add(begun)
-        self._pages[page.user, page.channel, urgency(incident, page)][time] += 1
+        self._pages[page.user, page.channel, urgency_of_page(incident, page)][time] += 1
 
     def _alert(self, by: str, name: str) -> AlertTally:
-        known = (by, name) in self._alerts or len(self._alerts) < MOST_ALERTS
-        return self._alerts[by, name if known else OTHER]
+        known = (by, name) in self._alerts or len(self._alerts) < MAX_ALERT_KINDS
+        return self._alerts[by, name if known else OTHER_ALERTS]
 
 
-def concerns(incident: Incident, user: str) -> bool:
+def concerns_user(incident: Incident, user: str) -> bool:
     """Whether a person was paged or asked for, or answered."""
     answered = (incident.acknowledged_by, incident.resolved_by, incident.snoozed_by)
     return user in answered or user in incident.responders or any(page.user == user for page in incident.pages)
 
 
-def urgency(incident: Incident, page: Page) -> Urgency:
+def urgency_of_page(incident: Incident, page: Page) -> Urgency:
     """With which urgency a page went out: the incident's own, or that of the step that asked for it."""
     plan = incident.plan if page.policy == incident.policy else incident.forwards.get(page.policy)
     step = plan.steps[page.step - 1] if plan and 0 < page.step <= len(plan.steps) else None
@@ -262,15 +262,15 @@ def urgency(incident: Incident, page: Page) -> Urgency:
     return "important" if important else "default"
 
 
-def _rows(key: str, tallies: Mapping[str, Tally] | Mapping[str, Person]) -> list[Row]:
+def _tally_rows(key: str, tallies: Mapping[str, IncidentTally] | Mapping[str, PersonTally]) -> list[InsightsTableRow]:
     return [{key: name, **tallies[name].view()} for name in sorted(tallies)]
 
 
 # Every table, and the shape of its rows.
-TABLES: dict[str, Row] = {
-    "teams": {"team": "", **Tally().view()},
-    "policies": {"policy": "", **Tally().view()},
-    "people": {"user": "", **Person().view()},
+TABLES: dict[str, InsightsTableRow] = {
+    "teams": {"team": "", **IncidentTally().view()},
+    "policies": {"policy": "", **IncidentTally().view()},
+    "people": {"user": "", **PersonTally().view()},
     "pages": {"user": "", "channel": "", "urgency": "", "pages": 0, **dict.fromkeys(DAYTIMES, 0)},
     "alerts": {"by": "", "name": "", "incidents": 0, "pages": 0, "acknowledged": 0, "probably_noise": 0, "median_time_to_resolve": None},
     "hours": {"weekday": "", **{f"{hour:02}": 0 for hour in range(24)}},
@@ -278,14 +278,14 @@ TABLES: dict[str, Row] = {
 }
 
 
-NIGHTS = 2  # disturbed nights of one person from which they are worth a word
-SHARE = 0.2  # of all pages, for one alert
-FEW = 5  # pages below which no share means anything
-ITSELF = 0.5  # share of an alert's incidents that were probably noise
-UNANSWERED = 0.3  # share of incidents that nobody acknowledged
+MIN_NIGHTS = 2  # disturbed nights of one person from which they are worth a word
+MIN_PAGE_SHARE = 0.2  # of all pages, for one alert
+MIN_COUNT = 5  # pages below which no share means anything
+MIN_NOISE_SHARE = 0.5  # share of an alert's incidents that were probably noise
+MIN_UNANSWERED_SHARE = 0.3  # share of incidents that nobody acknowledged
 
 
-class Nights(NamedTuple):
+class NightsFinding(NamedTuple):
     """Somebody was woken more often than anybody else."""
 
     user: str
@@ -293,7 +293,7 @@ class Nights(NamedTuple):
     kind: Literal["nights"] = "nights"
 
 
-class Loud(NamedTuple):
+class LoudAlertFinding(NamedTuple):
     """One alert makes for much of what people are paged for."""
 
     alert: str
@@ -302,7 +302,7 @@ class Loud(NamedTuple):
     kind: Literal["loud"] = "loud"
 
 
-class Unanswered(NamedTuple):
+class UnansweredFinding(NamedTuple):
     """Many incidents ended, or stand, without an acknowledgement."""
 
     incidents: int
@@ -310,22 +310,22 @@ class Unanswered(NamedTuple):
     kind: Literal["unanswered"] = "unanswered"
 
 
-Finding = Nights | Loud | Unanswered
+Finding = NightsFinding | LoudAlertFinding | UnansweredFinding
 
 
-def findings(found: Insights) -> list[Finding]:
+def find_highlights(found: Insights) -> list[Finding]:
     """At most three, the gravest first; [] = nothing stands out."""
     people, alerts, summary = found.people(), found.alerts(), found.summary()
     result: list[Finding] = []
     woken = max(people, key=lambda row: row["nights_disturbed"], default=None)
-    if woken and woken["nights_disturbed"] >= NIGHTS:
-        result.append(Nights(woken["user"], woken["nights_disturbed"]))
+    if woken and woken["nights_disturbed"] >= MIN_NIGHTS:
+        result.append(NightsFinding(woken["user"], woken["nights_disturbed"]))
     pages = sum(row["pages"] for row in people)
-    named = [row for row in alerts if row["by"] == "alertname" and row["name"] not in ("", OTHER)]
+    named = [row for row in alerts if row["by"] == "alertname" and row["name"] not in ("", OTHER_ALERTS)]
     loudest = max(named, key=lambda row: row["pages"], default=None)
-    if loudest and pages >= FEW and loudest["pages"] >= SHARE * pages:
+    if loudest and pages >= MIN_COUNT and loudest["pages"] >= MIN_PAGE_SHARE * pages:
         percent = min(100, round(100 * loudest["pages"] / pages))
-        result.append(Loud(loudest["name"], percent, loudest["probably_noise"] >= ITSELF))
-    if summary["incidents"] >= FEW and summary["never_acknowledged"] >= UNANSWERED * summary["incidents"]:
-        result.append(Unanswered(summary["never_acknowledged"], summary["incidents"]))
+        result.append(LoudAlertFinding(loudest["name"], percent, loudest["probably_noise"] >= MIN_NOISE_SHARE))
+    if summary["incidents"] >= MIN_COUNT and summary["never_acknowledged"] >= MIN_UNANSWERED_SHARE * summary["incidents"]:
+        result.append(UnansweredFinding(summary["never_acknowledged"], summary["incidents"]))
     return result

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-from amproxy.apply import TRIES, apply, committed
+from amproxy.apply import APPLY_TRIES, after_commit, apply_event
 from amproxy.config.structs import Urgency
 from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
@@ -39,36 +39,36 @@ from amproxy.machine.events import (
 )
 from amproxy.model import Incident
 from amproxy.notify.message import Press
-from amproxy.respond.targets import BadAction, Target, people, step
+from amproxy.respond.targets import BadAction, PageTarget, people_step_for_target, step_for_target
 from amproxy.store import audit, incidents, storms
-from amproxy.store.audit import Entry
+from amproxy.store.audit import AuditEntry
 from amproxy.store.commit import commit
 
-_NUMBER = re.compile(r"#?(\d{1,9})", re.ASCII)  # an id is longer
+_INCIDENT_NUMBER = re.compile(r"#?(\d{1,9})", re.ASCII)  # an id is longer
 
 
-async def meant(context: Context, text: str) -> str:
+async def resolve_incident_id(context: Context, text: str) -> str:
     """The id of the incident that somebody means by its number ("12", "#12"), which must be open, or by its id.
 
     Raises BadAction, StoreUnavailable.
     """
-    found = _NUMBER.fullmatch(text.strip())
+    found = _INCIDENT_NUMBER.fullmatch(text.strip())
     if found is None:
         return text.strip()
-    incident = await incidents.numbered(context.wire, int(found[1]), incidents.OPEN)
+    incident = await incidents.find_by_number(context.wire, int(found[1]), incidents.OPEN_STATES)
     if incident is None:
         raise BadAction(f"there is no open incident #{found[1]}")
     return incident.id
 
 
-async def merge(context: Context, incident_id: str, into: str, *, user: str, via: str) -> Incident:
+async def merge_incident(context: Context, incident_id: str, into: str, *, user: str, via: str) -> Incident:
     """End an incident as part of another; returns it.
 
     Raises NotFound, Conflict (one of them is over, or they are the same), BadAction (there is no other), StoreUnavailable.
     """
     if not into:
         raise BadAction("into is needed: the id of the incident that takes this one in")
-    for _ in range(TRIES):
+    for _ in range(APPLY_TRIES):
         one = await incidents.load(context.wire, incident_id)
         try:
             other, turns = await incidents.load_with_turns(context.wire, into)
@@ -76,23 +76,23 @@ async def merge(context: Context, incident_id: str, into: str, *, user: str, via
             raise BadAction(f"there is no incident {into[:60]!r} to merge into") from None
         now, roster = context.now(), context.roster
         ended = transition(one, Merge(user=user, via=via, into=other.id, number=other.number), now, roster)
-        event = Absorb(user=user, via=via, number=one.number, title=one.title, parts=responders.parts(one))
+        event = Absorb(user=user, via=via, number=one.number, title=one.title, parts=responders.incident_groups(one))
         taken_in = transition(other, event, now, roster, turns)
-        operations = incidents.operations(ended)
-        operations.extend(incidents.operations(taken_in))
+        operations = incidents.change_operations(ended)
+        operations.extend(incidents.change_operations(taken_in))
         for alert in await incidents.load_alerts(context.wire, one.id):
-            incidents.keep_alert(operations, other.id, alert)
+            incidents.save_alert(operations, other.id, alert)
         if await commit(context.wire, operations):
-            committed(context, ended)
-            committed(context, taken_in)
+            after_commit(context, ended)
+            after_commit(context, taken_in)
             return ended.incident
     raise StoreUnavailable(f"incident {incident_id} keeps changing")
 
 
-BUTTON = "acknowledge-all"  # the value of the button is "acknowledge-all:BUNDLE"
+ACKNOWLEDGE_ALL = "acknowledge-all"  # the value of the button is "acknowledge-all:BUNDLE"
 
 # In the order in which they are told: what became of an incident, for one and for several.
-_TOLD = {
+_RESULT_TEXTS = {
     "acknowledged": ("acknowledged", "acknowledged"),
     "resolved": ("was resolved already", "were resolved already"),
     "taken": ("was acknowledged already", "were acknowledged already"),
@@ -106,13 +106,13 @@ async def acknowledge_all(context: Context, bundle_id: str, *, user: str, via: s
 
     Pressed twice, it changes nothing more. Raises StoreUnavailable.
     """
-    epochs = await storms.shown(context.wire, bundle_id)
+    epochs = await storms.load_bundle_epochs(context.wire, bundle_id)
     if not epochs:
         return "Nothing done: this button is too old."
     loaded = await incidents.load_many(context.wire, epochs)
     outcomes = await asyncio.gather(*(_acknowledge(context, loaded.get(name), epoch, user, via) for name, epoch in epochs.items()))
     found = Counter(outcomes)
-    parts = [f"{found[name]} {words[found[name] > 1]}" for name, words in _TOLD.items() if found[name] or name == "acknowledged"]
+    parts = [f"{found[name]} {words[found[name] > 1]}" for name, words in _RESULT_TEXTS.items() if found[name] or name == "acknowledged"]
     return f"{', '.join(parts)}."
 
 
@@ -120,19 +120,19 @@ async def _acknowledge(context: Context, incident: Incident | None, epoch: int, 
     """One of the keys of _TOLD."""
     if incident is None:
         return "gone"
-    outcome = _look(incident, epoch)
+    outcome = _why_unchanged(incident, epoch)
     if outcome:
         return outcome
     try:
-        await apply(context, incident.id, Acknowledge(user=user, via=via, epoch=epoch))
+        await apply_event(context, incident.id, Acknowledge(user=user, via=via, epoch=epoch))
     except NotFound:
         return "gone"
     except Conflict:  # it changed since it was looked at
-        return _look(await incidents.load(context.wire, incident.id), epoch) or "changed"
+        return _why_unchanged(await incidents.load(context.wire, incident.id), epoch) or "changed"
     return "acknowledged"
 
 
-def _look(incident: Incident, epoch: int) -> str:
+def _why_unchanged(incident: Incident, epoch: int) -> str:
     """Why an incident is left as it is; "" = it waits for an answer."""
     if incident.state == "resolved":
         return "resolved"
@@ -148,7 +148,7 @@ ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 DEFAULT_SNOOZE = 3600.0  # seconds
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks for what."""
 
     action: ActionName
@@ -157,19 +157,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None
     until: float | None = None  # of a snooze, Unix seconds
     text: str = ""  # of a note
-    to: Target = Target()  # of reassign and responders
+    to: PageTarget = PageTarget()  # of reassign and responders
     urgency: Urgency = "default"  # of the pages that these two cause
     into: str = ""  # of merge: the id of the other incident
 
 
-async def perform(context: Context, incident_id: str, request: Request) -> Incident:
+async def perform(context: Context, incident_id: str, request: ActionRequest) -> Incident:
     """Do it; return the incident as it is then. Raises NotFound, Conflict, BadAction, StoreUnavailable."""
     if request.action == "merge":
-        return await merge(context, incident_id, request.into, user=request.user, via=request.via)
-    return await apply(context, incident_id, _event(context, request))
+        return await merge_incident(context, incident_id, request.into, user=request.user, via=request.via)
+    return await apply_event(context, incident_id, _build_event(context, request))
 
 
-def _event(context: Context, request: Request) -> Act:
+def _build_event(context: Context, request: ActionRequest) -> Act:
     user, via, epoch = request.user, request.via, request.epoch
     match request.action:
         case "acknowledge":
@@ -183,9 +183,9 @@ def _event(context: Context, request: Request) -> Act:
         case "escalate":
             return Escalate(user=user, via=via, epoch=epoch)
         case "reassign":
-            return Reassign(user=user, via=via, epoch=epoch, to=step(context.config, request.to, request.urgency))
+            return Reassign(user=user, via=via, epoch=epoch, to=step_for_target(context.config, request.to, request.urgency))
         case "responders":
-            return AddResponders(user=user, via=via, epoch=epoch, to=people(context.config, request.to, request.urgency))
+            return AddResponders(user=user, via=via, epoch=epoch, to=people_step_for_target(context.config, request.to, request.urgency))
         case "snooze":
             until = request.until if request.until is not None else context.now() + DEFAULT_SNOOZE
             if until <= context.now():
@@ -199,12 +199,12 @@ def _event(context: Context, request: Request) -> Act:
             raise BadAction(f"{request.action} is no action on one incident")
 
 
-async def press(context: Context, pressed: Press) -> str:
+async def handle_press(context: Context, pressed: Press) -> str:
     """Do what a chat button asks for; return what to tell the one who pressed it. Raises StoreUnavailable only."""
     user = account_owner(context, pressed.channel, pressed.account)
-    said, done = await _pressed(context, pressed, user)
+    said, done = await _perform_press(context, pressed, user)
     what = f"pressed {pressed.value.partition(':')[0][:30]}: {said}"
-    entry = Entry(
+    entry = AuditEntry(
         at=context.now(), user=user or "", via=pressed.channel, address=pressed.account, what=what, result="done" if done else "refused"
     )
     with contextlib.suppress(StoreUnavailable):  # it has happened; raised now, it would be taken for something to try again
@@ -212,31 +212,31 @@ async def press(context: Context, pressed: Press) -> str:
     return said
 
 
-async def _pressed(context: Context, pressed: Press, user: str | None) -> tuple[str, bool]:
+async def _perform_press(context: Context, pressed: Press, user: str | None) -> tuple[str, bool]:
     """What to tell, and whether something was done."""
     if user is None:
         return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}.", False
     if context.config.sign_in and context.config.users[user].role == "viewer":
         return f"Nothing done: {user} is a viewer, who may look and not act.", False
     action, _, rest = pressed.value.partition(":")
-    if action == BUTTON:
+    if action == ACKNOWLEDGE_ALL:
         return await acknowledge_all(context, rest, user=user, via=pressed.channel), True
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
     if action not in ("acknowledge", "unacknowledge", "resolve", "snooze", "escalate") or not epoch.isdigit():
         return "amproxy does not know this button.", False
     until = context.now() + float(argument) if action == "snooze" and argument.isdigit() else None
-    request = Request(action=action, user=user, via=pressed.channel, epoch=int(epoch), until=until)  # type: ignore[arg-type]
+    request = ActionRequest(action=action, user=user, via=pressed.channel, epoch=int(epoch), until=until)  # type: ignore[arg-type]
     try:
         incident = await perform(context, incident_id, request)
     except NotFound:
         return "This incident is not there any more.", False
     except (Conflict, BadAction) as error:
         return f"Nothing done: {error}.", False
-    return f"#{incident.number} {_done(action)}.", True
+    return f"#{incident.number} {_result_text(action)}.", True
 
 
-def _done(action: str) -> str:
+def _result_text(action: str) -> str:
     return {
         "acknowledge": "acknowledged", "unacknowledge": "is triggered again", "resolve": "resolved", "snooze": "snoozed",
         "escalate": "escalated",
@@ -251,7 +251,7 @@ def account_owner(context: Context, channel: str, account: str) -> str | None:
     return None
 
 
-class Outcome(NamedTuple):
+class BulkActionResult(NamedTuple):
     """What became of one of them: the incident as it is now, or why nothing was done."""
 
     id: str
@@ -259,12 +259,12 @@ class Outcome(NamedTuple):
     error: str = ""
 
 
-async def perform_all(context: Context, ids: Iterable[str], request: Request) -> list[Outcome]:
+async def perform_all(context: Context, ids: Iterable[str], request: ActionRequest) -> list[BulkActionResult]:
     """In the order given, each once. Raises BadAction where the request makes no sense for any, and StoreUnavailable."""
     outcomes = []
     for incident_id in dict.fromkeys(ids):
         try:
-            outcomes.append(Outcome(incident_id, await perform(context, incident_id, request)))
+            outcomes.append(BulkActionResult(incident_id, await perform(context, incident_id, request)))
         except (Conflict, NotFound) as error:
-            outcomes.append(Outcome(incident_id, None, str(error)))
+            outcomes.append(BulkActionResult(incident_id, None, str(error)))
     return outcomes

@@ -44,7 +44,7 @@ class _Signer(TimestampSigner):
         return int(clock.now())
 
 
-class Links:
+class SignedLinks:
     """Makes and checks tokens with one secret key. All replicas need the same key."""
 
     def __init__(self, key: str) -> None:

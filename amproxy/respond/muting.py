@@ -15,17 +15,17 @@ from msgspec.structs import replace
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
-from amproxy.correlate.muting import identity
+from amproxy.correlate.muting import window_key
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
 from amproxy.grouping import silences
-from amproxy.grouping.maintenance import bounds
+from amproxy.grouping.maintenance import window_bounds
 from amproxy.grouping.silences import BadSilence
 from amproxy.machine.draft import new_id
 from amproxy.model import Silence
 from amproxy.respond.targets import BadAction
 from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
-from amproxy.times import LATEST, instant
+from amproxy.times import LATEST, to_utc
 
 TRIES = 20  # somebody else changed the same silence meanwhile: ask again
 
@@ -33,7 +33,7 @@ TRIES = 20  # somebody else changed the same silence meanwhile: ask again
 async def load_silences(context: Context) -> dict[str, Silence]:
     """By id, those that ended not too long ago among them. Raises StoreUnavailable."""
     found, now_ns = await context.silences.all(context.wire), _now_ns(context)
-    return {silence.id: silence for silence in found.values() if not silences.forgotten(silence, now_ns)}
+    return {silence.id: silence for silence in found.values() if not silences.is_past_retention(silence, now_ns)}
 
 
 async def find_silence(context: Context, silence_id: str) -> Silence:
@@ -44,16 +44,16 @@ async def find_silence(context: Context, silence_id: str) -> Silence:
     return silence
 
 
-async def put(context: Context, wanted: Silence) -> Silence:
+async def put_silence(context: Context, wanted: Silence) -> Silence:
     """Make a silence, or change the one whose id is wanted; returns the one that holds now, which may have another id.
 
     Raises BadSilence, NotFound, StoreUnavailable.
     """
     for _ in range(TRIES):
         operations, now_ns = Operations(), _now_ns(context)
-        old = await _expect(context, operations, wanted.id, now_ns)
-        changed = silences.put({old.id: old} if old else {}, wanted, now_ns, str(uuid4()))
-        if await _commit(context, operations, now_ns, *changed):
+        old = await _load_guarded_silence(context, operations, wanted.id, now_ns)
+        changed = silences.put_silence({old.id: old} if old else {}, wanted, now_ns, str(uuid4()))
+        if await _commit_silences(context, operations, now_ns, *changed):
             return changed[0]
     raise StoreUnavailable("the same silence keeps changing")
 
@@ -61,39 +61,39 @@ async def put(context: Context, wanted: Silence) -> Silence:
 async def extend_silence(context: Context, silence_id: str, ends_ns: int) -> Silence:
     """Put a silence's end off. Raises NotFound, Conflict (it is over), BadSilence, StoreUnavailable."""
     old = await find_silence(context, silence_id)
-    if silences.shown_state(old, _now_ns(context)) == "expired":
+    if silences.display_state(old, _now_ns(context)) == "expired":
         raise Conflict("this silence is over: make another one")
     if ends_ns <= old.ends_ns:
         raise BadSilence("it ends then already, or later")
-    return await put(context, replace(old, ends_ns=ends_ns))
+    return await put_silence(context, replace(old, ends_ns=ends_ns))
 
 
-async def expire(context: Context, silence_id: str) -> Silence:
+async def expire_silence(context: Context, silence_id: str) -> Silence:
     """End a silence now; one that is over stays as it is. Raises NotFound, StoreUnavailable."""
     for _ in range(TRIES):
         operations, now_ns = Operations(), _now_ns(context)
-        old = await _expect(context, operations, silence_id, now_ns)
+        old = await _load_guarded_silence(context, operations, silence_id, now_ns)
         if old is None:
             raise NotFound(f"there is no silence {silence_id[:60]}")
-        ended = silences.expired(old, now_ns)
-        if ended == old or await _commit(context, operations, now_ns, ended):
+        ended = silences.expire_silence(old, now_ns)
+        if ended == old or await _commit_silences(context, operations, now_ns, ended):
             return ended
     raise StoreUnavailable("the same silence keeps changing")
 
 
-async def _expect(context: Context, operations: Operations, silence_id: str, now_ns: int) -> Silence | None:
+async def _load_guarded_silence(context: Context, operations: Operations, silence_id: str, now_ns: int) -> Silence | None:
     """A silence as it is stored at this moment, and the condition that it still is when the operations are committed."""
     stored = await muting.load_silence(context.wire, silence_id) if silence_id else None
-    if stored is None or silences.forgotten(stored.silence, now_ns):
+    if stored is None or silences.is_past_retention(stored.silence, now_ns):
         return None
     muting.guard_silence(operations, stored)
     return stored.silence
 
 
-async def _commit(context: Context, operations: Operations, now_ns: int, *changed: Silence) -> bool:
+async def _commit_silences(context: Context, operations: Operations, now_ns: int, *changed: Silence) -> bool:
     """Store silences, and forget those that ended long ago."""
     muting.save_silences(operations, *changed)
-    over = [silence.id for silence in (await context.silences.all(context.wire)).values() if silences.forgotten(silence, now_ns)]
+    over = [silence.id for silence in (await context.silences.all(context.wire)).values() if silences.is_past_retention(silence, now_ns)]
     if over:
         muting.delete_silences(operations, *over)
     return await commit(context.wire, operations)
@@ -104,62 +104,62 @@ def _now_ns(context: Context) -> int:
 
 
 WINDOW_TRIES = 20  # somebody else changed the same window meanwhile: ask again
-KEPT = timedelta(hours=120)  # how long a window is remembered after its end, as a silence is
+WINDOW_RETENTION = timedelta(hours=120)  # how long a window is remembered after its end, as a silence is
 LONGEST_NAME = 200  # characters: it is the label of a metric
 
 
 async def load_windows(context: Context) -> list[Maintenance]:
     """Every window, those of the file first; of those made by hand none that ended long ago. Raises StoreUnavailable."""
     windows = context.openings.all(await context.windows.all(context.wire))
-    return [window for window in windows if not (window.id and _forgotten(context, window))]
+    return [window for window in windows if not (window.id and _is_past_retention(context, window))]
 
 
 async def find_window(context: Context, name: str) -> Maintenance:
     """The window of the file of this name, or the one made by hand of this id. Raises NotFound, StoreUnavailable."""
     for window in await load_windows(context):
-        if identity(window) == name:
+        if window_key(window) == name:
             return window
     raise NotFound(f"there is no maintenance window {name[:60]}")
 
 
-async def make(context: Context, wanted: Maintenance) -> Maintenance:
+async def create_window(context: Context, wanted: Maintenance) -> Maintenance:
     """Store a new window; it gets an id, and starts now where it neither starts nor recurs. Raises BadAction, StoreUnavailable."""
     now = utc(context.now())
     start = wanted.start or (None if wanted.active_time_intervals else now)
-    made = msgspec.structs.replace(wanted, id=new_id(), start=start, name=wanted.name or _name(wanted))
-    _check(context, made)
+    made = msgspec.structs.replace(wanted, id=new_id(), start=start, name=wanted.name or _default_name(wanted))
+    _check_window(context, made)
     operations = Operations()
-    await _save(context, operations, made)
+    await _save_window(context, operations, made)
     await commit(context.wire, operations)
     context.wake(timers=True)
     return made
 
 
-async def change(context: Context, window_id: str, how: Callable[[Maintenance], Maintenance]) -> Maintenance:
+async def change_window(context: Context, window_id: str, how: Callable[[Maintenance], Maintenance]) -> Maintenance:
     """Change a window that is not over; `how` may be asked several times.
 
     Raises NotFound, Conflict (a window of the file, or one that is over), BadAction, StoreUnavailable.
     """
 
     def changed(old: Maintenance) -> Maintenance:
-        if _over(context, old):
+        if _is_over(context, old):
             raise Conflict(f"the maintenance window {old.name} is over")
         new = how(old)
-        _check(context, new)
+        _check_window(context, new)
         return new
 
-    return await _change(context, window_id, changed)
+    return await _update_window(context, window_id, changed)
 
 
-async def end(context: Context, window_id: str) -> Maintenance:
+async def end_window(context: Context, window_id: str) -> Maintenance:
     """End a window now; one that is over stays as it is. Raises NotFound, Conflict (a window of the file), StoreUnavailable."""
 
     def ended(old: Maintenance) -> Maintenance:
         now = utc(context.now())
         start = min(old.start, now) if old.start else None
-        return old if _over(context, old) else msgspec.structs.replace(old, start=start, end=now)
+        return old if _is_over(context, old) else msgspec.structs.replace(old, start=start, end=now)
 
-    return await _change(context, window_id, ended)
+    return await _update_window(context, window_id, ended)
 
 
 async def extend_window(context: Context, window_id: str, *, until: datetime | None = None, by: timedelta = timedelta()) -> Maintenance:
@@ -168,57 +168,57 @@ async def extend_window(context: Context, window_id: str, *, until: datetime | N
     def extended(old: Maintenance) -> Maintenance:
         if old.end is None:
             raise Conflict(f"the maintenance window {old.name} has no end")
-        new = until or later(old.end, by)
+        new = until or add_time(old.end, by)
         if new <= old.end:
             raise BadAction(f"it ends at {old.end:%Y-%m-%d %H:%M} UTC already, which is not earlier")
         return msgspec.structs.replace(old, end=new)
 
-    return await change(context, window_id, extended)
+    return await change_window(context, window_id, extended)
 
 
-def later(at: datetime, by: timedelta) -> datetime:
+def add_time(at: datetime, by: timedelta) -> datetime:
     """A moment so much later; no later than there are moments."""
     try:
-        return instant(at + by)
+        return to_utc(at + by)
     except OverflowError:
         return LATEST
 
 
-async def _change(context: Context, window_id: str, how: Callable[[Maintenance], Maintenance]) -> Maintenance:
+async def _update_window(context: Context, window_id: str, how: Callable[[Maintenance], Maintenance]) -> Maintenance:
     if window_id in context.config.maintenance:
         raise Conflict(f"the maintenance window {window_id[:60]} stands in the file: it is changed there")
     for _ in range(WINDOW_TRIES):
         stored = await muting.load_window(context.wire, window_id)
-        if stored is None or _forgotten(context, stored.window):
+        if stored is None or _is_past_retention(context, stored.window):
             raise NotFound(f"there is no maintenance window {window_id[:60]}")
         new = how(stored.window)
         if new == stored.window:
             return new
         operations = Operations()
         muting.guard_window(operations, stored)
-        await _save(context, operations, new)
+        await _save_window(context, operations, new)
         if await commit(context.wire, operations):
             context.wake(timers=True)
             return new
     raise StoreUnavailable("the same maintenance window keeps changing")
 
 
-async def _save(context: Context, operations: Operations, window: Maintenance) -> None:
+async def _save_window(context: Context, operations: Operations, window: Maintenance) -> None:
     """Store a window, have a worker look at it at once, and forget those that ended long ago."""
     muting.save_window(operations, window)
-    muting.look_at(operations, window.id, context.now())
-    over = [name for name, known in (await context.windows.all(context.wire)).items() if _forgotten(context, known)]
+    muting.schedule_window_check(operations, window.id, context.now())
+    over = [name for name, known in (await context.windows.all(context.wire)).items() if _is_past_retention(context, known)]
     if over:
         muting.delete_windows(operations, *over)
 
 
-def _check(context: Context, window: Maintenance) -> None:
+def _check_window(context: Context, window: Maintenance) -> None:
     if window.end is None and not window.active_time_intervals:
         raise BadAction("say until when: end, for, or active_time_intervals for a window that recurs")
     unknown = [name for name in window.active_time_intervals if name not in context.config.time_intervals]
     if unknown:
         raise BadAction(f"there is no time interval {unknown[0][:60]!r}")
-    start, end = bounds(window)
+    start, end = window_bounds(window)
     if end <= start:
         raise BadAction("the end must lie after the start")
     if end <= utc(context.now()):
@@ -227,13 +227,13 @@ def _check(context: Context, window: Maintenance) -> None:
         raise BadAction(f"a name has at most {LONGEST_NAME} characters")
 
 
-def _over(context: Context, window: Maintenance) -> bool:
-    return bounds(window)[1] <= utc(context.now())
+def _is_over(context: Context, window: Maintenance) -> bool:
+    return window_bounds(window)[1] <= utc(context.now())
 
 
-def _forgotten(context: Context, window: Maintenance) -> bool:
-    return bounds(window)[1] < utc(context.now()) - KEPT
+def _is_past_retention(context: Context, window: Maintenance) -> bool:
+    return window_bounds(window)[1] < utc(context.now()) - WINDOW_RETENTION
 
 
-def _name(window: Maintenance) -> str:
+def _default_name(window: Maintenance) -> str:
     return ", ".join(map(str, window.matchers))[:LONGEST_NAME]

@@ -15,9 +15,9 @@ from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.machine.draft import new_id
 from amproxy.model import Swap
-from amproxy.oncall.swaps import asked, taken, untaken
+from amproxy.oncall.swaps import give_back_swap, request_swap, take_swap
 from amproxy.respond.targets import BadAction
-from amproxy.shifts.notify import swap_asked
+from amproxy.shifts.notify import swap_request_operations
 from amproxy.store import schedule_changes
 
 
@@ -62,49 +62,51 @@ async def delete_absence(context: Context, user: str, absence_id: str) -> None:
 log = logging.getLogger(__name__)
 
 
-async def ask(context: Context, schedule: Schedule, *, user: str, start: datetime, end: datetime, reason: str = "", by: str = "") -> Swap:
+async def create_swap(
+    context: Context, schedule: Schedule, *, user: str, start: datetime, end: datetime, reason: str = "", by: str = ""
+) -> Swap:
     """Ask others to take over somebody's shifts between two moments (aware). by: who asks, "" = nobody in particular.
 
     Raises BadAction, StoreUnavailable.
     """
     now = context.now()
     wish = Swap(
-        id=new_id(), schedule=schedule.name, user=known(context, user), start=start.timestamp(), end=end.timestamp(),
+        id=new_id(), schedule=schedule.name, user=check_user(context, user), start=start.timestamp(), end=end.timestamp(),
         reason=reason.strip(), asked_by=by, asked_at=now,
     )  # fmt: skip
     try:
-        swap = asked(wish, now)
+        swap = request_swap(wish, now)
     except ValueError as error:
         raise BadAction(str(error)) from None
-    await schedule_changes.save_swap(context.wire, swap, swap_asked(context, swap))
+    await schedule_changes.save_swap(context.wire, swap, swap_request_operations(context, swap))
     context.wake(outbox=True)
     await context.load_by_hand()
     return swap
 
 
-async def take(context: Context, swap_id: str, *, user: str, by: str = "") -> Swap:
+async def accept_swap(context: Context, swap_id: str, *, user: str, by: str = "") -> Swap:
     """Somebody takes the shifts over. by: who says so. Raises BadAction, Conflict, NotFound, StoreUnavailable."""
-    taker = known(context, user)
-    swap = await schedule_changes.change(context.wire, swap_id, lambda swap: taken(swap, taker, by, context.now()))
+    taker = check_user(context, user)
+    swap = await schedule_changes.change_swap(context.wire, swap_id, lambda swap: take_swap(swap, taker, by, context.now()))
     await context.load_by_hand()
     return swap
 
 
-async def untake(context: Context, swap_id: str, *, by: str = "") -> Swap:
+async def return_swap(context: Context, swap_id: str, *, by: str = "") -> Swap:
     """Whoever took the shifts over gives them back. Raises Conflict, NotFound, StoreUnavailable."""
-    swap = await schedule_changes.change(context.wire, swap_id, untaken)
+    swap = await schedule_changes.change_swap(context.wire, swap_id, give_back_swap)
     log.info("swap %s of %s is open again%s", swap.id, swap.user, f", says {by}" if by else "")
     await context.load_by_hand()
     return swap
 
 
-async def forget(context: Context, swap_id: str) -> None:
+async def delete_swap(context: Context, swap_id: str) -> None:
     """Raises NotFound, StoreUnavailable."""
     await schedule_changes.delete_swap(context.wire, swap_id)
     await context.load_by_hand()
 
 
-def known(context: Context, user: str) -> str:
+def check_user(context: Context, user: str) -> str:
     """The name of a user of the file. Raises BadAction for one whom it does not know, or none."""
     if not user:
         raise BadAction("user names nobody")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
-from amproxy.apply import TRIES, committed
+from amproxy.apply import APPLY_TRIES, after_commit
 from amproxy.config.structs import Config, NotifyStep, Policy, Urgency
 from amproxy.context import Context
-from amproxy.correlate.flusher import open_by_hand
+from amproxy.correlate.flusher import open_manual_incident
 from amproxy.errors import AmproxyError, Conflict, StoreUnavailable
 from amproxy.machine import transition
 from amproxy.machine.events import Opened
@@ -23,7 +23,7 @@ class BadAction(AmproxyError):
     """The request for an action makes no sense (HTTP 422)."""
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class PageTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Exactly one of them is given."""
 
     users: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = ""
 
 
-def step(config: Config, target: Target, urgency: Urgency = "default") -> NotifyStep | Policy:
+def step_for_target(config: Config, target: PageTarget, urgency: Urgency = "default") -> NotifyStep | Policy:
     """A step that reaches them with pages of an urgency, or the policy, whose steps say it themselves.
 
     Raises BadAction where the target is none, several, or not in the file.
@@ -56,29 +56,31 @@ def step(config: Config, target: Target, urgency: Urgency = "default") -> Notify
     return NotifyStep(users=tuple(dict.fromkeys(target.users)), schedule=target.schedule, team=target.team, urgency=urgency)
 
 
-def people(config: Config, target: Target, urgency: Urgency = "default") -> NotifyStep:
+def people_step_for_target(config: Config, target: PageTarget, urgency: Urgency = "default") -> NotifyStep:
     """The same where only people will do. Raises BadAction."""
     if target.policy:
         raise BadAction("a policy cannot be asked to join: name users, a schedule or a team")
-    found = step(config, target, urgency)
+    found = step_for_target(config, target, urgency)
     assert isinstance(found, NotifyStep)
     return found
 
 
-async def open_incident(context: Context, *, title: str, by: str, to: Target, urgency: Urgency | None = None, text: str = "") -> Incident:
+async def open_incident(
+    context: Context, *, title: str, by: str, to: PageTarget, urgency: Urgency | None = None, text: str = ""
+) -> Incident:
     """Returns the incident, whose first page is on its way. Raises BadAction, Conflict (nobody is there), StoreUnavailable."""
     if not title.strip():
         raise BadAction("a title is needed")
-    found = step(context.config, to)
+    found = step_for_target(context.config, to)
     plan = found if isinstance(found, Policy) else Policy(name="by hand", team=to.team, steps=(found,))
-    incident = await open_by_hand(context, title=title.strip(), policy=plan, urgency=urgency, text=text, now=context.now())
-    for _ in range(TRIES):
-        turns = await incidents.turns(context.wire)
+    incident = await open_manual_incident(context, title=title.strip(), policy=plan, urgency=urgency, text=text, now=context.now())
+    for _ in range(APPLY_TRIES):
+        turns = await incidents.load_turns(context.wire)
         opened = Opened(reason=f"paged by hand by {by or 'somebody'}", by=by)
         change = transition(incident, opened, context.now(), context.roster, turns)
         if change.nobody and isinstance(found, NotifyStep):
             raise Conflict(f"nobody to page: {'; '.join(entry.text for entry in change.timeline if entry.kind == 'nobody')}")
-        if await commit(context.wire, incidents.operations(change)):
-            committed(context, change)
+        if await commit(context.wire, incidents.change_operations(change)):
+            after_commit(context, change)
             return change.incident
     raise StoreUnavailable("other incidents keep taking the same turn")

@@ -14,31 +14,31 @@ from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.labels.fingerprint import fingerprint
 from amproxy.machine.draft import new_id
-from amproxy.model import Alert, Group, Outgoing
+from amproxy.model import Alert, Group, OutgoingMessage
 from amproxy.respond.targets import BadAction
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
 
-SUBJECT = "Test page"
-TEXT = "Somebody wanted to know whether pages reach you over {channel}. They do; there is nothing to do."
+TEST_PAGE_SUBJECT = "Test page"
+TEST_PAGE_TEXT = "Somebody wanted to know whether pages reach you over {channel}. They do; there is nothing to do."
 
 
-def trial(user: User, channels: tuple[str, ...], now: float) -> list[Outgoing]:
+def build_test_pages(user: User, channels: tuple[str, ...], now: float) -> list[OutgoingMessage]:
     """One message over each channel that the person has an address for. now: Unix seconds."""
-    addresses = [(channel, contacts.address(user, channel)) for channel in channels]
+    addresses = [(channel, contacts.contact_address(user, channel)) for channel in channels]
     return [
-        Outgoing(
-            id=new_id(), kind="notice", channel=channel, user=user.name, urgent=True, due=now, address=address, subject=SUBJECT,
-            text=TEXT.format(channel=channel),
+        OutgoingMessage(
+            id=new_id(), kind="notice", channel=channel, user=user.name, urgent=True, due=now, address=address, subject=TEST_PAGE_SUBJECT,
+            text=TEST_PAGE_TEXT.format(channel=channel),
         )
         for channel, address in addresses if address
     ]  # fmt: skip
 
 
-PATIENCE = 60.0  # seconds in which a test notification is tried again
+TEST_NOTIFICATION_DEADLINE = 60.0  # seconds in which a test notification is tried again
 
 
-async def page(context: Context, name: str, channel: str = "") -> tuple[str, ...]:
+async def send_test_page(context: Context, name: str, channel: str = "") -> tuple[str, ...]:
     """Send a test page to a person; over every contact where no channel is named. Returns the channels.
 
     Raises NotFound, BadAction, StoreUnavailable.
@@ -46,12 +46,12 @@ async def page(context: Context, name: str, channel: str = "") -> tuple[str, ...
     user = context.config.users.get(name)
     if user is None:
         raise NotFound(f"there is no user {name[:60]}")
-    wanted = _channels(user, channel)
-    await _send(context, trial(user, wanted, context.now()))
+    wanted = _select_channels(user, channel)
+    await _enqueue_messages(context, build_test_pages(user, wanted, context.now()))
     return wanted
 
 
-async def notify(context: Context, name: str, integration: str = "") -> tuple[str, ...]:
+async def send_test_notification(context: Context, name: str, integration: str = "") -> tuple[str, ...]:
     """Send a test notification to a receiver; to all its integrations where none ("slack/0") is named. Returns their names.
 
     Raises NotFound, BadAction, StoreUnavailable.
@@ -59,18 +59,20 @@ async def notify(context: Context, name: str, integration: str = "") -> tuple[st
     receiver = context.config.receivers.get(name)
     if receiver is None:
         raise NotFound(f"there is no receiver {name[:60]}")
-    wanted, now = _integrations(receiver, integration), context.now()
-    await _send(context, [_notification(receiver, one, now) for one in wanted])
-    return tuple(key(one) for one in wanted)
+    wanted, now = _select_integrations(receiver, integration), context.now()
+    await _enqueue_messages(context, [_test_notification(receiver, one, now) for one in wanted])
+    return tuple(integration_key(one) for one in wanted)
 
 
-def key(integration: Integration) -> str:
+def integration_key(integration: Integration) -> str:
     """What an integration is called within its receiver: "slack/0"."""
     return f"{integration.kind}/{integration.index}"
 
 
-def _channels(user: User, asked: str) -> tuple[str, ...]:
-    known = tuple(channel for channel in dict.fromkeys((*contacts.channels(user), *user.contacts)) if contacts.address(user, channel))
+def _select_channels(user: User, asked: str) -> tuple[str, ...]:
+    known = tuple(
+        channel for channel in dict.fromkeys((*contacts.contact_channels(user), *user.contacts)) if contacts.contact_address(user, channel)
+    )
     if asked and asked not in known:
         raise BadAction(f"{user.name} has no contact {asked[:60]!r}")
     wanted = tuple(channel for channel in ((asked,) if asked else known) if channel in CHANNELS)
@@ -80,8 +82,8 @@ def _channels(user: User, asked: str) -> tuple[str, ...]:
     return wanted
 
 
-def _integrations(receiver: Receiver, asked: str) -> list[Integration]:
-    known = [one for one in receiver.integrations if asked in ("", key(one))]
+def _select_integrations(receiver: Receiver, asked: str) -> list[Integration]:
+    known = [one for one in receiver.integrations if asked in ("", integration_key(one))]
     if not known:
         raise BadAction(f"the receiver {receiver.name} has no {asked[:60]!r}" if asked else f"the receiver {receiver.name} tells nobody")
     wanted = [one for one in known if one.kind != "oncall" and not one.undeliverable]
@@ -92,26 +94,26 @@ def _integrations(receiver: Receiver, asked: str) -> list[Integration]:
     raise BadAction(f"amproxy cannot deliver to it: {known[0].undeliverable}")
 
 
-def _notification(receiver: Receiver, integration: Integration, now: float) -> Outgoing:
+def _test_notification(receiver: Receiver, integration: Integration, now: float) -> OutgoingMessage:
     """As a flush would make it, of a group that does not exist."""
-    alert, message_id = _alert(receiver.name, now), new_id()
+    alert, message_id = _test_alert(receiver.name, now), new_id()
     group = Group(
         id=f"test-{message_id}", key=f"test-{message_id}", receiver=receiver.name, route_key="{}",
         labels={"alertname": alert.labels["alertname"]},
     )  # fmt: skip
-    return Outgoing(
-        id=message_id, kind="notification", channel=integration.kind, due=now, deadline=now + PATIENCE, group=group,
-        integration=key(integration), alerts=[alert], reason="first notification",
+    return OutgoingMessage(
+        id=message_id, kind="notification", channel=integration.kind, due=now, deadline=now + TEST_NOTIFICATION_DEADLINE, group=group,
+        integration=integration_key(integration), alerts=[alert], reason="first notification",
     )  # fmt: skip
 
 
-def _alert(receiver: str, now: float) -> Alert:
+def _test_alert(receiver: str, now: float) -> Alert:
     labels = {"alertname": "TestAlert", "receiver": receiver}
     annotations = {"summary": f"A test of the receiver {receiver}: nothing is wrong, and there is nothing to do."}
     return Alert(fingerprint=fingerprint(labels), labels=labels, annotations=annotations, starts_ns=int(now * 10**9))
 
 
-async def _send(context: Context, messages: list[Outgoing]) -> None:
+async def _enqueue_messages(context: Context, messages: list[OutgoingMessage]) -> None:
     operations = Operations()
     for message in messages:
         enqueue(operations, message)

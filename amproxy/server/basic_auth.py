@@ -20,14 +20,14 @@ from amproxy.accept.tokens import AUTHENTICATED, LOGIN
 from amproxy.secret import Secret
 from amproxy.server.web_config import WebConfig
 
-_BODY = b"Unauthorized\n"
-_REFUSED = [
+_UNAUTHORIZED_BODY = b"Unauthorized\n"
+_UNAUTHORIZED_HEADERS = [
     (b"www-authenticate", b'Basic realm="amproxy", charset="UTF-8"'),
     (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-length", str(len(_BODY)).encode()),
+    (b"content-length", str(len(_UNAUTHORIZED_BODY)).encode()),
 ]
-_LONGEST = 72  # bytes of a password that bcrypt looks at
-_WRONG_KEPT = 100  # wrong answers remembered, so that a sender with an old password costs nothing
+_MAX_PASSWORD_BYTES = 72  # bytes of a password that bcrypt looks at
+_MAX_WRONG_REMEMBERED = 100  # wrong answers remembered, so that a sender with an old password costs nothing
 
 
 class BasicAuth:
@@ -35,7 +35,7 @@ class BasicAuth:
 
     def __init__(self, app: Application, config: Callable[[], WebConfig]) -> None:
         self._app, self._config = app, config
-        self._passwords = Passwords()
+        self._passwords = BasicAuthPasswords()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,53 +45,53 @@ class BasicAuth:
         if config.headers:
             send = _with_headers(send, config.headers)
         if config.users and not await self._passes(config.users, header(scope, b"authorization")):
-            await send({"type": "http.response.start", "status": 401, "headers": _REFUSED})
-            await send({"type": "http.response.body", "body": _BODY})
+            await send({"type": "http.response.start", "status": 401, "headers": _UNAUTHORIZED_HEADERS})
+            await send({"type": "http.response.body", "body": _UNAUTHORIZED_BODY})
             return
         if config.authenticates:
             scope[AUTHENTICATED] = True
-            scope[LOGIN] = _login(header(scope, b"authorization")) if config.users else ""
+            scope[LOGIN] = _login_name(header(scope, b"authorization")) if config.users else ""
         await self._app(scope, receive, send)
 
     async def _passes(self, users: Mapping[str, Secret], authorization: str) -> bool:
         try:
-            user, colon, password = _given(authorization)
+            user, colon, password = _parse_credentials(authorization)
         except (binascii.Error, UnicodeDecodeError):
             return False
         return bool(colon) and await self._passwords.right(users, user, password)
 
 
-def _login(authorization: str) -> str:
+def _login_name(authorization: str) -> str:
     """The name that was given with a right password."""
-    return _given(authorization)[0]
+    return _parse_credentials(authorization)[0]
 
 
-def _given(authorization: str) -> tuple[str, bytes, bytes]:
+def _parse_credentials(authorization: str) -> tuple[str, bytes, bytes]:
     """Name, colon and password; no colon where there are none. Raises binascii.Error, UnicodeDecodeError."""
     scheme, _, rest = authorization.partition(" ")
     name, colon, password = base64.b64decode(rest.strip() if scheme.lower() == "basic" else "", validate=True).partition(b":")
     return name.decode("utf-8"), colon, password
 
 
-class Passwords:
+class BasicAuthPasswords:
     """Compares passwords with bcrypt hashes, each only once: one comparison costs as much as hundreds of pushes."""
 
     def __init__(self) -> None:
         self._key = os.urandom(32)  # what is remembered says nothing about a password outside of this process
         self._right: set[bytes] = set()
-        self._wrong: deque[bytes] = deque(maxlen=_WRONG_KEPT)
+        self._wrong: deque[bytes] = deque(maxlen=_MAX_WRONG_REMEMBERED)
         self._one = asyncio.Lock()  # whoever guesses passwords may keep one core busy, not all
 
     async def right(self, users: Mapping[str, Secret], user: str, password: bytes) -> bool:
         """Whether the password is the user's. Takes as long for a user that there is not."""
         known = users.get(user)
-        hashed = known.reveal() if known is not None else _nobody(users)
+        hashed = known.reveal() if known is not None else _dummy_hash(users)
         proof = self._proof(user, hashed, password)
         if proof in self._right or proof in self._wrong:
             return proof in self._right
         async with self._one:
             if proof not in self._right and proof not in self._wrong:
-                fits = await asyncio.to_thread(bcrypt.checkpw, password[:_LONGEST], hashed.encode())
+                fits = await asyncio.to_thread(bcrypt.checkpw, password[:_MAX_PASSWORD_BYTES], hashed.encode())
                 if fits and known is not None:
                     self._right.add(proof)
                 else:
@@ -105,7 +105,7 @@ class Passwords:
         return made.digest()
 
 
-def _nobody(users: Mapping[str, Secret]) -> str:
+def _dummy_hash(users: Mapping[str, Secret]) -> str:
     """A hash that takes as long as the slowest one of the file."""
     cost = max(hashed.reveal().split("$")[2] for hashed in users.values())
     return f"$2b${cost}${'.' * 53}"

@@ -16,16 +16,16 @@ from starlette.types import ASGIApp
 
 from amproxy import metrics
 from amproxy.accept.body import Receive, Scope, Send
-from amproxy.accept.push import HEARTBEAT, RAW, WEBHOOK, PushDoors, not_allowed
-from amproxy.apply import apply
-from amproxy.calendars.keeper import Keeper
-from amproxy.config.loader import Loaded, load
-from amproxy.context import Context, Refused
+from amproxy.accept.push import HEARTBEAT_PATH, V2_ALERTS_PATH, WEBHOOK_PATH, PushEndpoints, send_method_not_allowed
+from amproxy.apply import apply_event
+from amproxy.calendars.keeper import CalendarKeeper
+from amproxy.config.loader import LoadedConfig, load
+from amproxy.context import Context, FailedConfigLoad
 from amproxy.correlate import heartbeats, muting
-from amproxy.correlate.regroup import rebuild
-from amproxy.engine.auditor import audit_for_ever
-from amproxy.engine.dead_mans_switch import Beat
-from amproxy.engine.worker import work
+from amproxy.correlate.regroup import regroup_all
+from amproxy.engine.auditor import run_auditor
+from amproxy.engine.dead_mans_switch import DeadMansSwitchLoop
+from amproxy.engine.worker import run_worker
 from amproxy.errors import ConfigError, ConfigProblem, StoreUnavailable
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import Event
@@ -35,62 +35,66 @@ from amproxy.notify.channels.console import Console, ConsoleChannel
 from amproxy.notify.channels.email.channel import EmailChannel
 from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.telegram.channel import TelegramChannel
-from amproxy.notify.channels.telegram.updates import Pollers
+from amproxy.notify.channels.telegram.updates import TelegramPollers
 from amproxy.notify.channels.webhook import AlertmanagerChannel, WebhookChannel
 from amproxy.notify.message import Action, Press
-from amproxy.notify.worker import Deliverer
-from amproxy.respond.actions import press
-from amproxy.respond.links import Links
+from amproxy.notify.worker import DeliveryWorker
+from amproxy.respond.actions import handle_press
+from amproxy.respond.links import SignedLinks
 from amproxy.server.address import Address
 from amproxy.shifts import record
-from amproxy.shifts.record import write_all
+from amproxy.shifts.record import record_all_schedules
 from amproxy.store import calendars, keys, schedule_changes
 from amproxy.store.commit import Operations
-from amproxy.store.leases import Polling, signing_key
+from amproxy.store.leases import LeaseStore, load_signing_key
 from amproxy.store.wire import Wire
-from amproxy.web.http.live import Hub
+from amproxy.web.http.live import LiveHub
 
 
 class App:
     """Dispatches by path before any framework is asked: a push costs a third less that way."""
 
-    def __init__(self, doors: PushDoors, web: ASGIApp) -> None:
+    def __init__(self, doors: PushEndpoints, web: ASGIApp) -> None:
         self._doors, self._web = doors, web
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path, method = scope["path"], scope["method"]
-            if method == "POST" and path.rstrip("/") == RAW:
+            if method == "POST" and path.rstrip("/") == V2_ALERTS_PATH:
                 await self._doors.raw(scope, receive, send)
                 return
-            if path.startswith(WEBHOOK):
-                await (self._doors.webhook(scope, receive, send) if method in ("POST", "PUT") else not_allowed(send, "POST, PUT"))
+            if path.startswith(WEBHOOK_PATH):
+                await (
+                    self._doors.webhook(scope, receive, send) if method in ("POST", "PUT") else send_method_not_allowed(send, "POST, PUT")
+                )
                 return
-            if path.startswith(HEARTBEAT):
-                await (self._doors.heartbeat(scope, send) if method in ("GET", "POST", "HEAD") else not_allowed(send, "GET, POST"))
+            if path.startswith(HEARTBEAT_PATH):
+                await (
+                    self._doors.heartbeat(scope, send) if method in ("GET", "POST", "HEAD") else send_method_not_allowed(send, "GET, POST")
+                )
                 return
         await self._web(scope, receive, send)
 
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT = 10.0  # seconds that a start waits for Redis before it serves without it (answering 503)
-LAST_WORDS = 2.0  # seconds that an end waits for the shifts to be written
+STARTUP_WAIT = 10.0  # seconds that a start waits for Redis before it serves without it (answering 503)
+SHUTDOWN_WRITE_TIMEOUT = 2.0  # seconds that an end waits for the shifts to be written
 
 
 class Service:
     """`start`, then the doors and pages work; `stop` ends all of it."""
 
-    def __init__(self, loaded: Loaded, redis_url: str, *, address: Address) -> None:
+    def __init__(self, loaded: LoadedConfig, redis_url: str, *, address: Address) -> None:
         self._address = address
         self._name = new_id()
         self.wire = Wire(redis_url)
         self.context = Context(loaded.config, self.wire)
         self.context.external_url = address.url(loaded.config.web.external_url)
-        self.doors = PushDoors(self.context)
-        self.hub = Hub()
+        self.doors = PushEndpoints(self.context)
+        self.hub = LiveHub()
         self.console = Console(sys.stderr.write)
-        self.links: Links | None = None
+        self.links: SignedLinks | None = None
         self.ready = False
         self._channels: dict[str, Channel] = {
             channel.name: channel
@@ -103,21 +107,21 @@ class Service:
                 ConsoleChannel(self.console.write, colours=sys.stderr.isatty()),
             )
         }
-        self._beat = Beat(self.context, self._name, lambda: self.ready)
-        self._calendars = Keeper(self.context, self._name)
-        self._pollers = Pollers(Polling(self.wire), self._press)
+        self._beat = DeadMansSwitchLoop(self.context, self._name, lambda: self.ready)
+        self._calendars = CalendarKeeper(self.context, self._name)
+        self._pollers = TelegramPollers(LeaseStore(self.wire), self._press)
         self._tasks: set[asyncio.Task[None]] = set()
-        _loaded(loaded)
+        _report_load(loaded)
 
     async def start(self) -> None:
         """Serve; work begins as soon as Redis answers."""
-        await asyncio.wait([self._spawn(self._guarded(self._begin()))], timeout=FIRST_WAIT)
+        await asyncio.wait([self._spawn(self._guarded(self._begin()))], timeout=STARTUP_WAIT)
 
     async def stop(self) -> None:
         if self.ready:
             with contextlib.suppress(StoreUnavailable, TimeoutError):  # then the next start writes what is missing
-                async with asyncio.timeout(LAST_WORDS):
-                    await write_all(self.context)
+                async with asyncio.timeout(SHUTDOWN_WRITE_TIMEOUT):
+                    await record_all_schedules(self.context)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -138,12 +142,12 @@ class Service:
             self._stay_closed(loaded)
         except ConfigError as error:
             metrics.reload_successful.set(0)
-            self.context.refused = Refused(self.context.now(), tuple(error.problems))
+            self.context.refused = FailedConfigLoad(self.context.now(), tuple(error.problems))
             raise
         self.context.use(loaded.config)
         self.context.external_url = self._address.url(loaded.config.web.external_url)
         self._pollers.use(loaded.config)
-        _loaded(loaded)
+        _report_load(loaded)
         await self._load_calendars()
         await self._rebuild(asked=asked)
         await self._watch()
@@ -152,7 +156,7 @@ class Service:
             with contextlib.suppress(StoreUnavailable):
                 await self.wire.call("PUBLISH", keys.CHANGES, f"config {self._name}")
 
-    def _stay_closed(self, loaded: Loaded) -> None:
+    def _stay_closed(self, loaded: LoadedConfig) -> None:
         """What would be refused at a start is refused at a reload too. Raises ConfigError."""
         config = loaded.config
         if self._address.open_to(signing_in=config.sign_in is not None, allowed=config.web.allow_unauthenticated):
@@ -172,18 +176,18 @@ class Service:
     async def _begin(self) -> None:
         self.wire.open()
         await self.wire.connected()
-        self.links = Links(await signing_key(self.wire))
+        self.links = SignedLinks(await load_signing_key(self.wire))
         await self._load_by_hand()
         await self._load_calendars()
         await self._rebuild()
         await self._watch()
-        deliverer = Deliverer(self.context, self._channels, self.sign, self._apply)
+        deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply)
         self._pollers.use(self.context.config)
         for part in (
-            work(self.context),
+            run_worker(self.context),
             deliverer.run(),
-            audit_for_ever(self.context, self._name),
-            record.keep(self.context),
+            run_auditor(self.context, self._name),
+            record.run_recorder(self.context),
             self._beat.run(),
             self._calendars.run(),
             self.wire.subscribe(keys.CHANGES, self._heard),
@@ -209,8 +213,8 @@ class Service:
     async def _watch(self) -> None:
         """Set the timers that the file asks for."""
         with contextlib.suppress(StoreUnavailable):  # the auditor, the next start or the next beat sets them
-            await heartbeats.watch(self.context)
-            await muting.watch(self.context)
+            await heartbeats.schedule_heartbeat_timers(self.context)
+            await muting.schedule_window_timers(self.context)
 
     async def _rebuild(self, *, asked: bool = False) -> None:
         """Where the file has changed, or somebody asked for a reload: that restarts the groups' intervals in any case."""
@@ -218,7 +222,7 @@ class Service:
         try:
             if not asked and await self.wire.call("GET", keys.DIGEST) == digest.encode():
                 return
-            moved = await rebuild(self.context)
+            moved = await regroup_all(self.context)
             await self.wire.call("SET", keys.DIGEST, digest)
         except StoreUnavailable:
             log.warning("alerts stay in their groups until the file is loaded anew: Redis is away")
@@ -227,10 +231,10 @@ class Service:
             log.info("%s alerts moved to other groups", moved)
 
     async def _apply(self, incident_id: str, event: Event, operations: Operations) -> Incident:
-        return await apply(self.context, incident_id, event, operations)
+        return await apply_event(self.context, incident_id, event, operations)
 
     async def _press(self, pressed: Press) -> str:
-        return await press(self.context, pressed)
+        return await handle_press(self.context, pressed)
 
     async def _load_by_hand(self) -> None:
         with contextlib.suppress(StoreUnavailable):  # the next change, or the next start, brings it
@@ -238,14 +242,14 @@ class Service:
 
     async def _load_calendars(self) -> None:
         """Before anything is decided by them; but one that takes long to work out keeps nobody waiting for its end."""
-        await asyncio.wait([self._spawn(self._guarded(self._calendars.load()))], timeout=FIRST_WAIT)
+        await asyncio.wait([self._spawn(self._guarded(self._calendars.load()))], timeout=STARTUP_WAIT)
 
     def _heard(self, what: str) -> None:
         """Another process (or this one) has changed something."""
         kind, _, rest = what.partition(" ")
         if kind in schedule_changes.SCHEDULE_CHANGED:
             self._spawn(self._load_by_hand())
-        elif kind == calendars.CHANGED:
+        elif kind == calendars.CALENDAR_CHANGED:
             self._spawn(self._calendars.heard(rest))
         elif kind == "config" and rest != self._name:
             self._spawn(self._reload_heard())
@@ -258,7 +262,7 @@ class Service:
             log.error("not loaded: %s", error)
 
 
-def _loaded(loaded: Loaded) -> None:
+def _report_load(loaded: LoadedConfig) -> None:
     metrics.reload_successful.set(1)
     metrics.reload_time.set_to_current_time()
     receivers = loaded.config.receivers.values()

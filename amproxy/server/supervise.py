@@ -18,8 +18,8 @@ from pathlib import Path
 
 log = logging.getLogger("amproxy")
 
-RESTART = 1.0  # seconds before a worker process that died is started anew
-READY = b"ready\n"
+RESTART_DELAY = 1.0  # seconds before a worker process that died is started anew
+READY_LINE = b"ready\n"
 
 
 async def supervise(
@@ -64,15 +64,15 @@ class _Supervisor:
             if self.ending.is_set():  # the end was told to the others while this one was being made
                 child.terminate()
             assert child.stdout is not None
-            if await child.stdout.readline() == READY:
+            if await child.stdout.readline() == READY_LINE:
                 self._ready.put_nowait(slot)
             code = await child.wait()
             if self.ending.is_set():
                 return
             log.error("worker process %s died (exit code %s); starting another", child.pid, code)
-            _forget_metrics(self._metrics_dir, child.pid)
+            _remove_metrics(self._metrics_dir, child.pid)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ending.wait(), RESTART)
+                await asyncio.wait_for(self.ending.wait(), RESTART_DELAY)
 
     async def announce(self, workers: int, ready: Callable[[], None]) -> None:
         """Call `ready` as soon as every worker has been ready once."""
@@ -89,18 +89,18 @@ class _Supervisor:
                     child.send_signal(number)
 
 
-def _forget_metrics(folder: Path, pid: int) -> None:
+def _remove_metrics(folder: Path, pid: int) -> None:
     """Gauges of a process that is gone say nothing any more; its counters still count."""
     for left in folder.glob(f"gauge_live*_{pid}.db"):
         left.unlink()
 
 
-def tell_ready() -> None:
+def report_ready() -> None:
     """In a worker: this process serves."""
-    os.write(sys.stdout.fileno(), READY)
+    os.write(sys.stdout.fileno(), READY_LINE)
 
 
-def when_orphaned(do: Callable[[], None]) -> None:
+def on_orphaned(do: Callable[[], None]) -> None:
     """In a worker: call `do` when the supervisor is gone."""
     loop, source = asyncio.get_running_loop(), sys.stdin.fileno()
 

@@ -74,17 +74,17 @@ class TlsServer:
         try:
             made.load_cert_chain(self.cert_file, self.key_file, password="")  # no password: never ask on the terminal for one
         except (ssl.SSLError, OSError) as error:
-            raise BadCertificate("cert_file", f"no certificate in PEM form that fits key_file: {_reason(error)}") from None
+            raise BadCertificate("cert_file", f"no certificate in PEM form that fits key_file: {_error_reason(error)}") from None
         if self.client_ca_file:
             try:
                 made.load_verify_locations(self.client_ca_file)
             except (ssl.SSLError, OSError) as error:
-                raise BadCertificate("client_ca_file", f"no certificates in PEM form: {_reason(error)}") from None
+                raise BadCertificate("client_ca_file", f"no certificates in PEM form: {_error_reason(error)}") from None
             made.verify_mode = self.client_auth
         return made
 
 
-def listening(latest: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+def listening_context(latest: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """The context to listen with. Each new connection gets the certificates of the `latest` one; all else is that of the first."""
     first = latest()
 
@@ -95,6 +95,6 @@ def listening(latest: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     return first
 
 
-def _reason(error: OSError) -> str:
+def _error_reason(error: OSError) -> str:
     reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
     return (reason or "not readable").replace("_", " ").lower()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from amproxy.config.read.cursor import Cursor, Document, Reader, Section
+from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
 from amproxy.config.read.values import boolean, choice, list_of, name, raw, section_of
 from amproxy.config.yaml import compose
 from amproxy.errors import ConfigError, ConfigProblem
@@ -26,8 +26,8 @@ from amproxy.secret import Secret
 from amproxy.server import tls
 from amproxy.server.tls import BadCertificate, TlsServer
 
-_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
-_HEADERS: Final[dict[str, tuple[str, ...]]] = {  # those that may be set, and the values allowed; () = any
+_BCRYPT_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+_ALLOWED_HEADERS: Final[dict[str, tuple[str, ...]]] = {  # those that may be set, and the values allowed; () = any
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
     "X-Content-Type-Options": ("nosniff",),
@@ -66,26 +66,26 @@ def load_web_config(path: Path) -> WebConfig:
         raise ConfigError([problem]) from None
     if node is None:
         return WebConfig()
-    document = Document(str(path), path.parent, os.environ)
-    found = _web_config(Cursor(document, node))
+    document = ConfigDocument(str(path), path.parent, os.environ)
+    found = _read_web_config(Cursor(document, node))
     if document.errors:
         raise ConfigError(sorted(document.errors, key=lambda problem: (problem.line, problem.column)))
     return found
 
 
-def _web_config(at: Cursor) -> WebConfig:
-    section = at.section({"tls_server_config": _tls, "http_server_config": _http, "basic_auth_users": _users})
+def _read_web_config(at: Cursor) -> WebConfig:
+    section = at.section({"tls_server_config": _read_tls, "http_server_config": _read_http, "basic_auth_users": _read_users})
     http = section.get("http_server_config", {})
     return WebConfig(section.get("tls_server_config"), section.get("basic_auth_users", {}), http.get("headers", {}))
 
 
-def _users(at: Cursor) -> dict[str, Secret]:
+def _read_users(at: Cursor) -> dict[str, Secret]:
     users = {}
     for user, key, value in at.pairs():
         if not user or ":" in user:
             key.error("the name of a user must not be empty and cannot have a colon: basic auth ends the name there")
         hashed = raw(value)
-        if hashed is not None and _HASH.fullmatch(hashed):
+        if hashed is not None and _BCRYPT_HASH.fullmatch(hashed):
             users[user] = Secret(hashed)
         elif hashed is not None:
             # not quoted: it may be the password itself
@@ -93,15 +93,15 @@ def _users(at: Cursor) -> dict[str, Secret]:
     return users
 
 
-def _http(at: Cursor) -> Section:
+def _read_http(at: Cursor) -> Section:
     # http2 is an offer that a server makes; without it clients speak HTTP/1.1, which is all that amproxy speaks
-    return at.section({"http2": boolean, "headers": _headers})
+    return at.section({"http2": boolean, "headers": _read_headers})
 
 
-def _headers(at: Cursor) -> dict[str, str]:
-    section = at.section(dict.fromkeys(_HEADERS, raw))
+def _read_headers(at: Cursor) -> dict[str, str]:
+    section = at.section(dict.fromkeys(_ALLOWED_HEADERS, raw))
     for header, value in section.items():
-        allowed = _HEADERS[header]
+        allowed = _ALLOWED_HEADERS[header]
         if value and allowed and value not in allowed:
             section.error(header, f"{value!r} is not allowed here: expected {' or '.join(map(repr, allowed))}")
         elif not value.isascii() or not value.isprintable():
@@ -109,7 +109,7 @@ def _headers(at: Cursor) -> dict[str, str]:
     return {header: value for header, value in section.items() if value}
 
 
-def _path(at: Cursor) -> Path | None:
+def _read_file_path(at: Cursor) -> Path | None:
     found = name(at)
     if found is None:
         return None
@@ -123,10 +123,10 @@ def _path(at: Cursor) -> Path | None:
 
 
 _TLS: Final[dict[str, Reader]] = {
-    "cert_file": _path,
-    "key_file": _path,
+    "cert_file": _read_file_path,
+    "key_file": _read_file_path,
     "client_auth_type": choice(*tls.CLIENT_AUTH),
-    "client_ca_file": _path,
+    "client_ca_file": _read_file_path,
     "min_version": choice(*tls.VERSIONS),
     "max_version": choice(*tls.VERSIONS),
     "cipher_suites": list_of(choice(*tls.CIPHERS)),
@@ -134,7 +134,7 @@ _TLS: Final[dict[str, Reader]] = {
 }
 
 
-def _tls(at: Cursor) -> TlsServer | None:
+def _read_tls(at: Cursor) -> TlsServer | None:
     before = len(at.document.errors)
     section: Section = section_of(_TLS)(at)
     if not section.places and len(at.document.errors) == before:
@@ -165,9 +165,9 @@ def _tls(at: Cursor) -> TlsServer | None:
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 1.0  # seconds between two looks at the files
+_CHECK_INTERVAL = 1.0  # seconds between two looks at the files
 
-_Stamp = tuple[int, int, int]
+_FileStamp = tuple[int, int, int]
 
 
 class WebConfigFile:
@@ -195,7 +195,7 @@ class WebConfigFile:
         return self._context
 
     def _look(self) -> None:
-        if time.monotonic() - self._looked < _PATIENCE:
+        if time.monotonic() - self._looked < _CHECK_INTERVAL:
             return
         self._looked = time.monotonic()
         stamp = self._now()
@@ -223,11 +223,11 @@ class WebConfigFile:
         self._config = made
         log.info("loaded %s", self._path)
 
-    def _now(self) -> list[_Stamp | None]:
-        return [_stamp(path) for path in (self._path, *(self._config.tls.files if self._config.tls else ()))]
+    def _now(self) -> list[_FileStamp | None]:
+        return [_file_stamp(path) for path in (self._path, *(self._config.tls.files if self._config.tls else ()))]
 
 
-def _stamp(path: Path) -> _Stamp | None:
+def _file_stamp(path: Path) -> _FileStamp | None:
     try:
         found = path.stat()
     except OSError:

@@ -9,9 +9,9 @@ import msgspec
 from amproxy.clock import utc
 from amproxy.context import Context
 from amproxy.errors import NotFound
-from amproxy.model import Fact, OnDuty
+from amproxy.model import RecordedPerson, RecordedShift
 from amproxy.oncall.roster import OnCall
-from amproxy.shifts.record import fact, in_force
+from amproxy.shifts.record import rosters_between, to_recorded_shift
 from amproxy.store import shifts
 
 
@@ -20,19 +20,19 @@ class FinalShift(msgspec.Struct, frozen=True, kw_only=True):
 
     start: datetime
     end: datetime  # exclusive
-    people: tuple[OnDuty, ...]  # () = a gap
+    people: tuple[RecordedPerson, ...]  # () = a gap
     reason: str
     layer: str = ""
     override: str = ""  # id of the override by hand
     recorded: bool = False  # it is over and was written down; False = the plan, or from before anything was written down
 
 
-async def zone_of(context: Context, schedule: str) -> str:
+async def schedule_zone(context: Context, schedule: str) -> str:
     """The zone of a schedule of the file, or of one that has left it. Raises NotFound where nothing is known, StoreUnavailable."""
     known = context.config.schedules.get(schedule)
     if known is not None:
         return known.timezone
-    kept = await shifts.load(context.wire, schedule)
+    kept = await shifts.load_progress(context.wire, schedule)
     if kept.until is None:
         raise NotFound(f"there is no schedule {schedule[:60]}")
     return kept.zone
@@ -45,56 +45,56 @@ async def final_shifts(context: Context, schedule: str, start: datetime, end: da
     those written down. Raises StoreUnavailable where the past is asked for.
     """
     begin, until = start.timestamp(), end.timestamp()
-    facts = await shifts.read(context.wire, schedule, begin, until) if begin < context.now() else []
+    facts = await shifts.load_facts(context.wire, schedule, begin, until) if begin < context.now() else []
     written = (max(begin, facts[0].start), min(until, facts[-1].end)) if facts else (begin, begin)
-    before, after = _planned(context, schedule, begin, written[0]), _planned(context, schedule, written[1], until)
-    if facts and after and _same(facts[-1], after[0]):
+    before, after = _upcoming_shifts(context, schedule, begin, written[0]), _upcoming_shifts(context, schedule, written[1], until)
+    if facts and after and _is_same_shift(facts[-1], after[0]):
         after[0] = msgspec.structs.replace(after[0], start=facts.pop().start)
     found = [(one, False) for one in before] + [(one, True) for one in facts] + [(one, False) for one in after]
-    return [_final(one, begin, until, recorded=recorded) for one, recorded in found]
+    return [_to_final_shift(one, begin, until, recorded=recorded) for one, recorded in found]
 
 
-async def on_call_then(context: Context, schedule: str, at: datetime) -> OnCall:
+async def recorded_on_call(context: Context, schedule: str, at: datetime) -> OnCall:
     """Who is, was or will be on call: a moment of the past as it was written down. Raises KeyError, StoreUnavailable."""
     roster, now = context.roster, context.now()
     moment = at.timestamp()
-    facts = await shifts.read(context.wire, schedule, moment, now) if moment < now else []
+    facts = await shifts.load_facts(context.wire, schedule, moment, now) if moment < now else []
     if not facts or moment < facts[0].start:
         return roster.on_call(schedule, at)
-    then = _users(facts[0])
-    changed = next((one for one in facts if set(_users(one)) != set(then)), None)
+    then = _user_names(facts[0])
+    changed = next((one for one in facts if set(_user_names(one)) != set(then)), None)
     if changed is not None:
-        return OnCall(schedule=schedule, at=at, users=then, until=utc(changed.start), next=_users(changed), reason=facts[0].reason)
+        return OnCall(schedule=schedule, at=at, users=then, until=utc(changed.start), next=_user_names(changed), reason=facts[0].reason)
     going_on = roster.on_call(schedule, utc(facts[-1].end))
     if set(going_on.users) == set(then):
         return msgspec.structs.replace(going_on, at=at, users=then, reason=facts[0].reason)
     return OnCall(schedule=schedule, at=at, users=then, until=utc(facts[-1].end), next=going_on.users, reason=facts[0].reason)
 
 
-def _planned(context: Context, schedule: str, start: float, end: float) -> list[Fact]:
+def _upcoming_shifts(context: Context, schedule: str, start: float, end: float) -> list[RecordedShift]:
     """What the rosters say between two moments, one roster after the other."""
-    found: list[Fact] = []
-    for roster, begin, until in in_force(context, start, end):
+    found: list[RecordedShift] = []
+    for roster, begin, until in rosters_between(context, start, end):
         if schedule in roster.config.schedules:
-            for one in (fact(roster, shift) for shift in roster.shifts(schedule, utc(begin), utc(until))):
-                if found and found[-1].end == one.start and _same(found[-1], one):
+            for one in (to_recorded_shift(roster, shift) for shift in roster.shifts(schedule, utc(begin), utc(until))):
+                if found and found[-1].end == one.start and _is_same_shift(found[-1], one):
                     found[-1] = msgspec.structs.replace(found[-1], end=one.end)
                 else:
                     found.append(one)
     return found
 
 
-def _final(one: Fact, start: float, end: float, *, recorded: bool) -> FinalShift:
+def _to_final_shift(one: RecordedShift, start: float, end: float, *, recorded: bool) -> FinalShift:
     return FinalShift(
         start=utc(max(one.start, start)), end=utc(min(one.end, end)), people=one.people, reason=one.reason, layer=one.layer,
         override=one.override, recorded=recorded,
     )  # fmt: skip
 
 
-def _users(one: Fact) -> tuple[str, ...]:
+def _user_names(one: RecordedShift) -> tuple[str, ...]:
     return tuple(person.user for person in one.people)
 
 
-def _same(one: Fact, other: Fact) -> bool:
+def _is_same_shift(one: RecordedShift, other: RecordedShift) -> bool:
     """The same people for the same reason, whenever."""
     return msgspec.structs.replace(one, start=other.start, end=other.end) == other

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy.config.structs import Config, Place, Policy
+from amproxy.config.structs import Config, FilePlace, Policy
 from amproxy.model import Page
-from amproxy.oncall.calendars import Calendars
+from amproxy.oncall.calendars import ScheduleCalendars
 from amproxy.oncall.roster import Roster, Shift
-from amproxy.simulation.simulate import Asked, Simulation
-from amproxy.store.schedule_changes import ByHand
+from amproxy.simulation.simulate import Simulation, SimulationRequest
+from amproxy.store.schedule_changes import ManualScheduleChanges
 
-Labels = Mapping[str, str]
+AlertLabels = Mapping[str, str]
 
 
 class ShiftChange(NamedTuple):
@@ -28,10 +28,10 @@ class ShiftChange(NamedTuple):
     after: tuple[str, ...]
 
 
-class Example(NamedTuple):
+class PolicyChangeExample(NamedTuple):
     """Whom an alert with these labels would page, if nobody answers: seconds after it, and the page."""
 
-    labels: Labels
+    labels: AlertLabels
     before: list[tuple[float, Page]]
     after: list[tuple[float, Page]]
 
@@ -42,19 +42,19 @@ class PolicyChange(NamedTuple):
     name: str
     before: Policy | None
     after: Policy | None
-    examples: list[Example]
+    examples: list[PolicyChangeExample]
 
 
-class Difference(NamedTuple):
+class ConfigDifference(NamedTuple):
     shifts: list[ShiftChange]
     hours: dict[str, tuple[float, float]]  # person → hours on call before and after, where they differ
     policies: list[PolicyChange]
 
 
-def difference(
-    old: Config, new: Config, by_hand: ByHand, now: datetime, days: int, recent: Mapping[str, Sequence[Labels]] | None = None,
-    calendars: Mapping[str, Calendars] | None = None,
-) -> Difference:  # fmt: skip
+def compare_configs(
+    old: Config, new: Config, by_hand: ManualScheduleChanges, now: datetime, days: int, recent: Mapping[str, Sequence[AlertLabels]] | None = None,
+    calendars: Mapping[str, ScheduleCalendars] | None = None,
+) -> ConfigDifference:  # fmt: skip
     """What changes in the `days` from `now` (aware). recent: policy → labels of its latest incidents, by which it is tried out.
 
     calendars: what they say now, by schedule.
@@ -64,12 +64,12 @@ def difference(
     )
     end = now + timedelta(days=days)
     names = dict.fromkeys([*old.schedules, *new.schedules])
-    shifts = {name: (_shifts(before, name, now, end), _shifts(after, name, now, end)) for name in names}
-    return Difference(
-        [change for name, (one, other) in shifts.items() for change in _changes(name, one, other)],
-        _hours([pair for pair in shifts.values() if pair[0] != pair[1]]),
+    shifts = {name: (_shifts_of(before, name, now, end), _shifts_of(after, name, now, end)) for name in names}
+    return ConfigDifference(
+        [change for name, (one, other) in shifts.items() for change in _shift_changes(name, one, other)],
+        _changed_hours([pair for pair in shifts.values() if pair[0] != pair[1]]),
         [
-            PolicyChange(name, *pair, [_example(labels, before, after, now) for labels in (recent or {}).get(name, ())])
+            PolicyChange(name, *pair, [_policy_example(labels, before, after, now) for labels in (recent or {}).get(name, ())])
             for name, pair in changed_policies(old, new).items()
         ],
     )
@@ -78,21 +78,21 @@ def difference(
 def changed_policies(old: Config, new: Config) -> dict[str, tuple[Policy | None, Policy | None]]:
     """Name → the policy before and after, where it says something else; None where there is none."""
     pairs = {name: (old.policies.get(name), new.policies.get(name)) for name in dict.fromkeys([*old.policies, *new.policies])}
-    return {name: pair for name, pair in pairs.items() if _placeless(pair[0]) != _placeless(pair[1])}
+    return {name: pair for name, pair in pairs.items() if _without_places(pair[0]) != _without_places(pair[1])}
 
 
-def _placeless(policy: Policy | None) -> Policy | None:
+def _without_places(policy: Policy | None) -> Policy | None:
     if policy is None:
         return None
-    steps = tuple(msgspec.structs.replace(step, place=Place()) for step in policy.steps)
-    return msgspec.structs.replace(policy, steps=steps, place=Place())
+    steps = tuple(msgspec.structs.replace(step, place=FilePlace()) for step in policy.steps)
+    return msgspec.structs.replace(policy, steps=steps, place=FilePlace())
 
 
-def _shifts(roster: Roster, name: str, start: datetime, end: datetime) -> list[Shift]:
+def _shifts_of(roster: Roster, name: str, start: datetime, end: datetime) -> list[Shift]:
     return roster.shifts(name, start, end) if name in roster.config.schedules else [Shift(start=start, end=end, users=(), reason="")]
 
 
-def _changes(name: str, old: list[Shift], new: list[Shift]) -> list[ShiftChange]:
+def _shift_changes(name: str, old: list[Shift], new: list[Shift]) -> list[ShiftChange]:
     """Where two plans of the same span put other people on call."""
     found: list[ShiftChange] = []
     one = other = 0
@@ -109,7 +109,7 @@ def _changes(name: str, old: list[Shift], new: list[Shift]) -> list[ShiftChange]
     return found
 
 
-def _hours(plans: list[tuple[list[Shift], list[Shift]]]) -> dict[str, tuple[float, float]]:
+def _changed_hours(plans: list[tuple[list[Shift], list[Shift]]]) -> dict[str, tuple[float, float]]:
     totals: dict[str, list[float]] = {}
     for pair in plans:
         for which, plan in enumerate(pair):
@@ -119,11 +119,11 @@ def _hours(plans: list[tuple[list[Shift], list[Shift]]]) -> dict[str, tuple[floa
     return {user: (before, after) for user, (before, after) in sorted(totals.items()) if abs(before - after) >= 1 / 3600}
 
 
-def _example(labels: Labels, before: Roster, after: Roster, now: datetime) -> Example:
-    return Example(labels, _pages(labels, before, now), _pages(labels, after, now))
+def _policy_example(labels: AlertLabels, before: Roster, after: Roster, now: datetime) -> PolicyChangeExample:
+    return PolicyChangeExample(labels, _simulate_pages(labels, before, now), _simulate_pages(labels, after, now))
 
 
-def _pages(labels: Labels, roster: Roster, now: datetime) -> list[tuple[float, Page]]:
-    done = Simulation(Asked(labels=labels, at=now), roster)
+def _simulate_pages(labels: AlertLabels, roster: Roster, now: datetime) -> list[tuple[float, Page]]:
+    done = Simulation(SimulationRequest(labels=labels, at=now), roster)
     pages = [page for lane in done.lanes for course in lane.courses for page in course.pages]
     return [(page.due - done.start, page) for page in sorted(pages, key=lambda page: page.due)]

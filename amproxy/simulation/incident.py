@@ -8,31 +8,31 @@ from typing import NamedTuple
 
 from amproxy.config.structs import Config
 from amproxy.machine import transition
-from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, Tick
+from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
 
-CHANNELS = frozenset({"telegram", "slack", "email", "webhook", "alertmanager", "console"})  # those of notify.channels
+DELIVERABLE_CHANNELS = frozenset({"telegram", "slack", "email", "webhook", "alertmanager", "console"})  # those of notify.channels
 
-Turns = dict[str, int]  # pointers of round robin
+RoundRobinTurns = dict[str, int]  # pointers of round robin
 
 
-class Fact(NamedTuple):
+class SimulatedEntry(NamedTuple):
     """One entry of the incident's timeline; `page` is the page that arrived, where that is what it tells."""
 
     entry: TimelineEntry
     page: Page | None = None
 
 
-class World:
+class SimulationAssumptions:
     """What the file does not decide. In this one every page arrives, and every round robin goes on where it is."""
 
     def refuse(self, page: Page) -> str:
         """Why a page that could be delivered does not arrive; "" = it does."""
         return ""
 
-    def turns(self, incident: Incident, now: float) -> Turns:
+    def turns(self, incident: Incident, now: float) -> RoundRobinTurns:
         """Pointers of round robin that count instead of those that are shared, if a turn is taken now."""
         return {}
 
@@ -40,17 +40,22 @@ class World:
         """A turn was taken of these."""
 
 
-class Course:
+class SimulatedIncident:
     """An incident from its opening on. A page arrives at once, or fails for good where amproxy has no way to deliver it."""
 
     def __init__(
-        self, incident: Incident, roster: Roster, turns: Turns, world: World | None = None, reason: str = "first notification"
+        self,
+        incident: Incident,
+        roster: Roster,
+        turns: RoundRobinTurns,
+        world: SimulationAssumptions | None = None,
+        reason: str = "first notification",
     ) -> None:
         """turns: shared by the incidents that run together; they are moved on. reason: why people hear of it."""
         self.incident = incident
-        self.facts: list[Fact] = []
+        self.facts: list[SimulatedEntry] = []
         self.pages: list[Page] = []  # those that arrived, in order
-        self._roster, self._turns, self._world = roster, turns, world or World()
+        self._roster, self._turns, self._world = roster, turns, world or SimulationAssumptions()
         self.apply(Opened(reason=reason), incident.started_at)
 
     @property
@@ -70,7 +75,7 @@ class Course:
                 self._world.took(change.turns)
             arrived = self._page(event.page) if isinstance(event, Sent) else None
             for entry in change.timeline:
-                self.facts.append(Fact(entry, arrived if entry.kind == "sent" else None))
+                self.facts.append(SimulatedEntry(entry, arrived if entry.kind == "sent" else None))
             if arrived:
                 self.pages.append(arrived)
             events.extend(self._delivery(self._page(message.page)) for message in change.outbox if message.kind == "page")
@@ -78,32 +83,32 @@ class Course:
     def run(self, until: float) -> None:
         """Let time pass, with nobody answering."""
         while (due := self.due) is not None and due <= until:
-            self.apply(Tick(heard=due), due)
+            self.apply(TimerTick(heard=due), due)
 
     def _page(self, id: str) -> Page:
         return next(page for page in reversed(self.incident.pages) if page.id == id)
 
     def _delivery(self, page: Page) -> Event:
-        if not _stands(self.incident, page):
+        if not _is_still_wanted(self.incident, page):
             return Skipped(page=page.id, reason=f"the incident is {self.incident.state} by now")
-        error = undeliverable(self._roster.config, page) or self._world.refuse(page)
+        error = why_undeliverable(self._roster.config, page) or self._world.refuse(page)
         if error:
             return Failed(page=page.id, error=error, attempt=1)
         return Sent(page=page.id, look=self.incident.look, attempt=1)
 
 
-def _stands(incident: Incident, page: Page) -> bool:
+def _is_still_wanted(incident: Incident, page: Page) -> bool:
     """Whether a page is still wanted at the moment of its sending."""
     wanted = "acknowledged" if page.kind == "reminder" else "triggered"
     return incident.state == wanted or (page.insists and incident.state != "resolved")
 
 
-def undeliverable(config: Config, page: Page) -> str:
+def why_undeliverable(config: Config, page: Page) -> str:
     """Why amproxy cannot deliver a page; "" = it can."""
     receiver = config.receivers.get(page.receiver)
     for integration in receiver.integrations if receiver else ():
         if f"{integration.kind}/{integration.index}" == page.integration and integration.undeliverable:
             return integration.undeliverable
-    if page.channel not in CHANNELS or (page.user and page.channel == "alertmanager"):
+    if page.channel not in DELIVERABLE_CHANNELS or (page.user and page.channel == "alertmanager"):
         return f"amproxy has no channel {page.channel}"
     return ""

@@ -14,14 +14,14 @@ from amproxy.config.read.cursor import hint
 from amproxy.config.structs import Config
 from amproxy.errors import NotFound
 from amproxy.oncall.hours import Hours
-from amproxy.oncall.quality import Load, Quality, Span
-from amproxy.oncall.quality import quality as judge
+from amproxy.oncall.quality import PersonLoad, ScheduleQuality, TimePeriod
+from amproxy.oncall.quality import assess_quality as judge
 from amproxy.oncall.roster import OnCall, Roster
 from amproxy.simulation import terminal
-from amproxy.times import fixed, format_duration
+from amproxy.times import format_duration, resolve_command_time
 
 
-def oncall(config: Config, roster: Roster, schedule: str | None, at: datetime) -> list[dict[str, Any]]:
+def oncall_reports(config: Config, roster: Roster, schedule: str | None, at: datetime) -> list[dict[str, Any]]:
     """The JSON of the command: one entry for the named schedule, or one for each.
 
     at: a moment, or a naive wall-clock time, which is then of each schedule's own zone. Raises NotFound.
@@ -44,124 +44,136 @@ def oncall_text(config: Config, roster: Roster, schedule: str | None, at: dateti
     found = _oncall_of_schedules(config, roster, schedule, at)
     if not found:
         return "The file has no schedules."
-    return terminal.table([("SCHEDULE", "ON CALL", "UNTIL", "NEXT"), *(_oncall_row(config, one) for one in found)], wrap=(1, 3))
+    return terminal.render_table([("SCHEDULE", "ON CALL", "UNTIL", "NEXT"), *(_oncall_row(config, one) for one in found)], wrap=(1, 3))
 
 
 def _oncall_of_schedules(config: Config, roster: Roster, schedule: str | None, at: datetime) -> list[OnCall]:
     if schedule is not None and schedule not in config.schedules:
         raise NotFound(f"there is no schedule {schedule!r}{hint(schedule, config.schedules)}")
     names = config.schedules if schedule is None else (schedule,)
-    return [roster.on_call(name, fixed(at, config.schedules[name].timezone)) for name in names]
+    return [roster.on_call(name, resolve_command_time(at, config.schedules[name].timezone)) for name in names]
 
 
 def _oncall_row(config: Config, found: OnCall) -> tuple[str, str, str, str]:
     zone = config.schedules[found.schedule].timezone
-    who = terminal.people(config, found.users) or f"nobody ({found.reason.removeprefix('nobody: ')})"
+    who = terminal.people_names(config, found.users) or f"nobody ({found.reason.removeprefix('nobody: ')})"
     if found.until is None:
         return found.schedule, who, "no change within a year", "-"
-    return found.schedule, who, f"{terminal.when(found.until, zone)} {zone}", terminal.people(config, found.next) or "nobody"
+    return (
+        found.schedule,
+        who,
+        f"{terminal.zoned_time_text(found.until, zone)} {zone}",
+        terminal.people_names(config, found.next) or "nobody",
+    )
 
 
-SPAN = timedelta(days=90)  # unless asked otherwise
-LONGEST = timedelta(days=366)
-MOST = 5  # lines of one kind in the text
+DEFAULT_REPORT_PERIOD = timedelta(days=90)  # unless asked otherwise
+MAX_REPORT_PERIOD = timedelta(days=366)
+MAX_LINES_OF_KIND = 5  # lines of one kind in the text
 
 JSON = dict[str, Any]
 
 
-def quality(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> list[JSON]:
+def quality_reports(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> list[JSON]:
     """The JSON of the command: one report for the named schedule, or one for each.
 
     start: a moment, or a naive wall-clock time of each schedule's own zone. Raises NotFound, ValueError for a time that is too long.
     """
-    return [report(found) for found in _judge_schedules(config, roster, schedule, start, seconds)]
+    return [quality_report(found) for found in _judge_schedules(config, roster, schedule, start, seconds)]
 
 
 def quality_text(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> str:
     """The same for people, on the clock of each schedule's zone. Raises NotFound, ValueError."""
     found = _judge_schedules(config, roster, schedule, start, seconds)
-    return "\n\n".join("\n".join(_lines(config, one)) for one in found) or "The file has no schedules."
+    return "\n\n".join("\n".join(_quality_lines(config, one)) for one in found) or "The file has no schedules."
 
 
-def report(found: Quality) -> JSON:
+def quality_report(found: ScheduleQuality) -> JSON:
     """One report as JSON. Hours and shares are rounded for reading."""
     return {
         "schedule": found.schedule,
-        **_span((found.start, found.end)),
+        **_period_report((found.start, found.end)),
         "score": found.score,
         "coverage": round(found.coverage * 100, 2),
         "balance": round(found.balance * 100, 2),
-        "gaps": [{**_span((gap.start, gap.end)), "reason": gap.reason} for gap in found.gaps],
+        "gaps": [{**_period_report((gap.start, gap.end)), "reason": gap.reason} for gap in found.gaps],
         "hidden": [
-            {**_span((one.start, one.end)), "users": list(one.users), "reason": one.reason, "on_call": list(one.on_call)}
+            {**_period_report((one.start, one.end)), "users": list(one.users), "reason": one.reason, "on_call": list(one.on_call)}
             for one in found.hidden
         ],
-        "doubles": [{**_span((one.start, one.end)), "user": one.user, "schedule": one.schedule} for one in found.doubles],
-        "people": [_person(one) for one in found.people],
+        "doubles": [{**_period_report((one.start, one.end)), "user": one.user, "schedule": one.schedule} for one in found.doubles],
+        "people": [_person_report(one) for one in found.people],
     }
 
 
-def worked(found: Hours) -> JSON:
+def hours_report(found: Hours) -> JSON:
     """Hours by kind, and on how many nights and weekends."""
     return {
-        "hours": _hours(found.total),
-        "night_hours": _hours(found.night),
-        "weekend_hours": _hours(found.weekend),
-        "day_hours": _hours(found.day),
+        "hours": _rounded_hours(found.total),
+        "night_hours": _rounded_hours(found.night),
+        "weekend_hours": _rounded_hours(found.weekend),
+        "day_hours": _rounded_hours(found.day),
         "nights": found.nights,
         "weekends": found.weekends,
     }
 
 
-def _person(found: Load) -> JSON:
+def _person_report(found: PersonLoad) -> JSON:
     return {
         "user": found.user,
-        **worked(found.hours),
+        **hours_report(found.hours),
         "share": round(found.share * 100, 2),
         "shifts": found.shifts,
         "overloaded": found.overloaded,
         "idle": found.idle,
-        "longest": found.longest and _span(found.longest),
-        "shortest_rest": found.shortest_rest and _span(found.shortest_rest),
+        "longest": found.longest and _period_report(found.longest),
+        "shortest_rest": found.shortest_rest and _period_report(found.shortest_rest),
     }
 
 
-def _span(span: Span) -> JSON:
+def _period_report(span: TimePeriod) -> JSON:
     return {"start": rfc3339(span[0].timestamp()), "end": rfc3339(span[1].timestamp())}
 
 
-def _hours(seconds: float) -> float:
+def _rounded_hours(seconds: float) -> float:
     return round(seconds / 3600, 4)
 
 
-def _judge_schedules(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> list[Quality]:
+def _judge_schedules(config: Config, roster: Roster, schedule: str | None, start: datetime, seconds: float | None) -> list[ScheduleQuality]:
     if schedule is not None and schedule not in config.schedules:
         raise NotFound(f"there is no schedule {schedule!r}{hint(schedule, config.schedules)}")
-    if seconds is not None and not 0 < seconds <= LONGEST.total_seconds():
-        raise ValueError(f"a report covers more than nothing, and {LONGEST.days} days at most")
+    if seconds is not None and not 0 < seconds <= MAX_REPORT_PERIOD.total_seconds():
+        raise ValueError(f"a report covers more than nothing, and {MAX_REPORT_PERIOD.days} days at most")
     names = config.schedules if schedule is None else (schedule,)
-    starts = {name: fixed(start, config.schedules[name].timezone) for name in names}
-    span = SPAN if seconds is None else timedelta(seconds=seconds)
+    starts = {name: resolve_command_time(start, config.schedules[name].timezone) for name in names}
+    span = DEFAULT_REPORT_PERIOD if seconds is None else timedelta(seconds=seconds)
     return [judge(roster, name, at, at + span) for name, at in starts.items()]
 
 
 # ------------------------------------------------------------------------------------------------------ for people
 
 
-def _lines(config: Config, found: Quality) -> Iterable[str]:
+def _quality_lines(config: Config, found: ScheduleQuality) -> Iterable[str]:
     zone = config.schedules[found.schedule].timezone
-    yield from terminal.hanging(f"{found.schedule}: ", f"{terminal.when(found.start, zone)} to {terminal.when(found.end, zone)} {zone}")
-    yield from terminal.hanging(
+    yield from terminal.wrap_hanging(
+        f"{found.schedule}: ", f"{terminal.zoned_time_text(found.start, zone)} to {terminal.zoned_time_text(found.end, zone)} {zone}"
+    )
+    yield from terminal.wrap_hanging(
         "  score     ",
         f"{found.score} of 100: the mean of coverage ({found.coverage:.1%}) and balance ({found.balance:.0%})",
     )
-    yield from _several("gap", [_gap(gap.start, gap.end, gap.reason, zone) for gap in found.gaps])
-    hidden = (f"{terminal.people(config, one.users)} ({one.reason}) beneath {terminal.people(config, one.on_call)}" for one in found.hidden)
-    yield from _several("hidden", [f"{_from(one.start, one.end, zone)}: {text}" for one, text in zip(found.hidden, hidden, strict=True)])
-    yield from _several(
+    yield from _first_lines("gap", [_gap_text(gap.start, gap.end, gap.reason, zone) for gap in found.gaps])
+    hidden = (
+        f"{terminal.people_names(config, one.users)} ({one.reason}) beneath {terminal.people_names(config, one.on_call)}"
+        for one in found.hidden
+    )
+    yield from _first_lines(
+        "hidden", [f"{_period_text(one.start, one.end, zone)}: {text}" for one, text in zip(found.hidden, hidden, strict=True)]
+    )
+    yield from _first_lines(
         "double",
         [
-            f"{_from(one.start, one.end, zone)}: {terminal.person(config, one.user)} is also on call for {one.schedule}"
+            f"{_period_text(one.start, one.end, zone)}: {terminal.person_name(config, one.user)} is also on call for {one.schedule}"
             for one in found.doubles
         ],
     )
@@ -171,32 +183,32 @@ def _lines(config: Config, found: Quality) -> Iterable[str]:
             ("PERSON", "HOURS", "SHARE", "NIGHTS", "WEEKENDS", "SHIFTS", "LONGEST", "REST", "LOAD"),
             *(_person_row(config, one) for one in found.people),
         ]
-        yield terminal.table(rows, wrap=(0,))
+        yield terminal.render_table(rows, wrap=(0,))
 
 
-def _several(what: str, texts: Sequence[str]) -> Iterable[str]:
+def _first_lines(what: str, texts: Sequence[str]) -> Iterable[str]:
     """The first few of a kind, and how many more there are."""
-    for position, text in enumerate(texts[:MOST]):
-        yield from terminal.hanging(f"  {what if not position else '':<10}", text)
-    if len(texts) > MOST:
-        yield f"  {'':<10}and {len(texts) - MOST} more"
+    for position, text in enumerate(texts[:MAX_LINES_OF_KIND]):
+        yield from terminal.wrap_hanging(f"  {what if not position else '':<10}", text)
+    if len(texts) > MAX_LINES_OF_KIND:
+        yield f"  {'':<10}and {len(texts) - MAX_LINES_OF_KIND} more"
 
 
-def _gap(start: datetime, end: datetime, reason: str, zone: str) -> str:
-    return f"{_from(start, end, zone)}: {reason}"
+def _gap_text(start: datetime, end: datetime, reason: str, zone: str) -> str:
+    return f"{_period_text(start, end, zone)}: {reason}"
 
 
-def _from(start: datetime, end: datetime, zone: str) -> str:
-    return f"{terminal.when(start, zone)} for {_length((start, end))}"
+def _period_text(start: datetime, end: datetime, zone: str) -> str:
+    return f"{terminal.zoned_time_text(start, zone)} for {_duration_text((start, end))}"
 
 
-def _length(span: Span | None) -> str:
+def _duration_text(span: TimePeriod | None) -> str:
     return format_duration(round((span[1] - span[0]).total_seconds())) if span else "-"
 
 
-def _person_row(config: Config, found: Load) -> tuple[str, ...]:
+def _person_row(config: Config, found: PersonLoad) -> tuple[str, ...]:
     judged = "overloaded" if found.overloaded else "idle" if found.idle else "fair"
     return (
-        terminal.person(config, found.user), f"{found.hours.total / 3600:.0f}", f"{found.share:.0%}", str(found.hours.nights),
-        str(found.hours.weekends), str(found.shifts), _length(found.longest), _length(found.shortest_rest), judged,
+        terminal.person_name(config, found.user), f"{found.hours.total / 3600:.0f}", f"{found.share:.0%}", str(found.hours.nights),
+        str(found.hours.weekends), str(found.shifts), _duration_text(found.longest), _duration_text(found.shortest_rest), judged,
     )  # fmt: skip

@@ -11,20 +11,20 @@ from typing import Annotated, Literal
 import msgspec
 
 from amproxy.config.structs import Policy, Urgency
-from amproxy.machine.draft import ENDS
+from amproxy.machine.draft import RESOLVED_TEXTS
 
-FORMAT: Literal["amproxy.history/1"] = "amproxy.history/1"
-Time = Annotated[datetime, msgspec.Meta(tz=True)]
+HISTORY_FORMAT: Literal["amproxy.history/1"] = "amproxy.history/1"
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What came from outside, or ran out."""
 
-    at: Time
+    at: AwareTime
     kind: str
     user: str | None = None
     text: str = ""
-    until: Time | None = None
+    until: AwareTime | None = None
     firing: int | None = None
     resolved: int | None = None
     fresh: int | None = None  # alerts that were new
@@ -36,15 +36,15 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     def ended_by(self) -> str:
         """What ended the incident where nobody did: one of ENDS, by its text where it was not written down; "" = somebody did."""
         if self.user or self.by:
-            return self.by if self.by in ENDS else ""
-        return next((end for end, text in ENDS.items() if text in self.text), "policy")
+            return self.by if self.by in RESOLVED_TEXTS else ""
+        return next((end for end, text in RESOLVED_TEXTS.items() if text in self.text), "policy")
 
 
-class PastPage(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page as it was."""
 
-    due: Time
-    at: Time | None = None  # when it went out
+    due: AwareTime
+    at: AwareTime | None = None  # when it went out
     kind: str = "page"
     user: str | None = None
     receiver: str | None = None
@@ -56,14 +56,14 @@ class PastPage(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Labels(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedLabels(msgspec.Struct, frozen=True, kw_only=True):
     group_labels: dict[str, str] = {}
     common_labels: dict[str, str] = {}
     receiver: str | None = None
     group_key: str | None = None
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedIncidentSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The incident as lists show it."""
 
     id: str
@@ -71,19 +71,19 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     state: str
     policy: str = ""
-    started_at: Time
+    started_at: AwareTime
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class RecordedIncident(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One line."""
 
     format: Literal["amproxy.history/1"]
-    incident: Seen
+    incident: RecordedIncidentSummary
     plan: Policy
     urgency: Urgency | None = None
-    labels: Labels
-    events: tuple[Happening, ...] = ()
-    pages: tuple[PastPage, ...] = ()
+    labels: RecordedLabels
+    events: tuple[RecordedEvent, ...] = ()
+    pages: tuple[RecordedPage, ...] = ()
 
     @property
     def by_hand(self) -> bool:
@@ -118,29 +118,29 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {**self.labels.common_labels, **self.labels.group_labels}
 
 
-class Broken(msgspec.Struct, frozen=True, kw_only=True):
+class BrokenHistoryLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line that is none of a history."""
 
     line: int  # from 1
     message: str
 
 
-_decode = msgspec.json.Decoder(Record).decode
+_decode_incident = msgspec.json.Decoder(RecordedIncident).decode
 
 
-def read(lines: Iterable[bytes]) -> tuple[list[Record], list[Broken]]:
+def read_history(lines: Iterable[bytes]) -> tuple[list[RecordedIncident], list[BrokenHistoryLine]]:
     """The incidents in order of their beginning, and the lines that are broken."""
     records, broken = [], []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            records.append(_decode(line))
+            records.append(_decode_incident(line))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            broken.append(Broken(line=number, message=f"no incident of an exported history: {error}"))
+            broken.append(BrokenHistoryLine(line=number, message=f"no incident of an exported history: {error}"))
     return sorted(records, key=lambda record: (record.start, record.incident.number)), broken
 
 
-def between(records: Iterable[Record], start: float | None, end: float | None) -> list[Record]:
+def select_by_start(records: Iterable[RecordedIncident], start: float | None, end: float | None) -> list[RecordedIncident]:
     """Those that began at `start` or later and before `end` (Unix seconds); None = no bound."""
     return [record for record in records if (start is None or start <= record.start) and (end is None or record.start < end)]

@@ -24,35 +24,35 @@ from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.notify.templates import default_title
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.alert import Entry
-from amproxy.simulation.group import ANSWER, Firing, Lane
-from amproxy.simulation.incident import Course, Turns
-from amproxy.simulation.terminal import person
-from amproxy.times import LATEST, instant
+from amproxy.simulation.alert import SimulatedAlert
+from amproxy.simulation.group import ANSWER_RANK, SimulatedFiring, SimulatedGroup
+from amproxy.simulation.incident import RoundRobinTurns, SimulatedIncident
+from amproxy.simulation.terminal import person_name
+from amproxy.times import LATEST, to_utc
 
 
-class _Coming(NamedTuple):
+class _ScheduledCall(NamedTuple):
     """Ordered by time, then by rank, then as it was put in."""
 
     at: float
     rank: int
     number: int
-    lane: Lane
+    lane: SimulatedGroup
     do: Callable[[float], object] | None  # None: what the lane itself has due
 
 
-class Timetable:
+class VirtualClock:
     """Knows no end: `run` goes as far as it is asked to."""
 
     def __init__(self) -> None:
-        self._coming: list[_Coming] = []
+        self._coming: list[_ScheduledCall] = []
         self._number = 0
 
-    def plan(self, at: float, rank: int, lane: Lane, do: Callable[[float], object]) -> None:
+    def plan(self, at: float, rank: int, lane: SimulatedGroup, do: Callable[[float], object]) -> None:
         """Let something happen to a lane at a time (Unix seconds); `do` is given that time."""
         self._put(at, rank, lane, do)
 
-    def follow(self, lane: Lane) -> None:
+    def follow(self, lane: SimulatedGroup) -> None:
         """Let happen what the lane has due."""
         if due := lane.due():
             self._put(*due, lane, None)
@@ -69,15 +69,15 @@ class Timetable:
                 lane.happen(at)
             self.follow(lane)
 
-    def _put(self, at: float, rank: int, lane: Lane, do: Callable[[float], object] | None) -> None:
+    def _put(self, at: float, rank: int, lane: SimulatedGroup, do: Callable[[float], object] | None) -> None:
         self._number += 1
-        heappush(self._coming, _Coming(at, rank, self._number, lane, do))
+        heappush(self._coming, _ScheduledCall(at, rank, self._number, lane, do))
 
 
-DAY = 86400.0  # seconds that are simulated where nobody says how long
+DEFAULT_SIMULATED_SECONDS = 86400.0  # seconds that are simulated where nobody says how long
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the simulation is of."""
 
     labels: Mapping[str, str]
@@ -90,26 +90,26 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Simulation:
     """Runs when made; then `lanes` tells what happened up to `end`. Raises NotFound for an unknown person."""
 
-    def __init__(self, asked: Asked, roster: Roster) -> None:
+    def __init__(self, asked: SimulationRequest, roster: Roster) -> None:
         config = roster.config
-        _refuse_unknown(config, asked.answers)
-        self.asked, self.roster, self.entry = asked, roster, Entry(config, asked.labels)
-        self.start = instant(asked.at).timestamp()
-        self.end = min(self.start + (DAY if asked.duration is None else asked.duration), LATEST.timestamp())
+        _refuse_unknown_users(config, asked.answers)
+        self.asked, self.roster, self.entry = asked, roster, SimulatedAlert(config, asked.labels)
+        self.start = to_utc(asked.at).timestamp()
+        self.end = min(self.start + (DEFAULT_SIMULATED_SECONDS if asked.duration is None else asked.duration), LATEST.timestamp())
         self.over = math.inf if asked.resolve_after is None else self.start + asked.resolve_after
-        self.turns: Turns = {}
-        self.lanes = [Lane(group, integration, roster, self.turns) for group, integration in self.entry.oncall]
-        clock = Timetable()
+        self.turns: RoundRobinTurns = {}
+        self.lanes = [SimulatedGroup(group, integration, roster, self.turns) for group, integration in self.entry.oncall]
+        clock = VirtualClock()
         for lane in self.lanes:
-            lane.alerts = {"": Firing(self.entry.labels, ends=self.over)}
+            lane.alerts = {"": SimulatedFiring(self.entry.labels, ends=self.over)}
             lane.look = self.start + lane.group.group_wait
             clock.follow(lane)
             for user, seconds in asked.answers:
-                clock.plan(self.start + seconds, ANSWER, lane, partial(self._answer, lane, user))
+                clock.plan(self.start + seconds, ANSWER_RANK, lane, partial(self._answer, lane, user))
         clock.run(self.end)
 
-    def _answer(self, lane: Lane, user: str, now: float) -> None:
-        name, course = person(self.entry.config, user), lane.course
+    def _answer(self, lane: SimulatedGroup, user: str, now: float) -> None:
+        name, course = person_name(self.entry.config, user), lane.course
         if course is None:
             lane.say(now, f"{name} has nothing to answer yet.")
             return
@@ -118,25 +118,25 @@ class Simulation:
             lane.say(now, f"{name} need not answer: it is {course.incident.state}.")
 
 
-def _refuse_unknown(config: Config, answers: Sequence[tuple[str, float]]) -> None:
+def _refuse_unknown_users(config: Config, answers: Sequence[tuple[str, float]]) -> None:
     for user, _ in answers:
         if user not in config.users:
             raise NotFound(f"there is no user {user!r}{hint(user, config.users)}")
 
 
-def simulate(asked: Asked, roster: Roster) -> dict[str, Any]:
+def simulate(asked: SimulationRequest, roster: Roster) -> dict[str, Any]:
     """The JSON of the command: pages that arrive from then on, in order of time. Raises NotFound for an unknown person."""
     done = Simulation(asked, roster)
     pages = [page for lane in done.lanes for course in lane.courses for page in course.pages]
     return done.entry.document(done.start, sorted(pages, key=lambda page: page.due), roster)
 
 
-LOOK = 86400.0  # seconds that the policy is followed
+POLICY_RUN_SECONDS = 86400.0  # seconds that the policy is followed
 
-_TOLD = ("opened", "sent", "step")  # entries that the pages tell as well
+_REDUNDANT_KINDS = ("opened", "sent", "step")  # entries that the pages tell as well
 
 
-class Moment(NamedTuple):
+class PolicyRunEvent(NamedTuple):
     """One thing that happens, so many seconds after the incident opens: a page that arrives, or what the timeline says."""
 
     seconds: float
@@ -145,17 +145,17 @@ class Moment(NamedTuple):
     page: Page | None
 
 
-def rehearsal(policy: Policy, labels: Mapping[str, str], at: datetime, roster: Roster) -> list[Moment]:
+def run_policy(policy: Policy, labels: Mapping[str, str], at: datetime, roster: Roster) -> list[PolicyRunEvent]:
     """What happens from `at` (aware), when the incident opens, for a day at most."""
-    start, common = instant(at), dict(labels)
+    start, common = to_utc(at), dict(labels)
     now = start.timestamp()
     incident = Incident(
         id=new_id(), title=default_title(common, common), policy=policy.name, plan=policy, common_labels=common, firing=1, started_at=now
     )
-    course = Course(incident, roster, {})
-    course.run(now + LOOK)
+    course = SimulatedIncident(incident, roster, {})
+    course.run(now + POLICY_RUN_SECONDS)
     found = []
     for entry, page in course.facts:
-        if page or entry.kind not in _TOLD:
-            found.append(Moment(entry.at - now, datetime.fromtimestamp(entry.at, start.tzinfo), entry, page))
+        if page or entry.kind not in _REDUNDANT_KINDS:
+            found.append(PolicyRunEvent(entry.at - now, datetime.fromtimestamp(entry.at, start.tzinfo), entry, page))
     return found

@@ -27,32 +27,34 @@ from amproxy.config.structs import (
 )
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Page
-from amproxy.simulation.incident import Fact
+from amproxy.simulation.incident import SimulatedEntry
 from amproxy.times import format_duration
 
 WIDTH = 80
-_NARROWEST = 12  # columns that a cell of a table keeps
+_MIN_CELL_WIDTH = 12  # columns that a cell of a table keeps
 
 
-def plain(text: str) -> str:
+def printable_text(text: str) -> str:
     """Text from outside without what could steer a terminal or turn the line around; white space becomes a space."""
     return "".join(char if char.isprintable() else " " if char.isspace() else "" for char in text)
 
 
-def hanging(prefix: str, text: str) -> list[str]:
+def wrap_hanging(prefix: str, text: str) -> list[str]:
     """`prefix` and then the text, wrapped under itself."""
-    prefix = plain(prefix)
+    prefix = printable_text(prefix)
     indent = " " * len(prefix)
-    return textwrap.wrap(plain(text), WIDTH, initial_indent=prefix, subsequent_indent=indent, break_on_hyphens=False) or [prefix.rstrip()]
+    return textwrap.wrap(printable_text(text), WIDTH, initial_indent=prefix, subsequent_indent=indent, break_on_hyphens=False) or [
+        prefix.rstrip()
+    ]
 
 
-def table(rows: Sequence[Sequence[str]], wrap: Sequence[int]) -> str:
+def render_table(rows: Sequence[Sequence[str]], wrap: Sequence[int]) -> str:
     """Rows in aligned columns. Where they are too wide, the columns of `wrap` are wrapped first, the widest of them most."""
-    cells = [[plain(cell) for cell in row] for row in rows]
+    cells = [[printable_text(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = WIDTH - 2 * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
-        soft = [column for column in wrap if widths[column] > _NARROWEST] or range(len(widths))
+    while sum(widths) > room and max(widths) > _MIN_CELL_WIDTH:
+        soft = [column for column in wrap if widths[column] > _MIN_CELL_WIDTH] or range(len(widths))
         widths[max(soft, key=lambda column: widths[column])] -= 1
     lines = []
     for row in cells:
@@ -62,17 +64,17 @@ def table(rows: Sequence[Sequence[str]], wrap: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
-def when(at: datetime | float, zone: str) -> str:
+def zoned_time_text(at: datetime | float, zone: str) -> str:
     """ "Mon 2026-01-05 09:00" on the clock of a zone."""
-    return local(at, zone).strftime("%a %Y-%m-%d %H:%M")
+    return to_local_time(at, zone).strftime("%a %Y-%m-%d %H:%M")
 
 
-def local(at: datetime | float, zone: str) -> datetime:
+def to_local_time(at: datetime | float, zone: str) -> datetime:
     """A moment (or Unix seconds) as the clock of a zone shows it."""
     return (at if isinstance(at, datetime) else utc(at)).astimezone(ZoneInfo(zone))
 
 
-def elapsed(seconds: float) -> str:
+def elapsed_text(seconds: float) -> str:
     """ "+30s", "+5m00s", "+1d02h00m00s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -83,47 +85,47 @@ def elapsed(seconds: float) -> str:
     return "+" + f"{parts[0][0]}{parts[0][1]}" + "".join(f"{count:02}{unit}" for count, unit in parts[1:])
 
 
-def labels(found: Mapping[str, str]) -> str:
+def labels_text(found: Mapping[str, str]) -> str:
     """Labels as matchers would have them: `{alertname="Down", team="a"}`."""
     return "{" + ", ".join(str(Matcher(name, "=", value)) for name, value in sorted(found.items())) + "}"
 
 
-def person(config: Config, name: str) -> str:
+def person_name(config: Config, name: str) -> str:
     """How a user is called."""
     user = config.users.get(name)
     return user.full_name if user and user.full_name else name
 
 
-def people(config: Config, names: Iterable[str]) -> str:
-    return ", ".join(person(config, name) for name in names)
+def people_names(config: Config, names: Iterable[str]) -> str:
+    return ", ".join(person_name(config, name) for name in names)
 
 
-def page(config: Config, found: Page, whom: str = "", over: str = "") -> str:
+def describe_page(config: Config, found: Page, whom: str = "", over: str = "") -> str:
     """ "Alice Ash over telegram (step 1: on call for platform: layer weekly)"; whom, over: of all that belong together."""
-    whom, over = whom or recipient(config, found), over or found.channel
+    whom, over = whom or describe_recipient(config, found), over or found.channel
     if not found.step:
         return f"{whom} over {over} ({'reminder' if found.kind == 'reminder' else 'by hand'}: {found.reason})"
     again = f", round {found.round}" if found.round > 1 else ""
     return f"{whom} over {over} (step {found.step}{again}: {found.reason})"
 
 
-def recipient(config: Config, found: Page) -> str:
-    return person(config, found.user) if found.user else f"receiver {found.receiver}"
+def describe_recipient(config: Config, found: Page) -> str:
+    return person_name(config, found.user) if found.user else f"receiver {found.receiver}"
 
 
-def story(config: Config, facts: Sequence[Fact]) -> list[tuple[float, str]]:
+def describe_timeline(config: Config, facts: Sequence[SimulatedEntry]) -> list[tuple[float, str]]:
     """What happened, as Unix seconds and a text: what one step does at one moment stands together.
 
     A step that pages somebody at once is told by its pages alone.
     """
-    together: dict[object, list[Fact]] = {}
+    together: dict[object, list[SimulatedEntry]] = {}
     for number, fact in enumerate(facts):
         together.setdefault((fact.entry.at, fact.entry.step) if fact.entry.step else number, []).append(fact)
-    return [told for group in together.values() for told in _told(config, group)]
+    return [told for group in together.values() for told in _describe_entries(config, group)]
 
 
-def _told(config: Config, group: Sequence[Fact]) -> Iterator[tuple[float, str]]:
-    pages = _pages(config, [fact.page for fact in group if fact.page])
+def _describe_entries(config: Config, group: Sequence[SimulatedEntry]) -> Iterator[tuple[float, str]]:
+    pages = _describe_pages(config, [fact.page for fact in group if fact.page])
     for entry, arrived in group:
         if arrived:
             if text := pages.get(arrived.id):
@@ -132,18 +134,20 @@ def _told(config: Config, group: Sequence[Fact]) -> Iterator[tuple[float, str]]:
             yield entry.at, entry.text
 
 
-def _pages(config: Config, found: Sequence[Page]) -> dict[str, str]:
+def _describe_pages(config: Config, found: Sequence[Page]) -> dict[str, str]:
     """Pages in words, by the id of the first of each line: the channels of one person, people who are paged alike."""
     channels: dict[tuple[str, str], list[Page]] = {}
     for one in found:
-        channels.setdefault((recipient(config, one), one.reason), []).append(one)
+        channels.setdefault((describe_recipient(config, one), one.reason), []).append(one)
     alike: dict[tuple[str, str], list[tuple[str, Page]]] = {}
     for (whom, reason), pages in channels.items():
         alike.setdefault((", ".join(one.channel for one in pages), reason), []).append((whom, pages[0]))
-    return {ones[0][1].id: page(config, ones[0][1], ", ".join(whom for whom, _ in ones), over) for (over, _), ones in alike.items()}
+    return {
+        ones[0][1].id: describe_page(config, ones[0][1], ", ".join(whom for whom, _ in ones), over) for (over, _), ones in alike.items()
+    }
 
 
-def step(config: Config, found: Step) -> str:
+def describe_step(config: Config, found: Step) -> str:
     """What a step does, and under which conditions."""
     match found:
         case Wait():
@@ -153,20 +157,20 @@ def step(config: Config, found: Step) -> str:
         case WaitForAlertsStep():
             return f"wait for more than {found.more_than} alerts within {format_duration(found.within)}"
         case NotifyStep():
-            text = _notify(config, found) + (", as important" if found.urgency == "important" else "")
+            text = _describe_notify(config, found) + (", as important" if found.urgency == "important" else "")
         case WebhookStep():
             text = f"call the webhooks of receiver {found.receiver}"
         case ForwardStep():
             text = f"hand over to policy {found.policy}"
         case _:
             text = "resolve the incident"
-    text += _condition(found)
+    text += _describe_condition(found)
     if isinstance(found, NotifyStep) and found.if_nobody:
-        text += f"; if nobody: {_if_nobody(config, found.if_nobody)}"
+        text += f"; if nobody: {_describe_if_nobody(config, found.if_nobody)}"
     return text
 
 
-def _condition(found: Condition) -> str:
+def _describe_condition(found: Condition) -> str:
     text = f", only where {', '.join(found.matchers)}" if found.matchers else ""
     if found.active_time_intervals:
         text += f", only in {' or '.join(found.active_time_intervals)}"
@@ -175,9 +179,9 @@ def _condition(found: Condition) -> str:
     return text
 
 
-def ending(config: Config, policy: Policy) -> str:
+def describe_policy_end(config: Config, policy: Policy) -> str:
     """What holds for the policy as a whole."""
-    parts = [f"if nobody is on call: {_if_nobody(config, policy.if_nobody)}"]
+    parts = [f"if nobody is on call: {_describe_if_nobody(config, policy.if_nobody)}"]
     if policy.repeat:
         again = "then again, once" if policy.repeat == 1 else f"then again, {policy.repeat} times"
         parts.insert(0, again + (f", from step {policy.repeat_from}" if policy.repeat_from > 1 else ""))
@@ -203,7 +207,7 @@ def ending(config: Config, policy: Policy) -> str:
     return "; ".join(parts)
 
 
-def _notify(config: Config, found: NotifyStep) -> str:
+def _describe_notify(config: Config, found: NotifyStep) -> str:
     if found.schedule:
         who = "whose turn is next in" if found.position == "next" else "who is on call for"
         return f"page {who} schedule {found.schedule}"
@@ -211,11 +215,11 @@ def _notify(config: Config, found: NotifyStep) -> str:
     if found.team:
         return f"page {'one member in turn' if one else 'everyone'} of team {found.team}"
     if found.users:
-        return f"page {'one in turn of ' if one else ''}{people(config, found.users)}"
+        return f"page {'one in turn of ' if one else ''}{people_names(config, found.users)}"
     return f"tell receiver {found.receiver}"
 
 
-def _if_nobody(config: Config, rule: IfNobody) -> str:
+def _describe_if_nobody(config: Config, rule: IfNobody) -> str:
     if rule.kind == "user":
-        return f"page {person(config, rule.user)}"
+        return f"page {person_name(config, rule.user)}"
     return "wait for the next shift" if rule.kind == "wait_for_shift" else "go on with the next step"

@@ -16,16 +16,16 @@ from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import STATES, policy_of
 from amproxy.store.wire import Wire
 
-MOST: Final = 100_000  # entries
-SLICE: Final = 500  # entries read at once
-SKEW: Final = 3600.0  # seconds that the clocks of replicas, and so the order of entries, may be apart
-LONGEST: Final = 500  # characters of `what`
-CURSOR: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
+MAX_ENTRIES: Final = 100_000  # entries
+READ_SIZE: Final = 500  # entries read at once
+CLOCK_SKEW: Final = 3600.0  # seconds that the clocks of replicas, and so the order of entries, may be apart
+LONGEST_WHAT: Final = 500  # characters of `what`
+CURSOR_PATTERN: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
 
-Result = Literal["done", "refused"]
+AuditResult = Literal["done", "refused"]
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One change, or one attempt to sign in."""
 
     at: float  # Unix seconds
@@ -35,50 +35,54 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token: str = ""  # name of the API token
     address: str = ""  # of the client; of a chat the account
     what: str
-    result: Result = "done"
+    result: AuditResult = "done"
 
 
-class Found(NamedTuple):
-    entries: list[Entry]
+class AuditEntries(NamedTuple):
+    entries: list[AuditEntry]
     cursor: str  # for older ones; "" = there are none
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_entry = msgspec.msgpack.Decoder(Entry).decode
+_entry = msgspec.msgpack.Decoder(AuditEntry).decode
 
 
-async def add(wire: Wire, entry: Entry, retention: float) -> None:
+async def add(wire: Wire, entry: AuditEntry, retention: float) -> None:
     """Write it down; what is older than the retention (seconds) goes. Raises StoreUnavailable."""
-    entry = msgspec.structs.replace(entry, what=entry.what[:LONGEST], user=entry.user[:100])
-    written = wire.call("XADD", keys.AUDIT, "MAXLEN", "~", MOST, "*", "m", _encode(entry))
+    entry = msgspec.structs.replace(entry, what=entry.what[:LONGEST_WHAT], user=entry.user[:100])
+    written = wire.call("XADD", keys.AUDIT, "MAXLEN", "~", MAX_ENTRIES, "*", "m", _encode(entry))
     trimmed = wire.call("XTRIM", keys.AUDIT, "MINID", "~", max(0, int((entry.at - retention) * 1000)))
     await asyncio.gather(written, trimmed)
 
 
-async def find(wire: Wire, *, user: str = "", start: float = 0.0, end: float = float("inf"), limit: int = 100, cursor: str = "") -> Found:
+async def find(
+    wire: Wire, *, user: str = "", start: float = 0.0, end: float = float("inf"), limit: int = 100, cursor: str = ""
+) -> AuditEntries:
     """Entries of a span, newest first; of one person where a user is given. Raises StoreUnavailable."""
-    found: list[Entry] = []
+    found: list[AuditEntry] = []
     last = cursor
-    while read := await wire.call("XREVRANGE", keys.AUDIT, f"({last}" if last else "+", "-", "COUNT", SLICE):
+    while read := await wire.call("XREVRANGE", keys.AUDIT, f"({last}" if last else "+", "-", "COUNT", READ_SIZE):
         for name, fields in read:
             entry = _entry(fields[1])
-            if entry.at < start - SKEW:
-                return Found(found, "")
+            if entry.at < start - CLOCK_SKEW:
+                return AuditEntries(found, "")
             if start <= entry.at < end and user in ("", entry.user):
                 if len(found) == limit:
-                    return Found(found, last)
+                    return AuditEntries(found, last)
                 found.append(entry)
             last = name.decode()
         await asyncio.sleep(0)  # a push that came in meanwhile goes first
-    return Found(found, "")
+    return AuditEntries(found, "")
 
 
-AT_ONCE = 500
+TRIM_LIMIT = 500
 
 
-async def trim(wire: Wire, before: float) -> int:
+async def trim_incidents(wire: Wire, before: float) -> int:
     """Forget resolved incidents that started before a time (Unix seconds), at most AT_ONCE; returns how many."""
-    ids = [name.decode() for name in await wire.call("ZRANGE", keys.incidents("resolved"), "-inf", before, "BYSCORE", "LIMIT", 0, AT_ONCE)]
+    ids = [
+        name.decode() for name in await wire.call("ZRANGE", keys.incidents("resolved"), "-inf", before, "BYSCORE", "LIMIT", 0, TRIM_LIMIT)
+    ]
     if not ids:
         return 0
     operations = Operations()
@@ -86,7 +90,7 @@ async def trim(wire: Wire, before: float) -> int:
         data = await wire.call("HGET", keys.incident(name), "data")
         operations.do("DEL", keys.incident(name), keys.timeline(name), keys.incident_alerts(name))
         operations.do("ZREM", keys.INCIDENTS, name)
-        incidents.forget(operations, name)
+        incidents.delete_summaries(operations, name)
         for state in STATES:
             operations.do("ZREM", keys.incidents(state), name)
         if data is not None:

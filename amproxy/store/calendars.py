@@ -18,11 +18,11 @@ from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
 
-KEPT = 90 * 86400  # seconds that a calendar is remembered after the last look at it
-CHANGED = "calendar"  # what is published on keys.CHANGES, with the id
+CALENDAR_TTL = 90 * 86400  # seconds that a calendar is remembered after the last look at it
+CALENDAR_CHANGED = "calendar"  # what is published on keys.CHANGES, with the id
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class StoredCalendar(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a calendar besides its text. Times are Unix seconds, 0 = never."""
 
     digest: str = ""  # of the text; "" = there is none (files stay where they are)
@@ -33,19 +33,19 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""  # what was wrong then; "" = nothing
 
 
-_FIELDS = Kept.__struct_fields__
+_CALENDAR_FIELDS = StoredCalendar.__struct_fields__
 
 
-def digest(text: bytes) -> str:
+def text_digest(text: bytes) -> str:
     """Tells one text from another."""
     return hashlib.sha256(text).hexdigest()
 
 
-async def load(wire: Wire, calendar_id: str) -> Kept:
+async def load_calendar(wire: Wire, calendar_id: str) -> StoredCalendar:
     """What is known; an empty Kept for a calendar that was never looked at. Raises StoreUnavailable."""
-    values = await wire.call("HMGET", keys.calendar(calendar_id), *_FIELDS)
-    given = {field: value.decode() for field, value in zip(_FIELDS, values, strict=True) if value is not None}
-    return msgspec.convert(given, Kept, strict=False)
+    values = await wire.call("HMGET", keys.calendar(calendar_id), *_CALENDAR_FIELDS)
+    given = {field: value.decode() for field, value in zip(_CALENDAR_FIELDS, values, strict=True) if value is not None}
+    return msgspec.convert(given, StoredCalendar, strict=False)
 
 
 async def load_text(wire: Wire, calendar_id: str) -> bytes | None:
@@ -56,35 +56,37 @@ async def load_text(wire: Wire, calendar_id: str) -> bytes | None:
 
 async def save_text(wire: Wire, calendar_id: str, text: bytes, *, etag: str, modified: str, now: float) -> None:
     """A new text, which was found good; all processes are told. Raises StoreUnavailable."""
-    operations = _seen(calendar_id, now, good_at=repr(now), error="", text=text, digest=digest(text), etag=etag, modified=modified)
-    operations.do("PUBLISH", keys.CHANGES, f"{CHANGED} {calendar_id}")
+    operations = _update_calendar(
+        calendar_id, now, good_at=repr(now), error="", text=text, digest=text_digest(text), etag=etag, modified=modified
+    )
+    operations.do("PUBLISH", keys.CHANGES, f"{CALENDAR_CHANGED} {calendar_id}")
     await commit(wire, operations)
 
 
 async def save_good(wire: Wire, calendar_id: str, now: float) -> None:
     """It was looked at, and is good as it was. Raises StoreUnavailable."""
-    await commit(wire, _seen(calendar_id, now, good_at=repr(now), error=""))
+    await commit(wire, _update_calendar(calendar_id, now, good_at=repr(now), error=""))
 
 
 async def save_error(wire: Wire, calendar_id: str, error: str, now: float) -> None:
     """It could not be had, or cannot be used; the text of before stays. Raises StoreUnavailable."""
-    await commit(wire, _seen(calendar_id, now, error=error))
+    await commit(wire, _update_calendar(calendar_id, now, error=error))
 
 
-def _seen(calendar_id: str, now: float, **fields: str | bytes) -> Operations:
+def _update_calendar(calendar_id: str, now: float, **fields: str | bytes) -> Operations:
     key, operations = keys.calendar(calendar_id), Operations()
     operations.do("HSET", key, "checked_at", repr(now), *(word for pair in fields.items() for word in pair))
-    operations.do("EXPIRE", key, KEPT)
+    operations.do("EXPIRE", key, CALENDAR_TTL)
     return operations
 
 
-Kind = Literal["schedule", "user"]
+FeedKind = Literal["schedule", "user"]
 
 
 class Feed(msgspec.Struct, frozen=True):
     """Whose shifts are shown."""
 
-    kind: Kind
+    kind: FeedKind
     name: str
 
     def __str__(self) -> str:
@@ -92,10 +94,10 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Feed).decode
+_feed = msgspec.msgpack.Decoder(Feed).decode
 
 
-async def make(wire: Wire, feed: Feed) -> tuple[str, bool]:
+async def create_feed(wire: Wire, feed: Feed) -> tuple[str, bool]:
     """The token of a feed, and whether it was made now. Raises StoreUnavailable."""
     token, operations = secrets.token_urlsafe(24), Operations()
     operations.guard(keys.FEED_TOKENS, str(feed), b"")
@@ -103,37 +105,37 @@ async def make(wire: Wire, feed: Feed) -> tuple[str, bool]:
     operations.do("HSET", keys.FEEDS, token, _encode(feed))
     if await commit(wire, operations):
         return token, True
-    return (await _token(wire, feed)).decode(), False
+    return (await _require_feed_token(wire, feed)).decode(), False
 
 
-async def revoke(wire: Wire, feed: Feed) -> None:
+async def revoke_feed(wire: Wire, feed: Feed) -> None:
     """From now on nobody sees anything under its token. Raises NotFound, StoreUnavailable."""
-    token, operations = await _token(wire, feed), Operations()
+    token, operations = await _require_feed_token(wire, feed), Operations()
     operations.guard(keys.FEED_TOKENS, str(feed), token)
     operations.do("HDEL", keys.FEED_TOKENS, str(feed))
     operations.do("HDEL", keys.FEEDS, token)
     if not await commit(wire, operations):
-        raise _none(feed)
+        raise _feed_not_found(feed)
 
 
-async def known(wire: Wire, feed: Feed) -> str | None:
+async def load_feed_token(wire: Wire, feed: Feed) -> str | None:
     """The token of a feed; None where nobody has made one. Raises StoreUnavailable."""
     token: bytes | None = await wire.call("HGET", keys.FEED_TOKENS, str(feed))
     return token.decode() if token is not None else None
 
 
-async def find(wire: Wire, token: str) -> Feed | None:
+async def find_feed(wire: Wire, token: str) -> Feed | None:
     """Whose shifts a token shows; None for one that nobody has. Raises StoreUnavailable."""
     data = await wire.call("HGET", keys.FEEDS, token)
-    return None if data is None else _decode(data)
+    return None if data is None else _feed(data)
 
 
-async def _token(wire: Wire, feed: Feed) -> bytes:
-    token = await known(wire, feed)
+async def _require_feed_token(wire: Wire, feed: Feed) -> bytes:
+    token = await load_feed_token(wire, feed)
     if token is None:
-        raise _none(feed)
+        raise _feed_not_found(feed)
     return token.encode()
 
 
-def _none(feed: Feed) -> NotFound:
+def _feed_not_found(feed: Feed) -> NotFound:
     return NotFound(f"the {feed} has no calendar")

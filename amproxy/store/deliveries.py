@@ -19,12 +19,12 @@ from amproxy.store import keys
 from amproxy.store.commit import Operations
 from amproxy.store.wire import Wire
 
-MOST = 100_000  # entries; Redis cuts whole blocks of some hundred, so a few more may be there
+MAX_DELIVERIES = 100_000  # entries; Redis cuts whole blocks of some hundred, so a few more may be there
 CHUNK = 500  # entries read at once
-LOOKED_AT = 20_000  # entries that one call looks at
-LATE = 3600.0  # seconds that an entry may have been written after its outcome and still be found by it
+SCAN_LIMIT = 20_000  # entries that one call looks at
+MAX_WRITE_DELAY = 3600.0  # seconds that an entry may have been written after its outcome and still be found by it
 
-Kind = Literal["page", "reminder", "bundle", "notification", "notice", "update"]
+DeliveryKind = Literal["page", "reminder", "bundle", "notification", "notice", "update"]
 DeliveryOutcome = Literal["sent", "failed", "skipped", "retry"]  # failed: for good. retry: it failed, and another attempt follows
 
 
@@ -32,7 +32,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt to deliver one message, and what became of it."""
 
     at: float  # Unix seconds: when that was known
-    kind: Kind
+    kind: DeliveryKind
     channel: str
     outcome: DeliveryOutcome
     user: str = ""
@@ -45,17 +45,17 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ms: int | None = None  # how long the channel took; None = it was not called
 
 
-class Listed(NamedTuple):
+class DeliveryListItem(NamedTuple):
     """An entry and its place in the stream."""
 
     id: str
     delivery: Delivery
 
 
-class Page(NamedTuple):
+class DeliveryList(NamedTuple):
     """Part of what was asked for."""
 
-    found: list[Listed]
+    found: list[DeliveryListItem]
     next: str  # cursor of what is older; "" = there is nothing more
 
 
@@ -66,13 +66,13 @@ _delivery = msgspec.msgpack.Decoder(Delivery).decode
 def add(result: Operations, delivery: Delivery) -> None:
     """Write an entry down with these operations."""
     data = _encode(delivery)
-    result.do("XADD", keys.DELIVERIES, "MAXLEN", "~", MOST, "*", "m", data)
+    result.do("XADD", keys.DELIVERIES, "MAXLEN", "~", MAX_DELIVERIES, "*", "m", data)
     if delivery.outcome != "skipped":
         # an attempt that will be repeated has failed, too
         result.do("HSET", keys.CHANNELS, f"{'sent' if delivery.outcome == 'sent' else 'failed'} {delivery.channel}", data)
 
 
-async def listing(
+async def list_deliveries(
     wire: Wire,
     keep: Callable[[Delivery], bool],
     *,
@@ -80,62 +80,62 @@ async def listing(
     until: float | None = None,
     limit: int = 100,
     before: str = "",
-) -> Page:
+) -> DeliveryList:
     """Entries from `since` to before `until` (Unix seconds) that `keep` keeps, newest first.
 
     before: cursor of an earlier call. At most LOOKED_AT entries are looked at, so a page may be short, even empty, and have a next one.
     Raises StoreUnavailable.
     """
-    found = list[Listed]()
-    newest = f"({before}" if before else "+" if until is None else str(max(0, int((until + LATE) * 1000)))
+    found = list[DeliveryListItem]()
+    newest = f"({before}" if before else "+" if until is None else str(max(0, int((until + MAX_WRITE_DELAY) * 1000)))
     oldest = "-" if since is None else str(max(0, int(since * 1000)))
-    for _ in range(LOOKED_AT // CHUNK):
+    for _ in range(SCAN_LIMIT // CHUNK):
         entries = await wire.call("XREVRANGE", keys.DELIVERIES, newest, oldest, "COUNT", CHUNK)
         for name, fields in entries:
             delivery = _delivery(fields[1])
             if (since is None or delivery.at >= since) and (until is None or delivery.at < until) and keep(delivery):
                 if len(found) == limit:
-                    return Page(found, found[-1].id)
-                found.append(Listed(name.decode(), delivery))
+                    return DeliveryList(found, found[-1].id)
+                found.append(DeliveryListItem(name.decode(), delivery))
         if len(entries) < CHUNK:
-            return Page(found, "")
+            return DeliveryList(found, "")
         newest = f"({entries[-1][0].decode()}"
         await asyncio.sleep(0)  # a push that comes in goes first
-    return Page(found, newest.removeprefix("("))
+    return DeliveryList(found, newest.removeprefix("("))
 
 
-class _Head(msgspec.Struct):
+class _DeliveryHead(msgspec.Struct):
     """What is counted of an entry."""
 
     channel: str
     outcome: DeliveryOutcome
 
 
-_head = msgspec.msgpack.Decoder(_Head).decode
+_delivery_head = msgspec.msgpack.Decoder(_DeliveryHead).decode
 
-COUNTED = 5_000  # entries that `rates` looks at
+RATE_SAMPLE = 5_000  # entries that `rates` looks at
 
 
-class Rate(msgspec.Struct):
+class DeliveryRate(msgspec.Struct):
     """Attempts over one channel."""
 
     attempts: int = 0
     failed: int = 0  # for good, or to be repeated
 
 
-async def rates(wire: Wire, since: float) -> dict[str, Rate]:
+async def load_rates(wire: Wire, since: float) -> dict[str, DeliveryRate]:
     """Channel → its attempts since `since` (Unix seconds), of the last COUNTED entries at most. Raises StoreUnavailable."""
-    counted = dict[str, Rate]()
-    for _, fields in await wire.call("XREVRANGE", keys.DELIVERIES, "+", str(int(since * 1000)), "COUNT", COUNTED):
-        head = _head(fields[1])
+    counted = dict[str, DeliveryRate]()
+    for _, fields in await wire.call("XREVRANGE", keys.DELIVERIES, "+", str(int(since * 1000)), "COUNT", RATE_SAMPLE):
+        head = _delivery_head(fields[1])
         if head.outcome != "skipped":
-            rate = counted.setdefault(head.channel, Rate())
+            rate = counted.setdefault(head.channel, DeliveryRate())
             rate.attempts += 1
             rate.failed += head.outcome != "sent"
     return counted
 
 
-async def last(wire: Wire) -> dict[str, dict[str, Delivery]]:
+async def load_last(wire: Wire) -> dict[str, dict[str, Delivery]]:
     """Channel → "sent" and "failed" → the last such delivery. Raises StoreUnavailable."""
     flat = await wire.call("HGETALL", keys.CHANNELS)
     found = dict[str, dict[str, Delivery]]()
@@ -152,33 +152,33 @@ async def trim(wire: Wire, before: float) -> int:
 
 _outcome = msgspec.msgpack.Decoder(Outcome).decode
 
-FRESH = 3600.0  # seconds within which an equal outcome is not written again
+OUTCOME_REFRESH_INTERVAL = 3600.0  # seconds within which an equal outcome is not written again
 
-Outcomes = dict[tuple[str, str], Outcome]  # (user, channel) → outcome
+ContactOutcomes = dict[tuple[str, str], Outcome]  # (user, channel) → outcome
 
 
-async def load_all(wire: Wire) -> Outcomes:
+async def load_contact_outcomes(wire: Wire) -> ContactOutcomes:
     """Raises StoreUnavailable."""
     flat = await wire.call("HGETALL", keys.CONTACTS)
-    found: Outcomes = {}
+    found: ContactOutcomes = {}
     for name, data in zip(flat[::2], flat[1::2], strict=True):
         channel, _, user = name.decode().partition(" ")
         found[user, channel] = _outcome(data)
     return found
 
 
-async def load(wire: Wire, user: str, channel: str) -> Outcome | None:
+async def load_contact_outcome(wire: Wire, user: str, channel: str) -> Outcome | None:
     """Raises StoreUnavailable."""
-    data = await wire.call("HGET", keys.CONTACTS, _name(user, channel))
+    data = await wire.call("HGET", keys.CONTACTS, _contact_field(user, channel))
     return None if data is None else _outcome(data)
 
 
-def note(result: Operations, user: str, channel: str, before: Outcome | None, outcome: Outcome) -> None:
+def save_contact_outcome(result: Operations, user: str, channel: str, before: Outcome | None, outcome: Outcome) -> None:
     """Remember an outcome, unless it says nothing new. before: what was remembered when the delivery began."""
-    if before and before.at > outcome.at - FRESH and msgspec.structs.replace(before, at=outcome.at) == outcome:
+    if before and before.at > outcome.at - OUTCOME_REFRESH_INTERVAL and msgspec.structs.replace(before, at=outcome.at) == outcome:
         return
-    result.do("HSET", keys.CONTACTS, _name(user, channel), _encode(outcome))
+    result.do("HSET", keys.CONTACTS, _contact_field(user, channel), _encode(outcome))
 
 
-def _name(user: str, channel: str) -> str:
+def _contact_field(user: str, channel: str) -> str:
     return f"{channel} {user}"  # names of channels hold no spaces

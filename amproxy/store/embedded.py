@@ -29,12 +29,12 @@ from amproxy.errors import AmproxyError
 log = logging.getLogger(__name__)
 
 LONGEST_SOCKET = 100  # bytes: the kernel takes 103 to 107
-START = 20.0  # seconds that a start may take, reading a large append-only file included
-STOP = 10.0
+START_TIMEOUT = 20.0  # seconds that a start may take, reading a large append-only file included
+STOP_TIMEOUT = 10.0
 PR_SET_PDEATHSIG = 1
 
 
-class EmbeddedFailed(AmproxyError):
+class EmbeddedRedisFailed(AmproxyError):
     """The private Redis cannot run; the text says why."""
 
 
@@ -68,7 +68,7 @@ class EmbeddedRedis:
             log.error("the embedded Redis died (exit code %s); starting it anew", code)
             try:
                 await self._spawn()
-            except EmbeddedFailed as error:
+            except EmbeddedRedisFailed as error:
                 log.error("%s", error)
                 await asyncio.sleep(1)
 
@@ -77,7 +77,7 @@ class EmbeddedRedis:
         if child is not None and child.returncode is None:
             child.terminate()
             try:
-                await asyncio.wait_for(child.wait(), STOP)
+                await asyncio.wait_for(child.wait(), STOP_TIMEOUT)
             except TimeoutError:
                 child.kill()
                 await child.wait()
@@ -89,19 +89,19 @@ class EmbeddedRedis:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise EmbeddedFailed(f"the data folder {self._folder} is in use by another amproxy") from None
+            raise EmbeddedRedisFailed(f"the data folder {self._folder} is in use by another amproxy") from None
 
     async def _end_orphan(self) -> None:
         """End a server whose service was killed: we hold the lock, so nobody else needs it."""
-        deadline = time.monotonic() + STOP
-        while _answers(self._socket):
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while _is_answering(self._socket):
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
                 writer.write(b"SHUTDOWN NOSAVE\r\n")
                 await reader.read(100)
                 writer.close()
             if time.monotonic() > deadline:
-                raise EmbeddedFailed(f"an old Redis in {self._folder} does not end")
+                raise EmbeddedRedisFailed(f"an old Redis in {self._folder} does not end")
             await asyncio.sleep(0.02)
 
     async def _spawn(self) -> None:
@@ -121,10 +121,10 @@ class EmbeddedRedis:
         )
         if sys.platform != "linux":
             await _watch_parent(self._child.pid)
-        deadline = time.monotonic() + START
-        while not _answers(self._socket):
+        deadline = time.monotonic() + START_TIMEOUT
+        while not _is_answering(self._socket):
             if self._child.returncode is not None or time.monotonic() > deadline:
-                raise EmbeddedFailed(f"the embedded Redis does not start: {self._last_words()}")
+                raise EmbeddedRedisFailed(f"the embedded Redis does not start: {self._last_words()}")
             await asyncio.sleep(0.005)
 
     def _last_words(self) -> str:
@@ -146,7 +146,7 @@ def find_server() -> str:
         path = shutil.which(name)
         if path:
             return path
-    raise EmbeddedFailed("no valkey-server or redis-server found: install one, or name a Redis in store.redis")
+    raise EmbeddedRedisFailed("no valkey-server or redis-server found: install one, or name a Redis in store.redis")
 
 
 def _socket_path(folder: Path) -> Path:
@@ -157,7 +157,7 @@ def _socket_path(folder: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"amproxy-{os.getuid()}-{short}" / "redis.sock"
 
 
-def _answers(path: Path) -> bool:
+def _is_answering(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy.model import Alert, Following, Group, LogEntry
+from amproxy.model import Alert, Group, LogEntry, MutedAlertsLog
 from amproxy.store import keys
 from amproxy.store.commit import Operations, binary
 from amproxy.store.wire import Wire
@@ -23,18 +23,18 @@ _encode = msgspec.msgpack.Encoder().encode
 _alert = msgspec.msgpack.Decoder(Alert).decode
 _group = msgspec.msgpack.Decoder(Group).decode
 _log_entry = msgspec.msgpack.Decoder(LogEntry).decode
-_following = msgspec.msgpack.Decoder(Following).decode
+_following = msgspec.msgpack.Decoder(MutedAlertsLog).decode
 
 _LEASE = struct.Struct("<8sqqqq8s?")
 _LEASE_HEAD = bytes((0xD9, _LEASE.size))  # as commit.binary does it, for the one size that is packed for every alert
 ABSENT = binary(b"")  # the revision expected of an alert that is not stored
-_prefix = os.urandom(4)
-_count = itertools.count(1)
+_revision_prefix = os.urandom(4)
+_revision_counter = itertools.count(1)
 
 
 def new_revision() -> bytes:
     """8 bytes that no other write has: 4 of this process, 4 counted."""
-    return _prefix + (next(_count) & 0xFFFFFFFF).to_bytes(4, "little")
+    return _revision_prefix + (next(_revision_counter) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 class Lease(NamedTuple):
@@ -73,13 +73,13 @@ class GroupWrite(NamedTuple):
     sources: list[str | msgspec.Raw]  # key, fingerprint, packed source …: what inhibits others
 
 
-async def ask(wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
+async def load_leases(wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
     """What is stored: for each (group id, fingerprints) the packed leases, in order."""
     answers = [wire.call("HMGET", keys.leases(group_id), *fingerprints) for group_id, fingerprints in wanted]
     return [await answer for answer in answers]
 
 
-async def last_push(wire: Wire, group_ids: Sequence[str]) -> float | None:
+async def load_last_push(wire: Wire, group_ids: Sequence[str]) -> float | None:
     """When any alert of these groups was pushed last, Unix seconds; None where they have none."""
     answers = [wire.call("HVALS", keys.leases(group_id)) for group_id in group_ids if group_id]
     pushed = [unpack_lease(data).updated_ns for answer in answers for data in await answer]
@@ -91,19 +91,19 @@ async def ingest(wire: Wire, writes: list[GroupWrite]) -> bool:
     return bool(await wire.script("ingest", keys.P, _encode(writes)) == 1)
 
 
-def record(alert: Alert) -> msgspec.Raw:
+def encode_alert(alert: Alert) -> msgspec.Raw:
     return binary(_encode(alert))
 
 
-def meta(group: Group) -> msgspec.Raw:
+def encode_group(group: Group) -> msgspec.Raw:
     return binary(_encode(group))
 
 
-def pack_source(source: msgspec.Struct) -> bytes:
+def encode_source(source: msgspec.Struct) -> bytes:
     return bytes(_encode(source))
 
 
-class Loaded(NamedTuple):
+class LoadedGroup(NamedTuple):
     """A group as a flush finds it."""
 
     group: Group
@@ -113,10 +113,10 @@ class Loaded(NamedTuple):
     revisions: dict[str, bytes]
     log: dict[str, LogEntry]
     busy_until: float  # Unix seconds: integrations are still being told of the last flush, at the longest until then; 0 = none is
-    following: Following | None
+    following: MutedAlertsLog | None
 
 
-async def load(wire: Wire, group_id: str) -> Loaded | None:
+async def load_group(wire: Wire, group_id: str) -> LoadedGroup | None:
     """Everything about a group; None when it is gone."""
     head, leases, alerts, log = (
         wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until", "hidden"),
@@ -140,7 +140,7 @@ async def load(wire: Wire, group_id: str) -> Loaded | None:
         alert.updated_ns, alert.timeout = lease.updated_ns, lease.timeout
         result.append(alert)
         revisions[alert.fingerprint] = lease.revision
-    return Loaded(
+    return LoadedGroup(
         group=_group(found),
         version=(version or b"").decode(),
         touched=(touched or b"").decode(),
@@ -156,12 +156,12 @@ def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-async def all_ids(wire: Wire) -> list[str]:
+async def load_group_ids(wire: Wire) -> list[str]:
     """Ids of all live groups."""
     return [name.decode() for name in await wire.call("SMEMBERS", keys.GROUPS)]
 
 
-def flushed(loaded: Loaded, *, next_due: float) -> Operations:
+def begin_flush(loaded: LoadedGroup, *, next_due: float) -> Operations:
     """The operations that every flush begins with: guarded against another flush and against pushes in a hurry."""
     result, key = Operations(), keys.group(loaded.group.id)
     result.guard(key, "v", loaded.version)
@@ -171,7 +171,7 @@ def flushed(loaded: Loaded, *, next_due: float) -> Operations:
     return result
 
 
-def wait_for_last(loaded: Loaded) -> Operations:
+def wait_for_flush(loaded: LoadedGroup) -> Operations:
     """The operations of a tick that comes while the last flush is still under way: it waits for its end."""
     result, key = Operations(), keys.group(loaded.group.id)
     result.guard(key, "v", loaded.version)
@@ -181,7 +181,9 @@ def wait_for_last(loaded: Loaded) -> Operations:
     return result
 
 
-def expect(result: Operations, group_id: str, *, flush: str, integrations: int, until: float, resolved: list[tuple[str, bytes]]) -> None:
+def expect_notifications(
+    result: Operations, group_id: str, *, flush: str, integrations: int, until: float, resolved: list[tuple[str, bytes]]
+) -> None:
     """Remember which resolved alerts may go once so many integrations have been told; with none, they go now.
 
     until: Unix seconds at which the flush ends, whether they were told or not.
@@ -197,22 +199,22 @@ def expect(result: Operations, group_id: str, *, flush: str, integrations: int, 
     result.do("HDEL", keys.group(group_id), "late")
 
 
-def settle(result: Operations, group_id: str, flush: str, *, told: bool, now: float) -> None:
+def settle_integration(result: Operations, group_id: str, flush: str, *, told: bool, now: float) -> None:
     """One integration is done with."""
     result.do("!settle", group_id, flush, int(told), int(now * 1000))
 
 
-def told(result: Operations, group_id: str, integration: str, entry: LogEntry) -> None:
+def save_log_entry(result: Operations, group_id: str, integration: str, entry: LogEntry) -> None:
     """Write the notification log."""
     result.do("HSET", keys.log(group_id), integration, _encode(entry))
     result.do("PERSIST", keys.log(group_id))
 
 
-async def all_groups(wire: Wire) -> list[Loaded]:
+async def load_groups(wire: Wire) -> list[LoadedGroup]:
     """All live groups with their alerts, in no order. Raises StoreUnavailable.
 
     Loads that are begun together leave as one write. Each is decoded in a turn of its own, so that even ten thousand
     alerts do not hold up the rest of the process for long.
     """
-    found = await asyncio.gather(*(load(wire, group_id) for group_id in await all_ids(wire)))
+    found = await asyncio.gather(*(load_group(wire, group_id) for group_id in await load_group_ids(wire)))
     return [loaded for loaded in found if loaded is not None]

@@ -91,8 +91,8 @@ FEEDS = P + "feeds"
 FEED_TOKENS = P + "feeds:tokens"
 HEARTBEATS = P + "heartbeats"
 HEARTBEATS_MISSING = P + "heartbeats:missing"
-SWITCH = P + "switch"
-WRITTEN = P + "written"
+DEAD_MANS_SWITCH = P + "switch"
+WRITE_PROBE = P + "written"
 SECRET = P + "secret"
 DIGEST = P + "digest"
 CHANGES = P + "changes"
@@ -137,7 +137,7 @@ def storm(key: str) -> str:
     return f"{P}storm:{key}"
 
 
-def held(key: str) -> str:
+def storm_pages(key: str) -> str:
     return f"{P}held:{key}"
 
 
@@ -189,5 +189,5 @@ def facts(schedule: str) -> str:
     return f"{P}facts:{schedule}"
 
 
-def hidden(by: str) -> str:
+def suppressed(by: str) -> str:
     return f"{P}hidden:{by}"

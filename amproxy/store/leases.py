@@ -11,7 +11,7 @@ from amproxy.store import keys
 from amproxy.store.wire import Wire
 
 
-class Polling:
+class LeaseStore:
     """Leases and offsets by name. Each call raises StoreUnavailable when Redis is away."""
 
     def __init__(self, wire: Wire) -> None:
@@ -40,7 +40,7 @@ class Polling:
         await self._wire.call("SET", keys.offset(name), offset)
 
 
-async def signing_key(wire: Wire) -> str:
+async def load_signing_key(wire: Wire) -> str:
     """64 hexadecimal digits."""
     await wire.call("SET", keys.SECRET, secrets.token_hex(32), "NX")
     return str((await wire.call("GET", keys.SECRET)).decode())

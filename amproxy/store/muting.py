@@ -14,17 +14,17 @@ from typing import NamedTuple
 import msgspec
 
 from amproxy.config.structs import Maintenance
-from amproxy.model import Following, Silence
+from amproxy.model import MutedAlertsLog, Silence
 from amproxy.store import groups, keys
 from amproxy.store.commit import Operations
-from amproxy.store.groups import Loaded
+from amproxy.store.groups import LoadedGroup
 from amproxy.store.wire import Wire
 
 _encode = msgspec.msgpack.Encoder().encode
 _silence = msgspec.msgpack.Decoder(Silence).decode
 
 
-class Silences:
+class SilenceCache:
     """A copy of what is stored, at most one look-up behind."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ def _publish_silences(result: Operations) -> None:
 _window = msgspec.msgpack.Decoder(Maintenance).decode
 
 
-class Windows:
+class MaintenanceWindowCache:
     """A copy of what is stored, at most one look-up behind."""
 
     def __init__(self) -> None:
@@ -133,12 +133,12 @@ def delete_windows(result: Operations, *ids: str) -> None:
     _publish_windows(result)
 
 
-def look_at(result: Operations, identity: str, at: float) -> None:
+def schedule_window_check(result: Operations, identity: str, at: float) -> None:
     """Have a worker look at a window at `at` (Unix seconds), or earlier where that is planned already."""
     result.do("ZADD", keys.TIMERS, "LT", math.ceil(at * 1000), f"maintenance:{identity}")
 
 
-def look_next(result: Operations, identity: str, at: float | None) -> None:
+def set_next_window_check(result: Operations, identity: str, at: float | None) -> None:
     """A worker has looked: the next time is `at` (Unix seconds); None = never."""
     name = f"maintenance:{identity}"
     if at is None:
@@ -147,7 +147,7 @@ def look_next(result: Operations, identity: str, at: float | None) -> None:
         result.do("ZADD", keys.TIMERS, math.ceil(at * 1000), name)
 
 
-def bring_forward(loaded: Loaded, now: float) -> Operations:
+def flush_now(loaded: LoadedGroup, now: float) -> Operations:
     """The operations that flush a group at once. A flush under way, which may have begun too early to know why, decides anew."""
     result, key = Operations(), keys.group(loaded.group.id)
     result.guard(key, "v", loaded.version)
@@ -161,11 +161,11 @@ def _publish_windows(result: Operations) -> None:
     result.do("PUBLISH", keys.CHANGES, "maintenance")
 
 
-MOST = 1000  # alerts of one silence or window
-KEPT = 30 * 86400  # seconds
+MAX_SUPPRESSED = 1000  # alerts of one silence or window
+SUPPRESSED_TTL = 30 * 86400  # seconds
 
 
-class Hidden(msgspec.Struct, kw_only=True, omit_defaults=True):
+class SuppressedAlertRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One alert of one group that was held back."""
 
     fingerprint: str
@@ -177,41 +177,41 @@ class Hidden(msgspec.Struct, kw_only=True, omit_defaults=True):
     told: float | None = None  # when it was told after the end; None = not
 
 
-class Seen(NamedTuple):
+class SuppressionUpdate(NamedTuple):
     """What a flush found: an alert that is held back, or that was and is told now."""
 
     by: str  # "silence:ID", "maintenance:ID"
-    hidden: Hidden
+    hidden: SuppressedAlertRecord
 
 
-_hidden = msgspec.msgpack.Decoder(Hidden).decode
+_suppressed = msgspec.msgpack.Decoder(SuppressedAlertRecord).decode
 
 
-async def remember(wire: Wire, result: Operations, seen: Iterable[Seen]) -> None:
+async def record_suppressed(wire: Wire, result: Operations, seen: Iterable[SuppressionUpdate]) -> None:
     """Add to the operations of a group's flush what it found; the first sight of what is known already stays. Raises StoreUnavailable.
 
     A record belongs to one group, whose flushes follow each other, so nothing is lost between reading and writing. Flushes of
     several groups at the same moment may each fill the last free places.
     """
-    by_cause: dict[str, dict[str, Hidden]] = {}
+    by_cause: dict[str, dict[str, SuppressedAlertRecord]] = {}
     for by, hidden in seen:
         by_cause.setdefault(by, {})[f"{hidden.group} {hidden.fingerprint}"] = hidden
     for by, wanted in by_cause.items():
-        key = keys.hidden(by)
+        key = keys.suppressed(by)
         size, known = wire.call("HLEN", key), wire.call("HMGET", key, *wanted)
-        free, words = MOST - await size, list[str | bytes]()
+        free, words = MAX_SUPPRESSED - await size, list[str | bytes]()
         for (name, hidden), old in zip(wanted.items(), await known, strict=True):
             if old is not None:
-                words += (name, _encode(msgspec.structs.replace(hidden, first=_hidden(old).first)))
+                words += (name, _encode(msgspec.structs.replace(hidden, first=_suppressed(old).first)))
             elif free > 0:
                 free -= 1
                 words += (name, _encode(hidden))
         if words:
             result.do("HSET", key, *words)
-            result.do("EXPIRE", key, KEPT)
+            result.do("EXPIRE", key, SUPPRESSED_TTL)
 
 
-def follow(result: Operations, group_id: str, following: Following) -> None:
+def save_following(result: Operations, group_id: str, following: MutedAlertsLog) -> None:
     """Remember what is held back, for the next flush to compare with."""
     if following.by:
         result.do("HSET", keys.group(group_id), "hidden", _encode(following))
@@ -219,12 +219,12 @@ def follow(result: Operations, group_id: str, following: Following) -> None:
         result.do("HDEL", keys.group(group_id), "hidden")
 
 
-async def load_suppressed(wire: Wire, by: str) -> list[Hidden]:
+async def load_suppressed(wire: Wire, by: str) -> list[SuppressedAlertRecord]:
     """Newest first. Raises StoreUnavailable."""
-    return sorted(map(_hidden, await wire.call("HVALS", keys.hidden(by))), key=lambda one: (-one.first, one.fingerprint))
+    return sorted(map(_suppressed, await wire.call("HVALS", keys.suppressed(by))), key=lambda one: (-one.first, one.fingerprint))
 
 
-async def fires(wire: Wire, hidden: list[Hidden], now_ns: int) -> list[bool]:
+async def check_firing(wire: Wire, hidden: list[SuppressedAlertRecord], now_ns: int) -> list[bool]:
     """Whether each of these alerts fires at `now_ns`, in their order. Raises StoreUnavailable."""
     leases = [wire.call("HGET", keys.leases(one.group), one.fingerprint) for one in hidden]
     return [data is not None and groups.unpack_lease(data).fires(now_ns) for data in [await lease for lease in leases]]

@@ -6,46 +6,46 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy.model import Outgoing
+from amproxy.model import OutgoingMessage
 from amproxy.store import keys
 from amproxy.store.commit import Operations
 from amproxy.store.incidents import enqueue
 from amproxy.store.wire import RedisRefused, Wire
 
 _encode = msgspec.msgpack.Encoder().encode
-_outgoing = msgspec.msgpack.Decoder(Outgoing).decode
+_outgoing = msgspec.msgpack.Decoder(OutgoingMessage).decode
 
-GROUP = "deliver"
-LOOKED_AT, CHUNK = 2000, 100  # messages that `longest_wait` reads, and how many of them at once
-ALIVE = 5  # seconds: a consumer that has not said so for longer is dead, its messages are taken over
+CONSUMER_GROUP = "deliver"
+SCAN_LIMIT, CHUNK = 2000, 100  # messages that `longest_wait` reads, and how many of them at once
+ALIVE_SECONDS = 5  # seconds: a consumer that has not said so for longer is dead, its messages are taken over
 
 
-class Taken(NamedTuple):
+class OutboxMessage(NamedTuple):
     """A message this process must deliver; `entry` is its place in the stream."""
 
     entry: str
-    message: Outgoing
+    message: OutgoingMessage
     again: bool  # another process, now dead, had it: it may have been sent already
 
 
 async def join(wire: Wire) -> None:
     """Make the consumer group if there is none."""
     try:
-        await wire.call("XGROUP", "CREATE", keys.OUTBOX, GROUP, "0", "MKSTREAM")
+        await wire.call("XGROUP", "CREATE", keys.OUTBOX, CONSUMER_GROUP, "0", "MKSTREAM")
     except RedisRefused as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
 
 
-async def read(wire: Wire, consumer: str, most: int) -> list[Taken]:
+async def read(wire: Wire, consumer: str, most: int) -> list[OutboxMessage]:
     """New messages, oldest first."""
-    answer = await wire.call("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", most, "STREAMS", keys.OUTBOX, ">")
-    return [_taken(entry, again=False) for entry in (answer[0][1] if answer else [])]
+    answer = await wire.call("XREADGROUP", "GROUP", CONSUMER_GROUP, consumer, "COUNT", most, "STREAMS", keys.OUTBOX, ">")
+    return [_parse_entry(entry, again=False) for entry in (answer[0][1] if answer else [])]
 
 
-async def beat(wire: Wire, consumer: str) -> None:
+async def keep_alive(wire: Wire, consumer: str) -> None:
     """Say that this consumer lives."""
-    await wire.call("SET", keys.lease(f"consumer:{consumer}"), "1", "EX", ALIVE)
+    await wire.call("SET", keys.lease(f"consumer:{consumer}"), "1", "EX", ALIVE_SECONDS)
 
 
 class Consumer(NamedTuple):
@@ -57,10 +57,10 @@ class Consumer(NamedTuple):
     idle: float  # seconds since it last asked for messages
 
 
-async def consumers(wire: Wire) -> list[Consumer]:
+async def load_consumers(wire: Wire) -> list[Consumer]:
     """Those that live, and those that have left something, by name. Raises StoreUnavailable."""
     try:
-        answer = await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, GROUP)
+        answer = await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, CONSUMER_GROUP)
     except RedisRefused:  # nobody has delivered anything here yet
         return []
     found = []
@@ -73,49 +73,49 @@ async def consumers(wire: Wire) -> list[Consumer]:
     return sorted(found)
 
 
-async def take_over(wire: Wire, consumer: str, most: int = 1000) -> list[Taken]:
+async def take_over(wire: Wire, consumer: str, most: int = 1000) -> list[OutboxMessage]:
     """Messages of consumers that are dead."""
-    taken: list[Taken] = []
-    for fields in await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, GROUP):
+    taken: list[OutboxMessage] = []
+    for fields in await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, CONSUMER_GROUP):
         name = dict(zip(fields[::2], fields[1::2], strict=True))[b"name"].decode()
         if name == consumer or await wire.call("EXISTS", keys.lease(f"consumer:{name}")):
             continue
-        pending = await wire.call("XPENDING", keys.OUTBOX, GROUP, "-", "+", most, name)
+        pending = await wire.call("XPENDING", keys.OUTBOX, CONSUMER_GROUP, "-", "+", most, name)
         if not pending:
-            await wire.call("XGROUP", "DELCONSUMER", keys.OUTBOX, GROUP, name)
+            await wire.call("XGROUP", "DELCONSUMER", keys.OUTBOX, CONSUMER_GROUP, name)
             continue
         ids = [row[0] for row in pending]
-        claimed = await wire.call("XCLAIM", keys.OUTBOX, GROUP, consumer, 0, *ids)
-        taken += [_taken(entry, again=True) for entry in claimed if entry]
+        claimed = await wire.call("XCLAIM", keys.OUTBOX, CONSUMER_GROUP, consumer, 0, *ids)
+        taken += [_parse_entry(entry, again=True) for entry in claimed if entry]
     return taken
 
 
-def _taken(entry: list[object], *, again: bool) -> Taken:
+def _parse_entry(entry: list[object], *, again: bool) -> OutboxMessage:
     name, fields = entry
     assert isinstance(name, bytes) and isinstance(fields, list)
-    return Taken(name.decode(), _outgoing(fields[1]), again)
+    return OutboxMessage(name.decode(), _outgoing(fields[1]), again)
 
 
-def done(taken: Taken) -> Operations:
+def finish(taken: OutboxMessage) -> Operations:
     """A message leaves the outbox."""
     result = Operations()
-    result.do("XACK", keys.OUTBOX, GROUP, taken.entry)
+    result.do("XACK", keys.OUTBOX, CONSUMER_GROUP, taken.entry)
     result.do("XDEL", keys.OUTBOX, taken.entry)
     result.do("HINCRBY", keys.DEPTH, taken.message.channel, -1)
     return result
 
 
-def later(taken: Taken, message: Outgoing, at: float) -> Operations:
+def postpone(taken: OutboxMessage, message: OutgoingMessage, at: float) -> Operations:
     """A message waits until `at` (Unix seconds) for its next attempt; it counts as waiting all the time."""
     result = Operations()
-    result.do("XACK", keys.OUTBOX, GROUP, taken.entry)
+    result.do("XACK", keys.OUTBOX, CONSUMER_GROUP, taken.entry)
     result.do("XDEL", keys.OUTBOX, taken.entry)
     result.do("HSET", keys.RETRIES, message.id, _encode(message))
     result.do("ZADD", keys.TIMERS, int(at * 1000), f"retry:{message.id}")
     return result
 
 
-async def again(wire: Wire, message_id: str) -> Operations | None:
+async def requeue(wire: Wire, message_id: str) -> Operations | None:
     """A retry is due: the operations that put it back into the outbox; None when it is not waiting any more."""
     data = await wire.call("HGET", keys.RETRIES, message_id)
     if data is None:
@@ -129,7 +129,7 @@ async def again(wire: Wire, message_id: str) -> Operations | None:
     return result
 
 
-class _Head(msgspec.Struct):
+class _OutboxHead(msgspec.Struct):
     """What is looked at of a message that waits; the rest may be large."""
 
     kind: str
@@ -137,15 +137,15 @@ class _Head(msgspec.Struct):
     attempt: int = 1
 
 
-_head = msgspec.msgpack.Decoder(_Head).decode
+_outbox_head = msgspec.msgpack.Decoder(_OutboxHead).decode
 
 
 async def longest_wait(wire: Wire, now: float) -> float:
     """For how many seconds at most a page waits without any attempt; 0 = none does. Looks at the oldest messages, LOOKED_AT of them."""
     longest, after = 0.0, "-"
-    for _ in range(LOOKED_AT // CHUNK):
+    for _ in range(SCAN_LIMIT // CHUNK):
         entries = await wire.call("XRANGE", keys.OUTBOX, after, "+", "COUNT", CHUNK)
-        heads = [_head(fields[1]) for _, fields in entries]
+        heads = [_outbox_head(fields[1]) for _, fields in entries]
         longest = max([longest, *(now - head.due for head in heads if head.kind == "page" and head.attempt == 1)])
         if len(entries) < CHUNK:
             break
@@ -153,7 +153,7 @@ async def longest_wait(wire: Wire, now: float) -> float:
     return longest
 
 
-async def depths(wire: Wire) -> dict[str, int]:
+async def load_depths(wire: Wire) -> dict[str, int]:
     """Channel → messages that wait."""
     flat = await wire.call("HGETALL", keys.DEPTH)
     return {name.decode(): int(number) for name, number in zip(flat[::2], flat[1::2], strict=True)}

@@ -18,7 +18,7 @@ from amproxy.config.structs import Absence, Override
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.model import Swap
 from amproxy.store import keys
-from amproxy.store.audit import AT_ONCE
+from amproxy.store.audit import TRIM_LIMIT
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
 
@@ -133,13 +133,13 @@ async def save_swap(wire: Wire, swap: Swap, also: Operations) -> None:
     await commit(wire, operations)
 
 
-async def change(wire: Wire, swap_id: str, decide: Callable[[Swap], Swap]) -> Swap:
+async def change_swap(wire: Wire, swap_id: str, decide: Callable[[Swap], Swap]) -> Swap:
     """Let `decide` say what becomes of a swap as it is at this moment, and store that; who loses a race decides again.
 
     Returns the swap as it is then. Raises NotFound, StoreUnavailable, and what `decide` raises.
     """
     for _ in range(_TRIES):
-        data = await _load(wire, swap_id)
+        data = await _load_swap(wire, swap_id)
         changed = decide(_swap(data))
         operations = Operations()
         operations.guard(keys.SWAPS, swap_id, data)
@@ -154,7 +154,7 @@ async def delete_swap(wire: Wire, swap_id: str) -> None:
     """Forget a swap, taken or not. Raises NotFound, StoreUnavailable."""
     for _ in range(_TRIES):
         operations = Operations()
-        operations.guard(keys.SWAPS, swap_id, await _load(wire, swap_id))
+        operations.guard(keys.SWAPS, swap_id, await _load_swap(wire, swap_id))
         delete_swaps(operations, swap_id)
         if await commit(wire, operations):
             return
@@ -171,7 +171,7 @@ async def load_swaps(wire: Wire) -> list[Swap]:
     return sorted(map(_swap, await wire.call("HVALS", keys.SWAPS)), key=lambda swap: (swap.start, swap.asked_at, swap.id))
 
 
-async def _load(wire: Wire, swap_id: str) -> bytes:
+async def _load_swap(wire: Wire, swap_id: str) -> bytes:
     data: bytes | None = await wire.call("HGET", keys.SWAPS, swap_id)
     if data is None:
         raise NotFound(f"there is no swap {swap_id[:60]}")
@@ -183,24 +183,24 @@ SCHEDULE_CHANGED = frozenset(
 )  # what is published on keys.CHANGES when one of them changes
 
 
-class ByHand(msgspec.Struct, frozen=True, kw_only=True):
+class ManualScheduleChanges(msgspec.Struct, frozen=True, kw_only=True):
     overrides: Mapping[str, Sequence[Override]] = {}  # by schedule, in the order in which they were made
     absences: Mapping[str, Sequence[Absence]] = {}  # by person
     swaps: Mapping[str, Sequence[Swap]] = {}  # by schedule, in the order in which they begin
 
 
-async def load(wire: Wire) -> ByHand:
+async def load_manual_changes(wire: Wire) -> ManualScheduleChanges:
     """All of it. Raises StoreUnavailable."""
     by_schedule: dict[str, list[Swap]] = {}
     made, away, asked = await asyncio.gather(load_overrides(wire), load_absences(wire), load_swaps(wire))
     for swap in asked:
         by_schedule.setdefault(swap.schedule, []).append(swap)
-    return ByHand(overrides=made, absences=away, swaps=by_schedule)
+    return ManualScheduleChanges(overrides=made, absences=away, swaps=by_schedule)
 
 
-async def trim(wire: Wire, before: float) -> int:
+async def trim_manual_changes(wire: Wire, before: float) -> int:
     """Forget what ended before a time (Unix seconds); at most AT_ONCE of each kind; returns how many. Raises StoreUnavailable."""
-    kept, operations, count = await load(wire), Operations(), 0
+    kept, operations, count = await load_manual_changes(wire), Operations(), 0
     old = [
         (delete_overrides, [one.id for all_of in kept.overrides.values() for one in all_of if one.end.timestamp() < before]),
         (delete_absences, [one.id for all_of in kept.absences.values() for one in all_of if one.end.timestamp() < before]),
@@ -208,8 +208,8 @@ async def trim(wire: Wire, before: float) -> int:
     ]
     for forget, ids in old:
         if ids:
-            forget(operations, *ids[:AT_ONCE])
-            count += len(ids[:AT_ONCE])
+            forget(operations, *ids[:TRIM_LIMIT])
+            count += len(ids[:TRIM_LIMIT])
     if count:
         await commit(wire, operations)
     return count

@@ -22,8 +22,8 @@ from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
 
-SEEN_EVERY = 60.0  # seconds: `seen` is written down no oftener
-SHOWN = 16  # digits of a digest that name a session to its owner
+SESSION_USE_INTERVAL = 60.0  # seconds: `seen` is written down no oftener
+SESSION_ID_DIGITS = 16  # digits of a digest that name a session to its owner
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,19 +49,19 @@ _encode = msgspec.msgpack.Encoder().encode
 _session = msgspec.msgpack.Decoder(Session).decode
 
 
-def digest(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def listed_id(secret: str) -> str:
+def session_list_id(secret: str) -> str:
     """How the session with this secret is called in a list."""
-    return digest(secret)[:SHOWN]
+    return hash_secret(secret)[:SESSION_ID_DIGITS]
 
 
 async def create_session(wire: Wire, session: Session) -> str:
     """A new session; returns the secret for the browser's cookie, 256 random bits. Raises StoreUnavailable."""
     secret = secrets.token_urlsafe(32)
-    name = digest(secret)
+    name = hash_secret(secret)
     operations = Operations()
     operations.do("SET", keys.session(name), _encode(session), "PX", max(1, int((session.ends - session.made) * 1000)))
     operations.do("ZREMRANGEBYSCORE", keys.sessions(session.user), "-inf", session.made)
@@ -72,48 +72,50 @@ async def create_session(wire: Wire, session: Session) -> str:
 
 async def load_session(wire: Wire, secret: str, now: float) -> Session | None:
     """The session that a secret opens, None where there is none (any more). Raises StoreUnavailable."""
-    data = await wire.call("GET", keys.session(digest(secret)))
+    data = await wire.call("GET", keys.session(hash_secret(secret)))
     if data is None:
         return None
     session = _session(data)
     return session if session.ends > now else None
 
 
-async def saw(wire: Wire, secret: str, session: Session, now: float, address: str) -> None:
+async def record_session_use(wire: Wire, secret: str, session: Session, now: float, address: str) -> None:
     """Remember that it was used; a session that has ended meanwhile stays ended. Raises StoreUnavailable."""
-    if now - session.seen >= SEEN_EVERY:
+    if now - session.seen >= SESSION_USE_INTERVAL:
         seen = msgspec.structs.replace(session, seen=now, address=address)
-        await wire.call("SET", keys.session(digest(secret)), _encode(seen), "XX", "KEEPTTL")
+        await wire.call("SET", keys.session(hash_secret(secret)), _encode(seen), "XX", "KEEPTTL")
 
 
-async def end(wire: Wire, secret: str, user: str) -> None:
+async def end_session(wire: Wire, secret: str, user: str) -> None:
     """Raises StoreUnavailable."""
-    await _end(wire, user, [digest(secret)])
+    await _delete_sessions(wire, user, [hash_secret(secret)])
 
 
-async def of_user(wire: Wire, user: str) -> list[SessionListItem]:
+async def load_sessions(wire: Wire, user: str) -> list[SessionListItem]:
     """A person's sessions, those used last first. Raises StoreUnavailable."""
-    found = [(name, await wire.call("GET", keys.session(name))) for name in await _names(wire, user)]
-    listed = [SessionListItem(name[:SHOWN], _session(data)) for name, data in found if data is not None]
+    found = [(name, await wire.call("GET", keys.session(name))) for name in await _session_hashes(wire, user)]
+    listed = [SessionListItem(name[:SESSION_ID_DIGITS], _session(data)) for name, data in found if data is not None]
     return sorted(listed, key=lambda one: -one.session.seen)
 
 
-async def end_one(wire: Wire, user: str, listed: str) -> bool:
+async def end_session_by_id(wire: Wire, user: str, listed: str) -> bool:
     """End a session by its id in the list; False where the person has no such session. Raises StoreUnavailable."""
-    return bool(await _end(wire, user, [name for name in await _names(wire, user) if name[:SHOWN] == listed]))
+    return bool(
+        await _delete_sessions(wire, user, [name for name in await _session_hashes(wire, user) if name[:SESSION_ID_DIGITS] == listed])
+    )
 
 
-async def end_all(wire: Wire, user: str, but: str = "") -> int:
+async def end_all_sessions(wire: Wire, user: str, but: str = "") -> int:
     """Sign out everywhere, but for the session with this secret; returns how many ended. Raises StoreUnavailable."""
-    kept = digest(but) if but else ""
-    return await _end(wire, user, [name for name in await _names(wire, user) if name != kept])
+    kept = hash_secret(but) if but else ""
+    return await _delete_sessions(wire, user, [name for name in await _session_hashes(wire, user) if name != kept])
 
 
-async def _names(wire: Wire, user: str) -> list[str]:
+async def _session_hashes(wire: Wire, user: str) -> list[str]:
     return [name.decode() for name in await wire.call("ZRANGE", keys.sessions(user), 0, -1)]
 
 
-async def _end(wire: Wire, user: str, names: list[str]) -> int:
+async def _delete_sessions(wire: Wire, user: str, names: list[str]) -> int:
     if names:
         operations = Operations()
         operations.do("DEL", *map(keys.session, names))
@@ -122,8 +124,8 @@ async def _end(wire: Wire, user: str, names: list[str]) -> int:
     return len(names)
 
 
-PREFIX = "amp_"
-USED_EVERY = 60.0  # seconds: the last use is written down no oftener
+TOKEN_PREFIX = "amp_"
+TOKEN_USE_INTERVAL = 60.0  # seconds: the last use is written down no oftener
 
 TokenScope = Literal["read", "respond", "admin", "metrics"]
 
@@ -146,37 +148,33 @@ class ApiTokenListItem(NamedTuple):
 
 
 _token = msgspec.msgpack.Decoder(ApiToken).decode
-_used: dict[str, float] = {}  # id → when this process wrote the last use down
+_use_recorded_at: dict[str, float] = {}  # id → when this process wrote the last use down
 
 
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
-
-
-async def make(wire: Wire, token: ApiToken) -> str:
+async def create_token(wire: Wire, token: ApiToken) -> str:
     """Keep a new token; returns its secret, 256 random bits that nobody can read again. Raises StoreUnavailable."""
-    secret = PREFIX + secrets.token_urlsafe(32)
-    await wire.call("HSET", keys.TOKENS, _digest(secret), _encode(token))
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    await wire.call("HSET", keys.TOKENS, hash_secret(secret), _encode(token))
     return secret
 
 
 async def load_token(wire: Wire, secret: str, now: float) -> ApiToken | None:
     """The token of a secret, None where there is none (any more). Raises StoreUnavailable."""
-    data = await wire.call("HGET", keys.TOKENS, _digest(secret))
+    data = await wire.call("HGET", keys.TOKENS, hash_secret(secret))
     if data is None:
         return None
     token = _token(data)
     return token if token.expires is None or token.expires > now else None
 
 
-async def used(wire: Wire, token: ApiToken, now: float) -> None:
+async def record_token_use(wire: Wire, token: ApiToken, now: float) -> None:
     """Remember that it was used. Raises StoreUnavailable."""
-    if now - _used.get(token.id, 0.0) >= USED_EVERY:
-        _used[token.id] = now
+    if now - _use_recorded_at.get(token.id, 0.0) >= TOKEN_USE_INTERVAL:
+        _use_recorded_at[token.id] = now
         await wire.call("HSET", keys.TOKENS_USED, token.id, repr(now))
 
 
-async def load_all(wire: Wire) -> list[ApiTokenListItem]:
+async def load_tokens(wire: Wire) -> list[ApiTokenListItem]:
     """All that were made and not revoked, also those that have expired; the newest first. Raises StoreUnavailable."""
     tokens = [_token(data) for data in await wire.call("HVALS", keys.TOKENS)]
     flat = await wire.call("HGETALL", keys.TOKENS_USED)
@@ -184,7 +182,7 @@ async def load_all(wire: Wire) -> list[ApiTokenListItem]:
     return sorted((ApiTokenListItem(token, when.get(token.id)) for token in tokens), key=lambda one: -one.token.made)
 
 
-async def revoke(wire: Wire, token_id: str) -> ApiToken:
+async def revoke_token(wire: Wire, token_id: str) -> ApiToken:
     """It opens nothing any more. Raises NotFound, StoreUnavailable."""
     flat = await wire.call("HGETALL", keys.TOKENS)
     for digest, data in zip(flat[::2], flat[1::2], strict=True):
@@ -196,7 +194,7 @@ async def revoke(wire: Wire, token_id: str) -> ApiToken:
     raise NotFound(f"there is no token {token_id[:60]}")
 
 
-PATIENCE = 600.0  # seconds that a person has at the provider
+HANDSHAKE_TIMEOUT = 600.0  # seconds that a person has at the provider
 
 
 class Handshake(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,64 +209,64 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
 _handshake = msgspec.msgpack.Decoder(Handshake).decode
 
 
-def _key(state: str) -> str:
+def _handshake_key(state: str) -> str:
     return keys.handshake(hashlib.sha256(state.encode("utf-8", "replace")).hexdigest())
 
 
-async def keep(wire: Wire, state: str, handshake: Handshake) -> None:
+async def save_handshake(wire: Wire, state: str, handshake: Handshake) -> None:
     """Raises StoreUnavailable."""
-    await wire.call("SET", _key(state), _encode(handshake), "PX", int(PATIENCE * 1000))
+    await wire.call("SET", _handshake_key(state), _encode(handshake), "PX", int(HANDSHAKE_TIMEOUT * 1000))
 
 
-async def take(wire: Wire, state: str) -> Handshake | None:
+async def take_handshake(wire: Wire, state: str) -> Handshake | None:
     """The handshake, which is gone with that; None where there is none. Raises StoreUnavailable."""
-    data = await wire.call("GETDEL", _key(state))
+    data = await wire.call("GETDEL", _handshake_key(state))
     return None if data is None else _handshake(data)
 
 
-TRIES: Final = 5  # wrong passwords for one name before it has to wait
+NAME_TRIES: Final = 5  # wrong passwords for one name before it has to wait
 ADDRESS_TRIES: Final = 20  # from one address: a whole office may stand behind it
-WINDOW: Final = 60.0  # seconds without an attempt after which they are forgotten, as long as nobody had to wait
-LONGEST: Final = 900.0  # seconds
+ATTEMPT_WINDOW: Final = 60.0  # seconds without an attempt after which they are forgotten, as long as nobody had to wait
+MAX_ATTEMPT_WAIT: Final = 900.0  # seconds
 
 
-class Counter(NamedTuple):
+class AttemptCounter(NamedTuple):
     """What attempts are counted by."""
 
     key: str
     tries: int
 
 
-def by_name(name: str) -> Counter:
-    return Counter(f"name:{hashlib.sha256(name.casefold().encode('utf-8', 'replace')).hexdigest()[:32]}", TRIES)
+def counter_by_name(name: str) -> AttemptCounter:
+    return AttemptCounter(f"name:{hashlib.sha256(name.casefold().encode('utf-8', 'replace')).hexdigest()[:32]}", NAME_TRIES)
 
 
-def by_address(address: str) -> Counter:
-    return Counter(f"address:{address}", ADDRESS_TRIES)
+def counter_by_address(address: str) -> AttemptCounter:
+    return AttemptCounter(f"address:{address}", ADDRESS_TRIES)
 
 
 def wait_after(wrong: int, tries: int) -> float:
     """Seconds until the next attempt after so many wrong ones: none, then 1, 2, 4 … minutes, 15 at most."""
-    return 0.0 if wrong < tries else min(LONGEST, WINDOW * 2.0 ** min(wrong - tries, 10))
+    return 0.0 if wrong < tries else min(MAX_ATTEMPT_WAIT, ATTEMPT_WINDOW * 2.0 ** min(wrong - tries, 10))
 
 
-async def begin_attempt(wire: Wire, *counters: Counter) -> float:
+async def begin_attempt(wire: Wire, *counters: AttemptCounter) -> float:
     """Count an attempt. Seconds to wait, where it must not be made; 0 = it may. Raises StoreUnavailable."""
     for counter in counters:
-        wait = await _begin(wire, counter)
+        wait = await _count_attempt(wire, counter)
         if wait:
             return wait
     return 0.0
 
 
-async def succeeded(wire: Wire, name: Counter, address: Counter) -> None:
+async def clear_attempts(wire: Wire, name: AttemptCounter, address: AttemptCounter) -> None:
     """The password was right. Of the address only this attempt is taken back: whoever knows one password may not try others."""
     await wire.call("DEL", keys.attempts(name.key), keys.blocked(name.key))
     if await wire.call("DECR", keys.attempts(address.key)) < address.tries:
         await wire.call("DEL", keys.blocked(address.key))
 
 
-async def _begin(wire: Wire, counter: Counter) -> float:
+async def _count_attempt(wire: Wire, counter: AttemptCounter) -> float:
     blocked = keys.blocked(counter.key)
     left = await wire.call("PTTL", blocked)
     if left > 0:
@@ -276,7 +274,7 @@ async def _begin(wire: Wire, counter: Counter) -> float:
     attempts = keys.attempts(counter.key)
     wrong = int(await wire.call("INCR", attempts))
     wait = wait_after(wrong, counter.tries)
-    await wire.call("PEXPIRE", attempts, int((wait + (LONGEST if wait else WINDOW)) * 1000))
+    await wire.call("PEXPIRE", attempts, int((wait + (MAX_ATTEMPT_WAIT if wait else ATTEMPT_WINDOW)) * 1000))
     if not wait or await wire.call("SET", blocked, 1, "NX", "PX", int(wait * 1000)):
         return 0.0
     await wire.call("DECR", attempts)  # somebody else's attempt was faster, and has closed the door

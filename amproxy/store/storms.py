@@ -8,36 +8,36 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from amproxy.config.structs import Storm
-from amproxy.model import Outgoing
+from amproxy.model import OutgoingMessage
 from amproxy.store import keys
-from amproxy.store.outbox import GROUP, Taken
+from amproxy.store.outbox import CONSUMER_GROUP, OutboxMessage
 from amproxy.store.wire import Wire
 
 _encode = msgspec.msgpack.Encoder().encode
-_outgoing = msgspec.msgpack.Decoder(Outgoing).decode
+_outgoing = msgspec.msgpack.Decoder(OutgoingMessage).decode
 
 LONGEST_WAIT = 30.0  # seconds that a held page waits for others
-REMEMBERED = 7 * 86400  # seconds: how long the button of a bundle works
+BUNDLE_TTL = 7 * 86400  # seconds: how long the button of a bundle works
 
 
-def key(policy: str, user: str, channel: str) -> str:
+def storm_key(policy: str, user: str, channel: str) -> str:
     """What names a storm in Redis and in its timer."""
     return hashlib.sha256("\0".join((policy, user, channel)).encode()).hexdigest()[:16]
 
 
-async def hold(wire: Wire, storm: Storm, key: str, taken: Taken, now: float) -> bool:
+async def hold_page(wire: Wire, storm: Storm, key: str, taken: OutboxMessage, now: float) -> bool:
     """Whether a page is held, because too many came before it. Then it has left the outbox, and its timer is set."""
-    words = (int(now * 1000), int(storm.within * 1000), storm.more_than, int(LONGEST_WAIT * 1000), GROUP, taken.entry)
+    words = (int(now * 1000), int(storm.within * 1000), storm.more_than, int(LONGEST_WAIT * 1000), CONSUMER_GROUP, taken.entry)
     return bool(await wire.script("hold", keys.P, key, taken.message.page, *words, _encode(taken.message)))
 
 
-class Held:
+class StormBacklog:
     """What was held of one storm when it was read, oldest first."""
 
     def __init__(self, key: str, data: Sequence[bytes]) -> None:
         self._key, self._first, self.messages = key, data[0] if data else b"", [_outgoing(one) for one in data]
 
-    async def release(self, wire: Wire, messages: Sequence[Outgoing], now: float) -> bool:
+    async def release(self, wire: Wire, messages: Sequence[OutgoingMessage], now: float) -> bool:
         """Put messages into the outbox in the place of these pages, in one commit; False when another process was quicker.
 
         Pages that came in meanwhile wait for the timer, which is set anew.
@@ -47,19 +47,19 @@ class Held:
         return bool(await wire.script("release", keys.P, *words, *map(_encode, messages)))
 
 
-async def held(wire: Wire, key: str) -> Held:
-    return Held(key, await wire.call("LRANGE", keys.held(key), 0, -1))
+async def load_backlog(wire: Wire, key: str) -> StormBacklog:
+    return StormBacklog(key, await wire.call("LRANGE", keys.storm_pages(key), 0, -1))
 
 
-async def remember(wire: Wire, bundle_id: str, epochs: Mapping[str, int]) -> None:
+async def save_bundle_epochs(wire: Wire, bundle_id: str, epochs: Mapping[str, int]) -> None:
     """Incident → epoch that a bundle is about to show, beside those of its other parts."""
     words = [word for pair in epochs.items() for word in pair]
-    added, kept = wire.call("HSET", keys.bundle(bundle_id), *words), wire.call("EXPIRE", keys.bundle(bundle_id), REMEMBERED)
+    added, kept = wire.call("HSET", keys.bundle(bundle_id), *words), wire.call("EXPIRE", keys.bundle(bundle_id), BUNDLE_TTL)
     await added
     await kept
 
 
-async def shown(wire: Wire, bundle_id: str) -> dict[str, int]:
+async def load_bundle_epochs(wire: Wire, bundle_id: str) -> dict[str, int]:
     """Incident → epoch that a bundle showed; {} for one that is too old, or never was."""
     flat = await wire.call("HGETALL", keys.bundle(bundle_id))
     return {name.decode(): int(epoch) for name, epoch in zip(flat[::2], flat[1::2], strict=True)}

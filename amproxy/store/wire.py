@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from amproxy.errors import AmproxyError, StoreUnavailable
 
-PATIENCE = 5.0  # seconds without an answer after which a connection counts as broken
+REDIS_TIMEOUT = 5.0  # seconds without an answer after which a connection counts as broken
 SENTINEL_PORT = 26379
 
 
@@ -33,7 +33,7 @@ class BadRedisUrl(AmproxyError):
     """An address that amproxy cannot use; the text says why."""
 
 
-def finder(url: str) -> Callable[[], Awaitable[Any]]:
+def redis_connector(url: str) -> Callable[[], Awaitable[Any]]:
     """A function that makes a connection to today's Redis, not connected yet. Raises BadRedisUrl.
 
     redis+sentinel://[user:password@]h1:26379,h2:26379/NAME[/DB] asks the sentinels for the master each time.
@@ -42,9 +42,9 @@ def finder(url: str) -> Callable[[], Awaitable[Any]]:
     if scheme == "redis+cluster":
         raise BadRedisUrl("redis+cluster:// is not supported yet: name a single Redis, or its sentinels")
     if scheme == "redis+sentinel":
-        return _by_sentinels(url)
+        return _sentinel_connector(url)
     try:
-        pool = ConnectionPool.from_url(url, protocol=2, socket_connect_timeout=PATIENCE)
+        pool = ConnectionPool.from_url(url, protocol=2, socket_connect_timeout=REDIS_TIMEOUT)
     except ValueError as error:
         raise BadRedisUrl(f"the address of Redis cannot be used: {error}") from None
 
@@ -54,7 +54,7 @@ def finder(url: str) -> Callable[[], Awaitable[Any]]:
     return direct
 
 
-def _by_sentinels(url: str) -> Callable[[], Awaitable[Any]]:
+def _sentinel_connector(url: str) -> Callable[[], Awaitable[Any]]:
     parts = urlsplit(url)
     people, _, hosts = parts.netloc.rpartition("@")
     user, _, password = people.partition(":")
@@ -62,12 +62,12 @@ def _by_sentinels(url: str) -> Callable[[], Awaitable[Any]]:
     if not hosts or not name or (database and not database.isdigit()):
         raise BadRedisUrl("sentinels are named as redis+sentinel://HOST:PORT,HOST:PORT/MASTER")
     addresses = [(host, int(port or SENTINEL_PORT)) for host, _, port in (pair.partition(":") for pair in hosts.split(","))]
-    sentinel = Sentinel(addresses, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(addresses, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(database or 0)}
 
     async def by_sentinels() -> Any:
         host, port = await sentinel.discover_master(name)
-        pool = ConnectionPool(host=host, port=port, protocol=2, socket_connect_timeout=PATIENCE, **options)
+        pool = ConnectionPool(host=host, port=port, protocol=2, socket_connect_timeout=REDIS_TIMEOUT, **options)
         return pool.make_connection()  # type: ignore[no-untyped-call]
 
     return by_sentinels
@@ -76,7 +76,7 @@ def _by_sentinels(url: str) -> Callable[[], Awaitable[Any]]:
 log = logging.getLogger(__name__)
 
 Word = str | bytes | int | float
-RECONNECT = (0.02, 1.0)  # seconds: first and longest wait between attempts
+RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SCRIPTS = ("ingest", "commit", "claim", "hold", "release")
 
 
@@ -90,7 +90,7 @@ class Wire:
     def __init__(self, url: str) -> None:
         self.url = url
         self.up = False
-        self._finder = finder(url)
+        self._finder = redis_connector(url)
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._packed: list[bytes] = []
@@ -141,7 +141,7 @@ class Wire:
                     if kind == b"message":
                         heard(text.decode())
             except (RedisError, OSError):
-                await asyncio.sleep(RECONNECT[1])
+                await asyncio.sleep(RECONNECT_WAITS[1])
             finally:
                 if connection is not None:
                     await connection.disconnect(nowait=True)
@@ -153,7 +153,7 @@ class Wire:
                 self._writer.write(b"".join(packed))
 
     async def _keep(self) -> None:
-        wait = RECONNECT[0]
+        wait = RECONNECT_WAITS[0]
         while True:
             connection = None
             try:
@@ -169,7 +169,7 @@ class Wire:
                 if self.up:
                     log.warning("Redis is away: %s", "; ".join(str(e) for e in error.exceptions))
             finally:
-                wait = RECONNECT[0] if self.up else min(wait * 2, RECONNECT[1])
+                wait = RECONNECT_WAITS[0] if self.up else min(wait * 2, RECONNECT_WAITS[1])
                 self._lost()
                 if connection is not None:
                     await connection.disconnect(nowait=True)
@@ -191,7 +191,7 @@ class Wire:
                 if future.done():
                     continue
                 if isinstance(answer, hiredis.ReplyError):
-                    future.set_exception(_refusal(str(answer)))
+                    future.set_exception(_build_error(str(answer)))
                 else:
                     future.set_result(answer)
         raise StoreUnavailable("Redis closed the connection")
@@ -199,7 +199,7 @@ class Wire:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(1)
-            if self._waiting and time.monotonic() - self._waiting[0][0] > PATIENCE:
+            if self._waiting and time.monotonic() - self._waiting[0][0] > REDIS_TIMEOUT:
                 raise StoreUnavailable("Redis does not answer")
 
     def _lost(self) -> None:
@@ -213,7 +213,7 @@ class Wire:
                 future.exception()  # of several calls made together, the first failure ends the wait for the others
 
 
-def _refusal(text: str) -> AmproxyError:
+def _build_error(text: str) -> AmproxyError:
     """Answers that mean "not now" count as being away, so that callers need one rule only."""
     away = ("LOADING", "READONLY", "MASTERDOWN", "NOSCRIPT", "MISCONF", "OOM", "CLUSTERDOWN", "BUSY ")
     return StoreUnavailable(text) if text.startswith(away) else RedisRefused(text)

@@ -17,12 +17,12 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.text import People, Phrase, Value
+from amproxy.text import PeopleNames, Phrase, PhraseValue
 
 _UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
-def length(seconds: float) -> Phrase:
+def duration_phrase(seconds: float) -> Phrase:
     """A length of time in words: "1 h 30 min"."""
     left, parts = round(seconds), []
     for unit, size in _UNITS:
@@ -38,24 +38,24 @@ def step_phrase(step: Step) -> Phrase:
     """What a step does, and under which conditions."""
     match step:
         case Wait():
-            return Phrase("step.wait", {"length": length(step.seconds)})
+            return Phrase("step.wait", {"length": duration_phrase(step.seconds)})
         case WaitUntilStep():
             return Phrase("step.wait_until", {"interval": step.interval})
         case WaitForAlertsStep():
-            return Phrase("step.wait_for_alerts", {"count": str(step.more_than), "length": length(step.within)})
+            return Phrase("step.wait_for_alerts", {"count": str(step.more_than), "length": duration_phrase(step.within)})
         case NotifyStep():
-            deed = _notify(step)
+            deed = _notify_phrase(step)
         case WebhookStep():
             deed = Phrase("step.webhook", {"receiver": step.receiver})
         case ForwardStep():
             deed = Phrase("step.forward", {"policy": step.policy})
         case _:
             deed = Phrase("step.resolve")
-    conditions = tuple(_conditions(step))
+    conditions = tuple(_condition_phrases(step))
     return Phrase("step.conditional", {"what": deed, "conditions": conditions}) if conditions else deed
 
 
-def _conditions(step: Condition) -> Iterator[Phrase]:
+def _condition_phrases(step: Condition) -> Iterator[Phrase]:
     if isinstance(step, NotifyStep) and step.urgency == "important":
         yield Phrase("step.important")
     if step.matchers:
@@ -65,50 +65,57 @@ def _conditions(step: Condition) -> Iterator[Phrase]:
     if step.mute_time_intervals:
         yield Phrase("step.not_in", {"intervals": ", ".join(step.mute_time_intervals)})
     if isinstance(step, NotifyStep) and step.if_nobody:
-        yield if_nobody(step.if_nobody)
+        yield if_nobody_phrase(step.if_nobody)
 
 
-def _notify(step: NotifyStep) -> Phrase:
+def _notify_phrase(step: NotifyStep) -> Phrase:
     if step.schedule:
         return Phrase("step.notify_next" if step.position == "next" else "step.notify_schedule", {"schedule": step.schedule})
     one = step.pick == "round_robin"
     if step.team:
         return Phrase("step.notify_team_turn" if one else "step.notify_team", {"team": step.team})
     if step.users:
-        return Phrase("step.notify_users_turn" if one else "step.notify_users", {"people": People(step.users)})
+        return Phrase("step.notify_users_turn" if one else "step.notify_users", {"people": PeopleNames(step.users)})
     return Phrase("step.notify_receiver", {"receiver": step.receiver})
 
 
-def if_nobody(rule: IfNobody) -> Phrase:
+def if_nobody_phrase(rule: IfNobody) -> Phrase:
     if rule.kind == "user":
-        return Phrase("step.nobody_user", {"people": People((rule.user,))})
+        return Phrase("step.nobody_user", {"people": PeopleNames((rule.user,))})
     return Phrase("step.nobody_shift" if rule.kind == "wait_for_shift" else "step.nobody_next")
 
 
-def ending(policy: Policy) -> Iterator[Phrase]:
+def ending_phrases(policy: Policy) -> Iterator[Phrase]:
     """What holds for the policy as a whole."""
     if policy.repeat:
         start = "step.repeat_from" if policy.repeat_from > 1 else "step.repeat"
         yield Phrase(start, {"n": policy.repeat, "step": str(policy.repeat_from)})
-    yield if_nobody(policy.if_nobody)
+    yield if_nobody_phrase(policy.if_nobody)
     if policy.acknowledge_timeout:
-        values: dict[str, Value] = {"timeout": length(policy.acknowledge_timeout), "reminder": length(policy.acknowledge_reminder)}
+        values: dict[str, PhraseValue] = {
+            "timeout": duration_phrase(policy.acknowledge_timeout),
+            "reminder": duration_phrase(policy.acknowledge_reminder),
+        }
         yield Phrase("step.timeout_reminder" if policy.acknowledge_reminder else "step.timeout", values)
     if policy.after_snooze == "resume":
         yield Phrase("step.resume")
     if policy.auto_resolve:
-        yield Phrase("step.auto_resolve", {"length": length(policy.auto_resolve)})
+        yield Phrase("step.auto_resolve", {"length": duration_phrase(policy.auto_resolve)})
     if policy.reopen_within:
-        yield Phrase("step.reopen", {"length": length(policy.reopen_within)})
+        yield Phrase("step.reopen", {"length": duration_phrase(policy.reopen_within)})
     if found := policy.flapping:
-        counted: dict[str, Value] = {"count": str(found.more_than), "within": length(found.within), "hold": length(found.hold)}
+        counted: dict[str, PhraseValue] = {
+            "count": str(found.more_than),
+            "within": duration_phrase(found.within),
+            "hold": duration_phrase(found.hold),
+        }
         yield Phrase("step.flapping", counted)
     if policy.storm:
-        yield Phrase("step.storm", {"count": str(policy.storm.more_than), "within": length(policy.storm.within)})
+        yield Phrase("step.storm", {"count": str(policy.storm.more_than), "within": duration_phrase(policy.storm.within)})
 
 
 def rule_phrase(rule: Notify | Wait) -> Phrase:
     """One of a person's notification rules."""
     if isinstance(rule, Wait):
-        return Phrase("step.wait", {"length": length(rule.seconds)})
+        return Phrase("step.wait", {"length": duration_phrase(rule.seconds)})
     return Phrase("step.over", {"channels": ", ".join(rule.channels)})

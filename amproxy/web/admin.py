@@ -20,25 +20,25 @@ from starlette.routing import Route
 
 from amproxy.clock import rfc3339
 from amproxy.correlate import heartbeats
-from amproxy.correlate.heartbeats import Pulse
+from amproxy.correlate.heartbeats import HeartbeatState
 from amproxy.engine import health as engine_health
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.store import audit, outbox, sign_in
 from amproxy.store import health as store_health
 from amproxy.store.sign_in import TokenScope
 from amproxy.times import format_duration
-from amproxy.web.config.change import FileChecks
+from amproxy.web.config.change import ConfigFileChecker
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import told
-from amproxy.web.http.permissions import require, say
-from amproxy.web.http.request import form, lists, time
-from amproxy.web.http.templates import Looks, zone_of
-from amproxy.web.incidents.api import json
+from amproxy.web.http.errors import describe_error
+from amproxy.web.http.permissions import require_role, set_audit_text
+from amproxy.web.http.request import parse_form, parse_form_lists, parse_time_param
+from amproxy.web.http.templates import PageTemplates, reader_zone
+from amproxy.web.incidents.api import json_response
 from amproxy.web.incidents.views import View
-from amproxy.web.signin.api import LONGEST_NAME, find, make, revoke
+from amproxy.web.signin.api import MAX_TOKEN_NAME, create_token, find_audit_entries, revoke_token
 
 
-class PartsApi:
+class ReplicasApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
@@ -49,8 +49,8 @@ class PartsApi:
         ]
 
     async def redis(self, request: Request) -> Response:
-        found = await store_health.load(self._context.wire)
-        return json(
+        found = await store_health.load_redis_info(self._context.wire)
+        return json_response(
             {
                 "version": found.version or None, "role": found.role or None, "uptime": found.uptime,
                 "ping_ms": round(found.ping * 1000, 3),
@@ -61,11 +61,11 @@ class PartsApi:
         )  # fmt: skip
 
     async def replicas(self, request: Request) -> Response:
-        found = await outbox.consumers(self._context.wire)
-        return json([{"name": one.name, "alive": one.alive, "pending": one.pending, "idle": round(one.idle, 3)} for one in found])
+        found = await outbox.load_consumers(self._context.wire)
+        return json_response([{"name": one.name, "alive": one.alive, "pending": one.pending, "idle": round(one.idle, 3)} for one in found])
 
 
-class VitalsApi:
+class HealthApi:
     def __init__(self, deps: Deps) -> None:
         self._deps, self._context = deps, deps.context
 
@@ -77,15 +77,15 @@ class VitalsApi:
 
     async def health(self, request: Request) -> Response:
         """Always 200: that something is wrong is one of the things to say."""
-        reasons = await engine_health.wrong(self._context, ready=self._deps.ready())
-        return json({"well": not reasons, "reasons": reasons})
+        reasons = await engine_health.find_problems(self._context, ready=self._deps.ready())
+        return json_response({"well": not reasons, "reasons": reasons})
 
     async def heartbeats(self, request: Request) -> Response:
         now = self._context.now()
-        return json([_view(pulse, now) for pulse in await heartbeats.pulses(self._context)])
+        return json_response([_heartbeat_view(pulse, now) for pulse in await heartbeats.list_heartbeats(self._context)])
 
 
-def _view(pulse: Pulse, now: float) -> View:
+def _heartbeat_view(pulse: HeartbeatState, now: float) -> View:
     return {
         "name": pulse.heartbeat.name,
         "every": format_duration(pulse.heartbeat.every),
@@ -99,14 +99,14 @@ def _view(pulse: Pulse, now: float) -> View:
     }
 
 
-FILTERS = ("user", "from", "to")
-SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
+AUDIT_FILTERS = ("user", "from", "to")
+TOKEN_SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
 
 
 class AdminPage:
-    def __init__(self, deps: Deps, looks: Looks) -> None:
+    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
         self._deps, self._context, self._looks = deps, deps.context, looks
-        self._checks = FileChecks(deps.context)
+        self._checks = ConfigFileChecker(deps.context)
 
     def routes(self) -> list[Route]:
         return [
@@ -126,32 +126,34 @@ class AdminPage:
 
     async def reload(self, request: Request) -> Response:
         """As POST /-/reload: a file that is broken is shown, and the one in force goes on."""
-        require(request, "admin")
-        await form(request)
+        require_role(request, "admin")
+        await parse_form(request)
         try:
             await self._deps.reload()
         except ConfigError as error:
             return await self._draw(request, status=422, refused=error.problems)
-        say(request, "loaded the file anew")
+        set_audit_text(request, "loaded the file anew")
         return RedirectResponse("/admin?done=reload#file", 303)
 
     async def make_token(self, request: Request) -> Response:
         """The one answer that shows the token itself."""
-        require(request, "admin")
-        fields = await lists(request)
+        require_role(request, "admin")
+        fields = await parse_form_lists(request)
         given = {name: fields.get(name, [""])[-1] for name in ("name", "user", "expires")}
-        scopes = [scope for scope in SCOPES if scope in fields.get("scopes", [])]
+        scopes = [scope for scope in TOKEN_SCOPES if scope in fields.get("scopes", [])]
         try:
-            expires = time(given["expires"], "expires", zone_of(request, self._context)).timestamp() if given["expires"] else None
-            token, secret = await make(self._context, request, given["name"], scopes, user=given["user"], expires=expires)
+            expires = (
+                parse_time_param(given["expires"], "expires", reader_zone(request, self._context)).timestamp() if given["expires"] else None
+            )
+            token, secret = await create_token(self._context, request, given["name"], scopes, user=given["user"], expires=expires)
         except HTTPException as error:
             return await self._draw(request, error=error, given={**given, "scopes": scopes})
         return await self._draw(request, made=token.name, secret=secret)
 
     async def revoke_token(self, request: Request) -> Response:
-        require(request, "admin")
-        await form(request)
-        await revoke(self._context, request, request.path_params["id"])
+        require_role(request, "admin")
+        await parse_form(request)
+        await revoke_token(self._context, request, request.path_params["id"])
         return RedirectResponse("/admin#tokens", 303)
 
     async def _draw(
@@ -159,22 +161,22 @@ class AdminPage:
         given: Mapping[str, Any] | None = None, made: str = "", secret: str = "",
     ) -> HTMLResponse:  # fmt: skip
         context, wire, query = self._context, self._context.wire, request.query_params
-        found = audit.Found([], "")
+        found = audit.AuditEntries([], "")
         try:
-            found = await find(context, request, zone_of(request, context))
+            found = await find_audit_entries(context, request, reader_zone(request, context))
         except HTTPException as wrong:
             error = error or wrong
-        asked = {name: query.get(name, "") for name in FILTERS}
-        redis = await store_health.load(wire)  # first and alone: the time of its answer is measured
+        asked = {name: query.get(name, "") for name in AUDIT_FILTERS}
+        redis = await store_health.load_redis_info(wire)  # first and alone: the time of its answer is measured
         file, tokens, replicas, pulses, wrong_parts = await asyncio.gather(
-            self._checks.state(), sign_in.load_all(wire), outbox.consumers(wire), heartbeats.pulses(context),
-            engine_health.wrong(context, ready=self._deps.ready()),
+            self._checks.state(), sign_in.load_tokens(wire), outbox.load_consumers(wire), heartbeats.list_heartbeats(context),
+            engine_health.find_problems(context, ready=self._deps.ready()),
         )  # fmt: skip
         return await self._looks.page(
-            request, "admin.html", told(error).status if error else status, {"Cache-Control": "no-store"} if secret else None,
-            problem=told(error).detail if error else "", refused=refused, last_refused=context.refused, since=context.in_force_since,
+            request, "admin.html", describe_error(error).status if error else status, {"Cache-Control": "no-store"} if secret else None,
+            problem=describe_error(error).detail if error else "", refused=refused, last_refused=context.refused, since=context.in_force_since,
             config_path=context.config.path, file=file, tokens=tokens, replicas=replicas, redis=redis, pulses=pulses, wrong=wrong_parts,
-            entries=found.entries, asked=asked, filtered=any(asked.values()), scopes=SCOPES, longest=LONGEST_NAME,
+            entries=found.entries, asked=asked, filtered=any(asked.values()), scopes=TOKEN_SCOPES, longest=MAX_TOKEN_NAME,
             given=given or {"name": "", "user": "", "expires": "", "scopes": []}, made=made, secret=secret,
             older=urlencode({**{name: value for name, value in asked.items() if value}, "cursor": found.cursor}) if found.cursor else "",
             done=query.get("done", ""), python=".".join(map(str, sys.version_info[:3])),

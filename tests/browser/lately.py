@@ -59,7 +59,7 @@ async def _past(redis_url: str, count: int, days: int, name: str) -> None:
         change = Change(
             incident=incident, before="", policy_before="", timeline=[], timer=None, outbox=[], turns={}, nobody=[]
         )  # fmt: skip
-        assert await commit(wire, incidents.operations(change))
+        assert await commit(wire, incidents.change_operations(change))
     await wire.close()
 
 

@@ -12,7 +12,7 @@ from icals import USERS, utc
 from road.conftest_road import redis_url  # noqa: F401  # fixture
 from standins.calendar import CalendarServer
 
-from amproxy.calendars.keeper import Keeper
+from amproxy.calendars.keeper import CalendarKeeper
 from amproxy.config.structs import Config, Ical, Route, Schedule
 from amproxy.context import Context
 from amproxy.store import keys
@@ -36,7 +36,7 @@ class Replica:
     """One process: its keeper runs, and hears what others publish."""
 
     context: Context
-    keeper: Keeper
+    keeper: CalendarKeeper
     clock: list[float]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -74,7 +74,7 @@ async def replica_of(redis_url: str) -> AsyncIterator[Replicas]:  # noqa: F811
         wire.open()
         await wire.connected()
         context = Context(config, wire, lambda: clock[0])
-        replica = Replica(context, Keeper(context, f"replica-{len(made)}"), clock)
+        replica = Replica(context, CalendarKeeper(context, f"replica-{len(made)}"), clock)
         made.append(replica)
         await replica.keeper.load()
         if run:

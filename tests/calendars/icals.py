@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from amproxy.calendars.parse import work_out
-from amproxy.config.structs import Absence, Config, Ical, Override, Place, Route, Schedule, User
-from amproxy.oncall.calendars import Calendar, Calendars
+from amproxy.calendars.parse import parse_calendar
+from amproxy.config.structs import Absence, Config, FilePlace, Ical, Override, Route, Schedule, User
+from amproxy.oncall.calendars import Calendar, ScheduleCalendars
 from amproxy.oncall.roster import Roster
 
 BERLIN = "Europe/Berlin"
@@ -34,7 +34,7 @@ def ics(*events: str, head: str = "") -> bytes:
 
 
 def parsed(*events: str, head: str = "", zone: str = BERLIN, start: datetime = START, end: datetime = END) -> Calendar:
-    return work_out(ics(*events, head=head), ZoneInfo(zone), start, end)
+    return parse_calendar(ics(*events, head=head), ZoneInfo(zone), start, end)
 
 
 def spans(calendar: Calendar, zone: str = BERLIN) -> list[str]:
@@ -73,7 +73,7 @@ def roster(
         for name, user in USERS.items()
     }
     schedule = Schedule(
-        name="db", timezone="UTC", ical=Ical(file="db.ics"), overrides=file_overrides, place=Place(file="routes.yaml", line=7, column=5)
+        name="db", timezone="UTC", ical=Ical(file="db.ics"), overrides=file_overrides, place=FilePlace(file="routes.yaml", line=7, column=5)
     )
     config = Config(route=Route(receiver="default", key="{}"), users=users, schedules={"db": schedule})
-    return Roster(config, {"db": by_hand}, calendars={"db": Calendars(primary, overrides)})
+    return Roster(config, {"db": by_hand}, calendars={"db": ScheduleCalendars(primary, overrides)})

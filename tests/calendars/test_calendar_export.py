@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icals import USERS, utc, wall
 
-from amproxy.calendars.export import exported
-from amproxy.calendars.fetch import window
-from amproxy.calendars.parse import work_out
+from amproxy.calendars.export import export_calendar
+from amproxy.calendars.fetch import calendar_period
+from amproxy.calendars.parse import parse_calendar
 from amproxy.config.structs import Config, Ical, Layer, Override, Rotation, Route, Schedule, User
-from amproxy.oncall.calendars import Calendars
+from amproxy.oncall.calendars import ScheduleCalendars
 from amproxy.oncall.roster import Roster, Shift
 from amproxy.store.calendars import Feed
 
@@ -41,7 +41,7 @@ async def export(config: Config, feed: Feed = PLATFORM, now: datetime = NOW, by_
     async def shifts(schedule: str, start: datetime, end: datetime) -> list[Shift]:
         return who.shifts(schedule, start, end)
 
-    body = await exported(config, feed, shifts, now)
+    body = await export_calendar(config, feed, shifts, now)
     assert body is not None
     return body
 
@@ -60,7 +60,7 @@ def people(who: Roster, schedule: str, start: datetime, end: datetime) -> list[t
 def imported(body: bytes, config: Config, name: str, now: datetime = NOW) -> Roster:
     """What another amproxy with the same people makes of a calendar."""
     theirs = config_of(users=config.users, name=name, ical=Ical(file="x.ics"), layers=())
-    return Roster(theirs, calendars={name: Calendars(work_out(body, ZoneInfo("UTC"), *window(now)))})
+    return Roster(theirs, calendars={name: ScheduleCalendars(parse_calendar(body, ZoneInfo("UTC"), *calendar_period(now)))})
 
 
 def uids(body: bytes) -> dict[str, tuple[datetime, datetime, str]]:
@@ -121,8 +121,8 @@ async def test_of_somebody_who_is_not_in_the_file_any_more_there_is_no_calendar(
     async def none(schedule: str, start: datetime, end: datetime) -> list[Shift]:
         return []
 
-    assert await exported(config_of(WEEKLY), Feed("user", "zed"), none, NOW) is None
-    assert await exported(config_of(WEEKLY), Feed("schedule", "zed"), none, NOW) is None
+    assert await export_calendar(config_of(WEEKLY), Feed("user", "zed"), none, NOW) is None
+    assert await export_calendar(config_of(WEEKLY), Feed("schedule", "zed"), none, NOW) is None
 
 
 async def test_names_that_would_be_misunderstood_are_written_so_that_they_are_not() -> None:

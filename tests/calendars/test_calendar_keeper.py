@@ -15,12 +15,12 @@ from standins.calendar import CalendarServer
 from standins.serving import Response
 
 from amproxy import metrics
-from amproxy.calendars.fetch import sources
-from amproxy.calendars.keeper import ages
+from amproxy.calendars.fetch import calendar_sources
+from amproxy.calendars.keeper import calendar_ages
 from amproxy.config.structs import Ical, Schedule
 from amproxy.secret import Secret
 from amproxy.store import calendars
-from amproxy.store.calendars import Kept
+from amproxy.store.calendars import StoredCalendar
 
 ALICE = ics("SUMMARY:alice|DTSTART:20260302T000000Z|DURATION:P7D")
 BOB = ics("SUMMARY:bob|DTSTART:20260302T000000Z|DURATION:P7D")
@@ -52,10 +52,10 @@ async def test_nothing_bad_takes_the_place_of_what_was_good(
     calendar_server.texts["/secret-path"] = ALICE
     replica = await replica_of(config_of(by_url(calendar_server)))
     await until(lambda: replica.on_call(WEDNESDAY))
-    source = next(sources(replica.context.config))
+    source = next(calendar_sources(replica.context.config))
 
-    async def looked_at(since: float) -> Kept | None:
-        kept = await calendars.load(replica.context.wire, source.id)
+    async def looked_at(since: float) -> StoredCalendar | None:
+        kept = await calendars.load_calendar(replica.context.wire, source.id)
         return kept if kept.checked_at >= since else None
 
     for answer, error in (
@@ -69,7 +69,7 @@ async def test_nothing_bad_takes_the_place_of_what_was_good(
         kept = await until(lambda: looked_at(replica.clock[0]))
         assert error in kept.error and kept.good_at == NOW
         assert replica.on_call(WEDNESDAY) == ("alice",)
-        assert (await ages(replica.context))["db"] == replica.clock[0] - NOW
+        assert (await calendar_ages(replica.context))["db"] == replica.clock[0] - NOW
     del calendar_server.answers["/secret-path"]
     replica.clock[0] += 10
     kept = await until(lambda: looked_at(replica.clock[0]))
@@ -117,10 +117,10 @@ async def test_a_file_counts_at_once_and_again_when_it_has_changed(replica_of: R
     assert replica.on_call(WEDNESDAY) == ("alice",)
     file.write_bytes(b"broken")
     replica.clock[0] += 2
-    source = next(sources(replica.context.config))
+    source = next(calendar_sources(replica.context.config))
 
     async def error() -> str:
-        return (await calendars.load(replica.context.wire, source.id)).error
+        return (await calendars.load_calendar(replica.context.wire, source.id)).error
 
     assert "this is not a calendar" in await until(error)
     assert replica.on_call(WEDNESDAY) == ("alice",)

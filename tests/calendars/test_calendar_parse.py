@@ -8,7 +8,7 @@ import pytest
 from icals import BERLIN, END, START, ics, parsed, spans
 
 from amproxy.calendars import parse
-from amproxy.calendars.parse import MOST_TOGETHER, work_out
+from amproxy.calendars.parse import MAX_EVENTS_AT_ONCE, parse_calendar
 from amproxy.errors import BadCalendar
 
 NEW_YORK = "America/New_York"
@@ -143,18 +143,21 @@ def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;INTERVAL=0"), "INTERVAL must be at least 1"),
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;BYDAY=XX"), "RRULE cannot be read"),
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H", head="CALSCALE:LUNAR"), "Gregorian"),
-        (ics(*["SUMMARY:A|DTSTART:20260101T000000Z|DURATION:P1D"] * (MOST_TOGETHER + 1)), "more than 50 events at 2026-01-01 00:00 UTC"),
+        (
+            ics(*["SUMMARY:A|DTSTART:20260101T000000Z|DURATION:P1D"] * (MAX_EVENTS_AT_ONCE + 1)),
+            "more than 50 events at 2026-01-01 00:00 UTC",
+        ),
     ],
 )
 def test_a_calendar_that_cannot_be_trusted_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadCalendar) as refused:
-        work_out(data, ZoneInfo(BERLIN), START, END)
+        parse_calendar(data, ZoneInfo(BERLIN), START, END)
     assert reason in str(refused.value)
     assert str(refused.value).isprintable() and len(str(refused.value)) < 500
 
 
 def test_a_rule_with_more_events_than_any_roster_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "MOST", 300)
+    monkeypatch.setattr(parse, "MAX_EVENTS", 300)
     assert len(parsed("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H|RRULE:FREQ=HOURLY;COUNT=300").events) == 300
     with pytest.raises(BadCalendar, match="more than 300 events from 2026-01-01 to 2027-01-01"):
         parsed("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H|RRULE:FREQ=HOURLY;COUNT=301")
@@ -162,9 +165,9 @@ def test_a_rule_with_more_events_than_any_roster_has_is_refused(monkeypatch: pyt
 
 @pytest.mark.parametrize("data", [ics(), ics(head="X-WR-CALNAME:empty"), b"\xef\xbb\xbf\r\n" + ics(), ics() + ics()])
 def test_a_calendar_without_events_is_a_calendar(data: bytes) -> None:
-    assert work_out(data, ZoneInfo(BERLIN), START, END).events == ()
+    assert parse_calendar(data, ZoneInfo(BERLIN), START, END).events == ()
 
 
 def test_several_calendars_in_one_text_are_one() -> None:
     both = ics("SUMMARY:A|DTSTART:20260328T090000Z|DURATION:PT1H") + ics("SUMMARY:B|DTSTART:20260327T090000Z|DURATION:PT1H")
-    assert [name[-1] for name in spans(work_out(both, ZoneInfo(BERLIN), START, END))] == ["B", "A"]
+    assert [name[-1] for name in spans(parse_calendar(both, ZoneInfo(BERLIN), START, END))] == ["B", "A"]

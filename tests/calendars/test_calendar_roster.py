@@ -9,7 +9,7 @@ import pytest
 from icals import END, START, USERS, parsed, roster, utc, wall
 
 from amproxy.config.structs import Override
-from amproxy.oncall.calendars import People, Words, _named
+from amproxy.oncall.calendars import CalendarEventText, PeopleIndex, _match_priority_and_people
 from amproxy.oncall.roster import Roster
 
 MONDAY = "DTSTART:20260302T090000Z|DTEND:20260309T090000Z"
@@ -52,25 +52,29 @@ def on_call(who: Roster, at: str) -> tuple[str, ...]:
     ],
 )
 def test_a_summary_names_people_by_name_full_name_and_address(summary: str, expected: list[str]) -> None:
-    assert list(_named(Words(summary=summary), People(USERS))[1]) == expected
+    assert list(_match_priority_and_people(CalendarEventText(summary=summary), PeopleIndex(USERS))[1]) == expected
 
 
 def test_attendees_count_where_the_summary_names_nobody_and_the_description_where_they_do_not_either() -> None:
-    people = People(USERS)
-    everything = Words(summary="alice", attendees=("bob@example.org",), description="ann")
-    assert _named(everything, people)[1] == ("alice",)
-    assert _named(Words(summary="shift", attendees=("x@y.org", "BOB@example.org"), description="ann"), people)[1] == ("bob",)
-    assert _named(Words(summary="shift", attendees=("x@y.org",), description="<b>Ann</b>\nBob"), people)[1] == ("ann", "bob")
+    people = PeopleIndex(USERS)
+    everything = CalendarEventText(summary="alice", attendees=("bob@example.org",), description="ann")
+    assert _match_priority_and_people(everything, people)[1] == ("alice",)
+    assert _match_priority_and_people(
+        CalendarEventText(summary="shift", attendees=("x@y.org", "BOB@example.org"), description="ann"), people
+    )[1] == ("bob",)
+    assert _match_priority_and_people(CalendarEventText(summary="shift", attendees=("x@y.org",), description="<b>Ann</b>\nBob"), people)[
+        1
+    ] == ("ann", "bob")
 
 
 def test_a_full_name_that_two_have_means_both_and_a_file_without_people_means_nobody() -> None:
     twins = {name: USERS["alice"].__class__(name=name, full_name="Kim Doe") for name in ("kim", "doe")}
-    assert People(twins).named("KIM DOE on call") == ("kim", "doe")
-    assert People({}).named("anybody, somebody") == ()
+    assert PeopleIndex(twins).named("KIM DOE on call") == ("kim", "doe")
+    assert PeopleIndex({}).named("anybody, somebody") == ()
 
 
 def test_composed_and_decomposed_letters_are_the_same() -> None:
-    people = People({"zoe": USERS["alice"].__class__(name="zoe", full_name="Zo\u00eb")})
+    people = PeopleIndex({"zoe": USERS["alice"].__class__(name="zoe", full_name="Zo\u00eb")})
     assert people.named("Zoe\u0308 on call") == ("zoe",)
 
 

@@ -8,19 +8,19 @@ import pytest
 from icals import BERLIN, END, START, ics, spans
 
 from amproxy.calendars import parse
-from amproxy.calendars.parse import worked_out
+from amproxy.calendars.parse import parse_in_process
 from amproxy.errors import BadCalendar
 
 
 async def test_a_calendar_comes_back_from_the_other_process_as_it_was_worked_out() -> None:
-    found = await worked_out(ics("SUMMARY:\u00c4nn|DTSTART:20260302T090000|DURATION:P7D|ATTENDEE:mailto:a@b.c"), BERLIN, START, END)
+    found = await parse_in_process(ics("SUMMARY:\u00c4nn|DTSTART:20260302T090000|DURATION:P7D|ATTENDEE:mailto:a@b.c"), BERLIN, START, END)
     assert spans(found) == ["03-02 09:00 03-09 09:00 \u00c4nn"]
     assert (found.start, found.end, found.words[0].attendees) == (START, END, ("a@b.c",))
 
 
 async def test_what_is_wrong_comes_back_too() -> None:
     with pytest.raises(BadCalendar, match=r"^the event 'A' \(0@tests\): a shift repeats hourly"):
-        await worked_out(ics("SUMMARY:A|DTSTART:20260302T090000|RRULE:FREQ=SECONDLY"), BERLIN, START, END)
+        await parse_in_process(ics("SUMMARY:A|DTSTART:20260302T090000|RRULE:FREQ=SECONDLY"), BERLIN, START, END)
 
 
 HOSTILE = {
@@ -39,8 +39,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 async def test_a_hostile_calendar_ends_in_time(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "PATIENCE", 1.0)
+    monkeypatch.setattr(parse, "PARSE_TIMEOUT", 1.0)
     begun = time.monotonic()
     with pytest.raises(BadCalendar, match=r"too (long|much)"):
-        await worked_out(data, BERLIN, START, END)
+        await parse_in_process(data, BERLIN, START, END)
     assert time.monotonic() - begun < 30

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from amproxy.config.loader import Loaded, load_text
+from amproxy.config.loader import LoadedConfig, load_text
 from amproxy.config.structs import Config
 from amproxy.errors import ConfigError, ConfigProblem
 
@@ -20,7 +20,7 @@ route: {receiver: d}
 """
 
 
-def loaded(text: str, env: Mapping[str, str] | None = None) -> Loaded:
+def loaded(text: str, env: Mapping[str, str] | None = None) -> LoadedConfig:
     return load_text(text, env=env or {})
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from amproxy.config.yaml import layout
-from amproxy.edit.change import KEYS, Change, SectionName, edited
-from amproxy.edit.sections import read_words, to_json
+from amproxy.config.yaml import parse_layout
+from amproxy.edit.change import EDITABLE_KEYS, ConfigEntryChange, SectionName, edit_text
+from amproxy.edit.sections import read_file_sections, to_json
 from amproxy.errors import ConfigProblem, NotFound, Uneditable
 
 EXAMPLE = (Path(__file__).parent.parent / "cases" / "routes.example.yaml").read_text("utf-8")
@@ -66,7 +66,7 @@ escalation_policies:
 
 
 def said(text: str, section: str, name: str) -> dict[str, Any]:
-    root = layout(text.removeprefix("\ufeff"), "routes.yaml")
+    root = parse_layout(text.removeprefix("\ufeff"), "routes.yaml")
     assert root is not None
     return next(dict(to_json(entry)) for entry in root.data[section] if entry["name"] == name)
 
@@ -77,30 +77,30 @@ def lines(before: str, after: str) -> list[str]:
     return [line for line in found if not line.startswith(("---", "+++", "@@"))]
 
 
-def change(section: SectionName, entry: str, **set: Any) -> Change:
-    return Change(section=section, name=entry, set=set)
+def change(section: SectionName, entry: str, **set: Any) -> ConfigEntryChange:
+    return ConfigEntryChange(section=section, name=entry, set=set)
 
 
 @pytest.mark.parametrize("text", [EXAMPLE, FILE], ids=["example", "odd"])
 def test_a_change_to_what_is_there_already_changes_not_a_byte(text: str) -> None:
-    for section, keys in KEYS.items():
-        for entry in to_json(getattr(layout(text, "f"), "data", {}))[section]:
+    for section, keys in EDITABLE_KEYS.items():
+        for entry in to_json(getattr(parse_layout(text, "f"), "data", {}))[section]:
             same = {key: value for key, value in entry.items() if key in keys}
-            assert edited(text, Change(section=section, name=entry["name"], set=same)) == text
+            assert edit_text(text, ConfigEntryChange(section=section, name=entry["name"], set=same)) == text
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"], ids=["unix", "windows"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "bom"])
 def test_line_ends_and_a_byte_order_mark_stay(ending: str, mark: str) -> None:
     text = mark + FILE.replace("\n", ending)
-    result = edited(text, change("escalation_policies", "main", repeat=2, steps=[{"wait": "9m"}, {"notify": {"users": ["alice"]}}]))
+    result = edit_text(text, change("escalation_policies", "main", repeat=2, steps=[{"wait": "9m"}, {"notify": {"users": ["alice"]}}]))
     assert result.startswith(mark + "# Team file") and result.count("\n") == result.count(ending)
     assert said(result.replace("\r", ""), "escalation_policies", "main")["repeat"] == 2
 
 
 def test_a_step_that_moves_takes_its_comments_along() -> None:
     first, wait, lead = said(FILE, "escalation_policies", "main")["steps"]
-    result = edited(FILE, change("escalation_policies", "main", steps=[wait, lead, first]))
+    result = edit_text(FILE, change("escalation_policies", "main", steps=[wait, lead, first]))
     assert result[result.index("  steps:") : result.index("\n- name: other")] == (
         "  steps:                  # keep it short\n"
         "  - wait: 5m              # long enough to find a laptop\n"
@@ -116,7 +116,7 @@ def test_a_step_that_moves_takes_its_comments_along() -> None:
 def test_a_value_changes_in_its_place_with_its_comment_in_its_column() -> None:
     first, _, lead = said(FILE, "escalation_policies", "main")["steps"]
     lead["notify"]["users"] = ["alice", "боб"]
-    result = edited(FILE, change("escalation_policies", "main", steps=[first, {"wait": "90s"}, lead]))
+    result = edit_text(FILE, change("escalation_policies", "main", steps=[first, {"wait": "90s"}, lead]))
     assert lines(FILE, result) == [
         "-  - wait: 5m              # long enough to find a laptop",
         "+  - wait: 90s             # long enough to find a laptop",
@@ -128,7 +128,7 @@ def test_a_value_changes_in_its_place_with_its_comment_in_its_column() -> None:
 def test_a_step_that_goes_takes_its_comments_with_it_and_a_new_one_is_indented_as_the_others() -> None:
     first, _, lead = said(FILE, "escalation_policies", "main")["steps"]
     new = {"notify": {"schedule": "primary", "position": "next"}, "if_nobody": {"user": "боб"}, "matchers": ['team=~"a|b"', "x!=y"]}
-    result = edited(FILE, change("escalation_policies", "main", steps=[first, new, lead], acknowledge_timeout="4h"))
+    result = edit_text(FILE, change("escalation_policies", "main", steps=[first, new, lead], acknowledge_timeout="4h"))
     assert lines(FILE, result) == [
         "+  acknowledge_timeout: 4h",
         "-  - wait: 5m              # long enough to find a laptop",
@@ -141,7 +141,7 @@ def test_a_step_that_goes_takes_its_comments_with_it_and_a_new_one_is_indented_a
 
 def test_a_list_in_brackets_stays_in_brackets() -> None:
     steps = said(FILE, "escalation_policies", "other")["steps"]
-    result = edited(FILE, change("escalation_policies", "other", steps=[*steps, {"notify": {"team": "ops"}}]))
+    result = edit_text(FILE, change("escalation_policies", "other", steps=[*steps, {"notify": {"team": "ops"}}]))
     assert lines(FILE, result) == [
         "-  steps: [{notify: {users: [alice]}}, {wait: 1m}]",
         "+  steps: [{notify: {users: [alice]}}, {wait: 1m}, {notify: {team: ops}}]",
@@ -152,7 +152,7 @@ def test_the_turns_of_a_layer_change_and_the_other_layer_stays() -> None:
     weekly, nights = said(FILE, "schedules", "primary")["layers"]
     weekly["users"] = [["alice", "боб"], "боб", "alice"]
     weekly["rotation"]["every"] = "2w"
-    assert lines(FILE, edited(FILE, change("schedules", "primary", layers=[weekly, nights]))) == [
+    assert lines(FILE, edit_text(FILE, change("schedules", "primary", layers=[weekly, nights]))) == [
         "+    - [alice, боб]",
         "+    - боб",
         "-    - боб",
@@ -163,14 +163,14 @@ def test_the_turns_of_a_layer_change_and_the_other_layer_stays() -> None:
 
 def test_a_layer_goes_with_its_comments_and_the_order_of_layers_can_turn() -> None:
     weekly, nights = said(FILE, "schedules", "primary")["layers"]
-    turned = edited(FILE, change("schedules", "primary", layers=[nights, weekly]))
+    turned = edit_text(FILE, change("schedules", "primary", layers=[nights, weekly]))
     assert turned.index("# the nights") < turned.index("#rotation: {every: 1d}") < turned.index("# the week") < turned.index("# Mondays")
-    alone = edited(FILE, change("schedules", "primary", layers=[nights]))
+    alone = edit_text(FILE, change("schedules", "primary", layers=[nights]))
     assert "# Mondays" not in alone and "# the week\n" not in alone and "# the nights" in alone and "# Agreed in spring." in alone
 
 
 def test_quotes_and_spacing_of_contacts_stay_and_a_number_stays_a_number() -> None:
-    result = edited(FILE, change("users", "alice", contacts={"telegram": "333", "email": "b@example.org", "slack": "U0: x"}))
+    result = edit_text(FILE, change("users", "alice", contacts={"telegram": "333", "email": "b@example.org", "slack": "U0: x"}))
     assert lines(FILE, result) == [
         "-        contacts: { telegram: 111,   email: 'a@example.org' }",
         "+        contacts: { telegram: 333,   email: 'b@example.org',   slack: 'U0: x' }",
@@ -178,7 +178,7 @@ def test_quotes_and_spacing_of_contacts_stay_and_a_number_stays_a_number() -> No
 
 
 def test_members_of_a_team_that_stands_in_one_line_change_in_it() -> None:
-    assert lines(FILE, edited(FILE, change("teams", "ops", members=["боб"]))) == [
+    assert lines(FILE, edit_text(FILE, change("teams", "ops", members=["боб"]))) == [
         "-teams: [{name: ops, members: [alice, боб]}]",
         "+teams: [{name: ops, members: [боб]}]",
     ]
@@ -186,7 +186,7 @@ def test_members_of_a_team_that_stands_in_one_line_change_in_it() -> None:
 
 def test_rules_hours_and_notices_are_added_in_the_manner_of_the_file() -> None:
     rules = {"default": [{"notify": ["telegram", "email"]}, {"wait": "5m"}]}
-    result = edited(FILE, change("users", "alice", notification_rules=rules, timezone="Europe/Berlin", notices={"leaving": "email"}))
+    result = edit_text(FILE, change("users", "alice", notification_rules=rules, timezone="Europe/Berlin", notices={"leaving": "email"}))
     assert lines(FILE, result) == [
         "+        timezone: Europe/Berlin",
         "+        notification_rules:",
@@ -199,7 +199,7 @@ def test_rules_hours_and_notices_are_added_in_the_manner_of_the_file() -> None:
 
 def test_a_policy_is_added_at_the_end_and_set_apart_like_the_others() -> None:
     new = {"name": "night", "team": "ops", "steps": [{"notify": {"team": "ops"}}, {"wait": "5m"}], "if_nobody": {"user": "alice"}}
-    result = edited(FILE, Change(section="escalation_policies", set=new))
+    result = edit_text(FILE, ConfigEntryChange(section="escalation_policies", set=new))
     assert result.endswith(
         "  steps: [{notify: {users: [alice]}}, {wait: 1m}]\n\n"
         "- name: night\n  team: ops\n  steps:\n  - notify: {team: ops}\n  - wait: 5m\n  if_nobody: {user: alice}\n# The end.\n"
@@ -207,24 +207,26 @@ def test_a_policy_is_added_at_the_end_and_set_apart_like_the_others() -> None:
 
 
 def test_a_section_that_is_not_there_yet_is_added() -> None:
-    result = edited("route: {receiver: r}\n", Change(section="schedules", set={"name": "s", "layers": [{"users": ["alice"]}]}))
+    result = edit_text(
+        "route: {receiver: r}\n", ConfigEntryChange(section="schedules", set={"name": "s", "layers": [{"users": ["alice"]}]})
+    )
     assert result == "route: {receiver: r}\nschedules:\n  - name: s\n    layers:\n      - users: [alice]\n"
 
 
 def test_a_policy_is_deleted_with_what_belongs_to_it() -> None:
-    result = edited(FILE, Change(section="escalation_policies", name="other", delete=True))
+    result = edit_text(FILE, ConfigEntryChange(section="escalation_policies", name="other", delete=True))
     assert result.endswith("    matchers: ['severity=\"critical\"']\n# The end.\n")
 
 
 def test_a_new_name_is_used_wherever_the_old_one_was() -> None:
-    result = edited(FILE, change("schedules", "primary", name="first line"))
+    result = edit_text(FILE, change("schedules", "primary", name="first line"))
     assert lines(FILE, result) == [
         "-- name: primary",
         "+- name: first line",
         "-  - notify: {schedule: primary}",
         "+  - notify: {schedule: first line}",
     ]
-    result = edited(FILE, change("escalation_policies", "main", name="Haupt: 1"))
+    result = edit_text(FILE, change("escalation_policies", "main", name="Haupt: 1"))
     assert "- {escalation_policy: 'Haupt: 1'} # the only one" in result
 
 
@@ -233,7 +235,7 @@ def test_a_new_name_is_used_wherever_the_old_one_was() -> None:
 )
 def test_a_text_is_a_text_whatever_it_looks_like(text: str) -> None:
     for name in ("alice", "боб"):
-        result = edited(FILE, change("users", name, full_name=text, contacts={"telegram": text, "email": f"{text},[]{{}}"}))
+        result = edit_text(FILE, change("users", name, full_name=text, contacts={"telegram": text, "email": f"{text},[]{{}}"}))
         entry = said(result, "users", name)
         assert (
             entry["full_name"] == text
@@ -244,7 +246,7 @@ def test_a_text_is_a_text_whatever_it_looks_like(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "\x07bell", "\u2028", "tab\there", "\\back", "😀", "\u202eturned", "a" * 5000])
 def test_a_hostile_text_stays_within_its_value(text: str) -> None:
-    result = edited(FILE, change("users", "alice", full_name=text))
+    result = edit_text(FILE, change("users", "alice", full_name=text))
     assert said(result, "users", "alice")["full_name"] == text
     assert len(result.split("\n")) == len(FILE.split("\n")) + 1
 
@@ -275,49 +277,49 @@ users:
 )
 def test_what_is_shared_or_not_the_files_own_is_refused_with_the_reason(name: str, set: dict[str, Any], reason: str) -> None:
     with pytest.raises(Uneditable) as error:
-        edited(SHARED, Change(section="users", name=name, set=set))
+        edit_text(SHARED, ConfigEntryChange(section="users", name=name, set=set))
     assert reason in str(error.value)
 
 
 def test_what_stands_beside_something_shared_can_be_changed() -> None:
-    assert lines(SHARED, edited(SHARED, change("users", "carol", full_name="Carol Cedar"))) == [
+    assert lines(SHARED, edit_text(SHARED, change("users", "carol", full_name="Carol Cedar"))) == [
         "-    full_name: Carol",
         "+    full_name: Carol Cedar",
     ]
-    assert "timezone: UTC" in edited(SHARED, change("users", "bob", timezone="UTC"))
+    assert "timezone: UTC" in edit_text(SHARED, change("users", "bob", timezone="UTC"))
 
 
 def test_comments_between_entries_in_brackets_are_not_lost_but_refused() -> None:
     text = "teams:\n  - name: ops\n    members: [alice,  # first\n      bob]\n"
     with pytest.raises(Uneditable, match="comments stand between the entries in brackets"):
-        edited(text, change("teams", "ops", members=["alice"]))
+        edit_text(text, change("teams", "ops", members=["alice"]))
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        Change(section="users", set={"full_name": "x"}),
-        Change(section="teams", name="ops", delete=True),
-        Change(section="escalation_policies", set={"steps": []}),
-        Change(section="escalation_policies", name="main", set={"name": " "}),
-        Change(section="escalation_policies", name="main", set={"steps": []}, delete=True),
-        Change(section="schedules", name="primary", set={"ical": {"file": "/etc/passwd"}}),
-        Change(section="schedules", name="primary", set={"team": float("nan")}),
+        ConfigEntryChange(section="users", set={"full_name": "x"}),
+        ConfigEntryChange(section="teams", name="ops", delete=True),
+        ConfigEntryChange(section="escalation_policies", set={"steps": []}),
+        ConfigEntryChange(section="escalation_policies", name="main", set={"name": " "}),
+        ConfigEntryChange(section="escalation_policies", name="main", set={"steps": []}, delete=True),
+        ConfigEntryChange(section="schedules", name="primary", set={"ical": {"file": "/etc/passwd"}}),
+        ConfigEntryChange(section="schedules", name="primary", set={"team": float("nan")}),
     ],
 )
-def test_what_is_no_change_is_refused(wrong: Change) -> None:
+def test_what_is_no_change_is_refused(wrong: ConfigEntryChange) -> None:
     with pytest.raises(Uneditable):
-        edited(FILE, wrong)
+        edit_text(FILE, wrong)
 
 
 def test_an_entry_that_is_not_there_is_not_found() -> None:
     with pytest.raises(NotFound, match="the file has no policy 'nowhere'"):
-        edited(FILE, change("escalation_policies", "nowhere", repeat=1))
+        edit_text(FILE, change("escalation_policies", "nowhere", repeat=1))
 
 
 def test_the_words_of_a_file_are_its_own_and_hide_the_address_of_a_calendar(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(EXAMPLE, "utf-8")
-    words = read_words(tmp_path / "routes.yaml")
+    words = read_file_sections(tmp_path / "routes.yaml")
     platform = words.entry("escalation_policies", "platform")
     assert platform is not None and platform["repeat"] == 2 and platform["steps"][1] == {"wait": "5m"}
     database = words.entry("schedules", "database")
@@ -331,4 +333,4 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{',
 @pytest.mark.parametrize("text", ["users: [", "users: *gone\n", "a: b: c\n", LAUGHS, "? [a]\n: b\n", "[" * 5000], ids=lambda text: text[:8])
 def test_what_is_no_yaml_or_far_too_large_is_said_quickly(text: str) -> None:
     with pytest.raises((ConfigProblem, Uneditable)):
-        edited(text, change("users", "alice", full_name="x"))
+        edit_text(text, change("users", "alice", full_name="x"))

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_config_edit import EXAMPLE, FILE, said
 
-from amproxy.config.yaml import layout
-from amproxy.edit.change import Change, edited
+from amproxy.config.yaml import parse_layout
+from amproxy.edit.change import ConfigEntryChange, edit_text
 from amproxy.edit.sections import to_json
 
 BLOCKS = """\
@@ -90,20 +90,20 @@ def changes(draw: st.DrawFn) -> tuple[str, str, dict[str, Any]]:
 @given(changes())
 def test_a_policy_says_what_was_wanted_and_the_rest_stands_where_it_stood(found: tuple[str, str, dict[str, Any]]) -> None:
     text, name, wanted = found
-    result = edited(text, Change(section="escalation_policies", name=name, set=wanted))
+    result = edit_text(text, ConfigEntryChange(section="escalation_policies", name=name, set=wanted))
     after = said(result, "escalation_policies", name)
     before = said(text, "escalation_policies", name)
     assert after == {key: value for key, value in {**before, **wanted}.items() if value is not None}
     assert outside(result, name) == outside(text, name)
-    assert edited(result, Change(section="escalation_policies", name=name, set=wanted)) == result
+    assert edit_text(result, ConfigEntryChange(section="escalation_policies", name=name, set=wanted)) == result
     back = {**dict.fromkeys(wanted), **{key: before[key] for key in wanted if key in before}}
-    again = edited(result, Change(section="escalation_policies", name=name, set=back))
+    again = edit_text(result, ConfigEntryChange(section="escalation_policies", name=name, set=back))
     assert said(again, "escalation_policies", name) == before and outside(again, name) == outside(text, name)
 
 
 def outside(text: str, name: str) -> tuple[list[str], list[str]]:
     """The lines before a policy and after it."""
-    root = layout(text, "f")
+    root = parse_layout(text, "f")
     entries = next(one for one in root.elements if one.key == "escalation_policies").value.elements  # type: ignore[union-attr]
     names = [to_json(one.value.data)["name"] for one in entries]
     place = names.index(name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amproxy.grouping.dedup import needs_notify
+from amproxy.grouping.dedup import notification_reason
 from amproxy.model import LogEntry
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/dedup.json").read_text("utf-8"))["cases"]
@@ -22,7 +22,7 @@ def test_a_group_is_notified_as_alertmanager_does(case: dict[str, Any]) -> None:
     if told := case["entry"]:
         at = 0.0 if told["age_s"] is None else NOW - told["age_s"]
         entry = LogEntry(firing=[str(hash) for hash in told["firing"]], resolved=[str(hash) for hash in told["resolved"]], at=at)
-    reason = needs_notify(
+    reason = notification_reason(
         entry,
         {str(hash) for hash in case["firing"]},
         {str(hash) for hash in case["resolved"]},
@@ -35,20 +35,20 @@ def test_a_group_is_notified_as_alertmanager_does(case: dict[str, Any]) -> None:
 
 
 def test_resolutions_alone_do_not_open_a_group() -> None:
-    assert needs_notify(None, set(), {"a"}, send_resolved=True, repeat_interval=60.0, now=NOW) is None
+    assert notification_reason(None, set(), {"a"}, send_resolved=True, repeat_interval=60.0, now=NOW) is None
 
 
 def test_the_end_of_a_group_is_noted_even_where_resolutions_are_not_sent() -> None:
     entry = LogEntry(firing=["a"], at=NOW)
-    assert needs_notify(entry, set(), {"a"}, send_resolved=False, repeat_interval=60.0, now=NOW) == "all alerts resolved"
+    assert notification_reason(entry, set(), {"a"}, send_resolved=False, repeat_interval=60.0, now=NOW) == "all alerts resolved"
 
 
 def test_a_resolution_says_nothing_where_resolutions_are_not_sent() -> None:
     entry = LogEntry(firing=["a", "b"], at=NOW)
-    assert needs_notify(entry, {"a"}, {"b"}, send_resolved=False, repeat_interval=60.0, now=NOW) is None
+    assert notification_reason(entry, {"a"}, {"b"}, send_resolved=False, repeat_interval=60.0, now=NOW) is None
 
 
 def test_a_repeat_comes_only_once_the_interval_has_passed() -> None:
     entry = LogEntry(firing=["a"], at=NOW - 60.0)
-    assert needs_notify(entry, {"a"}, set(), send_resolved=True, repeat_interval=60.0, now=NOW) is None
-    assert needs_notify(entry, {"a"}, set(), send_resolved=True, repeat_interval=60.0, now=NOW + 0.001) == "repeat interval elapsed"
+    assert notification_reason(entry, {"a"}, set(), send_resolved=True, repeat_interval=60.0, now=NOW) is None
+    assert notification_reason(entry, {"a"}, set(), send_resolved=True, repeat_interval=60.0, now=NOW + 0.001) == "repeat interval elapsed"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amproxy.config.structs import InhibitRule
-from amproxy.grouping.inhibition import Source, muted_by, source_keys, target_keys
+from amproxy.grouping.inhibition import InhibitionSource, find_inhibiting_alert, source_keys, target_keys
 from amproxy.labels.fingerprint import fingerprint
 from amproxy.labels.matchers import Matcher, parse_matchers
 
@@ -36,11 +36,11 @@ def rules(texts: list[dict[str, Any]]) -> list[InhibitRule]:
 
 def ask(rules: Sequence[InhibitRule], alerts: Sequence[tuple[dict[str, str], int]], target: dict[str, str]) -> str | None:
     """What mutes a target while these alerts are stored, each with its end in nanoseconds; the target is stored too."""
-    stored: dict[str, list[Source]] = defaultdict(list)
+    stored: dict[str, list[InhibitionSource]] = defaultdict(list)
     for labels, ends_ns in [*alerts, (target, 0)]:
         for key, two_sided in source_keys(rules, labels):
-            stored[key].append(Source(fingerprint(labels), two_sided, ends_ns))
-    return muted_by(target_keys(rules, target), stored, NOW)
+            stored[key].append(InhibitionSource(fingerprint(labels), two_sided, ends_ns))
+    return find_inhibiting_alert(target_keys(rules, target), stored, NOW)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

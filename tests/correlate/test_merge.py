@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.grouping.dedup import merge, sort_alerts
+from amproxy.grouping.dedup import merge_alerts, sort_alerts
 from amproxy.model import Alert
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/alert_merge_and_order.json").read_text("utf-8"))
@@ -38,11 +38,11 @@ def test_posts_merge_as_in_alertmanager(case: dict[str, Any]) -> None:
     older, newer, wanted = (
         alert(post["starts"], post["ends"], by_timeout=post["by_timeout"]) for post in (case["older"], case["newer"], case["merged"])
     )
-    assert merge(older, newer) == wanted
+    assert merge_alerts(older, newer) == wanted
 
 
 def test_the_newer_annotations_stay_and_offsets_go_with_their_times() -> None:
-    merged = merge(alert(-60, 180, summary="old", offset=120), alert(0, 120, summary="new"))
+    merged = merge_alerts(alert(-60, 180, summary="old", offset=120), alert(0, 120, summary="new"))
     assert merged == Alert(
         fingerprint="f",
         labels={"alertname": "Disk"},
@@ -66,20 +66,20 @@ def test_the_newer_annotations_stay_and_offsets_go_with_their_times() -> None:
     ],
 )
 def test_posts_that_do_not_overlap_replace_each_other(older: Alert, newer: Alert) -> None:
-    assert merge(older, newer) == newer
+    assert merge_alerts(older, newer) == newer
 
 
 def test_of_two_resolutions_the_later_end_wins() -> None:
-    assert merge(alert(-300, -10), alert(-200, -50)).ends_ns == NOW - 10 * 10**9
+    assert merge_alerts(alert(-300, -10), alert(-200, -50)).ends_ns == NOW - 10 * 10**9
 
 
 def test_a_resolution_ends_an_alert_that_had_no_end() -> None:
-    assert merge(alert(-300, None), alert(-300, -1)).resolved(NOW)
+    assert merge_alerts(alert(-300, None), alert(-300, -1)).resolved(NOW)
 
 
 def test_an_end_that_lies_ahead_ends_an_alert_that_had_no_end() -> None:
     """The sender's clock may be ahead of ours."""
-    assert merge(alert(-300, None), alert(-300, 2)).ends_ns == NOW + 2 * 10**9
+    assert merge_alerts(alert(-300, None), alert(-300, 2)).ends_ns == NOW + 2 * 10**9
 
 
 def labelled(labels: dict[str, str]) -> Alert:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from amproxy.config.structs import Absence, Config, Ical, Layer, Override, Place, Rotation, Route, Schedule, User
+from amproxy.config.structs import Absence, Config, FilePlace, Ical, Layer, Override, Rotation, Route, Schedule, User
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.model import Swap
 from amproxy.oncall.roster import Roster
@@ -109,7 +109,12 @@ def roster(
         for name in PEOPLE
     }
     schedule = Schedule(
-        name="main", timezone=zone, layers=layers, overrides=tuple(overrides), ical=ical, place=Place(file="routes.yaml", line=7, column=5)
+        name="main",
+        timezone=zone,
+        layers=layers,
+        overrides=tuple(overrides),
+        ical=ical,
+        place=FilePlace(file="routes.yaml", line=7, column=5),
     )
     config = Config(
         route=Route(receiver="default", key="{}"),

@@ -15,9 +15,9 @@ from rosters import hours, layer, local, roster, rotation, utc
 
 from amproxy.labels.intervals import TimeInterval, parse_time_interval
 from amproxy.oncall.layers import ActiveDays, active_days
-from amproxy.oncall.piecewise import spells
+from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
-from amproxy.times import moment
+from amproxy.times import wall_to_utc
 
 BERLIN = "Europe/Berlin"
 ZONES = (BERLIN, "America/New_York", "Australia/Lord_Howe", "Asia/Tbilisi", "America/Santiago", "Africa/Casablanca")
@@ -146,7 +146,7 @@ def naive(start: datetime, zone: ZoneInfo, active: list[TimeInterval], mute: lis
     """Day after day: when it begins, and whether the layer is active at one of its quarters of an hour."""
     day = 0
     while True:
-        begin, end = (moment(start + timedelta(days=number), zone) for number in (day, day + 1))
+        begin, end = (wall_to_utc(start + timedelta(days=number), zone) for number in (day, day + 1))
         at, found = begin, False
         while at < end and not found:
             found = any(one.holds(at) for one in active) and not any(one.holds(at) for one in mute)
@@ -196,7 +196,7 @@ def test_a_century_after_the_start_the_last_turn_stays() -> None:
 
 
 def test_a_rotation_that_began_ten_years_ago_answers_soon_at_first_and_at_once_then() -> None:
-    spells.cache_clear()
+    cached_interval.cache_clear()
     active_days.cache_clear()
     who, at = office(*PEOPLE, start="2016-01-04T09:00"), local("2026-01-09T10:00", BERLIN)
     before = time.perf_counter()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amproxy.oncall.hours import hours, parts
+from amproxy.oncall.hours import count_hours, split_by_kind
 
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut",
@@ -46,13 +46,13 @@ def by_the_minute(start: datetime, end: datetime, zone: str) -> tuple[float, flo
 def test_hours_are_what_somebody_counts_who_looks_at_the_clock_every_minute(base: str, after: int, long: int, zone: str) -> None:
     start = datetime.fromisoformat(base).replace(tzinfo=UTC) + MINUTE * after
     end = start + MINUTE * long
-    assert hours([(start, end, zone)]) == by_the_minute(start, end, zone)
+    assert count_hours([(start, end, zone)]) == by_the_minute(start, end, zone)
 
 
 @given(st.timedeltas(timedelta(), timedelta(days=700)), st.timedeltas(timedelta(), timedelta(days=40)))
 def test_parts_follow_each_other_and_nothing_is_lost(after: timedelta, long: timedelta) -> None:
     start = datetime(2025, 1, 1, tzinfo=UTC) + after
-    found = list(parts(start, start + long, "Europe/Berlin"))
+    found = list(split_by_kind(start, start + long, "Europe/Berlin"))
     edges = [start, *(part.end for part in found)]
     assert [part.start for part in found] == edges[:-1] and edges[-1] == start + long
 
@@ -70,7 +70,7 @@ def test_parts_follow_each_other_and_nothing_is_lost(after: timedelta, long: tim
     ],
 )  # fmt: skip
 def test_a_table_of_nights_weekends_and_days(start: str, end: str, zone: str, night: float, weekend: float, day: float) -> None:
-    found = hours([(datetime.fromisoformat(start), datetime.fromisoformat(end), zone)])
+    found = count_hours([(datetime.fromisoformat(start), datetime.fromisoformat(end), zone)])
     assert (found.night / 3600, found.weekend / 3600, found.day / 3600, found.total / 3600) == (night, weekend, day, night + weekend + day)
 
 
@@ -80,5 +80,5 @@ def test_a_night_in_two_pieces_is_one_night() -> None:
         ("2026-01-06T03:00Z", "2026-01-06T09:00Z"),
         ("2026-01-06T23:00Z", "2026-01-07T00:00Z"),
     ]
-    found = hours((datetime.fromisoformat(start), datetime.fromisoformat(end), "UTC") for start, end in spans)
+    found = count_hours((datetime.fromisoformat(start), datetime.fromisoformat(end), "UTC") for start, end in spans)
     assert (found.nights, found.weekends, found.night / 3600, found.day / 3600) == (2, 0, 7, 3)

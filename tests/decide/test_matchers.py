@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matcher, parse_matchers, sort_key
+from amproxy.labels.matchers import BadMatcher, Matcher, all_match, matcher_sort_key, parse_matcher, parse_matchers
 
 CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/matchers.json").read_text("utf-8"))["cases"]
 
@@ -25,7 +25,7 @@ def test_a_matcher_reads_as_in_alertmanager(case: dict[str, Any]) -> None:
     matchers = parse_matchers(text, mode) if case["kind"] == "list" else [parse_matcher(text, mode)]
     assert matchers == [Matcher(**wanted) for wanted in case["expect"]]
     if "rendered" in case:
-        assert [str(matcher) for matcher in sorted(matchers, key=sort_key)] == case["rendered"]
+        assert [str(matcher) for matcher in sorted(matchers, key=matcher_sort_key)] == case["rendered"]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.get("error") or "refused_as_api_filter" in case], ids=case_id)
@@ -101,7 +101,7 @@ def test_a_bad_regular_expression_cannot_become_a_matcher(capfd: pytest.CaptureF
 
 def test_matchers_sort_by_name_then_value_then_operator() -> None:
     matchers = parse_matchers('b="1", a!~"1", a=~"1", a!="1", a="1", a="0"')
-    assert [str(matcher) for matcher in sorted(matchers, key=sort_key)] == ['a="0"', 'a="1"', 'a!="1"', 'a=~"1"', 'a!~"1"', 'b="1"']
+    assert [str(matcher) for matcher in sorted(matchers, key=matcher_sort_key)] == ['a="0"', 'a="1"', 'a!="1"', 'a=~"1"', 'a!~"1"', 'b="1"']
 
 
 def test_a_name_with_reserved_characters_prints_quoted() -> None:

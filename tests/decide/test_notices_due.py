@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from rosters import layer, override, roster, utc
 
 from amproxy.config.structs import Override
-from amproxy.model import Swap, Told
+from amproxy.model import NoticeLog, Swap
 from amproxy.oncall.notice import Notice
-from amproxy.oncall.notices import due, swap_asked
+from amproxy.oncall.notices import due_notices, swap_request_notices
 from amproxy.oncall.roster import Roster
 
 MONDAY = utc("2026-01-05T09:00")
@@ -27,12 +27,12 @@ def wanting(found: Roster, *kinds: str) -> Roster:
 
 
 def handoffs(found: Roster, since: str, until: str, on_call: tuple[str, ...]) -> list[Notice]:
-    told = Told(at=utc(since).timestamp(), on_call=on_call)
-    return due(wanting(found, "going_on_call", "leaving"), "main", utc(until), told).notices
+    told = NoticeLog(at=utc(since).timestamp(), on_call=on_call)
+    return due_notices(wanting(found, "going_on_call", "leaving"), "main", utc(until), told).notices
 
 
 def test_the_first_look_tells_of_no_handoff() -> None:
-    first = due(wanting(roster(layer("weekly", "alice"), zone="UTC"), "going_on_call"), "main", MONDAY, None)
+    first = due_notices(wanting(roster(layer("weekly", "alice"), zone="UTC"), "going_on_call"), "main", MONDAY, None)
     assert first.notices == [] and first.told.on_call == ("alice",)
 
 
@@ -69,7 +69,7 @@ def test_a_shift_without_end_and_one_without_a_successor_are_told_as_they_are() 
 def test_gaps_that_are_found_together_are_told_together() -> None:
     shifts = [override("alice", f"2026-01-{day:02}T09:00", f"2026-01-{day + 1:02}T08:00") for day in range(5, 20)]
     found = wanting(roster(zone="UTC", overrides=shifts), "gap_ahead")
-    [notice] = [one for one in due(found, "main", MONDAY, None).notices if one.user == "alice"]
+    [notice] = [one for one in due_notices(found, "main", MONDAY, None).notices if one.user == "alice"]
     assert notice.text.splitlines()[0] == (
         "Nobody is on call for main from Tue 6 Jan 08:00 (UTC) until Tue 6 Jan 09:00 (UTC): no layer is active."
     )
@@ -79,7 +79,9 @@ def test_gaps_that_are_found_together_are_told_together() -> None:
 def test_a_swap_is_told_with_who_asked_for_whom() -> None:
     found = wanting(roster(layer("daily", "alice", "bob", "carol"), zone="UTC"), "swap_asked")
     start = MONDAY.timestamp()
-    told = swap_asked(found, Swap(id="s", schedule="main", user="alice", start=start, end=start + 3600, asked_by="carol", asked_at=start))
+    told = swap_request_notices(
+        found, Swap(id="s", schedule="main", user="alice", start=start, end=start + 3600, asked_by="carol", asked_at=start)
+    )
     assert [one.user for one in told] == ["alice", "bob"]
     assert told[1].text == (
         "alice looks for somebody to take over main from Mon 5 Jan 09:00 (UTC) until Mon 5 Jan 10:00 (UTC), says carol."
@@ -97,12 +99,12 @@ def test_looking_more_often_tells_nothing_more(spans: list[tuple[str, int, int]]
         Override(users=(who,), start=MONDAY + HOUR * start, end=MONDAY + HOUR * (start + long), id=str(start)) for who, start, long in spans
     ]
     found = wanting(Roster(roster(zone="UTC").config, {"main": made}), "going_on_call", "leaving", "gap_ahead")
-    at, told = MONDAY, due(found, "main", MONDAY, None).told
+    at, told = MONDAY, due_notices(found, "main", MONDAY, None).told
     on_call = set(told.on_call)
     for wait in waits:
         at += timedelta(seconds=wait)
         for _ in range(2):
-            result = due(found, "main", at, told)
+            result = due_notices(found, "main", at, told)
             for notice in result.notices:
                 if notice.kind == "going_on_call":
                     assert notice.user not in on_call

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rosters import hours, layer, override, roster, utc
 
-from amproxy.oncall.quality import quality
+from amproxy.oncall.quality import assess_quality
 from amproxy.oncall.roster import Roster
 
 MONDAY = utc("2026-01-05T09:00")
@@ -19,11 +19,11 @@ DAY = timedelta(days=1)
 
 
 def of(found: Roster, days: float = 14) -> dict[str, float]:
-    return {one.user: one.hours.total / 3600 for one in quality(found, "main", MONDAY, MONDAY + DAY * days).people}
+    return {one.user: one.hours.total / 3600 for one in assess_quality(found, "main", MONDAY, MONDAY + DAY * days).people}
 
 
 def test_a_fair_rotation_without_a_hole_is_perfect() -> None:
-    found = quality(roster(layer("weekly", "alice", "bob"), zone="UTC"), "main", MONDAY, MONDAY + 4 * 7 * DAY)
+    found = assess_quality(roster(layer("weekly", "alice", "bob"), zone="UTC"), "main", MONDAY, MONDAY + 4 * 7 * DAY)
     assert (found.score, found.coverage, found.balance) == (100, 1.0, 1.0)
     assert (found.gaps, found.hidden, found.doubles) == ([], [], [])
     assert [(one.user, one.share, one.shifts, one.overloaded, one.idle) for one in found.people] == [
@@ -35,13 +35,13 @@ def test_a_fair_rotation_without_a_hole_is_perfect() -> None:
 
 def test_gaps_are_listed_with_the_reason_and_lower_the_score() -> None:
     late = roster(layer("weekly", "alice", start="2026-01-06T09:00"), zone="UTC")
-    found = quality(late, "main", MONDAY, MONDAY + 2 * DAY)
+    found = assess_quality(late, "main", MONDAY, MONDAY + 2 * DAY)
     assert [(gap.start, gap.end, gap.reason) for gap in found.gaps] == [(MONDAY, MONDAY + DAY, "no layer is active")]
     assert (found.coverage, found.score) == (0.5, 75)
 
 
 def test_a_schedule_with_nobody_has_no_score_to_speak_of() -> None:
-    assert quality(roster(), "main", MONDAY, MONDAY + DAY).score == 0
+    assert assess_quality(roster(), "main", MONDAY, MONDAY + DAY).score == 0
 
 
 def test_who_stands_beneath_a_layer_or_an_override_is_named_with_the_time() -> None:
@@ -50,7 +50,7 @@ def test_who_stands_beneath_a_layer_or_an_override_is_named_with_the_time() -> N
         layer("weekly", "alice"), layer("office", "bob", every="", active=["office"]), zone="UTC", intervals=office, by_hand=[
             override("carol", "2026-01-05T12:00", "2026-01-05T13:00", id="x"), override("dave", "2026-01-05T12:30", "2026-01-05T14:00")],
     )  # fmt: skip
-    listed = quality(found, "main", MONDAY, MONDAY + DAY).hidden
+    listed = assess_quality(found, "main", MONDAY, MONDAY + DAY).hidden
     told = [(one.start.hour, one.start.minute, one.end.hour, one.end.minute, one.users, one.reason, one.on_call) for one in listed]
     assert told == [
         (9, 0, 12, 0, ("alice",), "layer weekly", ("bob",)),
@@ -64,7 +64,7 @@ def test_who_stands_beneath_a_layer_or_an_override_is_named_with_the_time() -> N
 
 
 def test_a_layer_that_wants_the_same_person_hides_nobody() -> None:
-    found = quality(roster(layer("one", "alice"), layer("two", "alice"), zone="UTC"), "main", MONDAY, MONDAY + DAY)
+    found = assess_quality(roster(layer("one", "alice"), layer("two", "alice"), zone="UTC"), "main", MONDAY, MONDAY + DAY)
     assert found.hidden == []
 
 
@@ -72,7 +72,7 @@ def test_who_is_on_call_for_two_schedules_at_once_is_named() -> None:
     one = roster(layer("weekly", "alice", "bob"), zone="UTC")
     other = replace(one.config.schedules["main"], name="other", layers=(layer("daily", "bob", "carol", every="1d"),))
     both = Roster(replace(one.config, schedules={**one.config.schedules, "other": other}))
-    found = quality(both, "main", MONDAY, MONDAY + 10 * DAY)
+    found = assess_quality(both, "main", MONDAY, MONDAY + 10 * DAY)
     assert [(double.user, double.schedule, double.start, double.end) for double in found.doubles] == [
         ("bob", "other", MONDAY + 8 * DAY, MONDAY + 9 * DAY)
     ]
@@ -80,7 +80,7 @@ def test_who_is_on_call_for_two_schedules_at_once_is_named() -> None:
 
 def test_overloaded_and_idle_people_are_marked_and_a_person_without_any_turn_counts() -> None:
     never = hours("never", "00:00", "00:01", "UTC", ["sunday"])
-    found = quality(
+    found = assess_quality(
         roster(layer("spare", "carol", every="", active=["never"]), layer("weekly", "alice", "alice", "bob"), zone="UTC", intervals=never),
         "main", MONDAY, MONDAY + 21 * DAY,
     )  # fmt: skip
@@ -92,7 +92,7 @@ def test_overloaded_and_idle_people_are_marked_and_a_person_without_any_turn_cou
 
 def test_hours_are_of_the_persons_own_clock() -> None:
     found = roster(layer("weekly", "alice"), zone="UTC", zones={"alice": "Asia/Tokyo"})
-    [alice] = quality(found, "main", utc("2026-01-06T13:00"), utc("2026-01-06T21:00")).people  # 22:00 to 06:00 in Tokyo
+    [alice] = assess_quality(found, "main", utc("2026-01-06T13:00"), utc("2026-01-06T21:00")).people  # 22:00 to 06:00 in Tokyo
     assert (alice.hours.night, alice.hours.day, alice.hours.nights) == (8 * 3600, 0, 1)
 
 
@@ -106,7 +106,7 @@ def test_hours_are_of_the_persons_own_clock() -> None:
 def test_hours_add_up_and_figures_stay_in_their_bounds(names: list[str], every: int, made: list[tuple[str, int, int]], long: int) -> None:
     by_hand = [override(who, str(_at(start)), str(_at(start + length)), id=str(start)) for who, start, length in made]
     found = roster(layer("turns", *names, every=f"{every}h"), zone="UTC", by_hand=by_hand)
-    report = quality(found, "main", MONDAY, MONDAY + HOUR * long)
+    report = assess_quality(found, "main", MONDAY, MONDAY + HOUR * long)
     minutes = [found.on_call("main", MONDAY + HOUR * hour).users for hour in range(long)]
     assert sum(one.hours.total for one in report.people) == sum(len(users) for users in minutes) * 3600
     for one in report.people:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from amproxy.config.contacts import digest
+from amproxy.config.contacts import address_digest
 from amproxy.config.structs import Config, Notify, Route, User
 from amproxy.model import Outcome
-from amproxy.oncall.reachable import Reach, reach
+from amproxy.oncall.reachable import PersonReachability, assess_reachability
 
 
-def reached(user: User, **outcomes: Outcome) -> Reach:
+def reached(user: User, **outcomes: Outcome) -> PersonReachability:
     config = Config(route=Route(receiver="r", key="{}"), users={user.name: user})
-    return reach(config, {(user.name, channel): outcome for channel, outcome in outcomes.items()})[user.name]
+    return assess_reachability(config, {(user.name, channel): outcome for channel, outcome in outcomes.items()})[user.name]
 
 
 def alice(contacts: dict[str, str], **more: Any) -> User:
@@ -20,7 +20,7 @@ def alice(contacts: dict[str, str], **more: Any) -> User:
 
 
 def outcome(address: str, error: str = "") -> Outcome:
-    return Outcome(ok=not error, at=1.0, error=error, address=digest(address))
+    return Outcome(ok=not error, at=1.0, error=error, address=address_digest(address))
 
 
 def test_somebody_with_a_contact_that_was_never_tried_counts_as_reachable() -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from amproxy.config.structs import Route
-from amproxy.grouping.placement import Visit, explain, group_key, match, route_key, select_group_labels
-from amproxy.labels.matchers import Matcher, parse_matchers, sort_key
+from amproxy.grouping.placement import RouteVisit, explain, group_key, match, route_key, select_group_labels
+from amproxy.labels.matchers import Matcher, matcher_sort_key, parse_matchers
 from amproxy.times import parse_duration
 
 TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/routes.json").read_text("utf-8"))
@@ -34,7 +34,7 @@ def tree(node: dict[str, Any], above: Route = ROOT) -> Route:
     here = Route(
         receiver=node.get("receiver", above.receiver),
         key=route_key(above.key, matchers),
-        matchers=tuple(sorted(matchers, key=sort_key)),
+        matchers=tuple(sorted(matchers, key=matcher_sort_key)),
         group_by=tuple(node["group_by"]) if "group_by" in node else above.group_by,
         group_by_all=node["group_by"] == ["..."] if "group_by" in node else above.group_by_all,
         group_wait=seconds("group_wait"),
@@ -163,7 +163,7 @@ def test_what_follows_a_match_without_continue_does_not_matter(root: Route, labe
 
 @given(trees, alerts)
 def test_the_explanation_takes_the_same_routes_as_matching(root: Route, labels: dict[str, str]) -> None:
-    def taken(visit: Visit) -> Iterator[Route]:
+    def taken(visit: RouteVisit) -> Iterator[Route]:
         if visit.taken:
             yield visit.route
         for child in visit.children:

@@ -15,7 +15,7 @@ from rosters import PEOPLE, UNITS, away, hours, layer, override, roster, taken, 
 
 from amproxy.config.structs import Absence, Layer, Override
 from amproxy.model import Swap
-from amproxy.oncall.piecewise import spells
+from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
 
 # For each zone, noon UTC of the day before a clock change.
@@ -249,5 +249,5 @@ def test_a_roster_that_was_asked_before_answers_like_a_new_one(case: Case, minut
     for before in (at + timedelta(days=200), at + timedelta(hours=5), at - timedelta(hours=5)):
         asked.on_call("main", before)
     answer = asked.on_call("main", at)
-    spells.cache_clear()
+    cached_interval.cache_clear()
     assert case.roster().on_call("main", at) == answer

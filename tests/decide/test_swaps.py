@@ -179,8 +179,8 @@ def test_every_shift_is_the_one_without_swaps_with_names_exchanged(
 
 
 def test_a_swap_is_open_until_its_start_and_past_due_after_that() -> None:
-    assert [swaps.state(WISH, at) for at in (NOW, NOW + 59, NOW + 60, NOW + 9999)] == ["open", "open", "past_due", "past_due"]
-    assert swaps.state(swaps.taken(WISH, "bob", "", NOW), NOW + 9999) == "taken"
+    assert [swaps.swap_state(WISH, at) for at in (NOW, NOW + 59, NOW + 60, NOW + 9999)] == ["open", "open", "past_due", "past_due"]
+    assert swaps.swap_state(swaps.take_swap(WISH, "bob", "", NOW), NOW + 9999) == "taken"
 
 
 @pytest.mark.parametrize(
@@ -195,31 +195,31 @@ def test_a_swap_is_open_until_its_start_and_past_due_after_that() -> None:
 )
 def test_a_swap_whose_times_make_no_sense_cannot_be_asked_for(start: float, end: float, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        swaps.asked(replace(WISH, start=NOW + start, end=NOW + end), NOW)
+        swaps.request_swap(replace(WISH, start=NOW + start, end=NOW + end), NOW)
 
 
 def test_who_asks_for_another_is_named_and_who_asks_for_themselves_is_not() -> None:
-    assert swaps.asked(replace(WISH, asked_by="bob"), NOW).asked_by == "bob"
-    assert swaps.asked(replace(WISH, asked_by="alice"), NOW).asked_by == ""
-    assert swaps.asked(WISH, NOW).asked_at == NOW
+    assert swaps.request_swap(replace(WISH, asked_by="bob"), NOW).asked_by == "bob"
+    assert swaps.request_swap(replace(WISH, asked_by="alice"), NOW).asked_by == ""
+    assert swaps.request_swap(WISH, NOW).asked_at == NOW
 
 
 def test_a_swap_is_taken_once() -> None:
-    found = swaps.taken(WISH, "bob", "carol", NOW)
+    found = swaps.take_swap(WISH, "bob", "carol", NOW)
     assert (found.taken_by, found.taken_through, found.taken_at) == ("bob", "carol", NOW)
-    assert swaps.taken(WISH, "bob", "bob", NOW).taken_through == ""
+    assert swaps.take_swap(WISH, "bob", "bob", NOW).taken_through == ""
     with pytest.raises(Conflict, match="already taken by bob"):
-        swaps.taken(found, "carol", "", NOW)
+        swaps.take_swap(found, "carol", "", NOW)
 
 
 def test_nobody_takes_their_own_swap_nor_one_that_is_past_due() -> None:
     with pytest.raises(Conflict, match="their own"):
-        swaps.taken(WISH, "alice", "", NOW)
+        swaps.take_swap(WISH, "alice", "", NOW)
     with pytest.raises(Conflict, match="past due"):
-        swaps.taken(WISH, "bob", "", NOW + 60)
+        swaps.take_swap(WISH, "bob", "", NOW + 60)
 
 
 def test_a_swap_that_is_given_back_is_as_it_was_asked_for() -> None:
-    assert swaps.untaken(swaps.taken(WISH, "bob", "carol", NOW)) == WISH
+    assert swaps.give_back_swap(swaps.take_swap(WISH, "bob", "carol", NOW)) == WISH
     with pytest.raises(Conflict, match="nobody has taken"):
-        swaps.untaken(WISH)
+        swaps.give_back_swap(WISH)

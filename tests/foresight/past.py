@@ -10,10 +10,10 @@ from files import MONDAY
 
 from amproxy.config.structs import Config
 from amproxy.oncall.roster import Roster
-from amproxy.reports.export import record
-from amproxy.simulation.recorded import Record, read
+from amproxy.reports.export import history_line
+from amproxy.simulation.recorded import RecordedIncident, read_history
 from amproxy.simulation.replay import Replay
-from amproxy.simulation.simulate import Asked, Simulation
+from amproxy.simulation.simulate import Simulation, SimulationRequest
 
 DOWN = {"alertname": "Down", "team": "a"}
 
@@ -22,7 +22,7 @@ def lines(
     config: Config, labels: dict[str, str] = DOWN, at: datetime = MONDAY, number: int = 1, answers: Any = (), over: float | None = 3600.0
 ) -> list[bytes]:
     """What the service would have exported of one alert, a line for each incident."""
-    asked = Asked(labels=labels, at=at, duration=86400.0, answers=answers, resolve_after=over)
+    asked = SimulationRequest(labels=labels, at=at, duration=86400.0, answers=answers, resolve_after=over)
     found = []
     for lane in Simulation(asked, Roster(config)).lanes:
         for course in lane.courses:
@@ -32,7 +32,7 @@ def lines(
                 "id": one.id, "number": one.number, "title": one.title, "state": one.state, "policy": one.policy,
                 "started_at": msgspec.to_builtins(datetime.fromtimestamp(one.started_at, tz=MONDAY.tzinfo)),
             }  # fmt: skip
-            found.append(msgspec.json.encode(record(one, [fact.entry for fact in course.facts], view)))
+            found.append(msgspec.json.encode(history_line(one, [fact.entry for fact in course.facts], view)))
     return found
 
 
@@ -42,8 +42,8 @@ def week(config: Config, **more: Any) -> list[bytes]:
     return [line for day in days for line in day]
 
 
-def records(found: list[bytes]) -> list[Record]:
-    good, broken = read(found)
+def records(found: list[bytes]) -> list[RecordedIncident]:
+    good, broken = read_history(found)
     assert broken == []
     return good
 

@@ -11,15 +11,15 @@ from msgspec.structs import replace
 from amproxy.config.structs import Schedule
 from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.oncall import oncall, oncall_text
-from amproxy.times import parse, read
+from amproxy.simulation.oncall import oncall_reports, oncall_text
+from amproxy.times import parse_command_time, read_command_time
 
 NOW = 1767603600.0  # 2026-01-05T09:00:00Z
 
 
 def test_every_schedule_is_listed_with_who_until_when_and_who_is_next() -> None:
     found = config(schedules=(WEEKLY, Schedule(name="empty")))
-    assert oncall(found, Roster(found), None, MONDAY) == [
+    assert oncall_reports(found, Roster(found), None, MONDAY) == [
         {
             "schedule": "main", "at": "2026-01-05T09:00:00.000Z", "users": ["alice"], "until": "2026-01-12T09:00:00.000Z", "next": ["bob"],
             "reason": "layer weekly",
@@ -33,21 +33,21 @@ def test_every_schedule_is_listed_with_who_until_when_and_who_is_next() -> None:
 
 def test_one_schedule_can_be_asked_for() -> None:
     found = config(schedules=(WEEKLY, Schedule(name="empty")))
-    assert [one["schedule"] for one in oncall(found, Roster(found), "empty", MONDAY)] == ["empty"]
+    assert [one["schedule"] for one in oncall_reports(found, Roster(found), "empty", MONDAY)] == ["empty"]
 
 
 def test_an_unknown_schedule_is_refused_with_the_name_that_was_meant() -> None:
     found = config()
     with pytest.raises(NotFound, match="there is no schedule 'mian': did you mean 'main'"):
-        oncall(found, Roster(found), "mian", MONDAY)
+        oncall_reports(found, Roster(found), "mian", MONDAY)
     with pytest.raises(NotFound):
         oncall_text(found, Roster(found), "mian", MONDAY)
 
 
 def test_a_time_without_offset_is_of_each_schedules_own_zone() -> None:
     found = config(schedules=(WEEKLY, replace(WEEKLY, name="east", timezone="Asia/Tbilisi")))
-    at = read("2026-01-12T08:59", NOW)
-    assert [(one["at"], one["users"]) for one in oncall(found, Roster(found), None, at)] == [
+    at = read_command_time("2026-01-12T08:59", NOW)
+    assert [(one["at"], one["users"]) for one in oncall_reports(found, Roster(found), None, at)] == [
         ("2026-01-12T08:59:00.000Z", ["alice"]),
         ("2026-01-12T04:59:00.000Z", ["alice"]),
     ]
@@ -71,7 +71,7 @@ def test_long_names_are_wrapped_within_eighty_columns_and_cannot_steer_the_termi
 
 def test_a_file_without_schedules_says_so() -> None:
     found = config(schedules=(), policies=())
-    assert oncall(found, Roster(found), None, MONDAY) == []
+    assert oncall_reports(found, Roster(found), None, MONDAY) == []
     assert oncall_text(found, Roster(found), None, MONDAY) == "The file has no schedules."
 
 
@@ -90,7 +90,7 @@ def test_a_file_without_schedules_says_so() -> None:
     ],
 )
 def test_a_time_is_rfc_3339_or_what_the_wall_clock_shows(text: str | None, zone: str, expected: str) -> None:
-    found = parse(text, zone, NOW)
+    found = parse_command_time(text, zone, NOW)
     assert (found, found.tzinfo) == (datetime.fromisoformat(expected), UTC)
 
 
@@ -99,4 +99,4 @@ def test_a_time_is_rfc_3339_or_what_the_wall_clock_shows(text: str | None, zone:
 )
 def test_what_is_no_time_is_refused_with_an_example_or_the_reason(text: str) -> None:
     with pytest.raises(ValueError, match="is no time: "):
-        parse(text, "UTC", NOW)
+        parse_command_time(text, "UTC", NOW)

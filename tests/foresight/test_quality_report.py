@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from amproxy.config.structs import Layer, Schedule
 from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.oncall import quality, quality_text
+from amproxy.simulation.oncall import quality_reports, quality_text
 
 WEEK = 604800.0
 
@@ -36,14 +36,14 @@ def test_long_and_hostile_names_stay_within_eighty_columns() -> None:
 
 def test_the_json_is_one_report_for_each_schedule() -> None:
     found = config()
-    [one] = quality(found, Roster(found), "main", MONDAY, 3 * WEEK)
+    [one] = quality_reports(found, Roster(found), "main", MONDAY, 3 * WEEK)
     assert (one["score"], one["start"], [person["hours"] for person in one["people"]]) == (100, "2026-01-05T09:00:00.000Z", [168.0] * 3)
 
 
 def test_what_cannot_be_reported_is_refused_with_the_reason() -> None:
     found = config()
     with pytest.raises(NotFound, match="did you mean 'main'"):
-        quality(found, Roster(found), "mian", MONDAY, None)
+        quality_reports(found, Roster(found), "mian", MONDAY, None)
     for seconds in (0.0, 367 * 86400.0):
         with pytest.raises(ValueError, match="366 days at most"):
             quality_text(found, Roster(found), None, MONDAY, seconds)

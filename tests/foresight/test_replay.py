@@ -16,7 +16,7 @@ from past import lines, replayed, week
 
 from amproxy.cli import main
 from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait
-from amproxy.simulation.replay import Replay, document
+from amproxy.simulation.replay import Replay, replay_document
 from amproxy.simulation.reports import replay_text
 
 CAROL_ALONE = Policy(name="main", steps=(NotifyStep(users=("carol",)),))
@@ -47,7 +47,7 @@ def eventful(line: bytes, *events: dict[str, Any], until: float = 3600.0) -> byt
 def test_an_unchanged_file_changes_nothing() -> None:
     found = replayed(week(config(), answers=[("bob", 700.0)]), config())
     assert len(found.incidents) == 7 and found.different == []
-    assert document(found, [])["differences"] == 0
+    assert replay_document(found, [])["differences"] == 0
     assert "7 incidents would have paged the same people at the same times (to a minute)." in text(found)
 
 
@@ -56,7 +56,7 @@ def test_pages_only_before_and_only_now_are_told_with_totals_for_each_person() -
     found = replayed(lines(config(policies=(ALICE_ALONE,)), at=late), config(policies=(CAROL_ALONE,)))
     [one] = found.incidents
     assert calls(one.only_before) == [("alice", "telegram"), ("alice", "email")] and calls(one.only_now) == [("carol", "telegram")]
-    answer = document(found, [])
+    answer = replay_document(found, [])
     assert answer["differences"] == 1
     assert answer["people"] == {
         "alice": {"before": 2, "now": 0, "night_before": 2, "night_now": 0},

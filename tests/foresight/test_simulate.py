@@ -13,7 +13,7 @@ from amproxy.config.structs import Config, ForwardStep, IfNobody, NotifyStep, Po
 from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.reports import simulate_text
-from amproxy.simulation.simulate import Asked, simulate
+from amproxy.simulation.simulate import SimulationRequest, simulate
 
 DOWN = {"alertname": "Down", "team": "a"}
 QUIET = replace(ROOT, group_wait=0.0)
@@ -24,7 +24,7 @@ def pages(
     found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY, **more: Any
 ) -> list[tuple[Any, ...]]:
     """(seconds after `at`, who or where, channel, step) of each page."""
-    answer = simulate(Asked(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
+    answer = simulate(SimulationRequest(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
     assert answer["receivers"] and answer["groups"]
     return [
         ((datetime.fromisoformat(page["at"]) - at).total_seconds(), page["user"], page["channel"], page["step"]) for page in answer["pages"]
@@ -32,7 +32,7 @@ def pages(
 
 
 def told(found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY, **more: Any) -> str:
-    text = simulate_text(Asked(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
+    text = simulate_text(SimulationRequest(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
     assert all(len(line) <= 80 for line in text.splitlines())
     return " ".join(text.split())
 
@@ -49,7 +49,7 @@ def test_the_group_waits_and_then_the_policy_runs_to_its_end() -> None:
 
 def test_the_document_has_the_shape_of_explain() -> None:
     found = config()
-    answer = simulate(Asked(labels=DOWN, at=MONDAY), Roster(found))
+    answer = simulate(SimulationRequest(labels=DOWN, at=MONDAY), Roster(found))
     assert answer["groups"] == [
         {"receiver": "people", "group_labels": {"alertname": "Down"}, "group_key": '{}/{}:{alertname="Down"}', "muted_by": []}
     ]
@@ -206,7 +206,7 @@ def test_what_still_fires_at_the_end_of_a_maintenance_window_is_told_then() -> N
     found = config(root=QUIET, maintenance=upgrade("2026-01-05T08:00", "2026-01-05T09:47"))
     assert pages(found)[0] == (47 * 60.0, "alice", "telegram", 1)
     assert "The group is in maintenance upgrade: no incident is opened" in told(found)
-    answer = simulate(Asked(labels=DOWN, at=MONDAY), Roster(found))
+    answer = simulate(SimulationRequest(labels=DOWN, at=MONDAY), Roster(found))
     assert answer["groups"][0]["muted_by"] == ["upgrade"]
 
 
@@ -227,6 +227,6 @@ def test_a_page_waits_for_the_end_of_quiet_hours() -> None:
 def test_what_happens_at_one_moment_has_its_time_once_and_people_who_are_paged_alike_one_line() -> None:
     policy = Policy(name="main", steps=(NotifyStep(users=("bob", "carol")), NotifyStep(receiver="chat")))
     found = config(root=QUIET, policies=(policy,), users=(ALICE, replace(BOB, contacts={"telegram": "2"}), CAROL))
-    text = simulate_text(Asked(labels=DOWN, at=MONDAY), Roster(found))
+    text = simulate_text(SimulationRequest(labels=DOWN, at=MONDAY), Roster(found))
     assert text.count("09:00:00") == 1
     assert "Bob Birch, carol over telegram (step 1: named by the policy)" in " ".join(text.split())

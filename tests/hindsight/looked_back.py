@@ -22,11 +22,11 @@ from amproxy.config.structs import (
     Wait,
 )
 from amproxy.machine import transition
-from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, Tick
+from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, TimelineEntry
 from amproxy.oncall.roster import Roster
-from amproxy.reports.why import Verdict, why_not
+from amproxy.reports.why import WhyVerdict, why_not_paged
 
 START = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC, 11:00 in Berlin
 _MONDAY = datetime(2026, 1, 5, 9)  # noqa: DTZ001 wall clock
@@ -88,7 +88,7 @@ class Story:
         """Let time pass up to `seconds` after the start."""
         while (due := next_due(self.incident)) is not None and due <= START + seconds:
             self.now = max(self.now, due)
-            self.do(Tick())
+            self.do(TimerTick())
         self.now = START + seconds
 
     def arrive(self) -> None:
@@ -109,5 +109,5 @@ class Story:
     def _due(self) -> list[str]:
         return [page.id for page in self.incident.pages if page.state == "due"]
 
-    def why(self, user: str, roster: Roster | None = None) -> Verdict:
-        return why_not(self.incident, self.told, user, roster or self.roster, self.now)
+    def why(self, user: str, roster: Roster | None = None) -> WhyVerdict:
+        return why_not_paged(self.incident, self.told, user, roster or self.roster, self.now)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from test_insights import MONDAY, PLAN, counted
 
 from amproxy.model import Incident, Page
-from amproxy.reports.insights import Loud, Nights, Unanswered, findings
-from amproxy.web.reports.insights import HEIGHT, LEVELS, days, week
+from amproxy.reports.insights import LoudAlertFinding, NightsFinding, UnansweredFinding, find_highlights
+from amproxy.web.reports.insights import HEAT_LEVELS, PLOT_HEIGHT, plot_days, plot_week
 
 NIGHT = 2 * 3600.0  # seconds after midnight
 
@@ -27,18 +27,22 @@ def incident(number: int, at: float, alert: str = "Disk", *, pages: int = 1, its
 def test_who_was_woken_most_comes_first_and_then_the_alert_that_is_most_of_all_pages() -> None:
     nights = [incident(n, MONDAY + n * 86400 + NIGHT) for n in range(3)]
     noise = [incident(10 + n, MONDAY + 12 * 3600, "Latency", pages=2, itself=True, user="ann") for n in range(4)]
-    assert findings(counted([*nights, *noise])) == [Nights("guest", 3), Loud("Latency", 73, True), Unanswered(4, 7)]
+    assert find_highlights(counted([*nights, *noise])) == [
+        NightsFinding("guest", 3),
+        LoudAlertFinding("Latency", 73, True),
+        UnansweredFinding(4, 7),
+    ]
 
 
 def test_nothing_stands_out_of_little() -> None:
-    assert findings(counted([])) == []
-    assert findings(counted([incident(1, MONDAY + NIGHT)])) == [], "one night, one page"
+    assert find_highlights(counted([])) == []
+    assert find_highlights(counted([incident(1, MONDAY + NIGHT)])) == [], "one night, one page"
     several = [incident(n, MONDAY + 12 * 3600 + n, f"Alert{n}") for n in range(10)]
-    assert findings(counted(several)) == [], "ten alerts, each a tenth"
+    assert find_highlights(counted(several)) == [], "ten alerts, each a tenth"
 
 
 def test_an_alert_that_people_answer_is_not_called_noise() -> None:
-    assert findings(counted([incident(n, MONDAY + 12 * 3600 + n) for n in range(6)])) == [Loud("Disk", 100, False)]
+    assert find_highlights(counted([incident(n, MONDAY + 12 * 3600 + n) for n in range(6)])) == [LoudAlertFinding("Disk", 100, False)]
 
 
 def test_days_have_what_began_and_what_was_sent_on_the_clock_that_was_asked_for() -> None:
@@ -58,16 +62,16 @@ def test_a_plot_of_days_holds_every_incident_and_stays_within_its_frame(counts: 
         for n, (incidents, pages) in sorted(counts.items())
         if n <= last
     ]
-    plot = days(rows, first, first + timedelta(days=last))
+    plot = plot_days(rows, first, first + timedelta(days=last))
     assert sum(bar.incidents for bar in plot.bars) == sum(row["incidents"] for row in rows)
     assert sum(bar.pages for bar in plot.bars) == sum(row["pages"] for row in rows)
-    assert all(0 <= bar.height <= HEIGHT for bar in plot.bars) and len(plot.bars) <= 62
-    assert all(0 <= float(point.split(",")[1]) <= HEIGHT for point in plot.line.split())
+    assert all(0 <= bar.height <= PLOT_HEIGHT for bar in plot.bars) and len(plot.bars) <= 62
+    assert all(0 <= float(point.split(",")[1]) <= PLOT_HEIGHT for point in plot.line.split())
 
 
 def test_a_heat_map_has_a_cell_for_each_hour_and_the_busiest_is_the_darkest() -> None:
     rows = [{"weekday": "", **{f"{hour:02}": 0 for hour in range(24)}} for _ in range(7)]
     rows[2]["13"], rows[6]["00"] = 40, 1
-    cells = week(rows)
+    cells = plot_week(rows)
     assert len(cells) == 168 and max(cells, key=lambda cell: cell.level)[:2] == (2, 13)
-    assert {(cell.weekday, cell.hour): cell.level for cell in cells if cell.level} == {(2, 13): LEVELS, (6, 0): 1}
+    assert {(cell.weekday, cell.hour): cell.level for cell in cells if cell.level} == {(2, 13): HEAT_LEVELS, (6, 0): 1}

@@ -7,20 +7,20 @@ from typing import Any
 import msgspec
 from looked_back import START, Story
 
-from amproxy.config.structs import NotifyStep, Place, Policy, Wait
+from amproxy.config.structs import FilePlace, NotifyStep, Policy, Wait
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident, TimelineEntry
-from amproxy.reports.export import record
+from amproxy.reports.export import history_line
 
 
 def recorded(story: Story) -> dict[str, Any]:
-    found = msgspec.json.decode(msgspec.json.encode(record(story.incident, story.told, {"id": story.incident.id})))
+    found = msgspec.json.decode(msgspec.json.encode(history_line(story.incident, story.told, {"id": story.incident.id})))
     assert isinstance(found, dict)
     return found
 
 
 def test_it_holds_the_plan_the_events_and_the_pages_of_an_incident() -> None:
-    story = Story(NotifyStep(users=("ann",), place=Place(file="/etc/routes.yaml", line=3)), Wait(seconds=300), acknowledge_timeout=600)
+    story = Story(NotifyStep(users=("ann",), place=FilePlace(file="/etc/routes.yaml", line=3)), Wait(seconds=300), acknowledge_timeout=600)
     story.arrive()
     story.now += 60
     story.do(Acknowledge(user="bob", via="telegram"))
@@ -38,7 +38,7 @@ def test_it_holds_the_plan_the_events_and_the_pages_of_an_incident() -> None:
 
 
 def test_no_address_and_no_place_in_a_file_is_in_it() -> None:
-    story = Story(NotifyStep(users=("ann", "eve"), place=Place(file="/etc/routes.yaml", line=3)))
+    story = Story(NotifyStep(users=("ann", "eve"), place=FilePlace(file="/etc/routes.yaml", line=3)))
     story.arrive()
     story.until(600)
     text = str(recorded(story))
@@ -53,7 +53,7 @@ def test_what_the_timeline_stored_for_programs_is_told() -> None:
         TimelineEntry(at=START + 9, kind="step", text="Step 1.", step=1),
     ]
     incident = Incident(id="i", plan=Policy(name="main"), started_at=START)
-    opened, alerts, snooze = record(incident, timeline, {})["events"]
+    opened, alerts, snooze = history_line(incident, timeline, {})["events"]
     assert (opened["firing"], opened["resolved"], opened["until"]) == (2, 0, None)
     assert (alerts["firing"], alerts["resolved"], alerts["fresh"]) == (1, 1, 1)
     assert (snooze["kind"], snooze["user"], snooze["until"]) == ("snooze", "ann", "2026-01-06T11:00:00.000Z")
@@ -61,5 +61,5 @@ def test_what_the_timeline_stored_for_programs_is_told() -> None:
 
 def test_an_old_entry_without_them_is_told_without() -> None:
     incident = Incident(id="i", plan=Policy(name="main"), started_at=START)
-    [event] = record(incident, [TimelineEntry(at=START, kind="alerts", text="Alerts changed.")], {})["events"]
+    [event] = history_line(incident, [TimelineEntry(at=START, kind="alerts", text="Alerts changed.")], {})["events"]
     assert event["firing"] is None and event["resolved"] is None and event["until"] is None

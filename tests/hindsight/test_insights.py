@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Policy
 from amproxy.model import Incident, Page
-from amproxy.oncall.hours import daytime, night
+from amproxy.oncall.hours import classify_daytime, night_start_date
 from amproxy.reports import insights
-from amproxy.reports.export import csv_table
-from amproxy.reports.insights import TABLES, Insights, Spread, concerns
+from amproxy.reports.export import report_csv
+from amproxy.reports.insights import TABLES, DurationSpread, Insights, concerns_user
 
 MONDAY = 1_767_571_200.0  # 2026-01-05 00:00 UTC
 ZONES = {"ann": "Europe/Berlin", "bob": "Asia/Tbilisi"}
@@ -167,7 +167,7 @@ def test_every_row_has_the_columns_of_its_table(incidents: list[Incident]) -> No
 
 @given(st.lists(st.floats(0, 1e8), min_size=1))
 def test_percentiles_of_long_times_are_right_to_three_digits(lengths: list[float]) -> None:
-    spread = Spread()
+    spread = DurationSpread()
     for length in lengths:
         spread.add(length)
     exact, found = spread_of(lengths), spread.view()
@@ -177,14 +177,14 @@ def test_percentiles_of_long_times_are_right_to_three_digits(lengths: list[float
 
 
 def test_the_memory_of_a_spread_does_not_grow_with_the_number_of_lengths() -> None:
-    spread = Spread()
+    spread = DurationSpread()
     for number in range(200_000):
         spread.add(number * 7.77)
     assert len(spread._counts) < 5000
 
 
 def test_with_very_many_kinds_of_alerts_the_later_ones_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(insights, "MOST_ALERTS", 4)
+    monkeypatch.setattr(insights, "MAX_ALERT_KINDS", 4)
     found = counted([Incident(id="i", plan=PLAN, group="g", group_labels={"alertname": f"A{n}"}, started_at=MONDAY) for n in range(10)])
     assert {row["name"]: row["incidents"] for row in found.alerts() if row["by"] == "alertname"} == {"A0": 1, "A1": 1, "(others)": 8}
 
@@ -198,7 +198,7 @@ def test_only_one_persons_rows_are_shown_where_they_are_asked_for() -> None:
 def test_an_incident_concerns_those_who_were_paged_or_asked_and_those_who_answered() -> None:
     page = Page(id="x", user="ann", channel="email", due=MONDAY)
     one = Incident(id="i", plan=PLAN, started_at=MONDAY, pages=[page], responders=["eve"], resolved_by="bob")
-    assert [name for name in ("ann", "bob", "eve", "guest") if concerns(one, name)] == ["ann", "bob", "eve"]
+    assert [name for name in ("ann", "bob", "eve", "guest") if concerns_user(one, name)] == ["ann", "bob", "eve"]
 
 
 @pytest.mark.parametrize(("at", "time", "begun"), [
@@ -213,8 +213,8 @@ def test_an_incident_concerns_those_who_were_paged_or_asked_and_those_who_answer
 ])  # fmt: skip
 def test_a_page_comes_by_day_in_the_night_or_at_the_weekend(at: str, time: str, begun: str | None) -> None:
     moment, berlin = datetime.fromisoformat(at), ZoneInfo("Europe/Berlin")
-    found = night(moment, berlin)
-    assert daytime(moment, berlin) == time and (found.isoformat() if found else None) == begun
+    found = night_start_date(moment, berlin)
+    assert classify_daytime(moment, berlin) == time and (found.isoformat() if found else None) == begun
 
 
 # ----------------------------------------------------------------------------------------------------------- CSV
@@ -224,7 +224,7 @@ texts = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("
 
 @given(st.lists(st.fixed_dictionaries({"name": texts, "times": st.fixed_dictionaries({"p50": st.none() | st.integers(-5, 5)})})))
 def test_a_table_reads_back_as_it_was_and_no_cell_is_a_formula(rows: list[dict[str, Any]]) -> None:
-    text = csv_table(rows, like={"name": "", "times": {"p50": None}})
+    text = report_csv(rows, like={"name": "", "times": {"p50": None}})
     header, *cells = csv.reader(io.StringIO(text, newline=""), strict=True)
     assert header == ["name", "times_p50"] and len(cells) == len(rows)
     for (name, p50), row in zip(cells, rows, strict=True):
@@ -234,10 +234,10 @@ def test_a_table_reads_back_as_it_was_and_no_cell_is_a_formula(rows: list[dict[s
 
 
 def test_lines_end_as_the_standard_says_and_quotes_are_doubled() -> None:
-    assert csv_table([{"name": 'a "b", c', "n": 1}], like={"name": "", "n": 0}) == 'name,n\r\n"a ""b"", c",1\r\n'
+    assert report_csv([{"name": 'a "b", c', "n": 1}], like={"name": "", "n": 0}) == 'name,n\r\n"a ""b"", c",1\r\n'
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
 def test_what_a_spreadsheet_would_take_for_a_formula_is_a_text(text: str) -> None:
-    [cells] = list(csv.reader(io.StringIO(csv_table([{"a": text}], like={"a": ""}), newline="")))[1:]
+    [cells] = list(csv.reader(io.StringIO(report_csv([{"a": text}], like={"a": ""}), newline="")))[1:]
     assert cells == [f"'{text}"]

@@ -33,7 +33,7 @@ from amproxy.machine.events import (
     Snooze,
     Unacknowledge,
 )
-from amproxy.model import Part
+from amproxy.model import MergedGroup
 
 PEOPLE = ("ann", "bob", "eve", "mute", "owl", "pro", "zed")  # zed is not in the file
 POLICIES = ("main", "second", "third")
@@ -105,6 +105,6 @@ def acts(draw: st.DrawFn, now: float, epoch: int) -> Act:
     elif kind is Merge:
         more |= {"into": draw(st.sampled_from(("i", "other"))), "number": 9}
     elif kind is Absorb:
-        more |= {"number": 8, "title": "Other", "parts": {"h": Part(firing=draw(st.integers(0, 2)))}}
+        more |= {"number": 8, "title": "Other", "parts": {"h": MergedGroup(firing=draw(st.integers(0, 2)))}}
     user = draw(st.sampled_from((*PEOPLE, "")))
     return kind(user=user, via="web", epoch=draw(st.sampled_from((None, None, epoch, epoch - 1))), **more)  # type: ignore[no-any-return]

@@ -8,9 +8,9 @@ from typing import Any
 from amproxy.config.structs import Config, Integration, Layer, Notify, Policy, Receiver, Rotation, Route, Schedule, Step, Team, User, Wait
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine import transition
-from amproxy.machine.events import AlertsChanged, Event, Failed, Opened, Returned, Sent, Tick
+from amproxy.machine.events import AlertsChanged, Event, Failed, Opened, Returned, Sent, TimerTick
 from amproxy.machine.transition import next_due
-from amproxy.model import Change, Incident, Outgoing, Reason
+from amproxy.model import Change, Incident, NotificationReason, OutgoingMessage
 from amproxy.oncall.roster import Roster
 
 START = 1_767_603_600.0  # 2026-01-05 09:00 UTC, a Monday
@@ -26,7 +26,7 @@ class Drive:
         """config, incident: fields of them that differ. policy: keys of the policy besides its steps. turns: shared with other drives."""
         self.now = now
         self.turns = {} if turns is None else turns
-        self.sent: list[tuple[float, Outgoing]] = []
+        self.sent: list[tuple[float, OutgoingMessage]] = []
         self.told: list[str] = []
         plan = Policy(name="main", steps=steps, **policy)
         known = {**people(), **(config or {})}
@@ -55,7 +55,7 @@ class Drive:
 
     def alerts(self, firing: int, fresh: int = 0, group: str = "g") -> None:
         """The alerts of a group are so many now."""
-        reason: Reason = "new alerts added" if fresh else "some alerts resolved" if firing else "all alerts resolved"
+        reason: NotificationReason = "new alerts added" if fresh else "some alerts resolved" if firing else "all alerts resolved"
         self.do(AlertsChanged(reason=reason, firing=firing, resolved=0 if fresh else 1, fresh=fresh, group=group))
 
     def come_back(self, firing: int = 1) -> None:
@@ -66,7 +66,7 @@ class Drive:
         """Let time pass up to `seconds` after the start."""
         while (due := next_due(self.incident)) is not None and due <= START + seconds:
             self.now = max(self.now, due)
-            self.do(Tick())
+            self.do(TimerTick())
         self.now = START + seconds
 
     def arrive(self) -> None:

@@ -15,8 +15,8 @@ from amproxy.config.structs import ForwardStep, IfNobody, NotifyStep, Policy, Re
 from amproxy.machine.events import Acknowledge, AddResponders, Event, Hold, Snooze
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, TimelineEntry
-from amproxy.text import FIRST, plain, texts
-from amproxy.web.incidents.ahead import MOST, Coming, ahead, next_step
+from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
+from amproxy.web.incidents.ahead import MAX_UPCOMING, UpcomingIncidentStep, find_next_step, list_upcoming
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
@@ -33,12 +33,12 @@ class Recorded(Drive):
 
 
 def coming(drive: Drive) -> list[tuple[float, str]]:
-    return [(one.at - START, said(one)) for one in ahead(drive.incident, drive.roster)]
+    return [(one.at - START, said(one)) for one in list_upcoming(drive.incident, drive.roster)]
 
 
-def said(one: Coming) -> str:
+def said(one: UpcomingIncidentStep) -> str:
     """As the API says it."""
-    return plain(one.what, texts(FIRST))
+    return render_phrase(one.what, load_texts(DEFAULT_LANGUAGE))
 
 
 def test_the_policy_that_takes_over_is_shown_with_its_steps_and_its_end() -> None:
@@ -96,7 +96,7 @@ def test_answers_snoozes_and_holds_show_their_ends() -> None:
     drive.do(Hold(reason="silenced by eve", until=START + 500))
     assert coming(drive)[0] == (500, "looked at again: silenced by eve")
     drive.alerts(0)
-    assert coming(drive) == [] and next_step(drive.incident, drive.roster) is None
+    assert coming(drive) == [] and find_next_step(drive.incident, drive.roster) is None
 
 
 # -------------------------------------------------------------------------------------------------- any policy
@@ -130,7 +130,7 @@ def happened(entries: list[TimelineEntry]) -> list[tuple[float, str]]:
     return found
 
 
-def foreseen(shown: list[Coming]) -> list[tuple[float, str]]:
+def foreseen(shown: list[UpcomingIncidentStep]) -> list[tuple[float, str]]:
     found = []
     for one in shown:
         number = re.match(r"step (\d+)", said(one))
@@ -145,8 +145,8 @@ def test_every_step_comes_when_it_was_said_to(drive: Any, wait: float) -> None:
     drive.arrive()
     drive.until(wait)
     drive.arrive()
-    shown = ahead(drive.incident, drive.roster)
-    assert len(shown) <= MOST and (not shown or shown[0] == next_step(drive.incident, drive.roster))
+    shown = list_upcoming(drive.incident, drive.roster)
+    assert len(shown) <= MAX_UPCOMING and (not shown or shown[0] == find_next_step(drive.incident, drive.roster))
     drive.entries.clear()
     if not shown:
         assert next_due(drive.incident) is None

@@ -7,7 +7,7 @@ from typing import Any
 from incidents import START, Drive
 
 from amproxy.config.structs import ForwardStep, NotifyStep, Policy, Wait
-from amproxy.machine.events import Acknowledge, Reopen, Resolve, Tick, Unacknowledge
+from amproxy.machine.events import Acknowledge, Reopen, Resolve, TimerTick, Unacknowledge
 from amproxy.machine.transition import next_due
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
@@ -105,5 +105,5 @@ def test_policies_in_a_circle_do_not_go_round_at_once_though_nobody_can_be_reach
             drive.fail("bob", "telegram")
             rounds += 1
         drive.now = next_due(drive.incident) or START + 600
-        drive.do(Tick())
+        drive.do(TimerTick())
     assert rounds < 10

@@ -7,7 +7,7 @@ from incidents import START, Drive
 from amproxy.config.structs import ForwardStep, NotifyStep, Policy, Wait, WaitForAlertsStep
 from amproxy.machine.events import Absorb, Acknowledge, Escalate, Snooze, Unacknowledge
 from amproxy.machine.transition import next_due
-from amproxy.model import Part
+from amproxy.model import MergedGroup
 
 GATE, BOB = WaitForAlertsStep(more_than=2, within=600), NotifyStep(users=("bob",))
 
@@ -95,7 +95,7 @@ def test_a_gate_still_stands_after_a_snooze_that_brought_nothing() -> None:
 
 def test_alerts_of_a_merged_incident_count() -> None:
     drive = Drive(GATE, BOB)
-    drive.do(Absorb(user="eve", via="web", number=8, title="Other", parts={"h": Part(firing=2)}))
+    drive.do(Absorb(user="eve", via="web", number=8, title="Other", parts={"h": MergedGroup(firing=2)}))
     assert drive.who == [(0, "bob")]
 
 

@@ -21,7 +21,7 @@ def drive(number: int, firing: int = 1, **labels: str) -> Drive:
 
 def merge(one: Drive, into: Drive) -> None:
     other = into.incident
-    parts = responders.parts(one.incident)
+    parts = responders.incident_groups(one.incident)
     one.do(Merge(user="eve", via="web", into=other.id, number=other.number))
     into.do(Absorb(user="eve", via="web", number=one.incident.number, title=one.incident.title, parts=parts))
 

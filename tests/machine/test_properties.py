@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from incidents import Drive
 
 from amproxy.errors import Conflict
-from amproxy.machine.events import Event, Failed, Hold, Sent, Skipped, Tick
+from amproxy.machine.events import Event, Failed, Hold, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, Incident, Page
 
@@ -66,7 +66,7 @@ class Watched(Drive):
         while (due := next_due(self.incident)) is not None and due <= end:
             ticks += 1
             self.now = max(self.now, due)
-            self.do(Tick())
+            self.do(TimerTick())
             if ticks == MOST_TICKS:  # policies that hand over to each other in a circle go on for ever, once a minute
                 assert self.now - began > ticks * 5, "a busy loop"
                 break
@@ -90,7 +90,7 @@ def happen(drive: Watched, data: st.DataObject) -> None:
         drive.wait(data.draw(st.sampled_from((1.0, 60.0, 240.0, 900.0, 6000.0))))
     elif what == "late":  # the timers were away
         drive.now += data.draw(st.sampled_from((60.0, 4000.0)))
-        drive.do(Tick(heard=data.draw(st.none() | st.just(drive.now - 10))))
+        drive.do(TimerTick(heard=data.draw(st.none() | st.just(drive.now - 10))))
     elif what == "act":
         drive.do(data.draw(acts(drive.now, drive.incident.epoch)))
     elif what == "alerts":

@@ -10,7 +10,7 @@ from incidents import Drive, people
 from amproxy.config.structs import Notify, NotifyStep, User, Wait
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import Acknowledge, AddResponders, Reassign
-from amproxy.web.incidents.ahead import ahead
+from amproxy.web.incidents.ahead import list_upcoming
 
 # Drive begins on Monday 2026-01-05 at 09:00 UTC: 18:00 in Tokyo, 13:00 in Tbilisi.
 NIGHT = parse_time_interval("night", [{"times": [{"start_time": "17:00", "end_time": "20:00"}]}])
@@ -66,7 +66,7 @@ def test_who_it_is_reassigned_to_by_hand_is_paged_at_once() -> None:
 def test_what_is_shown_as_coming_waits_too() -> None:
     rules = {"default": (Wait(seconds=300), Notify(channels=("telegram",)), Wait(seconds=TWO_HOURS), Notify(channels=("email",)))}
     drive = Drive(TOKYO, config=config(notification_rules=rules, contacts={"telegram": "9", "email": "t@example.org"}))
-    shown = [one.at - drive.now for one in ahead(drive.incident, drive.roster)]
+    shown = [one.at - drive.now for one in list_upcoming(drive.incident, drive.roster)]
     assert shown == [TWO_HOURS, 2 * TWO_HOURS]
     drive.until(5 * TWO_HOURS)
     assert [at for at, _ in drive.who] == shown

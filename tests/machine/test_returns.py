@@ -9,7 +9,7 @@ from incidents import START, Drive
 
 from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait
 from amproxy.errors import Conflict
-from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Note, Reopen, Resolve, Snooze, Tick
+from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Note, Reopen, Resolve, Snooze, TimerTick
 from amproxy.machine.transition import next_due
 
 EVE, BOB = NotifyStep(users=("eve",)), NotifyStep(users=("bob",))
@@ -154,7 +154,7 @@ def test_one_of_which_nothing_is_heard_ends() -> None:
         AlertsChanged(reason="new alerts added", firing=2, resolved=0, fresh=1),
         Acknowledge(user="eve", via="web"),
         Note(user="eve", via="web", text="looking"),
-        Tick(heard=START + 1000),
+        TimerTick(heard=START + 1000),
     ],
 )
 def test_every_news_counts_from_then_on(news: Any) -> None:

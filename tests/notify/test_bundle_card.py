@@ -14,14 +14,14 @@ from standins.slack import SlackStandIn
 from standins.telegram import TelegramStandIn
 
 from amproxy.config.structs import Policy, SlackSettings, TelegramSettings
-from amproxy.model import Alert, Incident, Outgoing, Page
-from amproxy.notify.alertmanager_payload import payload
+from amproxy.model import Alert, Incident, OutgoingMessage, Page
+from amproxy.notify.alertmanager_payload import build_payload
 from amproxy.notify.channels.console import ConsoleChannel
-from amproxy.notify.channels.email.message import html, plain_text, subject
+from amproxy.notify.channels.email.message import mail_subject, render_html, render_plain_text
 from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.telegram.channel import TelegramChannel
-from amproxy.notify.channels.text import entries
-from amproxy.notify.compose import ALERTS, bundle_card
+from amproxy.notify.channels.text import entry_lines
+from amproxy.notify.compose import MAX_BUNDLE_ALERTS, bundle_card
 from amproxy.notify.message import Card
 from amproxy.secret import Secret
 
@@ -35,7 +35,7 @@ def incident(number: int, title: str) -> Incident:
 def bundle(titles: list[str], url: str = "https://oncall.example.org", alerts: list[list[Alert]] | None = None) -> Card:
     page = Page(id="p", user="ann", channel="telegram", policy="platform", reason="on call for platform", due=NOW)
     paged = [(incident(number, title), page) for number, title in enumerate(titles, 1)]
-    message = Outgoing(id="m", kind="bundle", channel="telegram", due=NOW, bundle=BUNDLE)
+    message = OutgoingMessage(id="m", kind="bundle", channel="telegram", due=NOW, bundle=BUNDLE)
     return bundle_card(message, list(reversed(paged)), alerts or [[] for _ in titles], now=NOW, external_url=url)
 
 
@@ -104,7 +104,7 @@ async def test_whatever_titles_say_both_chats_take_the_message(
 
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=80), st.integers(60, 6000))
 def test_names_keep_to_the_room_and_count_what_is_left_out(titles: list[str], room: int) -> None:
-    named = entries(bundle(titles), room)
+    named = entry_lines(bundle(titles), room)
     assert sum(len(one.text) + 1 for one in named) <= room
     left = int(named[-1].title.split()[2]) if not named[-1].number else 0
     assert [one.number for one in named if one.number] == [f"#{number}" for number in range(1, len(titles) - left + 1)]
@@ -112,9 +112,11 @@ def test_names_keep_to_the_room_and_count_what_is_left_out(titles: list[str], ro
 
 def test_a_mail_lists_all_with_links_and_leads_to_the_list() -> None:
     card = bundle([f"Disk{number} <full>" for number in range(1, 61)])
-    assert subject(card) == "[triggered] 60 incidents of policy platform"
-    assert "#60 Disk60 <full>" in plain_text(card) and "Open in amproxy: https://oncall.example.org/incidents\n" in plain_text(card)
-    assert '<a href="https://oncall.example.org/incidents/incident0060">#60 Disk60 &lt;full&gt;</a>' in html(card)
+    assert mail_subject(card) == "[triggered] 60 incidents of policy platform"
+    assert "#60 Disk60 <full>" in render_plain_text(
+        card
+    ) and "Open in amproxy: https://oncall.example.org/incidents\n" in render_plain_text(card)
+    assert '<a href="https://oncall.example.org/incidents/incident0060">#60 Disk60 &lt;full&gt;</a>' in render_html(card)
 
 
 async def test_the_console_lists_all() -> None:
@@ -126,8 +128,8 @@ async def test_the_console_lists_all() -> None:
 def test_a_webhook_gets_the_alerts_of_all_and_says_how_many_are_left_out() -> None:
     alerts = [[alert(f"web-{number}-{one}") for one in range(30)] for number in range(60)]
     card = bundle([f"Disk{number}" for number in range(1, 61)], alerts=alerts)
-    said = json.loads(payload(card))
-    assert said["version"] == "4" and said["status"] == "firing" and len(said["alerts"]) <= ALERTS
+    said = json.loads(build_payload(card))
+    assert said["version"] == "4" and said["status"] == "firing" and len(said["alerts"]) <= MAX_BUNDLE_ALERTS
     assert {one["labels"]["pod"].split("-")[1] for one in said["alerts"]} == {str(number) for number in range(60)}
     assert [one["number"] for one in said["incidents"]] == list(range(1, 61))
     assert "incident" not in said

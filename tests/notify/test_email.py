@@ -14,8 +14,8 @@ from standins.smtp import SmtpServer, _problem
 
 from amproxy.model import Alert
 from amproxy.notify.channels.email.channel import EmailChannel
-from amproxy.notify.channels.email.message import compose
-from amproxy.notify.channels.text import line
+from amproxy.notify.channels.email.message import build_mail
+from amproxy.notify.channels.text import one_line
 from amproxy.notify.message import Button, Card, Link
 
 
@@ -128,9 +128,9 @@ def test_no_text_breaks_headers_lines_or_html(title: str, value: str, url: str) 
         buttons=[Button(action="acknowledge", text=title, value="x", url=url)],
         links=[Link(text=value, url=url), Link(text=title, url="https://example.org/")],
     )
-    content = compose(settings(headers={"X-Own": value}), shown).content
+    content = build_mail(settings(headers={"X-Own": value}), shown).content
     assert _problem(content) == ""
-    assert subject_of(content) == f"[#42 triggered] {line(title, 250) or '(no title)'}".split()
+    assert subject_of(content) == f"[#42 triggered] {one_line(title, 250) or '(no title)'}".split()
     page = Page(compose_part(shown, "html"))
     assert set(page.tags) <= set(quiet.tags) | {"table", "tr", "td", "p"}
     assert page.attributes <= quiet.attributes
@@ -140,7 +140,7 @@ def test_no_text_breaks_headers_lines_or_html(title: str, value: str, url: str) 
 def compose_part(card: Card, kind: str) -> str:
     from standins.smtp import Mail
 
-    return Mail("", [], compose(settings(), card).content, False, "").part(kind)
+    return Mail("", [], build_mail(settings(), card).content, False, "").part(kind)
 
 
 def subject_of(content: bytes) -> list[str]:

@@ -76,7 +76,7 @@ async def test_greylisting_is_temporary_and_the_retry_goes_to_those_who_do_not_h
     both = settings(server, to="alice@example.org, bob@example.org")
     with pytest.raises(DeliveryError) as caught:
         await channel.send(both, card())
-    assert (caught.value.permanent, caught.value.retry_after) == (False, smtp.GREYLISTED)
+    assert (caught.value.permanent, caught.value.retry_after) == (False, smtp.GREYLIST_RETRY_AFTER)
     await channel.send(both, card(at=NOW + 60))
     assert [mail.recipients for mail in server.mails] == [["alice@example.org"], ["bob@example.org"]]
 
@@ -182,9 +182,9 @@ async def test_tls_from_the_first_byte_is_spoken_where_it_is_told(certificate: C
 
 
 def test_port_465_means_tls_from_the_first_byte_unless_the_file_says_otherwise() -> None:
-    assert smtp._client(settings("mail.example.org:465")).use_tls
-    assert not smtp._client(settings("mail.example.org:465", implicit_tls=False)).use_tls
-    assert not smtp._client(settings("mail.example.org:587")).use_tls
+    assert smtp._build_client(settings("mail.example.org:465")).use_tls
+    assert not smtp._build_client(settings("mail.example.org:465", implicit_tls=False)).use_tls
+    assert not smtp._build_client(settings("mail.example.org:587")).use_tls
 
 
 async def test_a_password_goes_out_in_the_clear_over_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,14 +192,14 @@ async def test_a_password_goes_out_in_the_clear_over_loopback_only(monkeypatch: 
         signed_in = settings(server, auth_username="oncall", auth_password=Secret("pw"))
         await EmailChannel().send(signed_in, card())
         assert server.mails[0].user == "oncall"
-        monkeypatch.setattr(smtp, "_loopback", lambda client: False)
+        monkeypatch.setattr(smtp, "_is_loopback", lambda client: False)
         error = await refusal(signed_in, card())
         assert (error.permanent, error.reason) == (True, "auth_error")
         assert len(server.mails) == 1
 
 
 async def test_starttls_protects_a_password_though_it_is_not_required(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "_loopback", lambda client: False)
+    monkeypatch.setattr(smtp, "_is_loopback", lambda client: False)
     with SmtpServer(certificate=certificate, login=("oncall", "pw")) as server:
         tls = TlsSettings(ca_file=str(certificate.file))
         await EmailChannel().send(settings(server, auth_username="oncall", auth_password=Secret("pw"), tls=tls), card())

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from amproxy import clock
-from amproxy.notify.channels.http import Answer, failure, retry_after
+from amproxy.notify.channels.http import RemoteResponse, parse_retry_after, response_error
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from amproxy.notify.channels.http import Answer, failure, retry_after
     ],
 )
 def test_a_wait_is_clamped_and_nonsense_is_ignored(stated: object, seconds: float | None) -> None:
-    assert retry_after(stated) == seconds
+    assert parse_retry_after(stated) == seconds
 
 
 def test_a_wait_until_a_date_is_counted_from_now() -> None:
-    wait = retry_after(formatdate(clock.now() + 60, usegmt=True))
+    wait = parse_retry_after(formatdate(clock.now() + 60, usegmt=True))
     assert wait is not None
     assert 55 < wait <= 60
 
@@ -37,6 +37,6 @@ def test_a_wait_until_a_date_is_counted_from_now() -> None:
     ],
 )
 def test_a_status_says_whether_to_try_again(status: int, *, permanent: bool, reason: str, ambiguous: bool) -> None:
-    error = failure(Answer(status, httpx.Headers(), b""), "Somebody", "words\nof theirs")
+    error = response_error(RemoteResponse(status, httpx.Headers(), b""), "Somebody", "words\nof theirs")
     assert (error.permanent, error.reason, error.ambiguous) == (permanent, reason, ambiguous)
     assert str(error) == f"Somebody: {status} words of theirs"

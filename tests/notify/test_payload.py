@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amproxy.model import Alert
-from amproxy.notify.alertmanager_payload import go_time, payload
+from amproxy.notify.alertmanager_payload import build_payload, go_time
 from amproxy.notify.message import Card
 
 SAMPLES = Path(__file__).parents[1] / "cases" / "alertmanager" / "webhook_v4_samples"
@@ -71,7 +71,7 @@ def test_is_byte_for_byte_what_alertmanager_sent_apart_from_the_newer_fields(fil
         .replace('],"groupLabels":', '],"notification_reason":"first notification","groupLabels":')
         .replace(',"externalURL":', ',"routeLabels":{},"externalURL":')
     )
-    assert payload(card_of(sample["payload"])) == wanted.encode()
+    assert build_payload(card_of(sample["payload"])) == wanted.encode()
 
 
 def alert(**changes: Any) -> Alert:
@@ -79,7 +79,7 @@ def alert(**changes: Any) -> Alert:
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(payload(Card(**({"kind": "group", "title": "t", "at": NOW} | changes))))
+    decoded: dict[str, Any] = json.loads(build_payload(Card(**({"kind": "group", "title": "t", "at": NOW} | changes))))
     return decoded
 
 
@@ -142,7 +142,7 @@ def test_times_are_written_as_go_writes_them(ns: int, offset: int, text: str) ->
 
 @given(st.dictionaries(TEXT, TEXT), TEXT)
 def test_any_text_survives_on_one_line_with_go_escapes(labels: dict[str, str], title: str) -> None:
-    body = payload(Card(kind="incident", title=title, at=NOW, alerts=[alert(labels=labels)], group_key=title))
+    body = build_payload(Card(kind="incident", title=title, at=NOW, alerts=[alert(labels=labels)], group_key=title))
     decoded = json.loads(body)
     assert decoded["alerts"][0]["labels"] == labels == decoded["commonLabels"]
     assert decoded["incident"]["title"] == title == decoded["groupKey"]

@@ -16,9 +16,9 @@ from standins.telegram_html import parse
 
 from amproxy.config.structs import Global, TelegramSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.telegram.api import call
+from amproxy.notify.channels.telegram.api import call_telegram
 from amproxy.notify.channels.telegram.channel import TelegramChannel
-from amproxy.notify.channels.telegram.text import render
+from amproxy.notify.channels.telegram.text import render_card
 from amproxy.notify.message import Button, Link
 from amproxy.secret import Secret
 
@@ -207,7 +207,7 @@ async def test_server_errors_pages_of_proxies_and_broken_answers_may_have_delive
 
 
 async def test_a_time_out_may_have_delivered(telegram: TelegramStandIn, channel: TelegramChannel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(call.__kwdefaults__ or {}, "within", 0.3)
+    monkeypatch.setitem(call_telegram.__kwdefaults__ or {}, "within", 0.3)
     telegram.hang()
     error = await failing(channel, to(telegram))
     assert (error.permanent, error.ambiguous, error.reason) == (False, True, "timeout")
@@ -263,7 +263,7 @@ def test_a_person_cannot_be_reached_without_a_bot() -> None:
 
 
 def test_a_long_text_leaves_room_for_labels_alerts_and_links() -> None:
-    text, _ = parse(render(card(text="x" * 100_000, alerts=[alert(str(number)) for number in range(10)]))[0])
+    text, _ = parse(render_card(card(text="x" * 100_000, alerts=[alert(str(number)) for number in range(10)]))[0])
     assert 4000 < len(text) <= 4096
     assert "severity: critical" in text
     assert "pod=9" in text
@@ -271,11 +271,11 @@ def test_a_long_text_leaves_room_for_labels_alerts_and_links() -> None:
 
 
 def test_alerts_that_are_not_shown_are_counted() -> None:
-    assert "… and 28 more" in render(card(firing=30, resolved=0))[0]
+    assert "… and 28 more" in render_card(card(firing=30, resolved=0))[0]
 
 
 def test_text_from_outside_stays_text() -> None:
-    text, entities = parse(render(card(title=HOSTILE, text=HOSTILE, labels={"a": HOSTILE}))[0])
+    text, entities = parse(render_card(card(title=HOSTILE, text=HOSTILE, labels={"a": HOSTILE}))[0])
     assert '<b>&lt;</b><a href="javascript:x">' in text
     assert all(entity.url.startswith("https://") for entity in entities if entity.kind == "a")
     assert not set(text) & set("\u202e\x00\ud800")
@@ -298,5 +298,5 @@ async def test_whatever_alerts_say_telegram_takes_it(strict: TelegramStandIn, ho
     finally:
         await channel.close()
     strict.assert_no_surprises()
-    assert len(render(hostile)[1]) <= 4096
+    assert len(render_card(hostile)[1]) <= 4096
     assert "resolved" in strict.messages[CHAT, int(ref["message_id"])].text.lower()

@@ -15,7 +15,7 @@ from amproxy import __version__
 from amproxy.config.structs import Global, HttpSettings, TlsSettings, WebhookSettings
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
-from amproxy.notify.channels.http_settings import toward
+from amproxy.notify.channels.http_settings import settings_for_url
 from amproxy.notify.channels.webhook import WebhookChannel
 from amproxy.notify.message import Card
 from amproxy.secret import Secret
@@ -239,7 +239,7 @@ async def test_a_proxy_gets_the_request_unless_no_proxy_names_the_host(server: W
 )
 def test_no_proxy_is_read_as_go_reads_it(no_proxy: str, host: str, direct: bool) -> None:
     http = HttpSettings(proxy_url="http://proxy.test", no_proxy=no_proxy)
-    assert (toward(http, f"http://{host}/").proxy_url == "") is direct
+    assert (settings_for_url(http, f"http://{host}/").proxy_url == "") is direct
 
 
 async def test_certificates_that_cannot_be_used_are_refused_for_good(server: WebhookServer, channel: WebhookChannel) -> None:

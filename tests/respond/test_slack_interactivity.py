@@ -13,7 +13,13 @@ from standins.slack import SlackStandIn
 from amproxy.config.structs import SlackSettings
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.slack.channel import SlackChannel
-from amproxy.notify.channels.slack.presses import BadRequest, BadSignature, parse, reply, verify
+from amproxy.notify.channels.slack.presses import (
+    BadInteractivityRequest,
+    BadSlackSignature,
+    parse_interactivity,
+    send_reply,
+    verify_signature,
+)
 from amproxy.notify.message import Button, Card, Press
 from amproxy.secret import Secret
 
@@ -50,31 +56,33 @@ async def test_a_button_of_a_message_comes_back_as_a_press(slack: SlackStandIn) 
     ref = await channel.send(settings, Card(kind="incident", title="T", state="triggered", buttons=[button], at=NOW))
     await channel.close()
     body, headers = slack.press_request(ref["channel"], ref["ts"], "Acknowledge", "U012AB3CD", name="bob")
-    verify(slack.secret, headers, body, float(headers["X-Slack-Request-Timestamp"]))
-    assert parse(body) == [Press(value="acknowledge:INC:1", channel="slack", account="U012AB3CD", name="bob", reply_to=slack.response_url)]
+    verify_signature(slack.secret, headers, body, float(headers["X-Slack-Request-Timestamp"]))
+    assert parse_interactivity(body) == [
+        Press(value="acknowledge:INC:1", channel="slack", account="U012AB3CD", name="bob", reply_to=slack.response_url)
+    ]
 
 
 @pytest.mark.parametrize("seconds", [-300, 0, 300])
 def test_a_signature_within_five_minutes_holds(seconds: int) -> None:
-    verify(SlackStandIn().secret, SlackStandIn().sign(BODY, NOW + seconds), BODY, NOW)
+    verify_signature(SlackStandIn().secret, SlackStandIn().sign(BODY, NOW + seconds), BODY, NOW)
 
 
 @pytest.mark.parametrize("seconds", [-301, 301, 10**9])
 def test_a_signature_of_another_time_is_refused(seconds: int) -> None:
-    with pytest.raises(BadSignature):
-        verify(SlackStandIn().secret, SlackStandIn().sign(BODY, NOW + seconds), BODY, NOW)
+    with pytest.raises(BadSlackSignature):
+        verify_signature(SlackStandIn().secret, SlackStandIn().sign(BODY, NOW + seconds), BODY, NOW)
 
 
 def test_a_changed_body_or_another_secret_is_refused() -> None:
     headers = SlackStandIn().sign(BODY, NOW)
     for secret, body in ((SlackStandIn().secret, BODY + b"x"), ("another", BODY)):
-        with pytest.raises(BadSignature):
-            verify(secret, headers, body, NOW)
+        with pytest.raises(BadSlackSignature):
+            verify_signature(secret, headers, body, NOW)
 
 
 def test_without_a_signing_secret_nobody_gets_in() -> None:
-    with pytest.raises(BadSignature):
-        verify("", SlackStandIn(secret="").sign(BODY, NOW), BODY, NOW)
+    with pytest.raises(BadSlackSignature):
+        verify_signature("", SlackStandIn(secret="").sign(BODY, NOW), BODY, NOW)
 
 
 @pytest.mark.parametrize(
@@ -91,21 +99,21 @@ def test_without_a_signing_secret_nobody_gets_in() -> None:
     ],
 )
 def test_missing_and_nonsensical_headers_are_refused(changes: dict[str, str]) -> None:
-    with pytest.raises(BadSignature):
-        verify(SlackStandIn().secret, SlackStandIn().sign(BODY, NOW) | changes, BODY, NOW)
-    with pytest.raises(BadSignature):
-        verify(SlackStandIn().secret, {}, BODY, NOW)
+    with pytest.raises(BadSlackSignature):
+        verify_signature(SlackStandIn().secret, SlackStandIn().sign(BODY, NOW) | changes, BODY, NOW)
+    with pytest.raises(BadSlackSignature):
+        verify_signature(SlackStandIn().secret, {}, BODY, NOW)
 
 
 def test_a_wrapped_secret_and_headers_in_any_case_will_do() -> None:
     standin = SlackStandIn()
     headers = {name.lower(): value for name, value in standin.sign(BODY, NOW).items()}
-    verify(Secret(standin.secret), headers, BODY, NOW)
+    verify_signature(Secret(standin.secret), headers, BODY, NOW)
 
 
 def test_other_kinds_and_buttons_without_a_value_are_ignored() -> None:
-    assert parse(form(pressed(type="view_submission"))) == []
-    assert parse(form(pressed(actions=[{"type": "button", "action_id": "open"}, {"type": "datepicker", "value": "x"}]))) == []
+    assert parse_interactivity(form(pressed(type="view_submission"))) == []
+    assert parse_interactivity(form(pressed(actions=[{"type": "button", "action_id": "open"}, {"type": "datepicker", "value": "x"}]))) == []
 
 
 @pytest.mark.parametrize(
@@ -130,19 +138,19 @@ def test_other_kinds_and_buttons_without_a_value_are_ignored() -> None:
     ],
 )
 def test_what_is_no_press_is_a_bad_request(body: bytes) -> None:
-    with pytest.raises(BadRequest):
-        parse(body)
+    with pytest.raises(BadInteractivityRequest):
+        parse_interactivity(body)
 
 
 async def test_the_one_who_pressed_is_told_and_nobody_is_pinged(slack: SlackStandIn) -> None:
-    await reply(slack.response_url, "<!channel> done")
+    await send_reply(slack.response_url, "<!channel> done")
     assert slack.replies == [{"response_type": "ephemeral", "replace_original": False, "text": "&lt;!channel&gt; done"}]
 
 
 async def test_a_refused_reply_is_an_error_without_the_address(slack: SlackStandIn) -> None:
     slack.answer(404, b"used_url")
     with pytest.raises(DeliveryError) as caught:
-        await reply(slack.response_url, "done")
+        await send_reply(slack.response_url, "done")
     assert "secret" not in str(caught.value)
 
 
@@ -154,5 +162,5 @@ async def test_only_https_and_loopback_are_answered(url: str, monkeypatch: pytes
         called.append(url)
 
     monkeypatch.setattr("amproxy.notify.channels.slack.presses.http.call", call)
-    await reply(url, "done")
+    await send_reply(url, "done")
     assert called == []

@@ -151,7 +151,7 @@ async def test_a_failing_press_is_answered_and_the_next_one_works(telegram: Tele
 
 
 async def test_a_press_that_hangs_is_answered_and_the_next_one_works(telegram: TelegramStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amproxy.notify.channels.telegram.updates.PATIENCE", 0.1)
+    monkeypatch.setattr("amproxy.notify.channels.telegram.updates.PRESS_TIMEOUT", 0.1)
     message, count = await page(telegram), iter(range(9))
 
     async def press(_: Press) -> str:

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from amproxy.accept.push import PushDoors
-from amproxy.apply import apply
+from amproxy.accept.push import PushEndpoints
+from amproxy.apply import apply_event
 from amproxy.config.structs import Config, Global, Integration, NotifyStep, OncallSettings, Policy, Receiver, Route, Step, User, Wait
 from amproxy.context import Context
-from amproxy.engine.worker import work
+from amproxy.engine.worker import run_worker
 from amproxy.errors import DeliveryError
 from amproxy.model import Incident
 from amproxy.notify.message import Card
-from amproxy.notify.worker import Deliverer
+from amproxy.notify.worker import DeliveryWorker
 from amproxy.store import incidents, timers
 from amproxy.store.embedded import find_server
 from amproxy.store.wire import Wire
@@ -78,14 +78,16 @@ class House:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.doors = PushDoors(context)
+        self.doors = PushEndpoints(context)
         self.chat, self.mail, self.hook = Recorder("chat"), Recorder("mail"), Recorder("webhook")
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         channels = {channel.name: channel for channel in (self.chat, self.mail, self.hook)}
-        deliverer = Deliverer(self.context, channels, lambda *words: "http://127.0.0.1/act/x", lambda i, e, o: apply(self.context, i, e, o))
-        self._tasks = [asyncio.create_task(work(self.context)), asyncio.create_task(deliverer.run())]
+        deliverer = DeliveryWorker(
+            self.context, channels, lambda *words: "http://127.0.0.1/act/x", lambda i, e, o: apply_event(self.context, i, e, o)
+        )
+        self._tasks = [asyncio.create_task(run_worker(self.context)), asyncio.create_task(deliverer.run())]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -114,7 +116,7 @@ class House:
         return said[0]["status"], json.loads(answer) if answer else None
 
     async def incidents(self, *states: str) -> list[Incident]:
-        found, _ = await incidents.listing(self.context.wire, states or incidents.STATES)  # type: ignore[arg-type]
+        found, _ = await incidents.list_incidents(self.context.wire, states or incidents.STATES)  # type: ignore[arg-type]
         return found
 
     async def timeline(self, incident: Incident) -> list[str]:

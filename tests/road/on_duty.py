@@ -11,10 +11,10 @@ import msgspec
 
 from amproxy.config.structs import Config, Layer, Override, Rotation, Route, Schedule, User
 from amproxy.context import Context
-from amproxy.model import Outgoing
+from amproxy.model import OutgoingMessage
 from amproxy.shifts import record
 from amproxy.shifts.final import FinalShift, final_shifts
-from amproxy.shifts.record import settle
+from amproxy.shifts.record import record_superseded
 from amproxy.store import keys, timers
 from amproxy.store.wire import Wire
 
@@ -67,14 +67,14 @@ class Replicas:
         context = Context(found, wire, lambda: self.clock)
         await context.load_by_hand()
         context.superseded.clear()
-        await record.restore(context)
+        await record.restore_schedule_timers(context)
         return context
 
     async def looks(self, *contexts: Context) -> None:
         """What is due is looked at by each of the replicas, whoever claims it, and doubled on purpose: a lease may run out."""
         for timer in await timers.claim(contexts[0].wire, self.clock, 100):
             for context in contexts:
-                await record.look(context, timer)
+                await record.handle_schedule_timer(context, timer)
 
     async def passes(self, seconds: float, *contexts: Context) -> None:
         """Let time pass; every timer is taken up when it is due."""
@@ -84,9 +84,9 @@ class Replicas:
             await self.looks(*contexts)
         self.clock = end
 
-    async def sent(self) -> list[Outgoing]:
+    async def sent(self) -> list[OutgoingMessage]:
         entries = await self.wires[0].call("XRANGE", keys.OUTBOX, "-", "+")
-        return [msgspec.msgpack.decode(fields[1], type=Outgoing) for _, fields in entries]
+        return [msgspec.msgpack.decode(fields[1], type=OutgoingMessage) for _, fields in entries]
 
     async def told(self) -> list[tuple[str, str]]:
         """Kind and person of every notice, in order."""
@@ -105,7 +105,7 @@ async def changed(*contexts: Context, to: Config) -> None:
     """Every replica takes up another file."""
     for context in contexts:
         context.use(to)
-        await settle(context)
+        await record_superseded(context)
 
 
 async def shifts(context: Context, start: float, end: float, schedule: str = "main") -> list[tuple[float, float, str, bool]]:

@@ -10,15 +10,15 @@ from typing import Any
 
 from conftest_road import House, Recorder
 
-from amproxy.apply import apply
+from amproxy.apply import apply_event
 from amproxy.config.structs import Config
 from amproxy.context import Context
 from amproxy.correlate import muting
-from amproxy.engine.worker import AT_ONCE, _take_up
+from amproxy.engine.worker import MAX_TIMERS_AT_ONCE, _handle_timer
 from amproxy.errors import Conflict
 from amproxy.machine.events import Act
 from amproxy.model import Incident
-from amproxy.notify.sender import Handler
+from amproxy.notify.sender import MessageSender
 from amproxy.store import incidents, keys, outbox, timers
 from amproxy.store.wire import Wire
 
@@ -33,14 +33,14 @@ class Stepping:
         self.at = at
         self.context = Context(config, wire, now=lambda: self.at)
         self.house = House(self.context)
-        self._handler = Handler(
+        self._handler = MessageSender(
             self.context, {name: Recorder(name) for name in CHANNELS}, lambda *words: "http://127.0.0.1/act/x",
-            lambda incident, event, operations: apply(self.context, incident, event, operations),
+            lambda incident, event, operations: apply_event(self.context, incident, event, operations),
         )  # fmt: skip
 
     async def until(self, end: float, *happenings: tuple[float, Callable[[], Awaitable[object]]]) -> None:
         """Let everything happen up to `end`: what is due by itself, and what comes from outside at a time of its own, in order."""
-        await muting.watch(self.context)
+        await muting.schedule_window_timers(self.context)
         waiting = sorted(happenings, key=lambda happening: happening[0])
         while True:
             await self._settle()
@@ -64,14 +64,14 @@ class Stepping:
 
     async def act(self, event: Act, *, newest: bool = False) -> None:
         """Let a person do something to every incident, or to the newest; where the state forbids it, nothing happens."""
-        found, _ = await incidents.listing(self.context.wire, incidents.STATES, limit=1 if newest else 500)
+        found, _ = await incidents.list_incidents(self.context.wire, incidents.STATES, limit=1 if newest else 500)
         for incident in found:
             with contextlib.suppress(Conflict):
-                await apply(self.context, incident.id, event)
+                await apply_event(self.context, incident.id, event)
 
     async def incidents(self) -> list[Incident]:
         """All there are, oldest first."""
-        found, _ = await incidents.listing(self.context.wire, incidents.STATES, limit=5000)
+        found, _ = await incidents.list_incidents(self.context.wire, incidents.STATES, limit=5000)
         return found[::-1]
 
     async def _due(self) -> float | None:
@@ -81,9 +81,9 @@ class Stepping:
     async def _settle(self) -> None:
         wire = self.context.wire
         while True:
-            claimed = await timers.claim(wire, self.at, AT_ONCE)
+            claimed = await timers.claim(wire, self.at, MAX_TIMERS_AT_ONCE)
             for timer in claimed:
-                await _take_up(self.context, timer)
+                await _handle_timer(self.context, timer)
             messages = await outbox.read(wire, "stepping", 100)
             for taken in messages:
                 await self._handler.handle(taken)

@@ -16,8 +16,8 @@ from standins.webhook import Answer, Request, WebhookServer
 
 from amproxy.config.structs import Config, DeadMansSwitch
 from amproxy.engine import health as engine_health
-from amproxy.engine.dead_mans_switch import Beat
-from amproxy.model import Outgoing
+from amproxy.engine.dead_mans_switch import DeadMansSwitchLoop
+from amproxy.model import OutgoingMessage
 from amproxy.secret import Secret
 from amproxy.store import health, incidents, keys
 from amproxy.store.commit import Operations, commit
@@ -34,7 +34,7 @@ class Outside(WebhookServer):
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amproxy.engine.dead_mans_switch.LOOK", 0.02)
+    monkeypatch.setattr("amproxy.engine.dead_mans_switch.CONFIG_CHECK_EVERY", 0.02)
 
 
 def switched(server: WebhookServer, path: str = "/ping/s3cret", **values: Any) -> Config:
@@ -43,7 +43,7 @@ def switched(server: WebhookServer, path: str = "/ping/s3cret", **values: Any) -
 
 
 @contextlib.asynccontextmanager
-async def running(*beats: Beat) -> Any:
+async def running(*beats: DeadMansSwitchLoop) -> Any:
     tasks = [asyncio.create_task(beat.run()) for beat in beats]
     yield
     for task in tasks:
@@ -56,20 +56,20 @@ async def running(*beats: Beat) -> Any:
 async def test_it_is_called_again_and_again_and_a_reload_takes_up_another_url(house_of: Build, tmp_path: Path) -> None:
     with Outside() as server:
         house = await house_of(switched(server))
-        async with running(Beat(house.context, "a", lambda: True)):
+        async with running(DeadMansSwitchLoop(house.context, "a", lambda: True)):
             await until(lambda: len(server.requests) >= 2)
             assert {(request.method, request.path.rpartition("/ping")[2]) for request in server.requests} == {("GET", "/s3cret")}
             (tmp_path / "url").write_text(f"{server.url}/ping/other\n")
             house.context.use(switched(server, url=Secret(""), url_file=str(tmp_path / "url")))
             await until(lambda: any(request.path.endswith("/ping/other") for request in server.requests))
-        left = await health.load_switch(house.context.wire)
+        left = await health.load_dead_mans_switch(house.context.wire)
         assert left.up and left.at
 
 
 async def test_of_two_replicas_one_calls(house_of: Build) -> None:
     with Outside() as server:
         house = await house_of(switched(server, every=300.0))
-        one, two = Beat(house.context, "a", lambda: True), Beat(house.context, "b", lambda: True)
+        one, two = DeadMansSwitchLoop(house.context, "a", lambda: True), DeadMansSwitchLoop(house.context, "b", lambda: True)
         async with running(one, two):
             await until(lambda: server.requests)
             switch = house.context.config.dead_mans_switch
@@ -84,7 +84,7 @@ async def test_a_url_that_fails_is_tried_again_and_never_shows(house_of: Build, 
         server.answers += [Answer(500), Answer(302, {"Location": "http://127.0.0.1/"}), Answer(drop=True)]
         house = await house_of(switched(server))
         with caplog.at_level(logging.INFO):
-            async with running(Beat(house.context, "a", lambda: True)):
+            async with running(DeadMansSwitchLoop(house.context, "a", lambda: True)):
                 await until(lambda: len(server.requests) >= 4)
                 await until(lambda: "called again" in caplog.text)
         told = [record.getMessage() for record in caplog.records if "dead man" in record.getMessage()]
@@ -104,14 +104,14 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
             await wire.call("ZADD", keys.TIMERS, int((now - 90) * 1000), "incident:x")
         if what == "page":
             operations = Operations()
-            incidents.enqueue(operations, Outgoing(id="n", kind="notification", channel="webhook", due=now - 900))
-            incidents.enqueue(operations, Outgoing(id="r", kind="page", channel="chat", due=now - 900, attempt=2))
+            incidents.enqueue(operations, OutgoingMessage(id="n", kind="notification", channel="webhook", due=now - 900))
+            incidents.enqueue(operations, OutgoingMessage(id="r", kind="page", channel="chat", due=now - 900, attempt=2))
             assert await commit(wire, operations)
-            assert not await engine_health.wrong(house.context, ready=True), "what is not a page, or was tried, is not stuck"
+            assert not await engine_health.find_problems(house.context, ready=True), "what is not a page, or was tried, is not stuck"
             operations = Operations()
-            incidents.enqueue(operations, Outgoing(id="p", kind="page", channel="chat", due=now - 400))
+            incidents.enqueue(operations, OutgoingMessage(id="p", kind="page", channel="chat", due=now - 400))
             assert await commit(wire, operations)
-        beat = Beat(house.context, "a", lambda: what != "part")
+        beat = DeadMansSwitchLoop(house.context, "a", lambda: what != "part")
         switch = house.context.config.dead_mans_switch
         assert switch
         for _ in range(3):
@@ -123,15 +123,15 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
         }[what]  # fmt: skip
         assert wanted in said
         if what != "part":
-            assert not (await health.load_switch(wire)).up
+            assert not (await health.load_dead_mans_switch(wire)).up
         await beat.close()
 
 
 async def test_a_redis_that_takes_no_writes_is_wrong(house_of: Build) -> None:
     house = await house_of(config())
-    assert await engine_health.wrong(house.context, ready=True) == []
+    assert await engine_health.find_problems(house.context, ready=True) == []
     await house.context.wire.call("CONFIG", "SET", "min-replicas-to-write", "3")
-    [why] = await engine_health.wrong(house.context, ready=True)
+    [why] = await engine_health.find_problems(house.context, ready=True)
     assert re.search("takes no writes", why)
     await house.context.wire.call("CONFIG", "SET", "min-replicas-to-write", "0")
-    assert await engine_health.wrong(house.context, ready=True) == []
+    assert await engine_health.find_problems(house.context, ready=True) == []

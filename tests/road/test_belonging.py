@@ -9,7 +9,7 @@ from conftest_road import Clock, House, config, plan, until
 
 from amproxy.config.structs import Config, Integration, NotifyStep, OncallSettings, Receiver, Wait
 from amproxy.model import Incident
-from amproxy.respond.actions import Request, perform
+from amproxy.respond.actions import ActionRequest, perform
 from amproxy.store import groups, incidents
 
 Build = Callable[[Config], Awaitable[House]]
@@ -38,7 +38,7 @@ async def merged(house: House) -> tuple[Incident, Incident]:
     await push(house, "Disk", "Load")
     await until(lambda: len(house.chat.sent) == 2)
     found = await by_title(house)
-    await perform(house.context, found["Disk"].id, Request(action="merge", user="bob", via="web", into=found["Load"].id))
+    await perform(house.context, found["Disk"].id, ActionRequest(action="merge", user="bob", via="web", into=found["Load"].id))
     return found["Disk"], found["Load"]
 
 
@@ -84,7 +84,7 @@ async def test_alerts_that_return_soon_open_the_same_incident_though_their_group
     await until(lambda: house.chat.sent)
     await push(house, "Disk", over=True)
     first = await one(house, "resolved")
-    assert await groups.all_ids(house.context.wire) == []
+    assert await groups.load_group_ids(house.context.wire) == []
     await push(house, "Disk")
     again = await one(house, "triggered")
     assert again.id == first.id and again.epoch > first.epoch and again.firing == 1
@@ -113,7 +113,7 @@ async def test_one_that_a_person_ended_learns_what_becomes_of_its_alerts(house_o
     await push(house, "Disk")
     await until(lambda: house.chat.sent)
     [incident] = await house.incidents()
-    await perform(house.context, incident.id, Request(action="resolve", user="bob", via="web"))
+    await perform(house.context, incident.id, ActionRequest(action="resolve", user="bob", via="web"))
     await push(house, "Disk", over=True)
 
     async def told() -> bool:
@@ -200,7 +200,7 @@ async def test_two_incidents_of_one_group_take_two_turns_and_may_be_merged(house
     await until(lambda: len(house.chat.sent) == 2)
     assert sorted(address for address, _ in house.chat.sent) == ["ann", "bob"]
     first, second = await house.incidents()
-    await perform(house.context, first.id, Request(action="merge", user="bob", via="web", into=second.id))
+    await perform(house.context, first.id, ActionRequest(action="merge", user="bob", via="web", into=second.id))
     await push(house, "Disk", host="db2")
 
     async def grown() -> bool:

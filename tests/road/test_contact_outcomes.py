@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 
 from conftest_road import House, config, plan, until
 
-from amproxy.config.contacts import digest
+from amproxy.config.contacts import address_digest
 from amproxy.config.structs import Config, NotifyStep
 from amproxy.errors import DeliveryError
 from amproxy.model import Outcome
-from amproxy.respond.test_messages import trial
+from amproxy.respond.test_messages import build_test_pages
 from amproxy.store import deliveries
 from amproxy.store.commit import Operations, commit
-from amproxy.store.deliveries import Outcomes, note
+from amproxy.store.deliveries import ContactOutcomes, save_contact_outcome
 from amproxy.store.incidents import enqueue
 
 Build = Callable[[Config], Awaitable[House]]
@@ -23,8 +23,8 @@ async def push(house: House, name: str) -> None:
     assert (await house.post("/api/v2/alerts", [{"labels": {"alertname": name}}]))[0] == 200
 
 
-def outcomes(house: House) -> Awaitable[Outcomes]:
-    return deliveries.load_all(house.context.wire)
+def outcomes(house: House) -> Awaitable[ContactOutcomes]:
+    return deliveries.load_contact_outcomes(house.context.wire)
 
 
 async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> None:
@@ -33,7 +33,7 @@ async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> 
     await push(house, "Disk1")
     await until(lambda: len(house.mail.sent) == 1)
 
-    async def known() -> Outcomes:
+    async def known() -> ContactOutcomes:
         found = await outcomes(house)
         return found if len(found) == 2 else {}
 
@@ -52,13 +52,13 @@ async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> 
 async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
     house = await house_of(config())
     operations = Operations()
-    for message in trial(house.context.config.users["ann"], ("chat", "mail"), house.context.now()):
+    for message in build_test_pages(house.context.config.users["ann"], ("chat", "mail"), house.context.now()):
         enqueue(operations, message)
     house.mail.refuse = lambda address, card: DeliveryError("no such mailbox", permanent=True)
     assert await commit(house.context.wire, operations)
     house.context.wake(outbox=True)
 
-    async def known() -> Outcomes:
+    async def known() -> ContactOutcomes:
         found = await outcomes(house)
         return found if len(found) == 2 else {}
 
@@ -71,10 +71,10 @@ async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
 def test_an_outcome_is_written_when_it_says_something_new_or_once_an_hour() -> None:
     def written(before: Outcome | None, ok: bool, at: float, address: str = "1") -> bool:
         operations = Operations()
-        note(operations, "ann", "chat", before, Outcome(ok=ok, at=at, address=digest(address)))
+        save_contact_outcome(operations, "ann", "chat", before, Outcome(ok=ok, at=at, address=address_digest(address)))
         return bool(operations.ops)
 
-    before = Outcome(ok=True, at=1000.0, address=digest("1"))
+    before = Outcome(ok=True, at=1000.0, address=address_digest("1"))
     assert written(None, True, 1000.0)
     assert not written(before, True, 4500.0)
     assert written(before, True, 4700.0)

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from conftest_road import House, config, plan, until
 
-from amproxy.apply import apply
+from amproxy.apply import apply_event
 from amproxy.config.structs import Config, Integration, NotifyStep, Receiver, Storm, Wait
 from amproxy.errors import DeliveryError
 from amproxy.machine.events import Acknowledge
 from amproxy.respond import test_messages
-from amproxy.respond.test_messages import trial
+from amproxy.respond.test_messages import build_test_pages
 from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery
@@ -28,7 +28,7 @@ async def push(house: House, *names: str) -> None:
 
 async def log(house: House) -> list[Delivery]:
     """Oldest first."""
-    page = await deliveries.listing(house.context.wire, lambda delivery: True, limit=1000)
+    page = await deliveries.list_deliveries(house.context.wire, lambda delivery: True, limit=1000)
     return [one.delivery for one in reversed(page.found)]
 
 
@@ -61,9 +61,11 @@ async def test_each_attempt_is_an_entry_of_its_own(house_of: Build) -> None:
     await push(house, "Disk")
     found = await entries(house, 3)
     assert [(one.outcome, one.attempt) for one in found] == [("retry", 1), ("retry", 2), ("sent", 3)]
-    last = await deliveries.last(house.context.wire)
+    last = await deliveries.load_last(house.context.wire)
     assert last["chat"]["sent"] == found[2] and last["chat"]["failed"] == found[1]
-    assert (await deliveries.rates(house.context.wire, house.context.now() - 3600))["chat"] == deliveries.Rate(attempts=3, failed=2)
+    assert (await deliveries.load_rates(house.context.wire, house.context.now() - 3600))["chat"] == deliveries.DeliveryRate(
+        attempts=3, failed=2
+    )
 
 
 async def test_a_page_that_an_answer_overtook_is_written_down_as_not_sent(house_of: Build) -> None:
@@ -72,7 +74,7 @@ async def test_a_page_that_an_answer_overtook_is_written_down_as_not_sent(house_
     await push(house, "Disk")
     await entries(house, 1)
     [incident] = await house.incidents()
-    await apply(house.context, incident.id, Acknowledge(user="bob", via="api"), Operations())
+    await apply_event(house.context, incident.id, Acknowledge(user="bob", via="api"), Operations())
     *_, last = await entries(house, 2)
     assert (last.outcome, last.user, last.ms) == ("skipped", "ann", None) and "cknowledged" in last.error
 
@@ -85,7 +87,7 @@ async def test_what_a_receiver_is_told_is_written_down_with_what_it_is_about(hou
     [told] = await entries(house, 1)
     assert (told.kind, told.receiver, told.integration, told.user) == ("notification", "hook", "webhook/0", "")
     assert (told.subject, told.outcome, told.incidents) == ("alertname=Disk", "sent", ())
-    assert await test_messages.notify(house.context, "hook") == ("webhook/0",)
+    assert await test_messages.send_test_notification(house.context, "hook") == ("webhook/0",)
     _, tested = await entries(house, 2)
     assert (tested.subject, tested.outcome) == ("alertname=TestAlert", "sent")
     [_, card] = [card for _, card in house.hook.sent]
@@ -108,7 +110,7 @@ async def test_a_test_page_is_a_notice_in_the_log(house_of: Build) -> None:
     house = await house_of(config())
     house.mail.refuse = lambda address, card: DeliveryError("no such mailbox", permanent=True)
     operations = Operations()
-    for message in trial(house.context.config.users["ann"], ("chat", "mail"), house.context.now()):
+    for message in build_test_pages(house.context.config.users["ann"], ("chat", "mail"), house.context.now()):
         enqueue(operations, message)
     assert await commit(house.context.wire, operations)
     house.context.wake(outbox=True)

@@ -27,7 +27,7 @@ def alert(**more: Any) -> dict[str, Any]:
 
 
 async def stored(house: House) -> int:
-    loaded = [await groups.load(house.context.wire, name) for name in await groups.all_ids(house.context.wire)]
+    loaded = [await groups.load_group(house.context.wire, name) for name in await groups.load_group_ids(house.context.wire)]
     return sum(len(group.alerts) for group in loaded if group)
 
 
@@ -137,7 +137,7 @@ async def test_what_grafana_posts_is_taken_with_its_extra_fields(house_of: Build
         case = json.loads(path.read_text("utf-8"))
         door = "/api/v2/alerts" if case["body"].lstrip().startswith("[") else "/webhook/grafana"
         assert (await house.post(door, None, raw=case["body"].encode()))[0] == 200, path.name
-    loaded = [await groups.load(house.context.wire, name) for name in await groups.all_ids(house.context.wire)]
+    loaded = [await groups.load_group(house.context.wire, name) for name in await groups.load_group_ids(house.context.wire)]
     kept = [a for group in loaded if group for a in group.alerts if "valueString" in a.extra]
     assert kept
     for a in kept:

@@ -18,7 +18,7 @@ from amproxy.config.structs import Config
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Page
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.simulate import Asked, Simulation
+from amproxy.simulation.simulate import Simulation, SimulationRequest
 
 EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "40"))
 DURATION = 10 * 3600.0 + 45.0
@@ -28,7 +28,7 @@ TOLERANCE = 2.0  # seconds that the workers' lateness may add up to
 # odd seconds, so that nothing from outside comes at the very moment of something else
 seconds_ahead = st.integers(0, int(DURATION) // 60).map(lambda minutes: minutes * 60.0 + 17.0)
 asked = st.builds(
-    lambda hour, answers, over: Asked(
+    lambda hour, answers, over: SimulationRequest(
         labels=LABELS, at=(MONDAY + timedelta(hours=hour)).replace(tzinfo=UTC), duration=DURATION, answers=answers, resolve_after=over
     ),
     st.sampled_from([9, 15, 21]),
@@ -39,7 +39,9 @@ asked = st.builds(
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(configs(), asked)
-def test_the_simulation_and_the_service_page_the_same_people_at_the_same_times(redis_url: str, config: Config, question: Asked) -> None:
+def test_the_simulation_and_the_service_page_the_same_people_at_the_same_times(
+    redis_url: str, config: Config, question: SimulationRequest
+) -> None:
     foretold = [page for lane in Simulation(question, Roster(config)).lanes for course in lane.courses for page in course.incident.pages]
     start = question.at.timestamp()
     real = asyncio.run(stepping(redis_url, config, start, partial(lived, config, question)))
@@ -48,7 +50,7 @@ def test_the_simulation_and_the_service_page_the_same_people_at_the_same_times(r
     assert all(abs(one[0] - other[0]) <= TOLERANCE for one, other in zip(told, lived_through, strict=True)), (told, lived_through)
 
 
-async def lived(config: Config, question: Asked, service: Stepping) -> list[Page]:
+async def lived(config: Config, question: SimulationRequest, service: Stepping) -> list[Page]:
     """The same by the service itself."""
     start = question.at.timestamp()
     end, labels = start + DURATION, dict(question.labels)

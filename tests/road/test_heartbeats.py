@@ -13,10 +13,10 @@ from conftest_road import House, config, until
 from amproxy import metrics
 from amproxy.config.structs import Config, Heartbeat, Integration, OncallSettings, Receiver, WebhookSettings
 from amproxy.correlate import heartbeats as correlate_heartbeats
-from amproxy.correlate.regroup import rebuild
+from amproxy.correlate.regroup import regroup_all
 from amproxy.labels.matchers import parse_matcher
 from amproxy.store import heartbeats, keys
-from amproxy.store.groups import all_groups
+from amproxy.store.groups import load_groups
 
 Build = Callable[[Config], Awaitable[House]]
 WATCHDOG = Heartbeat(name="watchdog", every=60, matchers=(parse_matcher('alertname="Watchdog"'),))
@@ -40,21 +40,21 @@ async def commits(house: House) -> int:
     return int(found[1]) if found else 0
 
 
-async def last(house: House, name: str = "watchdog") -> correlate_heartbeats.Pulse:
-    return next(pulse for pulse in await correlate_heartbeats.pulses(house.context) if pulse.heartbeat.name == name)
+async def last(house: House, name: str = "watchdog") -> correlate_heartbeats.HeartbeatState:
+    return next(pulse for pulse in await correlate_heartbeats.list_heartbeats(house.context) if pulse.heartbeat.name == name)
 
 
 async def test_silence_raises_an_alert_and_the_next_beat_resolves_it(house_of: Build) -> None:
     house = await house_of(beating(Heartbeat(name="watchdog", every=0.4, labels={"severity": "critical"})))
-    await correlate_heartbeats.watch(house.context)
-    await correlate_heartbeats.beat(house.context, "watchdog")
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
+    await correlate_heartbeats.record_heartbeat(house.context, "watchdog")
     assert not house.chat.sent
     await until(lambda: house.chat.sent)
     assert "HeartbeatMissing" in house.chat.sent[0][1].title
-    assert 0.4 <= (await correlate_heartbeats.ages(house.context))["watchdog"] < 5
+    assert 0.4 <= (await correlate_heartbeats.heartbeat_ages(house.context))["watchdog"] < 5
     [incident] = await house.incidents("triggered")
     assert (await last(house)).missing_since
-    await correlate_heartbeats.beat(house.context, "watchdog")
+    await correlate_heartbeats.record_heartbeat(house.context, "watchdog")
     await until(lambda: house.incidents("resolved"))
     assert incident.firing == 1
     assert not (await last(house)).missing_since
@@ -71,20 +71,20 @@ async def test_silence_raises_an_alert_and_the_next_beat_resolves_it(house_of: B
 )
 async def test_a_firing_alert_that_matches_is_one_beat_and_goes_no_further(house_of: Build, path: str, body: Any) -> None:
     house = await house_of(beating(WATCHDOG))
-    received = sum(metrics.received(source, "firing")._value.get() for source in ("api", "alertmanager", "generic"))
+    received = sum(metrics.received_counter(source, "firing")._value.get() for source in ("api", "alertmanager", "generic"))
     before = await commits(house)
     assert (await house.post(path, body))[0] == 200
     assert await commits(house) - before < 20, "a push of 500 beats once"
     pulse = await last(house)
     assert pulse.source == "alert" and pulse.last and time.time() - pulse.last < 30
-    assert not await all_groups(house.context.wire)
+    assert not await load_groups(house.context.wire)
     sent = len(body.get("alerts", [1])) if isinstance(body, dict) else len(body)
-    assert sum(metrics.received(source, "firing")._value.get() for source in ("api", "alertmanager", "generic")) - received == sent
+    assert sum(metrics.received_counter(source, "firing")._value.get() for source in ("api", "alertmanager", "generic")) - received == sent
 
 
 async def test_a_resolved_alert_that_matches_is_no_beat_and_its_neighbours_go_on(house_of: Build) -> None:
     house = await house_of(beating(WATCHDOG))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await house.post("/webhook/any", webhook({"alertname": "Watchdog"}, status="resolved"))
     past = "2026-01-01T00:00:00Z"
     await house.post("/api/v2/alerts", [{"labels": {"alertname": "Watchdog"}, "startsAt": past, "endsAt": past}])
@@ -100,37 +100,37 @@ async def test_an_alert_that_becomes_a_beat_by_a_new_file_is_let_go(house_of: Bu
     await house.post("/webhook/any", webhook({"alertname": "Watchdog"}))
     await until(lambda: house.incidents("triggered"))
     house.context.use(beating(WATCHDOG))
-    await rebuild(house.context)
+    await regroup_all(house.context)
     await until(lambda: house.incidents("resolved"))
-    assert not await all_groups(house.context.wire)
+    assert not await load_groups(house.context.wire)
 
 
 async def test_the_alert_of_a_missing_heartbeat_is_told_at_once_and_is_never_a_beat_itself(house_of: Build) -> None:
     greedy = Heartbeat(name="greedy", every=0.2, labels={"team": "a"}, matchers=(parse_matcher('team="a"'),))
     route = config().route
     house = await house_of(beating(greedy, route=type(route)(receiver="oncall", key="{}", group_wait=3600, group_interval=3600)))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await until(lambda: house.chat.sent)
 
 
 async def test_a_heartbeat_that_is_gone_from_the_file_ends_its_alert_and_leaves_nothing_behind(house_of: Build) -> None:
     house = await house_of(beating(Heartbeat(name="old", every=0.2)))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await until(lambda: house.incidents("triggered"))
     house.context.use(beating(Heartbeat(name="new", every=60)))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await until(lambda: house.incidents("resolved"))
     assert [name for name in await timers(house) if name.startswith("heartbeat:")] == ["heartbeat:new"]
-    assert set(await heartbeats.all_beats(house.context.wire)) == {"new"}
-    assert not await heartbeats.all_missing(house.context.wire)
+    assert set(await heartbeats.load_heartbeats(house.context.wire)) == {"new"}
+    assert not await heartbeats.load_all_missing(house.context.wire)
 
 
 async def test_new_labels_end_the_old_alert_and_raise_a_new_one(house_of: Build) -> None:
     house = await house_of(beating(Heartbeat(name="one", every=0.2, labels={"alertname": "Old"})))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await until(lambda: house.incidents("triggered"))
     house.context.use(beating(Heartbeat(name="one", every=0.2, labels={"alertname": "New"})))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
 
     async def replaced() -> bool:
         found = {incident.title: incident.state for incident in await house.incidents()}
@@ -141,10 +141,10 @@ async def test_new_labels_end_the_old_alert_and_raise_a_new_one(house_of: Build)
 
 async def test_a_shorter_time_counts_from_the_last_beat(house_of: Build) -> None:
     house = await house_of(beating(Heartbeat(name="one", every=86400)))
-    await correlate_heartbeats.watch(house.context)
-    await correlate_heartbeats.beat(house.context, "one")
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
+    await correlate_heartbeats.record_heartbeat(house.context, "one")
     house.context.use(beating(Heartbeat(name="one", every=0.3)))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await until(lambda: house.chat.sent)
 
 
@@ -157,9 +157,9 @@ async def test_a_beat_of_one_heartbeat_tells_nothing_in_the_group_of_another_tha
         ),
     )
     house = await house_of(beating(Heartbeat(name="gone", every=0.2), Heartbeat(name="well", every=60), receivers={"oncall": receiver}))
-    await correlate_heartbeats.watch(house.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await until(lambda: house.hook.sent)
     for _ in range(3):
-        await correlate_heartbeats.beat(house.context, "well")
-    [loaded] = await all_groups(house.context.wire)
+        await correlate_heartbeats.record_heartbeat(house.context, "well")
+    [loaded] = await load_groups(house.context.wire)
     assert [alert.labels["heartbeat"] for alert in loaded.alerts] == ["gone"]

@@ -9,10 +9,10 @@ import pytest
 from conftest_road import Clock, House, config, plan, until
 
 from amproxy.config.structs import Config, InhibitRule, NotifyStep
-from amproxy.correlate.muting import reasons
+from amproxy.correlate.muting import load_muting_reasons
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Silence
-from amproxy.respond.actions import ActionName, Request, perform
+from amproxy.respond.actions import ActionName, ActionRequest, perform
 from amproxy.store import incidents, muting
 from amproxy.store.commit import Operations, commit
 
@@ -42,7 +42,7 @@ async def test_an_incident_that_is_silenced_later_says_so_and_still_ends(house_o
     [incident] = await until(lambda: house.incidents("triggered"))
     await silence(house, 'alertname="Disk"')
     [alert] = await incidents.load_alerts(house.context.wire, incident.id)
-    [why] = (await reasons(house.context, [alert], time.time_ns()))[alert.fingerprint]
+    [why] = (await load_muting_reasons(house.context, [alert], time.time_ns()))[alert.fingerprint]
     assert why == "silenced by ann until 2030-03-17 17:46 UTC: upgrade (silence s1)"
     past = "2026-01-01T00:00:00Z"
     await house.post("/api/v2/alerts", [{"labels": {"alertname": "Disk"}, "startsAt": past, "endsAt": past}])
@@ -55,7 +55,7 @@ async def test_an_answer_that_runs_out_while_the_alerts_are_silenced_pages_nobod
     await house.post("/webhook/am", {"version": "4", "groupKey": "g", "alerts": [{"status": "firing", "labels": {"alertname": "Disk"}}]})
     await until(lambda: house.chat.sent)
     [incident] = await house.incidents("triggered")
-    await perform(house.context, incident.id, Request(action=answer, user="ann", via="web"))
+    await perform(house.context, incident.id, ActionRequest(action=answer, user="ann", via="web"))
     await silence(house, 'alertname="Disk"')
     clock = Clock(house)
     await clock.later(3601)

@@ -13,10 +13,10 @@ from amproxy import metrics
 from amproxy.config.structs import Absence, Config, Team
 from amproxy.model import Swap
 from amproxy.shifts import record
-from amproxy.shifts.notify import swap_asked
-from amproxy.shifts.record import settle
+from amproxy.shifts.notify import swap_request_operations
+from amproxy.shifts.record import record_superseded
 from amproxy.store.commit import commit
-from amproxy.store.schedule_changes import ByHand
+from amproxy.store.schedule_changes import ManualScheduleChanges
 
 ALL = people(*KINDS)
 
@@ -55,9 +55,9 @@ async def test_an_override_that_begins_now_is_told_at_once_and_once(redis_url: s
         both = await time.started(found), await time.started(found)
         await time.passes(HOUR, *both)
         for context in both:
-            context.use_by_hand(ByHand(overrides={"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]}))
+            context.use_by_hand(ManualScheduleChanges(overrides={"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]}))
         for context in both:
-            await settle(context)
+            await record_superseded(context)
         await time.passes(5, *both)
         assert sorted(await time.told()) == [("going_on_call", "cid"), ("leaving", "ann")]
         await time.passes(2 * HOUR, *both)
@@ -138,12 +138,12 @@ async def test_a_swap_is_asked_of_everybody_of_the_schedule_but_the_one_who_asks
     async with replicas(redis_url) as time:
         one = await time.started(config(turns("ann", "bob", "cid"), users=ALL))
         swap = Swap(id="s", schedule="main", user="ann", start=START, end=START + DAY, reason="<b>=1+1</b>", asked_at=START)
-        assert await commit(one.wire, swap_asked(one, swap))
+        assert await commit(one.wire, swap_request_operations(one, swap))
         assert await time.told() == [("swap_asked", "bob"), ("swap_asked", "cid")]
         assert (await time.sent())[0].text == (
             "Ann looks for somebody to take over main from Mon 5 Jan 09:00 (UTC) until Tue 6 Jan 09:00 (UTC): <b>=1+1</b>."
         )
-        assert swap_asked(one, replace(swap, schedule="gone")).ops == []
+        assert swap_request_operations(one, replace(swap, schedule="gone")).ops == []
 
 
 async def test_a_notice_arrives_over_its_channel_and_is_counted(house_of: Callable[[Config], Awaitable[House]]) -> None:
@@ -151,7 +151,7 @@ async def test_a_notice_arrives_over_its_channel_and_is_counted(house_of: Callab
     house = await house_of(replace(found, teams={"all": Team(name="all", members=("ann",))}))
     counter = metrics.notices.labels("gap_ahead", "chat")
     before = counter._value.get()
-    await record.restore(house.context)
+    await record.restore_schedule_timers(house.context)
     await until(lambda: house.chat.sent)
     address, card = house.chat.sent[0]
     assert (address, card.kind, card.title) == ("ann", "notice", "Nobody is on call for main")

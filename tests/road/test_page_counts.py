@@ -10,7 +10,7 @@ from conftest_road import House, config, until
 
 from amproxy import metrics
 from amproxy.config.structs import Config
-from amproxy.oncall.hours import DAYTIMES, daytime
+from amproxy.oncall.hours import DAYTIMES, classify_daytime
 
 Build = Callable[[Config], Awaitable[House]]
 
@@ -29,4 +29,4 @@ async def test_a_page_that_went_out_is_counted_for_the_person_at_that_time_of_da
     await until(lambda: house.chat.sent)
     await until(lambda: sum(counted("ann").values()) > sum(before.values()))
     grown = {time for time, number in counted("ann").items() if number > before[time]}
-    assert grown <= {daytime(at, ZoneInfo("UTC")) for at in (began, datetime.now(UTC))}
+    assert grown <= {classify_daytime(at, ZoneInfo("UTC")) for at in (began, datetime.now(UTC))}

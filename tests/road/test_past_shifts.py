@@ -12,14 +12,14 @@ from msgspec.structs import replace
 from on_duty import DAY, HOUR, START, Replicas, by_hand, changed, config, people, replicas, shifts, turns
 
 from amproxy.context import Context
-from amproxy.engine.auditor import audit
+from amproxy.engine.auditor import audit_once
 from amproxy.errors import NotFound
 from amproxy.shifts import record
-from amproxy.shifts.final import on_call_then, zone_of
-from amproxy.shifts.record import KEPT, settle, write_all
+from amproxy.shifts.final import recorded_on_call, schedule_zone
+from amproxy.shifts.record import MIN_SHIFT_RETENTION, record_all_schedules, record_superseded
 from amproxy.store import keys
 from amproxy.store import shifts as stored
-from amproxy.store.schedule_changes import ByHand
+from amproxy.store.schedule_changes import ManualScheduleChanges
 from amproxy.store.timers import Timer
 
 BOB = config(turns("bob"))
@@ -44,7 +44,7 @@ async def test_another_file_changes_the_future_and_not_the_past(redis_url: str) 
         assert await shifts(one, START, START + 3 * DAY) == [
             (0, 24, "ann", True), (24, change, "bob", True), (change, 72, "cid", False),
         ]  # fmt: skip
-        then = await on_call_then(one, "main", datetime.fromtimestamp(START + HOUR, UTC))
+        then = await recorded_on_call(one, "main", datetime.fromtimestamp(START + HOUR, UTC))
         assert (then.users, then.until, then.next) == (("ann",), datetime.fromtimestamp(START + DAY, UTC), ("bob",))
         with_plan = one.roster.on_call("main", datetime.fromtimestamp(START + HOUR, UTC))
         assert with_plan.users == ("cid",)  # that is what today's file would say
@@ -68,8 +68,8 @@ async def test_while_redis_is_away_the_old_roster_is_remembered(redis_url: str) 
             time.clock = START + seconds
             one.use(config(turns(user)))  # nothing can be written yet
         time.clock = START + 300
-        await settle(one)
-        await record.look(one, Timer("shifts", "main", 0))
+        await record_superseded(one)
+        await record.handle_schedule_timer(one, Timer("shifts", "main", 0))
         found = await shifts(one, START, START + 300)
         assert [(who, round((end - start) * 3600)) for start, end, who, _ in found] == [("bob", 100), ("ann", 100), ("cid", 100)]
         assert all(recorded for *_, recorded in found)
@@ -79,8 +79,8 @@ async def test_an_override_by_hand_for_the_past_changes_nothing_of_it(redis_url:
     async with replicas(redis_url) as time:
         one = await time.started(config())
         await time.passes(3 * HOUR, one)
-        one.use_by_hand(ByHand(overrides={"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]}))
-        await settle(one)
+        one.use_by_hand(ManualScheduleChanges(overrides={"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]}))
+        await record_superseded(one)
         await time.passes(3 * HOUR, one)
         assert await shifts(one, START, START + 6 * HOUR) == [(0, 3, "ann", True), (3, 5, "cid", True), (5, 6, "ann", True)]
 
@@ -100,10 +100,10 @@ async def test_an_end_in_order_writes_everything_before_another_file_is_started(
         one = await time.started(BOB)
         await time.looks(one)
         time.clock += 900
-        await write_all(one)
+        await record_all_schedules(one)
         two = await time.started(config(turns("ann")))
         time.clock += 900
-        await record.look(two, Timer("shifts", "main", 0))
+        await record.handle_schedule_timer(two, Timer("shifts", "main", 0))
         assert await shifts(two, START, time.clock) == [(0, 0.25, "bob", True), (0.25, 0.5, "ann", True)]
 
 
@@ -113,7 +113,7 @@ async def test_before_anything_was_written_the_plan_answers_and_says_so(redis_ur
         await time.passes(DAY + HOUR, one)
         found = await shifts(one, START - DAY, START + DAY)
         assert found == [(-24, 0, "", False), (0, 24, "ann", True)]
-        early = await on_call_then(one, "main", datetime.fromtimestamp(START - HOUR, UTC))
+        early = await recorded_on_call(one, "main", datetime.fromtimestamp(START - HOUR, UTC))
         assert early.users == () and early.next == ("ann",)
 
 
@@ -133,9 +133,9 @@ async def test_a_schedule_that_left_the_file_keeps_its_past_and_coming_back_does
         await changed(one, to=without)
         await time.passes(5 * HOUR, one)
         assert await shifts(one, START, START + DAY) == [(0, 5, "bob", True)]
-        assert await zone_of(one, "main") == "UTC"
+        assert await schedule_zone(one, "main") == "UTC"
         with pytest.raises(NotFound):
-            await zone_of(one, "other")
+            await schedule_zone(one, "other")
         await changed(one, to=BOB)
         await time.passes(5 * HOUR, one)
         assert await shifts(one, START, START + 16 * HOUR) == [(0, 5, "bob", True), (5, 10, "", True), (10, 16, "bob", False)]
@@ -158,7 +158,7 @@ async def test_names_and_zones_of_people_are_those_of_their_time(redis_url: str)
         moved = {name: replace(user, full_name="Robert", timezone="Asia/Tbilisi") for name, user in people().items()}
         await changed(one, to=replace(BOB, users=moved))
         await time.passes(HOUR, one)
-        facts = await stored.read(one.wire, "main", START, time.clock)
+        facts = await stored.load_facts(one.wire, "main", START, time.clock)
         assert [(person.full_name, person.timezone) for fact in facts for person in fact.people] == [
             ("Bob", "UTC"),
             ("Robert", "Asia/Tbilisi"),
@@ -169,15 +169,15 @@ async def test_the_auditor_forgets_what_is_older_than_four_hundred_days_and_sets
     async with replicas(redis_url) as time:
         one = await time.started(config())
         await time.passes(3 * DAY, one)
-        time.clock += KEPT - DAY
+        time.clock += MIN_SHIFT_RETENTION - DAY
         await one.wire.call("DEL", keys.TIMERS)
-        await audit(one)
+        await audit_once(one)
         assert next(start for start, _, _, recorded in await shifts(one, START - DAY, START + 3 * DAY) if recorded) == 24
         assert await one.wire.call("ZCARD", keys.TIMERS) == 1
         await changed(one, to=replace(BOB, schedules={}))
-        time.clock += KEPT + DAY
-        await audit(one)
-        assert await stored.read(one.wire, "main", 0, time.clock) == []
+        time.clock += MIN_SHIFT_RETENTION + DAY
+        await audit_once(one)
+        assert await stored.load_facts(one.wire, "main", 0, time.clock) == []
         assert not await one.wire.call("EXISTS", keys.shifts("main"))
 
 
@@ -194,7 +194,7 @@ async def test_two_replicas_write_every_moment_once_and_never_again(redis_url: s
     async with replicas(redis_url) as time:
         both = [await time.started(config()), await time.started(config())]
         await both[0].wire.call("FLUSHALL")
-        await record.restore(both[0])
+        await record.restore_schedule_timers(both[0])
         await time.looks(*both)
         past: list[tuple[float, float, str, bool]] = []
         for kind, number, user in steps:
@@ -204,8 +204,8 @@ async def test_two_replicas_write_every_moment_once_and_never_again(redis_url: s
             assert not facts or facts[0][0] == 0
             assert facts[: max(0, len(past) - 1)] == past[:-1]  # the last one may have grown
             past = facts
-        await record.look(both[1], Timer("shifts", "main", 0))
-        facts = await stored.read(both[0].wire, "main", START, time.clock + 1)
+        await record.handle_schedule_timer(both[1], Timer("shifts", "main", 0))
+        facts = await stored.load_facts(both[0].wire, "main", START, time.clock + 1)
         assert time.clock == START or facts[-1].end == time.clock
 
 
@@ -219,5 +219,7 @@ async def _step(time: Replicas, both: list[Context], kind: str, number: int, use
             await changed(*both, to=config(turns(user, "bob", every="5h", seconds=5 * 3600)))
         case "override":
             for context in both:
-                context.use_by_hand(ByHand(overrides={"main": [by_hand(user, time.clock - number * HOUR, time.clock + number * HOUR)]}))
-                await settle(context)
+                context.use_by_hand(
+                    ManualScheduleChanges(overrides={"main": [by_hand(user, time.clock - number * HOUR, time.clock + number * HOUR)]})
+                )
+                await record_superseded(context)

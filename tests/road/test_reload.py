@@ -8,7 +8,7 @@ from conftest_road import House, config, until
 from msgspec.structs import replace
 
 from amproxy.config.structs import Config
-from amproxy.correlate.regroup import rebuild
+from amproxy.correlate.regroup import regroup_all
 
 
 async def test_an_incident_whose_alerts_moved_ends_and_says_so(house_of: Callable[[Config], Awaitable[House]]) -> None:
@@ -17,9 +17,9 @@ async def test_an_incident_whose_alerts_moved_ends_and_says_so(house_of: Callabl
     await house.post("/api/v2/alerts", [{"labels": {"alertname": "Disk", "host": "db1"}}])
     await until(lambda: house.chat.sent)
     house.context.use(replace(before, route=replace(before.route, group_by=("alertname", "host"))))
-    assert await rebuild(house.context) == 1
+    assert await regroup_all(house.context) == 1
     [old] = await until(lambda: house.incidents("resolved"))
     assert any("since the file changed" in line for line in await house.timeline(old))
     [new] = await until(lambda: house.incidents("triggered"))
     assert new.group_labels == {"alertname": "Disk", "host": "db1"}
-    assert await rebuild(house.context) == 0
+    assert await regroup_all(house.context) == 0

@@ -11,7 +11,7 @@ from conftest_road import House, config, plan, until
 
 from amproxy.config.structs import Config, NotifyStep, Wait
 from amproxy.errors import Conflict, DeliveryError
-from amproxy.respond.actions import Request, perform
+from amproxy.respond.actions import ActionRequest, perform
 
 Build = Callable[[Config], Awaitable[House]]
 
@@ -29,7 +29,7 @@ async def test_a_webhook_pages_escalates_and_stops_when_somebody_acknowledges(ho
     assert (await house.post("/webhook/am", webhook(firing())))[0] == 200
     await until(lambda: [address for address, _ in house.chat.sent] == ["ann", "bob"])
     [incident] = await house.incidents("triggered")
-    await perform(house.context, incident.id, Request(action="acknowledge", user="bob", via="chat"))
+    await perform(house.context, incident.id, ActionRequest(action="acknowledge", user="bob", via="chat"))
     await until(lambda: len(house.chat.edits) == 2)
     assert {card.state_text.partition(" at")[0] for _, card in house.chat.edits} == {"Acknowledged by bob"}
     await house.post("/webhook/am", webhook({**firing(), "status": "resolved"}))
@@ -82,8 +82,8 @@ async def test_nobody_is_paged_after_the_answer(house_of: Build) -> None:
     await house.post("/webhook/am", webhook(firing()))
     await until(lambda: house.chat.sent)
     [incident] = await house.incidents()
-    await perform(house.context, incident.id, Request(action="acknowledge", user="ann", via="web"))
+    await perform(house.context, incident.id, ActionRequest(action="acknowledge", user="ann", via="web"))
     await until(lambda: house.chat.edits)
     assert [address for address, _ in house.chat.sent] == ["ann"]
     with pytest.raises(Conflict, match="already acknowledged by ann"):
-        await perform(house.context, incident.id, Request(action="acknowledge", user="bob", via="web"))
+        await perform(house.context, incident.id, ActionRequest(action="acknowledge", user="bob", via="web"))

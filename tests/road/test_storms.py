@@ -8,20 +8,20 @@ from typing import Any
 
 from conftest_road import House, Recorder, config, plan, until
 
-from amproxy.apply import apply
+from amproxy.apply import apply_event
 from amproxy.config.structs import Config, NotifyStep, Storm
 from amproxy.errors import DeliveryError
 from amproxy.machine.events import Acknowledge
 from amproxy.notify import storms
 from amproxy.notify.message import Card, Press
-from amproxy.respond.actions import press
+from amproxy.respond.actions import handle_press
 from amproxy.store import keys, outbox
 from amproxy.store import storms as store
 
 Build = Callable[[Config], Awaitable[House]]
 STORM = Storm(more_than=3, within=1.0)
 LONG = Storm(more_than=3, within=600.0)
-KEY = store.key("main", "ann", "chat")
+KEY = store.storm_key("main", "ann", "chat")
 
 
 def stormy(storm: Storm = STORM, **more: Any) -> Config:
@@ -52,7 +52,7 @@ async def settled(house: House) -> None:
 
     async def nothing_waits() -> bool:
         timers = await house.context.wire.call("ZRANGE", keys.TIMERS, 0, -1)
-        return not any((await outbox.depths(house.context.wire)).values()) and not any(b"bundle" in name for name in timers)
+        return not any((await outbox.load_depths(house.context.wire)).values()) and not any(b"bundle" in name for name in timers)
 
     await until(nothing_waits)
 
@@ -101,7 +101,7 @@ async def test_what_was_answered_while_it_was_held_is_not_told(house_of: Build) 
     await until(lambda: len(house.chat.sent) == 3)
     held = await until(lambda: _due(house, 7))
     for incident in held[:4]:
-        await apply(house.context, incident.id, Acknowledge(user="bob", via="web"))
+        await apply_event(house.context, incident.id, Acknowledge(user="bob", via="web"))
     await until(lambda: bundles(house.chat))
     await settled(house)
     assert sorted(entry.incident for entry in bundles(house.chat)[0].entries) == sorted(incident.id for incident in held[4:])
@@ -114,7 +114,7 @@ async def test_the_last_one_left_of_a_bundle_goes_out_as_an_ordinary_page(house_
     await push(house, *range(6))
     held = await until(lambda: _due(house, 3))
     for incident in held[:2]:
-        await apply(house.context, incident.id, Acknowledge(user="bob", via="web"))
+        await apply_event(house.context, incident.id, Acknowledge(user="bob", via="web"))
     await until(lambda: len(house.chat.sent) == 4)
     await settled(house)
     last = house.chat.sent[-1][1]
@@ -168,7 +168,7 @@ async def test_a_timer_that_two_processes_take_up_makes_one_bundle(house_of: Bui
     houses = [await house_of(stormy(LONG)), await house_of(stormy(LONG))]
     await push(houses[0], *range(10))
     await until(lambda: _held(houses[0], 7))
-    await asyncio.gather(*(storms.release(house.context, KEY) for house in houses))
+    await asyncio.gather(*(storms.release_bundle(house.context, KEY) for house in houses))
     await until(lambda: sum(len(named(house.chat, "ann")) for house in houses) == 10)
     await settled(houses[0])
     assert sum(len(bundles(house.chat)) for house in houses) == 1
@@ -180,19 +180,19 @@ async def test_a_page_that_is_held_while_a_bundle_is_made_waits_for_the_next(hou
     await push(house, *range(10))
     await until(lambda: _held(house, 7))
     wire, now = house.context.wire, house.context.now()
-    read = await store.held(wire, KEY)
+    read = await store.load_backlog(wire, KEY)
     await push(house, 10)
     await until(lambda: _held(house, 8))
-    assert await read.release(wire, storms.bundles(read.messages, now), now)
+    assert await read.release(wire, storms.build_bundles(read.messages, now), now)
     assert await _held(house, 1)
     assert await wire.call("ZSCORE", keys.TIMERS, f"bundle:{KEY}")
-    await storms.release(house.context, KEY)
+    await storms.release_bundle(house.context, KEY)
     await until(lambda: len(named(house.chat, "ann")) == 11)
     await settled(house)
 
 
 async def _held(house: House, number: int) -> bool:
-    return bool(await house.context.wire.call("LLEN", keys.held(KEY)) == number)
+    return bool(await house.context.wire.call("LLEN", keys.storm_pages(KEY)) == number)
 
 
 async def test_one_press_acknowledges_all_parts_and_says_what_was_answered_already(house_of: Build) -> None:
@@ -208,14 +208,14 @@ async def test_one_press_acknowledges_all_parts_and_says_what_was_answered_alrea
     over = {incident.title for incident in await until(lambda: _at_least(house, 2))}
     gone = len(over & {entry.title for card in (first, second) for entry in card.entries})
     pressed = Press(value=second.buttons[0].value, channel="chat", account="ann")
-    answer = await press(house.context, pressed)
+    answer = await handle_press(house.context, pressed)
     assert answer == f"{97 - gone} acknowledged" + {0: ".", 1: ", 1 was resolved already.", 2: ", 2 were resolved already."}[gone]
     assert len(await house.incidents("acknowledged")) == 97 - gone
-    assert (await press(house.context, pressed)).startswith("0 acknowledged, ")
+    assert (await handle_press(house.context, pressed)).startswith("0 acknowledged, ")
     stranger = Press(value=second.buttons[0].value, channel="chat", account="nobody")
-    assert "Nobody in amproxy's file" in await press(house.context, stranger)
+    assert "Nobody in amproxy's file" in await handle_press(house.context, stranger)
     made_up = Press(value="acknowledge-all:x", channel="chat", account="ann")
-    assert await press(house.context, made_up) == "Nothing done: this button is too old."
+    assert await handle_press(house.context, made_up) == "Nothing done: this button is too old."
 
 
 async def _at_least(house: House, number: int) -> list[Any]:

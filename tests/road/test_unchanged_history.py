@@ -17,8 +17,8 @@ from stepping import Stepping, stepping
 from amproxy.config.structs import Config, NotifyStep
 from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Reassign, Reopen, Resolve, Snooze, Unacknowledge
 from amproxy.oncall.roster import Roster
-from amproxy.reports.export import record
-from amproxy.simulation.recorded import Record, read
+from amproxy.reports.export import history_line
+from amproxy.simulation.recorded import RecordedIncident, read_history
 from amproxy.simulation.replay import Replay
 from amproxy.store import incidents
 from amproxy.web.incidents import views
@@ -44,7 +44,7 @@ def test_an_unchanged_file_changes_nothing(
     redis_url: str, config: Config, alerts: list[tuple[str, float, float]], answers: list[tuple[str, str, float]]
 ) -> None:
     lines = asyncio.run(stepping(redis_url, config, START, partial(lived, alerts, answers)))
-    records, broken = read(lines)
+    records, broken = read_history(lines)
     assert not broken and len(records) == len(lines)
     found = Replay(records, Roster(config))
     # A turn of round robin that led to no page, because that person was being paged already, is not in a history.
@@ -52,7 +52,7 @@ def test_an_unchanged_file_changes_nothing(
     assert [[*explained(one.record), one.only_before, one.only_now] for one in certain] == []
 
 
-def explained(one: Record) -> list[object]:
+def explained(one: RecordedIncident) -> list[object]:
     return [one.incident.number, one.incident.title, *[(event.kind, event.at.timestamp() - START, event.text) for event in one.events]]
 
 
@@ -67,9 +67,9 @@ async def lived(alerts: list[tuple[str, float, float]], answers: list[tuple[str,
     ]
     await service.until(START + LENGTH, *happenings)
     found = await service.incidents()
-    timelines = await incidents.timelines(service.context.wire, [one.id for one in found])
+    timelines = await incidents.load_timelines(service.context.wire, [one.id for one in found])
     return [
-        msgspec.json.encode(record(one, timeline, views.incident(one, service.context.roster, "")))
+        msgspec.json.encode(history_line(one, timeline, views.incident_view(one, service.context.roster, "")))
         for one, timeline in zip(found, timelines, strict=True)
     ]
 

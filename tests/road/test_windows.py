@@ -13,14 +13,14 @@ from amproxy.config.structs import Config, Integration, Maintenance, NotifyStep,
 from amproxy.correlate import muting as correlate_maintenance
 from amproxy.correlate import muting as correlate_muting
 from amproxy.correlate.flusher import flush_group
-from amproxy.correlate.muting import reasons
+from amproxy.correlate.muting import load_muting_reasons
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Silence
 from amproxy.respond import muting as respond_muting
 from amproxy.store import groups, muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.groups import all_groups
+from amproxy.store.groups import load_groups
 from amproxy.store.timers import Timer
 
 Build = Callable[[Config], Awaitable[House]]
@@ -67,7 +67,7 @@ async def flushed(house: House, name: str) -> None:
     """Wait until the group of an alert has been flushed once."""
 
     async def once() -> bool:
-        return any(loaded.version and loaded.group.labels == {"alertname": name} for loaded in await all_groups(house.context.wire))
+        return any(loaded.version and loaded.group.labels == {"alertname": name} for loaded in await load_groups(house.context.wire))
 
     await until(once)
 
@@ -95,7 +95,7 @@ def lasting(house: House, **labels: str) -> list[dict[str, Any]]:
 async def test_an_expected_alert_pages_nobody_and_what_still_fires_at_the_end_is_told_then(house_of: Build) -> None:
     house = await house_of(slow(maintenance={"upgrade": window()}))
     clock = Clock(house)
-    await correlate_maintenance.watch(house.context)
+    await correlate_maintenance.schedule_window_timers(house.context)
     await house.post("/api/v2/alerts", [*lasting(house, alertname="Disk"), *lasting(house, alertname="Loud")])
     await flushed(house, "Disk")
     await until(lambda: house.chat.sent and house.hook.sent)
@@ -109,7 +109,7 @@ async def test_an_expected_alert_pages_nobody_and_what_still_fires_at_the_end_is
 async def test_what_ends_within_the_window_is_never_told(house_of: Build) -> None:
     house = await house_of(slow(maintenance={"upgrade": window()}))
     clock = Clock(house)
-    await correlate_maintenance.watch(house.context)
+    await correlate_maintenance.schedule_window_timers(house.context)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk", part="second"))
@@ -124,15 +124,17 @@ async def test_what_ends_within_the_window_is_never_told(house_of: Build) -> Non
 async def test_a_window_made_by_hand_in_the_future_opens_then_and_ends_at_once_when_a_person_ends_it(house_of: Build) -> None:
     house = await house_of(slow())
     clock = Clock(house)
-    made = await respond_muting.make(house.context, window(house, starts=HOUR, lasts=10 * HOUR, comment="new disk", created_by="ann"))
+    made = await respond_muting.create_window(
+        house.context, window(house, starts=HOUR, lasts=10 * HOUR, comment="new disk", created_by="ann")
+    )
     clock.forward(2 * HOUR)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
-    [loaded] = await all_groups(house.context.wire)
-    [why] = (await reasons(house.context, loaded.alerts, int(house.context.now() * 10**9)))[loaded.alerts[0].fingerprint]
+    [loaded] = await load_groups(house.context.wire)
+    [why] = (await load_muting_reasons(house.context, loaded.alerts, int(house.context.now() * 10**9)))[loaded.alerts[0].fingerprint]
     assert why.startswith("maintenance upgrade until 20") and why.endswith(f" UTC: new disk (window {made.id})")
     assert not house.chat.sent
-    await respond_muting.end(house.context, made.id)
+    await respond_muting.end_window(house.context, made.id)
     await until(lambda: house.chat.sent)
 
 
@@ -146,13 +148,13 @@ async def test_a_recurring_window_tells_at_the_end_of_each_opening_and_a_prolong
     recurring = window(start=None, end=None, active_time_intervals=("daily",))
     house = await house_of(slow(maintenance={"upgrade": recurring}, time_intervals={"daily": daily}))
     clock = Clock(house)
-    await correlate_maintenance.watch(house.context)
-    made = await respond_muting.make(house.context, window(house, lasts=HOUR))
+    await correlate_maintenance.schedule_window_timers(house.context)
+    made = await respond_muting.create_window(house.context, window(house, lasts=HOUR))
     await respond_muting.extend_window(house.context, made.id, by=timedelta(hours=3))
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
     clock.forward((end - now).total_seconds() + 60)
-    timer = Timer("flush", (await groups.all_ids(house.context.wire))[0], house.context.now())
+    timer = Timer("flush", (await groups.load_group_ids(house.context.wire))[0], house.context.now())
     await flush_group(house.context, timer)
     assert not house.chat.sent, "the window made by hand goes on"
     clock.forward(4 * HOUR)
@@ -163,12 +165,12 @@ async def test_a_window_that_ended_while_nobody_worked_is_made_up_for(house_of: 
     wanted = slow(maintenance={"upgrade": window()})
     house = await house_of(wanted)
     clock = Clock(house)
-    await correlate_maintenance.watch(house.context)
+    await correlate_maintenance.schedule_window_timers(house.context)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
     await house.stop()
     clock.forward(2 * HOUR)
-    await correlate_maintenance.watch(house.context)  # a start after the end must not put the timer off
+    await correlate_maintenance.schedule_window_timers(house.context)  # a start after the end must not put the timer off
     house.start()
     await until(lambda: house.chat.sent)
 
@@ -176,7 +178,7 @@ async def test_a_window_that_ended_while_nobody_worked_is_made_up_for(house_of: 
 async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_the_end(house_of: Build) -> None:
     house = await house_of(slow(maintenance={"upgrade": window()}))
     clock = Clock(house)
-    await correlate_maintenance.watch(house.context)
+    await correlate_maintenance.schedule_window_timers(house.context)
     await silenced(house, 'host="db1"', lasts=2 * HOUR)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
@@ -184,7 +186,7 @@ async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_th
     [by_silence] = await muting.load_suppressed(house.context.wire, "silence:s1")
     assert by_window.labels == by_silence.labels == DISK["labels"]
     assert (by_window.receiver, by_window.told) == ("oncall", None)
-    [loaded] = await all_groups(house.context.wire)
+    [loaded] = await load_groups(house.context.wire)
     for ahead in (60.0, 60.0):
         clock.forward(ahead)
         await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
@@ -198,13 +200,13 @@ async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_th
     for by in ("maintenance:upgrade", "silence:s1"):
         [told] = await muting.load_suppressed(house.context.wire, by)
         assert told.told is not None and told.first == by_window.first
-        assert await muting.fires(house.context.wire, [told], int(house.context.now() * 10**9)) == [True]
-    [after] = await all_groups(house.context.wire)
+        assert await muting.check_firing(house.context.wire, [told], int(house.context.now() * 10**9)) == [True]
+    [after] = await load_groups(house.context.wire)
     assert after.following is None
 
 
 async def _following(house: House, by: str) -> bool:
-    [loaded] = await all_groups(house.context.wire)
+    [loaded] = await load_groups(house.context.wire)
     return loaded.following is not None and all(by in causes for causes in loaded.following.by.values())
 
 
@@ -215,9 +217,9 @@ async def test_the_record_of_a_window_is_bounded(house_of: Build) -> None:
         alerts = [alert for i in range(first, first + 700) for alert in lasting(house, alertname="Disk", number=str(i))]
         await house.post("/api/v2/alerts", alerts)
         await flushed(house, "Disk")
-        [loaded] = await all_groups(house.context.wire)
+        [loaded] = await load_groups(house.context.wire)
         await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
-    assert len(await muting.load_suppressed(house.context.wire, "maintenance:upgrade")) == muting.MOST
+    assert len(await muting.load_suppressed(house.context.wire, "maintenance:upgrade")) == muting.MAX_SUPPRESSED
 
 
 async def test_an_incident_is_held_while_all_that_fires_of_it_is_muted(house_of: Build) -> None:
@@ -225,12 +227,12 @@ async def test_an_incident_is_held_while_all_that_fires_of_it_is_muted(house_of:
     Clock(house)
     await house.post("/api/v2/alerts", [*lasting(house, alertname="Disk"), *lasting(house, alertname="Disk", part="second")])
     [incident] = await until(lambda: house.incidents("triggered"))
-    assert await correlate_muting.held(house.context, incident) is None
+    assert await correlate_muting.find_hold(house.context, incident) is None
     await silenced(house, 'part="second"')
-    assert await correlate_muting.held(house.context, incident) is None, "one of its alerts still counts"
-    await respond_muting.make(house.context, window(house, matchers=(parse_matcher('part=""'),), lasts=90))
+    assert await correlate_muting.find_hold(house.context, incident) is None, "one of its alerts still counts"
+    await respond_muting.create_window(house.context, window(house, matchers=(parse_matcher('part=""'),), lasts=90))
     now = house.context.now()
-    why, again = await correlate_muting.held(house.context, incident) or ("", 0.0)
+    why, again = await correlate_muting.find_hold(house.context, incident) or ("", 0.0)
     assert "silenced by ann until" in why and "maintenance upgrade until" in why
     assert now + 25 < again <= now + 31, "the window ends in half a minute"
 
@@ -240,7 +242,7 @@ async def test_a_silence_that_may_be_deleted_is_looked_at_again_within_a_minute(
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     [incident] = await until(lambda: house.incidents("triggered"))
     await silenced(house, 'alertname="Disk"')
-    _, again = await correlate_muting.held(house.context, incident) or ("", 0.0)
+    _, again = await correlate_muting.find_hold(house.context, incident) or ("", 0.0)
     assert 50 < again - house.context.now() <= 60
     await resolve(house, "Disk")
-    assert await correlate_muting.held(house.context, incident) is None, "nothing of it fires"
+    assert await correlate_muting.find_hold(house.context, incident) is None, "nothing of it fires"

@@ -8,7 +8,7 @@ import pytest
 from reached import PASSWORD, hashed
 
 from amproxy.accept import tokens
-from amproxy.accept.body import Receive, Refused, Scope, Send
+from amproxy.accept.body import PushRefused, Receive, Scope, Send
 from amproxy.config.structs import Config, Route
 from amproxy.secret import Secret
 from amproxy.server.basic_auth import BasicAuth
@@ -26,7 +26,7 @@ async def pushed(config: WebConfig, client: str, *headers: tuple[bytes, bytes]) 
         try:
             tokens.source_by_token(OPEN, scope)
             status = 200
-        except Refused as refused:
+        except PushRefused as refused:
             status = refused.status
         await send({"type": "http.response.start", "status": status, "headers": []})
 

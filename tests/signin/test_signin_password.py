@@ -8,7 +8,7 @@ import pytest
 from servers import Server, Servers
 from signed import PASSWORD, Browser, company, log
 
-from amproxy.store.sign_in import LONGEST, TRIES, wait_after
+from amproxy.store.sign_in import MAX_ATTEMPT_WAIT, NAME_TRIES, wait_after
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_no_other_site_acts_through_a_session(amproxy: Server) -> None:
 def test_five_wrong_passwords_for_a_name_close_it_for_a_while_and_no_other(house: Servers) -> None:
     amproxy = house.amproxy(company())
     browser = Browser(amproxy)
-    assert [browser.sign_in("ada", "wrong").status_code for _ in range(TRIES)] == [401] * TRIES
+    assert [browser.sign_in("ada", "wrong").status_code for _ in range(NAME_TRIES)] == [401] * NAME_TRIES
     for password in ("wrong", PASSWORD):
         answer = browser.sign_in("ADA@example.org", password)
         assert answer.status_code == 429 and 50 <= int(answer.headers["retry-after"]) <= 60
@@ -163,11 +163,11 @@ def test_who_knows_the_password_is_never_slowed_down(house: Servers) -> None:
 
 
 def test_the_wait_grows_to_a_quarter_of_an_hour() -> None:
-    waits = [wait_after(wrong, TRIES) for wrong in range(12)]
+    waits = [wait_after(wrong, NAME_TRIES) for wrong in range(12)]
     assert (
-        waits[:TRIES] == [0] * TRIES
-        and waits[TRIES : TRIES + 4] == [60, 120, 240, 480]
-        and waits[-1] == LONGEST == wait_after(10**6, TRIES)
+        waits[:NAME_TRIES] == [0] * NAME_TRIES
+        and waits[NAME_TRIES : NAME_TRIES + 4] == [60, 120, 240, 480]
+        and waits[-1] == MAX_ATTEMPT_WAIT == wait_after(10**6, NAME_TRIES)
     )
 
 

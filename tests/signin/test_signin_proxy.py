@@ -10,7 +10,7 @@ from servers import Server, Servers
 from signed import Browser, company, log
 
 from amproxy.config.structs import ProxyHeader, SignIn
-from amproxy.web.signin.session import client
+from amproxy.web.signin.session import client_address
 
 
 @pytest.fixture(scope="module")
@@ -80,4 +80,4 @@ def test_a_browser_behind_the_proxy_acts_for_our_own_pages_only(amproxy: Server)
 )
 def test_the_client_is_the_last_address_that_is_none_of_our_proxies(peer: str, forwarded: str, address: str) -> None:
     sign_in = SignIn(proxy_header=ProxyHeader(networks=(ip_network("10.0.0.0/8"),)))
-    assert client({"client": (peer, 1), "headers": [(b"x-forwarded-for", forwarded.encode())]}, sign_in) == address
+    assert client_address({"client": (peer, 1), "headers": [(b"x-forwarded-for", forwarded.encode())]}, sign_in) == address

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from servers import Servers, free_port, needs, program
 
-from amproxy.store.wire import BadRedisUrl, Wire, finder
+from amproxy.store.wire import BadRedisUrl, Wire, redis_connector
 
 
 @needs("redis-server")
@@ -36,4 +36,4 @@ async def test_sentinels_are_asked_for_the_master(servers: Servers, tmp_path: Pa
 )
 def test_an_address_that_cannot_be_used_is_refused_with_the_reason(url: str) -> None:
     with pytest.raises(BadRedisUrl):
-        finder(url)
+        redis_connector(url)

@@ -16,5 +16,5 @@ def test_a_timer_never_comes_before_what_it_is_for_and_at_most_a_millisecond_aft
     change = Change(
         incident=incident, before="triggered", policy_before="", timeline=[], timer=due, outbox=[], turns={}, nobody=[]
     )  # fmt: skip
-    [score] = [float(str(words[2])) for words in incidents.operations(change).ops if words[:2] == ["ZADD", keys.TIMERS]]
+    [score] = [float(str(words[2])) for words in incidents.change_operations(change).ops if words[:2] == ["ZADD", keys.TIMERS]]
     assert due <= score / 1000 <= due + 0.002

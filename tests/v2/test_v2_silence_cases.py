@@ -109,13 +109,13 @@ def test_an_active_silence_keeps_its_place_within_the_second_of_its_start() -> N
 @pytest.mark.parametrize("case", CASES["state_edges"]["cases"], ids=by_name)
 def test_the_instant_of_the_end_mutes_but_is_shown_as_expired(case: dict[str, Any]) -> None:
     edge = silence(case["starts"], case["ends"])
-    assert silences.state(edge, NOW) == case["state_used_when_muting_and_updating"]
-    assert silences.shown_state(edge, NOW) == case["state_shown_by_the_api"]
+    assert silences.silence_state(edge, NOW) == case["state_used_when_muting_and_updating"]
+    assert silences.display_state(edge, NOW) == case["state_shown_by_the_api"]
 
 
 @pytest.mark.parametrize("case", CASES["state_filter"]["cases"], ids=str)
 def test_a_state_that_is_not_asked_for_is_left_out(case: dict[str, Any]) -> None:
-    assert (silences.shown_state(silence(*case["silence"]), NOW) in case["states"]) is case["kept"]
+    assert (silences.display_state(silence(*case["silence"]), NOW) in case["states"]) is case["kept"]
 
 
 @pytest.mark.parametrize("case", CASES["matching"]["cases"], ids=lambda case: f"{case['matchers']} {case['labels']}"[:150])

@@ -130,7 +130,7 @@ def test_what_was_stored_meanwhile_is_not_overwritten(api: Api) -> None:
     assert api.ask("DELETE", f"/api/v2/silence/{old}").status == 200
     late = Operations()
     muting.guard_silence(late, stored)
-    muting.save_silences(late, *silences.put({old: stored.silence}, stored.silence, now_ns, "new"))
+    muting.save_silences(late, *silences.put_silence({old: stored.silence}, stored.silence, now_ns, "new"))
     assert api.run(commit(wire, late)) is False
     assert api.get(f"/silence/{old}")["status"]["state"] == "expired"
 

@@ -19,14 +19,14 @@ import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 
-from amproxy.accept.push import PushDoors
+from amproxy.accept.push import PushEndpoints
 from amproxy.config.structs import Config, InhibitRule, Receiver, Route
 from amproxy.context import Context
 from amproxy.labels.matchers import parse_matchers
 from amproxy.server.service import App
 from amproxy.store.embedded import find_server
 from amproxy.store.wire import Wire
-from amproxy.web.alertmanager.api import V2
+from amproxy.web.alertmanager.api import AlertmanagerApi
 
 CASES = Path(__file__).parent.parent / "cases" / "alertmanager"
 JSON = {"Content-Type": "application/json"}
@@ -179,7 +179,7 @@ def serve(redis: tuple[str, subprocess.Popen[bytes]]) -> Iterator[Callable[..., 
             await wire.connected()
             api.loop, api.context = asyncio.get_running_loop(), Context(wanted or config(), wire, read)
             api.context.external_url = api.url
-            app = App(PushDoors(api.context), V2(api.context, PlainTextResponse("elsewhere")))
+            app = App(PushEndpoints(api.context), AlertmanagerApi(api.context, PlainTextResponse("elsewhere")))
             server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, server_header=False, timeout_graceful_shutdown=1))
             holder.append(server)
             ready.set()

@@ -17,11 +17,11 @@ from website import BASE, CONFIG, NOW, Site
 from amproxy.config.loader import load
 from amproxy.context import Context
 from amproxy.notify.channels.console import Console
-from amproxy.respond.links import Links
+from amproxy.respond.links import SignedLinks
 from amproxy.store.wire import Wire
-from amproxy.web.app import web
+from amproxy.web.app import build_web_app
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.live import Hub
+from amproxy.web.http.live import LiveHub
 
 
 @pytest.fixture
@@ -50,16 +50,16 @@ async def site(redis_server: tuple[str, subprocess.Popen[bytes]]) -> AsyncIterat
     context.external_url = "https://oncall.example.org"
     sent: list[str] = []
     errors: list[Exception] = []
-    links = Links("a key that only tests know")
+    links = SignedLinks("a key that only tests know")
     deps = Deps(
         context=context,
-        hub=Hub(),
+        hub=LiveHub(),
         console=Console(lambda text: None, context.now),
         test_alert=_sender(sent),
         reload=_reloader(errors),
         links=lambda: links,
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(web(deps)), base_url=BASE) as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(deps)), base_url=BASE) as client:
         yield Site(context, deps, client, process, clock, sent, errors)
     await wire.close()
 
@@ -98,6 +98,6 @@ async def edits(site: Site, routes_file: Path) -> AsyncIterator[Site]:
         site.context.use(load(routes_file).config)
 
     site.deps = replace(site.deps, reload=reload)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(web(site.deps)), base_url=BASE) as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(site.deps)), base_url=BASE) as client:
         site.client = client
         yield site

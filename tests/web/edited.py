@@ -11,7 +11,7 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 from website import BASE, Site
 
-from amproxy.web.app import web
+from amproxy.web.app import build_web_app
 from amproxy.web.http.permissions import Principal, set_principal
 
 FILE = """\
@@ -52,7 +52,7 @@ class As:
 
 
 def signed_in(site: Site, **who: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(As(web(site.deps), Principal(via="session", **who))), base_url=BASE)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(As(build_web_app(site.deps), Principal(via="session", **who))), base_url=BASE)
 
 
 def words(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.web.schedules.layers import LayerForm, acted, from_fields, from_words, to_words
+from amproxy.web.schedules.layers import LayerForm, apply_command, layers_from_file, layers_from_form, layers_to_file
 
 LAYERS: list[dict[str, Any]] = [
     {"name": "weekly", "users": ["alice", ["bob", "carol"]], "rotation": {"every": "1w", "start": "2026-01-05"}, "note": "kept"},
@@ -29,7 +29,7 @@ def sent(layers: list[LayerForm]) -> dict[str, list[str]]:
 
 
 def test_a_form_that_nobody_touched_says_what_the_file_says() -> None:
-    assert to_words(from_fields(sent(from_words(LAYERS))), LAYERS) == LAYERS
+    assert layers_to_file(layers_from_form(sent(layers_from_file(LAYERS))), LAYERS) == LAYERS
 
 
 name = st.text("abcde", min_size=1, max_size=3)
@@ -51,7 +51,7 @@ layer = st.fixed_dictionaries(
 
 @given(st.lists(layer, max_size=5))
 def test_whatever_the_file_says_survives_the_way_through_the_browser(layers: list[dict[str, Any]]) -> None:
-    assert to_words(from_fields(sent(from_words(layers))), layers) == layers
+    assert layers_to_file(layers_from_form(sent(layers_from_file(layers))), layers) == layers
 
 
 @pytest.mark.parametrize(
@@ -69,35 +69,39 @@ def test_whatever_the_file_says_survives_the_way_through_the_browser(layers: lis
     ],
 )
 def test_a_button_moves_one_turn(command: str, turns: list[Any]) -> None:
-    assert to_words(acted(from_words(LAYERS), command), LAYERS)[0]["users"] == turns
+    assert layers_to_file(apply_command(layers_from_file(LAYERS), command), LAYERS)[0]["users"] == turns
 
 
 def test_layers_are_moved_added_and_removed_and_keep_what_is_theirs() -> None:
-    form = from_words(LAYERS)
-    assert [one["name"] for one in to_words(acted(form, "down-layer:0"), LAYERS)] == ["office", "weekly"]
-    assert to_words(acted(form, "up-layer:1"), LAYERS)[1]["note"] == "kept"
-    assert to_words(acted(form, "remove-layer:0"), LAYERS) == LAYERS[1:]
-    added = acted(form, "add-layer")
+    form = layers_from_file(LAYERS)
+    assert [one["name"] for one in layers_to_file(apply_command(form, "down-layer:0"), LAYERS)] == ["office", "weekly"]
+    assert layers_to_file(apply_command(form, "up-layer:1"), LAYERS)[1]["note"] == "kept"
+    assert layers_to_file(apply_command(form, "remove-layer:0"), LAYERS) == LAYERS[1:]
+    added = apply_command(form, "add-layer")
     added[2].name, added[2].turns, added[2].every, added[2].start = "nights", [["carol"]], "1d", "2026-01-05T22:00"
-    assert to_words(added, LAYERS)[2] == {"name": "nights", "users": ["carol"], "rotation": {"every": "1d", "start": "2026-01-05T22:00"}}
+    assert layers_to_file(added, LAYERS)[2] == {
+        "name": "nights",
+        "users": ["carol"],
+        "rotation": {"every": "1d", "start": "2026-01-05T22:00"},
+    }
 
 
 def test_a_rotation_that_is_emptied_goes_and_intervals_that_are_unticked_go() -> None:
-    form = from_words(LAYERS)
+    form = layers_from_file(LAYERS)
     form[0].every = form[0].start = ""
     form[1].active = []
-    assert to_words(form, LAYERS) == [
+    assert layers_to_file(form, LAYERS) == [
         {"name": "weekly", "users": ["alice", ["bob", "carol"]], "note": "kept"},
         {"name": "office", "users": [["bob"]]},
     ]
 
 
 def test_a_new_person_joins_a_turn_by_the_empty_choice_beside_it() -> None:
-    fields = sent(from_words(LAYERS))
+    fields = sent(layers_from_file(LAYERS))
     fields["0.turn.0"] = ["alice", "dave"]
-    assert to_words(from_fields(fields), LAYERS)[0]["users"] == [["alice", "dave"], ["bob", "carol"]]
+    assert layers_to_file(layers_from_form(fields), LAYERS)[0]["users"] == [["alice", "dave"], ["bob", "carol"]]
 
 
 @given(st.dictionaries(st.text("0123.nametur", max_size=12), st.lists(st.text(max_size=4), min_size=1, max_size=3), max_size=8), st.text())
 def test_nonsense_from_a_browser_is_a_form_all_the_same(fields: dict[str, list[str]], command: str) -> None:
-    to_words(acted(from_fields({"0.name": ["x"], **fields}), command), LAYERS)
+    layers_to_file(apply_command(layers_from_form({"0.name": ["x"], **fields}), command), LAYERS)

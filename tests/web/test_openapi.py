@@ -13,15 +13,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 from website import NOW, Site
 
-from amproxy.accept.push import HEARTBEAT, WEBHOOK
+from amproxy.accept.push import HEARTBEAT_PATH, WEBHOOK_PATH
 from amproxy.clock import rfc3339
 from amproxy.model import Alert
-from amproxy.web.app import routes
-from amproxy.web.http.templates import Looks
-from amproxy.web.openapi.document import document
+from amproxy.web.app import build_routes
+from amproxy.web.http.templates import PageTemplates
+from amproxy.web.openapi.document import build_document
 
 MACHINES = ("/api/v1/", "/calendar/", "/metrics", "/-/")
-DOCUMENT = document("https://oncall.example.org")
+DOCUMENT = build_document("https://oncall.example.org")
 OPERATIONS = [(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
@@ -53,13 +53,13 @@ def test_the_document_is_valid_openapi() -> None:
 async def test_every_address_of_the_api_stands_in_the_document_and_no_other(site: Site) -> None:
     known = {
         (method, route.path.replace(":path}", "}"))
-        for route in routes(site.deps, Looks(site.context))
+        for route in build_routes(site.deps, PageTemplates(site.context))
         if isinstance(route, Route) and route.path.startswith(MACHINES)
         for method in route.methods or ()
         if method != "HEAD"
     }
-    doors = {("POST", f"{WEBHOOK}{{source}}"), ("PUT", f"{WEBHOOK}{{source}}")}
-    doors |= {(method, f"{HEARTBEAT}{{name}}") for method in ("GET", "POST")}
+    doors = {("POST", f"{WEBHOOK_PATH}{{source}}"), ("PUT", f"{WEBHOOK_PATH}{{source}}")}
+    doors |= {(method, f"{HEARTBEAT_PATH}{{name}}") for method in ("GET", "POST")}
     assert set(OPERATIONS) == known | doors
 
 
@@ -106,7 +106,7 @@ async def test_real_answers_have_the_shapes_of_the_document(edits: Site, names: 
     query = {"/api/v1/incidents/{id}/why": {"user": "alice"}, "/api/v1/sessions": {"user": "alice"}}
     empty = set()
     for method, path in OPERATIONS:
-        if method != "GET" or path.startswith(HEARTBEAT):
+        if method != "GET" or path.startswith(HEARTBEAT_PATH):
             continue
         name = next((name for start, name in names.items() if path.startswith(start) and "{" in path), "")
         answer = await edits.client.get(re.sub(r"{\w+}", name, path), params=query.get(path, {}))

@@ -10,41 +10,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.web.schedules.timeline import Entry, Span, Track, bands, lanes, midnight
-from amproxy.web.schedules.view import Shown, shown, starting
+from amproxy.web.schedules.timeline import BandPeriod, ScheduleTimelineEntry, TimelineTrack, layout_bands, midnight, stack_entries
+from amproxy.web.schedules.view import ViewedPeriod, parse_viewed_period, period_around
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 25, 12, tzinfo=UTC)
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tbilisi", "Australia/Lord_Howe", "America/Havana", "Pacific/Apia", "UTC")
 
 
-def entries(start: datetime, hours: list[float]) -> list[Entry]:
+def entries(start: datetime, hours: list[float]) -> list[ScheduleTimelineEntry]:
     found = []
     for n, length in enumerate(hours):
         end = start + timedelta(hours=length)
-        found.append(Entry(start, end, ("alice" if n % 2 else "bob",)))
+        found.append(ScheduleTimelineEntry(start, end, ("alice" if n % 2 else "bob",)))
         start = end
     return found
 
 
 def test_the_day_on_which_the_clock_is_put_forward_is_as_narrow_as_its_23_hours() -> None:
-    seen = Shown("weeks", date(2026, 3, 23), "Europe/Berlin")
-    [first, _] = bands(seen.span, [], BERLIN, NOW)
+    seen = ViewedPeriod("weeks", date(2026, 3, 23), "Europe/Berlin")
+    [first, _] = layout_bands(seen.span, [], BERLIN, NOW)
     widths = [tick.width for tick in first.ticks]
     assert len(widths) == 7 and widths[6] == pytest.approx(widths[0] * 23 / 24, abs=0.01)
     assert [tick.at.hour for tick in first.ticks] == [0] * 7
 
 
 def test_the_day_on_which_the_clock_is_put_back_has_25_hours_of_one_width_and_two_o_clock_twice() -> None:
-    seen = Shown("day", date(2026, 10, 25), "Europe/Berlin")
-    [band] = bands(seen.span, [], BERLIN, NOW)
+    seen = ViewedPeriod("day", date(2026, 10, 25), "Europe/Berlin")
+    [band] = layout_bands(seen.span, [], BERLIN, NOW)
     assert [tick.at.hour for tick in band.ticks][:5] == [0, 1, 2, 2, 3] and len(band.ticks) == 25
     assert max(tick.width for tick in band.ticks) - min(tick.width for tick in band.ticks) < 0.01
 
 
 def test_a_month_is_weeks_from_monday_on_and_what_is_not_of_it_is_outside() -> None:
-    seen = starting("month", date(2026, 12, 24), "Europe/Berlin")
-    found = bands(seen.span, [], BERLIN, NOW)
+    seen = period_around("month", date(2026, 12, 24), "Europe/Berlin")
+    found = layout_bands(seen.span, [], BERLIN, NOW)
     assert [band.start.astimezone(BERLIN).date().isoformat() for band in found] == [
         "2026-11-30", "2026-12-07", "2026-12-14", "2026-12-21", "2026-12-28",
     ]  # fmt: skip
@@ -53,14 +53,17 @@ def test_a_month_is_weeks_from_monday_on_and_what_is_not_of_it_is_outside() -> N
 
 
 def test_the_line_of_now_stands_in_one_band_only() -> None:
-    found = bands(Shown("weeks", date(2026, 3, 16), "UTC").span, [], ZoneInfo("UTC"), NOW)
+    found = layout_bands(ViewedPeriod("weeks", date(2026, 3, 16), "UTC").span, [], ZoneInfo("UTC"), NOW)
     assert found[0].now is None and found[1].now == pytest.approx(2.5 / 7 * 100, abs=0.01)
 
 
 def test_a_row_that_has_nothing_in_a_week_is_not_drawn_there_but_the_final_one_is() -> None:
-    seen = Shown("weeks", date(2026, 3, 16), "UTC")
-    tracks = [Track("final", "", []), Track("layer", "weekly", entries(seen.span.start, [24]))]
-    assert [[row.kind for row in band.rows] for band in bands(seen.span, tracks, ZoneInfo("UTC"), NOW)] == [["final", "layer"], ["final"]]
+    seen = ViewedPeriod("weeks", date(2026, 3, 16), "UTC")
+    tracks = [TimelineTrack("final", "", []), TimelineTrack("layer", "weekly", entries(seen.span.start, [24]))]
+    assert [[row.kind for row in band.rows] for band in layout_bands(seen.span, tracks, ZoneInfo("UTC"), NOW)] == [
+        ["final", "layer"],
+        ["final"],
+    ]
 
 
 @given(
@@ -70,10 +73,10 @@ def test_a_row_that_has_nothing_in_a_week_is_not_drawn_there_but_the_final_one_i
 def test_bars_follow_each_other_without_overlap_and_fill_what_their_entries_fill(
     zone: str, view: str, day: date, lengths: list[float], offset: int
 ) -> None:
-    seen = starting(view, day, zone)  # type: ignore[arg-type]
+    seen = period_around(view, day, zone)  # type: ignore[arg-type]
     clock, span = ZoneInfo(zone), seen.span
     made = entries(span.start + timedelta(hours=offset), lengths)
-    found = bands(span, [Track("final", "", made)], clock, NOW)
+    found = layout_bands(span, [TimelineTrack("final", "", made)], clock, NOW)
     assert found[0].start <= span.start and span.end <= found[-1].end
     for one, other in itertools.pairwise(found):
         assert one.end == other.start
@@ -92,8 +95,8 @@ def test_bars_follow_each_other_without_overlap_and_fill_what_their_entries_fill
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 100)), max_size=25))
 def test_overlapping_entries_stand_beneath_each_other_and_none_is_lost(spans: list[tuple[int, int]]) -> None:
     zero = datetime(2026, 1, 1, tzinfo=UTC)
-    made = [Entry(zero + timedelta(hours=start), zero + timedelta(hours=start + length)) for start, length in spans]
-    found = lanes(made)
+    made = [ScheduleTimelineEntry(zero + timedelta(hours=start), zero + timedelta(hours=start + length)) for start, length in spans]
+    found = stack_entries(made)
     assert sorted(one for lane in found for one in lane) == sorted(made)
     assert all(one.end <= other.start for lane in found for one, other in itertools.pairwise(lane))
 
@@ -101,7 +104,7 @@ def test_overlapping_entries_stand_beneath_each_other_and_none_is_lost(spans: li
 def test_a_day_that_begins_late_because_midnight_is_skipped_begins_at_the_jump() -> None:
     havana = ZoneInfo("America/Havana")
     assert midnight(date(2026, 3, 8), havana).astimezone(havana).hour == 1
-    span = Span(midnight(date(2026, 3, 8), havana), midnight(date(2026, 3, 9), havana))
+    span = BandPeriod(midnight(date(2026, 3, 8), havana), midnight(date(2026, 3, 9), havana))
     assert (span.end - span.start) == timedelta(hours=23)
 
 
@@ -116,7 +119,7 @@ def test_a_day_that_begins_late_because_midnight_is_skipped_begins_at_the_jump()
     ],
 )
 def test_an_address_says_what_is_shown(query: dict[str, str], view: str, first: str) -> None:
-    seen = shown(query, "Europe/Berlin", NOW)
+    seen = parse_viewed_period(query, "Europe/Berlin", NOW)
     assert (seen.view, seen.first.isoformat(), seen.zone) == (view, first, "Europe/Berlin")
 
 
@@ -129,11 +132,11 @@ def test_an_address_says_what_is_shown(query: dict[str, str], view: str, first: 
 )  # fmt: skip
 def test_an_address_that_makes_no_sense_is_refused_in_words(query: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"view is|from (is|lies)|there is no zone"):
-        shown(query, "Europe/Berlin", NOW)
+        parse_viewed_period(query, "Europe/Berlin", NOW)
 
 
 def test_one_turns_from_month_to_month_over_the_new_year() -> None:
-    seen = starting("month", date(2026, 12, 5), "UTC")
+    seen = period_around("month", date(2026, 12, 5), "UTC")
     assert seen.next.first == date(2027, 1, 1) and seen.next.previous == seen
     assert seen.as_view("day", date(2026, 12, 9)).first == date(2026, 12, 9)  # today, where it is shown
     assert seen.as_view("day", date(2026, 11, 9)).first == date(2026, 12, 1)

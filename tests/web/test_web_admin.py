@@ -9,7 +9,7 @@ from edited import signed_in, words
 from website import Site
 
 from amproxy.config.loader import load
-from amproxy.context import Refused
+from amproxy.context import FailedConfigLoad
 from amproxy.correlate import heartbeats
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.store import outbox
@@ -22,7 +22,7 @@ async def test_all_parts_are_shown(edits: Site) -> None:
     await outbox.join(wire)
     await outbox.read(wire, "replica-1", 1)
     await wire.call("XGROUP", "CREATECONSUMER", "amproxy:{0}:outbox", "deliver", "replica-1")
-    await outbox.beat(wire, "replica-1")
+    await outbox.keep_alive(wire, "replica-1")
     page = (await edits.client.get("/admin")).text
     said = words(page)
     assert "All parts are well." in said and edits.context.config.path in said and "replica-1 alive 0 messages in hand" in said
@@ -55,7 +55,7 @@ async def test_a_broken_file_is_shown_with_its_place_and_what_runs_goes_on(edits
     answer = await edits.client.post("/admin/reload")
     assert answer.status_code == 422 and "/etc/routes.yaml" in answer.text and "no such &lt;b&gt;thing" in answer.text
     assert "The file was not taken. What was loaded before goes on. /etc/routes.yaml :7:3 no such" in words(answer.text)
-    edits.context.refused = Refused(edits.context.now(), tuple(BROKEN.problems))
+    edits.context.refused = FailedConfigLoad(edits.context.now(), tuple(BROKEN.problems))
     assert "The file was not taken at" in words((await edits.client.get("/admin")).text)
     edits.context.use(load(edits.context.config.path).config)
     assert "The file was not taken" not in (await edits.client.get("/admin")).text
@@ -102,9 +102,9 @@ async def test_the_audit_log_is_looked_through_page_by_page(edits: Site) -> None
 async def test_heartbeats_are_shown(edits: Site, routes_file: Path) -> None:
     routes_file.write_text(routes_file.read_text("utf-8") + "heartbeats: [{name: backup, every: 1h}]\n", "utf-8")
     await edits.client.post("/-/reload")
-    await heartbeats.watch(edits.context)
+    await heartbeats.schedule_heartbeat_timers(edits.context)
     assert "backup never heard of well due in" in words((await edits.client.get("/admin")).text)
-    await heartbeats.beat(edits.context, "backup")
+    await heartbeats.record_heartbeat(edits.context, "backup")
     assert "backup just now well due in" in words((await edits.client.get("/admin")).text)
 
 
@@ -116,6 +116,6 @@ async def test_the_api_says_how_redis_and_the_replicas_are(edits: Site) -> None:
     await outbox.join(edits.context.wire)
     await edits.context.wire.call("XGROUP", "CREATECONSUMER", "amproxy:{0}:outbox", "deliver", "one")
     assert (await edits.client.get("/api/v1/replicas")).json() == []  # it is dead, and has left nothing
-    await outbox.beat(edits.context.wire, "one")
+    await outbox.keep_alive(edits.context.wire, "one")
     [one] = (await edits.client.get("/api/v1/replicas")).json()
     assert one["name"] == "one" and one["alive"] and one["pending"] == 0

@@ -10,8 +10,8 @@ from website import Site
 from amproxy.clock import rfc3339
 from amproxy.machine.events import Sent
 from amproxy.model import Alert
-from amproxy.text import plain, texts
-from amproxy.web.incidents.ahead import ahead, next_step
+from amproxy.text import load_texts, render_phrase
+from amproxy.web.incidents.ahead import find_next_step, list_upcoming
 
 
 async def test_an_incident_in_a_list_says_who_is_asked_next_and_when(site: Site) -> None:
@@ -217,9 +217,12 @@ async def test_without_redis_the_api_says_to_try_again(site: Site) -> None:
 async def test_the_next_step_follows_the_plan_when_no_personal_rule_is_left(site: Site) -> None:
     incident = await site.opened()
     incident.chains = []
-    coming = next_step(incident, site.context.roster)
-    assert coming and (rfc3339(coming.at), plain(coming.what, texts("en"))) == ("2026-01-06T10:05:00.000Z", "step 3: notify bob (users)")
-    assert [plain(one.what, texts("en")) for one in ahead(incident, site.context.roster)] == [
+    coming = find_next_step(incident, site.context.roster)
+    assert coming and (rfc3339(coming.at), render_phrase(coming.what, load_texts("en"))) == (
+        "2026-01-06T10:05:00.000Z",
+        "step 3: notify bob (users)",
+    )
+    assert [render_phrase(one.what, load_texts("en")) for one in list_upcoming(incident, site.context.roster)] == [
         "step 3: notify bob (users)",
         "the steps run again (round 2 of 2)",
     ]

@@ -7,10 +7,10 @@ import re
 import pytest
 from website import NOW, Site
 
-from amproxy.calendars.fetch import sources
+from amproxy.calendars.fetch import calendar_sources
 from amproxy.clock import utc
 from amproxy.config.structs import Ical, Schedule
-from amproxy.oncall.calendars import Calendar, Calendars, Event, Words
+from amproxy.oncall.calendars import Calendar, CalendarEvent, CalendarEventText, ScheduleCalendars
 from amproxy.secret import Secret
 from amproxy.store import calendars
 
@@ -93,12 +93,14 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
     ical = Ical(url=Secret("https://calendar.example.org/secret"), overrides_file="/tmp/overrides.ics")
     config = site.context.config
     site.context.use(config.__class__(route=config.route, users=config.users, schedules={"db": Schedule(name="db", ical=ical)}))
-    primary, _ = sources(site.context.config)
+    primary, _ = calendar_sources(site.context.config)
     await calendars.save_text(site.context.wire, primary.id, b"x", etag="", modified="", now=NOW - 60)
     await calendars.save_error(site.context.wire, primary.id, "the calendar of schedule db: 500", NOW)
     day = utc(NOW + 86400)
-    party = Calendar(start=utc(0), end=utc(2 * NOW), words=(Words(summary="party"),), events=(Event(day, utc(NOW + 2 * 86400), 0),))
-    site.context.use_calendars({"db": Calendars(party)})
+    party = Calendar(
+        start=utc(0), end=utc(2 * NOW), words=(CalendarEventText(summary="party"),), events=(CalendarEvent(day, utc(NOW + 2 * 86400), 0),)
+    )
+    site.context.use_calendars({"db": ScheduleCalendars(party)})
     answer = await site.client.get("/api/v1/schedules/db/ical")
     assert answer.json() == {
         "schedule": "db",

@@ -12,14 +12,14 @@ from website import NOW, Site
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Config, DeadMansSwitch, Heartbeat, Maintenance
 from amproxy.correlate import heartbeats as correlate_heartbeats
-from amproxy.correlate.ingest import Incoming, ingest
+from amproxy.correlate.ingest import IncomingAlert, ingest
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Alert
 from amproxy.secret import Secret
 from amproxy.store import health, heartbeats, muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.muting import Hidden, Seen
+from amproxy.store.muting import SuppressedAlertRecord, SuppressionUpdate
 
 API = "/api/v1/maintenance"
 DAILY = parse_time_interval("daily", [{"times": [{"start_time": "09:00", "end_time": "12:00"}]}])
@@ -41,7 +41,7 @@ async def push(site: Site, *labels: dict[str, str]) -> None:
         placement = site.context.placer.place(one)
         alert = Alert(fingerprint=placement.fingerprint, labels=one, starts_ns=now_ns)
         incoming.append(
-            Incoming(
+            IncomingAlert(
                 placement=placement,
                 starts_ns=now_ns,
                 ends_ns=0,
@@ -183,12 +183,12 @@ async def test_what_was_hidden_is_shown_with_whether_it_fires_and_was_told(site:
     await push(site, {"alertname": "Disk"})
     placement = site.context.placer.place({"alertname": "Disk"})
     for told in (None, NOW + 60):
-        one = Hidden(
+        one = SuppressedAlertRecord(
             fingerprint=placement.fingerprint, labels={"alertname": "Disk"}, group=placement.groups[0].id, receiver="default", first=NOW,
             last=NOW, told=told,
         )  # fmt: skip
         operations = Operations()
-        await muting.remember(site.context.wire, operations, [Seen("silence:s1", one)])
+        await muting.record_suppressed(site.context.wire, operations, [SuppressionUpdate("silence:s1", one)])
         assert await commit(site.context.wire, operations)
     assert (await site.client.get("/api/v1/silences/s1/hidden")).json() == {
         "alerts": [
@@ -206,9 +206,9 @@ async def test_what_was_hidden_is_shown_with_whether_it_fires_and_was_told(site:
 async def test_heartbeats_say_when_they_were_heard_and_when_they_count_as_missing(site: Site) -> None:
     watchdog = Heartbeat(name="watchdog", every=300, matchers=(parse_matcher('alertname="Watchdog"'),))
     use(site, heartbeats={"cron": Heartbeat(name="cron", every=3600), "watchdog": watchdog})
-    await correlate_heartbeats.watch(site.context)
+    await correlate_heartbeats.schedule_heartbeat_timers(site.context)
     site.clock[0] += 10
-    await correlate_heartbeats.beat(site.context, "watchdog", "alert")
+    await correlate_heartbeats.record_heartbeat(site.context, "watchdog", "alert")
     cron, heard = (await site.client.get("/api/v1/heartbeats")).json()
     assert cron == {
         "name": "cron", "every": "1h", "matchers": [], "last_beat": None, "age": 10, "source": None, "missing": False,
@@ -235,7 +235,7 @@ async def test_the_switch_shows_in_the_metrics_and_its_url_does_not(site: Site) 
     assert await metric(site, "amproxy_dead_mans_switch_up") == {}
     use(site, dead_mans_switch=DeadMansSwitch(url=Secret("http://127.0.0.1/s3cret"), every=60))
     assert await metric(site, "amproxy_dead_mans_switch_up") == {"": 0}
-    await health.save_switch(site.context.wire, up=True, at=NOW)
+    await health.save_dead_mans_switch(site.context.wire, up=True, at=NOW)
     assert await metric(site, "amproxy_dead_mans_switch_up") == {"": 1}
     assert await metric(site, "amproxy_dead_mans_switch_last_beat_timestamp_seconds") == {"": NOW}
     site.clock[0] += 600

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from website import CONFIG, NOW, Site
 
 from amproxy.config.structs import Config
-from amproxy.reports.export import table
+from amproxy.reports.export import csv_text
 from amproxy.shifts import record
-from amproxy.shifts.record import settle
+from amproxy.shifts.record import record_superseded
 from amproxy.store.timers import Timer
 
 URL = "/api/v1/schedules/platform"
@@ -24,13 +24,13 @@ async def recorded(site: Site, days: float) -> None:
     for wait in (0.0, days * DAY):
         site.clock[0] += wait
         for name in site.context.config.schedules:
-            await record.look(site.context, Timer("shifts", name, 0.0))
+            await record.handle_schedule_timer(site.context, Timer("shifts", name, 0.0))
 
 
 async def uses(site: Site, config: Config) -> None:
     """Another file takes effect."""
     site.context.use(config)
-    await settle(site.context)
+    await record_superseded(site.context)
 
 
 async def rows(site: Site, what: str = "shifts", **query: str) -> list[dict[str, str]]:
@@ -114,7 +114,7 @@ async def test_no_value_is_a_formula_to_a_spreadsheet(site: Site, hostile: str) 
 
 
 def test_a_table_is_rfc_4180() -> None:
-    text = table(("a", "b"), [{"a": 'say "x", y', "b": None}, {"a": "two\nlines", "b": True}])
+    text = csv_text(("a", "b"), [{"a": 'say "x", y', "b": None}, {"a": "two\nlines", "b": True}])
     assert text == 'a,b\r\n"say ""x"", y",\r\n"two\nlines",true\r\n'
 
 

@@ -9,7 +9,7 @@ import pytest
 from website import NOW, Site
 
 from amproxy.context import Context
-from amproxy.engine.auditor import audit
+from amproxy.engine.auditor import audit_once
 
 URL = "/api/v1/schedules/platform/swaps"
 WISH = {"user": "alice", "start": "2026-01-07T09:00", "end": "2026-01-09T09:00"}  # of Berlin: one hour less in UTC; it is Tuesday the 6th
@@ -162,10 +162,10 @@ async def test_what_ended_before_the_retention_is_forgotten_and_nothing_else(sit
         await asked(site, **span)
         await site.client.post("/api/v1/schedules/platform/overrides", json={"user": "bob", **span})
         await site.client.post("/api/v1/users/alice/absences", json=span)
-    await audit(site.context)
+    await audit_once(site.context)
     addresses = (URL, "/api/v1/schedules/platform/overrides", "/api/v1/users/alice/absences")
     assert [len((await site.client.get(address)).json()) for address in addresses] == [2, 2, 2]
     site.clock[0] = NOW + 92 * DAY
-    await audit(site.context)
+    await audit_once(site.context)
     left = [(await site.client.get(address)).json() for address in addresses]
     assert [[one["end"] for one in found] for found in left] == [["2026-02-28T23:00:00.000Z"]] * 3

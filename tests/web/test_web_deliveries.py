@@ -12,7 +12,7 @@ from test_web_silences import plain
 from website import CONFIG, Site
 
 from amproxy.config.structs import Global, Integration, OncallSettings, Receiver, SlackSettings, TelegramSettings, User, WebhookSettings
-from amproxy.model import Outgoing
+from amproxy.model import OutgoingMessage
 from amproxy.secret import Secret
 from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
@@ -109,7 +109,7 @@ async def test_a_long_log_is_looked_through_in_parts(site: Site, monkeypatch: py
     for _ in range(40):
         await wrote(site)
     monkeypatch.setattr(deliveries, "CHUNK", 10)
-    monkeypatch.setattr(deliveries, "LOOKED_AT", 20)
+    monkeypatch.setattr(deliveries, "SCAN_LIMIT", 20)
     first = (await site.client.get("/api/v1/deliveries?user=bob")).json()
     assert first["deliveries"] == [] and first["next"]
     second = (await site.client.get("/api/v1/deliveries", params={"user": "bob", "cursor": first["next"]})).json()
@@ -130,7 +130,7 @@ async def test_channels_say_how_they_do(site: Site) -> None:
         await wrote(site, user="", receiver="chat/ops", channel="webhook", outcome="retry", error="no connection")
     await wrote(site, channel="webhook", outcome="skipped")
     operations = Operations()
-    enqueue(operations, Outgoing(id="x", kind="notice", channel="email", user="alice", due=0))
+    enqueue(operations, OutgoingMessage(id="x", kind="notice", channel="email", user="alice", due=0))
     assert await commit(site.context.wire, operations)
     found = {one["channel"]: one for one in (await site.client.get("/api/v1/channels")).json()["channels"]}
     assert next(iter(found)) == "webhook", "what fails comes first"
@@ -190,7 +190,7 @@ async def test_a_receiver_is_tested_over_the_api(site: Site) -> None:
         assert refused.status_code == 422 and says in refused.json()["detail"]
 
 
-async def outbox_of(site: Site) -> list[Outgoing]:
+async def outbox_of(site: Site) -> list[OutgoingMessage]:
     await outbox.join(site.context.wire)
     return [taken.message for taken in await outbox.read(site.context.wire, "test", 100)]
 

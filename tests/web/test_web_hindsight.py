@@ -13,7 +13,7 @@ from website import NOW, Site
 from amproxy.machine.events import AlertsChanged, Sent
 from amproxy.model import Incident
 from amproxy.store import incidents
-from amproxy.store.incidents import SLICE
+from amproxy.store.incidents import READ_SIZE
 
 DAY = 86400.0
 
@@ -167,14 +167,14 @@ async def test_the_history_tells_no_address(site: Site) -> None:
 
 
 async def test_more_incidents_than_are_read_at_once_come_each_once_also_when_many_began_together(site: Site) -> None:
-    opened = [(await site.opened()).id for _ in range(2 * SLICE + 7)]
+    opened = [(await site.opened()).id for _ in range(2 * READ_SIZE + 7)]
     site.clock[0] += 5
-    opened += [(await site.opened()).id for _ in range(SLICE)]
+    opened += [(await site.opened()).id for _ in range(READ_SIZE)]
     site.clock[0] += 5
     lines = await history(site)
     assert [line["incident"]["started_at"] for line in lines] == sorted(line["incident"]["started_at"] for line in lines)
     assert sorted(line["incident"]["id"] for line in lines) == sorted(opened)
-    assert [len(some) async for some in incidents.between(site.context.wire, NOW, NOW + 5)] == [SLICE, SLICE, 7]
+    assert [len(some) async for some in incidents.iterate_between(site.context.wire, NOW, NOW + 5)] == [READ_SIZE, READ_SIZE, 7]
 
 
 async def test_without_redis_the_look_back_says_so(site: Site) -> None:

@@ -10,9 +10,9 @@ from website import Site
 from amproxy.model import Incident
 from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
 from amproxy.store import incidents
-from amproxy.text import LANGUAGES, texts
-from amproxy.web.http.format import _key
-from amproxy.web.incidents.page import OFFERED
+from amproxy.text import LANGUAGES, load_texts
+from amproxy.web.http.format import _link_key
+from amproxy.web.incidents.page import OFFERED_ACTIONS
 
 
 async def now(site: Site, incident: Incident) -> Incident:
@@ -27,15 +27,15 @@ async def page(site: Site, incident: Incident, query: str = "") -> str:
     return (await site.client.get(f"/incidents/{incident.id}{query}")).text
 
 
-@pytest.mark.parametrize("state", list(OFFERED))
+@pytest.mark.parametrize("state", list(OFFERED_ACTIONS))
 async def test_a_page_offers_what_the_state_allows_and_nothing_else(site: Site, state: str) -> None:
     incident = await site.opened()
     if state != "triggered":
         await do(site, incident, {"acknowledged": "acknowledge", "snoozed": "snooze", "resolved": "resolve"}[state])
     shown = await page(site, incident)
-    for action in {action for offered in OFFERED.values() for action in offered}:
-        assert (f'id="do-{action}"' in shown) == (action in OFFERED[state]), action  # type: ignore[index]
-        if action in OFFERED[state]:  # type: ignore[index]
+    for action in {action for offered in OFFERED_ACTIONS.values() for action in offered}:
+        assert (f'id="do-{action}"' in shown) == (action in OFFERED_ACTIONS[state]), action  # type: ignore[index]
+        if action in OFFERED_ACTIONS[state]:  # type: ignore[index]
             assert f'action="/incidents/{incident.id}/{action}"' in shown
 
 
@@ -145,4 +145,4 @@ async def test_the_api_merges_by_number_too(site: Site) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_kind_of_link_has_a_name(language: str) -> None:
     for text in (*LINK_ANNOTATIONS.values(), *LINK_EXTRAS.values()):
-        assert texts(language).plain(f"incident.link_{_key(text)}")
+        assert load_texts(language).plain(f"incident.link_{_link_key(text)}")

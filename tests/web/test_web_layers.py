@@ -13,7 +13,7 @@ import pytest
 from website import BASE, Site
 
 from amproxy.config.loader import load
-from amproxy.web.app import web
+from amproxy.web.app import build_web_app
 from amproxy.web.http.permissions import Principal, set_principal
 
 FILE = """\
@@ -72,7 +72,7 @@ async def house(site: Site, tmp_path: Path) -> AsyncIterator[House]:
     async def reload() -> None:
         site.context.use(load(file).config)
 
-    app = web(replace(site.deps, reload=reload))
+    app = build_web_app(replace(site.deps, reload=reload))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
         yield House(client, file)
 

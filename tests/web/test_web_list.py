@@ -13,7 +13,7 @@ from website import NOW, Site
 from amproxy.machine.events import Resolve
 from amproxy.model import Incident
 from amproxy.store import incidents, keys
-from amproxy.store.incidents import Place
+from amproxy.store.incidents import ListPosition
 
 EVERY = ["triggered", "acknowledged", "snoozed", "resolved"]
 
@@ -141,14 +141,14 @@ async def test_a_list_of_an_earlier_version_is_read_all_the_same_and_summed_up(s
 
 
 async def test_lists_go_on_where_they_stopped_also_among_incidents_of_one_moment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incidents, "CHUNK", 3)
+    monkeypatch.setattr(incidents, "SUMMARY_CHUNK", 3)
     opened = [await site.opened() for _ in range(11)]
     for incident in opened[::2]:
         await site.stored(incident, Resolve(user="", via="web"))
     seen: list[str] = []
     cursor = ""
     for _ in range(20):
-        found, cursor = await incidents.listing(site.context.wire, incidents.STATES, limit=2, before=cursor)
+        found, cursor = await incidents.list_incidents(site.context.wire, incidents.STATES, limit=2, before=cursor)
         seen += [incident.id for incident in found]
         if not cursor:
             break
@@ -157,9 +157,9 @@ async def test_lists_go_on_where_they_stopped_also_among_incidents_of_one_moment
 
 @given(places=st.lists(st.tuples(st.sampled_from([1.0, 2.0, 2.5]), st.text("abc", min_size=1, max_size=3)), unique=True))
 def test_places_have_one_order(places: list[tuple[float, str]]) -> None:
-    ordered = sorted(Place(*place) for place in places)
+    ordered = sorted(ListPosition(*place) for place in places)
     assert [place.started for place in ordered] == sorted(place.started for place in ordered)
-    assert all(place < incidents.FIRST for place in ordered)
+    assert all(place < incidents.FIRST_POSITION for place in ordered)
 
 
 async def test_thousands_of_incidents_are_searched_in_no_time(site: Site) -> None:
@@ -172,7 +172,7 @@ async def test_thousands_of_incidents_are_searched_in_no_time(site: Site) -> Non
         for number in range(start, start + 1000):
             incident = Incident(id=f"old-{number:05}", number=number + 2, policy="platform", plan=template.plan, started_at=NOW - number)
             incident.common_labels = {"alertname": "Load", "instance": f"host-{number}.example.org:9100", "severity": "critical"}
-            words += [incident.id, incidents._encode(incidents.summary(incident))]
+            words += [incident.id, incidents._encode(incidents.summarize(incident))]
             scores += [repr(incident.started_at), incident.id]
         await wire.call("HSET", keys.SUMMARIES, *words)
         await wire.call("ZADD", keys.incidents("triggered"), *scores)

@@ -9,10 +9,10 @@ import pytest
 from website import Site
 
 from amproxy.web.http import live
-from amproxy.web.http.live import Events, Hub
-from amproxy.web.http.page_cache import HEADER
+from amproxy.web.http.live import LiveEvents, LiveHub
+from amproxy.web.http.page_cache import LIVE_HEADER
 
-LIVE = {HEADER: "900"}  # ms
+LIVE = {LIVE_HEADER: "900"}  # ms
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ async def begin(stream: AsyncIterator[str]) -> asyncio.Task[str]:
 
 
 async def test_every_listener_hears_a_change() -> None:
-    hub = Hub()
+    hub = LiveHub()
     first, second = hub.listen(), hub.listen()
     heard = [await begin(first), await begin(second)]
     hub.say("incident a")
@@ -36,7 +36,7 @@ async def test_every_listener_hears_a_change() -> None:
 
 
 async def test_what_changes_within_a_round_is_told_once_in_the_next() -> None:
-    hub = Hub()
+    hub = LiveHub()
     stream = hub.listen()
     task = await begin(stream)
     hub.say("incident 0")
@@ -49,7 +49,7 @@ async def test_what_changes_within_a_round_is_told_once_in_the_next() -> None:
 
 
 async def test_pages_that_cost_much_are_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub()
+    hub = LiveHub()
     stream = hub.listen()
     task = await begin(stream)
     hub.say("incident a")
@@ -64,7 +64,7 @@ async def test_pages_that_cost_much_are_told_less_often(monkeypatch: pytest.Monk
 
 
 async def test_a_slow_listener_loses_repeats_but_not_the_news() -> None:
-    hub = Hub()
+    hub = LiveHub()
     stream = hub.listen()
     task = await begin(stream)
     for number in range(5):
@@ -75,7 +75,7 @@ async def test_a_slow_listener_loses_repeats_but_not_the_news() -> None:
 
 
 async def test_closing_ends_all_streams_and_later_ones_at_once() -> None:
-    hub = Hub()
+    hub = LiveHub()
     task = asyncio.ensure_future(_all(hub))
     await asyncio.sleep(0)
     hub.say("incident a")
@@ -85,9 +85,9 @@ async def test_closing_ends_all_streams_and_later_ones_at_once() -> None:
 
 
 async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "BEAT", 0.05)
-    hub = Hub()
-    lines = Events(hub)._lines()
+    monkeypatch.setattr(live, "KEEPALIVE", 0.05)
+    hub = LiveHub()
+    lines = LiveEvents(hub)._lines()
     assert (await anext(lines)).startswith("retry:")
     assert await anext(lines) == ": still here\n\n"
     task = await begin(lines)
@@ -95,7 +95,7 @@ async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_sai
     assert await asyncio.wait_for(task, 1) == "data: 0 incident a data: forged\n\n"
 
 
-async def _all(hub: Hub) -> list[str]:
+async def _all(hub: LiveHub) -> list[str]:
     return [heard async for heard in hub.listen()]
 
 
@@ -110,7 +110,7 @@ async def test_a_page_is_never_older_than_what_its_reader_knows(site: Site) -> N
     await site.client.get("/", headers=LIVE)
     await asyncio.sleep(0.05)
     await site.opened(title="Fresh")
-    assert "Fresh" in (await site.client.get("/", headers={HEADER: "20"})).text  # they were told, or acted, 20 ms ago
+    assert "Fresh" in (await site.client.get("/", headers={LIVE_HEADER: "20"})).text  # they were told, or acted, 20 ms ago
     assert "Fresh" in (await site.client.get("/", headers=LIVE)).text
 
 
@@ -118,7 +118,7 @@ async def test_a_page_is_never_older_than_what_its_reader_knows(site: Site) -> N
 async def test_a_strange_age_gets_a_page_of_its_own(site: Site, age: str) -> None:
     await site.client.get("/", headers=LIVE)
     await site.opened(title="Fresh")
-    assert "Fresh" in (await site.client.get("/", headers={HEADER: age.encode()})).text
+    assert "Fresh" in (await site.client.get("/", headers={LIVE_HEADER: age.encode()})).text
 
 
 async def test_readers_do_not_see_what_is_drawn_for_others(site: Site) -> None:

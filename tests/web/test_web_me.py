@@ -54,7 +54,9 @@ async def test_a_calendar_address_is_made_shown_works_and_is_revoked(edits: Site
     found = re.search(r"https://oncall\.example\.org(/calendar/[\w-]+\.ics)", (await client.get("/me")).text)
     assert found and (await client.get(found[1])).status_code == 200
     assert (await client.post("/me/calendar/delete")).status_code == 303
-    assert (await client.get(found[1])).status_code == 404 and await calendars.known(edits.context.wire, Feed("user", "alice")) is None
+    assert (await client.get(found[1])).status_code == 404 and await calendars.load_feed_token(
+        edits.context.wire, Feed("user", "alice")
+    ) is None
 
 
 async def test_absences_and_test_pages_are_asked_for_and_nonsense_is_said(edits: Site) -> None:
@@ -97,10 +99,10 @@ async def test_sessions_are_ones_own_and_can_be_ended_by_a_viewer(edits: Site) -
     assert (await edits.client.post("/me/test", headers=cookie)).status_code == 403
     [_, other] = re.findall(r"/me/sessions/(\w{16})/delete", page)
     assert (await edits.client.post(f"/me/sessions/{other}/delete", headers=cookie)).status_code == 303
-    assert len(await sign_in.of_user(wire, "alice")) == 2
+    assert len(await sign_in.load_sessions(wire, "alice")) == 2
     assert (await edits.client.post("/me/sessions/delete", headers=cookie)).status_code == 303
-    assert [one.id for one in await sign_in.of_user(wire, "alice")] == [sign_in.listed_id(here)]
-    assert len(await sign_in.of_user(wire, "bob")) == 1
+    assert [one.id for one in await sign_in.load_sessions(wire, "alice")] == [sign_in.session_list_id(here)]
+    assert len(await sign_in.load_sessions(wire, "bob")) == 1
 
 
 async def test_the_page_follows_the_person_whose_session_it_is(edits: Site) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from website import CONFIG, Site
 
-from amproxy.config.contacts import digest
+from amproxy.config.contacts import address_digest
 from amproxy.config.structs import Heartbeat, Maintenance, User, Web
 from amproxy.correlate import heartbeats
 from amproxy.labels.matchers import Matcher
@@ -14,7 +14,7 @@ from amproxy.model import Outcome
 from amproxy.store import deliveries
 from amproxy.store.commit import Operations, commit
 from amproxy.store.timers import Timer
-from amproxy.web.http.templates import PLACES
+from amproxy.web.http.templates import NAVIGATION_PATHS
 
 ALICE = User(
     name="alice", full_name="Alice Ash", timezone="Europe/Berlin",
@@ -50,8 +50,8 @@ async def test_a_contact_leads_to_a_phone_or_a_mailbox_and_nowhere_else(site: Si
 
 async def test_a_contact_that_failed_says_so(site: Site) -> None:
     operations = Operations()
-    outcome = Outcome(ok=False, at=site.clock[0], error="no such mailbox", address=digest("a@example.org"))
-    deliveries.note(operations, "alice", "email", None, outcome)
+    outcome = Outcome(ok=False, at=site.clock[0], error="no such mailbox", address=address_digest("a@example.org"))
+    deliveries.save_contact_outcome(operations, "alice", "email", None, outcome)
     await commit(site.context.wire, operations)
     assert "the last delivery failed" in (await site.client.get("/")).text
 
@@ -59,10 +59,10 @@ async def test_a_contact_that_failed_says_so(site: Site) -> None:
 async def test_open_windows_and_missing_heartbeats_have_a_line_each(site: Site) -> None:
     window = Maintenance(name="db upgrade", matchers=(Matcher("team", "=", "db"),))
     use(site, maintenance={"db upgrade": window}, heartbeats={"backup": Heartbeat(name="backup", every=60)})
-    await heartbeats.watch(site.context)
+    await heartbeats.schedule_heartbeat_timers(site.context)
     assert "backup" not in (await site.client.get("/")).text
     site.clock[0] += 61
-    await heartbeats.due(site.context, Timer("heartbeat", "backup", site.clock[0]))
+    await heartbeats.handle_heartbeat_timer(site.context, Timer("heartbeat", "backup", site.clock[0]))
     page = (await site.client.get("/")).text
     assert "Heartbeat <strong>backup</strong> is missing" in page
     assert "Maintenance <strong>db upgrade</strong> holds alerts back" in page
@@ -78,10 +78,10 @@ async def test_a_page_says_when_amproxy_itself_is_not_well(site: Site) -> None:
 async def test_all_places_are_within_reach_without_scripts_also_where_there_are_many(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     more = {name: f"/{name}" for name in ("schedules", "policies", "routes", "people", "silences", "deliveries", "insights", "admin")}
     for name, path in more.items():
-        monkeypatch.setitem(PLACES, name, path)
+        monkeypatch.setitem(NAVIGATION_PATHS, name, path)
     page = (await site.client.get("/")).text
     menu = page[page.index('<details id="menu"') : page.index("</details>")]
-    places = list(PLACES.values())
+    places = list(NAVIGATION_PATHS.values())
     assert [path for path in places if f'href="{path}"' in menu] == places[3:]
     assert all(page.count(f'href="{path}"') >= 2 for path in places[3:])  # once in the row of wide windows, once in the menu
     assert "Menu" in menu

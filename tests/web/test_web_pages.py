@@ -10,8 +10,8 @@ from website import Site
 from amproxy.clock import now as real_now
 from amproxy.model import Alert
 from amproxy.store import incidents
-from amproxy.text import texts
-from amproxy.web.http.format import age, moment, span
+from amproxy.text import load_texts
+from amproxy.web.http.format import age_text, duration_text, time_text
 
 
 async def test_the_first_page_says_who_is_on_call_and_that_all_is_quiet(site: Site) -> None:
@@ -21,7 +21,7 @@ async def test_the_first_page_says_who_is_on_call_and_that_all_is_quiet(site: Si
     assert "Nobody is on call" in page  # for the empty schedule
 
 
-EN = texts("en")
+EN = load_texts("en")
 
 
 async def test_an_open_incident_stands_on_the_first_page_with_what_comes_next(site: Site) -> None:
@@ -169,7 +169,7 @@ async def test_without_scripts_the_page_reloads_itself_unless_told_to_stand_stil
 
 
 def test_times_read_at_a_glance() -> None:
-    assert [span(seconds, EN) for seconds in (-5, 0, 59, 299, 3600, 7980, 100_000)] == [
+    assert [duration_text(seconds, EN) for seconds in (-5, 0, 59, 299, 3600, 7980, 100_000)] == [
         "0:00",
         "0:00",
         "0:59",
@@ -178,11 +178,11 @@ def test_times_read_at_a_glance() -> None:
         "2 h 13 min",
         "1 d 3 h",
     ]
-    assert [age(seconds, EN) for seconds in (0, 61, 7200, 200_000)] == ["just now", "1 min ago", "2 h ago", "2 d ago"]
+    assert [age_text(seconds, EN) for seconds in (0, 61, 7200, 200_000)] == ["just now", "1 min ago", "2 h ago", "2 d ago"]
 
 
 def test_a_moment_says_its_day_only_where_that_is_not_today() -> None:
     berlin, noon = ZoneInfo("Europe/Berlin"), 1_767_693_600.0
-    assert moment(noon, berlin, noon, EN) == "11:00"
-    assert moment(noon + 86400, berlin, noon, EN) == "Wed 7 Jan 11:00"
-    assert moment(noon - 10 * 86400, berlin, noon, EN) == "27 Dec 2025 11:00"
+    assert time_text(noon, berlin, noon, EN) == "11:00"
+    assert time_text(noon + 86400, berlin, noon, EN) == "Wed 7 Jan 11:00"
+    assert time_text(noon - 10 * 86400, berlin, noon, EN) == "27 Dec 2025 11:00"

@@ -12,7 +12,7 @@ from edited import FILE, form, signed_in, words
 from website import Site
 
 from amproxy.config.loader import load
-from amproxy.web.policies.edit import KINDS, changes, from_fields, from_words, moved
+from amproxy.web.policies.edit import STEP_KINDS, apply_button, changed_keys, draft_from_file, draft_from_form
 
 RICH = FILE.replace(
     "      - wait: 5m          # then the rest\n",
@@ -161,7 +161,7 @@ async def test_hostile_fields_of_the_form_do_nothing(edits: Site) -> None:
     assert (await edits.client.post("/change/apply", data={"change": HOSTILE})).status_code == 422
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STEP_KINDS)
 def test_a_step_of_each_kind_is_written_and_read_again(kind: str) -> None:
     fields = {
         "name": ["x"],
@@ -172,22 +172,22 @@ def test_a_step_of_each_kind_is_written_and_read_again(kind: str) -> None:
         "s0-length": ["5m"],
         "s0-count": ["3"],
     }
-    draft = from_fields(fields)
-    written = changes(draft, {})["steps"]
-    again = from_words({"name": "x", "steps": written})
-    assert again.steps[0].kind == kind and changes(again, {})["steps"] == written
+    draft = draft_from_form(fields)
+    written = changed_keys(draft, {})["steps"]
+    again = draft_from_file({"name": "x", "steps": written})
+    assert again.steps[0].kind == kind and changed_keys(again, {})["steps"] == written
 
 
 def test_buttons_move_steps_and_stop_at_the_ends() -> None:
-    draft = from_fields({"s0-kind": ["wait"], "s0-length": ["1m"], "s1-kind": ["resolve"]})
-    assert [step.kind for step in moved(draft, "down 0").steps] == ["resolve", "wait"]
-    assert moved(draft, "up 0") == moved(draft, "down 1") == draft
-    assert [step.kind for step in moved(draft, "delete 0").steps] == ["resolve"]
-    assert [step.kind for step in moved(draft, "add forward").steps] == ["wait", "resolve", "forward"]
+    draft = draft_from_form({"s0-kind": ["wait"], "s0-length": ["1m"], "s1-kind": ["resolve"]})
+    assert [step.kind for step in apply_button(draft, "down 0").steps] == ["resolve", "wait"]
+    assert apply_button(draft, "up 0") == apply_button(draft, "down 1") == draft
+    assert [step.kind for step in apply_button(draft, "delete 0").steps] == ["resolve"]
+    assert [step.kind for step in apply_button(draft, "add forward").steps] == ["wait", "resolve", "forward"]
 
 
 def test_what_the_form_does_not_change_keeps_the_words_of_the_file() -> None:
     entry = {"name": "x", "repeat": {"times": 2}, "steps": [{"notify": {"users": ["a"], "pick": "all"}}, {"wait": "300s"}]}
-    draft = from_words(entry)
-    assert changes(draft, entry) == {}
-    assert changes(moved(draft, "add resolve"), entry) == {"steps": [*entry["steps"], {"resolve": True}]}  # type: ignore[misc]
+    draft = draft_from_file(entry)
+    assert changed_keys(draft, entry) == {}
+    assert changed_keys(apply_button(draft, "add resolve"), entry) == {"steps": [*entry["steps"], {"resolve": True}]}  # type: ignore[misc]

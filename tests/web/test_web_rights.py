@@ -14,9 +14,9 @@ from website import BASE, CONFIG, Site
 from amproxy.config.structs import SignIn, User
 from amproxy.store import sign_in
 from amproxy.store.sign_in import ApiToken, TokenScope
-from amproxy.web.app import routes, web
-from amproxy.web.http.permissions import needs
-from amproxy.web.http.templates import Looks
+from amproxy.web.app import build_routes, build_web_app
+from amproxy.web.http.permissions import required_role
+from amproxy.web.http.templates import PageTemplates
 
 # Open to everybody, each for its reason: they show nothing, or ask for a secret of their own.
 OPEN = {
@@ -43,15 +43,15 @@ async def closed(site: Site) -> AsyncIterator[Site]:
 
 async def program(site: Site, *scopes: TokenScope) -> httpx.AsyncClient:
     token = ApiToken(id=scopes[0], name=scopes[0], scopes=scopes, made=site.context.now())
-    secret = await sign_in.make(site.context.wire, token)
+    secret = await sign_in.create_token(site.context.wire, token)
     headers = {"Authorization": f"Bearer {secret}"}
-    return httpx.AsyncClient(transport=httpx.ASGITransport(web(site.deps)), base_url=BASE, headers=headers)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(site.deps)), base_url=BASE, headers=headers)
 
 
 def everything(site: Site) -> Iterator[tuple[str, str]]:
     """Every method and path that there is."""
     yield from V2
-    for route in routes(site.deps, Looks(site.context)):
+    for route in build_routes(site.deps, PageTemplates(site.context)):
         if isinstance(route, Route):
             for method in sorted(route.methods or ()):
                 yield method, route.path
@@ -115,7 +115,7 @@ async def test_a_path_written_otherwise_opens_nothing(closed: Site, path: str) -
     ],
 )  # fmt: skip
 def test_an_address_that_nobody_thought_of_needs_a_role_by_itself(method: str, path: str, role: str | None) -> None:
-    assert needs(method, path) == role
+    assert required_role(method, path) == role
 
 
 async def test_redis_being_away_lets_nobody_in(closed: Site) -> None:
@@ -163,7 +163,7 @@ def test_the_cookie_is_bound_as_tightly_as_the_address_allows(external_url: str,
     from amproxy.web.signin import session
 
     answer = Response()
-    session.put(answer, session.SESSION, "x", external_url, 60)
+    session.set_cookie(answer, session.SESSION_COOKIE, "x", external_url, 60)
     made = answer.headers["set-cookie"]
     assert made.startswith(f"{cookie}=x;") and "HttpOnly" in made
     assert ("Path=/am" in made) == external_url.endswith("/am") and ("Secure" in made) == external_url.startswith("https")

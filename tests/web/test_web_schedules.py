@@ -12,7 +12,7 @@ import pytest
 from website import CONFIG, Site
 
 from amproxy.config.structs import Override, User
-from amproxy.model import Fact, OnDuty
+from amproxy.model import RecordedPerson, RecordedShift
 from amproxy.store import shifts
 from amproxy.store.commit import commit
 from amproxy.web.http.permissions import Principal, set_principal
@@ -189,11 +189,11 @@ async def test_an_override_of_the_file_is_shown_as_such_and_cannot_be_deleted(si
 
 
 async def test_the_past_is_shown_as_it_was_written_down_with_the_names_of_then(site: Site) -> None:
-    zoe = OnDuty(user="zoe", full_name="Zoe <b>Zed</b>", timezone="UTC")
+    zoe = RecordedPerson(user="zoe", full_name="Zoe <b>Zed</b>", timezone="UTC")
     start, end = 1767600000.0, 1767690000.0  # Monday 08:00 UTC, Tuesday 09:00 UTC
-    kept = await shifts.load(site.context.wire, "platform")
-    fact = Fact(start=start, end=end, people=(zoe,), reason="layer <i>old</i>", layer="old")
-    written = shifts.write(kept, "platform", [fact], until=end, zone="Europe/Berlin", over=False, told=None)
+    kept = await shifts.load_progress(site.context.wire, "platform")
+    fact = RecordedShift(start=start, end=end, people=(zoe,), reason="layer <i>old</i>", layer="old")
+    written = shifts.write_facts(kept, "platform", [fact], until=end, zone="Europe/Berlin", over=False, told=None)
     assert await commit(site.context.wire, written)
     source = (await site.client.get(PAGE)).text
     assert "Zoe &lt;b&gt;Zed&lt;/b&gt; · Mon 5 Jan 09:00 – Tue 6 Jan 10:00 · layer &lt;i&gt;old&lt;/i&gt;" in source

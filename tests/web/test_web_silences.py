@@ -19,8 +19,8 @@ from amproxy.model import Alert, Silence
 from amproxy.respond import muting as respond_muting
 from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.muting import Hidden, Seen
-from amproxy.web.silences.form import monday
+from amproxy.store.muting import SuppressedAlertRecord, SuppressionUpdate
+from amproxy.web.silences.form import next_monday
 
 
 def use(site: Site, **values: Any) -> None:
@@ -33,7 +33,7 @@ async def silenced(site: Site, seconds: float = 3600, comment: str = "known", **
         id="", matcher_sets=[[Matcher(name, "=", value) for name, value in labels.items()]], starts_ns=now_ns,
         ends_ns=now_ns + int(seconds * 10**9), created_by="alice", comment=comment,
     )  # fmt: skip
-    return await respond_muting.put(site.context, wanted)
+    return await respond_muting.put_silence(site.context, wanted)
 
 
 def seen_in(page: str) -> str:
@@ -183,7 +183,7 @@ async def test_text_of_another_time_zone_that_there_is_not_is_refused(site: Site
     ],
 )
 def test_until_monday_is_the_next_monday_morning_on_the_readers_clock(now: float, until: str) -> None:
-    assert monday(now, "Europe/Berlin") == until
+    assert next_monday(now, "Europe/Berlin") == until
 
 
 @pytest.mark.parametrize("evil", [SCRIPT, BIDI, LONG], ids=["script", "bidi", "long"])
@@ -195,9 +195,9 @@ async def test_hostile_labels_are_harmless_in_previews_and_in_what_was_hidden(si
     incident = await site.opened(title=evil, group=placement.groups[0].id, common_labels=labels)
     await site.with_alerts(incident, Alert(fingerprint="a", labels=labels, starts_ns=1))
     silence = await silenced(site, comment=evil, team="db", **({"alertname": evil} if evil is not LONG else {}))
-    one = Hidden(fingerprint="f", labels=labels, group="g", receiver=evil, first=NOW, last=NOW)
+    one = SuppressedAlertRecord(fingerprint="f", labels=labels, group="g", receiver=evil, first=NOW, last=NOW)
     operations = Operations()
-    await muting.remember(site.context.wire, operations, [Seen(f"silence:{silence.id}", one)])
+    await muting.record_suppressed(site.context.wire, operations, [SuppressionUpdate(f"silence:{silence.id}", one)])
     assert await commit(site.context.wire, operations)
     for path in (
         "/silences",

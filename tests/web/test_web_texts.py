@@ -10,11 +10,13 @@ import pytest
 from website import Site
 
 import amproxy.web
-from amproxy.text import FIRST, FORMS, LANGUAGES, choose, entries, texts
+from amproxy.text import DEFAULT_LANGUAGE, LANGUAGES, PLURAL_FORMS, choose_language, load_entries, load_texts
 
 HERE = Path(amproxy.web.__file__).parent
-OTHERS = [language for language in LANGUAGES if language != FIRST]
-MADE = re.compile(rf"""["']((?:{"|".join({key.partition(".")[0] for key in entries(FIRST)})})\.(?!html\b)[a-z_]*)(?:\{{\w+\}})?["']""")
+OTHERS = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
+MADE = re.compile(
+    rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!html\b)[a-z_]*)(?:\{{\w+\}})?["']"""
+)
 
 
 def places(text: str) -> set[str]:
@@ -23,7 +25,7 @@ def places(text: str) -> set[str]:
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_a_language_has_the_texts_of_the_first_with_the_same_places(language: str) -> None:
-    first, other = entries(FIRST), entries(language)
+    first, other = load_entries(DEFAULT_LANGUAGE), load_entries(language)
     assert list(first) == list(other)
     for key, entry in first.items():
         translated = other[key]
@@ -31,12 +33,12 @@ def test_a_language_has_the_texts_of_the_first_with_the_same_places(language: st
         if isinstance(entry, str) and isinstance(translated, str):
             assert places(entry) == places(translated), key
         elif not isinstance(entry, str) and not isinstance(translated, str):
-            assert set(translated) == FORMS[language][1] and set(entry) == FORMS[FIRST][1], key
+            assert set(translated) == PLURAL_FORMS[language][1] and set(entry) == PLURAL_FORMS[DEFAULT_LANGUAGE][1], key
             assert set().union(*map(places, translated.values())) == set().union(*map(places, entry.values())), key
 
 
 def test_every_text_that_a_page_names_is_there_and_every_text_is_named() -> None:
-    known, sources = set(entries(FIRST)), [*HERE.rglob("*.html"), *HERE.rglob("*.py"), *(HERE.parent / "text").glob("*.py")]
+    known, sources = set(load_entries(DEFAULT_LANGUAGE)), [*HERE.rglob("*.html"), *HERE.rglob("*.py"), *(HERE.parent / "text").glob("*.py")]
     named = {key for path in sources for key in MADE.findall(path.read_text("utf-8"))}
     whole, beginnings = {key for key in named if key in known}, tuple(key for key in named if key not in known)
     # A key that is put together is named by its beginning: t("state." ~ name).
@@ -46,11 +48,11 @@ def test_every_text_that_a_page_names_is_there_and_every_text_is_named() -> None
 
 @pytest.mark.parametrize(("n", "text"), [(1, "Открыт 1 "), (2, "Открыто 2 "), (5, "Открыто 5 "), (11, "11 инцидентов"), (21, "Открыт 21")])
 def test_russian_counts_in_three_forms(n: int, text: str) -> None:
-    assert text in texts("ru")("page.open_now", n=n)
+    assert text in load_texts("ru")("page.open_now", n=n)
 
 
 def test_what_goes_into_a_text_is_escaped() -> None:
-    assert "&lt;script&gt;" in texts("en")("state.resolved_by", user="<script>", at="now")
+    assert "&lt;script&gt;" in load_texts("en")("state.resolved_by", user="<script>", at="now")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_what_goes_into_a_text_is_escaped() -> None:
     [("", "ru-RU,ru;q=0.9,en;q=0.8", "ru"), ("en", "ru", "en"), ("", "", "en"), ("xx", "de,fr", "en"), ("", "de, en;q=0.5", "en")],
 )
 def test_a_reader_gets_the_language_that_was_chosen_or_that_the_browser_accepts(asked: str, accepted: str, language: str) -> None:
-    assert choose(asked, accepted) == language
+    assert choose_language(asked, accepted) == language
 
 
 async def test_a_browser_that_reads_russian_gets_the_page_in_russian_and_may_choose_english(site: Site) -> None:

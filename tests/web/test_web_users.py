@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from website import CONFIG, NOW, Site
 
-from amproxy.config.contacts import digest
+from amproxy.config.contacts import address_digest
 from amproxy.config.structs import Notify, Team, User
 from amproxy.model import Outcome
 from amproxy.store import deliveries, keys
@@ -14,8 +14,8 @@ from amproxy.store.commit import Operations, commit
 
 async def happened(site: Site, user: str, channel: str, address: str, error: str = "") -> None:
     operations = Operations()
-    outcome = Outcome(ok=not error, at=NOW, error=error, address=digest(address))
-    deliveries.note(operations, user, channel, None, outcome)
+    outcome = Outcome(ok=not error, at=NOW, error=error, address=address_digest(address))
+    deliveries.save_contact_outcome(operations, user, channel, None, outcome)
     assert await commit(site.context.wire, operations)
 
 

@@ -11,13 +11,13 @@ import httpx
 
 from amproxy.config.structs import Config, IfNobody, Layer, NotifyStep, Policy, Rotation, Route, Schedule, Team, User, Wait
 from amproxy.context import Context
-from amproxy.correlate.flusher import open_by_hand
+from amproxy.correlate.flusher import open_manual_incident
 from amproxy.machine import transition
 from amproxy.machine.events import AlertsChanged, Event, Opened
 from amproxy.model import Alert, Incident
 from amproxy.store import incidents
 from amproxy.store.commit import commit
-from amproxy.store.incidents import keep_alert
+from amproxy.store.incidents import save_alert
 from amproxy.web.http.deps import Deps
 
 NOW = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC
@@ -73,7 +73,7 @@ class Site:
 
     async def opened(self, policy: str = "platform", **values: Any) -> Incident:
         """A stored incident; values are set on it first."""
-        incident = await open_by_hand(
+        incident = await open_manual_incident(
             self.context, title=values.pop("title", "HighCPU on eu1"), policy=self.context.config.policies[policy], urgency=None, text="",
             now=self.context.now(),
         )  # fmt: skip
@@ -83,7 +83,7 @@ class Site:
 
     async def stored(self, incident: Incident, event: Event) -> Incident:
         change = transition(incident, event, self.context.now(), self.context.roster)
-        assert await commit(self.context.wire, incidents.operations(change))
+        assert await commit(self.context.wire, incidents.change_operations(change))
         return change.incident
 
     async def with_alerts(self, incident: Incident, *alerts: Alert) -> Incident:
@@ -94,8 +94,8 @@ class Site:
             common_annotations=shared.annotations,
         )  # fmt: skip
         change = transition(incident, event, self.context.now(), self.context.roster)
-        operations = incidents.operations(change)
+        operations = incidents.change_operations(change)
         for alert in alerts:
-            keep_alert(operations, incident.id, alert)
+            save_alert(operations, incident.id, alert)
         assert await commit(self.context.wire, operations)
         return change.incident

@@ -11,14 +11,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from amproxy.config.structs import Place
-from amproxy.config.yaml import MappingNode, Node, Scalar, Sequence
+from amproxy.config.structs import FilePlace
+from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode
 from amproxy.errors import ConfigProblem
 
 Reader = Callable[["Cursor"], Any]
 
 
-class Document:
+class ConfigDocument:
     """What all cursors of one file share."""
 
     def __init__(self, file: str, folder: Path, env: Mapping[str, str]) -> None:
@@ -33,16 +33,16 @@ class Cursor:
 
     __slots__ = ("document", "node", "path")
 
-    def __init__(self, document: Document, node: Node, path: str = "") -> None:
+    def __init__(self, document: ConfigDocument, node: YamlNode, path: str = "") -> None:
         self.document, self.node, self.path = document, node, path
 
     @property
-    def place(self) -> Place:
-        return Place(file=self.document.file, line=self.node.line, column=self.node.column)
+    def place(self) -> FilePlace:
+        return FilePlace(file=self.document.file, line=self.node.line, column=self.node.column)
 
     @property
     def null(self) -> bool:
-        return isinstance(self.node, Scalar) and self.node.null
+        return isinstance(self.node, ScalarNode) and self.node.null
 
     def error(self, message: str) -> None:
         self.document.errors.append(self._problem(message, ""))
@@ -53,7 +53,7 @@ class Cursor:
     def _problem(self, message: str, kind: str) -> ConfigProblem:
         return ConfigProblem(message, file=self.document.file, line=self.node.line, column=self.node.column, path=self.path, kind=kind)
 
-    def to(self, node: Node, part: str | int) -> Cursor:
+    def to(self, node: YamlNode, part: str | int) -> Cursor:
         """The cursor of a node below: `part` is its key, or its position in a list."""
         if isinstance(part, int):
             return Cursor(self.document, node, f"{self.path}[{part}]")
@@ -63,8 +63,8 @@ class Cursor:
         """The cursors of a list's entries. An empty entry is an error, or is passed over where `nulls` may stand."""
         if self.null:
             return
-        if not isinstance(self.node, Sequence):
-            self.error(f"expected a list, found {kind(self.node)}")
+        if not isinstance(self.node, SequenceNode):
+            self.error(f"expected a list, found {describe_node(self.node)}")
             return
         for position, node in enumerate(self.node.items):
             item = self.to(node, position)
@@ -78,7 +78,7 @@ class Cursor:
         if self.null:
             return
         if not isinstance(self.node, MappingNode):
-            self.error(f"expected a map of keys and values, found {kind(self.node)}")
+            self.error(f"expected a map of keys and values, found {describe_node(self.node)}")
             return
         for again in self.node.repeated:
             first = self.node.pairs[again.text][0]
@@ -129,11 +129,11 @@ class Section(dict[str, Any]):
         self.places.get(key, self.cursor).error(message)
 
 
-def kind(node: Node) -> str:
+def describe_node(node: YamlNode) -> str:
     """What a node is, in words, for "found …"."""
-    if isinstance(node, Scalar):
+    if isinstance(node, ScalarNode):
         return "nothing" if node.null else "a single value"
-    return "a list" if isinstance(node, Sequence) else "a map"
+    return "a list" if isinstance(node, SequenceNode) else "a map"
 
 
 def hint(word: str, known: Mapping[str, Any] | list[str] | frozenset[str]) -> str:

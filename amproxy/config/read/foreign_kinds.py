@@ -9,14 +9,14 @@ from amproxy.config.read.kinds import (
     COMMON,
     NOT_NEGATIVE,
     TIMEOUT,
-    Kind,
-    addresses,
-    filled,
-    labels_or_update,
-    pair,
-    responder,
-    text_or_update,
-    texts,
+    IntegrationKind,
+    address_keys,
+    jira_field,
+    jira_labels,
+    opsgenie_responder,
+    section_requiring,
+    template_keys,
+    with_file_key,
 )
 from amproxy.config.read.values import (
     boolean,
@@ -37,13 +37,13 @@ from amproxy.config.read.values import (
 _WEBHOOK_URL: Final = ("webhook_url", "webhook_url_file")
 _KEY: Final = ("api_key", "api_key_file")
 _ATTACHMENT: Final[dict[str, Reader]] = {
-    **texts("fallback", "color", "pretext", "text", "author_name", "author_link", "author_icon", "title", "title_link"),
-    **texts("thumb_url", "footer", "footer_icon", "image_url"),
-    "fields": list_of(filled({**texts("title", "value"), "short": boolean}, "title", "value")),
+    **template_keys("fallback", "color", "pretext", "text", "author_name", "author_link", "author_icon", "title", "title_link"),
+    **template_keys("thumb_url", "footer", "footer_icon", "image_url"),
+    "fields": list_of(section_requiring({**template_keys("title", "value"), "short": boolean}, "title", "value")),
 }
 _PRIORITY: Final[dict[str, Reader]] = {"priority": raw, "requested_ack": boolean, "persistent_notifications": boolean}
 _ROCKETCHAT_ACTION: Final[dict[str, Reader]] = {
-    **texts("type", "text", "url", "image_url", "webview_height_ratio", "msg", "msg_processing_type"),
+    **template_keys("type", "text", "url", "image_url", "webview_height_ratio", "msg", "msg_processing_type"),
     **dict.fromkeys(("is_webview", "msg_in_chat_window"), boolean),
 }
 _SIGV4: Final[dict[str, Reader]] = {
@@ -51,14 +51,16 @@ _SIGV4: Final[dict[str, Reader]] = {
     "secret_key": secret,
     "use_fips_sts_endpoint": boolean,
 }
-_CUSTOM_FIELDS_TAKEN: Final = frozenset(
+_RESERVED_CUSTOM_FIELDS: Final = frozenset(
     ("routing_key", "message_type", "state_message", "entity_display_name", "monitoring_tool", "entity_id", "entity_state")
 )
 
 
-def _webhook_of(*keys: str) -> Kind:
+def _chat_webhook_kind(*keys: str) -> IntegrationKind:
     """A chat that is told by a webhook of its own."""
-    return Kind(keys={**COMMON, **pair("webhook_url", secret_url), **texts(*keys)}, one_of=(_WEBHOOK_URL,), at_most=(_WEBHOOK_URL,))
+    return IntegrationKind(
+        keys={**COMMON, **with_file_key("webhook_url", secret_url), **template_keys(*keys)}, one_of=(_WEBHOOK_URL,), at_most=(_WEBHOOK_URL,)
+    )
 
 
 def _check_incidentio(section: Section) -> None:
@@ -70,7 +72,7 @@ def _check_incidentio(section: Section) -> None:
 
 def _check_victorops(section: Section) -> None:
     for key in section.get("custom_fields", ()):
-        if key in _CUSTOM_FIELDS_TAKEN:
+        if key in _RESERVED_CUSTOM_FIELDS:
             section.error("custom_fields", f"{key!r} is a field of its own and cannot be a custom one")
 
 
@@ -93,31 +95,31 @@ def _check_pushover(section: Section) -> None:
         section.error("monospace", "only one of html, monospace may be true")
 
 
-PAGERDUTY: Final = Kind(
+PAGERDUTY: Final = IntegrationKind(
     keys={
         **COMMON,
         **TIMEOUT,
-        **pair("service_key"),
-        **pair("routing_key"),
+        **with_file_key("service_key"),
+        **with_file_key("routing_key"),
         "url": url,
-        **texts("client", "client_url", "description", "source", "severity", "class", "component", "group"),
+        **template_keys("client", "client_url", "description", "source", "severity", "class", "component", "group"),
         "details": literal,
-        "images": list_of(section_of(texts("src", "alt", "href"))),
-        "links": list_of(section_of(texts("href", "text"))),
+        "images": list_of(section_of(template_keys("src", "alt", "href"))),
+        "links": list_of(section_of(template_keys("href", "text"))),
     },
     one_of=(("service_key", "service_key_file", "routing_key", "routing_key_file"),),
     at_most=(("service_key", "service_key_file"), ("routing_key", "routing_key_file")),
     inherited={"url": "pagerduty_url"},
 )
 
-OPSGENIE: Final = Kind(
+OPSGENIE: Final = IntegrationKind(
     keys={
         **COMMON,
-        **pair("api_key"),
+        **with_file_key("api_key"),
         "api_url": url,
-        **texts("message", "description", "source", "entity", "actions", "tags", "note", "priority"),
+        **template_keys("message", "description", "source", "entity", "actions", "tags", "note", "priority"),
         "details": map_of(raw),
-        "responders": list_of(responder),
+        "responders": list_of(opsgenie_responder),
         "update_alerts": boolean,
     },
     one_of=(_KEY,),
@@ -125,12 +127,12 @@ OPSGENIE: Final = Kind(
     inherited={"api_url": "opsgenie_api_url", "api_key": "opsgenie_api_key", "api_key_file": "opsgenie_api_key_file"},
 )
 
-WECHAT: Final = Kind(
+WECHAT: Final = IntegrationKind(
     keys={
         **COMMON,
-        **pair("api_secret"),
+        **with_file_key("api_secret"),
         "api_url": url,
-        **addresses("corp_id", "to_user", "to_party", "to_tag", "agent_id"),
+        **address_keys("corp_id", "to_user", "to_party", "to_tag", "agent_id"),
         "message": raw,
         "message_type": choice("", "text", "markdown"),
     },
@@ -145,13 +147,13 @@ WECHAT: Final = Kind(
     },
 )
 
-VICTOROPS: Final = Kind(
+VICTOROPS: Final = IntegrationKind(
     keys={
         **COMMON,
-        **pair("api_key"),
+        **with_file_key("api_key"),
         "api_url": url,
-        **addresses("routing_key"),
-        **texts("message_type", "state_message", "entity_display_name", "monitoring_tool"),
+        **address_keys("routing_key"),
+        **template_keys("message_type", "state_message", "entity_display_name", "monitoring_tool"),
         "custom_fields": map_of(raw),
     },
     one_of=(_KEY, ("routing_key",)),
@@ -160,13 +162,13 @@ VICTOROPS: Final = Kind(
     check=_check_victorops,
 )
 
-PUSHOVER: Final = Kind(
+PUSHOVER: Final = IntegrationKind(
     keys={
         **COMMON,
-        **pair("user_key"),
-        **pair("token"),
-        **addresses("device"),
-        **texts("title", "message", "url", "url_title", "sound", "priority"),
+        **with_file_key("user_key"),
+        **with_file_key("token"),
+        **address_keys("device"),
+        **template_keys("title", "message", "url", "url_title", "sound", "priority"),
         **dict.fromkeys(("retry", "expire", "ttl"), go_duration),
         **dict.fromkeys(("html", "monospace"), boolean),
     },
@@ -175,39 +177,39 @@ PUSHOVER: Final = Kind(
     check=_check_pushover,
 )
 
-SNS: Final = Kind(
+SNS: Final = IntegrationKind(
     keys={
         **COMMON,
         "api_url": text,
         "sigv4": section_of(_SIGV4),
-        **addresses("topic_arn", "phone_number", "target_arn"),
-        **texts("subject", "message"),
+        **address_keys("topic_arn", "phone_number", "target_arn"),
+        **template_keys("subject", "message"),
         "attributes": map_of(raw),
         "use_aws_http_client": boolean,
     },
     check=_check_sns,
 )
 
-DISCORD: Final = _webhook_of("content", "title", "message", "username", "avatar_url")
-MSTEAMS: Final = _webhook_of("title", "summary", "text")
-MSTEAMSV2: Final = _webhook_of("title", "text")
+DISCORD: Final = _chat_webhook_kind("content", "title", "message", "username", "avatar_url")
+MSTEAMS: Final = _chat_webhook_kind("title", "summary", "text")
+MSTEAMSV2: Final = _chat_webhook_kind("title", "text")
 
-WEBEX: Final = Kind(
-    keys={**COMMON, "api_url": url, "message": raw, **addresses("room_id")},
+WEBEX: Final = IntegrationKind(
+    keys={**COMMON, "api_url": url, "message": raw, **address_keys("room_id")},
     one_of=(("room_id",), ("http_config",)),
     inherited={"api_url": "webex_api_url"},
     check=_check_webex,
 )
 
-JIRA: Final = Kind(
+JIRA: Final = IntegrationKind(
     keys={
         **COMMON,
         "api_url": url,
         "api_type": choice("auto", "cloud", "datacenter"),
-        **addresses("project"),
-        **texts("priority", "issue_type", "reopen_transition", "resolve_transition", "wont_fix_resolution"),
-        **dict.fromkeys(("summary", "description"), text_or_update),
-        "labels": labels_or_update,
+        **address_keys("project"),
+        **template_keys("priority", "issue_type", "reopen_transition", "resolve_transition", "wont_fix_resolution"),
+        **dict.fromkeys(("summary", "description"), jira_field),
+        "labels": jira_labels,
         "reopen_duration": duration,
         "fields": literal,
     },
@@ -215,22 +217,22 @@ JIRA: Final = Kind(
     inherited={"api_url": "jira_api_url"},
 )
 
-INCIDENTIO: Final = Kind(
-    keys={**COMMON, **TIMEOUT, **pair("url", url), **pair("alert_source_token"), "max_alerts": NOT_NEGATIVE},
+INCIDENTIO: Final = IntegrationKind(
+    keys={**COMMON, **TIMEOUT, **with_file_key("url", url), **with_file_key("alert_source_token"), "max_alerts": NOT_NEGATIVE},
     one_of=(("url", "url_file"),),
     at_most=(("url", "url_file"), ("alert_source_token", "alert_source_token_file")),
     check=_check_incidentio,
 )
 
-ROCKETCHAT: Final = Kind(
+ROCKETCHAT: Final = IntegrationKind(
     keys={
         **COMMON,
         "api_url": url,
-        **pair("token_id"),
-        **pair("token"),
-        **addresses("channel"),
-        **texts("color", "title", "title_link", "text", "emoji", "icon_url", "image_url", "thumb_url"),
-        "fields": list_of(section_of({**texts("title", "value"), "short": boolean})),
+        **with_file_key("token_id"),
+        **with_file_key("token"),
+        **address_keys("channel"),
+        **template_keys("color", "title", "title_link", "text", "emoji", "icon_url", "image_url", "thumb_url"),
+        "fields": list_of(section_of({**template_keys("title", "value"), "short": boolean})),
         **dict.fromkeys(("short_fields", "link_names"), boolean),
         "actions": list_of(section_of(_ROCKETCHAT_ACTION)),
     },
@@ -243,15 +245,15 @@ ROCKETCHAT: Final = Kind(
     },
 )
 
-MATTERMOST: Final = Kind(
+MATTERMOST: Final = IntegrationKind(
     keys={
         **COMMON,
-        **pair("webhook_url", secret_url),
-        **addresses("channel"),
-        **texts("username", "icon_url", "icon_emoji", "type"),
+        **with_file_key("webhook_url", secret_url),
+        **address_keys("channel"),
+        **template_keys("username", "icon_url", "icon_emoji", "type"),
         **_ATTACHMENT,
         "attachments": list_of(section_of(_ATTACHMENT)),
-        "props": section_of(texts("card")),
+        "props": section_of(template_keys("card")),
         "priority": section_of(_PRIORITY),
     },
     one_of=(_WEBHOOK_URL,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.http import HTTP_DEFAULTS, http_config, http_settings, tls_config, tls_settings
+from amproxy.config.read.http import HTTP_DEFAULTS, build_http_settings, build_tls_settings, read_http_config, read_tls_config
 from amproxy.config.read.values import Duration, boolean, duration, file, host_port, secret, secret_url, text, url
 from amproxy.config.structs import EmailSettings, Global, SlackSettings, TelegramSettings, WebhookSettings
 from amproxy.secret import Secret
@@ -38,16 +38,16 @@ _SECRETS: Final = (  # each has a twin that names a file; the two exclude each o
 _SECRET_URLS: Final = ("slack_api_url", "mattermost_webhook_url")
 _URLS: Final = (*(key for key in _DEFAULTS if key.endswith("_url")), "jira_api_url")
 
-_TABLE: Final[dict[str, Reader]] = {
+_GLOBAL_KEYS: Final[dict[str, Reader]] = {
     "resolve_timeout": duration,
-    "http_config": http_config,
+    "http_config": read_http_config,
     "smtp_from": text,
     "smtp_hello": text,
     "smtp_smarthost": host_port,
     "smtp_auth_username": text,
     "smtp_auth_identity": text,
     "smtp_require_tls": boolean,
-    "smtp_tls_config": tls_config,
+    "smtp_tls_config": read_tls_config,
     "smtp_force_implicit_tls": boolean,
     "wechat_api_corp_id": text,
     **dict.fromkeys(_URLS, url),
@@ -59,7 +59,7 @@ _TABLE: Final[dict[str, Reader]] = {
 
 def read_global(at: Cursor) -> Section:
     """The keys of `global` with Alertmanager's defaults filled in."""
-    section = at.section(_TABLE)
+    section = at.section(_GLOBAL_KEYS)
     for key in _SECRETS + _SECRET_URLS:
         section.exclusive(key, f"{key}_file")
     app, api = section.given("slack_app_token", "slack_app_token_file"), section.given("slack_api_url", "slack_api_url_file")
@@ -71,9 +71,9 @@ def read_global(at: Cursor) -> Section:
     return section
 
 
-def global_settings(values: Section) -> Global:
+def build_global(values: Section) -> Global:
     """The struct of `global`."""
-    http = http_settings(values["http_config"])
+    http = build_http_settings(values["http_config"])
     return Global(
         resolve_timeout=float(values["resolve_timeout"]),
         telegram=TelegramSettings(
@@ -102,7 +102,7 @@ def global_settings(values: Section) -> Global:
             auth_identity=values.get("smtp_auth_identity", ""),
             require_tls=values["smtp_require_tls"],
             implicit_tls=values.get("smtp_force_implicit_tls"),
-            tls=tls_settings(values.get("smtp_tls_config")),
+            tls=build_tls_settings(values.get("smtp_tls_config")),
         ),
         webhook=WebhookSettings(http=http),
     )

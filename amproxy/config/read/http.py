@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.values import boolean, file, list_of, map_of, secret, section_of, shown, text
+from amproxy.config.read.values import boolean, file, list_of, map_of, quote_value, secret, section_of, text
 from amproxy.config.structs import HttpSettings, TlsSettings
 from amproxy.secret import Secret, reveal
 
-_VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
-_RESERVED: Final = frozenset(
+_TLS_VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
+_RESERVED_HEADERS: Final = frozenset(
     (
         *("authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection"),
         *("keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding"),
@@ -23,11 +23,11 @@ HTTP_DEFAULTS: Final[dict[str, Any]] = {"follow_redirects": True, "enable_http2"
 _NO_CREDENTIALS: Final[dict[str, Any]] = {}
 
 
-def _version(at: Cursor) -> str | None:
+def _tls_version(at: Cursor) -> str | None:
     found = text(at)
-    if found is None or found in _VERSIONS:
+    if found is None or found in _TLS_VERSIONS:
         return found
-    at.error(f"{shown(at)} is no version of TLS: expected {', '.join(_VERSIONS)}")
+    at.error(f"{quote_value(at)} is no version of TLS: expected {', '.join(_TLS_VERSIONS)}")
     return None
 
 
@@ -40,12 +40,12 @@ _TLS: Final[dict[str, Reader]] = {
     "key_file": file,
     "server_name": text,
     "insecure_skip_verify": boolean,
-    "min_version": _version,
-    "max_version": _version,
+    "min_version": _tls_version,
+    "max_version": _tls_version,
 }
 
 
-def tls_config(at: Cursor) -> Section:
+def read_tls_config(at: Cursor) -> Section:
     """The keys of a tls_config, checked against each other."""
     tls = at.section(_TLS)
     for inline in ("ca", "cert", "key"):
@@ -59,7 +59,7 @@ def tls_config(at: Cursor) -> Section:
     return tls
 
 
-def tls_settings(tls: Mapping[str, Any] | None) -> TlsSettings:
+def build_tls_settings(tls: Mapping[str, Any] | None) -> TlsSettings:
     """The struct of a tls_config; None = nothing set."""
     return TlsSettings(**(tls or {}))
 
@@ -85,7 +85,7 @@ _OAUTH2: Final[dict[str, Reader]] = {
     "scopes": list_of(text),
     "token_url": text,
     "endpoint_params": map_of(text),
-    "tls_config": tls_config,
+    "tls_config": read_tls_config,
     **_PROXY,
 }
 _HTTP: Final[dict[str, Reader]] = {
@@ -94,7 +94,7 @@ _HTTP: Final[dict[str, Reader]] = {
     "oauth2": section_of(_OAUTH2),
     "bearer_token": secret,
     "bearer_token_file": file,
-    "tls_config": tls_config,
+    "tls_config": read_tls_config,
     "follow_redirects": boolean,
     "enable_http2": boolean,
     "http_headers": map_of(section_of({"values": list_of(text), "secrets": list_of(secret), "files": list_of(file)})),
@@ -102,13 +102,13 @@ _HTTP: Final[dict[str, Reader]] = {
 }
 
 
-def http_config(at: Cursor) -> Section:
+def read_http_config(at: Cursor) -> Section:
     """The keys of an http_config, checked against each other; with one kind of authentication at most."""
     http = at.section(_HTTP)
     _check_authentication(http)
     _check_proxy(http)
     for header in http.get("http_headers", ()):
-        if header.lower() in _RESERVED:
+        if header.lower() in _RESERVED_HEADERS:
             http.error("http_headers", f"the header {header!r} may not be set")
     for key, value in HTTP_DEFAULTS.items():
         http.setdefault(key, value)
@@ -144,7 +144,7 @@ def _check_proxy(section: Section) -> None:
                 section.error(key, f"{key} needs a proxy_url")
 
 
-def http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
+def build_http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
     """The struct of an http_config; None = Alertmanager's defaults."""
     if http is None:
         return HttpSettings()
@@ -159,16 +159,16 @@ def http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
         authorization_credentials=bearer.get("credentials") or http.get("bearer_token", Secret("")),
         authorization_credentials_file=bearer.get("credentials_file") or http.get("bearer_token_file", ""),
         oauth2=dict(http["oauth2"]) if "oauth2" in http else None,
-        tls=tls_settings(http.get("tls_config")),
+        tls=build_tls_settings(http.get("tls_config")),
         proxy_url=http["proxy_url"].reveal() if "proxy_url" in http else "",
         no_proxy=http.get("no_proxy", ""),
         proxy_from_environment=http.get("proxy_from_environment", False),
         follow_redirects=http["follow_redirects"],
-        http_headers={name: _header(header) for name, header in http.get("http_headers", {}).items() if header},
+        http_headers={name: _header_pair(header) for name, header in http.get("http_headers", {}).items() if header},
     )
 
 
-def _header(header: Mapping[str, Any]) -> tuple[str, ...]:
+def _header_pair(header: Mapping[str, Any]) -> tuple[str, ...]:
     files = []
     for path in header.get("files", ()):
         try:

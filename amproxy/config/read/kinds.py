@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.http import http_config, tls_config
+from amproxy.config.read.http import read_http_config, read_tls_config
 from amproxy.config.read.values import (
     boolean,
     choice,
@@ -28,36 +28,36 @@ from amproxy.config.read.values import (
     text,
     url,
 )
-from amproxy.config.yaml import Scalar, Sequence
+from amproxy.config.yaml import ScalarNode, SequenceNode
 
-_RESPONDERS: Final = ("team", "teams", "user", "escalation", "schedule")
+_RESPONDER_TYPES: Final = ("team", "teams", "user", "escalation", "schedule")
 
 
-def texts(*keys: str) -> dict[str, Reader]:
+def template_keys(*keys: str) -> dict[str, Reader]:
     """Keys whose values may be templates: `${` in them is no environment variable."""
     return dict.fromkeys(keys, raw)
 
 
 def _text_or_template(at: Cursor) -> str | None:
-    return raw(at) if isinstance(at.node, Scalar) and "{{" in at.node.text else text(at)
+    return raw(at) if isinstance(at.node, ScalarNode) and "{{" in at.node.text else text(at)
 
 
-def addresses(*keys: str) -> dict[str, Reader]:
+def address_keys(*keys: str) -> dict[str, Reader]:
     """Keys that say where a message goes: environment variables are replaced, unless it is a template."""
     return dict.fromkeys(keys, _text_or_template)
 
 
-def pair(key: str, reader: Reader = secret) -> dict[str, Reader]:
+def with_file_key(key: str, reader: Reader = secret) -> dict[str, Reader]:
     """A secret and its twin that names a file."""
     return {key: reader, f"{key}_file": file}
 
 
 def template_or_url(at: Cursor) -> Any:
     """A secret URL, which Alertmanager may fill in by a template."""
-    return secret(at) if isinstance(at.node, Scalar) and "{{" in at.node.text else secret_url(at)
+    return secret(at) if isinstance(at.node, ScalarNode) and "{{" in at.node.text else secret_url(at)
 
 
-def option(*allowed: str) -> Reader:
+def choice_or_template(*allowed: str) -> Reader:
     """One of a few words, or a template that gives one."""
 
     def read(at: Cursor) -> str | None:
@@ -70,7 +70,7 @@ def option(*allowed: str) -> Reader:
     return read
 
 
-def filled(table: dict[str, Reader], *required: str) -> Reader:
+def section_requiring(table: dict[str, Reader], *required: str) -> Reader:
     """A map in which some keys must be given."""
 
     def read(at: Cursor) -> Section:
@@ -82,45 +82,45 @@ def filled(table: dict[str, Reader], *required: str) -> Reader:
     return read
 
 
-def action(at: Cursor) -> Section:
+def slack_action(at: Cursor) -> Section:
     """A button of Slack's: a link or a message."""
-    confirm = filled(texts("text", "title", "ok_text", "dismiss_text"), "text")
-    section = at.section({**texts("type", "text", "url", "style", "name", "value"), "confirm": confirm})
+    confirm = section_requiring(template_keys("text", "title", "ok_text", "dismiss_text"), "text")
+    section = at.section({**template_keys("type", "text", "url", "style", "name", "value"), "confirm": confirm})
     section.require("type")
     section.require("text")
     section.require("name", "url")
     return section
 
 
-def responder(at: Cursor) -> Section:
+def opsgenie_responder(at: Cursor) -> Section:
     """Whom OpsGenie tells."""
-    section = at.section(texts("id", "name", "username", "type"))
+    section = at.section(template_keys("id", "name", "username", "type"))
     section.require("id", "name", "username")
     found = section.get("type", "")
-    if "{{" not in found and found.lower() not in _RESPONDERS:
-        section.error("type", f"the type of a responder must be one of {', '.join(_RESPONDERS)}")
+    if "{{" not in found and found.lower() not in _RESPONDER_TYPES:
+        section.error("type", f"the type of a responder must be one of {', '.join(_RESPONDER_TYPES)}")
     return section
 
 
-def text_or_update(at: Cursor) -> Any:
+def jira_field(at: Cursor) -> Any:
     """A field of Jira: a text, or a map that also says whether it is updated."""
-    return raw(at) if isinstance(at.node, Scalar) else at.section({"template": raw, "enable_update": boolean})
+    return raw(at) if isinstance(at.node, ScalarNode) else at.section({"template": raw, "enable_update": boolean})
 
 
-def labels_or_update(at: Cursor) -> Any:
+def jira_labels(at: Cursor) -> Any:
     """Labels of Jira: a list, or a map that also says whether they are updated."""
-    if isinstance(at.node, Sequence):
+    if isinstance(at.node, SequenceNode):
         return list_of(raw)(at)
     return at.section({"values": list_of(raw), "enable_update": boolean})
 
 
 NOT_NEGATIVE: Final = integer(0)
-COMMON: Final[dict[str, Reader]] = {"send_resolved": boolean, "http_config": http_config}
+COMMON: Final[dict[str, Reader]] = {"send_resolved": boolean, "http_config": read_http_config}
 TIMEOUT: Final[dict[str, Reader]] = {"timeout": go_duration}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class IntegrationKind:
     """What may stand in one entry of a `*_configs` list.
 
     `inherited` says which keys of `global` fill in keys that are missing; keys that exclude each other are filled in only
@@ -160,31 +160,31 @@ def _check_slack(section: Section) -> None:
         section.error("update_message", "an incoming webhook cannot change its messages: update_message needs an app_token")
 
 
-WEBHOOK: Final = Kind(
-    keys={**COMMON, **TIMEOUT, **pair("url", template_or_url), "max_alerts": NOT_NEGATIVE, "payload": literal},
+WEBHOOK: Final = IntegrationKind(
+    keys={**COMMON, **TIMEOUT, **with_file_key("url", template_or_url), "max_alerts": NOT_NEGATIVE, "payload": literal},
     one_of=(("url", "url_file"),),
     at_most=(("url", "url_file"),),
     defaults={"max_alerts": 0},
 )
 
-ALERTMANAGER: Final = Kind(  # amproxy's own: groups go on to another Alertmanager's API
-    keys={**COMMON, **TIMEOUT, **pair("url", template_or_url)},
+ALERTMANAGER: Final = IntegrationKind(  # amproxy's own: groups go on to another Alertmanager's API
+    keys={**COMMON, **TIMEOUT, **with_file_key("url", template_or_url)},
     one_of=(("url", "url_file"),),
     at_most=(("url", "url_file"),),
 )
 
-EMAIL: Final = Kind(
+EMAIL: Final = IntegrationKind(
     keys={
         "send_resolved": boolean,
-        **addresses("to", "from"),
-        **texts("html", "text"),
+        **address_keys("to", "from"),
+        **template_keys("html", "text"),
         **dict.fromkeys(("hello", "auth_username", "auth_identity"), text),
         "smarthost": host_port,
-        **pair("auth_password"),
-        **pair("auth_secret"),
+        **with_file_key("auth_password"),
+        **with_file_key("auth_secret"),
         "headers": map_of(raw),
         "require_tls": boolean,
-        "tls_config": tls_config,
+        "tls_config": read_tls_config,
         "force_implicit_tls": boolean,
         "threading": section_of({"enabled": boolean, "thread_by_date": choice("none", "daily")}),
     },
@@ -201,20 +201,20 @@ EMAIL: Final = Kind(
     check=_check_email,
 )
 
-SLACK: Final = Kind(
+SLACK: Final = IntegrationKind(
     keys={
         **COMMON,
         **TIMEOUT,
-        **pair("api_url", secret_url),
-        **pair("app_token"),
+        **with_file_key("api_url", secret_url),
+        **with_file_key("app_token"),
         "app_url": url,
-        **addresses("channel"),
-        **texts("username", "color", "title", "title_link", "pretext", "text", "message_text", "footer", "fallback"),
-        **texts("callback_id", "icon_emoji", "icon_url", "image_url", "thumb_url"),
-        "fields": list_of(filled({**texts("title", "value"), "short": boolean}, "title", "value")),
+        **address_keys("channel"),
+        **template_keys("username", "color", "title", "title_link", "pretext", "text", "message_text", "footer", "fallback"),
+        **template_keys("callback_id", "icon_emoji", "icon_url", "image_url", "thumb_url"),
+        "fields": list_of(section_requiring({**template_keys("title", "value"), "short": boolean}, "title", "value")),
         **dict.fromkeys(("short_fields", "link_names", "update_message"), boolean),
         "mrkdwn_in": list_of(raw),
-        "actions": list_of(action),
+        "actions": list_of(slack_action),
     },
     send_resolved=False,
     one_of=(("api_url", "api_url_file", "app_token", "app_token_file"),),
@@ -230,16 +230,16 @@ SLACK: Final = Kind(
     check=_check_slack,
 )
 
-TELEGRAM: Final = Kind(
+TELEGRAM: Final = IntegrationKind(
     keys={
         **COMMON,
         "api_url": url,
-        **pair("bot_token"),
-        **pair("chat_id", integer()),
+        **with_file_key("bot_token"),
+        **with_file_key("chat_id", integer()),
         "message_thread_id": integer(),
         "message": raw,
         "disable_notifications": boolean,
-        "parse_mode": option("", "Markdown", "MarkdownV2", "HTML"),
+        "parse_mode": choice_or_template("", "Markdown", "MarkdownV2", "HTML"),
     },
     one_of=(("bot_token", "bot_token_file"), ("chat_id", "chat_id_file")),
     at_most=(("bot_token", "bot_token_file"), ("chat_id", "chat_id_file")),

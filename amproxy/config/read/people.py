@@ -6,18 +6,31 @@ from datetime import datetime
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.sign_in import password_hash
-from amproxy.config.read.values import choice, file, list_of, map_of, moment, name, reference, section_of, span, text, timezone, wall
+from amproxy.config.read.sign_in import read_password_hash
+from amproxy.config.read.values import (
+    choice,
+    date_time,
+    file,
+    list_of,
+    map_of,
+    name,
+    positive_duration,
+    reference,
+    section_of,
+    text,
+    timezone,
+    to_wall_clock,
+)
 from amproxy.config.structs import Absence, Notify, Team, User, Wait
-from amproxy.config.yaml import Sequence
+from amproxy.config.yaml import SequenceNode
 
 user_name: Final = reference("users", "user")
-intervals: Final = list_of(reference("time_intervals", "time interval"))
+interval_names: Final = list_of(reference("time_intervals", "time interval"))
 
 
-def _channels(at: Cursor) -> list[str] | None:
+def _read_channels(at: Cursor) -> list[str] | None:
     """One channel, or a list of those that are used at once."""
-    if not isinstance(at.node, Sequence):
+    if not isinstance(at.node, SequenceNode):
         found = name(at)
         return None if found is None else [found]
     channels: list[str] | None = list_of(name)(at)
@@ -26,8 +39,8 @@ def _channels(at: Cursor) -> list[str] | None:
     return channels
 
 
-def _rule(at: Cursor) -> Notify | Wait | None:
-    section = at.section({"notify": _channels, "wait": span})
+def _read_notification_rule(at: Cursor) -> Notify | Wait | None:
+    section = at.section({"notify": _read_channels, "wait": positive_duration})
     if len(section.places) != 1:
         at.error("a rule is either notify (a channel, or a list of channels) or wait (a duration)")
         return None
@@ -36,8 +49,8 @@ def _rule(at: Cursor) -> Notify | Wait | None:
     return Notify(channels=tuple(section["notify"])) if "notify" in section else None
 
 
-_RULES: Final[dict[str, Reader]] = dict.fromkeys(("default", "important"), list_of(_rule))
-_ABSENCE: Final[dict[str, Reader]] = {"start": moment, "end": moment, "reason": text}
+_RULES: Final[dict[str, Reader]] = dict.fromkeys(("default", "important"), list_of(_read_notification_rule))
+_ABSENCE: Final[dict[str, Reader]] = {"start": date_time, "end": date_time, "reason": text}
 _NOTICES: Final = ("going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked")
 _USER: Final[dict[str, Reader]] = {
     "name": name,
@@ -47,32 +60,32 @@ _USER: Final[dict[str, Reader]] = {
     "contacts": map_of(name),
     "notification_rules": section_of(_RULES),
     "absences": list_of(section_of(_ABSENCE)),
-    "quiet_hours": intervals,
-    "notices": section_of(dict.fromkeys(_NOTICES, _channels)),
-    "password_hash": password_hash,
+    "quiet_hours": interval_names,
+    "notices": section_of(dict.fromkeys(_NOTICES, _read_channels)),
+    "password_hash": read_password_hash,
     "password_hash_file": file,
 }
 
 
-def period(section: Section, zone: str) -> tuple[datetime, datetime] | None:
+def read_period(section: Section, zone: str) -> tuple[datetime, datetime] | None:
     """The start and end of an absence or override on the clock of a zone, naive; None where they are broken."""
     for key in ("start", "end"):
         section.require(key)
     if "start" not in section or "end" not in section:
         return None
-    start, end = wall(section["start"], zone), wall(section["end"], zone)
+    start, end = to_wall_clock(section["start"], zone), to_wall_clock(section["end"], zone)
     if end <= start:
         section.error("end", "the end must lie after the start")
         return None
     return start, end
 
 
-def _absences(sections: list[Section], zone: str) -> tuple[Absence, ...]:
-    periods = [(section, period(section, zone)) for section in sections]
+def _build_absences(sections: list[Section], zone: str) -> tuple[Absence, ...]:
+    periods = [(section, read_period(section, zone)) for section in sections]
     return tuple(Absence(start=found[0], end=found[1], reason=section.get("reason", "")) for section, found in periods if found)
 
 
-def user(at: Cursor) -> User:
+def read_user(at: Cursor) -> User:
     """One person."""
     section = at.section(_USER)
     section.require("name")
@@ -83,14 +96,14 @@ def user(at: Cursor) -> User:
         name=section.get("name", ""),
         **rest,
         notification_rules={urgency: tuple(rules) for urgency, rules in section.get("notification_rules", {}).items() if rules},
-        absences=_absences(section.get("absences", []), section.get("timezone", "UTC")),
+        absences=_build_absences(section.get("absences", []), section.get("timezone", "UTC")),
         quiet_hours=tuple(section.get("quiet_hours", ())),
         notices={kind: tuple(dict.fromkeys(channels)) for kind, channels in section.get("notices", {}).items() if channels},
         place=at.place,
     )
 
 
-def team(at: Cursor) -> Team:
+def read_team(at: Cursor) -> Team:
     """One team; who is named twice counts once."""
     section = at.section({"name": name, "members": list_of(user_name)})
     section.require("name")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.people import intervals, user_name
-from amproxy.config.read.routing import matchers
-from amproxy.config.read.values import boolean, choice, duration, integer, list_of, name, reference, span
+from amproxy.config.read.people import interval_names, user_name
+from amproxy.config.read.routing import read_matchers
+from amproxy.config.read.values import boolean, choice, duration, integer, list_of, name, positive_duration, reference
 from amproxy.config.structs import (
     Flapping,
     ForwardStep,
@@ -28,7 +28,7 @@ from amproxy.config.structs import (
 from amproxy.config.yaml import MappingNode
 
 _TARGETS: Final = ("schedule", "users", "team", "receiver")
-_NOTIFY: Final[dict[str, Reader]] = {
+_NOTIFY_KEYS: Final[dict[str, Reader]] = {
     "schedule": reference("schedules", "schedule"),
     "position": choice("current", "next"),
     "users": list_of(user_name),
@@ -37,23 +37,23 @@ _NOTIFY: Final[dict[str, Reader]] = {
     "receiver": reference("receivers", "receiver"),
     "urgency": choice("default", "important"),
 }
-_ONLY_WITH: Final = {"position": ("schedule",), "pick": ("users", "team"), "urgency": ("schedule", "users", "team")}
+_ONLY_WITH_TARGETS: Final = {"position": ("schedule",), "pick": ("users", "team"), "urgency": ("schedule", "users", "team")}
 
 
-def _notify(at: Cursor) -> Section:
+def _read_notify(at: Cursor) -> Section:
     """Whom a step tells: exactly one target, with the keys that belong to it."""
-    section = at.section(_NOTIFY)
+    section = at.section(_NOTIFY_KEYS)
     section.require(*_TARGETS, why="whom does this step notify?")
     section.exclusive(*_TARGETS)
     if section.get("users") == []:
         section.error("users", "names nobody")
-    for key, targets in _ONLY_WITH.items():
+    for key, targets in _ONLY_WITH_TARGETS.items():
         if section.given(key) and not section.given(*targets):
             section.error(key, f"{key} belongs to {' or '.join(targets)}")
     return section
 
 
-def if_nobody(at: Cursor) -> IfNobody | None:
+def read_if_nobody(at: Cursor) -> IfNobody | None:
     """What a step does that reaches nobody."""
     if isinstance(at.node, MappingNode):
         section = at.section({"user": user_name})
@@ -63,48 +63,52 @@ def if_nobody(at: Cursor) -> IfNobody | None:
     return None if found is None else IfNobody(kind=found)
 
 
-def _wait_for_alerts(at: Cursor) -> Section:
-    section = at.section({"more_than": integer(0), "within": span})
+def _read_wait_for_alerts(at: Cursor) -> Section:
+    section = at.section({"more_than": integer(0), "within": positive_duration})
     section.require("more_than", why="how many alerts are not yet enough?")
     section.require("within", why="in which time are they counted?")
     return section
 
 
-def _resolve(at: Cursor) -> bool | None:
+def _read_resolve(at: Cursor) -> bool | None:
     found = boolean(at)
     if found is False:
         at.error("write resolve: true, or leave the step out")
     return found or None
 
 
-_CONDITION: Final[dict[str, Reader]] = {"matchers": matchers, "active_time_intervals": intervals, "mute_time_intervals": intervals}
-_WAITS: Final[dict[str, Reader]] = {
-    "wait": span,
-    "wait_until": reference("time_intervals", "time interval"),
-    "wait_for_alerts": _wait_for_alerts,
+_CONDITION_KEYS: Final[dict[str, Reader]] = {
+    "matchers": read_matchers,
+    "active_time_intervals": interval_names,
+    "mute_time_intervals": interval_names,
 }
-_DEEDS: Final[dict[str, Reader]] = {
-    "notify": _notify,
+_WAIT_KEYS: Final[dict[str, Reader]] = {
+    "wait": positive_duration,
+    "wait_until": reference("time_intervals", "time interval"),
+    "wait_for_alerts": _read_wait_for_alerts,
+}
+_ACTION_KEYS: Final[dict[str, Reader]] = {
+    "notify": _read_notify,
     "webhook": reference("receivers", "receiver"),
     "forward": reference("escalation_policies", "policy"),
-    "resolve": _resolve,
+    "resolve": _read_resolve,
 }
 
 
-def step(at: Cursor) -> Step | None:
+def read_step(at: Cursor) -> Step | None:
     """One step: exactly one thing to do or to wait for."""
-    section = at.section({**_DEEDS, **_WAITS, "if_nobody": if_nobody, **_CONDITION})
-    section.require(*_DEEDS, *_WAITS)
-    section.exclusive(*_DEEDS, *_WAITS)
+    section = at.section({**_ACTION_KEYS, **_WAIT_KEYS, "if_nobody": read_if_nobody, **_CONDITION_KEYS})
+    section.require(*_ACTION_KEYS, *_WAIT_KEYS)
+    section.exclusive(*_ACTION_KEYS, *_WAIT_KEYS)
     if section.given("if_nobody") and not section.given("notify"):
         section.error("if_nobody", "if_nobody belongs to a notify step")
-    for key in _CONDITION:
-        if section.given(key) and section.given(*_WAITS):
+    for key in _CONDITION_KEYS:
+        if section.given(key) and section.given(*_WAIT_KEYS):
             section.error(key, f"{key} belongs to a step that does something, not to one that waits")
-    return _wait(section) or _deed(section)
+    return _build_wait_step(section) or _build_action_step(section)
 
 
-def _wait(section: Section) -> Step | None:
+def _build_wait_step(section: Section) -> Step | None:
     place = section.cursor.place
     if "wait" in section:
         return Wait(seconds=float(section["wait"]), place=place)
@@ -116,7 +120,7 @@ def _wait(section: Section) -> Step | None:
     return None
 
 
-def _deed(section: Section) -> Step | None:
+def _build_action_step(section: Section) -> Step | None:
     condition: dict[str, Any] = {
         "matchers": tuple(map(str, section.get("matchers", ()))),
         "active_time_intervals": tuple(section.get("active_time_intervals", ())),
@@ -134,10 +138,10 @@ def _deed(section: Section) -> Step | None:
     return ResolveStep(**condition) if "resolve" in section else None
 
 
-_LONGEST_REMINDER: Final = 1800.0  # seconds; where nothing is said, the reminder comes a quarter of the timeout before it, at most this
+_MAX_REMINDER: Final = 1800.0  # seconds; where nothing is said, the reminder comes a quarter of the timeout before it, at most this
 
 
-def _repeat(at: Cursor) -> Section:
+def _read_repeat(at: Cursor) -> Section:
     """How often the steps run again: a number, or a map that also says from which step."""
     if isinstance(at.node, MappingNode):
         section = at.section({"times": integer(0), "from": integer(1)})
@@ -149,8 +153,8 @@ def _repeat(at: Cursor) -> Section:
     return section
 
 
-def _flapping(at: Cursor) -> Flapping | None:
-    section = at.section({"more_than": integer(1), "within": span, "hold": span})
+def _read_flapping(at: Cursor) -> Flapping | None:
+    section = at.section({"more_than": integer(1), "within": positive_duration, "hold": positive_duration})
     section.require("more_than", why="how many returns are too many?")
     section.require("within", why="in which time are they counted?")
     if "more_than" not in section or "within" not in section:
@@ -159,8 +163,8 @@ def _flapping(at: Cursor) -> Flapping | None:
     return Flapping(more_than=section["more_than"], within=float(section["within"]), **hold)
 
 
-def _storm(at: Cursor) -> Storm | None:
-    section = at.section({"more_than": integer(1), "within": span})
+def _read_storm(at: Cursor) -> Storm | None:
+    section = at.section({"more_than": integer(1), "within": positive_duration})
     section.require("more_than", why="how many pages are too many?")
     section.require("within", why="in which time are they counted?")
     if "more_than" not in section or "within" not in section:
@@ -171,20 +175,20 @@ def _storm(at: Cursor) -> Storm | None:
 _POLICY: Final[dict[str, Reader]] = {
     "name": name,
     "team": reference("teams", "team"),
-    "steps": list_of(step),
-    "repeat": _repeat,
+    "steps": list_of(read_step),
+    "repeat": _read_repeat,
     "acknowledge_timeout": duration,
     "acknowledge_reminder": duration,
     "after_snooze": choice("restart", "resume"),
     "auto_resolve": duration,
     "reopen_within": duration,
-    "flapping": _flapping,
-    "storm": _storm,
-    "if_nobody": if_nobody,
+    "flapping": _read_flapping,
+    "storm": _read_storm,
+    "if_nobody": read_if_nobody,
 }
 
 
-def policy(at: Cursor) -> Policy:
+def read_policy(at: Cursor) -> Policy:
     """One escalation policy."""
     section = at.section(_POLICY)
     section.require("name")
@@ -200,7 +204,7 @@ def policy(at: Cursor) -> Policy:
         repeat=repeat.get("times", 0),
         repeat_from=repeat.get("from", 1),
         acknowledge_timeout=float(section.get("acknowledge_timeout", 0)),
-        acknowledge_reminder=_reminder(section),
+        acknowledge_reminder=_reminder_seconds(section),
         after_snooze=section.get("after_snooze", "restart"),
         auto_resolve=float(section.get("auto_resolve", 0)),
         reopen_within=float(section.get("reopen_within", 0)),
@@ -211,11 +215,11 @@ def policy(at: Cursor) -> Policy:
     )
 
 
-def _reminder(section: Section) -> float:
+def _reminder_seconds(section: Section) -> float:
     """Seconds before the timeout; 0 = nobody is reminded."""
     timeout = float(section.get("acknowledge_timeout", 0))
     if "acknowledge_reminder" not in section:
-        return min(timeout / 4, _LONGEST_REMINDER)
+        return min(timeout / 4, _MAX_REMINDER)
     reminder = float(section["acknowledge_reminder"])
     if reminder and not timeout:
         section.error("acknowledge_reminder", "acknowledge_reminder needs acknowledge_timeout: without it no acknowledgement runs out")

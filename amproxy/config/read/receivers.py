@@ -16,75 +16,75 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from amproxy.config.read import foreign_kinds, kinds
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.http import http_settings, tls_settings
-from amproxy.config.read.kinds import Kind
+from amproxy.config.read.http import build_http_settings, build_tls_settings
+from amproxy.config.read.kinds import IntegrationKind
 from amproxy.config.read.values import boolean, choice, raw, reference
 from amproxy.config.structs import EmailSettings, Integration, OncallSettings, SlackSettings, TelegramSettings, WebhookSettings
 from amproxy.secret import Secret, reveal
 
 
-def _picked(section: Section, *keys: str) -> dict[str, Any]:
+def _pick_keys(section: Section, *keys: str) -> dict[str, Any]:
     """The keys that are there; the struct knows the defaults of the rest."""
     return {key: section[key] for key in keys if key in section}
 
 
-def webhook_settings(section: Section) -> WebhookSettings:
+def build_webhook_settings(section: Section) -> WebhookSettings:
     return WebhookSettings(
-        **_picked(section, "url", "url_file", "max_alerts"),
+        **_pick_keys(section, "url", "url_file", "max_alerts"),
         timeout=float(section.get("timeout", 0)),
-        http=http_settings(section["http_config"]),
+        http=build_http_settings(section["http_config"]),
     )
 
 
-def slack_settings(section: Section) -> SlackSettings:
+def build_slack_settings(section: Section) -> SlackSettings:
     return SlackSettings(
-        **_picked(section, "channel", "api_url", "api_url_file", "app_token", "app_token_file", "app_url"),
-        **_picked(section, "title", "text", "username", "icon_emoji", "icon_url"),
+        **_pick_keys(section, "channel", "api_url", "api_url_file", "app_token", "app_token_file", "app_url"),
+        **_pick_keys(section, "title", "text", "username", "icon_emoji", "icon_url"),
         timeout=float(section.get("timeout", 0)),
-        http=http_settings(section["http_config"]),
+        http=build_http_settings(section["http_config"]),
     )
 
 
-def telegram_settings(section: Section) -> TelegramSettings:
+def build_telegram_settings(section: Section) -> TelegramSettings:
     """`chat_id_file` is read here, once: a chat is no secret that changes. A bad one gives chat 0."""
     if "chat_id_file" in section:
-        section["chat_id"] = _number_in(section["chat_id_file"])
+        section["chat_id"] = _read_number_file(section["chat_id_file"])
     return TelegramSettings(
-        **_picked(section, "api_url", "bot_token", "bot_token_file", "chat_id", "message_thread_id", "message"),
-        **_picked(section, "disable_notifications", "parse_mode"),
-        http=http_settings(section["http_config"]),
+        **_pick_keys(section, "api_url", "bot_token", "bot_token_file", "chat_id", "message_thread_id", "message"),
+        **_pick_keys(section, "disable_notifications", "parse_mode"),
+        http=build_http_settings(section["http_config"]),
     )
 
 
-def _number_in(path: str) -> int:
+def _read_number_file(path: str) -> int:
     try:
         return int(reveal(Secret(""), path))
     except (OSError, ValueError):  # a warning stands where the file is named, or the integration says it has no chat
         return 0
 
 
-def email_settings(section: Section) -> EmailSettings:
+def build_email_settings(section: Section) -> EmailSettings:
     return EmailSettings(
-        **_picked(section, "to", "hello", "smarthost", "auth_username", "auth_password", "auth_password_file", "auth_identity"),
-        **_picked(section, "headers", "html", "text", "require_tls"),
+        **_pick_keys(section, "to", "hello", "smarthost", "auth_username", "auth_password", "auth_password_file", "auth_identity"),
+        **_pick_keys(section, "headers", "html", "text", "require_tls"),
         from_=section.get("from", ""),
         implicit_tls=section.get("force_implicit_tls"),
-        tls=tls_settings(section.get("tls_config")),
+        tls=build_tls_settings(section.get("tls_config")),
     )
 
 
 # What only Go writes inside of {{ }}: a value that begins with a dot or a dollar, wherever it stands, its keywords, its
 # declarations and its trimming dashes. The rest of Go is no Jinja2 either and fails there.
-_GO = re.compile(
+_GO_TEMPLATE = re.compile(
     r"\{\{-|-\}\}|\{\{\s*(?:[.$]|/\*|(?:if|else|end|range|with|template|block|define|break|continue)\b)"
     r"|\{\{[^}]*(?:[\s(|][.$](?:[A-Za-z_)\s]|$)|:=)"
 )
 _JINJA = ImmutableSandboxedEnvironment()
 
 
-def is_go(text: str) -> bool:
+def is_go_template(text: str) -> bool:
     """Whether a text is a Go template."""
-    return "{{" in text and _GO.search(text) is not None
+    return "{{" in text and _GO_TEMPLATE.search(text) is not None
 
 
 def jinja_fault(text: str) -> str:
@@ -96,22 +96,22 @@ def jinja_fault(text: str) -> str:
     return ""
 
 
-def go_templates(values: Mapping[str, Any]) -> Iterator[str]:
+def go_template_keys(values: Mapping[str, Any]) -> Iterator[str]:
     """The keys of an integration below which there is a Go template."""
-    return (key for key, value in values.items() if key != "http_config" and any(map(is_go, _texts(value))))
+    return (key for key, value in values.items() if key != "http_config" and any(map(is_go_template, _nested_texts(value))))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _nested_texts(value: Any) -> Iterator[str]:
     if isinstance(value, Secret):
         yield value.reveal()
     elif isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
         for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
+            yield from _nested_texts(item)
 
 
-KINDS: Final[dict[str, Kind]] = {  # in the order in which Alertmanager sends
+INTEGRATION_KINDS: Final[dict[str, IntegrationKind]] = {  # in the order in which Alertmanager sends
     "webhook": kinds.WEBHOOK,
     "email": kinds.EMAIL,
     "pagerduty": foreign_kinds.PAGERDUTY,
@@ -132,12 +132,12 @@ KINDS: Final[dict[str, Kind]] = {  # in the order in which Alertmanager sends
     "mattermost": foreign_kinds.MATTERMOST,
     "alertmanager": kinds.ALERTMANAGER,
 }
-_SETTINGS: Final[dict[str, Callable[[Section], Any]]] = {  # the kinds that amproxy can deliver
-    "webhook": webhook_settings,
-    "alertmanager": webhook_settings,
-    "email": email_settings,
-    "slack": slack_settings,
-    "telegram": telegram_settings,
+_SETTINGS_BUILDERS: Final[dict[str, Callable[[Section], Any]]] = {  # the kinds that amproxy can deliver
+    "webhook": build_webhook_settings,
+    "alertmanager": build_webhook_settings,
+    "email": build_email_settings,
+    "slack": build_slack_settings,
+    "telegram": build_telegram_settings,
 }
 _UNUSED: Final[dict[str, tuple[str, ...]]] = {  # keys of these that change nothing, for amproxy draws its messages itself
     "email": ("auth_secret", "auth_secret_file", "threading"),
@@ -157,11 +157,11 @@ _ONCALL: Final[dict[str, Reader]] = {
 
 def read_integration(kind: str, defaults: Section, at: Cursor) -> Section:
     """The keys of one entry, `global` filled in and checked. `defaults` are the keys of `global`."""
-    table = KINDS[kind]
+    table = INTEGRATION_KINDS[kind]
     section = at.section(table.keys)
     for group in table.at_most:
         section.exclusive(*group)
-    _inherit(section, table, defaults)
+    _inherit_from_global(section, table, defaults)
     table.check(section)
     for group in table.one_of:
         if not any(section.get(key) or section.given(key) for key in group):
@@ -172,7 +172,7 @@ def read_integration(kind: str, defaults: Section, at: Cursor) -> Section:
     return section
 
 
-def _inherit(section: Section, table: Kind, defaults: Section) -> None:
+def _inherit_from_global(section: Section, table: IntegrationKind, defaults: Section) -> None:
     closed = {key for group in table.at_most if section.given(*group) for key in group}
     if "authorization" in section.get("http_config", {}):
         closed |= {"app_token", "app_token_file"}  # the authorization of its own stands in for them
@@ -183,10 +183,10 @@ def _inherit(section: Section, table: Kind, defaults: Section) -> None:
         section.setdefault("http_config", defaults["http_config"])
 
 
-def integration(kind: str, index: int, section: Section) -> Integration:
+def build_integration(kind: str, index: int, section: Section) -> Integration:
     """The struct of one entry; where amproxy cannot deliver it, a warning says why."""
-    settings = _SETTINGS.get(kind, dict)(section)
-    reason = _undeliverable(kind, section)
+    settings = _SETTINGS_BUILDERS.get(kind, dict)(section)
+    reason = _why_undeliverable(kind, section)
     if reason:
         section.cursor.warn("undeliverable", reason)
     for key in _UNUSED.get(kind, ()):
@@ -202,10 +202,10 @@ def integration(kind: str, index: int, section: Section) -> Integration:
     )
 
 
-def _undeliverable(kind: str, section: Section) -> str:
-    if kind not in _SETTINGS:
+def _why_undeliverable(kind: str, section: Section) -> str:
+    if kind not in _SETTINGS_BUILDERS:
         return f"amproxy cannot deliver {kind} yet"
-    go = next(go_templates(section), "")
+    go = next(go_template_keys(section), "")
     if go:
         return f"{go} is a Go template, which amproxy does not run (its own texts are Jinja2)"
     for key in _JINJA_KEYS.get(kind, ()):
@@ -221,7 +221,7 @@ def _undeliverable(kind: str, section: Section) -> str:
     return ""
 
 
-def oncall(at: Cursor, index: int) -> Integration | None:
+def read_oncall_integration(at: Cursor, index: int) -> Integration | None:
     """An entry of oncall_configs; None where it is broken."""
     section = at.section(_ONCALL)
     section.require("escalation_policy", why="the name of one of escalation_policies")

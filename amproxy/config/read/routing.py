@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.receivers import KINDS, integration, is_go, oncall, read_integration
+from amproxy.config.read.receivers import INTEGRATION_KINDS, build_integration, is_go_template, read_integration, read_oncall_integration
 from amproxy.config.read.values import (
     boolean,
     classic_label_name,
@@ -24,19 +24,19 @@ from amproxy.config.read.values import (
     literal,
     map_of,
     name,
+    positive_duration,
     raw,
     reference,
-    span,
     text,
 )
 from amproxy.config.structs import InhibitRule, Integration, Receiver, Route
-from amproxy.config.yaml import MappingNode, Sequence
+from amproxy.config.yaml import MappingNode, SequenceNode
 from amproxy.grouping.placement import route_key
 from amproxy.labels.intervals import BadInterval, TimeInterval, parse_time_interval
-from amproxy.labels.matchers import BadMatcher, Matcher, parse_matchers, sort_key
+from amproxy.labels.matchers import BadMatcher, Matcher, matcher_sort_key, parse_matchers
 
 
-def matchers(at: Cursor) -> list[Matcher]:
+def read_matchers(at: Cursor) -> list[Matcher]:
     """A list of texts with one or more matchers each."""
     found = []
     for item in at.items():
@@ -47,10 +47,10 @@ def matchers(at: Cursor) -> list[Matcher]:
             found += parse_matchers(line)
         except BadMatcher as error:
             item.error(f"not a matcher: {error}")
-    return sorted(found, key=sort_key)
+    return sorted(found, key=matcher_sort_key)
 
 
-def match_re(at: Cursor) -> dict[str, str]:
+def read_match_re(at: Cursor) -> dict[str, str]:
     """Label → regular expression, as written."""
     found = {}
     for key, place, value in at.pairs():
@@ -63,7 +63,7 @@ def match_re(at: Cursor) -> dict[str, str]:
         if pattern is None:
             continue
         try:
-            _anchored(key, pattern)
+            _anchored_regex_matcher(key, pattern)
         except BadMatcher as error:
             value.error(str(error))
         else:
@@ -71,33 +71,33 @@ def match_re(at: Cursor) -> dict[str, str]:
     return found
 
 
-def _anchored(name: str, pattern: str) -> Matcher:
+def _anchored_regex_matcher(name: str, pattern: str) -> Matcher:
     return Matcher(name, "=~", f"^(?:{pattern})$")  # the anchors show in group keys, as Alertmanager's do
 
 
-def together(equal: Mapping[str, Any], regexes: Mapping[str, Any], newer: Iterable[Matcher]) -> tuple[Matcher, ...]:
+def combine_matchers(equal: Mapping[str, Any], regexes: Mapping[str, Any], newer: Iterable[Matcher]) -> tuple[Matcher, ...]:
     """The three ways to write conditions as one list of matchers, in Alertmanager's order."""
     found = [Matcher(name, "=", value) for name, value in equal.items()]
-    found += [_anchored(name, pattern) for name, pattern in regexes.items()]
-    return tuple(sorted((*found, *newer), key=sort_key))
+    found += [_anchored_regex_matcher(name, pattern) for name, pattern in regexes.items()]
+    return tuple(sorted((*found, *newer), key=matcher_sort_key))
 
 
-_CONDITIONS: Final[dict[str, Reader]] = {
+_INHIBIT_MATCHER_KEYS: Final[dict[str, Reader]] = {
     f"{side}_{key}": reader
     for side in ("source", "target")
-    for key, reader in (("match", map_of(raw, key=classic_label_name)), ("match_re", match_re), ("matchers", matchers))
+    for key, reader in (("match", map_of(raw, key=classic_label_name)), ("match_re", read_match_re), ("matchers", read_matchers))
 }
-_INHIBIT: Final[dict[str, Reader]] = {"name": text, **_CONDITIONS, "equal": list_of(label_name)}
+_INHIBIT_RULE_KEYS: Final[dict[str, Reader]] = {"name": text, **_INHIBIT_MATCHER_KEYS, "equal": list_of(label_name)}
 
 
 def read_inhibit_rules(at: Cursor) -> list[Section]:
     """Alertmanager takes an empty entry and lets it do nothing."""
-    return [item.section(_INHIBIT) for item in at.items(nulls=True)]
+    return [item.section(_INHIBIT_RULE_KEYS) for item in at.items(nulls=True)]
 
 
-def inhibit_rule(section: Section) -> InhibitRule:
+def build_inhibit_rule(section: Section) -> InhibitRule:
     source, target = (
-        together(section.get(f"{side}_match", {}), section.get(f"{side}_match_re", {}), section.get(f"{side}_matchers", ()))
+        combine_matchers(section.get(f"{side}_match", {}), section.get(f"{side}_match_re", {}), section.get(f"{side}_matchers", ()))
         for side in ("source", "target")
     )
     return InhibitRule(
@@ -118,18 +118,18 @@ def read_time_intervals(at: Cursor) -> list[Section]:
         try:
             parsed = parse_time_interval(section.get("name", ""), section.get("time_intervals"))
         except BadInterval as error:
-            _below(section.places["time_intervals"], error.path).error(str(error))
+            _cursor_below(section.places["time_intervals"], error.path).error(str(error))
         else:
             found.append(section)
             section["time_intervals"] = parsed
     return found
 
 
-def _below(at: Cursor, path: tuple[int | str, ...]) -> Cursor:
+def _cursor_below(at: Cursor, path: tuple[int | str, ...]) -> Cursor:
     """The cursor of the part to which a path leads, or of the last part of it that is there."""
     for part in path:
         node = at.node
-        if isinstance(part, int) and isinstance(node, Sequence) and part < len(node.items):
+        if isinstance(part, int) and isinstance(node, SequenceNode) and part < len(node.items):
             at = at.to(node.items[part], part)
         elif isinstance(part, str) and isinstance(node, MappingNode) and part in node.pairs:
             at = at.to(node.pairs[part][1], part)
@@ -138,15 +138,19 @@ def _below(at: Cursor, path: tuple[int | str, ...]) -> Cursor:
     return at
 
 
-def time_intervals(sections: list[Section]) -> dict[str, TimeInterval]:
+def build_time_intervals(sections: list[Section]) -> dict[str, TimeInterval]:
     """The structs by name."""
     return {section["time_intervals"].name: section["time_intervals"] for section in sections}
 
 
 def read_receivers(at: Cursor, defaults: Section) -> list[Section]:
     """The keys of each receiver, its integrations filled in from `global`."""
-    table: dict[str, Reader] = {"name": name, "labels": map_of(raw, key=label_name), "oncall_configs": lambda at: list(_oncalls(at))}
-    for kind in KINDS:
+    table: dict[str, Reader] = {
+        "name": name,
+        "labels": map_of(raw, key=label_name),
+        "oncall_configs": lambda at: list(_read_oncall_configs(at)),
+    }
+    for kind in INTEGRATION_KINDS:
         table[f"{kind}_configs"] = list_of(partial(read_integration, kind, defaults))
     found = []
     for item in at.items(nulls=True):
@@ -158,18 +162,18 @@ def read_receivers(at: Cursor, defaults: Section) -> list[Section]:
     return found
 
 
-def _oncalls(at: Cursor) -> Iterator[Integration]:
+def _read_oncall_configs(at: Cursor) -> Iterator[Integration]:
     for index, item in enumerate(at.items()):
-        found = oncall(item, index)
+        found = read_oncall_integration(item, index)
         if found is not None:
             yield found
 
 
-def receiver(section: Section) -> Receiver:
+def build_receiver(section: Section) -> Receiver:
     """The struct of one receiver, its integrations in Alertmanager's order of kinds, on-call ones first."""
     integrations: list[Any] = list(section.get("oncall_configs", ()))
-    for kind in KINDS:
-        integrations += [integration(kind, index, entry) for index, entry in enumerate(section.get(f"{kind}_configs", ()))]
+    for kind in INTEGRATION_KINDS:
+        integrations += [build_integration(kind, index, entry) for index, entry in enumerate(section.get(f"{kind}_configs", ()))]
     return Receiver(
         name=section.get("name", ""),
         integrations=tuple(integrations),
@@ -178,20 +182,20 @@ def receiver(section: Section) -> Receiver:
     )
 
 
-ALL: Final = "..."  # group by all labels
-_receiver: Final = reference("receivers", "receiver")
-_intervals: Final = list_of(reference("time_intervals", "time interval"))
+GROUP_BY_ALL: Final = "..."  # group by all labels
+_receiver_name: Final = reference("receivers", "receiver")
+_interval_names: Final = list_of(reference("time_intervals", "time interval"))
 
 
-def _receiver_or_parents(at: Cursor) -> Any:
-    return None if text(at) == "" else _receiver(at)
+def _receiver_name_or_inherited(at: Cursor) -> Any:
+    return None if text(at) == "" else _receiver_name(at)
 
 
-def _group_by(at: Cursor) -> list[str] | None:
+def _read_group_by(at: Cursor) -> list[str] | None:
     found: list[str] | None = list_of(label_name)(at)
-    names = [label for label in found or () if label != ALL]
-    if found and names and ALL in found:
-        at.error(f"{ALL!r} means all labels, so it stands alone")
+    names = [label for label in found or () if label != GROUP_BY_ALL]
+    if found and names and GROUP_BY_ALL in found:
+        at.error(f"{GROUP_BY_ALL!r} means all labels, so it stands alone")
     for label in dict.fromkeys(label for label in names if names.count(label) > 1):
         at.error(f"the label {label!r} is given twice")
     return found
@@ -199,29 +203,29 @@ def _group_by(at: Cursor) -> list[str] | None:
 
 def read_route(at: Cursor) -> Section:
     """The keys of one route, its children below `routes`."""
-    section = at.section(_TABLE)
+    section = at.section(_ROUTE_KEYS)
     section.setdefault("continue", False)
     return section
 
 
-_TABLE: Final[dict[str, Reader]] = {
-    "receiver": _receiver_or_parents,
-    "group_by": _group_by,
+_ROUTE_KEYS: Final[dict[str, Reader]] = {
+    "receiver": _receiver_name_or_inherited,
+    "group_by": _read_group_by,
     "match": map_of(raw, key=classic_label_name),
-    "match_re": match_re,
-    "matchers": matchers,
-    "mute_time_intervals": _intervals,
-    "active_time_intervals": _intervals,
+    "match_re": read_match_re,
+    "matchers": read_matchers,
+    "mute_time_intervals": _interval_names,
+    "active_time_intervals": _interval_names,
     "continue": boolean,
     "group_wait": duration,
-    "group_interval": span,
-    "repeat_interval": span,
+    "group_interval": positive_duration,
+    "repeat_interval": positive_duration,
     "labels": map_of(raw, key=label_name),
     "routes": list_of(read_route),
 }
 
 
-def check_root(root: Section) -> None:
+def check_root_route(root: Section) -> None:
     """What the root may not have: it takes every alert, always."""
     root.require("receiver", why="the root names the receiver of all alerts that no other route takes")
     for key in ("match", "match_re", "matchers"):
@@ -234,23 +238,23 @@ def check_root(root: Section) -> None:
         root.error("continue", "the root route has no sibling to continue with")
 
 
-def build_root(root: Section) -> Route:
+def build_root_route(root: Section) -> Route:
     """The tree that the sections mean."""
-    return _build(root, Route(receiver="", key=""))
+    return _build_route(root, Route(receiver="", key=""))
 
 
-def _build(section: Section, parent: Route) -> Route:
-    conditions = together(section.get("match", {}), section.get("match_re", {}), section.get("matchers", ()))
-    for label in (label for label, value in section.get("labels", {}).items() if is_go(value)):
+def _build_route(section: Section, parent: Route) -> Route:
+    conditions = combine_matchers(section.get("match", {}), section.get("match_re", {}), section.get("matchers", ()))
+    for label in (label for label, value in section.get("labels", {}).items() if is_go_template(value)):
         section.places["labels"].warn("undeliverable", f"the label {label!r} is a Go template, which amproxy does not run")
     group_by = section.get("group_by")
-    names = parent.group_by if group_by is None else tuple(label for label in group_by if label != ALL)
+    names = parent.group_by if group_by is None else tuple(label for label in group_by if label != GROUP_BY_ALL)
     own = Route(
         receiver=section.get("receiver", parent.receiver),
         key=route_key(parent.key, conditions),
         matchers=conditions,
         group_by=names,
-        group_by_all=parent.group_by_all if group_by is None else ALL in group_by,
+        group_by_all=parent.group_by_all if group_by is None else GROUP_BY_ALL in group_by,
         group_by_given=parent.group_by_given or group_by is not None,
         group_wait=float(section.get("group_wait", parent.group_wait)),
         group_interval=float(section.get("group_interval", parent.group_interval)),
@@ -261,4 +265,4 @@ def _build(section: Section, parent: Route) -> Route:
         labels={**parent.labels, **section.get("labels", {})},
         place=section.cursor.place,
     )
-    return msgspec.structs.replace(own, routes=tuple(_build(child, own) for child in section.get("routes", ())))
+    return msgspec.structs.replace(own, routes=tuple(_build_route(child, own) for child in section.get("routes", ())))

@@ -6,19 +6,32 @@ import re
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.people import intervals, period, user_name
-from amproxy.config.read.values import choice, file, list_of, moment, name, reference, secret_url, shown, span, text, timezone, wall
+from amproxy.config.read.people import interval_names, read_period, user_name
+from amproxy.config.read.values import (
+    choice,
+    date_time,
+    file,
+    list_of,
+    name,
+    positive_duration,
+    quote_value,
+    reference,
+    secret_url,
+    text,
+    timezone,
+    to_wall_clock,
+)
 from amproxy.config.structs import Ical, Layer, Override, Rotation, Schedule
-from amproxy.config.yaml import Sequence
+from amproxy.config.yaml import SequenceNode
 from amproxy.times import parse_duration
 
 _MONTHS = re.compile(r"0*([1-9][0-9]{0,3})mo")
 _DAY: Final = 86400
 
 
-def _turn(at: Cursor) -> tuple[str, ...] | None:
+def _read_turn(at: Cursor) -> tuple[str, ...] | None:
     """One person, or a list of people who are on call together."""
-    if not isinstance(at.node, Sequence):
+    if not isinstance(at.node, SequenceNode):
         found = user_name(at)
         return None if found is None else (found,)
     if not at.node.items:
@@ -26,7 +39,7 @@ def _turn(at: Cursor) -> tuple[str, ...] | None:
     return tuple(list_of(user_name)(at))
 
 
-def _every(at: Cursor) -> tuple[str, int, int] | None:
+def _read_every(at: Cursor) -> tuple[str, int, int] | None:
     """The length of a turn: (as written, seconds, months)."""
     found = text(at)
     if found is None:
@@ -37,7 +50,7 @@ def _every(at: Cursor) -> tuple[str, int, int] | None:
     try:
         seconds = parse_duration(found)
     except ValueError:
-        at.error(f"expected a duration such as 1w or 12h, or a number of months such as 1mo, found {shown(at)}")
+        at.error(f"expected a duration such as 1w or 12h, or a number of months such as 1mo, found {quote_value(at)}")
         return None
     if seconds < 1 or seconds % 1:
         at.error("a turn lasts whole seconds, and at least one")
@@ -45,8 +58,8 @@ def _every(at: Cursor) -> tuple[str, int, int] | None:
     return found, int(seconds), 0
 
 
-def _rotation(at: Cursor) -> Section:
-    section = at.section({"every": _every, "start": moment, "advance": choice("always", "active_days")})
+def _read_rotation(at: Cursor) -> Section:
+    section = at.section({"every": _read_every, "start": date_time, "advance": choice("always", "active_days")})
     section.require("every", why="how long a turn lasts, such as 1w, 12h or 1mo")
     section.require("start", why="when the first turn begins, such as 2026-01-05T09:00")
     if section.get("advance") == "active_days" and "every" in section and (section["every"][2] or section["every"][1] % _DAY):
@@ -56,22 +69,22 @@ def _rotation(at: Cursor) -> Section:
 
 _LAYER: Final[dict[str, Reader]] = {
     "name": name,
-    "users": list_of(_turn),
-    "rotation": _rotation,
-    "active_time_intervals": intervals,
-    "mute_time_intervals": intervals,
+    "users": list_of(_read_turn),
+    "rotation": _read_rotation,
+    "active_time_intervals": interval_names,
+    "mute_time_intervals": interval_names,
 }
 _ICAL: Final[dict[str, Reader]] = {
     "url": secret_url,
     "file": file,
     "overrides_url": secret_url,
     "overrides_file": file,
-    "refresh": span,
+    "refresh": positive_duration,
 }
-_OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "start": moment, "end": moment, "reason": text}
+_OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "start": date_time, "end": date_time, "reason": text}
 
 
-def _layers(at: Cursor) -> list[Section]:
+def _read_layers(at: Cursor) -> list[Section]:
     found: list[Section] = []
     for item in at.items():
         section = item.section(_LAYER)
@@ -83,7 +96,7 @@ def _layers(at: Cursor) -> list[Section]:
     return found
 
 
-def _overrides(at: Cursor) -> list[Section]:
+def _read_overrides(at: Cursor) -> list[Section]:
     found = []
     for item in at.items():
         section = item.section(_OVERRIDE)
@@ -92,7 +105,7 @@ def _overrides(at: Cursor) -> list[Section]:
     return found
 
 
-def _ical(at: Cursor) -> Ical:
+def _read_ical(at: Cursor) -> Ical:
     section = at.section(_ICAL)
     section.require("url", "file")
     section.exclusive("url", "file")
@@ -106,13 +119,13 @@ _SCHEDULE: Final[dict[str, Reader]] = {
     "name": name,
     "team": reference("teams", "team"),
     "timezone": timezone,
-    "layers": _layers,
-    "overrides": _overrides,
-    "ical": _ical,
+    "layers": _read_layers,
+    "overrides": _read_overrides,
+    "ical": _read_ical,
 }
 
 
-def schedule(at: Cursor) -> Schedule:
+def read_schedule(at: Cursor) -> Schedule:
     """One schedule."""
     section = at.section(_SCHEDULE)
     section.require("name")
@@ -123,18 +136,18 @@ def schedule(at: Cursor) -> Schedule:
         name=section.get("name", ""),
         team=section.get("team", ""),
         timezone=zone,
-        layers=tuple(_layer(layer, number, zone) for number, layer in enumerate(section.get("layers", ()), 1)),
-        overrides=tuple(found for part in section.get("overrides", ()) if (found := _override(part, zone))),
+        layers=tuple(_build_layer(layer, number, zone) for number, layer in enumerate(section.get("layers", ()), 1)),
+        overrides=tuple(found for part in section.get("overrides", ()) if (found := _build_override(part, zone))),
         ical=section.get("ical"),
         place=at.place,
     )
 
 
-def _layer(section: Section, number: int, zone: str) -> Layer:
+def _build_layer(section: Section, number: int, zone: str) -> Layer:
     rotation: Any = section.get("rotation")
     if rotation is not None and "every" in rotation and "start" in rotation:
         every, seconds, months = rotation["every"]
-        start, active_days = wall(rotation["start"], zone), rotation.get("advance") == "active_days"
+        start, active_days = to_wall_clock(rotation["start"], zone), rotation.get("advance") == "active_days"
         rotation = Rotation(every=every, seconds=seconds, months=months, start=start, active_days=active_days)
     return Layer(
         name=section.get("name", str(number)),
@@ -146,8 +159,8 @@ def _layer(section: Section, number: int, zone: str) -> Layer:
     )
 
 
-def _override(section: Section, zone: str) -> Override | None:
-    found = period(section, zone)
+def _build_override(section: Section, zone: str) -> Override | None:
+    found = read_period(section, zone)
     if found is None:
         return None
     return Override(users=(section.get("user", ""),), start=found[0], end=found[1], reason=section.get("reason", ""))

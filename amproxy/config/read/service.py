@@ -10,52 +10,57 @@ from datetime import datetime
 from typing import Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.kinds import pair
-from amproxy.config.read.people import intervals
-from amproxy.config.read.routing import matchers
+from amproxy.config.read.kinds import with_file_key
+from amproxy.config.read.people import interval_names
+from amproxy.config.read.routing import read_matchers
 from amproxy.config.read.values import (
     boolean,
     choice,
+    date_time,
     host_port,
     label_name,
     map_of,
-    moment,
     name,
+    positive_duration,
+    quote_value,
     secret,
     secret_url,
-    shown,
     size,
-    span,
     text,
     timezone,
+    to_wall_clock,
     url,
-    wall,
 )
 from amproxy.config.structs import DeadMansSwitch, Heartbeat, Maintenance, Source, StoreSettings, Web
 
-_IN_A_PATH = re.compile(r"[^\x00-\x20\x7f/?#%]+")
-_REDIS = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster)://.+", re.DOTALL)
+_URL_PATH_SEGMENT = re.compile(r"[^\x00-\x20\x7f/?#%]+")
+_REDIS_URL = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster)://.+", re.DOTALL)
 
 
-def _path_name(at: Cursor) -> str | None:
+def _url_path_name(at: Cursor) -> str | None:
     found = name(at)
-    if found is not None and (not _IN_A_PATH.fullmatch(found) or found in (".", "..")):
-        at.error(f"{shown(at)} cannot stand in a URL: use letters, digits, dots, dashes and underscores")
+    if found is not None and (not _URL_PATH_SEGMENT.fullmatch(found) or found in (".", "..")):
+        at.error(f"{quote_value(at)} cannot stand in a URL: use letters, digits, dots, dashes and underscores")
         return None
     return found
 
 
-_SOURCE: Final[dict[str, Reader]] = {"name": _path_name, **pair("token"), **pair("hmac_secret"), "expire_after": span}
+_SOURCE: Final[dict[str, Reader]] = {
+    "name": _url_path_name,
+    **with_file_key("token"),
+    **with_file_key("hmac_secret"),
+    "expire_after": positive_duration,
+}
 _HEARTBEAT: Final[dict[str, Reader]] = {
-    "name": _path_name,
-    "every": span,
+    "name": _url_path_name,
+    "every": positive_duration,
     "labels": map_of(text, key=label_name),
     "annotations": map_of(text, key=label_name),
-    "matchers": matchers,
+    "matchers": read_matchers,
 }
 
 
-def source(at: Cursor) -> Source:
+def read_source(at: Cursor) -> Source:
     """Who may push."""
     section = at.section(_SOURCE)
     section.require("name")
@@ -69,7 +74,7 @@ def source(at: Cursor) -> Source:
     return Source(**section, place=at.place)
 
 
-def heartbeat(at: Cursor) -> Heartbeat:
+def read_heartbeat(at: Cursor) -> Heartbeat:
     """What must be heard of again and again."""
     section = at.section(_HEARTBEAT)
     section.require("name")
@@ -84,9 +89,9 @@ def heartbeat(at: Cursor) -> Heartbeat:
     )
 
 
-def dead_mans_switch(at: Cursor) -> DeadMansSwitch:
+def read_dead_mans_switch(at: Cursor) -> DeadMansSwitch:
     """Whom amproxy tells that it is well."""
-    section = at.section({**pair("url", secret_url), "every": span})
+    section = at.section({**with_file_key("url", secret_url), "every": positive_duration})
     section.require("url", "url_file", why="which address is called while all is well?")
     section.exclusive("url", "url_file")
     if "every" in section:
@@ -94,42 +99,42 @@ def dead_mans_switch(at: Cursor) -> DeadMansSwitch:
     return DeadMansSwitch(**section)
 
 
-def _redis(at: Cursor) -> str | None:
+def _redis_url(at: Cursor) -> str | None:
     found = secret(at)
-    if found is None or found == "embedded" or _REDIS.fullmatch(found):
+    if found is None or found == "embedded" or _REDIS_URL.fullmatch(found):
         return None if found is None else found.reveal()
     # The text is not quoted: a URL of Redis may hold a password.
     at.error("expected embedded, redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
     return None
 
 
-def web(at: Cursor) -> Web:
+def read_web(at: Cursor) -> Web:
     """Where the service listens."""
     return Web(**at.section({"listen": host_port, "external_url": url, "max_body": size, "allow_unauthenticated": boolean}))
 
 
-def store(at: Cursor) -> StoreSettings:
+def read_store(at: Cursor) -> StoreSettings:
     """Where it remembers."""
-    section = at.section({"redis": _redis, "retention": span, "fsync": choice("always", "everysec")})
+    section = at.section({"redis": _redis_url, "retention": positive_duration, "fsync": choice("always", "everysec")})
     if "retention" in section:
         section["retention"] = float(section["retention"])
     return StoreSettings(**section)
 
 
-_WINDOW: Final[dict[str, Reader]] = {
+_MAINTENANCE_WINDOW_KEYS: Final[dict[str, Reader]] = {
     "name": name,
-    "matchers": matchers,
-    "start": moment,
-    "end": moment,
+    "matchers": read_matchers,
+    "start": date_time,
+    "end": date_time,
     "timezone": timezone,
-    "active_time_intervals": intervals,
+    "active_time_intervals": interval_names,
     "comment": text,
 }
 
 
-def maintenance_window(at: Cursor) -> Maintenance:
+def read_maintenance_window(at: Cursor) -> Maintenance:
     """One window: from `start` to `end`, or by time intervals, or both."""
-    section = at.section(_WINDOW)
+    section = at.section(_MAINTENANCE_WINDOW_KEYS)
     section.require("name")
     section.require("matchers", why="which alerts are expected?")
     if section.get("matchers") == []:
@@ -138,7 +143,7 @@ def maintenance_window(at: Cursor) -> Maintenance:
         for key in ("start", "end"):
             section.require(key, why="or active_time_intervals, for a window that recurs")
     zone = section.get("timezone", "UTC")
-    start, end = _bound(section, "start", zone), _bound(section, "end", zone)
+    start, end = _window_bound(section, "start", zone), _window_bound(section, "end", zone)
     if start and end and end <= start:
         section.error("end", "the end must lie after the start")
     return Maintenance(
@@ -153,5 +158,5 @@ def maintenance_window(at: Cursor) -> Maintenance:
     )
 
 
-def _bound(section: Section, key: str, zone: str) -> datetime | None:
-    return wall(section[key], zone) if key in section else None
+def _window_bound(section: Section, key: str, zone: str) -> datetime | None:
+    return to_wall_clock(section[key], zone) if key in section else None

@@ -8,28 +8,28 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from amproxy.config.read.cursor import Cursor, Reader
-from amproxy.config.read.kinds import pair
-from amproxy.config.read.values import boolean, choice, list_of, name, raw, shown, span, url
+from amproxy.config.read.kinds import with_file_key
+from amproxy.config.read.values import boolean, choice, list_of, name, positive_duration, quote_value, raw, url
 from amproxy.config.structs import Oidc, ProxyHeader, SignIn
 from amproxy.config.yaml import MappingNode
 from amproxy.secret import Secret
 
-HASH: Final = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}")
-_HEADER: Final = re.compile(r"[A-Za-z0-9-]+")
-_GIVE: Final = "passwords: true, oidc or proxy_header"
+PASSWORD_HASH_FORMAT: Final = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
+_METHODS_TEXT: Final = "passwords: true, oidc or proxy_header"
 
 
-def password_hash(at: Cursor) -> Secret | None:
+def read_password_hash(at: Cursor) -> Secret | None:
     """A hash as `amproxy hash-password` prints it."""
     found = raw(at)
-    if found is None or HASH.fullmatch(found):
+    if found is None or PASSWORD_HASH_FORMAT.fullmatch(found):
         return None if found is None else Secret(found)
     # not quoted: it may be the password itself
     at.error("expected an argon2id hash, such as `amproxy hash-password` prints")
     return None
 
 
-def _issuer(at: Cursor) -> str | None:
+def _read_issuer(at: Cursor) -> str | None:
     found = url(at)
     if found is None:
         return None
@@ -50,22 +50,22 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _header(at: Cursor) -> str | None:
+def _read_header_name(at: Cursor) -> str | None:
     found = name(at)
-    if found is not None and not _HEADER.fullmatch(found):
-        at.error(f"{shown(at)} is no name of a header")
+    if found is not None and not _HEADER_NAME.fullmatch(found):
+        at.error(f"{quote_value(at)} is no name of a header")
         return None
     return found
 
 
-def _network(at: Cursor) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+def _read_network(at: Cursor) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     found = name(at)
     if found is None:
         return None
     try:
         network = ipaddress.ip_network(found, strict=False)
     except ValueError:
-        at.error(f"{shown(at)} is neither an address nor a network such as 10.0.0.0/24")
+        at.error(f"{quote_value(at)} is neither an address nor a network such as 10.0.0.0/24")
         return None
     if network.prefixlen == 0:
         at.error("from everywhere, anybody could be anybody: name the addresses of the proxy")
@@ -74,16 +74,16 @@ def _network(at: Cursor) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
 
 
 _OIDC: Final[dict[str, Reader]] = {
-    "issuer": _issuer,
+    "issuer": _read_issuer,
     "client_id": name,
-    **pair("client_secret"),
+    **with_file_key("client_secret"),
     "scopes": list_of(name),
     "user_claim": name,
     "name": name,
 }
 
 
-def _oidc(at: Cursor) -> Oidc:
+def _read_oidc(at: Cursor) -> Oidc:
     section = at.section(_OIDC)
     section.require("issuer")
     section.require("client_id")
@@ -93,8 +93,8 @@ def _oidc(at: Cursor) -> Oidc:
     return Oidc(**{"issuer": "", "client_id": "", **section})
 
 
-def _proxy_header(at: Cursor) -> ProxyHeader:
-    section = at.section({"header": _header, "from": list_of(_network)})
+def _read_proxy_header(at: Cursor) -> ProxyHeader:
+    section = at.section({"header": _read_header_name, "from": list_of(_read_network)})
     section.require("from", why="whose word counts? The addresses of the proxy")
     networks = tuple(section.pop("from", ()))
     if not networks and section.given("from"):
@@ -102,23 +102,23 @@ def _proxy_header(at: Cursor) -> ProxyHeader:
     return ProxyHeader(networks=networks, **section)
 
 
-def refuse_empty(root: Cursor) -> None:
+def refuse_empty_sign_in(root: Cursor) -> None:
     """Elsewhere an empty section is none at all; here that would open what somebody meant to lock."""
     pair = root.node.pairs.get("sign_in") if isinstance(root.node, MappingNode) else None
     if pair and root.to(pair[1], "sign_in").null:
-        root.to(pair[0], "sign_in").error(f"nobody could sign in: give {_GIVE}, or take the section out")
+        root.to(pair[0], "sign_in").error(f"nobody could sign in: give {_METHODS_TEXT}, or take the section out")
 
 
-def sign_in(at: Cursor) -> SignIn:
+def read_sign_in(at: Cursor) -> SignIn:
     """At least one way in."""
     section = at.section(
         {
-            "passwords": boolean, "oidc": _oidc, "proxy_header": _proxy_header, "session_lifetime": span,
+            "passwords": boolean, "oidc": _read_oidc, "proxy_header": _read_proxy_header, "session_lifetime": positive_duration,
             "anonymous": choice("none", "viewer"),
         }
     )  # fmt: skip
     if not section.get("passwords") and not section.given("oidc", "proxy_header"):
-        section.cursor.error(f"nobody could sign in: give {_GIVE}")
+        section.cursor.error(f"nobody could sign in: give {_METHODS_TEXT}")
     if "session_lifetime" in section:
         section["session_lifetime"] = float(section["session_lifetime"])
     return SignIn(**section)

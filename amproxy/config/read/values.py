@@ -17,21 +17,21 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from amproxy.config.read.cursor import Cursor, Reader, hint, kind
-from amproxy.config.yaml import Scalar, Sequence
+from amproxy.config.read.cursor import Cursor, Reader, describe_node, hint
+from amproxy.config.yaml import ScalarNode, SequenceNode
 from amproxy.secret import Secret
 from amproxy.times import format_duration, parse_duration
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_LONGEST_SHOWN: Final = 80
-HIDDEN: Final = "<secret>"  # what stands for a secret URL in a configuration that a server has written back
+_MAX_QUOTED: Final = 80
+SECRET_PLACEHOLDER: Final = "<secret>"  # what stands for a secret URL in a configuration that a server has written back
 
 
 def raw(at: Cursor) -> str | None:
     """The literal text, nothing replaced: for matchers, regular expressions and templates."""
-    if not isinstance(at.node, Scalar):
-        at.error(f"expected a text, found {kind(at.node)}")
+    if not isinstance(at.node, ScalarNode):
+        at.error(f"expected a text, found {describe_node(at.node)}")
         return None
     return "" if at.node.null else at.node.text
 
@@ -47,11 +47,11 @@ def text(at: Cursor) -> str | None:
     return None if unset else _VARIABLE.sub(lambda variable: at.document.env[variable[1]], found)
 
 
-def shown(at: Cursor) -> str:
+def quote_value(at: Cursor) -> str:
     """The value for an error message: as written, for what an environment variable brings in may be a secret."""
-    if not isinstance(at.node, Scalar):
-        return kind(at.node)
-    return repr(at.node.text if len(at.node.text) <= _LONGEST_SHOWN else at.node.text[:_LONGEST_SHOWN] + "…")
+    if not isinstance(at.node, ScalarNode):
+        return describe_node(at.node)
+    return repr(at.node.text if len(at.node.text) <= _MAX_QUOTED else at.node.text[:_MAX_QUOTED] + "…")
 
 
 def name(at: Cursor) -> str | None:
@@ -70,7 +70,7 @@ def choice(*allowed: str) -> Reader:
         found = text(at)
         if found is None or found in allowed:
             return found
-        at.error(f"{shown(at)} is not allowed here: expected {' or '.join(map(repr, allowed))}")
+        at.error(f"{quote_value(at)} is not allowed here: expected {' or '.join(map(repr, allowed))}")
         return None
 
     return read
@@ -81,14 +81,14 @@ def url(at: Cursor) -> str | None:
     found = text(at)
     if found is None:
         return None
-    wrong = _wrong_url(found)
+    wrong = _url_fault(found)
     if wrong:
         at.error(f"not a usable URL: {wrong}")
         return None
     return found
 
 
-def _wrong_url(found: str) -> str:
+def _url_fault(found: str) -> str:
     # The reasons never quote the URL: it may be a secret, or hold one.
     try:
         parts = urlsplit(found)
@@ -112,8 +112,8 @@ def secret(at: Cursor) -> Secret | None:
 
 def secret_url(at: Cursor) -> Secret | None:
     """A URL that never shows, such as an incoming webhook."""
-    if raw(at) == HIDDEN:
-        return Secret(HIDDEN)
+    if raw(at) == SECRET_PLACEHOLDER:
+        return Secret(SECRET_PLACEHOLDER)
     found = url(at)
     return None if found is None else Secret(found)
 
@@ -126,7 +126,7 @@ def host_port(at: Cursor) -> str | None:
     host, colon, port = found.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port or (not bracketed and (":" in host or "[" in host or "]" in host)):
-        at.error(f"expected host:port, found {shown(at)}")
+        at.error(f"expected host:port, found {quote_value(at)}")
         return None
     return found
 
@@ -188,7 +188,7 @@ def classic_label_name(at: Cursor) -> str | None:
     """A label's name as the old keys (match, match_re …) have it."""
     found = raw(at)
     if found is None or not _CLASSIC_NAME.fullmatch(found):
-        at.error(f"{shown(at)} is not a label name here (letters, digits and _): write it as a matcher, for which any name will do")
+        at.error(f"{quote_value(at)} is not a label name here (letters, digits and _): write it as a matcher, for which any name will do")
         return None
     return found
 
@@ -201,7 +201,7 @@ def reference(section: str, what: str) -> Reader:
         known = at.document.names.get(section, {})
         if found is None or found in known:
             return found
-        at.error(f"there is no {what} {shown(at)}{hint(found, known)}")
+        at.error(f"there is no {what} {quote_value(at)}{hint(found, known)}")
         return None
 
     return read
@@ -209,9 +209,9 @@ def reference(section: str, what: str) -> Reader:
 
 def literal(at: Cursor, scalar: Reader = raw) -> Any:
     """Lists, maps and texts as they stand, untyped; null is None."""
-    if isinstance(at.node, Scalar):
+    if isinstance(at.node, ScalarNode):
         return None if at.null else scalar(at)
-    if isinstance(at.node, Sequence):
+    if isinstance(at.node, SequenceNode):
         return [literal(at.to(node, position), scalar) for position, node in enumerate(at.node.items)]
     return {key: literal(value, scalar) for key, _, value in at.pairs()}
 
@@ -231,20 +231,20 @@ class Duration(float):
         return format_duration(self)
 
 
-def word(at: Cursor) -> str | None:
+def unquoted_text(at: Cursor) -> str | None:
     """The text of what is written without quotes, or comes from the environment: a number or a bool."""
     found = text(at)
-    if found is not None and isinstance(at.node, Scalar) and not at.node.plain and "${" not in at.node.text:
-        at.error(f"{shown(at)} is a text because of its quotes: write it without them")
+    if found is not None and isinstance(at.node, ScalarNode) and not at.node.plain and "${" not in at.node.text:
+        at.error(f"{quote_value(at)} is a text because of its quotes: write it without them")
         return None
     return found
 
 
 def boolean(at: Cursor) -> bool | None:
-    found = word(at)
+    found = unquoted_text(at)
     if found is None or found in _TRUE or found in _FALSE:
         return None if found is None else found in _TRUE
-    at.error(f"expected true or false, found {shown(at)}")
+    at.error(f"expected true or false, found {quote_value(at)}")
     return None
 
 
@@ -252,7 +252,7 @@ def integer(minimum: int | None = None) -> Reader:
     """A whole number, not below `minimum`."""
 
     def read(at: Cursor) -> int | None:
-        found = word(at)
+        found = unquoted_text(at)
         if found is None:
             return None
         try:
@@ -260,10 +260,10 @@ def integer(minimum: int | None = None) -> Reader:
                 raise ValueError
             number = int(_OCTAL.sub("0o", found.replace("_", "")), 0)
         except ValueError:
-            at.error(f"expected a whole number, found {shown(at)}")
+            at.error(f"expected a whole number, found {quote_value(at)}")
             return None
         if minimum is not None and number < minimum:
-            at.error(f"{shown(at)} is too small: the least is {minimum}")
+            at.error(f"{quote_value(at)} is too small: the least is {minimum}")
             return None
         return number
 
@@ -271,11 +271,11 @@ def integer(minimum: int | None = None) -> Reader:
 
 
 def fraction(at: Cursor) -> float | None:
-    found = word(at)
+    found = unquoted_text(at)
     try:
         return None if found is None else float(found)
     except ValueError:
-        at.error(f"expected a number, found {shown(at)}")
+        at.error(f"expected a number, found {quote_value(at)}")
         return None
 
 
@@ -285,11 +285,11 @@ def duration(at: Cursor) -> Duration | None:
     try:
         return None if found is None else Duration(parse_duration(found))
     except ValueError as error:
-        at.error(str(error) if shown(at) == repr(found) else f"not a valid duration: {shown(at)}")
+        at.error(str(error) if quote_value(at) == repr(found) else f"not a valid duration: {quote_value(at)}")
         return None
 
 
-def span(at: Cursor) -> Duration | None:
+def positive_duration(at: Cursor) -> Duration | None:
     """A Prometheus duration that is longer than nothing."""
     found = duration(at)
     if found is not None and not found:
@@ -305,14 +305,14 @@ def size(at: Cursor) -> int | None:
         return None
     matched = _SIZE.fullmatch(found)
     if matched is None or not int(matched[1]):
-        at.error(f"expected a size above 0 in bytes, such as 1048576 or 16MiB, found {shown(at)}")
+        at.error(f"expected a size above 0 in bytes, such as 1048576 or 16MiB, found {quote_value(at)}")
         return None
     return int(matched[1]) * _SIZES[matched[2] or ""]
 
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[-+]\d\d:\d\d)?)?")
-_GO = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_GO_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[-+]\d\d:\d\d)?)?")
+_GO_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_GO_DURATION_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class GoDuration(Duration):
@@ -322,21 +322,21 @@ class GoDuration(Duration):
         return f"{float(self):g}s"
 
 
-def moment(at: Cursor) -> datetime | None:
+def date_time(at: Cursor) -> datetime | None:
     """`2026-01-05T09:00`, with or without seconds or an offset, or a date alone. Naive where no offset is written."""
     found = text(at)
     if found is None:
         return None
     try:
-        if not _MOMENT.fullmatch(found):
+        if not _DATE_TIME.fullmatch(found):
             raise ValueError
         return datetime.fromisoformat(found)
     except ValueError:
-        at.error(f"expected a date and time such as 2026-01-05T09:00, found {shown(at)}")
+        at.error(f"expected a date and time such as 2026-01-05T09:00, found {quote_value(at)}")
         return None
 
 
-def wall(found: datetime, zone: str) -> datetime:
+def to_wall_clock(found: datetime, zone: str) -> datetime:
     """A moment as the clock of a zone shows it, naive; a naive one is that already."""
     return found if found.tzinfo is None else found.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
@@ -349,7 +349,7 @@ def timezone(at: Cursor) -> str | None:
     try:
         ZoneInfo(found)
     except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
-        at.error(f"there is no time zone {shown(at)}{hint(found, frozenset(available_timezones()))}")
+        at.error(f"there is no time zone {quote_value(at)}{hint(found, frozenset(available_timezones()))}")
         return None
     return found
 
@@ -361,8 +361,8 @@ def go_duration(at: Cursor) -> GoDuration | None:
         return None
     if found.isdecimal() and found.isascii():
         return GoDuration(int(found) / 1e9)
-    parts = _GO.findall(found)
+    parts = _GO_DURATION.findall(found)
     if not parts or "".join(number + unit for number, unit in parts) != found:
-        at.error(f"expected a duration such as 10s or 1m30s, found {shown(at)}")
+        at.error(f"expected a duration such as 10s or 1m30s, found {quote_value(at)}")
         return None
-    return GoDuration(sum(float(number) * _GO_UNITS[unit] for number, unit in parts))
+    return GoDuration(sum(float(number) * _GO_DURATION_UNITS[unit] for number, unit in parts))

@@ -14,11 +14,20 @@ from typing import NamedTuple
 from amproxy import clock
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.text import alerts, clean, clip, entries, labels, line, links, web
+from amproxy.notify.channels.text import (
+    card_links,
+    clean_text,
+    clip_text,
+    describe_alerts,
+    entry_lines,
+    is_link_url,
+    one_line,
+    shared_labels,
+)
 from amproxy.notify.message import Card
 
 _COLOURS = {"triggered": 31, "firing": 31, "acknowledged": 33, "snoozed": 35, "resolved": 32}  # ANSI; others stay plain
-_RULE = 72  # columns
+_RULE_WIDTH = 72  # columns
 _LONGEST_TEXT = 4000  # characters
 
 
@@ -46,19 +55,19 @@ class ConsoleChannel:
     async def edit(self, settings: str, ref: dict[str, str], card: Card) -> dict[str, str]:
         """Print what has changed as one line; nothing where nothing has."""
         if card.news or ref.get("shown") != card.state:
-            text = line(card.news or card.state_text or card.state, 250)
-            self._print(f"{self._painted(_name(card), card)} {line(card.title, 250)}: {text}")
+            text = one_line(card.news or card.state_text or card.state, 250)
+            self._print(f"{self._painted(_heading(card), card)} {one_line(card.title, 250)}: {text}")
         return {"shown": card.state}
 
     async def close(self) -> None:
         """Nothing to end."""
 
     def _block(self, address: str, card: Card) -> Iterator[str]:
-        head = f"{_name(card)} "
-        yield "┌─ " + self._painted(head, card) + "─" * max(3, _RULE - len(head))
-        for shown in _content(address, card):
+        head = f"{_heading(card)} "
+        yield "┌─ " + self._painted(head, card) + "─" * max(3, _RULE_WIDTH - len(head))
+        for shown in _content_lines(address, card):
             yield "│ " + shown
-        yield "└" + "─" * (_RULE + 2)
+        yield "└" + "─" * (_RULE_WIDTH + 2)
 
     def _painted(self, text: str, card: Card) -> str:
         colour = _COLOURS.get(card.state)
@@ -71,36 +80,36 @@ class ConsoleChannel:
             raise DeliveryError(f"console: {error}", permanent=True) from None
 
 
-def _name(card: Card) -> str:
+def _heading(card: Card) -> str:
     return f"#{card.number} {card.state}" if card.number else card.state
 
 
-def _content(address: str, card: Card) -> Iterator[str]:
-    yield line(card.title, 250)
+def _content_lines(address: str, card: Card) -> Iterator[str]:
+    yield one_line(card.title, 250)
     for text in (card.state_text, card.why):
         if text:
-            yield line(text, 250)
+            yield one_line(text, 250)
     if address:
-        yield f"to {line(address, 100)}"
+        yield f"to {one_line(address, 100)}"
     if card.text:
-        yield from clip(clean(card.text), _LONGEST_TEXT).split("\n")
-    for one in entries(card):
+        yield from clip_text(clean_text(card.text), _LONGEST_TEXT).split("\n")
+    for one in entry_lines(card):
         yield one.text
-    if shown := labels(card):
+    if shown := shared_labels(card):
         yield " ".join(f"{name}={value}" for name, value in shown)
-    for alert in alerts(card):
+    for alert in describe_alerts(card):
         yield from alert.split("\n")
     for button in card.buttons[:1]:  # the others are one click away, and signed links are long
-        yield f"{line(button.text, 60)}: {button.url}" if web(button.url) else f"[{line(button.text, 60)}]"
-    for text, url in links(card):
+        yield f"{one_line(button.text, 60)}: {button.url}" if is_link_url(button.url) else f"[{one_line(button.text, 60)}]"
+    for text, url in card_links(card):
         yield f"{text}: {url}"
 
 
-KEPT = 12  # texts
+MAX_PRINTED = 12  # texts
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
-class Printed(NamedTuple):
+class PrintedMessage(NamedTuple):
     at: float  # Unix seconds
     text: str  # may have several lines; what came from alerts is still hostile
 
@@ -110,13 +119,13 @@ class Console:
 
     def __init__(self, terminal: Callable[[str], object], now: Callable[[], float] = clock.now) -> None:
         self._terminal, self._now = terminal, now
-        self._kept: deque[Printed] = deque(maxlen=KEPT)
+        self._kept: deque[PrintedMessage] = deque(maxlen=MAX_PRINTED)
 
     def write(self, text: str) -> None:
         """Keep the text, then print it; what the terminal raises goes through."""
-        self._kept.append(Printed(self._now(), _COLOUR.sub("", text).strip("\n\a")))
+        self._kept.append(PrintedMessage(self._now(), _COLOUR.sub("", text).strip("\n\a")))
         self._terminal(text)
 
-    def lately(self) -> list[Printed]:
+    def lately(self) -> list[PrintedMessage]:
         """Newest first."""
         return list(reversed(self._kept))

@@ -20,20 +20,20 @@ import msgspec
 from amproxy import clock
 from amproxy.config.structs import HttpSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.http_settings import options
+from amproxy.notify.channels.http_settings import client_options
 from amproxy.secret import Secret
 
 TIMEOUT = 10.0  # seconds for a whole call
 CONNECT_TIMEOUT = 5.0
 BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
-PATIENCE = 1.0  # seconds for a body that nobody wants
-LONGEST_WAIT = 3600.0  # seconds; a longer Retry-After is cut to this
+DRAIN_TIMEOUT = 1.0  # seconds for a body that nobody wants
+MAX_RETRY_AFTER = 3600.0  # seconds; a longer Retry-After is cut to this
 
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).addFilter(lambda record: record.levelno >= logging.WARNING)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class RemoteResponse(msgspec.Struct, frozen=True):
     """What came back: the status, the headers and the body as far as it was read."""
 
     status: int
@@ -48,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True):
             return None
 
 
-class Clients:
+class HttpClients:
     """The connections of one channel: a client for each http_config, made at first use and kept."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Clients:
         http = http or HttpSettings()
         key = msgspec.json.encode((http, timeout), enc_hook=Secret.reveal)
         if key not in self._clients:
-            self._clients[key] = _build(http, timeout)
+            self._clients[key] = _build_client(http, timeout)
         return self._clients[key]
 
     async def close(self) -> None:
@@ -69,15 +69,15 @@ class Clients:
             await client.aclose()
 
 
-def _build(http: HttpSettings, timeout: float) -> httpx.AsyncClient:
+def _build_client(http: HttpSettings, timeout: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
         follow_redirects=False,
-        **options(http),
+        **client_options(http),
     )
 
 
-async def call(
+async def send_request(
     client: httpx.AsyncClient,
     who: str,
     url: str,
@@ -87,7 +87,7 @@ async def call(
     ignore_body: bool = False,
     limit: int = BODY_LIMIT,
     **request: Any,
-) -> Answer:
+) -> RemoteResponse:
     """Send one request and read its answer, whatever its status, `within` so many seconds in all.
 
     who: the other side's name for people ("Telegram"), used in errors instead of the URL.
@@ -98,14 +98,14 @@ async def call(
     """
     try:
         async with asyncio.timeout(within), client.stream(method, url, **request) as response:
-            body = await _skip(response) if ignore_body else await _read(response, limit)
-            return Answer(response.status_code, response.headers, body)
+            body = await _drain_body(response) if ignore_body else await _read_body(response, limit)
+            return RemoteResponse(response.status_code, response.headers, body)
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         raise DeliveryError(f"{who}: no connection in time", reason="timeout") from None
     except (TimeoutError, httpx.TimeoutException):
         raise DeliveryError(f"{who}: no answer in time", reason="timeout", ambiguous=True) from None
     except httpx.ConnectError as error:  # its text is the socket's or the certificate's, never the URL
-        raise DeliveryError(f"{who}: no connection: {tidy(str(error))}", reason="network") from None
+        raise DeliveryError(f"{who}: no connection: {clean_for_log(str(error))}", reason="network") from None
     except httpx.ProxyError:
         raise DeliveryError(f"{who}: the proxy refused", reason="network") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
@@ -114,7 +114,7 @@ async def call(
         raise DeliveryError(f"{who}: the connection broke ({type(error).__name__})", reason="network", ambiguous=True) from None
 
 
-async def _read(response: httpx.Response, limit: int = BODY_LIMIT) -> bytes:
+async def _read_body(response: httpx.Response, limit: int = BODY_LIMIT) -> bytes:
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
@@ -123,22 +123,22 @@ async def _read(response: httpx.Response, limit: int = BODY_LIMIT) -> bytes:
     return bytes(body[:limit])
 
 
-async def _skip(response: httpx.Response) -> bytes:
+async def _drain_body(response: httpx.Response) -> bytes:
     """Read on so that the connection can be used again, but not for long."""
     with contextlib.suppress(httpx.RequestError, TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            await _read(response)
+        async with asyncio.timeout(DRAIN_TIMEOUT):
+            await _read_body(response)
     return b""
 
 
-def failure(answer: Answer, who: str, detail: str = "", *, status: int | None = None) -> DeliveryError:
+def response_error(answer: RemoteResponse, who: str, detail: str = "", *, status: int | None = None) -> DeliveryError:
     """What an answer that is not a success means, by its status (or `status`, where the body knows better).
 
     detail: the other side's own words, shortened here; they must not hold a secret.
     """
     status = answer.status if status is None else status
-    message = f"{who}: {status}" + (f" {tidy(detail)}" if detail else "")
-    wait = retry_after(answer.headers.get("retry-after"))
+    message = f"{who}: {status}" + (f" {clean_for_log(detail)}" if detail else "")
+    wait = parse_retry_after(answer.headers.get("retry-after"))
     if status == 429:
         return DeliveryError(message, reason="rate_limited", retry_after=wait)
     if status in {408, 425}:
@@ -150,25 +150,25 @@ def failure(answer: Answer, who: str, detail: str = "", *, status: int | None = 
     return DeliveryError(message, reason="server_error", retry_after=wait, ambiguous=True)
 
 
-def nonsense(who: str) -> DeliveryError:
+def unreadable_response_error(who: str) -> DeliveryError:
     """An answer in another form than the other side's (a proxy's page, cut off): it may have been delivered after all."""
     return DeliveryError(f"{who}: the answer cannot be read", reason="server_error", ambiguous=True)
 
 
-def retry_after(value: object) -> float | None:
+def parse_retry_after(value: object) -> float | None:
     """Seconds to wait, from a Retry-After header (seconds or an HTTP date) or a number in JSON; nonsense is None."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     try:
         seconds = float(value)
     except ValueError:
-        seconds = _until(str(value))
+        seconds = _seconds_until(str(value))
     if not math.isfinite(seconds) or (seconds < 0):
         return None
-    return min(seconds, LONGEST_WAIT)
+    return min(seconds, MAX_RETRY_AFTER)
 
 
-def _until(date: str) -> float:
+def _seconds_until(date: str) -> float:
     try:
         when = parsedate_to_datetime(date)
     except ValueError:
@@ -176,6 +176,6 @@ def _until(date: str) -> float:
     return max(0.0, when.replace(tzinfo=when.tzinfo or UTC).timestamp() - clock.now())
 
 
-def tidy(text: str, limit: int = 200) -> str:
+def clean_for_log(text: str, limit: int = 200) -> str:
     """Words from outside, fit for one line of a log."""
     return "".join(char if char.isprintable() else " " for char in text)[:limit]

@@ -19,7 +19,7 @@ from amproxy.config.structs import HttpSettings, TlsSettings
 from amproxy.errors import DeliveryError
 from amproxy.secret import Secret, reveal
 
-_VERSIONS = {
+_TLS_VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
     "TLS11": ssl.TLSVersion.TLSv1_1,
     "TLS12": ssl.TLSVersion.TLSv1_2,
@@ -27,7 +27,7 @@ _VERSIONS = {
 }
 
 
-class _Context(ssl.SSLContext):
+class _ServerNameContext(ssl.SSLContext):
     """A context that expects one name in the certificate, whatever host is called: `server_name` of the settings."""
 
     server_name: str
@@ -41,12 +41,12 @@ class _Context(ssl.SSLContext):
         return super().wrap_bio(incoming, outgoing, server_side, self.server_name or server_hostname, session)
 
 
-def context(settings: TlsSettings) -> ssl.SSLContext:
+def build_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
     """The client's side of TLS: certificates are checked unless the settings say otherwise.
 
     Files are read now. Raises DeliveryError (permanent) where one cannot be read or is not what it should be.
     """
-    made = _Context(settings.server_name)
+    made = _ServerNameContext(settings.server_name)
     try:
         if settings.insecure_skip_verify:
             made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
@@ -55,11 +55,11 @@ def context(settings: TlsSettings) -> ssl.SSLContext:
         else:
             made.load_default_certs()
         if settings.cert or settings.cert_file:
-            _load_own_certificate(made, settings)
+            _load_client_certificate(made, settings)
         if settings.min_version:
-            made.minimum_version = _VERSIONS[settings.min_version]
+            made.minimum_version = _TLS_VERSIONS[settings.min_version]
         if settings.max_version:
-            made.maximum_version = _VERSIONS[settings.max_version]
+            made.maximum_version = _TLS_VERSIONS[settings.max_version]
     except KeyError as error:
         raise DeliveryError(f"TLS: there is no version {error}", permanent=True) from None
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; neither text holds a key
@@ -67,7 +67,7 @@ def context(settings: TlsSettings) -> ssl.SSLContext:
     return made
 
 
-def _load_own_certificate(made: ssl.SSLContext, settings: TlsSettings) -> None:
+def _load_client_certificate(made: ssl.SSLContext, settings: TlsSettings) -> None:
     """OpenSSL takes a certificate with its key from files only: both go into one that only this user can read, for a moment."""
     certificate = settings.cert or Path(settings.cert_file).read_text("utf-8")
     with tempfile.NamedTemporaryFile("w", suffix=".pem", encoding="utf-8") as file:
@@ -76,20 +76,20 @@ def _load_own_certificate(made: ssl.SSLContext, settings: TlsSettings) -> None:
         made.load_cert_chain(file.name)
 
 
-def options(http: HttpSettings) -> dict[str, Any]:
+def client_options(http: HttpSettings) -> dict[str, Any]:
     """Arguments of httpx.AsyncClient. Raises DeliveryError (permanent) where the certificates or the proxy cannot be used."""
     return {
         "auth": _Credentials(http) if _has_credentials(http) else None,
         "headers": [(name, value) for name, values in http.http_headers.items() for value in values],
-        "verify": context(http.tls) if http.tls != TlsSettings() else True,
-        "proxy": _proxy(http.proxy_url),
+        "verify": build_ssl_context(http.tls) if http.tls != TlsSettings() else True,
+        "proxy": _build_proxy(http.proxy_url),
         "trust_env": http.proxy_from_environment,
     }
 
 
-def toward(http: HttpSettings, url: str) -> HttpSettings:
+def settings_for_url(http: HttpSettings, url: str) -> HttpSettings:
     """The settings that hold for this URL: without the proxy where `no_proxy` leaves its host out."""
-    if not http.proxy_url or not http.no_proxy or not _left_out(http.no_proxy, httpx.URL(url)):
+    if not http.proxy_url or not http.no_proxy or not _bypasses_proxy(http.no_proxy, httpx.URL(url)):
         return http
     return msgspec.structs.replace(http, proxy_url="")
 
@@ -124,49 +124,49 @@ def _has_credentials(http: HttpSettings) -> bool:
     return _has_basic(http) or bool(http.authorization_credentials or http.authorization_credentials_file)
 
 
-def _proxy(url: str) -> httpx.Proxy | None:
+def _build_proxy(url: str) -> httpx.Proxy | None:
     try:
         return httpx.Proxy(url) if url else None
     except (ValueError, httpx.InvalidURL):  # their texts quote the URL, which may hold a password
         raise DeliveryError("proxy_url is not valid", permanent=True) from None
 
 
-def _left_out(no_proxy: str, url: httpx.URL) -> bool:
+def _bypasses_proxy(no_proxy: str, url: httpx.URL) -> bool:
     """As Go reads NO_PROXY: hosts with their subdomains, `.domain` for subdomains only, addresses, networks, `*`; a port may follow."""
     host = url.host.lower().rstrip(".")
     port = url.port or (443 if url.scheme == "https" else 80)
-    address = _address(host)
+    address = _parse_ip_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    return any(_names(entry.strip().lower(), host, address, port) for entry in no_proxy.split(",") if entry.strip())
+    return any(_no_proxy_matches(entry.strip().lower(), host, address, port) for entry in no_proxy.split(",") if entry.strip())
 
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def _address(host: str) -> _Address | None:
+def _parse_ip_address(host: str) -> _IpAddress | None:
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
 
 
-def _names(entry: str, host: str, address: _Address | None, port: int) -> bool:
+def _no_proxy_matches(entry: str, host: str, address: _IpAddress | None, port: int) -> bool:
     if entry == "*":
         return True
     if "/" in entry:
         return address is not None and _in_network(address, entry)
-    if _address(entry) is None and ":" in entry:
+    if _parse_ip_address(entry) is None and ":" in entry:
         entry, _, wanted = entry.rpartition(":")
         if wanted != str(port):
             return False
     if address is not None:
-        return _address(entry) == address
+        return _parse_ip_address(entry) == address
     domain = entry.removeprefix("*").removeprefix(".")
     return host.endswith("." + domain) or (host == domain and not entry.startswith((".", "*.")))
 
 
-def _in_network(address: _Address, network: str) -> bool:
+def _in_network(address: _IpAddress, network: str) -> bool:
     try:
         return address in ipaddress.ip_network(network, strict=False)
     except ValueError:

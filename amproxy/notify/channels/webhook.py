@@ -12,9 +12,9 @@ from amproxy import __version__
 from amproxy.config.structs import Global, WebhookSettings
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
-from amproxy.notify.alertmanager_payload import go_time, payload
-from amproxy.notify.channels.http import TIMEOUT, Clients, call, failure
-from amproxy.notify.channels.http_settings import toward
+from amproxy.notify.alertmanager_payload import build_payload, go_time
+from amproxy.notify.channels.http import TIMEOUT, HttpClients, response_error, send_request
+from amproxy.notify.channels.http_settings import settings_for_url
 from amproxy.notify.message import Card
 from amproxy.secret import Secret, reveal
 
@@ -29,16 +29,16 @@ class WebhookChannel:
     threads = False
 
     def __init__(self) -> None:
-        self._clients = Clients()
+        self._clients = HttpClients()
 
     def person(self, global_: Global, address: str) -> WebhookSettings:
         """The contact is the URL. Raises DeliveryError (permanent) where it is none."""
-        _checked(address)
+        _check_url(address)
         return msgspec.structs.replace(global_.webhook, url=Secret(address), url_file="")
 
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card. Raises DeliveryError."""
-        await post(self._clients, _WEBHOOK, settings, target(settings), payload(card))
+        await post_json(self._clients, _WEBHOOK, settings, webhook_url(settings), build_payload(card))
         return {"state": card.state}
 
     async def edit(self, settings: WebhookSettings, ref: dict[str, str], card: Card) -> dict[str, str]:
@@ -49,24 +49,24 @@ class WebhookChannel:
         await self._clients.close()
 
 
-async def post(clients: Clients, who: str, settings: WebhookSettings, url: str, body: bytes) -> None:
+async def post_json(clients: HttpClients, who: str, settings: WebhookSettings, url: str, body: bytes) -> None:
     """POST JSON as the settings' http_config says. Raises DeliveryError for any answer but 2xx."""
     timeout = settings.timeout or TIMEOUT
-    client = clients.client(toward(settings.http, url), timeout)
-    answer = await call(client, who, url, within=timeout, ignore_body=True, content=body, headers=_HEADERS)
+    client = clients.client(settings_for_url(settings.http, url), timeout)
+    answer = await send_request(client, who, url, within=timeout, ignore_body=True, content=body, headers=_HEADERS)
     if not 200 <= answer.status < 300:
-        raise failure(answer, who)
+        raise response_error(answer, who)
 
 
-def target(settings: WebhookSettings) -> str:
+def webhook_url(settings: WebhookSettings) -> str:
     """The URL that the settings name. Raises DeliveryError (permanent) where there is none that can be used."""
     try:
-        return _checked(reveal(settings.url, settings.url_file))
+        return _check_url(reveal(settings.url, settings.url_file))
     except (OSError, UnicodeError) as error:
         raise DeliveryError(f"webhook: url_file cannot be read: {error}", permanent=True) from None
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     """The URL itself never goes into an error: it may hold a secret."""
     try:
         parsed = httpx.URL(url)
@@ -78,8 +78,8 @@ def _checked(url: str) -> str:
 
 
 _ALERTMANAGER = "alertmanager"
-_PATH = "/api/v2/alerts"
-SHORTEST_LEASE = 300.0  # seconds
+_V2_ALERTS_PATH = "/api/v2/alerts"
+MIN_ALERT_LIFETIME = 300.0  # seconds
 
 
 class AlertmanagerChannel:
@@ -89,7 +89,7 @@ class AlertmanagerChannel:
     threads = False
 
     def __init__(self) -> None:
-        self._clients = Clients()
+        self._clients = HttpClients()
 
     def person(self, global_: Global, address: str) -> WebhookSettings:
         """Nobody is paged over an Alertmanager."""
@@ -97,11 +97,11 @@ class AlertmanagerChannel:
 
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card's alerts. Raises DeliveryError."""
-        lease_ns = int(max(2 * card.repeats_every, SHORTEST_LEASE) * 10**9)
+        lease_ns = int(max(2 * card.repeats_every, MIN_ALERT_LIFETIME) * 10**9)
         now_ns = int(card.at * 10**9)
-        body = msgspec.json.encode([_posted(alert, now_ns, lease_ns) for alert in card.alerts])
-        url = target(settings).rstrip("/")
-        await post(self._clients, _ALERTMANAGER, settings, url if url.endswith(_PATH) else url + _PATH, body)
+        body = msgspec.json.encode([_postable_alert(alert, now_ns, lease_ns) for alert in card.alerts])
+        url = webhook_url(settings).rstrip("/")
+        await post_json(self._clients, _ALERTMANAGER, settings, url if url.endswith(_V2_ALERTS_PATH) else url + _V2_ALERTS_PATH, body)
         return {}
 
     async def edit(self, settings: WebhookSettings, ref: dict[str, str], card: Card) -> dict[str, str]:
@@ -112,7 +112,7 @@ class AlertmanagerChannel:
         await self._clients.close()
 
 
-def _posted(alert: Alert, now_ns: int, lease_ns: int) -> dict[str, object]:
+def _postable_alert(alert: Alert, now_ns: int, lease_ns: int) -> dict[str, object]:
     over = alert.resolved(now_ns)
     ends_ns = (alert.ends_ns or now_ns) if over else now_ns + lease_ns
     return {

@@ -12,25 +12,25 @@ from starlette.routing import Route
 
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Config, Policy
-from amproxy.edit.change import Change, digest
-from amproxy.edit.sections import SECTIONS, read_words
+from amproxy.edit.change import ConfigEntryChange, file_digest
+from amproxy.edit.sections import READABLE_SECTIONS, read_file_sections
 from amproxy.model import Page
-from amproxy.simulation.config_diff import Difference, Example, PolicyChange
-from amproxy.simulation.terminal import ending, step
-from amproxy.web.config.change import allow, apply, problem_view, proposed
+from amproxy.simulation.config_diff import ConfigDifference, PolicyChange, PolicyChangeExample
+from amproxy.simulation.terminal import describe_policy_end, describe_step
+from amproxy.web.config.change import apply_change, preview_change, problem_view, require_change_allowed
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import Principal, principal_of
-from amproxy.web.http.request import json_body
-from amproxy.web.incidents.api import json
+from amproxy.web.http.request import parse_json_body
+from amproxy.web.incidents.api import json_response
 from amproxy.web.incidents.views import View
 
 
-class PreviewBody(msgspec.Struct, forbid_unknown_fields=True):
-    change: Change
+class ConfigPreviewRequest(msgspec.Struct, forbid_unknown_fields=True):
+    change: ConfigEntryChange
 
 
-class ApplyBody(msgspec.Struct, forbid_unknown_fields=True):
-    change: Change
+class ConfigApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    change: ConfigEntryChange
     digest: str  # of the file that the preview was made from
 
 
@@ -48,10 +48,10 @@ class ConfigApi:
     async def show(self, request: Request) -> Response:
         """The file as it is on the disk."""
         config = self._context.config
-        words = await asyncio.to_thread(read_words, config.path)
+        words = await asyncio.to_thread(read_file_sections, config.path)
         asks = principal_of(request)
-        view = {section: words.sections.get(section, {} if section == "route" else []) for section in SECTIONS}
-        view["users"] = [user if _sees_contacts(asks, user) else _without_contacts(user) for user in view["users"]]
+        view = {section: words.sections.get(section, {} if section == "route" else []) for section in READABLE_SECTIONS}
+        view["users"] = [user if _may_see_contacts(asks, user) else _without_contacts(user) for user in view["users"]]
         receivers = [
             {
                 "name": receiver.name,
@@ -60,15 +60,15 @@ class ConfigApi:
             for receiver in config.receivers.values()
         ]
         head = {"digest": words.digest, "in_force": words.digest == config.digest, "writable": words.writable}
-        return json({**head, **view, "receivers": receivers, "time_intervals": list(config.time_intervals)})
+        return json_response({**head, **view, "receivers": receivers, "time_intervals": list(config.time_intervals)})
 
     async def preview(self, request: Request) -> Response:
         """What a change would do; 200 also where the file would not load."""
-        change = (await json_body(request, PreviewBody)).change
-        allow(request, self._context.config, change)
-        proposal, found = await proposed(self._deps, change)
+        change = (await parse_json_body(request, ConfigPreviewRequest)).change
+        require_change_allowed(request, self._context.config, change)
+        proposal, found = await preview_change(self._deps, change)
         new = proposal.loaded.config if proposal.loaded else self._context.config
-        return json(
+        return json_response(
             {
                 "diff": proposal.diff,
                 "problems": list(map(problem_view, proposal.problems)),
@@ -80,13 +80,13 @@ class ConfigApi:
         )
 
     async def apply(self, request: Request) -> Response:
-        body = await json_body(request, ApplyBody)
-        allow(request, self._context.config, body.change)
-        proposal = await apply(self._deps, request, body.change, body.digest)
-        return json({"digest": digest(proposal.text.encode()), "warnings": list(map(problem_view, proposal.warnings))})
+        body = await parse_json_body(request, ConfigApplyRequest)
+        require_change_allowed(request, self._context.config, body.change)
+        proposal = await apply_change(self._deps, request, body.change, body.digest)
+        return json_response({"digest": file_digest(proposal.text.encode()), "warnings": list(map(problem_view, proposal.warnings))})
 
 
-def _sees_contacts(asks: Principal, user: dict[str, Any]) -> bool:
+def _may_see_contacts(asks: Principal, user: dict[str, Any]) -> bool:
     return asks.role == "admin" or bool(asks.user and asks.user == user.get("name"))
 
 
@@ -94,7 +94,7 @@ def _without_contacts(user: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in user.items() if key != "contacts"}
 
 
-def difference_view(found: Difference, old: Config, new: Config) -> View:
+def difference_view(found: ConfigDifference, old: Config, new: Config) -> View:
     """What a change does, as JSON values."""
     return {
         "shifts": [
@@ -115,17 +115,17 @@ def difference_view(found: Difference, old: Config, new: Config) -> View:
 def _policy_view(change: PolicyChange, old: Config, new: Config) -> View:
     return {
         "policy": change.name,
-        "before": _sentences(old, change.before),
-        "after": _sentences(new, change.after),
+        "before": _policy_sentences(old, change.before),
+        "after": _policy_sentences(new, change.after),
         "examples": [_example_view(example) for example in change.examples],
     }
 
 
-def _sentences(config: Config, policy: Policy | None) -> list[str] | None:
-    return None if policy is None else [*(step(config, one) for one in policy.steps), ending(config, policy)]
+def _policy_sentences(config: Config, policy: Policy | None) -> list[str] | None:
+    return None if policy is None else [*(describe_step(config, one) for one in policy.steps), describe_policy_end(config, policy)]
 
 
-def _example_view(example: Example) -> View:
+def _example_view(example: PolicyChangeExample) -> View:
     return {"labels": example.labels, "before": _pages_view(example.before), "after": _pages_view(example.after)}
 
 

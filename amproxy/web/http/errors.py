@@ -18,7 +18,7 @@ from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
 from amproxy.web.http.permissions import Forbidden, NotSignedIn
 
-_SHORT = {
+_ERROR_CODES = {
     400: "malformed",
     401: "unauthorized",
     403: "forbidden",
@@ -29,14 +29,14 @@ _SHORT = {
     500: "internal error",
     503: "unavailable",
 }
-PROGRAMS = ("/api/", "/-/", "/metrics", "/events")  # who asks there does not read pages
-_STATUS: dict[type[Exception], int] = {
+PROGRAM_PREFIXES = ("/api/", "/-/", "/metrics", "/events")  # who asks there does not read pages
+_STATUS_OF_ERROR: dict[type[Exception], int] = {
     NotSignedIn: 401, Forbidden: 403, NotFound: 404, Conflict: 409, BadAction: 422, BadSilence: 422, Uneditable: 422,
     StoreUnavailable: 503, ExpiredLink: 410, BadLink: 404,
 }  # fmt: skip
 
 
-class Told(NamedTuple):
+class WebErrorResponse(NamedTuple):
     """What the caller is told."""
 
     status: int
@@ -45,35 +45,37 @@ class Told(NamedTuple):
     headers: dict[str, str]
 
 
-def told(error: Exception) -> Told:
+def describe_error(error: Exception) -> WebErrorResponse:
     """What an error means to the caller; one that nobody expected says nothing about its cause."""
     headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
         status, detail, headers = error.status_code, str(error.detail), dict(error.headers or {})
         if detail == HTTPStatus(status).phrase:
             detail = _PHRASES.get(status, detail)
-    elif type(error) in _STATUS:
-        status, detail = _STATUS[type(error)], str(error)
+    elif type(error) in _STATUS_OF_ERROR:
+        status, detail = _STATUS_OF_ERROR[type(error)], str(error)
     else:
         status, detail = 500, "this is a defect of amproxy; its log says more"
     if status == 503:
         detail, headers["Retry-After"] = "Redis is away; nothing was changed, try again in a moment", "1"
-    return Told(status, _SHORT.get(status, HTTPStatus(status).phrase.lower()), f"{detail[:1].upper()}{detail[1:].rstrip('.')}.", headers)
+    return WebErrorResponse(
+        status, _ERROR_CODES.get(status, HTTPStatus(status).phrase.lower()), f"{detail[:1].upper()}{detail[1:].rstrip('.')}.", headers
+    )
 
 
 _PHRASES = {404: "there is nothing at this address", 405: "this address does not take this method"}
 
-Handler = Callable[[Request, Exception], Awaitable[Response]]
+ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def handlers(page: Callable[[Request, Told], Awaitable[Response]]) -> dict[Any, Handler]:
+def exception_handlers(page: Callable[[Request, WebErrorResponse], Awaitable[Response]]) -> dict[Any, ExceptionHandler]:
     """Exception handlers for Starlette; `page` draws an error for a person."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        what = told(error)
+        what = describe_error(error)
         if what.status == 500:
             metrics.unexpected_errors.labels("web").inc()
-        if request.url.path.startswith(PROGRAMS):
+        if request.url.path.startswith(PROGRAM_PREFIXES):
             body = msgspec.json.encode({"error": what.error, "detail": what.detail})
             return Response(body, what.status, what.headers, "application/json")
         return await page(request, what)

@@ -17,29 +17,29 @@ from zoneinfo import ZoneInfo
 from amproxy.clock import utc
 from amproxy.config.structs import User
 from amproxy.model import Alert
-from amproxy.notify.channels.text import FIRST_LABELS, clean, line, web
+from amproxy.notify.channels.text import PRIORITY_LABELS, clean_text, is_link_url, one_line
 from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
-from amproxy.oncall.reachable import Reach
+from amproxy.oncall.reachable import PersonReachability
 from amproxy.text import Texts
 
-LONGEST_VALUE = 300  # characters
-LONGEST_TEXT = 4000
-LONGEST_ASKED = 500  # of a label's value that can be filtered by: a longer one does not fit into an address
+MAX_VALUE_LENGTH = 300  # characters
+MAX_TEXT_LENGTH = 4000
+MAX_FILTER_VALUE = 500  # of a label's value that can be filtered by: a longer one does not fit into an address
 
 
-def short(text: str, limit: int = LONGEST_VALUE) -> str:
+def shorten_line(text: str, limit: int = MAX_VALUE_LENGTH) -> str:
     """One line of text from outside; where it is cut it says how long it was."""
-    shown = line(text, limit)
+    shown = one_line(text, limit)
     return f"{shown} ({len(text):,} characters)" if len(text) > limit and shown.endswith("…") else shown
 
 
-def long(text: str, limit: int = LONGEST_TEXT) -> str:
+def shorten_text(text: str, limit: int = MAX_TEXT_LENGTH) -> str:
     """Text from outside with its line breaks; where it is cut it says how long it was."""
-    shown = clean(text[: limit * 2])
+    shown = clean_text(text[: limit * 2])
     return shown if len(shown) <= limit else f"{shown[:limit].rstrip()}… ({len(text):,} characters)"
 
 
-def span(seconds: float, t: Texts) -> str:
+def duration_text(seconds: float, t: Texts) -> str:
     """A length of time at a glance: "4:59" below an hour, then "2 h 13 min", then "3 d 4 h"."""
     left = max(0, round(seconds))
     if left < 3600:
@@ -49,7 +49,7 @@ def span(seconds: float, t: Texts) -> str:
     return t.plain("time.days", d=left // 86400, h=left % 86400 // 3600)
 
 
-def age(seconds: float, t: Texts) -> str:
+def age_text(seconds: float, t: Texts) -> str:
     """How long ago, roughly: "just now", "5 min ago", "2 h ago", "3 d ago"."""
     left = max(0, int(seconds))
     if left < 60:
@@ -61,23 +61,23 @@ def age(seconds: float, t: Texts) -> str:
     return t.plain("time.days_ago", d=left // 86400)
 
 
-def moment(at: float | datetime, zone: ZoneInfo, now: float, t: Texts) -> str:
+def time_text(at: float | datetime, zone: ZoneInfo, now: float, t: Texts) -> str:
     """A moment on the clock of `zone`: "14:03", with the day where that is not today, with the year where it is not this one."""
     local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
     today = utc(now).astimezone(zone)
     if local.date() == today.date():
         return f"{local:%H:%M}"
     if local.year == today.year:
-        return f"{weekday(local, t)} {day_of(local, t)} {local:%H:%M}"
-    return f"{day_of(local, t)} {local.year} {local:%H:%M}"
+        return f"{weekday_text(local, t)} {day_text(local, t)} {local:%H:%M}"
+    return f"{day_text(local, t)} {local.year} {local:%H:%M}"
 
 
-def weekday(day: date, t: Texts) -> str:
+def weekday_text(day: date, t: Texts) -> str:
     """ "Mon" """
     return t.plain("time.weekdays").split()[day.weekday()]
 
 
-def day_of(day: date, t: Texts) -> str:
+def day_text(day: date, t: Texts) -> str:
     """ "5 Jan" """
     return f"{day.day} {t.plain('time.months').split()[day.month - 1]}"
 
@@ -89,53 +89,53 @@ def zone_name(zone: str) -> str:
 
 def initials(name: str) -> str:
     """For a badge: "Alice Ash" → "AA", "bob" → "B"."""
-    return "".join(word[0] for word in clean(name).split()[:2]).upper()
+    return "".join(word[0] for word in clean_text(name).split()[:2]).upper()
 
 
-def ordered(labels: dict[str, str], title: str = "") -> list[tuple[str, str]]:
+def order_labels(labels: dict[str, str], title: str = "") -> list[tuple[str, str]]:
     """Labels, the most telling ones first; an alertname that the title says already is left out."""
-    rank = {name: place for place, name in enumerate(FIRST_LABELS)}
+    rank = {name: place for place, name in enumerate(PRIORITY_LABELS)}
     shown = [(name, value) for name, value in labels.items() if not (name == "alertname" and value and value in title)]
     return sorted(shown, key=lambda label: (rank.get(label[0], len(rank)), label[0]))
 
 
-def links(alert: Alert) -> list[tuple[str, str]]:
+def alert_links(alert: Alert) -> list[tuple[str, str]]:
     """Where an alert leads to: what it is (incident.link_… of the texts) and the address, only http and https, each address once."""
-    wanted = [(_key(text), alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()]
-    wanted += [(_key(text), alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
+    wanted = [(_link_key(text), alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()]
+    wanted += [(_link_key(text), alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
     wanted.append(("source", alert.generator_url))
     found: dict[str, str] = {}
     for key, url in wanted:
-        if isinstance(url, str) and web(url):
+        if isinstance(url, str) and is_link_url(url):
             found.setdefault(url, key)
     return [(key, url) for url, key in found.items()]
 
 
-def _key(text: str) -> str:
+def _link_key(text: str) -> str:
     """ "Silence in Grafana" → "silence" """
     return text.partition(" ")[0].lower()
 
 
-TONES = 12  # colours in static/people.css
+TONE_COUNT = 12  # colours in static/people.css
 
 
-def tones(names: Iterable[str]) -> dict[str, str]:
+def assign_tones(names: Iterable[str]) -> dict[str, str]:
     """Name of a user → class of their colour. names: of all users in the order of the file, so that a new one changes nobody's."""
-    return {name: f"tone{place % TONES}" for place, name in enumerate(names)}
+    return {name: f"tone{place % TONE_COUNT}" for place, name in enumerate(names)}
 
 
-def marks(called: Iterable[tuple[str, str]]) -> dict[str, str]:
+def assign_marks(called: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Name of a user → their mark: initials, and more letters where these are somebody else's. called: (name, full name or "")."""
     found: dict[str, str] = {}
     used: set[str] = set()
     for name, full_name in called:
-        mark = next(mark for mark in _candidates(full_name or name) if mark not in used)
+        mark = next(mark for mark in _mark_candidates(full_name or name) if mark not in used)
         used.add(mark)
         found[name] = mark
     return found
 
 
-def _candidates(full_name: str) -> Iterator[str]:
+def _mark_candidates(full_name: str) -> Iterator[str]:
     words = re.findall(r"\w+", full_name)
     first = initials(" ".join(words)) or "?"
     yield first
@@ -151,24 +151,24 @@ def _candidates(full_name: str) -> Iterator[str]:
 _NOT_DIALLED = re.compile(r"[^0-9+*#]")
 
 
-class Way(NamedTuple):
+class ContactLink(NamedTuple):
     channel: str
     text: str  # the address; "" = not shown
     url: str  # "tel:…", "mailto:…" or ""
     broken: bool  # the last delivery failed for good
 
 
-def ways(user: User, reached: Reach, *, addresses: bool) -> Iterator[Way]:
+def contact_links(user: User, reached: PersonReachability, *, addresses: bool) -> Iterator[ContactLink]:
     """Phone and mail first. addresses: whether the reader may see them."""
     failed = {contact.channel for contact in reached.contacts if contact.state == "failed"}
     for channel, address in sorted(
-        user.contacts.items(), key=lambda contact: ("phone", "email").index(contact[0]) if _url(*contact) else 2
+        user.contacts.items(), key=lambda contact: ("phone", "email").index(contact[0]) if _contact_url(*contact) else 2
     ):
-        url = _url(channel, address) if addresses else ""
-        yield Way(channel, address if url else "", url, channel in failed)
+        url = _contact_url(channel, address) if addresses else ""
+        yield ContactLink(channel, address if url else "", url, channel in failed)
 
 
-def _url(channel: str, address: str) -> str:
+def _contact_url(channel: str, address: str) -> str:
     number = _NOT_DIALLED.sub("", address)
     if channel == "phone" and number:
         return f"tel:{quote(number, safe='+*')}"

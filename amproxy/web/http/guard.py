@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy.context import Context
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -29,11 +29,11 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 HSTS = "max-age=31536000"  # this host only: what else lies under its domain is not ours to decide
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_MACHINES = ("/metrics", "/-/")  # scraped and probed under whatever name the network gives; shows nothing that a site could use
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROBE_PATHS = ("/metrics", "/-/")  # scraped and probed under whatever name the network gives; shows nothing that a site could use
 
 
-class Guard:
+class CrossSiteGuard:
     """ASGI middleware for the web part. The doors for alerts stand outside: they are a hot path and no browser's business."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
@@ -44,7 +44,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        send_guarded = with_headers(send, self._context.external_url)
+        send_guarded = with_security_headers(send, self._context.external_url)
         reason = self._refuse(scope["method"], scope["path"], Headers(scope=scope))
         if not reason:
             await self._app(scope, receive, send_guarded)
@@ -55,9 +55,9 @@ class Guard:
     def _refuse(self, method: str, path: str, headers: Headers) -> str:
         """Why a request is not served; "" = it is."""
         host = headers.get("host", "")
-        if not path.startswith(_MACHINES) and not self._is_ours(_name(host)):
+        if not path.startswith(_PROBE_PATHS) and not self._is_ours(_host_name(host)):
             return "This service is not called by this name; web.external_url says what it is called."
-        if method not in SAFE and not self._comes_from_us(host, headers):
+        if method not in SAFE_METHODS and not self._comes_from_us(host, headers):
             return "Another site asked the browser for this; only amproxy's own pages may."
         return ""
 
@@ -68,7 +68,10 @@ class Guard:
             ipaddress.ip_address(name)
             return True  # nobody can make an address point elsewhere
         except ValueError:
-            return bool(name) and name in (_name(self._context.config.web.listen), _name(urlsplit(self._context.external_url).netloc))
+            return bool(name) and name in (
+                _host_name(self._context.config.web.listen),
+                _host_name(urlsplit(self._context.external_url).netloc),
+            )
 
     def _comes_from_us(self, host: str, headers: Headers) -> bool:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
@@ -79,13 +82,13 @@ class Guard:
         return urlsplit(origin).netloc.lower() in (host.lower(), urlsplit(self._context.external_url).netloc.lower())
 
 
-def with_headers(send: Send, external_url: str) -> Send:
+def with_security_headers(send: Send, external_url: str) -> Send:
     """A `send` that puts the headers on each answer which browsers need to keep pages safe."""
 
     async def send_guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
             if external_url.startswith("https://"):
                 headers["Strict-Transport-Security"] = HSTS
@@ -95,7 +98,7 @@ def with_headers(send: Send, external_url: str) -> Send:
     return send_guarded
 
 
-def _name(netloc: str) -> str:
+def _host_name(netloc: str) -> str:
     """The host of "host:port", "[::1]:80" or "host"; "" for nonsense."""
     try:
         return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")

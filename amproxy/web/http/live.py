@@ -15,11 +15,11 @@ from starlette.responses import StreamingResponse
 PACE = 1.0  # seconds between rounds, at least
 SHARE = 0.1  # of the process's time that may go into pages which only stay up to date
 GUESS = 0.002  # seconds that a page costs which was not open in the round before
-BEAT = 15.0  # seconds: a line of comment, so that a reader that is gone is noticed
+KEEPALIVE = 15.0  # seconds: a line of comment, so that a reader that is gone is noticed
 RETRY_MS = 2000  # how soon a browser comes back
 
 
-class Hub:
+class LiveHub:
     """`say` tells all who listen, in the next round. `close` ends every stream, so that the service can stop."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Hub:
     def close(self) -> None:
         self._closed = True
         for queue in self._listeners:
-            _put(queue, None)
+            _put_latest(queue, None)
 
     async def listen(self) -> AsyncIterator[str]:
         """News of each round, and "" after BEAT seconds without any; ends when the hub is closed."""
@@ -60,7 +60,7 @@ class Hub:
         try:
             while not self._closed:
                 try:
-                    async with asyncio.timeout(BEAT):
+                    async with asyncio.timeout(KEEPALIVE):
                         heard = await queue.get()
                 except TimeoutError:
                     heard = ""
@@ -79,20 +79,20 @@ class Hub:
         self._began = loop.time()
         self._free = self._began + lasts
         for place, queue in enumerate(self._listeners):
-            loop.call_later(place * lasts / pages, _put, queue, self._news)
+            loop.call_later(place * lasts / pages, _put_latest, queue, self._news)
 
 
-def _put(queue: asyncio.Queue[str | None], text: str | None) -> None:
+def _put_latest(queue: asyncio.Queue[str | None], text: str | None) -> None:
     """What a slow reader has not read yet gives way: one piece of news is enough to make it look again."""
     if queue.full() and queue.get_nowait() is None:
         text = None
     queue.put_nowait(text)
 
 
-class Events:
+class LiveEvents:
     """GET /events."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: LiveHub) -> None:
         self._hub = hub
 
     async def stream(self, request: Request) -> StreamingResponse:

@@ -23,15 +23,15 @@ from amproxy.clock import utc
 from amproxy.correlate import heartbeats
 from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.grouping import maintenance
-from amproxy.oncall.reachable import reach
+from amproxy.oncall.reachable import assess_reachability
 from amproxy.oncall.roster import Roster
 from amproxy.store import deliveries, health, incidents, outbox
 from amproxy.web.http.deps import Deps
 
-PATIENCE = 1.0  # seconds for Redis to answer
+READY_TIMEOUT = 1.0  # seconds for Redis to answer
 
 
-class Health:
+class ManagementApi:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
 
@@ -48,7 +48,7 @@ class Health:
     async def ready(self, request: Request) -> PlainTextResponse:
         """503 while a push could not be stored."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(READY_TIMEOUT):
                 await self._deps.context.wire.call("PING")
         except (StoreUnavailable, TimeoutError):
             return PlainTextResponse("Redis is away", 503, {"Retry-After": "1"})
@@ -66,13 +66,13 @@ class Health:
 
 WEEK = timedelta(days=7)
 INSTANT = timedelta(seconds=1)
-MISSED = 3  # calls of the dead man's switch that may be missed before it counts as silent: another replica may be taking over
-GRACE = 30.0  # seconds beside them
+MAX_MISSED_CALLS = 3  # calls of the dead man's switch that may be missed before it counts as silent: another replica may be taking over
+GRACE_SECONDS = 30.0  # seconds beside them
 UNCOVERED_AGE = 60.0  # seconds that a sum over a week stays good: it costs milliseconds for each schedule
-ALERTMANAGER = "0.27.0"  # the version whose API we speak: tools such as karma look for it
+ALERTMANAGER_VERSION = "0.27.0"  # the version whose API we speak: tools such as karma look for it
 
 
-class Scraped(Collector):
+class ScrapedFamilies(Collector):
     """Families that were read for one scrape."""
 
     def __init__(self) -> None:
@@ -98,34 +98,34 @@ class Metrics:
 
     async def show(self, request: Request) -> Response:
         """Always 200: that Redis is away is one of the things to say."""
-        scraped = Scraped()
+        scraped = ScrapedFamilies()
         scraped.add("amproxy_build_info", "1, with the version of amproxy.", 1, version=__version__)
-        scraped.add("alertmanager_build_info", "1, with the version of Alertmanager whose API is spoken.", 1, version=ALERTMANAGER)
+        scraped.add("alertmanager_build_info", "1, with the version of Alertmanager whose API is spoken.", 1, version=ALERTMANAGER_VERSION)
         await self._read_store(scraped)
         await self._read_roster(scraped)
         return Response(metrics.render(scraped), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    async def _read_store(self, scraped: Scraped) -> None:
+    async def _read_store(self, scraped: ScrapedFamilies) -> None:
         wire, up = self._context.wire, 1
         try:
-            for (policy, state), number in (await incidents.counts(wire)).items():
+            for (policy, state), number in (await incidents.load_counts(wire)).items():
                 scraped.add("amproxy_incidents", "Incidents by state.", number, policy=policy, state=state)
-            for channel, depth in (await outbox.depths(wire)).items():
+            for channel, depth in (await outbox.load_depths(wire)).items():
                 scraped.add("amproxy_outbox_depth", "Messages that wait.", depth, channel=channel)
             await self._read_contacts(scraped)
             for name, is_open in (await self._windows()).items():
                 scraped.add("amproxy_maintenance_open", "1 while a maintenance window is open.", is_open, window=name)
-            for name, age in (await heartbeats.ages(self._context)).items():
+            for name, age in (await heartbeats.heartbeat_ages(self._context)).items():
                 scraped.add("amproxy_heartbeat_age_seconds", "Time since the last beat.", age, heartbeat=name)
-            for schedule, age in (await keeper.ages(self._context)).items():
+            for schedule, age in (await keeper.calendar_ages(self._context)).items():
                 scraped.add("amproxy_calendar_age_seconds", "Time since the calendar was last good.", age, schedule=schedule)
         except StoreUnavailable:
             up = 0
         await self._read_switch(scraped)
         scraped.add("amproxy_redis_up", "Whether Redis answers.", up)
 
-    async def _read_contacts(self, scraped: Scraped) -> None:
-        for user, found in reach(self._context.config, await deliveries.load_all(self._context.wire)).items():
+    async def _read_contacts(self, scraped: ScrapedFamilies) -> None:
+        for user, found in assess_reachability(self._context.config, await deliveries.load_contact_outcomes(self._context.wire)).items():
             scraped.add("amproxy_user_reachable", "Whether a page can arrive at a person.", found.reachable, user=user)
             for contact in found.contacts:
                 if contact.state != "untried":
@@ -137,21 +137,23 @@ class Metrics:
         context, now = self._context, self._context.now()
         by_hand = await context.windows.all(context.wire)
         known = context.openings.all(by_hand)
-        found = {window.name: 0 for window in known if maintenance.state(window, context.config.time_intervals, utc(now)) != "expired"}
+        found = {
+            window.name: 0 for window in known if maintenance.window_state(window, context.config.time_intervals, utc(now)) != "expired"
+        }
         return found | {opening.window.name: 1 for opening in context.openings.now(by_hand, now)}
 
-    async def _read_switch(self, scraped: Scraped) -> None:
+    async def _read_switch(self, scraped: ScrapedFamilies) -> None:
         switch = self._context.config.dead_mans_switch
         if switch is None:
             return
         up = False
         with contextlib.suppress(StoreUnavailable):
-            left = await health.load_switch(self._context.wire)
-            up = left.up and self._context.now() - left.at <= MISSED * switch.every + GRACE
+            left = await health.load_dead_mans_switch(self._context.wire)
+            up = left.up and self._context.now() - left.at <= MAX_MISSED_CALLS * switch.every + GRACE_SECONDS
             scraped.add("amproxy_dead_mans_switch_last_beat_timestamp_seconds", "When it was last called; 0 = never.", left.at)
         scraped.add("amproxy_dead_mans_switch_up", "1 while the dead man's switch is called: all is well.", int(up))
 
-    async def _read_roster(self, scraped: Scraped) -> None:
+    async def _read_roster(self, scraped: ScrapedFamilies) -> None:
         roster, now = self._context.roster, utc(self._context.now())
         for schedule in roster.config.schedules:
             for user in roster.shifts(schedule, now, now + INSTANT)[0].users:

@@ -17,40 +17,40 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy.context import Context
-from amproxy.web.http.errors import PROGRAMS
-from amproxy.web.http.live import Hub
+from amproxy.web.http.errors import PROGRAM_PREFIXES
+from amproxy.web.http.live import LiveHub
 from amproxy.web.http.permissions import principal_of
-from amproxy.web.http.templates import acting, language
+from amproxy.web.http.templates import acting_user, reader_texts
 
-HEADER: Final = "x-live"
-KEPT: Final = 1.0  # seconds that a page is good for at most
+LIVE_HEADER: Final = "x-live"
+MAX_PAGE_AGE: Final = 1.0  # seconds that a page is good for at most
 
 
-class Drawn(NamedTuple):
+class CachedPage(NamedTuple):
     since: float  # time.monotonic() at which drawing began
     messages: asyncio.Task[list[Message]]
 
 
-class Shared:
+class PageCache:
     """Pure ASGI."""
 
-    def __init__(self, app: ASGIApp, hub: Hub, context: Context) -> None:
+    def __init__(self, app: ASGIApp, hub: LiveHub, context: Context) -> None:
         self._app, self._hub, self._context = app, hub, context
-        self._drawn: dict[Hashable, Drawn] = {}
+        self._drawn: dict[Hashable, CachedPage] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        page = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith(PROGRAMS)
-        allowed = Headers(scope=scope).get(HEADER, "") if page else ""
+        page = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith(PROGRAM_PREFIXES)
+        allowed = Headers(scope=scope).get(LIVE_HEADER, "") if page else ""
         if not (allowed.isascii() and allowed.isdigit() and len(allowed) < 12):
             await self._app(scope, receive, send)
             return
         now, request = time.monotonic(), Request(scope)
-        self._drawn = {key: drawn for key, drawn in self._drawn.items() if now - drawn.since <= KEPT}
-        reader = (principal_of(request), acting(request, self._context), language(request).language)
+        self._drawn = {key: drawn for key, drawn in self._drawn.items() if now - drawn.since <= MAX_PAGE_AGE}
+        reader = (principal_of(request), acting_user(request, self._context), reader_texts(request).language)
         key = (scope["path"], scope["query_string"], reader)
         drawn = self._drawn.get(key)
         if drawn is None or (now - drawn.since) * 1000 > int(allowed):
-            drawn = self._drawn[key] = Drawn(now, asyncio.create_task(self._draw(scope)))
+            drawn = self._drawn[key] = CachedPage(now, asyncio.create_task(self._draw(scope)))
         for message in await asyncio.shield(drawn.messages):
             await send(dict(message))
 
@@ -61,12 +61,12 @@ class Shared:
         async def collect(message: Message) -> None:
             messages.append(message)
 
-        await _timed(self._app(scope, _asks_no_more, collect), self._hub.spend)
+        await _measure_turns(self._app(scope, _receive_nothing, collect), self._hub.spend)
         return messages
 
 
 @types.coroutine
-def _timed(awaited: Awaitable[None], spend: Callable[[float], None]) -> Generator[Any, None, None]:
+def _measure_turns(awaited: Awaitable[None], spend: Callable[[float], None]) -> Generator[Any, None, None]:
     """Do the work, and say of each of its turns how many seconds it took; what it waits for is not counted."""
     work = awaited.__await__()
     thrown: BaseException | None = None
@@ -85,6 +85,6 @@ def _timed(awaited: Awaitable[None], spend: Callable[[float], None]) -> Generato
             thrown = error
 
 
-async def _asks_no_more() -> Message:
+async def _receive_nothing() -> Message:
     never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
     return await never

@@ -16,15 +16,15 @@ from starlette.types import Scope
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, NotFound
 from amproxy.model import Incident
-from amproxy.reports.insights import concerns
+from amproxy.reports.insights import concerns_user
 from amproxy.store import incidents, schedule_changes
-from amproxy.web.http.guard import SAFE
+from amproxy.web.http.guard import SAFE_METHODS
 
 Role = Literal["viewer", "responder", "admin"]
-_RANK: Final[dict[str, int]] = {"none": -1, "viewer": 0, "responder": 1, "admin": 2}
-_KEY: Final = "amproxy.principal"
-SAID: Final = "amproxy.audit"  # keys of a scope: what it has changed, and as whom it acted
-ACTING: Final = "amproxy.acting"
+_ROLE_RANK: Final[dict[str, int]] = {"none": -1, "viewer": 0, "responder": 1, "admin": 2}
+_PRINCIPAL_KEY: Final = "amproxy.principal"
+AUDIT_TEXT_KEY: Final = "amproxy.audit"  # keys of a scope: what it has changed, and as whom it acted
+ACTING_KEY: Final = "amproxy.acting"
 
 
 class Forbidden(AmproxyError):
@@ -45,19 +45,19 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""  # name of the API token
 
 
-OPEN: Final = Principal()
-STRANGER: Final = Principal(role="none")  # where people sign in: somebody who has not
+OPEN_ACCESS: Final = Principal()
+ANONYMOUS: Final = Principal(role="none")  # where people sign in: somebody who has not
 
 
 def principal_of(request: Request) -> Principal:
     """Who asks."""
-    found = request.scope.get(_KEY, OPEN)
+    found = request.scope.get(_PRINCIPAL_KEY, OPEN_ACCESS)
     assert isinstance(found, Principal)
     return found
 
 
 def set_principal(scope: Scope, principal: Principal) -> None:
-    scope[_KEY] = principal
+    scope[_PRINCIPAL_KEY] = principal
 
 
 def may(principal: Principal, role: Role, team: str = "") -> bool:
@@ -65,21 +65,21 @@ def may(principal: Principal, role: Role, team: str = "") -> bool:
 
     Responders change what belongs to their own teams or to none; admins change everything.
     """
-    if _RANK[principal.role] < _RANK[role]:
+    if _ROLE_RANK[principal.role] < _ROLE_RANK[role]:
         return False
     return role == "viewer" or principal.role == "admin" or not team or team in principal.teams
 
 
-def require(request: Request, role: Role, team: str = "") -> Principal:
+def require_role(request: Request, role: Role, team: str = "") -> Principal:
     """Who asks, if they may. Raises Forbidden."""
     principal = principal_of(request)
     if not may(principal, role, team):
-        whose = f" of team {team}" if team and _RANK[principal.role] >= _RANK[role] else ""
+        whose = f" of team {team}" if team and _ROLE_RANK[principal.role] >= _ROLE_RANK[role] else ""
         raise Forbidden(f"this needs the role {role}{whose}, and {principal.user or 'you'} have the role {principal.role}")
     return principal
 
 
-def who_acts(request: Request, said: str) -> str:
+def resolve_actor(request: Request, said: str) -> str:
     """As whom a request acts; "" = nobody in particular. said: the user of the file whom the request itself names, "" = none.
 
     Where people sign in, that is decided; only a program with an admin's token may speak for others.
@@ -87,7 +87,7 @@ def who_acts(request: Request, said: str) -> str:
     principal = principal_of(request)
     speaks = principal.via in ("open", "basic") or (principal.via == "token" and principal.role == "admin" and said)
     user = said if speaks and principal.role == "admin" else principal.user
-    request.scope[ACTING] = user
+    request.scope[ACTING_KEY] = user
     return user
 
 
@@ -98,32 +98,32 @@ class HasScope(Protocol):
     def scope(self) -> Scope: ...
 
 
-def say(request: HasScope, what: str) -> None:
+def set_audit_text(request: HasScope, what: str) -> None:
     """What a request has changed, in a sentence, for the audit log; without it the log has the address alone."""
-    request.scope[SAID] = what
+    request.scope[AUDIT_TEXT_KEY] = what
 
 
 def may_act(principal: Principal, incident: Incident) -> bool:
     """Whether somebody may act on an incident. Whoever was paged for it may, of whatever team: they were asked to."""
-    return may(principal, "responder", _team(principal, incident))
+    return may(principal, "responder", _incident_team(principal, incident))
 
 
-async def require_own(request: Request, context: Context, *incident_ids: str) -> None:
+async def require_incidents(request: Request, context: Context, *incident_ids: str) -> None:
     """Raises Forbidden where one of the incidents is another team's, NotFound, StoreUnavailable."""
-    principal = require(request, "responder")
+    principal = require_role(request, "responder")
     if principal.role == "admin":
         return
     for incident_id in incident_ids:
         incident = await incidents.load(context.wire, incident_id)
-        require(request, "responder", _team(principal, incident))
+        require_role(request, "responder", _incident_team(principal, incident))
 
 
-async def not_own(request: Request, context: Context, incident_ids: list[str]) -> dict[str, str]:
+async def forbidden_incidents(request: Request, context: Context, incident_ids: list[str]) -> dict[str, str]:
     """Of many incidents those that somebody may not act on: id → why. Raises StoreUnavailable."""
     refused = {}
     for incident_id in dict.fromkeys(incident_ids):
         try:
-            await require_own(request, context, incident_id)
+            await require_incidents(request, context, incident_id)
         except Forbidden as error:
             refused[incident_id] = str(error)
         except NotFound:
@@ -131,13 +131,13 @@ async def not_own(request: Request, context: Context, incident_ids: list[str]) -
     return refused
 
 
-def _team(principal: Principal, incident: Incident) -> str:
-    return "" if principal.user and concerns(incident, principal.user) else incident.team
+def _incident_team(principal: Principal, incident: Incident) -> str:
+    return "" if principal.user and concerns_user(incident, principal.user) else incident.team
 
 
 async def require_swap(request: Request, context: Context, swap_id: str) -> None:
     """A swap is of its schedule's team, and of those between whom it is. Raises Forbidden, StoreUnavailable."""
-    principal = require(request, "responder")
+    principal = require_role(request, "responder")
     if principal.role == "admin":
         return
     for swap in await schedule_changes.load_swaps(context.wire):
@@ -148,42 +148,42 @@ async def require_swap(request: Request, context: Context, swap_id: str) -> None
 def require_schedule(request: Request, context: Context, name: str) -> None:
     """Raises Forbidden where the schedule is another team's."""
     schedule = context.config.schedules.get(name)  # it may be gone from the file since
-    require(request, "responder", schedule.team if schedule else "")
+    require_role(request, "responder", schedule.team if schedule else "")
 
 
 def require_person(request: Request, context: Context, name: str) -> None:
     """A person's absences are theirs and their teams'; of somebody in no team, everybody's. Raises Forbidden."""
-    principal = require(request, "responder")
+    principal = require_role(request, "responder")
     teams = [team.name for team in context.config.teams.values() if name in team.members]
     if principal.user != name and teams and not any(may(principal, "responder", team) for team in teams):
-        require(request, "responder", teams[0])
+        require_role(request, "responder", teams[0])
 
 
-METRICS: Final = "/metrics"
+METRICS_PATH: Final = "/metrics"
 
 # Open to everybody: they show nothing, or ask for a secret of their own.
-_OPEN: Final = frozenset(
+_OPEN_PATHS: Final = frozenset(
     {"/-/healthy", "/-/ready", "/sign-in", "/sign-in/oidc", "/sign-in/callback", "/language", "/slack/interactivity"}
 )  # fmt: skip
-_OPEN_BELOW: Final = ("/static/", "/act/", "/calendar/")
+_OPEN_PREFIXES: Final = ("/static/", "/act/", "/calendar/")
 # What a viewer may change: nothing but what is their own.
-_OWN: Final = ("/sign-out", "/api/v1/sessions", "/me")
+_OWN_PATHS: Final = ("/sign-out", "/api/v1/sessions", "/me")
 # Addresses, and all below them, that are for admins even to read …
-_ADMIN: Final = ("/admin", "/api/v1/tokens", "/api/v1/audit")
+_ADMIN_PATHS: Final = ("/admin", "/api/v1/tokens", "/api/v1/audit")
 # … and those that only admins may write.
-_ADMIN_WRITES: Final = ("/-/reload",)
+_ADMIN_WRITE_PATHS: Final = ("/-/reload",)
 
 
-def needs(method: str, path: str) -> Role | None:
+def required_role(method: str, path: str) -> Role | None:
     """The least role for a request; None = nobody needs to be known. Teams are checked by whoever has the thing in hand."""
-    if path in _OPEN or path.startswith(_OPEN_BELOW):
+    if path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES):
         return None
-    if _below(path, _ADMIN):
+    if _is_below(path, _ADMIN_PATHS):
         return "admin"
-    if method in SAFE or _below(path, _OWN):
+    if method in SAFE_METHODS or _is_below(path, _OWN_PATHS):
         return "viewer"
-    return "admin" if _below(path, _ADMIN_WRITES) else "responder"
+    return "admin" if _is_below(path, _ADMIN_WRITE_PATHS) else "responder"
 
 
-def _below(path: str, places: tuple[str, ...]) -> bool:
+def _is_below(path: str, places: tuple[str, ...]) -> bool:
     return any(path == place or path.startswith(f"{place}/") for place in places)

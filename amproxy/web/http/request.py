@@ -18,16 +18,16 @@ from starlette.requests import Request
 
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matcher, parse_matchers
-from amproxy.model import Incident, State
+from amproxy.model import Incident, IncidentState
 from amproxy.reports.insights import NO_TEAM
 from amproxy.store import incidents
-from amproxy.store.incidents import Summary
-from amproxy.times import instant, moment, parse
+from amproxy.store.incidents import IncidentSummary
+from amproxy.times import parse_command_time, to_utc, wall_to_utc
 
-LIMIT = 64 * 1024  # bytes of a body
-MOST_FIELDS = 600  # of a form
-PAGE = 100  # incidents of a list, unless asked otherwise
-LONGEST_PAGE = 500
+MAX_BODY_BYTES = 64 * 1024  # bytes of a body
+MAX_FORM_FIELDS = 600  # of a form
+DEFAULT_INCIDENTS_LIMIT = 100  # incidents of a list, unless asked otherwise
+MAX_INCIDENTS_LIMIT = 500
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _SPOILT_PLUS = re.compile(r" (\d\d:\d\d)$", re.ASCII)
@@ -41,9 +41,9 @@ def invalid(reason: str) -> HTTPException:
     return HTTPException(422, reason)
 
 
-async def json_body(request: Request, kind: type[Body]) -> Body:
+async def parse_json_body(request: Request, kind: type[Body]) -> Body:
     """A JSON body as a struct; no body at all counts as {}. Raises HTTPException 400, 413, 415, 422."""
-    data = await _bytes(request)
+    data = await _read_body(request)
     if not data:
         data = b"{}"
     elif _media_type(request) != "application/json":
@@ -56,28 +56,28 @@ async def json_body(request: Request, kind: type[Body]) -> Body:
         raise HTTPException(400, f"the body is not JSON: {error}") from None
 
 
-async def form(request: Request) -> dict[str, str]:
+async def parse_form(request: Request) -> dict[str, str]:
     """The fields of a page's form; of repeated ones the last. Raises HTTPException 400, 413, 415."""
-    return {name: values[-1] for name, values in (await lists(request)).items()}
+    return {name: values[-1] for name, values in (await parse_form_lists(request)).items()}
 
 
-async def lists(request: Request) -> dict[str, list[str]]:
+async def parse_form_lists(request: Request) -> dict[str, list[str]]:
     """The fields of a page's form, each with all that it holds. Raises HTTPException 400, 413, 415."""
-    data = await _bytes(request)
+    data = await _read_body(request)
     if data and _media_type(request) != "application/x-www-form-urlencoded":
         raise HTTPException(415, "the body must be a form")
     try:
-        return parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        return parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
     except ValueError:
         raise HTTPException(400, "the form cannot be read") from None
 
 
-async def _bytes(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
-        if len(data) > LIMIT:
-            raise HTTPException(413, f"the body is longer than {LIMIT} bytes")
+        if len(data) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
     return bytes(data)
 
 
@@ -85,7 +85,7 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def time(text: str, name: str, zone: str | None = None) -> datetime:
+def parse_time_param(text: str, name: str, zone: str | None = None) -> datetime:
     """An RFC 3339 time as a moment in UTC. Without offset it is wall-clock time of `zone`, and refused where there is none.
 
     name: what the value is called, for the error. Raises HTTPException 422.
@@ -97,12 +97,12 @@ def time(text: str, name: str, zone: str | None = None) -> datetime:
     try:
         at = datetime.fromisoformat(text.upper())
         if at.tzinfo:
-            return instant(at)
+            return to_utc(at)
     except (ValueError, OverflowError):
         raise wrong from None
     if zone is None:
         raise invalid(f"{name} needs an offset from UTC, such as 2026-01-05T09:00:00Z")
-    return moment(at, ZoneInfo(zone))
+    return wall_to_utc(at, ZoneInfo(zone))
 
 
 def known_user(context: Context, user: str | None) -> str:
@@ -126,10 +126,10 @@ def own_path(path: str) -> str:
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which incidents a query asks for; texts are empty where all are wanted."""
 
-    states: tuple[State, ...]
+    states: tuple[IncidentState, ...]
     matchers: tuple[Matcher, ...]
     team: str
     policy: str
@@ -140,7 +140,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     cursor: str
 
-    def keeps(self, summary: Summary) -> bool:
+    def keeps(self, summary: IncidentSummary) -> bool:
         """Whether an incident of these states and times is asked for. Labels are those of the group and those in common."""
         return (
             self.team in ("", summary.team or NO_TEAM)
@@ -151,7 +151,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def wanted(request: Request) -> Wanted:
+def parse_incident_query(request: Request) -> IncidentQuery:
     """What a query asks for: state and label may be repeated; times without offset are of `zone`, else UTC. Raises HTTPException 422."""
     query = request.query_params
     states = tuple(state for state in incidents.STATES if state in query.getlist("state"))
@@ -163,33 +163,33 @@ def wanted(request: Request) -> Wanted:
     except BadMatcher as error:
         raise invalid(f"label is no matcher: {str(error)[:300]}") from None
     zone = known_zone(query.get("zone"))
-    since, until = (time(query[name], name, zone) if query.get(name) else None for name in ("from", "to"))
+    since, until = (parse_time_param(query[name], name, zone) if query.get(name) else None for name in ("from", "to"))
     if since and until and since >= until:
         raise invalid("to must lie after from")
-    limit, cursor = query.get("limit", str(PAGE)), query.get("cursor", "")
-    if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= LONGEST_PAGE:
-        raise invalid(f"limit is a number from 1 to {LONGEST_PAGE}")
+    limit, cursor = query.get("limit", str(DEFAULT_INCIDENTS_LIMIT)), query.get("cursor", "")
+    if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= MAX_INCIDENTS_LIMIT:
+        raise invalid(f"limit is a number from 1 to {MAX_INCIDENTS_LIMIT}")
     if cursor and not _CURSOR.fullmatch(cursor):
         raise invalid("cursor is not one that an earlier answer gave")
     team, policy, user, text = (query.get(name, "").strip() for name in ("team", "policy", "user", "text"))
-    return Wanted(
-        states=states or incidents.OPEN, matchers=matchers, team=team, policy=policy, user=user, text=text, since=since, until=until,
+    return IncidentQuery(
+        states=states or incidents.OPEN_STATES, matchers=matchers, team=team, policy=policy, user=user, text=text, since=since, until=until,
         limit=int(limit), cursor=cursor,
     )  # fmt: skip
 
 
-async def find(context: Context, query: Wanted) -> tuple[list[Incident], str]:
+async def find_incidents(context: Context, query: IncidentQuery) -> tuple[list[Incident], str]:
     """Incidents that a query asks for, newest first, and the cursor of the rest. Raises StoreUnavailable."""
-    return await incidents.listing(
+    return await incidents.list_incidents(
         context.wire, query.states, keep=query.keeps, limit=query.limit, before=query.cursor,
         since=query.since.timestamp() if query.since else -math.inf, until=query.until.timestamp() if query.until else math.inf,
     )  # fmt: skip
 
 
-LONGEST = 2000  # characters of labels: what fits into an address
+MAX_LABELS_LENGTH = 2000  # characters of labels: what fits into an address
 
 
-class Question(NamedTuple):
+class SimulationQuery(NamedTuple):
     """What was written, and what it means; `labels` is None where nothing is asked, or where it is wrong."""
 
     text: str
@@ -199,18 +199,18 @@ class Question(NamedTuple):
     wrong: str
 
 
-def question(request: Request, zone: str, now: float) -> Question:
+def parse_simulation_query(request: Request, zone: str, now: float) -> SimulationQuery:
     """`labels` and `at` of a query; a time without offset is of `zone`. now: Unix seconds."""
-    text, at_text = request.query_params.get("labels", "").strip()[:LONGEST], request.query_params.get("at", "").strip()[:40]
-    at = parse(None, zone, now)
+    text, at_text = request.query_params.get("labels", "").strip()[:MAX_LABELS_LENGTH], request.query_params.get("at", "").strip()[:40]
+    at = parse_command_time(None, zone, now)
     try:
-        at = parse(at_text or None, zone, now)
-        return Question(text, at_text, labels_of(text) if text else None, at, "")
+        at = parse_command_time(at_text or None, zone, now)
+        return SimulationQuery(text, at_text, parse_labels(text) if text else None, at, "")
     except ValueError as error:
-        return Question(text, at_text, None, at, str(error)[:300])
+        return SimulationQuery(text, at_text, None, at, str(error)[:300])
 
 
-def labels_of(text: str) -> dict[str, str]:
+def parse_labels(text: str) -> dict[str, str]:
     """`alertname="Down", team="ops"`, with or without braces, quotes and commas. Raises ValueError."""
     parts = [text] if '"' in text else re.split(r"[,\s]+", text.strip("{}, "))
     try:

@@ -27,18 +27,18 @@ from amproxy.config.structs import (
     WebhookStep,
 )
 from amproxy.machine import chains, holds
-from amproxy.machine.policy import closed
-from amproxy.machine.steps import RETRY_SHIFT
+from amproxy.machine.policy import skip_reason
+from amproxy.machine.steps import SHIFT_RETRY_SECONDS
 from amproxy.model import Chain, Incident
 from amproxy.oncall.roster import Roster
-from amproxy.text import People, Phrase, Value
+from amproxy.text import PeopleNames, Phrase, PhraseValue
 from amproxy.times import format_duration
 
 _INSTANT = timedelta(seconds=1)
-Deed = NotifyStep | WebhookStep | ForwardStep | ResolveStep
+ActionStep = NotifyStep | WebhookStep | ForwardStep | ResolveStep
 
 
-class Coming(NamedTuple):
+class UpcomingIncidentStep(NamedTuple):
     """Something that is due."""
 
     at: float  # Unix seconds
@@ -46,17 +46,17 @@ class Coming(NamedTuple):
     ends: bool = False  # the incident: nothing comes after it
 
 
-def steps(incident: Incident, roster: Roster) -> Iterator[Coming]:
+def upcoming_steps(incident: Incident, roster: Roster) -> Iterator[UpcomingIncidentStep]:
     """Up to the end of the round, through the policies that others hand over to; a circle of them is walked once."""
     if incident.step_due is None:
         return
-    walk = _Walk(incident, roster, incident.step_due)
+    walk = _StepsForecast(incident, roster, incident.step_due)
     yield from walk.policy(incident.plan, incident.position, incident.round)
     while walk.forward is not None:
         yield from walk.policy(walk.forward, 0, 1)
 
 
-class _Walk:
+class _StepsForecast:
     """Where the walk is: its time, and the policy that takes over next."""
 
     def __init__(self, incident: Incident, roster: Roster, at: float) -> None:
@@ -65,20 +65,20 @@ class _Walk:
         self.at = at
         self.forward: Policy | None = None
 
-    def policy(self, plan: Policy, position: int, round_: int) -> Iterator[Coming]:
+    def policy(self, plan: Policy, position: int, round_: int) -> Iterator[UpcomingIncidentStep]:
         """The steps of one policy from a position on."""
         self._walked.add(plan.name)
         self.forward = None
         for number, step in enumerate(plan.steps[position:], position + 1):
             match step:
                 case Wait() | WaitUntilStep():
-                    self.at = _waited(step, self._roster, self.at)
+                    self.at = _wait_end(step, self._roster, self.at)
                     continue
                 case WaitForAlertsStep():
-                    enough: dict[str, Value] = {"step": number, "count": step.more_than, "span": format_duration(step.within)}
-                    yield Coming(self.at, Phrase("ahead.waits_for_alerts", enough))
+                    enough: dict[str, PhraseValue] = {"step": number, "count": step.more_than, "span": format_duration(step.within)}
+                    yield UpcomingIncidentStep(self.at, Phrase("ahead.waits_for_alerts", enough))
                     return
-            if skipped := closed(step, self._incident, self._roster, self.at):
+            if skipped := skip_reason(step, self._incident, self._roster, self.at):
                 yield self._coming(step, number, skipped)
                 continue
             if isinstance(step, NotifyStep):
@@ -90,31 +90,31 @@ class _Walk:
                 return
         yield self._end(plan, round_)
 
-    def _coming(self, step: Deed, number: int, skipped: str = "") -> Coming:
-        what = Phrase("ahead.step", {"step": number, "deed": _deed(step, self._roster, self.at)})
-        if conditions := _conditions(step):
+    def _coming(self, step: ActionStep, number: int, skipped: str = "") -> UpcomingIncidentStep:
+        what = Phrase("ahead.step", {"step": number, "deed": _describe_action(step, self._roster, self.at)})
+        if conditions := _describe_conditions(step):
             what = Phrase("ahead.conditional", {"what": what, "conditions": conditions})
         if skipped:
             what = Phrase("ahead.skipped", {"what": what, "reason": skipped})
-        return Coming(self.at, what, ends=isinstance(step, ResolveStep) and not skipped)
+        return UpcomingIncidentStep(self.at, what, ends=isinstance(step, ResolveStep) and not skipped)
 
-    def _shifts(self, plan: Policy, step: NotifyStep, number: int) -> Iterator[Coming]:
+    def _shifts(self, plan: Policy, step: NotifyStep, number: int) -> Iterator[UpcomingIncidentStep]:
         """The waits of a step that finds nobody on call."""
         rule, roster = step.if_nobody or plan.if_nobody, self._roster
         if rule.kind != "wait_for_shift" or step.schedule not in roster.config.schedules:
             return
-        while not _on_call(step, roster, self.at):
-            yield Coming(self.at, Phrase("ahead.waits_for_shift", {"step": number, "schedule": step.schedule}))
+        while not _describe_on_call(step, roster, self.at):
+            yield UpcomingIncidentStep(self.at, Phrase("ahead.waits_for_shift", {"step": number, "schedule": step.schedule}))
             until = roster.on_call(step.schedule, utc(self.at)).until
-            self.at = until.timestamp() if until else self.at + RETRY_SHIFT
+            self.at = until.timestamp() if until else self.at + SHIFT_RETRY_SECONDS
 
-    def _end(self, plan: Policy, round_: int) -> Coming:
+    def _end(self, plan: Policy, round_: int) -> UpcomingIncidentStep:
         if round_ > plan.repeat or not plan.steps:
-            return Coming(self.at, Phrase("ahead.no_more"))
-        return Coming(self.at, Phrase("ahead.again", {"round": round_ + 1, "rounds": plan.repeat + 1}))
+            return UpcomingIncidentStep(self.at, Phrase("ahead.no_more"))
+        return UpcomingIncidentStep(self.at, Phrase("ahead.again", {"round": round_ + 1, "rounds": plan.repeat + 1}))
 
 
-def _waited(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:
+def _wait_end(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:
     """When the wait is over that begins at `at`."""
     if isinstance(step, Wait):
         return at + step.seconds
@@ -122,10 +122,10 @@ def _waited(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:
     return max(at, opens.timestamp()) if opens else at
 
 
-def _deed(step: Deed, roster: Roster, at: float) -> Phrase:
+def _describe_action(step: ActionStep, roster: Roster, at: float) -> Phrase:
     match step:
         case NotifyStep():
-            return Phrase("ahead.notify", {"whom": _whom(step, roster, at)})
+            return Phrase("ahead.notify", {"whom": _describe_recipients(step, roster, at)})
         case WebhookStep():
             return Phrase("ahead.webhooks", {"receiver": step.receiver})
         case ForwardStep():
@@ -134,23 +134,23 @@ def _deed(step: Deed, roster: Roster, at: float) -> Phrase:
             return Phrase("ahead.resolve")
 
 
-def _whom(step: NotifyStep, roster: Roster, at: float) -> Phrase:
+def _describe_recipients(step: NotifyStep, roster: Roster, at: float) -> Phrase:
     if step.receiver:
         return Phrase("ahead.receiver", {"receiver": step.receiver})
     if step.users:
-        found = Phrase("ahead.users", {"people": People(step.users)})
+        found = Phrase("ahead.users", {"people": PeopleNames(step.users)})
     elif step.team:
         team = roster.config.teams.get(step.team)
-        found = Phrase("ahead.team", {"people": People(tuple(team.members) if team else ()), "team": step.team})
+        found = Phrase("ahead.team", {"people": PeopleNames(tuple(team.members) if team else ()), "team": step.team})
     elif step.schedule not in roster.config.schedules:
         return Phrase("ahead.gone", {"schedule": step.schedule})
     else:
-        values: dict[str, Value] = {"people": People(_on_call(step, roster, at)), "schedule": step.schedule}
+        values: dict[str, PhraseValue] = {"people": PeopleNames(_describe_on_call(step, roster, at)), "schedule": step.schedule}
         return Phrase("ahead.next_after" if step.position == "next" else "ahead.schedule", values)
     return Phrase("ahead.one_of", {"whom": found}) if step.pick == "round_robin" else found
 
 
-def _on_call(step: NotifyStep, roster: Roster, at: float) -> tuple[str, ...]:
+def _describe_on_call(step: NotifyStep, roster: Roster, at: float) -> tuple[str, ...]:
     moment = utc(at)
     if step.position == "next":
         return roster.turn_after(step.schedule, moment).users
@@ -158,72 +158,78 @@ def _on_call(step: NotifyStep, roster: Roster, at: float) -> tuple[str, ...]:
     return roster.shifts(step.schedule, moment, moment + _INSTANT)[0].users
 
 
-def _conditions(step: Condition) -> tuple[Phrase, ...]:
+def _describe_conditions(step: Condition) -> tuple[Phrase, ...]:
     conditions = [Phrase("ahead.if", {"matcher": str(matcher)}) for matcher in step.matchers]
     if step.active_time_intervals:
-        conditions.append(Phrase("ahead.only_in", {"intervals": _any(step.active_time_intervals)}))
+        conditions.append(Phrase("ahead.only_in", {"intervals": _join_with_or(step.active_time_intervals)}))
     if step.mute_time_intervals:
-        conditions.append(Phrase("ahead.not_in", {"intervals": _any(step.mute_time_intervals)}))
+        conditions.append(Phrase("ahead.not_in", {"intervals": _join_with_or(step.mute_time_intervals)}))
     return tuple(conditions)
 
 
-def _any(names: Sequence[str]) -> Phrase | str:
+def _join_with_or(names: Sequence[str]) -> Phrase | str:
     """ "a or b or c" """
     *others, last = names
-    return Phrase("ahead.either", {"one": _any(others), "other": last}) if others else last
+    return Phrase("ahead.either", {"one": _join_with_or(others), "other": last}) if others else last
 
 
-__all__ = ["Coming", "ahead", "next_step"]
+__all__ = ["UpcomingIncidentStep", "list_upcoming", "find_next_step"]
 
-MOST = 40  # steps shown
+MAX_UPCOMING = 40  # steps shown
 
 
-def next_step(incident: Incident, roster: Roster) -> Coming | None:
+def find_next_step(incident: Incident, roster: Roster) -> UpcomingIncidentStep | None:
     """What happens next if nobody does anything; None = nothing."""
-    return min((first for path in _paths(incident, roster) if (first := next(path, None))), key=lambda coming: coming.at, default=None)
+    return min(
+        (first for path in _upcoming_by_clock(incident, roster) if (first := next(path, None))), key=lambda coming: coming.at, default=None
+    )
 
 
-def ahead(incident: Incident, roster: Roster) -> list[Coming]:
+def list_upcoming(incident: Incident, roster: Roster) -> list[UpcomingIncidentStep]:
     """Everything up to the end of this round, or of the incident, in order."""
-    found = sorted((coming for path in _paths(incident, roster) for coming in islice(path, MOST)), key=lambda coming: coming.at)
+    found = sorted(
+        (coming for path in _upcoming_by_clock(incident, roster) for coming in islice(path, MAX_UPCOMING)), key=lambda coming: coming.at
+    )
     end = min((coming.at for coming in found if coming.ends), default=None)
-    return list(takewhile(lambda coming: end is None or coming.at <= end, found))[:MOST]
+    return list(takewhile(lambda coming: end is None or coming.at <= end, found))[:MAX_UPCOMING]
 
 
-def _paths(incident: Incident, roster: Roster) -> list[Iterator[Coming]]:
+def _upcoming_by_clock(incident: Incident, roster: Roster) -> list[Iterator[UpcomingIncidentStep]]:
     """Each thing that runs on its own clock; what comes first in the list goes first at the same moment."""
     if incident.state == "resolved":
         return []
-    rules = [_rules(chain, incident, roster) for chain in incident.chains if chains.runs(incident, chain)]
-    silence = _once(holds.due(incident), Phrase("ahead.silent"))
+    rules = [_upcoming_rules(chain, incident, roster) for chain in incident.chains if chains.is_running(incident, chain)]
+    silence = _single_event(holds.auto_resolve_due(incident), Phrase("ahead.silent"))
     match incident.state:
         case "triggered" if incident.held_until is not None:
-            return [*rules, _once(incident.held_until, Phrase("ahead.held", {"reason": incident.held_by})), silence]
+            return [*rules, _single_event(incident.held_until, Phrase("ahead.held", {"reason": incident.held_by})), silence]
         case "triggered":
-            return [*rules, steps(incident, roster), silence]
+            return [*rules, upcoming_steps(incident, roster), silence]
         case "acknowledged":
-            reminder = _once(incident.reminder_due, Phrase("ahead.reminded", {"person": People((incident.acknowledged_by,))}))
-            return [*rules, reminder, _once(incident.acknowledge_due, Phrase("ahead.runs_out")), silence]
+            reminder = _single_event(incident.reminder_due, Phrase("ahead.reminded", {"person": PeopleNames((incident.acknowledged_by,))}))
+            return [*rules, reminder, _single_event(incident.acknowledge_due, Phrase("ahead.runs_out")), silence]
         case _:
-            return [_once(incident.snoozed_until, Phrase("ahead.snooze_ends"))]
+            return [_single_event(incident.snoozed_until, Phrase("ahead.snooze_ends"))]
 
 
-def _once(at: float | None, what: Phrase) -> Iterator[Coming]:
+def _single_event(at: float | None, what: Phrase) -> Iterator[UpcomingIncidentStep]:
     if at is not None:
-        yield Coming(at, what)
+        yield UpcomingIncidentStep(at, what)
 
 
-def _rules(chain: Chain, incident: Incident, roster: Roster) -> Iterator[Coming]:
+def _upcoming_rules(chain: Chain, incident: Incident, roster: Roster) -> Iterator[UpcomingIncidentStep]:
     """What is left of one person's notification rules."""
     user, at = roster.config.users.get(chain.user), chain.due
     if user is None or at is None:
         return
-    waits, wakes = True, chains.wakes(incident, chain)  # after a rule that reaches nothing the next one does not wait
-    for rule in contacts.rules(user, chain.urgency)[chain.position :]:
+    waits, wakes = True, chains.ignores_quiet_hours(incident, chain)  # after a rule that reaches nothing the next one does not wait
+    for rule in contacts.notification_rules(user, chain.urgency)[chain.position :]:
         if not isinstance(rule, Notify):
             at += rule.seconds if waits else 0.0
             continue
         quiet = None if wakes else roster.quiet_until(chain.user, utc(at))
         at = quiet.timestamp() if quiet else at
-        if waits := any(contacts.address(user, channel) is not None for channel in rule.channels):
-            yield Coming(at, Phrase("ahead.rule", {"person": People((chain.user,)), "channels": ", ".join(rule.channels)}))
+        if waits := any(contacts.contact_address(user, channel) is not None for channel in rule.channels):
+            yield UpcomingIncidentStep(
+                at, Phrase("ahead.rule", {"person": PeopleNames((chain.user,)), "channels": ", ".join(rule.channels)})
+            )

@@ -15,20 +15,20 @@ from amproxy.correlate import muting
 from amproxy.model import Incident
 from amproxy.notify.templates import LONGEST_TITLE
 from amproxy.respond import actions
-from amproxy.respond.actions import ActionName, Outcome, meant, perform_all
-from amproxy.respond.targets import Target, open_incident
+from amproxy.respond.actions import ActionName, BulkActionResult, perform_all, resolve_incident_id
+from amproxy.respond.targets import PageTarget, open_incident
 from amproxy.store import incidents
 from amproxy.times import parse_duration
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_own, say, who_acts
-from amproxy.web.http.request import find, invalid, json_body, known_user, time, wanted
+from amproxy.web.http.permissions import require_incidents, resolve_actor, set_audit_text
+from amproxy.web.http.request import find_incidents, invalid, known_user, parse_incident_query, parse_json_body, parse_time_param
 from amproxy.web.incidents import views
-from amproxy.web.incidents.act import perform_own
+from amproxy.web.incidents.act import perform_allowed
 
-MOST_AT_ONCE = 500  # incidents in one call
+MAX_BULK_INCIDENTS = 500  # incidents in one call
 
 
-class ActionBody(msgspec.Struct, forbid_unknown_fields=True):
+class IncidentActionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Of an action. `text` is the note, or one that goes with another action; the other keys belong to some actions only."""
 
     user: str | None = None
@@ -43,14 +43,14 @@ class ActionBody(msgspec.Struct, forbid_unknown_fields=True):
     into: str = ""
 
 
-class BulkBody(ActionBody, forbid_unknown_fields=True, kw_only=True):
+class BulkActionRequest(IncidentActionRequest, forbid_unknown_fields=True, kw_only=True):
     """Of one action on many incidents."""
 
     action: ActionName
-    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
+    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_BULK_INCIDENTS)]
 
 
-class OpenBody(msgspec.Struct, forbid_unknown_fields=True):
+class OpenIncidentRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Of an incident opened by hand: exactly one of users, schedule, team and policy."""
 
     title: Annotated[str, msgspec.Meta(max_length=LONGEST_TITLE)]
@@ -64,13 +64,13 @@ class OpenBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 # key of the body → the actions that it belongs to
-_BELONGS: dict[str, tuple[ActionName, ...]] = {
+_ACTIONS_OF_KEY: dict[str, tuple[ActionName, ...]] = {
     "until": ("snooze",), "for_": ("snooze",), "into": ("merge",), "policy": ("reassign",),
     **dict.fromkeys(("users", "schedule", "team", "urgency"), ("reassign", "responders")),
 }  # fmt: skip
 
 
-def json(value: Any, status: int = 200) -> Response:
+def json_response(value: Any, status: int = 200) -> Response:
     """An answer of the API."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
@@ -90,8 +90,8 @@ class IncidentsApi:
         ]
 
     async def index(self, request: Request) -> Response:
-        found, cursor = await find(self._context, wanted(request))
-        return json({"incidents": [self._view(incident) for incident in found], "next": cursor or None})
+        found, cursor = await find_incidents(self._context, parse_incident_query(request))
+        return json_response({"incidents": [self._view(incident) for incident in found], "next": cursor or None})
 
     async def show(self, request: Request) -> Response:
         context, incident_id = self._context, request.path_params["id"]
@@ -99,60 +99,62 @@ class IncidentsApi:
         alerts = await incidents.load_alerts(context.wire, incident_id)
         timeline = await incidents.load_timeline(context.wire, incident_id)
         now, url = context.now(), context.external_url
-        muted = await muting.reasons(context, alerts, int(now * 10**9))
-        return json(views.whole_incident(incident, alerts, timeline, muted, roster=context.roster, external_url=url, now=now))
+        muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
+        return json_response(
+            views.incident_detail_view(incident, alerts, timeline, muted, roster=context.roster, external_url=url, now=now)
+        )
 
     async def act(self, request: Request) -> Response:
         """One of the actions; a text that comes with another one than `note` is written down after it."""
         action, incident_id = request.path_params["action"], request.path_params["id"]
         if action not in actions.ACTIONS:
             raise HTTPException(404, f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}")
-        body = await json_body(request, ActionBody)
+        body = await parse_json_body(request, IncidentActionRequest)
         asked = await self._asked(request, body, action)
-        await require_own(request, self._context, incident_id, *filter(None, [asked.into]))
+        await require_incidents(request, self._context, incident_id, *filter(None, [asked.into]))
         incident = await actions.perform(self._context, incident_id, asked)
-        say(request, f"{action} #{incident.number} {incident.title}")
+        set_audit_text(request, f"{action} #{incident.number} {incident.title}")
         if note := self._note(body, asked):
             incident = await actions.perform(self._context, incident_id, note)
-        return json(self._view(incident))
+        return json_response(self._view(incident))
 
     async def bulk(self, request: Request) -> Response:
         """The same action on many incidents; always 200, with what became of each."""
-        body = await json_body(request, BulkBody)
+        body = await parse_json_body(request, BulkActionRequest)
         asked = await self._asked(request, body, body.action)
-        outcomes = await perform_own(request, self._context, body.ids, asked)
+        outcomes = await perform_allowed(request, self._context, body.ids, asked)
         if note := self._note(body, asked):
             await perform_all(self._context, [outcome.id for outcome in outcomes if outcome.incident], note)
-        return json(
+        return json_response(
             {"done": sum(outcome.incident is not None for outcome in outcomes), "results": [self._outcome(one) for one in outcomes]}
         )
 
-    def _outcome(self, outcome: Outcome) -> views.View:
+    def _outcome(self, outcome: BulkActionResult) -> views.View:
         incident = outcome.incident
         return {"id": outcome.id, "state": incident.state if incident else None, "error": outcome.error or None}
 
-    async def _asked(self, request: Request, body: ActionBody, action: ActionName) -> actions.Request:
-        for key, belongs in _BELONGS.items():
+    async def _asked(self, request: Request, body: IncidentActionRequest, action: ActionName) -> actions.ActionRequest:
+        for key, belongs in _ACTIONS_OF_KEY.items():
             if getattr(body, key) and action not in belongs:
                 raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(belongs)}")
-        return actions.Request(
-            action=action, user=who_acts(request, known_user(self._context, body.user)), via="api", until=self._until(body),
+        return actions.ActionRequest(
+            action=action, user=resolve_actor(request, known_user(self._context, body.user)), via="api", until=self._until(body),
             text=body.text or "",
-            to=Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy),
-            urgency=body.urgency or "default", into=await meant(self._context, body.into),
+            to=PageTarget(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy),
+            urgency=body.urgency or "default", into=await resolve_incident_id(self._context, body.into),
         )  # fmt: skip
 
-    def _note(self, body: ActionBody, asked: actions.Request) -> actions.Request | None:
+    def _note(self, body: IncidentActionRequest, asked: actions.ActionRequest) -> actions.ActionRequest | None:
         """The note that a text makes which comes with another action."""
         if asked.action == "note" or not asked.text.strip():
             return None
-        return actions.Request(action="note", user=asked.user, via=asked.via, text=asked.text)
+        return actions.ActionRequest(action="note", user=asked.user, via=asked.via, text=asked.text)
 
-    def _until(self, body: ActionBody) -> float | None:
+    def _until(self, body: IncidentActionRequest) -> float | None:
         if body.until is not None and body.for_ is not None:
             raise invalid("give either until or for, not both")
         if body.until is not None:
-            return time(body.until, "until").timestamp()
+            return parse_time_param(body.until, "until").timestamp()
         if body.for_ is None:
             return None
         try:
@@ -161,15 +163,15 @@ class IncidentsApi:
             raise invalid(f"for: {str(error)[:200]}") from None
 
     async def open(self, request: Request) -> Response:
-        body = await json_body(request, OpenBody)
-        to = Target(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy)
-        by = who_acts(request, known_user(self._context, body.user))
+        body = await parse_json_body(request, OpenIncidentRequest)
+        to = PageTarget(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy)
+        by = resolve_actor(request, known_user(self._context, body.user))
         incident = await open_incident(self._context, title=body.title, by=by, to=to, urgency=body.urgency, text=body.text)
-        say(request, f"paged by hand: #{incident.number} {incident.title}")
-        return json(self._view(incident), 201)
+        set_audit_text(request, f"paged by hand: #{incident.number} {incident.title}")
+        return json_response(self._view(incident), 201)
 
     async def test_alert(self, request: Request) -> Response:
-        return json({"text": await self._deps.test_alert()}, 202)
+        return json_response({"text": await self._deps.test_alert()}, 202)
 
     def _view(self, incident: Incident) -> views.View:
-        return views.incident(incident, self._context.roster, self._context.external_url)
+        return views.incident_view(incident, self._context.roster, self._context.external_url)

@@ -14,14 +14,14 @@ from amproxy.clock import rfc3339
 from amproxy.config.structs import Override, Schedule
 from amproxy.model import Alert, Incident, Page, TimelineEntry
 from amproxy.oncall.roster import OnCall, Roster, Shift
-from amproxy.text import FIRST, plain, texts
-from amproxy.times import happens
-from amproxy.web.incidents.ahead import Coming, next_step
+from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
+from amproxy.times import local_to_utc
+from amproxy.web.incidents.ahead import UpcomingIncidentStep, find_next_step
 
 View = dict[str, Any]
 
 
-def incident(value: Incident, roster: Roster, external_url: str) -> View:
+def incident_view(value: Incident, roster: Roster, external_url: str) -> View:
     """One incident as lists have it."""
     return {
         "id": value.id,
@@ -45,30 +45,30 @@ def incident(value: Incident, roster: Roster, external_url: str) -> View:
         "merged_into": value.merged_into or None,
         "responders": value.responders,
         "held_by": value.held_by or None,
-        "next_step": coming(next_step(value, roster)),
+        "next_step": upcoming_view(find_next_step(value, roster)),
         "url": f"{external_url}/incidents/{value.id}",
     }
 
 
-def whole_incident(
+def incident_detail_view(
     value: Incident, alerts: list[Alert], timeline: list[TimelineEntry], muted: Mapping[str, list[str]], *, roster: Roster,
     external_url: str, now: float,
 ) -> View:  # fmt: skip
     """One incident with all that is known of it. muted: what mutes which alert (by fingerprint) now; now: Unix seconds."""
-    view = incident(value, roster, external_url)
+    view = incident_view(value, roster, external_url)
     view["text"] = value.text
     view["common_annotations"] = value.common_annotations
-    view["alerts"] |= {"list": [alert(one, now) | {"muted_by": muted.get(one.fingerprint, [])} for one in alerts]}
-    view["timeline"] = [timeline_entry(entry) for entry in timeline]
-    view["pages"] = [page(one) for one in value.pages]
+    view["alerts"] |= {"list": [alert_view(one, now) | {"muted_by": muted.get(one.fingerprint, [])} for one in alerts]}
+    view["timeline"] = [timeline_entry_view(entry) for entry in timeline]
+    view["pages"] = [page_view(one) for one in value.pages]
     return view
 
 
-def coming(value: Coming | None) -> View | None:
-    return value and {"at": rfc3339(value.at), "what": plain(value.what, texts(FIRST))}
+def upcoming_view(value: UpcomingIncidentStep | None) -> View | None:
+    return value and {"at": rfc3339(value.at), "what": render_phrase(value.what, load_texts(DEFAULT_LANGUAGE))}
 
 
-def alert(value: Alert, now: float) -> View:
+def alert_view(value: Alert, now: float) -> View:
     """now: Unix seconds; decides whether it fires."""
     over = value.resolved(int(now * 10**9))
     ended = [end for end in (value.ends_ns, value.lapses_ns) if end]
@@ -85,7 +85,7 @@ def alert(value: Alert, now: float) -> View:
     }
 
 
-def page(value: Page) -> View:
+def page_view(value: Page) -> View:
     return {
         "id": value.id,
         "kind": value.kind,
@@ -104,7 +104,7 @@ def page(value: Page) -> View:
     }
 
 
-def timeline_entry(value: TimelineEntry) -> View:
+def timeline_entry_view(value: TimelineEntry) -> View:
     return {
         "at": rfc3339(value.at),
         "kind": value.kind,
@@ -116,7 +116,7 @@ def timeline_entry(value: TimelineEntry) -> View:
     }
 
 
-def on_call(value: OnCall) -> View:
+def on_call_view(value: OnCall) -> View:
     return {
         "schedule": value.schedule,
         "at": rfc3339(value.at.timestamp()),
@@ -127,7 +127,7 @@ def on_call(value: OnCall) -> View:
     }
 
 
-def shift(value: Shift) -> View:
+def planned_shift_view(value: Shift) -> View:
     """One that is planned; shift_views has those that are final."""
     return {
         "start": rfc3339(value.start.timestamp()),
@@ -139,14 +139,14 @@ def shift(value: Shift) -> View:
     }
 
 
-def override(value: Override, schedule: Schedule) -> View:
+def override_view(value: Override, schedule: Schedule) -> View:
     """One of a schedule; `id` is null for one of the file."""
     zone = ZoneInfo(schedule.timezone)
     return {
         "id": value.id or None,
         "schedule": schedule.name,
         "user": value.users[0],
-        "start": rfc3339(happens(value.start, zone).timestamp()),
-        "end": rfc3339(happens(value.end, zone).timestamp()),
+        "start": rfc3339(local_to_utc(value.start, zone).timestamp()),
+        "end": rfc3339(local_to_utc(value.end, zone).timestamp()),
         "reason": value.reason or None,
     }

@@ -10,365 +10,438 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from amproxy.config.structs import Urgency
-from amproxy.edit.sections import SECTIONS
+from amproxy.edit.sections import READABLE_SECTIONS
 from amproxy.grouping import maintenance, silences
-from amproxy.model import State
+from amproxy.model import IncidentState
 from amproxy.notify import channel_health
 from amproxy.oncall.hours import DAYTIMES
 from amproxy.oncall.reachable import ContactState
 from amproxy.oncall.swaps import SwapState
 from amproxy.reports.insights import TABLES
 from amproxy.store import audit, deliveries
-from amproxy.store.heartbeats import Door
+from amproxy.store.heartbeats import HeartbeatSource
 from amproxy.store.sign_in import TokenScope
 from amproxy.web.http.permissions import Role
 from amproxy.web.openapi.schema import (
-    ANYTHING,
-    FLAG,
-    MOMENT,
+    ANY_OBJECT,
+    BOOLEAN,
+    DATE_TIME,
+    INTEGER,
     NUMBER,
-    TEXT,
-    WHOLE,
-    Shape,
-    each,
-    keyed,
-    listed,
-    maybe,
-    one_of,
-    record,
+    STRING,
+    Schema,
+    array_of,
+    enum_of,
+    map_of,
+    nullable,
+    object_of,
+    properties_of,
     ref,
     with_optional,
 )
 
-_COUNTS: Final = record(each(WHOLE, "firing resolved"))
-_INCIDENT: Final = record(
+_ALERT_COUNTS: Final = object_of(properties_of(INTEGER, "firing resolved"))
+_INCIDENT: Final = object_of(
     {
-        "id": TEXT,
-        "number": WHOLE,
-        "state": one_of(State),
-        "title": TEXT,
-        "receiver": maybe(TEXT),
-        "policy": TEXT,
-        "team": maybe(TEXT),
-        "urgency": maybe(one_of(Urgency)),
-        **each(keyed(), "group_labels common_labels"),
-        "alerts": _COUNTS,
-        "started_at": MOMENT,
-        **each(maybe(TEXT), "acknowledged_by snoozed_by resolved_by merged_into held_by"),
-        **each(maybe(MOMENT), "acknowledged_at snoozed_until resolved_at"),
-        "responders": listed(),
-        "next_step": maybe(ref("NextStep")),
-        "url": TEXT,
+        "id": STRING,
+        "number": INTEGER,
+        "state": enum_of(IncidentState),
+        "title": STRING,
+        "receiver": nullable(STRING),
+        "policy": STRING,
+        "team": nullable(STRING),
+        "urgency": nullable(enum_of(Urgency)),
+        **properties_of(map_of(), "group_labels common_labels"),
+        "alerts": _ALERT_COUNTS,
+        "started_at": DATE_TIME,
+        **properties_of(nullable(STRING), "acknowledged_by snoozed_by resolved_by merged_into held_by"),
+        **properties_of(nullable(DATE_TIME), "acknowledged_at snoozed_until resolved_at"),
+        "responders": array_of(),
+        "next_step": nullable(ref("NextStep")),
+        "url": STRING,
     }
 )
-_TALLY: Final = record(
-    {**each(WHOLE, "incidents triggered acknowledged snoozed resolved never_acknowledged reopened")}
-    | each(ref("Spread"), "time_to_acknowledge time_to_resolve time_to_end_by_itself")
+_INCIDENT_TALLY: Final = object_of(
+    {**properties_of(INTEGER, "incidents triggered acknowledged snoozed resolved never_acknowledged reopened")}
+    | properties_of(ref("Spread"), "time_to_acknowledge time_to_resolve time_to_end_by_itself")
 )
-_PERSON: Final = record(
-    each(WHOLE, f"pages nights_disturbed {' '.join(f'pages_{time}' for time in DAYTIMES)}")
-    | each(ref("Spread"), "time_to_acknowledge time_to_resolve")
+_PERSON_TALLY: Final = object_of(
+    properties_of(INTEGER, f"pages nights_disturbed {' '.join(f'pages_{time}' for time in DAYTIMES)}")
+    | properties_of(ref("Spread"), "time_to_acknowledge time_to_resolve")
 )
-_ROWS: Final[dict[str, Shape]] = {
-    "teams": record({"team": TEXT}, _TALLY),
-    "policies": record({"policy": TEXT}, _TALLY),
-    "people": record({"user": TEXT}, _PERSON),
-    "pages": record({**each(TEXT, "user channel"), "urgency": one_of(Urgency), "pages": WHOLE, **each(WHOLE, " ".join(DAYTIMES))}),
-    "alerts": record(
-        {"by": one_of(Literal["alertname", "group_labels"]), "name": TEXT, **each(WHOLE, "incidents pages")}
-        | {**each(NUMBER, "acknowledged probably_noise"), "median_time_to_resolve": maybe(NUMBER)}
+_TABLE_ROWS: Final[dict[str, Schema]] = {
+    "teams": object_of({"team": STRING}, _INCIDENT_TALLY),
+    "policies": object_of({"policy": STRING}, _INCIDENT_TALLY),
+    "people": object_of({"user": STRING}, _PERSON_TALLY),
+    "pages": object_of(
+        {
+            **properties_of(STRING, "user channel"),
+            "urgency": enum_of(Urgency),
+            "pages": INTEGER,
+            **properties_of(INTEGER, " ".join(DAYTIMES)),
+        }
     ),
-    "hours": record(each(TEXT, "weekday") | each(WHOLE, " ".join(name for name in TABLES["hours"] if name != "weekday"))),
-    "days": record({"day": {**TEXT, "format": "date"}, **each(WHOLE, "incidents pages")}),
+    "alerts": object_of(
+        {"by": enum_of(Literal["alertname", "group_labels"]), "name": STRING, **properties_of(INTEGER, "incidents pages")}
+        | {**properties_of(NUMBER, "acknowledged probably_noise"), "median_time_to_resolve": nullable(NUMBER)}
+    ),
+    "hours": object_of(
+        properties_of(STRING, "weekday") | properties_of(INTEGER, " ".join(name for name in TABLES["hours"] if name != "weekday"))
+    ),
+    "days": object_of({"day": {**STRING, "format": "date"}, **properties_of(INTEGER, "incidents pages")}),
 }
 
-INCIDENT_RESPONSES: Final[dict[str, Shape]] = {
-    "NextStep": record({"at": maybe(MOMENT), "what": TEXT}),
+INCIDENT_RESPONSES: Final[dict[str, Schema]] = {
+    "NextStep": object_of({"at": nullable(DATE_TIME), "what": STRING}),
     "Incident": _INCIDENT,
-    "Incidents": record({"incidents": listed(ref("Incident")), "next": maybe(TEXT)}),
-    "Alert": record(
+    "Incidents": object_of({"incidents": array_of(ref("Incident")), "next": nullable(STRING)}),
+    "Alert": object_of(
         {
-            "fingerprint": TEXT,
-            "state": one_of(Literal["firing", "resolved"]),
-            **each(keyed(), "labels annotations"),
-            "starts_at": MOMENT,
-            "ends_at": maybe(MOMENT),
-            **each(maybe(TEXT), "generator_url source"),
-            "extra": ANYTHING,
-            "muted_by": listed(),
+            "fingerprint": STRING,
+            "state": enum_of(Literal["firing", "resolved"]),
+            **properties_of(map_of(), "labels annotations"),
+            "starts_at": DATE_TIME,
+            "ends_at": nullable(DATE_TIME),
+            **properties_of(nullable(STRING), "generator_url source"),
+            "extra": ANY_OBJECT,
+            "muted_by": array_of(),
         }
     ),
-    "TimelineEntry": record({"at": MOMENT, **each(TEXT, "kind text"), **each(maybe(TEXT), "user channel policy"), "step": maybe(WHOLE)}),
-    "Page": record(
+    "TimelineEntry": object_of(
         {
-            "id": TEXT,
-            "kind": one_of(Literal["page", "reminder"]),
-            **each(maybe(TEXT), "user receiver error"),
-            **each(TEXT, "channel policy reason"),
-            **each(WHOLE, "step round attempts"),
-            "state": one_of(Literal["due", "sent", "failed", "skipped"]),
-            "due": MOMENT,
-            "sent_at": maybe(MOMENT),
+            "at": DATE_TIME,
+            **properties_of(STRING, "kind text"),
+            **properties_of(nullable(STRING), "user channel policy"),
+            "step": nullable(INTEGER),
         }
     ),
-    "WholeIncident": record(
+    "Page": object_of(
         {
-            "text": TEXT,
-            "common_annotations": keyed(),
-            "alerts": record({"list": listed(ref("Alert"))}, _COUNTS),
-            "timeline": listed(ref("TimelineEntry")),
-            "pages": listed(ref("Page")),
+            "id": STRING,
+            "kind": enum_of(Literal["page", "reminder"]),
+            **properties_of(nullable(STRING), "user receiver error"),
+            **properties_of(STRING, "channel policy reason"),
+            **properties_of(INTEGER, "step round attempts"),
+            "state": enum_of(Literal["due", "sent", "failed", "skipped"]),
+            "due": DATE_TIME,
+            "sent_at": nullable(DATE_TIME),
+        }
+    ),
+    "WholeIncident": object_of(
+        {
+            "text": STRING,
+            "common_annotations": map_of(),
+            "alerts": object_of({"list": array_of(ref("Alert"))}, _ALERT_COUNTS),
+            "timeline": array_of(ref("TimelineEntry")),
+            "pages": array_of(ref("Page")),
         },
         _INCIDENT,
     ),
-    "Why": record({"user": TEXT, "paged": FLAG, "reasons": listed(), "pages": listed(ref("Page"))}),
-    "BulkResult": record({"done": WHOLE, "results": listed(record({"id": TEXT, "state": maybe(one_of(State)), "error": maybe(TEXT)}))}),
-    "Spread": record({"count": WHOLE, **each(maybe(NUMBER), "mean p50 p90 max")}) | {"description": "Lengths of time, in seconds."},
-    "Insights": record(
-        {**each(MOMENT, "from to"), "zone": TEXT, **each(maybe(TEXT), "team policy user"), "summary": _TALLY}
-        | {name: listed(row) for name, row in _ROWS.items()}
-    ),
-    "Delivery": record(
+    "Why": object_of({"user": STRING, "paged": BOOLEAN, "reasons": array_of(), "pages": array_of(ref("Page"))}),
+    "BulkResult": object_of(
         {
-            "id": TEXT,
-            "at": MOMENT,
-            "kind": one_of(deliveries.Kind),
-            **each(TEXT, "channel subject"),
-            "outcome": one_of(deliveries.DeliveryOutcome),
-            **each(maybe(TEXT), "user receiver integration error"),
-            "incidents": listed(record({"id": TEXT, "number": WHOLE})),
-            "attempt": WHOLE,
+            "done": INTEGER,
+            "results": array_of(object_of({"id": STRING, "state": nullable(enum_of(IncidentState)), "error": nullable(STRING)})),
+        }
+    ),
+    "Spread": object_of({"count": INTEGER, **properties_of(nullable(NUMBER), "mean p50 p90 max")})
+    | {"description": "Lengths of time, in seconds."},
+    "Insights": object_of(
+        {
+            **properties_of(DATE_TIME, "from to"),
+            "zone": STRING,
+            **properties_of(nullable(STRING), "team policy user"),
+            "summary": _INCIDENT_TALLY,
+        }
+        | {name: array_of(row) for name, row in _TABLE_ROWS.items()}
+    ),
+    "Delivery": object_of(
+        {
+            "id": STRING,
+            "at": DATE_TIME,
+            "kind": enum_of(deliveries.DeliveryKind),
+            **properties_of(STRING, "channel subject"),
+            "outcome": enum_of(deliveries.DeliveryOutcome),
+            **properties_of(nullable(STRING), "user receiver integration error"),
+            "incidents": array_of(object_of({"id": STRING, "number": INTEGER})),
+            "attempt": INTEGER,
             "duration_ms": NUMBER,
         }
     ),
-    "Deliveries": record({"deliveries": listed(ref("Delivery")), "next": maybe(TEXT)}),
-    "Channel": record(
+    "Deliveries": object_of({"deliveries": array_of(ref("Delivery")), "next": nullable(STRING)}),
+    "Channel": object_of(
         {
-            "channel": TEXT,
-            "state": one_of(channel_health.State),
-            **each(maybe(MOMENT), "last_sent last_failed"),
-            "last_error": maybe(TEXT),
-            **each(WHOLE, "attempts failed waiting"),
-            "answers": maybe(FLAG),
-            "people": listed(record({"user": TEXT, "state": one_of(ContactState), "used": FLAG, "error": maybe(TEXT)})),
-            "receivers": listed(record({**each(TEXT, "receiver integration"), "undeliverable": maybe(TEXT)})),
+            "channel": STRING,
+            "state": enum_of(channel_health.ChannelState),
+            **properties_of(nullable(DATE_TIME), "last_sent last_failed"),
+            "last_error": nullable(STRING),
+            **properties_of(INTEGER, "attempts failed waiting"),
+            "answers": nullable(BOOLEAN),
+            "people": array_of(object_of({"user": STRING, "state": enum_of(ContactState), "used": BOOLEAN, "error": nullable(STRING)})),
+            "receivers": array_of(object_of({**properties_of(STRING, "receiver integration"), "undeliverable": nullable(STRING)})),
         }
     ),
-    "Channels": record({"channels": listed(ref("Channel"))}),
+    "Channels": object_of({"channels": array_of(ref("Channel"))}),
 }
 
 
-_SPAN: Final = record(each(MOMENT, "start end"))
-_WORKED: Final = record({**each(NUMBER, "hours night_hours weekend_hours day_hours"), **each(WHOLE, "nights weekends")})
-_NAMED: Final = record({"user": TEXT, "full_name": maybe(TEXT)})
-_BY_HAND: Final = record({"id": maybe(TEXT), "user": TEXT, "reason": maybe(TEXT)}, _SPAN)
+_PERIOD: Final = object_of(properties_of(DATE_TIME, "start end"))
+_HOURS_WORKED: Final = object_of(
+    {**properties_of(NUMBER, "hours night_hours weekend_hours day_hours"), **properties_of(INTEGER, "nights weekends")}
+)
+_PERSON_NAME: Final = object_of({"user": STRING, "full_name": nullable(STRING)})
+_MANUAL_CHANGE: Final = object_of({"id": nullable(STRING), "user": STRING, "reason": nullable(STRING)}, _PERIOD)
 
-SCHEDULE_RESPONSES: Final[dict[str, Shape]] = {
-    "OnCall": record({"schedule": TEXT, "at": MOMENT, **each(listed(), "users next"), "until": maybe(MOMENT), "reason": TEXT}),
-    "Override": record({"schedule": TEXT}, _BY_HAND),
-    "Absence": _BY_HAND,
-    "PlannedShift": record({"users": listed(), "reason": TEXT, **each(maybe(TEXT), "layer override")}, _SPAN),
-    "FinalShift": record(
-        {
-            **each(MOMENT, "start_local end_local"),
-            "users": listed(),
-            "people": listed(record({}, _NAMED, _WORKED)),
-            "reason": TEXT,
-            **each(maybe(TEXT), "layer override"),
-            "recorded": FLAG,
-        },
-        _SPAN,
+SCHEDULE_RESPONSES: Final[dict[str, Schema]] = {
+    "OnCall": object_of(
+        {"schedule": STRING, "at": DATE_TIME, **properties_of(array_of(), "users next"), "until": nullable(DATE_TIME), "reason": STRING}
     ),
-    "Hours": record({"schedule": TEXT, "shifts": WHOLE, "recorded": FLAG}, _NAMED, _WORKED),
-    "Quality": record(
+    "Override": object_of({"schedule": STRING}, _MANUAL_CHANGE),
+    "Absence": _MANUAL_CHANGE,
+    "PlannedShift": object_of({"users": array_of(), "reason": STRING, **properties_of(nullable(STRING), "layer override")}, _PERIOD),
+    "FinalShift": object_of(
         {
-            "schedule": TEXT,
-            "score": WHOLE,
-            **each(NUMBER, "coverage balance"),
-            "gaps": listed(record({"reason": TEXT}, _SPAN)),
-            "hidden": listed(record({"users": listed(), "reason": TEXT, "on_call": listed()}, _SPAN)),
-            "doubles": listed(record({**each(TEXT, "user schedule")}, _SPAN)),
-            "people": listed(
-                record(
-                    {"user": TEXT, "share": NUMBER, "shifts": WHOLE, **each(FLAG, "overloaded idle")}
-                    | each(maybe(_SPAN), "longest shortest_rest"),
-                    _WORKED,
+            **properties_of(DATE_TIME, "start_local end_local"),
+            "users": array_of(),
+            "people": array_of(object_of({}, _PERSON_NAME, _HOURS_WORKED)),
+            "reason": STRING,
+            **properties_of(nullable(STRING), "layer override"),
+            "recorded": BOOLEAN,
+        },
+        _PERIOD,
+    ),
+    "Hours": object_of({"schedule": STRING, "shifts": INTEGER, "recorded": BOOLEAN}, _PERSON_NAME, _HOURS_WORKED),
+    "Quality": object_of(
+        {
+            "schedule": STRING,
+            "score": INTEGER,
+            **properties_of(NUMBER, "coverage balance"),
+            "gaps": array_of(object_of({"reason": STRING}, _PERIOD)),
+            "hidden": array_of(object_of({"users": array_of(), "reason": STRING, "on_call": array_of()}, _PERIOD)),
+            "doubles": array_of(object_of({**properties_of(STRING, "user schedule")}, _PERIOD)),
+            "people": array_of(
+                object_of(
+                    {"user": STRING, "share": NUMBER, "shifts": INTEGER, **properties_of(BOOLEAN, "overloaded idle")}
+                    | properties_of(nullable(_PERIOD), "longest shortest_rest"),
+                    _HOURS_WORKED,
                 )
             ),
         },
-        _SPAN,
+        _PERIOD,
     ),
-    "Swap": record(
+    "Swap": object_of(
         {
-            **each(TEXT, "id schedule user"),
-            "state": one_of(SwapState),
-            **each(maybe(TEXT), "reason asked_by taken_by taken_through"),
-            "asked_at": MOMENT,
-            "taken_at": maybe(MOMENT),
-            "shifts": listed(ref("PlannedShift")),
+            **properties_of(STRING, "id schedule user"),
+            "state": enum_of(SwapState),
+            **properties_of(nullable(STRING), "reason asked_by taken_by taken_through"),
+            "asked_at": DATE_TIME,
+            "taken_at": nullable(DATE_TIME),
+            "shifts": array_of(ref("PlannedShift")),
         },
-        _SPAN,
+        _PERIOD,
     ),
-    "Calendars": record(
+    "Calendars": object_of(
         {
-            "schedule": TEXT,
-            "calendars": listed(
-                record({"calendar": TEXT, "loaded": FLAG, **each(maybe(MOMENT), "good_at checked_at"), "error": maybe(TEXT)})
+            "schedule": STRING,
+            "calendars": array_of(
+                object_of(
+                    {
+                        "calendar": STRING,
+                        "loaded": BOOLEAN,
+                        **properties_of(nullable(DATE_TIME), "good_at checked_at"),
+                        "error": nullable(STRING),
+                    }
+                )
             ),
-            "empty_shifts": listed(record({**each(TEXT, "summary calendar")}, _SPAN)),
+            "empty_shifts": array_of(object_of({**properties_of(STRING, "summary calendar")}, _PERIOD)),
         }
     ),
-    "CalendarAddress": record({"url": TEXT}),
-    "User": record(
+    "CalendarAddress": object_of({"url": STRING}),
+    "User": object_of(
         {
-            **each(TEXT, "name timezone"),
-            **each(maybe(TEXT), "full_name why_not"),
-            "role": one_of(Role),
-            "teams": listed(),
-            "reachable": FLAG,
-            "channels": listed(
-                record({"channel": TEXT, "state": one_of(ContactState), "used": FLAG, "last_delivery": maybe(MOMENT), "error": maybe(TEXT)})
+            **properties_of(STRING, "name timezone"),
+            **properties_of(nullable(STRING), "full_name why_not"),
+            "role": enum_of(Role),
+            "teams": array_of(),
+            "reachable": BOOLEAN,
+            "channels": array_of(
+                object_of(
+                    {
+                        "channel": STRING,
+                        "state": enum_of(ContactState),
+                        "used": BOOLEAN,
+                        "last_delivery": nullable(DATE_TIME),
+                        "error": nullable(STRING),
+                    }
+                )
             ),
-            "rules": keyed(listed({"anyOf": [record({"notify": listed()}), record({"wait": TEXT})]})),
+            "rules": map_of(array_of({"anyOf": [object_of({"notify": array_of()}), object_of({"wait": STRING})]})),
         }
     ),
-    "Users": record({"users": listed(ref("User"))}),
-    "TestPage": record({"user": TEXT, "sent": listed()}),
-    "TestNotification": record({"receiver": TEXT, "sent": listed()}),
+    "Users": object_of({"users": array_of(ref("User"))}),
+    "TestPage": object_of({"user": STRING, "sent": array_of()}),
+    "TestNotification": object_of({"receiver": STRING, "sent": array_of()}),
 }
 
 
-_TOKEN: Final = record(
+_TOKEN: Final = object_of(
     {
-        **each(TEXT, "id name"),
-        "scopes": listed(one_of(TokenScope)),
-        "made_at": MOMENT,
-        **each(maybe(TEXT), "user made_by"),
-        **each(maybe(MOMENT), "expires last_used"),
+        **properties_of(STRING, "id name"),
+        "scopes": array_of(enum_of(TokenScope)),
+        "made_at": DATE_TIME,
+        **properties_of(nullable(STRING), "user made_by"),
+        **properties_of(nullable(DATE_TIME), "expires last_used"),
     }
 )
-_PROBLEM: Final = record({**each(TEXT, "file path message"), **each(WHOLE, "line column")})
-_PAGES: Final = listed(
-    record({"after": NUMBER, **each(maybe(TEXT), "user receiver"), **each(TEXT, "channel policy reason"), "step": WHOLE})
+_PROBLEM: Final = object_of({**properties_of(STRING, "file path message"), **properties_of(INTEGER, "line column")})
+_PREVIEW_PAGES: Final = array_of(
+    object_of(
+        {
+            "after": NUMBER,
+            **properties_of(nullable(STRING), "user receiver"),
+            **properties_of(STRING, "channel policy reason"),
+            "step": INTEGER,
+        }
+    )
 )
 
-SERVICE_RESPONSES: Final[dict[str, Shape]] = {
-    "Error": record({"error": TEXT | {"description": "A word or two."}, "detail": TEXT | {"description": "A sentence."}}),
-    "Done": record({"status": {"const": "ok"}}),
-    "Health": record({"well": FLAG, "reasons": listed()}),
-    "Redis": record(
+SERVICE_RESPONSES: Final[dict[str, Schema]] = {
+    "Error": object_of({"error": STRING | {"description": "A word or two."}, "detail": STRING | {"description": "A sentence."}}),
+    "Done": object_of({"status": {"const": "ok"}}),
+    "Health": object_of({"well": BOOLEAN, "reasons": array_of()}),
+    "Redis": object_of(
         {
-            **each(maybe(TEXT), "version role eviction"),
-            **each(maybe(WHOLE), "uptime memory memory_limit clients unsaved_changes"),
-            **each(FLAG, "aof aof_ok save_ok all_keys_counted"),
+            **properties_of(nullable(STRING), "version role eviction"),
+            **properties_of(nullable(INTEGER), "uptime memory memory_limit clients unsaved_changes"),
+            **properties_of(BOOLEAN, "aof aof_ok save_ok all_keys_counted"),
             "ping_ms": NUMBER,
-            "saved_at": maybe(MOMENT),
-            "keys": WHOLE,
+            "saved_at": nullable(DATE_TIME),
+            "keys": INTEGER,
         }
     ),
-    "Replica": record({"name": TEXT, "alive": FLAG, "pending": WHOLE, "idle": NUMBER}),
-    "Heartbeat": record(
+    "Replica": object_of({"name": STRING, "alive": BOOLEAN, "pending": INTEGER, "idle": NUMBER}),
+    "Heartbeat": object_of(
         {
-            **each(TEXT, "name every"),
-            "matchers": listed(),
-            **each(maybe(MOMENT), "last_beat missing_since next_due"),
+            **properties_of(STRING, "name every"),
+            "matchers": array_of(),
+            **properties_of(nullable(DATE_TIME), "last_beat missing_since next_due"),
             "age": NUMBER,
-            "source": maybe(one_of(Door)),
-            "missing": FLAG,
+            "source": nullable(enum_of(HeartbeatSource)),
+            "missing": BOOLEAN,
         }
     ),
-    "TestAlert": record({"text": TEXT}),
-    "Window": record(
+    "TestAlert": object_of({"text": STRING}),
+    "Window": object_of(
         {
-            **each(TEXT, "id name timezone"),
-            "source": one_of(Literal["hand", "file"]),
-            "state": one_of(maintenance.State),
-            **each(listed(), "matchers active_time_intervals"),
-            **each(maybe(MOMENT), "start end open_until next_open"),
-            **each(maybe(TEXT), "comment created_by"),
+            **properties_of(STRING, "id name timezone"),
+            "source": enum_of(Literal["hand", "file"]),
+            "state": enum_of(maintenance.WindowState),
+            **properties_of(array_of(), "matchers active_time_intervals"),
+            **properties_of(nullable(DATE_TIME), "start end open_until next_open"),
+            **properties_of(nullable(STRING), "comment created_by"),
         }
     ),
-    "Hidden": record(
+    "Hidden": object_of(
         {
-            "alerts": listed(
-                record(
-                    {**each(TEXT, "fingerprint receiver group"), "labels": keyed(), "firing": FLAG, "told_at": maybe(MOMENT)}
-                    | each(MOMENT, "first_hidden last_hidden")
+            "alerts": array_of(
+                object_of(
+                    {
+                        **properties_of(STRING, "fingerprint receiver group"),
+                        "labels": map_of(),
+                        "firing": BOOLEAN,
+                        "told_at": nullable(DATE_TIME),
+                    }
+                    | properties_of(DATE_TIME, "first_hidden last_hidden")
                 )
             ),
-            "count": WHOLE,
-            "complete": FLAG,
+            "count": INTEGER,
+            "complete": BOOLEAN,
         }
     ),
     "Silence": with_optional(
-        record(
+        object_of(
             {
-                **each(TEXT, "id comment createdBy"),
-                "status": record({"state": one_of(silences.State)}),
-                **each(MOMENT, "updatedAt startsAt endsAt"),
-                "matchers": listed(record({**each(TEXT, "name value"), **each(FLAG, "isRegex isEqual")})),
+                **properties_of(STRING, "id comment createdBy"),
+                "status": object_of({"state": enum_of(silences.SilenceState)}),
+                **properties_of(DATE_TIME, "updatedAt startsAt endsAt"),
+                "matchers": array_of(object_of({**properties_of(STRING, "name value"), **properties_of(BOOLEAN, "isRegex isEqual")})),
             }
         ),
-        {"annotations": keyed()},
+        {"annotations": map_of()},
     ),
-    "SilencePreview": record(
+    "SilencePreview": object_of(
         {
-            "count": WHOLE,
-            "alerts": listed(
-                record({"fingerprint": TEXT, **each(keyed(), "labels annotations"), "starts_at": MOMENT, "receivers": listed()})
+            "count": INTEGER,
+            "alerts": array_of(
+                object_of(
+                    {
+                        "fingerprint": STRING,
+                        **properties_of(map_of(), "labels annotations"),
+                        "starts_at": DATE_TIME,
+                        "receivers": array_of(),
+                    }
+                )
             ),
-            "incidents": listed(record({**each(TEXT, "id title"), "state": one_of(State), **each(WHOLE, "number hidden firing")})),
-        }
-    ),
-    "Problem": with_optional(_PROBLEM, {"kind": TEXT}),
-    "File": record(
-        {
-            "digest": TEXT,
-            **each(FLAG, "in_force writable"),
-            **{section: ANYTHING if section == "route" else listed(ANYTHING) for section in SECTIONS},
-            "receivers": listed(record({"name": TEXT, "escalation_policies": listed()})),
-            "time_intervals": listed(),
-        }
-    ),
-    "Difference": record(
-        {
-            "shifts": listed(record({"schedule": TEXT, **each(MOMENT, "start end"), **each(listed(), "before after")})),
-            "hours": keyed(record(each(NUMBER, "before after"))),
-            "policies": listed(
-                record(
-                    {"policy": TEXT, **each(maybe(listed()), "before after")}
-                    | {"examples": listed(record({"labels": keyed(), **each(_PAGES, "before after")}))}
+            "incidents": array_of(
+                object_of(
+                    {**properties_of(STRING, "id title"), "state": enum_of(IncidentState), **properties_of(INTEGER, "number hidden firing")}
                 )
             ),
         }
     ),
-    "Preview": record(
-        {"diff": TEXT, **each(listed(ref("Problem")), "problems warnings"), "writable": FLAG, "digest": TEXT}
-        | {"changes": maybe(ref("Difference"))}
-    ),
-    "Applied": record({"digest": TEXT, "warnings": listed(ref("Problem"))}),
-    "Token": _TOKEN,
-    "NewToken": record({"token": TEXT}, _TOKEN),
-    "AuditEntry": record(
+    "Problem": with_optional(_PROBLEM, {"kind": STRING}),
+    "File": object_of(
         {
-            "at": MOMENT,
-            **each(maybe(TEXT), "user role token from"),
-            **each(TEXT, "via what"),
-            "result": one_of(audit.Result),
+            "digest": STRING,
+            **properties_of(BOOLEAN, "in_force writable"),
+            **{section: ANY_OBJECT if section == "route" else array_of(ANY_OBJECT) for section in READABLE_SECTIONS},
+            "receivers": array_of(object_of({"name": STRING, "escalation_policies": array_of()})),
+            "time_intervals": array_of(),
         }
     ),
-    "AuditLog": record({"entries": listed(ref("AuditEntry")), "next": maybe(TEXT)}),
-    "Session": record({**each(TEXT, "id way agent address"), "current": FLAG, **each(MOMENT, "signed_in_at seen_at ends_at")}),
-    "EndedSessions": record({"ended": WHOLE}),
-    "HistoryLine": record(
+    "Difference": object_of(
+        {
+            "shifts": array_of(
+                object_of({"schedule": STRING, **properties_of(DATE_TIME, "start end"), **properties_of(array_of(), "before after")})
+            ),
+            "hours": map_of(object_of(properties_of(NUMBER, "before after"))),
+            "policies": array_of(
+                object_of(
+                    {"policy": STRING, **properties_of(nullable(array_of()), "before after")}
+                    | {"examples": array_of(object_of({"labels": map_of(), **properties_of(_PREVIEW_PAGES, "before after")}))}
+                )
+            ),
+        }
+    ),
+    "Preview": object_of(
+        {"diff": STRING, **properties_of(array_of(ref("Problem")), "problems warnings"), "writable": BOOLEAN, "digest": STRING}
+        | {"changes": nullable(ref("Difference"))}
+    ),
+    "Applied": object_of({"digest": STRING, "warnings": array_of(ref("Problem"))}),
+    "Token": _TOKEN,
+    "NewToken": object_of({"token": STRING}, _TOKEN),
+    "AuditEntry": object_of(
+        {
+            "at": DATE_TIME,
+            **properties_of(nullable(STRING), "user role token from"),
+            **properties_of(STRING, "via what"),
+            "result": enum_of(audit.AuditResult),
+        }
+    ),
+    "AuditLog": object_of({"entries": array_of(ref("AuditEntry")), "next": nullable(STRING)}),
+    "Session": object_of(
+        {**properties_of(STRING, "id way agent address"), "current": BOOLEAN, **properties_of(DATE_TIME, "signed_in_at seen_at ends_at")}
+    ),
+    "EndedSessions": object_of({"ended": INTEGER}),
+    "HistoryLine": object_of(
         {
             "format": {"const": "amproxy.history/1"},
             "incident": ref("Incident"),
-            "plan": ANYTHING,
-            "forwards": keyed(ANYTHING),
-            **each(maybe(TEXT), "urgency team"),
-            "labels": ANYTHING,
-            **each(listed(ANYTHING), "events pages"),
+            "plan": ANY_OBJECT,
+            "forwards": map_of(ANY_OBJECT),
+            **properties_of(nullable(STRING), "urgency team"),
+            "labels": ANY_OBJECT,
+            **properties_of(array_of(ANY_OBJECT), "events pages"),
         }
     ),
 }

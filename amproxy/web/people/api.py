@@ -16,20 +16,20 @@ from amproxy.clock import rfc3339
 from amproxy.config import contacts as config_contacts
 from amproxy.config.structs import Absence, Config, Notify, User, Wait
 from amproxy.errors import NotFound
-from amproxy.oncall.reachable import Contact, Reach, reach
+from amproxy.oncall.reachable import ContactReachability, PersonReachability, assess_reachability
 from amproxy.respond import test_messages
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.store import deliveries, schedule_changes
-from amproxy.times import format_duration, happens
+from amproxy.times import format_duration, local_to_utc
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_person, say
-from amproxy.web.http.request import json_body, time
+from amproxy.web.http.permissions import require_person, set_audit_text
+from amproxy.web.http.request import parse_json_body, parse_time_param
 from amproxy.web.incidents import views
-from amproxy.web.incidents.api import json
+from amproxy.web.incidents.api import json_response
 from amproxy.web.incidents.views import View
 
 
-class TestPageBody(msgspec.Struct, forbid_unknown_fields=True):
+class TestPageRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Of a test page. Without a channel it goes over every contact of the person."""
 
     channel: str = ""
@@ -48,19 +48,19 @@ class UsersApi:
 
     async def index(self, request: Request) -> Response:
         config, reached = self._context.config, await self._reached()
-        return json({"users": [user_view(user, config, reached[user.name]) for user in config.users.values()]})
+        return json_response({"users": [user_view(user, config, reached[user.name]) for user in config.users.values()]})
 
     async def show(self, request: Request) -> Response:
         user = self._user(request)
-        return json(user_view(user, self._context.config, (await self._reached())[user.name]))
+        return json_response(user_view(user, self._context.config, (await self._reached())[user.name]))
 
     async def test(self, request: Request) -> Response:
         """Send a test page; what became of it is seen in the person's channels."""
-        user, asked = self._user(request), (await json_body(request, TestPageBody)).channel
-        return json({"user": user.name, "sent": await test_messages.page(self._context, user.name, asked)}, 202)
+        user, asked = self._user(request), (await parse_json_body(request, TestPageRequest)).channel
+        return json_response({"user": user.name, "sent": await test_messages.send_test_page(self._context, user.name, asked)}, 202)
 
-    async def _reached(self) -> dict[str, Reach]:
-        return reach(self._context.config, await deliveries.load_all(self._context.wire))
+    async def _reached(self) -> dict[str, PersonReachability]:
+        return assess_reachability(self._context.config, await deliveries.load_contact_outcomes(self._context.wire))
 
     def _user(self, request: Request) -> User:
         name = request.path_params["name"]
@@ -70,7 +70,7 @@ class UsersApi:
         return user
 
 
-def user_view(user: User, config: Config, reached: Reach) -> View:
+def user_view(user: User, config: Config, reached: PersonReachability) -> View:
     """A person as the API shows one. Addresses are left out: some of them are secrets."""
     return {
         "name": user.name,
@@ -80,12 +80,15 @@ def user_view(user: User, config: Config, reached: Reach) -> View:
         "teams": [team.name for team in config.teams.values() if user.name in team.members],
         "reachable": reached.reachable,
         "why_not": reached.why_not or None,
-        "channels": [_channel(contact) for contact in reached.contacts],
-        "rules": {urgency: [_rule(rule) for rule in config_contacts.rules(user, urgency)] for urgency in config_contacts.URGENCIES},
+        "channels": [_contact_view(contact) for contact in reached.contacts],
+        "rules": {
+            urgency: [_rule_view(rule) for rule in config_contacts.notification_rules(user, urgency)]
+            for urgency in config_contacts.URGENCIES
+        },
     }
 
 
-def _channel(contact: Contact) -> View:
+def _contact_view(contact: ContactReachability) -> View:
     return {
         "channel": contact.channel,
         "state": contact.state,
@@ -95,11 +98,11 @@ def _channel(contact: Contact) -> View:
     }
 
 
-def _rule(rule: Notify | Wait) -> View:
+def _rule_view(rule: Notify | Wait) -> View:
     return {"notify": rule.channels} if isinstance(rule, Notify) else {"wait": format_duration(rule.seconds)}
 
 
-class AbsenceBody(msgspec.Struct, forbid_unknown_fields=True):
+class CreateAbsenceRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Times without offset are wall-clock times of the person's zone."""
 
     start: str
@@ -122,22 +125,22 @@ class AbsencesApi:
         """Those of the file, then those by hand in the order in which they begin."""
         user = self._user(request)
         made = (await schedule_changes.load_absences(self._context.wire)).get(user.name, ())
-        return json([absence_view(absence, user) for absence in (*user.absences, *made)])
+        return json_response([absence_view(absence, user) for absence in (*user.absences, *made)])
 
     async def add(self, request: Request) -> Response:
         user = self._user(request)
         require_person(request, self._context, user.name)
-        body = await json_body(request, AbsenceBody)
-        start, end = time(body.start, "start", user.timezone), time(body.end, "end", user.timezone)
+        body = await parse_json_body(request, CreateAbsenceRequest)
+        start, end = parse_time_param(body.start, "start", user.timezone), parse_time_param(body.end, "end", user.timezone)
         made = await add_absence(self._context, user.name, start=start, end=end, reason=body.reason or "")
-        say(request, f"{user.name} is away from {body.start} to {body.end}")
-        return json(absence_view(made, user), 201)
+        set_audit_text(request, f"{user.name} is away from {body.start} to {body.end}")
+        return json_response(absence_view(made, user), 201)
 
     async def delete(self, request: Request) -> Response:
         user = self._user(request)
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
-        say(request, f"took back an absence of {user.name}")
+        set_audit_text(request, f"took back an absence of {user.name}")
         return Response(status_code=204)
 
     def _user(self, request: Request) -> User:
@@ -154,7 +157,7 @@ def absence_view(absence: Absence, user: User) -> views.View:
     return {
         "id": absence.id or None,
         "user": user.name,
-        "start": rfc3339(happens(absence.start, zone).timestamp()),
-        "end": rfc3339(happens(absence.end, zone).timestamp()),
+        "start": rfc3339(local_to_utc(absence.start, zone).timestamp()),
+        "end": rfc3339(local_to_utc(absence.end, zone).timestamp()),
         "reason": absence.reason or None,
     }

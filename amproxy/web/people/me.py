@@ -21,26 +21,26 @@ from amproxy.config.structs import Schedule, User
 from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.model import Swap
-from amproxy.oncall.reachable import reach
+from amproxy.oncall.reachable import assess_reachability
 from amproxy.oncall.roster import Roster
-from amproxy.oncall.swaps import state
+from amproxy.oncall.swaps import swap_state
 from amproxy.respond import test_messages
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
 from amproxy.store import calendars, deliveries, incidents, schedule_changes, sign_in
 from amproxy.store.calendars import Feed
-from amproxy.store.incidents import Summary
+from amproxy.store.incidents import IncidentSummary
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import told
-from amproxy.web.http.permissions import Forbidden, may, principal_of, require, require_person, say
-from amproxy.web.http.request import form, time
-from amproxy.web.http.templates import Looks, acting, language
-from amproxy.web.incidents.list import row
-from amproxy.web.people.page import away_of, rules_of
-from amproxy.web.schedules.calendars_api import address
+from amproxy.web.http.errors import describe_error
+from amproxy.web.http.permissions import Forbidden, may, principal_of, require_person, require_role, set_audit_text
+from amproxy.web.http.request import parse_form, parse_time_param
+from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
+from amproxy.web.incidents.list import incident_row
+from amproxy.web.people.page import current_absences, describe_rules
+from amproxy.web.schedules.calendars_api import feed_url
 from amproxy.web.signin import session
 
-AHEAD: Final = timedelta(weeks=4)
+LOOKAHEAD: Final = timedelta(weeks=4)
 
 
 class MyShift(NamedTuple):
@@ -53,7 +53,7 @@ class MyShift(NamedTuple):
     open_end: bool  # it goes on after what was looked at
 
 
-class Duty(NamedTuple):
+class MyShifts(NamedTuple):
     shifts: list[MyShift]  # of the next weeks, in the order in which they begin
 
     @property
@@ -65,9 +65,9 @@ class Duty(NamedTuple):
         return next((shift for shift in self.shifts if not shift.now), None)
 
 
-def duty(roster: Roster, user: str, now: datetime) -> Duty:
+def load_my_shifts(roster: Roster, user: str, now: datetime) -> MyShifts:
     """Over all schedules; now: aware. A shift that goes on for another reason is one."""
-    until, found = now + AHEAD, list[MyShift]()
+    until, found = now + LOOKAHEAD, list[MyShift]()
     for name in roster.config.schedules:
         last: MyShift | None = None
         for shift in roster.shifts(name, now, until):
@@ -78,35 +78,35 @@ def duty(roster: Roster, user: str, now: datetime) -> Duty:
             else:
                 last = MyShift(name, shift.start, shift.end, shift.start <= now, shift.end >= until)
                 found.append(last)
-    return Duty(sorted(found, key=lambda shift: (not shift.now, shift.start, shift.schedule)))
+    return MyShifts(sorted(found, key=lambda shift: (not shift.now, shift.start, shift.schedule)))
 
 
-def waiting(context: Context, on_duty: Collection[str], user: str, now: float) -> list[Swap]:
+def find_open_swaps(context: Context, on_duty: Collection[str], user: str, now: float) -> list[Swap]:
     """Swaps that nobody has taken of the schedules that are somebody's, in the order in which they begin. now: Unix seconds."""
     config = context.config
-    own = [name for name, schedule in config.schedules.items() if name in on_duty or _concerns(context, schedule, user)]
-    found = [swap for name in own for swap in context.by_hand.swaps.get(name, ()) if state(swap, now) == "open"]
+    own = [name for name, schedule in config.schedules.items() if name in on_duty or _concerns_person(context, schedule, user)]
+    found = [swap for name in own for swap in context.by_hand.swaps.get(name, ()) if swap_state(swap, now) == "open"]
     return sorted(found, key=lambda swap: (swap.start, swap.id))
 
 
-def _concerns(context: Context, schedule: Schedule, user: str) -> bool:
+def _concerns_person(context: Context, schedule: Schedule, user: str) -> bool:
     """Whether a person takes turns in a schedule, or it is their team's."""
     team = context.config.teams.get(schedule.team)
     return (team is not None and user in team.members) or any(user in turn for layer in schedule.layers for turn in layer.users)
 
 
-SHOWN_INCIDENTS = 20
+MAX_LISTED_INCIDENTS = 20
 
-Fields = Mapping[str, str]
-Action = Callable[[Request, User, Fields], Awaitable[str]]  # does it, and says what was done; raises what the page shows
+FormFields = Mapping[str, str]
+FormAction = Callable[[Request, User, FormFields], Awaitable[str]]  # does it, and says what was done; raises what the page shows
 
 
 class MePage:
-    def __init__(self, deps: Deps, looks: Looks) -> None:
+    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
         self._context, self._looks = deps.context, looks
 
     def routes(self) -> list[Route]:
-        actions: list[tuple[str, str, Action]] = [
+        actions: list[tuple[str, str, FormAction]] = [
             ("test", "reached", self._test),
             ("absences", "away", self._add_absence),
             ("absences/{id}/delete", "away", self._delete_absence),
@@ -128,9 +128,9 @@ class MePage:
         """The address of a form that was answered with the page, loaded again."""
         return RedirectResponse("/me", 303)
 
-    async def _act(self, action: Action, anchor: str, request: Request) -> Response:
+    async def _act(self, action: FormAction, anchor: str, request: Request) -> Response:
         """Do it and lead back; what makes no sense is said on the page."""
-        fields, user = await form(request), self._user(request)
+        fields, user = await parse_form(request), self._user(request)
         if user is None:
             raise Forbidden("nobody in particular asks: say who you are first")
         try:
@@ -141,75 +141,75 @@ class MePage:
             if error.status_code != 422:
                 raise
             return await self._draw(request, error)
-        say(request, done)
+        set_audit_text(request, done)
         return RedirectResponse(f"/me{'?done=test' if anchor == 'reached' else ''}#{anchor}", 303)
 
-    async def _test(self, request: Request, user: User, fields: Fields) -> str:
-        require(request, "responder")
-        sent = await test_messages.page(self._context, user.name, fields.get("channel", ""))
+    async def _test(self, request: Request, user: User, fields: FormFields) -> str:
+        require_role(request, "responder")
+        sent = await test_messages.send_test_page(self._context, user.name, fields.get("channel", ""))
         return f"sent a test page to {user.name} over {', '.join(sent)}"
 
-    async def _add_absence(self, request: Request, user: User, fields: Fields) -> str:
+    async def _add_absence(self, request: Request, user: User, fields: FormFields) -> str:
         require_person(request, self._context, user.name)
-        start, end = (time(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
+        start, end = (parse_time_param(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
         await add_absence(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
         return f"{user.name} is away from {fields['start']} to {fields['end']}"
 
-    async def _delete_absence(self, request: Request, user: User, fields: Fields) -> str:
+    async def _delete_absence(self, request: Request, user: User, fields: FormFields) -> str:
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
         return f"took back an absence of {user.name}"
 
-    async def _make_feed(self, request: Request, user: User, fields: Fields) -> str:
-        await calendars.make(self._context.wire, Feed("user", user.name))
+    async def _make_feed(self, request: Request, user: User, fields: FormFields) -> str:
+        await calendars.create_feed(self._context.wire, Feed("user", user.name))
         return f"made a secret address for the calendar of {user.name}"
 
-    async def _revoke_feed(self, request: Request, user: User, fields: Fields) -> str:
-        await calendars.revoke(self._context.wire, Feed("user", user.name))
+    async def _revoke_feed(self, request: Request, user: User, fields: FormFields) -> str:
+        await calendars.revoke_feed(self._context.wire, Feed("user", user.name))
         return f"took back the secret address of the calendar of {user.name}"
 
-    async def _end_others(self, request: Request, user: User, fields: Fields) -> str:
-        ended = await sign_in.end_all(self._context.wire, user.name, but=self._secret(request))
+    async def _end_others(self, request: Request, user: User, fields: FormFields) -> str:
+        ended = await sign_in.end_all_sessions(self._context.wire, user.name, but=self._secret(request))
         return f"signed {user.name} out everywhere else ({ended})"
 
-    async def _end_session(self, request: Request, user: User, fields: Fields) -> str:
-        if not await sign_in.end_one(self._context.wire, user.name, request.path_params["id"]):
+    async def _end_session(self, request: Request, user: User, fields: FormFields) -> str:
+        if not await sign_in.end_session_by_id(self._context.wire, user.name, request.path_params["id"]):
             raise NotFound("there is no such session any more")
         return f"signed {user.name} out of one browser"
 
     def _user(self, request: Request) -> User | None:
-        return self._context.config.users.get(acting(request, self._context))
+        return self._context.config.users.get(acting_user(request, self._context))
 
     def _secret(self, request: Request) -> str:
-        return session.read(request.scope, session.SESSION, self._context.external_url)
+        return session.read_cookie(request.scope, session.SESSION_COOKIE, self._context.external_url)
 
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
         user = self._user(request)
         values = await self._mine(request, user) if user else {}
         return await self._looks.page(
-            request, "me.html", told(error).status if error else 200, me=user, problem=told(error).detail if error else "",
+            request, "me.html", describe_error(error).status if error else 200, me=user, problem=describe_error(error).detail if error else "",
             sent=request.query_params.get("done") == "test", **values,
         )  # fmt: skip
 
     async def _mine(self, request: Request, user: User) -> dict[str, Any]:
         context, wire, name = self._context, self._context.wire, user.name
 
-        def concerns(summary: Summary) -> bool:
+        def concerns(summary: IncidentSummary) -> bool:
             return name in summary.people
 
         await context.load_by_hand()
         now, asks = utc(context.now()), principal_of(request)
-        found, older = await incidents.listing(wire, keep=concerns, limit=SHOWN_INCIDENTS)
-        token, secret = await calendars.known(wire, Feed("user", name)), self._secret(request)
-        mine = duty(context.roster, name, now)
+        found, older = await incidents.list_incidents(wire, keep=concerns, limit=MAX_LISTED_INCIDENTS)
+        token, secret = await calendars.load_feed_token(wire, Feed("user", name)), self._secret(request)
+        mine = load_my_shifts(context.roster, name, now)
         return {
-            "duty": mine, "asked": waiting(context, {shift.schedule for shift in mine.shifts}, name, context.now()),
-            "reached": reach(context.config, await deliveries.load_all(wire))[name], "rules": rules_of(user, language(request)),
-            "away": away_of(user, (await schedule_changes.load_absences(wire)).get(name, ()), now),
-            "rows": [row(one, context.roster) for one in found],
-            "more": bool(older), "calendar": address(context, token) if token else "", "own_may": may(asks, "responder"),
+            "duty": mine, "asked": find_open_swaps(context, {shift.schedule for shift in mine.shifts}, name, context.now()),
+            "reached": assess_reachability(context.config, await deliveries.load_contact_outcomes(wire))[name], "rules": describe_rules(user, reader_texts(request)),
+            "away": current_absences(user, (await schedule_changes.load_absences(wire)).get(name, ()), now),
+            "rows": [incident_row(one, context.roster) for one in found],
+            "more": bool(older), "calendar": feed_url(context, token) if token else "", "own_may": may(asks, "responder"),
             # where anybody may be in the network, addresses are for those who have said who they are
             "addresses": asks.via != "open" or not context.config.web.allow_unauthenticated,
-            "sessions": await sign_in.of_user(wire, name) if context.config.sign_in else [],
-            "current": sign_in.listed_id(secret) if secret else "", "quoted": quote(name, safe=""),
+            "sessions": await sign_in.load_sessions(wire, name) if context.config.sign_in else [],
+            "current": sign_in.session_list_id(secret) if secret else "", "quoted": quote(name, safe=""),
         }  # fmt: skip

@@ -17,22 +17,22 @@ from amproxy.clock import utc
 from amproxy.config import contacts as config_contacts
 from amproxy.config.structs import Absence, Config, Team, User
 from amproxy.errors import NotFound
-from amproxy.oncall.reachable import Reach, reach
+from amproxy.oncall.reachable import PersonReachability, assess_reachability
 from amproxy.respond import test_messages
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
 from amproxy.store import deliveries, schedule_changes
-from amproxy.text import Texts, plain
+from amproxy.text import Texts, render_phrase
 from amproxy.text.policies import rule_phrase
-from amproxy.times import happens
+from amproxy.times import local_to_utc
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import told
-from amproxy.web.http.permissions import Forbidden, require, require_person, say
-from amproxy.web.http.request import form, time
-from amproxy.web.http.templates import Looks, language
+from amproxy.web.http.errors import describe_error
+from amproxy.web.http.permissions import Forbidden, require_person, require_role, set_audit_text
+from amproxy.web.http.request import parse_form, parse_time_param
+from amproxy.web.http.templates import PageTemplates, reader_texts
 
 
-class Duty(NamedTuple):
+class PersonOnCallRow(NamedTuple):
     """A schedule that somebody is on call for now, or will be at its next change."""
 
     schedule: str
@@ -40,7 +40,7 @@ class Duty(NamedTuple):
     at: datetime | None  # when it ends, or begins
 
 
-class Away(NamedTuple):
+class AbsenceRow(NamedTuple):
     """One absence; `id` is empty for one of the file."""
 
     start: datetime
@@ -50,16 +50,16 @@ class Away(NamedTuple):
     now: bool
 
 
-class Person(NamedTuple):
+class PersonView(NamedTuple):
     """A person as the page shows them."""
 
     user: User
     local: datetime
     teams: list[str]
-    duties: list[Duty]
-    reached: Reach
+    duties: list[PersonOnCallRow]
+    reached: PersonReachability
     rules: list[tuple[str, list[str]]]  # urgency → the rules in words
-    away: list[Away]
+    away: list[AbsenceRow]
     may_change: bool  # absences
 
 
@@ -72,7 +72,7 @@ class TeamView(NamedTuple):
 
 
 class PeoplePage:
-    def __init__(self, deps: Deps, looks: Looks) -> None:
+    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
         self._context, self._looks = deps.context, looks
 
     def routes(self) -> list[Route]:
@@ -88,32 +88,32 @@ class PeoplePage:
 
     async def test(self, request: Request) -> Response:
         """Send a test page; what became of it is seen in the person's channels."""
-        user, fields = self._user(request), await form(request)
-        require(request, "responder")
+        user, fields = self._user(request), await parse_form(request)
+        require_role(request, "responder")
         try:
-            sent = await test_messages.page(self._context, user.name, fields.get("channel", ""))
+            sent = await test_messages.send_test_page(self._context, user.name, fields.get("channel", ""))
         except BadAction as error:
             return await self._draw(request, error)
-        say(request, f"sent a test page to {user.name} over {', '.join(sent)}")
+        set_audit_text(request, f"sent a test page to {user.name} over {', '.join(sent)}")
         return RedirectResponse(f"/people?{urlencode({'sent': user.name})}#person-{quote(user.name)}", 303)
 
     async def add_absence(self, request: Request) -> Response:
-        user, fields = self._user(request), await form(request)
+        user, fields = self._user(request), await parse_form(request)
         require_person(request, self._context, user.name)
         try:
-            start, end = (time(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
+            start, end = (parse_time_param(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
             await add_absence(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
         except (BadAction, HTTPException) as error:
             return await self._draw(request, error)
-        say(request, f"{user.name} is away from {fields['start']} to {fields['end']}")
+        set_audit_text(request, f"{user.name} is away from {fields['start']} to {fields['end']}")
         return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
 
     async def delete_absence(self, request: Request) -> Response:
         user = self._user(request)
-        await form(request)
+        await parse_form(request)
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
-        say(request, f"took back an absence of {user.name}")
+        set_audit_text(request, f"took back an absence of {user.name}")
         return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
 
     def _user(self, request: Request) -> User:
@@ -124,22 +124,22 @@ class PeoplePage:
         return user
 
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
-        context, t = self._context, language(request)
+        context, t = self._context, reader_texts(request)
         config, now = context.config, utc(context.now())
-        reached = reach(config, await deliveries.load_all(context.wire))
+        reached = assess_reachability(config, await deliveries.load_contact_outcomes(context.wire))
         made = await schedule_changes.load_absences(context.wire)
         duties = self._duties(now)
         persons = [
-            Person(
+            PersonView(
                 user, now.astimezone(ZoneInfo(user.timezone)), [team.name for team in config.teams.values() if user.name in team.members],
-                duties.get(user.name, []), reached[user.name], rules_of(user, t), away_of(user, made.get(user.name, ()), now),
+                duties.get(user.name, []), reached[user.name], describe_rules(user, t), current_absences(user, made.get(user.name, ()), now),
                 self._may_change(request, user.name),
             )
             for user in config.users.values()
         ]  # fmt: skip
         return await self._looks.page(
-            request, "people.html", told(error).status if error else 200, persons=persons, teams=_teams(config),
-            problem=told(error).detail if error else "", about=request.path_params.get("name", ""),
+            request, "people.html", describe_error(error).status if error else 200, persons=persons, teams=_team_views(config),
+            problem=describe_error(error).detail if error else "", about=request.path_params.get("name", ""),
             sent=request.query_params.get("sent", ""),
         )  # fmt: skip
 
@@ -150,19 +150,19 @@ class PeoplePage:
             return False
         return True
 
-    def _duties(self, now: datetime) -> Mapping[str, list[Duty]]:
-        found: dict[str, list[Duty]] = {}
+    def _duties(self, now: datetime) -> Mapping[str, list[PersonOnCallRow]]:
+        found: dict[str, list[PersonOnCallRow]] = {}
         for name in self._context.config.schedules:
             on_call = self._context.roster.on_call(name, now)
             for user in on_call.users:
-                found.setdefault(user, []).append(Duty(name, True, on_call.until if user not in on_call.next else None))
+                found.setdefault(user, []).append(PersonOnCallRow(name, True, on_call.until if user not in on_call.next else None))
             for user in on_call.next:
                 if user not in on_call.users:
-                    found.setdefault(user, []).append(Duty(name, False, on_call.until))
+                    found.setdefault(user, []).append(PersonOnCallRow(name, False, on_call.until))
         return found
 
 
-def _teams(config: Config) -> list[TeamView]:
+def _team_views(config: Config) -> list[TeamView]:
     return [
         TeamView(
             team,
@@ -173,20 +173,23 @@ def _teams(config: Config) -> list[TeamView]:
     ]
 
 
-def rules_of(user: User, t: Texts) -> list[tuple[str, list[str]]]:
+def describe_rules(user: User, t: Texts) -> list[tuple[str, list[str]]]:
     """Each urgency's rules; only one where both are the same."""
     found = {
-        urgency: [plain(rule_phrase(rule), t) for rule in config_contacts.rules(user, urgency)] for urgency in config_contacts.URGENCIES
+        urgency: [render_phrase(rule_phrase(rule), t) for rule in config_contacts.notification_rules(user, urgency)]
+        for urgency in config_contacts.URGENCIES
     }
     if len({tuple(rules) for rules in found.values()}) == 1:
         return [("", found[config_contacts.URGENCIES[0]])]
     return list(found.items())
 
 
-def away_of(user: User, made: Iterable[Absence], now: datetime) -> list[Away]:
+def current_absences(user: User, made: Iterable[Absence], now: datetime) -> list[AbsenceRow]:
     """Absences that are not over, in order."""
     zone = ZoneInfo(user.timezone)
-    every = [(happens(one.start, zone), happens(one.end, zone), one) for one in (*user.absences, *made)]
+    every = [(local_to_utc(one.start, zone), local_to_utc(one.end, zone), one) for one in (*user.absences, *made)]
     return [
-        Away(start, end, one.reason, one.id, start <= now) for start, end, one in sorted(every, key=lambda found: found[:2]) if end > now
+        AbsenceRow(start, end, one.reason, one.id, start <= now)
+        for start, end, one in sorted(every, key=lambda found: found[:2])
+        if end > now
     ]

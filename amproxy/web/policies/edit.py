@@ -17,27 +17,27 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy.edit.change import Change
-from amproxy.edit.sections import read_words
+from amproxy.edit.change import ConfigEntryChange
+from amproxy.edit.sections import read_file_sections
 from amproxy.errors import NotFound, Uneditable
-from amproxy.web.config.change import allow, proposed
-from amproxy.web.config.page import Form, preview
+from amproxy.web.config.change import preview_change, require_change_allowed
+from amproxy.web.config.page import SourceForm, render_preview
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import told
+from amproxy.web.http.errors import describe_error
 from amproxy.web.http.permissions import Forbidden
-from amproxy.web.http.request import lists
-from amproxy.web.http.templates import Looks
+from amproxy.web.http.request import parse_form_lists
+from amproxy.web.http.templates import PageTemplates
 
-KINDS: Final = (  # of steps, in the order in which they are offered
+STEP_KINDS: Final = (  # of steps, in the order in which they are offered
     *("schedule", "next", "users", "team", "receiver", "wait", "wait_until", "wait_for_alerts", "webhook", "forward", "resolve"),
 )
-WAITS: Final = ("wait", "wait_until", "wait_for_alerts")
-MOST_STEPS: Final = 50
+WAIT_KINDS: Final = ("wait", "wait_until", "wait_for_alerts")
+MAX_STEPS: Final = 50
 _CONDITIONS: Final = ("matchers", "active_time_intervals", "mute_time_intervals")
 _DURATIONS: Final = ("acknowledge_timeout", "acknowledge_reminder", "auto_resolve", "reopen_within")
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class StepDraft(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of one step; those that its kind has no use for are empty."""
 
     kind: str = "schedule"
@@ -57,7 +57,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.matchers or self.only_in or self.not_in or self.important or self.if_nobody)
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyDraft(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a policy."""
 
     name: str = ""
@@ -75,16 +75,16 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     flapping_hold: str = ""
     storm_more: str = ""
     storm_within: str = ""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StepDraft, ...] = ()
 
 
-TEXTS: Final = tuple(name for name in Draft.__struct_fields__ if name != "steps")
+TEXT_FIELDS: Final = tuple(name for name in PolicyDraft.__struct_fields__ if name != "steps")
 
 
 # ------------------------------------------------------------------------------------------------------- from a form
 
 
-def from_fields(fields: Mapping[str, Sequence[str]]) -> Draft:
+def draft_from_form(fields: Mapping[str, Sequence[str]]) -> PolicyDraft:
     """The fields of a form, as `step.html` names them: those of step 3 begin with `s3-`."""
 
     def one(name: str) -> str:
@@ -94,29 +94,29 @@ def from_fields(fields: Mapping[str, Sequence[str]]) -> Draft:
         return tuple(dict.fromkeys(fields.get(name, ())))
 
     steps = []
-    for number in range(MOST_STEPS):
+    for number in range(MAX_STEPS):
         at = f"s{number}-"
         if f"{at}kind" not in fields:
             break
         kind = one(f"{at}kind")
         steps.append(
-            Step(
-                kind=kind if kind in KINDS else KINDS[0], target=one(f"{at}target"), users=many(f"{at}users"),
+            StepDraft(
+                kind=kind if kind in STEP_KINDS else STEP_KINDS[0], target=one(f"{at}target"), users=many(f"{at}users"),
                 turns=one(f"{at}turns") == "1", important=one(f"{at}important") == "1", length=one(f"{at}length"), count=one(f"{at}count"),
                 matchers="\n".join(line.strip() for line in one(f"{at}matchers").splitlines() if line.strip()),
                 only_in=many(f"{at}only"), not_in=many(f"{at}not"), if_nobody=one(f"{at}nobody"),
             )
         )  # fmt: skip
-    return Draft(**{name: one(name) for name in TEXTS}, steps=tuple(steps))
+    return PolicyDraft(**{name: one(name) for name in TEXT_FIELDS}, steps=tuple(steps))
 
 
-def moved(draft: Draft, do: str) -> Draft:
+def apply_button(draft: PolicyDraft, do: str) -> PolicyDraft:
     """The draft after one of the buttons: `add KIND`, `up N`, `down N`, `delete N`; anything else changes nothing."""
     action, _, what = do.partition(" ")
     steps = list(draft.steps)
     if action == "add":
-        if what in KINDS and len(steps) < MOST_STEPS:
-            steps.append(Step(kind=what, length="5m" if what == "wait" else ""))
+        if what in STEP_KINDS and len(steps) < MAX_STEPS:
+            steps.append(StepDraft(kind=what, length="5m" if what == "wait" else ""))
     elif what.isascii() and what.isdigit() and int(what) < len(steps):
         place = int(what)
         if action == "delete":
@@ -130,56 +130,56 @@ def moved(draft: Draft, do: str) -> Draft:
 # ---------------------------------------------------------------------------------------------------- from the file
 
 
-def from_words(entry: Mapping[str, Any]) -> Draft:
+def draft_from_file(entry: Mapping[str, Any]) -> PolicyDraft:
     """A policy as the file has it."""
     repeat, flapping, storm = (entry.get(key) for key in ("repeat", "flapping", "storm"))
     flapping, storm = flapping or {}, storm or {}
-    return Draft(
-        name=_text(entry.get("name")),
-        team=_text(entry.get("team")),
-        repeat=_text(repeat.get("times") if isinstance(repeat, dict) else repeat),
-        repeat_from=_text(repeat.get("from") if isinstance(repeat, dict) else None),
-        if_nobody=_nobody(entry.get("if_nobody")),
-        after_snooze=_text(entry.get("after_snooze")),
-        **{key: _text(entry.get(key)) for key in _DURATIONS},
-        flapping_more=_text(flapping.get("more_than")),
-        flapping_within=_text(flapping.get("within")),
-        flapping_hold=_text(flapping.get("hold")),
-        storm_more=_text(storm.get("more_than")),
-        storm_within=_text(storm.get("within")),
-        steps=tuple(_step(step) for step in entry.get("steps") or ()),
+    return PolicyDraft(
+        name=_as_text(entry.get("name")),
+        team=_as_text(entry.get("team")),
+        repeat=_as_text(repeat.get("times") if isinstance(repeat, dict) else repeat),
+        repeat_from=_as_text(repeat.get("from") if isinstance(repeat, dict) else None),
+        if_nobody=_if_nobody_field(entry.get("if_nobody")),
+        after_snooze=_as_text(entry.get("after_snooze")),
+        **{key: _as_text(entry.get(key)) for key in _DURATIONS},
+        flapping_more=_as_text(flapping.get("more_than")),
+        flapping_within=_as_text(flapping.get("within")),
+        flapping_hold=_as_text(flapping.get("hold")),
+        storm_more=_as_text(storm.get("more_than")),
+        storm_within=_as_text(storm.get("within")),
+        steps=tuple(_step_from_file(step) for step in entry.get("steps") or ()),
     )
 
 
-def _text(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _nobody(value: Any) -> str:
-    return f"user {value.get('user')}" if isinstance(value, dict) else _text(value)
+def _if_nobody_field(value: Any) -> str:
+    return f"user {value.get('user')}" if isinstance(value, dict) else _as_text(value)
 
 
-def _step(step: Mapping[str, Any]) -> Step:
+def _step_from_file(step: Mapping[str, Any]) -> StepDraft:
     condition: dict[str, Any] = {
-        "matchers": "\n".join(map(_text, step.get("matchers") or ())),
-        "only_in": tuple(map(_text, step.get("active_time_intervals") or ())),
-        "not_in": tuple(map(_text, step.get("mute_time_intervals") or ())),
-        "if_nobody": _nobody(step.get("if_nobody")),
+        "matchers": "\n".join(map(_as_text, step.get("matchers") or ())),
+        "only_in": tuple(map(_as_text, step.get("active_time_intervals") or ())),
+        "not_in": tuple(map(_as_text, step.get("mute_time_intervals") or ())),
+        "if_nobody": _if_nobody_field(step.get("if_nobody")),
     }
     if alerts := step.get("wait_for_alerts"):
-        return Step(kind="wait_for_alerts", count=_text(alerts.get("more_than")), length=_text(alerts.get("within")))
+        return StepDraft(kind="wait_for_alerts", count=_as_text(alerts.get("more_than")), length=_as_text(alerts.get("within")))
     if "wait" in step:
-        return Step(kind="wait", length=_text(step["wait"]))
+        return StepDraft(kind="wait", length=_as_text(step["wait"]))
     for kind in ("wait_until", "webhook", "forward"):
         if kind in step:
-            return Step(kind=kind, target=_text(step[kind]), **condition)
+            return StepDraft(kind=kind, target=_as_text(step[kind]), **condition)
     if "resolve" in step:
-        return Step(kind="resolve", **condition)
+        return StepDraft(kind="resolve", **condition)
     whom = step.get("notify") or {}
     key = next((key for key in ("users", "team", "receiver") if key in whom), "schedule")
     kind = "next" if key == "schedule" and whom.get("position") == "next" else key
-    return Step(
-        kind=kind, target="" if key == "users" else _text(whom.get(key)), users=tuple(map(_text, whom.get("users") or ())),
+    return StepDraft(
+        kind=kind, target="" if key == "users" else _as_text(whom.get(key)), users=tuple(map(_as_text, whom.get("users") or ())),
         turns=whom.get("pick") == "round_robin", important=whom.get("urgency") == "important", **condition,
     )  # fmt: skip
 
@@ -187,73 +187,73 @@ def _step(step: Mapping[str, Any]) -> Step:
 # ------------------------------------------------------------------------------------------------------ to the file
 
 
-def changes(draft: Draft, entry: Mapping[str, Any]) -> dict[str, Any]:
+def changed_keys(draft: PolicyDraft, entry: Mapping[str, Any]) -> dict[str, Any]:
     """What to set so that `entry`, as the file has it, says what the draft does: only keys that say something else."""
-    before, after = _words(from_words(entry)), _words(draft)
+    before, after = _policy_keys(draft_from_file(entry)), _policy_keys(draft)
     found = {key: after.get(key) for key in dict.fromkeys([*after, *before]) if after.get(key) != before.get(key)}
-    old = [(_step(step), step) for step in entry.get("steps") or ()]
+    old = [(_step_from_file(step), step) for step in entry.get("steps") or ()]
     if [step for step, _ in old] != list(draft.steps):
-        found["steps"] = [_kept(step, old) for step in draft.steps]
+        found["steps"] = [_step_to_file(step, old) for step in draft.steps]
     return found
 
 
-def _kept(step: Step, old: list[tuple[Step, Mapping[str, Any]]]) -> Mapping[str, Any]:
+def _step_to_file(step: StepDraft, old: list[tuple[StepDraft, Mapping[str, Any]]]) -> Mapping[str, Any]:
     """A step in the words that it has in the file already, else in new ones."""
-    return next((words for known, words in old if known == step), None) or _step_words(step)
+    return next((words for known, words in old if known == step), None) or _new_step_to_file(step)
 
 
-def _words(draft: Draft) -> dict[str, Any]:
+def _policy_keys(draft: PolicyDraft) -> dict[str, Any]:
     """All keys but the steps."""
-    times = _number(draft.repeat)
+    times = _as_number(draft.repeat)
     found: dict[str, Any] = {
         "name": draft.name,
         "team": draft.team,
-        "repeat": {"times": times, "from": _number(draft.repeat_from)} if draft.repeat_from not in ("", "1") else times,
-        "if_nobody": _nobody_words(draft.if_nobody),
+        "repeat": {"times": times, "from": _as_number(draft.repeat_from)} if draft.repeat_from not in ("", "1") else times,
+        "if_nobody": _if_nobody_to_file(draft.if_nobody),
         "after_snooze": draft.after_snooze,
         **{key: getattr(draft, key) for key in _DURATIONS},
-        "flapping": _filled(more_than=_number(draft.flapping_more), within=draft.flapping_within, hold=draft.flapping_hold),
-        "storm": _filled(more_than=_number(draft.storm_more), within=draft.storm_within),
+        "flapping": _without_empty(more_than=_as_number(draft.flapping_more), within=draft.flapping_within, hold=draft.flapping_hold),
+        "storm": _without_empty(more_than=_as_number(draft.storm_more), within=draft.storm_within),
     }
     return {key: value for key, value in found.items() if value not in ("", None, {})}
 
 
-def _number(text: str) -> int | str:
+def _as_number(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
-def _filled(**values: Any) -> dict[str, Any]:
+def _without_empty(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value != ""}
 
 
-def _nobody_words(text: str) -> Any:
+def _if_nobody_to_file(text: str) -> Any:
     kind, _, user = text.partition(" ")
     return {"user": user} if kind == "user" else text
 
 
-def _step_words(step: Step) -> dict[str, Any]:
+def _new_step_to_file(step: StepDraft) -> dict[str, Any]:
     match step.kind:
         case "wait":
             return {"wait": step.length}
         case "wait_until":
             return {"wait_until": step.target}
         case "wait_for_alerts":
-            return {"wait_for_alerts": {"more_than": _number(step.count), "within": step.length}}
+            return {"wait_for_alerts": {"more_than": _as_number(step.count), "within": step.length}}
         case "webhook" | "forward":
             deed: dict[str, Any] = {step.kind: step.target}
         case "resolve":
             deed = {"resolve": True}
         case _:
-            deed = {"notify": _whom(step)}
+            deed = {"notify": _recipient_keys(step)}
             if step.if_nobody:
-                deed["if_nobody"] = _nobody_words(step.if_nobody)
+                deed["if_nobody"] = _if_nobody_to_file(step.if_nobody)
     conditions = dict(
         zip(_CONDITIONS, (step.matchers.split("\n") if step.matchers else [], list(step.only_in), list(step.not_in)), strict=True)
     )
     return {**deed, **{key: value for key, value in conditions.items() if value}}
 
 
-def _whom(step: Step) -> dict[str, Any]:
+def _recipient_keys(step: StepDraft) -> dict[str, Any]:
     more: dict[str, Any] = {"pick": "round_robin"} if step.turns and step.kind in ("users", "team") else {}
     if step.important and step.kind != "receiver":
         more["urgency"] = "important"
@@ -269,11 +269,11 @@ def _whom(step: Step) -> dict[str, Any]:
 
 
 _PATH = "/change/policy"
-_NEW = Draft(steps=(Step(kind="schedule"), Step(kind="wait", length="5m")))
+_NEW_POLICY = PolicyDraft(steps=(StepDraft(kind="schedule"), StepDraft(kind="wait", length="5m")))
 
 
-class PolicyEdit:
-    def __init__(self, deps: Deps, looks: Looks) -> None:
+class PolicyEditPage:
+    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
         self._deps, self._context, self._looks = deps, deps.context, looks
 
     def routes(self) -> list[Route]:
@@ -283,44 +283,44 @@ class PolicyEdit:
         """The policy that `name` of the query names, else an empty one. Who may not change it is led to where it can be read."""
         name = request.query_params.get("name", "")
         try:
-            allow(request, self._context.config, Change(section="escalation_policies", name=name))
+            require_change_allowed(request, self._context.config, ConfigEntryChange(section="escalation_policies", name=name))
         except Forbidden:
             return RedirectResponse(f"/policies/{quote(name, safe='')}" if name else "/policies", 303)
         entry = await self._entry(name)
-        return await self._draw(request, name, from_words(entry) if name else _NEW)
+        return await self._draw(request, name, draft_from_file(entry) if name else _NEW_POLICY)
 
     async def act(self, request: Request) -> Response:
         """One of the buttons: a step is added, moved or deleted, or the change is shown."""
-        fields = await lists(request)
+        fields = await parse_form_lists(request)
         name, do = fields.get("policy", [""])[-1], fields.get("do", [""])[-1]
-        draft = moved(from_fields(fields), do)
+        draft = apply_button(draft_from_form(fields), do)
         if do not in ("preview", "remove"):
-            allow(request, self._context.config, Change(section="escalation_policies", name=name))
+            require_change_allowed(request, self._context.config, ConfigEntryChange(section="escalation_policies", name=name))
             return await self._draw(request, name, draft)
         try:
             entry = await self._entry(name)
-            change = Change(
-                section="escalation_policies", name=name, set={} if do == "remove" else changes(draft, entry), delete=do == "remove"
+            change = ConfigEntryChange(
+                section="escalation_policies", name=name, set={} if do == "remove" else changed_keys(draft, entry), delete=do == "remove"
             )
-            allow(request, self._context.config, change)
-            found = await proposed(self._deps, change)
+            require_change_allowed(request, self._context.config, change)
+            found = await preview_change(self._deps, change)
         except Uneditable as error:
-            return await self._draw(request, name, draft, [told(error).detail])
+            return await self._draw(request, name, draft, [describe_error(error).detail])
         if found.proposal.problems:
             return await self._draw(request, name, draft, [problem.message for problem in found.proposal.problems])
-        source = Form(_PATH, {key: values for key, values in fields.items() if key != "do"})
-        return await preview(request, self._looks, change, found, source=source)
+        source = SourceForm(_PATH, {key: values for key, values in fields.items() if key != "do"})
+        return await render_preview(request, self._looks, change, found, source=source)
 
     async def _entry(self, name: str) -> Mapping[str, Any]:
         """The policy as the file on the disk has it; {} for a new one. Raises NotFound, Uneditable."""
         if not name:
             return {}
-        entry = (await asyncio.to_thread(read_words, self._context.config.path)).entry("escalation_policies", name)
+        entry = (await asyncio.to_thread(read_file_sections, self._context.config.path)).entry("escalation_policies", name)
         if entry is None:
             raise NotFound(f"the file has no policy {name[:60]}")
         return entry
 
-    async def _draw(self, request: Request, name: str, draft: Draft, problems: Sequence[str] = ()) -> HTMLResponse:
+    async def _draw(self, request: Request, name: str, draft: PolicyDraft, problems: Sequence[str] = ()) -> HTMLResponse:
         config = self._context.config
         schedules, receivers = list(config.schedules), list(config.receivers)
         targets = {
@@ -333,6 +333,6 @@ class PolicyEdit:
             "forward": [policy for policy in config.policies if policy != name],
         }
         return await self._looks.page(
-            request, "policy_edit.html", 422 if problems else 200, name=name, draft=draft, problems=problems, kinds=KINDS, waits=WAITS,
-            targets=targets, teams=list(config.teams), intervals=list(config.time_intervals), full=len(draft.steps) >= MOST_STEPS,
+            request, "policy_edit.html", 422 if problems else 200, name=name, draft=draft, problems=problems, kinds=STEP_KINDS, waits=WAIT_KINDS,
+            targets=targets, teams=list(config.teams), intervals=list(config.time_intervals), full=len(draft.steps) >= MAX_STEPS,
         )  # fmt: skip

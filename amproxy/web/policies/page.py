@@ -31,58 +31,58 @@ from amproxy.config.structs import (
 from amproxy.config.structs import Route as AlertRoute
 from amproxy.errors import NotFound
 from amproxy.labels.matchers import Matcher
-from amproxy.simulation.alert import zone_of
-from amproxy.simulation.simulate import Moment, rehearsal
-from amproxy.text import Phrase, Texts, plain
-from amproxy.text.policies import ending, length, step_phrase
+from amproxy.simulation.alert import zone_of_policy
+from amproxy.simulation.simulate import PolicyRunEvent, run_policy
+from amproxy.text import Phrase, Texts, render_phrase
+from amproxy.text.policies import duration_phrase, ending_phrases, step_phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import may, principal_of
-from amproxy.web.http.request import question
-from amproxy.web.http.templates import Looks, language
+from amproxy.web.http.request import parse_simulation_query
+from amproxy.web.http.templates import PageTemplates, reader_texts
 
 
-class Use(NamedTuple):
+class ReceiverUse(NamedTuple):
     """One receiver, and the ways to it: the matchers of each route that leads there, those above it first; () = everything else."""
 
     receiver: str
     ways: list[tuple[Matcher, ...]]
 
 
-class Usage(NamedTuple):
-    uses: list[Use]
+class PolicyUsage(NamedTuple):
+    uses: list[ReceiverUse]
     forwards: list[str]  # policies that hand over to this one
 
 
-def usage(config: Config) -> dict[str, Usage]:
+def find_policy_usage(config: Config) -> dict[str, PolicyUsage]:
     """Policy → where it is used."""
     ways: dict[str, list[tuple[Matcher, ...]]] = {}
-    for name, matchers in _ways(config.route, ()):
+    for name, matchers in _receiver_matchers(config.route, ()):
         ways.setdefault(name, []).append(matchers)
-    found = {name: Usage([], []) for name in config.policies}
+    found = {name: PolicyUsage([], []) for name in config.policies}
     for receiver in config.receivers.values():
         for name in dict.fromkeys(one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"):
-            found[name].uses.append(Use(receiver.name, ways.get(receiver.name, [])))
+            found[name].uses.append(ReceiverUse(receiver.name, ways.get(receiver.name, [])))
     for policy in config.policies.values():
         for name in dict.fromkeys(step.policy for step in policy.steps if isinstance(step, ForwardStep)):
             found[name].forwards.append(policy.name)
     return found
 
 
-def _ways(route: AlertRoute, above: tuple[Matcher, ...]) -> Iterator[tuple[str, tuple[Matcher, ...]]]:
+def _receiver_matchers(route: AlertRoute, above: tuple[Matcher, ...]) -> Iterator[tuple[str, tuple[Matcher, ...]]]:
     matchers = (*above, *route.matchers)
     yield route.receiver, matchers
     for child in route.routes:
-        yield from _ways(child, matchers)
+        yield from _receiver_matchers(child, matchers)
 
 
 _MARGIN: Final = 26
-_TOGETHER: Final = 34  # between two deeds without a wait
-_SHORTEST: Final = 56  # of a wait
-_LONGEST: Final = 150
-_OPEN: Final = 90  # of a wait whose end is not known
+_MIN_DISTANCE: Final = 34  # between two deeds without a wait
+_MIN_WAIT: Final = 56  # of a wait
+_MAX_WAIT: Final = 150
+_OPEN_WAIT: Final = 90  # of a wait whose end is not known
 
 
-class Dot(NamedTuple):
+class StepDot(NamedTuple):
     """One deed, at its moment."""
 
     x: int
@@ -92,7 +92,7 @@ class Dot(NamedTuple):
     seconds: float | None  # after the beginning; None = it depends
 
 
-class Line(NamedTuple):
+class WaitLine(NamedTuple):
     """One wait."""
 
     start: int
@@ -109,37 +109,37 @@ class Line(NamedTuple):
         return not isinstance(self.step, Wait)
 
 
-class Picture(NamedTuple):
+class PolicyPicture(NamedTuple):
     width: int
-    dots: list[Dot]
-    lines: list[Line]
+    dots: list[StepDot]
+    lines: list[WaitLine]
 
 
-def picture(policy: Policy) -> Picture:
+def draw_policy(policy: Policy) -> PolicyPicture:
     """One round of the steps, if nobody answers. Long waits are drawn longer, but not as much as they are."""
     x, seconds = _MARGIN, 0.0
     known = True
-    dots: list[Dot] = []
-    lines: list[Line] = []
+    dots: list[StepDot] = []
+    lines: list[WaitLine] = []
     for number, step in enumerate(policy.steps, 1):
         if isinstance(step, Wait | WaitUntilStep | WaitForAlertsStep):
-            length = _length(step.seconds) if isinstance(step, Wait) else _OPEN
-            lines.append(Line(x, x + length, step))
+            length = _wait_width(step.seconds) if isinstance(step, Wait) else _OPEN_WAIT
+            lines.append(WaitLine(x, x + length, step))
             x += length
             known = known and isinstance(step, Wait)
             seconds += step.seconds if isinstance(step, Wait) else 0
             continue
-        if dots and dots[-1].x > x - _TOGETHER:
-            x = dots[-1].x + _TOGETHER
-        dots.append(Dot(x, number, _kind(step), _conditional(step), seconds if known else None))
-    return Picture(x + _MARGIN, dots, lines)
+        if dots and dots[-1].x > x - _MIN_DISTANCE:
+            x = dots[-1].x + _MIN_DISTANCE
+        dots.append(StepDot(x, number, _dot_kind(step), _is_conditional(step), seconds if known else None))
+    return PolicyPicture(x + _MARGIN, dots, lines)
 
 
-def _length(seconds: float) -> int:
-    return min(_LONGEST, _SHORTEST + round(18 * math.log2(1 + seconds / 120)))
+def _wait_width(seconds: float) -> int:
+    return min(_MAX_WAIT, _MIN_WAIT + round(18 * math.log2(1 + seconds / 120)))
 
 
-def _kind(step: Step) -> str:
+def _dot_kind(step: Step) -> str:
     match step:
         case NotifyStep(receiver=""):
             return "important" if step.urgency == "important" else "page"
@@ -151,11 +151,11 @@ def _kind(step: Step) -> str:
             return "tell"
 
 
-def _conditional(step: Step) -> bool:
+def _is_conditional(step: Step) -> bool:
     return isinstance(step, Condition) and bool(step.matchers or step.active_time_intervals or step.mute_time_intervals)
 
 
-class Sentence(NamedTuple):
+class StepSentence(NamedTuple):
     """One step: its number in the policy, and what it does; waits stand between the deeds."""
 
     number: int
@@ -163,27 +163,27 @@ class Sentence(NamedTuple):
     wait: bool
 
 
-class Told(NamedTuple):
+class PolicyView(NamedTuple):
     """A policy as a page tells it."""
 
     policy: Policy
-    sentences: list[Sentence]
+    sentences: list[StepSentence]
     ending: list[str]
-    picture: Picture
-    used: Usage
+    picture: PolicyPicture
+    used: PolicyUsage
 
 
-class Happening(NamedTuple):
+class PolicySimulationRow(NamedTuple):
     """A row of a rehearsal."""
 
-    moment: Moment
+    moment: PolicyRunEvent
     after: str
     step: str  # what the step does that pages
     note: str  # what happens instead of a page
 
 
 class PoliciesPage:
-    def __init__(self, deps: Deps, looks: Looks) -> None:
+    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
         self._context, self._looks = deps.context, looks
 
     def routes(self) -> list[Route]:
@@ -193,54 +193,54 @@ class PoliciesPage:
         ]
 
     async def index(self, request: Request) -> HTMLResponse:
-        t, used = language(request), usage(self._context.config)
+        t, used = reader_texts(request), find_policy_usage(self._context.config)
         told = [self._told(policy, t, used[policy.name]) for policy in self._context.config.policies.values()]
         return await self._looks.page(request, "policies.html", policies=told, axis=partial(self._axis, t))
 
     async def show(self, request: Request) -> HTMLResponse:
-        config, name, t = self._context.config, request.path_params["name"], language(request)
+        config, name, t = self._context.config, request.path_params["name"], reader_texts(request)
         policy = config.policies.get(name)
         if policy is None:
             raise NotFound(f"there is no policy {name[:60]}")
-        zone = zone_of(config, policy)
-        asks = question(request, zone, self._context.now())
+        zone = zone_of_policy(config, policy)
+        asks = parse_simulation_query(request, zone, self._context.now())
         happenings = None
         if asks.labels is not None:
-            found = rehearsal(policy, asks.labels, asks.at, self._context.roster)
+            found = run_policy(policy, asks.labels, asks.at, self._context.roster)
             happenings = [self._happening(moment, t) for moment in found]
         return await self._looks.page(
-            request, "policy.html", told=self._told(policy, t, usage(config)[name]), axis=partial(self._axis, t), question=asks,
+            request, "policy.html", told=self._told(policy, t, find_policy_usage(config)[name]), axis=partial(self._axis, t), question=asks,
             happenings=happenings, policy_zone=zone, may_edit=may(principal_of(request), "responder", policy.team),
         )  # fmt: skip
 
     def _say(self, phrase: Phrase, t: Texts) -> str:
-        return plain(phrase, t, self._called)
+        return render_phrase(phrase, t, self._called)
 
     def _called(self, name: str) -> str:
         known = self._context.config.users.get(name)
         return known.full_name or name if known else name
 
-    def _told(self, policy: Policy, t: Texts, used: Usage) -> Told:
+    def _told(self, policy: Policy, t: Texts, used: PolicyUsage) -> PolicyView:
         waits = (Wait, WaitUntilStep, WaitForAlertsStep)
         sentences = [
-            Sentence(number, self._say(step_phrase(step), t), isinstance(step, waits)) for number, step in enumerate(policy.steps, 1)
+            StepSentence(number, self._say(step_phrase(step), t), isinstance(step, waits)) for number, step in enumerate(policy.steps, 1)
         ]
-        return Told(policy, sentences, [self._say(phrase, t) for phrase in ending(policy)], picture(policy), used)
+        return PolicyView(policy, sentences, [self._say(phrase, t) for phrase in ending_phrases(policy)], draw_policy(policy), used)
 
     def _axis(self, t: Texts, seconds: float | None) -> str:
         """How long after the beginning a dot of a picture stands."""
         if seconds is None:
             return "…"
-        return f"+{plain(length(seconds), t)}" if seconds else t.plain("policies.at_once")
+        return f"+{render_phrase(duration_phrase(seconds), t)}" if seconds else t.plain("policies.at_once")
 
-    def _happening(self, moment: Moment, t: Texts) -> Happening:
+    def _happening(self, moment: PolicyRunEvent, t: Texts) -> PolicySimulationRow:
         page, entry = moment.page, moment.entry
         steps = self._context.config.policies[entry.policy].steps if entry.policy in self._context.config.policies else ()
         step = self._say(step_phrase(steps[entry.step - 1]), t) if page and 0 < entry.step <= len(steps) else ""
-        return Happening(moment, self._axis(t, round(moment.seconds)), step, "" if page else _note(moment, t))
+        return PolicySimulationRow(moment, self._axis(t, round(moment.seconds)), step, "" if page else _describe_event(moment, t))
 
 
-def _note(moment: Moment, t: Texts) -> str:
+def _describe_event(moment: PolicyRunEvent, t: Texts) -> str:
     """What happens beside pages; what is rare is told as the timeline has it."""
     match moment.entry.kind:
         case "forwarded":

@@ -25,22 +25,22 @@ from amproxy.context import Context
 from amproxy.model import Incident
 from amproxy.oncall.hours import DAYTIMES
 from amproxy.reports import insights
-from amproxy.reports.insights import NO_TEAM, Insights, findings
+from amproxy.reports.insights import NO_TEAM, Insights, find_highlights
 from amproxy.store import incidents
 from amproxy.text import Texts
 from amproxy.times import parse_duration
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import told
-from amproxy.web.http.request import invalid, time
-from amproxy.web.http.templates import Looks, acting, language
-from amproxy.web.silences.bodies import zone as known_zone
+from amproxy.web.http.errors import describe_error
+from amproxy.web.http.request import invalid, parse_time_param
+from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
+from amproxy.web.silences.bodies import parse_zone as known_zone
 
 DAY = 86400.0
-DEFAULT_INSIGHTS_PERIOD, LONGEST_SPAN = 30 * DAY, 366 * DAY  # seconds
+DEFAULT_INSIGHTS_PERIOD, MAX_INSIGHTS_PERIOD = 30 * DAY, 366 * DAY  # seconds
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class InsightsQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What a query for insights asks for; times are Unix seconds, texts are empty where all are wanted."""
 
     start: float
@@ -54,27 +54,27 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.team in ("", incident.team or insights.NO_TEAM)
             and self.policy in ("", incident.policy)
-            and (not self.user or insights.concerns(incident, self.user))
+            and (not self.user or insights.concerns_user(incident, self.user))
         )
 
 
-def asked(request: Request, now: float, zone: str = "UTC") -> Asked:
+def parse_insights_query(request: Request, now: float, zone: str = "UTC") -> InsightsQuery:
     """zone: where the query names none. `from` goes before `span`. Raises HTTPException 422."""
     query = request.query_params
     zone = known_zone(query.get("zone") or zone)
-    start, end = between(request, now, zone)
-    start = end - _span(query.get("span", "")) if start is None else start
-    if end - start > LONGEST_SPAN:
-        raise invalid(f"from and to may lie {LONGEST_SPAN / DAY:.0f} days apart at most")
+    start, end = parse_period(request, now, zone)
+    start = end - _parse_period_length(query.get("span", "")) if start is None else start
+    if end - start > MAX_INSIGHTS_PERIOD:
+        raise invalid(f"from and to may lie {MAX_INSIGHTS_PERIOD / DAY:.0f} days apart at most")
     team, policy, user = (query.get(name, "") for name in ("team", "policy", "user"))
-    return Asked(start=start, end=end, zone=zone, team=team, policy=policy, user=user)
+    return InsightsQuery(start=start, end=end, zone=zone, team=team, policy=policy, user=user)
 
 
-async def counted(context: Context, wanted: Asked) -> Insights:
+async def load_insights(context: Context, wanted: InsightsQuery) -> Insights:
     """Counted slice by slice; a push that comes in meanwhile goes first. Raises StoreUnavailable."""
     zones = {user.name: user.timezone for user in context.config.users.values()}
     found = Insights(zones, wanted.zone, wanted.user)
-    async for some in incidents.between(context.wire, wanted.start, wanted.end):
+    async for some in incidents.iterate_between(context.wire, wanted.start, wanted.end):
         for incident in some:
             if wanted.wants(incident):
                 found.add(incident)
@@ -82,17 +82,17 @@ async def counted(context: Context, wanted: Asked) -> Insights:
     return found
 
 
-def between(request: Request, now: float, zone: str = "UTC") -> tuple[float | None, float]:
+def parse_period(request: Request, now: float, zone: str = "UTC") -> tuple[float | None, float]:
     """`from` (None = not given) and `to` (else now) of a query; a time without offset is of `zone`. Raises HTTPException 422."""
     start, end = (request.query_params.get(name) for name in ("from", "to"))
-    since = time(start, "from", zone).timestamp() if start else None
-    until = time(end, "to", zone).timestamp() if end else now
+    since = parse_time_param(start, "from", zone).timestamp() if start else None
+    until = parse_time_param(end, "to", zone).timestamp() if end else now
     if since is not None and since >= until:
         raise invalid("to must lie after from")
     return since, until
 
 
-def _span(text: str) -> float:
+def _parse_period_length(text: str) -> float:
     """Seconds."""
     if not text:
         return DEFAULT_INSIGHTS_PERIOD
@@ -105,13 +105,13 @@ def _span(text: str) -> float:
     return seconds
 
 
-HEIGHT = 40.0  # of bars over time
-SINGLE = 62  # days up to which each has a bar of its own; beyond, seven share one
-WEEK = 7
-LEVELS = 5  # of a heat map, above none
+PLOT_HEIGHT = 40.0  # of bars over time
+MAX_SINGLE_DAYS = 62  # days up to which each has a bar of its own; beyond, seven share one
+DAYS_PER_WEEK = 7
+HEAT_LEVELS = 5  # of a heat map, above none
 
 
-class Bar(NamedTuple):
+class PlotBar(NamedTuple):
     """Some days."""
 
     day: date  # the first
@@ -120,16 +120,16 @@ class Bar(NamedTuple):
     height: float  # of the incidents
 
 
-class Days(NamedTuple):
+class DailyPlot(NamedTuple):
     """Incidents as bars and pages as a line, over time, on one scale."""
 
-    bars: list[Bar]
+    bars: list[PlotBar]
     line: str  # points of a polyline
     top: int  # the number at the top
     each: int  # days of a bar
 
 
-class Cell(NamedTuple):
+class HourCell(NamedTuple):
     """An hour of the week."""
 
     weekday: int  # 0 = Monday
@@ -138,77 +138,82 @@ class Cell(NamedTuple):
     level: int  # 0 = none, up to LEVELS
 
 
-def days(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> Days:
+def plot_days(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> DailyPlot:
     """rows: the table of days; days that are missing had nothing. last is included."""
     known = {date.fromisoformat(row["day"]): row for row in rows}
     count = (last - first).days + 1
-    each = 1 if count <= SINGLE else WEEK
+    each = 1 if count <= MAX_SINGLE_DAYS else DAYS_PER_WEEK
     sums = list[tuple[date, int, int]]()
     for begin in range(0, count, each):
         found = [known[day] for n in range(begin, min(begin + each, count)) if (day := first + timedelta(days=n)) in known]
         sums.append((first + timedelta(days=begin), sum(row["incidents"] for row in found), sum(row["pages"] for row in found)))
     top = max([1, *(max(incidents, pages) for _, incidents, pages in sums)])
-    bars = [Bar(day, incidents, pages, round(HEIGHT * incidents / top, 2)) for day, incidents, pages in sums]
-    line = " ".join(f"{n + 0.5:g},{HEIGHT - HEIGHT * bar.pages / top:.2f}" for n, bar in enumerate(bars))
-    return Days(bars, line, top, each)
+    bars = [PlotBar(day, incidents, pages, round(PLOT_HEIGHT * incidents / top, 2)) for day, incidents, pages in sums]
+    line = " ".join(f"{n + 0.5:g},{PLOT_HEIGHT - PLOT_HEIGHT * bar.pages / top:.2f}" for n, bar in enumerate(bars))
+    return DailyPlot(bars, line, top, each)
 
 
-def week(rows: Sequence[Mapping[str, Any]]) -> list[Cell]:
+def plot_week(rows: Sequence[Mapping[str, Any]]) -> list[HourCell]:
     """rows: the table of hours, Monday first."""
     most = max((row[f"{hour:02}"] for row in rows for hour in range(24)), default=0)
     return [
-        Cell(weekday, hour, n, -(-n * LEVELS // most) if n else 0)
+        HourCell(weekday, hour, n, -(-n * HEAT_LEVELS // most) if n else 0)
         for weekday, row in enumerate(rows)
         for hour in range(24)
         for n in (row[f"{hour:02}"],)
     ]
 
 
-def widest(rows: Sequence[Mapping[str, Any]], *path: str) -> float:
+def largest_value(rows: Sequence[Mapping[str, Any]], *path: str) -> float:
     """The largest of the values that lie under these keys, for a scale that rows share; never 0."""
-    return max([1e-9, *(value for row in rows if (value := _at(row, path)) is not None)])
+    return max([1e-9, *(value for row in rows if (value := _value_at(row, path)) is not None)])
 
 
-def _at(row: Any, path: Sequence[str]) -> float | None:
+def _value_at(row: Any, path: Sequence[str]) -> float | None:
     for name in path:
         row = row[name]
     return None if row is None else float(row)
 
 
-SPANS = ("7d", "30d", "90d", "365d")
+PERIOD_CHOICES = ("7d", "30d", "90d", "365d")
 DEFAULT_PERIOD_CHOICE = "30d"
-SHOWN_ALERTS = 15
-FILTERS = ("span", "from", "to", "team", "policy", "user", "zone")
+MAX_LISTED_ALERTS = 15
+INSIGHTS_FILTERS = ("span", "from", "to", "team", "policy", "user", "zone")
 
 
 class InsightsPage:
-    def __init__(self, deps: Deps, looks: Looks) -> None:
+    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
         self._context, self._looks = deps.context, looks
 
     def routes(self) -> list[Route]:
         return [Route("/insights", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> HTMLResponse:
-        user = acting(request, self._context)
+        user = acting_user(request, self._context)
         zone = self._context.config.users[user].timezone if user else "UTC"
         try:
-            return await self._draw(request, asked(request, self._context.now(), zone))
+            return await self._draw(request, parse_insights_query(request, self._context.now(), zone))
         except HTTPException as error:
             return await self._looks.page(
-                request, "insights.html", told(error).status, problem=told(error).detail, **self._filter(request, zone), query=None
+                request,
+                "insights.html",
+                describe_error(error).status,
+                problem=describe_error(error).detail,
+                **self._filter(request, zone),
+                query=None,
             )
 
-    async def _draw(self, request: Request, query: Asked) -> HTMLResponse:
-        found, t, zone = await counted(self._context, query), language(request), ZoneInfo(query.zone)
+    async def _draw(self, request: Request, query: InsightsQuery) -> HTMLResponse:
+        found, t, zone = await load_insights(self._context, query), reader_texts(request), ZoneInfo(query.zone)
         tables = {name: found.table(name) for name in insights.TABLES}
         named = [row for row in tables["alerts"] if row["by"] == "alertname"]
-        kept = [(name, value) for name in FILTERS if (value := request.query_params.get(name))]
+        kept = [(name, value) for name in INSIGHTS_FILTERS if (value := request.query_params.get(name))]
         return await self._looks.page(
-            request, "insights.html", problem="", **self._filter(request, query.zone), found=findings(found), query=query, tables=tables,
-            summary=found.summary(), length=lambda seconds: length(seconds, t), daytimes=DAYTIMES, alerts=named[:SHOWN_ALERTS],
-            more_alerts=max(0, len(named) - SHOWN_ALERTS), widest=widest, cells=week(tables["hours"]), height=HEIGHT,
-            days=days(tables["days"], utc(query.start).astimezone(zone).date(), utc(query.end - 1).astimezone(zone).date()),
-            day_of=lambda day: format.day_of(day, t), weekdays=t.plain("time.weekdays").split(),
+            request, "insights.html", problem="", **self._filter(request, query.zone), found=find_highlights(found), query=query, tables=tables,
+            summary=found.summary(), length=lambda seconds: duration_or_dash(seconds, t), daytimes=DAYTIMES, alerts=named[:MAX_LISTED_ALERTS],
+            more_alerts=max(0, len(named) - MAX_LISTED_ALERTS), widest=largest_value, cells=plot_week(tables["hours"]), height=PLOT_HEIGHT,
+            days=plot_days(tables["days"], utc(query.start).astimezone(zone).date(), utc(query.end - 1).astimezone(zone).date()),
+            day_of=lambda day: format.day_text(day, t), weekdays=t.plain("time.weekdays").split(),
             csv=urlencode(kept if ("zone", query.zone) in kept else [*kept, ("zone", query.zone)]),
         )  # fmt: skip
 
@@ -216,20 +221,20 @@ class InsightsPage:
         """What the form offers, and what was chosen."""
         config, query = self._context.config, request.query_params
         zones = dict.fromkeys((zone, "UTC", *(user.timezone for user in config.users.values())))
-        written = {name: query.get(name, "") for name in FILTERS}
+        written = {name: query.get(name, "") for name in INSIGHTS_FILTERS}
         return {
             "written": written | {"span": query.get("span") or DEFAULT_PERIOD_CHOICE, "zone": zone},
-            "spans": SPANS,
+            "spans": PERIOD_CHOICES,
             "zones": list(zones),
             "teams": [*config.teams, NO_TEAM],
             "policies": list(config.policies),
         }
 
 
-def length(seconds: float | None, t: Texts) -> str:
+def duration_or_dash(seconds: float | None, t: Texts) -> str:
     """A length of time in words: "42 s", "4 min", then as countdowns have it; "–" for none."""
     if seconds is None:
         return "–"
     if seconds < 60:
         return t.plain("insights.seconds", s=round(seconds))
-    return t.plain("insights.minutes", m=round(seconds / 60)) if seconds < 3600 else format.span(seconds, t)
+    return t.plain("insights.minutes", m=round(seconds / 60)) if seconds < 3600 else format.duration_text(seconds, t)

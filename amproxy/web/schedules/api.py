@@ -23,24 +23,24 @@ from amproxy.clock import rfc3339, utc
 from amproxy.config.structs import Schedule
 from amproxy.context import Context
 from amproxy.errors import NotFound
-from amproxy.model import OnDuty
-from amproxy.oncall.hours import Hours, hours
-from amproxy.oncall.quality import Double, doubles, quality, stretches
-from amproxy.reports.export import table
+from amproxy.model import RecordedPerson
+from amproxy.oncall.hours import Hours, count_hours
+from amproxy.oncall.quality import DoubleBooking, assess_quality, find_double_bookings, unbroken_periods
+from amproxy.reports.export import csv_text
 from amproxy.respond import schedule_changes as by_hand
-from amproxy.shifts.final import FinalShift, final_shifts, on_call_then, zone_of
-from amproxy.simulation.oncall import SPAN as REPORT_SPAN
-from amproxy.simulation.oncall import report, worked
+from amproxy.shifts.final import FinalShift, final_shifts, recorded_on_call, schedule_zone
+from amproxy.simulation.oncall import DEFAULT_REPORT_PERIOD as REPORT_SPAN
+from amproxy.simulation.oncall import hours_report, quality_report
 from amproxy.store import schedule_changes
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require, say
-from amproxy.web.http.request import invalid, json_body, time
+from amproxy.web.http.permissions import require_role, set_audit_text
+from amproxy.web.http.request import invalid, parse_json_body, parse_time_param
 from amproxy.web.incidents import views
-from amproxy.web.incidents.api import json
+from amproxy.web.incidents.api import json_response
 from amproxy.web.incidents.views import View
 
 
-class OverrideBody(msgspec.Struct, forbid_unknown_fields=True):
+class CreateOverrideRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Times without offset are wall-clock times of the schedule's zone."""
 
     user: str
@@ -67,37 +67,39 @@ class OncallApi:
         A moment of the past is answered as it was written down.
         """
         asked, now, context = request.query_params.get("at"), utc(self._context.now()), self._context
-        return json(
+        return json_response(
             [
-                views.on_call(await on_call_then(context, schedule.name, time(asked, "at", schedule.timezone) if asked else now))
+                views.on_call_view(
+                    await recorded_on_call(context, schedule.name, parse_time_param(asked, "at", schedule.timezone) if asked else now)
+                )
                 for schedule in context.config.schedules.values()
             ]
         )
 
     async def overrides(self, request: Request) -> Response:
         """Those of the file, then those made by hand in the order in which they were made."""
-        schedule = schedule_of(self._context, request)
+        schedule = find_schedule(self._context, request)
         made = (await schedule_changes.load_overrides(self._context.wire)).get(schedule.name, ())
-        return json([views.override(one, schedule) for one in (*schedule.overrides, *made)])
+        return json_response([views.override_view(one, schedule) for one in (*schedule.overrides, *made)])
 
     async def add_override(self, request: Request) -> Response:
-        schedule = schedule_of(self._context, request)
-        require(request, "responder", team=schedule.team)
-        body = await json_body(request, OverrideBody)
-        start, end = time(body.start, "start", schedule.timezone), time(body.end, "end", schedule.timezone)
+        schedule = find_schedule(self._context, request)
+        require_role(request, "responder", team=schedule.team)
+        body = await parse_json_body(request, CreateOverrideRequest)
+        start, end = parse_time_param(body.start, "start", schedule.timezone), parse_time_param(body.end, "end", schedule.timezone)
         made = await by_hand.add_override(self._context, schedule, user=body.user, start=start, end=end, reason=body.reason or "")
-        say(request, f"override of schedule {schedule.name}: {body.user} from {body.start} to {body.end}")
-        return json(views.override(made, schedule), 201)
+        set_audit_text(request, f"override of schedule {schedule.name}: {body.user} from {body.start} to {body.end}")
+        return json_response(views.override_view(made, schedule), 201)
 
     async def delete_override(self, request: Request) -> Response:
-        schedule = schedule_of(self._context, request)
-        require(request, "responder", team=schedule.team)
+        schedule = find_schedule(self._context, request)
+        require_role(request, "responder", team=schedule.team)
         await by_hand.delete_override(self._context, schedule, request.path_params["id"])
-        say(request, f"took back an override of schedule {schedule.name}")
+        set_audit_text(request, f"took back an override of schedule {schedule.name}")
         return Response(status_code=204)
 
 
-def schedule_of(context: Context, request: Request) -> Schedule:
+def find_schedule(context: Context, request: Request) -> Schedule:
     """The schedule that an address names. Raises NotFound."""
     name = request.path_params["name"]
     schedule = context.config.schedules.get(name)
@@ -106,11 +108,23 @@ def schedule_of(context: Context, request: Request) -> Schedule:
     return schedule
 
 
-ROW = (
+SHIFT_COLUMNS = (
     "user", "full_name", "schedule", "start", "end", "start_utc", "end_utc", "hours", "night_hours", "weekend_hours", "day_hours", "layer",
     "override", "reason", "recorded",
 )  # fmt: skip
-TOTAL = ("user", "full_name", "schedule", "hours", "night_hours", "weekend_hours", "day_hours", "nights", "weekends", "shifts", "recorded")
+TOTAL_COLUMNS = (
+    "user",
+    "full_name",
+    "schedule",
+    "hours",
+    "night_hours",
+    "weekend_hours",
+    "day_hours",
+    "nights",
+    "weekends",
+    "shifts",
+    "recorded",
+)
 
 
 def final_shift_view(value: FinalShift, zone: str) -> View:
@@ -118,10 +132,10 @@ def final_shift_view(value: FinalShift, zone: str) -> View:
     return {
         "start": rfc3339(value.start.timestamp()),
         "end": rfc3339(value.end.timestamp()),
-        "start_local": _local(value.start, zone),
-        "end_local": _local(value.end, zone),
+        "start_local": _local_time(value.start, zone),
+        "end_local": _local_time(value.end, zone),
         "users": [person.user for person in value.people],
-        "people": [_named(person) | worked(_hours([(value, person)])) for person in value.people],
+        "people": [_person_view(person) | hours_report(_sum_hours([(value, person)])) for person in value.people],
         "reason": value.reason,
         "layer": value.layer or None,
         "override": value.override or None,
@@ -129,15 +143,15 @@ def final_shift_view(value: FinalShift, zone: str) -> View:
     }
 
 
-def rows(shifts: Iterable[FinalShift], schedule: str, zone: str) -> list[View]:
+def shift_rows(shifts: Iterable[FinalShift], schedule: str, zone: str) -> list[View]:
     """One row for each person and shift, with the columns ROW."""
     return [
-        _named(person)
-        | worked(_hours([(value, person)]))
+        _person_view(person)
+        | hours_report(_sum_hours([(value, person)]))
         | {
             "schedule": schedule,
-            "start": _local(value.start, zone),
-            "end": _local(value.end, zone),
+            "start": _local_time(value.start, zone),
+            "end": _local_time(value.end, zone),
             "start_utc": rfc3339(value.start.timestamp()),
             "end_utc": rfc3339(value.end.timestamp()),
             "layer": value.layer or None,
@@ -150,48 +164,48 @@ def rows(shifts: Iterable[FinalShift], schedule: str, zone: str) -> list[View]:
     ]
 
 
-def worked_by(shifts: Iterable[FinalShift]) -> dict[str, Hours]:
+def hours_by_person(shifts: Iterable[FinalShift]) -> dict[str, Hours]:
     """Person → what they did, each on their own clock."""
-    return {user: _hours(parts) for user, parts in _by_person(shifts).items()}
+    return {user: _sum_hours(parts) for user, parts in _shifts_by_person(shifts).items()}
 
 
 def total_rows(shifts: Sequence[FinalShift], schedule: str) -> list[View]:
     """What each person did, with the columns TOTAL, by name. A shift that goes on for another reason is one."""
-    people = _by_person(shifts)
-    spans = stretches((value.start, value.end, [person.user for person in value.people]) for value in shifts)
+    people = _shifts_by_person(shifts)
+    spans = unbroken_periods((value.start, value.end, [person.user for person in value.people]) for value in shifts)
     return [
-        _named(parts[-1][1])
+        _person_view(parts[-1][1])
         | {"schedule": schedule}
-        | worked(_hours(parts))
+        | hours_report(_sum_hours(parts))
         | {"shifts": len(spans[user]), "recorded": all(value.recorded for value, _ in parts)}
         for user, parts in sorted(people.items())
     ]
 
 
-def _by_person(shifts: Iterable[FinalShift]) -> dict[str, list[tuple[FinalShift, OnDuty]]]:
-    people: dict[str, list[tuple[FinalShift, OnDuty]]] = {}
+def _shifts_by_person(shifts: Iterable[FinalShift]) -> dict[str, list[tuple[FinalShift, RecordedPerson]]]:
+    people: dict[str, list[tuple[FinalShift, RecordedPerson]]] = {}
     for value in shifts:
         for person in value.people:
             people.setdefault(person.user, []).append((value, person))
     return people
 
 
-def _hours(parts: Iterable[tuple[FinalShift, OnDuty]]) -> Hours:
-    return hours((value.start, value.end, person.timezone) for value, person in parts)
+def _sum_hours(parts: Iterable[tuple[FinalShift, RecordedPerson]]) -> Hours:
+    return count_hours((value.start, value.end, person.timezone) for value, person in parts)
 
 
-def _named(person: OnDuty) -> View:
+def _person_view(person: RecordedPerson) -> View:
     return {"user": person.user, "full_name": person.full_name or None}
 
 
-def _local(at: datetime, zone: str) -> str:
+def _local_time(at: datetime, zone: str) -> str:
     return at.astimezone(ZoneInfo(zone)).isoformat(timespec="milliseconds")
 
 
-SPAN = timedelta(days=28)  # of shifts and hours, where `to` is not given
-LONGEST_SPAN = timedelta(days=366)
+DEFAULT_SHIFTS_PERIOD = timedelta(days=28)  # of shifts and hours, where `to` is not given
+MAX_SHIFTS_PERIOD = timedelta(days=366)
 
-_QUALITY: Final = re.compile(r"\s*;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*$", re.ASCII | re.IGNORECASE)
+_ACCEPT_QUALITY: Final = re.compile(r"\s*;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*$", re.ASCII | re.IGNORECASE)
 
 
 class ShiftsApi:
@@ -209,13 +223,13 @@ class ShiftsApi:
         """As JSON one entry for each shift, as CSV one row for each person and shift."""
         name, zone, found = await self._final(request)
         if _wants_csv(request):
-            return _csv(table(ROW, rows(found, name, zone)), "shifts")
-        return json([final_shift_view(shift, zone) for shift in found])
+            return _csv_response(csv_text(SHIFT_COLUMNS, shift_rows(found, name, zone)), "shifts")
+        return json_response([final_shift_view(shift, zone) for shift in found])
 
     async def hours(self, request: Request) -> Response:
         name, _, found = await self._final(request)
         totals = total_rows(found, name)
-        return _csv(table(TOTAL, totals), "hours") if _wants_csv(request) else json(totals)
+        return _csv_response(csv_text(TOTAL_COLUMNS, totals), "hours") if _wants_csv(request) else json_response(totals)
 
     async def quality(self, request: Request) -> Response:
         """Of the plan in force: what is written down of the past is not looked at."""
@@ -223,26 +237,26 @@ class ShiftsApi:
         schedule = self._context.config.schedules.get(name)
         if schedule is None:
             raise NotFound(f"there is no schedule {name[:60]}")
-        start = time(query["from"], "from", schedule.timezone) if query.get("from") else utc(self._context.now())
+        start = parse_time_param(query["from"], "from", schedule.timezone) if query.get("from") else utc(self._context.now())
         days = query.get("days") or str(REPORT_SPAN.days)
-        if not re.fullmatch("[0-9]{1,3}", days, re.ASCII) or not 1 <= int(days) <= LONGEST_SPAN.days:
-            raise invalid(f"days is a number from 1 to {LONGEST_SPAN.days}")
+        if not re.fullmatch("[0-9]{1,3}", days, re.ASCII) or not 1 <= int(days) <= MAX_SHIFTS_PERIOD.days:
+            raise invalid(f"days is a number from 1 to {MAX_SHIFTS_PERIOD.days}")
         end, roster = start + timedelta(days=int(days)), self._context.roster
-        found: list[Double] = []
+        found: list[DoubleBooking] = []
         for other in roster.config.schedules:
             if other != name:
-                found += doubles(roster, name, other, start, end)
+                found += find_double_bookings(roster, name, other, start, end)
                 await asyncio.sleep(0)  # a push that came in meanwhile goes first
-        return json(report(quality(roster, name, start, end, found)))
+        return json_response(quality_report(assess_quality(roster, name, start, end, found)))
 
     async def _final(self, request: Request) -> tuple[str, str, list[FinalShift]]:
         """The schedule, its zone and its shifts between `from` and `to`. Raises NotFound, HTTPException 422, StoreUnavailable."""
         name, query = request.path_params["name"], request.query_params
-        zone = await zone_of(self._context, name)
-        start: datetime = time(query["from"], "from", zone) if query.get("from") else utc(self._context.now())
-        end = time(query["to"], "to", zone) if query.get("to") else start + SPAN
-        if not start < end <= start + LONGEST_SPAN:
-            raise invalid(f"to must lie after from, by {LONGEST_SPAN.days} days at most")
+        zone = await schedule_zone(self._context, name)
+        start: datetime = parse_time_param(query["from"], "from", zone) if query.get("from") else utc(self._context.now())
+        end = parse_time_param(query["to"], "to", zone) if query.get("to") else start + DEFAULT_SHIFTS_PERIOD
+        if not start < end <= start + MAX_SHIFTS_PERIOD:
+            raise invalid(f"to must lie after from, by {MAX_SHIFTS_PERIOD.days} days at most")
         return name, zone, await final_shifts(self._context, name, start, end)
 
 
@@ -255,12 +269,12 @@ def _wants_csv(request: Request) -> bool:
         return wanted == "csv"
     liked = {"text/csv": 0.0, "application/json": 0.0}
     for entry in request.headers.get("accept", "").split(","):
-        kind, quality_given = entry.partition(";")[0].strip().lower(), _QUALITY.search(entry)
+        kind, quality_given = entry.partition(";")[0].strip().lower(), _ACCEPT_QUALITY.search(entry)
         if kind in liked:
             liked[kind] = float(quality_given[1]) if quality_given else 1.0
     return liked["text/csv"] > liked["application/json"]
 
 
-def _csv(text: str, name: str) -> Response:
+def _csv_response(text: str, name: str) -> Response:
     headers: dict[str, Any] = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response(text, headers=headers, media_type="text/csv; header=present")

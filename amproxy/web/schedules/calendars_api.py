@@ -11,21 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amproxy.calendars.export import exported, final_shifts
-from amproxy.calendars.keeper import health
-from amproxy.check.report import AHEAD
+from amproxy.calendars.export import export_calendar, final_shifts_query
+from amproxy.calendars.keeper import load_calendar_health
+from amproxy.check.report import COVERAGE_CHECK_AHEAD
 from amproxy.clock import rfc3339, utc
 from amproxy.context import Context
 from amproxy.errors import NotFound
-from amproxy.oncall.calendars import OVERRIDES, PRIMARY, CalendarShift
+from amproxy.oncall.calendars import OVERRIDES_CALENDAR, PRIMARY_CALENDAR, CalendarShift
 from amproxy.store import calendars
-from amproxy.store.calendars import Feed, Kind
+from amproxy.store.calendars import Feed, FeedKind
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_person, require_schedule, say
-from amproxy.web.incidents.api import json
+from amproxy.web.http.permissions import require_person, require_schedule, set_audit_text
+from amproxy.web.incidents.api import json_response
 
-LONGEST_TOKEN = 64
-KINDS: Final[tuple[Kind, ...]] = ("schedule", "user")
+MAX_TOKEN_LENGTH = 64
+FEED_KINDS: Final[tuple[FeedKind, ...]] = ("schedule", "user")
 
 
 class CalendarsApi:
@@ -37,7 +37,7 @@ class CalendarsApi:
             Route("/api/v1/schedules/{name}/ical", self.read_from, methods=["GET"]),
             *(
                 Route(f"/api/v1/{kind}s/{{name}}/calendar", partial(endpoint, kind), methods=[method])
-                for kind in KINDS
+                for kind in FEED_KINDS
                 for method, endpoint in (("POST", self.make), ("DELETE", self.revoke))
             ),
             Route("/calendar/{token}.ics", self.show, methods=["GET"]),
@@ -57,31 +57,31 @@ class CalendarsApi:
                 "checked_at": rfc3339(one.kept.checked_at or None),
                 "error": one.kept.error or None,
             }
-            for one in await health(context, name)
+            for one in await load_calendar_health(context, name)
         ]
-        empty = context.roster.empty_shifts(name, now, now + AHEAD)
-        return json({"schedule": name, "calendars": views, "empty_shifts": [_empty(shift) for shift in empty]})
+        empty = context.roster.empty_shifts(name, now, now + COVERAGE_CHECK_AHEAD)
+        return json_response({"schedule": name, "calendars": views, "empty_shifts": [_empty_shift_view(shift) for shift in empty]})
 
-    async def make(self, kind: Kind, request: Request) -> Response:
+    async def make(self, kind: FeedKind, request: Request) -> Response:
         """The address of a calendar of ours, made where there is none yet."""
         feed = self._feed(kind, request)
         self._require(feed, request)
-        token, is_new = await calendars.make(self._context.wire, feed)
-        say(request, f"asked for the calendar address of {kind} {feed.name}")
-        return json({"url": address(self._context, token)}, 201 if is_new else 200)
+        token, is_new = await calendars.create_feed(self._context.wire, feed)
+        set_audit_text(request, f"asked for the calendar address of {kind} {feed.name}")
+        return json_response({"url": feed_url(self._context, token)}, 201 if is_new else 200)
 
-    async def revoke(self, kind: Kind, request: Request) -> Response:
+    async def revoke(self, kind: FeedKind, request: Request) -> Response:
         feed = self._feed(kind, request)
         self._require(feed, request)
-        await calendars.revoke(self._context.wire, feed)
-        say(request, f"revoked the calendar address of {kind} {feed.name}")
+        await calendars.revoke_feed(self._context.wire, feed)
+        set_audit_text(request, f"revoked the calendar address of {kind} {feed.name}")
         return Response(status_code=204)
 
     async def show(self, request: Request) -> Response:
         """Whoever knows the address may read it."""
         token, context = request.path_params["token"], self._context
-        feed = await calendars.find(context.wire, token) if len(token) <= LONGEST_TOKEN else None
-        body = await exported(context.config, feed, final_shifts(context), utc(context.now())) if feed else None
+        feed = await calendars.find_feed(context.wire, token) if len(token) <= MAX_TOKEN_LENGTH else None
+        body = await export_calendar(context.config, feed, final_shifts_query(context), utc(context.now())) if feed else None
         if body is None:
             raise HTTPException(404)
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -98,22 +98,22 @@ class CalendarsApi:
         else:
             require_schedule(request, self._context, feed.name)
 
-    def _feed(self, kind: Kind, request: Request) -> Feed:
+    def _feed(self, kind: FeedKind, request: Request) -> Feed:
         name, config = request.path_params["name"], self._context.config
         if name not in (config.users if kind == "user" else config.schedules):
             raise NotFound(f"there is no {kind} {name[:60]}")
         return Feed(kind, name)
 
 
-def address(context: Context, token: str) -> str:
+def feed_url(context: Context, token: str) -> str:
     """Where the calendar of a token is read."""
     return f"{context.external_url}/calendar/{token}.ics"
 
 
-def _empty(shift: CalendarShift) -> dict[str, Any]:
+def _empty_shift_view(shift: CalendarShift) -> dict[str, Any]:
     return {
         "start": rfc3339(shift.start.timestamp()),
         "end": rfc3339(shift.end.timestamp()),
         "summary": shift.summary,
-        "calendar": OVERRIDES if shift.rank[0] else PRIMARY,
+        "calendar": OVERRIDES_CALENDAR if shift.rank[0] else PRIMARY_CALENDAR,
     }

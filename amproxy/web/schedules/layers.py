@@ -23,24 +23,24 @@ from starlette.routing import Route
 
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
-from amproxy.edit.change import Change, Proposal
-from amproxy.edit.sections import read_words
+from amproxy.edit.change import ConfigChangeProposal, ConfigEntryChange
+from amproxy.edit.sections import read_file_sections
 from amproxy.errors import Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.config_diff import ShiftChange
-from amproxy.web.config.change import DAYS, allow, apply, proposed
+from amproxy.web.config.change import COMPARED_DAYS, apply_change, preview_change, require_change_allowed
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import told
-from amproxy.web.http.request import lists
-from amproxy.web.http.templates import Looks, language
-from amproxy.web.schedules.api import schedule_of
-from amproxy.web.schedules.timeline import Band, Span, Track, bands, midnight, planned
-from amproxy.web.schedules.words import Speaker, bar
+from amproxy.web.http.errors import describe_error
+from amproxy.web.http.request import parse_form_lists
+from amproxy.web.http.templates import PageTemplates, reader_texts
+from amproxy.web.schedules.api import find_schedule
+from amproxy.web.schedules.timeline import BandPeriod, TimelineBand, TimelineTrack, layout_bands, midnight, planned_entries
+from amproxy.web.schedules.words import ScheduleFormatter, render_bar
 
-Words = dict[str, Any]
+LayerEntry = dict[str, Any]
 
-MOST_LAYERS: Final = 30
-MOST_TURNS: Final = 100
+MAX_LAYERS: Final = 30
+MAX_TURNS: Final = 100
 
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _COMMAND: Final = re.compile(r"(up|down|remove)-(?:layer:(\d{1,3})|turn:(\d{1,3}):(\d{1,3}))|add-turn:(\d{1,3})", re.ASCII)
@@ -59,22 +59,22 @@ class LayerForm(msgspec.Struct, kw_only=True):
     origin: int = -1  # place in the file; -1 = new
 
 
-def from_words(layers: Sequence[Any]) -> list[LayerForm]:
+def layers_from_file(layers: Sequence[Any]) -> list[LayerForm]:
     """The layers of the file; what is no layer is left out."""
-    return [_read(layer, place) for place, layer in enumerate(layers) if isinstance(layer, dict)]
+    return [_form_from_entry(layer, place) for place, layer in enumerate(layers) if isinstance(layer, dict)]
 
 
-def from_fields(fields: Mapping[str, Sequence[str]]) -> list[LayerForm]:
+def layers_from_form(fields: Mapping[str, Sequence[str]]) -> list[LayerForm]:
     """What a browser has sent: fields "0.name", "0.turn.1" … as the template names them."""
 
     def one(name: str) -> str:
         return (fields.get(name) or [""])[-1].strip()
 
     found = []
-    for place in range(MOST_LAYERS):
+    for place in range(MAX_LAYERS):
         if f"{place}.name" not in fields:
             break
-        turns = [list(fields[name]) for turn in range(MOST_TURNS) if (name := f"{place}.turn.{turn}") in fields]
+        turns = [list(fields[name]) for turn in range(MAX_TURNS) if (name := f"{place}.turn.{turn}") in fields]
         origin = one(f"{place}.origin")
         layer = LayerForm(
             name=one(f"{place}.name"),
@@ -90,31 +90,31 @@ def from_fields(fields: Mapping[str, Sequence[str]]) -> list[LayerForm]:
     return found
 
 
-def acted(layers: list[LayerForm], command: str) -> list[LayerForm]:
+def apply_command(layers: list[LayerForm], command: str) -> list[LayerForm]:
     """The form once a button is pressed: "add-layer", "up-layer:1", "remove-turn:0:2" …; one that makes no sense changes nothing."""
     layers = [msgspec.structs.replace(layer, turns=[list(turn) for turn in layer.turns]) for layer in layers]
-    if command == "add-layer" and len(layers) < MOST_LAYERS:
+    if command == "add-layer" and len(layers) < MAX_LAYERS:
         layers.append(LayerForm(turns=[[""]]))
     found = _COMMAND.fullmatch(command)
     if not found:
         return layers
     verb, layer, turn_layer, turn, adding = found.groups()
     if adding is not None:
-        if int(adding) < len(layers) and len(layers[int(adding)].turns) < MOST_TURNS:
+        if int(adding) < len(layers) and len(layers[int(adding)].turns) < MAX_TURNS:
             layers[int(adding)].turns.append([""])
     elif layer is not None:
-        _moved(layers, verb, int(layer))
+        _move_item(layers, verb, int(layer))
     elif int(turn_layer) < len(layers):
-        _moved(layers[int(turn_layer)].turns, verb, int(turn))
+        _move_item(layers[int(turn_layer)].turns, verb, int(turn))
     return layers
 
 
-def to_words(layers: Sequence[LayerForm], originals: Sequence[Any]) -> list[Words]:
+def layers_to_file(layers: Sequence[LayerForm], originals: Sequence[Any]) -> list[LayerEntry]:
     """What the file would say. What the form has not changed keeps its words, and keys that the form does not know stay."""
-    return [_written(layer, originals[layer.origin] if 0 <= layer.origin < len(originals) else None) for layer in layers]
+    return [_entry_from_form(layer, originals[layer.origin] if 0 <= layer.origin < len(originals) else None) for layer in layers]
 
 
-def _moved(things: list[Any], verb: str, place: int) -> None:
+def _move_item(things: list[Any], verb: str, place: int) -> None:
     if place >= len(things):
         return
     thing = things.pop(place)
@@ -122,38 +122,40 @@ def _moved(things: list[Any], verb: str, place: int) -> None:
         things.insert(max(0, place + (1 if verb == "down" else -1)), thing)
 
 
-def _read(layer: Words, place: int) -> LayerForm:
+def _form_from_entry(layer: LayerEntry, place: int) -> LayerForm:
     rotation = layer.get("rotation")
     rotation = rotation if isinstance(rotation, dict) else {}
     return LayerForm(
-        name=str(layer.get("name", "")), turns=[_names(turn) for turn in _list(layer.get("users"))] or [[""]],
-        every=str(rotation.get("every", "")), start=_start(str(rotation.get("start", ""))),
-        by_active_days=rotation.get("advance") == "active_days", active=_names(layer.get("active_time_intervals")),
-        mute=_names(layer.get("mute_time_intervals")), origin=place,
+        name=str(layer.get("name", "")), turns=[_as_names(turn) for turn in _as_list(layer.get("users"))] or [[""]],
+        every=str(rotation.get("every", "")), start=_start_field(str(rotation.get("start", ""))),
+        by_active_days=rotation.get("advance") == "active_days", active=_as_names(layer.get("active_time_intervals")),
+        mute=_as_names(layer.get("mute_time_intervals")), origin=place,
     )  # fmt: skip
 
 
-def _written(form: LayerForm, original: object) -> Words:
-    words: Words = dict(original) if isinstance(original, dict) else {}
-    before = _read(words, form.origin) if words else LayerForm()
+def _entry_from_form(form: LayerForm, original: object) -> LayerEntry:
+    words: LayerEntry = dict(original) if isinstance(original, dict) else {}
+    before = _form_from_entry(words, form.origin) if words else LayerForm()
     turns = [people for turn in form.turns if (people := [name for name in turn if name])]
-    _put(words, "name", form.name, before.name)
+    _set_if_changed(words, "name", form.name, before.name)
     if "users" not in words or before.turns != turns:
         words["users"] = [turn[0] if len(turn) == 1 else turn for turn in turns]
-    rotation: Words = dict(words["rotation"]) if isinstance(words.get("rotation"), dict) else {}
+    rotation: LayerEntry = dict(words["rotation"]) if isinstance(words.get("rotation"), dict) else {}
     if form.every or form.start:
-        _put(rotation, "every", form.every, before.every)
-        _put(rotation, "start", form.start, before.start)
-        _put(rotation, "advance", "active_days" if form.by_active_days else None, "active_days" if before.by_active_days else None)
+        _set_if_changed(rotation, "every", form.every, before.every)
+        _set_if_changed(rotation, "start", form.start, before.start)
+        _set_if_changed(
+            rotation, "advance", "active_days" if form.by_active_days else None, "active_days" if before.by_active_days else None
+        )
         words["rotation"] = rotation
     else:
         words.pop("rotation", None)
-    _put(words, "active_time_intervals", form.active or None, before.active or None)
-    _put(words, "mute_time_intervals", form.mute or None, before.mute or None)
+    _set_if_changed(words, "active_time_intervals", form.active or None, before.active or None)
+    _set_if_changed(words, "mute_time_intervals", form.mute or None, before.mute or None)
     return words
 
 
-def _put(words: Words, key: str, value: object, before: object) -> None:
+def _set_if_changed(words: LayerEntry, key: str, value: object, before: object) -> None:
     """Write a value where it is another one than before; None takes the key away."""
     if value == before:
         return
@@ -163,34 +165,34 @@ def _put(words: Words, key: str, value: object, before: object) -> None:
         words[key] = value
 
 
-def _list(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _names(value: object) -> list[str]:
+def _as_names(value: object) -> list[str]:
     return [str(name) for name in value] if isinstance(value, list) else [str(value)] if value else []
 
 
-def _start(text: str) -> str:
+def _start_field(text: str) -> str:
     """A day alone begins at midnight; that is what a field for a moment can show."""
     return f"{text}T00:00" if _DAY.fullmatch(text) else text
 
 
-SHOWN: Final = 30  # changed shifts that are listed
+MAX_CHANGED_SHIFTS: Final = 30  # changed shifts that are listed
 
 
-class Preview(NamedTuple):
+class LayersPreview(NamedTuple):
     """What the form would change."""
 
-    proposal: Proposal
+    proposal: ConfigChangeProposal
     seen: str  # tells one form from another: only what was looked at is written
     shifts: list[ShiftChange]
     hours: dict[str, tuple[float, float]]  # before and after
-    bands: list[Band]
+    bands: list[TimelineBand]
 
 
 class LayersPage:
-    def __init__(self, deps: Deps, looks: Looks) -> None:
+    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
         self._deps, self._context, self._looks = deps, deps.context, looks
 
     def routes(self) -> list[Route]:
@@ -201,73 +203,81 @@ class LayersPage:
 
     async def show(self, request: Request) -> HTMLResponse:
         """The layers as they stand in the file."""
-        schedule = schedule_of(self._context, request)
-        allow(request, self._context.config, _change(schedule, []))
-        return await self._draw(request, schedule, from_words(await self._originals(schedule)))
+        schedule = find_schedule(self._context, request)
+        require_change_allowed(request, self._context.config, _layers_change(schedule, []))
+        return await self._draw(request, schedule, layers_from_file(await self._originals(schedule)))
 
     async def act(self, request: Request) -> Response:
         """A button of the form: it changes the form, and is answered with what that would do; `save` writes what was looked at."""
-        schedule, sent = schedule_of(self._context, request), await lists(request)
+        schedule, sent = find_schedule(self._context, request), await parse_form_lists(request)
         originals, command = await self._originals(schedule), (sent.get("do") or [""])[-1]
-        layers = acted(from_fields(sent), command)
-        change = _change(schedule, to_words(layers, originals))
-        allow(request, self._context.config, change)
+        layers = apply_command(layers_from_form(sent), command)
+        change = _layers_change(schedule, layers_to_file(layers, originals))
+        require_change_allowed(request, self._context.config, change)
         if command != "save":
             return await self._draw(request, schedule, layers, change)
         try:
-            if (sent.get("seen") or [""])[-1] != _digest(change):
+            if (sent.get("seen") or [""])[-1] != _change_digest(change):
                 raise Conflict("the form has changed since: look at what it would do, and save then")
-            await apply(self._deps, request, change, (sent.get("digest") or [""])[-1])
+            await apply_change(self._deps, request, change, (sent.get("digest") or [""])[-1])
         except (Conflict, Uneditable) as error:
             return await self._draw(request, schedule, layers, change, error)
         return RedirectResponse(f"/schedules/{quote(schedule.name, safe='')}", 303)
 
     async def _originals(self, schedule: Schedule) -> list[Any]:
         """What the file says of the layers. Raises Uneditable, NotFound."""
-        entry = (await asyncio.to_thread(read_words, self._context.config.path)).entry("schedules", schedule.name)
+        entry = (await asyncio.to_thread(read_file_sections, self._context.config.path)).entry("schedules", schedule.name)
         if entry is None:
             raise NotFound(f"the file has no schedule {schedule.name[:60]!r}")
         found = entry.get("layers")
         return found if isinstance(found, list) else []
 
     async def _draw(
-        self, request: Request, schedule: Schedule, layers: list[LayerForm], change: Change | None = None, error: Exception | None = None
+        self,
+        request: Request,
+        schedule: Schedule,
+        layers: list[LayerForm],
+        change: ConfigEntryChange | None = None,
+        error: Exception | None = None,
     ) -> HTMLResponse:
-        context, t = self._context, language(request)
-        zone, problem = ZoneInfo(schedule.timezone), told(error) if error else None
+        context, t = self._context, reader_texts(request)
+        zone, problem = ZoneInfo(schedule.timezone), describe_error(error) if error else None
         preview = await self._preview(schedule, change) if change else None
         return await self._looks.page(
             request, "layers.html", problem.status if problem else 200, clock=schedule.timezone, schedule=schedule, layers=layers,
-            problem=problem.detail if problem else "", preview=preview, bar=bar, shown_most=SHOWN,
-            intervals=list(context.config.time_intervals), speaker=Speaker(context.config.users, t, zone, context.now()),
+            problem=problem.detail if problem else "", preview=preview, bar=render_bar, shown_most=MAX_CHANGED_SHIFTS,
+            intervals=list(context.config.time_intervals), speaker=ScheduleFormatter(context.config.users, t, zone, context.now()),
         )  # fmt: skip
 
-    async def _preview(self, schedule: Schedule, change: Change) -> Preview:
+    async def _preview(self, schedule: Schedule, change: ConfigEntryChange) -> LayersPreview:
         context = self._context
-        proposal, found = await proposed(self._deps, change)
+        proposal, found = await preview_change(self._deps, change)
         shifts = [one for one in found.shifts if one.schedule == schedule.name] if found else []
-        return Preview(proposal, _digest(change), shifts, found.hours if found else {}, self._bands(schedule, proposal, utc(context.now())))
+        return LayersPreview(
+            proposal, _change_digest(change), shifts, found.hours if found else {}, self._bands(schedule, proposal, utc(context.now()))
+        )
 
-    def _bands(self, schedule: Schedule, proposal: Proposal, now: Any) -> list[Band]:
+    def _bands(self, schedule: Schedule, proposal: ConfigChangeProposal, now: Any) -> list[TimelineBand]:
         """The next weeks as they are and as they would be."""
         if proposal.loaded is None:
             return []
         context, zone = self._context, ZoneInfo(schedule.timezone)
         today = now.astimezone(zone).date()
-        span = Span(midnight(today, zone), midnight(today + timedelta(days=DAYS), zone))
+        span = BandPeriod(midnight(today, zone), midnight(today + timedelta(days=COMPARED_DAYS), zone))
         made = context.by_hand
         after = Roster(
             proposal.loaded.config, made.overrides, absences=made.absences, swaps=made.swaps, calendars=context.calendars
         )  # fmt: skip
         plans = {
-            name: planned(roster.shifts(schedule.name, now, span.end)) for name, roster in (("before", context.roster), ("after", after))
+            name: planned_entries(roster.shifts(schedule.name, now, span.end))
+            for name, roster in (("before", context.roster), ("after", after))
         }
-        return bands(span, [Track("final", name, entries) for name, entries in plans.items()], zone, now)
+        return layout_bands(span, [TimelineTrack("final", name, entries) for name, entries in plans.items()], zone, now)
 
 
-def _change(schedule: Schedule, layers: list[Words]) -> Change:
-    return Change(section="schedules", name=schedule.name, set={"layers": layers})
+def _layers_change(schedule: Schedule, layers: list[LayerEntry]) -> ConfigEntryChange:
+    return ConfigEntryChange(section="schedules", name=schedule.name, set={"layers": layers})
 
 
-def _digest(change: Change) -> str:
+def _change_digest(change: ConfigEntryChange) -> str:
     return hashlib.sha256(msgspec.json.encode(change)).hexdigest()[:16]

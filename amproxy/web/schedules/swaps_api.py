@@ -10,17 +10,17 @@ from starlette.routing import Route
 from amproxy.clock import rfc3339
 from amproxy.model import Swap
 from amproxy.oncall.roster import Roster
-from amproxy.oncall.swaps import state
+from amproxy.oncall.swaps import swap_state
 from amproxy.respond import schedule_changes
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import principal_of, require, require_swap, say, who_acts
-from amproxy.web.http.request import json_body, known_user, time
+from amproxy.web.http.permissions import principal_of, require_role, require_swap, resolve_actor, set_audit_text
+from amproxy.web.http.request import known_user, parse_json_body, parse_time_param
 from amproxy.web.incidents import views
-from amproxy.web.incidents.api import json
-from amproxy.web.schedules.api import schedule_of
+from amproxy.web.incidents.api import json_response
+from amproxy.web.schedules.api import find_schedule
 
 
-class SwapBody(msgspec.Struct, forbid_unknown_fields=True):
+class CreateSwapRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`user`: whose shifts; `by`: who asks, where that is somebody else. Times without offset are of the schedule's wall clock."""
 
     user: str
@@ -30,14 +30,14 @@ class SwapBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: str | None = None
 
 
-class TakeBody(msgspec.Struct, forbid_unknown_fields=True):
+class TakeSwapRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`user` takes over the shifts; `by`: who says so, where that is somebody else."""
 
     user: str
     by: str | None = None
 
 
-class UntakeBody(msgspec.Struct, forbid_unknown_fields=True):
+class UntakeSwapRequest(msgspec.Struct, forbid_unknown_fields=True):
     by: str | None = None
 
 
@@ -56,54 +56,54 @@ class SwapsApi:
 
     async def index(self, request: Request) -> Response:
         """Those of a schedule, in the order in which they begin."""
-        schedule = schedule_of(self._context, request)
+        schedule = find_schedule(self._context, request)
         await self._context.load_by_hand()
-        return json([self._view(swap) for swap in self._context.by_hand.swaps.get(schedule.name, ())])
+        return json_response([self._view(swap) for swap in self._context.by_hand.swaps.get(schedule.name, ())])
 
     async def ask(self, request: Request) -> Response:
-        schedule = schedule_of(self._context, request)
-        body = await json_body(request, SwapBody)
+        schedule = find_schedule(self._context, request)
+        body = await parse_json_body(request, CreateSwapRequest)
         if body.user != principal_of(request).user:  # one's own shifts one may offer wherever they are
-            require(request, "responder", team=schedule.team)
-        swap = await schedule_changes.ask(
-            self._context, schedule, user=body.user, start=time(body.start, "start", schedule.timezone),
-            end=time(body.end, "end", schedule.timezone), reason=body.reason or "",
-            by=who_acts(request, known_user(self._context, body.by)),
+            require_role(request, "responder", team=schedule.team)
+        swap = await schedule_changes.create_swap(
+            self._context, schedule, user=body.user, start=parse_time_param(body.start, "start", schedule.timezone),
+            end=parse_time_param(body.end, "end", schedule.timezone), reason=body.reason or "",
+            by=resolve_actor(request, known_user(self._context, body.by)),
         )  # fmt: skip
-        say(request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}")
-        return json(self._view(swap), 201)
+        set_audit_text(request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}")
+        return json_response(self._view(swap), 201)
 
     async def take(self, request: Request) -> Response:
-        body = await json_body(request, TakeBody)
-        by = who_acts(request, known_user(self._context, body.by))
+        body = await parse_json_body(request, TakeSwapRequest)
+        by = resolve_actor(request, known_user(self._context, body.by))
         await require_swap(request, self._context, request.path_params["id"])
-        swap = await schedule_changes.take(self._context, request.path_params["id"], user=body.user, by=by)
-        say(request, f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}")
-        return json(self._view(swap))
+        swap = await schedule_changes.accept_swap(self._context, request.path_params["id"], user=body.user, by=by)
+        set_audit_text(request, f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}")
+        return json_response(self._view(swap))
 
     async def untake(self, request: Request) -> Response:
-        by = who_acts(request, known_user(self._context, (await json_body(request, UntakeBody)).by))
+        by = resolve_actor(request, known_user(self._context, (await parse_json_body(request, UntakeSwapRequest)).by))
         await require_swap(request, self._context, request.path_params["id"])
-        swap = await schedule_changes.untake(self._context, request.path_params["id"], by=by)
-        say(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
-        return json(self._view(swap))
+        swap = await schedule_changes.return_swap(self._context, request.path_params["id"], by=by)
+        set_audit_text(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
+        return json_response(self._view(swap))
 
     async def delete(self, request: Request) -> Response:
         await require_swap(request, self._context, request.path_params["id"])
-        await schedule_changes.forget(self._context, request.path_params["id"])
+        await schedule_changes.delete_swap(self._context, request.path_params["id"])
         return Response(status_code=204)
 
     def _view(self, swap: Swap) -> views.View:
-        return view(swap, self._context.roster, self._context.now())
+        return swap_view(swap, self._context.roster, self._context.now())
 
 
-def view(swap: Swap, roster: Roster, now: float) -> views.View:
+def swap_view(swap: Swap, roster: Roster, now: float) -> views.View:
     """One swap with the shifts that it is about: `user`'s, as they are without it. now: Unix seconds."""
     known = swap.schedule in roster.config.schedules  # it may be gone from the file since
     return {
         "id": swap.id,
         "schedule": swap.schedule,
-        "state": state(swap, now),
+        "state": swap_state(swap, now),
         "user": swap.user,
         "start": rfc3339(swap.start),
         "end": rfc3339(swap.end),
@@ -113,5 +113,5 @@ def view(swap: Swap, roster: Roster, now: float) -> views.View:
         "taken_by": swap.taken_by or None,
         "taken_through": swap.taken_through or None,
         "taken_at": rfc3339(swap.taken_at),
-        "shifts": [views.shift(shift) for shift in roster.swapped_shifts(swap)] if known else [],
+        "shifts": [views.planned_shift_view(shift) for shift in roster.swapped_shifts(swap)] if known else [],
     }

@@ -14,37 +14,37 @@ from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from amproxy.calendars.keeper import health
+from amproxy.calendars.keeper import load_calendar_health
 from amproxy.clock import utc
 from amproxy.config.structs import Override, Schedule
 from amproxy.context import Context
 from amproxy.model import Swap
-from amproxy.oncall.gaps import Hole, empty_shifts
+from amproxy.oncall.gaps import CoverageGap, find_empty_shifts
 from amproxy.oncall.hours import Hours
-from amproxy.oncall.quality import Double, Quality, doubles, quality
+from amproxy.oncall.quality import DoubleBooking, ScheduleQuality, assess_quality, find_double_bookings
 from amproxy.oncall.roster import Roster
-from amproxy.oncall.swaps import SwapState, state
+from amproxy.oncall.swaps import SwapState, swap_state
 from amproxy.shifts.final import FinalShift, final_shifts
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed
 from amproxy.text import Texts
-from amproxy.times import happens
-from amproxy.web.schedules.api import worked_by
-from amproxy.web.schedules.calendars_api import address
-from amproxy.web.schedules.timeline import Span, Track, bands, layers, midnight, tracks
-from amproxy.web.schedules.words import Speaker, bar
+from amproxy.times import local_to_utc
+from amproxy.web.schedules.api import hours_by_person
+from amproxy.web.schedules.calendars_api import feed_url
+from amproxy.web.schedules.timeline import BandPeriod, TimelineTrack, layer_tracks, layout_bands, midnight, upper_tracks
+from amproxy.web.schedules.words import ScheduleFormatter, render_bar
 
-View = Literal["day", "weeks", "month"]
-VIEWS: Final[tuple[View, ...]] = ("day", "weeks", "month")
+ScheduleRange = Literal["day", "weeks", "month"]
+SCHEDULE_RANGES: Final[tuple[ScheduleRange, ...]] = ("day", "weeks", "month")
 
-_DAYS: Final = {"day": 1, "weeks": 14}
+_RANGE_DAYS: Final = {"day": 1, "weeks": 14}
 _EARLIEST, _LATEST = date(1990, 1, 1), date(2200, 1, 1)  # far from where dates overflow
 
 
-class Shown(NamedTuple):
+class ViewedPeriod(NamedTuple):
     """`first` is the first day that is shown."""
 
-    view: View
+    view: ScheduleRange
     first: date
     zone: str
 
@@ -52,26 +52,26 @@ class Shown(NamedTuple):
     def last(self) -> date:
         """The day after those that are shown."""
         if self.view != "month":
-            return self.first + timedelta(days=_DAYS[self.view])
-        return _month(self.first, 1)
+            return self.first + timedelta(days=_RANGE_DAYS[self.view])
+        return _month_start(self.first, 1)
 
     @property
-    def span(self) -> Span:
+    def span(self) -> BandPeriod:
         clock = ZoneInfo(self.zone)
-        return Span(midnight(self.first, clock), midnight(self.last, clock))
+        return BandPeriod(midnight(self.first, clock), midnight(self.last, clock))
 
     @property
-    def previous(self) -> Shown:
-        return self._replace(first=_month(self.first, -1) if self.view == "month" else self.first - (self.last - self.first))
+    def previous(self) -> ViewedPeriod:
+        return self._replace(first=_month_start(self.first, -1) if self.view == "month" else self.first - (self.last - self.first))
 
     @property
-    def next(self) -> Shown:
+    def next(self) -> ViewedPeriod:
         return self._replace(first=self.last)
 
-    def as_view(self, view: View, today: date) -> Shown:
+    def as_view(self, view: ScheduleRange, today: date) -> ViewedPeriod:
         """Another view of the same time: around today where that is shown, else from the same day on."""
         day = today if self.first <= today < self.last else self.first
-        return starting(view, day, self.zone)
+        return period_around(view, day, self.zone)
 
     @property
     def query(self) -> str:
@@ -79,22 +79,22 @@ class Shown(NamedTuple):
         return urlencode({"view": self.view, "from": self.first.isoformat(), "zone": self.zone})
 
 
-def starting(view: View, day: date, zone: str) -> Shown:
+def period_around(view: ScheduleRange, day: date, zone: str) -> ViewedPeriod:
     """What a view shows of a day: the day, two weeks from its Monday on, its month."""
     first = {"day": day, "weeks": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[view]
-    return Shown(view, first, zone)
+    return ViewedPeriod(view, first, zone)
 
 
-def shown(query: Mapping[str, str], zone: str, now: datetime) -> Shown:
+def parse_viewed_period(query: Mapping[str, str], zone: str, now: datetime) -> ViewedPeriod:
     """What an address asks for; what it leaves out is two weeks around now, on the clock of `zone`.
 
     Raises ValueError with words for people.
     """
-    zone = known_zone(query.get("zone") or zone)
+    zone = check_zone(query.get("zone") or zone)
     wanted = query.get("view") or "weeks"
-    view = next((one for one in VIEWS if one == wanted), None)
+    view = next((one for one in SCHEDULE_RANGES if one == wanted), None)
     if view is None:
-        raise ValueError(f"view is one of {', '.join(VIEWS)}, not {wanted[:60]!r}")
+        raise ValueError(f"view is one of {', '.join(SCHEDULE_RANGES)}, not {wanted[:60]!r}")
     text = query.get("from") or ""
     try:
         day = date.fromisoformat(text[:10]) if text else now.astimezone(ZoneInfo(zone)).date()
@@ -102,10 +102,10 @@ def shown(query: Mapping[str, str], zone: str, now: datetime) -> Shown:
         raise ValueError(f"from is a day such as 2026-12-01, not {text[:60]!r}") from None
     if not _EARLIEST <= day < _LATEST:
         raise ValueError(f"from lies between {_EARLIEST.year} and {_LATEST.year}")
-    return starting(view, day, zone)
+    return period_around(view, day, zone)
 
 
-def known_zone(name: str) -> str:
+def check_zone(name: str) -> str:
     """The name of a zone. Raises ValueError for one that there is not."""
     try:
         ZoneInfo(name)
@@ -114,37 +114,39 @@ def known_zone(name: str) -> str:
     return name
 
 
-def _month(day: date, months: int) -> date:
+def _month_start(day: date, months: int) -> date:
     count = day.year * 12 + day.month - 1 + months
     return date(count // 12, count % 12 + 1, 1)
 
 
-MOST: Final = 100  # plans that are remembered
+MAX_CACHED_FORECASTS: Final = 100  # plans that are remembered
 
 
-class Plan(NamedTuple):
-    layers: list[Track]
-    quality: Quality
-    empty: list[Hole]
+class ScheduleForecast(NamedTuple):
+    layers: list[TimelineTrack]
+    quality: ScheduleQuality
+    empty: list[CoverageGap]
 
 
-class Plans:
+class ScheduleForecastCache:
     """The plans of the roster that was in force when one was asked for last."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._roster = context.roster
-        self._found: dict[tuple[str, Span], Plan] = {}
+        self._found: dict[tuple[str, BandPeriod], ScheduleForecast] = {}
 
-    async def plan(self, schedule: Schedule, span: Span) -> Plan:
+    async def plan(self, schedule: Schedule, span: BandPeriod) -> ScheduleForecast:
         """The plan between two moments."""
         roster, key = self._context.roster, (schedule.name, span)
-        if roster is not self._roster or len(self._found) >= MOST:
+        if roster is not self._roster or len(self._found) >= MAX_CACHED_FORECASTS:
             self._roster, self._found = roster, {}
         if key not in self._found:
-            found = await _doubles(roster, schedule, span)
-            plan = Plan(
-                layers(roster, schedule, span), quality(roster, schedule.name, *span, found), empty_shifts(roster, schedule.name, *span)
+            found = await _double_bookings(roster, schedule, span)
+            plan = ScheduleForecast(
+                layer_tracks(roster, schedule, span),
+                assess_quality(roster, schedule.name, *span, found),
+                find_empty_shifts(roster, schedule.name, *span),
             )
             if roster is not self._roster:  # another came into force meanwhile
                 return plan
@@ -152,17 +154,17 @@ class Plans:
         return self._found[key]
 
 
-async def _doubles(roster: Roster, schedule: Schedule, span: Span) -> list[Double]:
+async def _double_bookings(roster: Roster, schedule: Schedule, span: BandPeriod) -> list[DoubleBooking]:
     """Who is on call for another schedule at the same time; only schedules that may share somebody are looked at."""
-    found, here = list[Double](), _candidates(roster, schedule)
+    found, here = list[DoubleBooking](), _possible_people(roster, schedule)
     for other in roster.config.schedules.values():
-        if other.name != schedule.name and here & _candidates(roster, other):
-            found += doubles(roster, schedule.name, other.name, *span)
+        if other.name != schedule.name and here & _possible_people(roster, other):
+            found += find_double_bookings(roster, schedule.name, other.name, *span)
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
     return found
 
 
-def _candidates(roster: Roster, schedule: Schedule) -> set[str]:
+def _possible_people(roster: Roster, schedule: Schedule) -> set[str]:
     """Everybody who may be on call."""
     if schedule.ical:
         return set(roster.config.users)
@@ -174,7 +176,7 @@ def _candidates(roster: Roster, schedule: Schedule) -> set[str]:
     }
 
 
-class Made(NamedTuple):
+class OverrideRow(NamedTuple):
     """An override."""
 
     override: Override
@@ -182,7 +184,7 @@ class Made(NamedTuple):
     end: datetime
 
 
-class Wish(NamedTuple):
+class SwapRow(NamedTuple):
     """A swap."""
 
     swap: Swap
@@ -190,7 +192,7 @@ class Wish(NamedTuple):
     empty: bool  # it is about no shift
 
 
-class Share(NamedTuple):
+class PersonHoursRow(NamedTuple):
     """What one person has done or will do in the time that is shown."""
 
     user: str
@@ -198,66 +200,68 @@ class Share(NamedTuple):
     width: float  # of all their hours, in per cent of those of the busiest
 
 
-async def look(context: Context, plans: Plans, schedule: Schedule, seen: Shown, t: Texts) -> dict[str, Any]:
+async def load_schedule_view(
+    context: Context, plans: ScheduleForecastCache, schedule: Schedule, seen: ViewedPeriod, t: Texts
+) -> dict[str, Any]:
     """The values of the template. Raises StoreUnavailable where the past is asked for and Redis is away."""
     now, span, zone, roster = context.now(), seen.span, ZoneInfo(seen.zone), context.roster
     final = await final_shifts(context, schedule.name, span.start, span.end)
     plan = await plans.plan(schedule, span)
-    rows = [*tracks(roster, schedule, final, span, now), *plan.layers]
+    rows = [*upper_tracks(roster, schedule, final, span, now), *plan.layers]
     former = {person.user: person.full_name for shift in final for person in shift.people}
     return {
-        "speaker": Speaker(context.config.users, t, zone, now, former),
-        "bar": bar,
-        "bands": bands(span, rows, zone, utc(now)),
+        "speaker": ScheduleFormatter(context.config.users, t, zone, now, former),
+        "bar": render_bar,
+        "bands": layout_bands(span, rows, zone, utc(now)),
         "final": final,
         "on_call": roster.on_call(schedule.name, utc(now)),
-        "people": _people(roster, schedule, final),
-        "shares": _shares(roster, schedule, final),
+        "people": _list_people(roster, schedule, final),
+        "shares": _hours_rows(roster, schedule, final),
         "quality": plan.quality,
         "empty": plan.empty,
-        "calendars": await health(context, schedule.name),
+        "calendars": await load_calendar_health(context, schedule.name),
         "nameless": roster.empty_shifts(schedule.name, span.start, span.end),
-        "feed": await _feed(context, schedule),
-        "overrides": _made(roster, schedule, span, now),
-        "wishes": _wishes(roster, schedule, span, now),
+        "feed": await _feed_address(context, schedule),
+        "overrides": _override_rows(roster, schedule, span, now),
+        "wishes": _swap_rows(roster, schedule, span, now),
     }
 
 
-async def _feed(context: Context, schedule: Schedule) -> str:
+async def _feed_address(context: Context, schedule: Schedule) -> str:
     """Where the shifts can be read as a calendar; "" = nobody has made an address."""
-    token = await calendars.known(context.wire, Feed("schedule", schedule.name))
-    return address(context, token) if token else ""
+    token = await calendars.load_feed_token(context.wire, Feed("schedule", schedule.name))
+    return feed_url(context, token) if token else ""
 
 
-def _people(roster: Roster, schedule: Schedule, final: Sequence[FinalShift]) -> list[str]:
+def _list_people(roster: Roster, schedule: Schedule, final: Sequence[FinalShift]) -> list[str]:
     """Whoever may be on call or was, in the order of the layers; what colours and marks mean."""
     turns = [name for layer in schedule.layers for turn in layer.users for name in turn]
     shown = [person.user for shift in final for person in shift.people]
     return list(dict.fromkeys((*turns, *shown)))
 
 
-def _shares(roster: Roster, schedule: Schedule, final: Sequence[FinalShift]) -> list[Share]:
-    found = {name: Hours() for name in _people(roster, schedule, final)} | worked_by(final)
+def _hours_rows(roster: Roster, schedule: Schedule, final: Sequence[FinalShift]) -> list[PersonHoursRow]:
+    found = {name: Hours() for name in _list_people(roster, schedule, final)} | hours_by_person(final)
     most = max((hours.total for hours in found.values()), default=0.0)
-    shares = [Share(name, hours, round(hours.total / most * 100, 1) if most else 0.0) for name, hours in found.items()]
+    shares = [PersonHoursRow(name, hours, round(hours.total / most * 100, 1) if most else 0.0) for name, hours in found.items()]
     return sorted(shares, key=lambda share: -share.hours.total)
 
 
-def _made(roster: Roster, schedule: Schedule, span: Span, now: float) -> list[Made]:
+def _override_rows(roster: Roster, schedule: Schedule, span: BandPeriod, now: float) -> list[OverrideRow]:
     """Overrides that are not over, or are shown; those of the file first."""
     zone = ZoneInfo(schedule.timezone)
     every = [
-        Made(one, happens(one.start, zone), happens(one.end, zone))
+        OverrideRow(one, local_to_utc(one.start, zone), local_to_utc(one.end, zone))
         for one in (*schedule.overrides, *roster.overrides.get(schedule.name, ()))
     ]
     return [one for one in every if one.end > utc(now) or (one.start < span.end and span.start < one.end)]
 
 
-def _wishes(roster: Roster, schedule: Schedule, span: Span, now: float) -> list[Wish]:
+def _swap_rows(roster: Roster, schedule: Schedule, span: BandPeriod, now: float) -> list[SwapRow]:
     """Swaps that are not over, or are shown; whom an open one concerns is looked up."""
     found = []
     for swap in roster.swaps.get(schedule.name, ()):
         if swap.end > now or (utc(swap.start) < span.end and span.start < utc(swap.end)):
-            what = state(swap, now)
-            found.append(Wish(swap, what, what == "open" and not roster.swapped_shifts(swap)))
+            what = swap_state(swap, now)
+            found.append(SwapRow(swap, what, what == "open" and not roster.swapped_shifts(swap)))
     return found

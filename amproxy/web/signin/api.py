@@ -21,16 +21,16 @@ from amproxy.machine.draft import new_id
 from amproxy.store import audit, sign_in
 from amproxy.store.sign_in import ApiToken, TokenScope
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import Forbidden, principal_of, require, say
-from amproxy.web.http.request import LONGEST_PAGE, PAGE, invalid, json_body, known_user, time
+from amproxy.web.http.permissions import Forbidden, principal_of, require_role, set_audit_text
+from amproxy.web.http.request import DEFAULT_INCIDENTS_LIMIT, MAX_INCIDENTS_LIMIT, invalid, known_user, parse_json_body, parse_time_param
 from amproxy.web.incidents import views
-from amproxy.web.incidents.api import json
+from amproxy.web.incidents.api import json_response
 from amproxy.web.signin import session
 
-LONGEST_NAME: Final = 100  # characters
+MAX_TOKEN_NAME: Final = 100  # characters
 
 
-async def make(
+async def create_token(
     context: Context, request: Request, name: str, scopes: Sequence[TokenScope], *, user: str, expires: float | None
 ) -> tuple[ApiToken, str]:
     """A new token, and its secret that nobody can read again. expires: Unix seconds, None = never.
@@ -38,8 +38,8 @@ async def make(
     Raises HTTPException 422, StoreUnavailable.
     """
     now, name = context.now(), name.strip()
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise invalid(f"name must be a text that can be read, of at most {LONGEST_NAME} characters")
+    if not name or len(name) > MAX_TOKEN_NAME or not name.isprintable():
+        raise invalid(f"name must be a text that can be read, of at most {MAX_TOKEN_NAME} characters")
     if not scopes:
         raise invalid("a token needs at least one scope")
     if expires is not None and expires <= now:
@@ -48,28 +48,28 @@ async def make(
         id=new_id(), name=name, scopes=tuple(dict.fromkeys(scopes)), user=known_user(context, user), made=now,
         made_by=principal_of(request).user, expires=expires,
     )  # fmt: skip
-    secret = await sign_in.make(context.wire, token)
-    say(request, f"made the API token {name} ({', '.join(token.scopes)})")
+    secret = await sign_in.create_token(context.wire, token)
+    set_audit_text(request, f"made the API token {name} ({', '.join(token.scopes)})")
     return token, secret
 
 
-async def revoke(context: Context, request: Request, token_id: str) -> None:
+async def revoke_token(context: Context, request: Request, token_id: str) -> None:
     """Raises NotFound, StoreUnavailable."""
-    token = await sign_in.revoke(context.wire, token_id)
-    say(request, f"revoked the API token {token.name}")
+    token = await sign_in.revoke_token(context.wire, token_id)
+    set_audit_text(request, f"revoked the API token {token.name}")
 
 
-async def find(context: Context, request: Request, zone: str | None = None) -> audit.Found:
+async def find_audit_entries(context: Context, request: Request, zone: str | None = None) -> audit.AuditEntries:
     """The entries that a query asks for (user, from, to, limit, cursor). zone: of times without offset; None refuses those.
 
     Raises HTTPException 422, StoreUnavailable.
     """
     query = request.query_params
-    start, end = (time(query[name], name, zone).timestamp() if query.get(name) else None for name in ("from", "to"))
-    limit, cursor = query.get("limit", str(PAGE)), query.get("cursor", "")
-    if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= LONGEST_PAGE:
-        raise invalid(f"limit is a number from 1 to {LONGEST_PAGE}")
-    if cursor and not audit.CURSOR.fullmatch(cursor):
+    start, end = (parse_time_param(query[name], name, zone).timestamp() if query.get(name) else None for name in ("from", "to"))
+    limit, cursor = query.get("limit", str(DEFAULT_INCIDENTS_LIMIT)), query.get("cursor", "")
+    if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= MAX_INCIDENTS_LIMIT:
+        raise invalid(f"limit is a number from 1 to {MAX_INCIDENTS_LIMIT}")
+    if cursor and not audit.CURSOR_PATTERN.fullmatch(cursor):
         raise invalid("cursor is not one that an earlier answer gave")
     return await audit.find(
         context.wire, user=query.get("user", ""), start=start or 0.0, end=float("inf") if end is None else end, limit=int(limit),
@@ -77,10 +77,10 @@ async def find(context: Context, request: Request, zone: str | None = None) -> a
     )  # fmt: skip
 
 
-class TokenBody(msgspec.Struct, forbid_unknown_fields=True):
+class CreateTokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Of a new token."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOKEN_NAME)]
     scopes: Annotated[list[TokenScope], msgspec.Meta(min_length=1)]
     user: str | None = None
     expires: str | None = None
@@ -102,72 +102,72 @@ class SignInApi:
         ]
 
     async def tokens(self, request: Request) -> Response:
-        return json([_token(one.token, one.used) for one in await sign_in.load_all(self._context.wire)])
+        return json_response([_token_view(one.token, one.used) for one in await sign_in.load_tokens(self._context.wire)])
 
     async def make_token(self, request: Request) -> Response:
         """The one answer that shows the token itself."""
-        body = await json_body(request, TokenBody)
-        expires = time(body.expires, "expires").timestamp() if body.expires else None
-        token, secret = await make(self._context, request, body.name, body.scopes, user=body.user or "", expires=expires)
-        return json({**_token(token, None), "token": secret}, 201)
+        body = await parse_json_body(request, CreateTokenRequest)
+        expires = parse_time_param(body.expires, "expires").timestamp() if body.expires else None
+        token, secret = await create_token(self._context, request, body.name, body.scopes, user=body.user or "", expires=expires)
+        return json_response({**_token_view(token, None), "token": secret}, 201)
 
     async def revoke_token(self, request: Request) -> Response:
-        await revoke(self._context, request, request.path_params["id"])
+        await revoke_token(self._context, request, request.path_params["id"])
         return Response(status_code=204)
 
     async def audit(self, request: Request) -> Response:
-        found = await find(self._context, request)
-        return json({"entries": [_entry(entry) for entry in found.entries], "next": found.cursor or None})
+        found = await find_audit_entries(self._context, request)
+        return json_response({"entries": [_audit_entry_view(entry) for entry in found.entries], "next": found.cursor or None})
 
     async def sessions(self, request: Request) -> Response:
         """One's own; those of another person for admins."""
-        listed, current = await sign_in.of_user(self._context.wire, self._whose(request)), self._current(request)
-        return json([_session(one, current=one.id == current) for one in listed])
+        listed, current = await sign_in.load_sessions(self._context.wire, self._whose(request)), self._current(request)
+        return json_response([_session_view(one, current=one.id == current) for one in listed])
 
     async def end_sessions(self, request: Request) -> Response:
         """Everywhere but here."""
         whose = self._whose(request)
-        secret = session.read(request.scope, session.SESSION, self._context.external_url)
-        ended = await sign_in.end_all(self._context.wire, whose, but=secret)
-        say(request, f"signed {whose} out everywhere else ({ended})")
-        return json({"ended": ended})
+        secret = session.read_cookie(request.scope, session.SESSION_COOKIE, self._context.external_url)
+        ended = await sign_in.end_all_sessions(self._context.wire, whose, but=secret)
+        set_audit_text(request, f"signed {whose} out everywhere else ({ended})")
+        return json_response({"ended": ended})
 
     async def end_session(self, request: Request) -> Response:
         whose, name = self._whose(request), request.path_params["id"]
-        if not await sign_in.end_one(self._context.wire, whose, name):
+        if not await sign_in.end_session_by_id(self._context.wire, whose, name):
             raise NotFound(f"{whose} has no session {name[:60]}")
-        say(request, f"signed {whose} out of one browser")
+        set_audit_text(request, f"signed {whose} out of one browser")
         return Response(status_code=204)
 
     def _whose(self, request: Request) -> str:
         principal, user = principal_of(request), request.query_params.get("user", "")
         if user and user != principal.user:
-            require(request, "admin")
+            require_role(request, "admin")
             return known_user(self._context, user)
         if not principal.user:
             raise Forbidden("nobody in particular asks, and only people have sessions")
         return principal.user
 
     def _current(self, request: Request) -> str:
-        secret = session.read(request.scope, session.SESSION, self._context.external_url)
-        return sign_in.listed_id(secret) if secret else ""
+        secret = session.read_cookie(request.scope, session.SESSION_COOKIE, self._context.external_url)
+        return sign_in.session_list_id(secret) if secret else ""
 
 
-def _token(token: ApiToken, used: float | None) -> views.View:
+def _token_view(token: ApiToken, used: float | None) -> views.View:
     return {
         "id": token.id, "name": token.name, "scopes": list(token.scopes), "user": token.user or None, "made_at": rfc3339(token.made),
         "made_by": token.made_by or None, "expires": rfc3339(token.expires), "last_used": rfc3339(used),
     }  # fmt: skip
 
 
-def _entry(entry: audit.Entry) -> views.View:
+def _audit_entry_view(entry: audit.AuditEntry) -> views.View:
     return {
         "at": rfc3339(entry.at), "user": entry.user or None, "role": entry.role or None, "via": entry.via, "token": entry.token or None,
         "from": entry.address or None, "what": entry.what, "result": entry.result,
     }  # fmt: skip
 
 
-def _session(one: sign_in.SessionListItem, *, current: bool) -> views.View:
+def _session_view(one: sign_in.SessionListItem, *, current: bool) -> views.View:
     session = one.session
     return {
         "id": one.id, "current": current, "way": session.way, "agent": session.agent, "address": session.address,

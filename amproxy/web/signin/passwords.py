@@ -16,34 +16,34 @@ from amproxy.secret import reveal
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 2  # whoever guesses passwords may not take all cores and memory
-LONGEST = 1024  # characters
+MAX_CONCURRENT_CHECKS = 2  # whoever guesses passwords may not take all cores and memory
+MAX_PASSWORD_LENGTH = 1024  # characters
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """The hash to put into the file."""
     return PasswordHasher().hash(password)
 
 
-class Passwords:
+class SignInPasswords:
     """Compares passwords in threads, a few at once: the event loop goes on."""
 
     def __init__(self) -> None:
-        self._few = asyncio.Semaphore(AT_ONCE)
+        self._few = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
     async def right(self, user: User | None, password: str, users: Iterable[User]) -> bool:
         """Whether the password is the user's. Takes as long for somebody who is not there, or has no password.
 
         users: all of them, for what a check usually costs.
         """
-        own = _hash_of(user) if user else ""
-        other = own or _nobody(next(filter(None, map(_hash_of, users)), ""))
+        own = _user_hash(user) if user else ""
+        other = own or _dummy_hash(next(filter(None, map(_user_hash, users)), ""))
         async with self._few:
-            fits = await asyncio.to_thread(_fits, other, password[:LONGEST])
-        return fits and bool(own) and len(password) <= LONGEST
+            fits = await asyncio.to_thread(_verify_password, other, password[:MAX_PASSWORD_LENGTH])
+        return fits and bool(own) and len(password) <= MAX_PASSWORD_LENGTH
 
 
-def _hash_of(user: User) -> str:
+def _user_hash(user: User) -> str:
     try:
         return reveal(user.password_hash, user.password_hash_file)
     except OSError as error:
@@ -51,7 +51,7 @@ def _hash_of(user: User) -> str:
         return ""
 
 
-def _fits(stored: str, password: str) -> bool:
+def _verify_password(stored: str, password: str) -> bool:
     try:
         return PasswordHasher().verify(stored, password)
     except (Argon2Error, InvalidHashError):
@@ -59,7 +59,7 @@ def _fits(stored: str, password: str) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _nobody(like: str) -> str:
+def _dummy_hash(like: str) -> str:
     """A hash that fits nothing and costs what another one costs."""
     try:
         hasher = PasswordHasher.from_parameters(extract_parameters(like))

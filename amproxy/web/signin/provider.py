@@ -23,7 +23,7 @@ from amproxy.store.sign_in import Handshake
 from amproxy.web.signin import session
 
 TIMEOUT: Final = 10.0  # seconds
-KEPT: Final = 600.0  # seconds that a discovery stays good
+METADATA_MAX_AGE: Final = 600.0  # seconds that a discovery stays good
 LEEWAY: Final = 60  # seconds that the clocks may be apart
 # Signatures by a key that only the provider has. Never "none", never one by a secret that two know.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -36,7 +36,7 @@ class ProviderError(AmproxyError):
     """The provider does not answer, or what it answers does not hold; the text is for the log and for people."""
 
 
-class Metadata(msgspec.Struct, frozen=True):
+class ProviderMetadata(msgspec.Struct, frozen=True):
     """What discovery tells, as far as it is used."""
 
     issuer: str
@@ -47,7 +47,7 @@ class Metadata(msgspec.Struct, frozen=True):
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
-class Tokens(msgspec.Struct, frozen=True):
+class ProviderTokens(msgspec.Struct, frozen=True):
     """What a code was exchanged for, as far as it is used."""
 
     id_token: str
@@ -58,15 +58,15 @@ class Issuer:
     """Discoveries are kept for a while; everything else is asked for at each sign-in, so that new keys hold at once."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Metadata]] = {}
+        self._known: dict[str, tuple[float, ProviderMetadata]] = {}
 
-    async def metadata(self, oidc: Oidc) -> Metadata:
+    async def metadata(self, oidc: Oidc) -> ProviderMetadata:
         """Raises ProviderError."""
         kept = self._known.get(oidc.issuer)
-        if kept and time.monotonic() - kept[0] < KEPT:
+        if kept and time.monotonic() - kept[0] < METADATA_MAX_AGE:
             return kept[1]
         url = f"{oidc.issuer.rstrip('/')}/.well-known/openid-configuration"
-        found = _decoded(await _call("GET", url), Metadata)
+        found = _decode_json(await _request_provider("GET", url), ProviderMetadata)
         if found.issuer.rstrip("/") != oidc.issuer.rstrip("/"):
             raise ProviderError(f"{url} speaks of another issuer, {found.issuer[:200]}")
         secure = urlsplit(oidc.issuer).scheme == "https"
@@ -76,7 +76,7 @@ class Issuer:
         self._known = {oidc.issuer: (time.monotonic(), found)}
         return found
 
-    async def exchange(self, oidc: Oidc, code: str, verifier: str, redirect_uri: str) -> Tokens:
+    async def exchange(self, oidc: Oidc, code: str, verifier: str, redirect_uri: str) -> ProviderTokens:
         """What a code is worth. Raises ProviderError."""
         metadata = await self.metadata(oidc)
         fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
@@ -91,26 +91,26 @@ class Issuer:
             auth = httpx.BasicAuth(quote(oidc.client_id, safe=""), quote(secret, safe=""))
         else:
             fields |= {"client_id": oidc.client_id, "client_secret": secret}
-        return _decoded(await _call("POST", metadata.token_endpoint, data=fields, auth=auth), Tokens)
+        return _decode_json(await _request_provider("POST", metadata.token_endpoint, data=fields, auth=auth), ProviderTokens)
 
-    async def claims(self, oidc: Oidc, tokens: Tokens, nonce: str, now: float) -> dict[str, Any]:
+    async def claims(self, oidc: Oidc, tokens: ProviderTokens, nonce: str, now: float) -> dict[str, Any]:
         """What the ID token says, its signature, issuer, audience, times and nonce checked. Raises ProviderError.
 
         A claim that the file asks for and the token lacks is asked for at the provider.
         """
         metadata = await self.metadata(oidc)
-        keys = await _call("GET", metadata.jwks_uri)
-        claims = _verified(tokens, keys, metadata.issuer, oidc.client_id, nonce, now)
+        keys = await _request_provider("GET", metadata.jwks_uri)
+        claims = _verify_claims(tokens, keys, metadata.issuer, oidc.client_id, nonce, now)
         if oidc.user_claim not in claims and metadata.userinfo_endpoint and tokens.access_token:
             bearer = {"Authorization": f"Bearer {tokens.access_token}"}
-            more = _decoded(await _call("GET", metadata.userinfo_endpoint, headers=bearer), dict[str, Any])
+            more = _decode_json(await _request_provider("GET", metadata.userinfo_endpoint, headers=bearer), dict[str, Any])
             if more.get("sub") != claims["sub"]:
                 raise ProviderError("the provider speaks of somebody else than the ID token")
             claims = more | claims
         return claims
 
 
-def _verified(tokens: Tokens, keys: bytes, issuer: str, client_id: str, nonce: str, now: float) -> dict[str, Any]:
+def _verify_claims(tokens: ProviderTokens, keys: bytes, issuer: str, client_id: str, nonce: str, now: float) -> dict[str, Any]:
     # imported here, because they take longer to load than all of the service, and most do without
     from authlib.oidc.core import CodeIDToken
     from joserfc import jwt
@@ -132,7 +132,7 @@ def _verified(tokens: Tokens, keys: bytes, issuer: str, client_id: str, nonce: s
     return dict(claims)
 
 
-async def _call(method: str, url: str, **how: Any) -> bytes:
+async def _request_provider(method: str, url: str, **how: Any) -> bytes:
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as client:
             answer = await client.request(method, url, **how)
@@ -143,7 +143,7 @@ async def _call(method: str, url: str, **how: Any) -> bytes:
     return answer.content
 
 
-def _decoded(data: bytes, kind: type[Decoded]) -> Decoded:
+def _decode_json(data: bytes, kind: type[Decoded]) -> Decoded:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -153,20 +153,20 @@ def _decoded(data: bytes, kind: type[Decoded]) -> Decoded:
 CALLBACK = "/sign-in/callback"
 
 
-class BadReturn(AmproxyError):
+class BadCallback(AmproxyError):
     """What came back from the provider is not the answer to what this browser asked. The text is for the log."""
 
 
-class Unknown(AmproxyError):
+class UnknownSignInUser(AmproxyError):
     """The provider knows the person, the file does not. The text is what the provider calls them."""
 
 
-class Signed(NamedTuple):
+class CompletedSignIn(NamedTuple):
     user: User
     back: str
 
 
-class Flow:
+class OidcFlow:
     def __init__(self, context: Context) -> None:
         self._context, self._issuer = context, Issuer()
 
@@ -176,37 +176,39 @@ class Flow:
 
         metadata = await self._issuer.metadata(oidc)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        await sign_in.keep(self._context.wire, state, Handshake(issuer=metadata.issuer, nonce=nonce, verifier=verifier, back=back))
+        await sign_in.save_handshake(
+            self._context.wire, state, Handshake(issuer=metadata.issuer, nonce=nonce, verifier=verifier, back=back)
+        )
         query = {
             "response_type": "code", "client_id": oidc.client_id, "redirect_uri": self._callback(), "scope": " ".join(oidc.scopes),
             "state": state, "nonce": nonce, "code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256",
         }  # fmt: skip
         return f"{metadata.authorization_endpoint}{'&' if '?' in metadata.authorization_endpoint else '?'}{urlencode(query)}", state
 
-    async def finish(self, oidc: Oidc, query: dict[str, str], state: str) -> Signed:
+    async def finish(self, oidc: Oidc, query: dict[str, str], state: str) -> CompletedSignIn:
         """Who has come back. state: of the cookie, so that nobody can be signed in by a link that somebody else has begun.
 
         Raises BadReturn, Unknown, ProviderError, StoreUnavailable.
         """
         returned = query.get("state", "")
         if not state or not hmac.compare_digest(state.encode(), returned.encode()):
-            raise BadReturn("the state is not this browser's")
-        handshake = await sign_in.take(self._context.wire, state)
+            raise BadCallback("the state is not this browser's")
+        handshake = await sign_in.take_handshake(self._context.wire, state)
         if handshake is None:
-            raise BadReturn("the state is used or too old")
+            raise BadCallback("the state is used or too old")
         if query.get("iss", handshake.issuer) != handshake.issuer:
-            raise BadReturn("another provider answers")
+            raise BadCallback("another provider answers")
         if "code" not in query:
-            raise BadReturn(f"the provider refused: {query.get('error', 'no code')[:100]}")
+            raise BadCallback(f"the provider refused: {query.get('error', 'no code')[:100]}")
         tokens = await self._issuer.exchange(oidc, query["code"], handshake.verifier, self._callback())
         claims = await self._issuer.claims(oidc, tokens, handshake.nonce, self._context.now())
         said = claims.get(oidc.user_claim)
         if oidc.user_claim == "email" and claims.get("email_verified") in (False, "false"):
-            raise Unknown(f"{said} (an address that the provider has not verified)")
-        user = session.named(self._context.config, said) if isinstance(said, str) else None
+            raise UnknownSignInUser(f"{said} (an address that the provider has not verified)")
+        user = session.find_user(self._context.config, said) if isinstance(said, str) else None
         if user is None:
-            raise Unknown(str(said or f"somebody without {oidc.user_claim}"))
-        return Signed(user, handshake.back)
+            raise UnknownSignInUser(str(said or f"somebody without {oidc.user_claim}"))
+        return CompletedSignIn(user, handshake.back)
 
     def _callback(self) -> str:
         return f"{self._context.external_url}{CALLBACK}"

@@ -15,13 +15,13 @@ from amproxy.config.structs import Maintenance
 from amproxy.context import Context
 from amproxy.grouping.silences import FOREVER_NS
 from amproxy.model import Silence
-from amproxy.respond.muting import later
+from amproxy.respond.muting import add_time
 from amproxy.times import parse_duration
-from amproxy.web.http.request import invalid, time
+from amproxy.web.http.request import invalid, parse_time_param
 from amproxy.web.silences import preview
 
 
-class WindowBody(msgspec.Struct, forbid_unknown_fields=True):
+class MaintenanceWindowRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Times without offset are wall-clock times of `timezone`. What is left out stays as it is."""
 
     name: str | None = None
@@ -35,7 +35,7 @@ class WindowBody(msgspec.Struct, forbid_unknown_fields=True):
     user: str | None = None
 
 
-class ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
+class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Exactly one of the two."""
 
     until: str | None = None
@@ -43,19 +43,19 @@ class ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
     user: str | None = None
 
 
-def new(body: WindowBody, by: str) -> Maintenance:
+def new_window(body: MaintenanceWindowRequest, by: str) -> Maintenance:
     """What a new window begins with. by: a user of the file, or ""."""
-    return Maintenance(name="", matchers=preview.matchers(body.matchers or []), created_by=by)
+    return Maintenance(name="", matchers=preview.parse_matcher_texts(body.matchers or []), created_by=by)
 
 
-def with_body(context: Context, old: Maintenance, body: WindowBody) -> Maintenance:
+def window_from_request(context: Context, old: Maintenance, body: MaintenanceWindowRequest) -> Maintenance:
     """A window with what the body says of it. Raises HTTPException 422."""
-    timezone = old.timezone if body.timezone is None else zone(body.timezone)
-    start = old.start if body.start is None else time(body.start, "start", timezone)
+    timezone = old.timezone if body.timezone is None else parse_zone(body.timezone)
+    start = old.start if body.start is None else parse_time_param(body.start, "start", timezone)
     return msgspec.structs.replace(
         old,
         name=old.name if body.name is None else body.name.strip(),
-        matchers=old.matchers if body.matchers is None else preview.matchers(body.matchers),
+        matchers=old.matchers if body.matchers is None else preview.parse_matcher_texts(body.matchers),
         start=start,
         end=_window_end(context, old.end, start, body, timezone),
         timezone=timezone,
@@ -64,15 +64,15 @@ def with_body(context: Context, old: Maintenance, body: WindowBody) -> Maintenan
     )
 
 
-def extension(body: ExtendBody, timezone: str | None = None) -> tuple[datetime | None, timedelta]:
+def parse_extension(body: ExtendRequest, timezone: str | None = None) -> tuple[datetime | None, timedelta]:
     """Until when, or by how much something is prolonged. timezone: of a time without offset. Raises HTTPException 422."""
     if (body.until is None) == (body.for_ is None):
         raise invalid("give either until or for")
-    until = time(body.until, "until", timezone) if body.until is not None else None
-    return until, span(body.for_) if body.for_ is not None else timedelta()
+    until = parse_time_param(body.until, "until", timezone) if body.until is not None else None
+    return until, parse_positive_duration(body.for_) if body.for_ is not None else timedelta()
 
 
-def span(text: str) -> timedelta:
+def parse_positive_duration(text: str) -> timedelta:
     """A length of time, longer than none. Raises HTTPException 422."""
     try:
         seconds = parse_duration(text)
@@ -83,7 +83,7 @@ def span(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def zone(name: str) -> str:
+def parse_zone(name: str) -> str:
     """The name of a time zone that there is. Raises HTTPException 422."""
     try:
         ZoneInfo(name)
@@ -92,17 +92,19 @@ def zone(name: str) -> str:
     return name
 
 
-def _window_end(context: Context, old: datetime | None, start: datetime | None, body: WindowBody, timezone: str) -> datetime | None:
+def _window_end(
+    context: Context, old: datetime | None, start: datetime | None, body: MaintenanceWindowRequest, timezone: str
+) -> datetime | None:
     if body.end is not None and body.for_ is not None:
         raise invalid("give either end or for, not both")
     if body.for_ is None:
-        return old if body.end is None else time(body.end, "end", timezone)
+        return old if body.end is None else parse_time_param(body.end, "end", timezone)
     now = utc(context.now())
     begins = start if start and (body.start is not None or start > now) else now
-    return later(begins, span(body.for_))
+    return add_time(begins, parse_positive_duration(body.for_))
 
 
-class SilenceBody(msgspec.Struct, kw_only=True):
+class EditSilenceRequest(msgspec.Struct, kw_only=True):
     """As WindowBody: times without offset are wall-clock times of `timezone`. What is left out stays as it is."""
 
     matchers: list[str] | None = None
@@ -113,37 +115,37 @@ class SilenceBody(msgspec.Struct, kw_only=True):
     comment: str | None = None
 
 
-def wanted(context: Context, old: Silence | None, body: SilenceBody, by: str) -> Silence:
+def silence_from_request(context: Context, old: Silence | None, body: EditSilenceRequest, by: str) -> Silence:
     """A silence with what the body says of it; old None = a new one, made by `by`. Raises HTTPException 422."""
-    now_ns, timezone = int(context.now() * 10**9), zone(body.timezone)
-    start_ns = _ns(time(body.start, "start", timezone)) if body.start is not None else old.starts_ns if old else now_ns
+    now_ns, timezone = int(context.now() * 10**9), parse_zone(body.timezone)
+    start_ns = _to_ns(parse_time_param(body.start, "start", timezone)) if body.start is not None else old.starts_ns if old else now_ns
     kept = old.matcher_sets if old and body.matchers is None else None
     comment = (old.comment if old else "") if body.comment is None else body.comment.strip()
     return Silence(
-        id=old.id if old else "", matcher_sets=kept or [list(preview.matchers(body.matchers or []))], starts_ns=start_ns,
+        id=old.id if old else "", matcher_sets=kept or [list(preview.parse_matcher_texts(body.matchers or []))], starts_ns=start_ns,
         ends_ns=_silence_end(old, start_ns, body, now_ns, timezone),
         created_by=by or (old.created_by if old else ""), comment=comment,
         annotations=old.annotations if old else {},
     )  # fmt: skip
 
 
-def extended(old: Silence, body: ExtendBody, timezone: str | None = None) -> int:
+def parse_extended_end(old: Silence, body: ExtendRequest, timezone: str | None = None) -> int:
     """The end, in nanoseconds, that a silence is to have. Raises HTTPException 422."""
-    until, by = extension(body, timezone)
-    return _ns(until) if until else min(old.ends_ns + int(by.total_seconds()) * 10**9, FOREVER_NS)
+    until, by = parse_extension(body, timezone)
+    return _to_ns(until) if until else min(old.ends_ns + int(by.total_seconds()) * 10**9, FOREVER_NS)
 
 
-def _silence_end(old: Silence | None, start_ns: int, body: SilenceBody, now_ns: int, timezone: str) -> int:
+def _silence_end(old: Silence | None, start_ns: int, body: EditSilenceRequest, now_ns: int, timezone: str) -> int:
     if body.end is not None and body.for_ is not None:
         raise invalid("give either end or for, not both")
     if body.end is not None:
-        return _ns(time(body.end, "end", timezone))
+        return _to_ns(parse_time_param(body.end, "end", timezone))
     if body.for_ is not None:
-        return _ns(later(utc(max(start_ns, now_ns) / 10**9), span(body.for_)))
+        return _to_ns(add_time(utc(max(start_ns, now_ns) / 10**9), parse_positive_duration(body.for_)))
     if old is None:
         raise invalid("say until when: end, or for")
     return old.ends_ns
 
 
-def _ns(at: datetime) -> int:
+def _to_ns(at: datetime) -> int:
     return min(int(at.timestamp()) * 10**9, FOREVER_NS)

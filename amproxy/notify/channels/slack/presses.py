@@ -17,49 +17,49 @@ from urllib.parse import parse_qs, urlsplit
 
 from amproxy.errors import AmproxyError
 from amproxy.notify.channels import http
-from amproxy.notify.channels.slack.blocks import mrkdwn
-from amproxy.notify.channels.text import line
+from amproxy.notify.channels.slack.blocks import escape_mrkdwn
+from amproxy.notify.channels.text import one_line
 from amproxy.notify.message import Press
 
-WINDOW = 300.0  # seconds that a signature is good for
+MAX_REQUEST_AGE = 300.0  # seconds that a signature is good for
 
 
-class BadSignature(AmproxyError):
+class BadSlackSignature(AmproxyError):
     """The request does not come from Slack, or is too old (HTTP 401)."""
 
 
-class BadRequest(AmproxyError):
+class BadInteractivityRequest(AmproxyError):
     """The request is signed but is no interactivity request (HTTP 400)."""
 
 
-def verify(secret: str, headers: Mapping[str, str], raw_body: bytes, now: float) -> None:
+def verify_signature(secret: str, headers: Mapping[str, str], raw_body: bytes, now: float) -> None:
     """Check Slack's signature over the body as it came in, at `now` (Unix seconds). Raises BadSignature."""
     lower = {name.lower(): value for name, value in headers.items()}
     stamp, signature = lower.get("x-slack-request-timestamp", ""), lower.get("x-slack-signature", "")
     if not secret:
-        raise BadSignature("no signing secret is configured")
+        raise BadSlackSignature("no signing secret is configured")
     if not re.fullmatch("[0-9]{1,12}", stamp) or not signature:
-        raise BadSignature("the signature or its time is missing")
-    if abs(now - int(stamp)) > WINDOW:
-        raise BadSignature("the signature is too old")
+        raise BadSlackSignature("the signature or its time is missing")
+    if abs(now - int(stamp)) > MAX_REQUEST_AGE:
+        raise BadSlackSignature("the signature is too old")
     digest = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + raw_body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(f"v0={digest}".encode(), signature.encode("utf-8", "replace")):
-        raise BadSignature("the signature is wrong")
+        raise BadSlackSignature("the signature is wrong")
 
 
-def parse(raw_body: bytes) -> list[Press]:
+def parse_interactivity(raw_body: bytes) -> list[Press]:
     """The buttons pressed in an interactivity request; [] for other kinds of it. Raises BadRequest for anything else."""
     try:
         form = parse_qs(raw_body.decode("utf-8"), strict_parsing=True, max_num_fields=20, errors="strict")
         payload = json.loads(form["payload"][0])
-        return _presses(payload) if payload["type"] == "block_actions" else []
+        return _parse_presses(payload) if payload["type"] == "block_actions" else []
     except (UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BadRequest("this is no interactivity request of Slack") from None
+        raise BadInteractivityRequest("this is no interactivity request of Slack") from None
 
 
-def _presses(payload: dict[str, Any]) -> list[Press]:
+def _parse_presses(payload: dict[str, Any]) -> list[Press]:
     person = payload["user"]
-    name = line(str(person.get("name") or person.get("username") or ""), 100)
+    name = one_line(str(person.get("name") or person.get("username") or ""), 100)
     return [
         Press(value=action["value"], channel="slack", account=str(person["id"]), name=name, reply_to=str(payload.get("response_url") or ""))
         for action in payload["actions"]
@@ -67,24 +67,24 @@ def _presses(payload: dict[str, Any]) -> list[Press]:
     ]
 
 
-async def reply(response_url: str, text: str) -> None:
+async def send_reply(response_url: str, text: str) -> None:
     """Tell the one who pressed, and nobody else. An address that is neither https nor loopback is not called.
 
     Raises DeliveryError.
     """
-    if not _callable(response_url):
+    if not _is_allowed_url(response_url):
         return
-    message = {"response_type": "ephemeral", "replace_original": False, "text": mrkdwn(text)}
-    clients = http.Clients()
+    message = {"response_type": "ephemeral", "replace_original": False, "text": escape_mrkdwn(text)}
+    clients = http.HttpClients()
     try:
-        answer = await http.call(clients.client(), "Slack", response_url, json=message)
+        answer = await http.send_request(clients.client(), "Slack", response_url, json=message)
     finally:
         await clients.close()
     if answer.status >= 300:
-        raise http.failure(answer, "Slack")
+        raise http.response_error(answer, "Slack")
 
 
-def _callable(url: str) -> bool:
+def _is_allowed_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         if parts.scheme == "https":

@@ -12,7 +12,7 @@ from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
 from amproxy.secret import reveal
 
-WHO = "Telegram"
+SERVICE_NAME = "Telegram"
 
 
 class TelegramError(DeliveryError):
@@ -29,35 +29,35 @@ class TelegramError(DeliveryError):
         return any(text in self.description for text in texts)
 
 
-async def call(
+async def call_telegram(
     client: httpx.AsyncClient, settings: TelegramSettings, method: str, payload: dict[str, Any], *, within: float = http.TIMEOUT
 ) -> Any:
     """Call a method and return its `result`; `within` so many seconds.
 
     Raises TelegramError where Telegram refused, else DeliveryError (ambiguous where the answer is not Telegram's).
     """
-    url = f"{settings.api_url.rstrip('/')}/bot{quote(token(settings), safe=':')}/{method}"
-    answer = await http.call(client, WHO, url, within=within, json=payload)
+    url = f"{settings.api_url.rstrip('/')}/bot{quote(read_telegram_token(settings), safe=':')}/{method}"
+    answer = await http.send_request(client, SERVICE_NAME, url, within=within, json=payload)
     body = answer.json()
     if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
-        raise http.nonsense(WHO) if answer.status < 300 else http.failure(answer, WHO)
+        raise http.unreadable_response_error(SERVICE_NAME) if answer.status < 300 else http.response_error(answer, SERVICE_NAME)
     if body["ok"] and answer.status < 300:
         return body.get("result")
-    raise _refusal(answer, body)
+    raise _build_error(answer, body)
 
 
-def _refusal(answer: http.Answer, body: dict[str, Any]) -> TelegramError:
+def _build_error(answer: http.RemoteResponse, body: dict[str, Any]) -> TelegramError:
     stated, extra, description = body.get("error_code"), body.get("parameters"), str(body.get("description", ""))
     code = stated if isinstance(stated, int) else answer.status
     parameters = extra if isinstance(extra, dict) else {}
-    cause = http.failure(answer, WHO, description, status=code)
-    wait = http.retry_after(parameters.get("retry_after"))
+    cause = http.response_error(answer, SERVICE_NAME, description, status=code)
+    wait = http.parse_retry_after(parameters.get("retry_after"))
     if code == 429 and wait is not None:
         cause.retry_after = wait
     return TelegramError(cause, code, description, parameters)
 
 
-def token(settings: TelegramSettings) -> str:
+def read_telegram_token(settings: TelegramSettings) -> str:
     """The bot's token. Raises DeliveryError (permanent) where there is none, or its file cannot be read."""
     try:
         text = reveal(settings.bot_token, settings.bot_token_file)

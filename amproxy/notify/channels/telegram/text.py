@@ -13,14 +13,14 @@ import msgspec
 from amproxy.notify.channels import text as channels_text
 from amproxy.notify.message import Card
 
-LIMIT = 4096  # characters of a message after its entities are parsed
-URL_BYTES = 2000  # of one address; together with the next line it keeps the raw text under Telegram's 32,768 bytes
-URLS_BYTES = 6000  # of all addresses of a message
+MESSAGE_LIMIT = 4096  # characters of a message after its entities are parsed
+MAX_URL_BYTES = 2000  # of one address; together with the next line it keeps the raw text under Telegram's 32,768 bytes
+MAX_URLS_BYTES = 6000  # of all addresses of a message
 ALERTS_SHARE = 1000  # characters that a long text leaves to the alerts
 LINKS_SHARE = 600  # characters of links, after which no more are added
 
 
-class Piece(msgspec.Struct, frozen=True):
+class TelegramFragment(msgspec.Struct, frozen=True):
     """Plain text between two tags; `plain` is shown instead where there are no tags."""
 
     text: str
@@ -29,48 +29,52 @@ class Piece(msgspec.Struct, frozen=True):
     plain: str = ""
 
 
-def render(card: Card) -> tuple[str, str]:
+def render_card(card: Card) -> tuple[str, str]:
     """Return a card as HTML and as plain text, each within Telegram's limits."""
-    pieces = _pieces(card)
-    html = "".join(f"{piece.before}{escape(piece.text)}{piece.after}" for piece in pieces)
-    return html, plain("".join(piece.plain or piece.text for piece in pieces))
+    pieces = _build_fragments(card)
+    html = "".join(f"{piece.before}{escape_html(piece.text)}{piece.after}" for piece in pieces)
+    return html, clip_plain_text("".join(piece.plain or piece.text for piece in pieces))
 
 
-def plain(text: str) -> str:
+def clip_plain_text(text: str) -> str:
     """Plain text cut to what one message holds."""
-    return channels_text.clip(text, LIMIT)
+    return channels_text.clip_text(text, MESSAGE_LIMIT)
 
 
-def escape(text: str) -> str:
+def escape_html(text: str) -> str:
     """Text for HTML mode, between tags."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _attribute(url: str) -> str:
-    return escape(url).replace('"', "&quot;")
+def _escape_attribute(url: str) -> str:
+    return escape_html(url).replace('"', "&quot;")
 
 
-def _pieces(card: Card) -> list[Piece]:
-    head = _head(card)
-    shared = [piece for name, value in channels_text.labels(card) for piece in (Piece(f"\n{name}: "), Piece(value, "<b>", "</b>"))]
-    foot = _links(card)
-    room = LIMIT - sum(len(piece.text) for piece in (*head, *shared, *foot)) - 6  # three blank lines
-    alerts = channels_text.alerts(card)
+def _build_fragments(card: Card) -> list[TelegramFragment]:
+    head = _heading_fragments(card)
+    shared = [
+        piece
+        for name, value in channels_text.shared_labels(card)
+        for piece in (TelegramFragment(f"\n{name}: "), TelegramFragment(value, "<b>", "</b>"))
+    ]
+    foot = _link_fragments(card)
+    room = MESSAGE_LIMIT - sum(len(piece.text) for piece in (*head, *shared, *foot)) - 6  # three blank lines
+    alerts = channels_text.describe_alerts(card)
     wanted = sum(len(entry) + 1 for entry in alerts)
-    text = channels_text.clip(channels_text.clean(card.text[: LIMIT * 4]), room - min(wanted, ALERTS_SHARE))
-    lines = _fitting(alerts, room - len(text))
-    named = _entries(channels_text.entries(card, room - len(text) - 2)) if card.entries else []
-    sections = ([Piece(text)] if text else [], shared, named, [Piece("\n".join(lines))] if lines else [], foot)
-    return head + [piece for section in sections if section for piece in _spaced(section)]
+    text = channels_text.clip_text(channels_text.clean_text(card.text[: MESSAGE_LIMIT * 4]), room - min(wanted, ALERTS_SHARE))
+    lines = _fit_lines(alerts, room - len(text))
+    named = _entry_fragments(channels_text.entry_lines(card, room - len(text) - 2)) if card.entries else []
+    sections = ([TelegramFragment(text)] if text else [], shared, named, [TelegramFragment("\n".join(lines))] if lines else [], foot)
+    return head + [piece for section in sections if section for piece in _after_blank_line(section)]
 
 
-def _spaced(section: list[Piece]) -> list[Piece]:
+def _after_blank_line(section: list[TelegramFragment]) -> list[TelegramFragment]:
     """A section after a blank line, whether or not its first piece starts with a line break."""
     first = section[0]
-    return [Piece("\n" if first.text.startswith("\n") else "\n\n"), *section]
+    return [TelegramFragment("\n" if first.text.startswith("\n") else "\n\n"), *section]
 
 
-def _fitting(lines: list[str], room: int) -> list[str]:
+def _fit_lines(lines: list[str], room: int) -> list[str]:
     """As many whole entries as there is room for."""
     kept: list[str] = []
     for entry in lines:
@@ -81,52 +85,60 @@ def _fitting(lines: list[str], room: int) -> list[str]:
     return kept
 
 
-def _entries(named: list[channels_text.Named]) -> list[Piece]:
+def _entry_fragments(named: list[channels_text.EntryLine]) -> list[TelegramFragment]:
     """The incidents of a bundle, a line each; their numbers are links as long as the addresses are not too much for one message."""
-    linked = sum(len(_attribute(one.url).encode()) for one in named) <= URLS_BYTES
-    pieces: list[Piece] = []
+    linked = sum(len(_escape_attribute(one.url).encode()) for one in named) <= MAX_URLS_BYTES
+    pieces: list[TelegramFragment] = []
     for one in named:
-        if linked and linkable(one.url):
+        if linked and is_linkable(one.url):
             anchor, rest = (one.number, f" {one.title}") if one.number else (one.title, "")
-            pieces += [Piece("\n"), Piece(anchor, f'<a href="{_attribute(one.url)}">', "</a>"), Piece(rest)]
+            pieces += [
+                TelegramFragment("\n"),
+                TelegramFragment(anchor, f'<a href="{_escape_attribute(one.url)}">', "</a>"),
+                TelegramFragment(rest),
+            ]
         else:
-            pieces.append(Piece(f"\n{one.text}"))
+            pieces.append(TelegramFragment(f"\n{one.text}"))
     return pieces
 
 
-def _head(card: Card) -> list[Piece]:
-    emoji, number, title = channels_text.heading(card)
-    pieces = [Piece(f"{emoji} ")]
+def _heading_fragments(card: Card) -> list[TelegramFragment]:
+    emoji, number, title = channels_text.card_heading(card)
+    pieces = [TelegramFragment(f"{emoji} ")]
     if number:
-        pieces += [_anchor(number, card.url) if linkable(card.url) else Piece(number), Piece(" ")]
-    pieces.append(Piece(title, "<b>", "</b>"))
-    if state := channels_text.state(card):
-        pieces.append(Piece(f"\n{state}"))
-    if why := channels_text.line(card.why, 250):
-        pieces += [Piece("\n"), Piece(why, "<i>", "</i>")]
+        pieces += [_anchor(number, card.url) if is_linkable(card.url) else TelegramFragment(number), TelegramFragment(" ")]
+    pieces.append(TelegramFragment(title, "<b>", "</b>"))
+    if state := channels_text.describe_state(card):
+        pieces.append(TelegramFragment(f"\n{state}"))
+    if why := channels_text.one_line(card.why, 250):
+        pieces += [TelegramFragment("\n"), TelegramFragment(why, "<i>", "</i>")]
     return pieces
 
 
-def _links(card: Card) -> list[Piece]:
+def _link_fragments(card: Card) -> list[TelegramFragment]:
     """The links that the number does not carry already; an address that Telegram would not link is shown as it is."""
-    pieces: list[Piece] = []
-    left = URLS_BYTES
-    for text, url in channels_text.links(card):
-        left -= len(_attribute(url).encode())
+    pieces: list[TelegramFragment] = []
+    left = MAX_URLS_BYTES
+    for text, url in channels_text.card_links(card):
+        left -= len(_escape_attribute(url).encode())
         shown = sum(len(piece.text) for piece in pieces)
-        if left < 0 or shown > LINKS_SHARE or (url == card.url and card.number and linkable(url)):
+        if left < 0 or shown > LINKS_SHARE or (url == card.url and card.number and is_linkable(url)):
             continue
-        if linkable(url):
-            pieces += [Piece(" · " if pieces else "\n"), _anchor(text, url)]
+        if is_linkable(url):
+            pieces += [TelegramFragment(" · " if pieces else "\n"), _anchor(text, url)]
         elif len(url) <= 300:
-            pieces.append(Piece(f"\n{text}: {url}"))
+            pieces.append(TelegramFragment(f"\n{text}: {url}"))
     return pieces
 
 
-def _anchor(text: str, url: str) -> Piece:
-    return Piece(text, f'<a href="{_attribute(url)}">', "</a>", plain=f"{text} {url}")
+def _anchor(text: str, url: str) -> TelegramFragment:
+    return TelegramFragment(text, f'<a href="{_escape_attribute(url)}">', "</a>", plain=f"{text} {url}")
 
 
-def linkable(url: str) -> bool:
+def is_linkable(url: str) -> bool:
     """Whether Telegram makes a link or a button of an address: it wants a dot in the host, so not for localhost."""
-    return channels_text.web(url) and "." in (urlsplit(url).hostname or "").strip(".") and len(_attribute(url).encode()) <= URL_BYTES
+    return (
+        channels_text.is_link_url(url)
+        and "." in (urlsplit(url).hostname or "").strip(".")
+        and len(_escape_attribute(url).encode()) <= MAX_URL_BYTES
+    )

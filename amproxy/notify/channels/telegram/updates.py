@@ -23,27 +23,27 @@ from amproxy import metrics
 from amproxy.config.structs import Config, TelegramSettings
 from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.notify.channels import http
-from amproxy.notify.channels.telegram.api import TelegramError, call, token
-from amproxy.notify.channels.text import clip, line
+from amproxy.notify.channels.telegram.api import TelegramError, call_telegram, read_telegram_token
+from amproxy.notify.channels.text import clip_text, one_line
 from amproxy.notify.message import OnPress, Press
 
-PATIENCE = 8.0  # seconds for one press: Telegram stops waiting soon, and other presses stand behind it
-FAILED = "That could not be done, try again."
+PRESS_TIMEOUT = 8.0  # seconds for one press: Telegram stops waiting soon, and other presses stand behind it
+FAILURE_TEXT = "That could not be done, try again."
 ANSWER_LIMIT = 200  # characters
 
-Api = Callable[[str, dict[str, Any]], Awaitable[Any]]  # method and payload to result; raises DeliveryError
+CallBotApi = Callable[[str, dict[str, Any]], Awaitable[Any]]  # method and payload to result; raises DeliveryError
 
 log = logging.getLogger(__name__)
 
 
-async def handle(update: dict[str, Any], api: Api, press: OnPress) -> None:
+async def handle_update(update: dict[str, Any], api: CallBotApi, press: OnPress) -> None:
     """Deal with one update; whatever goes wrong is logged, so that the next one gets its turn."""
     query, message = update.get("callback_query"), update.get("message")
     try:
         if isinstance(query, dict):
-            await _answer(str(query["id"]), await _pressed(query, press), api)
+            await _answer_press(str(query["id"]), await _handle_press(query, press), api)
         elif isinstance(message, dict):
-            await _introduce(message, api)
+            await _answer_id_command(message, api)
     except TelegramError as error:
         if not error.says("query is too old", "query id is invalid"):
             log.warning("An answer in Telegram was not given: %s", error)
@@ -53,24 +53,24 @@ async def handle(update: dict[str, Any], api: Api, press: OnPress) -> None:
         log.warning("Telegram sent an update of an unknown form; it is passed over")
 
 
-async def _pressed(query: dict[str, Any], press: OnPress) -> str:
+async def _handle_press(query: dict[str, Any], press: OnPress) -> str:
     """Hand a press on and return what to answer. The message itself may be inaccessible and is not looked at."""
     value, person = query.get("data"), query["from"]
     if not isinstance(value, str) or not value:
         return ""
     name = " ".join(part for part in (person.get("first_name"), person.get("last_name")) if part) or person.get("username") or ""
-    pressed = Press(value=value, channel="telegram", account=str(person["id"]), name=line(str(name), 100))
+    pressed = Press(value=value, channel="telegram", account=str(person["id"]), name=one_line(str(name), 100))
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PRESS_TIMEOUT):
             return await press(pressed)
     except Exception:  # whatever went wrong behind the button, the one who pressed must hear of it and polling must go on
         log.exception("A button pressed in Telegram could not be acted on")
-        return FAILED
+        return FAILURE_TEXT
 
 
-async def _answer(query: str, text: str, api: Api) -> None:
+async def _answer_press(query: str, text: str, api: CallBotApi) -> None:
     """Answer a press (else its button spins); a second time where the first was lost on the way."""
-    payload = {"callback_query_id": query} | ({"text": clip(text, ANSWER_LIMIT)} if text else {})
+    payload = {"callback_query_id": query} | ({"text": clip_text(text, ANSWER_LIMIT)} if text else {})
     try:
         await api("answerCallbackQuery", payload)
     except DeliveryError as error:
@@ -79,7 +79,7 @@ async def _answer(query: str, text: str, api: Api) -> None:
         await api("answerCallbackQuery", payload)
 
 
-async def _introduce(message: dict[str, Any], api: Api) -> None:
+async def _answer_id_command(message: dict[str, Any], api: CallBotApi) -> None:
     """Answer /start and /id with the id that belongs into routes.yaml."""
     words = str(message.get("text") or "").split()
     command, _, addressee = words[0].partition("@") if words else ("", "", "")
@@ -98,9 +98,9 @@ async def _introduce(message: dict[str, Any], api: Api) -> None:
     await api("sendMessage", payload)
 
 
-LEASE = 6.0  # seconds; a replica that dies is replaced within this time
+POLL_LEASE = 6.0  # seconds; a replica that dies is replaced within this time
 CONFLICT_PAUSE = 3.0  # times `backoff`: somebody else polls, or a webhook is set
-HOPELESS_PAUSE = 300.0  # times `backoff`: the token is refused
+UNAUTHORIZED_PAUSE = 300.0  # times `backoff`: the token is refused
 
 
 class PollState(Protocol):
@@ -123,12 +123,19 @@ class TelegramPoller:
     """
 
     def __init__(
-        self, settings: TelegramSettings, state: PollState, press: OnPress, *, poll: int = 50, lease: float = LEASE, backoff: float = 1.0
+        self,
+        settings: TelegramSettings,
+        state: PollState,
+        press: OnPress,
+        *,
+        poll: int = 50,
+        lease: float = POLL_LEASE,
+        backoff: float = 1.0,
     ) -> None:
         self._settings, self._state, self._press = settings, state, press
         self._poll, self._lease, self._backoff = poll, lease, backoff
         self._holder = secrets.token_hex(8)
-        self._clients = http.Clients()
+        self._clients = http.HttpClients()
         self._trouble = ""  # what was complained of last, so that it is said once
 
     async def run(self) -> None:
@@ -143,7 +150,7 @@ class TelegramPoller:
 
     def _name(self) -> str:
         """The bot's name in the store: one for each token, without showing it."""
-        return "telegram:" + hashlib.sha256(token(self._settings).encode()).hexdigest()[:16]
+        return "telegram:" + hashlib.sha256(read_telegram_token(self._settings).encode()).hexdigest()[:16]
 
     async def _leased(self) -> bool:
         try:
@@ -173,7 +180,7 @@ class TelegramPoller:
         offset = await self._state.load_offset(name)
         while True:
             for update in await self._updates(offset):
-                await handle(update, self._call, self._press)
+                await handle_update(update, self._call, self._press)
                 offset = update["update_id"] + 1
                 await self._state.save_offset(name, offset)
 
@@ -189,21 +196,21 @@ class TelegramPoller:
             with attempt:
                 result = await self._call("getUpdates", payload)
                 if not isinstance(result, list):
-                    raise http.nonsense("Telegram")
+                    raise http.unreadable_response_error("Telegram")
         self._trouble = ""
         known = (update for update in result if isinstance(update, dict) and isinstance(update.get("update_id"), int))
         return sorted(known, key=lambda update: int(update["update_id"]))
 
     async def _call(self, method: str, payload: dict[str, Any]) -> Any:
         within = http.TIMEOUT + (self._poll if method == "getUpdates" else 0)
-        return await call(self._clients.client(self._settings.http, within), self._settings, method, payload, within=within)
+        return await call_telegram(self._clients.client(self._settings.http, within), self._settings, method, payload, within=within)
 
     def _pause(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, TelegramError) and error.code == 409:
             return CONFLICT_PAUSE * self._backoff
         if isinstance(error, DeliveryError) and error.permanent:
-            return HOPELESS_PAUSE * self._backoff
+            return UNAUTHORIZED_PAUSE * self._backoff
         if isinstance(error, DeliveryError) and error.retry_after is not None:
             return error.retry_after
         return wait_random_exponential(multiplier=self._backoff, max=60 * self._backoff)(state)
@@ -218,10 +225,10 @@ class TelegramPoller:
             log.warning("Buttons pressed in Telegram do not arrive for now: %s", error)
 
 
-AGAIN = 5.0  # seconds after an unexpected error
+RESTART_PAUSE = 5.0  # seconds after an unexpected error
 
 
-class Pollers:
+class TelegramPollers:
     """`use` a configuration: its bots are polled from then on, and no others."""
 
     def __init__(self, state: PollState, press: OnPress) -> None:
@@ -229,7 +236,7 @@ class Pollers:
         self._tasks: dict[tuple[str, str, str], asyncio.Task[None]] = {}
 
     def use(self, config: Config) -> None:
-        wanted = {_bot(settings): settings for settings in _bots(config)}
+        wanted = {_bot_key(settings): settings for settings in _bots(config)}
         for bot in self._tasks.keys() - wanted.keys():
             self._tasks.pop(bot).cancel()
         for bot in wanted.keys() - self._tasks.keys():
@@ -243,7 +250,7 @@ class Pollers:
                 # a defect must not make every button dead for ever: it is counted, and polling begins anew
                 metrics.unexpected_errors.labels("respond").inc()
                 log.exception("polling Telegram failed unexpectedly")
-                await asyncio.sleep(AGAIN)
+                await asyncio.sleep(RESTART_PAUSE)
 
     async def close(self) -> None:
         for task in self._tasks.values():
@@ -260,5 +267,5 @@ def _bots(config: Config) -> Iterator[TelegramSettings]:
             yield settings
 
 
-def _bot(settings: TelegramSettings) -> tuple[str, str, str]:
+def _bot_key(settings: TelegramSettings) -> tuple[str, str, str]:
     return settings.api_url, settings.bot_token.reveal(), settings.bot_token_file
