@@ -7,7 +7,7 @@ ROUTES := $(wildcard *.yaml deploy/*.yaml docs/*.yaml)
 STRAY := (pypi[.]org|pythonhosted[.]org|npmjs[.]|(deb|security)[.]debian[.]org|(^|[^[:alnum:]_.])/(root|work|farm|opt/wheels|tmp/venv|home/[a-z]+|Users/[A-Za-z]+)/)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench
+.PHONY: help run test check check-files bench
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,9 +16,9 @@ run: ## set up what is missing and start amproxy with ./routes.yaml and a Redis 
 	@sh tools/setup run
 	@.venv/bin/amproxy serve --config routes.yaml --data-dir .data
 
-test: ## run every test, real servers included (ARGS="-k name" goes to pytest)
+test: ## run every test, two at a time, real servers included (ARGS="-k name" runs just that)
 	@sh tools/setup test
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest $(or $(ARGS),-n 2)
 
 check: ## formatting, lint, types, import contracts, every shipped file
 	@sh tools/setup dev
@@ -26,6 +26,11 @@ check: ## formatting, lint, types, import contracts, every shipped file
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m tools.conventions
+	.venv/bin/vulture
+	@$(MAKE) --no-print-directory check-files
+
+check-files:
 	@for file in $(ROUTES); do echo ".venv/bin/amproxy check $$file"; .venv/bin/amproxy check "$$file" || exit 1; done
 	@git grep --untracked -nIE '$(STRAY)'; test $$? -eq 1 || { echo "check: the lines above name a registry or somebody's folder" >&2; exit 1; }
 

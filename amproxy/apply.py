@@ -1,4 +1,4 @@
-"""Apply an event to a stored incident: load, let the machine decide, commit; again when somebody else was quicker."""
+"""Apply an event to a stored incident: load it, let the machine decide, commit."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from amproxy.model import Change, Incident
 from amproxy.store import incidents
 from amproxy.store.commit import Operations, commit
 
-APPLY_TRIES = 50
+APPLY_TRIES = 50  # each loses to another commit of the incident, which is rare
+# (incident as stored, Unix seconds) → the event
 EventDecider = Callable[[Incident, float], Awaitable[Event]]
 
 
-async def apply_event(context: Context, incident_id: str, event: Event | EventDecider, also: Operations | None = None) -> Incident:
-    """Returns the incident as it is now.
+async def apply_event(
+    context: Context, incident_id: str, event: Event | EventDecider, also: Operations | None = None
+) -> Incident:
+    """Apply an event, or the event that a function decides on; return the incident as it is then.
 
-    event: what happens, or a function that says so of the incident as it is, at a time (Unix seconds). also: operations that are
-    committed together with the change. Raises NotFound, Conflict (the state forbids it) and StoreUnavailable.
+    also: operations that are committed together with the change. Raises NotFound, Conflict (the
+    state forbids it) and StoreUnavailable.
     """
+    # The commit is guarded by the incident's version: where another one was first, all begins
+    # anew with the incident as it is now. So no lock is held while the machine decides.
     for _ in range(APPLY_TRIES):
         incident, turns = await incidents.load_with_turns(context.wire, incident_id)
         now = context.now()
-        happening = event if isinstance(event, Event) else await event(incident, now)
-        change = transition(incident, happening, now, context.roster, turns)
+        decided = event if isinstance(event, Event) else await event(incident, now)
+        change = transition(incident, decided, now, context.roster, turns)
         operations = incidents.change_operations(change)
         if also:
             operations.extend(also)
@@ -38,15 +43,16 @@ async def apply_event(context: Context, incident_id: str, event: Event | EventDe
 
 
 def after_commit(context: Context, change: Change) -> None:
-    """A change is in Redis: wake who has to act on it, and count it."""
+    """Wake the loops that a committed change concerns, and count it in the metrics."""
     context.wake(timers=change.timer is not None, outbox=bool(change.outbox))
     incident = change.incident
+    took = incident.updated_at - incident.started_at
     if not change.before:
         metrics.incidents_total.labels(incident.policy).inc()
     if incident.state == "acknowledged" and incident.first_acknowledged_at == incident.updated_at:
-        metrics.time_to_acknowledge.labels(incident.policy).observe(incident.updated_at - incident.started_at)
+        metrics.time_to_acknowledge.labels(incident.policy).observe(took)
         metrics.acknowledgements.labels(incident.acknowledged_by).inc()
     if incident.state != change.before and incident.state == "resolved":
-        metrics.time_to_resolve.labels(incident.policy).observe(incident.updated_at - incident.started_at)
+        metrics.time_to_resolve.labels(incident.policy).observe(took)
     for schedule in change.nobody:
         metrics.nobody_on_call.labels(schedule).inc()

@@ -1,4 +1,8 @@
-"""The `amproxy` command."""
+"""The `amproxy` command.
+
+Each command imports what it needs by itself: the service is large, and `amproxy check` must start
+at once.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amproxy import __version__, clock
+from amproxy import __version__, clock, times
 from amproxy.errors import AmproxyError, ConfigError
 
 DEFAULT_CONFIG = "routes.yaml"
+JSON_HELP = "one JSON document on stdout, and nothing else"
+
+Run = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command and exit with its status."""
+    """Run one command and exit with its status: 0, 1 for errors, 2 for wrong options."""
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
+    command: Run = options.command
     try:
         sys.exit(command(options))
     except ConfigError as error:
         for problem in error.problems:
-            print(f"{problem.file}:{problem.line}:{problem.column}: error: {problem.message}", file=sys.stderr)
+            print(
+                f"{problem.file}:{problem.line}:{problem.column}: error: {problem.message}",
+                file=sys.stderr,
+            )
         sys.exit(1)
     except (AmproxyError, ValueError) as error:
         print(f"amproxy: {error}", file=sys.stderr)
@@ -33,7 +43,147 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
+        # as in `amproxy … | head`: Python would complain when it flushes stdout at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="amproxy",
+        description="An Alertmanager-compatible routing proxy that knows who is on call.",
+    )
+    parser.add_argument("--version", action="version", version=f"amproxy {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_check(commands)
+    _add_explain(commands)
+    _add_simulate(commands)
+    _add_replay(commands)
+    _add_oncall(commands)
+    _add_hash_password(commands)
+    _add_quality(commands)
+    return parser
+
+
+def _add_command(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(command=run)
+    command.add_argument(
+        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="the file (default: %(default)s)"
+    )
+    return command
+
+
+def _add_query(commands: Any, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """Add a command that has --json and --at."""
+    command = _add_command(commands, name, run, text)
+    command.add_argument("--json", action="store_true", help=JSON_HELP)
+    command.add_argument(
+        "--at",
+        metavar="TIME",
+        help="RFC 3339, or a wall-clock time in the schedule's zone (default: now)",
+    )
+    return command
+
+
+def _add_serve(commands: Any) -> None:
+    command = _add_command(commands, "serve", _serve, "Run the service.")
+
+    def add(option: str, metavar: str, text: str, **more: Any) -> None:
+        command.add_argument(option, metavar=metavar, help=text, **{"default": "", **more})
+
+    add("--listen", "HOST:PORT", "instead of the file's; port 0 picks a free one")
+    add("--redis", "URL", "instead of the file's: embedded, redis://, rediss:// or unix://")
+    data_dir = "where the embedded Redis keeps its data (default: %(default)s)"
+    add("--data-dir", "DIR", data_dir, default=".data")
+    add("--workers", "N", "processes (default: 1)", type=_positive_integer, default=1)
+    # the names of Alertmanager's options, so that its start scripts work unchanged
+    external_url = "what links in messages begin with, instead of the file's"
+    add("--web.external-url", "URL", external_url, dest="external_url")
+    route_prefix = "serve below this path (default: the path of the external URL)"
+    add("--web.route-prefix", "PATH", route_prefix, dest="route_prefix")
+    web_config = "TLS and basic auth, in the form of the Prometheus family"
+    add("--web.config.file", "FILE", web_config, dest="web_config")
+    # for the workers of `serve --workers`: the socket that they inherit
+    command.add_argument("--fd", type=int, default=-1, help=argparse.SUPPRESS)
+
+
+def _add_check(commands: Any) -> None:
+    text = "Check a file: errors with their place, and what is doubtful."
+    command = _add_command(commands, "check", _check, text)
+    command.add_argument("file", nargs="?", metavar="FILE")
+    command.add_argument("--json", action="store_true", help=JSON_HELP)
+    command.add_argument("--strict", action="store_true", help="warnings count as errors")
+
+
+def _add_explain(commands: Any) -> None:
+    text = "Say where an alert goes and why, and whom it pages."
+    command = _add_query(commands, "explain", _explain, text)
+    command.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
+
+
+def _add_simulate(commands: Any) -> None:
+    text = "Show the pages of an alert under a virtual clock: no Redis, no network."
+    command = _add_query(commands, "simulate", _simulate, text)
+    command.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
+    command.add_argument(
+        "--for",
+        dest="duration",
+        metavar="DURATION",
+        help="how long to look (default: until the policy ends)",
+    )
+    command.add_argument(
+        "--answer",
+        action="append",
+        default=[],
+        metavar="USER@DURATION",
+        help="somebody acknowledges after so long",
+    )
+    command.add_argument(
+        "--resolve-after",
+        metavar="DURATION",
+        help="the alert ends after so long (default: it keeps firing)",
+    )
+
+
+def _add_replay(commands: Any) -> None:
+    text = "Say whom the file would have paged differently over an exported history."
+    command = _add_command(commands, "replay", _replay, text)
+    command.add_argument(
+        "file", metavar="HISTORY", help="lines of JSON, as GET /api/v1/history gives them"
+    )
+    command.add_argument("--json", action="store_true", help=JSON_HELP)
+    start = "only incidents that began then or later"
+    command.add_argument("--from", dest="start", metavar="TIME", help=start)
+    end = "only incidents that began before then"
+    command.add_argument("--to", dest="end", metavar="TIME", help=end)
+
+
+def _add_oncall(commands: Any) -> None:
+    text = "Say who is on call now or then, and who is next."
+    command = _add_query(commands, "oncall", _oncall, text)
+    command.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+
+
+def _add_hash_password(commands: Any) -> None:
+    text = "Print the hash of a password, for users in the file."
+    command = commands.add_parser("hash-password", help=text)
+    command.description = (
+        "Ask for a password (or read a line from stdin), and print its hash for password_hash of "
+        "a user."
+    )
+    command.set_defaults(command=_hash_password)
+
+
+def _add_quality(commands: Any) -> None:
+    text = "Say how good schedules are: gaps, people on call twice or hidden, who carries how much."
+    command = _add_command(commands, "quality", _quality, text)
+    command.add_argument("schedule", nargs="?", metavar="SCHEDULE")
+    command.add_argument("--json", action="store_true", help=JSON_HELP)
+    start = "as --at of the other commands (default: now)"
+    command.add_argument("--from", dest="start", metavar="TIME", help=start)
+    length = "how long to look, 366d at most (default: 90d)"
+    command.add_argument("--for", dest="duration", metavar="DURATION", help=length)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -42,77 +192,99 @@ def _serve(options: argparse.Namespace) -> int:
 
     serve(
         ServeOptions(
-            config=Path(options.config).resolve(), data_dir=Path(options.data_dir).resolve(), listen=options.listen, redis=options.redis,
-            workers=options.workers, fd=options.fd, external_url=options.external_url, route_prefix=options.route_prefix,
+            config=Path(options.config).resolve(),
+            data_dir=Path(options.data_dir).resolve(),
+            listen=options.listen,
+            redis=options.redis,
+            workers=options.workers,
+            fd=options.fd,
+            external_url=options.external_url,
+            route_prefix=options.route_prefix,
             web_config=Path(options.web_config).resolve() if options.web_config else None,
         )
-    )  # fmt: skip
+    )
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     from amproxy.calendars.fetch import schedule_warnings
-    from amproxy.check.report import check_file, render_check_report
+    from amproxy.check.report import check_config, render_check_report
+    from amproxy.config.loader import load, source_lines
     from amproxy.grouping.maintenance import expired_window_warnings
 
     now = clock.utc(clock.now())
-    found = check_file(
-        Path(options.file or options.config), also=lambda config: (*schedule_warnings(config, now), *expired_window_warnings(config, now))
+    path = Path(options.file or options.config)
+    found = check_config(
+        lambda: load(path),
+        also=lambda config: (
+            *schedule_warnings(config, now),
+            *expired_window_warnings(config, now),
+        ),
     )
-    print(json.dumps(found, ensure_ascii=False, indent=2) if options.json else render_check_report(found))
+    print(
+        json.dumps(found, ensure_ascii=False, indent=2)
+        if options.json
+        else render_check_report(found, source_lines(path))
+    )
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from amproxy import times
     from amproxy.simulation import alert, explain
 
     config, roster = _load_config_and_roster(options, options.at)
     labels = _parse_labels(options.labels)
     at = times.parse_command_time(options.at, alert.zone_of_alert(config, labels), clock.now())
-    _print(options, lambda: explain.explain(config, labels, at, roster), lambda: explain.explain_text(config, labels, at, roster))
+    _print(
+        options,
+        lambda: explain.explain(config, labels, at, roster),
+        lambda: explain.explain_text(config, labels, at, roster),
+    )
     return 0
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from amproxy import times
     from amproxy.simulation import alert, reports, simulate
-    from amproxy.times import parse_duration
 
     config, roster = _load_config_and_roster(options, options.at)
     labels = _parse_labels(options.labels)
     at = times.parse_command_time(options.at, alert.zone_of_alert(config, labels), clock.now())
-    asked = simulate.SimulationRequest(
+    request = simulate.SimulationRequest(
         labels=labels,
         at=at,
-        duration=parse_duration(options.duration) if options.duration else None,
+        duration=_seconds(options.duration),
         answers=[_parse_answer(text) for text in options.answer],
-        resolve_after=parse_duration(options.resolve_after) if options.resolve_after else None,
+        resolve_after=_seconds(options.resolve_after),
     )
-    _print(options, lambda: simulate.simulate(asked, roster), lambda: reports.simulate_text(asked, roster))
+    _print(
+        options,
+        lambda: simulate.simulate(request, roster),
+        lambda: reports.simulate_text(request, roster),
+    )
     return 0
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from amproxy import times
     from amproxy.simulation import recorded, replay, reports
 
     _, roster = _load_config_and_roster(options, options.start)
-    start, end = (times.parse_command_time(text, "UTC", clock.now()).timestamp() if text else None for text in (options.start, options.end))
+    start, end = (
+        times.parse_command_time(text, "UTC", clock.now()).timestamp() if text else None
+        for text in (options.start, options.end)
+    )
     try:
         with Path(options.file).open("rb") as lines:
-            found, broken = recorded.read_history(lines)
+            incidents, broken = recorded.read_history(lines)
     except OSError as error:
         raise ValueError(f"{options.file} cannot be read: {error.strerror}") from None
-    for one in broken:
-        print(f"{options.file}:{one.line}: error: {one.message}", file=sys.stderr)
-    done = replay.Replay(recorded.select_by_start(found, start, end), roster)
+    for line in broken:  # reported, and the rest replayed all the same
+        print(f"{options.file}:{line.line}: error: {line.message}", file=sys.stderr)
+    done = replay.Replay(recorded.select_by_start(incidents, start, end), roster)
     _print(options, lambda: replay.replay_document(done, broken), lambda: reports.replay_text(done))
     return 1 if broken else 0
 
 
 def _oncall(options: argparse.Namespace) -> int:
-    from amproxy import times
     from amproxy.simulation import oncall
 
     config, roster = _load_config_and_roster(options, options.at)
@@ -143,13 +315,11 @@ def _hash_password(options: argparse.Namespace) -> int:
 
 
 def _quality(options: argparse.Namespace) -> int:
-    from amproxy import times
     from amproxy.simulation import oncall
-    from amproxy.times import parse_duration
 
     config, roster = _load_config_and_roster(options, options.start)
     start = times.read_command_time(options.start, clock.now())
-    seconds = parse_duration(options.duration) if options.duration else None
+    seconds = _seconds(options.duration)
     _print(
         options,
         lambda: oncall.quality_reports(config, roster, options.schedule, start, seconds),
@@ -159,31 +329,36 @@ def _quality(options: argparse.Namespace) -> int:
 
 
 def _load_config_and_roster(options: argparse.Namespace, at: str) -> tuple[Any, Any]:
-    from amproxy import times
+    """The file, and its roster with the calendars of the time: there is no service to ask."""
     from amproxy.calendars.fetch import offline_roster
     from amproxy.config.loader import load
 
     config = load(options.config).config
-    return config, offline_roster(config, times.resolve_command_time(times.read_command_time(at, clock.now()), "UTC"))
+    time = times.resolve_command_time(times.read_command_time(at, clock.now()), "UTC")
+    return config, offline_roster(config, time)
 
 
-def _parse_labels(words: list[str]) -> dict[str, str]:
+def _parse_labels(arguments: list[str]) -> dict[str, str]:
+    """Labels without the empty ones. Raises ValueError."""
     labels = {}
-    for word in words:
-        name, equals, value = word.partition("=")
+    for text in arguments:
+        name, equals, value = text.partition("=")
         if not equals or not name:
-            raise ValueError(f"{word!r} is no LABEL=VALUE")
+            raise ValueError(f"{text!r} is no LABEL=VALUE")
         labels[name] = value.strip('"') if value.startswith('"') else value
     return {name: value for name, value in labels.items() if value}
 
 
 def _parse_answer(text: str) -> tuple[str, float]:
-    from amproxy.times import parse_duration
-
+    """A user, and the seconds until their acknowledgement. Raises ValueError."""
     user, at, duration = text.partition("@")
     if not at or not user:
         raise ValueError(f"{text!r} is no USER@DURATION")
-    return user, parse_duration(duration)
+    return user, times.parse_duration(duration)
+
+
+def _seconds(duration: str | None) -> float | None:
+    return times.parse_duration(duration) if duration else None
 
 
 def _positive_integer(text: str) -> int:
@@ -193,86 +368,16 @@ def _positive_integer(text: str) -> int:
     return number
 
 
-def _print(options: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]) -> None:
+def _print(
+    options: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]
+) -> None:
     print(json.dumps(document(), ensure_ascii=False, indent=2) if options.json else text())
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s level=%(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and URLs of chats are secrets
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s level=%(levelname)s %(message)s"
+    )
+    # they log URLs, and URLs of chats are secrets
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("httpcore").setLevel(logging.WARNING)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="amproxy", description="An Alertmanager-compatible routing proxy that knows who is on call.")
-    parser.add_argument("--version", action="version", version=f"amproxy {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
-        made.set_defaults(command=run)
-        made.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help="the file (default: %(default)s)")
-        return made
-
-    def looking(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        made = command(name, run, text)
-        made.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
-        made.add_argument("--at", metavar="TIME", help="RFC 3339, or a wall-clock time in the schedule's zone (default: now)")
-        return made
-
-    serving = command("serve", _serve, "Run the service.")
-    serving.add_argument("--listen", default="", metavar="HOST:PORT", help="instead of the file's; port 0 picks a free one")
-    serving.add_argument("--redis", default="", metavar="URL", help="instead of the file's: embedded, redis://, rediss:// or unix://")
-    serving.add_argument(
-        "--data-dir", default=".data", metavar="DIR", help="where the embedded Redis keeps its data (default: %(default)s)"
-    )
-    serving.add_argument("--workers", type=_positive_integer, default=1, metavar="N", help="processes (default: 1)")
-    serving.add_argument(
-        "--web.external-url",
-        dest="external_url",
-        default="",
-        metavar="URL",
-        help="what links in messages begin with, instead of the file's",
-    )
-    serving.add_argument(
-        "--web.route-prefix", dest="route_prefix", default="", metavar="PATH",
-        help="serve below this path (default: the path of the external URL)",
-    )  # fmt: skip
-    serving.add_argument(
-        "--web.config.file", dest="web_config", default="", metavar="FILE", help="TLS and basic auth, in the form of the Prometheus family"
-    )
-    serving.add_argument("--fd", type=int, default=-1, help=argparse.SUPPRESS)
-
-    checking = command("check", _check, "Check a file: errors with their place, and what is doubtful.")
-    checking.add_argument("file", nargs="?", metavar="FILE")
-    checking.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
-    checking.add_argument("--strict", action="store_true", help="warnings count as errors")
-
-    explaining = looking("explain", _explain, "Say where an alert goes and why, and whom it pages.")
-    explaining.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
-
-    simulating = looking("simulate", _simulate, "Show the pages of an alert under a virtual clock: no Redis, no network.")
-    simulating.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
-    simulating.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look (default: until the policy ends)")
-    simulating.add_argument("--answer", action="append", default=[], metavar="USER@DURATION", help="somebody acknowledges after so long")
-    simulating.add_argument("--resolve-after", metavar="DURATION", help="the alert ends after so long (default: it keeps firing)")
-
-    replaying = command("replay", _replay, "Say whom the file would have paged differently over an exported history.")
-    replaying.add_argument("file", metavar="HISTORY", help="lines of JSON, as GET /api/v1/history gives them")
-    replaying.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
-    replaying.add_argument("--from", dest="start", metavar="TIME", help="only incidents that began then or later")
-    replaying.add_argument("--to", dest="end", metavar="TIME", help="only incidents that began before then")
-
-    listing = looking("oncall", _oncall, "Say who is on call now or then, and who is next.")
-    listing.add_argument("schedule", nargs="?", metavar="SCHEDULE")
-
-    made = commands.add_parser("hash-password", help="Print the hash of a password, for users in the file.")
-    made.description = "Ask for a password (or read a line from stdin), and print its hash for password_hash of a user."
-    made.set_defaults(command=_hash_password)
-
-    judging = command("quality", _quality, "Say how good schedules are: gaps, people on call twice or hidden, who carries how much.")
-    judging.add_argument("schedule", nargs="?", metavar="SCHEDULE")
-    judging.add_argument("--json", action="store_true", help="one JSON document on stdout, and nothing else")
-    judging.add_argument("--from", dest="start", metavar="TIME", help="as --at of the other commands (default: now)")
-    judging.add_argument("--for", dest="duration", metavar="DURATION", help="how long to look, 366d at most (default: 90d)")
-    return parser

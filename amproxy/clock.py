@@ -1,6 +1,6 @@
-"""The one place where the time of day is read. Everything that decides takes `now` as an argument.
+"""The clock and the zone of this machine, read only here; decisions take `now` as an argument.
 
-Names of places in the tz database → zones, as Alertmanager reads the `location` of a time interval.
+Also the conversions of Unix seconds, and zones by name, as Alertmanager's `location` has them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+_LOCALTIME = Path("/etc/localtime")
+
 
 def now() -> float:
-    """Unix seconds."""
+    """The current time in Unix seconds."""
     return time.time()
 
 
@@ -24,16 +26,18 @@ def utc(seconds: float) -> datetime:
 
 
 def rfc3339(seconds: float | None) -> str | None:
-    """Unix seconds → RFC 3339 text in UTC with milliseconds ("2026-01-05T09:00:00.000Z"); None stays None."""
-    return None if seconds is None else utc(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-_LOCALTIME = Path("/etc/localtime")
+    """Unix seconds → RFC 3339 in UTC, such as "2026-01-05T09:00:00.000Z"; None stays None."""
+    if seconds is None:
+        return None
+    return utc(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @lru_cache(maxsize=1024)
 def location(name: str) -> tzinfo:
-    """A name of the tz database → its zone; "" is UTC, "Local" the zone of this machine. Raises ValueError for other names."""
+    """The zone with a name of the tz database; "" is UTC, "Local" the zone of this machine.
+
+    Raises ValueError for any other name.
+    """
     if name == "":
         return UTC
     return _machine_zone() if name == "Local" else _named_zone(name)
@@ -42,12 +46,16 @@ def location(name: str) -> tzinfo:
 def _named_zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
-        raise ValueError(f"unknown location: {name!r} (expected a name of the tz database, such as Europe/Berlin)") from None
+    except (KeyError, ValueError, OSError):
+        # In this order: unknown; not a name at all; a folder of the database, such as "Europe".
+        raise ValueError(
+            f"unknown location: {name!r}"
+            " (expected a name of the tz database, such as Europe/Berlin)"
+        ) from None
 
 
 def _machine_zone() -> tzinfo:
-    """What the environment variable TZ names, else /etc/localtime, else UTC."""
+    """The zone of the environment variable TZ, else of /etc/localtime, else UTC, as in Go."""
     try:
         if "TZ" in os.environ:
             return location(os.environ["TZ"].removeprefix(":"))

@@ -1,4 +1,4 @@
-"""What the stages of one process share: the configuration that is in force, the connection to Redis, the wake-up calls."""
+"""The state that the parts of one process share: configuration, roster, Redis, wake-up calls."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from amproxy.store.muting import MaintenanceWindowCache, SilenceCache
 from amproxy.store.schedule_changes import ManualScheduleChanges
 from amproxy.store.wire import Wire
 
-SHORTEST_IN_FORCE = 1.0  # seconds: what was in force for less was a step on the way to the roster after it, as at a start or a reload
+# Seconds. A roster in force for less was a step on the way to the next, as at a start or a reload:
+# nobody was on call by it, so it must not be written down as the past.
+SHORTEST_IN_FORCE = 1.0
+MAX_SUPERSEDED = 100  # rosters whose past may have to be written down yet
 
 
 class SupersededRoster(NamedTuple):
-    """A roster that was in force in this process until it gave way to another."""
+    """A roster that was in force in this process until another replaced it."""
 
     roster: Roster
     until: float  # Unix seconds
@@ -37,29 +40,29 @@ class FailedConfigLoad(NamedTuple):
 
 
 class Context:
-    """`use` puts another configuration in force; everything derived from it follows."""
+    """The shared state. `use_config` puts another file in force, and all that derives from it."""
 
     def __init__(self, config: Config, wire: Wire, now: Callable[[], float] = clock.now) -> None:
         self.wire = wire
         self.now = now
         self.timers_changed = asyncio.Event()
         self.outbox_filled = asyncio.Event()
-        self.by_hand = ManualScheduleChanges()
-        self.superseded: deque[SupersededRoster] = deque(maxlen=100)  # what they said of the past may have to be written down yet
         self.roster_changed = asyncio.Event()
+        self.schedule_changes = ManualScheduleChanges()
+        self.calendars: dict[str, ScheduleCalendars] = {}
+        self.superseded: deque[SupersededRoster] = deque(maxlen=MAX_SUPERSEDED)
         self._roster: Roster | None = None
         self._roster_since = now()
-        self.calendars: dict[str, ScheduleCalendars] = {}
         self.silences = SilenceCache()
         self.windows = MaintenanceWindowCache()
         self.external_url = ""
         self.in_force_since = now()  # when the configuration was loaded
-        self.refused: FailedConfigLoad | None = None  # None: the last load went well
-        self.use(config)
+        self.failed_load: FailedConfigLoad | None = None  # None: the last load went well
+        self.use_config(config)
 
     @property
     def roster(self) -> Roster:
-        """The roster in force. Whoever replaces it leaves the one before to those who write down the past."""
+        """The roster in force. Setting another keeps this one for the record of past shifts."""
         assert self._roster is not None  # __init__ puts a configuration in force
         return self._roster
 
@@ -72,34 +75,44 @@ class Context:
         self._roster = roster
         self.roster_changed.set()
 
-    def use(self, config: Config) -> None:
-        self.in_force_since, self.refused = self.now(), None
+    def use_config(self, config: Config) -> None:
+        """Put a configuration in force."""
+        self.in_force_since, self.failed_load = self.now(), None
         self.config = config
         self.placer = Placer(config)
         self.routes = _routes_by_key(config.route)
-        self.openings = OpenWindows(config)
-        self.roster = self._made()
+        self.open_windows = OpenWindows(config)
+        self.roster = self._build_roster()
 
-    def use_by_hand(self, changed: ManualScheduleChanges) -> None:
-        """What people have changed by hand about who is on call."""
-        self.by_hand = changed
-        self.roster = self._made()
+    def use_schedule_changes(self, changes: ManualScheduleChanges) -> None:
+        """Put the overrides, absences and swaps made by hand in force."""
+        self.schedule_changes = changes
+        self.roster = self._build_roster()
 
-    async def load_by_hand(self) -> None:
-        """Read it anew and use it: this process follows a change at once, the others hear of it. Raises StoreUnavailable."""
-        self.use_by_hand(await schedule_changes.load_manual_changes(self.wire))
+    async def load_schedule_changes(self) -> None:
+        """Read them from Redis and put them in force. Raises StoreUnavailable.
+
+        The process that makes a change calls this, to follow it at once; the others hear of it.
+        """
+        self.use_schedule_changes(await schedule_changes.load_manual_changes(self.wire))
 
     def use_calendars(self, calendars: dict[str, ScheduleCalendars]) -> None:
-        """Schedule → what its calendars say."""
+        """Put the calendars of schedules in force, by the name of the schedule."""
         self.calendars = calendars
-        self.roster = self._made()
+        self.roster = self._build_roster()
 
-    def _made(self) -> Roster:
-        made = self.by_hand
-        return Roster(self.config, made.overrides, absences=made.absences, swaps=made.swaps, calendars=self.calendars)
+    def _build_roster(self) -> Roster:
+        made = self.schedule_changes
+        return Roster(
+            self.config,
+            made.overrides,
+            absences=made.absences,
+            swaps=made.swaps,
+            calendars=self.calendars,
+        )
 
     def wake(self, *, timers: bool = False, outbox: bool = False) -> None:
-        """Something of this process's own making is due: do not wait for the next look."""
+        """Wake the workers of this process: it has just stored what is due."""
         if timers:
             self.timers_changed.set()
         if outbox:

@@ -1,4 +1,4 @@
-"""Errors that cross a stage. Each is raised where it is known and handled once, at the rim."""
+"""Errors that cross rooms: raised where they are known, handled once, at the edge."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ class AmproxyError(Exception):
 
 
 class ConfigProblem(AmproxyError):
-    """One thing wrong (or doubtful) in a file; line and column count from 1, 0 = the file as a whole."""
+    """One error or warning about a file.
 
-    def __init__(self, message: str, *, file: str = "", line: int = 0, column: int = 0, path: str = "", kind: str = "") -> None:
+    Line and column count from 1, 0 = the file as a whole. kind: of a warning, such as "unused".
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str = "",
+        line: int = 0,
+        column: int = 0,
+        path: str = "",
+        kind: str = "",
+    ) -> None:
         super().__init__(message)
-        self.message, self.file, self.line, self.column, self.path, self.kind = message, file, line, column, path, kind
+        self.message, self.path, self.kind = message, path, kind
+        self.file, self.line, self.column = file, line, column
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
 
 class ConfigError(AmproxyError):
-    """A file that cannot take effect, with everything that is wrong in it."""
+    """A file that cannot take effect, with all its problems."""
 
     def __init__(self, problems: list[ConfigProblem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -39,24 +52,25 @@ class NotFound(AmproxyError):
 
 
 class Uneditable(AmproxyError):
-    """A change that cannot be made to the file as it is written (HTTP 422); the text says why."""
+    """A change that cannot be made to the file as it is written (HTTP 422), and the reason."""
 
 
 class BadCalendar(AmproxyError):
-    """A calendar that cannot be used, and why; the text quotes no address."""
+    """A calendar that cannot be used, and the reason; the text quotes no address."""
 
 
 class DeliveryError(AmproxyError):
-    """A message that a channel did not take.
+    """A message that a channel did not deliver.
 
-    permanent: the same call will never succeed (blocked, unknown chat, bad credential, refused payload).
-    reason: label of amproxy_delivery_attempts_total: timeout, rate_limited, auth_error, client_error, server_error, network.
-    retry_after: seconds that the other side asked to wait; None = our own back-off.
+    permanent: the same call will never succeed (blocked, unknown chat, bad credential or payload).
+    reason: label of amproxy_delivery_attempts_total: timeout, rate_limited, auth_error,
+    client_error, server_error, network.
+    retry_after: seconds that the other side requested; None = our own back-off.
     ambiguous: it may have been delivered after all (time-out or 5xx after sending).
-    took: seconds that the call lasted; None = there was none. Whoever calls a channel sets it.
+    latency: seconds that the call lasted, set by its caller; None = there was no call.
     """
 
-    took: float | None = None
+    latency: float | None = None
 
     def __init__(
         self,
@@ -68,4 +82,5 @@ class DeliveryError(AmproxyError):
         ambiguous: bool = False,
     ) -> None:
         super().__init__(message)
-        self.permanent, self.reason, self.retry_after, self.ambiguous = permanent, reason, retry_after, ambiguous
+        self.permanent, self.reason = permanent, reason
+        self.retry_after, self.ambiguous = retry_after, ambiguous

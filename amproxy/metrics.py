@@ -1,6 +1,7 @@
-"""amproxy's own metrics. Names and labels are a contract; what lives in Redis is read at scrape time (web/metrics.py).
+"""amproxy's own metrics. Names and labels are a contract.
 
-With several worker processes, PROMETHEUS_MULTIPROC_DIR is set before this is imported, and a scrape adds them all up.
+State in Redis is read at scrape time (web/http/monitoring.py). With several worker processes,
+PROMETHEUS_MULTIPROC_DIR is set before this module is imported, and a scrape adds them all up.
 """
 
 from __future__ import annotations
@@ -8,31 +9,59 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 registry = CollectorRegistry()
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+# Seconds: of requests, of deliveries with their retries, and of people.
 FAST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 WIDE_BUCKETS = (*FAST_BUCKETS, 60, 120, 300, 600)
 HUMAN_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 
 pushes = Counter("amproxy_pushes_total", "Pushes answered.", ["source", "code"], registry=registry)
 push_duration = Histogram(
-    "amproxy_push_duration_seconds", "From a push's headers to its answer.", ["source"], buckets=FAST_BUCKETS, registry=registry
+    "amproxy_push_duration_seconds",
+    "From a push's headers to its answer.",
+    ["source"],
+    buckets=FAST_BUCKETS,
+    registry=registry,
 )
-alerts_received = Counter("amproxy_alerts_received_total", "Alerts in accepted pushes.", ["source", "status"], registry=registry)
+alerts_received = Counter(
+    "amproxy_alerts_received_total",
+    "Alerts in accepted pushes.",
+    ["source", "status"],
+    registry=registry,
+)
 alerts_deduplicated = Counter(
-    "amproxy_alerts_deduplicated_total", "Received alerts that were stored already, in the same state.", ["source"], registry=registry
+    "amproxy_alerts_deduplicated_total",
+    "Received alerts that were stored already, in the same state.",
+    ["source"],
+    registry=registry,
 )
-incidents_total = Counter("amproxy_incidents_total", "Incidents opened.", ["policy"], registry=registry)
+incidents_total = Counter(
+    "amproxy_incidents_total", "Incidents opened.", ["policy"], registry=registry
+)
 pages = Counter(
-    "amproxy_pages_total", "Pages by what became of them: sent, failed, skipped.", ["channel", "policy", "outcome"], registry=registry
+    "amproxy_pages_total",
+    "Pages by what became of them: sent, failed, skipped.",
+    ["channel", "policy", "outcome"],
+    registry=registry,
 )
 pages_bundled = Counter(
-    "amproxy_pages_bundled_total", "Of the pages sent, those that shared a message with others.", ["channel", "policy"], registry=registry
+    "amproxy_pages_bundled_total",
+    "Of the pages sent, those that shared a message with others.",
+    ["channel", "policy"],
+    registry=registry,
 )
 delivery_attempts = Counter(
     "amproxy_delivery_attempts_total",
@@ -40,7 +69,12 @@ delivery_attempts = Counter(
     ["channel", "outcome", "reason"],
     registry=registry,
 )
-delivery_retries = Counter("amproxy_delivery_retries_total", "Deliveries put off for another attempt.", ["channel"], registry=registry)
+delivery_retries = Counter(
+    "amproxy_delivery_retries_total",
+    "Deliveries put off for another attempt.",
+    ["channel"],
+    registry=registry,
+)
 deliveries_repeated = Counter(
     "amproxy_deliveries_repeated_total",
     "Messages taken over from a dead process: they may have arrived twice.",
@@ -48,12 +82,19 @@ deliveries_repeated = Counter(
     registry=registry,
 )
 page_delay = Histogram(
-    "amproxy_page_delay_seconds", "From a page being due to the channel's yes.", ["channel"], buckets=WIDE_BUCKETS, registry=registry
+    "amproxy_page_delay_seconds",
+    "From a page being due to the channel's yes.",
+    ["channel"],
+    buckets=WIDE_BUCKETS,
+    registry=registry,
 )
 first_page_delay = Histogram(
-    "amproxy_first_page_delay_seconds", "From the push to the channel's yes, first page of an incident.", ["channel"], buckets=WIDE_BUCKETS,
+    "amproxy_first_page_delay_seconds",
+    "From the push to the channel's yes, first page of an incident.",
+    ["channel"],
+    buckets=WIDE_BUCKETS,
     registry=registry,
-)  # fmt: skip
+)
 time_to_acknowledge = Histogram(
     "amproxy_time_to_acknowledge_seconds",
     "From an incident's start to its acknowledgement.",
@@ -62,16 +103,41 @@ time_to_acknowledge = Histogram(
     registry=registry,
 )
 time_to_resolve = Histogram(
-    "amproxy_time_to_resolve_seconds", "From an incident's start to its end.", ["policy"], buckets=HUMAN_BUCKETS, registry=registry
+    "amproxy_time_to_resolve_seconds",
+    "From an incident's start to its end.",
+    ["policy"],
+    buckets=HUMAN_BUCKETS,
+    registry=registry,
 )
-notices = Counter("amproxy_notices_total", "Notices sent to people who chose them.", ["kind", "channel"], registry=registry)
-timer_lateness = Histogram("amproxy_timer_lateness_seconds", "How late timers were taken up.", buckets=WIDE_BUCKETS, registry=registry)
-nobody_on_call = Counter("amproxy_nobody_on_call_total", "Steps that asked a schedule in vain.", ["schedule"], registry=registry)
+notices = Counter(
+    "amproxy_notices_total",
+    "Notices sent to people who chose them.",
+    ["kind", "channel"],
+    registry=registry,
+)
+timer_lateness = Histogram(
+    "amproxy_timer_lateness_seconds",
+    "How late timers were taken up.",
+    buckets=WIDE_BUCKETS,
+    registry=registry,
+)
+nobody_on_call = Counter(
+    "amproxy_nobody_on_call_total",
+    "Steps that asked a schedule in vain.",
+    ["schedule"],
+    registry=registry,
+)
 acknowledgements = Counter(
-    "amproxy_acknowledgements_total", "Incidents acknowledged; user is empty where nobody was named.", ["user"], registry=registry
+    "amproxy_acknowledgements_total",
+    "Incidents acknowledged; user is empty where nobody was named.",
+    ["user"],
+    registry=registry,
 )
 pages_by_time = Counter(
-    "amproxy_pages_by_time_total", "Pages sent to people, by their own clock: day, night, weekend.", ["user", "time"], registry=registry
+    "amproxy_pages_by_time_total",
+    "Pages sent to people, by their own clock: day, night, weekend.",
+    ["user", "time"],
+    registry=registry,
 )
 calendar_fetches = Counter(
     "amproxy_calendar_fetch_total",
@@ -80,9 +146,16 @@ calendar_fetches = Counter(
     registry=registry,
 )
 unexpected_errors = Counter(
-    "amproxy_unexpected_errors_total", "Errors that no code expected: each is a defect of amproxy.", ["stage"], registry=registry
+    "amproxy_unexpected_errors_total",
+    "Errors that no code expected: each is a defect of amproxy.",
+    ["stage"],
+    registry=registry,
 )
-stuck = Counter("amproxy_stuck_total", "Incidents and groups that had lost their timer: each is a defect of amproxy.", registry=registry)
+stuck = Counter(
+    "amproxy_stuck_total",
+    "Incidents and groups that had lost their timer: each is a defect of amproxy.",
+    registry=registry,
+)
 reload_successful = Gauge(
     "amproxy_config_last_reload_successful",
     "Whether the last load of the file was good.",
@@ -96,13 +169,14 @@ reload_time = Gauge(
     multiprocess_mode="mostrecent",
 )
 undeliverable = Gauge(
-    "amproxy_config_undeliverable", "Integrations in the file that cannot be delivered.", registry=registry, multiprocess_mode="mostrecent"
+    "amproxy_config_undeliverable",
+    "Integrations in the file that cannot be delivered.",
+    registry=registry,
+    multiprocess_mode="mostrecent",
 )
 
 
-# labels() costs a microsecond a call, which a push pays four times: its children are remembered.
-
-
+# labels() costs a microsecond a call, and a push makes four: hence the caches.
 @lru_cache(maxsize=4096)
 def push_counter(source: str, code: int) -> Counter:
     return pushes.labels(source, str(code))
@@ -128,11 +202,11 @@ def render(*more: Collector) -> bytes:
     scraped = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(scraped)  # type: ignore[no-untyped-call]
-        parts = [generate_latest(scraped)]
+        texts = [generate_latest(scraped)]
     else:
-        parts = [generate_latest(registry)]
+        texts = [generate_latest(registry)]
     for collector in more:
         own = CollectorRegistry()
         own.register(collector)
-        parts.append(generate_latest(own))
-    return b"".join(parts)
+        texts.append(generate_latest(own))
+    return b"".join(texts)

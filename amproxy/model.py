@@ -1,24 +1,25 @@
-"""What amproxy remembers: alerts, groups, incidents, pages. Plain structs; they do nothing and know no store.
+"""The stored values: alerts, groups, incidents, pages. Plain structs that know no store.
 
-Times of alerts are integer nanoseconds since 1970 with the sender's offset kept, because Alertmanager's payload shows
-them so; all other times are Unix seconds (float).
+Field names are stored too: a new name needs `msgspec.field(name=...)`. Times of alerts are integer
+nanoseconds since 1970 with the sender's offset, because Alertmanager's payload shows them so; all
+other times are Unix seconds (float).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from amproxy.config.structs import Policy, Urgency
 from amproxy.labels.matchers import Matcher
 
-# ---------------------------------------------------------------------------------------------------------- alerts
+MAX_SUPPRESSED = 1000  # alerts that are stored of one silence or maintenance window
 
 
 class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One alert as one group holds it."""
+    """One alert of one group; each group has its own copy."""
 
     fingerprint: str
     labels: dict[str, str]
@@ -30,16 +31,17 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
     ends_offset: int = 0
     timeout: bool = False  # the end was not sent: it is the time of the push plus resolve_timeout
     generator_url: str = ""
-    extra: dict[str, Any] = {}  # what the sender added (Grafana: values, valueString, silenceURL, dashboardURL, panelURL, imageURL)
+    # Grafana's additions: values, valueString, silenceURL, dashboardURL, panelURL, imageURL
+    extra: dict[str, Any] = {}
     source: str = ""
-    lapses_ns: int = 0  # a webhook's alert without news is over at this time; 0 = never
+    lapses_ns: int = 0  # when a webhook's alert without news is resolved; 0 = never
 
     def resolved(self, now_ns: int) -> bool:
         return 0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns
 
 
 def common_pairs(maps: Iterable[dict[str, str]]) -> dict[str, str]:
-    """What all of them share."""
+    """Return the pairs that all of them share."""
     rest = iter(maps)
     shared = dict(next(rest, {}))
     for other in rest:
@@ -61,12 +63,13 @@ class Group(msgspec.Struct, kw_only=True, omit_defaults=True):
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
     route_labels: dict[str, str] = {}
-    source: str = ""  # of a group that a webhook's sender made: its door, and the sender's own key
+    # Of a group that a webhook's sender formed: the webhook, and the sender's own key.
+    source: str = ""
     sender_key: str = ""
 
 
 class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The notification log of one group and one integration: what was last told, and when."""
+    """The notification log of one group and one integration: its last notification."""
 
     firing: list[str] = []  # fingerprints, sorted
     resolved: list[str] = []
@@ -75,19 +78,26 @@ class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class MutedAlertsLog(msgspec.Struct):
-    """Alerts of a group that a silence or window holds back, or held back and that were not told since: what a flush compares with."""
+    """The alerts of a group that were muted at its last flush, or not notified since they were.
+
+    The next flush compares with it.
+    """
 
     at: float  # when this was last written
     by: dict[str, list[str]]  # fingerprint → "silence:ID", "maintenance:ID"
 
 
 NotificationReason = Literal[
-    "first notification", "new alerts added", "some alerts resolved", "all alerts resolved", "repeat interval elapsed"
+    "first notification",
+    "new alerts added",
+    "some alerts resolved",
+    "all alerts resolved",
+    "repeat interval elapsed",
 ]
 
 
 class Silence(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What hides alerts for a time. Any of the matcher sets will do; all matchers of a set must hold."""
+    """A mute of alerts for a time. It needs all matchers of any one of its sets to match."""
 
     id: str
     matcher_sets: list[list[Matcher]]
@@ -99,11 +109,11 @@ class Silence(msgspec.Struct, kw_only=True, omit_defaults=True):
     annotations: dict[str, str] = {}
 
 
-# ------------------------------------------------------------------------------------------------ people's own doing
-
-
 class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody's wish that another takes over their shifts of one schedule between two times. It counts once it is taken."""
+    """A request that somebody takes over a person's shifts of one schedule for a period.
+
+    It has effect once it is taken.
+    """
 
     id: str
     schedule: str
@@ -111,27 +121,24 @@ class Swap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start: float  # Unix seconds
     end: float  # exclusive
     reason: str = ""
-    asked_by: str = ""  # who asked, where that is somebody else
+    asked_by: str = ""  # who made the request, where that is somebody else
     asked_at: float
     taken_by: str = ""  # "" = still open
-    taken_through: str = ""  # who took it in their name, where that is somebody else
+    taken_through: str = ""  # who accepted in the name of taken_by, where that is somebody else
     taken_at: float | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of the last delivery to one person over one channel."""
+    """The result of the last delivery to one person over one channel."""
 
     ok: bool  # False: it failed for good
-    at: float  # of the last delivery that is remembered: equal ones follow it for up to an hour
+    at: float  # an equal result up to an hour later is not stored again
     error: str = ""
-    address: str  # decide.people.digest of where it went: says nothing about another one
-
-
-# ------------------------------------------------------------------------------------------ what was so, on schedules
+    address: str  # config.channels.address_digest: the result is about this address only
 
 
 class RecordedPerson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A person as the file had them while they were on call: a later file changes neither name nor clock of the past."""
+    """A person as in the file of that time: a later file does not change the past."""
 
     user: str
     full_name: str = ""
@@ -139,7 +146,10 @@ class RecordedPerson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class RecordedShift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who was on call for one schedule between two moments that are over. Never changed; the last one grows as time passes."""
+    """The people on call for one schedule in a past period.
+
+    It is never changed; only the end of the last one moves on as time passes.
+    """
 
     start: float  # Unix seconds
     end: float  # exclusive
@@ -150,38 +160,37 @@ class RecordedShift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class GapWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One person was told of one hole in a schedule's future."""
+    """One person was warned of one gap in a schedule's future."""
 
     kind: Literal["gap_ahead", "empty_shift"]
     user: str
     layer: str = ""  # of an empty shift
-    soon: bool = False  # of a gap: it was told that it is about to begin, or has begun
-    start: float  # Unix seconds: the hole as far as it has been seen
+    soon: bool = False  # of a gap: warned that it is about to begin, or has begun
+    start: float  # Unix seconds: the gap as far as it is known
     end: float
 
 
 class NoticeLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What people were told of one schedule, so that nobody is told twice."""
+    """The notices about one schedule that were sent, so that none is sent twice."""
 
-    at: float  # Unix seconds: when that was last looked at
+    at: float  # Unix seconds: when the schedule was last checked
     on_call: tuple[str, ...] = ()  # who was on call then
     warned: tuple[GapWarning, ...] = ()
 
 
-# -------------------------------------------------------------------------------------------------------- incidents
-
 IncidentState = Literal["triggered", "acknowledged", "snoozed", "resolved"]
 
-# What a policy that does not go on waits for: time, a time interval, alerts, somebody on call, the next round, the end of flapping,
-# the answer of those who were asked by hand.
+# What the policy waits for: a time, a time interval, alerts, somebody on call, the next round, the
+# end of flapping, the answer of people paged by hand.
 WaitReason = Literal["", "time", "interval", "alerts", "shift", "round", "flapping", "answer"]
 
 
 class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One notification of one person over one channel (or of a receiver's chat, then user is "")."""
+    """One notification of one person over one channel, or of a receiver's chat (user = "")."""
 
     id: str
-    kind: Literal["page", "reminder"] = "page"  # a reminder goes to the one who acknowledged, before that runs out
+    # A reminder goes to the person who acknowledged, before the acknowledgement runs out.
+    kind: Literal["page", "reminder"] = "page"
     user: str = ""
     receiver: str = ""  # instead of a user
     integration: str = ""  # of a receiver: "slack/0"
@@ -191,21 +200,22 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     step: int = 0  # counts from 1; 0 = by hand
     round: int = 1
     reason: str = ""  # "on call for platform (layer weekly)"
-    insists: bool = False  # goes out although somebody else has acknowledged: the person was asked for by hand
-    once: bool = False  # of a webhook step: nothing is told later of what became of the incident
-    bundle: str = ""  # id of the message that told of many incidents at once
+    insists: bool = False  # by hand: sent even if somebody else has acknowledged
+    once: bool = False  # of a webhook step: no updates follow
+    bundle: str = ""  # id of the message about many incidents that it was sent in
     due: float
     state: Literal["due", "sent", "failed", "skipped"] = "due"
     sent_at: float | None = None
     attempts: int = 0
     error: str = ""
-    ref: dict[str, str] = {}  # what the channel needs to change the message: {"chat_id": …, "message_id": …}
+    # What the channel needs to update the message: {"chat_id": …, "message_id": …}
+    ref: dict[str, str] = {}
     shown: int = 0  # Incident.look that the message shows
-    updating: bool = False  # an update is on its way
+    updating: bool = False  # an update is queued
 
 
 class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How far one person's notification rules have run for one incident."""
+    """The progress of one person's notification rules for one incident."""
 
     user: str
     urgency: Urgency = "default"
@@ -214,9 +224,9 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     step: int = 0
     round: int = 1
     reason: str = ""
-    insists: bool = False  # asked by hand: runs although somebody else has acknowledged, and stands until the person answers
+    insists: bool = False  # by hand: runs, whoever has acknowledged, until the person answers
     quiet: bool = False  # the next rule waits for the end of the person's quiet hours
-    left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next rule
+    left: float | None = None  # while snoozed, to be resumed: seconds to the next rule
     unreachable: bool = False  # every contact failed for good
 
 
@@ -230,7 +240,7 @@ class MergedGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What a group of alerts opens for people. Only machine.transition changes it."""
+    """An incident: what a group of alerts opens for people. Only machine.transition changes it."""
 
     id: str
     version: int = 0  # 0 = not stored yet; the commit is guarded by it
@@ -242,8 +252,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     policy: str = ""
     team: str = ""
     plan: Policy  # the policy as it was at the start
-    begins_with: str = ""  # the policy it was opened with, or given by hand; a `forward` step leads away from it
-    forwards: dict[str, Policy] = {}  # the policies that `forward` steps lead to, as they were at the start
+    begins_with: str = ""  # the policy before any `forward` step
+    forwards: dict[str, Policy] = {}  # those of `forward` steps, as they were at the start
     urgency: Urgency | None = None
     group: str = ""  # Group.id; "" = opened by hand
     group_key: str = ""
@@ -260,7 +270,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     acknowledged_at: float | None = None
     first_acknowledged_by: str = ""  # stays, whatever becomes of the acknowledgement
     first_acknowledged_at: float | None = None
-    resolved_by: str = ""  # a user, or one of machine.states.ENDS
+    resolved_by: str = ""  # a user, or a key of machine.draft.RESOLVED_TEXTS
     resolved_at: float | None = None
     snoozed_by: str = ""
     snoozed_until: float | None = None
@@ -270,17 +280,20 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     waiting: WaitReason = ""  # why step_due is what it is …
     waiting_for: str = ""  # … and in words: "wait 5m", "somebody on call for platform"
     acknowledge_due: float | None = None  # when the acknowledgement runs out
-    reminder_due: float | None = None  # when the one who acknowledged is reminded of that
-    step_left: float | None = None  # while snoozed, with after_snooze: resume: seconds to the next step
-    heard_at: float = 0.0  # the last news, of alerts or people: what auto_resolve counts from
-    arrivals: list[tuple[float, int]] = []  # when how many alerts came, as far back as wait_for_alerts looks
-    returns: list[float] = []  # when its alerts came back after its end, as far back as `flapping` looks
-    held_until: float | None = None  # all its alerts are muted: nothing of the plan runs before this
+    reminder_due: float | None = None  # when the person who acknowledged is reminded of that
+    step_left: float | None = None  # while snoozed, to be resumed: seconds to the next step
+    heard_at: float = 0.0  # the last news, of alerts or people: auto_resolve counts from it
+    # (time, number) of new alerts, as far back as a wait_for_alerts step counts.
+    arrivals: list[tuple[float, int]] = []
+    # When its alerts came back after its end, as far back as `flapping` counts.
+    returns: list[float] = []
+    held_until: float | None = None  # all alerts are muted: no step runs before this
     held_by: str = ""  # what mutes them
-    responders: list[str] = []  # people who were asked to join by hand
+    responders: list[str] = []  # people who were paged by hand besides others
     merged_into: str = ""  # id of the incident that this one is part of now
-    parts: dict[str, MergedGroup] = {}  # Group.id of incidents merged into this one → their alerts
-    look: int = 1  # goes up whenever messages about it should look different
+    # Group.id → its alerts, once another incident was merged into this one; its own group included.
+    parts: dict[str, MergedGroup] = {}
+    look: int = 1  # goes up whenever messages about it must be updated
     news: str = ""  # the last change in one sentence, for channels that keep a thread
     chains: list[Chain] = []
     pages: list[Page] = []
@@ -291,20 +304,17 @@ class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One fact of an incident's history, with its reason."""
 
     at: float
-    kind: str  # opened, alerts, step, sent, failed, skipped, nobody, acknowledged, unacknowledged, snoozed, resolved, reopened, note, …
+    kind: str  # opened, alerts, step, sent, failed, nobody, acknowledged, snoozed, resolved, …
     text: str  # a sentence for people
     user: str = ""
     channel: str = ""
     policy: str = ""
     step: int = 0
-    data: dict[str, Any] = {}  # what programs want of it: {"firing": 2, "resolved": 0}, {"until": 1767603600.0}
-
-
-# --------------------------------------------------------------------------------------------------------- outbox
+    data: dict[str, Any] = {}  # for programs: {"firing": 2, "resolved": 0}, {"until": 1767603600.0}
 
 
 class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One message that must go out: an entry of the outbox, or of the retries."""
+    """One message to send: an entry of the outbox, or of the retries."""
 
     id: str
     kind: Literal["page", "update", "notification", "notice", "bundle"]
@@ -312,11 +322,11 @@ class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     incident: str = ""
     page: str = ""  # Page.id, for page and update
     user: str = ""
-    urgent: bool = False  # the first page of an incident: goes ahead of the queue
+    urgent: bool = False  # the person's first page of the incident: goes ahead of the queue
     due: float
     attempt: int = 1
     deadline: float | None = None  # a notification is given up at the group's next flush
-    # a notification of a receiver's integration (not a page): what is told
+    # A notification of a receiver's integration (not a page): what it is about.
     group: Group | None = None
     integration: str = ""  # "webhook/0"
     alerts: list[Alert] = []
@@ -324,23 +334,61 @@ class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str = ""
     log: LogEntry | None = None  # written to the notification log once it is delivered
     flush: str = ""  # the flush it belongs to
-    # a notice: a plain text to a person (test page)
+    # A notice: a plain text to a person (test page).
     address: str = ""
     subject: str = ""
     text: str = ""
-    # a bundle: pages of one policy to one person that go out as one message; `text` says which part of how many it is
-    bundle: str = ""  # id that all parts share: Page.bundle of its pages
-    pages: list[tuple[str, str]] = []  # (Incident.id, Page.id), in the order in which they were held
+    # A bundle: pages of one policy to one person that are sent as one message, or as several where
+    # they are too long; `text` has the number of this one.
+    bundle: str = ""  # id that these messages share: Page.bundle of their pages
+    pages: list[tuple[str, str]] = []  # (Incident.id, Page.id), oldest first
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one transition changes. The commit stores it whole or, when the version moved on, not at all."""
+    """All that one transition changes.
+
+    The commit stores all of it or, where another commit was first (by Incident.version), nothing.
+    """
 
     incident: Incident  # version already counted up
     before: str  # the state before; "" = it did not exist
     policy_before: str  # the policy before; a `forward` step changes it
     timeline: list[TimelineEntry]
-    timer: float | None  # when `Tick` is due next; None = never
+    timer: float | None  # when a TimerTick is due next; None = never
     outbox: list[OutgoingMessage]
     turns: dict[str, tuple[int, int]]  # round-robin pointers: key → (expected, new)
-    nobody: list[str]  # schedules asked in vain
+    nobody: list[str]  # schedules that had nobody on call
+
+
+class LoadedGroup(NamedTuple):
+    """A group as loaded for a flush."""
+
+    group: Group
+    version: str  # "" = never flushed
+    touched: str
+    alerts: list[Alert]
+    revisions: dict[str, bytes]
+    log: dict[str, LogEntry]
+    # Unix seconds: notifications of the last flush are still being delivered, at the longest until
+    # then; 0 = none is.
+    busy_until: float
+    following: MutedAlertsLog | None
+
+
+class SuppressedAlertRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One alert of one group that a silence or maintenance window suppressed."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    group: str  # Group.id
+    receiver: str
+    first: float  # Unix seconds
+    last: float  # written at most once an hour while nothing else changes
+    told: float | None = None  # when it was notified after the end; None = not
+
+
+class SuppressionUpdate(NamedTuple):
+    """A flush's finding: an alert that is suppressed, or that was and is notified now."""
+
+    by: str  # "silence:ID", "maintenance:ID"
+    hidden: SuppressedAlertRecord

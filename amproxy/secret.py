@@ -1,4 +1,4 @@
-"""A text that never shows: in logs, errors, pages and API answers it prints as `<secret>`."""
+"""Texts that never show: in logs, errors, pages and API responses they print as `<secret>`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 
 
 class Secret(str):
-    """A str whose repr, str() and format hide it; `reveal()` gives the text itself. An empty secret prints as ""."""
+    """A str that its repr, str() and format hide; an empty one prints as ""."""
 
     __slots__ = ()
 
     def reveal(self) -> str:
+        """The text itself."""
         return str.__str__(self)
 
     def __str__(self) -> str:
@@ -24,8 +25,9 @@ class Secret(str):
 
 
 def reveal(secret: Secret, file: str) -> str:
-    """The text of a secret that is given in the file or by a `*_file` key, read anew each time.
+    """The text of a secret, given in the configuration or by a `*_file` key.
 
-    Raises OSError when the named file cannot be read.
+    The file is read at each call, so that a rotated secret takes effect. Raises OSError where it
+    cannot be read.
     """
     return Path(file).read_text("utf-8").strip() if file else secret.reveal()

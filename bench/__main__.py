@@ -1,4 +1,4 @@
-"""`python -m bench [NAME…] [--quick] [--json FILE]`: run all benchmarks, or those named, and print what they found."""
+"""`python -m bench [NAME…] [--quick] [--json FILE]`: run all benchmarks or those named."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ BENCHMARKS = {
     "simulate": simulate.run,
     "live": live.run,
 }
-DATA = Path(".data")  # where a service keeps its data: a temporary folder may lie in memory, where fsync costs nothing
-
-CALM = 0.15  # cores that others may use before a benchmark says so loudly
+# Services keep their data below the current folder: the system's temporary folder may lie in
+# memory, where fsync costs nothing.
+DATA = Path(".data")
+CALM = 0.15  # cores that other processes may use before a report warns
 
 
 def main() -> None:
+    """Run the benchmarks that the command line names."""
     options = _options()
     DATA.mkdir(exist_ok=True)
+    # The load generator is this process; it must never compete with the service for a core.
     cores.pin(0, cores.LOAD)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=DATA) as folder:
         uvloop.run(_run(options, Path(folder).resolve()))
@@ -47,35 +50,40 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
         report = await BENCHMARKS[name](folder, quick=options.quick)
         others = bystanders.share()
         if others is not None:
-            report.notes.append(f"other processes kept {others:.2f} cores busy meanwhile{': do not trust it' if others > CALM else ''}")
+            warning = ": do not trust it" if others > CALM else ""
+            report.notes.append(f"other processes kept {others:.2f} cores busy meanwhile{warning}")
         print(report.text(), flush=True)
         reports.append(report.data())
-    print(f"\n{time.monotonic() - started:.0f} s in all{', in the short form: figures are rough' if options.quick else ''}")
+    form = ", in the short form: figures are rough" if options.quick else ""
+    print(f"\n{time.monotonic() - started:.0f} s in all{form}")
     if options.json:
         document = {"machine": facts, "quick": options.quick, "benchmarks": reports}
-        Path(options.json).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        Path(options.json).write_text(f"{text}\n", "utf-8")
 
 
 def _options() -> argparse.Namespace:
+    choices = ", ".join(BENCHMARKS)
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Benchmarks on loopback, beside Alertmanager where it is installed."
+        prog="python -m bench",
+        description="Benchmarks on loopback, beside Alertmanager where it is installed.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{choices} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a short form with rough figures")
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
-    unknown = set(options.names) - set(BENCHMARKS)
+    unknown = ", ".join(sorted(set(options.names) - set(BENCHMARKS)))
     if unknown:
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}")
+        parser.error(f"there is no benchmark {unknown}: choose from {choices}")
     return options
 
 
 def _wrapped(text: str) -> str:
     lines = [""]
-    for part in text.split(" · "):
-        if len(lines[-1]) + len(part) + 3 > WIDTH:
+    for fact in text.split(" · "):
+        if len(lines[-1]) + len(fact) + 3 > WIDTH:
             lines.append("")
-        lines[-1] += f" · {part}" if lines[-1] else part
+        lines[-1] += f" · {fact}" if lines[-1] else fact
     return "\n".join(lines)
 
 

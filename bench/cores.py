@@ -1,4 +1,4 @@
-"""Which process runs where: the measured service on one core, its Redis and the load generator on another."""
+"""The core of each process: one for the measured service, another for its Redis and the load."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from statistics import median
 
 from amproxy import __version__
 
-ALL = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []  # [] where processes cannot be pinned (macOS)
+# [] where processes cannot be pinned (macOS).
+ALL = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVICE, LOAD = ALL[:1], ALL[-1:]
 
 
 def pin(pid: int, cores: list[int]) -> None:
-    """Keep all threads of a process, those that it has now, on these cores."""
+    """Keep all threads that a process has now on these cores; an empty list changes nothing."""
     if not cores:
         return
     for task in Path(f"/proc/{pid or 'self'}/task").iterdir():
@@ -30,7 +31,8 @@ def pin(pid: int, cores: list[int]) -> None:
 
 @contextlib.contextmanager
 def starting_on(cores: list[int]) -> Iterator[None]:
-    """What is started in here runs on these cores; the benchmark itself is back on its own afterwards."""
+    """Start processes in here on these cores; afterwards the benchmark is back on its own."""
+    # A child inherits the cores of its parent, so it runs on the right one from its first moment.
     pin(0, cores)
     try:
         yield
@@ -39,7 +41,7 @@ def starting_on(cores: list[int]) -> Iterator[None]:
 
 
 def machine(folder: Path) -> dict[str, str]:
-    """What the figures depend on; `folder` is where the data lies."""
+    """Facts that the figures depend on; `folder` is where the data lies."""
     return {
         "cores": f"{os.cpu_count()} ({'pinned' if len(ALL) > 1 else 'not pinned'})",
         "cpu": _processor(),
@@ -53,17 +55,22 @@ def machine(folder: Path) -> dict[str, str]:
 
 
 class Bystanders:
-    """CPU time of processes that are none of the benchmark's, from the making of this on. Its own must have ended."""
+    """CPU time of processes that are not the benchmark's, from the construction on.
+
+    Children count only when they have ended, so `share` comes after the end of all services.
+    """
 
     def __init__(self) -> None:
         self._busy, self._own, self._since = _busy(), _own(), time.monotonic()
 
     def share(self) -> float | None:
-        """Cores' worth that they used on average; None where the system does not tell."""
+        """Cores that they used on average; None where the system does not report it."""
         busy = _busy()
         if busy is None or self._busy is None:
             return None
-        return max(0.0, (busy - self._busy) - (_own() - self._own)) / (time.monotonic() - self._since)
+        others = (busy - self._busy) - (_own() - self._own)
+        # /proc/stat counts whole ticks, getrusage does not: the difference may fall below zero.
+        return max(0.0, others) / (time.monotonic() - self._since)
 
 
 def _busy() -> float | None:
@@ -78,9 +85,8 @@ def _busy() -> float | None:
 
 def _own() -> float:
     """Seconds of CPU of this process and of those of its children that have ended."""
-    return sum(
-        used.ru_utime + used.ru_stime for used in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    )
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _processor() -> str:
@@ -92,13 +98,13 @@ def _processor() -> str:
 
 
 def _fsync(folder: Path) -> float:
-    """Seconds that a small write and its fsync take, which is what `fsync: always` costs a push."""
-    taken = []
+    """Seconds that a small write and its fsync take: the cost of `fsync: always` for a push."""
+    durations = []
     with tempfile.TemporaryFile(dir=folder) as file:
         for _ in range(100):
             started = time.perf_counter()
             file.write(b"x" * 500)
             file.flush()
             os.fsync(file.fileno())
-            taken.append(time.perf_counter() - started)
-    return median(taken)
+            durations.append(time.perf_counter() - started)
+    return median(durations)

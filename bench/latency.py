@@ -1,4 +1,7 @@
-"""From a push to the first request that goes out because of it, at 100 pushes a second, each of a group of its own."""
+"""From a push to the first request that goes out because of it, at 100 pushes a second.
+
+Each push opens a group of its own, so that each has a request to wait for.
+"""
 
 from __future__ import annotations
 
@@ -12,57 +15,72 @@ from statistics import quantiles
 from bench.alerts import alert, in_an_hour, request
 from bench.load import CONNECTIONS, Connection, connect
 from bench.peers import ALERTMANAGER, AMPROXY, Config, Peer, peers, present
-from bench.report import Aim, Report
+from bench.report import Report
 from bench.webhooks import Listener, listening
 
 RATE = 100  # pushes a second
 SECONDS = 20.0
 WARM = 100  # pushes that are not counted: connections are opened and templates compiled meanwhile
-PEOPLE = [f"p{number}" for number in range(50)]  # so many that nobody gets more than two pages a second
+PEOPLE = [f"p{number}" for number in range(50)]  # so nobody gets more than two pages a second
 LATEST = 10.0  # seconds after the last push in which its request must have come
 AIM = 0.010  # p99, seconds
-WEBHOOK, RAW = "webhook", "raw, group_wait 0s"  # doors
+WEBHOOK, RAW = "webhook", "raw, group_wait 0s"  # the two APIs that accept alerts
 HOOK, PERSON = "webhook_configs", "person on call"  # receivers
 _numbers = itertools.count(1)
 _Push = Callable[[int, str], bytes]  # number of the push, value of its label `to` → request
 
 
 async def run(folder: Path, *, quick: bool) -> Report:
-    """Both doors and both kinds of receiver; at amproxy half of the pushes go to each kind."""
+    """Measure both APIs and both receivers; at amproxy half of the pushes go to each receiver."""
     seconds = SECONDS / 10 if quick else SECONDS
     report = Report(
         "latency",
         f"Latency: from a push to the first request out, {RATE} pushes/s for {seconds:g} s",
         ("door", "receiver", "service", "pushes", "p50 ms", "p90 ms", "p99 ms", "max ms"),
-        notes=["each push opens a group of its own; amproxy has stored it before, with fsync always"],
+        notes=[
+            "each push opens a group of its own; amproxy has stored it before, with fsync always"
+        ],
     )
     async with listening() as listener:
         with peers(folder) as running:
-            amproxy = running.start(AMPROXY, {**_hook(listener.port, PEOPLE), **_people(listener.port)})
-            for door, push in ((WEBHOOK, _grouped), (RAW, _raw)):
-                for receiver, taken in (await _measure(amproxy, listener, push, seconds, [HOOK, *PEOPLE])).items():
-                    _add(report, door, receiver, amproxy.name, taken)
+            config = {**_hook(listener.port, PEOPLE), **_people(listener.port)}
+            amproxy = running.start(AMPROXY, config)
+            for api, push in ((WEBHOOK, _grouped), (RAW, _raw)):
+                delays = await _measure(amproxy, listener, push, seconds, [HOOK, *PEOPLE])
+                for receiver in delays:
+                    _add(report, api, receiver, amproxy.name, delays[receiver])
         for name in present(ALERTMANAGER):
             with peers(folder) as running:
-                taken = (await _measure(running.start(name, _hook(listener.port, [])), listener, _raw, seconds, [HOOK]))[HOOK]
-                _add(report, RAW, HOOK, name, taken)
+                service = running.start(name, _hook(listener.port, []))
+                delays = await _measure(service, listener, _raw, seconds, [HOOK])
+                _add(report, RAW, HOOK, name, delays[HOOK])
     return report
 
 
 def _hook(port: int, people: list[str]) -> Config:
-    """Everything to one webhook, except what is labelled for a person."""
-    route = {"receiver": HOOK, "group_by": ["alertname"], "group_wait": "0s", "group_interval": "5m"}
+    """Routes that send everything to one webhook, except alerts labelled for a person."""
+    route = {
+        "receiver": HOOK,
+        "group_by": ["alertname"],
+        "group_wait": "0s",
+        "group_interval": "5m",
+    }
     routes = [{"receiver": name, "matchers": [f'to="{name}"']} for name in people]
     receivers = [{"name": HOOK, "webhook_configs": [{"url": f"http://127.0.0.1:{port}/hook"}]}]
     return {"route": {**route, "routes": routes}, "receivers": receivers}
 
 
 def _people(port: int) -> Config:
-    """Each with a receiver and a policy of their own, and a webhook as their one contact."""
+    """People with a receiver and a policy of their own, and a webhook as their one contact."""
     receivers = [{"name": name, "oncall_configs": [{"escalation_policy": name}]} for name in PEOPLE]
     return {
-        "users": [{"name": name, "contacts": {"webhook": f"http://127.0.0.1:{port}/{name}"}} for name in PEOPLE],
-        "escalation_policies": [{"name": name, "steps": [{"notify": {"users": [name]}}]} for name in PEOPLE],
+        "users": [
+            {"name": name, "contacts": {"webhook": f"http://127.0.0.1:{port}/{name}"}}
+            for name in PEOPLE
+        ],
+        "escalation_policies": [
+            {"name": name, "steps": [{"notify": {"users": [name]}}]} for name in PEOPLE
+        ],
         "receivers": [*_hook(port, [])["receivers"], *receivers],
     }
 
@@ -72,17 +90,24 @@ def _raw(number: int, to: str) -> bytes:
 
 
 def _grouped(number: int, to: str) -> bytes:
-    """As Alertmanager's webhook sends it, the group already made."""
+    """The push as a webhook of Alertmanager sends it, which has made the group already."""
     one = {**_alert(number, to), "status": "firing", "endsAt": "0001-01-01T00:00:00Z"}
     labels = {"alertname": one["labels"]["alertname"]}
     return request(
         "/webhook/alertmanager",
         {
-            "version": "4", "status": "firing", "receiver": "amproxy", "groupKey": f'{{}}:{{alertname="{labels["alertname"]}"}}',
-            "groupLabels": labels, "commonLabels": one["labels"], "commonAnnotations": one["annotations"],
-            "externalURL": "http://alertmanager.example.org:9093", "truncatedAlerts": 0, "alerts": [one],
+            "version": "4",
+            "status": "firing",
+            "receiver": "amproxy",
+            "groupKey": f'{{}}:{{alertname="{labels["alertname"]}"}}',
+            "groupLabels": labels,
+            "commonLabels": one["labels"],
+            "commonAnnotations": one["annotations"],
+            "externalURL": "http://alertmanager.example.org:9093",
+            "truncatedAlerts": 0,
+            "alerts": [one],
         },
-    )  # fmt: skip
+    )
 
 
 def _alert(number: int, to: str) -> Config:
@@ -90,11 +115,14 @@ def _alert(number: int, to: str) -> Config:
     return {**one, "labels": {**one["labels"], "alertname": f"push-{number:09}", "to": to}}
 
 
-async def _measure(service: Peer, listener: Listener, push: _Push, seconds: float, receivers: list[str]) -> dict[str, list[float]]:
-    """Push at an even pace, whatever the answers do. Receiver → seconds of each push until it was heard of.
+async def _measure(
+    service: Peer, listener: Listener, push: _Push, seconds: float, receivers: list[str]
+) -> dict[str, list[float]]:
+    """Push at an even pace. Receiver → seconds from each push to its first request.
 
-    A push whose request never came counts as LATEST. Raises Refused at an answer that is no 200.
+    A push whose request never came counts as LATEST. Raises Refused at a response other than 200.
     """
+    # The pace does not wait for responses: a slow service must not slow down its own measurement.
     loop = asyncio.get_running_loop()
     broken: asyncio.Future[None] = loop.create_future()
 
@@ -116,27 +144,35 @@ async def _measure(service: Peer, listener: Listener, push: _Push, seconds: floa
         connections[turn % CONNECTIONS].transport.write(ready)
         if broken.done():
             break
-    while not broken.done() and not sent.keys() <= listener.heard.keys() and time.perf_counter() < begin + seconds + LATEST:
+    while (
+        not broken.done()
+        and not sent.keys() <= listener.arrivals.keys()
+        and time.perf_counter() < begin + seconds + LATEST
+    ):
         await asyncio.sleep(0.05)
     if broken.done():
         broken.result()
     broken.cancel()
     for connection in connections:
         connection.transport.abort()
-    taken: dict[str, list[float]] = {}
+    delays: dict[str, list[float]] = {}
     for number, (to, at) in list(sent.items())[WARM:]:
         kind = HOOK if to == HOOK else PERSON
-        taken.setdefault(kind, []).append(listener.heard.get(number, at + LATEST) - at)
-    return dict(sorted(taken.items(), reverse=True))
+        delays.setdefault(kind, []).append(listener.arrivals.get(number, at + LATEST) - at)
+    return dict(sorted(delays.items(), reverse=True))
 
 
-def _add(report: Report, door: str, receiver: str, service: str, taken: list[float]) -> None:
-    cuts = quantiles(taken, n=100)
-    found = {"p50": cuts[49], "p90": cuts[89], "p99": cuts[98], "max": max(taken)}
-    report.rows.append((door, receiver, service, str(len(taken)), *(f"{seconds * 1000:.1f}" for seconds in found.values())))
-    report.figures.append({"door": door, "receiver": receiver, "service": service, "seconds": found})
-    lost = sum(seconds >= LATEST for seconds in taken)
+def _add(report: Report, api: str, receiver: str, service: str, delays: list[float]) -> None:
+    cuts = quantiles(delays, n=100)
+    found = {"p50": cuts[49], "p90": cuts[89], "p99": cuts[98], "max": max(delays)}
+    shown = [f"{seconds * 1000:.1f}" for seconds in found.values()]
+    report.add_row(api, receiver, service, str(len(delays)), *shown)
+    report.figures.append({"door": api, "receiver": receiver, "service": service, "seconds": found})
+    lost = sum(seconds >= LATEST for seconds in delays)
     if lost:
-        report.notes.append(f"{lost} pushes of {service} ({door}, {receiver}) were not told within {LATEST:g} s")
+        pushes = f"{lost} pushes of {service} ({api}, {receiver})"
+        report.notes.append(f"{pushes} were not told within {LATEST:g} s")
     if service == AMPROXY:
-        report.aims.append(Aim(f"{door} → {receiver}, p99", f"{AIM * 1000:g} ms", f"{found['p99'] * 1000:.1f} ms", found["p99"] <= AIM))
+        p99 = found["p99"]
+        goal = f"{api} → {receiver}, p99"
+        report.add_aim(goal, f"{AIM * 1000:g} ms", f"{p99 * 1000:.1f} ms", p99 <= AIM)

@@ -1,4 +1,7 @@
-"""The load generator: keep-alive connections that write ready-made bytes and look only for `200`, so that it stays cheap."""
+"""The load generator: keep-alive connections that write ready-made bytes.
+
+Of a response they read only the status, so that the generator stays cheaper than any service.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,34 @@ from typing import NamedTuple, cast
 from bench.alerts import Next
 
 CONNECTIONS = 16
-PATIENCE = 10.0  # seconds after the end of a round in which its last answers must come
+PATIENCE = 10.0  # seconds after the end of a round in which its last responses must come
 _BLANK = b"\r\n\r\n"
 _EMPTY = b"ength: 0\r"  # Go and uvicorn spell the rest differently
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 
 
 class Round(NamedTuple):
-    """What one round came to."""
+    """Pushes answered in one round, and its length."""
 
     pushes: int
     seconds: float
 
     @property
     def rate(self) -> float:
+        """Pushes a second."""
         return self.pushes / self.seconds
 
 
 class Refused(Exception):
-    """An answer other than 200: the round says nothing."""
+    """A response other than 200: the figures of the round would be worthless."""
 
 
 class Connection(asyncio.Protocol):
-    """Calls `answered` at each 200, `failed` at anything else."""
+    """One connection; calls `answered` at each 200, `failed` at anything else."""
 
-    def __init__(self, answered: Callable[[Connection], None], failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, answered: Callable[[Connection], None], failed: Callable[[Exception], None]
+    ) -> None:
         self._answered, self._failed = answered, failed
         self._partial = b""
         self.transport: asyncio.Transport
@@ -57,26 +63,37 @@ class Connection(asyncio.Protocol):
         self._failed(exc or ConnectionError("the connection was closed"))
 
 
-def _whole(answer: bytes) -> bool:
-    """Whether all of an answer has come."""
-    if _EMPTY in answer and answer.endswith(_BLANK):  # nearly always: nothing is parsed
+def _whole(response: bytes) -> bool:
+    """Tell if all of a response has come."""
+    if _EMPTY in response and response.endswith(_BLANK):  # nearly always: nothing is parsed
         return True
-    head, blank, body = answer.partition(_BLANK)
+    head, blank, body = response.partition(_BLANK)
     length = _LENGTH.search(head)
     return bool(blank) and len(body) >= (int(length[1]) if length else 0)
 
 
-async def connect(port: int, count: int, answered: Callable[[Connection], None], failed: Callable[[Exception], None]) -> list[Connection]:
-    """Open so many connections on loopback."""
+async def connect(
+    port: int,
+    count: int,
+    answered: Callable[[Connection], None],
+    failed: Callable[[Exception], None],
+) -> list[Connection]:
+    """Open `count` connections on loopback."""
     loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(lambda: Connection(answered, failed), "127.0.0.1", port) for _ in range(count)]
-    return [connection for _, connection in made]
+    connections = []
+    for _ in range(count):
+        _, connection = await loop.create_connection(
+            lambda: Connection(answered, failed), "127.0.0.1", port
+        )
+        connections.append(connection)
+    return connections
 
 
 async def closed_loop(port: int, following: Next, *, seconds: float, pushes: int = 10**12) -> Round:
-    """Each connection sends the next request when its last one is answered, until time or pushes are used up.
+    """Send the next request on each connection as soon as its last one is answered.
 
-    Raises Refused at the first answer that is no 200, OSError where a connection breaks, TimeoutError where answers stay out.
+    Ends when `seconds` or `pushes` are used up. Raises Refused at the first response other than
+    200, OSError where a connection breaks, TimeoutError where responses stay out.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[float] = loop.create_future()
@@ -105,6 +122,7 @@ async def closed_loop(port: int, following: Next, *, seconds: float, pushes: int
     try:
         finished = await asyncio.wait_for(ended, seconds + PATIENCE)
     finally:
+        # Not close(): it would first write out requests that no longer matter.
         for connection in connections:
             connection.transport.abort()
     return Round(done, finished - started)

@@ -1,4 +1,4 @@
-"""Memory of the service and its Redis with nothing, 10,000 and 100,000 active alerts in 100 groups."""
+"""Memory of a service and its Redis with 0, 10,000 and 100,000 active alerts in 100 groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import alerts
 from bench.load import closed_loop
 from bench.peers import ALERTMANAGER, AMPROXY, QUIET, Config, Peer, peers, present
-from bench.report import Aim, Report
+from bench.report import Report
 
 COUNTS = (0, 10_000, 100_000)
 SIZE = 50  # alerts a push
@@ -16,9 +16,14 @@ SETTLE = 4.0  # seconds until groups are flushed and memory is at rest
 AIM = 300  # MB at the largest of COUNTS
 STORED, OPEN = "stored", "stored, incidents open"
 
-# What has happened after a while in real life: each group was flushed, and an incident is open for it.
+# The usual state after some minutes: each group was flushed and has an open incident.
 INCIDENTS: Config = {
-    "route": {"receiver": "people", "group_by": ["alertname"], "group_wait": "1s", "group_interval": "2s"},
+    "route": {
+        "receiver": "people",
+        "group_by": ["alertname"],
+        "group_wait": "1s",
+        "group_interval": "2s",
+    },
     "receivers": [{"name": "people", "oncall_configs": [{"escalation_policy": "one"}]}],
     "users": [{"name": "ann", "contacts": {"console": "ann"}}],
     "escalation_policies": [{"name": "one", "steps": [{"notify": {"users": ["ann"]}}]}],
@@ -34,25 +39,35 @@ async def run(folder: Path, *, quick: bool) -> Report:
         ("service", "alerts", "number", "service MB", "Redis MB", "together MB"),
         notes=[f"taken {SETTLE:g} s after the last push, {SIZE} alerts a push"],
     )
-    for name, what, config in ((AMPROXY, STORED, QUIET), (AMPROXY, OPEN, INCIDENTS), (ALERTMANAGER, STORED, QUIET)):
+    for name, what, config in (
+        (AMPROXY, STORED, QUIET),
+        (AMPROXY, OPEN, INCIDENTS),
+        (ALERTMANAGER, STORED, QUIET),
+    ):
         if name not in present(name):
             continue
         with peers(folder) as running:
             service = running.start(name, config)
             following, before = alerts.new(SIZE, alerts.numbers()), 0
             for count in counts:
-                await closed_loop(service.port, following, seconds=300, pushes=(count - before) // SIZE) if count else None
+                pushes = (count - before) // SIZE
+                if pushes:
+                    await closed_loop(service.port, following, seconds=300, pushes=pushes)
                 before = count
                 await asyncio.sleep(SETTLE)
                 _add(report, service, what, count)
-        report.rows.append(())
+        report.add_row()
     return report
 
 
 def _add(report: Report, service: Peer, what: str, count: int) -> None:
     own, redis = service.memory()
     first = (service.name, what) if not count else ("", "")
-    report.rows.append((*first, f"{count:,}", f"{own:,.0f}", f"{redis:,.0f}" if redis else "-", f"{own + redis:,.0f}"))
-    report.figures.append({"service": service.name, "alerts": what, "number": count, "service MB": own, "Redis MB": redis})
+    together = f"{own + redis:,.0f}"
+    shown = f"{redis:,.0f}" if redis else "-"
+    report.add_row(*first, f"{count:,}", f"{own:,.0f}", shown, together)
+    figures = {"service": service.name, "alerts": what, "number": count}
+    report.figures.append({**figures, "service MB": own, "Redis MB": redis})
     if service.name == AMPROXY and count == COUNTS[-1]:
-        report.aims.append(Aim(f"{count:,} alerts {what}, with Redis", f"{AIM} MB", f"{own + redis:,.0f} MB", own + redis <= AIM))
+        goal = f"{count:,} alerts {what}, with Redis"
+        report.add_aim(goal, f"{AIM} MB", f"{together} MB", own + redis <= AIM)

@@ -1,4 +1,4 @@
-"""The services that are measured, as processes on their core: amproxy with its own Redis, and Alertmanager."""
+"""The measured services, each pinned to its core: amproxy with its own Redis, and Alertmanager."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ import redis
 
 from amproxy.store.embedded import EmbeddedRedis
 from bench import cores
-from tests.servers import Server, Servers, find
+from tests.support.servers import Server, Servers, find
 
 ALERTMANAGER = "Alertmanager"
 AMPROXY = "amproxy"
 EVERYSEC = "amproxy, everysec"
 SERVICES = (ALERTMANAGER, AMPROXY, EVERYSEC)
-Config = dict[str, Any]  # a file's content; its JSON is YAML as well
+Config = dict[str, Any]  # the content of a file; its JSON is YAML as well
 
-# What both read. Nobody is notified, and no group is flushed while somebody measures.
+# Both services read it. Nobody is notified, and no group is flushed during a measurement, which
+# would cost one of them more than the other.
 QUIET: Config = {
-    "route": {"receiver": "nobody", "group_by": ["alertname"], "group_wait": "1h", "group_interval": "1h", "repeat_interval": "4h"},
+    "route": {
+        "receiver": "nobody",
+        "group_by": ["alertname"],
+        "group_wait": "1h",
+        "group_interval": "1h",
+        "repeat_interval": "4h",
+    },
     "receivers": [{"name": "nobody"}],
 }
 FSYNC = {AMPROXY: "always", EVERYSEC: "everysec"}
@@ -34,7 +41,7 @@ FSYNC = {AMPROXY: "always", EVERYSEC: "everysec"}
 
 @dataclass
 class Peer:
-    """A service that runs. `redis_pid` is None for Alertmanager."""
+    """A running service; `redis_pid` is None for Alertmanager."""
 
     name: str
     server: Server
@@ -42,21 +49,26 @@ class Peer:
 
     @property
     def port(self) -> int:
+        """The port on loopback that it listens on."""
         return int(self.server.url.rpartition(":")[2])
 
     def memory(self) -> tuple[float, float]:
         """Resident MB (of 1,000,000 bytes) of the service and of its Redis."""
-        return _resident(self.server.pid), _resident(self.redis_pid) if self.redis_pid else 0.0
+        redis_memory = _resident(self.redis_pid) if self.redis_pid else 0.0
+        return _resident(self.server.pid), redis_memory
 
 
 class Peers:
-    """Starts services below a folder of its own; the end of the `with` ends all of them and removes their data."""
+    """Starts services below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._servers = Servers(folder)
 
     def start(self, name: str, config: Config = QUIET, *, data_dir: Path | None = None) -> Peer:
-        """Start one of SERVICES and wait until it is ready. Raises RuntimeError with its last words where it does not start."""
+        """Start one of SERVICES and wait until it is ready.
+
+        Raises RuntimeError with the end of its log where it does not start.
+        """
         with cores.starting_on(cores.SERVICE):
             if name == ALERTMANAGER:
                 return Peer(name, self._servers.alertmanager(json.dumps(config)), None)
@@ -64,10 +76,12 @@ class Peers:
             server = self._servers.amproxy(text, data_dir=data_dir)
         folder = Path(server.argv[server.argv.index("--data-dir") + 1])
         pid = _redis_pid(folder)
+        # Redis was started by amproxy and inherited its core; it must not compete with it.
         cores.pin(pid, cores.LOAD)
         return Peer(name, server, pid)
 
     def stop(self) -> None:
+        """End all services, the last one first."""
         for server in reversed(self._servers.started):
             server.stop()
         self._servers.started.clear()
@@ -75,8 +89,8 @@ class Peers:
 
 @contextlib.contextmanager
 def peers(folder: Path) -> Iterator[Peers]:
-    """Services that live as long as the `with`."""
-    os.environ["GOMAXPROCS"] = "1"  # Alertmanager's: one core each
+    """Services that live as long as the `with`, which then removes their data."""
+    os.environ["GOMAXPROCS"] = "1"  # read by Alertmanager, so that each service has one core
     with tempfile.TemporaryDirectory(dir=folder) as own:
         running = Peers(Path(own))
         try:
@@ -86,16 +100,17 @@ def peers(folder: Path) -> Iterator[Peers]:
 
 
 def present(*names: str) -> list[str]:
-    """Those of the services that can run here."""
+    """Those of the services that are installed, in the same order."""
     return [name for name in names if name != ALERTMANAGER or find("alertmanager")]
 
 
 def alertmanager_version() -> str:
+    """The version of Alertmanager, or a remark that there is none."""
     path = find("alertmanager")
     if path is None:
         return "not installed"
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
-    return (said.stdout + said.stderr).split()[2]
+    printed = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+    return (printed.stdout + printed.stderr).split()[2]
 
 
 def _redis_pid(folder: Path) -> int:
@@ -104,9 +119,11 @@ def _redis_pid(folder: Path) -> int:
 
 
 def _resident(pid: int) -> float:
+    """Resident memory in MB of 1,000,000 bytes; from ps where there is no /proc (macOS)."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) * 1024 / 1e6
-    said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return int(said.stdout) * 1024 / 1e6
+    command = ["ps", "-o", "rss=", "-p", str(pid)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return int(printed) * 1024 / 1e6

@@ -1,4 +1,4 @@
-"""Foresight: how long it takes to simulate an alert, and to replay recorded incidents through a changed file."""
+"""Forecasts: the time to simulate an alert, and to replay recorded incidents by a changed file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from amproxy.config.loader import load_text
 from amproxy.config.structs import Config
 from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.recorded import RecordedEvent, RecordedIncident, RecordedIncidentSummary, RecordedLabels
+from amproxy.simulation.recorded import (
+    RecordedEvent,
+    RecordedIncident,
+    RecordedIncidentSummary,
+    RecordedLabels,
+)
 from amproxy.simulation.replay import Replay
 from amproxy.simulation.simulate import SimulationRequest, simulate
-from bench.report import Aim, Report
+from bench.report import Report
 
 MONDAY = datetime(2026, 3, 23, tzinfo=UTC)  # a clock change is at the end of this week
 TEAMS = tuple(f"team-{number}" for number in range(10))
@@ -26,85 +31,126 @@ WEEK_AIM, ONE_AIM = 2.0, 0.1  # seconds
 
 
 async def run(folder: Path, *, quick: bool) -> Report:
-    """Ten teams with a schedule and a policy each; every second incident is acknowledged, all end by themselves."""
+    """Measure ten teams with a schedule and a policy each.
+
+    Every second incident is acknowledged; the source resolves all of them.
+    """
     rounds = 1 if quick else 5
-    report = Report("simulate", f"Foresight: seconds, median of {rounds}", ("what", "incidents", "pages", "seconds"))
+    report = Report(
+        "simulate",
+        f"Foresight: seconds, median of {rounds}",
+        ("what", "incidents", "pages", "seconds"),
+    )
     config = load_text(_file(), env={}).config
-    asked = SimulationRequest(labels={"alertname": "Down", "team": TEAMS[0], "severity": "critical"}, at=MONDAY)
-    _add(report, "simulate one alert for a day", 1, lambda: len(simulate(asked, Roster(config))["pages"]), ONE_AIM, rounds)
+    labels = {"alertname": "Down", "team": TEAMS[0], "severity": "critical"}
+    alert = SimulationRequest(labels=labels, at=MONDAY)
+
+    def one() -> int:
+        return len(simulate(alert, Roster(config))["pages"])
+
+    _add(report, "simulate one alert for a day", 1, one, ONE_AIM, rounds)
     _add(report, "replay a week", 1000, lambda: _replayed(config, 1000, WEEK), WEEK_AIM, rounds)
     _add(report, "replay a year", 10_000, lambda: _replayed(config, 10_000, YEAR), None, 1)
     return report
 
 
-def _add(report: Report, what: str, incidents: int, do: Callable[[], int], aim: float | None, rounds: int) -> None:
-    taken, pages = list[float](), 0
+def _add(
+    report: Report, what: str, incidents: int, do: Callable[[], int], aim: float | None, rounds: int
+) -> None:
+    """Measure `do`, which returns the number of its pages."""
+    durations, pages = list[float](), 0
     for _ in range(rounds):
-        cached_interval.cache_clear()
+        cached_interval.cache_clear()  # a user's simulation is the first of its process
         started = time.perf_counter()
         pages = do()
-        taken.append(time.perf_counter() - started)
-    found = median(taken)
-    report.rows.append((what, f"{incidents:,}", f"{pages:,}", f"{found:.3f}"))
-    report.figures.append({"what": what, "incidents": incidents, "pages": pages, "seconds": taken})
+        durations.append(time.perf_counter() - started)
+    typical = median(durations)
+    report.add_row(what, f"{incidents:,}", f"{pages:,}", f"{typical:.3f}")
+    figures = {"what": what, "incidents": incidents, "pages": pages}
+    report.figures.append({**figures, "seconds": durations})
     if aim is not None:
-        report.aims.append(Aim(what, f"{aim:g} s", f"{found:.2f} s", found <= aim))
+        report.add_aim(what, f"{aim:g} s", f"{typical:.2f} s", typical <= aim)
 
 
-def _replayed(config: Config, incidents: int, span: timedelta) -> int:
-    found = Replay(_records(incidents, span), Roster(config))
-    return sum(load.now for load in found.people.values())
+def _replayed(config: Config, incidents: int, period: timedelta) -> int:
+    replay = Replay(_records(incidents, period), Roster(config))
+    return sum(load.now for load in replay.people.values())
 
 
-def _records(incidents: int, span: timedelta) -> list[RecordedIncident]:
-    chance = Random(1)
-    starts = sorted(MONDAY + span * chance.random() for _ in range(incidents))
+def _records(incidents: int, period: timedelta) -> list[RecordedIncident]:
+    chance = Random(1)  # the same incidents in each run, so that runs compare
+    starts = sorted(MONDAY + period * chance.random() for _ in range(incidents))
     return [_record(number, at, chance) for number, at in enumerate(starts, 1)]
 
 
 def _record(number: int, at: datetime, chance: Random) -> RecordedIncident:
     team, name = chance.choice(TEAMS), f"Alert{chance.randrange(50)}"
-    labels = {"alertname": name, "team": team, "severity": chance.choice(["critical", "warning"]), "instance": f"i-{number}"}
+    labels = {
+        "alertname": name,
+        "team": team,
+        "severity": chance.choice(["critical", "warning"]),
+        "instance": f"i-{number}",
+    }
     grouped = {key: labels[key] for key in ("alertname", "team")}
     events = [RecordedEvent(at=at, kind="opened", firing=1)]
     if number % 2:
-        events.append(RecordedEvent(at=at + timedelta(minutes=chance.uniform(1, 20)), kind="acknowledge", user=chance.choice(PEOPLE)))
-    events.append(RecordedEvent(at=at + timedelta(minutes=chance.uniform(25, 90)), kind="resolve", by="source"))
+        answered, person = at + timedelta(minutes=chance.uniform(1, 20)), chance.choice(PEOPLE)
+        events.append(RecordedEvent(at=answered, kind="acknowledge", user=person))
+    resolved = at + timedelta(minutes=chance.uniform(25, 90))
+    events.append(RecordedEvent(at=resolved, kind="resolve", by="source"))
     return RecordedIncident(
         format="amproxy.history/1",
-        incident=RecordedIncidentSummary(id=f"i{number}", number=number, title=name, state="resolved", policy=team, started_at=at),
+        incident=RecordedIncidentSummary(
+            id=f"i{number}", number=number, title=name, state="resolved", policy=team, started_at=at
+        ),
         plan=_NO_PLAN,
-        labels=RecordedLabels(group_labels=grouped, common_labels=labels, receiver=team, group_key=f"{{}}:{grouped}"),
+        labels=RecordedLabels(
+            group_labels=grouped, common_labels=labels, receiver=team, group_key=f"{{}}:{grouped}"
+        ),
         events=tuple(events),
     )
 
 
 def _file() -> str:
-    people = "\n".join(
-        f"  - {{name: {name}, timezone: Europe/Berlin, contacts: {{telegram: {number}, email: {name}@example.org}}}}"
-        for number, name in enumerate(PEOPLE, 1)
-    )
+    """The text of routes.yaml."""
+    routes = ", ".join(f"{{receiver: {team}, matchers: ['team={team}']}}" for team in TEAMS)
     return f"""
 global: {{telegram_bot_token: x, smtp_smarthost: 'localhost:25', smtp_from: a@example.org}}
 route:
   receiver: nobody
   group_by: [alertname, team]
-  routes: [{", ".join(f"{{receiver: {team}, matchers: ['team={team}']}}" for team in TEAMS)}]
+  routes: [{routes}]
 receivers:
   - name: nobody
-{"".join(f"  - {{name: {team}, oncall_configs: [{{escalation_policy: {team}}}]}}{chr(10)}" for team in TEAMS)}
+{"".join(_receiver(team) for team in TEAMS)}
 time_intervals:
   - name: office
-    time_intervals: [{{weekdays: ['monday:friday'], times: [{{start_time: '09:00', end_time: '18:00'}}], location: Europe/Berlin}}]
+    time_intervals:
+      - weekdays: ['monday:friday']
+        times: [{{start_time: '09:00', end_time: '18:00'}}]
+        location: Europe/Berlin
 users:
-{people}
+{"".join(_user(number, name) for number, name in enumerate(PEOPLE, 1))}
 teams:
-{"".join(f"  - {{name: {team}, members: [{_members(number)}]}}{chr(10)}" for number, team in enumerate(TEAMS))}
+{"".join(_team(number, team) for number, team in enumerate(TEAMS))}
 schedules:
 {"".join(_schedule(number, team) for number, team in enumerate(TEAMS))}
 escalation_policies:
 {"".join(_policy(team) for team in TEAMS)}
 """
+
+
+def _receiver(team: str) -> str:
+    return f"  - {{name: {team}, oncall_configs: [{{escalation_policy: {team}}}]}}\n"
+
+
+def _user(number: int, name: str) -> str:
+    contacts = f"{{telegram: {number}, email: {name}@example.org}}"
+    return f"  - {{name: {name}, timezone: Europe/Berlin, contacts: {contacts}}}\n"
+
+
+def _team(number: int, team: str) -> str:
+    return f"  - {{name: {team}, members: [{_members(number)}]}}\n"
 
 
 def _members(number: int) -> str:
@@ -116,8 +162,13 @@ def _schedule(number: int, team: str) -> str:
   - name: {team}
     timezone: Europe/Berlin
     layers:
-      - {{name: weekly, users: [{_members(number)}], rotation: {{every: 1w, start: 2026-01-05T09:00}}}}
-      - {{name: office, users: [{_members(number)}], rotation: {{every: 1d, start: 2026-01-05T09:00}}, active_time_intervals: [office]}}
+      - name: weekly
+        users: [{_members(number)}]
+        rotation: {{every: 1w, start: 2026-01-05T09:00}}
+      - name: office
+        users: [{_members(number)}]
+        rotation: {{every: 1d, start: 2026-01-05T09:00}}
+        active_time_intervals: [office]
 """
 
 
@@ -137,4 +188,5 @@ def _policy(team: str) -> str:
 """
 
 
+# Down here because it needs the functions above.
 _NO_PLAN = load_text(_file(), env={}).config.policies[TEAMS[0]]

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from bench import alerts, cores
 from bench.load import closed_loop
 from bench.peers import AMPROXY, QUIET, peers
-from bench.report import Aim, Report
+from bench.report import Report
 
 STARTS = 5
 STORED = 10_000  # alerts
@@ -23,11 +23,11 @@ SIZE = 50  # alerts a push
 AIM = 1.0  # seconds
 PATIENCE = 30.0  # seconds for one start, and for one end
 _LISTENING = re.compile(rb"Listening on.*?address=\"?[^\s\"]*:(\d+)")
-_ASK = b"GET /-/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+_REQUEST = b"GET /-/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
 async def run(folder: Path, *, quick: bool) -> Report:
-    """With a fresh data folder, and with alerts stored in it."""
+    """Start amproxy with a fresh data folder, and with one that has alerts stored."""
     starts = 2 if quick else STARTS
     report = Report(
         "startup",
@@ -41,20 +41,27 @@ async def run(folder: Path, *, quick: bool) -> Report:
         data = Path(own) / "filled"
         with peers(folder) as running:
             service = running.start(AMPROXY, data_dir=data)
-            await closed_loop(service.port, alerts.new(SIZE, alerts.numbers()), seconds=300, pushes=STORED // SIZE)
+            pushes = alerts.new(SIZE, alerts.numbers())
+            await closed_loop(service.port, pushes, seconds=300, pushes=STORED // SIZE)
         filled = [_start(Path(own), data) for _ in range(starts)]
     _add(report, f"{STORED:,} alerts stored", filled)
     return report
 
 
 def _start(folder: Path, data: Path) -> tuple[float, float]:
-    """Start it once, end it, and say the seconds until both signs. Raises RuntimeError where it does not start."""
+    """Start it once and end it; return the seconds until it listened and until it was ready.
+
+    Raises RuntimeError where it does not start.
+    """
     config = folder / "routes.yaml"
     config.write_text(json.dumps(QUIET), "utf-8")
-    argv = [sys.executable, "-m", "amproxy", "serve", "--config", str(config), "--listen", "127.0.0.1:0", "--data-dir", str(data)]
-    with cores.starting_on(cores.ALL):  # as users start it
+    argv = [sys.executable, "-m", "amproxy", "serve", "--config", str(config)]
+    argv += ["--listen", "127.0.0.1:0", "--data-dir", str(data)]
+    with cores.starting_on(cores.ALL):  # users do not pin it either
         started = time.perf_counter()
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
     assert process.stderr
     printed = b""
     try:
@@ -65,6 +72,7 @@ def _start(folder: Path, data: Path) -> tuple[float, float]:
                 return time.perf_counter() - started, _ready(int(found[1])) - started
     finally:
         process.terminate()
+        # Reads stderr to its end: with a full pipe the process could not end.
         process.communicate(timeout=PATIENCE)
     raise RuntimeError(f"amproxy did not start:\n{printed[-2000:].decode('utf-8', 'replace')}")
 
@@ -74,7 +82,7 @@ def _ready(port: int) -> float:
     end = time.perf_counter() + PATIENCE
     while time.perf_counter() < end:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-            connection.sendall(_ASK)
+            connection.sendall(_REQUEST)
             if connection.recv(64).startswith(b"HTTP/1.1 200"):
                 return time.perf_counter()
         time.sleep(0.002)
@@ -83,6 +91,8 @@ def _ready(port: int) -> float:
 
 def _add(report: Report, what: str, starts: list[tuple[float, float]]) -> None:
     listening, ready = (sorted(times) for times in zip(*starts, strict=True))
-    report.rows.append((what, f"{median(listening):.2f}", f"{median(ready):.2f}", f"{ready[-1]:.2f}"))
+    typical = median(ready)
+    report.add_row(what, f"{median(listening):.2f}", f"{typical:.2f}", f"{ready[-1]:.2f}")
     report.figures.append({"data folder": what, "listening": listening, "ready": ready})
-    report.aims.append(Aim(f"ready, data folder {what}", f"{AIM:g} s", f"{median(ready):.2f} s", median(ready) <= AIM))
+    goal = f"ready, data folder {what}"
+    report.add_aim(goal, f"{AIM:g} s", f"{typical:.2f} s", typical <= AIM)

@@ -1,4 +1,7 @@
-"""Pushes a second of `POST /api/v2/alerts`, beside Alertmanager in alternating rounds of the same run."""
+"""Pushes a second of `POST /api/v2/alerts`, beside Alertmanager.
+
+The services take turns round by round, so that a change of the machine's speed hits all of them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from bench import alerts
 from bench.alerts import Next
 from bench.load import CONNECTIONS, Round, closed_loop
 from bench.peers import ALERTMANAGER, AMPROXY, SERVICES, Peer, peers, present
-from bench.report import Aim, Report
+from bench.report import Report
 from bench.trivial import trivial
 
 SIZES = (1, 10, 64)  # alerts a push
@@ -21,10 +24,12 @@ MOST_NEW = 30_000  # new alerts in one round: Alertmanager keeps each in some 4 
 
 
 class Workload(NamedTuple):
+    """A kind of pushes, and the rates to reach with it."""
+
     name: str
     seconds: float  # of a round
     aims: tuple[float, ...]  # times Alertmanager, for SIZES; () = none
-    fill: bool  # all that is pushed is stored before
+    fill: bool  # all alerts are stored before the first round
 
 
 MOVED = Workload("repeats, endsAt moved", 3.0, (1.0, 3.0, 5.0), True)
@@ -34,23 +39,30 @@ Rates = dict[str, list[float]]  # service → pushes a second, one for each roun
 
 
 async def run(folder: Path, *, quick: bool) -> Report:
-    """All workloads; `quick` measures shorter and says less."""
+    """Measure all workloads at all sizes; `quick` has shorter rounds, whose figures are rougher."""
     bench = _Bench(folder, 0.2 if quick else 1.0)
     report = Report(
         "throughput",
         f"Throughput: POST /api/v2/alerts, {CONNECTIONS} connections, {ROUNDS} alternating rounds",
-        ("workload", "a push", "service", "pushes/s", "alerts/s", "× Alertmanager (min med max)", "aim"),
+        (
+            *("workload", "a push", "service", "pushes/s", "alerts/s"),
+            *("× Alertmanager (min med max)", "aim"),
+        ),
     )
     ceilings = [await bench.ceiling(size) for size in SIZES]
     for workload in (MOVED, IDENTICAL, NEW):
         for size, rates in zip(SIZES, await bench.measure(workload), strict=True):
             _add(report, workload, size, rates)
     shown = " · ".join(f"{ceiling:,.0f}" for ceiling in ceilings)
-    report.figures.append({"load generator alone": dict(zip(map(str, SIZES), ceilings, strict=True))})
+    alone = dict(zip(map(str, SIZES), ceilings, strict=True))
+    report.figures.append({"load generator alone": alone})
     report.notes = [
-        f"headline: {MOVED.name}, which is what Prometheus and vmalert send; {alerts.DISTINCT:,} alerts in 100 groups",
-        f"the load generator alone, against a server that only answers: {shown} pushes/s at 1 · 10 · 64",
-        "amproxy: a 200 means on disk (fsync always). everysec: a crash of the machine may lose a second.",
+        f"headline: {MOVED.name}, which is what Prometheus and vmalert send; "
+        f"{alerts.DISTINCT:,} alerts in 100 groups",
+        "the load generator alone, against a server that only answers: "
+        f"{shown} pushes/s at 1 · 10 · 64",
+        "amproxy: a 200 means on disk (fsync always). "
+        "everysec: a crash of the machine may lose a second.",
         "Alertmanager keeps alerts in memory only.",
     ]
     return report
@@ -63,11 +75,12 @@ class _Bench:
 
     async def ceiling(self, size: int) -> float:
         """Pushes a second that the load generator can do."""
+        following = alerts.moved(size, self._stamps)
         with trivial() as port:
-            return (await closed_loop(port, alerts.moved(size, self._stamps), seconds=self._shorter)).rate
+            return (await closed_loop(port, following, seconds=self._shorter)).rate
 
     async def measure(self, workload: Workload) -> list[Rates]:
-        """For each of SIZES; new services for each where every push makes them grow."""
+        """Rates for each of SIZES, with new services for each where every push makes them grow."""
         if not workload.fill:
             return [(await self._with_services(workload, (size,)))[0] for size in SIZES]
         return await self._with_services(workload, SIZES)
@@ -80,8 +93,9 @@ class _Bench:
     async def _alternate(self, workload: Workload, size: int, services: list[Peer]) -> Rates:
         rates: Rates = defaultdict(list)
         loads = {service.name: self._load(workload, size) for service in services}
+        every = -(-alerts.DISTINCT // size)  # pushes with which each alert was sent once
         for service in services if workload.fill else ():
-            await closed_loop(service.port, loads[service.name](), seconds=60, pushes=-(-alerts.DISTINCT // size))
+            await closed_loop(service.port, loads[service.name](), seconds=60, pushes=every)
         for _ in range(ROUNDS):
             for service in services:
                 result = await self._round(workload, size, service, loads[service.name]())
@@ -89,32 +103,43 @@ class _Bench:
         return rates
 
     async def _round(self, workload: Workload, size: int, service: Peer, following: Next) -> Round:
+        seconds = workload.seconds * self._shorter
         most = 10**12 if workload.fill else int(MOST_NEW * self._shorter) // size
-        return await closed_loop(service.port, following, seconds=workload.seconds * self._shorter, pushes=most)
+        return await closed_loop(service.port, following, seconds=seconds, pushes=most)
 
     def _load(self, workload: Workload, size: int) -> Callable[[], Next]:
         if workload is IDENTICAL:
-            # one and the same for all rounds, because the alerts' ends lie in its bytes
+            # One for all rounds: another one would have other ends of the alerts in its bytes.
             same = alerts.identical(size)
             return lambda: same
-        return lambda: alerts.moved(size, self._stamps) if workload is MOVED else alerts.new(size, self._numbers)
+        if workload is MOVED:
+            return lambda: alerts.moved(size, self._stamps)
+        return lambda: alerts.new(size, self._numbers)
 
 
 def _add(report: Report, workload: Workload, size: int, rates: Rates) -> None:
-    """The rows of one workload at one size, its figures, and its aims."""
+    """Add the rows, figures and aims of one workload at one size."""
     aim = dict(zip(SIZES, workload.aims, strict=True)).get(size) if workload.aims else None
     if report.rows:
-        report.rows.append(())
+        report.add_row()
     for number, (name, measured) in enumerate(rates.items()):
-        ratios = sorted(mine / his for mine, his in zip(measured, rates.get(ALERTMANAGER, ()), strict=False))
-        shown = (
-            "" if name == ALERTMANAGER or not ratios else "   ".join(f"{figure:5.2f}" for figure in (ratios[0], median(ratios), ratios[-1]))
-        )
+        # Round by round, so that both rates of a ratio are of the same moment; none without a peer.
+        theirs = rates.get(ALERTMANAGER, ())
+        ratios = sorted(one / other for one, other in zip(measured, theirs, strict=False))
         rate, ours = median(measured), name != ALERTMANAGER
         first = (workload.name, str(size)) if number == 0 else ("", "")
-        report.rows.append((*first, name, f"{rate:,.0f}", f"{rate * size:,.0f}", shown, f"{aim:g}" if aim and ours else ""))
-        report.figures.append({"workload": workload.name, "alerts a push": size, "service": name, "pushes/s": measured, "ratios": ratios})
+        shown = _spread(ratios) if ours and ratios else ""
+        shown_aim = f"{aim:g}" if aim and ours else ""
+        report.add_row(*first, name, f"{rate:,.0f}", f"{rate * size:,.0f}", shown, shown_aim)
+        figures = {"workload": workload.name, "alerts a push": size, "service": name}
+        report.figures.append({**figures, "pushes/s": measured, "ratios": ratios})
         if aim and name == AMPROXY:
             reached = median(ratios) >= aim if ratios else None
             found = f"{median(ratios):.2f} ×" if ratios else ""
-            report.aims.append(Aim(f"{workload.name}, {size} a push, against Alertmanager", f"{aim:g} ×", found, reached))
+            goal = f"{workload.name}, {size} a push, against Alertmanager"
+            report.add_aim(goal, f"{aim:g} ×", found, reached)
+
+
+def _spread(ratios: list[float]) -> str:
+    """The least, the median and the greatest of sorted ratios."""
+    return "   ".join(f"{figure:5.2f}" for figure in (ratios[0], median(ratios), ratios[-1]))

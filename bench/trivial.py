@@ -1,4 +1,7 @@
-"""A server that reads a push and answers 200 without looking at it: how fast the load generator can be at most."""
+"""A server that answers each push with 200 and does nothing else.
+
+Its rate is the most that the load generator can do: figures close to it measure the generator.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import uvloop
 from bench import cores
 
 _LENGTH = re.compile(rb"Content-Length: (\d+)")
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class _Trivial(asyncio.Protocol):
@@ -33,15 +36,17 @@ class _Trivial(asyncio.Protocol):
             length = _LENGTH.search(data, 0, head)
             assert length
             self._missing = head + int(length[1]) - len(data)
+        # The generator sends one request at a time: nothing follows its last byte.
         if not self._missing:
-            self._transport.write(_ANSWER)
+            self._transport.write(_RESPONSE)
 
 
 @contextlib.contextmanager
 def trivial() -> Iterator[int]:
     """The port of such a server, in a process of its own on the service's core."""
     with cores.starting_on(cores.SERVICE):
-        process = subprocess.Popen([sys.executable, "-m", "bench.trivial"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        argv = [sys.executable, "-m", "bench.trivial"]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert process.stdout
     try:
         yield int(process.stdout.readline())

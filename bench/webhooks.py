@@ -1,4 +1,4 @@
-"""What listens on loopback to the requests that go out: notes when each push was first told, and answers 200."""
+"""A webhook on loopback that records the first request about each push, and answers 200."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import cast
 
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 _PUSH = re.compile(rb"push-(\d{9})")
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Listener:
-    """`heard` is when a push's first request began to arrive: number of the push → time.perf_counter()."""
+    """The first request about each push.
+
+    `arrivals` is its first byte: number of the push → time.perf_counter().
+    """
 
     def __init__(self) -> None:
-        self.heard: dict[int, float] = {}
+        self.arrivals: dict[int, float] = {}
         self.port = 0
 
 
@@ -40,16 +43,19 @@ class _Protocol(asyncio.Protocol):
         if not blank or len(body) < (int(length[1]) if length else 0):
             return
         for number in _PUSH.findall(body):
-            self._listener.heard.setdefault(int(number), self._began)
+            # One request may carry many pushes, and a push may come again when it is retried.
+            self._listener.arrivals.setdefault(int(number), self._began)
         self._buffer = b""
-        self._transport.write(_ANSWER)
+        self._transport.write(_RESPONSE)
 
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[Listener]:
-    """A listener as long as the `with`."""
+    """A listener that is open as long as the `with`."""
     listener = Listener()
-    server = await asyncio.get_running_loop().create_server(lambda: _Protocol(listener), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Protocol(listener), "127.0.0.1", 0
+    )
     listener.port = server.sockets[0].getsockname()[1]
     try:
         yield listener

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -14,18 +13,20 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from servers import Server, Servers
 
 from amproxy.calendars.fetch import schedule_warnings
-from amproxy.check.report import check_file
-from amproxy.config.loader import load_text
+from amproxy.check.report import check_config
+from amproxy.config.loader import load, load_text
 from amproxy.config.read.cursor import Cursor, Reader, Section
 from amproxy.grouping.maintenance import expired_window_warnings
+from tests.support import cases
+from tests.support.servers import Server, Servers
+from tests.support.waiting import until
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 API = (DOCS / "api.md").read_text("utf-8")
-EXAMPLE = (Path(__file__).parent / "cases" / "routes.example.yaml").read_text("utf-8")
+EXAMPLE = cases.EXAMPLE.read_text("utf-8")
 
 CALENDAR = re.findall(r"^```ics\n(.*?)^```$", CONFIGURATION, re.DOTALL | re.MULTILINE)[0]
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
@@ -75,9 +76,7 @@ def checked(text: str, folder: Path) -> dict[str, Any]:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(CALENDAR)
     (folder / "routes.yaml").write_text(text, "utf-8")
-    return check_file(
-        folder / "routes.yaml", {}, also=lambda config: (*schedule_warnings(config, NOW), *expired_window_warnings(config, NOW))
-    )
+    return check_config(lambda: load(folder / "routes.yaml", {}), also=lambda config: (*schedule_warnings(config, NOW), *expired_window_warnings(config, NOW)))
 
 
 @pytest.mark.parametrize("text", CLEAN)
@@ -145,15 +144,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         amproxy = servers.amproxy(ROUTES.replace("CALENDAR", str(folder / "weekends.ics")))
         ask(amproxy, "/webhook/any", b'{"alerts": [{"status": "firing", "labels": {"alertname": "HighLoad"}}]}')
         ask(amproxy, "/heartbeat/watchdog")
-        deadline = time.monotonic() + 30
-        while not re.search(r"^amproxy_contact_up\{", ask(amproxy, "/metrics"), re.MULTILINE):  # recorded with the page
-            assert time.monotonic() < deadline, "nobody was paged"
-            time.sleep(0.05)
+        # recorded with the page
+        until(lambda: re.search(r"^amproxy_contact_up\{", ask(amproxy, "/metrics"), re.MULTILINE), why="nobody was paged")
         yield amproxy
 
 
 def ask(server: Server, path: str, body: bytes | None = None) -> str:
-    with urllib.request.urlopen(server.url + path, body, timeout=10) as answer:
+    with urllib.request.urlopen(server.url + path, body, timeout=60) as answer:
         return str(answer.read().decode())
 
 

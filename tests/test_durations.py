@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.times import format_duration, parse_duration
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Server, Servers, needs
+
+from tests.support.servers import Server, Servers, ask_redis, needs
+from tests.support.waiting import until
 
 ALERTMANAGER = """
 route: {receiver: nobody, group_wait: 0s}
@@ -27,33 +26,14 @@ groups:
         labels: {severity: critical}
 """
 
-pytest_plugins = ["pytester"]
-
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return json.load(answer)
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """The first true answer of `condition`; fails where none comes in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.1)
-    pytest.fail(f"nothing came within {seconds} s")
 
 
 def firing(alertmanager: Server) -> list[str]:
     return [alert["labels"]["alertname"] for alert in get(f"{alertmanager.url}/api/v2/alerts")]
-
-
-def ask_redis(server: Server, command: str) -> str:
-    port = int(server.url.removesuffix("/0").rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.sendall(f"{command}\r\n".encode())
-        return connection.recv(4096).decode()
 
 
 @needs("alertmanager")
@@ -64,29 +44,35 @@ def test_an_alertmanager_answers_with_the_configuration_it_was_given(servers: Se
 
 @needs("alertmanager")
 def test_a_server_that_cannot_start_says_why(servers: Servers) -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)alertmanager-1 ended with 1:.*no routes? provided"):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)alertmanager-1 ended with 1:.*no routes? provided"
+    ):
         servers.alertmanager("receivers: [{name: nobody}]")
 
 
 @needs("vmalert", "victoria-metrics", "alertmanager")
-def test_vmalert_evaluates_in_victoria_metrics_and_notifies_an_alertmanager(servers: Servers) -> None:
+def test_vmalert_evaluates_in_victoria_metrics_and_notifies_an_alertmanager(
+    servers: Servers,
+) -> None:
     alertmanager, metrics = servers.alertmanager(ALERTMANAGER), servers.victoria_metrics()
     servers.vmalert(RULES, metrics.url, [alertmanager.url], ["-external.label=site=here"])
-    assert eventually(lambda: firing(alertmanager)) == ["AlwaysFiring"]
+    assert until(lambda: firing(alertmanager)) == ["AlwaysFiring"]
 
 
 @needs("victoria-metrics")
 def test_what_is_written_to_victoria_metrics_can_be_asked_for(servers: Servers) -> None:
     metrics = servers.victoria_metrics()
     written = urllib.request.Request(f"{metrics.url}/api/v1/import/prometheus", data=b"load 7\n")
-    urllib.request.urlopen(written, timeout=5).close()
-    urllib.request.urlopen(f"{metrics.url}/internal/force_flush", timeout=5).close()
-    found = eventually(lambda: get(f"{metrics.url}/api/v1/query?query=load")["data"]["result"])
+    urllib.request.urlopen(written, timeout=60).close()
+    urllib.request.urlopen(f"{metrics.url}/internal/force_flush", timeout=60).close()
+    found = until(lambda: get(f"{metrics.url}/api/v1/query?query=load")["data"]["result"])
     assert found[0]["value"][1] == "7"
 
 
 @needs("prometheus", "alertmanager")
-def test_prometheus_evaluates_rules_and_notifies_an_alertmanager(servers: Servers, tmp_path: Path) -> None:
+def test_prometheus_evaluates_rules_and_notifies_an_alertmanager(
+    servers: Servers, tmp_path: Path
+) -> None:
     alertmanager = servers.alertmanager(ALERTMANAGER)
     rules = tmp_path / "rules.yml"
     rules.write_text(RULES)
@@ -94,9 +80,11 @@ def test_prometheus_evaluates_rules_and_notifies_an_alertmanager(servers: Server
     servers.prometheus(
         f"global: {{evaluation_interval: 1s}}\nrule_files: ['{rules}']\n"
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{target}']}}]}}]}}\n",
-        args=["--rules.alert.resend-delay=1s"],  # the first one may go out before Prometheus knows its Alertmanager
+        args=[
+            "--rules.alert.resend-delay=1s"
+        ],  # the first one may go out before Prometheus knows its Alertmanager
     )
-    assert eventually(lambda: firing(alertmanager)) == ["AlwaysFiring"]
+    assert until(lambda: firing(alertmanager)) == ["AlwaysFiring"]
 
 
 @needs("redis-server")
@@ -129,36 +117,15 @@ def test_servers_end_with_the_test_and_leave_their_log(tmp_path: Path) -> None:
     assert "Ready to accept connections" in redis.stderr
 
 
-def test_tests_without_their_server_are_named_in_the_last_lines(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = Path(__file__).parent
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("PYTHONPATH", str(here))
-    pytester.makeconftest((here / "conftest.py").read_text())
-    pytester.makepyfile(
-        "from servers import needs\n"
-        "@needs('vmalert')\n"
-        "def test_marked(): raise AssertionError\n"
-        "def test_asking(servers): servers.redis_server()\n"
-        "def test_free(): pass\n"
-    )
-    outcome = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    outcome.assert_outcomes(passed=1, skipped=2)
-    last = "\n".join(outcome.outlines[-7:])
-    assert "NOT RUN: 2 tests want a server" in last
-    assert "needs vmalert: not installed (Debian: apt-get install victoria-metrics)\n  test_tests_" in last
-    assert "needs redis-server: not installed (Debian: apt-get install redis-server)\n  test_tests_" in last
-
-
 ROUTES = """
 route: {receiver: nobody}
 receivers: [{name: nobody}]
 """
 
 
-@pytest.mark.skipif(not (Path(__file__).parent.parent / "amproxy" / "cli.py").exists(), reason="the command line is not there yet")
 def test_amproxy_comes_back_at_the_same_address_after_kill_9(servers: Servers) -> None:
     amproxy = servers.amproxy(ROUTES)
     url = amproxy.url
     amproxy.kill()
     assert amproxy.restart().url == url
-    assert urllib.request.urlopen(f"{url}/-/healthy", timeout=5).status == 200
+    assert urllib.request.urlopen(f"{url}/-/healthy", timeout=60).status == 200

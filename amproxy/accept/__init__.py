@@ -1,1 +1,1 @@
-"""Bytes in → Alert."""
+"""Decode what senders push into alerts."""

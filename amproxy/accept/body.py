@@ -1,8 +1,6 @@
-"""The body of a push: size first, then unpacking, never more than is allowed in memory.
+"""Read the body of a push: its size first, then gzip, then values the store can write, and times.
 
-JSON as senders write it, made into values that can be kept. Pure.
-
-RFC 3339 as Alertmanager reads it, to nanoseconds.
+Nothing here takes more memory than the limit allows. Times are read as Alertmanager reads them.
 """
 
 from __future__ import annotations
@@ -19,9 +17,18 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+MAX_TIME_NS: Final = 2**63 - 1
+GO_ZERO_TIME: Final = "0001-01-01T00:00:00"  # Go's zero time: "not given"
+_MIN_INTEGER: Final = -(2**63)  # the range of MessagePack's integers
+_MAX_INTEGER: Final = 2**64 - 1
+_GZIP_ONLY: Final = 16 + zlib.MAX_WBITS  # zlib's word for "a gzip header must come first"
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)([Tt ])(\d\d:\d\d:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+
 
 class PushRefused(Exception):
-    """A push that is not taken: the HTTP status and a sentence for the sender."""
+    """A push that is refused: the HTTP status and a sentence for the sender."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -29,11 +36,15 @@ class PushRefused(Exception):
 
 
 class ClientDisconnected(Exception):
-    """The sender hung up before its body was whole; nobody waits for an answer."""
+    """The sender hung up before its body was complete; nobody waits for an answer."""
+
+
+class BadTime(ValueError):
+    """A time that cannot be read; the text is for the sender."""
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """A request header, "" where it is missing."""
+    """Return a request header, "" where it is missing."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value.decode("latin-1"))
@@ -41,24 +52,29 @@ def header(scope: Scope, name: bytes) -> str:
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The body as sent. Raises Refused(413) as soon as it is known to be too large, Gone when the sender hangs up."""
+    """Return the body as sent, of at most `limit` bytes.
+
+    Raises PushRefused(413) as soon as it is known to be too large, ClientDisconnected.
+    """
     declared = header(scope, b"content-length")
     if declared.isdigit() and int(declared) > limit:
         raise PushRefused(413, f"the body has {declared} bytes, {limit} are allowed")
     event = await receive()
+    # Nearly every body comes in one event: it is passed on without a copy.
     if event["type"] == "http.request" and not event.get("more_body"):
         return _check_size(event.get("body", b""), limit)
-    parts, size = [], 0
+    chunks, size = [], 0
     while True:
         if event["type"] == "http.disconnect":
             raise ClientDisconnected
-        part = event.get("body", b"")
-        size += len(part)
+        chunk = event.get("body", b"")
+        size += len(chunk)
+        # Content-Length may be missing or wrong, so what arrives is counted as well.
         if size > limit:
             raise PushRefused(413, f"the body has more than the {limit} bytes that are allowed")
-        parts.append(part)
+        chunks.append(chunk)
         if not event.get("more_body"):
-            return b"".join(parts)
+            return b"".join(chunks)
         event = await receive()
 
 
@@ -69,83 +85,90 @@ def _check_size(body: bytes, limit: int) -> bytes:
 
 
 def decompress_body(scope: Scope, body: bytes, limit: int) -> bytes:
-    """Undo Content-Encoding. Raises Refused: 415 for another encoding than gzip, 413 over the limit, 400 when it is broken."""
+    """Undo Content-Encoding.
+
+    Raises PushRefused: 415 for another encoding than gzip, 413 over the limit, 400 when broken.
+    """
     encoding = header(scope, b"content-encoding").strip().lower()
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise PushRefused(415, f"content encoding {encoding!r} is not supported; gzip and none are")
-    unpacker = zlib.decompressobj(wbits=31)
+    unpacker = zlib.decompressobj(wbits=_GZIP_ONLY)
     try:
+        # One byte over the limit is enough to know; a gzip bomb never unfolds in memory.
         unpacked = unpacker.decompress(body, limit + 1)
     except zlib.error as error:
         raise PushRefused(400, f"the body is not gzip: {error}") from None
     if len(unpacked) > limit:
-        raise PushRefused(413, f"the unpacked body has more than the {limit} bytes that are allowed")
+        raise PushRefused(
+            413, f"the unpacked body has more than the {limit} bytes that are allowed"
+        )
     if not unpacker.eof:
         raise PushRefused(400, "the gzip body ends too early")
     return unpacked
 
 
-_MIN_INTEGER: Final = -(2**63)  # whole numbers that the store can write
-_MAX_INTEGER: Final = 2**64 - 1
-
-
 def make_storable(value: Any) -> Any:
-    """The same with U+FFFD for lone surrogates, and text for whole numbers of more than 64 bits. Raises RecursionError."""
+    """Return a JSON value as MessagePack can hold it. Raises RecursionError.
+
+    Lone surrogates become U+FFFD, whole numbers of more than 64 bits become text.
+    """
     match value:
         case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return replace_surrogates(value)
         case int() if not _MIN_INTEGER <= value <= _MAX_INTEGER:
             return str(value)
         case list():
-            return [make_storable(one) for one in value]
+            return [make_storable(item) for item in value]
         case dict():
-            return {make_storable(key): make_storable(one) for key, one in value.items()}
+            return {make_storable(key): make_storable(item) for key, item in value.items()}
     return value
 
 
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)([Tt ])(\d\d:\d\d:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
-MAX_TIME_NS = 2**63 - 1
-GO_ZERO_TIME = "0001-01-01T00:00:00"  # Go's zero time: "not given"
+def replace_surrogates(text: str) -> str:
+    """Return the text with U+FFFD for lone surrogates, as in Go: UTF-8 cannot write them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-class BadTime(ValueError):
-    """Not a moment that can be read; the text is for the sender."""
-
-
+# Alert times have a parser of their own, beside those of amproxy.times: they need nanoseconds,
+# which datetime lacks, and the sender's offset, and are read for every alert of every push. The
+# cache makes a repeat cheap: senders push the same startsAt until the alert is over.
 @lru_cache(maxsize=65536)
 def parse_time(text: str | None) -> tuple[int, int] | None:
-    """Nanoseconds since 1970 and the sender's offset in minutes; None where no time is given (null, Go's zero time).
+    """Return ns since 1970 and the sender's offset in minutes; None for null and Go's zero time.
 
-    An empty text is the year 1970, a time without zone is UTC, a blank instead of T is allowed only there: all as
-    Alertmanager has it. Raises BadTime.
+    As in Alertmanager, an empty text is the year 1970, a time without zone is UTC, and a blank
+    instead of T is allowed only there. Raises BadTime.
     """
     if text is None or text.startswith(GO_ZERO_TIME):
         return None
     if text == "":
-        return 1, 0
+        return 1, 0  # not 0, which means "no end" in a stored alert
     found = _RFC3339.fullmatch(text)
     if found is None:
         raise BadTime(f"{text!r} is not an RFC 3339 time")
     day, between, clock, fraction, zone = found.groups()
     if between == " " and zone:
-        raise BadTime(f"{text!r} is not an RFC 3339 time: a blank may stand for T only without a zone")
+        raise BadTime(
+            f"{text!r} is not an RFC 3339 time: a blank may stand for T only without a zone"
+        )
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC)
+        at = datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC)
     except ValueError as error:
         raise BadTime(f"{text!r}: {error}") from None
     offset = _parse_utc_offset(zone)
     nanoseconds = int((fraction or "0")[:9].ljust(9, "0"))
-    return (int(moment.timestamp()) - offset * 60) * 10**9 + nanoseconds or 1, offset
+    return (int(at.timestamp()) - offset * 60) * 10**9 + nanoseconds or 1, offset
 
 
 def clamp_time(time: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Times beyond what 64 bits of nanoseconds hold (the years 1678 to 2262) count as the nearest that they do."""
+    """Move a time beyond 64 bits of nanoseconds (the years 1678 to 2262) to the nearest within."""
     return None if time is None else (max(-MAX_TIME_NS, min(time[0], MAX_TIME_NS)), time[1])
 
 
 def _parse_utc_offset(zone: str | None) -> int:
+    """Return minutes east of UTC. Raises BadTime."""
     if zone is None or zone in "Zz":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[-2:])

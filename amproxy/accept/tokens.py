@@ -1,4 +1,4 @@
-"""Who may push: a source's token, and Grafana's signature where the source demands it."""
+"""Check who pushes: a source's token, and Grafana's signature where the source demands it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from amproxy.accept.body import PushRefused, Scope, header
 from amproxy.config.structs import Config, Source
 from amproxy.secret import reveal
 
-AUTHENTICATED = "amproxy.authenticated"  # key of a scope whose sender has shown who it is (web config file)
-LOGIN = "amproxy.login"  # the name it gave there, "" where a certificate was enough
+# Keys of a scope whose sender the web config file has let in: by password or by certificate.
+AUTHENTICATED = "amproxy.authenticated"
+LOGIN = "amproxy.login"  # the name given there, "" where a certificate was enough
 SIGNATURE_HEADERS = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
 
 
 def webhook_source(config: Config, scope: Scope, name: str, last_element: str) -> Source:
-    """The source that a webhook's path names, its token checked. Raises Refused: 404, 401, 403."""
+    """Return the source that a webhook's path names, its token checked.
+
+    Raises PushRefused: 404, 401, 403; 503 where the file of the token cannot be read.
+    """
     if not config.sources:
         _require_loopback(scope)
         return Source(name=name)
@@ -27,33 +31,42 @@ def webhook_source(config: Config, scope: Scope, name: str, last_element: str) -
     if source is None:
         raise PushRefused(404, f"there is no source {name!r}")
     if not _credential_matches(source, last_element or parse_credential(scope)):
-        raise PushRefused(401, f"source {name!r} needs its token: as Bearer, as Basic password or as last path element")
+        places = "as Bearer, as Basic password or as last path element"
+        raise PushRefused(401, f"source {name!r} needs its token: {places}")
     return source
 
 
 def source_by_token(config: Config, scope: Scope) -> str:
-    """The name of the source whose token came with a raw push. Raises Refused: 401, 403."""
+    """Return the name of the source whose token came with a push to the alerts API.
+
+    Raises PushRefused: 401, 403; 503 where the file of a token cannot be read.
+    """
     if not config.sources:
         _require_loopback(scope)
         return "api"
     credential = parse_credential(scope)
     for source in config.sources.values():
-        # a source that signs its webhooks opens no other door: nothing signs a raw push
+        # A source that signs its webhooks cannot push here: nothing would check a signature.
         if not _is_signed(source) and _credential_matches(source, credential):
             return source.name
     raise PushRefused(401, "a source's token is needed: as Bearer or as Basic password")
 
 
 def check_signature(source: Source, scope: Scope, body: bytes) -> None:
-    """Grafana's HMAC over the body, or over "unixseconds:body" with a timestamp header of any name. Raises Refused(401)."""
+    """Check Grafana's HMAC over the body as sent. Raises PushRefused: 401, 503."""
     secret = _read_secret(source, source.hmac_secret, source.hmac_secret_file)
     if not secret:
         return
     given = next((found for name in SIGNATURE_HEADERS if (found := header(scope, name))), "")
     if not given:
         raise PushRefused(401, f"source {source.name!r} needs Grafana's signature header")
-    prefixes = [b"", *(value + b":" for name, value in scope["headers"] if name.endswith(b"timestamp") and value.isdigit())]
-    for prefix in prefixes:
+    # With a timestamp Grafana signs "unixseconds:body"; its header has the name the user gave it.
+    stamps = [
+        value + b":"
+        for name, value in scope["headers"]
+        if name.endswith(b"timestamp") and value.isdigit()
+    ]
+    for prefix in (b"", *stamps):
         expected = hmac.new(secret.encode(), prefix + body, hashlib.sha256).hexdigest()
         if hmac.compare_digest(expected, given.strip().lower()):
             return
@@ -61,9 +74,13 @@ def check_signature(source: Source, scope: Scope, body: bytes) -> None:
 
 
 def _credential_matches(source: Source, credential: str) -> bool:
-    """Whether a credential opens a source; one without token is open (its signature, where it has one, is checked later)."""
+    """Check whether a credential opens a source.
+
+    One without token is open; its signature, where it has one, is checked with the body.
+    """
     token = _read_secret(source, source.token, source.token_file)
     if not token:
+        # An empty token file is a mistake, which must not open the source to everybody.
         return not source.token_file
     return hmac.compare_digest(token.encode(), credential.encode())
 
@@ -73,14 +90,17 @@ def _is_signed(source: Source) -> bool:
 
 
 def _read_secret(source: Source, secret: object, file: str) -> str:
+    """Return the secret; "" where none is set. Raises PushRefused(503)."""
     try:
         return reveal(secret, file)  # type: ignore[arg-type]
     except OSError as error:
-        raise PushRefused(503, f"the secret of source {source.name!r} cannot be read: {error.strerror}") from None
+        raise PushRefused(
+            503, f"the secret of source {source.name!r} cannot be read: {error.strerror}"
+        ) from None
 
 
 def parse_credential(scope: Scope) -> str:
-    """What stands behind any Authorization scheme; of Basic the password."""
+    """Return the credential of any Authorization scheme; of Basic the password."""
     scheme, _, rest = header(scope, b"authorization").partition(" ")
     rest = rest.strip()
     if scheme.lower() != "basic":
@@ -92,12 +112,17 @@ def parse_credential(scope: Scope) -> str:
 
 
 def _require_loopback(scope: Scope) -> None:
-    """Without sources in the file, pushes are taken from this machine only, and from those who have shown who they are."""
+    """Refuse others than this machine and authenticated senders: the file has no sources.
+
+    Raises PushRefused(403).
+    """
     client = scope.get("client")
     if client is None or scope.get(AUTHENTICATED):  # a unix socket has no client
         return
     if not _is_loopback(client[0]):
-        raise PushRefused(403, "without `sources` in the file, pushes are taken from this machine only")
+        raise PushRefused(
+            403, "without `sources` in the file, pushes are taken from this machine only"
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,6 @@
-"""The body of `POST /api/v2/alerts`: fast for what real senders send, forgiving and strict as Alertmanager for the rest.
+"""The body of `POST /api/v2/alerts`, from vmalert, Prometheus and Grafana, alert by alert.
 
-The raw door: `POST /api/v2/alerts` from vmalert, Prometheus and Grafana, alert by alert as Alertmanager treats them.
+What real senders send is decoded fast; the rest is taken and refused as in Alertmanager.
 """
 
 from __future__ import annotations
@@ -9,14 +9,25 @@ import hashlib
 import json
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from amproxy.accept.body import BadTime, clamp_time, parse_time
+from amproxy.accept.body import BadTime, clamp_time, parse_time, replace_surrogates
 from amproxy.correlate.ingest import IncomingAlert
 from amproxy.grouping.placement import Placement, Placer
 from amproxy.model import Alert
+
+_REQUEST_URI = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9+.-]*:)[^\x00-\x20\x7f]*")
+_JSON_TYPES: Final = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    type(None): "null",
+}
 
 
 class PostableAlert(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,6 +40,14 @@ class PostableAlert(msgspec.Struct, forbid_unknown_fields=True):
     generatorURL: str = ""
 
 
+class PostAlertsRequest(msgspec.Struct):
+    """The alerts of a body that are stored, and the reasons why others are refused."""
+
+    alerts: list[IncomingAlert]
+    firing: int
+    refused: list[str]
+
+
 class BadAlertsBody(Exception):
     """The whole body is refused: status, and the code and message of Alertmanager's answer."""
 
@@ -37,147 +56,40 @@ class BadAlertsBody(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-_decode_strictly = msgspec.json.Decoder(list[PostableAlert]).decode
-_decode_string_map = msgspec.json.Decoder(dict[str, str]).decode
+class _AlertTimes(msgspec.Struct, frozen=True):
+    starts_ns: int
+    starts_offset: int  # minutes
+    ends_ns: int
+    ends_offset: int  # minutes
+    timeout: bool  # the sender gave no end
 
 
-def decode_alerts(body: bytes) -> list[PostableAlert]:
-    """The alerts of a body; raises Unreadable. Times and maps in it are not looked at yet, unless the slow path did."""
-    try:
-        return _decode_strictly(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_leniently(body)
-
-
-def decode_map(raw: msgspec.Raw) -> dict[str, str]:
-    """Labels or annotations: text to text. Raises Unreadable."""
-    try:
-        return _decode_string_map(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        loaded = _load_json(bytes(raw))
-        return _strings(loaded, "labels")
-
-
-def _decode_leniently(body: bytes) -> list[PostableAlert]:
-    """What Go's decoder takes as well: any case of keys, unknown keys, nulls, bad UTF-8, text after the value."""
-    if not body.strip():
-        raise BadAlertsBody(422, 602, "alerts in body is required")
-    loaded = _load_json(body)
-    if loaded is None:
-        return []
-    if not isinstance(loaded, list):
-        raise _body_error(f"json: cannot unmarshal {_json_type(loaded)} into Go value of type models.PostableAlerts")
-    return [_parse_postable_alert(index, item) for index, item in enumerate(loaded)]
-
-
-def _load_json(body: bytes) -> Any:
-    text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError) as error:  # a JSONDecodeError, or a number with thousands of digits
-        raise _body_error(str(error)) from None
-    return value
-
-
-def _parse_postable_alert(index: int, item: Any) -> PostableAlert:
-    if item is None:
-        raise _body_error(f"alert {index} is null")
-    if not isinstance(item, dict):
-        raise _body_error(f"json: cannot unmarshal {_json_type(item)} into Go value of type models.PostableAlert")
-    folded = {key.casefold(): value for key, value in item.items()}
-    labels = folded.get("labels")
-    if labels is None:
-        raise BadAlertsBody(422, 602, f"{index}.labels in body is required")
-    return PostableAlert(
-        labels=msgspec.Raw(msgspec.json.encode(_strings(labels, "labels"))),
-        annotations=msgspec.Raw(msgspec.json.encode(_strings(folded.get("annotations") or {}, "annotations"))),
-        startsAt=_check_time(folded.get("startsat")),
-        endsAt=_check_time(folded.get("endsat")),
-        generatorURL=_string(folded.get("generatorurl"), "generatorURL"),
-    )
-
-
-def _strings(value: Any, field: str) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise _body_error(f"json: cannot unmarshal {_json_type(value)} into Go struct field Alert.{field}")
-    return {_replace_surrogates(key): _string(text, field) for key, text in value.items()}
-
-
-def _string(value: Any, field: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _body_error(f"json: cannot unmarshal {_json_type(value)} into Go struct field Alert.{field} of type string")
-    return _replace_surrogates(value)
-
-
-def _replace_surrogates(text: str) -> str:
-    """Lone surrogates become U+FFFD, as in Go."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _check_time(value: Any) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise _body_error(f"json: cannot unmarshal {_json_type(value)} into a time")
-    try:
-        parse_time(value)
-    except BadTime as error:
-        raise _body_error(str(error)) from None
-    return value
-
-
-def _body_error(why: str) -> BadAlertsBody:
-    return BadAlertsBody(400, 400, f'parsing alerts body from "" failed, because {why}')
-
-
-def _json_type(value: Any) -> str:
-    names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number", type(None): "null"}
-    return names[type(value)]
-
-
-_REQUEST_URI = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9+.-]*:)[^\x00-\x20\x7f]*")
-
-
-class PostAlertsRequest(msgspec.Struct):
-    """What a body came to: the alerts that are stored, and why others were refused."""
-
-    alerts: list[IncomingAlert]
-    firing: int
-    refused: list[str]
-
-
-def parse_alerts(body: bytes, placer: Placer, *, now_ns: int, resolve_timeout: float, source: str) -> PostAlertsRequest:
-    """Decode a body. Raises Unreadable where the body as a whole is refused."""
+def parse_alerts(
+    body: bytes, placer: Placer, *, now_ns: int, resolve_timeout: float, source: str
+) -> PostAlertsRequest:
+    """Decode and place a body; resolve_timeout in seconds. Raises BadAlertsBody."""
     timeout_ns = int(resolve_timeout * 10**9)
-    door = PostAlertsRequest([], 0, [])
-    alerts = decode_alerts(body)
-    for index, alert in enumerate(alerts):
+    request = PostAlertsRequest([], 0, [])
+    for index, alert in enumerate(decode_alerts(body)):
         times = _alert_times(alert, now_ns, timeout_ns)
         incoming = _to_incoming(index, alert, times, placer, source)
         if isinstance(incoming, str):
-            door.refused.append(incoming)
+            request.refused.append(incoming)
             continue
-        door.alerts.append(incoming)
-        door.firing += incoming.ends_ns > now_ns
-    return door
-
-
-class _AlertTimes(msgspec.Struct, frozen=True):
-    starts_ns: int
-    starts_offset: int
-    ends_ns: int
-    ends_offset: int
-    timeout: bool
+        request.alerts.append(incoming)
+        request.firing += incoming.ends_ns > now_ns
+    return request
 
 
 def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int) -> _AlertTimes:
-    """startsAt unset: now, or the end where one is given; endsAt unset: now plus resolve_timeout."""
+    """Without startsAt: now, or the end where one is given; without endsAt: the timeout from now.
+
+    Raises BadAlertsBody.
+    """
     try:
         starts, ends = parse_time(alert.startsAt), parse_time(alert.endsAt)
     except BadTime as error:
-        raise BadAlertsBody(400, 400, f'parsing alerts body from "" failed, because {error}') from None
+        raise _body_error(str(error)) from None
     starts, ends = clamp_time(starts), clamp_time(ends)
     if starts is None:
         starts = ends if ends is not None else (now_ns, 0)
@@ -186,13 +98,19 @@ def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int) -> _AlertTi
     return _AlertTimes(*starts, *ends, False)
 
 
-def _to_incoming(index: int, alert: PostableAlert, times: _AlertTimes, placer: Placer, source: str) -> IncomingAlert | str:
-    """The alert, or why it is refused while its neighbours are kept."""
+def _to_incoming(
+    index: int, alert: PostableAlert, times: _AlertTimes, placer: Placer, source: str
+) -> IncomingAlert | str:
+    """Return the alert, or the reason why it is refused while its neighbours are stored.
+
+    Raises BadAlertsBody.
+    """
+    # A label set is decoded and placed once: a sender repeats its bytes with every push.
     raw = bytes(alert.labels)
     placement, labels = placer.known(raw), None
     if placement is None:
         if raw == b"null":
-            raise BadAlertsBody(422, 602, f"{index}.labels in body is required")
+            raise _missing_labels(index)
         labels = _labels(alert)
         if refusal := _label_error(alert, labels):
             return refusal
@@ -200,29 +118,35 @@ def _to_incoming(index: int, alert: PostableAlert, times: _AlertTimes, placer: P
     if times.starts_ns > times.ends_ns:
         return "start time must be before end time"
     if alert.generatorURL and not _is_request_uri(alert.generatorURL):
-        raise BadAlertsBody(422, 601, f"{index}.generatorURL in body must be of type uri: {alert.generatorURL!r}")
+        raise BadAlertsBody(
+            422, 601, f"{index}.generatorURL in body must be of type uri: {alert.generatorURL!r}"
+        )
+    content = bytes(alert.annotations) + alert.generatorURL.encode()
     return IncomingAlert(
         placement=placement,
         starts_ns=times.starts_ns,
         ends_ns=times.ends_ns,
         timeout=times.timeout,
         lapses_ns=0,
-        content=hashlib.blake2b(bytes(alert.annotations) + alert.generatorURL.encode(), digest_size=8).digest(),
-        make=lambda: _build_alert(alert, _labels(alert) if labels is None else labels, times, placement, source),
+        content=hashlib.blake2b(content, digest_size=8).digest(),
+        make=lambda: _build_alert(
+            alert, _labels(alert) if labels is None else labels, times, placement, source
+        ),
     )
 
 
 def _labels(alert: PostableAlert) -> dict[str, str]:
-    """Labels with empty values count as absent."""
+    """Return the labels that have a value: an empty one counts as absent."""
     return {name: value for name, value in decode_map(alert.labels).items() if value}
 
 
 def _label_error(alert: PostableAlert, labels: dict[str, str]) -> str:
-    """Why an alert is refused; "" = it is not."""
+    """Return the reason to refuse an alert for its labels or annotations; "" = there is none."""
     if not labels:
         return "at least one label pair required"
     if "" in labels:
         return 'invalid label set: invalid name ""'
+    # Annotations are decoded only where their bytes could hold an empty name.
     if b'""' in bytes(alert.annotations) and "" in _annotations(alert):
         return 'invalid annotations: invalid name ""'
     return ""
@@ -233,7 +157,13 @@ def _annotations(alert: PostableAlert) -> dict[str, str]:
     return {} if raw in (b"{}", b"null") else decode_map(alert.annotations)
 
 
-def _build_alert(alert: PostableAlert, labels: dict[str, str], times: _AlertTimes, placement: Placement, source: str) -> Alert:
+def _build_alert(
+    alert: PostableAlert,
+    labels: dict[str, str],
+    times: _AlertTimes,
+    placement: Placement,
+    source: str,
+) -> Alert:
     return Alert(
         fingerprint=placement.fingerprint,
         labels=labels,
@@ -250,5 +180,113 @@ def _build_alert(alert: PostableAlert, labels: dict[str, str], times: _AlertTime
 
 @lru_cache(maxsize=4096)
 def _is_request_uri(text: str) -> bool:
-    """What Go's request-URI parser takes: anything without blanks and control characters that is absolute or has a scheme."""
+    """Check whether Go's request-URI parser takes the text.
+
+    It takes all that is absolute or has a scheme and has no blanks or control characters.
+    """
     return _REQUEST_URI.fullmatch(text) is not None
+
+
+_decode_strictly = msgspec.json.Decoder(list[PostableAlert]).decode
+_decode_string_map = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def decode_alerts(body: bytes) -> list[PostableAlert]:
+    """Return the alerts of a body, the fast way if it can. Raises BadAlertsBody.
+
+    The fast way leaves times and maps undecoded.
+    """
+    try:
+        return _decode_strictly(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_leniently(body)
+
+
+def decode_map(raw: msgspec.Raw) -> dict[str, str]:
+    """Return labels or annotations: text to text. Raises BadAlertsBody."""
+    try:
+        return _decode_string_map(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _strings(_load_json(bytes(raw)), "labels")
+
+
+def _decode_leniently(body: bytes) -> list[PostableAlert]:
+    """Decode all that Go's decoder takes. Raises BadAlertsBody.
+
+    That is any case of keys, unknown keys, nulls, bad UTF-8, and text after the value.
+    """
+    if not body.strip():
+        raise BadAlertsBody(422, 602, "alerts in body is required")
+    loaded = _load_json(body)
+    if loaded is None:
+        return []
+    if not isinstance(loaded, list):
+        raise _go_type_error(loaded, "Go value of type models.PostableAlerts")
+    return [_parse_postable_alert(index, item) for index, item in enumerate(loaded)]
+
+
+def _load_json(body: bytes) -> Any:
+    text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
+        raise _body_error(str(error)) from None
+    return value
+
+
+def _parse_postable_alert(index: int, item: Any) -> PostableAlert:
+    if item is None:
+        raise _body_error(f"alert {index} is null")
+    if not isinstance(item, dict):
+        raise _go_type_error(item, "Go value of type models.PostableAlert")
+    folded = {key.casefold(): value for key, value in item.items()}
+    labels = folded.get("labels")
+    if labels is None:
+        raise _missing_labels(index)
+    annotations = _strings(folded.get("annotations") or {}, "annotations")
+    return PostableAlert(
+        labels=msgspec.Raw(msgspec.json.encode(_strings(labels, "labels"))),
+        annotations=msgspec.Raw(msgspec.json.encode(annotations)),
+        startsAt=_check_time(folded.get("startsat")),
+        endsAt=_check_time(folded.get("endsat")),
+        generatorURL=_string(folded.get("generatorurl"), "generatorURL"),
+    )
+
+
+def _strings(value: Any, field: str) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise _go_type_error(value, f"Go struct field Alert.{field}")
+    return {replace_surrogates(key): _string(text, field) for key, text in value.items()}
+
+
+def _string(value: Any, field: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _go_type_error(value, f"Go struct field Alert.{field} of type string")
+    return replace_surrogates(value)
+
+
+def _check_time(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _go_type_error(value, "a time")
+    try:
+        parse_time(value)
+    except BadTime as error:
+        raise _body_error(str(error)) from None
+    return value
+
+
+def _missing_labels(index: int) -> BadAlertsBody:
+    return BadAlertsBody(422, 602, f"{index}.labels in body is required")
+
+
+def _body_error(reason: str) -> BadAlertsBody:
+    return BadAlertsBody(400, 400, f'parsing alerts body from "" failed, because {reason}')
+
+
+def _go_type_error(value: Any, target: str) -> BadAlertsBody:
+    """Return the error with which Go's decoder refuses a JSON value of the wrong type."""
+    return _body_error(f"json: cannot unmarshal {_JSON_TYPES[type(value)]} into {target}")

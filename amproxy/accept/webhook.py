@@ -1,13 +1,13 @@
-"""Any other JSON object becomes one alert: better a page with a plain title than no page.
+"""The body of a webhook: Alertmanager's webhook v4, Grafana's, or any other JSON object.
 
-The pre-grouped door: Alertmanager's webhook v4, Grafana's webhook, and any other JSON object.
+Any other object becomes one alert: a page with a plain title is better than no page.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,79 +17,59 @@ from amproxy.correlate.ingest import IncomingAlert
 from amproxy.grouping.placement import Placer, SenderGroup
 from amproxy.model import Alert
 
-NAME_FIELDS = ("alertname", "ruleName", "title", "name", "subject", "text")
-TEXT_FIELDS = ("message", "description", "text", "body", "details")
-RESOLVED_STATES = frozenset(("ok", "resolved", "up", "closed", "normal", "recovered"))
-LONGEST_NAME = 200  # characters
+MAX_FINGERPRINT_LENGTH: Final = 128  # characters
+MAX_NAME_LENGTH: Final = 200  # characters of a name, id or severity made of other fields
+NAME_FIELDS: Final = ("alertname", "ruleName", "title", "name", "subject", "text")
+TEXT_FIELDS: Final = ("message", "description", "text", "body", "details")
+RESOLVED_STATES: Final = frozenset(("ok", "resolved", "up", "closed", "normal", "recovered"))
+# Fields of webhook v4; what else an alert has is kept as its extra fields.
+KNOWN_FIELDS: Final = frozenset(
+    ("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint")
+)
 
 
-def generic_to_webhook(payload: dict[str, Any], source: str) -> dict[str, Any]:
-    """The webhook v4 form of an object that is none. Understood: alert_uid, title, ruleName, state, status, message, tags, labels,
-    link_to_upstream_details, ruleUrl, image_url, imageUrl; everything is kept under the alert's extra fields.
-    """
-    name = _first_text(payload, NAME_FIELDS) or f"Alert from {source}"
-    labels = {"alertname": name[:LONGEST_NAME], "source": source}
-    for field in ("tags", "labels"):
-        given = payload.get(field)
-        if isinstance(given, dict):
-            labels.update({str(key): str(value) for key, value in given.items() if key and isinstance(value, str | int | float)})
-    identity = _first_text(payload, ("alert_uid", "ruleId", "id"))
-    if identity:
-        labels["uid"] = identity[:LONGEST_NAME]
-    severity = payload.get("severity")
-    if isinstance(severity, str) and severity:
-        labels.setdefault("severity", severity[:LONGEST_NAME])
-    state = _first_text(payload, ("state", "status"))
-    alert = {
-        "status": "resolved" if state.lower() in RESOLVED_STATES else "firing",
-        "labels": labels,
-        "annotations": {"summary": text} if (text := _first_text(payload, TEXT_FIELDS)) else {},
-        "generatorURL": _first_text(payload, ("link_to_upstream_details", "ruleUrl")),
-        "imageURL": _first_text(payload, ("image_url", "imageUrl")),
-        "payload": payload,
-    }
-    group = {key: labels[key] for key in ("alertname", "uid") if key in labels}
-    return {"alerts": [alert], "groupLabels": group}
-
-
-def _first_text(payload: dict[str, Any], names: tuple[str, ...]) -> str:
-    for name in names:
-        value = payload.get(name)
-        if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
-            return str(value).strip()
-    return ""
-
-
-KNOWN_FIELDS = frozenset(("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"))
-LONGEST_FINGERPRINT = 128  # characters
+class _Push(NamedTuple):
+    sender: SenderGroup
+    source: Source
+    placer: Placer
+    now_ns: int
 
 
 class WebhookPushRequest(msgspec.Struct):
-    """What a body came to."""
+    """The alerts of a body, and how many of them fire."""
 
     alerts: list[IncomingAlert]
     firing: int
 
 
 def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> WebhookPushRequest:
-    """Decode a body. Raises Refused: 400 not JSON, 422 well-formed but wrong; then nothing of it is stored."""
+    """Decode and place a body.
+
+    Raises PushRefused: 400 not JSON, 422 well-formed but wrong; then nothing of it is stored.
+    """
     payload = _load_json(body)
     if not isinstance(payload, dict):
         raise PushRefused(422, "the body must be a JSON object")
     if "alerts" not in payload:
+        # An Alertmanager that lost its alerts is a defect to report, not a foreign sender.
         if "groupKey" in payload or "groupLabels" in payload:
             raise PushRefused(422, "alerts: is missing")
         payload = generic_to_webhook(payload, source.name)
     alerts = payload["alerts"]
     if not isinstance(alerts, list):
         raise PushRefused(422, "alerts: must be a list")
-    sender = SenderGroup(source.name, _group_key(payload), _strings(payload.get("groupLabels"), "groupLabels"))
-    door = WebhookPushRequest([], 0)
+    sender = SenderGroup(
+        source.name, _group_key(payload), _strings(payload.get("groupLabels"), "groupLabels")
+    )
+    push, request = _Push(sender, source, placer, now_ns), WebhookPushRequest([], 0)
     for index, alert in enumerate(alerts):
-        incoming = _parse_alert(f"alerts[{index}]", alert, sender, source, placer, now_ns)
-        door.alerts.append(incoming)
-        door.firing += incoming.ends_ns == 0
-    return door
+        where = f"alerts[{index}]"
+        if not isinstance(alert, dict):
+            raise PushRefused(422, f"{where}: must be an object")
+        incoming = _parse_alert(where, alert, push)
+        request.alerts.append(incoming)
+        request.firing += incoming.ends_ns == 0
+    return request
 
 
 def _load_json(body: bytes) -> Any:
@@ -97,9 +77,10 @@ def _load_json(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    try:  # what Go writes and msgspec refuses: lone surrogates, text that is not quite UTF-8
+    # Go writes what msgspec refuses: lone surrogates, text that is not quite UTF-8.
+    try:
         return make_storable(json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace")))
-    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, of a number with thousands of digits
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
         raise PushRefused(400, f"the body is not JSON: {error}") from None
 
 
@@ -110,52 +91,116 @@ def _group_key(payload: dict[str, Any]) -> str:
     return key or json.dumps(_strings(payload.get("groupLabels"), "groupLabels"), sort_keys=True)
 
 
-def _parse_alert(where: str, alert: Any, sender: SenderGroup, source: Source, placer: Placer, now_ns: int) -> IncomingAlert:
-    if not isinstance(alert, dict):
-        raise PushRefused(422, f"{where}: must be an object")
-    status = alert.get("status")
-    if status not in ("firing", "resolved"):
-        raise PushRefused(422, f"{where}.status: must be firing or resolved, not {json.dumps(status)[:100]}")
-    labels = {name: value for name, value in _strings(alert.get("labels"), f"{where}.labels").items() if value}
-    if not labels:
-        raise PushRefused(422, f"{where}.labels: at least one label with a value is needed")
-    given = alert.get("fingerprint") or ""
-    if not isinstance(given, str) or len(given) > LONGEST_FINGERPRINT:
-        raise PushRefused(422, f"{where}.fingerprint: must be text of at most {LONGEST_FINGERPRINT} characters")
-    starts = _time(alert.get("startsAt"), f"{where}.startsAt") or (now_ns, 0)
-    ends = _time(alert.get("endsAt"), f"{where}.endsAt")
-    generator_url = alert.get("generatorURL") or ""
-    if not isinstance(generator_url, str):
-        raise PushRefused(422, f"{where}.generatorURL: must be text")
+def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> IncomingAlert:
+    """Check and place one alert; `where` names it for the sender. Raises PushRefused(422)."""
+    firing = _status(alert, where) == "firing"
+    labels = _labels(alert, where)
+    given = _fingerprint(alert, where)
+    starts_ns, starts_offset = _time(alert, "startsAt", where) or (push.now_ns, 0)
+    ends_ns, ends_offset = _end(_time(alert, "endsAt", where), firing=firing, now_ns=push.now_ns)
+    generator_url = _generator_url(alert, where)
     annotations = _strings(alert.get("annotations"), f"{where}.annotations")
-    extra = _storable_extra({key: value for key, value in alert.items() if key not in KNOWN_FIELDS})
-    firing = status == "firing"
-    ends_ns, ends_offset = (0, 0) if firing else (ends if ends and ends[0] <= now_ns else (now_ns, 0))
-    lapses_ns = now_ns + int(source.expire_after * 10**9) if firing else 0
-    placement = placer.place_in(labels, given, sender)
+    extra = _storable_extra(alert)
+    placement = push.placer.place_in(labels, given, push.sender)
+    # A webhook's alert has no end of its own: without news for this long it counts as over.
+    lapses_ns = push.now_ns + int(push.source.expire_after * 10**9) if firing else 0
 
     def make() -> Alert:
         return Alert(
-            fingerprint=placement.fingerprint, labels=labels, annotations=annotations, starts_ns=starts[0], starts_offset=starts[1],
-            ends_ns=ends_ns, ends_offset=ends_offset, generator_url=generator_url, extra=extra, source=source.name, lapses_ns=lapses_ns,
-        )  # fmt: skip
+            fingerprint=placement.fingerprint,
+            labels=labels,
+            annotations=annotations,
+            starts_ns=starts_ns,
+            starts_offset=starts_offset,
+            ends_ns=ends_ns,
+            ends_offset=ends_offset,
+            generator_url=generator_url,
+            extra=extra,
+            source=push.source.name,
+            lapses_ns=lapses_ns,
+        )
 
-    content = json.dumps([annotations, generator_url, extra], sort_keys=True).encode()
     return IncomingAlert(
-        placement=placement, starts_ns=starts[0], ends_ns=ends_ns, timeout=False, lapses_ns=lapses_ns,
-        content=hashlib.blake2b(content, digest_size=8).digest(), make=make,
-    )  # fmt: skip
+        placement=placement,
+        starts_ns=starts_ns,
+        ends_ns=ends_ns,
+        timeout=False,
+        lapses_ns=lapses_ns,
+        content=_digest(annotations, generator_url, extra),
+        make=make,
+    )
 
 
-def _storable_extra(extra: dict[str, Any]) -> dict[str, Any]:
-    """What a sender added, as the store can write it. Raises Refused."""
+def _status(alert: dict[str, Any], where: str) -> str:
+    status = alert.get("status")
+    if status not in ("firing", "resolved"):
+        raise PushRefused(
+            422, f"{where}.status: must be firing or resolved, not {json.dumps(status)[:100]}"
+        )
+    return str(status)
+
+
+def _labels(alert: dict[str, Any], where: str) -> dict[str, str]:
+    """Return the labels that have a value: an empty one counts as absent."""
+    given = _strings(alert.get("labels"), f"{where}.labels")
+    labels = {name: value for name, value in given.items() if value}
+    if not labels:
+        raise PushRefused(422, f"{where}.labels: at least one label with a value is needed")
+    return labels
+
+
+def _fingerprint(alert: dict[str, Any], where: str) -> str:
+    given = alert.get("fingerprint") or ""
+    if not isinstance(given, str) or len(given) > MAX_FINGERPRINT_LENGTH:
+        raise PushRefused(
+            422, f"{where}.fingerprint: must be text of at most {MAX_FINGERPRINT_LENGTH} characters"
+        )
+    return given
+
+
+def _generator_url(alert: dict[str, Any], where: str) -> str:
+    given = alert.get("generatorURL") or ""
+    if not isinstance(given, str):
+        raise PushRefused(422, f"{where}.generatorURL: must be text")
+    return given
+
+
+def _time(alert: dict[str, Any], field: str, where: str) -> tuple[int, int] | None:
+    """Return ns since 1970 and the offset in minutes; None where none is given."""
+    value = alert.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise PushRefused(422, f"{where}.{field}: must be an RFC 3339 time")
     try:
-        msgspec.msgpack.encode(extra)
-    except OverflowError:  # a number that is too long
-        return make_storable(extra)  # type: ignore[no-any-return]
+        return clamp_time(parse_time(value))
+    except BadTime as error:
+        raise PushRefused(422, f"{where}.{field}: {error}") from None
+
+
+def _end(given: tuple[int, int] | None, *, firing: bool, now_ns: int) -> tuple[int, int]:
+    """Return the end (ns, minutes); (0, 0) = none yet. The status decides, whatever endsAt says."""
+    if firing:
+        return 0, 0
+    return given if given and given[0] <= now_ns else (now_ns, 0)
+
+
+def _storable_extra(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that a sender added, as the store can write them. Raises PushRefused."""
+    extra = {key: value for key, value in alert.items() if key not in KNOWN_FIELDS}
+    try:
+        try:
+            msgspec.msgpack.encode(extra)
+        except OverflowError:  # an integer of more than 64 bits
+            extra = make_storable(extra)
     except RecursionError:
         raise PushRefused(422, "the body is nested too deeply") from None
     return extra
+
+
+def _digest(*content: Any) -> bytes:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def _strings(value: Any, where: str) -> dict[str, str]:
@@ -171,12 +216,52 @@ def _strings(value: Any, where: str) -> dict[str, str]:
     return value
 
 
-def _time(value: Any, where: str) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise PushRefused(422, f"{where}: must be an RFC 3339 time")
-    try:
-        return clamp_time(parse_time(value))
-    except BadTime as error:
-        raise PushRefused(422, f"{where}: {error}") from None
+def generic_to_webhook(payload: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return any object in the form of webhook v4; all of it is kept as the alert's extra fields.
+
+    Understood: alert_uid, title, ruleName, state, status, message, tags, labels, severity,
+    link_to_upstream_details, ruleUrl, image_url, imageUrl, and the like.
+    """
+    labels = _generic_labels(payload, source)
+    state = _first_text(payload, ("state", "status"))
+    text = _first_text(payload, TEXT_FIELDS)
+    alert = {
+        "status": "resolved" if state.lower() in RESOLVED_STATES else "firing",
+        "labels": labels,
+        "annotations": {"summary": text} if text else {},
+        "generatorURL": _first_text(payload, ("link_to_upstream_details", "ruleUrl")),
+        "imageURL": _first_text(payload, ("image_url", "imageUrl")),
+        "payload": payload,
+    }
+    # Grouped by its identity alone, so that a tag which comes or goes opens no second incident.
+    group = {key: labels[key] for key in ("alertname", "uid") if key in labels}
+    return {"alerts": [alert], "groupLabels": group}
+
+
+def _generic_labels(payload: dict[str, Any], source: str) -> dict[str, str]:
+    name = _first_text(payload, NAME_FIELDS) or f"Alert from {source}"
+    labels = {"alertname": name[:MAX_NAME_LENGTH], "source": source}
+    for field in ("tags", "labels"):
+        given = payload.get(field)
+        if isinstance(given, dict):
+            for key, value in given.items():
+                if key and isinstance(value, str | int | float):
+                    labels[str(key)] = str(value)
+    identity = _first_text(payload, ("alert_uid", "ruleId", "id"))
+    if identity:
+        labels["uid"] = identity[:MAX_NAME_LENGTH]
+    severity = payload.get("severity")
+    if isinstance(severity, str) and severity:
+        labels.setdefault("severity", severity[:MAX_NAME_LENGTH])
+    return labels
+
+
+def _first_text(payload: dict[str, Any], names: tuple[str, ...]) -> str:
+    """Return the first text or number that is not blank; "" where there is none."""
+    for name in names:
+        value = payload.get(name)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            continue
+        if text := str(value).strip():
+            return text
+    return ""

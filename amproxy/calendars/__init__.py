@@ -1,1 +1,1 @@
-"""Calendars that say who is on call (`ical`), from their address or file into values of decide.calendar; and ours that others read."""
+"""Calendars (iCal) that decide who is on call, and ours for other programs to read."""

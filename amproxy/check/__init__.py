@@ -1,1 +1,1 @@
-"""What loads and is doubtful."""
+"""Warnings about a file that loads, and the report of `amproxy check`."""

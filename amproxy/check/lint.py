@@ -1,15 +1,39 @@
-"""What loads and is doubtful all the same: people nobody can reach, routes that never match, policies that end with nobody."""
+"""Warnings about a file that loads: unreachable people, routes that never match, weak policies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amproxy.check.reaching import always_reaches_somebody, forward_cycles, forward_only_policies, notify_steps, reachable_policies
-from amproxy.config.contacts import CHANNELS, contact_address, contact_channels
-from amproxy.config.structs import Config, FilePlace, NotifyStep, Policy, Route, Wait, WaitUntilStep, WebhookStep
+from amproxy.check.reaching import (
+    always_reaches_somebody,
+    forward_cycles,
+    forward_only_policies,
+    notify_steps,
+    reachable_policies,
+)
+from amproxy.config.channels import contact_address, contact_channels, paging_channels
+from amproxy.config.loader import LoadedConfig
+from amproxy.config.structs import (
+    Config,
+    FilePlace,
+    NotifyStep,
+    Policy,
+    Route,
+    User,
+    Wait,
+    WaitUntilStep,
+    WebhookStep,
+)
 from amproxy.errors import ConfigProblem
 from amproxy.labels.matchers import Matcher
 from amproxy.oncall.reachable import is_always_quiet
+
+
+def all_warnings(loaded: LoadedConfig) -> list[ConfigProblem]:
+    """The warnings of the readers and of `lint`, in the file's order."""
+    return sorted(
+        [*loaded.warnings, *lint(loaded.config)], key=lambda problem: (problem.line, problem.column)
+    )
 
 
 def lint(config: Config) -> list[ConfigProblem]:
@@ -18,57 +42,56 @@ def lint(config: Config) -> list[ConfigProblem]:
         *_lint_contacts(config),
         *_lint_notices(config),
         *_lint_routes(config.route, (), "route"),
-        *(problem for index, policy in enumerate(config.policies.values()) for problem in _lint_policy(config, policy, index)),
+        *(
+            problem
+            for index, policy in enumerate(config.policies.values())
+            for problem in _lint_policy(config, policy, f"escalation_policies[{index}]")
+        ),
         *_lint_forward_cycles(config),
     ]
 
 
 def _problem(kind: str, place: FilePlace, path: str, message: str) -> ConfigProblem:
-    return ConfigProblem(message, file=place.file, line=place.line, column=place.column, path=path, kind=kind)
-
-
-# ------------------------------------------------------------------------------------------------------------ people
+    return ConfigProblem(
+        message, file=place.file, line=place.line, column=place.column, path=path, kind=kind
+    )
 
 
 def _lint_contacts(config: Config) -> Iterator[ConfigProblem]:
     paged = _can_be_paged(config)
     for index, user in enumerate(config.users.values()):
         path = f"users[{index}]"
-        if not user.contacts:
-            if user.name in paged:
-                yield _problem("no_contact", user.place, path, f"{user.name} can be paged, but has no contact")
-            continue
-        if user.name in paged and not any(
-            channel in CHANNELS or contact_address(user, channel) is None for channel in contact_channels(user)
-        ):
-            yield _problem("no_contact", user.place, path, f"{user.name} can be paged, but has no contact that amproxy can deliver to")
-        for channel in contact_channels(user):
+        if user.name in paged and not _has_contact(user):
+            message = f"{user.name} can be paged, but has no contact"
+            if user.contacts:
+                message += " that amproxy can deliver to"
+            yield _problem("no_contact", user.place, path, message)
+        # Without any contact one warning is enough.
+        for channel in contact_channels(user) if user.contacts else ():
             if contact_address(user, channel) is None:
-                message = f"{user.name} is to be told over {channel}, but has no contact for it: that rule is passed over"
+                message = (
+                    f"{user.name} is to be told over {channel}, but has no contact for it: "
+                    "that rule is passed over"
+                )
                 yield _problem("no_contact", user.place, path, message)
-            elif channel not in CHANNELS:
-                yield _problem("undeliverable", user.place, path, f"amproxy cannot page {user.name} over {channel} yet")
+            elif channel not in paging_channels():
+                message = f"amproxy cannot page {user.name} over {channel} yet"
+                yield _problem("undeliverable", user.place, path, message)
 
 
-def _lint_notices(config: Config) -> Iterator[ConfigProblem]:
-    """Notices that cannot arrive, and quiet hours without an end."""
-    for index, user in enumerate(config.users.values()):
-        for kind, wanted in user.notices.items():
-            for channel in wanted:
-                path = f"users[{index}].notices.{kind}"
-                if contact_address(user, channel) is None:
-                    message = f"{user.name} is to be told of {kind} over {channel}, but has no contact for it"
-                    yield _problem("no_contact", user.place, path, message)
-                elif channel not in CHANNELS:
-                    yield _problem("undeliverable", user.place, path, f"amproxy cannot tell {user.name} of {kind} over {channel} yet")
-        if is_always_quiet(user, config.time_intervals):
-            message = f"the quiet hours of {user.name} never end, so they count as none"
-            yield _problem("endless_quiet_hours", user.place, f"users[{index}].quiet_hours", message)
+def _has_contact(user: User) -> bool:
+    # A rule for a missing contact has a warning of its own, which is enough.
+    return bool(user.contacts) and any(
+        channel in paging_channels() or contact_address(user, channel) is None
+        for channel in contact_channels(user)
+    )
 
 
 def _can_be_paged(config: Config) -> set[str]:
-    names = {user for schedule in config.schedules.values() for layer in schedule.layers for turn in layer.users for user in turn}
-    names |= {user for schedule in config.schedules.values() for override in schedule.overrides for user in override.users}
+    names = set()
+    for schedule in config.schedules.values():
+        names |= {user for layer in schedule.layers for turn in layer.users for user in turn}
+        names |= {user for override in schedule.overrides for user in override.users}
     for policy in config.policies.values():
         names.add(policy.if_nobody.user)
         for step in notify_steps(policy):
@@ -77,46 +100,72 @@ def _can_be_paged(config: Config) -> set[str]:
     return names
 
 
-# ------------------------------------------------------------------------------------------------------------ routes
+def _lint_notices(config: Config) -> Iterator[ConfigProblem]:
+    """Yield notices that cannot arrive, and quiet hours without an end."""
+    for index, user in enumerate(config.users.values()):
+        wanted = ((kind, channel) for kind, names in user.notices.items() for channel in names)
+        for kind, channel in wanted:
+            path = f"users[{index}].notices.{kind}"
+            if contact_address(user, channel) is None:
+                message = (
+                    f"{user.name} is to be told of {kind} over {channel}, but has no contact for it"
+                )
+                yield _problem("no_contact", user.place, path, message)
+            elif channel not in paging_channels():
+                message = f"amproxy cannot tell {user.name} of {kind} over {channel} yet"
+                yield _problem("undeliverable", user.place, path, message)
+        if is_always_quiet(user, config.time_intervals):
+            path = f"users[{index}].quiet_hours"
+            message = f"the quiet hours of {user.name} never end, so they count as none"
+            yield _problem("endless_quiet_hours", user.place, path, message)
 
 
 def _lint_routes(route: Route, above: tuple[Matcher, ...], path: str) -> Iterator[ConfigProblem]:
-    """Children that no alert can reach. `above` are the matchers of the routes on the way."""
-    takers = _NonContinuingSiblings()
+    """Yield children that no alert can reach. above: the matchers of the routes above them."""
+    siblings = _NonContinuingSiblings()
     for index, child in enumerate(route.routes):
         child_path = f"{path}.routes[{index}]"
         conditions = (*above, *child.matchers)
-        clash, taker = _contradiction(conditions), takers.of(conditions)
+        clash, earlier = _contradiction(conditions), siblings.first_for(conditions)
         if clash:
-            yield _problem(
-                "never_matches", child.place, child_path, f"this route never matches: {clash[0]} and {clash[1]} exclude each other"
+            message = f"this route never matches: {clash[0]} and {clash[1]} exclude each other"
+            yield _problem("never_matches", child.place, child_path, message)
+        elif earlier is not None:
+            message = (
+                f"this route never matches: {path}.routes[{earlier}] above takes all of its "
+                "alerts and does not continue"
             )
-        elif taker is not None:
-            message = f"this route never matches: {path}.routes[{taker}] above takes all of its alerts and does not continue"
             yield _problem("never_matches", child.place, child_path, message)
         else:
             yield from _lint_routes(child, conditions, child_path)
         if not child.continue_:
-            takers.add(index, child.matchers)
+            siblings.add(index, child.matchers)
 
 
 class _NonContinuingSiblings:
-    """Siblings that keep what they match, found by one of their matchers: a file may have thousands."""
+    """Routes without `continue`, indexed by one of their matchers: a file may have thousands."""
 
     def __init__(self) -> None:
         self._by_matcher: dict[tuple[str, str | None], list[tuple[int, tuple[Matcher, ...]]]] = {}
 
     def add(self, index: int, matchers: tuple[Matcher, ...]) -> None:
-        equal = next(((matcher.name, matcher.value) for matcher in matchers if matcher.op == "="), None)
+        equal = next(
+            ((matcher.name, matcher.value) for matcher in matchers if matcher.op == "="), None
+        )
         key = equal or (matchers[0].name if matchers else "", None)
         self._by_matcher.setdefault(key, []).append((index, matchers))
 
-    def of(self, conditions: tuple[Matcher, ...]) -> int | None:
-        """The first sibling that takes whatever fulfils the conditions."""
+    def first_for(self, conditions: tuple[Matcher, ...]) -> int | None:
+        """The index of the first route that gets all alerts that fulfil the conditions."""
         keys: set[tuple[str, str | None]] = {("", None)}
         for condition in conditions:
             keys |= {(condition.name, None), (condition.name, condition.value)}
-        found = [index for key in keys for index, matchers in self._by_matcher.get(key, ()) if _implies(matchers, conditions)]
+        found = [
+            index
+            for key in keys
+            for index, matchers in self._by_matcher.get(key, ())
+            if _implies(conditions, matchers)
+        ]
         return min(found, default=None)
 
 
@@ -129,45 +178,70 @@ def _contradiction(conditions: tuple[Matcher, ...]) -> tuple[Matcher, Matcher] |
     return None
 
 
-def _implies(matchers: tuple[Matcher, ...], conditions: tuple[Matcher, ...]) -> bool:
-    """Whether whatever fulfils the conditions fulfils the matchers too."""
+def _implies(conditions: tuple[Matcher, ...], matchers: tuple[Matcher, ...]) -> bool:
+    """True if whatever fulfils the conditions surely fulfils the matchers."""
     fixed = {condition.name: condition.value for condition in conditions if condition.op == "="}
-    return all(matcher in conditions or (matcher.name in fixed and matcher.matches(fixed)) for matcher in matchers)
+    return all(
+        matcher in conditions or (matcher.name in fixed and matcher.matches(fixed))
+        for matcher in matchers
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------- policies
-
-
-def _lint_policy(config: Config, policy: Policy, index: int) -> Iterator[ConfigProblem]:
-    path = f"escalation_policies[{index}]"
-    if policy.name in forward_only_policies(config):
-        pass  # the policies that lead to it are looked at through it
-    elif not any(True for led in reachable_policies(config, policy).values() for _ in notify_steps(led)):
-        yield _problem("ends_with_nobody", policy.place, path, f"the policy {policy.name!r} notifies nobody: it has no notify step")
-    elif not always_reaches_somebody(config, policy):
-        message = f"the policy {policy.name!r} can end with nobody told: no step surely reaches a person (see if_nobody)"
-        yield _problem("ends_with_nobody", policy.place, path, message)
+def _lint_policy(config: Config, policy: Policy, path: str) -> Iterator[ConfigProblem]:
+    name = repr(policy.name)
+    # Policies that others forward to are checked as parts of those.
+    if policy.name not in forward_only_policies(config):
+        policies = reachable_policies(config, policy).values()
+        if not any(True for one in policies for _ in notify_steps(one)):
+            message = f"the policy {name} notifies nobody: it has no notify step"
+            yield _problem("ends_with_nobody", policy.place, path, message)
+        elif not always_reaches_somebody(config, policy):
+            message = (
+                f"the policy {name} can end with nobody told: "
+                "no step surely reaches a person (see if_nobody)"
+            )
+            yield _problem("ends_with_nobody", policy.place, path, message)
     if policy.repeat and not any(isinstance(step, Wait | WaitUntilStep) for step in policy.steps):
-        message = f"the policy {policy.name!r} repeats its steps without any wait: its rounds follow each other a minute apart"
+        message = (
+            f"the policy {name} repeats its steps without any wait: "
+            "its rounds follow each other a minute apart"
+        )
         yield _problem("no_wait_in_repeat", policy.place, path, message)
+    yield from _lint_receivers(config, policy, path)
+
+
+def _lint_receivers(config: Config, policy: Policy, path: str) -> Iterator[ConfigProblem]:
+    """Yield steps whose receiver has no integration that they could use."""
     for step in policy.steps:
-        if isinstance(step, NotifyStep) and step.receiver and not _can_deliver(config, step.receiver):
-            message = f"the receiver {step.receiver!r} has nothing that amproxy can deliver, so this step tells nobody"
+        if isinstance(step, NotifyStep) and step.receiver:
+            kind = ""
+            problem = "nothing that amproxy can deliver, so this step tells nobody"
+        elif isinstance(step, WebhookStep):
+            kind = "webhook"
+            problem = "no webhook that amproxy can call, so this step does nothing"
+        else:
+            continue
+        if not _can_deliver(config, step.receiver, kind):
+            message = f"the receiver {step.receiver!r} has {problem}"
             yield _problem("undeliverable", step.place, path, message)
-        elif isinstance(step, WebhookStep) and not _can_deliver(config, step.receiver, "webhook"):
-            message = f"the receiver {step.receiver!r} has no webhook that amproxy can call, so this step does nothing"
-            yield _problem("undeliverable", step.place, path, message)
+
+
+def _can_deliver(config: Config, receiver: str, kind: str) -> bool:
+    """True if a receiver can be notified of incidents over any integration ("") or one kind."""
+    return any(
+        one.kind == (kind or one.kind) and one.kind != "oncall" and not one.undeliverable
+        for one in config.receivers[receiver].integrations
+    )
 
 
 def _lint_forward_cycles(config: Config) -> Iterator[ConfigProblem]:
     names = list(config.policies)
-    for circle in forward_cycles(config):
-        policy, way = config.policies[circle[0]], " → ".join(map(repr, (*circle, circle[0])))
-        message = f"the policy {circle[0]!r} comes back to itself ({way}): it goes round until somebody answers"
-        yield _problem("forwards_in_circle", policy.place, f"escalation_policies[{names.index(circle[0])}]", message)
-
-
-def _can_deliver(config: Config, receiver: str, kind: str = "") -> bool:
-    """Whether a receiver has an integration (of a kind) that can be told of incidents."""
-    known = config.receivers[receiver].integrations
-    return any(part.kind == (kind or part.kind) and part.kind != "oncall" and not part.undeliverable for part in known)
+    for cycle in forward_cycles(config):
+        first = config.policies[cycle[0]]
+        shown = " → ".join(map(repr, (*cycle, first.name)))
+        message = (
+            f"the policy {first.name!r} comes back to itself ({shown}): "
+            "it goes round until somebody answers"
+        )
+        path = f"escalation_policies[{names.index(first.name)}]"
+        yield _problem("forwards_in_circle", first.place, path, message)

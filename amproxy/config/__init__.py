@@ -1,1 +1,1 @@
-"""The file routes.yaml: a superset of alertmanager.yml. loader.py reads and checks it, structs.py is what it means."""
+"""The file routes.yaml, a superset of alertmanager.yml: loader.py reads it into structs.py."""

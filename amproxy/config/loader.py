@@ -1,39 +1,34 @@
-"""The first pass over a file: which names each section defines, so that a reference can be checked where it stands.
+"""Load routes.yaml: all its problems at once, or a Config and its warnings.
 
-Sections of alertmanager.yml that load and change nothing here: templates, tracing, event_recorder.
-
-From the file to the configuration: all problems at once, or a Config and its warnings.
+A first pass collects the names that each section defines, so that the second one can check each
+reference where it stands.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from amproxy.check.lint import lint
 from amproxy.config.read import policies, routing, schedules, service, sign_in
 from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
 from amproxy.config.read.global_ import build_global, read_global
-from amproxy.config.read.http import read_http_config, read_tls_config
+from amproxy.config.read.http import read_headers, read_http_config, read_tls_config
 from amproxy.config.read.kinds import section_requiring
 from amproxy.config.read.people import read_team, read_user
 from amproxy.config.read.routing import build_root_route, check_root_route, read_route
 from amproxy.config.read.service import read_maintenance_window
 from amproxy.config.read.values import (
+    ENVIRONMENT_VARIABLE,
     boolean,
     choice,
     duration,
-    file,
     fraction,
     integer,
     list_of,
-    map_of,
-    secret,
     secret_url,
     section_of,
     text,
@@ -43,7 +38,8 @@ from amproxy.config.structs import Config, StoreSettings, Web
 from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode, compose
 from amproxy.errors import ConfigError, ConfigProblem
 
-_NAME_SPACES: Final = {  # section → the name space it fills
+# Section → the name space it fills: the two lists of time intervals share one.
+_NAME_SPACES: Final = {
     "receivers": "receivers",
     "mute_time_intervals": "time_intervals",
     "time_intervals": "time_intervals",
@@ -55,132 +51,51 @@ _NAME_SPACES: Final = {  # section → the name space it fills
     "sources": "sources",
     "heartbeats": "heartbeats",
 }
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
-def collect_names(root: Cursor) -> None:
-    """Fill `document.names`; a name that its name space has already is an error."""
-    for section, space in _NAME_SPACES.items():
-        known = root.document.names.setdefault(space, {})
-        if not isinstance(root.node, MappingNode) or section not in root.node.pairs:
-            continue
-        at = root.to(root.node.pairs[section][1], section)
-        for position, item in enumerate(at.node.items if isinstance(at.node, SequenceNode) else ()):
-            pair = item.pairs.get("name") if isinstance(item, MappingNode) else None
-            if pair is None or not isinstance(pair[1], ScalarNode) or pair[1].null:
-                continue
-            node = pair[1]
-            name = _VARIABLE.sub(lambda found: root.document.env.get(found[1], ""), node.text)
-            if name in known:
-                at.to(item, position).to(node, "name").error(f"the name {name!r} is taken already, in line {known[name]}")
-            elif name:
-                known[name] = node.line
-
-
-_TRACING: Final[dict[str, Reader]] = {
-    "client_type": choice("http", "grpc"),
-    "endpoint": text,
-    "sampling_fraction": fraction,
-    "insecure": boolean,
-    "tls_config": read_tls_config,
-    "headers": map_of(section_of({"values": list_of(text), "secrets": list_of(secret), "files": list_of(file)})),
-    "compression": choice("", "gzip"),
-    "timeout": duration,
-}
-_EVENT_WEBHOOK_KEYS: Final[dict[str, Reader]] = {
-    "url": secret_url,
-    "http_config": read_http_config,
-    **dict.fromkeys(("timeout", "retry_backoff", "batch_flush_interval"), duration),
-    **dict.fromkeys(("workers", "max_retries", "batch_max_events", "batch_max_bytes"), integer(0)),
-    "batch": boolean,
-}
-_EVENT_KAFKA_KEYS: Final[dict[str, Reader]] = {
-    "brokers": list_of(text),
-    "topic": text,
-    "client_id": text,
-    "format": choice("", "json", "protobuf"),
-    "acks": choice("", "none", "leader", "all"),
-    "compression": choice("", "none", "gzip", "snappy", "lz4", "zstd"),
-    "buffer_size": integer(0),
-    "tls_config": read_tls_config,
-}
-
-
-def read_template_globs(at: Cursor) -> list[str] | None:
-    """Globs of files with Go templates."""
-    found: list[str] | None = list_of(text)(at)
-    if found:
-        at.warn("unused", "these hold Go templates, which amproxy does not run: it draws its own messages")
-    return found
-
-
-def read_tracing(at: Cursor) -> Section:
-    """Where Alertmanager sends traces of itself."""
-    section = at.section(_TRACING)
-    section.require("endpoint")
-    at.warn("unused", "amproxy sends no traces yet: tracing has no effect")
-    return section
-
-
-def read_event_recorder(at: Cursor) -> Section:
-    """Where Alertmanager writes what it does."""
-    section = at.section(
-        {
-            "file_outputs": list_of(section_requiring({"path": text}, "path")),
-            "webhook_outputs": list_of(section_requiring(_EVENT_WEBHOOK_KEYS, "url")),
-            "kafka_outputs": list_of(section_requiring(_EVENT_KAFKA_KEYS, "brokers", "topic")),
-            "stdout_outputs": list_of(section_of({})),
-        }
-    )
-    at.warn("unused", "amproxy keeps the timeline of each incident instead: event_recorder has no effect")
-    return section
-
-
-_SECTION_READERS: Final[dict[str, Reader]] = {
-    "route": read_route,
-    "inhibit_rules": routing.read_inhibit_rules,
-    "mute_time_intervals": routing.read_time_intervals,
-    "time_intervals": routing.read_time_intervals,
-    "templates": read_template_globs,
-    "tracing": read_tracing,
-    "event_recorder": read_event_recorder,
-    "users": list_of(read_user),
-    "teams": list_of(read_team),
-    "schedules": list_of(schedules.read_schedule),
-    "escalation_policies": list_of(policies.read_policy),
-    "maintenance_windows": list_of(read_maintenance_window),
-    "sources": list_of(service.read_source),
-    "heartbeats": list_of(service.read_heartbeat),
-    "dead_mans_switch": service.read_dead_mans_switch,
-    "web": service.read_web,
-    "sign_in": sign_in.read_sign_in,
-    "store": service.read_store,
-}
 
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A configuration that can take effect, and what is doubtful about it, in the file's order."""
+    """A configuration that can take effect, and its warnings in the file's order."""
 
     config: Config
     warnings: list[ConfigProblem]
 
 
 def load(path: str | Path, env: Mapping[str, str] = os.environ) -> LoadedConfig:
-    """Read and check a file. Raises ConfigError with everything that is wrong; a file that cannot be read is such a problem too."""
+    """Read and check a file.
+
+    Raises ConfigError with all its problems; a file that cannot be read is such a problem too.
+    """
     path = Path(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError([ConfigProblem(f"cannot read the file: {error.strerror or error}", file=str(path))]) from None
+        raise ConfigError(
+            [ConfigProblem(f"cannot read the file: {error.strerror or error}", file=str(path))]
+        ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError([ConfigProblem("not UTF-8", file=str(path), line=line, column=1)]) from None
+        raise ConfigError(
+            [ConfigProblem("not UTF-8", file=str(path), line=line, column=1)]
+        ) from None
     return load_text(text, str(path), env, path.parent)
 
 
-def load_text(text: str, file: str = "routes.yaml", env: Mapping[str, str] = os.environ, folder: Path = Path()) -> LoadedConfig:
-    """Check a text as `load` does a file. `file` is its name in problems; paths of `*_file` keys start at `folder`."""
+def source_lines(path: str | Path) -> list[str]:
+    """The lines of a file, to show problems in; [] where it cannot be read."""
+    try:
+        return Path(path).read_text("utf-8-sig").split("\n")
+    except (OSError, ValueError):
+        return []
+
+
+def load_text(
+    text: str, file: str = "routes.yaml", env: Mapping[str, str] = os.environ, folder: Path = Path()
+) -> LoadedConfig:
+    """Check a text as `load` does a file.
+
+    `file` is its name in problems; paths of `*_file` keys start at `folder`.
+    """
     try:
         node = compose(text, file)
     except ConfigProblem as problem:
@@ -188,8 +103,8 @@ def load_text(text: str, file: str = "routes.yaml", env: Mapping[str, str] = os.
     document = ConfigDocument(file, folder, env)
     root = _read_sections(document, node)
     _raise_errors(document)
-    config = _build_config(root, file, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
-    document.warnings += lint(config)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    config = _build_config(root, file, digest)
     return LoadedConfig(config, sorted(document.warnings, key=_line_and_column))
 
 
@@ -207,9 +122,16 @@ def _read_sections(document: ConfigDocument, node: YamlNode | None) -> Section:
     cursor = Cursor(document, node or MappingNode(line=1, column=1))
     collect_names(cursor)
     given = node.pairs.get("global") if isinstance(node, MappingNode) else None
-    at = cursor.to(given[1], "global") if given else cursor.to(MappingNode(line=1, column=1), "global")
-    defaults = read_global(at)
-    root = cursor.section({"global": lambda at: defaults, "receivers": lambda at: routing.read_receivers(at, defaults), **_SECTION_READERS})
+    # Before the other sections: receivers are filled in from `global`.
+    global_node = given[1] if given else MappingNode(line=1, column=1)
+    defaults = read_global(cursor.child(global_node, "global"))
+    root = cursor.section(
+        {
+            "global": lambda at: defaults,
+            "receivers": lambda at: routing.read_receivers(at, defaults),
+            **_SECTION_READERS,
+        }
+    )
     sign_in.refuse_empty_sign_in(cursor)
     root.require("route", why="where do alerts go?")
     root["global"] = defaults
@@ -245,3 +167,114 @@ def _build_config(root: Section, file: str, digest: str) -> Config:
 
 def _by_name(items: Iterable[Any]) -> dict[str, Any]:
     return {item.name: item for item in items}
+
+
+def collect_names(root: Cursor) -> None:
+    """Fill `document.names`; a name given twice in one name space is an error."""
+    env = root.document.env
+    for section, space in _NAME_SPACES.items():
+        known = root.document.names.setdefault(space, {})
+        if not isinstance(root.node, MappingNode) or section not in root.node.pairs:
+            continue
+        at = root.child(root.node.pairs[section][1], section)
+        for position, item in enumerate(at.node.items if isinstance(at.node, SequenceNode) else ()):
+            pair = item.pairs.get("name") if isinstance(item, MappingNode) else None
+            if pair is None or not isinstance(pair[1], ScalarNode) or pair[1].null:
+                continue
+            node = pair[1]
+            # An unset variable is an error of the second pass, not of this one.
+            name = ENVIRONMENT_VARIABLE.sub(lambda found: env.get(found[1], ""), node.text)
+            if name in known:
+                at.child(item, position).child(node, "name").error(
+                    f"the name {name!r} is taken already, in line {known[name]}"
+                )
+            elif name:
+                known[name] = node.line
+
+
+# Sections of alertmanager.yml that load, so that a drop-in file does, and change nothing here.
+_TRACING_KEYS: Final[dict[str, Reader]] = {
+    "client_type": choice("http", "grpc"),
+    "endpoint": text,
+    "sampling_fraction": fraction,
+    "insecure": boolean,
+    "tls_config": read_tls_config,
+    "headers": read_headers,
+    "compression": choice("", "gzip"),
+    "timeout": duration,
+}
+_EVENT_WEBHOOK_KEYS: Final[dict[str, Reader]] = {
+    "url": secret_url,
+    "http_config": read_http_config,
+    **dict.fromkeys(("timeout", "retry_backoff", "batch_flush_interval"), duration),
+    **dict.fromkeys(("workers", "max_retries", "batch_max_events", "batch_max_bytes"), integer(0)),
+    "batch": boolean,
+}
+_EVENT_KAFKA_KEYS: Final[dict[str, Reader]] = {
+    "brokers": list_of(text),
+    "topic": text,
+    "client_id": text,
+    "format": choice("", "json", "protobuf"),
+    "acks": choice("", "none", "leader", "all"),
+    "compression": choice("", "none", "gzip", "snappy", "lz4", "zstd"),
+    "buffer_size": integer(0),
+    "tls_config": read_tls_config,
+}
+
+
+def read_template_globs(at: Cursor) -> list[str] | None:
+    """`templates`: globs of files with Go templates."""
+    found: list[str] | None = list_of(text)(at)
+    if found:
+        at.warn(
+            "unused",
+            "these hold Go templates, which amproxy does not run: it draws its own messages",
+        )
+    return found
+
+
+def read_tracing(at: Cursor) -> Section:
+    """`tracing`: Alertmanager's traces of itself."""
+    section = at.section(_TRACING_KEYS)
+    section.require("endpoint")
+    at.warn("unused", "amproxy sends no traces yet: tracing has no effect")
+    return section
+
+
+def read_event_recorder(at: Cursor) -> Section:
+    """`event_recorder`: Alertmanager's record of its events."""
+    section = at.section(
+        {
+            "file_outputs": list_of(section_requiring({"path": text}, "path")),
+            "webhook_outputs": list_of(section_requiring(_EVENT_WEBHOOK_KEYS, "url")),
+            "kafka_outputs": list_of(section_requiring(_EVENT_KAFKA_KEYS, "brokers", "topic")),
+            "stdout_outputs": list_of(section_of({})),
+        }
+    )
+    at.warn(
+        "unused",
+        "amproxy keeps the timeline of each incident instead: event_recorder has no effect",
+    )
+    return section
+
+
+_SECTION_READERS: Final[dict[str, Reader]] = {
+    "route": read_route,
+    "inhibit_rules": routing.read_inhibit_rules,
+    "mute_time_intervals": routing.read_time_intervals,
+    "time_intervals": routing.read_time_intervals,
+    "templates": read_template_globs,
+    "tracing": read_tracing,
+    "event_recorder": read_event_recorder,
+    "users": list_of(read_user),
+    "teams": list_of(read_team),
+    "schedules": list_of(schedules.read_schedule),
+    "escalation_policies": list_of(policies.read_policy),
+    "maintenance_windows": list_of(read_maintenance_window),
+    "sources": list_of(service.read_source),
+    "heartbeats": list_of(service.read_heartbeat),
+    "dead_mans_switch": service.read_dead_mans_switch,
+    "web": service.read_web,
+    "sign_in": sign_in.read_sign_in,
+    "store": service.read_store,
+}

@@ -1,7 +1,8 @@
-"""The configuration as typed, immutable values: what routes.yaml means after loading.
+"""The configuration as typed, immutable values: the meaning of routes.yaml after loading.
 
-Durations are seconds (float). Wall-clock times without a zone are naive datetimes; the zone is the schedule's, or the
-person's for an absence. Every value has its default filled in and every name in it is known to exist.
+First Alertmanager's own sections, then people, schedules and policies, then the service. Durations
+are seconds (float). Wall-clock times without a zone are naive datetimes in the schedule's zone, or
+the person's for an absence. Defaults are filled in, and every name in it is known to exist.
 """
 
 from __future__ import annotations
@@ -24,14 +25,11 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FilePlace(Struct, frozen=True, kw_only=True):
-    """Where something stands in a file; line and column count from 1."""
+    """A position in a file; line and column count from 1."""
 
     file: str = ""
     line: int = 0
     column: int = 0
-
-
-# ------------------------------------------------------------------------------------------------ Alertmanager's own
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -42,7 +40,8 @@ class Route(Struct, frozen=True, kw_only=True):
     matchers: tuple[Matcher, ...] = ()
     group_by: tuple[str, ...] = ()
     group_by_all: bool = False
-    group_by_given: bool = False  # here or on a route above: decides whether a webhook keeps its sender's groupKey
+    # Here or on a route above. Only without it does a group take over its sender's groupKey.
+    group_by_given: bool = False
     group_wait: float = 30.0
     group_interval: float = 300.0
     repeat_interval: float = 14400.0
@@ -63,13 +62,17 @@ class InhibitRule(Struct, frozen=True, kw_only=True):
 
 
 class Integration(Struct, frozen=True, kw_only=True):
-    """One entry of a receiver's `*_configs` list. Its notification log key is (kind, index)."""
+    """One entry of a receiver's `*_configs` list. Its notification log key is (kind, index).
+
+    `settings` is OncallSettings, WebhookSettings … below, or a dict of loaded values for a kind
+    that amproxy cannot deliver.
+    """
 
     kind: str  # "webhook", "slack", "telegram", "email", "oncall", … : the key without "_configs"
     index: int  # position in its list
     send_resolved: bool
-    settings: Any  # OncallSettings, WebhookSettings … below; a dict of loaded values for kinds that amproxy cannot deliver
-    undeliverable: str = ""  # why amproxy cannot send it (kind not built, Go template); "" = it can
+    settings: Any
+    undeliverable: str = ""  # the reason (kind not built, Go template); "" = it can be sent
     place: FilePlace = FilePlace()
 
 
@@ -100,7 +103,7 @@ class TlsSettings(Struct, frozen=True, kw_only=True):
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True):
-    """Alertmanager's http_config, with the contents of *_file keys read when needed, so that a changed file takes effect."""
+    """Alertmanager's http_config. *_file keys are read at use: a changed file takes effect."""
 
     basic_auth_username: str = ""
     basic_auth_username_file: str = ""
@@ -118,74 +121,13 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     http_headers: dict[str, tuple[str, ...]] = {}
 
 
-class WebhookSettings(Struct, frozen=True, kw_only=True):
-    url: Secret = Secret("")
-    url_file: str = ""
-    max_alerts: int = 0
-    timeout: float = 0.0  # 0 = none of its own
-    http: HttpSettings = HttpSettings()
-
-
-class SlackSettings(Struct, frozen=True, kw_only=True):
-    """Either api_url (an incoming webhook) or app_token (the Web API, needed for buttons and edits)."""
-
-    channel: str = ""
-    api_url: Secret = Secret("")
-    api_url_file: str = ""
-    app_token: Secret = Secret("")
-    app_token_file: str = ""
-    app_url: str = "https://slack.com/api/chat.postMessage"
-    title: str = ""  # texts: "" = amproxy's own; otherwise plain text or Jinja2
-    text: str = ""
-    username: str = ""
-    icon_emoji: str = ""
-    icon_url: str = ""
-    timeout: float = 0.0
-    http: HttpSettings = HttpSettings()
-
-
-class TelegramSettings(Struct, frozen=True, kw_only=True):
-    api_url: str = "https://api.telegram.org"
-    bot_token: Secret = Secret("")
-    bot_token_file: str = ""
-    chat_id: int = 0
-    message_thread_id: int = 0
-    message: str = ""
-    disable_notifications: bool = False
-    parse_mode: str = "HTML"
-    http: HttpSettings = HttpSettings()
-
-
-class EmailSettings(Struct, frozen=True, kw_only=True):
-    to: str = ""
-    from_: str = ""
-    hello: str = "localhost"
-    smarthost: str = ""  # host:port
-    auth_username: str = ""
-    auth_password: Secret = Secret("")
-    auth_password_file: str = ""
-    auth_identity: str = ""
-    headers: dict[str, str] = {}
-    html: str = ""
-    text: str = ""
-    require_tls: bool = True
-    implicit_tls: bool | None = None  # None = by port (465)
-    tls: TlsSettings = TlsSettings()
-
-
 class Global(Struct, frozen=True, kw_only=True):
-    """Alertmanager's `global`: what channels use for people (receivers have it filled in already)."""
+    """Alertmanager's `global`: defaults of receivers, which have them already, and for people."""
 
-    resolve_timeout: float = 300.0
-    telegram: TelegramSettings = TelegramSettings()
-    slack: SlackSettings = SlackSettings()
-    slack_signing_secret: Secret = Secret("")  # amproxy's: Slack signs button presses with it
-    slack_signing_secret_file: str = ""
-    email: EmailSettings = EmailSettings()
-    webhook: WebhookSettings = WebhookSettings()  # http_config of `global`; the url is a person's contact
-
-
-# -------------------------------------------------------------------------------------------------- people and time
+    resolve_timeout: float = 300.0  # seconds
+    http: HttpSettings = HttpSettings()
+    # Channel → its settings to reach people; each contact adds its address.
+    channels: dict[str, Any] = {}
 
 
 class Notify(Struct, frozen=True, kw_only=True, tag="notify"):
@@ -217,10 +159,12 @@ class User(Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     role: Literal["admin", "responder", "viewer"] = "responder"
     contacts: dict[str, str] = {}  # channel → address, in the order written; "telegram": "1111"
-    notification_rules: dict[Urgency, tuple[Notify | Wait, ...]] = {}  # an urgency that is absent: see decide.people
+    # For an urgency that is absent, see config/channels.py.
+    notification_rules: dict[Urgency, tuple[Notify | Wait, ...]] = {}
     absences: tuple[Absence, ...] = ()
-    quiet_hours: tuple[str, ...] = ()  # time intervals on the person's own clock: pages of urgency "default" wait for their end
-    notices: dict[NoticeKind, tuple[str, ...]] = {}  # what the person wants to be told besides pages → over which channels
+    # Time intervals on the person's own clock: pages of urgency "default" wait for their end.
+    quiet_hours: tuple[str, ...] = ()
+    notices: dict[NoticeKind, tuple[str, ...]] = {}  # notices besides pages → their channels
     password_hash: Secret = Secret("")  # argon2id
     password_hash_file: str = ""
     place: FilePlace = FilePlace()
@@ -239,7 +183,8 @@ class Rotation(Struct, frozen=True, kw_only=True):
     seconds: int  # 0 where months is given
     months: int  # 0 where seconds is given
     start: datetime  # naive
-    active_days: bool = False  # turns are counted over the days on which the layer is active; then `seconds` are whole days
+    # Turns are counted over the days on which the layer is active; then `seconds` are whole days.
+    active_days: bool = False
 
 
 class Layer(Struct, frozen=True, kw_only=True):
@@ -262,7 +207,7 @@ class Override(Struct, frozen=True, kw_only=True):
 class Ical(Struct, frozen=True, kw_only=True):
     """A calendar in the place of layers: one of `url` and `file`."""
 
-    url: Secret = Secret("")  # who knows a calendar's address may read it
+    url: Secret = Secret("")  # anybody who knows a calendar's address may read it
     file: str = ""
     overrides_url: Secret = Secret("")
     overrides_file: str = ""
@@ -280,16 +225,16 @@ class Schedule(Struct, frozen=True, kw_only=True):
 
 
 class IfNobody(Struct, frozen=True, kw_only=True):
-    """What a step does when it reaches nobody."""
+    """The fallback of a step that reaches nobody."""
 
     kind: Literal["next_step", "user", "wait_for_shift"] = "next_step"
     user: str = ""
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """When a step counts; outside of it the step is skipped."""
+    """The condition under which a step runs; otherwise it is skipped."""
 
-    matchers: tuple[str, ...] = ()  # as text, so that a plan can be stored; all must hold
+    matchers: tuple[str, ...] = ()  # as text, so that a policy can be stored; all must match
     active_time_intervals: tuple[str, ...] = ()
     mute_time_intervals: tuple[str, ...] = ()
 
@@ -314,7 +259,7 @@ class WaitUntilStep(Struct, frozen=True, kw_only=True, tag="wait_until"):
 
 
 class WaitForAlertsStep(Struct, frozen=True, kw_only=True, tag="wait_for_alerts"):
-    """The steps after it run as soon as more than so many alerts came within a time; until then the policy stands still."""
+    """Wait until more than so many alerts came within a time; then the steps after it run."""
 
     more_than: int
     within: float  # seconds
@@ -322,7 +267,7 @@ class WaitForAlertsStep(Struct, frozen=True, kw_only=True, tag="wait_for_alerts"
 
 
 class WebhookStep(Condition, frozen=True, kw_only=True, tag="webhook"):
-    """One call of each webhook of a receiver. Unlike `notify: {receiver}` nothing is told later of what became of the incident."""
+    """One call of each webhook of a receiver. Unlike `notify: {receiver}`, no updates follow."""
 
     receiver: str
     place: FilePlace = FilePlace()
@@ -341,11 +286,16 @@ class ResolveStep(Condition, frozen=True, kw_only=True, tag="resolve"):
     place: FilePlace = FilePlace()
 
 
-Step = NotifyStep | Wait | WaitUntilStep | WaitForAlertsStep | WebhookStep | ForwardStep | ResolveStep
+Step = (
+    NotifyStep | Wait | WaitUntilStep | WaitForAlertsStep | WebhookStep | ForwardStep | ResolveStep
+)
 
 
 class Flapping(Struct, frozen=True, kw_only=True):
-    """An incident that came back more than so many times within a time is held back: its policy begins after `hold` seconds of firing."""
+    """Hold back an incident that came back more than so many times within a time.
+
+    Its policy begins after `hold` seconds of firing.
+    """
 
     more_than: int
     within: float
@@ -353,7 +303,7 @@ class Flapping(Struct, frozen=True, kw_only=True):
 
 
 class Storm(Struct, frozen=True, kw_only=True):
-    """More pages than this, of one policy to one person over one channel within a time, become one message."""
+    """Bundle more pages than this, of one policy to one person over one channel within a time."""
 
     more_than: int
     within: float
@@ -366,10 +316,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     repeat: int = 0  # run the steps again so many times
     repeat_from: int = 1  # from this step on, counted from 1
     acknowledge_timeout: float = 0.0  # 0 = never
-    acknowledge_reminder: float = 0.0  # so long before the timeout the one who acknowledged is reminded; 0 = not
+    acknowledge_reminder: float = 0.0  # before the timeout; 0 = none
     after_snooze: Literal["restart", "resume"] = "restart"
-    auto_resolve: float = 0.0  # without news for so long it is over; 0 = never
-    reopen_within: float = 0.0  # alerts that return within this time open the same incident again; 0 = a new one
+    auto_resolve: float = 0.0  # after so long without news; 0 = never
+    reopen_within: float = 0.0  # alerts that return so soon reopen the incident; 0 = never
     flapping: Flapping | None = None
     storm: Storm | None = None
     if_nobody: IfNobody = IfNobody()
@@ -377,21 +327,23 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class Maintenance(Struct, frozen=True, kw_only=True):
-    """A maintenance window: alerts that match are held back while it is open; what still fires at its end is told then."""
+    """A maintenance window: alerts that match are held back until it closes.
+
+    `start` and `end` are naive in `timezone` (from the file) or aware (by hand); None = bounded by
+    the time intervals alone. With time intervals it recurs: open while one of them holds, between
+    start and end where given.
+    """
 
     name: str
     matchers: tuple[Matcher, ...]
-    start: datetime | None = None  # naive in `timezone` (of the file) or aware (by hand); None = open by its time intervals alone
+    start: datetime | None = None
     end: datetime | None = None  # exclusive
     timezone: str = "UTC"
-    active_time_intervals: tuple[str, ...] = ()  # recurring: open while one of them holds, between start and end where given
+    active_time_intervals: tuple[str, ...] = ()
     comment: str = ""
-    id: str = ""  # of one made by hand; "" = of the file
+    id: str = ""  # of a window by hand; "" = from the file
     created_by: str = ""
     place: FilePlace = FilePlace()
-
-
-# ------------------------------------------------------------------------------------------------ doors and service
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -409,12 +361,12 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     every: float
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-    matchers: tuple[Matcher, ...] = ()  # firing alerts that match are beats, and go no further
+    matchers: tuple[Matcher, ...] = ()  # firing alerts that match are pings, and go no further
     place: FilePlace = FilePlace()
 
 
 class DeadMansSwitch(Struct, frozen=True, kw_only=True):
-    """An address outside that amproxy calls while all is well, so that somebody else notices when it does not."""
+    """An outside address that amproxy calls while all is well: silence there raises the alarm."""
 
     url: Secret = Secret("")
     url_file: str = ""
@@ -429,7 +381,7 @@ class Web(Struct, frozen=True, kw_only=True):
 
 
 class Oidc(Struct, frozen=True, kw_only=True):
-    """A provider of OpenID Connect that says who somebody is."""
+    """A provider of OpenID Connect, which identifies people."""
 
     issuer: str
     client_id: str
@@ -437,24 +389,24 @@ class Oidc(Struct, frozen=True, kw_only=True):
     client_secret_file: str = ""
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     user_claim: str = "email"  # its value is a user's name or contact `email`, in any case
-    name: str = ""  # how people know it; "" = its host
+    name: str = ""  # shown to people; "" = its host
 
 
 class ProxyHeader(Struct, frozen=True, kw_only=True):
-    """A proxy in front that has signed people in and names them in a header."""
+    """A proxy in front that signs people in and names them in a header."""
 
     header: str = "X-Forwarded-User"
-    networks: tuple[IPv4Network | IPv6Network, ...]  # `from`: whose word counts
+    networks: tuple[IPv4Network | IPv6Network, ...]  # `from`: the peers whose header is trusted
 
 
 class SignIn(Struct, frozen=True, kw_only=True):
-    """How people show who they are; at least one of the first three is there."""
+    """The sign-in methods; at least one of the first three is set."""
 
     passwords: bool = False
     oidc: Oidc | None = None
     proxy_header: ProxyHeader | None = None
     session_lifetime: float = 30 * 86400.0
-    anonymous: Literal["none", "viewer"] = "none"  # what strangers may do
+    anonymous: Literal["none", "viewer"] = "none"  # the role without a sign-in
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
@@ -467,8 +419,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """A whole routes.yaml."""
 
     path: str = ""
-    digest: str = ""  # SHA-256 of the text: tells configurations apart
-    original: str = ""  # the Alertmanager part written back with secrets hidden, for /api/v2/status
+    digest: str = ""  # SHA-256 of the text
+    original: str = ""  # Alertmanager's sections with secrets hidden, for /api/v2/status
     global_: Global = Global()
     route: Route
     receivers: dict[str, Receiver] = {}
@@ -483,5 +435,5 @@ class Config(Struct, frozen=True, kw_only=True):
     heartbeats: dict[str, Heartbeat] = {}
     dead_mans_switch: DeadMansSwitch | None = None
     web: Web = Web()
-    sign_in: SignIn | None = None  # None: whoever reaches amproxy may do everything
+    sign_in: SignIn | None = None  # None: anybody who reaches amproxy may do everything
     store: StoreSettings = StoreSettings()

@@ -1,11 +1,10 @@
-"""YAML text → a tree of nodes that know where they stand. Scalars keep their literal text: `17:00` is no number here.
+"""YAML as Alertmanager reads it: as a tree of nodes with positions, and as a layout with offsets.
 
-Alertmanager's reading of YAML: only the first document counts, anchors, aliases and merge keys work. A scalar is typed
-later, by the field that reads it.
-
-Where each value of a YAML text begins and ends, so that a part can be changed and the rest stays as it is, byte for byte.
-
-Offsets count characters from the start of the text. Alertmanager's reading of YAML, as in `tree`: the first document counts.
+The tree (`compose`) is for reading: nodes know their line, and scalars keep their literal text, to
+be typed later by the field that reads them (`17:00` is no number here). The layout (`parse_layout`)
+is for changing a text: it knows where each value begins and ends, in characters from the start, so
+that all the rest stays byte for byte. In both only the first document counts, and anchors, aliases
+and merge keys work.
 """
 
 from __future__ import annotations
@@ -33,13 +32,21 @@ from amproxy.errors import ConfigProblem
 
 _NULL_SCALARS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _STRING_TAG: Final = "tag:yaml.org,2002:str"
-_MAX_DEPTH: Final = 200  # readers call themselves once a level
-_MAX_ALIASED_NODES: Final = 100_000  # nodes that a file may have once its aliases are written out, or ten times what it really has
+_MAX_DEPTH: Final = 200  # readers recurse once a level
+# Aliases of aliases grow exponentially ("billion laughs"). A file may have this many nodes once its
+# aliases are written out, or ten times its real number.
+_MAX_ALIASED_NODES: Final = 100_000
+_MAX_VALUES: Final = 1_000_000  # of a layout; whatever `compose` accepts has fewer
+# Text that may stand before the dash of an entry: spaces, comments, anchors and tags.
+_BEFORE_DASH: Final = re.compile(r"(?:\s+|(?<!\S)#[^\n]*|[&!]\S+)*")
 
 
 @dataclass(slots=True, kw_only=True)
 class YamlNode:
-    """Where a value begins; both count from 1. `weight` is the number of nodes below it, aliases written out."""
+    """A value that knows where it begins; line and column count from 1.
+
+    `weight` is the number of nodes below it, aliases written out.
+    """
 
     line: int
     column: int
@@ -63,32 +70,44 @@ class SequenceNode(YamlNode):
 
 @dataclass(slots=True, kw_only=True)
 class MappingNode(YamlNode):
-    """Pairs as written, merge keys resolved (a key of its own wins); `repeated` are keys given twice."""
+    """Pairs as written: key → (the key's node, the value). A key of its own wins over a merged one.
 
-    pairs: dict[str, tuple[YamlNode, YamlNode]] = field(default_factory=dict)  # key → where the key stands, and the value
+    `repeated` are keys given twice.
+    """
+
+    pairs: dict[str, tuple[YamlNode, YamlNode]] = field(default_factory=dict)
     repeated: list[ScalarNode] = field(default_factory=list)
 
 
 def compose(text: str, file: str) -> YamlNode | None:
-    """The tree of the first document; None where the text holds nothing. Raises ConfigProblem with the position of what is no YAML."""
+    """The tree of the first document; None for a text without any.
+
+    Raises ConfigProblem with the position of what is no YAML.
+    """
     try:
         return _Composer(file).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
     except ReaderError as error:
         before = text[: error.position]
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise _problem(file, *place, f"the character {chr(error.character)!a} is not allowed in YAML") from None
+        raise _problem(
+            file, *place, f"the character {chr(error.character)!a} is not allowed in YAML"
+        ) from None
     except MarkedYAMLError as error:
-        # What is never closed is noticed at the end of the text; where it was opened helps more.
-        unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"
-        mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
-        message = " ".join(part for part in (error.problem, error.context) if part) or "not YAML"
-        message = message.replace("'<stream end>'", "the end of the file")
-        place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        if mark and text.split("\n")[mark.line][: mark.column].endswith("$"):
-            message += " (inside of { } and [ ], put ${NAME} in quotes)"
-        raise _problem(file, *place, f"not YAML: {message}") from None
+        raise _syntax_problem(text, file, error) from None
     except YAMLError as error:
         raise _problem(file, 0, 0, f"not YAML: {error}") from None
+
+
+def _syntax_problem(text: str, file: str, error: MarkedYAMLError) -> ConfigProblem:
+    # An unclosed quote or bracket is noticed at the end of the text; where it opens helps more.
+    unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"
+    mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
+    message = " ".join(filter(None, (error.problem, error.context))) or "not YAML"
+    message = message.replace("'<stream end>'", "the end of the file")
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    if mark and text.split("\n")[mark.line][: mark.column].endswith("$"):
+        message += " (inside of { } and [ ], put ${NAME} in quotes)"
+    return _problem(file, line, column, f"not YAML: {message}")
 
 
 def _problem(file: str, line: int, column: int, message: str) -> ConfigProblem:
@@ -101,15 +120,19 @@ class _Composer:
     def __init__(self, file: str) -> None:
         self._file = file
         self._anchors: dict[str, YamlNode | None] = {}  # None: begun, not ended
-        self._real = 0
+        self._real = 0  # nodes that the file has, aliases not written out
 
     def document(self, events: Iterator[Any]) -> YamlNode | None:
+        """The root node of the first document."""
         for event in events:
             if isinstance(event, DocumentEndEvent):
                 break
             if isinstance(event, ScalarEvent | SequenceStartEvent | MappingStartEvent | AliasEvent):
                 return self._node(event, events, 0)
         return None
+
+    def _problem_at(self, node: YamlNode, message: str) -> ConfigProblem:
+        return _problem(self._file, node.line, node.column, message)
 
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> YamlNode:
         place = {"line": event.start_mark.line + 1, "column": event.start_mark.column + 1}
@@ -122,7 +145,8 @@ class _Composer:
             self._anchors[event.anchor] = None
         node: YamlNode
         if isinstance(event, ScalarEvent):
-            node = ScalarNode(**place, text=event.value, plain=not event.style and event.tag != _STRING_TAG)
+            plain = not event.style and event.tag != _STRING_TAG
+            node = ScalarNode(**place, text=event.value, plain=plain)
         elif isinstance(event, SequenceStartEvent):
             node = self._sequence(SequenceNode(**place), events, depth)
         else:
@@ -130,7 +154,7 @@ class _Composer:
         if event.anchor:
             self._anchors[event.anchor] = node
         if node.weight > _MAX_ALIASED_NODES and node.weight > 10 * self._real:
-            raise _problem(self._file, **place, message="its aliases, written out, make far too large a file")
+            raise self._problem_at(node, "its aliases, written out, make far too large a file")
         return node
 
     def _alias(self, name: str, line: int, column: int) -> YamlNode:
@@ -138,7 +162,9 @@ class _Composer:
             raise _problem(self._file, line, column, f"there is no anchor &{name} above this alias")
         node = self._anchors[name]
         if node is None:
-            raise _problem(self._file, line, column, f"the alias *{name} stands inside of its own anchor")
+            raise _problem(
+                self._file, line, column, f"the alias *{name} stands inside of its own anchor"
+            )
         return node
 
     def _sequence(self, node: SequenceNode, events: Iterator[Any], depth: int) -> SequenceNode:
@@ -159,13 +185,14 @@ class _Composer:
             value = self._node(next(events), events, depth + 1)
             node.weight += 1 + value.weight
             if not isinstance(key, ScalarNode):
-                raise _problem(self._file, key.line, key.column, "a key must be a plain text, not a list or a map")
+                raise self._problem_at(key, "a key must be a plain text, not a list or a map")
             if key.text == "<<" and key.plain:
                 merged.append(value)
             elif key.text in node.pairs:
                 node.repeated.append(key)
             else:
                 node.pairs[key.text] = (key, value)
+        # Only now: a key of its own wins, even one that follows the merge key.
         for value in merged:
             self._merge(node, value)
         return node
@@ -173,15 +200,13 @@ class _Composer:
     def _merge(self, node: MappingNode, value: YamlNode) -> None:
         for source in value.items if isinstance(value, SequenceNode) else [value]:
             if not isinstance(source, MappingNode):
-                raise _problem(self._file, value.line, value.column, "a merge key (<<) takes a map or a list of maps")
+                raise self._problem_at(value, "a merge key (<<) takes a map or a list of maps")
             for key, pair in source.pairs.items():
                 node.pairs.setdefault(key, pair)
 
 
-YamlData = Any  # what a part of the file says: None, a text (Plain where it is written without quotes), a list, or a dict of texts
-
-_MAX_VALUES: Final = 1_000_000  # values once aliases are written out: what `tree` takes in any case is less
-_BEFORE_DASH: Final = re.compile(r"(?:\s+|(?<!\S)#[^\n]*|[&!]\S+)*")  # what may stand before the dash of an entry
+# The data of a layout: None, a text (PlainScalar where it has no quotes), a list, a dict of texts.
+YamlData = Any
 
 
 class PlainScalar(str):
@@ -192,13 +217,13 @@ class PlainScalar(str):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class LayoutValue:
-    """One value. `end` is where its last character ends: comments after it are not part of it."""
+    """One value. `end` is the offset after its last character; comments after it are not in it."""
 
     start: int
     end: int
     data: YamlData
     anchor: str = ""
-    alias: str = ""  # not written here: *alias stands here
+    alias: str = ""  # not "": *alias stands here, the value elsewhere
     style: str = ""  # of a text: "", "'", '"', "|" or ">"
 
 
@@ -216,27 +241,34 @@ class LayoutCollection(LayoutValue):
     """A list or a map. `merged` are the keys that merge keys (<<) bring in."""
 
     flow: bool  # written with brackets
-    column: int = 0  # where the entries of one without brackets begin, from 0
+    column: int = 0  # of the entries, from 0; without brackets only
     elements: list[LayoutElement] = field(default_factory=list)
     merged: frozenset[str] = frozenset()
 
 
 def parse_layout(text: str, file: str) -> LayoutValue | None:
-    """The values of the first document; None where the text holds nothing. Raises ConfigProblem for what is no YAML."""
+    """The values of the first document; None for a text without any.
+
+    Raises ConfigProblem for what is no YAML.
+    """
     try:
         return _LayoutParser(text).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
     except (YAMLError, KeyError, OverflowError, RecursionError):
-        compose(text, file)  # says where, and why
+        compose(text, file)  # raises with the position and the reason
         raise ConfigProblem("not YAML that can be changed from here", file=file) from None
 
 
 class _LayoutParser:
+    """Turns the parser's events into values; raises plain errors, which `compose` explains."""
+
     def __init__(self, text: str) -> None:
         self._text = text
-        self._anchors: dict[str, tuple[LayoutValue, int]] = {}  # and how many values are in it, aliases written out
+        # Anchor → its value, and the number of values in it, aliases written out.
+        self._anchors: dict[str, tuple[LayoutValue, int]] = {}
         self._count = 0
 
     def document(self, events: Iterator[Any]) -> LayoutValue | None:
+        """The root value of the first document."""
         for event in events:
             if isinstance(event, DocumentEndEvent):
                 break
@@ -257,9 +289,11 @@ class _LayoutParser:
         if isinstance(event, ScalarEvent):
             found = self._scalar(event, start, end)
         elif isinstance(event, MappingStartEvent):
-            found = self._map(LayoutCollection(start=start, end=end, data={}, flow=bool(event.flow_style)), events)
+            empty = LayoutCollection(start=start, end=end, data={}, flow=bool(event.flow_style))
+            found = self._map(empty, events)
         else:
-            found = self._list(LayoutCollection(start=start, end=end, data=[], flow=bool(event.flow_style)), events)
+            empty = LayoutCollection(start=start, end=end, data=[], flow=bool(event.flow_style))
+            found = self._list(empty, events)
         if event.anchor:
             found.anchor = event.anchor
             self._anchors[event.anchor] = found, self._count - before
@@ -272,7 +306,8 @@ class _LayoutParser:
             start, end = start + len(written) - len(written.lstrip()), start + len(written.rstrip())
         if style:
             return LayoutValue(start=start, end=end, data=event.value, style=style)
-        return LayoutValue(start=start, end=end, data=None if event.value in _NULL_SCALARS else PlainScalar(event.value))
+        data = None if event.value in _NULL_SCALARS else PlainScalar(event.value)
+        return LayoutValue(start=start, end=end, data=data)
 
     def _list(self, found: LayoutCollection, events: Iterator[Any]) -> LayoutCollection:
         last = found.start
@@ -284,13 +319,14 @@ class _LayoutParser:
                 value = self._value(event, events)
                 begin = value.start
             else:
+                # The parser has no event for a dash: it stands after what may precede it.
                 spaces = _BEFORE_DASH.match(self._text, last)
                 begin = spaces.end() if spaces else last
                 value = self._value(event, events)
             found.elements.append(LayoutElement(begin=begin, value=value))
             found.data.append(value.data)
             last = value.end
-        return self._placed(found)
+        return self._set_column(found)
 
     def _map(self, found: LayoutCollection, events: Iterator[Any]) -> LayoutCollection:
         last, merged = found.start, []
@@ -300,22 +336,22 @@ class _LayoutParser:
                 break
             key, value = self._value(event, events), self._value(next(events), events)
             if isinstance(key, LayoutCollection):
-                raise KeyError  # `compose` says where
-            found.elements.append(LayoutElement(begin=key.start, key=str(key.data or ""), value=value))
-            last = max(value.end, key.end + 1)  # the colon
+                raise KeyError  # no key can be a collection; `compose` reports the position
+            element = LayoutElement(begin=key.start, key=str(key.data or ""), value=value)
+            found.elements.append(element)
+            last = max(value.end, key.end + 1)  # + 1: the colon
             if key.data == "<<" and isinstance(key.data, PlainScalar):
                 merged += value.data if isinstance(value.data, list) else [value.data]
-                found.elements[-1].key = "<<"
             else:
-                found.data.setdefault(found.elements[-1].key, value.data)
+                found.data.setdefault(element.key, value.data)
         for source in merged:
             found.merged |= {key for key in source if key not in found.data}
             for key, inherited in source.items():
                 found.data.setdefault(key, inherited)
-        return self._placed(found)
+        return self._set_column(found)
 
-    def _placed(self, found: LayoutCollection) -> LayoutCollection:
+    def _set_column(self, found: LayoutCollection) -> LayoutCollection:
         if found.elements and not found.flow:
             found.start = found.elements[0].begin  # after its anchor
-            found.column = found.elements[0].begin - (self._text.rfind("\n", 0, found.elements[0].begin) + 1)
+            found.column = found.start - (self._text.rfind("\n", 0, found.start) + 1)
         return found

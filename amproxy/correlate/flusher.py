@@ -1,7 +1,4 @@
-"""A new incident: its number, title and plan.
-
-A group's flush is due: load it, decide (flush.py), and commit what it tells in one step.
-"""
+"""The flush of a group whose timer is due: load, decide (grouping/flush.py), commit in one step."""
 
 from __future__ import annotations
 
@@ -18,38 +15,55 @@ from amproxy.grouping import flush
 from amproxy.grouping.flush import DueNotification, notification_log_key
 from amproxy.machine import transition
 from amproxy.machine.draft import new_id
-from amproxy.machine.events import AlertsChanged, Opened, Returned
-from amproxy.model import Alert, Change, Group, Incident, OutgoingMessage, common_pairs
+from amproxy.machine.events import Opened, Returned
+from amproxy.model import Alert, Change, Group, Incident, LoadedGroup, OutgoingMessage, common_pairs
 from amproxy.notify.templates import default_title, render_title
-from amproxy.store import groups, incidents, timers
+from amproxy.store import groups, incidents, leases
 from amproxy.store import muting as store_muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.groups import LoadedGroup
-from amproxy.store.timers import Timer
+from amproxy.store.leases import Timer
+
+FLUSH_TRIES = 50  # each loses to a push in a hurry, or to another process that was quicker
+MIN_FLUSH_SECONDS = 10.0  # a notification is tried at least this long, as Alertmanager does
+MAX_TITLE_ALERTS = 100  # alerts that the template of a title gets
 
 
-async def open_incident(context: Context, group: Group, integration: Integration, firing: Sequence[Alert], now: float) -> Incident:
+async def flush_group(context: Context, timer: Timer) -> None:
+    """Flush a group whose timer is due. Raises StoreUnavailable; then the timer comes again."""
+    for _ in range(FLUSH_TRIES):
+        loaded = await groups.load_group(context.wire, timer.id)
+        if loaded is None:
+            await leases.drop(context.wire, timer)
+            return
+        changes: list[Change] = []
+        if _must_wait(context, loaded):
+            operations = groups.wait_for_flush(loaded)
+        else:
+            operations, changes = await _flush_operations(context, loaded, timer.due)
+        # Refused when the group changed since it was loaded: then all of it is decided anew.
+        if await commit(context.wire, operations):
+            for change in changes:
+                after_commit(context, change)
+            context.wake(timers=True, outbox=True)
+            return
+    raise StoreUnavailable(f"group {timer.id} keeps changing")
+
+
+async def open_incident(
+    context: Context, group: Group, integration: Integration, firing: Sequence[Alert], now: float
+) -> Incident:
     """The incident that a group of firing alerts opens; not stored yet."""
     settings: OncallSettings = integration.settings
     labels = common_pairs(alert.labels for alert in firing)
     annotations = common_pairs(alert.annotations for alert in firing)
-    title = default_title(group.labels, labels)
-    if settings.title:
-        title = render_title(
-            settings.title,
-            {
-                "group_labels": group.labels, "common_labels": labels, "common_annotations": annotations, "receiver": group.receiver,
-                "alerts": [{"labels": alert.labels, "annotations": alert.annotations} for alert in firing[:100]], "firing": len(firing),
-            },
-            fallback=title,
-        )  # fmt: skip
+    policy = settings.escalation_policy
     return Incident(
         id=new_id(),
         number=await incidents.next_number(context.wire),
-        title=title,
+        title=_incident_title(settings.title, group, labels, annotations, firing),
         receiver=group.receiver,
-        policy=settings.escalation_policy,
-        plan=context.config.policies.get(settings.escalation_policy) or Policy(name=settings.escalation_policy),
+        policy=policy,
+        plan=context.config.policies.get(policy) or Policy(name=policy),
         urgency=settings.urgency,
         group=group.id,
         group_key=group.key,
@@ -59,11 +73,13 @@ async def open_incident(context: Context, group: Group, integration: Integration
         source=firing[0].source,
         firing=len(firing),
         started_at=now,
-        pushed_at=max((alert.updated_ns for alert in firing), default=0) / 10**9,
+        pushed_at=_last_push(firing),
     )
 
 
-async def open_manual_incident(context: Context, *, title: str, policy: Policy, urgency: Urgency | None, text: str, now: float) -> Incident:
+async def open_manual_incident(
+    context: Context, *, title: str, policy: Policy, urgency: Urgency | None, text: str, now: float
+) -> Incident:
     """An incident that a person opens; not stored yet."""
     return Incident(
         id=new_id(),
@@ -79,164 +95,186 @@ async def open_manual_incident(context: Context, *, title: str, policy: Policy, 
     )
 
 
-FLUSH_TRIES = 50
-MIN_FLUSH_SECONDS = 10.0  # seconds: a notification is tried at least this long, as Alertmanager does
-
-
-async def flush_group(context: Context, timer: Timer) -> None:
-    """Flush a group whose timer is due. Raises StoreUnavailable; then the timer comes again."""
-    for _ in range(FLUSH_TRIES):
-        loaded = await groups.load_group(context.wire, timer.id)
-        if loaded is None:
-            await timers.drop(context.wire, timer)
-            return
-        changes: list[Change] = []
-        if _must_wait(context, loaded):
-            operations = groups.wait_for_flush(loaded)
-        else:
-            operations, changes = await _flush_operations(context, loaded, timer.due)
-        if await commit(context.wire, operations):
-            for change in changes:
-                after_commit(context, change)
-            context.wake(timers=True, outbox=True)
-            return
-    raise StoreUnavailable(f"group {timer.id} keeps changing")
-
-
-def _must_wait(context: Context, loaded: LoadedGroup) -> bool:
-    """As Alertmanager's: a group does not begin a flush before the last one has ended. People are never made to wait for a webhook."""
-    _, receiver = current_group(context, loaded.group)
-    return loaded.busy_until > context.now() and not any(integration.kind == "oncall" for integration in receiver.integrations)
-
-
 def current_group(context: Context, stored: Group) -> tuple[Group, Receiver]:
-    """A group with the timings of today's file (those it was made with, where its route is gone), and its receiver."""
+    """A group with the timings of today's file, and its receiver.
+
+    Where its route is gone, the group keeps the timings that it was made with.
+    """
     route = context.routes.get(stored.route_key)
     group = stored
     if route is not None and route.receiver == stored.receiver:
         group = replace(
-            stored, group_wait=route.group_wait, group_interval=route.group_interval, repeat_interval=route.repeat_interval,
-            mute_time_intervals=route.mute_time_intervals, active_time_intervals=route.active_time_intervals,
+            stored,
+            group_wait=route.group_wait,
+            group_interval=route.group_interval,
+            repeat_interval=route.repeat_interval,
+            mute_time_intervals=route.mute_time_intervals,
+            active_time_intervals=route.active_time_intervals,
             route_labels=route.labels,
-        )  # fmt: skip
+        )
     return group, context.config.receivers.get(stored.receiver) or Receiver(name=stored.receiver)
 
 
-async def _flush_operations(context: Context, loaded: LoadedGroup, due: float) -> tuple[Operations, list[Change]]:
+def _must_wait(context: Context, loaded: LoadedGroup) -> bool:
+    """Decide whether the last flush must end first, as Alertmanager's groups have it.
+
+    Never where the receiver pages people: they must not wait for a slow webhook.
+    """
+    _, receiver = current_group(context, loaded.group)
+    pages = any(integration.kind == "oncall" for integration in receiver.integrations)
+    return loaded.busy_until > context.now() and not pages
+
+
+async def _flush_operations(
+    context: Context, loaded: LoadedGroup, planned: float
+) -> tuple[Operations, list[Change]]:
     now = context.now()
     group, receiver = current_group(context, loaded.group)
     muting = await look_up_muting(context, loaded.alerts, int(now * 10**9))
-    tick = due if due + group.group_interval > now else now  # ticks that were missed are not made up for
-    plan = flush.decide_flush(loaded, group, receiver, context.roster, muting, now, tick)
+    # ticks that were missed are not made up for
+    tick = planned if planned + group.group_interval > now else now
+    decision = flush.decide_flush(loaded, group, receiver, context.roster, muting, now, tick)
     operations = groups.begin_flush(loaded, next_due=tick + group.group_interval)
-    changes: list[Change] = []
-    pages = any(telling.integration.kind == "oncall" for telling in plan.tellings)
-    stored = await incidents.load_turns(context.wire) if pages else {}
-    turns = dict(stored)  # as the incidents of this flush leave them: two of them must not take the same turn
-    flush_id, sent = new_id(), 0
-    until = now + max(group.group_interval, MIN_FLUSH_SECONDS)
-    for telling in plan.tellings:
-        if telling.integration.kind == "oncall":
-            change = await _incident_change(context, group, telling, turns, now)
-            groups.save_log_entry(operations, group.id, notification_log_key(telling.integration), telling.entry)
-            if change is not None and all(change.incident.id != other.incident.id for other in changes):
-                changes.append(_guard_turns(change, stored))
-                turns |= {name: turn for name, (_, turn) in change.turns.items()}
-                operations.extend(incidents.change_operations(changes[-1]))
-                _store_alerts(operations, change.incident, telling)
-        else:
-            sent += 1
-            incidents.enqueue(operations, _outgoing_notification(group, telling, now, until, flush_id))
-    for key, entry in plan.logged:
+    flush_id, until = new_id(), now + max(group.group_interval, MIN_FLUSH_SECONDS)
+    pages = [due for due in decision.notifications if due.integration.kind == "oncall"]
+    messages = [due for due in decision.notifications if due.integration.kind != "oncall"]
+    changes = await _change_incidents(context, operations, group, pages, now)
+    for notification in messages:
+        message = _outgoing_notification(group, notification, now, until, flush_id)
+        incidents.enqueue(operations, message)
+    for key, entry in decision.log_only:
         groups.save_log_entry(operations, group.id, key, entry)
-    told = {name for telling in plan.tellings for name in telling.entry.firing}
-    if (found := flush.compare_muted_alerts(loaded, group, muting, told, now)) is not None:
-        store_muting.save_following(operations, group.id, found.following)
-        await store_muting.record_suppressed(context.wire, operations, found.seen)
-    groups.expect_notifications(operations, group.id, flush=flush_id, integrations=sent, until=until, resolved=plan.resolved)
+    notified = {name for due in decision.notifications for name in due.log_entry.firing}
+    muted = flush.compare_muted_alerts(loaded, group, muting, notified, now)
+    if muted is not None:
+        store_muting.save_following(operations, group.id, muted.log)
+        await store_muting.record_suppressed(context.wire, operations, muted.records)
+    groups.expect_notifications(
+        operations,
+        group.id,
+        flush=flush_id,
+        integrations=len(messages),
+        until=until,
+        resolved=decision.resolved,
+    )
     return operations, changes
 
 
-def _guard_turns(change: Change, stored: dict[str, int]) -> Change:
-    """The turns it takes are guarded by what is stored, though other incidents of the same flush took some before."""
-    return replace(change, turns={name: (stored.get(name, 0), turn) for name, (_, turn) in change.turns.items()})
+async def _change_incidents(
+    context: Context, operations: Operations, group: Group, pages: list[DueNotification], now: float
+) -> list[Change]:
+    """Add to the operations of a flush those of its incidents; return the changes."""
+    changes: list[Change] = []
+    stored = await incidents.load_turns(context.wire) if pages else {}
+    # as the incidents of this flush leave them: two of them must not take the same turn
+    turns = dict(stored)
+    for due in pages:
+        change = await _incident_change(context, group, due, turns, now)
+        key = notification_log_key(due.integration)
+        groups.save_log_entry(operations, group.id, key, due.log_entry)
+        # Two integrations may have one incident, after a merge: its version allows one change.
+        known = {other.incident.id for other in changes}
+        if change is not None and change.incident.id not in known:
+            changes.append(_guard_turns(change, stored))
+            turns |= {name: turn for name, (_, turn) in change.turns.items()}
+            operations.extend(incidents.change_operations(changes[-1]))
+            _save_alerts(operations, change.incident, due)
+    return changes
 
 
-def _outgoing_notification(group: Group, telling: DueNotification, now: float, until: float, flush_id: str) -> OutgoingMessage:
-    return OutgoingMessage(
-        id=new_id(), kind="notification", channel=telling.integration.kind, due=now,
-        deadline=until, group=group, integration=notification_log_key(telling.integration),
-        alerts=telling.alerts, truncated=telling.truncated, reason=telling.reason, log=telling.entry, flush=flush_id,
-    )  # fmt: skip
-
-
-async def _incident_change(context: Context, group: Group, telling: DueNotification, turns: dict[str, int], now: float) -> Change | None:
-    """What the flush does to the group's incident: open one, or let it know. Fills in the log entry's incident."""
-    current = await _current_incident(context, telling)
-    fires = set(telling.entry.firing)
-    firing = [alert for alert in telling.alerts if alert.fingerprint in fires]
-    over = current is None or current.state == "resolved"
-    if over and firing and _is_news(telling, current, firing):
-        telling.entry.resolved = []
-        if current is not None and _is_same_incident(current, now):
-            event = Returned(alerts=_alerts_changed(group, telling, firing, fresh=len(firing), now=now))
-            return transition(current, event, now, context.roster, turns)
-        incident = await open_incident(context, group, telling.integration, firing, now)
-        telling.entry.incident = incident.id
-        return transition(incident, Opened(reason=telling.reason), now, context.roster, turns)
-    if current is None:
+async def _incident_change(
+    context: Context, group: Group, due: DueNotification, turns: dict[str, int], now: float
+) -> Change | None:
+    """The change of the group's incident, or a new one's. Fills in the log entry's incident."""
+    incident = await _load_incident(context, due)
+    firing = flush.firing_alerts(due)
+    changed = flush.alerts_changed(due, group, now)
+    event = flush.incident_event(incident, changed, pushed_at=_last_push(firing), now=now)
+    if isinstance(event, Opened | Returned):
+        due.log_entry.resolved = []  # it begins anew: what was resolved before is not its own
+    if isinstance(event, Opened):
+        incident = await open_incident(context, group, due.integration, firing, now)
+        due.log_entry.incident = incident.id
+    if incident is None or event is None:
         return None
-    fresh = len(fires.difference(telling.before.firing if telling.before else ()))
-    return transition(current, _alerts_changed(group, telling, firing, fresh=fresh, now=now), now, context.roster, turns)
+    return transition(incident, event, now, context.roster, turns)
 
 
-def _is_news(telling: DueNotification, ended: Incident | None, firing: list[Alert]) -> bool:
-    """Whether alerts that fire, though their incident is over, are reason enough for people to hear of them."""
-    if ended is not None and ended.resolved_by == "silent" and telling.reason == "repeat interval elapsed":
-        return any(alert.updated_ns > (ended.resolved_at or 0.0) * 10**9 for alert in firing)
-    return telling.reason != "some alerts resolved"
-
-
-def _is_same_incident(resolved: Incident, now: float) -> bool:
-    """Whether alerts that fire again belong to the incident that they had: a person's answer to it is still fresh."""
-    return now - (resolved.resolved_at or 0.0) < resolved.plan.reopen_within
-
-
-def _alerts_changed(group: Group, telling: DueNotification, firing: list[Alert], *, fresh: int, now: float) -> AlertsChanged:
-    shown = firing or telling.alerts
-    return AlertsChanged(
-        reason=telling.reason,
-        firing=len(firing),
-        resolved=len(telling.entry.resolved),
-        fresh=fresh,
-        common_labels=common_pairs(alert.labels for alert in shown),
-        common_annotations=common_pairs(alert.annotations for alert in shown),
-        ended_by="expired" if not firing and all(_has_lapsed(alert, now) for alert in telling.alerts) else "source",
-        group=group.id,
-    )
-
-
-async def _current_incident(context: Context, telling: DueNotification) -> Incident | None:
-    """The group's incident, or the one that it was merged into; the log will name that one."""
-    if telling.before is None or not telling.before.incident:
+async def _load_incident(context: Context, due: DueNotification) -> Incident | None:
+    """The group's incident, or the one that it was merged into; the log entry names that one."""
+    if due.previous is None or not due.previous.incident:
         return None
     try:
-        found = await incidents.load_current(context.wire, telling.before.incident)
+        found = await incidents.load_current(context.wire, due.previous.incident)
     except NotFound:  # trimmed by retention
         return None
-    telling.entry.incident = found.id
+    due.log_entry.incident = found.id
     return found
 
 
-def _has_lapsed(alert: Alert, now: float) -> bool:
-    return not 0 < alert.ends_ns <= now * 10**9
+def _guard_turns(change: Change, stored: dict[str, int]) -> Change:
+    """Guard the turns by what is stored.
+
+    Another incident of the same flush may have taken some before; Redis has not seen those yet.
+    """
+    turns = {name: (stored.get(name, 0), turn) for name, (_, turn) in change.turns.items()}
+    return replace(change, turns=turns)
 
 
-def _store_alerts(operations: Operations, incident: Incident, telling: DueNotification) -> None:
-    """The incident keeps what it was told, also when the group is gone."""
-    firing, before = set(telling.entry.firing), telling.before
-    known_firing, known_resolved = (set(before.firing), set(before.resolved)) if before else (set[str](), set[str]())
-    for alert in telling.alerts:
+def _save_alerts(operations: Operations, incident: Incident, due: DueNotification) -> None:
+    """Store with the incident the alerts that are news to it: they outlive the group."""
+    firing, previous = set(due.log_entry.firing), due.previous
+    known_firing = set(previous.firing) if previous else set[str]()
+    known_resolved = set(previous.resolved) if previous else set[str]()
+    for alert in due.alerts:
         known = known_firing if alert.fingerprint in firing else known_resolved
         if alert.fingerprint not in known or incident.version == 1:
             incidents.save_alert(operations, incident.id, alert)
+
+
+def _outgoing_notification(
+    group: Group, due: DueNotification, now: float, until: float, flush_id: str
+) -> OutgoingMessage:
+    return OutgoingMessage(
+        id=new_id(),
+        kind="notification",
+        channel=due.integration.kind,
+        due=now,
+        deadline=until,
+        group=group,
+        integration=notification_log_key(due.integration),
+        alerts=due.alerts,
+        truncated=due.truncated,
+        reason=due.reason,
+        log=due.log_entry,
+        flush=flush_id,
+    )
+
+
+def _incident_title(
+    template: str,
+    group: Group,
+    labels: dict[str, str],
+    annotations: dict[str, str],
+    firing: Sequence[Alert],
+) -> str:
+    title = default_title(group.labels, labels)
+    if not template:
+        return title
+    values = {
+        "group_labels": group.labels,
+        "common_labels": labels,
+        "common_annotations": annotations,
+        "receiver": group.receiver,
+        "alerts": [
+            {"labels": alert.labels, "annotations": alert.annotations}
+            for alert in firing[:MAX_TITLE_ALERTS]
+        ],
+        "firing": len(firing),
+    }
+    return render_title(template, values, fallback=title)
+
+
+def _last_push(alerts: Sequence[Alert]) -> float:
+    """The time of the last push among alerts, Unix seconds; 0 where there are none."""
+    return max((alert.updated_ns for alert in alerts), default=0) / 10**9

@@ -1,7 +1,7 @@
-"""Heartbeats: silence for longer than `every` raises an alert, which takes the ordinary road; the next beat resolves it.
+"""Heartbeats: one that is missing for `every` raises an ordinary alert; its next ping resolves it.
 
-What is raised is kept, labels and all, until it is resolved: a heartbeat that meanwhile has other labels, or is gone from the
-file, still ends the alert that was raised for it.
+The raised alert is stored until it is resolved: a heartbeat that meanwhile has other labels, or is
+gone from the file, still ends the alert that was raised for it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from amproxy.grouping.placement import HEARTBEAT_MISSING
 from amproxy.model import Alert
 from amproxy.store import heartbeats
 from amproxy.store.heartbeats import HeartbeatSource
-from amproxy.store.timers import Timer
+from amproxy.store.leases import Timer
 from amproxy.times import format_duration
 
-HEARTBEAT_SOURCE = "heartbeat"
+HEARTBEAT_SOURCE = "heartbeat"  # Alert.source
+# stands for the content digest: the alert of a heartbeat has always the same
 HEARTBEAT_CONTENT = b"heartbt\0"
 
 
@@ -28,34 +29,45 @@ class HeartbeatState(msgspec.Struct, frozen=True, kw_only=True):
     """One heartbeat of the file as it is now; times are Unix seconds."""
 
     heartbeat: Heartbeat
-    last: float | None  # None = it has never beaten
+    last: float | None  # None = it was never pinged
     source: HeartbeatSource | None
-    since: float  # the last beat, or when it was first waited for
+    since: float  # the last ping, or when it was first waited for
     missing_since: float | None  # when its alert was raised
-    next_due: float  # when it counts as missing without another beat; in the past for one that is missing
+    next_due: float  # when it is missing without another ping; in the past for a missing one
 
 
-async def record_heartbeat(context: Context, name: str, door: HeartbeatSource = "http") -> None:
-    """Something is alive. Raises StoreUnavailable."""
+async def record_heartbeat(context: Context, name: str, source: HeartbeatSource = "http") -> None:
+    """Record a ping, and resolve the alert where it was missing. Raises StoreUnavailable."""
     heartbeat, now = context.config.heartbeats[name], context.now()
-    await heartbeats.record(context.wire, name, now, door, next_due=now + heartbeat.every)
+    await heartbeats.record(context.wire, name, now, source, next_due=now + heartbeat.every)
     if (raised := await heartbeats.load_missing(context.wire, name)) is not None:
         await _resolve_missing_alert(context, name, raised)
 
 
-async def record_pushed_heartbeats(context: Context, push: Iterable[IncomingAlert], now_ns: int) -> None:
-    """The alerts of a push that are beats, each heartbeat once; resolved ones are none. Raises StoreUnavailable."""
-    firing = (incoming.placement.beats for incoming in push if incoming.placement.beats and not 0 < incoming.ends_ns <= now_ns)
+async def record_pushed_heartbeats(
+    context: Context, push: Iterable[IncomingAlert], now_ns: int
+) -> None:
+    """Record the firing alerts of a push that call a heartbeat, each heartbeat once.
+
+    Raises StoreUnavailable.
+    """
+    firing = (
+        incoming.placement.heartbeats
+        for incoming in push
+        if incoming.placement.heartbeats and not 0 < incoming.ends_ns <= now_ns
+    )
     for name in dict.fromkeys(name for names in firing for name in names):
         await record_heartbeat(context, name, "alert")
 
 
 async def schedule_heartbeat_timers(context: Context) -> None:
-    """Wait for the heartbeats of the file, from now on for those that are new: one that never beats is missed as well.
+    """Wait for the heartbeats of the file; a new one, too, is missing if it is never pinged.
 
-    Those that the file does not have any more are forgotten, and their alerts end. Raises StoreUnavailable.
+    Those that the file does not have any more are deleted, and their alerts end.
+    Raises StoreUnavailable.
     """
-    known, raised = await heartbeats.load_heartbeats(context.wire), await heartbeats.load_all_missing(context.wire)
+    known = await heartbeats.load_heartbeats(context.wire)
+    raised = await heartbeats.load_all_missing(context.wire)
     wanted = context.config.heartbeats
     for name, alert in raised.items():
         if name not in wanted or alert.labels != _heartbeat_labels(wanted[name]):
@@ -64,50 +76,69 @@ async def schedule_heartbeat_timers(context: Context) -> None:
         await heartbeats.forget(context.wire, name)
     for name, heartbeat in wanted.items():
         since = known[name].at if name in known else context.now()
-        await heartbeats.wait_for(context.wire, name, since, next_due=max(since + heartbeat.every, context.now()))
+        await heartbeats.wait_for(
+            context.wire, name, since, next_due=max(since + heartbeat.every, context.now())
+        )
     context.wake(timers=True)
 
 
 async def handle_heartbeat_timer(context: Context, timer: Timer) -> None:
-    """A heartbeat's time is over: raise the alert, or wait on where a beat came in meanwhile. Raises StoreUnavailable."""
+    """Raise the alert of a heartbeat whose time is over, or wait on where it was pinged meanwhile.
+
+    Raises StoreUnavailable.
+    """
     name, heartbeat = timer.id, context.config.heartbeats.get(timer.id)
     if heartbeat is None:
         await heartbeats.forget(context.wire, name)
         return
     now = context.now()
     if now >= await _next_due(context, heartbeat):
-        alert = await heartbeats.raise_missing(context.wire, name, _missing_alert(context, heartbeat, now))
+        alert = await heartbeats.raise_missing(
+            context.wire, name, _missing_alert(context, heartbeat, now)
+        )
         await _push_alert(context, alert, now)
-        # a beat that came in between may have looked before the alert was there
+        # a ping that came in between may have looked for the alert before it was there
         if now < await _next_due(context, heartbeat):
             await _resolve_missing_alert(context, name, alert)
     next_due = await _next_due(context, heartbeat)
-    await heartbeats.schedule_check(context.wire, name, next_due if next_due > now else now + heartbeat.every)
+    await heartbeats.schedule_check(
+        context.wire, name, next_due if next_due > now else now + heartbeat.every
+    )
 
 
 async def list_heartbeats(context: Context) -> list[HeartbeatState]:
     """Every heartbeat of the file, in its order. Raises StoreUnavailable."""
-    known, raised, now = await heartbeats.load_heartbeats(context.wire), await heartbeats.load_all_missing(context.wire), context.now()
-    found = []
+    known = await heartbeats.load_heartbeats(context.wire)
+    raised = await heartbeats.load_all_missing(context.wire)
+    states, now = [], context.now()
     for name, heartbeat in context.config.heartbeats.items():
         last = known.get(name, heartbeats.HeartbeatRecord(now, None))
-        found.append(
+        states.append(
             HeartbeatState(
-                heartbeat=heartbeat, last=last.at if last.door else None, source=last.door, since=last.at,
-                missing_since=raised[name].starts_ns / 10**9 if name in raised else None, next_due=last.at + heartbeat.every,
+                heartbeat=heartbeat,
+                last=last.at if last.source else None,
+                source=last.source,
+                since=last.at,
+                missing_since=raised[name].starts_ns / 10**9 if name in raised else None,
+                next_due=last.at + heartbeat.every,
             )
-        )  # fmt: skip
-    return found
+        )
+    return states
 
 
 async def heartbeat_ages(context: Context) -> dict[str, float]:
-    """Seconds since the last beat, or since it was first waited for, of each heartbeat in the file. Raises StoreUnavailable."""
+    """Heartbeat of the file → seconds since its last ping, or since it was first waited for.
+
+    Raises StoreUnavailable.
+    """
     known, now = await heartbeats.load_heartbeats(context.wire), context.now()
-    return {name: max(0.0, now - known[name].at) for name in context.config.heartbeats if name in known}
+    return {
+        name: max(0.0, now - known[name].at) for name in context.config.heartbeats if name in known
+    }
 
 
 async def _next_due(context: Context, heartbeat: Heartbeat) -> float:
-    """When it counts as missing; one that nobody waits for yet never does."""
+    """The time at which it is missing, Unix seconds; in the future where it is not awaited yet."""
     last = (await heartbeats.load_heartbeats(context.wire)).get(heartbeat.name)
     return (last.at if last else context.now()) + heartbeat.every
 
@@ -118,26 +149,33 @@ def _heartbeat_labels(heartbeat: Heartbeat) -> dict[str, str]:
 
 
 def _missing_alert(context: Context, heartbeat: Heartbeat, now: float) -> Alert:
-    labels = _heartbeat_labels(heartbeat)
+    labels, every = _heartbeat_labels(heartbeat), format_duration(heartbeat.every)
+    summary = f"No heartbeat from {heartbeat.name} for {every}."
     return Alert(
         fingerprint=context.placer.place(labels).fingerprint,
         labels=labels,
-        annotations={"summary": f"No heartbeat from {heartbeat.name} for {format_duration(heartbeat.every)}.", **heartbeat.annotations},
+        annotations={"summary": summary, **heartbeat.annotations},
         starts_ns=int(now * 10**9),
         source=HEARTBEAT_SOURCE,
     )
 
 
 async def _resolve_missing_alert(context: Context, name: str, raised: Alert) -> None:
-    """End the alert that was raised, and only then forget it: after a crash in between the next beat ends it."""
+    """End the alert that was raised."""
     now = context.now()
+    # Deleted only after it has ended: after a crash in between, the next ping ends it.
     await _push_alert(context, msgspec.structs.replace(raised, ends_ns=int(now * 10**9)), now)
     await heartbeats.clear_missing(context.wire, name)
 
 
 async def _push_alert(context: Context, alert: Alert, now: float) -> None:
     incoming = IncomingAlert(
-        placement=context.placer.place(alert.labels), starts_ns=alert.starts_ns, ends_ns=alert.ends_ns, timeout=False, lapses_ns=0,
-        content=HEARTBEAT_CONTENT, make=lambda: msgspec.structs.replace(alert),
-    )  # fmt: skip
+        placement=context.placer.place(alert.labels),
+        starts_ns=alert.starts_ns,
+        ends_ns=alert.ends_ns,
+        timeout=False,
+        lapses_ns=0,
+        content=HEARTBEAT_CONTENT,
+        make=lambda: msgspec.structs.replace(alert),
+    )
     await ingest(context, [incoming], int(now * 10**9), hurry=True)

@@ -1,27 +1,31 @@
-"""Store what a push says: ask what is stored, merge, write only what changed. Answered only when it is in Redis."""
+"""A push is stored: load what is there, merge, write only what changed.
+
+The sender's answer comes only after that: what is answered is in Redis.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.grouping.dedup import merge_alerts
-from amproxy.grouping.inhibition import InhibitionSource
+from amproxy.grouping.muting import InhibitionSource
 from amproxy.grouping.placement import Placement
 from amproxy.model import Alert, Group
 from amproxy.store import groups
 from amproxy.store.commit import binary
 from amproxy.store.groups import GroupWrite, Lease
 
-INGEST_TRIES = 20  # another process changed the same alerts meanwhile: ask again
-LAPSE_STEP = 60 * 10**9  # ns: the lapse of a webhook's alert is moved in steps of a minute, so that repeats write nothing
+INGEST_TRIES = 20  # each loses to another process that changed the same alerts meanwhile
+# ns. The lapse of a webhook's alert moves in steps of a minute, so that repeats write nothing.
+LAPSE_STEP = 60 * 10**9
 
 
 class IncomingAlert(msgspec.Struct):
-    """One alert of a push. Labels and annotations are decoded only when the alert has to be written."""
+    """One alert of a push. Labels and annotations are decoded only when it must be written."""
 
     placement: Placement
     starts_ns: int
@@ -33,17 +37,19 @@ class IncomingAlert(msgspec.Struct):
 
 
 class IngestResult(msgspec.Struct):
-    """What became of a push's alerts."""
+    """The counts of a push's alerts."""
 
     new: int = 0
     repeated: int = 0  # stored already, in the same state
 
 
-async def ingest(context: Context, push: list[IncomingAlert], now_ns: int, *, hurry: bool) -> IngestResult:
+async def ingest(
+    context: Context, push: list[IncomingAlert], now_ns: int, *, hurry: bool
+) -> IngestResult:
     """Store a push.
 
-    hurry: the sender grouped and waited already, so the groups are flushed at once. Raises StoreUnavailable; then the
-    push may be sent again as it is.
+    hurry: the sender grouped and waited already, so the groups are flushed at once.
+    Raises StoreUnavailable; then the push may be sent again as it is.
     """
     wanted: dict[str, tuple[Group, dict[str, IncomingAlert]]] = {}
     for incoming in push:
@@ -53,25 +59,33 @@ async def ingest(context: Context, push: list[IncomingAlert], now_ns: int, *, hu
                 slot = wanted[group.id] = (group, {})
             slot[1][incoming.placement.fingerprint] = incoming  # twice in one push: the later wins
     for _ in range(INGEST_TRIES):
-        stored = await groups.load_leases(context.wire, [(group_id, list(alerts)) for group_id, (_, alerts) in wanted.items()])
-        taken, writes = IngestResult(), []
+        stored = await groups.load_leases(
+            context.wire, [(group_id, list(alerts)) for group_id, (_, alerts) in wanted.items()]
+        )
+        result, writes = IngestResult(), []
         for (group, alerts), leases in zip(wanted.values(), stored, strict=True):
-            write = _group_write(group, alerts, leases, now_ns, hurry, taken)
+            write = _group_write(group, alerts, leases, now_ns, hurry, result)
             if write is not None:
                 writes.append(write)
         if not writes:
-            return taken
+            return result
+        # Refused as a whole when one of the alerts is not as it was loaded: load and merge anew.
         if await groups.ingest(context.wire, writes):
             if any(write.due_ms for write in writes):
                 context.wake(timers=True)
-            return taken
+            return result
     raise StoreUnavailable("the same alerts keep changing")
 
 
 def _group_write(
-    group: Group, alerts: dict[str, IncomingAlert], stored: list[bytes | None], now_ns: int, hurry: bool, taken: IngestResult
+    group: Group,
+    alerts: dict[str, IncomingAlert],
+    stored: list[bytes | None],
+    now_ns: int,
+    hurry: bool,
+    result: IngestResult,
 ) -> GroupWrite | None:
-    """What must be written for one group; None when everything is stored as it is."""
+    """The write of one group, counted in `result`; None when all of it is stored as it is."""
     write = GroupWrite(group.id, False, now_ns // 10**6, hurry, [], [], [], [], [])
     earliest, fresh = 0, False
     for (fingerprint, incoming), data in zip(alerts.items(), stored, strict=True):
@@ -79,12 +93,13 @@ def _group_write(
         if old is None:
             alert: Alert | None
             alert, lease = _new_alert(incoming, now_ns)
+            # An alert that is over at its first push joins a living group, as Alertmanager's do,
+            # but makes none: then it is not fresh.
             if not _has_ended(incoming.ends_ns, now_ns):
-                taken.new += 1
+                result.new += 1
                 fresh, earliest = True, min(earliest or lease.starts_ns, lease.starts_ns)
-            # What is over before anybody heard of it is told with the others of a living group, as Alertmanager does, but makes none.
         else:
-            taken.repeated += _is_same_state(old, incoming, now_ns)
+            result.repeated += _is_same_state(old, incoming, now_ns)
             if _is_unchanged(old, incoming):
                 continue
             alert, lease = _merge_stored(fingerprint, old, incoming, now_ns)
@@ -92,9 +107,7 @@ def _group_write(
         write.expected.append(binary(old.revision) if old else groups.ABSENT)
         write.leases.append(lease.pack())
         write.records.append(groups.encode_alert(alert) if alert is not None else False)
-        for key, two_sided in incoming.placement.sources:
-            source = InhibitionSource(fingerprint=fingerprint, two_sided=two_sided, ends_ns=lease.ends_ns or lease.lapses_ns)
-            write.sources.extend((key, fingerprint, binary(groups.encode_source(source))))
+        write.sources.extend(_source_words(fingerprint, incoming, lease))
     if not write.fingerprints:
         return None
     if fresh:
@@ -103,8 +116,21 @@ def _group_write(
     return write if hurry else write._replace(due_ms=0)  # the group's timer runs already
 
 
+def _source_words(
+    fingerprint: str, incoming: IncomingAlert, lease: Lease
+) -> Iterator[str | msgspec.Raw]:
+    """Key, fingerprint and packed source for each inhibition rule that an alert is a source of."""
+    for key, two_sided in incoming.placement.sources:
+        ends_ns = lease.ends_ns or lease.lapses_ns
+        source = InhibitionSource(fingerprint=fingerprint, two_sided=two_sided, ends_ns=ends_ns)
+        yield from (key, fingerprint, binary(groups.encode_source(source)))
+
+
 def first_flush(starts_ns: int, group_wait: float, now_ns: int) -> int:
-    """When a group is flushed first (ns): after `group_wait` seconds, or at once where its alert has fired for longer than that."""
+    """The time of a group's first flush, ns: after `group_wait` seconds.
+
+    At once where its alert has fired for longer than that.
+    """
     wait_ns = int(group_wait * 10**9)
     return now_ns if starts_ns + wait_ns < now_ns else now_ns + wait_ns
 
@@ -134,26 +160,51 @@ def _new_alert(incoming: IncomingAlert, now_ns: int) -> tuple[Alert, Lease]:
 
 
 def _make_lease(alert: Alert, incoming: IncomingAlert, now_ns: int) -> Lease:
-    return Lease(groups.new_revision(), alert.starts_ns, alert.ends_ns, incoming.lapses_ns, now_ns, incoming.content, alert.timeout)
+    return Lease(
+        groups.new_revision(),
+        alert.starts_ns,
+        alert.ends_ns,
+        incoming.lapses_ns,
+        now_ns,
+        incoming.content,
+        alert.timeout,
+    )
 
 
-def _merge_stored(fingerprint: str, old: Lease, incoming: IncomingAlert, now_ns: int) -> tuple[Alert | None, Lease]:
+def _merge_stored(
+    fingerprint: str, old: Lease, incoming: IncomingAlert, now_ns: int
+) -> tuple[Alert | None, Lease]:
     """The merged alert (None where its record stays as it is) and its lease."""
     same = old.content == incoming.content
     if same and old.starts_ns == incoming.starts_ns and incoming.ends_ns >= old.ends_ns > 0:
-        # the ordinary repeat: only its end moves on
-        lease = Lease(groups.new_revision(), old.starts_ns, incoming.ends_ns, incoming.lapses_ns, now_ns, old.content, incoming.timeout)
+        # the ordinary repeat: only its end moves on, and most pushes are nothing else
+        lease = Lease(
+            groups.new_revision(),
+            old.starts_ns,
+            incoming.ends_ns,
+            incoming.lapses_ns,
+            now_ns,
+            old.content,
+            incoming.timeout,
+        )
         return None, lease
-    before = Alert(
-        fingerprint=fingerprint, labels={}, starts_ns=old.starts_ns, ends_ns=old.ends_ns, updated_ns=old.updated_ns, timeout=old.timeout
-    )
+    before = _times_only(fingerprint, old, old.updated_ns)
     if same:
-        bare = Alert(
-            fingerprint=fingerprint, labels={}, starts_ns=incoming.starts_ns, ends_ns=incoming.ends_ns, updated_ns=now_ns,
-            timeout=incoming.timeout,
-        )  # fmt: skip
-        return None, _make_lease(merge_alerts(before, bare), incoming, now_ns)
+        merged = merge_alerts(before, _times_only(fingerprint, incoming, now_ns))
+        return None, _make_lease(merged, incoming, now_ns)
     new = incoming.make()
     new.updated_ns = now_ns
     alert = merge_alerts(before, new)
     return alert, _make_lease(alert, incoming, now_ns)
+
+
+def _times_only(fingerprint: str, source: Lease | IncomingAlert, updated_ns: int) -> Alert:
+    """An alert with the times of a lease or a push: a merge looks at nothing else."""
+    return Alert(
+        fingerprint=fingerprint,
+        labels={},
+        starts_ns=source.starts_ns,
+        ends_ns=source.ends_ns,
+        updated_ns=updated_ns,
+        timeout=source.timeout,
+    )

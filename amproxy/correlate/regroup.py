@@ -1,4 +1,4 @@
-"""At a reload: every stored alert moves to the groups where today's routes put it, and all groups begin anew to wait."""
+"""A reload's regrouping: stored alerts move to the groups of today's routes; all wait anew."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from amproxy.apply import apply_event
 from amproxy.context import Context
 from amproxy.correlate.ingest import IncomingAlert, first_flush, ingest
 from amproxy.errors import NotFound
-from amproxy.grouping.inhibition import InhibitionSource
+from amproxy.grouping.muting import InhibitionSource
 from amproxy.grouping.placement import Placement, SenderGroup
 from amproxy.machine.events import AlertsChanged
-from amproxy.model import Alert
+from amproxy.model import Alert, LoadedGroup
 from amproxy.store import groups, incidents, keys
 from amproxy.store.commit import Operations, commit
-from amproxy.store.groups import LoadedGroup
 
 UNKNOWN_CONTENT = bytes(8)  # content digest of a moved alert: its next push writes it anew
 
 
 async def regroup_all(context: Context) -> int:
-    """Move what belongs elsewhere; returns how many alerts moved. Safe to run twice. Raises StoreUnavailable.
+    """Move alerts that belong elsewhere; return how many moved. Raises StoreUnavailable.
 
-    A group that stays keeps its log, so nothing is told twice; timings and receivers are the file's anyway. As Alertmanager's,
-    it counts its intervals from the reload: it is flushed as if its alerts had come just now.
+    Safe to run twice. A group that stays keeps its log, so nobody is notified twice; timings and
+    receivers are the file's anyway. As Alertmanager's, it counts its intervals from the reload: it
+    is flushed as if its alerts had come just now.
     """
     moved = 0
     for group_id in await groups.load_group_ids(context.wire):
@@ -41,15 +41,22 @@ async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
     sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
     leaving, due_ns, operations = 0, list[int](), Operations()
     for alert in loaded.alerts:
-        placement = context.placer.place_in(alert.labels, alert.fingerprint, sender) if sender else context.placer.place(alert.labels)
+        placement = (
+            context.placer.place_in(alert.labels, alert.fingerprint, sender)
+            if sender
+            else context.placer.place(alert.labels)
+        )
         _store_sources(context, placement, alert)
         here = next((known for known in placement.groups if known.id == group.id), None)
         elsewhere = tuple(known for known in placement.groups if known.id != group.id)
         if elsewhere:
-            await ingest(context, [_to_incoming(structs.replace(placement, groups=elsewhere), alert)], now_ns, hurry=False)
+            # Stored there before it is removed here: a crash in between leaves it in both.
+            incoming = _to_incoming(structs.replace(placement, groups=elsewhere), alert)
+            await ingest(context, [incoming], now_ns, hurry=False)
         if here is None:
             leaving += 1
-            operations.do("!remove", group.id, alert.fingerprint, loaded.revisions[alert.fingerprint])
+            revision = loaded.revisions[alert.fingerprint]
+            operations.do("!remove", group.id, alert.fingerprint, revision)
         else:
             due_ns.append(first_flush(alert.starts_ns, here.group_wait, now_ns))
     if due_ns:
@@ -62,26 +69,43 @@ async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
 
 
 async def _close_group(context: Context, loaded: LoadedGroup) -> None:
-    """A group is empty now: its incident ends, and the alerts' new groups open their own."""
+    """End the incident of a group that is empty now: the alerts' new groups open their own."""
     for entry in loaded.log.values():
         if entry.incident and entry.firing:
-            resolved, group = len(entry.firing), loaded.group.id
-            event = AlertsChanged(reason="all alerts resolved", firing=0, resolved=resolved, ended_by="moved", group=group)
+            event = AlertsChanged(
+                reason="all alerts resolved",
+                firing=0,
+                resolved=len(entry.firing),
+                ended_by="moved",
+                group=loaded.group.id,
+            )
             with contextlib.suppress(NotFound):  # trimmed by retention
-                await apply_event(context, (await incidents.load_current(context.wire, entry.incident)).id, event)
+                incident = await incidents.load_current(context.wire, entry.incident)
+                await apply_event(context, incident.id, event)
 
 
 def _to_incoming(placement: Placement, alert: Alert) -> IncomingAlert:
     return IncomingAlert(
-        placement=placement, starts_ns=alert.starts_ns, ends_ns=alert.ends_ns, timeout=alert.timeout, lapses_ns=alert.lapses_ns,
-        content=UNKNOWN_CONTENT, make=lambda: alert,
-    )  # fmt: skip
+        placement=placement,
+        starts_ns=alert.starts_ns,
+        ends_ns=alert.ends_ns,
+        timeout=alert.timeout,
+        lapses_ns=alert.lapses_ns,
+        content=UNKNOWN_CONTENT,
+        make=lambda: alert,
+    )
 
 
 def _store_sources(context: Context, placement: Placement, alert: Alert) -> None:
-    """Rules of inhibition may be new as well."""
+    """Store an alert as a source of inhibition: the rules may be new as well."""
     for key, two_sided in placement.sources:
-        source = InhibitionSource(fingerprint=alert.fingerprint, two_sided=two_sided, ends_ns=alert.ends_ns or alert.lapses_ns)
-        context.wire.call("HSET", keys.source(key), alert.fingerprint, groups.encode_source(source)).add_done_callback(
+        source = InhibitionSource(
+            fingerprint=alert.fingerprint,
+            two_sided=two_sided,
+            ends_ns=alert.ends_ns or alert.lapses_ns,
+        )
+        data = groups.encode_source(source)
+        # Nobody waits for it: the alert's next push stores it as well.
+        context.wire.call("HSET", keys.source(key), alert.fingerprint, data).add_done_callback(
             lambda done: done.exception()
         )

@@ -1,1 +1,1 @@
-"""A change to routes.yaml as text, comments and order kept."""
+"""Changes to routes.yaml as text: comments and order stay."""

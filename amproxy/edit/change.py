@@ -1,10 +1,6 @@
-"""What else of a file changes when a schedule or a policy gets another name. Pure.
+"""One change to routes.yaml, in the file's words: what the text becomes, and its write to the disk.
 
-One change to routes.yaml, in the words of the file: what the text becomes, and whether it would load.
-
-Only the lines that say something else change; comments, order, indentation and quotes stay. Nothing is written here, see edit_file.
-
-A changed file put in the place of the old one, whole or not at all.
+Only lines with other data change; comments, order, indentation and quotes stay.
 """
 
 from __future__ import annotations
@@ -22,6 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from amproxy.check.lint import all_warnings
 from amproxy.check.report import coverage_warnings, mask_secrets
 from amproxy.config.loader import LoadedConfig, load_text
 from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
@@ -29,53 +26,46 @@ from amproxy.edit.rewrite import rewrite_text
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
 
-_REFERENCES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {  # section → the ways to where its names stand, through lists on the way
+SectionName = Literal["users", "teams", "schedules", "escalation_policies"]
+
+# Section → the keys of its entries that may be changed. Roles, password hashes and calendars are
+# not among them: they decide who may do what, and where amproxy connects to.
+EDITABLE_KEYS: Final[dict[SectionName, tuple[str, ...]]] = {
+    "users": ("full_name", "timezone", "contacts", "notification_rules", "quiet_hours", "notices"),
+    "teams": ("members",),
+    "schedules": ("name", "team", "timezone", "layers", "overrides"),
+    "escalation_policies": (
+        *("name", "team", "steps", "repeat", "acknowledge_timeout", "acknowledge_reminder"),
+        *("after_snooze", "auto_resolve", "reopen_within", "flapping", "storm", "if_nobody"),
+    ),
+}
+SECTION_NOUNS: Final[dict[SectionName, str]] = {
+    "users": "user",
+    "teams": "team",
+    "schedules": "schedule",
+    "escalation_policies": "policy",
+}
+# Section → the paths of keys (through lists) at which names of its entries are used.
+_REFERENCES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "escalation_policies": (
         ("receivers", "oncall_configs", "escalation_policy"),
         ("escalation_policies", "steps", "forward"),
     ),
     "schedules": (("escalation_policies", "steps", "notify", "schedule"),),
 }
-
-
-def rename_references(data: YamlData, section: str, old: str, new: str) -> YamlData:
-    """The whole of a file's data with every reference to an entry of `section` renamed. Data of sections without references stays."""
-    for way in _REFERENCES.get(section, ()):
-        data = _rename_along(data, way, old, new)
-    return data
-
-
-def _rename_along(data: YamlData, way: tuple[str, ...], old: str, new: str) -> YamlData:
-    if isinstance(data, list):
-        return [_rename_along(item, way, old, new) for item in data]
-    if not way:
-        return new if data == old else data
-    if not isinstance(data, dict) or way[0] not in data:
-        return data
-    return {**data, way[0]: _rename_along(data[way[0]], way[1:], old, new)}
-
-
-SectionName = Literal["users", "teams", "schedules", "escalation_policies"]
-
-EDITABLE_KEYS: Final[dict[SectionName, tuple[str, ...]]] = {  # section → what may be changed of its entries
-    "users": ("full_name", "timezone", "contacts", "notification_rules", "quiet_hours", "notices"),
-    "teams": ("members",),
-    "schedules": ("name", "team", "timezone", "layers", "overrides"),
-    "escalation_policies": (
-        *("name", "team", "steps", "repeat", "acknowledge_timeout", "acknowledge_reminder", "after_snooze", "auto_resolve"),
-        *("reopen_within", "flapping", "storm", "if_nobody"),
-    ),
-}
-SECTION_NOUNS: Final[dict[SectionName, str]] = {"users": "user", "teams": "team", "schedules": "schedule", "escalation_policies": "policy"}
-_DIFF_CONTEXT: Final = 3  # lines around each change in a diff; of people none, because others and their addresses stand there
+_DIFF_CONTEXT: Final = 3  # lines around each change in a diff
 
 
 class ConfigEntryChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to become of one entry of a section; schedules and policies can also be added and deleted."""
+    """A change to one entry of a section; schedules and policies can also be added and deleted.
+
+    `set` maps keys to their whole new values, in the file's words; None removes a key, and keys
+    that are not in it stay.
+    """
 
     section: SectionName
-    name: str = ""  # "" = a new one
-    set: dict[str, Any] = {}  # key → its whole new value, in the file's words; None takes the key away; keys that are not here stay
+    name: str = ""  # "" = a new entry
+    set: dict[str, Any] = {}
     delete: bool = False
 
 
@@ -91,116 +81,41 @@ class ConfigChangeProposal(NamedTuple):
     loaded: LoadedConfig | None  # None where there are problems
 
 
-def edit_text(text: str, change: ConfigEntryChange, file: str = "routes.yaml") -> str:
-    """The text with the change made. Raises NotFound, Uneditable, ConfigProblem for a text that is no YAML."""
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
-    body = text.removeprefix(mark)
-    windows = 0 < body.count("\n") == body.count("\r\n")
-    body = body.replace("\r\n", "\n") if windows else body
-    root = parse_layout(body, file)
-    if root is None or not isinstance(root.data, dict):
-        raise Uneditable("the file holds no sections")
-    wanted = edit_data(root.data, change)
-    result = rewrite_text(body, root, wanted)
-    again = parse_layout(result, file)
-    if again is None or again.data != wanted:
-        raise Uneditable("this part of the file is written in a way that cannot be changed from here: change it in the file")
-    return mark + (result.replace("\n", "\r\n") if windows else result)
+def propose_change(
+    path: str | Path, change: ConfigEntryChange, now: datetime, env: Mapping[str, str] = os.environ
+) -> ConfigChangeProposal:
+    """Return the changed file, checked as `amproxy check` does; nothing is written.
 
-
-def edit_data(data: YamlData, change: ConfigEntryChange) -> YamlData:
-    """What a whole file says once the change is made. Raises NotFound, Uneditable."""
-    entries = data.get(change.section) or []
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise Uneditable(f"{change.section} is no list of maps")
-    _check_change(change)
-    position = _entry_position(entries, change)
-    before, after = entries[:position], entries[position + 1 :]
-    if change.delete:
-        return {**data, change.section: [*before, *after]}
-    made = {**(entries[position] if change.name else {}), **{key: to_data(value) for key, value in change.set.items()}}
-    made = {key: value for key, value in made.items() if key not in change.set or value is not None}
-    data = {**data, change.section: [*before, made, *after]}
-    return rename_references(data, change.section, change.name, str(made["name"])) if change.name and made["name"] != change.name else data
-
-
-def _entry_position(entries: list[dict[str, YamlData]], change: ConfigEntryChange) -> int:
-    if not change.name:
-        return len(entries)
-    found = [position for position, entry in enumerate(entries) if entry.get("name") == change.name]
-    if not found:
-        raise NotFound(f"the file has no {SECTION_NOUNS[change.section]} {change.name[:60]!r}")
-    return found[0]
-
-
-def _check_change(change: ConfigEntryChange) -> None:
-    word, allowed = SECTION_NOUNS[change.section], EDITABLE_KEYS[change.section]
-    if "name" not in allowed and (change.delete or not change.name):
-        raise Uneditable(f"a {word} is added and deleted in the file itself")
-    if change.delete and (change.set or not change.name):
-        raise Uneditable("delete takes a name and nothing to set")
-    for key in change.set:
-        if key not in allowed:
-            raise Uneditable(f"{key[:60]} of a {word} cannot be changed from here (what can: {', '.join(allowed)})")
-    if "name" in change.set and not (isinstance(change.set["name"], str) and change.set["name"].strip()):
-        raise Uneditable("the name must be a text that is not empty")
-    if not change.name and "name" not in change.set:
-        raise Uneditable(f"a new {word} needs a name")
-
-
-def to_data(value: Any) -> YamlData:
-    """JSON values as what a layout says. Raises Uneditable for a number that is none."""
-    if isinstance(value, bool | int):
-        return PlainScalar(str(value).lower())
-    if isinstance(value, float):
-        return PlainScalar(msgspec.json.encode(value).decode())
-    if isinstance(value, list | tuple):
-        return [to_data(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): to_data(item) for key, item in value.items()}
-    if value is None or isinstance(value, str):
-        return value
-    raise Uneditable(f"a value of kind {type(value).__name__} has no place in the file")
-
-
-def propose_change(path: str | Path, change: ConfigEntryChange, now: datetime, env: Mapping[str, str] = os.environ) -> ConfigChangeProposal:
-    """What the file becomes and whether it would load, checked as `amproxy check` does; nothing is written.
-
-    now: aware, for gaps in the schedules of the days to come. Raises NotFound, Uneditable, ConfigError where the file as it is cannot
-    be read.
+    now: aware, for gaps in the schedules of the days to come. Raises NotFound, Uneditable, and
+    ConfigError where the file as it is cannot be read.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
         text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([ConfigProblem(f"cannot read the file: {error}", file=str(path))]) from None
+        raise ConfigError(
+            [ConfigProblem(f"cannot read the file: {error}", file=str(path))]
+        ) from None
     try:
         result = edit_text(text, change, str(path))
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None
     before, after = _check_text(text, path, now, env), _check_text(result, path, now, env)
     known = {(warning.kind, warning.message) for warning in before.warnings}
+    # No context around a change to a person: the lines beside it hold the addresses of others.
+    context = 0 if change.section == "users" else _DIFF_CONTEXT
     return ConfigChangeProposal(
         text=result,
-        diff=_diff_text(text, result, path.name, 0 if change.section == "users" else _DIFF_CONTEXT),
+        diff=_diff_text(text, result, path.name, context),
         problems=after.problems,
-        warnings=[warning for warning in after.warnings if (warning.kind, warning.message) not in known],
+        warnings=[
+            warning for warning in after.warnings if (warning.kind, warning.message) not in known
+        ],
         writable=is_writable(path),
         digest=file_digest(data),
         loaded=after.loaded,
     )
-
-
-def file_digest(data: bytes) -> str:
-    """Tells one state of a file from another; it is `Config.digest` of what the file means."""
-    return hashlib.sha256(data.removeprefix(b"\xef\xbb\xbf")).hexdigest()
-
-
-def is_writable(path: Path) -> bool:
-    """Whether the file can be replaced: it and its folder can be written."""
-    real = path.resolve()
-    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK | os.X_OK)
 
 
 class _CheckResult(NamedTuple):
@@ -214,20 +129,147 @@ def _check_text(text: str, path: Path, now: datetime, env: Mapping[str, str]) ->
         loaded = load_text(text.removeprefix("\ufeff"), str(path), env, path.parent)
     except ConfigError as error:
         return _CheckResult(None, error.problems, [])
-    return _CheckResult(loaded, [], [*loaded.warnings, *coverage_warnings(Roster(loaded.config), now)])
+    warnings = [*all_warnings(loaded), *coverage_warnings(Roster(loaded.config), now)]
+    return _CheckResult(loaded, [], warnings)
 
 
 def _diff_text(before: str, after: str, name: str, context: int) -> str:
-    """What may be a secret is hidden in it, as `amproxy check` does."""
-    old, new = ([f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")] for text in (before, after))
-    return "".join(mask_secrets(line) for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context))
+    """A unified diff in which possible secrets are masked, as `amproxy check` masks them."""
+    old, new = (
+        [f"{line}\n" for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]
+        for text in (before, after)
+    )
+    return "".join(
+        mask_secrets(line)
+        for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context)
+    )
+
+
+def edit_text(text: str, change: ConfigEntryChange, file: str = "routes.yaml") -> str:
+    """The text with the change made.
+
+    Raises NotFound, Uneditable, and ConfigProblem for a text that is no YAML.
+    """
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    body = text.removeprefix(mark)
+    windows = 0 < body.count("\n") == body.count("\r\n")
+    body = body.replace("\r\n", "\n") if windows else body
+    root = parse_layout(body, file)
+    if root is None or not isinstance(root.data, dict):
+        raise Uneditable("the file holds no sections")
+    wanted = edit_data(root.data, change)
+    result = rewrite_text(body, root, wanted)
+    # Read back what was written: whatever the rewriter did not foresee in somebody's YAML must
+    # end as a refusal here, never as a file that means something else.
+    again = parse_layout(result, file)
+    if again is None or again.data != wanted:
+        raise Uneditable(
+            "this part of the file is written in a way that cannot be changed from here:"
+            " change it in the file"
+        )
+    return mark + (result.replace("\n", "\r\n") if windows else result)
+
+
+def edit_data(data: YamlData, change: ConfigEntryChange) -> YamlData:
+    """The data of a whole file once the change is made. Raises NotFound, Uneditable."""
+    entries = data.get(change.section) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Uneditable(f"{change.section} is no list of maps")
+    _check_change(change)
+    position = _entry_position(entries, change)
+    before, after = entries[:position], entries[position + 1 :]
+    if change.delete:
+        return {**data, change.section: [*before, *after]}
+    made = {
+        **(entries[position] if change.name else {}),
+        **{key: to_data(value) for key, value in change.set.items()},
+    }
+    made = {key: value for key, value in made.items() if key not in change.set or value is not None}
+    data = {**data, change.section: [*before, made, *after]}
+    return (
+        rename_references(data, change.section, change.name, str(made["name"]))
+        if change.name and made["name"] != change.name
+        else data
+    )
+
+
+def _entry_position(entries: list[dict[str, YamlData]], change: ConfigEntryChange) -> int:
+    if not change.name:
+        return len(entries)
+    found = [position for position, entry in enumerate(entries) if entry.get("name") == change.name]
+    if not found:
+        raise NotFound(f"the file has no {SECTION_NOUNS[change.section]} {change.name[:60]!r}")
+    return found[0]
+
+
+def _check_change(change: ConfigEntryChange) -> None:
+    noun, allowed = SECTION_NOUNS[change.section], EDITABLE_KEYS[change.section]
+    if "name" not in allowed and (change.delete or not change.name):
+        raise Uneditable(f"a {noun} is added and deleted in the file itself")
+    if change.delete and (change.set or not change.name):
+        raise Uneditable("delete takes a name and nothing to set")
+    for key in change.set:
+        if key not in allowed:
+            raise Uneditable(
+                f"{key[:60]} of a {noun} cannot be changed from here"
+                f" (what can: {', '.join(allowed)})"
+            )
+    if "name" in change.set and not (
+        isinstance(change.set["name"], str) and change.set["name"].strip()
+    ):
+        raise Uneditable("the name must be a text that is not empty")
+    if not change.name and "name" not in change.set:
+        raise Uneditable(f"a new {noun} needs a name")
+
+
+def to_data(value: Any) -> YamlData:
+    """Turn JSON values into layout data. Raises Uneditable for a value of any other type."""
+    if isinstance(value, bool | int):
+        return PlainScalar(str(value).lower())
+    if isinstance(value, float):
+        return PlainScalar(msgspec.json.encode(value).decode())
+    if isinstance(value, list | tuple):
+        return [to_data(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): to_data(item) for key, item in value.items()}
+    if value is None or isinstance(value, str):
+        return value
+    raise Uneditable(f"a value of kind {type(value).__name__} has no place in the file")
+
+
+def rename_references(data: YamlData, section: str, old: str, new: str) -> YamlData:
+    """A whole file's data with every reference to an entry of `section` renamed."""
+    for keys in _REFERENCES.get(section, ()):
+        data = _rename_along(data, keys, old, new)
+    return data
+
+
+def _rename_along(data: YamlData, keys: tuple[str, ...], old: str, new: str) -> YamlData:
+    if isinstance(data, list):
+        return [_rename_along(item, keys, old, new) for item in data]
+    if not keys:
+        return new if data == old else data
+    if not isinstance(data, dict) or keys[0] not in data:
+        return data
+    return {**data, keys[0]: _rename_along(data[keys[0]], keys[1:], old, new)}
+
+
+def file_digest(data: bytes) -> str:
+    """The SHA-256 of a file's bytes without a byte order mark: the `Config.digest` of its text."""
+    return hashlib.sha256(data.removeprefix(b"\xef\xbb\xbf")).hexdigest()
+
+
+def is_writable(path: Path) -> bool:
+    """Return True where the file can be replaced: it and its folder can be written."""
+    real = path.resolve()
+    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK | os.X_OK)
 
 
 def write_file(path: str | Path, data: bytes, expected: str) -> bytes:
-    """Replace the file by `data`, if it still is the one with the digest `expected`; returns what it held before.
+    """Replace the file by `data` if its digest still is `expected`; return its bytes from before.
 
-    A link is followed; mode, and owner where that is allowed, are kept. Raises Conflict where the file is another one by now, or
-    cannot be written.
+    A link is followed; the mode stays, and the owner where that is allowed. Raises Conflict where
+    the file is another one by now, or cannot be written.
     """
     real = Path(path).resolve()
     try:
@@ -243,32 +285,36 @@ def write_file(path: str | Path, data: bytes, expected: str) -> bytes:
 
 @contextlib.contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
-    """Other processes that write the file wait; they find another file then, and read it anew."""
+    # Closes the window between reading the digest and replacing the file: a second worker that
+    # waited here reads the new file by its name, finds another digest, and gives up.
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _replace_file(path: Path, data: bytes) -> None:
+    """Put a new file in the place of the old one, whole or not at all, also if power fails."""
     old = path.stat()
+    # In the same folder: a rename is atomic only within a file system.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             os.fchmod(file.fileno(), old.st_mode & 0o7777)
-            with contextlib.suppress(PermissionError):  # only root may give a file away; the folder's owner sees it as ours then
+            # Only root may give a file away; for others the new file belongs to amproxy's user.
+            with contextlib.suppress(PermissionError):
                 os.fchown(file.fileno(), old.st_uid, old.st_gid)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:  # not swallowed: only the unfinished file goes
+    except BaseException:  # re-raised: only the unfinished file goes
         Path(name).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
-    """The new name is on disk too."""
+    """Bring the new name to the disk too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,12 +1,8 @@
-"""Which lines of a YAML text belong to an entry of a list or map written without brackets: its comments go where it goes. Pure.
+"""Rewrite a YAML text to other data, touching only the lines that differ. Pure.
 
-Which entry of a list, or pair of a map, becomes which one of another: what decides where comments go. Pure.
-
-A YAML text made to say something else, changing only what says it: comments, order and style of all the rest stay.
-
-A list or map without brackets is taken apart into its entries, each with the comments above it and the deeper ones below it; they
-are kept, moved, changed inside, left out, or written anew, and put together again. Whoever calls checks that the result says what
-was wanted.
+Comments, order and style of the rest stay. A list or map without brackets is taken apart into its
+entries, each with the comments that belong to it; entries stay, move, change inside, go, or are
+rendered anew, and are joined again. The caller checks the data of the result.
 """
 
 from __future__ import annotations
@@ -15,137 +11,47 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from amproxy.config.yaml import LayoutCollection, LayoutElement, LayoutValue, PlainScalar, YamlData
-from amproxy.edit.render import detect_indentation, render_entry, render_inline, render_pair, render_scalar
+from amproxy.edit.render import (
+    detect_indentation,
+    render_entry,
+    render_inline,
+    render_pair,
+    render_scalar,
+)
 from amproxy.errors import Uneditable
 
-
-class EntryBounds:
-    """Of one text. The comments right above an entry, in its column, are its own; so are deeper ones right below it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def span(self, value: LayoutValue) -> tuple[int, int]:
-        """The part of the text that `value` replaces: with the comments that belong to it."""
-        if not isinstance(value, LayoutCollection) or value.flow or not value.elements:
-            return value.start, value.end
-        if self.begins_line(value.start):
-            start = value.start - value.column
-            return start - sum(len(line) + 1 for line in self.above(value, 0)), self.end_of(value, len(value.elements) - 1)
-        return value.start, self.end_of(value, len(value.elements) - 1)
-
-    def begins_line(self, offset: int) -> bool:
-        return not self._text[self._text.rfind("\n", 0, offset) + 1 : offset].strip(" ")
-
-    def line_end(self, offset: int) -> int:
-        found = self._text.find("\n", offset)
-        return len(self._text) if found < 0 else found
-
-    def body_end(self, element: LayoutElement) -> int:
-        """Where the lines of an entry end, the deeper comments below those that stand in it included."""
-        value = element.value
-        if isinstance(value, LayoutCollection) and not value.flow and value.elements:
-            return self.span(value)[1]
-        return self.line_end(value.end)
-
-    def end_of(self, value: LayoutCollection, position: int) -> int:
-        """The same with the comments below that are deeper than the entry itself."""
-        end = self.body_end(value.elements[position])
-        while end < len(self._text):
-            line = self._text[end + 1 : self.line_end(end + 1)]
-            if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) <= value.column:
-                break
-            end += 1 + len(line)
-        return end
-
-    def above(self, value: LayoutCollection, position: int) -> list[str]:
-        """The comments that stand right above an entry and no deeper than it."""
-        lines: list[str] = []
-        end = value.elements[position].begin - value.column - 1  # of the line above
-        first = self.end_of(value, position - 1) if position else -1
-        while end > first:
-            line = self._text[self._text.rfind("\n", 0, end) + 1 : end]
-            if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) != value.column:
-                break
-            lines.insert(0, line)
-            end -= len(line) + 1
-        return lines
-
-    def blank_below(self, value: LayoutCollection) -> list[str]:
-        """The blank lines between the first two entries."""
-        if len(value.elements) < 2:
-            return []
-        return [line for line in self.between(value, 0) if not line.strip()]
-
-    def between(self, value: LayoutCollection, position: int) -> list[str]:
-        """The lines between an entry and the next one that belong to neither."""
-        following = value.elements[position + 1].begin - value.column
-        following -= sum(len(line) + 1 for line in self.above(value, position + 1))
-        return self._text[self.end_of(value, position) + 1 : following].split("\n")[:-1]
-
-
-# Where a new key goes: after the last one that is there and comes before it here. Keys that are not listed go last.
+# A new key goes after the last one present that precedes it here; keys not listed go last.
 _KEY_ORDER: Final = (
-    *("name", "full_name", "team", "timezone", "role", "contacts", "notification_rules", "quiet_hours", "notices", "absences", "members"),
-    *("repeat", "acknowledge_timeout", "acknowledge_reminder", "after_snooze", "auto_resolve", "reopen_within", "flapping", "storm"),
-    *("notify", "wait", "wait_until", "wait_for_alerts", "webhook", "forward", "resolve", "if_nobody", "matchers"),
-    *("schedule", "users", "receiver", "position", "pick", "urgency", "rotation", "every", "start", "end", "advance", "reason"),
+    *("name", "full_name", "team", "timezone", "role", "contacts", "notification_rules"),
+    *("quiet_hours", "notices", "absences", "members"),
+    *("repeat", "acknowledge_timeout", "acknowledge_reminder", "after_snooze", "auto_resolve"),
+    *("reopen_within", "flapping", "storm"),
+    *("notify", "wait", "wait_until", "wait_for_alerts", "webhook", "forward", "resolve"),
+    *("if_nobody", "matchers"),
+    *("schedule", "users", "receiver", "position", "pick", "urgency"),
+    *("rotation", "every", "start", "end", "advance", "reason"),
     *("active_time_intervals", "mute_time_intervals", "layers", "overrides", "steps"),
 )
 _KEY_RANK: Final = {key: rank for rank, key in enumerate(_KEY_ORDER)}
 
+# A wanted entry of a list or pair of a map: the old element or None, the pair's key, the data.
+_WantedEntry = tuple[LayoutElement | None, str, YamlData]
 
-def match_entries(old: Sequence[YamlData], new: Sequence[YamlData]) -> list[tuple[int, YamlData]]:
-    """Each new entry with the position of the old one that it is, or that it was changed from; -1 for one that is new.
 
-    Equal ones first, then those with the same name, then those that differ in the name but not in all, then those of the same kind.
+def rewrite_text(text: str, root: LayoutValue, wanted: YamlData) -> str:
+    """Return `text`, whose layout is `root`, with the data `wanted`.
+
+    Raises Uneditable where the value to change is shared by an anchor or comes from elsewhere.
     """
-    free = dict(enumerate(old))
-    found = [-1] * len(new)
-    for same in (_equal_entries, _equal_names, _equal_but_name, _equal_first_key):
-        for place, data in enumerate(new):
-            if found[place] < 0:
-                near = (place, *free)
-                position = next((at for at in near if at in free and same(free[at], data)), -1)
-                found[place] = position
-                free.pop(position, None)
-    return list(zip(found, new, strict=True))
-
-
-def _equal_entries(old: YamlData, new: YamlData) -> bool:
-    return bool(old == new)
-
-
-def _equal_names(old: YamlData, new: YamlData) -> bool:
-    return isinstance(old, dict) and isinstance(new, dict) and "name" in old and old["name"] == new.get("name")
-
-
-def _equal_but_name(old: YamlData, new: YamlData) -> bool:
-    if not isinstance(old, dict) or not isinstance(new, dict) or "name" not in old or "name" not in new:
-        return False
-    return any(key != "name" and old.get(key) == value for key, value in new.items())
-
-
-def _equal_first_key(old: YamlData, new: YamlData) -> bool:
-    """Of two maps: what they are is said by their first key, a name apart."""
-    if not isinstance(old, dict) or not isinstance(new, dict) or not old or not new:
-        return False
-    return "name" not in new and next(iter(old)) in new
-
-
-def order_keys(old: Sequence[str], new: Sequence[str]) -> list[str]:
-    """The keys of a map in the order in which they are to stand: those that stay keep theirs."""
-    keys = [key for key in old if key in new or key == "<<"]
-    for key in new:
-        if key not in keys:
-            rank = _KEY_RANK.get(key, len(_KEY_RANK))
-            before = [place for place, there in enumerate(keys) if _KEY_RANK.get(there, -1 if there == "<<" else len(_KEY_RANK)) <= rank]
-            keys.insert(max(before, default=-1) + 1, key)
-    return keys
+    start, end = EntryBounds(text).range_of(root)
+    return text[:start] + _Rewriter(text, root).value(root, wanted) + text[end:]
 
 
 class _EntryText:
-    """One entry as lines: comments above (whole lines), itself (its first line not indented), and what stands below it (whole lines)."""
+    """One entry as lines: comments above, the entry (first line not indented), lines below.
+
+    `position` is that of the old entry it was, -1 for a new one.
+    """
 
     __slots__ = ("above", "below", "body", "position")
 
@@ -153,190 +59,220 @@ class _EntryText:
         self.above, self.body, self.below, self.position = above, body, below, position
 
 
-def rewrite_text(text: str, root: LayoutValue, wanted: YamlData) -> str:
-    """`text`, whose layout is `root`, made to say `wanted`. Raises Uneditable where the part to change is shared or not its own."""
-    start, end = EntryBounds(text).span(root)
-    return text[:start] + _Rewriter(text, root).value(root, wanted) + text[end:]
-
-
 class _Rewriter:
-    def __init__(self, text: str, root: LayoutValue) -> None:
-        self._text, self._at, self._manner = text, EntryBounds(text), detect_indentation(root)
-        self._shared = {value.alias for value in _walk_values(root) if value.alias}  # anchors that an alias refers to
+    """Rewrites the values of one text."""
 
-    # ------------------------------------------------------------------------------------------------------- what it becomes
+    def __init__(self, text: str, root: LayoutValue) -> None:
+        self._text, self._bounds = text, EntryBounds(text)
+        self._indentation = detect_indentation(root)
+        # Anchors with an alias: a change below one of them would change another place too.
+        self._shared = {value.alias for value in _walk_values(root) if value.alias}
 
     def value(self, value: LayoutValue, wanted: YamlData) -> str:
-        """The text that takes the place of `span(value)`: of a text, or of a collection that stays one of its kind."""
-        start, end = self._at.span(value)
+        """The text for the range of a value: of a scalar, or a collection of the same kind."""
+        start, end = self._bounds.range_of(value)
         if value.data == wanted:
             return self._text[start:end]
-        self._may_change(value)
+        self._check_changeable(value)
         if not isinstance(value, LayoutCollection):
             return render_scalar(wanted, value.style, typed=isinstance(value.data, PlainScalar))
         if value.flow:
-            return self._flow(value, wanted)
-        return self._block(value, wanted)
+            return self._rewrite_flow(value, wanted)
+        return self._rewrite_block(value, wanted)
 
-    def _may_change(self, value: LayoutValue) -> None:
+    def _uneditable(self, value: LayoutValue, reason: str) -> Uneditable:
         line = self._text.count("\n", 0, value.start) + 1
+        return Uneditable(f"line {line}: {reason}: change it in the file")
+
+    def _check_changeable(self, value: LayoutValue) -> None:
         if value.alias:
-            raise Uneditable(f"line {line}: this part is written elsewhere (*{value.alias}): change it in the file")
+            raise self._uneditable(value, f"this part is written elsewhere (*{value.alias})")
         if value.anchor in self._shared:
-            raise Uneditable(f"line {line}: this part is used elsewhere too (&{value.anchor}): change it in the file")
+            raise self._uneditable(value, f"this part is used elsewhere too (&{value.anchor})")
         if isinstance(value.data, str) and "${" in value.data:
-            raise Uneditable(f"line {line}: this value comes from the environment ({value.data[:60]}): change it in the file")
+            reason = f"this value comes from the environment ({value.data[:60]})"
+            raise self._uneditable(value, reason)
 
-    def _may_go(self, value: LayoutValue) -> None:
-        for part in _walk_values(value):
-            if part.anchor in self._shared:
-                raise Uneditable(
-                    f"line {self._text.count(chr(10), 0, part.start) + 1}: &{part.anchor} is used elsewhere: change it in the file"
-                )
+    def _check_removable(self, value: LayoutValue) -> None:
+        for inner in _walk_values(value):
+            if inner.anchor in self._shared:
+                raise self._uneditable(inner, f"&{inner.anchor} is used elsewhere")
 
-    def _merges(self, value: LayoutCollection, wanted: YamlData) -> None:
+    def _check_removed(self, elements: list[LayoutElement], entries: list[_WantedEntry]) -> None:
+        staying = {id(element) for element, _, _ in entries if element}
+        for element in elements:
+            if id(element) not in staying:
+                self._check_removable(element.value)
+
+    def _check_merged_keys(self, value: LayoutCollection, wanted: YamlData) -> None:
         for key in value.merged:
             if wanted.get(key) != value.data[key]:
-                line = self._text.count("\n", 0, value.start) + 1
-                raise Uneditable(f"line {line}: {key} comes from a merge key (<<): change it in the file")
+                raise self._uneditable(value, f"{key} comes from a merge key (<<)")
 
-    def _pairs(self, value: LayoutCollection, wanted: YamlData) -> list[tuple[LayoutElement | None, str, YamlData]]:
-        """What becomes of the entries, in order: the old one or None, the key of a pair, and what it is to say."""
+    def _match_elements(self, value: LayoutCollection, wanted: YamlData) -> list[_WantedEntry]:
+        """The wanted entries in order, each with the old element that it was."""
         if isinstance(wanted, list):
-            return [(value.elements[old] if old >= 0 else None, "", data) for old, data in match_entries(value.data, wanted)]
-        self._merges(value, wanted)
+            return [
+                (value.elements[old] if old >= 0 else None, "", data)
+                for old, data in match_entries(value.data, wanted)
+            ]
+        self._check_merged_keys(value, wanted)
         old = {element.key: element for element in value.elements}
         keys = order_keys([*old], [key for key in wanted if key not in value.merged])
-        return [(old.get(key), key, old[key].value.data if key == "<<" else wanted[key]) for key in keys]
-
-    # -------------------------------------------------------------------------------------------------------- without brackets
-
-    def _block(self, value: LayoutCollection, wanted: YamlData) -> str:
-        pairs, position = self._pairs(value, wanted), {id(element): place for place, element in enumerate(value.elements)}
-        kept = {id(element) for element, _, _ in pairs if element}
-        for element in value.elements:
-            if id(element) not in kept:
-                self._may_go(element.value)
-        chunks = [
-            self._chunk(value, position[id(element)], data) if element else _EntryText([], self._fresh(value, key, data), [])
-            for element, key, data in pairs
+        return [
+            (old.get(key), key, old[key].value.data if key == "<<" else wanted[key]) for key in keys
         ]
-        return self._together(value, chunks)
 
-    def _chunk(self, value: LayoutCollection, position: int, data: YamlData) -> _EntryText:
-        element = value.elements[position]
-        body = self._element(value, element, data)
-        end = self._at.end_of(value, position)
-        below = self._text[self._at.body_end(element) + 1 : end].split("\n") if end > self._at.body_end(element) else []
+    def _rewrite_block(self, value: LayoutCollection, wanted: YamlData) -> str:
+        """The text of a collection without brackets."""
+        entries = self._match_elements(value, wanted)
+        self._check_removed(value.elements, entries)
+        # By identity: two entries of a list may be equal.
+        position = {id(element): place for place, element in enumerate(value.elements)}
+        texts = [
+            self._entry_text(value, position[id(element)], data)
+            if element
+            else _EntryText([], self._render_new(value, key, data), [])
+            for element, key, data in entries
+        ]
+        return self._join_entries(value, texts)
+
+    def _entry_text(self, value: LayoutCollection, position: int, data: YamlData) -> _EntryText:
+        bounds, element = self._bounds, value.elements[position]
+        body = self._rewrite_element(value, element, data)
+        body_end, end = bounds.body_end(element), bounds.end_of(value, position)
+        below = self._text[body_end + 1 : end].split("\n") if end > body_end else []
         if position + 1 < len(value.elements):
-            below += self._at.between(value, position)
-        above = self._at.above(value, position) if position or self._at.begins_line(value.start) else []
+            below += bounds.lines_between(value, position)
+        # The first entry of a list inside of a list shares its line with the outer dash: the
+        # comments above it belong to the outer entry.
+        own_line = position or bounds.begins_line(value.start)
+        above = bounds.comments_above(value, position) if own_line else []
         return _EntryText(above, body, below, position)
 
-    def _together(self, value: LayoutCollection, chunks: list[_EntryText]) -> str:
-        """Blank lines stand between entries as before; an entry that has got another neighbour is set apart as the first two are."""
+    def _join_entries(self, value: LayoutCollection, texts: list[_EntryText]) -> str:
+        """The lines of all entries, with the blank lines that stood between them.
+
+        An entry with a new neighbour is set apart from it as the first two entries are.
+        """
         last = len(value.elements) - 1
-        usual = self._at.blank_below(value)
+        usual = self._bounds.usual_blank_lines(value)
         lines: list[str] = []
-        inline_start = not self._at.begins_line(value.start)
-        for place, chunk in enumerate(chunks):
+        inline_start = not self._bounds.begins_line(value.start)
+        for place, entry in enumerate(texts):
             indent = "" if inline_start and not place else " " * value.column
-            own = [indent + chunk.body]
-            lines += [*own, *chunk.above] if inline_start and not place else [*chunk.above, *own]
-            below = chunk.below
-            if place == len(chunks) - 1:
-                below = below if chunk.position == last else _strip_blank_lines(below)
-            elif chunk.position in (-1, last):
+            own = [indent + entry.body]
+            lines += [*own, *entry.above] if inline_start and not place else [*entry.above, *own]
+            below = entry.below
+            if place == len(texts) - 1:
+                below = below if entry.position == last else _strip_blank_lines(below)
+            elif entry.position in (-1, last):
                 below = [*below, *usual]
             lines += below
         return "\n".join(lines)
 
-    def _fresh(self, value: LayoutCollection, key: str, data: YamlData) -> str:
-        return "\n".join(render_pair(key, data, value.column, self._manner) if key else render_entry(data, value.column, self._manner))
+    def _render_new(self, value: LayoutCollection, key: str, data: YamlData) -> str:
+        lines = (
+            render_pair(key, data, value.column, self._indentation)
+            if key
+            else render_entry(data, value.column, self._indentation)
+        )
+        return "\n".join(lines)
 
-    def _element(self, value: LayoutCollection, element: LayoutElement, wanted: YamlData) -> str:
-        """The lines of an entry, from its dash or key on, once it says something else."""
-        child, end = element.value, self._at.body_end(element)
+    def _rewrite_element(
+        self, value: LayoutCollection, element: LayoutElement, wanted: YamlData
+    ) -> str:
+        """The lines of an entry with the data `wanted`, from its dash or key on."""
+        text, child, end = self._text, element.value, self._bounds.body_end(element)
         if child.data == wanted:
-            return self._text[element.begin : end]
+            return text[element.begin : end]
         if _can_change_in_place(child, wanted):
-            start, stop = self._at.span(child)
-            text, rest = self.value(child, wanted), self._text[stop:end]
-            return self._text[element.begin : start] + text + _align_comment(rest, len(text) - (stop - start))
-        self._may_change(child)
-        self._may_go(child)
-        fresh, comment = self._fresh(value, element.key, wanted), self._comment(element)
+            start, stop = self._bounds.range_of(child)
+            changed = self.value(child, wanted)
+            rest = _align_comment(text[stop:end], len(changed) - (stop - start))
+            return text[element.begin : start] + changed + rest
+        self._check_changeable(child)
+        self._check_removable(child)
+        fresh = self._render_new(value, element.key, wanted)
         if element.key:
-            head = self._text[element.begin : child.start]
-            name = head[: head.index(":")]
-            fresh = name + fresh[len(render_scalar(element.key)) :]
+            # The key stays as written, quotes included.
+            head = text[element.begin : child.start]
+            fresh = head[: head.index(":")] + fresh[len(render_scalar(element.key)) :]
         first, newline, rest = fresh.partition("\n")
-        return first + _align_comment(comment, len(first) - (child.end - element.begin)) + newline + rest
+        longer = len(first) - (child.end - element.begin)
+        return first + _align_comment(self._line_comment(element), longer) + newline + rest
 
-    def _comment(self, element: LayoutElement) -> str:
-        """The comment that stands in the line of an entry, with the spaces before it."""
+    def _line_comment(self, element: LayoutElement) -> str:
+        """The comment in the line of an entry, with the spaces before it."""
         value = element.value
         block = isinstance(value, LayoutCollection) and not value.flow
         start = element.begin + 1 if block else value.end
-        line = self._text[start : self._at.line_end(start)]
+        line = self._text[start : self._bounds.line_end(start)]
         found = line.find(" #")
         spaces = len(line[: found + 1]) - len(line[: found + 1].rstrip()) if found >= 0 else 0
         return line[found + 1 - spaces :].rstrip("\r") if found >= 0 else ""
 
-    # ----------------------------------------------------------------------------------------------------------- with brackets
-
-    def _flow(self, value: LayoutCollection, wanted: YamlData) -> str:
-        pairs, elements = self._pairs(value, wanted), value.elements
-        if [element for element, _, _ in pairs] == elements:
-            return self._in_place(value, pairs)
+    def _rewrite_flow(self, value: LayoutCollection, wanted: YamlData) -> str:
+        """The text of a collection with brackets."""
+        entries, elements = self._match_elements(value, wanted), value.elements
+        if [element for element, _, _ in entries] == elements:
+            return self._rewrite_flow_in_place(value, entries)
         ends = [element.value.end for element in elements]
-        between = [self._text[end : after.begin] for end, after in zip(ends, elements[1:], strict=False)]
-        if any("#" in part for part in (*between, self._text[ends[-1] : value.end])):
-            line = self._text.count("\n", 0, value.start) + 1
-            raise Uneditable(f"line {line}: comments stand between the entries in brackets: change it in the file")
-        kept = {id(element) for element, _, _ in pairs if element}
-        for element in elements:
-            if id(element) not in kept:
-                self._may_go(element.value)
-        texts = [self._flow_element(element, key, data) for element, key, data in pairs]
+        between = [
+            self._text[end : after.begin] for end, after in zip(ends, elements[1:], strict=False)
+        ]
+        if any("#" in text for text in (*between, self._text[ends[-1] : value.end])):
+            raise self._uneditable(value, "comments stand between the entries in brackets")
+        self._check_removed(elements, entries)
+        texts = [self._rewrite_flow_element(element, key, data) for element, key, data in entries]
         opening = self._text[value.start : elements[0].begin]
         closing = self._text[ends[-1] : value.end].replace(",", "")
         joiner = between[0] if between else ", "
         return opening + joiner.join(texts) + closing
 
-    def _in_place(self, value: LayoutCollection, pairs: list[tuple[LayoutElement | None, str, YamlData]]) -> str:
+    def _rewrite_flow_in_place(self, value: LayoutCollection, entries: list[_WantedEntry]) -> str:
         out, last = "", value.start
-        for element, key, data in pairs:
+        for element, key, data in entries:
             assert element is not None
-            out += self._text[last : element.begin] + self._flow_element(element, key, data)
+            out += self._text[last : element.begin] + self._rewrite_flow_element(element, key, data)
             last = element.value.end
         return out + self._text[last : value.end]
 
-    def _flow_element(self, element: LayoutElement | None, key: str, wanted: YamlData) -> str:
+    def _rewrite_flow_element(
+        self, element: LayoutElement | None, key: str, wanted: YamlData
+    ) -> str:
         if element is None:
-            return f"{render_scalar(key)}: {render_inline(wanted)}" if key else render_inline(wanted)
+            name = f"{render_scalar(key)}: " if key else ""
+            return name + render_inline(wanted)
         child = element.value
         if child.data == wanted:
             return self._text[element.begin : child.end]
         head = self._text[element.begin : child.start]
         if _can_change_in_place(child, wanted):
             return head + self.value(child, wanted)
-        self._may_change(child)
-        self._may_go(child)
+        self._check_changeable(child)
+        self._check_removable(child)
         return (head if head[-1:] in (" ", "") else head + " ") + render_inline(wanted)
 
 
 def _can_change_in_place(value: LayoutValue, wanted: YamlData) -> bool:
-    """Whether a value can be changed where it stands, without becoming something else."""
+    """Return True where the value stays of its kind, so that only its own text changes."""
     if isinstance(value, LayoutCollection):
         return bool(value.elements) and bool(wanted) and isinstance(wanted, type(value.data))
-    return value.start < value.end and value.style not in ("|", ">") and (wanted is None or isinstance(wanted, str)) and not value.alias
+    return (
+        value.start < value.end
+        and value.style not in ("|", ">")
+        and (wanted is None or isinstance(wanted, str))
+        and not value.alias
+    )
 
 
 def _align_comment(rest: str, longer: int) -> str:
-    """What follows a value in its line, for a value that has become longer: a comment set apart by spaces keeps its column."""
+    """The rest of a line after a value grew by `longer`: a comment set apart stays aligned."""
     spaces = len(rest) - len(rest.lstrip(" "))
-    return " " * max(1, spaces - longer) + rest[spaces:] if spaces > 1 and rest[spaces:].startswith("#") else rest
+    if spaces > 1 and rest[spaces:].startswith("#"):
+        return " " * max(1, spaces - longer) + rest[spaces:]
+    return rest
 
 
 def _walk_values(value: LayoutValue) -> Iterator[LayoutValue]:
@@ -349,3 +285,132 @@ def _strip_blank_lines(lines: list[str]) -> list[str]:
     while lines and not lines[-1].strip():
         lines = lines[:-1]
     return lines
+
+
+class EntryBounds:
+    """The lines of a text that belong to each entry of a list or map written without brackets.
+
+    An entry owns the comments right above it in its column, and deeper ones right below it:
+    they stay, move and go with it.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def range_of(self, value: LayoutValue) -> tuple[int, int]:
+        """The range of the text to replace for `value`: with the comments that belong to it."""
+        if not isinstance(value, LayoutCollection) or value.flow or not value.elements:
+            return value.start, value.end
+        start, end = value.start, self.end_of(value, len(value.elements) - 1)
+        if self.begins_line(start):
+            start -= value.column
+            start -= sum(len(line) + 1 for line in self.comments_above(value, 0))
+        return start, end
+
+    def begins_line(self, offset: int) -> bool:
+        """Return True where nothing but spaces stands before `offset` in its line."""
+        return not self._text[self._text.rfind("\n", 0, offset) + 1 : offset].strip(" ")
+
+    def line_end(self, offset: int) -> int:
+        """The offset of the line end at or after `offset`."""
+        found = self._text.find("\n", offset)
+        return len(self._text) if found < 0 else found
+
+    def body_end(self, element: LayoutElement) -> int:
+        """The end of an entry's own lines, including the comments of the entries inside of it."""
+        value = element.value
+        if isinstance(value, LayoutCollection) and not value.flow and value.elements:
+            return self.range_of(value)[1]
+        return self.line_end(value.end)
+
+    def end_of(self, value: LayoutCollection, position: int) -> int:
+        """The end of an entry, including the comments below that are deeper than itself."""
+        end = self.body_end(value.elements[position])
+        while end < len(self._text):
+            line = self._text[end + 1 : self.line_end(end + 1)]
+            if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) <= value.column:
+                break
+            end += 1 + len(line)
+        return end
+
+    def comments_above(self, value: LayoutCollection, position: int) -> list[str]:
+        """The comment lines right above an entry, in its column."""
+        lines: list[str] = []
+        end = value.elements[position].begin - value.column - 1  # of the line above
+        first = self.end_of(value, position - 1) if position else -1
+        while end > first:
+            line = self._text[self._text.rfind("\n", 0, end) + 1 : end]
+            if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) != value.column:
+                break
+            lines.insert(0, line)
+            end -= len(line) + 1
+        return lines
+
+    def usual_blank_lines(self, value: LayoutCollection) -> list[str]:
+        """The blank lines between the first two entries."""
+        if len(value.elements) < 2:
+            return []
+        return [line for line in self.lines_between(value, 0) if not line.strip()]
+
+    def lines_between(self, value: LayoutCollection, position: int) -> list[str]:
+        """The lines between an entry and the next one that belong to neither."""
+        following = value.elements[position + 1].begin - value.column
+        following -= sum(len(line) + 1 for line in self.comments_above(value, position + 1))
+        return self._text[self.end_of(value, position) + 1 : following].split("\n")[:-1]
+
+
+def match_entries(old: Sequence[YamlData], new: Sequence[YamlData]) -> list[tuple[int, YamlData]]:
+    """Each new entry with the position of the old one that it was, -1 for one without.
+
+    Matched are equal entries first, then those of the same name, then those that differ in the
+    name but not in all, then those of the same kind. Comments follow the matched entry.
+    """
+    free = dict(enumerate(old))
+    found = [-1] * len(new)
+    for same in (_equal_entries, _equal_names, _equal_but_name, _equal_first_key):
+        for place, data in enumerate(new):
+            if found[place] < 0:
+                # The same position first: of several equal ones, the one that did not move.
+                near = (place, *free)
+                position = next((at for at in near if at in free and same(free[at], data)), -1)
+                found[place] = position
+                free.pop(position, None)
+    return list(zip(found, new, strict=True))
+
+
+def _equal_entries(old: YamlData, new: YamlData) -> bool:
+    return bool(old == new)
+
+
+def _equal_names(old: YamlData, new: YamlData) -> bool:
+    both_maps = isinstance(old, dict) and isinstance(new, dict)
+    return both_maps and "name" in old and old["name"] == new.get("name")
+
+
+def _equal_but_name(old: YamlData, new: YamlData) -> bool:
+    both_maps = isinstance(old, dict) and isinstance(new, dict)
+    if not both_maps or "name" not in old or "name" not in new:
+        return False
+    return any(key != "name" and old.get(key) == value for key, value in new.items())
+
+
+def _equal_first_key(old: YamlData, new: YamlData) -> bool:
+    """Compare two maps by their first key, which shows their kind; a name does not."""
+    if not isinstance(old, dict) or not isinstance(new, dict) or not old or not new:
+        return False
+    return "name" not in new and next(iter(old)) in new
+
+
+def order_keys(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """The keys of a map in the order in which they are to stand: those that stay keep theirs."""
+    keys = [key for key in old if key in new or key == "<<"]
+    for key in new:
+        if key not in keys:
+            rank = _KEY_RANK.get(key, len(_KEY_RANK))
+            before = [
+                place
+                for place, there in enumerate(keys)
+                if _KEY_RANK.get(there, -1 if there == "<<" else len(_KEY_RANK)) <= rank
+            ]
+            keys.insert(max(before, default=-1) + 1, key)
+    return keys

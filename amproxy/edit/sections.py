@@ -1,4 +1,4 @@
-"""The file's own words as plain values: what a change is written in, so that giving back what was read changes nothing."""
+"""Sections of the file as JSON values; a change that sends back what was read changes nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.change import EDITABLE_KEYS, file_digest, is_writable
 from amproxy.errors import ConfigProblem, Uneditable
 
-READABLE_SECTIONS: Final = ("route", "users", "teams", "schedules", "escalation_policies")  # that may be shown
-_READ_ONLY_KEYS: Final = ("name", "role", "absences", "ical")  # beside what can be changed; a key that is not known here may hold a secret
+READABLE_SECTIONS: Final = ("route", "users", "teams", "schedules", "escalation_policies")
+# Shown beside the editable keys. A list of what may show, not of what may not: a key that is not
+# known here may hold a secret.
+_READ_ONLY_KEYS: Final = ("name", "role", "absences", "ical")
+_SECRET_CALENDAR_KEYS: Final = ("url", "overrides_url")
 _WHOLE_NUMBER: Final = re.compile(r"0|-?[1-9]\d{0,14}", re.ASCII)
-_SECRET_CALENDAR_KEYS: Final = ("url", "overrides_url")  # of a calendar
 
 
 class ConfigFileSections(NamedTuple):
@@ -22,15 +24,17 @@ class ConfigFileSections(NamedTuple):
 
     digest: str
     writable: bool
-    sections: dict[str, Any]  # those of SECTIONS that it has
+    sections: dict[str, Any]  # those of READABLE_SECTIONS that it has
 
     def entry(self, section: str, name: str) -> dict[str, Any] | None:
         """An entry of a section by its name."""
-        return next((found for found in self.sections.get(section) or [] if found.get("name") == name), None)
+        return next(
+            (found for found in self.sections.get(section) or [] if found.get("name") == name), None
+        )
 
 
 def read_file_sections(path: str | Path) -> ConfigFileSections:
-    """Raises Uneditable for a file that cannot be read, or whose sections are no lists of maps."""
+    """Read the file. Raises Uneditable where that fails, or where a section is no list of maps."""
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -43,23 +47,33 @@ def read_file_sections(path: str | Path) -> ConfigFileSections:
         entries = sections.get(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise Uneditable(f"{section} is no list of maps")
-    return ConfigFileSections(file_digest(data), is_writable(path), {key: _mask_section(key, value) for key, value in sections.items()})
+    return ConfigFileSections(
+        file_digest(data),
+        is_writable(path),
+        {key: _mask_section(key, value) for key, value in sections.items()},
+    )
 
 
 def _mask_section(section: str, value: Any) -> Any:
-    """A section without what is secret."""
+    """A section without its secrets."""
     keys = next((keys for known, keys in EDITABLE_KEYS.items() if known == section), None)
     if keys is None:
         return value
-    entries = [{key: entry[key] for key in entry if key in keys or key in _READ_ONLY_KEYS} for entry in value]
+    entries = [
+        {key: entry[key] for key in entry if key in keys or key in _READ_ONLY_KEYS}
+        for entry in value
+    ]
     for entry in entries:
         if isinstance(entry.get("ical"), dict):
-            entry["ical"] = {key: SECRET_PLACEHOLDER if key in _SECRET_CALENDAR_KEYS else part for key, part in entry["ical"].items()}
+            entry["ical"] = {
+                key: SECRET_PLACEHOLDER if key in _SECRET_CALENDAR_KEYS else item
+                for key, item in entry["ical"].items()
+            }
     return entries
 
 
 def to_json(data: YamlData) -> Any:
-    """What a layout says as JSON values: numbers and bools where they are written as such."""
+    """Layout data as JSON values: numbers and bools where they are written as such."""
     if isinstance(data, list):
         return [to_json(item) for item in data]
     if isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""The auditor: finds what is stuck, though nothing should be, and lets go of what is past its retention."""
+"""The auditor: gives back timers that are lost, and deletes what is past its retention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amproxy.model import Incident
 from amproxy.shifts import record
 from amproxy.shifts.record import shift_retention
 from amproxy.store import audit as store_audit
-from amproxy.store import deliveries, groups, incidents, schedule_changes, shifts, timers
+from amproxy.store import deliveries, groups, incidents, leases, schedule_changes, shifts
 from amproxy.store.leases import LeaseStore
 
 log = logging.getLogger(__name__)
@@ -23,10 +23,11 @@ AUDIT_EVERY = 60.0  # seconds
 
 
 async def run_auditor(context: Context, name: str) -> None:
-    """One process of all audits; cancel to stop."""
+    """Audit for ever, in one process of all; cancel to stop."""
     while True:
         await asyncio.sleep(AUDIT_EVERY)
         try:
+            # longer than a turn, so that the holder keeps it; soon over when the holder dies
             if await LeaseStore(context.wire).lease("auditor", name, 2 * AUDIT_EVERY):
                 await audit_once(context)
         except StoreUnavailable:
@@ -34,22 +35,35 @@ async def run_auditor(context: Context, name: str) -> None:
 
 
 async def audit_once(context: Context) -> int:
-    """Give every open incident and every group without a timer its timer back; returns how many had none."""
+    """Audit; return how many incidents and groups had no timer. Raises StoreUnavailable."""
+    stuck = await _restore_timers(context)
+    metrics.stuck.inc(stuck)
+    # Redis may have been away when the file was loaded: then these timers were not set.
+    await heartbeats.schedule_heartbeat_timers(context)
+    await muting.schedule_window_timers(context)
+    await record.restore_schedule_timers(context)
+    await _trim(context)
+    return stuck
+
+
+async def _restore_timers(context: Context) -> int:
+    """Give every open incident and group that has no timer its timer back; return how many."""
     stuck = 0
     for incident in await _open_incidents(context):
         due = next_due(incident)
-        if due is not None and await timers.restore(context.wire, f"incident:{incident.id}", due):
+        if due is not None and await leases.restore(context.wire, f"incident:{incident.id}", due):
             stuck += 1
             log.error("incident #%s had no timer; it has one again", incident.number)
     for group_id in await groups.load_group_ids(context.wire):
-        if await timers.restore(context.wire, f"flush:{group_id}", context.now()):
+        if await leases.restore(context.wire, f"flush:{group_id}", context.now()):
             stuck += 1
             log.error("group %s had no timer; it has one again", group_id)
-    metrics.stuck.inc(stuck)
+    return stuck
+
+
+async def _trim(context: Context) -> None:
+    """Delete what is past its retention."""
     before = context.now() - context.config.store.retention
-    # Redis may have been away when the file was loaded
-    await heartbeats.schedule_heartbeat_timers(context)
-    await muting.schedule_window_timers(context)
     trimmed = await store_audit.trim_incidents(context.wire, before)
     if trimmed:
         log.info("forgot %s resolved incidents that began before the retention", trimmed)
@@ -57,9 +71,7 @@ async def audit_once(context: Context) -> int:
     over = await schedule_changes.trim_manual_changes(context.wire, before)
     if over:
         log.info("forgot %s overrides, absences and swaps that ended before the retention", over)
-    await record.restore_schedule_timers(context)
     await shifts.trim_facts(context.wire, before=context.now() - shift_retention(context))
-    return stuck
 
 
 async def _open_incidents(context: Context) -> list[Incident]:

@@ -1,6 +1,6 @@
-"""The call that says that amproxy is well: a GET of an address that somebody outside watches.
+"""The dead man's switch: while all is well, a GET of an address that somebody outside watches.
 
-The dead man's switch: while all is well, an address outside is called again and again, so that somebody notices when it is not.
+All is well while `find_problems` finds nothing; the page of the administrator shows the same.
 """
 
 from __future__ import annotations
@@ -12,15 +12,126 @@ from collections.abc import Callable
 from amproxy import __version__, metrics
 from amproxy.config.structs import DeadMansSwitch, HttpSettings
 from amproxy.context import Context
-from amproxy.engine import health as engine_health
 from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.notify.channels.http import TIMEOUT, HttpClients, response_error, send_request
 from amproxy.notify.channels.http_settings import settings_for_url
 from amproxy.secret import reveal
-from amproxy.store import health as store_health
+from amproxy.store import health, leases, outbox
+from amproxy.store.health import save_dead_mans_switch
 from amproxy.store.leases import LeaseStore
+from amproxy.store.wire import RedisRefused
+from amproxy.times import format_duration
 
+log = logging.getLogger(__name__)
+
+# Seconds between two checks whether a reload has changed the switch; they cost nothing.
+CONFIG_CHECK_EVERY = 1.0
+RETRY_SECONDS = 10.0  # seconds after a failure, where `every` is not shorter still
+DEAD_MANS_SWITCH_CHANNEL = "dead_mans_switch"  # in amproxy_delivery_attempts_total
 _SERVICE_NAME = "dead man's switch"
+STORE_TIMEOUT = 5.0  # seconds for Redis to answer
+TIMER_LATE_SECONDS = 60.0  # seconds that a timer may be overdue
+PAGE_STUCK_SECONDS = 300.0  # seconds that a page may wait without any attempt
+
+
+async def find_problems(context: Context, *, ready: bool) -> list[str]:
+    """The problems of Redis, timers and pages, in words; [] = all is well.
+
+    ready: this process's own parts run.
+    """
+    try:
+        async with asyncio.timeout(STORE_TIMEOUT):
+            found = await _find_store_problems(context)
+    except (StoreUnavailable, RedisRefused, TimeoutError):
+        found = ["Redis is away, or takes no writes"]
+    return found if ready else ["a part of this process does not run", *found]
+
+
+async def _find_store_problems(context: Context) -> list[str]:
+    now, found = context.now(), []
+    await health.probe_write(context.wire, now)
+    due = await leases.next_due(context.wire)
+    if due is not None and now - due > TIMER_LATE_SECONDS:
+        found.append(f"a timer is overdue by {format_duration(round(now - due))}")
+    waiting = await outbox.longest_wait(context.wire, now)
+    if waiting > PAGE_STUCK_SECONDS:
+        found.append(f"a page has waited for {format_duration(round(waiting))} without an attempt")
+    return found
+
+
+class DeadMansSwitchLoop:
+    """The calls of all replicas: the one with the lease makes them.
+
+    A replica whose own parts do not run leaves the lease to others.
+    """
+
+    def __init__(self, context: Context, name: str, ready: Callable[[], bool]) -> None:
+        self._context, self._name, self._ready = context, name, ready
+        self._client = DeadMansSwitchClient()
+        self._logged = ""  # the problems that the log has
+
+    async def run(self) -> None:
+        """Call for ever; cancel to stop."""
+        switch: DeadMansSwitch | None = None
+        due, clock = 0.0, asyncio.get_running_loop().time
+        while True:
+            wanted = self._context.config.dead_mans_switch
+            if wanted != switch:  # a reload, or the start
+                switch, due = wanted, clock()
+            if switch is not None and (now := clock()) >= due:
+                well = await self.once(switch)
+                due = now + (switch.every if well else min(switch.every, RETRY_SECONDS))
+            await asyncio.sleep(CONFIG_CHECK_EVERY)
+
+    async def once(self, switch: DeadMansSwitch) -> bool:
+        """Call once, and log what changed. False: something is wrong, try again soon."""
+        try:
+            problems = await self._call_if_well(switch)
+        except Exception:
+            # A defect must not end the calls for ever: it is counted, and the next turn comes.
+            metrics.unexpected_errors.labels("beat").inc()
+            log.exception("the dead man's switch failed unexpectedly")
+            return False
+        if problems != self._logged:
+            if problems:
+                log.warning("the dead man's switch is not called: %s", problems)
+            else:
+                log.info("the dead man's switch is called again")
+        self._logged = problems
+        return not problems
+
+    async def _call_if_well(self, switch: DeadMansSwitch) -> str:
+        """Call, where all is well and no other replica does; return the problems, "" = none."""
+        wire, ready = self._context.wire, self._ready()
+        problems = "; ".join(await find_problems(self._context, ready=ready))
+        # Longer than a turn can take, so that the lease does not change hands while all is well.
+        lease = switch.every + TIMEOUT + RETRY_SECONDS
+        try:
+            if not ready or not await LeaseStore(wire).lease(
+                DEAD_MANS_SWITCH_CHANNEL, self._name, lease
+            ):
+                return problems
+            problems = problems or await self._call(switch)
+            at = None if problems else self._context.now()
+            await save_dead_mans_switch(wire, up=not problems, at=at)
+        except StoreUnavailable as error:
+            return problems or str(error)
+        return problems
+
+    async def _call(self, switch: DeadMansSwitch) -> str:
+        """Call and count; return the error, "" = none."""
+        attempts = metrics.delivery_attempts
+        try:
+            await self._client.call(switch, self._context.config.global_.http)
+        except DeliveryError as error:
+            attempts.labels(DEAD_MANS_SWITCH_CHANNEL, "failed", error.reason).inc()
+            return str(error)
+        attempts.labels(DEAD_MANS_SWITCH_CHANNEL, "ok", "").inc()
+        return ""
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.close()
 
 
 class DeadMansSwitchClient:
@@ -30,91 +141,26 @@ class DeadMansSwitchClient:
         self._clients = HttpClients()
 
     async def call(self, switch: DeadMansSwitch, http: HttpSettings) -> None:
-        """Say that all is well, within ten seconds. http: `http_config` of `global`. Raises DeliveryError, whose text shows no URL."""
+        """Make the call, within ten seconds. http: `http_config` of `global`.
+
+        Raises DeliveryError, whose text shows no URL: the URL is the secret.
+        """
         try:
             url = reveal(switch.url, switch.url_file)
         except (OSError, UnicodeError) as error:
-            raise DeliveryError(f"{_SERVICE_NAME}: url_file cannot be read: {type(error).__name__}", permanent=True) from None
-        client = self._clients.client(settings_for_url(http, url))
-        answer = await send_request(
-            client, _SERVICE_NAME, url, within=TIMEOUT, method="GET", ignore_body=True, headers={"User-Agent": f"amproxy/{__version__}"}
+            text = f"{_SERVICE_NAME}: url_file cannot be read: {type(error).__name__}"
+            raise DeliveryError(text, permanent=True) from None
+        response = await send_request(
+            self._clients.client(settings_for_url(http, url)),
+            _SERVICE_NAME,
+            url,
+            within=TIMEOUT,
+            method="GET",
+            ignore_body=True,
+            headers={"User-Agent": f"amproxy/{__version__}"},
         )
-        if not 200 <= answer.status < 300:
-            raise response_error(answer, _SERVICE_NAME)
+        if not 200 <= response.status < 300:
+            raise response_error(response, _SERVICE_NAME)
 
     async def close(self) -> None:
         await self._clients.close()
-
-
-log = logging.getLogger(__name__)
-
-CONFIG_CHECK_EVERY = 1.0  # seconds between looks whether a reload has changed the switch; they cost nothing
-RETRY_SECONDS = 10.0  # seconds after a failure, where `every` is not shorter still
-DEAD_MANS_SWITCH_CHANNEL = "dead_mans_switch"  # in amproxy_delivery_attempts_total
-
-
-class DeadMansSwitchLoop:
-    """Of all replicas the one that holds the lease calls; one whose own parts do not run leaves the lease to others."""
-
-    def __init__(self, context: Context, name: str, ready: Callable[[], bool]) -> None:
-        self._context, self._name, self._ready = context, name, ready
-        self._caller = DeadMansSwitchClient()
-        self._said = ""  # what was wrong when the log last told of it
-
-    async def run(self) -> None:
-        """Call for ever; cancel to stop."""
-        switch: DeadMansSwitch | None = None
-        due, clock = 0.0, asyncio.get_running_loop().time
-        while True:
-            wanted = self._context.config.dead_mans_switch
-            if wanted != switch:  # a reload; or the first look
-                switch, due = wanted, clock()
-            if switch is not None and clock() >= due:
-                begun = clock()
-                due = begun + (switch.every if await self.once(switch) else min(switch.every, RETRY_SECONDS))
-            await asyncio.sleep(CONFIG_CHECK_EVERY)
-
-    async def once(self, switch: DeadMansSwitch) -> bool:
-        """One turn. False: something is wrong, and it should be looked at again soon."""
-        try:
-            wrong = await self._turn(switch)
-        except Exception:
-            # a defect must not silence the switch for ever: it is counted, and the next turn comes
-            metrics.unexpected_errors.labels("beat").inc()
-            log.exception("the dead man's switch failed unexpectedly")
-            return False
-        if wrong != self._said:
-            if wrong:
-                log.warning("the dead man's switch is not called: %s", wrong)
-            else:
-                log.info("the dead man's switch is called again")
-        self._said = wrong
-        return not wrong
-
-    async def _turn(self, switch: DeadMansSwitch) -> str:
-        """Call, where all is well and no other replica does; what is wrong, "" = nothing."""
-        context, ready = self._context, self._ready()
-        wrong = await engine_health.find_problems(context, ready=ready)
-        try:
-            if not ready or not await LeaseStore(context.wire).lease(
-                DEAD_MANS_SWITCH_CHANNEL, self._name, switch.every + TIMEOUT + RETRY_SECONDS
-            ):
-                return "; ".join(wrong)
-            if wrong:
-                await store_health.save_dead_mans_switch(context.wire, up=False)
-                return "; ".join(wrong)
-            try:
-                await self._caller.call(switch, context.config.global_.webhook.http)
-            except DeliveryError as error:
-                metrics.delivery_attempts.labels(DEAD_MANS_SWITCH_CHANNEL, "failed", error.reason).inc()
-                await store_health.save_dead_mans_switch(context.wire, up=False)
-                return str(error)
-            metrics.delivery_attempts.labels(DEAD_MANS_SWITCH_CHANNEL, "ok", "").inc()
-            await store_health.save_dead_mans_switch(context.wire, up=True, at=context.now())
-        except StoreUnavailable as error:
-            return "; ".join(wrong) or str(error)
-        return ""
-
-    async def close(self) -> None:
-        """End its connections."""
-        await self._caller.close()

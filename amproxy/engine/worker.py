@@ -1,6 +1,6 @@
-"""What a due timer means to an incident, from what only the store knows: its alerts are muted, or were pushed again.
+"""The worker that runs due timers.
 
-The worker that takes up timers: groups to flush, incidents to advance, messages to try again, pages to bundle.
+Groups to flush, incidents to advance, messages to try again, pages to bundle, and so on.
 """
 
 from __future__ import annotations
@@ -21,32 +21,25 @@ from amproxy.machine.events import Event, Hold, TimerTick
 from amproxy.model import Incident
 from amproxy.notify import storms
 from amproxy.shifts import record
-from amproxy.store import groups, outbox, timers
+from amproxy.store import groups, leases, outbox
 from amproxy.store.commit import commit
-from amproxy.store.timers import Timer
-
-
-async def timer_event(context: Context, incident: Incident, now: float) -> Event:
-    """The event for an incident whose timer is due at `now` (Unix seconds). Raises StoreUnavailable."""
-    end, heard = holds.auto_resolve_due(incident), None
-    if end is not None and end <= now:
-        heard = await groups.load_last_push(context.wire, list(incident.parts) or [incident.group])
-    # An answer or a snooze may run out now: what triggers again must not page either while its alerts are muted.
-    held = await muting.find_hold(context, incident) if incident.state != "resolved" else None
-    return TimerTick(heard=heard) if held is None else Hold(reason=held[0], until=held[1], heard=heard)
-
+from amproxy.store.leases import Timer
 
 log = logging.getLogger(__name__)
 
-MAX_SLEEP = 1.0  # seconds: the longest sleep, because another process may have set an earlier timer and died
-MAX_TIMERS_AT_ONCE = 16  # timers being worked on: each may hold a whole group in memory
+# Seconds of the longest sleep: another process may have set an earlier timer and died.
+MAX_SLEEP = 1.0
+MAX_TIMERS_AT_ONCE = 16  # timers being worked on: each may load a whole group into memory
 
 
 async def run_worker(context: Context) -> None:
-    """Take up timers for ever; cancel to stop. What was claimed then comes again when its lease is over."""
+    """Run due timers for ever; cancel to stop.
+
+    Those under way come again, here or in another process, when their lease is over.
+    """
     free, tasks = asyncio.Semaphore(MAX_TIMERS_AT_ONCE), set[asyncio.Task[None]]()
 
-    async def take_up(timer: Timer) -> None:
+    async def handle(timer: Timer) -> None:
         try:
             await _handle_timer(context, timer)
         finally:
@@ -54,19 +47,19 @@ async def run_worker(context: Context) -> None:
 
     try:
         while True:
-            async with free:  # nothing is claimed that would only wait here
+            async with free:  # nothing is leased that would only wait here
                 pass
             try:
-                claimed = await timers.claim(context.wire, context.now(), MAX_TIMERS_AT_ONCE)
+                leased = await leases.lease_due(context.wire, context.now(), MAX_TIMERS_AT_ONCE)
             except StoreUnavailable:
                 await asyncio.sleep(MAX_SLEEP / 4)
                 continue
-            for timer in claimed:
+            for timer in leased:
                 await free.acquire()
-                task = asyncio.create_task(take_up(timer))
-                tasks.add(task)
+                task = asyncio.create_task(handle(timer))
+                tasks.add(task)  # asyncio itself holds tasks only weakly
                 task.add_done_callback(tasks.discard)
-            if not claimed:
+            if not leased:
                 await _sleep_until_due(context)
     finally:
         for task in tasks:
@@ -74,9 +67,9 @@ async def run_worker(context: Context) -> None:
 
 
 async def _sleep_until_due(context: Context) -> None:
-    """Until the next timer is due, or somebody of this process sets an earlier one."""
+    """Sleep until the next timer is due, or this process sets an earlier one."""
     try:
-        due = await timers.next_due(context.wire)
+        due = await leases.next_due(context.wire)
     except StoreUnavailable:
         due = None
     wait = MAX_SLEEP if due is None else min(max(due - context.now(), 0.0), MAX_SLEEP)
@@ -107,11 +100,12 @@ async def _handle_timer(context: Context, timer: Timer) -> None:
                 await _retry_message(context, timer)
             case _:
                 log.error("timer of an unknown kind: %s", timer)
-                await timers.drop(context.wire, timer)
+                await leases.drop(context.wire, timer)
     except StoreUnavailable:
         log.debug("Redis is away; %s comes again", timer)
     except Exception:
-        # a defect in one group or incident must not stop all others; the timer comes again when its lease is over
+        # A defect in one group or incident must not stop all others. The timer comes again when
+        # its lease is over.
         metrics.unexpected_errors.labels("escalate").inc()
         log.exception("timer %s failed unexpectedly", timer)
 
@@ -120,12 +114,32 @@ async def _advance_incident(context: Context, timer: Timer) -> None:
     try:
         await apply_event(context, timer.id, partial(timer_event, context))
     except NotFound:
-        await timers.drop(context.wire, timer)
+        await leases.drop(context.wire, timer)
+
+
+async def timer_event(context: Context, incident: Incident, now: float) -> Event:
+    """The event for an incident whose timer is due at `now` (Unix seconds).
+
+    It needs what only the store knows: the last push, and what mutes the alerts.
+    Raises StoreUnavailable.
+    """
+    end, pushed_at = holds.auto_resolve_due(incident), None
+    if end is not None and end <= now:
+        pushed_at = await groups.load_last_push(
+            context.wire, list(incident.parts) or [incident.group]
+        )
+    # In every open state: an acknowledgement or a snooze may run out now, and what triggers again
+    # must not page either while its alerts are muted.
+    hold = await muting.find_hold(context, incident) if incident.state != "resolved" else None
+    if hold is None:
+        return TimerTick(pushed_at=pushed_at)
+    reason, until = hold
+    return Hold(reason=reason, until=until, pushed_at=pushed_at)
 
 
 async def _retry_message(context: Context, timer: Timer) -> None:
     operations = await outbox.requeue(context.wire, timer.id)
     if operations is None:
-        await timers.drop(context.wire, timer)
+        await leases.drop(context.wire, timer)
     elif await commit(context.wire, operations):
         context.wake(outbox=True)

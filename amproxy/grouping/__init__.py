@@ -1,1 +1,1 @@
-"""Where an alert belongs, what mutes it, what a flush tells: pure."""
+"""Pure decisions: the place of an alert, its muting, the notifications of a flush."""

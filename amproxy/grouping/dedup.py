@@ -1,7 +1,4 @@
-"""Whether a group is notified again, decided from what was told last.
-
-What becomes of an alert that is posted again, and the order of alerts in a message.
-"""
+"""Alerts that come again: the reason to notify again, the merge of a repeated push, their order."""
 
 from __future__ import annotations
 
@@ -12,15 +9,24 @@ from msgspec.structs import replace
 
 from amproxy.model import Alert, LogEntry, NotificationReason
 
+_NO_END = 2**63  # later than any time in nanoseconds
+
 
 def notification_reason(
-    entry: LogEntry | None, firing: Set[str], resolved: Set[str], *, send_resolved: bool, repeat_interval: float, now: float
+    entry: LogEntry | None,
+    firing: Set[str],
+    resolved: Set[str],
+    *,
+    send_resolved: bool,
+    repeat_interval: float,
+    now: float,
 ) -> NotificationReason | None:
-    """The reason to notify; None = stay quiet.
+    """Return the reason to notify; None = stay quiet.
 
-    entry: what was told last, None = nothing (or it was forgotten). firing, resolved: fingerprints of the group's alerts
-    that are not muted. repeat_interval, now: seconds. "all alerts resolved" comes without send_resolved too: then nothing
-    is sent, but the log entry must be written, so that the next firing is news again.
+    entry: the last notification, None = none (or it was forgotten). firing, resolved: fingerprints
+    of the group's alerts that are not muted. repeat_interval, now: seconds. "all alerts resolved"
+    comes without send_resolved too: then nothing is sent, but the log entry must be written, so
+    that the next firing is news again.
     """
     if entry is None:
         return "first notification" if firing else None
@@ -33,14 +39,12 @@ def notification_reason(
     return "repeat interval elapsed" if entry.at < now - repeat_interval else None
 
 
-_NO_END = 2**63  # later than any time in nanoseconds
-
-
 def merge_alerts(old: Alert, new: Alert) -> Alert:
-    """The stored alert and the one now posted, of the same fingerprint → what to store.
+    """Merge the stored alert and the one now posted, of the same fingerprint, as Alertmanager does.
 
-    Where the two do not overlap, the new one as it is. Otherwise the earlier start, and of the ends the one that says more:
-    a resolution wins (the later of two), an end that was sent outlives an earlier one. "Now" is `new.updated_ns`.
+    Where the two do not overlap, the new one as it is. Otherwise the earlier start, and of the ends
+    the one that says more: a resolution wins (the later of two), an end that was sent outlives an
+    earlier one. "Now" is `new.updated_ns`.
     """
     if not _do_overlap(old, new):
         return new
@@ -53,12 +57,17 @@ def merge_alerts(old: Alert, new: Alert) -> Alert:
 
 
 def sort_alerts(alerts: Iterable[Alert]) -> list[Alert]:
-    """Alertmanager's order: by job, then instance (who lacks it comes after), then fewer labels first, then by name and value."""
+    """Sort as Alertmanager does.
+
+    By job, then instance (an alert without it comes after), then fewer labels first, then by name
+    and value.
+    """
     return sorted(alerts, key=lambda alert: _alert_sort_key(alert.labels))
 
 
 def _do_overlap(old: Alert, new: Alert) -> bool:
-    return old.starts_ns < _end_ns(new) < _end_ns(old) or old.starts_ns < new.starts_ns < _end_ns(old)
+    old_end = _end_ns(old)
+    return old.starts_ns < _end_ns(new) < old_end or old.starts_ns < new.starts_ns < old_end
 
 
 def _end_ns(alert: Alert) -> int:
@@ -66,7 +75,7 @@ def _end_ns(alert: Alert) -> int:
 
 
 def _keeps_old_end(old: Alert, new: Alert) -> bool:
-    # An alert without an end is one whose end nobody knew, so it never outlives an end that is now given.
+    # An alert without an end is one whose end nobody knew: it never outlives an end given now.
     if not 0 < new.ends_ns < old.ends_ns:
         return False
     now = new.updated_ns
@@ -83,5 +92,6 @@ def _alert_sort_key(labels: dict[str, str]) -> tuple[object, ...]:
 
 @lru_cache(maxsize=4096)
 def _descending_key(name: str) -> tuple[int, ...]:
-    # Of two sets that differ first in a name, the one that lacks the smaller name comes first: names sort backwards.
+    # Of two label sets that differ first in a name, the one without the smaller name comes first:
+    # names sort backwards.
     return (*(-ord(char) for char in name), 1)

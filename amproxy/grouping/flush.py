@@ -1,6 +1,6 @@
-"""What a group's flush tells, and to whom: pure, `now` is an argument. flusher.py loads, asks this, and commits.
+"""The decisions of a group's flush: whom it notifies of what, and what its incident gets of it.
 
-What a flush finds held back by silences and windows, compared with what the last one wrote: pure. Most flushes change nothing.
+Pure: `now` (Unix seconds) is an argument. correlate/flusher.py loads, asks here, and commits.
 """
 
 from __future__ import annotations
@@ -9,163 +9,300 @@ from collections.abc import Set
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from amproxy.config.structs import Integration, Receiver
-from amproxy.correlate.muting import Muting
 from amproxy.grouping.dedup import notification_reason, sort_alerts
-from amproxy.model import Alert, Group, LogEntry, MutedAlertsLog, NotificationReason
+from amproxy.grouping.muting import Muting
+from amproxy.machine.events import AlertsChanged, Opened, Returned
+from amproxy.model import (
+    MAX_SUPPRESSED,
+    Alert,
+    Group,
+    Incident,
+    LoadedGroup,
+    LogEntry,
+    MutedAlertsLog,
+    NotificationReason,
+    SuppressedAlertRecord,
+    SuppressionUpdate,
+    common_pairs,
+)
 from amproxy.oncall.roster import Roster
-from amproxy.store.groups import LoadedGroup
-from amproxy.store.muting import MAX_SUPPRESSED, SuppressedAlertRecord, SuppressionUpdate
 
 LOG_RETENTION = 120 * 3600.0  # seconds: as Alertmanager's --data.retention
+MUTED_WRITE_EVERY = 3600.0  # seconds: so often it is written that an alert is still suppressed
 
 
 class DueNotification(NamedTuple):
-    """One integration is to be told, and this is what its log will say then."""
+    """A notification of one integration, and its log entry once that is delivered."""
 
     integration: Integration
-    alerts: list[Alert]  # in the order of a message; resolved ones left out where send_resolved is off
-    truncated: int
+    # in the order of a message; resolved ones are left out where send_resolved is off
+    alerts: list[Alert]
+    truncated: int  # alerts left out because of max_alerts
     reason: NotificationReason
-    entry: LogEntry
-    before: LogEntry | None
+    log_entry: LogEntry
+    previous: LogEntry | None  # the log entry so far; None = never notified, or long ago
 
 
 class FlushDecision(NamedTuple):
-    tellings: list[DueNotification]
-    logged: list[tuple[str, LogEntry]]  # entries to write although nothing is sent
-    resolved: list[tuple[str, bytes]]  # (fingerprint, revision) that may go once everybody is told
+    """The outcome of one flush."""
+
+    notifications: list[DueNotification]
+    log_only: list[tuple[str, LogEntry]]  # entries to write although nothing is sent
+    # (fingerprint, revision) of alerts that may be deleted once every integration is notified
+    resolved: list[tuple[str, bytes]]
     muted_by: list[str]  # names of time intervals
 
 
+class MutedAlertsUpdate(NamedTuple):
+    """The records of suppressed alerts that a flush writes, and the log for the next flush."""
+
+    records: list[SuppressionUpdate]
+    log: MutedAlertsLog
+
+
 def decide_flush(
-    loaded: LoadedGroup, group: Group, receiver: Receiver, roster: Roster, muting: Muting, now: float, tick: float
+    loaded: LoadedGroup,
+    group: Group,
+    receiver: Receiver,
+    roster: Roster,
+    muting: Muting,
+    now: float,
+    tick: float,
 ) -> FlushDecision:
     """Decide one flush. `group` carries the timings in force now, `loaded` what is stored.
 
-    tick: when the flush was planned. The log carries it, so that the tick a whole repeat_interval later repeats, whatever the milliseconds.
+    tick: when the flush was planned, Unix seconds. The log carries it, so that the tick a whole
+    repeat_interval later repeats, whatever the milliseconds.
     """
     now_ns = int(now * 10**9)
     over = {alert.fingerprint for alert in loaded.alerts if alert.resolved(now_ns)}
     resolved = [(fingerprint, loaded.revisions[fingerprint]) for fingerprint in over]
     muted_by = active_mute_intervals(group, roster, now)
-    heard = [] if muted_by else [alert for alert in loaded.alerts if not muting.holds(alert)]
-    tellings: list[DueNotification] = []
-    logged: list[tuple[str, LogEntry]] = []
+    unmuted = [] if muted_by else [a for a in loaded.alerts if not muting.is_muted(a)]
+    decision = FlushDecision([], [], resolved, muted_by)
     for integration in receiver.integrations:
         if muted_by and integration.kind != "oncall":
             continue
-        before = _unexpired_entry(loaded.log.get(notification_log_key(integration)), now)
-        alerts = heard
-        if integration.kind == "oncall" and len(heard) < len(loaded.alerts):
-            alerts = _unmuted_or_known(loaded.alerts, heard, before)
+        key = notification_log_key(integration)
+        previous = _unexpired_entry(loaded.log.get(key), now)
+        alerts = unmuted
+        if integration.kind == "oncall" and len(unmuted) < len(loaded.alerts):
+            alerts = _unmuted_or_known(loaded.alerts, unmuted, previous)
         if not alerts and loaded.alerts:
             continue
-        telling = _due_notification(integration, alerts, over, before, group, now, tick)
-        if telling is None or (telling.reason == "repeat interval elapsed" and not heard):
-            continue  # repeating is no news: while all of it is muted, an incident that somebody has resolved must not open again
-        if telling.alerts:
-            tellings.append(telling)
+        due = _due_notification(integration, alerts, over, previous, group, now, tick)
+        # Repeating is no news: while all of it is muted, an incident that somebody has resolved
+        # must not open again.
+        if due is None or (due.reason == "repeat interval elapsed" and not unmuted):
+            continue
+        if due.alerts:
+            decision.notifications.append(due)
         else:
-            logged.append((notification_log_key(integration), telling.entry))
-    return FlushDecision(tellings, logged, resolved, muted_by)
+            decision.log_only.append((key, due.log_entry))
+    return decision
 
 
 def notification_log_key(integration: Integration) -> str:
+    """The key of an integration in its group's notification log: `webhook/0`."""
     return f"{integration.kind}/{integration.index}"
 
 
 def active_mute_intervals(group: Group, roster: Roster, now: float) -> list[str]:
-    """Names of the mute intervals that hold, or, where none of the active intervals holds, those."""
+    """The names of the time intervals that mute a group; [] = it is not muted.
+
+    Its mute intervals that are active or, where none of its active intervals is, all of those.
+    """
     at = datetime.fromtimestamp(now, UTC)
-    holding = [name for name in roster.known(group.mute_time_intervals) if roster.holds(name, at)]
-    if holding:
-        return holding
-    active = roster.known(group.active_time_intervals)
+    muting = [
+        name for name in roster.known_intervals(group.mute_time_intervals) if roster.holds(name, at)
+    ]
+    if muting:
+        return muting
+    active = roster.known_intervals(group.active_time_intervals)
     return [] if not active or any(roster.holds(name, at) for name in active) else active
 
 
 def _unexpired_entry(entry: LogEntry | None, now: float) -> LogEntry | None:
-    """An entry that has expired counts as none: nothing was ever told."""
+    """Return the entry, or None for one that has expired: as if nothing was ever notified."""
     if entry is None or entry.at + LOG_RETENTION < now:
+        # an open incident is still the group's, however old the last notification is
         return entry if entry is not None and entry.incident else None
     return entry
 
 
-def _unmuted_or_known(alerts: list[Alert], heard: list[Alert], before: LogEntry | None) -> list[Alert]:
-    """While muted, people hear of nothing new, but an incident still learns what becomes of its own alerts.
+def _unmuted_or_known(
+    alerts: list[Alert], unmuted: list[Alert], previous: LogEntry | None
+) -> list[Alert]:
+    """Return the alerts of an incident's notification while some of the group's are muted.
 
-    Alertmanager never announces a resolution that happens while muted; an incident would then escalate for ever.
+    Muted alerts page nobody, but an incident still learns what becomes of its own. Alertmanager
+    never announces a resolution that happens while muted; an incident would then escalate for ever.
     """
-    known = {alert.fingerprint for alert in heard}.union(before.firing if before else ())
+    known = {alert.fingerprint for alert in unmuted}.union(previous.firing if previous else ())
     return [alert for alert in alerts if alert.fingerprint in known]
 
 
 def _due_notification(
-    integration: Integration, alerts: list[Alert], over: set[str], before: LogEntry | None, group: Group, now: float, tick: float
+    integration: Integration,
+    alerts: list[Alert],
+    over: set[str],
+    previous: LogEntry | None,
+    group: Group,
+    now: float,
+    tick: float,
 ) -> DueNotification | None:
     firing = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint not in over)
     resolved = frozenset(alert.fingerprint for alert in alerts if alert.fingerprint in over)
     reason = notification_reason(
-        before, firing, resolved, send_resolved=integration.send_resolved, repeat_interval=group.repeat_interval, now=now
+        previous,
+        firing,
+        resolved,
+        send_resolved=integration.send_resolved,
+        repeat_interval=group.repeat_interval,
+        now=now,
     )
     if reason is None:
         return None
-    told = sort_alerts([alert for alert in alerts if integration.send_resolved or alert.fingerprint in firing])
-    if integration.kind == "oncall" and before is not None:
-        resolved |= frozenset(before.resolved) - firing
-    entry = LogEntry(firing=sorted(firing), resolved=sorted(resolved), at=tick, incident=before.incident if before else "")
-    most = getattr(integration.settings, "max_alerts", 0) or len(told)
-    return DueNotification(integration, told[:most], max(0, len(told) - most), reason, entry, before)
+    shown = sort_alerts(
+        [alert for alert in alerts if integration.send_resolved or alert.fingerprint in firing]
+    )
+    if integration.kind == "oncall" and previous is not None:
+        resolved |= frozenset(previous.resolved) - firing
+    log_entry = LogEntry(
+        firing=sorted(firing),
+        resolved=sorted(resolved),
+        at=tick,
+        incident=previous.incident if previous else "",
+    )
+    limit = getattr(integration.settings, "max_alerts", 0) or len(shown)
+    return DueNotification(
+        integration, shown[:limit], max(0, len(shown) - limit), reason, log_entry, previous
+    )
 
 
-MUTED_WRITE_EVERY = 3600.0  # seconds: so often it is written that an alert is still held back
+def incident_event(
+    incident: Incident | None, changed: AlertsChanged, *, pushed_at: float, now: float
+) -> Opened | Returned | AlertsChanged | None:
+    """Return the event that a notification means to the group's incident; None = none.
+
+    `Opened` wants a new incident. incident: that of the last notification, None = there is none.
+    changed: the alerts as this notification has them. pushed_at: the last push of a firing alert,
+    Unix seconds.
+    """
+    over = incident is None or incident.state == "resolved"
+    if not (over and changed.firing and _is_news(incident, changed, pushed_at)):
+        return changed if incident is not None else None
+    if incident is not None and _is_same_incident(incident, now):
+        return Returned(alerts=replace(changed, fresh=changed.firing, resolved=0))
+    return Opened(reason=changed.reason)
 
 
-class MutedAlertsUpdate(NamedTuple):
-    """What is to be written."""
+def alerts_changed(due: DueNotification, group: Group, now: float) -> AlertsChanged:
+    """The event of a notification for its incident: the alerts as the notification has them."""
+    firing = firing_alerts(due)
+    shown = firing or due.alerts
+    expired = not firing and all(_has_lapsed(alert, now) for alert in due.alerts)
+    known = due.previous.firing if due.previous else ()
+    return AlertsChanged(
+        reason=due.reason,
+        firing=len(firing),
+        resolved=len(due.log_entry.resolved),
+        fresh=len(set(due.log_entry.firing).difference(known)),
+        common_labels=common_pairs(alert.labels for alert in shown),
+        common_annotations=common_pairs(alert.annotations for alert in shown),
+        ended_by="expired" if expired else "source",
+        group=group.id,
+    )
 
-    seen: list[SuppressionUpdate]
-    following: MutedAlertsLog
+
+def firing_alerts(due: DueNotification) -> list[Alert]:
+    """The alerts of a notification that fire, in its order."""
+    firing = set(due.log_entry.firing)
+    return [alert for alert in due.alerts if alert.fingerprint in firing]
 
 
-def compare_muted_alerts(loaded: LoadedGroup, group: Group, muting: Muting, told: Set[str], now: float) -> MutedAlertsUpdate | None:
-    """None = there is nothing new to write. told: fingerprints of the firing alerts that this flush tells; now: Unix seconds."""
-    before = loaded.following
-    if not (before or muting.silenced_by or muting.maintained_by):
+def _is_news(ended: Incident | None, changed: AlertsChanged, pushed_at: float) -> bool:
+    """Decide whether alerts that fire without an open incident are reason enough to page."""
+    repeats = changed.reason == "repeat interval elapsed"
+    if ended is not None and ended.resolved_by == "silent" and repeats:
+        # it was resolved because nobody pushed its alerts any more: only a push is news then
+        return pushed_at > (ended.resolved_at or 0.0)
+    return changed.reason != "some alerts resolved"
+
+
+def _is_same_incident(resolved: Incident, now: float) -> bool:
+    """Decide whether alerts that fire again reopen their incident (`reopen_within`)."""
+    return now - (resolved.resolved_at or 0.0) < resolved.plan.reopen_within
+
+
+def _has_lapsed(alert: Alert, now: float) -> bool:
+    return not 0 < alert.ends_ns <= now * 10**9
+
+
+def compare_muted_alerts(
+    loaded: LoadedGroup, group: Group, muting: Muting, notified: Set[str], now: float
+) -> MutedAlertsUpdate | None:
+    """Compare what silences and windows suppress with the log of the last flush; None = no news.
+
+    notified: fingerprints of the firing alerts that this flush notifies of. Most flushes change
+    nothing, so most write nothing.
+    """
+    previous = loaded.following
+    if not (previous or muting.silenced_by or muting.maintained_by):
         return None
-    was = before.by if before else {}
-    held = _muting_causes(loaded.alerts, muting, was)
-    again = before is None or now - before.at >= MUTED_WRITE_EVERY
-    now_ns, seen, following = int(now * 10**9), list[SuppressionUpdate](), dict[str, list[str]]()
+    was = previous.by if previous else {}
+    suppressed = _muting_causes(loaded.alerts, muting, was)
+    refresh = previous is None or now - previous.at >= MUTED_WRITE_EVERY
+    now_ns = int(now * 10**9)
+    records, by = list[SuppressionUpdate](), dict[str, list[str]]()
     for alert in loaded.alerts:
         name = alert.fingerprint
-        known, causes = was.get(name, []), held.get(name, [])
+        known, causes = was.get(name, []), suppressed.get(name, [])
+        if not (known or causes):
+            continue
         over = alert.resolved(now_ns)
-        told_now = not causes and name in told
-        if told_now:
-            seen += [SuppressionUpdate(by, _muted_alert(alert, group, now, told=now)) for by in known]
+        released = not causes and name in notified
+        if released:
+            record = _suppressed_record(alert, group, now, notified_at=now)
+            records += [SuppressionUpdate(cause, record) for cause in known]
         else:
-            seen += [SuppressionUpdate(by, _muted_alert(alert, group, now)) for by in causes if again or over or by not in known]
-        if not over and not told_now and (known or causes):
-            following[name] = list(dict.fromkeys((*known, *causes)))
-    if not seen and following == was:
+            record = _suppressed_record(alert, group, now)
+            changed = [cause for cause in causes if refresh or over or cause not in known]
+            records += [SuppressionUpdate(cause, record) for cause in changed]
+        if not over and not released:
+            by[name] = list(dict.fromkeys((*known, *causes)))
+    if not records and by == was:
         return None
-    return MutedAlertsUpdate(seen, MutedAlertsLog(at=now, by=following))
+    return MutedAlertsUpdate(records, MutedAlertsLog(at=now, by=by))
 
 
-def _muting_causes(alerts: list[Alert], muting: Muting, was: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Fingerprint → what holds it back; of very many alerts those that are followed already, and as many more as there is room for."""
-    held: dict[str, list[str]] = {}
+def _muting_causes(
+    alerts: list[Alert], muting: Muting, was: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """Fingerprint → `silence:ID` and `maintenance:ID`, of MAX_SUPPRESSED alerts at most."""
+    suppressed: dict[str, list[str]] = {}
+    # those that are in the log already come first: an alert must not drop out of its record
     for alert in sorted(alerts, key=lambda alert: alert.fingerprint not in was):
-        causes = [f"silence:{name}" for name in muting.silenced_by.get(alert.fingerprint, ())]
-        causes += [f"maintenance:{name}" for name in muting.maintained_by.get(alert.fingerprint, ())]
-        if causes and len(held) < MAX_SUPPRESSED:
-            held[alert.fingerprint] = causes
-    return held
+        name = alert.fingerprint
+        causes = [f"silence:{id_}" for id_ in muting.silenced_by.get(name, ())]
+        causes += [f"maintenance:{id_}" for id_ in muting.maintained_by.get(name, ())]
+        if causes and len(suppressed) < MAX_SUPPRESSED:
+            suppressed[name] = causes
+    return suppressed
 
 
-def _muted_alert(alert: Alert, group: Group, now: float, told: float | None = None) -> SuppressedAlertRecord:
+def _suppressed_record(
+    alert: Alert, group: Group, now: float, notified_at: float | None = None
+) -> SuppressedAlertRecord:
     return SuppressedAlertRecord(
-        fingerprint=alert.fingerprint, labels=alert.labels, group=group.id, receiver=group.receiver, first=now, last=now, told=told
+        fingerprint=alert.fingerprint,
+        labels=alert.labels,
+        group=group.id,
+        receiver=group.receiver,
+        first=now,
+        last=now,
+        told=notified_at,
     )

@@ -1,10 +1,9 @@
-"""Maintenance windows: when one is open, and when that changes. Pure: every moment is an argument, and is aware.
+"""Maintenance windows: the times at which one opens and closes, and those open now.
 
-A window is open from `start` to `end` (not included), while one of its time intervals holds; what is not given does not bound
-it. Time intervals are read on the clock of the window's zone where they name no place themselves. One whose name is not in the
-file any more never holds: a window that has lost its interval hides nothing.
-
-Which maintenance windows are open, worked out anew only when one of them changes: every flush asks.
+Pure: every time is an argument, and is aware. A window is open from `start` to `end` (not
+included) while one of its time intervals is active; what is not given does not bound it. Time
+intervals are read in the window's zone where they name none themselves. One that is not in the
+file any more is never active: a window that has lost its interval mutes nothing.
 """
 
 from __future__ import annotations
@@ -28,13 +27,15 @@ IntervalsByName = Mapping[str, TimeInterval]
 
 
 def is_open(window: Maintenance, intervals: IntervalsByName, at: datetime) -> bool:
-    """Whether alerts that match are held back at a moment."""
+    """Decide whether a window mutes the alerts that match it at a time."""
     start, end = window_bounds(window)
-    return start <= to_utc(at) < end and (not window.active_time_intervals or _combined_interval(window, intervals).holds(at))
+    return start <= to_utc(at) < end and (
+        not window.active_time_intervals or _combined_interval(window, intervals).holds(at)
+    )
 
 
 def open_until(window: Maintenance, intervals: IntervalsByName, at: datetime) -> datetime | None:
-    """Until when a window that is open at `at` stays so; LATEST = no end is known. None = it is not open."""
+    """The end of the opening at `at`; LATEST = none is known, None = the window is not open."""
     if not is_open(window, intervals, at):
         return None
     _, end = window_bounds(window)
@@ -44,7 +45,7 @@ def open_until(window: Maintenance, intervals: IntervalsByName, at: datetime) ->
 
 
 def next_opening(window: Maintenance, intervals: IntervalsByName, at: datetime) -> datetime | None:
-    """The first moment after `at` at which a window that is not open then opens; None = never, or not within four years."""
+    """The first opening after `at` of a window that is closed then; None = none in four years."""
     start, end = window_bounds(window)
     opens: datetime | None = start
     if window.active_time_intervals:
@@ -53,7 +54,7 @@ def next_opening(window: Maintenance, intervals: IntervalsByName, at: datetime) 
 
 
 def next_change(window: Maintenance, intervals: IntervalsByName, at: datetime) -> datetime | None:
-    """The next moment after `at` at which a window opens or is over; None = never, or not within four years."""
+    """The time after `at` at which a window next opens or closes; None = none in four years."""
     until = open_until(window, intervals, at)
     if until is not None:
         return until if until < LATEST else None
@@ -61,7 +62,10 @@ def next_change(window: Maintenance, intervals: IntervalsByName, at: datetime) -
 
 
 def window_state(window: Maintenance, intervals: IntervalsByName, at: datetime) -> WindowState:
-    """pending: before its start. closed: between two openings. expired: past its end."""
+    """The state at a time.
+
+    pending: before its start. closed: between two openings. expired: past its end.
+    """
     start, end = window_bounds(window)
     if to_utc(at) >= end:
         return "expired"
@@ -71,21 +75,31 @@ def window_state(window: Maintenance, intervals: IntervalsByName, at: datetime) 
 
 
 def window_bounds(window: Maintenance) -> tuple[datetime, datetime]:
-    """Its start and its end in UTC; EARLIEST and LATEST where it has none."""
-    return _bound_in_utc(window, window.start) or EARLIEST, _bound_in_utc(window, window.end) or LATEST
+    """The start and the end in UTC; EARLIEST and LATEST where it has none."""
+    start, end = _bound_in_utc(window, window.start), _bound_in_utc(window, window.end)
+    return start or EARLIEST, end or LATEST
 
 
 def expired_window_warnings(config: Config, now: datetime) -> list[ConfigProblem]:
     """A warning of kind `past` for each window of the file that is over for good."""
-    warnings = []
-    for position, window in enumerate(config.maintenance.values()):
-        place, (_, end) = window.place, window_bounds(window)
-        if end <= to_utc(now):
-            shown = end.astimezone(ZoneInfo(window.timezone)).strftime("%Y-%m-%d %H:%M")
-            text = f"the maintenance window {window.name!r} is over since {shown} ({window.timezone}): it can go"
-            path = f"maintenance_windows[{position}]"
-            warnings.append(ConfigProblem(text, file=place.file, line=place.line, column=place.column, path=path, kind="past"))
-    return warnings
+    return [
+        _expired_warning(window, position, end)
+        for position, window in enumerate(config.maintenance.values())
+        if (end := window_bounds(window)[1]) <= to_utc(now)
+    ]
+
+
+def _expired_warning(window: Maintenance, position: int, end: datetime) -> ConfigProblem:
+    zone, place = window.timezone, window.place
+    shown = end.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
+    return ConfigProblem(
+        f"the maintenance window {window.name!r} is over since {shown} ({zone}): it can go",
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        path=f"maintenance_windows[{position}]",
+        kind="past",
+    )
 
 
 def _bound_in_utc(window: Maintenance, at: datetime | None) -> datetime | None:
@@ -95,7 +109,7 @@ def _bound_in_utc(window: Maintenance, at: datetime | None) -> datetime | None:
 
 
 def _combined_interval(window: Maintenance, intervals: IntervalsByName) -> TimeInterval:
-    """Its intervals as one that holds while any of them does, each entry with a place."""
+    """One interval that is active while any of the window's is, each entry with a zone."""
     named = [intervals[name] for name in window.active_time_intervals if name in intervals]
     entries = [
         entry if entry.location else msgspec.structs.replace(entry, location=window.timezone)
@@ -106,40 +120,51 @@ def _combined_interval(window: Maintenance, intervals: IntervalsByName) -> TimeI
 
 
 class OpenWindow(NamedTuple):
-    """A window that is open, and until when (Unix seconds)."""
+    """A window that is open, and its end (Unix seconds)."""
 
     window: Maintenance
     until: float
 
 
 class OpenWindows:
-    """Of one configuration; a reload makes a new one. Windows made by hand come with each question: id → window."""
+    """The open windows of one configuration and of those made by hand; a reload makes a new one.
+
+    Worked out anew only when a window opens, closes or changes, because every flush asks.
+    Windows made by hand are passed with each call, as id → window.
+    """
 
     def __init__(self, config: Config) -> None:
         self._file, self._intervals = tuple(config.maintenance.values()), config.time_intervals
         self._by_hand: Mapping[str, Maintenance] | None = None
         self._open: tuple[OpenWindow, ...] = ()
-        self._good = (math.inf, -math.inf)  # Unix seconds from and up to which `_open` is right
+        self._valid = (math.inf, -math.inf)  # Unix seconds from and up to which `_open` is right
 
     def all(self, by_hand: Mapping[str, Maintenance]) -> tuple[Maintenance, ...]:
-        """Every window that is known, those of the file first."""
+        """Every window, open or not, those of the file first."""
         return (*self._file, *by_hand.values())
 
-    def now(self, by_hand: Mapping[str, Maintenance], now: float) -> tuple[OpenWindow, ...]:
+    def open_now(self, by_hand: Mapping[str, Maintenance], now: float) -> tuple[OpenWindow, ...]:
         """The windows that are open at `now` (Unix seconds)."""
         if not self._file and not by_hand:
             return ()
-        if by_hand is not self._by_hand or not self._good[0] <= now < self._good[1]:
-            self._look(by_hand, now)
+        # by identity: the cache hands out the same dict as long as nothing has changed
+        if by_hand is not self._by_hand or not self._valid[0] <= now < self._valid[1]:
+            self._refresh(by_hand, now)
         return self._open
 
     def was_open(self, window: Maintenance, at: float) -> bool:
-        """Whether a window was open at a moment of the past."""
+        """Decide whether a window was open at a time of the past (Unix seconds)."""
         return is_open(window, self._intervals, utc(at))
 
-    def _look(self, by_hand: Mapping[str, Maintenance], now: float) -> None:
+    def _refresh(self, by_hand: Mapping[str, Maintenance], now: float) -> None:
         at, windows = utc(now), self.all(by_hand)
         found = [(window, open_until(window, self._intervals, at)) for window in windows]
-        changes = [change.timestamp() for window in windows if (change := next_change(window, self._intervals, at))]
-        self._open = tuple(OpenWindow(window, until.timestamp()) for window, until in found if until is not None)
-        self._by_hand, self._good = by_hand, (now, min(changes, default=math.inf))
+        changes = [
+            change.timestamp()
+            for window in windows
+            if (change := next_change(window, self._intervals, at))
+        ]
+        self._open = tuple(
+            OpenWindow(window, until.timestamp()) for window, until in found if until is not None
+        )
+        self._by_hand, self._valid = by_hand, (now, min(changes, default=math.inf))

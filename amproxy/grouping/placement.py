@@ -1,24 +1,27 @@
-"""The route tree: which routes an alert takes, in which group it lands, and why.
-
-Where an alert belongs: its fingerprint and its groups, remembered per label set.
-"""
+"""The place of an alert: its routes with the reason, its fingerprint, its groups; cached."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from amproxy.config.structs import Config, Route
-from amproxy.grouping.inhibition import SourceKey, source_keys
+from amproxy.grouping.muting import SourceKey, source_keys
 from amproxy.labels.fingerprint import fingerprint
-from amproxy.labels.matchers import Matcher, all_match, matcher_sort_key, quote
+from amproxy.labels.matchers import Matcher, all_match, quote
 from amproxy.model import Group
+
+MAX_CACHED_LABEL_SETS = 250_000  # label sets; then the caches are emptied
+HEARTBEAT_MISSING = "HeartbeatMissing"  # alertname of the alert that a heartbeat is missing
 
 
 class RouteVisit(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened at one route. Siblings after a match without `continue` are not visited, so they do not appear."""
+    """The outcome of one visited route.
+
+    Siblings after a match without `continue` are not visited, so they do not appear.
+    """
 
     route: Route
     failed: Matcher | None = None  # the first matcher that does not hold; None = all hold
@@ -45,7 +48,7 @@ def match(route: Route, labels: Mapping[str, str]) -> list[Route]:
 
 
 def explain(route: Route, labels: Mapping[str, str]) -> RouteVisit:
-    """The same walk as `match`, with every visited route and the matcher at which it failed."""
+    """Walk as `match` does; return every visited route with the matcher at which it failed."""
     failed = next((matcher for matcher in route.matchers if not matcher.matches(labels)), None)
     if failed is not None:
         return RouteVisit(route=route, failed=failed)
@@ -54,7 +57,9 @@ def explain(route: Route, labels: Mapping[str, str]) -> RouteVisit:
         children.append(explain(child, labels))
         if children[-1].matched and not child.continue_:
             break
-    return RouteVisit(route=route, taken=not any(child.matched for child in children), children=tuple(children))
+    return RouteVisit(
+        route=route, taken=not any(child.matched for child in children), children=tuple(children)
+    )
 
 
 def select_group_labels(route: Route, labels: Mapping[str, str]) -> dict[str, str]:
@@ -65,24 +70,14 @@ def select_group_labels(route: Route, labels: Mapping[str, str]) -> dict[str, st
 
 def group_key(route: Route, group_labels: Mapping[str, str]) -> str:
     """Alertmanager's key of a group: `{}/{team="a"}:{alertname="Down", cluster="eu1"}`."""
-    return f"{route.key}:{{{', '.join(f'{name}={quote(value)}' for name, value in sorted(group_labels.items()))}}}"
-
-
-def route_key(parent_key: str, matchers: Iterable[Matcher]) -> str:
-    """Alertmanager's key of a route below the one with `parent_key`; the root has parent_key "" and the key `{}`."""
-    own = "{" + ",".join(map(str, sorted(matchers, key=matcher_sort_key))) + "}"
-    return f"{parent_key}/{own}" if parent_key else own
+    pairs = ", ".join(f"{name}={quote(value)}" for name, value in sorted(group_labels.items()))
+    return f"{route.key}:{{{pairs}}}"
 
 
 def label_names(route: Route) -> tuple[str, ...]:
-    """The labels that any matcher of the tree looks at: two alerts alike in these take the same routes."""
+    """The labels in any matcher of the tree: two alerts alike in these take the same routes."""
     names = {matcher.name for matcher in route.matchers}
     return tuple(sorted(names.union(*map(label_names, route.routes))))
-
-
-MAX_CACHED_LABEL_SETS = 250_000  # label sets; then everything is forgotten and learnt anew
-
-HEARTBEAT_MISSING = "HeartbeatMissing"  # alertname of the alert that a heartbeat stays away
 
 
 class SenderGroup(msgspec.Struct, frozen=True):
@@ -94,30 +89,38 @@ class SenderGroup(msgspec.Struct, frozen=True):
 
 
 class Placement(msgspec.Struct, frozen=True):
+    """The place of an alert. One that matches a heartbeat has no groups: it goes no further."""
+
     fingerprint: str
     groups: tuple[Group, ...]
     sources: tuple[SourceKey, ...] = ()  # inhibition rules whose source side it matches
-    beats: tuple[str, ...] = ()  # heartbeats whose matchers it matches; then it has no groups, because it goes no further
+    heartbeats: tuple[str, ...] = ()  # names of heartbeats whose matchers it matches
 
 
 class Placer:
-    """Of one configuration; a reload makes a new one."""
+    """The routes, groups and heartbeats of one configuration; a reload makes a new one.
+
+    Every push asks for every alert, and most alerts were there before: hence the caches.
+    """
 
     def __init__(self, config: Config) -> None:
         self._route, self._rules = config.route, config.inhibit_rules
-        self.beating = tuple(heartbeat for heartbeat in config.heartbeats.values() if heartbeat.matchers)  # by alerts
+        # those that alerts may call; the others have only their address
+        self.alert_heartbeats = tuple(one for one in config.heartbeats.values() if one.matchers)
         self._known: dict[bytes, Placement] = {}
         self._groups: dict[object, Group] = {}
-        self._used = label_names(config.route)
+        self._routing_labels = label_names(config.route)
         self._matched: dict[tuple[str, ...], list[Route]] = {}
 
     def known(self, raw: bytes) -> Placement | None:
-        """What is remembered for the raw JSON of a label set."""
+        """The cached placement for the raw JSON of a label set; None = it is not cached."""
         return self._known.get(raw)
 
     def place(self, labels: dict[str, str], raw: bytes | None = None) -> Placement:
-        """Place an alert by the routes alone; with `raw` the answer is remembered."""
-        placement = self._beat(labels) or Placement(fingerprint(labels), self._groups_of(labels, None), self._sources(labels))
+        """Place an alert by the routes alone; with `raw` the placement is cached."""
+        placement = self._heartbeats(labels) or Placement(
+            fingerprint(labels), self._groups_of(labels, None), self._sources(labels)
+        )
         if raw is not None:
             if len(self._known) >= MAX_CACHED_LABEL_SETS:
                 self._known.clear()
@@ -129,16 +132,19 @@ class Placer:
     def place_in(self, labels: dict[str, str], given: str, sender: SenderGroup) -> Placement:
         """Place a webhook's alert: where no route says group_by, it stays in its sender's group.
 
-        given: the sender's fingerprint, "" = ours.
+        given: the sender's fingerprint, "" = amproxy's own.
         """
-        return self._beat(labels) or Placement(given or fingerprint(labels), self._groups_of(labels, sender), self._sources(labels))
+        return self._heartbeats(labels) or Placement(
+            given or fingerprint(labels), self._groups_of(labels, sender), self._sources(labels)
+        )
 
-    def _beat(self, labels: dict[str, str]) -> Placement | None:
-        """Where an alert that is a beat belongs: nowhere. That a heartbeat is missing is no beat, whatever the matchers say."""
-        if not self.beating or labels.get("alertname") == HEARTBEAT_MISSING:
+    def _heartbeats(self, labels: dict[str, str]) -> Placement | None:
+        """The placement of an alert that calls a heartbeat; None = it calls none."""
+        # An alert that a heartbeat is missing must never call it, whatever the matchers are.
+        if not self.alert_heartbeats or labels.get("alertname") == HEARTBEAT_MISSING:
             return None
-        beats = tuple(heartbeat.name for heartbeat in self.beating if all_match(heartbeat.matchers, labels))
-        return Placement(fingerprint(labels), (), (), beats) if beats else None
+        names = tuple(one.name for one in self.alert_heartbeats if all_match(one.matchers, labels))
+        return Placement(fingerprint(labels), (), (), names) if names else None
 
     def _sources(self, labels: dict[str, str]) -> tuple[SourceKey, ...]:
         return tuple(source_keys(self._rules, labels)) if self._rules else ()
@@ -151,28 +157,29 @@ class Placer:
         return tuple(found.values())
 
     def _match(self, labels: dict[str, str]) -> list[Route]:
-        """The routes of an alert, remembered by the labels that routes look at."""
-        seen = tuple([labels.get(name, "") for name in self._used])
-        found = self._matched.get(seen)
+        """The routes of an alert, cached by the labels that routes match."""
+        key = tuple([labels.get(name, "") for name in self._routing_labels])
+        found = self._matched.get(key)
         if found is None:
             if len(self._matched) >= MAX_CACHED_LABEL_SETS:
                 self._matched.clear()
-            found = self._matched[seen] = match(self._route, labels)
+            found = self._matched[key] = match(self._route, labels)
         return found
 
     def _group(self, route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
-        kept = sender if not route.group_by_given else None
-        if kept is not None:
-            remembered: object = (id(route), kept.source, kept.key)
+        if route.group_by_given:
+            sender = None
+        if sender is not None:
+            key: object = (id(route), sender.source, sender.key)
         elif route.group_by_all:
-            remembered = (id(route), frozenset(labels.items()))
+            key = (id(route), frozenset(labels.items()))
         else:
-            remembered = (id(route), *[labels.get(name) for name in route.group_by])
-        known = self._groups.get(remembered)
+            key = (id(route), *[labels.get(name) for name in route.group_by])
+        known = self._groups.get(key)
         if known is None:
             if len(self._groups) >= MAX_CACHED_LABEL_SETS:
                 self._groups.clear()
-            known = self._groups[remembered] = _make_group(route, labels, kept)
+            known = self._groups[key] = _make_group(route, labels, sender)
         return known
 
 

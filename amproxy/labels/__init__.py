@@ -1,1 +1,1 @@
-"""Who, how, when, why: pure functions, the clock is an argument."""
+"""Values with Alertmanager's grammar: matchers, time intervals, fingerprints. Pure."""

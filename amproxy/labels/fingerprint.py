@@ -11,12 +11,12 @@ _MASK_64 = 0xFFFFFFFFFFFFFFFF
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """16 lower-case hex digits that are the same for the same labels, in any order.
+    """16 lower-case hex digits, the same for the same labels in any order.
 
     Labels with empty values count as given: drop them before.
     """
     value = _FNV_OFFSET
-    # Code points sort as their UTF-8 bytes do.
+    # Alertmanager sorts by UTF-8 bytes; code points sort alike.
     for name, text in sorted(labels.items()):
         factor, addend = _hash_label(name, text, value & 0xFF)
         value = (value * factor + addend) & _MASK_64
@@ -25,12 +25,13 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=65536)
 def _hash_label(name: str, text: str, low: int) -> tuple[int, int]:
-    """What hashing one label does to any state that ends in the byte `low`: state × factor + addend.
+    """The effect of one label on any hash that ends in the byte `low`: (factor, addend).
 
-    Exclusive-or with a byte changes the lowest byte only, so the rest of the state is merely multiplied. Remembered, because most
-    labels of a new alert are those of its neighbours: 2 µs for a label set instead of 20.
+    Exclusive-or with a byte changes the lowest byte only; the rest is merely multiplied. Cached,
+    because an alert shares most labels with its neighbours: 2 µs for a label set instead of 20.
     """
-    data = b"%b\xff%b\xff" % (name.encode(), text.encode())  # 0xff occurs in no UTF-8 text: it parts names and values
+    # 0xff occurs in no UTF-8 text: it separates names and values.
+    data = b"%b\xff%b\xff" % (name.encode(), text.encode())
     value = low
     for byte in data:
         value = (value ^ byte) * _FNV_PRIME & _MASK_64

@@ -1,10 +1,8 @@
-"""One entry of a time interval: ranges on the calendar and the clock of one place.
+"""Time intervals: named periods of the calendar and the day, as Alertmanager has them.
 
-Every field that is given must hold; a field holds if any of its ranges does, so one given as an empty list never holds.
-
-Entries of time intervals as a file has them → Entry. Every scalar comes as its literal text, null as None.
-
-Time intervals: named stretches of the calendar and of the day, with Alertmanager's meaning.
+An interval holds if any of its entries does. An entry has ranges on the calendar and the clock of
+one location: each field given must hold, and a field holds if any of its ranges does, so that one
+given as an empty list never holds.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import re
 from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from heapq import merge
 from typing import Any, Final
 
@@ -25,20 +23,89 @@ from amproxy.times import EARLIEST, LATEST, to_utc
 Range = tuple[int, int]  # both ends included; of `times`, the second is excluded
 Ranges = tuple[Range, ...] | None  # None: the field is not given
 
+WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
+_MONTHS: Final = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
+_SHORTEST_MONTH: Final = 28  # days
+_SEARCHED_DAYS: Final = 4 * 366  # ahead: far enough for the next 29 February, except around 2100
+_SLACK_DAYS: Final = 2  # a location may already, or still, have another date than UTC
+
+
+class BadInterval(ValueError):
+    """A fault in a time interval.
+
+    `path` leads to it: (0, "weekdays", 1) is the second range of the first entry.
+    """
+
+    def __init__(self, message: str, *path: int | str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class TimeInterval(msgspec.Struct, frozen=True):
+    """A named interval; without entries it never holds.
+
+    Moments are aware; those returned have the zone of the argument.
+    """
+
+    name: str
+    entries: tuple[TimeIntervalEntry, ...] = ()
+
+    def holds(self, at: datetime) -> bool:
+        """Return True if it holds at a moment."""
+        at = to_utc(at)
+        return any(entry.holds(at) for entry in self.entries)
+
+    def opens(self, at: datetime) -> datetime | None:
+        """The first moment at or after `at` at which it holds; None = not within four years."""
+        return at if self.holds(at) else self.changes(at)
+
+    def changes(self, at: datetime) -> datetime | None:
+        """The next moment after `at` at which it begins or ends; None = not within four years."""
+        now, today = self.holds(at), to_utc(at).date()
+        first, last = _shift_date(today, -_SLACK_DAYS), _shift_date(today, _SEARCHED_DAYS)
+        for edge in merge(*(entry.edges(first, last) for entry in self.entries)):
+            if edge > at and self.holds(edge) != now:
+                return edge.astimezone(at.tzinfo)
+        return None
+
+    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """The moments (UTC, ordered) between `start` and `end` at which it may begin or end.
+
+        At some of them nothing changes.
+        """
+        first, last = _shift_date(start.date(), -_SLACK_DAYS), _shift_date(end.date(), _SLACK_DAYS)
+        return (
+            edge
+            for edge in merge(*(entry.edges(first, last) for entry in self.entries))
+            if start < edge < end
+        )
+
+
+def _shift_date(day: date, days: int) -> date:
+    wanted = day.toordinal() + days
+    return date.fromordinal(min(max(wanted, EARLIEST.toordinal()), LATEST.toordinal()))
 
 
 class TimeIntervalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a time interval."""
+
     times: Ranges = None  # minutes of the day
     weekdays: Ranges = None  # 0 = Sunday
-    days_of_month: Ranges = None  # negative: from the end of the month, -1 is its last day
+    days_of_month: Ranges = None  # negative: -1 is the last day of the month
     months: Ranges = None
     years: Ranges = None
     location: str = ""
 
     def holds(self, at: datetime) -> bool:
-        """Whether a moment (aware) lies inside, by the clock of the entry's place."""
+        """Return True if a moment (aware) lies inside, by the clock of the entry's location."""
         local = at.astimezone(location(self.location))
         if self.times is not None:
             minute = local.hour * 60 + local.minute
@@ -47,7 +114,7 @@ class TimeIntervalEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.holds_on(local.date())
 
     def holds_on(self, day: date) -> bool:
-        """Whether a day lies inside, whatever the time of day."""
+        """Return True if a day lies inside, at any time of day."""
         return (
             self._in_month(day)
             and _within(self.weekdays, day.isoweekday() % 7)
@@ -55,10 +122,14 @@ class TimeIntervalEntry(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def edges(self, first: date, last: date) -> Iterator[datetime]:
-        """Every moment (UTC, in order, some twice or needlessly) from one day to another at which it may begin or cease to hold."""
+        """The moments (UTC, ordered) from one day to another at which it may begin or end.
+
+        Some come twice, and at some nothing changes.
+        """
         zone = location(self.location)
         day, before = first, False
         while day <= last:
+            # Whole months are skipped, but for the first day after a day inside, which has an edge.
             if not before and not self._in_month(day):
                 day = _next_month(day)
                 continue
@@ -79,7 +150,10 @@ def _within(ranges: Ranges, value: int) -> bool:
 
 def _within_month(ranges: tuple[Range, ...], day: date) -> bool:
     length = monthrange(day.year, day.month)[1]
-    return any(_day_from_month_start(start, length) <= day.day <= _day_from_month_start(end, length) for start, end in ranges)
+    return any(
+        _day_from_month_start(start, length) <= day.day <= _day_from_month_start(end, length)
+        for start, end in ranges
+    )
 
 
 def _day_from_month_start(day: int, length: int) -> int:
@@ -93,23 +167,38 @@ def _next_month(day: date) -> date:
 def _edges_of_day(day: date, times: tuple[Range, ...], zone: tzinfo) -> list[datetime]:
     edges = _utc_times(day, {0, 24 * 60, *(minute for bounds in times for minute in bounds)}, zone)
     first, last = edges[0], edges[-1]
-    if _utc_offset(first, zone) != _utc_offset(last, zone):  # the clock is changed on this day, perhaps into the midst of a range
+    after = _utc_offset(last, zone)
+    if _utc_offset(first, zone) != after:
+        # The clock changes on this day, perhaps into the midst of a range: an edge too.
         minutes = range((last - first) // _MINUTE)
-        edges.append(
-            first + _MINUTE * bisect_left(minutes, True, key=lambda n: _utc_offset(first + _MINUTE * n, zone) == _utc_offset(last, zone))
+        change = bisect_left(
+            minutes, True, key=lambda n: _utc_offset(first + _MINUTE * n, zone) == after
         )
+        edges.append(first + _MINUTE * change)
         edges.sort()
     return edges
 
 
 def _utc_times(day: date, minutes: Iterable[int], zone: tzinfo) -> list[datetime]:
-    """The moments, in order, at which the zone's clock shows these minutes of a day: two each where it shows them twice."""
-    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 the zone follows
-    bounds = [wall.replace(tzinfo=zone, fold=fold) for wall in (midnight, midnight + _DAY) for fold in (0, 1)]
-    if len({bound.utcoffset() for bound in bounds}) == 1:  # the clock is not changed on this day, as on nearly all
+    """The moments (ordered) at which the zone's clock shows these minutes of a day.
+
+    Two each where it shows them twice.
+    """
+    midnight = datetime.combine(day, time())  # naive: the zone follows
+    bounds = [
+        wall.replace(tzinfo=zone, fold=fold)
+        for wall in (midnight, midnight + _DAY)
+        for fold in (0, 1)
+    ]
+    if len({bound.utcoffset() for bound in bounds}) == 1:
+        # Fast for nearly all days: the clock does not change.
         first = bounds[0].astimezone(UTC)
         return [first + _MINUTE * minute for minute in sorted(minutes)]
-    walls = [(midnight + _MINUTE * minute).replace(tzinfo=zone, fold=fold) for minute in minutes for fold in (0, 1)]
+    walls = [
+        (midnight + _MINUTE * minute).replace(tzinfo=zone, fold=fold)
+        for minute in minutes
+        for fold in (0, 1)
+    ]
     return sorted({wall.astimezone(UTC) for wall in walls})
 
 
@@ -117,33 +206,45 @@ def _utc_offset(at: datetime, zone: tzinfo) -> timedelta | None:
     return at.astimezone(zone).utcoffset()
 
 
-_WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-_MONTHS: Final = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
-)
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
-_CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
-_SHORTEST_MONTH: Final = 28
+def parse_time_interval(name: str, value: Any) -> TimeInterval:
+    """Build an interval from the list of its entries as loaded.
+
+    That is: lists and dicts, each scalar as its literal text, null as None. Raises BadInterval,
+    whose `path` leads from the list to the fault.
+    """
+    if not isinstance(value, list | None):
+        raise BadInterval("time_intervals must be a list")
+    return TimeInterval(
+        name, tuple(_parse_entry_at(position, entry) for position, entry in enumerate(value or ()))
+    )
 
 
-class BadInterval(ValueError):
-    """What is wrong with a time interval. `path` leads to the part: (0, "weekdays", 1) is the second range of the first entry."""
-
-    def __init__(self, message: str, *path: int | str) -> None:
-        super().__init__(message)
-        self.path = path
+def _parse_entry_at(position: int, entry: Any) -> TimeIntervalEntry:
+    try:
+        return parse_entry(entry)
+    except BadInterval as error:
+        raise BadInterval(str(error), position, *error.path) from None
 
 
 def parse_entry(value: Any) -> TimeIntervalEntry:
-    """One entry: a map of fields, each null or a list. Raises BadInterval with the path inside of the entry."""
+    """One entry: a map of fields, each null or a list.
+
+    Raises BadInterval with the path inside of the entry.
+    """
     if value is None:
         return TimeIntervalEntry()
     if not isinstance(value, dict):
-        raise BadInterval("an entry of a time interval must be a map of times, weekdays, days_of_month, months, years and location")
+        raise BadInterval(
+            "an entry of a time interval must be a map of"
+            " times, weekdays, days_of_month, months, years and location"
+        )
     for key in value:
         if key not in _FIELD_PARSERS and key != "location":
-            raise BadInterval(f"unknown key {key!r}: an entry has times, weekdays, days_of_month, months, years and location", key)
+            raise BadInterval(
+                f"unknown key {key!r}: an entry has"
+                " times, weekdays, days_of_month, months, years and location",
+                key,
+            )
     ranges = {key: _parse_ranges(key, value.get(key), read) for key, read in _FIELD_PARSERS.items()}
     return TimeIntervalEntry(**ranges, location=_parse_location(value.get("location")))
 
@@ -163,32 +264,40 @@ def _parse_ranges(key: str, value: Any, read: Callable[[Any], Range]) -> Ranges:
         return None
     if not isinstance(value, list):
         raise BadInterval(f"{key} must be a list", key)
-    return tuple(_parse_range_at(read, part, key, position) for position, part in enumerate(value))
+    return tuple(_parse_range_at(read, item, key, position) for position, item in enumerate(value))
 
 
-def _parse_range_at(read: Callable[[Any], Range], part: Any, key: str, position: int) -> Range:
+def _parse_range_at(read: Callable[[Any], Range], value: Any, key: str, position: int) -> Range:
     try:
-        return read(part)
+        return read(value)
     except BadInterval as error:
         raise BadInterval(str(error), key, position, *error.path) from None
 
 
-def _parse_times(part: Any) -> Range:
-    if not isinstance(part, dict):
+def _parse_times(value: Any) -> Range:
+    if not isinstance(value, dict):
         raise BadInterval("a range of times must be a map of start_time and end_time")
-    for key in part:
+    for key in value:
         if key not in ("start_time", "end_time"):
-            raise BadInterval(f"unknown key {key!r}: a range of times has start_time and end_time", key)
-    start, end = _parse_minute(part, "start_time"), _parse_minute(part, "end_time")
+            raise BadInterval(
+                f"unknown key {key!r}: a range of times has start_time and end_time", key
+            )
+    start, end = _parse_minute(value, "start_time"), _parse_minute(value, "end_time")
     if start >= end:
-        raise BadInterval(f"{part['start_time']} is not before {part['end_time']}; a range over midnight is written as two", "end_time")
+        raise BadInterval(
+            f"{value['start_time']} is not before {value['end_time']};"
+            " a range over midnight is written as two",
+            "end_time",
+        )
     return start, end
 
 
-def _parse_minute(part: dict[str, Any], key: str) -> int:
-    text = part.get(key)
+def _parse_minute(value: dict[str, Any], key: str) -> int:
+    text = value.get(key)
     if not text:
-        raise BadInterval("both start_time and end_time must be given", *((key,) if key in part else ()))
+        raise BadInterval(
+            "both start_time and end_time must be given", *((key,) if key in value else ())
+        )
     found = _CLOCK_TIME.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise BadInterval(f"{text!r} is not a time of day (HH:MM, 00:00 to 24:00)", key)
@@ -196,27 +305,29 @@ def _parse_minute(part: dict[str, Any], key: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _parse_weekdays(part: Any) -> Range:
-    return _check_order(part, *_parse_bounds(part, _parse_weekday))
+def _parse_weekdays(value: Any) -> Range:
+    return _check_order(value, *_parse_bounds(value, _parse_weekday))
 
 
-def _parse_days_of_month(part: Any) -> Range:
-    start, end = _parse_bounds(part, _parse_day_of_month)
+def _parse_days_of_month(value: Any) -> Range:
+    start, end = _parse_bounds(value, _parse_day_of_month)
     if start < 0 < end:
-        raise BadInterval(f"{part}: where the first day counts from the end of the month, the last must too")
-    # Whatever the month, the end must not lie before the start. The shortest month decides, counted as Alertmanager does.
+        raise BadInterval(
+            f"{value}: where the first day counts from the end of the month, the last must too"
+        )
+    # The end must not lie before the start in any month: the shortest decides, as in Alertmanager.
     first, last = (_SHORTEST_MONTH + day if day < 0 else day for day in (start, end))
     if first > last:
-        raise BadInterval(f"{part}: day {end} lies before day {start}")
+        raise BadInterval(f"{value}: day {end} lies before day {start}")
     return start, end
 
 
-def _parse_months(part: Any) -> Range:
-    return _check_order(part, *_parse_bounds(part, _parse_month))
+def _parse_months(value: Any) -> Range:
+    return _check_order(value, *_parse_bounds(value, _parse_month))
 
 
-def _parse_years(part: Any) -> Range:
-    return _check_order(part, *_parse_bounds(part, lambda word: _parse_number(word, "a year")))
+def _parse_years(value: Any) -> Range:
+    return _check_order(value, *_parse_bounds(value, lambda word: _parse_number(word, "a year")))
 
 
 _FIELD_PARSERS: Final[dict[str, Callable[[Any], Range]]] = {
@@ -228,31 +339,35 @@ _FIELD_PARSERS: Final[dict[str, Callable[[Any], Range]]] = {
 }
 
 
-def _parse_bounds(part: Any, read: Callable[[str], int]) -> Range:
-    """ "a:b" or "a", which is "a:a"."""
-    if not isinstance(part, str):
+def _parse_bounds(value: Any, read: Callable[[str], int]) -> Range:
+    """The ends of "a:b", or of "a", which is "a:a"."""
+    if not isinstance(value, str):
         raise BadInterval("a range must be a text such as monday:friday")
-    words = part.lower().split(":")
+    words = value.lower().split(":")
     if len(words) > 2:
-        raise BadInterval(f"{part!r} is not a range: it has more than two ends")
+        raise BadInterval(f"{value!r} is not a range: it has more than two ends")
     return read(words[0]), read(words[-1])
 
 
-def _check_order(part: str, start: int, end: int) -> Range:
+def _check_order(value: str, start: int, end: int) -> Range:
     if start > end:
-        raise BadInterval(f"{part!r} runs backwards (weeks begin on sunday, years in january)")
+        raise BadInterval(f"{value!r} runs backwards (weeks begin on sunday, years in january)")
     return start, end
 
 
 def _parse_weekday(word: str) -> int:
-    if word not in _WEEKDAYS:
+    if word not in WEEKDAYS:
         raise BadInterval(f"{word!r} is not a weekday (sunday to saturday, in full)")
-    return _WEEKDAYS.index(word)
+    return WEEKDAYS.index(word)
 
 
 def _parse_month(word: str) -> int:
     # Alertmanager takes any number here; one that is no month never holds.
-    return _MONTHS.index(word) + 1 if word in _MONTHS else _parse_number(word, "a month (january to december in full, or a number)")
+    return (
+        _MONTHS.index(word) + 1
+        if word in _MONTHS
+        else _parse_number(word, "a month (january to december in full, or a number)")
+    )
 
 
 def _parse_day_of_month(word: str) -> int:
@@ -266,61 +381,3 @@ def _parse_number(word: str, what: str) -> int:
     if not _NUMBER.fullmatch(word):
         raise BadInterval(f"{word!r} is not {what}")
     return int(word)
-
-
-__all__ = ["BadInterval", "TimeIntervalEntry", "TimeInterval", "parse_time_interval"]
-
-_FOUR_YEARS_DAYS = 4 * 366  # days that are searched
-_SLACK_DAYS = 2  # days: a place may already, or still, have another date than UTC
-
-
-class TimeInterval(msgspec.Struct, frozen=True):
-    """Holds at a moment if any of its entries does; without entries never. Moments are aware; answers come in the zone of the question."""
-
-    name: str
-    entries: tuple[TimeIntervalEntry, ...] = ()
-
-    def holds(self, at: datetime) -> bool:
-        """Whether it holds at a moment."""
-        at = to_utc(at)
-        return any(entry.holds(at) for entry in self.entries)
-
-    def opens(self, at: datetime) -> datetime | None:
-        """The first moment at or after `at` at which it holds; None = not within four years."""
-        return at if self.holds(at) else self.changes(at)
-
-    def changes(self, at: datetime) -> datetime | None:
-        """The next moment after `at` at which it begins or ceases to hold; None = not within four years."""
-        now, today = self.holds(at), to_utc(at).date()
-        first, last = _shift_date(today, -_SLACK_DAYS), _shift_date(today, _FOUR_YEARS_DAYS)
-        for edge in merge(*(entry.edges(first, last) for entry in self.entries)):
-            if edge > at and self.holds(edge) != now:
-                return edge.astimezone(at.tzinfo)
-        return None
-
-    def edges(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """In order, every moment (UTC) after `start` and before `end` at which it may begin or cease to hold; some needlessly."""
-        first, last = _shift_date(start.date(), -_SLACK_DAYS), _shift_date(end.date(), _SLACK_DAYS)
-        return (edge for edge in merge(*(entry.edges(first, last) for entry in self.entries)) if start < edge < end)
-
-
-def parse_time_interval(name: str, value: Any) -> TimeInterval:
-    """A name and the list of its entries as loaded (lists, dicts, each scalar as its literal text, null as None) → the interval.
-
-    Raises BadInterval, whose `path` leads from the list to the offending part.
-    """
-    if not isinstance(value, list | None):
-        raise BadInterval("time_intervals must be a list")
-    return TimeInterval(name, tuple(_parse_entry_at(position, part) for position, part in enumerate(value or ())))
-
-
-def _parse_entry_at(position: int, part: Any) -> TimeIntervalEntry:
-    try:
-        return parse_entry(part)
-    except BadInterval as error:
-        raise BadInterval(str(error), position, *error.path) from None
-
-
-def _shift_date(day: date, days: int) -> date:
-    wanted = day.toordinal() + days
-    return date.fromordinal(min(max(wanted, EARLIEST.toordinal()), LATEST.toordinal()))

@@ -1,11 +1,8 @@
-"""Go's double-quoted texts, as Alertmanager reads and prints them in matchers and group keys.
+"""Matchers: conditions on labels, with Alertmanager's two grammars, meaning and order.
 
-The two grammars of Alertmanager's matchers, from text to (name, operator, value). What they mean is in matchers.py.
-
-Classic is the older one and forgiving: names are ASCII, a value may hold nearly anything. UTF-8 is the newer one: names
-and values are either quoted or free of reserved characters. No regular expression is compiled here.
-
-Matchers: conditions on labels, with Alertmanager's grammar, meaning and order.
+The classic grammar is older and forgiving: names are ASCII, a value may hold nearly anything. In
+the UTF-8 grammar names and values are either quoted, as Go quotes texts, or free of reserved
+characters. A grammar only splits a text into (name, operator, value); Matcher compiles the regex.
 """
 
 from __future__ import annotations
@@ -19,70 +16,30 @@ import msgspec
 import re2
 
 Op = Literal["=", "!=", "=~", "!~"]
-
-SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-RESERVED: Final = "{}!=~,\\\"'`"
-
-_SHORT_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
-_SHORT_ESCAPE_OF = {char: f"\\{letter}" for letter, char in _SHORT_ESCAPES.items()}
-_ESCAPE = re.compile(r"\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)")
-
-
-def unquote(text: str) -> str:
-    """What a double-quoted text means, quotes included in `text`. Raises ValueError for an escape that Go does not know,
-    for a line end, and where the bytes written out are not UTF-8."""
-    inner = text[1:-1]
-    if "\n" in inner:
-        raise ValueError("a quoted text must not hold a line end")
-    whole, last = bytearray(), 0
-    try:
-        for found in _ESCAPE.finditer(inner):
-            whole += inner[last : found.start()].encode() + _decode_escape(found)
-            last = found.end()
-        return (whole + inner[last:].encode()).decode()
-    except UnicodeError:
-        raise ValueError("a quoted text must be valid UTF-8") from None
-
-
-def _decode_escape(found: re.Match[str]) -> bytes:
-    short, two_hex, octal, four_hex, eight_hex = found.groups()
-    if short:
-        return _SHORT_ESCAPES[short].encode()
-    if two_hex or octal:
-        byte = int(two_hex, 16) if two_hex else int(octal, 8)
-        if byte > 0xFF:
-            raise ValueError(f"there is no byte {found[0]}")
-        return bytes((byte,))
-    if four_hex or eight_hex:
-        point = int(four_hex or eight_hex, 16)
-        if point > 0x10FFFF:
-            raise ValueError(f"there is no character {found[0]}")
-        return chr(point).encode()  # a surrogate fails here, as it should
-    raise ValueError("a quoted text has an unknown escape (a backslash is written \\\\)")
-
-
-def quote(text: str) -> str:
-    """A text in double quotes as Go prints it: what cannot be seen is escaped, other letters of any script stay."""
-    return '"' + "".join(map(_escape_char, text)) + '"'
-
-
-def _escape_char(char: str) -> str:
-    if char in _SHORT_ESCAPE_OF:
-        return _SHORT_ESCAPE_OF[char]
-    if char.isprintable():
-        return char
-    point = ord(char)
-    if point < 0x80:
-        return f"\\x{point:02x}"
-    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
-
-
+MatcherMode = Literal["classic", "utf8", "fallback"]
 ParsedMatcher = tuple[str, Op, str]
 
 _OPERATORS: Final[dict[str, Op]] = {"=": "=", "!=": "!=", "=~": "=~", "!~": "!~"}
 
-# Go's \s is these five characters; the value runs to the end, lazily, so that trailing blanks stay outside.
-_CLASSIC = re.compile(r"[\t\n\f\r ]*([a-zA-Z_:][a-zA-Z0-9_:]*)[\t\n\f\r ]*(=~|=|!=|!~)[\t\n\f\r ]*(.*?)[\t\n\f\r ]*", re.DOTALL)
+SPACES: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
+RESERVED: Final = "{}!=~,\\\"'`"
+
+_OPERATOR_ORDER: Final[dict[Op, int]] = {"=": 0, "!=": 1, "=~": 2, "!~": 3}
+_MAX_CACHED_LENGTH: Final = 128  # characters of a label value
+_QUOTED_NAME: Final = frozenset(SPACES + RESERVED)  # characters that put a name in quotes
+
+_RE2_OPTIONS = re2.Options()
+_RE2_OPTIONS.log_errors = False  # else RE2 writes every bad pattern to stderr
+
+# Go's \s is these five characters. The value is lazy, so that trailing blanks stay outside.
+_CLASSIC = re.compile(
+    r"[\t\n\f\r ]*([a-zA-Z_:][a-zA-Z0-9_:]*)[\t\n\f\r ]*(=~|=|!=|!~)[\t\n\f\r ]*(.*?)[\t\n\f\r ]*",
+    re.DOTALL,
+)
 _CLASSIC_TOKEN = re.compile(r"\\(.)|\\$|([^\\])", re.DOTALL)
 _CLASSIC_ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
@@ -90,138 +47,18 @@ _BARE = re.compile(f"[^{re.escape(SPACES + RESERVED)}]+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _OPERATOR = re.compile("=~|!~|!=|=")
 
-
-def parse_classic_list(text: str) -> list[ParsedMatcher]:
-    """Comma-separated matchers, each outer brace optional on its own. Raises ValueError."""
-    return [parse_classic_single(part) for part in _split_classic(text.strip(SPACES).removeprefix("{").removesuffix("}"))]
-
-
-def parse_classic_single(text: str) -> ParsedMatcher:
-    """One matcher without braces; commas belong to its value. Raises ValueError."""
-    found = _CLASSIC.fullmatch(text)
-    if found is None:
-        raise ValueError(f"not a matcher: {text!r} (expected NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX)")
-    name, operator, raw = found.groups()
-    return name, _OPERATORS[operator], _classic_value(raw)
-
-
-def _split_classic(text: str) -> list[str]:
-    """Parts between the commas that stand outside of quotes. Only the last may be blank, and is then left out."""
-    parts, start, quoted, escaped = [], 0, False, False
-    for position, char in enumerate(text):
-        if char == "," and not quoted:
-            parts.append(text[start:position])
-            start = position + 1
-            continue
-        if char == '"' and not escaped:
-            quoted = not quoted
-        escaped = char == "\\" and not escaped
-    last = text[start:].strip(SPACES)
-    return [*parts, last] if last else parts
-
-
-def _classic_value(raw: str) -> str:
-    quoted = raw.startswith('"')
-    inner = raw[1:-1] if quoted else raw
-    stray = quoted and (len(raw) < 2 or not raw.endswith('"') or _ends_escaped(inner))
-    text = []
-    for found in _CLASSIC_TOKEN.finditer(inner):
-        escape, plain = found.groups()
-        stray = stray or plain == '"'
-        text.append(plain or (_CLASSIC_ESCAPES.get(escape, found[0]) if escape else "\\"))
-    if stray:
-        raise ValueError(f"the value has an unescaped double quote: {raw!r}")
-    return "".join(text)
-
-
-def _ends_escaped(text: str) -> bool:
-    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
-
-
-def parse_utf8_list(text: str) -> list[ParsedMatcher]:
-    """Comma-separated matchers, with both braces or none. Raises ValueError that names the column."""
-    scan = _MatcherScanner(text)
-    braced = scan.take("{")
-    matchers: list[ParsedMatcher] = []
-    while not scan.at_end() and not scan.sees("}"):
-        matchers.append(scan.matcher())
-        if not scan.take(","):
-            break
-    if braced and not scan.take("}"):
-        raise scan.error("expected a comma or a closing brace")
-    if not scan.at_end():
-        raise scan.error("expected a comma or the end")
-    return matchers
-
-
-class _MatcherScanner:
-    """Reads a text from left to right; blanks between tokens are skipped."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.position = text, 0
-        self._skip_blanks()
-
-    def at_end(self) -> bool:
-        return self.position == len(self.text)
-
-    def sees(self, char: str) -> bool:
-        return self.text.startswith(char, self.position)
-
-    def take(self, char: str) -> bool:
-        if not self.sees(char):
-            return False
-        self._advance(self.position + len(char))
-        return True
-
-    def matcher(self) -> ParsedMatcher:
-        name = self._word("a label name")
-        if not name:
-            raise self.error("the label name is empty")
-        operator = _OPERATOR.match(self.text, self.position)
-        if operator is None:
-            raise self.error("expected one of = != =~ !~")
-        self._advance(operator.end())
-        return name, _OPERATORS[operator[0]], self._word("a value")
-
-    def error(self, reason: str) -> ValueError:
-        rest = self.text[self.position :]
-        return ValueError(f"{reason} at column {self.position + 1}" + (f", not {rest[:20]!r}" if rest else ""))
-
-    def _word(self, what: str) -> str:
-        if bare := _BARE.match(self.text, self.position):
-            self._advance(bare.end())
-            return bare[0]
-        quoted = _QUOTED.match(self.text, self.position)
-        if quoted is None:
-            raise self.error(f"expected {what}")
-        try:
-            word = unquote(quoted[0])
-        except ValueError as error:
-            raise self.error(str(error)) from None
-        self._advance(quoted.end())
-        return word
-
-    def _advance(self, position: int) -> None:
-        self.position = position
-        self._skip_blanks()
-
-    def _skip_blanks(self) -> None:
-        while self.position < len(self.text) and self.text[self.position] in SPACES:
-            self.position += 1
-
-
-MatcherMode = Literal["classic", "utf8", "fallback"]
-
-_OPERATOR_ORDER: Final[dict[Op, int]] = {"=": 0, "!=": 1, "=~": 2, "!~": 3}
-_CACHED_LENGTH: Final = 128
-_QUOTED_NAME: Final = frozenset(SPACES + RESERVED)
-
-_RE2_OPTIONS = re2.Options()
-_RE2_OPTIONS.log_errors = False  # RE2 would write every bad pattern to stderr
+_SHORT_ESCAPES = {
+    **{"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"},
+    **{"\\": "\\", '"': '"'},
+}
+_SHORT_ESCAPE_OF = {char: f"\\{letter}" for letter, char in _SHORT_ESCAPES.items()}
+_ESCAPE = re.compile(
+    r"\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)"
+)
 
 
 class BadMatcher(ValueError):
-    """A text that is no matcher, or a matcher whose regular expression is none; the message says why."""
+    """A text that is no matcher, or whose regular expression is none; the message says why."""
 
 
 class Matcher(msgspec.Struct, frozen=True):
@@ -236,7 +73,7 @@ class Matcher(msgspec.Struct, frozen=True):
             _compile_regex(self.value)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether it holds for these labels; a label that is absent counts as ""."""
+        """Return True if it holds for these labels; an absent label counts as ""."""
         value, op = labels.get(self.name, ""), self.op
         if op == "=":
             return value == self.value
@@ -245,7 +82,7 @@ class Matcher(msgspec.Struct, frozen=True):
         return _regex_matches(self.value, value) == (op == "=~")
 
     def __str__(self) -> str:
-        """As Alertmanager prints it in group keys: `team="a"`."""
+        """The form in Alertmanager's group keys: `team="a"`."""
         if _QUOTED_NAME.isdisjoint(self.name):
             value = self.value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
             return f'{self.name}{self.op}"{value}"'
@@ -258,24 +95,26 @@ def matcher_sort_key(matcher: Matcher) -> tuple[str, str, int]:
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    """Whether every one of the matchers holds; none at all always hold."""
+    """Return True if every matcher holds; no matchers always do."""
     return all(matcher.matches(labels) for matcher in matchers)
 
 
 def parse_matchers(text: str, mode: MatcherMode = "fallback") -> list[Matcher]:
-    """Matchers as routes have them: `team="a"`, `{team="a", severity=~"page|critical"}`; in the order written.
+    """Matchers of a route: `team="a"`, `{team="a", severity=~"page|critical"}`; in that order.
 
-    Fallback is Alertmanager's default: the UTF-8 grammar first, else the classic one, and the classic reading where both
-    read the text but differently. Raises BadMatcher.
+    Fallback is Alertmanager's default: the UTF-8 grammar first, else the classic one; the classic
+    reading where both accept the text but read it differently. Raises BadMatcher.
     """
     return _parse_in_mode(text, mode, parse_classic_list, parse_utf8_list)
 
 
 def parse_matcher(text: str, mode: MatcherMode = "fallback") -> Matcher:
-    """Exactly one matcher, without braces, as an API filter has it. Raises BadMatcher."""
+    """Exactly one matcher without braces, for filters of the API. Raises BadMatcher."""
     if mode != "classic" and (text.startswith("{") or text.endswith("}")):
         raise BadMatcher(f"{text!r}: one matcher is written without braces")
-    return _parse_in_mode(text, mode, lambda text: [parse_classic_single(text)], _parse_utf8_single)[0]
+    return _parse_in_mode(
+        text, mode, lambda text: [parse_classic_single(text)], _parse_utf8_single
+    )[0]
 
 
 def _parse_utf8_single(text: str) -> list[ParsedMatcher]:
@@ -286,7 +125,10 @@ def _parse_utf8_single(text: str) -> list[ParsedMatcher]:
 
 
 def _parse_in_mode(
-    text: str, mode: MatcherMode, classic: Callable[[str], list[ParsedMatcher]], utf8: Callable[[str], list[ParsedMatcher]]
+    text: str,
+    mode: MatcherMode,
+    classic: Callable[[str], list[ParsedMatcher]],
+    utf8: Callable[[str], list[ParsedMatcher]],
 ) -> list[Matcher]:
     try:
         text.encode()
@@ -320,14 +162,15 @@ def _compile_regex(pattern: str) -> Any:
         return re2.compile(f"^(?:{pattern})$", _RE2_OPTIONS)
     except re2.error as error:
         reason = error.args[0] if error.args else ""
-        raise BadMatcher(
-            f"bad regular expression {pattern!r}: {reason.decode(errors='replace') if isinstance(reason, bytes) else reason}"
-        ) from None
+        if isinstance(reason, bytes):
+            reason = reason.decode(errors="replace")
+        raise BadMatcher(f"bad regular expression {pattern!r}: {reason}") from None
 
 
 def _regex_matches(pattern: str, value: str) -> bool:
-    # Few values come again and again (severities, teams): remembered. Long ones do not, and would fill the memory.
-    return _cached_search_regex(pattern, value) if len(value) <= _CACHED_LENGTH else _search_regex(pattern, value)
+    # Short values (severities, teams) come again and again; long ones do not and fill the memory.
+    search = _cached_search_regex if len(value) <= _MAX_CACHED_LENGTH else _search_regex
+    return search(pattern, value)
 
 
 def _search_regex(pattern: str, value: str) -> bool:
@@ -335,3 +178,182 @@ def _search_regex(pattern: str, value: str) -> bool:
 
 
 _cached_search_regex = lru_cache(maxsize=16384)(_search_regex)
+
+
+def parse_classic_list(text: str) -> list[ParsedMatcher]:
+    """Comma-separated matchers, each outer brace optional on its own. Raises ValueError."""
+    inner = text.strip(SPACES).removeprefix("{").removesuffix("}")
+    return [parse_classic_single(matcher) for matcher in _split_classic(inner)]
+
+
+def parse_classic_single(text: str) -> ParsedMatcher:
+    """One matcher without braces; commas belong to its value. Raises ValueError."""
+    found = _CLASSIC.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"not a matcher: {text!r}"
+            " (expected NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX)"
+        )
+    name, operator, raw = found.groups()
+    return name, _OPERATORS[operator], _classic_value(raw)
+
+
+def _split_classic(text: str) -> list[str]:
+    """Split at commas outside of quotes. Only the last matcher may be blank: it is dropped."""
+    matchers, start, quoted, escaped = [], 0, False, False
+    for position, char in enumerate(text):
+        if char == "," and not quoted:
+            matchers.append(text[start:position])
+            start = position + 1
+            continue
+        if char == '"' and not escaped:
+            quoted = not quoted
+        escaped = char == "\\" and not escaped
+    last = text[start:].strip(SPACES)
+    return [*matchers, last] if last else matchers
+
+
+def _classic_value(raw: str) -> str:
+    quoted = raw.startswith('"')
+    inner = raw[1:-1] if quoted else raw
+    stray = quoted and (len(raw) < 2 or not raw.endswith('"') or _ends_escaped(inner))
+    text = []
+    for found in _CLASSIC_TOKEN.finditer(inner):
+        escape, plain = found.groups()
+        stray = stray or plain == '"'
+        text.append(plain or (_CLASSIC_ESCAPES.get(escape, found[0]) if escape else "\\"))
+    if stray:
+        raise ValueError(f"the value has an unescaped double quote: {raw!r}")
+    return "".join(text)
+
+
+def _ends_escaped(text: str) -> bool:
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
+
+
+def parse_utf8_list(text: str) -> list[ParsedMatcher]:
+    """Comma-separated matchers, with both braces or none. Raises ValueError with the column."""
+    scan = _MatcherScanner(text)
+    braced = scan.skip("{")
+    matchers: list[ParsedMatcher] = []
+    while not scan.at_end() and not scan.is_at("}"):
+        matchers.append(scan.matcher())
+        if not scan.skip(","):
+            break
+    if braced and not scan.skip("}"):
+        raise scan.error("expected a comma or a closing brace")
+    if not scan.at_end():
+        raise scan.error("expected a comma or the end")
+    return matchers
+
+
+class _MatcherScanner:
+    """Reads a text from left to right; blanks between tokens are skipped."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.position = text, 0
+        self._skip_blanks()
+
+    def at_end(self) -> bool:
+        return self.position == len(self.text)
+
+    def is_at(self, char: str) -> bool:
+        return self.text.startswith(char, self.position)
+
+    def skip(self, char: str) -> bool:
+        """Move past `char`; return False, and stay, where another one follows."""
+        if not self.is_at(char):
+            return False
+        self._advance(self.position + len(char))
+        return True
+
+    def matcher(self) -> ParsedMatcher:
+        """The next matcher. Raises ValueError that names the column."""
+        name = self._word("a label name")
+        if not name:
+            raise self.error("the label name is empty")
+        operator = _OPERATOR.match(self.text, self.position)
+        if operator is None:
+            raise self.error("expected one of = != =~ !~")
+        self._advance(operator.end())
+        return name, _OPERATORS[operator[0]], self._word("a value")
+
+    def error(self, reason: str) -> ValueError:
+        rest = self.text[self.position :]
+        return ValueError(
+            f"{reason} at column {self.position + 1}" + (f", not {rest[:20]!r}" if rest else "")
+        )
+
+    def _word(self, what: str) -> str:
+        if bare := _BARE.match(self.text, self.position):
+            self._advance(bare.end())
+            return bare[0]
+        quoted = _QUOTED.match(self.text, self.position)
+        if quoted is None:
+            raise self.error(f"expected {what}")
+        try:
+            word = unquote(quoted[0])
+        except ValueError as error:
+            raise self.error(str(error)) from None
+        self._advance(quoted.end())
+        return word
+
+    def _advance(self, position: int) -> None:
+        self.position = position
+        self._skip_blanks()
+
+    def _skip_blanks(self) -> None:
+        while self.position < len(self.text) and self.text[self.position] in SPACES:
+            self.position += 1
+
+
+def unquote(text: str) -> str:
+    """The meaning of a text in double quotes, which `text` includes.
+
+    Raises ValueError for an escape that Go does not know, for a line end, and for bytes that are
+    not UTF-8.
+    """
+    inner = text[1:-1]
+    if "\n" in inner:
+        raise ValueError("a quoted text must not hold a line end")
+    whole, last = bytearray(), 0
+    try:
+        for found in _ESCAPE.finditer(inner):
+            whole += inner[last : found.start()].encode() + _decode_escape(found)
+            last = found.end()
+        return (whole + inner[last:].encode()).decode()
+    except UnicodeError:
+        raise ValueError("a quoted text must be valid UTF-8") from None
+
+
+def _decode_escape(found: re.Match[str]) -> bytes:
+    short, two_hex, octal, four_hex, eight_hex = found.groups()
+    if short:
+        return _SHORT_ESCAPES[short].encode()
+    if two_hex or octal:
+        byte = int(two_hex, 16) if two_hex else int(octal, 8)
+        if byte > 0xFF:
+            raise ValueError(f"there is no byte {found[0]}")
+        return bytes((byte,))
+    if four_hex or eight_hex:
+        point = int(four_hex or eight_hex, 16)
+        if point > 0x10FFFF:
+            raise ValueError(f"there is no character {found[0]}")
+        return chr(point).encode()  # a surrogate fails here, as it should
+    raise ValueError("a quoted text has an unknown escape (a backslash is written \\\\)")
+
+
+def quote(text: str) -> str:
+    """A text in double quotes as Go prints it: only unprintable characters are escaped."""
+    return '"' + "".join(map(_escape_char, text)) + '"'
+
+
+def _escape_char(char: str) -> str:
+    if char in _SHORT_ESCAPE_OF:
+        return _SHORT_ESCAPE_OF[char]
+    if char.isprintable():
+        return char
+    point = ord(char)
+    if point < 0x80:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

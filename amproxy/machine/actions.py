@@ -1,19 +1,27 @@
-"""An acknowledgement: who has answered, for how long it counts, and the reminder before it runs out.
+"""People's actions on an incident: acknowledge, snooze, resolve, reopen, escalate.
 
-A snooze: nothing happens until its end. Then the policy begins anew or, with `after_snooze: resume`, goes on where it was.
-
-What people do to an incident: answer it, end it, bring it back. Snoozes stand in snoozing.py, what involves others in handover.py.
+Actions that involve others are in responders.py.
 """
 
 from __future__ import annotations
 
 from amproxy.clock import utc
-from amproxy.config import contacts
+from amproxy.config.channels import contact_address, notification_rules
 from amproxy.config.structs import Notify
 from amproxy.errors import Conflict
-from amproxy.machine import chains, holds, policy, responders
-from amproxy.machine import draft as machine_draft
-from amproxy.machine.draft import Draft, new_id
+from amproxy.machine.chains import untried_channels
+from amproxy.machine.draft import (
+    RESOLVED_TEXTS,
+    Draft,
+    close_incident,
+    end_wait,
+    new_id,
+    restart_steps,
+    set_triggered,
+    set_wait,
+    stop_steps,
+    trigger_again,
+)
 from amproxy.machine.events import (
     Absorb,
     Acknowledge,
@@ -28,47 +36,120 @@ from amproxy.machine.events import (
     Snooze,
     Unacknowledge,
 )
+from amproxy.machine.holds import release_hold
+from amproxy.machine.responders import absorb, add_responders, merge, reassign
+from amproxy.machine.steps import begin_policy_anew
 from amproxy.model import Page
 
 
-def set_acknowledged(draft: Draft, event: Acknowledge) -> None:
-    """Somebody takes it. Others who were asked to join by hand are still asked."""
+def act(draft: Draft, event: Act) -> None:
+    """Apply a person's action.
+
+    Raises Conflict when the state, or the epoch of the button that was pressed, forbids it.
+    """
+    _refuse_stale(draft, event)
+    draft.incident.heard_at = draft.now
+    match event:
+        case Note():
+            text = f"{draft.name(event.user)}: {event.text}"
+            draft.record("note", text, user=event.user, note=event.text)
+        case Acknowledge():
+            _acknowledge(draft, event)
+        case Unacknowledge():
+            _unacknowledge(draft, event)
+        case Resolve():
+            text = f"Resolved by {draft.name(event.user)} (via {event.via})."
+            close_incident(draft, by=event.user or event.via, text=text, user=event.user)
+        case Reopen():
+            begin_policy_anew(draft)
+            text = f"Opened again by {draft.name(event.user)} (via {event.via})."
+            trigger_again(draft, "reopened", text, event.user)
+        case Snooze():
+            _snooze(draft, event)
+        case Escalate():
+            _escalate(draft, event)
+        case Reassign():
+            reassign(draft, event)
+        case AddResponders():
+            add_responders(draft, event)
+        case Merge():
+            merge(draft, event)
+        case Absorb():
+            absorb(draft, event)
+        case _:
+            raise TypeError(f"no such action: {event!r}")
+
+
+def _refuse_stale(draft: Draft, event: Act) -> None:
+    incident, number = draft.incident, f"#{draft.incident.number}"
+    if isinstance(event, Note):
+        return  # a note may be added whatever the state
+    if incident.merged_into:
+        raise Conflict(f"{number} is part of another incident now")
+    if isinstance(event, Reopen):
+        if incident.state != "resolved":
+            raise Conflict(f"{number} is not resolved; it is {incident.state}")
+    elif incident.state == "resolved":
+        end = RESOLVED_TEXTS.get(incident.resolved_by)
+        how = f": {end}" if end else f" by {draft.name(incident.resolved_by)}"
+        raise Conflict(f"{number} is already resolved{how}")
+    # A button in an old message must not, say, acknowledge what was triggered again since.
+    if event.epoch is not None and event.epoch != incident.epoch:
+        raise Conflict(
+            f"this button is from an earlier alarm of {number}; it is {incident.state} now"
+        )
+
+
+def _acknowledge(draft: Draft, event: Acknowledge) -> None:
+    """Acknowledge it; of an acknowledged incident, join or renew. Raises Conflict if neither."""
     incident = draft.incident
-    machine_draft.stop_steps(draft)
+    if incident.state != "acknowledged":
+        _set_acknowledged(draft, event)
+    elif not (_try_join(draft, event) or _try_renew(draft, event)):
+        by = draft.name(incident.acknowledged_by)
+        raise Conflict(f"#{incident.number} is already acknowledged by {by}")
+
+
+def _set_acknowledged(draft: Draft, event: Acknowledge) -> None:
+    """Stop the policy; the rules of others who were paged by hand go on."""
+    incident = draft.incident
+    stop_steps(draft)
     incident.chains = [chain for chain in incident.chains if chain.user != event.user]
-    incident.state, incident.acknowledged_by, incident.acknowledged_at = "acknowledged", event.user, draft.now
+    incident.state = "acknowledged"
+    incident.acknowledged_by, incident.acknowledged_at = event.user, draft.now
     incident.snoozed_by, incident.snoozed_until = "", None
     if incident.first_acknowledged_at is None:
         incident.first_acknowledged_by, incident.first_acknowledged_at = event.user, draft.now
     _start_timeout(draft)
     text = f"Acknowledged by {draft.name(event.user)} (via {event.via})."
-    draft.say("acknowledged", text, user=event.user)
-    draft.redraw(text)
+    draft.record("acknowledged", text, user=event.user)
+    draft.refresh_messages(text)
 
 
-def try_join(draft: Draft, event: Acknowledge) -> bool:
-    """Whether this is the answer of somebody who was asked to join what another has acknowledged."""
+def _try_join(draft: Draft, event: Acknowledge) -> bool:
+    """End the rules of somebody who was paged by hand and answers; False for anybody else."""
     incident = draft.incident
     if not any(chain.user == event.user and chain.insists for chain in incident.chains):
         return False
     incident.chains = [chain for chain in incident.chains if chain.user != event.user]
     text = f"{draft.name(event.user)} is on it too (via {event.via})."
-    draft.say("joined", text, user=event.user)
-    draft.redraw(text)
+    draft.record("joined", text, user=event.user)
+    draft.refresh_messages(text)
     return True
 
 
-def try_renew(draft: Draft, event: Acknowledge) -> bool:
-    """Whether this prolongs an acknowledgement: its owner has been reminded that it runs out."""
+def _try_renew(draft: Draft, event: Acknowledge) -> bool:
+    """Restart the time-out of one's own acknowledgement, once reminded of it; else False."""
     incident = draft.incident
-    if incident.acknowledge_due is None or incident.reminder_due is not None or not incident.plan.acknowledge_reminder:
+    reminded = incident.acknowledge_due is not None and incident.reminder_due is None
+    if not reminded or not incident.plan.acknowledge_reminder:
         return False
     if event.user != incident.acknowledged_by:
         return False
     _start_timeout(draft)
     text = f"{draft.name(event.user)} is still on it (via {event.via})."
-    draft.say("renewed", text, user=event.user)
-    draft.redraw(text)
+    draft.record("renewed", text, user=event.user)
+    draft.refresh_messages(text)
     return True
 
 
@@ -82,89 +163,123 @@ def _start_timeout(draft: Draft) -> None:
 
 
 def expire_acknowledgement(draft: Draft) -> None:
-    """Remind the one who acknowledged, or, when the time is over, trigger again from the first step."""
+    """Trigger again when the acknowledgement runs out; before that, remind its owner."""
     incident = draft.incident
     if incident.state != "acknowledged" or incident.acknowledge_due is None:
         return
     if incident.acknowledge_due <= draft.now:
         text = f"The acknowledgement by {draft.name(incident.acknowledged_by)} has run out."
-        machine_draft.trigger_again(draft, "unacknowledged", text, "")
+        trigger_again(draft, "unacknowledged", text, "")
     elif incident.reminder_due is not None and incident.reminder_due <= draft.now:
         incident.reminder_due = None
         _remind(draft, incident.acknowledge_due)
 
 
 def _remind(draft: Draft, due: float) -> None:
-    """Over the channels that the person's rules begin with; where none of them reaches anything, over the first contact that does."""
+    """Remind over the channels of the first rule; where it has no contact, over any other."""
     name = draft.incident.acknowledged_by
     user = draft.roster.config.users.get(name)
-    rule = next((rule for rule in contacts.notification_rules(user, "default") if isinstance(rule, Notify)), None) if user else None
-    reached = [_remind_over(draft, name, channel) for channel in rule.channels] if rule else []
-    if any(reached) or _remind_next(draft, name):
-        draft.say("reminded", f"Reminding {draft.name(name)} that the acknowledgement runs out at {utc(due):%H:%M} UTC.", user=name)
+    rules = notification_rules(user, "default") if user else ()
+    rule = next((rule for rule in rules if isinstance(rule, Notify)), None)
+    # A list, not any() of a generator: all channels of the rule are used.
+    reminded = [_remind_over(draft, name, channel) for channel in rule.channels] if rule else []
+    runs_out = f"the acknowledgement runs out at {utc(due):%H:%M} UTC"
+    if any(reminded) or _remind_next(draft, name):
+        draft.record("reminded", f"Reminding {draft.name(name)} that {runs_out}.", user=name)
     else:
-        text = f"{draft.name(name)} cannot be reminded that the acknowledgement runs out at {utc(due):%H:%M} UTC: there is no contact."
-        draft.say("failed", text, user=name)
+        text = f"{draft.name(name)} cannot be reminded that {runs_out}: there is no contact."
+        draft.record("failed", text, user=name)
 
 
 def _remind_over(draft: Draft, name: str, channel: str) -> bool:
-    """One reminder over one channel; False where there is no contact for it."""
-    address = contacts.contact_address(draft.roster.config.users[name], channel)
+    """Send one reminder over one channel; False where there is no contact for it."""
+    address = contact_address(draft.roster.config.users[name], channel)
     if address is None:
         return False
-    draft.page(
-        Page(
-            id=new_id(), kind="reminder", user=name, channel=channel, address=address, policy=draft.incident.policy,
-            reason="your acknowledgement runs out", due=draft.now,
-        )
-    )  # fmt: skip
+    page = Page(
+        id=new_id(),
+        kind="reminder",
+        user=name,
+        channel=channel,
+        address=address,
+        policy=draft.incident.policy,
+        reason="your acknowledgement runs out",
+        due=draft.now,
+    )
+    draft.page(page)
     return True
 
 
 def _remind_next(draft: Draft, name: str) -> bool:
-    """One reminder over the first of the person's contacts that was not tried; False where there is none."""
+    """Send one reminder over the first contact not tried yet; False where there is none."""
     incident = draft.incident
+    # Reminders of an earlier acknowledgement do not count.
     since = (incident.acknowledge_due or 0.0) - incident.plan.acknowledge_reminder
-    tried = [page for page in incident.pages if page.kind == "reminder" and page.user == name and page.due >= since]
-    return any(_remind_over(draft, name, channel) for channel in chains.untried_channels(draft, name, tried))
+    tried = [
+        page
+        for page in incident.pages
+        if page.kind == "reminder" and page.user == name and page.due >= since
+    ]
+    channels = untried_channels(draft, name, tried)
+    return any(_remind_over(draft, name, channel) for channel in channels)
 
 
 def remind_after_failure(draft: Draft, page: Page) -> None:
-    """A reminder did not arrive: the person's next contact is tried, unless another reminder of the same moment still stands."""
+    """Remind over the next contact, because a reminder failed and no other may still arrive."""
     incident = draft.incident
-    if incident.state != "acknowledged" or incident.acknowledged_by != page.user or incident.reminder_due is not None:
+    if (
+        incident.state != "acknowledged"
+        or incident.acknowledged_by != page.user
+        or incident.reminder_due is not None  # renewed meanwhile
+    ):
         return
-    if not any(p.kind == "reminder" and p.due == page.due and p.state in ("due", "sent") for p in incident.pages):
+    if not any(
+        p.kind == "reminder" and p.due == page.due and p.state in ("due", "sent")
+        for p in incident.pages
+    ):
         _remind_next(draft, page.user)
 
 
-def snooze(draft: Draft, event: Snooze) -> None:
-    """Put it off, whatever it is. Raises Conflict for an end that is past."""
+def _unacknowledge(draft: Draft, event: Unacknowledge) -> None:
+    incident = draft.incident
+    if incident.state != "acknowledged":
+        raise Conflict(f"#{incident.number} is not acknowledged; it is {incident.state}")
+    text = f"Acknowledgement withdrawn by {draft.name(event.user)} (via {event.via})."
+    trigger_again(draft, "unacknowledged", text, event.user)
+
+
+def _snooze(draft: Draft, event: Snooze) -> None:
+    """Let nothing happen until a time, in any state. Raises Conflict for a time that is past."""
     incident = draft.incident
     if event.until <= draft.now:
         raise Conflict("the end of a snooze must lie in the future")
     if incident.state == "triggered":
         _save_remaining_waits(draft)
-    left, waiting, words, chains = incident.step_left, incident.waiting, incident.waiting_for, incident.chains
+    # After an acknowledgement there is nothing to resume: the policy had stopped.
     resumes = incident.plan.after_snooze == "resume" and incident.state in ("triggered", "snoozed")
-    machine_draft.stop_steps(draft)
+    left, waiting, text = incident.step_left, incident.waiting, incident.waiting_for
+    chains = incident.chains
+    stop_steps(draft)
     incident.chains = chains if resumes else []
     if resumes:
-        incident.step_left, incident.waiting, incident.waiting_for = left, waiting, words
+        incident.step_left, incident.waiting, incident.waiting_for = left, waiting, text
     incident.state, incident.snoozed_by, incident.snoozed_until = "snoozed", event.user, event.until
     incident.acknowledged_by, incident.acknowledged_at = "", None
-    text = f"Snoozed by {draft.name(event.user)} until {utc(event.until):%Y-%m-%d %H:%M} UTC (via {event.via})."
-    draft.say("snoozed", text, user=event.user, until=event.until)
-    draft.redraw(text)
+    until = f"{utc(event.until):%Y-%m-%d %H:%M} UTC"
+    text = f"Snoozed by {draft.name(event.user)} until {until} (via {event.via})."
+    draft.record("snoozed", text, user=event.user, until=event.until)
+    draft.refresh_messages(text)
 
 
 def _save_remaining_waits(draft: Draft) -> None:
-    """How long the plan and each person's rules would still have waited."""
+    """Save the seconds that the policy and each person's rules would still have waited."""
     incident = draft.incident
     for chain in incident.chains:
         chain.left, chain.due = _seconds_until(draft, chain.due), None
-    # One that waits for alerts looks again at the end: some may have come meanwhile.
-    incident.step_left = 0.0 if incident.waiting == "alerts" else _seconds_until(draft, incident.step_due)
+    # A step that waits for alerts checks again at the end: some may have come meanwhile.
+    incident.step_left = (
+        0.0 if incident.waiting == "alerts" else _seconds_until(draft, incident.step_due)
+    )
 
 
 def _seconds_until(draft: Draft, due: float | None) -> float | None:
@@ -172,100 +287,39 @@ def _seconds_until(draft: Draft, due: float | None) -> float | None:
 
 
 def expire_snooze(draft: Draft) -> None:
-    """At the end of a snooze it triggers again."""
+    """Trigger again at the end of a snooze; with `after_snooze: resume` all goes on as it was."""
     incident = draft.incident
-    if incident.state != "snoozed" or incident.snoozed_until is None or incident.snoozed_until > draft.now:
+    until = incident.snoozed_until
+    if incident.state != "snoozed" or until is None or until > draft.now:
         return
     running = [chain for chain in incident.chains if chain.left is not None]
+    # Where nothing is left to resume the policy begins anew, or nobody would ever be paged.
     if incident.plan.after_snooze == "restart" or (incident.step_left is None and not running):
-        machine_draft.trigger_again(draft, "triggered", "The snooze is over: the policy begins anew.", "")
+        text = "The snooze is over: the policy begins anew."
+        trigger_again(draft, "triggered", text, "")
         return
-    machine_draft.set_triggered(draft)
+    set_triggered(draft)
     step_due = None if incident.step_left is None else draft.now + incident.step_left
-    machine_draft.set_wait(draft, incident.waiting, step_due, incident.waiting_for)
+    set_wait(draft, incident.waiting, step_due, incident.waiting_for)
     incident.step_left = None
     for chain in running:
         chain.due, chain.left = draft.now + (chain.left or 0.0), None
     text = "The snooze is over: the policy goes on where it was."
-    draft.say("triggered", text)
-    draft.redraw(text)
-
-
-def act(draft: Draft, event: Act) -> None:
-    """Do what a person asked for. Raises Conflict when the state, or the age of the button, forbids it."""
-    _refuse_stale(draft, event)
-    draft.incident.heard_at = draft.now
-    match event:
-        case Note():
-            draft.say("note", f"{draft.name(event.user)}: {event.text}", user=event.user, note=event.text)
-        case Acknowledge():
-            _acknowledge(draft, event)
-        case Unacknowledge():
-            _unacknowledge(draft, event)
-        case Resolve():
-            by = f"Resolved by {draft.name(event.user)} (via {event.via})."
-            machine_draft.close_incident(draft, by=event.user or event.via, text=by, user=event.user)
-        case Reopen():
-            policy.begin_policy_anew(draft)
-            machine_draft.trigger_again(draft, "reopened", f"Opened again by {draft.name(event.user)} (via {event.via}).", event.user)
-        case Snooze():
-            snooze(draft, event)
-        case Escalate():
-            _escalate(draft, event)
-        case Reassign():
-            responders.reassign(draft, event)
-        case AddResponders():
-            responders.add_responders(draft, event)
-        case Merge():
-            responders.merge(draft, event)
-        case Absorb():
-            responders.absorb(draft, event)
-        case _:
-            raise TypeError(f"no such action: {event!r}")
-
-
-def _refuse_stale(draft: Draft, event: Act) -> None:
-    incident = draft.incident
-    if isinstance(event, Note):
-        return
-    if incident.merged_into:
-        raise Conflict(f"#{incident.number} is part of another incident now")
-    if isinstance(event, Reopen):
-        if incident.state != "resolved":
-            raise Conflict(f"#{incident.number} is not resolved; it is {incident.state}")
-    elif incident.state == "resolved":
-        end = machine_draft.RESOLVED_TEXTS.get(incident.resolved_by)
-        raise Conflict(f"#{incident.number} is already resolved" + (f": {end}" if end else f" by {draft.name(incident.resolved_by)}"))
-    if event.epoch is not None and event.epoch != incident.epoch:
-        raise Conflict(f"this button is from an earlier alarm of #{incident.number}; it is {incident.state} now")
-
-
-def _acknowledge(draft: Draft, event: Acknowledge) -> None:
-    incident = draft.incident
-    if incident.state != "acknowledged":
-        set_acknowledged(draft, event)
-    elif not (try_join(draft, event) or try_renew(draft, event)):
-        raise Conflict(f"#{incident.number} is already acknowledged by {draft.name(incident.acknowledged_by)}")
-
-
-def _unacknowledge(draft: Draft, event: Unacknowledge) -> None:
-    if draft.incident.state != "acknowledged":
-        raise Conflict(f"#{draft.incident.number} is not acknowledged; it is {draft.incident.state}")
-    text = f"Acknowledgement withdrawn by {draft.name(event.user)} (via {event.via})."
-    machine_draft.trigger_again(draft, "unacknowledged", text, event.user)
+    draft.record("triggered", text)
+    draft.refresh_messages(text)
 
 
 def _escalate(draft: Draft, event: Escalate) -> None:
-    """Run the next step now, without what it waits for; from the beginning where nothing runs."""
+    """Run the next step now, whatever it waits for; without one, the policy begins anew."""
     incident = draft.incident
     text = f"Escalated by {draft.name(event.user)} (via {event.via})."
     if incident.state != "triggered":
-        machine_draft.trigger_again(draft, "escalated", text, event.user)
+        trigger_again(draft, "escalated", text, event.user)
         return
-    draft.say("escalated", text, user=event.user)
-    holds.release_hold(draft, "escalated by hand")
+    draft.record("escalated", text, user=event.user)
+    release_hold(draft, "escalated by hand")
     if incident.waiting in ("alerts", "shift"):
         incident.position += 1  # such a step would only wait again
     elif incident.step_due is None:
-        machine_draft.restart_steps(draft)
-    machine_draft.end_wait(draft)
+        restart_steps(draft)
+    end_wait(draft)

@@ -1,4 +1,4 @@
-"""What can happen to an incident: from alerts, from time, from people, from channels."""
+"""The events of an incident: from alerts, from time, from people, from channels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all events."""
 
 
-# ------------------------------------------------------------------------------------------------------ from alerts
-
-
 class Opened(Event, frozen=True, kw_only=True):
     """A new incident begins its policy."""
 
@@ -25,7 +22,7 @@ class Opened(Event, frozen=True, kw_only=True):
 
 
 class AlertsChanged(Event, frozen=True, kw_only=True):
-    """A group's alerts are not as they were when last told."""
+    """A group's alerts differ from those of its last notification."""
 
     reason: NotificationReason
     firing: int
@@ -33,8 +30,8 @@ class AlertsChanged(Event, frozen=True, kw_only=True):
     fresh: int = 0  # firing alerts that were not known before
     common_labels: dict[str, str] = {}
     common_annotations: dict[str, str] = {}
-    ended_by: Literal["source", "expired", "moved"] = "source"  # what resolves it when nothing fires
-    group: str = ""  # Group.id: an incident may have those of several
+    ended_by: Literal["source", "expired", "moved"] = "source"  # resolves it when nothing fires
+    group: str = ""  # Group.id: an incident may have several groups
 
 
 class Returned(Event, frozen=True, kw_only=True):
@@ -43,24 +40,18 @@ class Returned(Event, frozen=True, kw_only=True):
     alerts: AlertsChanged
 
 
-# -------------------------------------------------------------------------------------------------------- from time
-
-
 class TimerTick(Event, frozen=True, kw_only=True):
-    """Time has passed; whatever is due is done."""
+    """Time has passed: do whatever is due."""
 
-    heard: float | None = None  # Unix seconds: when its alerts were pushed last, where that is known
+    pushed_at: float | None = None  # Unix seconds: last push of its alerts; None = not known
 
 
 class Hold(Event, frozen=True, kw_only=True):
-    """Time has passed as with Tick, but all its alerts are muted: nothing of the plan runs before `until` (Unix seconds)."""
+    """Time has passed, as with TimerTick, but all alerts are muted."""
 
     reason: str  # "silenced by alice until 2026-01-05 09:00 UTC"
-    until: float
-    heard: float | None = None  # as Tick's
-
-
-# ------------------------------------------------------------------------------------------------------ from people
+    until: float  # Unix seconds: nothing of the policy runs before this
+    pushed_at: float | None = None  # as TimerTick's
 
 
 class Act(Event, frozen=True, kw_only=True):
@@ -68,7 +59,7 @@ class Act(Event, frozen=True, kw_only=True):
 
     user: str  # name in the file; "" = unknown
     via: str  # "web", "telegram", "slack", "email", "api"
-    epoch: int | None = None  # of the button that was pressed; None = does not come from a button
+    epoch: int | None = None  # of the button that was pressed; None = not from a button
 
 
 class Acknowledge(Act, frozen=True, kw_only=True):
@@ -88,7 +79,7 @@ class Reopen(Act, frozen=True, kw_only=True):
 
 
 class Snooze(Act, frozen=True, kw_only=True):
-    until: float
+    until: float  # Unix seconds
 
 
 class Escalate(Act, frozen=True, kw_only=True):
@@ -100,19 +91,19 @@ class Note(Act, frozen=True, kw_only=True):
 
 
 class Reassign(Act, frozen=True, kw_only=True):
-    """Somebody else answers for it from now on: people (a step that names them) or another policy."""
+    """Page others from now on: people (a step that names them) or another policy."""
 
     to: NotifyStep | Policy
 
 
 class AddResponders(Act, frozen=True, kw_only=True):
-    """More people are asked to join, whoever has acknowledged."""
+    """Page more people, whoever has acknowledged."""
 
     to: NotifyStep
 
 
 class Merge(Act, frozen=True, kw_only=True):
-    """It becomes part of another incident, to which `Absorb` happens in the same commit."""
+    """It becomes part of another incident, which gets an `Absorb` in the same commit."""
 
     into: str  # Incident.id
     number: int
@@ -123,21 +114,18 @@ class Absorb(Act, frozen=True, kw_only=True):
 
     number: int
     title: str
-    parts: dict[str, MergedGroup]  # Group.id → its alerts
-
-
-# ---------------------------------------------------------------------------------------------------- from channels
+    groups: dict[str, MergedGroup]  # Group.id → its alerts
 
 
 class Sent(Event, frozen=True, kw_only=True):
     """A channel accepted a page."""
 
-    page: str
+    page: str  # Page.id
     ref: dict[str, str] = {}
-    look: int
+    look: int  # Incident.look that the message shows
     attempt: int
-    bundle: str = ""  # id of the message that told of other incidents too; "" = one of its own
-    others: int = 0  # how many other incidents that message named
+    bundle: str = ""  # id of a message about several incidents; "" = about this one alone
+    others: int = 0  # number of other incidents in that message
 
 
 class Failed(Event, frozen=True, kw_only=True):
@@ -149,15 +137,15 @@ class Failed(Event, frozen=True, kw_only=True):
 
 
 class Skipped(Event, frozen=True, kw_only=True):
-    """A page was not sent, because the state forbids it by now."""
+    """A page was not sent, because the incident's state forbids it by now."""
 
     page: str
     reason: str
 
 
 class Updated(Event, frozen=True, kw_only=True):
-    """A message shows the incident as it was at `look`; ref = None: it cannot be changed any more."""
+    """A message was updated, or cannot be any more."""
 
     page: str
-    ref: dict[str, str] | None
+    ref: dict[str, str] | None  # None = it cannot be updated any more
     look: int

@@ -1,84 +1,98 @@
-"""While all alerts of an incident are muted its plan stands still: until that is over, alerts come that are not muted, or a person acts.
-
-`wait_for_alerts`: a policy stands still until enough alerts have come within a time. Each new alert asks again.
-
-`auto_resolve`: an incident of which there was no news for long is over.
-"""
+"""Delays and ends without a person: muted alerts, too few alerts, no news for long."""
 
 from __future__ import annotations
 
 from amproxy.config.structs import Policy, WaitForAlertsStep
-from amproxy.machine import draft as machine_draft
-from amproxy.machine.draft import Draft
+from amproxy.machine.draft import Draft, close_incident, set_wait
 from amproxy.machine.events import Hold
 from amproxy.model import Incident
 from amproxy.times import format_duration
 
 
 def hold_incident(draft: Draft, event: Hold) -> None:
-    """Page nobody before the end of it, except those who were asked by hand. Only what is triggered can be held."""
+    """Page nobody before its end but those paged by hand: all alerts are muted.
+
+    New alerts that are not muted, or a person's action, end the hold early.
+    """
     incident = draft.incident
+    # In other states nothing of the policy runs that could be delayed.
     if incident.state != "triggered" or event.until <= draft.now:
         release_hold(draft, "that is over")
         return
     if incident.held_by != event.reason:
-        draft.say("held", f"Nobody is paged for now: {event.reason}.", until=event.until)
+        draft.record("held", f"Nobody is paged for now: {event.reason}.", until=event.until)
     incident.held_until, incident.held_by = event.until, event.reason
 
 
 def release_hold(draft: Draft, why: str) -> None:
-    """Let the plan, and people's rules, go on where they stood."""
+    """Let the policy, and people's rules, go on where they are."""
     incident = draft.incident
     if incident.held_until is not None:
-        draft.say("released", f"No longer held back ({incident.held_by}): {why}.")
+        draft.record("released", f"No longer held back ({incident.held_by}): {why}.")
         incident.held_until, incident.held_by = None, ""
 
 
 def expire_hold(draft: Draft) -> None:
-    """Release it when it is time."""
+    """End a hold whose time is over."""
     if draft.incident.held_until is not None and draft.incident.held_until <= draft.now:
         release_hold(draft, "that is over")
 
 
 def record_arrivals(draft: Draft, alerts: int) -> None:
-    """So many alerts are new. They are remembered as far back as a step may look, and a plan that waits for them looks again."""
+    """Count new alerts, and have a `wait_for_alerts` step that waits for them check again."""
     incident = draft.incident
     plans: list[Policy] = [incident.plan, *incident.forwards.values()]
-    longest = max((step.within for plan in plans for step in plan.steps if isinstance(step, WaitForAlertsStep)), default=0.0)
+    # Kept as far back as any step of these policies may count.
+    longest = max(
+        (
+            step.within
+            for plan in plans
+            for step in plan.steps
+            if isinstance(step, WaitForAlertsStep)
+        ),
+        default=0.0,
+    )
     if longest and alerts:
-        incident.arrivals = [(at, count) for at, count in incident.arrivals if at > draft.now - longest] + [(draft.now, alerts)]
+        recent = [(at, count) for at, count in incident.arrivals if at > draft.now - longest]
+        incident.arrivals = [*recent, (draft.now, alerts)]
     if incident.state == "triggered" and incident.waiting == "alerts":
         incident.step_due = draft.now
 
 
 def has_enough_alerts(draft: Draft, step: WaitForAlertsStep, number: int) -> bool:
-    """Whether enough alerts came; where not, the plan stands still before the step."""
+    """True where enough alerts came within the step's time; else the policy waits at the step."""
     incident = draft.incident
     came = sum(count for at, count in incident.arrivals if at > draft.now - step.within)
     within = format_duration(step.within)
     if came > step.more_than:
-        draft.say("step", f"Step {number}: {came} alerts came within {within}, more than {step.more_than}: going on.", step=number)
+        text = f"{came} alerts came within {within}, more than {step.more_than}: going on"
+        draft.record("step", f"Step {number}: {text}.", step=number)
         return True
-    why = f"more than {step.more_than} alerts within {within}"
+    wanted = f"more than {step.more_than} alerts within {within}"
     if incident.waiting != "alerts":
-        draft.say("step", f"Step {number}: waiting for {why}; there were {came}.", step=number)
+        text = f"Step {number}: waiting for {wanted}; there were {came}."
+        draft.record("step", text, step=number)
     incident.position = number - 1
-    machine_draft.set_wait(draft, "alerts", None, why)
+    set_wait(draft, "alerts", None, wanted)
     return False
 
 
 def auto_resolve_due(incident: Incident) -> float | None:
-    """When it ends by itself if there is no news (Unix seconds); None = never. A snooze is waited for."""
+    """The time (Unix seconds) at which it resolves itself without news; None = never.
+
+    Never while it is snoozed: the end of a snooze counts as news.
+    """
     if not incident.plan.auto_resolve or incident.state in ("resolved", "snoozed"):
         return None
     return incident.heard_at + incident.plan.auto_resolve
 
 
-def auto_resolve(draft: Draft, heard: float | None) -> None:
-    """End it if it is time. heard: when its alerts were pushed last; that is news as well."""
+def auto_resolve(draft: Draft, pushed_at: float | None) -> None:
+    """Resolve it if that is due. pushed_at: of the last push of its alerts, which is news too."""
     incident = draft.incident
-    incident.heard_at = max(incident.heard_at, heard or 0.0)
+    incident.heard_at = max(incident.heard_at, pushed_at or 0.0)
     end = auto_resolve_due(incident)
     if end is not None and end <= draft.now:
-        text = f"Resolved: there was no news of it for {format_duration(incident.plan.auto_resolve)}."
-        machine_draft.close_incident(draft, by="silent", text=text)
+        silent = format_duration(incident.plan.auto_resolve)
+        text = f"Resolved: there was no news of it for {silent}."
+        close_incident(draft, by="silent", text=text)

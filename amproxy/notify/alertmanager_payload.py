@@ -1,23 +1,23 @@
-"""Alertmanager's webhook payload, version 4: the same bytes as its own, so that what listens to it can stay as it is.
+"""Alertmanager's webhook payload, version 4, byte for byte: its receivers can stay as they are.
 
 Pure: everything comes from the card, and the card's `at` decides which alerts still fire.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
 
 import msgspec
 
-from amproxy.model import Alert
+from amproxy.model import Alert, common_pairs
 from amproxy.notify.message import Card
 
 PayloadStatus = Literal["firing", "resolved"]
 
 NO_TIME = "0001-01-01T00:00:00Z"  # Go's zero time: the end of an alert that fires
 _QUOTED = str.maketrans({char: "\\" + char for char in "\\.+*?()|[]{}^$"})
-# Go writes these five as \u…. so that JSON can stand inside HTML. They occur only inside strings.
+# Go writes these five as \u…, so that JSON can be put into HTML. They occur only inside strings.
 _ESCAPED = tuple((char.encode(), b"\\u%04x" % ord(char)) for char in "<>&\u2028\u2029")
 
 
@@ -34,7 +34,7 @@ class SentAlert(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SentIncident(msgspec.Struct, frozen=True, kw_only=True):
-    """amproxy's own addition: the incident that the message is about, or one of many."""
+    """amproxy's own addition: the incident of the message, or one of many."""
 
     id: str
     number: int
@@ -65,23 +65,26 @@ class AlertmanagerPayload(msgspec.Struct, frozen=True, kw_only=True, rename="cam
 def build_payload(card: Card) -> bytes:
     """The body of the POST: one line of JSON with its line end.
 
-    Alerts are taken in the order given. A card without alerts (opened by hand, a notice) says its title and text as the
-    common annotations `summary` and `description`.
+    Alerts keep the order given. A card without alerts (opened by hand, a notice) has its title
+    and text as the common annotations `summary` and `description`.
     """
     now_ns = int(card.at * 1_000_000_000)
     alerts = [_alert(alert, now_ns) for alert in card.alerts]
+    annotations = common_pairs(alert.annotations for alert in card.alerts)
+    # an incident's card holds a few of many
+    not_shown = max(0, card.firing + card.resolved - len(alerts))
     message = AlertmanagerPayload(
         receiver=card.receiver.translate(_QUOTED),
         status=_status(card, alerts),
         alerts=alerts,
         notification_reason=card.reason or "unknown",
         group_labels=card.group_labels,
-        common_labels=_common([alert.labels for alert in card.alerts]),
-        common_annotations=_common([alert.annotations for alert in card.alerts]) if alerts else _card_annotations(card),
+        common_labels=common_pairs(alert.labels for alert in card.alerts),
+        common_annotations=annotations if alerts else _card_annotations(card),
         route_labels=card.route_labels,
         external_url=card.external_url,
         group_key=card.group_key,
-        truncated_alerts=card.truncated or max(0, card.firing + card.resolved - len(alerts)),  # an incident's card holds a few of many
+        truncated_alerts=card.truncated or not_shown,
         incident=_incident(card) if card.kind == "incident" else msgspec.UNSET,
         incidents=_incidents(card) if card.kind == "bundle" else msgspec.UNSET,
     )
@@ -107,7 +110,7 @@ def _alert(alert: Alert, now_ns: int) -> SentAlert:
 def _end(alert: Alert, now_ns: int) -> str:
     if 0 < alert.ends_ns <= now_ns:
         return go_time(alert.ends_ns, alert.ends_offset)
-    return go_time(alert.lapses_ns, 0)  # its sender never said that it ended
+    return go_time(alert.lapses_ns, 0)  # its sender went silent before it reported an end
 
 
 def _status(card: Card, alerts: list[SentAlert]) -> PayloadStatus:
@@ -117,32 +120,35 @@ def _status(card: Card, alerts: list[SentAlert]) -> PayloadStatus:
     return "resolved" if card.state == "resolved" else "firing"
 
 
-def _common(sets: list[dict[str, str]]) -> dict[str, str]:
-    """What is equal in all of them."""
-    if not sets:
-        return {}
-    shared = set(sets[0].items()).intersection(*(other.items() for other in sets[1:]))
-    return dict(shared)
-
-
 def _card_annotations(card: Card) -> dict[str, str]:
     return {"summary": card.title} | ({"description": card.text} if card.text else {})
 
 
 def _incident(card: Card) -> SentIncident:
-    return SentIncident(id=card.incident, number=card.number, state=card.state, title=card.title, url=card.url)
+    return SentIncident(
+        id=card.incident, number=card.number, state=card.state, title=card.title, url=card.url
+    )
 
 
 def _incidents(card: Card) -> list[SentIncident]:
-    return [SentIncident(id=one.incident, number=one.number, state=one.state, title=one.title, url=one.url) for one in card.entries]
+    return [
+        SentIncident(
+            id=one.incident, number=one.number, state=one.state, title=one.title, url=one.url
+        )
+        for one in card.entries
+    ]
 
 
 def go_time(ns: int, offset: int) -> str:
-    """Nanoseconds since 1970 at an offset (minutes east of UTC) as Go prints a time: fractions without trailing zeros."""
+    """A time as Go prints it: fractions of a second have no trailing zeros.
+
+    ns: nanoseconds since 1970. offset: minutes east of UTC.
+    """
     seconds, fraction = divmod(ns, 1_000_000_000)
-    local = datetime(1970, 1, 1) + timedelta(seconds=seconds, minutes=offset)  # noqa: DTZ001 (the offset is written below)
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, minutes=offset)
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return local.isoformat() + digits + (_zone(offset) if offset else "Z")
+    # the zone is written last, after the fraction
+    return local.replace(tzinfo=None).isoformat() + digits + (_zone(offset) if offset else "Z")
 
 
 def _zone(offset: int) -> str:

@@ -1,21 +1,26 @@
-"""How each way out does: what uses it, when it last worked, what it last failed with, what waits, and what it lacks. Pure."""
+"""The state of each channel: its users, last successes and failures, queue, and missing settings.
+
+Pure.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from amproxy.config.contacts import CHANNELS
-from amproxy.config.structs import Config, TelegramSettings
+from amproxy.config.channels import REGISTRY, channel_kind, paging_channels
+from amproxy.config.structs import Config
 from amproxy.oncall.reachable import ContactReachability, PersonReachability
 from amproxy.store.deliveries import Delivery, DeliveryRate
 
+# failing: the last attempt failed, or FAILING_SHARE of the last hour's attempts did.
+# undeliverable: nothing that uses the channel can be delivered at all.
 ChannelState = Literal["works", "failing", "unknown", "undeliverable"]
-FAILING_SHARE = 0.5  # share of failed attempts in an hour from which a channel counts as failing
+FAILING_SHARE = 0.5  # of the attempts of an hour
 
-# Failing: the last attempt failed, or half of the last hour's did. Undeliverable: nothing that uses it can be delivered at all.
+_WORST_FIRST: Final[tuple[ChannelState, ...]] = ("failing", "undeliverable", "unknown", "works")
 
 
 class ChannelReceiver(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +32,7 @@ class ChannelReceiver(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChannelPerson(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody whom the channel reaches, or should."""
+    """A person whom the channel reaches, or should."""
 
     user: str
     contact: ContactReachability
@@ -44,7 +49,7 @@ class ChannelHealth(msgspec.Struct, frozen=True, kw_only=True):
     last_failed: Delivery | None
     rate: DeliveryRate  # of the last hour
     waiting: int  # messages
-    answers: bool | None  # whether presses of buttons come back: polling (telegram), a signing secret (slack); None = not its way
+    answers: bool | None  # True where presses of its buttons come back; None = it has none
 
 
 def assess_channels(
@@ -54,34 +59,39 @@ def assess_channels(
     rates: Mapping[str, DeliveryRate],
     depths: Mapping[str, int],
 ) -> list[ChannelHealth]:
-    """Every channel that the file uses, or that something waits for; those that fail first."""
-    people, targets = _people_by_channel(reached), _receivers_by_channel(config)
+    """Every channel that the file uses, or that has waiting messages; those that fail first.
+
+    reached: by user. The others are by channel; depths: messages that wait.
+    """
+    people, receivers = _people_by_channel(reached), _receivers_by_channel(config)
     waiting = {channel for channel, depth in depths.items() if depth > 0}
-    found = []
-    for channel in sorted(people.keys() | targets.keys() | waiting):
+    channels = []
+    for channel in sorted(people.keys() | receivers.keys() | waiting):
         known, rate = last.get(channel, {}), rates.get(channel, DeliveryRate())
         sent, failed = known.get("sent"), known.get("failed")
-        theirs, ours = tuple(people.get(channel, ())), tuple(targets.get(channel, ()))
-        possible = bool(theirs and channel in CHANNELS) or any(not target.undeliverable for target in ours) or channel in waiting
-        found.append(
-            ChannelHealth(
-                channel=channel,
-                state=_channel_state(possible, sent, failed, rate),
-                people=theirs,
-                receivers=ours,
-                last_sent=sent,
-                last_failed=failed,
-                rate=rate,
-                waiting=max(0, depths.get(channel, 0)),
-                answers=_receives_presses(config, channel),
-            )
+        persons, integrations = people.get(channel, []), receivers.get(channel, [])
+        deliverable = (
+            bool(persons and channel in paging_channels())
+            or any(not one.undeliverable for one in integrations)
+            or channel in waiting
         )
-    order: tuple[ChannelState, ...] = ("failing", "undeliverable", "unknown", "works")
-    return sorted(found, key=lambda one: (order.index(one.state), one.channel))
+        health = ChannelHealth(
+            channel=channel,
+            state=_channel_state(sent, failed, rate) if deliverable else "undeliverable",
+            people=tuple(persons),
+            receivers=tuple(integrations),
+            last_sent=sent,
+            last_failed=failed,
+            rate=rate,
+            waiting=max(0, depths.get(channel, 0)),
+            answers=_receives_presses(config, channel),
+        )
+        channels.append(health)
+    return sorted(channels, key=lambda one: (_WORST_FIRST.index(one.state), one.channel))
 
 
 def _people_by_channel(reached: Mapping[str, PersonReachability]) -> dict[str, list[ChannelPerson]]:
-    """Channel → those who have it, or whose rules name it."""
+    """Channel → the people who have it as a contact, or whose rules name it."""
     people: dict[str, list[ChannelPerson]] = {}
     for user, reach in reached.items():
         for contact in reach.contacts:
@@ -90,31 +100,34 @@ def _people_by_channel(reached: Mapping[str, PersonReachability]) -> dict[str, l
 
 
 def _receivers_by_channel(config: Config) -> dict[str, list[ChannelReceiver]]:
-    """Kind of channel → the integrations of receivers; those that page people are no channel."""
-    targets: dict[str, list[ChannelReceiver]] = {}
+    """Channel → the integrations of receivers; those that page people are no channel."""
+    by_channel: dict[str, list[ChannelReceiver]] = {}
     for receiver in config.receivers.values():
         for one in receiver.integrations:
             if one.kind != "oncall":
-                target = ChannelReceiver(receiver=receiver.name, integration=f"{one.kind}/{one.index}", undeliverable=one.undeliverable)
-                targets.setdefault(one.kind, []).append(target)
-    return targets
+                integration = ChannelReceiver(
+                    receiver=receiver.name,
+                    integration=f"{one.kind}/{one.index}",
+                    undeliverable=one.undeliverable,
+                )
+                by_channel.setdefault(one.kind, []).append(integration)
+    return by_channel
 
 
-def _channel_state(possible: bool, sent: Delivery | None, failed: Delivery | None, rate: DeliveryRate) -> ChannelState:
-    if not possible:
-        return "undeliverable"
-    if failed and (sent is None or failed.at > sent.at or (rate.attempts and rate.failed / rate.attempts >= FAILING_SHARE)):
+def _channel_state(
+    sent: Delivery | None, failed: Delivery | None, rate: DeliveryRate
+) -> ChannelState:
+    """The state by the last deliveries and the rate of the last hour."""
+    if failed is None:
+        return "works" if sent else "unknown"
+    often = rate.attempts > 0 and rate.failed / rate.attempts >= FAILING_SHARE
+    if sent is None or failed.at > sent.at or often:
         return "failing"
-    return "works" if sent else "unknown"
+    return "works"
 
 
 def _receives_presses(config: Config, channel: str) -> bool | None:
-    """Whether the file has what brings presses of buttons back from a chat."""
-    settings = config.global_
-    if channel == "telegram":
-        receivers = config.receivers.values()
-        theirs = [one.settings for receiver in receivers for one in receiver.integrations if isinstance(one.settings, TelegramSettings)]
-        return any(bot.bot_token or bot.bot_token_file for bot in (settings.telegram, *theirs))
-    if channel == "slack":
-        return bool(settings.slack_signing_secret or settings.slack_signing_secret_file)
-    return None
+    """True where the file has all that presses of buttons need; None = the channel has none."""
+    if channel not in REGISTRY:
+        return None
+    return channel_kind(channel).receives_presses(config.global_, config.receivers)

@@ -1,7 +1,4 @@
-"""From an incident, or a group of alerts, to the card that channels render.
-
-From many incidents to the one card that tells of all of them. Pure.
-"""
+"""Cards of an incident, of a group of alerts and of a bundle, for channels to render. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +13,30 @@ from amproxy.notify.message import Action, BundleEntry, Button, Card, Link
 from amproxy.notify.templates import default_title
 
 MAX_CARD_ALERTS = 20
-SNOOZE_SECONDS = 3600  # seconds: what the Snooze button asks for
+MAX_ALERTS_PER_INCIDENT = 20  # alerts of one incident of a bundle, for the webhook's payload
+MAX_BUNDLE_ALERTS = 500  # and of all its incidents
+SNOOZE_SECONDS = 3600  # of the Snooze button
 TEXT_ANNOTATIONS = ("summary", "description", "message")
 LINK_ANNOTATIONS = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
 LINK_EXTRAS = {"dashboardURL": "Dashboard", "panelURL": "Panel", "silenceURL": "Silence in Grafana"}
 
-SignLink = Callable[[str, Action, int, str, str], str]  # incident, action, epoch, user, argument → URL
+# incident, action, epoch, user, argument → URL
+SignLink = Callable[[str, Action, int, str, str], str]
 
 
 def incident_card(
-    config: Config, incident: Incident, alerts: list[Alert], page: Page, *, now: float, external_url: str, sign: SignLink
+    config: Config,
+    incident: Incident,
+    alerts: list[Alert],
+    page: Page,
+    *,
+    now: float,
+    external_url: str,
+    sign: SignLink,
 ) -> Card:
-    """What a message about an incident says to the one whom `page` reaches."""
-    shown = _select_alerts(alerts, now)
+    """The card of an incident for the person or receiver of `page`."""
+    shown = _firing_first(alerts, now)[:MAX_CARD_ALERTS]
+    is_reminder = _is_reminder(incident, page)
     why = f"You are paged: {page.reason}." if page.user else f"Told by {page.reason}."
     return Card(
         kind="incident",
@@ -36,7 +44,7 @@ def incident_card(
         title=incident.title,
         number=incident.number,
         state=incident.state,
-        state_text=_expiry_text(incident) if _is_reminder(incident, page) else state_text(config, incident),
+        state_text=_expiry_text(incident) if is_reminder else state_text(config, incident),
         why=why if incident.state == "triggered" or _needs_answer(incident, page) else "",
         text=incident.text or _text(incident.common_annotations, shown),
         labels={**incident.group_labels, **incident.common_labels},
@@ -45,7 +53,7 @@ def incident_card(
         resolved=incident.resolved,
         links=_links(incident.common_annotations, shown),
         buttons=_buttons(incident, page, sign),
-        url=f"{external_url}/incidents/{incident.id}",
+        url=_incident_url(incident, external_url),
         news=incident.news,
         at=now,
         incident=incident.id,
@@ -59,24 +67,25 @@ def incident_card(
 
 
 def group_card(message: OutgoingMessage, *, now: float, external_url: str) -> Card:
-    """What a receiver's integration says about a group that nobody is paged for."""
-    group = message.group
+    """The card of a group that nobody is paged for, for a receiver's integration."""
+    group, alerts = message.group, message.alerts
     assert group is not None
     now_ns = int(now * 10**9)
-    firing = sum(not alert.resolved(now_ns) for alert in message.alerts)
-    labels, annotations = common_pairs(a.labels for a in message.alerts), common_pairs(a.annotations for a in message.alerts)
+    firing = sum(not alert.resolved(now_ns) for alert in alerts)
+    labels = common_pairs(alert.labels for alert in alerts)
+    annotations = common_pairs(alert.annotations for alert in alerts)
     return Card(
         kind="group",
         key=message.id,
         title=default_title(group.labels, labels),
         state="firing" if firing else "resolved",
         state_text=f"{firing} firing" if firing else "All resolved",
-        text=_text(annotations, message.alerts),
+        text=_text(annotations, alerts),
         labels=labels,
-        alerts=message.alerts,
+        alerts=alerts,
         firing=firing,
-        resolved=len(message.alerts) - firing,
-        links=_links(annotations, message.alerts),
+        resolved=len(alerts) - firing,
+        links=_links(annotations, alerts),
         url=external_url,
         at=now,
         receiver=group.receiver,
@@ -92,8 +101,49 @@ def group_card(message: OutgoingMessage, *, now: float, external_url: str) -> Ca
     )
 
 
+def bundle_card(
+    message: OutgoingMessage,
+    paged: Sequence[tuple[Incident, Page]],
+    alerts: Sequence[Sequence[Alert]],
+    *,
+    now: float,
+    external_url: str,
+) -> Card:
+    """The card of a bundle.
+
+    paged: at least one incident, with its page in the bundle. alerts: those of each of them.
+    """
+    incidents = {incident.id: incident for incident, _ in paged}
+    in_order = sorted(incidents.values(), key=lambda incident: incident.number)
+    shown = _limit_alerts(alerts, now)
+    firing, resolved = sum(one.firing for one in in_order), sum(one.resolved for one in in_order)
+    receivers = {incident.receiver for incident in in_order}
+    press = f"acknowledge-all:{message.bundle}"
+    return Card(
+        kind="bundle",
+        key=message.id,
+        title=f"{len(in_order)} incidents of policy {paged[0][1].policy}",
+        state="triggered",
+        why=_bundle_reason([page for _, page in paged]),
+        text=message.text,
+        entries=[_bundle_entry(incident, external_url) for incident in in_order],
+        alerts=shown,
+        firing=firing,
+        resolved=resolved,
+        truncated=max(0, firing + resolved - len(shown)),
+        buttons=[Button(action="acknowledge", text="Acknowledge all", value=press)],
+        url=f"{external_url}/incidents",
+        at=now,
+        receiver=receivers.pop() if len(receivers) == 1 else "",
+        group_key=f"bundle:{message.bundle}",
+        common_labels=common_pairs(incident.common_labels for incident in in_order),
+        common_annotations=common_pairs(incident.common_annotations for incident in in_order),
+        external_url=external_url,
+    )
+
+
 def state_text(config: Config, incident: Incident) -> str:
-    """The state in a few words, with who and when."""
+    """The state in a few words, with the person and the time."""
 
     def name(user: str) -> str:
         known = config.users.get(user)
@@ -101,36 +151,41 @@ def state_text(config: Config, incident: Incident) -> str:
 
     match incident.state:
         case "acknowledged":
-            return f"Acknowledged by {name(incident.acknowledged_by)} at {_clock_text(incident.acknowledged_at)}"
+            at = _clock_text(incident.acknowledged_at)
+            return f"Acknowledged by {name(incident.acknowledged_by)} at {at}"
         case "snoozed":
-            return f"Snoozed by {name(incident.snoozed_by)} until {_clock_text(incident.snoozed_until)}"
+            until = _clock_text(incident.snoozed_until)
+            return f"Snoozed by {name(incident.snoozed_by)} until {until}"
         case "resolved" if incident.merged_into:
             return "Merged into another incident"
+        case "resolved" if reason := RESOLVED_TEXTS.get(incident.resolved_by):
+            return f"Resolved at {_clock_text(incident.resolved_at)}: {reason}"
         case "resolved":
-            by = RESOLVED_TEXTS.get(incident.resolved_by)
-            return f"Resolved at {_clock_text(incident.resolved_at)}: {by}" if by else f"Resolved by {name(incident.resolved_by)}"
+            return f"Resolved by {name(incident.resolved_by)}"
         case _:
-            held = f", held back by {incident.held_by}" if incident.held_by else ""
-            return f"Triggered at {_clock_text(incident.started_at)}{held}"
+            muted = f", held back by {incident.held_by}" if incident.held_by else ""
+            return f"Triggered at {_clock_text(incident.started_at)}{muted}"
 
 
 def _expiry_text(incident: Incident) -> str:
     return f"Your acknowledgement runs out at {_clock_text(incident.acknowledge_due)}"
 
 
+def _clock_text(at: float | None) -> str:
+    return f"{utc(at or 0):%H:%M} UTC"
+
+
 def _is_reminder(incident: Incident, page: Page) -> bool:
-    """Whether a message is still the reminder that it was sent as."""
-    held = incident.state == "acknowledged" and incident.acknowledged_by == page.user
-    return page.kind == "reminder" and held and incident.acknowledge_due is not None
+    """True while a message that was sent as a reminder still is one."""
+    own = incident.state == "acknowledged" and incident.acknowledged_by == page.user
+    return page.kind == "reminder" and own and incident.acknowledge_due is not None
 
 
 def _needs_answer(incident: Incident, page: Page) -> bool:
-    """Whether a message asks somebody for an answer although another has acknowledged."""
-    return page.insists and incident.state == "acknowledged" and incident.acknowledged_by != page.user
-
-
-def _clock_text(moment: float | None) -> str:
-    return f"{utc(moment or 0):%H:%M} UTC"
+    """True where a person paged by hand must answer although another has acknowledged."""
+    return (
+        page.insists and incident.state == "acknowledged" and incident.acknowledged_by != page.user
+    )
 
 
 def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
@@ -148,6 +203,7 @@ def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
         Button(
             action=action,
             text=text,
+            # with the epoch: a press of an old message must not act on an incident that came back
             value=f"{action}:{incident.id}:{incident.epoch}" + (f":{argument}" if argument else ""),
             url=sign(incident.id, action, incident.epoch, page.user, argument),
         )
@@ -155,15 +211,25 @@ def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
     ]
 
 
-def _select_alerts(alerts: list[Alert], now: float) -> list[Alert]:
+def _firing_first(alerts: Sequence[Alert], now: float) -> list[Alert]:
     now_ns = int(now * 10**9)
-    return sorted(alerts, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))[:MAX_CARD_ALERTS]
+    return sorted(alerts, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))
+
+
+def _limit_alerts(alerts: Sequence[Sequence[Alert]], now: float) -> list[Alert]:
+    """Some alerts of each incident, firing ones first: none is left out in favour of another."""
+    each = max(1, MAX_BUNDLE_ALERTS // max(1, len(alerts)))
+    limit = min(MAX_ALERTS_PER_INCIDENT, each)
+    return [alert for some in alerts for alert in _firing_first(some, now)[:limit]]
 
 
 def _text(annotations: dict[str, str], alerts: list[Alert]) -> str:
-    found = [annotations[name] for name in TEXT_ANNOTATIONS if annotations.get(name)]
+    def texts(of: dict[str, str]) -> list[str]:
+        return [of[name] for name in TEXT_ANNOTATIONS if of.get(name)]
+
+    found = texts(annotations)
     if not found and len(alerts) == 1:
-        found = [alerts[0].annotations[name] for name in TEXT_ANNOTATIONS if alerts[0].annotations.get(name)]
+        found = texts(alerts[0].annotations)
     return "\n".join(found)
 
 
@@ -176,70 +242,37 @@ def _links(annotations: dict[str, str], alerts: list[Alert]) -> list[Link]:
         wanted.append(("Source", first.generator_url))
     links: dict[str, Link] = {}
     for text, url in wanted:
-        if isinstance(url, str) and is_web_url(url):
+        if isinstance(url, str) and _is_web_url(url):
             links.setdefault(url, Link(text=text, url=url))
     return list(links.values())
 
 
-def is_web_url(url: str) -> bool:
-    """Whether a URL out of an alert may be shown as a link."""
+def _is_web_url(url: str) -> bool:
+    """True for a URL out of an alert that may be shown as a link."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and not any(c.isspace() or ord(c) < 32 for c in url)
+    is_web = parts.scheme in ("http", "https") and bool(parts.netloc)
+    return is_web and not any(char.isspace() or ord(char) < 32 for char in url)
 
 
-MAX_ALERTS_PER_INCIDENT = 20  # alerts of one incident that the payload of a webhook holds
-MAX_BUNDLE_ALERTS = 500  # and of all of them
-
-
-def bundle_card(
-    message: OutgoingMessage, paged: Sequence[tuple[Incident, Page]], alerts: Sequence[Sequence[Alert]], *, now: float, external_url: str
-) -> Card:
-    """What a bundle says. paged: at least one incident, with the page that it is named for; alerts: those of each of them."""
-    incidents = {incident.id: incident for incident, _ in paged}
-    in_order = sorted(incidents.values(), key=lambda incident: incident.number)
-    shown = _limit_alerts(alerts, int(now * 10**9))
-    firing, resolved = sum(one.firing for one in in_order), sum(one.resolved for one in in_order)
-    receivers = {incident.receiver for incident in in_order}
-    return Card(
-        kind="bundle",
-        key=message.id,
-        title=f"{len(in_order)} incidents of policy {paged[0][1].policy}",
-        state="triggered",
-        why=_bundle_reason([page for _, page in paged]),
-        text=message.text,
-        entries=[_bundle_entry(incident, external_url) for incident in in_order],
-        alerts=shown,
-        firing=firing,
-        resolved=resolved,
-        truncated=max(0, firing + resolved - len(shown)),
-        buttons=[Button(action="acknowledge", text="Acknowledge all", value=f"acknowledge-all:{message.bundle}")],
-        url=f"{external_url}/incidents",
-        at=now,
-        receiver=receivers.pop() if len(receivers) == 1 else "",
-        group_key=f"bundle:{message.bundle}",
-        common_labels=common_pairs(incident.common_labels for incident in in_order),
-        common_annotations=common_pairs(incident.common_annotations for incident in in_order),
-        external_url=external_url,
-    )
+def _incident_url(incident: Incident, external_url: str) -> str:
+    return f"{external_url}/incidents/{incident.id}"
 
 
 def _bundle_entry(incident: Incident, external_url: str) -> BundleEntry:
     return BundleEntry(
-        incident=incident.id, number=incident.number, state=incident.state, title=incident.title,
-        url=f"{external_url}/incidents/{incident.id}",
-    )  # fmt: skip
+        incident=incident.id,
+        number=incident.number,
+        state=incident.state,
+        title=incident.title,
+        url=_incident_url(incident, external_url),
+    )
 
 
 def _bundle_reason(pages: Sequence[Page]) -> str:
     reasons = {page.reason for page in pages}
-    return f"You are paged for all of them: {reasons.pop()}." if len(reasons) == 1 else "You are paged for each of them."
-
-
-def _limit_alerts(alerts: Sequence[Sequence[Alert]], now_ns: int) -> list[Alert]:
-    """Some alerts of each, firing ones first, so that none is left out for the sake of another."""
-    kept = [sorted(some, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))[:MAX_ALERTS_PER_INCIDENT] for some in alerts]
-    each = max(1, MAX_BUNDLE_ALERTS // max(1, len(kept)))
-    return [alert for some in kept for alert in some[:each]]
+    if len(reasons) == 1:
+        return f"You are paged for all of them: {reasons.pop()}."
+    return "You are paged for each of them."

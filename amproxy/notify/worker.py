@@ -1,6 +1,7 @@
-"""The worker that empties the outbox: look at the state again, send, and commit what became of it.
+"""The worker that empties the outbox: each message is sent, and its outcome is committed.
 
-Delivery is at least once. A message that a dead process had is sent again, counted, and said so in the log.
+Delivery is at least once: a message that a dead process was sending is sent again, which is
+counted and logged.
 """
 
 from __future__ import annotations
@@ -26,26 +27,38 @@ from amproxy.store.outbox import OutboxMessage
 
 log = logging.getLogger(__name__)
 
-POLL_INTERVAL = 1.0  # seconds between looks for what another process left
-MAX_IN_PROGRESS = 1000  # messages taken from the outbox at once: enough that those which wait for a slow receiver leave room for others
+POLL_INTERVAL = 1.0  # seconds between checks for messages that another process left
+# Messages read from the outbox and not finished: enough that those which wait for a slow receiver
+# leave room for others.
+MAX_IN_PROGRESS = 1000
 MAX_CONCURRENT = 32  # calls under way in one channel, or to one receiver
 
 
 class DeliveryWorker:
-    """One lane for each recipient keeps the order; lanes of a channel, or of one receiver, share a limit."""
+    """One queue for each destination keeps the order.
 
-    def __init__(self, context: Context, channels: Mapping[str, Channel], sign: SignLink, apply: ApplyEvent) -> None:
+    The queues of a channel, or of one receiver, share a limit of concurrent calls.
+    """
+
+    def __init__(
+        self, context: Context, channels: Mapping[str, Channel], sign: SignLink, apply: ApplyEvent
+    ) -> None:
         self._context = context
-        self._handler = MessageSender(context, channels, sign, apply)
-        self._name = new_id()
-        self._lanes: dict[str, deque[OutboxMessage]] = {}
-        self._limits: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MAX_CONCURRENT))
+        self._sender = MessageSender(context, channels, sign, apply)
+        self._name = new_id()  # of the consumer in Redis
+        self._queues: dict[str, deque[OutboxMessage]] = {}
+        self._limits: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(MAX_CONCURRENT)
+        )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held = 0
+        self._in_progress = 0
 
     async def run(self) -> None:
-        """Deliver for ever; cancel to stop. What is under way then is finished by another process or the next start."""
-        looked = -POLL_INTERVAL  # when this process last said that it lives, and looked for the messages of those that do not
+        """Deliver for ever; cancel to stop.
+
+        A message under way then is finished by another process or the next start.
+        """
+        checked = -POLL_INTERVAL  # when the lease was renewed, and dead processes looked for
         while True:
             with contextlib.suppress(TimeoutError):
                 # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
@@ -53,69 +66,91 @@ class DeliveryWorker:
                     await self._context.outbox_filled.wait()
                 self._context.outbox_filled.clear()
             try:
-                if time.monotonic() - looked >= POLL_INTERVAL:
+                if time.monotonic() - checked >= POLL_INTERVAL:
                     await outbox.join(self._context.wire)
+                    # Before taking over: this process must not count as dead itself.
                     await outbox.keep_alive(self._context.wire, self._name)
                     self._accept(await outbox.take_over(self._context.wire, self._name))
-                    looked = time.monotonic()
-                while self._held < MAX_IN_PROGRESS and (batch := await outbox.read(self._context.wire, self._name, MAX_IN_PROGRESS)):
+                    checked = time.monotonic()
+                while self._in_progress < MAX_IN_PROGRESS and (
+                    batch := await outbox.read(self._context.wire, self._name, MAX_IN_PROGRESS)
+                ):
                     self._accept(batch)
             except StoreUnavailable:
-                looked = -POLL_INTERVAL
+                # A Redis that is back may be empty: join and lease come first again.
+                checked = -POLL_INTERVAL
                 await asyncio.sleep(POLL_INTERVAL / 4)
 
     def _accept(self, batch: list[OutboxMessage]) -> None:
-        if again := [taken for taken in batch if taken.again]:
-            log.warning("%s messages were in the hands of a process that died: those under way may arrive twice", len(again))
-        for taken in batch:
-            if taken.again:
-                metrics.deliveries_repeated.labels(taken.message.channel).inc()
-            lane = _queue_key(taken.message)
-            queue = self._lanes.get(lane)
-            self._held += 1
-            if queue is None:
-                self._lanes[lane] = deque([taken])
-                task = asyncio.create_task(self._work(lane, self._lanes[lane]))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            elif taken.message.urgent:
-                queue.insert(sum(waiting.message.urgent for waiting in queue), taken)
-            else:
-                queue.append(taken)
+        if again := [queued for queued in batch if queued.again]:
+            log.warning(
+                "%s messages were in the hands of a process that died: "
+                "those under way may arrive twice",
+                len(again),
+            )
+        for queued in batch:
+            if queued.again:
+                metrics.deliveries_repeated.labels(queued.message.channel).inc()
+            self._enqueue(queued)
 
-    async def _work(self, lane: str, queue: deque[OutboxMessage]) -> None:
+    def _enqueue(self, queued: OutboxMessage) -> None:
+        """Add a message to the queue of its destination; an urgent one goes before the others."""
+        self._in_progress += 1
+        key = _queue_key(queued.message)
+        queue = self._queues.get(key)
+        if queue is None:
+            self._queues[key] = queue = deque([queued])
+            task = asyncio.create_task(self._work(key, queue))
+            self._tasks.add(task)  # asyncio itself holds tasks only weakly
+            task.add_done_callback(self._tasks.discard)
+        elif queued.message.urgent:
+            # behind the urgent ones, so that they stay in order among themselves
+            queue.insert(sum(waiting.message.urgent for waiting in queue), queued)
+        else:
+            queue.append(queued)
+
+    async def _work(self, key: str, queue: deque[OutboxMessage]) -> None:
+        """Deliver one queue until it is empty."""
         while queue:
-            taken = queue.popleft()
+            queued = queue.popleft()
             try:
-                async with self._limits[_limit_key(taken.message)]:
-                    await self._one(taken)
+                async with self._limits[_limit_key(queued.message)]:
+                    await self._deliver(queued)
             finally:
-                self._held -= 1
-        del self._lanes[lane]
-        if self._held < MAX_IN_PROGRESS:
-            self._context.wake(outbox=True)
+                self._in_progress -= 1
+        del self._queues[key]
+        if self._in_progress < MAX_IN_PROGRESS:
+            self._context.wake(outbox=True)  # there is room to read more
 
-    async def _one(self, taken: OutboxMessage) -> None:
+    async def _deliver(self, queued: OutboxMessage) -> None:
         while True:
             try:
-                await self._handler.handle(taken)
+                await self._sender.handle(queued)
                 return
             except StoreUnavailable:  # nothing was sent yet
                 await asyncio.sleep(POLL_INTERVAL / 4)
             except Exception:
-                # a defect must not stop the lane; the message stays in the stream, and the next start takes it over
+                # A defect must not stop the queue. The message stays in the stream, and the next
+                # start takes it over.
                 metrics.unexpected_errors.labels("deliver").inc()
-                log.exception("message %s failed unexpectedly", taken.message.id)
+                log.exception("message %s failed unexpectedly", queued.message.id)
                 return
 
 
 def _limit_key(message: OutgoingMessage) -> str:
-    """Who shares a limit: a receiver that hangs must not keep others waiting."""
-    return message.channel if message.group is None else f"{message.channel}/{message.group.receiver}/{message.integration}"
+    """The channel or receiver whose calls share a limit: one that hangs must not block others."""
+    if message.group is None:
+        return message.channel
+    return f"{message.channel}/{message.group.receiver}/{message.integration}"
 
 
 def _queue_key(message: OutgoingMessage) -> str:
-    """What goes out one after the other. People read in order; a program at the end of a webhook takes groups side by side."""
+    """The destination whose messages go out one after the other.
+
+    People read in order; a program behind a webhook takes the messages of groups side by side.
+    """
     if message.group is None:
         return f"{message.channel}/{message.user or message.integration}"
-    return f"{_limit_key(message)}/{message.group.id}" if message.channel == "webhook" else _limit_key(message)
+    if message.channel == "webhook":
+        return f"{_limit_key(message)}/{message.group.id}"
+    return _limit_key(message)

@@ -1,1 +1,1 @@
-"""Who is on call: pure, the clock is an argument."""
+"""The people on call for schedules. Pure: the clock is an argument."""

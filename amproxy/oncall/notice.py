@@ -1,4 +1,4 @@
-"""A notice: what somebody wanted to be told besides pages. Whom it may concern, and how it speaks of people and times. Pure."""
+"""Notices, which people subscribe to besides pages: who gets them, and names and times in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from amproxy.config.structs import NoticeKind
 from amproxy.oncall.roster import Roster
 
-_CALENDAR_AHEAD = timedelta(days=28)  # how far ahead a calendar is asked for its people
+_CALENDAR_AHEAD = timedelta(days=28)  # people of a calendar are those on call within this time
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,35 +24,39 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notice_recipients(roster: Roster, schedule: str, kind: NoticeKind, at: datetime) -> list[str]:
-    """People of a schedule who chose to be told: those of its layers, calendar and overrides, else the members of its team.
+    """The people of a schedule who subscribed to a kind of notice.
 
-    at: people of a calendar are those who are on call in the weeks from then on.
+    They are those of its layers, overrides and calendar (in the weeks after `at`); where it has
+    none of them, the members of its team.
     """
     known, config = roster.config.schedules[schedule], roster.config
     names = dict.fromkeys(name for layer in known.layers for turn in layer.users for name in turn)
     for override in (*known.overrides, *roster.overrides.get(schedule, ())):
         names |= dict.fromkeys(override.users)
     if known.ical:
-        names |= dict.fromkeys(name for shift in roster.shifts(schedule, at, at + _CALENDAR_AHEAD) for name in shift.users)
+        shifts = roster.shifts(schedule, at, at + _CALENDAR_AHEAD)
+        names |= dict.fromkeys(name for shift in shifts for name in shift.users)
     if not names and known.team in config.teams:
         names = dict.fromkeys(config.teams[known.team].members)
     return filter_subscribed(roster, names, kind)
 
 
 def filter_subscribed(roster: Roster, names: Iterable[str], kind: NoticeKind) -> list[str]:
-    """Those of these people who chose to be told of this."""
-    return [name for name in names if (user := roster.config.users.get(name)) and user.notices.get(kind)]
+    """Those of these people who subscribed to a kind of notice."""
+    return [
+        name for name in names if (user := roster.config.users.get(name)) and user.notices.get(kind)
+    ]
 
 
 def join_full_names(roster: Roster, names: Iterable[str]) -> str:
-    """How people are called: "Alice Ash and Bob"; nobody is "nobody"."""
+    """A list of people as text: "Alice Ash and Bob"; "nobody" if it is empty."""
     users = roster.config.users
     full = [(users[name].full_name or name) if name in users else name for name in names]
     return " and ".join([", ".join(full[:-1]), full[-1]] if len(full) > 1 else full) or "nobody"
 
 
 def format_local_time(roster: Roster, at: datetime | None, user: str) -> str:
-    """ "Mon 12 Jan 09:00 (Europe/Berlin)" on a person's own clock."""
+    """A time on a person's own clock: "Mon 12 Jan 09:00 (Europe/Berlin)"."""
     if at is None:
         return "further notice"
     zone = roster.config.users[user].timezone

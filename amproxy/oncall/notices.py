@@ -1,6 +1,6 @@
-"""Handoffs as people are told of them: you are on call now, you are no longer. Pure.
+"""The notices about a schedule that are due at a time: handoffs, gaps, swap requests. Pure.
 
-Who is to be told what of a schedule at one moment. Pure: what was told already comes in, and goes out again.
+The log of notices already sent comes in, and goes out again.
 """
 
 from __future__ import annotations
@@ -12,55 +12,97 @@ from typing import NamedTuple
 from amproxy.clock import utc
 from amproxy.model import NoticeLog, Swap
 from amproxy.oncall.gaps import gap_notices
-from amproxy.oncall.notice import Notice, filter_subscribed, format_local_time, join_full_names, notice_recipients
+from amproxy.oncall.notice import (
+    Notice,
+    filter_subscribed,
+    format_local_time,
+    join_full_names,
+    notice_recipients,
+)
 from amproxy.oncall.roster import HORIZON, OnCall, Roster
 
 HANDOFF_STALE_AFTER = timedelta(hours=1)  # an older handoff is news to nobody
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def handoff_notices(roster: Roster, schedule: str, now: datetime, told: NoticeLog) -> tuple[list[Notice], tuple[str, ...]]:
-    """What is to be told of the change between `told` and now, and who is on call now.
+class DueNotices(NamedTuple):
+    notices: list[Notice]
+    log: NoticeLog  # once these are sent
 
-    Only people count: a shift that goes on for another reason is no handoff, and who came and went in between is not told.
+
+def due_notices(roster: Roster, schedule: str, now: datetime, log: NoticeLog | None) -> DueNotices:
+    """The notices about handoffs and gaps that are due.
+
+    log: of the check before; None = this is the first, which finds no handoff. Raises KeyError for
+    an unknown schedule.
     """
-    since = datetime.fromtimestamp(told.at, now.tzinfo)
-    fresh = now - HANDOFF_STALE_AFTER < since
-    pieces = roster.shifts(schedule, min(now, since) if fresh else now - HANDOFF_STALE_AFTER, now + _MICROSECOND)
-    before = told.on_call if fresh else pieces[0].users
-    after = pieces[-1].users
-    coming = filter_subscribed(roster, (name for name in after if name not in before), "going_on_call")
-    going = filter_subscribed(roster, (name for name in before if name not in after), "leaving")
-    notices = [_going_on_call_notice(roster, schedule, name, after, now) for name in coming]
-    return notices + [_going_off_call_notice(roster, schedule, name, after) for name in going], after
+    if log is None:
+        log = NoticeLog(at=now.timestamp(), on_call=roster.on_call(schedule, now).users)
+    handoffs, on_call = _handoff_notices(roster, schedule, now, log)
+    warnings, warned = gap_notices(roster, schedule, now, log)
+    return DueNotices(
+        handoffs + warnings, NoticeLog(at=now.timestamp(), on_call=on_call, warned=warned)
+    )
 
 
-def _going_on_call_notice(roster: Roster, schedule: str, user: str, on_call: tuple[str, ...], now: datetime) -> Notice:
-    end = _last_on_call_period(roster, schedule, user, now)
+def _handoff_notices(
+    roster: Roster, schedule: str, now: datetime, log: NoticeLog
+) -> tuple[list[Notice], tuple[str, ...]]:
+    """The notices about the change of people since the log, and who is on call now.
+
+    A shift that goes on for another reason is no handoff, and people who came and went in between
+    get no notice.
+    """
+    since = datetime.fromtimestamp(log.at, now.tzinfo)
+    is_fresh = now - HANDOFF_STALE_AFTER < since
+    start = min(now, since) if is_fresh else now - HANDOFF_STALE_AFTER
+    shifts = roster.shifts(schedule, start, now + _MICROSECOND)
+    before = log.on_call if is_fresh else shifts[0].users
+    after = shifts[-1].users
+    coming = (name for name in after if name not in before)
+    going = (name for name in before if name not in after)
+    notices = [
+        _going_on_call_notice(roster, schedule, name, after, now)
+        for name in filter_subscribed(roster, coming, "going_on_call")
+    ]
+    notices += [
+        _going_off_call_notice(roster, schedule, name, after)
+        for name in filter_subscribed(roster, going, "leaving")
+    ]
+    return notices, after
+
+
+def _going_on_call_notice(
+    roster: Roster, schedule: str, user: str, on_call: tuple[str, ...], now: datetime
+) -> Notice:
+    last = list(_on_call_periods(roster, schedule, user, now))[-1]
     others = [name for name in on_call if name != user]
     together = f", together with {join_full_names(roster, others)}," if others else ""
-    after = f"; after you: {join_full_names(roster, end.next)}" if end.until else ""
+    until = format_local_time(roster, last.until, user)
+    after = f"; after you: {join_full_names(roster, last.next)}" if last.until else ""
     return Notice(
         kind="going_on_call",
         user=user,
         subject=f"You are on call for {schedule}",
-        text=f"You are on call for {schedule}{together} until {format_local_time(roster, end.until, user)}{after}.",
+        text=f"You are on call for {schedule}{together} until {until}{after}.",
     )
 
 
-def _going_off_call_notice(roster: Roster, schedule: str, user: str, on_call: tuple[str, ...]) -> Notice:
-    taken = f"{join_full_names(roster, on_call)} {'have' if len(on_call) > 1 else 'has'} taken over" if on_call else "nobody has taken over"
+def _going_off_call_notice(
+    roster: Roster, schedule: str, user: str, on_call: tuple[str, ...]
+) -> Notice:
+    names = join_full_names(roster, on_call)  # "nobody" where there are none
+    verb = "have" if len(on_call) > 1 else "has"
     return Notice(
-        kind="leaving", user=user, subject=f"You are off call for {schedule}", text=f"You are no longer on call for {schedule}; {taken}."
+        kind="leaving",
+        user=user,
+        subject=f"You are off call for {schedule}",
+        text=f"You are no longer on call for {schedule}; {names} {verb} taken over.",
     )
-
-
-def _last_on_call_period(roster: Roster, schedule: str, user: str, now: datetime) -> OnCall:
-    """The last stretch of the person's shift: it may go on while others come and go."""
-    return list(_on_call_periods(roster, schedule, user, now))[-1]
 
 
 def _on_call_periods(roster: Roster, schedule: str, user: str, now: datetime) -> Iterator[OnCall]:
+    """The parts of the person's shift: it may go on while others come and go."""
     found = roster.on_call(schedule, now)
     yield found
     while found.until and user in found.next and found.until < now + HORIZON:
@@ -68,36 +110,25 @@ def _on_call_periods(roster: Roster, schedule: str, user: str, now: datetime) ->
         yield found
 
 
-class DueNotices(NamedTuple):
-    notices: list[Notice]
-    told: NoticeLog  # what has been told once these are
-
-
-def due_notices(roster: Roster, schedule: str, now: datetime, told: NoticeLog | None) -> DueNotices:
-    """told: what the look before has left; None = the first look, which tells of no handoff. Raises KeyError for an unknown schedule."""
-    if told is None:
-        told = NoticeLog(at=now.timestamp(), on_call=roster.on_call(schedule, now).users)
-    changes, on_call = handoff_notices(roster, schedule, now, told)
-    warnings, warned = gap_notices(roster, schedule, now, told)
-    return DueNotices(changes + warnings, NoticeLog(at=now.timestamp(), on_call=on_call, warned=warned))
-
-
 def swap_request_notices(roster: Roster, swap: Swap) -> list[Notice]:
-    """Those of the schedule, but the one who asks, learn that somebody is wanted. Raises KeyError for an unknown schedule."""
-    asking = swap.asked_by or swap.user
-    by = f", says {join_full_names(roster, [asking])}" if asking != swap.user else ""
-    reason = f": {swap.reason}" if swap.reason else ""
+    """The notices about a swap request, to all of the schedule but the one who made it.
+
+    Raises KeyError for an unknown schedule.
+    """
+    requester = swap.asked_by or swap.user
     whose = join_full_names(roster, [swap.user])
-    return [
-        Notice(
-            kind="swap_asked",
-            user=user,
-            subject=f"Somebody is wanted for {swap.schedule}",
-            text=(
-                f"{whose} looks for somebody to take over {swap.schedule} from {format_local_time(roster, utc(swap.start), user)} "
-                f"until {format_local_time(roster, utc(swap.end), user)}{by}{reason}."
-            ),
+    by = f", says {join_full_names(roster, [requester])}" if requester != swap.user else ""
+    reason = f": {swap.reason}" if swap.reason else ""
+    notices = []
+    for user in notice_recipients(roster, swap.schedule, "swap_asked", utc(swap.start)):
+        if user == requester:
+            continue
+        start = format_local_time(roster, utc(swap.start), user)
+        end = format_local_time(roster, utc(swap.end), user)
+        text = (
+            f"{whose} looks for somebody to take over {swap.schedule} from {start} until {end}"
+            f"{by}{reason}."
         )
-        for user in notice_recipients(roster, swap.schedule, "swap_asked", utc(swap.start))
-        if user != asking
-    ]
+        subject = f"Somebody is wanted for {swap.schedule}"
+        notices.append(Notice(kind="swap_asked", user=user, subject=subject, text=text))
+    return notices

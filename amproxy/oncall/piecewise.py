@@ -1,7 +1,4 @@
-"""A value for every moment, made of spans that may overlap: overrides, absences.
-
-Time intervals with a memory, because a look-up asks again and again when the one that holds now will change.
-"""
+"""Values that change at known times: periods that may overlap, and time intervals with a cache."""
 
 from __future__ import annotations
 
@@ -17,69 +14,80 @@ from amproxy.times import LATEST
 
 T = TypeVar("T")
 
+# `TimeInterval.changes` returns None where nothing changes for at least so long.
+_SEARCH_AHEAD = timedelta(days=4 * 365)
+_MAX_CACHED = 2048  # more than two years of two changes a day
+_BATCH = timedelta(days=14)  # finding all changes of it costs little more than the next one alone
+
 
 class Piecewise(Generic[T]):
-    """Spans (start, end exclusive, value), moments in UTC; where two overlap the one given later wins. Look-ups bisect."""
+    """A value for every time, from periods (start, end exclusive, value) in UTC.
 
-    def __init__(self, spans: Iterable[tuple[datetime, datetime, T]]) -> None:
-        ranked = [span for span in spans if span[0] < span[1]]
+    Where two periods overlap the later one in the list wins.
+    """
+
+    def __init__(self, periods: Iterable[tuple[datetime, datetime, T]]) -> None:
+        ranked = [period for period in periods if period[0] < period[1]]
         edges = sorted(
-            [(start, rank, True) for rank, (start, _, _) in enumerate(ranked)] + [(e, r, False) for r, (_, e, _) in enumerate(ranked)]
+            [(start, rank, True) for rank, (start, _, _) in enumerate(ranked)]
+            + [(end, rank, False) for rank, (_, end, _) in enumerate(ranked)]
         )
-        holding: set[int] = set()
+        active: set[int] = set()
         self._starts: list[datetime] = []
         self._values: list[T | None] = []
         for at, rank, begins in edges:
             if begins:
-                holding.add(rank)
+                active.add(rank)
             else:
-                holding.remove(rank)
+                active.remove(rank)
             if not self._starts or self._starts[-1] != at:
                 self._starts.append(at)
                 self._values.append(None)
-            self._values[-1] = ranked[max(holding)][2] if holding else None
+            self._values[-1] = ranked[max(active)][2] if active else None
 
     def at(self, at: datetime) -> tuple[T | None, datetime]:
-        """The value that holds at a moment (None = no span does), and the moment up to which this answer is good."""
+        """The value at a time (None = no period), and the time until which the answer is valid."""
         after = bisect_right(self._starts, at)
-        return self._values[after - 1] if after else None, self._starts[after] if after < len(self._starts) else LATEST
-
-
-_SEARCH_AHEAD = timedelta(days=4 * 365)  # `changes` answers None where nothing changes for at least so long
-_MAX_CACHED = 2048  # more than two years of two changes a day
-_BATCH = timedelta(days=14)  # a look ahead costs little more than one that stops at the next change
+        value = self._values[after - 1] if after else None
+        return value, self._starts[after] if after < len(self._starts) else LATEST
 
 
 class CachedInterval:
-    """A time interval as stretches of holding and not holding. Those found are remembered: an interval never changes."""
+    """A time interval as periods in which it is active or not.
+
+    A look-up asks again and again when the present period ends, and an interval never changes: the
+    periods once found are cached.
+    """
 
     def __init__(self, interval: TimeInterval) -> None:
         self._interval = interval
-        self._found: list[tuple[datetime, datetime, bool]] = []  # by start; they may overlap, which does no harm
+        # (start, end, active), by start; they may overlap, which does no harm.
+        self._found: list[tuple[datetime, datetime, bool]] = []
 
     def at(self, at: datetime) -> tuple[bool, datetime]:
-        """Whether the interval holds at a moment (UTC), and the moment (UTC) up to which this answer is good."""
+        """True if active at a time (UTC), and the time (UTC) until which the answer is valid."""
         place = bisect_right(self._found, at, key=itemgetter(0))
         if place and at < self._found[place - 1][1]:
             return self._found[place - 1][2], self._found[place - 1][1]
         if len(self._found) >= _MAX_CACHED:
             self._found, place = [], 0
-        found = self._ahead(at)
-        following = self._found[place][0] if place < len(self._found) else LATEST
-        self._found[place:place] = [spell for spell in found if spell[0] < following]
+        found = self._search_ahead(at)
+        next_start = self._found[place][0] if place < len(self._found) else LATEST
+        # Only those before the next cached one, so that the list stays in order of starts.
+        self._found[place:place] = [period for period in found if period[0] < next_start]
         return found[0][2], found[0][1]
 
-    def _ahead(self, at: datetime) -> list[tuple[datetime, datetime, bool]]:
-        """The spells from a moment on that end within the next days; where none does, the one that holds."""
-        found, holds, since = list[tuple[datetime, datetime, bool]](), self._interval.holds(at), at
+    def _search_ahead(self, at: datetime) -> list[tuple[datetime, datetime, bool]]:
+        """The periods from a time on that end within _BATCH; if none does, the present one."""
+        found, active, since = list[tuple[datetime, datetime, bool]](), self._interval.holds(at), at
         for edge in self._interval.edges(at, min(at + _BATCH, LATEST)):
-            if self._interval.holds(edge) != holds:
-                found.append((since, edge, holds))
-                since, holds = edge, not holds
-        return found or [(at, self._interval.changes(at) or at + _SEARCH_AHEAD, holds)]
+            if self._interval.holds(edge) != active:
+                found.append((since, edge, active))
+                since, active = edge, not active
+        return found or [(at, self._interval.changes(at) or at + _SEARCH_AHEAD, active)]
 
 
 @lru_cache(maxsize=256)
 def cached_interval(interval: TimeInterval) -> CachedInterval:
-    """The same memory for equal intervals, so that a new roster or a reloaded file does not begin anew."""
+    """Return the same cache for equal intervals, so that a reloaded file does not begin anew."""
     return CachedInterval(interval)

@@ -1,7 +1,4 @@
-"""Quiet hours: when a person's ordinary pages wait, and until when.
-
-Who can be reached: what is known of each person's contacts, by the file and by the last deliveries. Pure.
-"""
+"""Reachability of people: contacts with their last deliveries, and quiet hours. Pure."""
 
 from __future__ import annotations
 
@@ -13,50 +10,63 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from amproxy.config import contacts as config_contacts
-from amproxy.config.contacts import CHANNELS
+from amproxy.config.channels import (
+    address_digest,
+    contact_address,
+    contact_channels,
+    paging_channels,
+)
 from amproxy.config.structs import Config, User
 from amproxy.labels.intervals import TimeInterval
 from amproxy.model import Outcome
 from amproxy.oncall.piecewise import cached_interval
 from amproxy.times import to_utc
 
+# (user, channel) → the result of the last delivery
+OutcomesByContact = Mapping[tuple[str, str], Outcome]
+
+# works: the last delivery arrived. failed: it failed for good. untried: none is known.
+# undeliverable: amproxy cannot send over the channel. missing: a rule uses the channel, but there
+# is no address for it.
+ContactState = Literal["works", "failed", "untried", "undeliverable", "missing"]
+
 _ANY_TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def quiet_until(user: User, intervals: Mapping[str, TimeInterval], at: datetime) -> datetime | None:
-    """The moment (UTC) at which the quiet hours that hold at `at` are over; None = there is none to wait for.
+    """The end (UTC) of the quiet hours at `at`; None = there are none to wait for.
 
-    A person's quiet hours are on the person's own clock: an entry of a time interval without `location` is read there, not in
-    UTC. Of several that overlap or touch, the end is when none holds any more. Quiet hours that do not end within four years
-    count as none, because a page must not wait for ever. `at` must have a zone (ValueError).
+    Quiet hours are on the person's own clock: an entry of a time interval without `location` is in
+    the person's zone, not in UTC. Those that overlap or touch are one. Quiet hours that do not end
+    within four years count as none, because a page must not wait for ever. `at` must have a zone
+    (ValueError).
     """
     if not user.quiet_hours:
         return None
     hours = _combine_intervals(tuple(intervals[name] for name in user.quiet_hours), user.timezone)
-    holds, end = cached_interval(hours).at(to_utc(at))
-    # A spell that was found without an end is good for some time and holds after that too.
-    return None if not holds or hours.holds(end) else end
+    active, end = cached_interval(hours).at(to_utc(at))
+    # Of a period without an end the cache knows the beginning only: it is active after that too.
+    return None if not active or hours.holds(end) else end
 
 
 def is_always_quiet(user: User, intervals: Mapping[str, TimeInterval]) -> bool:
-    """Whether a person's quiet hours hold at every moment of four years. Which four does not matter, unless an interval names years."""
+    """True if a person has quiet hours at every time of four years.
+
+    Any four years do, unless an interval names years.
+    """
     hours = _combine_intervals(tuple(intervals[name] for name in user.quiet_hours), user.timezone)
     return hours.holds(_ANY_TIME) and hours.changes(_ANY_TIME) is None
 
 
 @lru_cache(maxsize=1024)
 def _combine_intervals(intervals: tuple[TimeInterval, ...], zone: str) -> TimeInterval:
-    """One interval that holds while any of these does, on the clock of a zone where they name no place of their own."""
-    entries = (entry if entry.location else replace(entry, location=zone) for interval in intervals for entry in interval.entries)
+    """One interval that is active while any of these is, in a zone unless they name another."""
+    entries = (
+        entry if entry.location else replace(entry, location=zone)
+        for interval in intervals
+        for entry in interval.entries
+    )
     return TimeInterval("quiet hours", tuple(entries))
-
-
-OutcomesByContact = Mapping[tuple[str, str], Outcome]  # (user, channel) → what became of the last delivery
-
-# works: the last delivery arrived. failed: it failed for good. untried: none is known. undeliverable: amproxy cannot send over the
-# channel. missing: a rule names the channel, but there is no address for it.
-ContactState = Literal["works", "failed", "untried", "undeliverable", "missing"]
 
 
 class ContactReachability(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,42 +76,57 @@ class ContactReachability(msgspec.Struct, frozen=True, kw_only=True):
     state: ContactState
     at: float | None = None  # of the last delivery, Unix seconds
     error: str = ""
-    used: bool  # by the person's rules
+    used: bool  # by the person's notification rules
 
 
 class PersonReachability(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a page can arrive at a person."""
+    """The contacts of a person, and whether a page can arrive over any."""
 
     contacts: tuple[ContactReachability, ...]  # those of the rules first
     reachable: bool  # at least one contact that the rules use may work
     why_not: str = ""
 
 
-def assess_reachability(config: Config, outcomes: OutcomesByContact) -> dict[str, PersonReachability]:
-    """User → whether they can be reached. An outcome of another address than the one in force says nothing."""
+def assess_reachability(
+    config: Config, outcomes: OutcomesByContact
+) -> dict[str, PersonReachability]:
+    """User → reachability. An outcome of an address that is not in the file any more is ignored."""
     return {name: _person_reachability(user, outcomes) for name, user in config.users.items()}
 
 
 def _person_reachability(user: User, outcomes: OutcomesByContact) -> PersonReachability:
-    used = config_contacts.contact_channels(user)
-    spare = tuple(channel for channel in user.contacts if channel not in used and channel != "phone")
-    contacts = tuple(_contact_reachability(user, channel, outcomes, used=channel in used) for channel in (*used, *spare))
-    broken = [contact for contact in contacts if contact.used and contact.state not in ("works", "untried")]
-    reachable = len(broken) < len(used)
-    why_not = "" if reachable else "; ".join(f"{contact.channel}: {_problem_text(contact)}" for contact in broken) or "no contact"
-    return PersonReachability(contacts=contacts, reachable=reachable, why_not=why_not)
+    used = contact_channels(user)
+    unused = [name for name in user.contacts if name not in used and name != "phone"]
+    contacts = tuple(
+        _contact_reachability(user, channel, outcomes, used=channel in used)
+        for channel in (*used, *unused)
+    )
+    # An untried contact may work: without any news nobody counts as unreachable.
+    broken = [one for one in contacts if one.used and one.state not in ("works", "untried")]
+    if len(broken) < len(used):
+        return PersonReachability(contacts=contacts, reachable=True)
+    problems = "; ".join(f"{one.channel}: {_problem_text(one)}" for one in broken)
+    return PersonReachability(contacts=contacts, reachable=False, why_not=problems or "no contact")
 
 
-def _contact_reachability(user: User, channel: str, outcomes: OutcomesByContact, *, used: bool) -> ContactReachability:
-    address = config_contacts.contact_address(user, channel)
+def _contact_reachability(
+    user: User, channel: str, outcomes: OutcomesByContact, *, used: bool
+) -> ContactReachability:
+    address = contact_address(user, channel)
     if address is None:
         return ContactReachability(channel=channel, state="missing", used=used)
-    if channel not in CHANNELS:
+    if channel not in paging_channels():
         return ContactReachability(channel=channel, state="undeliverable", used=used)
     last = outcomes.get((user.name, channel))
-    if last is None or last.address != config_contacts.address_digest(address):
+    if last is None or last.address != address_digest(address):
         return ContactReachability(channel=channel, state="untried", used=used)
-    return ContactReachability(channel=channel, state="works" if last.ok else "failed", at=last.at, error=last.error, used=used)
+    return ContactReachability(
+        channel=channel,
+        state="works" if last.ok else "failed",
+        at=last.at,
+        error=last.error,
+        used=used,
+    )
 
 
 def _problem_text(contact: ContactReachability) -> str:

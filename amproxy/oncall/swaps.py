@@ -1,7 +1,4 @@
-"""Swaps: one takes over another's shifts for a time. The rules of asking and taking, with the clock (Unix seconds) as an argument.
-
-Swaps laid over what else puts people on call: wherever somebody gave their shifts away, the one who took them is on call.
-"""
+"""Swaps: one person takes over another's shifts of a schedule for a period."""
 
 from __future__ import annotations
 
@@ -21,18 +18,21 @@ from amproxy.times import LATEST
 
 SwapState = Literal["open", "taken", "past_due"]
 
-MAX_SWAP_SECONDS = 366 * 86400.0  # seconds between the start and the end of a swap
+MAX_SWAP_SECONDS = 366 * 86400.0  # between the start and the end of a swap
 
 
 def swap_state(swap: Swap, now: float) -> SwapState:
-    """A swap that nobody has taken by its start is past due: it cannot be taken any more. One that is taken stays taken."""
+    """The state at a time (Unix seconds).
+
+    An open swap is past due from its start on: it cannot be taken any more. A taken one stays so.
+    """
     if swap.taken_by:
         return "taken"
     return "open" if now < swap.start else "past_due"
 
 
 def request_swap(swap: Swap, now: float) -> Swap:
-    """A new swap, as it is stored. Raises ValueError where its times make no sense; the text is for people."""
+    """Return a new swap as it is stored. Raises ValueError, a text for people, for bad times."""
     if swap.end <= swap.start:
         raise ValueError("the end of a swap must lie after its start")
     if swap.end <= now:
@@ -43,7 +43,10 @@ def request_swap(swap: Swap, now: float) -> Swap:
 
 
 def take_swap(swap: Swap, user: str, by: str, now: float) -> Swap:
-    """The swap once `user` has taken it. by: who did so in their name, "" = they themselves. Raises Conflict."""
+    """Return the swap as taken by `user`. by: who accepts in their name, "" = they themselves.
+
+    Raises Conflict where it is taken or past due, or where the shifts are the user's own.
+    """
     if swap.taken_by:
         raise Conflict(f"the swap is already taken by {swap.taken_by}")
     if user == swap.user:
@@ -54,7 +57,7 @@ def take_swap(swap: Swap, user: str, by: str, now: float) -> Swap:
 
 
 def give_back_swap(swap: Swap) -> Swap:
-    """The swap once it is given back. Raises Conflict where nobody has taken it."""
+    """Return the swap as open again. Raises Conflict where nobody has taken it."""
     if not swap.taken_by:
         raise Conflict("nobody has taken the swap")
     return replace(swap, taken_by="", taken_through="", taken_at=None)
@@ -65,79 +68,91 @@ def _if_not_self(by: str, user: str) -> str:
 
 
 class ActiveSwaps(NamedTuple):
-    """The swaps that hold for a time, in the order in which they were taken."""
+    """The swaps of one time, in the order in which they were taken."""
 
     swaps: tuple[Swap, ...]
 
-    def on(self, users: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-        """Who is on call in the place of these people, and the swaps at work in words. Who is among them already is not named twice.
+    def apply_to(self, users: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+        """Return who is on call instead of these people, and the swaps that apply, as texts.
 
-        A later swap finds the people whom the earlier ones left: what one has taken over, one can ask another to take.
+        A later swap applies to the result of the earlier ones: shifts that somebody has taken over
+        may be swapped again.
         """
-        people, words = tuple(users), list[str]()
+        people, texts = tuple(users), list[str]()
         for swap in self.swaps:
             if swap.user in people:
-                people = tuple(dict.fromkeys(swap.taken_by if name == swap.user else name for name in people))
-                words.append(f"{swap.taken_by} for {swap.user} (swap)")
-        return people, words
+                # dict.fromkeys: whoever takes over is on call already, perhaps.
+                people = tuple(
+                    dict.fromkeys(swap.taken_by if name == swap.user else name for name in people)
+                )
+                texts.append(f"{swap.taken_by} for {swap.user} (swap)")
+        return people, texts
 
 
 class AcceptedSwaps:
-    """The swaps of one schedule that are taken. One that names people whom the configuration does not know is as if it were not there."""
+    """The taken swaps of one schedule. Those with people who are not in the file have no effect."""
 
     def __init__(self, swaps: Sequence[Swap], users: Mapping[str, User]) -> None:
-        known = [swap for swap in swaps if swap.taken_by in users and swap.user in users and swap.start < swap.end]
+        known = [
+            swap
+            for swap in swaps
+            if swap.taken_by in users and swap.user in users and swap.start < swap.end
+        ]
         ranked = sorted(known, key=lambda swap: (swap.taken_at or 0.0, swap.id))
-        changing: dict[datetime, set[int]] = {}  # moment → which begin or end then
+        changing: dict[datetime, set[int]] = {}  # time → which begin or end then
         for rank, swap in enumerate(ranked):
             for at in (swap.start, swap.end):
                 changing.setdefault(utc(at), set()).add(rank)
         self._edges = sorted(changing)
-        self._held: list[ActiveSwaps] = []
-        holding: set[int] = set()
+        self._active: list[ActiveSwaps] = []  # from each edge on
+        ranks: set[int] = set()
         for edge in self._edges:
-            holding ^= changing[edge]
-            self._held.append(ActiveSwaps(tuple(ranked[rank] for rank in sorted(holding))))
+            ranks ^= changing[edge]
+            self._active.append(ActiveSwaps(tuple(ranked[rank] for rank in sorted(ranks))))
 
     def __bool__(self) -> bool:
-        return bool(self._held)
+        return bool(self._active)
 
     def at(self, at: datetime) -> tuple[ActiveSwaps, datetime]:
-        """The swaps that hold at a moment (UTC), and the moment (UTC) up to which that is so."""
+        """The swaps of a time (UTC), and the time (UTC) until which the answer is valid."""
         after = bisect_right(self._edges, at)
-        return self._held[after - 1] if after else ActiveSwaps(()), self._edges[after] if after < len(self._edges) else LATEST
+        active = self._active[after - 1] if after else ActiveSwaps(())
+        return active, self._edges[after] if after < len(self._edges) else LATEST
 
 
 class SwappedCover:
-    """A cover, such as the overrides of the file, with the swaps of its schedule in it."""
+    """A cover, such as the overrides of the file, with the swaps of its schedule applied."""
 
     def __init__(self, cover: Cover, swaps: AcceptedSwaps) -> None:
         self._cover, self._swaps = cover, swaps
 
-    def stretch(self, at: datetime) -> Assignment:
-        found = self._cover.stretch(at)
+    def assignment_at(self, at: datetime) -> Assignment:
+        found = self._cover.assignment_at(at)
         if not found.users:
             return found
-        held, until = self._swaps.at(at)
-        users, words = held.on(found.users)
-        return found._replace(end=min(found.end, until), users=users, reason=", ".join((found.reason, *words)))
+        swaps, until = self._swaps.at(at)
+        users, texts = swaps.apply_to(found.users)
+        reason = ", ".join((found.reason, *texts))
+        return found._replace(end=min(found.end, until), users=users, reason=reason)
 
 
 class SwappedLayer(SwappedCover):
-    """A layer with the swaps of its schedule in it."""
+    """A layer with the swaps of its schedule applied."""
 
     def __init__(self, layer: LayerCover, swaps: AcceptedSwaps) -> None:
         super().__init__(layer, swaps)
         self._layer = layer
 
-    def following(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
-        """As of the layer. Where a swap would make it the people who are on call anyway, it is the turn after them."""
-        held, _ = self._swaps.at(at)
-        on_call = self._layer.stretch(at).users
-        now = {*held.on(on_call)[0], *besides}
-        following = self._layer.following(at, besides)
-        users = held.on(following)[0]
-        if now.issuperset(users) and not {*on_call, *besides}.issuperset(following):
-            concerned = {*now, *(swap.user for swap in held.swaps)}
-            users = held.on(self._layer.following(at, {name for name in concerned if now.issuperset(held.on((name,))[0])}))[0]
+    def next_users(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
+        """The layer's next people with swaps applied; the turn after if they are on call anyway."""
+        swaps, _ = self._swaps.at(at)
+        on_call = self._layer.assignment_at(at).users
+        now = {*swaps.apply_to(on_call)[0], *besides}
+        planned = self._layer.next_users(at, besides)
+        users = swaps.apply_to(planned)[0]
+        if now.issuperset(users) and not {*on_call, *besides}.issuperset(planned):
+            # Only swaps make the next turn the present people: skip all turns that end so.
+            concerned = {*now, *(swap.user for swap in swaps.swaps)}
+            same = {name for name in concerned if now.issuperset(swaps.apply_to((name,))[0])}
+            users = swaps.apply_to(self._layer.next_users(at, same))[0]
         return users

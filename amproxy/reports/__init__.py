@@ -1,5 +1,5 @@
-"""What has happened, looked at afterwards: why somebody was not paged, what a span of time was like, the history for others.
+"""Reports on stored incidents: why somebody was not paged, insights into a period, exports.
 
-Pure functions over stored incidents. What was stored is told as it was; where something was not, today's file is asked, and
+Pure functions. What was stored is reported as it was; for the rest today's file is consulted, and
 the text says so.
 """

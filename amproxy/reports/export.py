@@ -1,11 +1,7 @@
-"""A table as CSV (RFC 4180), safe to open in a spreadsheet: a text that it would take for a formula begins with an apostrophe.
+"""Export: tables as CSV for spreadsheets, and incidents as lines of the history, to be replayed.
 
-CSV for spreadsheets: RFC 4180, with a header row, and no value that a spreadsheet would run as a formula.
-
-One incident as a line of the exported history: all that is needed to replay it under another policy. Pure.
-
-Contacts are left out: some of their addresses are secrets. Entries of the timeline from before `data` was stored lack `until`,
-`firing`, `resolved`, `fresh`, `by` and `to`; they are None then.
+Contacts are left out of the history: some of their addresses are secrets. Entries of the timeline
+from before `data` was stored lack `until`, `firing`, `resolved`, `fresh`, `by` and `to`: None then.
 """
 
 from __future__ import annotations
@@ -13,27 +9,58 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Policy
 from amproxy.model import Incident, Page, TimelineEntry
+from amproxy.simulation.recorded import HISTORY_FORMAT
 
-_REPORT_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a cell that begins so for a formula, and runs it: names of alerts and people
+# come from anywhere. Tab, CR and newline count because some drop them before they look.
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+# Timeline entries of events from outside, or of a time that ran out → their kind in the history.
+# What the policy did then stands in `pages`.
+_EVENT_KINDS: Final = {
+    "opened": "opened",
+    "alerts": "alerts",
+    "acknowledged": "acknowledge",
+    "unacknowledged": "unacknowledge",
+    "resolved": "resolve",
+    "snoozed": "snooze",
+    "triggered": "snooze_over",
+    "escalated": "escalate",
+    "note": "note",
+    "reopened": "reopen",
+    "merged": "merge",
+    "joined": "acknowledge",
+    "renewed": "acknowledge",
+    "reassigned": "reassign",
+    "responders": "add_responders",
+}
 
 
-def report_csv(rows: Iterable[Mapping[str, Any]], like: Mapping[str, Any]) -> str:
-    """Rows that all have the keys of `like`; a map in a cell becomes columns of its own, None an empty cell."""
-    out = io.StringIO(newline="")
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table as CSV (RFC 4180) with a header row, safe to open in a spreadsheet.
+
+    A map in a cell is flattened, as in csv_columns; None is empty, true and false are words. A text
+    that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    columns = [name for name, _ in _flatten_row(like)]
     writer.writerow(columns)
     for row in rows:
         cells = dict(_flatten_row(row))
-        writer.writerow([_escape_formula(cells[name]) for name in columns])
+        writer.writerow([_csv_cell(cells[name]) for name in columns])
     return out.getvalue()
+
+
+def csv_columns(row: Mapping[str, Any]) -> list[str]:
+    """Return the columns of rows like this one: those of a map in a cell are NAME_KEY."""
+    return [name for name, _ in _flatten_row(row)]
 
 
 def _flatten_row(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -44,24 +71,7 @@ def _flatten_row(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{name}", value
 
 
-def _escape_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_REPORT_FORMULA_STARTS) else value
-
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
-    """Columns in this order; None is empty, true and false are words. A text that begins like a formula gets a leading quote."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_csv_value(row[name]) for name in columns])
-    return out.getvalue()
-
-
-def _csv_value(value: object) -> object:
+def _csv_cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
@@ -69,18 +79,13 @@ def _csv_value(value: object) -> object:
     return value
 
 
-HISTORY_FORMAT = "amproxy.history/1"
+def history_line(
+    incident: Incident, timeline: Iterable[TimelineEntry], view: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an incident with all that is needed to replay it under another policy, for JSON.
 
-# What happened to the incident from outside, or because a time ran out. What the policy did then stands in `pages`.
-_EVENT_KINDS = {
-    "opened": "opened", "alerts": "alerts", "acknowledged": "acknowledge", "unacknowledged": "unacknowledge", "resolved": "resolve",
-    "snoozed": "snooze", "triggered": "snooze_over", "escalated": "escalate", "note": "note", "reopened": "reopen", "merged": "merge",
-    "joined": "acknowledge", "renewed": "acknowledge", "reassigned": "reassign", "responders": "add_responders",
-}  # fmt: skip
-
-
-def history_line(incident: Incident, timeline: Iterable[TimelineEntry], view: Mapping[str, Any]) -> dict[str, Any]:
-    """For JSON; times are RFC 3339 in UTC. timeline: oldest first; view: the incident as the API's lists show it."""
+    Times are RFC 3339 in UTC. timeline: oldest first; view: the incident as in the API's lists.
+    """
     return {
         "format": HISTORY_FORMAT,
         "incident": view,
@@ -89,12 +94,14 @@ def history_line(incident: Incident, timeline: Iterable[TimelineEntry], view: Ma
         "urgency": incident.urgency,
         "team": incident.team or None,
         "labels": {
-            "group_labels": incident.group_labels, "common_labels": incident.common_labels, "receiver": incident.receiver or None,
+            "group_labels": incident.group_labels,
+            "common_labels": incident.common_labels,
+            "receiver": incident.receiver or None,
             "group_key": incident.group_key or None,
         },
         "events": [_event_fields(entry) for entry in timeline if entry.kind in _EVENT_KINDS],
         "pages": [_page_fields(page) for page in incident.pages],
-    }  # fmt: skip
+    }
 
 
 def _event_fields(entry: TimelineEntry) -> dict[str, Any]:
@@ -131,7 +138,7 @@ def _page_fields(page: Page) -> dict[str, Any]:
 
 
 def _policy_fields(plan: Policy) -> Any:
-    """The policy as it was stored, without the places in a file."""
+    """Return the policy as it was stored, without the places in a file."""
     return _without_places(msgspec.to_builtins(plan))
 
 

@@ -1,7 +1,7 @@
 """Signed links: a button as a URL, for channels that cannot carry presses.
 
-A link says which incident, which action, what state it was drawn for (the epoch) and for whom. Opening it shows a page;
-only the button on that page acts, because mail filters and previews open every link they see.
+A link names the incident, the action, the epoch that it was made for, and the person. Opening it
+shows a page; only the button on that page acts, because mail filters and previews open every link.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class ExpiredLink(BadLink):
 
 
 class SignedAction(msgspec.Struct, frozen=True, array_like=True):
-    """What a link does; stored in the token as a list, in this order."""
+    """The action of a link; in the token it is a list, in this order."""
 
     incident: str
     action: Action
-    epoch: int  # Incident.epoch that the button was drawn for
-    user: str  # who acts; "" = the page asks
+    epoch: int  # Incident.epoch when the link was made
+    user: str  # the person who acts; "" = the page asks for them
     arg: str = ""  # of snooze: seconds
 
 
@@ -45,14 +45,17 @@ class _Signer(TimestampSigner):
 
 
 class SignedLinks:
-    """Makes and checks tokens with one secret key. All replicas need the same key."""
+    """Makes and checks tokens with one secret key, which all replicas share."""
 
     def __init__(self, key: str) -> None:
-        """key: kept secret by the service. Raises ValueError where it is shorter than 16 characters."""
+        """key: a secret. Raises ValueError where it is shorter than 16 characters."""
         if len(key) < 16:
             raise ValueError("the key for signed links is shorter than 16 characters")
         self._serializer = URLSafeTimedSerializer(
-            key, salt="amproxy.links", signer=_Signer, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+            key,
+            salt="amproxy.links",
+            signer=_Signer,
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
         )
 
     def sign(self, incident: str, action: Action, epoch: int, user: str, arg: str = "") -> str:
@@ -63,15 +66,17 @@ class SignedLinks:
         return token if isinstance(token, str) else token.decode("ascii")
 
     def verify(self, token: str, max_age: float) -> SignedAction:
-        """What a token says, where it was signed at most `max_age` seconds ago. Raises ExpiredLink, BadLink.
+        """The action of a token that was signed at most `max_age` seconds ago.
 
-        A stamp from the future is fine: it is of a replica whose clock is ahead.
+        A stamp from the future is fine: it is of a replica whose clock is ahead. Raises
+        ExpiredLink, BadLink.
         """
         try:
-            said, stamp = self._serializer.loads(token, return_timestamp=True)
-            action = msgspec.convert(said, SignedAction)
+            fields, stamp = self._serializer.loads(token, return_timestamp=True)
+            action = msgspec.convert(fields, SignedAction)
         except (BadData, UnicodeError, msgspec.ValidationError):
             raise BadLink("this link is not valid") from None
+        # Compared here, not by itsdangerous, whose age of a stamp from the future is an error.
         if clock.now() - stamp.timestamp() > max_age:
             raise ExpiredLink("this link has expired")
         return action

@@ -1,6 +1,6 @@
-"""Silences as people and programs ask for them: made, changed, prolonged, ended. The rules are correlate.silencing's.
+"""Silences and maintenance windows as people and programs make, change, prolong and end them.
 
-Maintenance windows made by hand: made, changed, prolonged, ended. What people ask for is checked here.
+Requests for windows are checked here, those for silences in amproxy.grouping.silences.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-import msgspec
 from msgspec.structs import replace
 
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
-from amproxy.correlate.muting import window_key
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
 from amproxy.grouping import silences
 from amproxy.grouping.maintenance import window_bounds
+from amproxy.grouping.muting import window_key
 from amproxy.grouping.silences import BadSilence
 from amproxy.machine.draft import new_id
 from amproxy.model import Silence
@@ -27,17 +26,24 @@ from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
 from amproxy.times import LATEST, to_utc
 
-TRIES = 20  # somebody else changed the same silence meanwhile: ask again
+TRIES = 20  # each loses to another change of the same silence or window, which is rare
+# After its end a window is stored for this time, as a silence is.
+WINDOW_RETENTION = timedelta(hours=120)
+LONGEST_NAME = 200  # characters: it is the label of a metric
 
 
 async def load_silences(context: Context) -> dict[str, Silence]:
-    """By id, those that ended not too long ago among them. Raises StoreUnavailable."""
+    """All silences by id, without those that ended long ago. Raises StoreUnavailable."""
     found, now_ns = await context.silences.all(context.wire), _now_ns(context)
-    return {silence.id: silence for silence in found.values() if not silences.is_past_retention(silence, now_ns)}
+    return {
+        silence.id: silence
+        for silence in found.values()
+        if not silences.is_past_retention(silence, now_ns)
+    }
 
 
 async def find_silence(context: Context, silence_id: str) -> Silence:
-    """Raises NotFound, StoreUnavailable."""
+    """The silence of this id. Raises NotFound, StoreUnavailable."""
     silence = (await load_silences(context)).get(silence_id)
     if silence is None:
         raise NotFound(f"there is no silence {silence_id[:60]}")
@@ -45,10 +51,12 @@ async def find_silence(context: Context, silence_id: str) -> Silence:
 
 
 async def put_silence(context: Context, wanted: Silence) -> Silence:
-    """Make a silence, or change the one whose id is wanted; returns the one that holds now, which may have another id.
+    """Make a silence, or change the one with the id of `wanted`; return the one that holds now.
 
-    Raises BadSilence, NotFound, StoreUnavailable.
+    It may have another id. Raises BadSilence, NotFound, StoreUnavailable.
     """
+    # The commit is guarded by the silence as it was loaded: where another change was first, all
+    # begins anew.
     for _ in range(TRIES):
         operations, now_ns = Operations(), _now_ns(context)
         old = await _load_guarded_silence(context, operations, wanted.id, now_ns)
@@ -59,7 +67,10 @@ async def put_silence(context: Context, wanted: Silence) -> Silence:
 
 
 async def extend_silence(context: Context, silence_id: str, ends_ns: int) -> Silence:
-    """Put a silence's end off. Raises NotFound, Conflict (it is over), BadSilence, StoreUnavailable."""
+    """Put a silence's end off.
+
+    Raises NotFound, Conflict (it is over), BadSilence, StoreUnavailable.
+    """
     old = await find_silence(context, silence_id)
     if silences.display_state(old, _now_ns(context)) == "expired":
         raise Conflict("this silence is over: make another one")
@@ -81,8 +92,10 @@ async def expire_silence(context: Context, silence_id: str) -> Silence:
     raise StoreUnavailable("the same silence keeps changing")
 
 
-async def _load_guarded_silence(context: Context, operations: Operations, silence_id: str, now_ns: int) -> Silence | None:
-    """A silence as it is stored at this moment, and the condition that it still is when the operations are committed."""
+async def _load_guarded_silence(
+    context: Context, operations: Operations, silence_id: str, now_ns: int
+) -> Silence | None:
+    """A silence as it is stored, and a guard that the operations change nothing else."""
     stored = await muting.load_silence(context.wire, silence_id) if silence_id else None
     if stored is None or silences.is_past_retention(stored.silence, now_ns):
         return None
@@ -90,10 +103,17 @@ async def _load_guarded_silence(context: Context, operations: Operations, silenc
     return stored.silence
 
 
-async def _commit_silences(context: Context, operations: Operations, now_ns: int, *changed: Silence) -> bool:
-    """Store silences, and forget those that ended long ago."""
+async def _commit_silences(
+    context: Context, operations: Operations, now_ns: int, *changed: Silence
+) -> bool:
+    """Store silences, and delete those that ended long ago."""
     muting.save_silences(operations, *changed)
-    over = [silence.id for silence in (await context.silences.all(context.wire)).values() if silences.is_past_retention(silence, now_ns)]
+    # Here, because nothing else grows their number.
+    over = [
+        silence.id
+        for silence in (await context.silences.all(context.wire)).values()
+        if silences.is_past_retention(silence, now_ns)
+    ]
     if over:
         muting.delete_silences(operations, *over)
     return await commit(context.wire, operations)
@@ -103,19 +123,20 @@ def _now_ns(context: Context) -> int:
     return int(context.now() * 10**9)
 
 
-WINDOW_TRIES = 20  # somebody else changed the same window meanwhile: ask again
-WINDOW_RETENTION = timedelta(hours=120)  # how long a window is remembered after its end, as a silence is
-LONGEST_NAME = 200  # characters: it is the label of a metric
-
-
 async def load_windows(context: Context) -> list[Maintenance]:
-    """Every window, those of the file first; of those made by hand none that ended long ago. Raises StoreUnavailable."""
-    windows = context.openings.all(await context.windows.all(context.wire))
+    """Every window, those of the file first, without those made by hand that ended long ago.
+
+    Raises StoreUnavailable.
+    """
+    windows = context.open_windows.all(await context.windows.all(context.wire))
     return [window for window in windows if not (window.id and _is_past_retention(context, window))]
 
 
 async def find_window(context: Context, name: str) -> Maintenance:
-    """The window of the file of this name, or the one made by hand of this id. Raises NotFound, StoreUnavailable."""
+    """The window of the file of this name, or the one made by hand of this id.
+
+    Raises NotFound, StoreUnavailable.
+    """
     for window in await load_windows(context):
         if window_key(window) == name:
             return window
@@ -123,10 +144,14 @@ async def find_window(context: Context, name: str) -> Maintenance:
 
 
 async def create_window(context: Context, wanted: Maintenance) -> Maintenance:
-    """Store a new window; it gets an id, and starts now where it neither starts nor recurs. Raises BadAction, StoreUnavailable."""
+    """Store a new window, which gets an id; it starts now unless it has a start or recurs.
+
+    Raises BadAction, StoreUnavailable.
+    """
     now = utc(context.now())
     start = wanted.start or (None if wanted.active_time_intervals else now)
-    made = msgspec.structs.replace(wanted, id=new_id(), start=start, name=wanted.name or _default_name(wanted))
+    name = wanted.name or _default_name(wanted)
+    made = replace(wanted, id=new_id(), start=start, name=name)
     _check_window(context, made)
     operations = Operations()
     await _save_window(context, operations, made)
@@ -135,16 +160,19 @@ async def create_window(context: Context, wanted: Maintenance) -> Maintenance:
     return made
 
 
-async def change_window(context: Context, window_id: str, how: Callable[[Maintenance], Maintenance]) -> Maintenance:
-    """Change a window that is not over; `how` may be asked several times.
+async def change_window(
+    context: Context, window_id: str, change: Callable[[Maintenance], Maintenance]
+) -> Maintenance:
+    """Change a window that is not over; `change` may be called several times.
 
-    Raises NotFound, Conflict (a window of the file, or one that is over), BadAction, StoreUnavailable.
+    Raises NotFound, Conflict (a window of the file, or one that is over), BadAction,
+    StoreUnavailable.
     """
 
     def changed(old: Maintenance) -> Maintenance:
         if _is_over(context, old):
             raise Conflict(f"the maintenance window {old.name} is over")
-        new = how(old)
+        new = change(old)
         _check_window(context, new)
         return new
 
@@ -152,46 +180,57 @@ async def change_window(context: Context, window_id: str, how: Callable[[Mainten
 
 
 async def end_window(context: Context, window_id: str) -> Maintenance:
-    """End a window now; one that is over stays as it is. Raises NotFound, Conflict (a window of the file), StoreUnavailable."""
+    """End a window now; one that is over stays as it is.
+
+    Raises NotFound, Conflict (a window of the file), StoreUnavailable.
+    """
 
     def ended(old: Maintenance) -> Maintenance:
         now = utc(context.now())
+        # a window that has not begun yet gets an empty period
         start = min(old.start, now) if old.start else None
-        return old if _is_over(context, old) else msgspec.structs.replace(old, start=start, end=now)
+        return old if _is_over(context, old) else replace(old, start=start, end=now)
 
     return await _update_window(context, window_id, ended)
 
 
-async def extend_window(context: Context, window_id: str, *, until: datetime | None = None, by: timedelta = timedelta()) -> Maintenance:
-    """Put a window's end off, to a moment or by so much. Raises as `change` does."""
+async def extend_window(
+    context: Context, window_id: str, *, until: datetime | None = None, by: timedelta = timedelta()
+) -> Maintenance:
+    """Put a window's end off, to a time or by a duration. Raises as `change_window` does."""
 
     def extended(old: Maintenance) -> Maintenance:
         if old.end is None:
             raise Conflict(f"the maintenance window {old.name} has no end")
         new = until or add_time(old.end, by)
         if new <= old.end:
-            raise BadAction(f"it ends at {old.end:%Y-%m-%d %H:%M} UTC already, which is not earlier")
-        return msgspec.structs.replace(old, end=new)
+            end = f"{old.end:%Y-%m-%d %H:%M} UTC"
+            raise BadAction(f"it ends at {end} already, which is not earlier")
+        return replace(old, end=new)
 
     return await change_window(context, window_id, extended)
 
 
 def add_time(at: datetime, by: timedelta) -> datetime:
-    """A moment so much later; no later than there are moments."""
+    """A time so much later, LATEST at the latest."""
     try:
         return to_utc(at + by)
     except OverflowError:
         return LATEST
 
 
-async def _update_window(context: Context, window_id: str, how: Callable[[Maintenance], Maintenance]) -> Maintenance:
+async def _update_window(
+    context: Context, window_id: str, change: Callable[[Maintenance], Maintenance]
+) -> Maintenance:
+    """Store a window as `change` returns it, which may be unchanged; guarded as silences are."""
     if window_id in context.config.maintenance:
-        raise Conflict(f"the maintenance window {window_id[:60]} stands in the file: it is changed there")
-    for _ in range(WINDOW_TRIES):
+        name = window_id[:60]
+        raise Conflict(f"the maintenance window {name} stands in the file: it is changed there")
+    for _ in range(TRIES):
         stored = await muting.load_window(context.wire, window_id)
         if stored is None or _is_past_retention(context, stored.window):
             raise NotFound(f"there is no maintenance window {window_id[:60]}")
-        new = how(stored.window)
+        new = change(stored.window)
         if new == stored.window:
             return new
         operations = Operations()
@@ -204,20 +243,25 @@ async def _update_window(context: Context, window_id: str, how: Callable[[Mainte
 
 
 async def _save_window(context: Context, operations: Operations, window: Maintenance) -> None:
-    """Store a window, have a worker look at it at once, and forget those that ended long ago."""
+    """Store a window, have a worker check it at once, and delete those that ended long ago."""
     muting.save_window(operations, window)
     muting.schedule_window_check(operations, window.id, context.now())
-    over = [name for name, known in (await context.windows.all(context.wire)).items() if _is_past_retention(context, known)]
+    over = [
+        name
+        for name, known in (await context.windows.all(context.wire)).items()
+        if _is_past_retention(context, known)
+    ]
     if over:
         muting.delete_windows(operations, *over)
 
 
 def _check_window(context: Context, window: Maintenance) -> None:
     if window.end is None and not window.active_time_intervals:
-        raise BadAction("say until when: end, for, or active_time_intervals for a window that recurs")
-    unknown = [name for name in window.active_time_intervals if name not in context.config.time_intervals]
-    if unknown:
-        raise BadAction(f"there is no time interval {unknown[0][:60]!r}")
+        text = "say until when: end, for, or active_time_intervals for a window that recurs"
+        raise BadAction(text)
+    for name in window.active_time_intervals:
+        if name not in context.config.time_intervals:
+            raise BadAction(f"there is no time interval {name[:60]!r}")
     start, end = window_bounds(window)
     if end <= start:
         raise BadAction("the end must lie after the start")

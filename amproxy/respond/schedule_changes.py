@@ -1,8 +1,6 @@
-"""Overrides by hand: made and taken back by pages and API alike. Who may is asked before.
+"""Overrides, absences and swaps as people make and delete them, by pages and API alike.
 
-Absences by hand: made and taken back by pages and API alike. Who may is asked before.
-
-Swaps: asked for, taken, given back and forgotten by pages and API alike. Who may is asked before.
+Permissions are checked before.
 """
 
 from __future__ import annotations
@@ -17,97 +15,130 @@ from amproxy.machine.draft import new_id
 from amproxy.model import Swap
 from amproxy.oncall.swaps import give_back_swap, request_swap, take_swap
 from amproxy.respond.targets import BadAction
-from amproxy.shifts.notify import swap_request_operations
+from amproxy.shifts.record import swap_request_operations
 from amproxy.store import schedule_changes
 
+log = logging.getLogger(__name__)
 
-async def add_override(context: Context, schedule: Schedule, *, user: str, start: datetime, end: datetime, reason: str = "") -> Override:
-    """Put somebody on call between two moments (aware). Raises BadAction, StoreUnavailable."""
+# Each function ends by loading all changes: the caller's next request must see its own, and the
+# message on which the processes load them may come later.
+
+
+async def add_override(
+    context: Context,
+    schedule: Schedule,
+    *,
+    user: str,
+    start: datetime,
+    end: datetime,
+    reason: str = "",
+) -> Override:
+    """Put a person on call between two times (aware). Raises BadAction, StoreUnavailable."""
     if not user:
         raise BadAction("an override needs a user")
-    if user not in context.config.users:
-        raise BadAction(f"there is no user {user[:60]!r}")
+    _check_user(context, user)
     if end <= start:
         raise BadAction("the end of an override must lie after its start")
     made = Override(users=(user,), start=start, end=end, reason=reason.strip(), id=new_id())
     await schedule_changes.save_override(context.wire, schedule.name, made, context.now())
-    await context.load_by_hand()
+    await context.load_schedule_changes()
     return made
 
 
 async def delete_override(context: Context, schedule: Schedule, override_id: str) -> None:
     """Raises NotFound, StoreUnavailable."""
     await schedule_changes.delete_override(context.wire, schedule.name, override_id)
-    await context.load_by_hand()
+    await context.load_schedule_changes()
 
 
-async def add_absence(context: Context, user: str, *, start: datetime, end: datetime, reason: str = "") -> Absence:
-    """Somebody is away between two moments (aware). Raises NotFound, BadAction, StoreUnavailable."""
+async def add_absence(
+    context: Context, user: str, *, start: datetime, end: datetime, reason: str = ""
+) -> Absence:
+    """Store that a person is away between two times (aware).
+
+    Raises NotFound, BadAction, StoreUnavailable.
+    """
     if user not in context.config.users:
         raise NotFound(f"there is no user {user[:60]}")
     if end <= start:
         raise BadAction("the end of an absence must lie after its start")
     made = Absence(start=start, end=end, reason=reason.strip(), id=new_id())
     await schedule_changes.save_absence(context.wire, user, made, context.now())
-    await context.load_by_hand()
+    await context.load_schedule_changes()
     return made
 
 
 async def delete_absence(context: Context, user: str, absence_id: str) -> None:
     """Raises NotFound, StoreUnavailable."""
     await schedule_changes.delete_absence(context.wire, user, absence_id)
-    await context.load_by_hand()
-
-
-log = logging.getLogger(__name__)
+    await context.load_schedule_changes()
 
 
 async def create_swap(
-    context: Context, schedule: Schedule, *, user: str, start: datetime, end: datetime, reason: str = "", by: str = ""
+    context: Context,
+    schedule: Schedule,
+    *,
+    user: str,
+    start: datetime,
+    end: datetime,
+    reason: str = "",
+    by: str = "",
 ) -> Swap:
-    """Ask others to take over somebody's shifts between two moments (aware). by: who asks, "" = nobody in particular.
+    """Request others to take over a person's shifts between two times (aware).
 
-    Raises BadAction, StoreUnavailable.
+    by: the person who requests it, "" = nobody in particular. Raises BadAction, StoreUnavailable.
     """
     now = context.now()
-    wish = Swap(
-        id=new_id(), schedule=schedule.name, user=check_user(context, user), start=start.timestamp(), end=end.timestamp(),
-        reason=reason.strip(), asked_by=by, asked_at=now,
-    )  # fmt: skip
+    wanted = Swap(
+        id=new_id(),
+        schedule=schedule.name,
+        user=_check_user(context, user),
+        start=start.timestamp(),
+        end=end.timestamp(),
+        reason=reason.strip(),
+        asked_by=by,
+        asked_at=now,
+    )
     try:
-        swap = request_swap(wish, now)
+        swap = request_swap(wanted, now)
     except ValueError as error:
         raise BadAction(str(error)) from None
+    # the notices to the others are in the same commit
     await schedule_changes.save_swap(context.wire, swap, swap_request_operations(context, swap))
     context.wake(outbox=True)
-    await context.load_by_hand()
+    await context.load_schedule_changes()
     return swap
 
 
 async def accept_swap(context: Context, swap_id: str, *, user: str, by: str = "") -> Swap:
-    """Somebody takes the shifts over. by: who says so. Raises BadAction, Conflict, NotFound, StoreUnavailable."""
-    taker = check_user(context, user)
-    swap = await schedule_changes.change_swap(context.wire, swap_id, lambda swap: take_swap(swap, taker, by, context.now()))
-    await context.load_by_hand()
+    """Give the shifts of a swap to a user. by: the person who accepts in their name.
+
+    Raises BadAction, Conflict, NotFound, StoreUnavailable.
+    """
+    taker = _check_user(context, user)
+    swap = await schedule_changes.change_swap(
+        context.wire, swap_id, lambda swap: take_swap(swap, taker, by, context.now())
+    )
+    await context.load_schedule_changes()
     return swap
 
 
 async def return_swap(context: Context, swap_id: str, *, by: str = "") -> Swap:
-    """Whoever took the shifts over gives them back. Raises Conflict, NotFound, StoreUnavailable."""
+    """Give the shifts back to their owner. Raises Conflict, NotFound, StoreUnavailable."""
     swap = await schedule_changes.change_swap(context.wire, swap_id, give_back_swap)
     log.info("swap %s of %s is open again%s", swap.id, swap.user, f", says {by}" if by else "")
-    await context.load_by_hand()
+    await context.load_schedule_changes()
     return swap
 
 
 async def delete_swap(context: Context, swap_id: str) -> None:
     """Raises NotFound, StoreUnavailable."""
     await schedule_changes.delete_swap(context.wire, swap_id)
-    await context.load_by_hand()
+    await context.load_schedule_changes()
 
 
-def check_user(context: Context, user: str) -> str:
-    """The name of a user of the file. Raises BadAction for one whom it does not know, or none."""
+def _check_user(context: Context, user: str) -> str:
+    """The name of a user of the file. Raises BadAction for an unknown one, or none."""
     if not user:
         raise BadAction("user names nobody")
     if user not in context.config.users:

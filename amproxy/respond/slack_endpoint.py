@@ -1,31 +1,40 @@
-"""POST /slack/interactivity: where Slack reports button presses. Signed requests only."""
+"""POST /slack/interactivity: signed requests in which Slack reports button presses."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, StoreUnavailable
-from amproxy.notify.channels.slack import presses as slack_presses
+from amproxy.notify.channels.slack.presses import (
+    BadInteractivityRequest,
+    BadSlackSignature,
+    parse_interactivity,
+    send_reply,
+    verify_signature,
+)
+from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.message import Press
 from amproxy.respond.actions import handle_press
 from amproxy.secret import reveal
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 1 << 20  # bytes
 PATH = "/slack/interactivity"
-MAX_TRIES = 20  # while Redis is away, a second apart: Slack does not send a press again
+MAX_BODY = 1 << 20  # bytes
+# While Redis is away, a press is tried again: Slack does not send it a second time.
+MAX_TRIES = 20
+RETRY_INTERVAL = 1.0  # seconds
 
 
 class SlackEndpoint:
-    """Answers within Slack's three seconds, whatever the press comes to; what it came to is told by response_url."""
+    """Responds within Slack's three seconds; the result of a press follows by response_url."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -35,38 +44,43 @@ class SlackEndpoint:
 
     async def interactivity(self, request: Request) -> Response:
         body = b""
-        async for part in request.stream():
-            body += part
+        # Bounded while it comes in: the signature is checked only once all of it is here.
+        async for chunk in request.stream():
+            body += chunk
             if len(body) > MAX_BODY:
                 return _error_response(413, "too large", "the body is too large")
-        config = self._context.config.global_
+        slack = self._context.config.global_.channels.get("slack", SlackSettings())
         try:
-            secret = reveal(config.slack_signing_secret, config.slack_signing_secret_file)
-            slack_presses.verify_signature(secret, request.headers, body, self._context.now())
-            presses = slack_presses.parse_interactivity(body)
+            secret = reveal(slack.signing_secret, slack.signing_secret_file)
+            verify_signature(secret, request.headers, body, self._context.now())
+            presses = parse_interactivity(body)
         except OSError:
             return _error_response(503, "try again", "the signing secret cannot be read")
-        except slack_presses.BadSlackSignature as error:
+        except BadSlackSignature as error:
             return _error_response(401, "unauthorized", str(error))
-        except slack_presses.BadInteractivityRequest as error:
+        except BadInteractivityRequest as error:
             return _error_response(400, "malformed", str(error))
-        return Response(status_code=200, background=BackgroundTask(self._do, presses))
+        return Response(status_code=200, background=BackgroundTask(self._handle, presses))
 
-    async def _do(self, presses: list[Press]) -> None:
+    async def _handle(self, presses: list[Press]) -> None:
         for pressed in presses:
-            text = await self._press(pressed)
             try:
-                await slack_presses.send_reply(pressed.reply_to, text)
+                text = await self._perform(pressed)
+            except StoreUnavailable:
+                text = "Nothing done: amproxy cannot reach its Redis. Please try again."
+            try:
+                await send_reply(pressed.reply_to, text)
             except DeliveryError as error:
                 log.warning("the one who pressed in Slack could not be told: %s", error)
 
-    async def _press(self, pressed: Press) -> str:
-        for _ in range(MAX_TRIES):
-            try:
-                return await handle_press(self._context, pressed)
-            except StoreUnavailable:
-                await asyncio.sleep(1)
-        return "Nothing done: amproxy cannot reach its Redis. Please try again."
+    @retry(
+        retry=retry_if_exception_type(StoreUnavailable),
+        stop=stop_after_attempt(MAX_TRIES),
+        wait=wait_fixed(RETRY_INTERVAL),
+        reraise=True,
+    )
+    async def _perform(self, pressed: Press) -> str:
+        return await handle_press(self._context, pressed)
 
 
 def _error_response(status: int, error: str, detail: str) -> Response:

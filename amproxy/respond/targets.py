@@ -1,6 +1,7 @@
-"""Whom somebody means by hand: people, a schedule, a team or a policy, as the step or the policy that reaches them.
+"""Targets that people name by hand: people, a schedule, a team or a policy.
 
-Page someone by hand: an incident without alerts.
+A target becomes the step or the policy that reaches it, or an incident without alerts that pages
+it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ class PageTarget(msgspec.Struct, frozen=True, kw_only=True):
     policy: str = ""
 
 
-def step_for_target(config: Config, target: PageTarget, urgency: Urgency = "default") -> NotifyStep | Policy:
-    """A step that reaches them with pages of an urgency, or the policy, whose steps say it themselves.
+def step_for_target(
+    config: Config, target: PageTarget, urgency: Urgency = "default"
+) -> NotifyStep | Policy:
+    """A step that pages the target with an urgency, or the policy, whose steps have their own.
 
     Raises BadAction where the target is none, several, or not in the file.
     """
@@ -53,33 +56,56 @@ def step_for_target(config: Config, target: PageTarget, urgency: Urgency = "defa
         if urgency == "important":
             raise BadAction("the urgency of a policy's pages is that of its steps")
         return config.policies[target.policy]
-    return NotifyStep(users=tuple(dict.fromkeys(target.users)), schedule=target.schedule, team=target.team, urgency=urgency)
+    return NotifyStep(
+        users=tuple(dict.fromkeys(target.users)),
+        schedule=target.schedule,
+        team=target.team,
+        urgency=urgency,
+    )
 
 
-def people_step_for_target(config: Config, target: PageTarget, urgency: Urgency = "default") -> NotifyStep:
-    """The same where only people will do. Raises BadAction."""
+def people_step_for_target(
+    config: Config, target: PageTarget, urgency: Urgency = "default"
+) -> NotifyStep:
+    """A step that pages the target, which may not be a policy. Raises BadAction."""
     if target.policy:
         raise BadAction("a policy cannot be asked to join: name users, a schedule or a team")
-    found = step_for_target(config, target, urgency)
-    assert isinstance(found, NotifyStep)
-    return found
+    step = step_for_target(config, target, urgency)
+    assert isinstance(step, NotifyStep)
+    return step
 
 
 async def open_incident(
-    context: Context, *, title: str, by: str, to: PageTarget, urgency: Urgency | None = None, text: str = ""
+    context: Context,
+    *,
+    title: str,
+    by: str,
+    to: PageTarget,
+    urgency: Urgency | None = None,
+    text: str = "",
 ) -> Incident:
-    """Returns the incident, whose first page is on its way. Raises BadAction, Conflict (nobody is there), StoreUnavailable."""
+    """Open an incident and page its target; return the incident.
+
+    Raises BadAction, Conflict (nobody is there), StoreUnavailable.
+    """
     if not title.strip():
         raise BadAction("a title is needed")
     found = step_for_target(context.config, to)
-    plan = found if isinstance(found, Policy) else Policy(name="by hand", team=to.team, steps=(found,))
-    incident = await open_manual_incident(context, title=title.strip(), policy=plan, urgency=urgency, text=text, now=context.now())
+    if isinstance(found, Policy):
+        policy = found
+    else:
+        policy = Policy(name="by hand", team=to.team, steps=(found,))
+    incident = await open_manual_incident(
+        context, title=title.strip(), policy=policy, urgency=urgency, text=text, now=context.now()
+    )
+    opened = Opened(reason=f"paged by hand by {by or 'somebody'}", by=by)
+    # Another incident may take a turn of the same round-robin first: the commit is guarded by it.
     for _ in range(APPLY_TRIES):
         turns = await incidents.load_turns(context.wire)
-        opened = Opened(reason=f"paged by hand by {by or 'somebody'}", by=by)
         change = transition(incident, opened, context.now(), context.roster, turns)
         if change.nobody and isinstance(found, NotifyStep):
-            raise Conflict(f"nobody to page: {'; '.join(entry.text for entry in change.timeline if entry.kind == 'nobody')}")
+            reasons = [entry.text for entry in change.timeline if entry.kind == "nobody"]
+            raise Conflict(f"nobody to page: {'; '.join(reasons)}")
         if await commit(context.wire, incidents.change_operations(change)):
             after_commit(context, change)
             return change.incident

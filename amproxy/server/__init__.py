@@ -1,1 +1,1 @@
-"""The process: sockets, TLS, workers, and what is put together in it."""
+"""`amproxy serve`: sockets, TLS, basic auth, worker processes, and the service in each of them."""

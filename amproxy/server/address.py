@@ -1,4 +1,4 @@
-"""Where the service is reached: by the command line, else by the file, else by what it listens on."""
+"""The service's address: by the command line, else by the file, else by what it listens on."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from amproxy.errors import AmproxyError
 
 
 class BadAddress(AmproxyError):
-    """An option of the command line that is no address; the text says which and why."""
+    """An option of the command line that is no address; the text names it and the reason."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """`file_url` is everywhere `web.external_url` of the file; "" = not given, there as here."""
+    """The service's address. `file_url` is the file's `web.external_url` everywhere, "" = none."""
 
     listen: str  # HOST:PORT, as bound
     secure: bool = False  # it speaks TLS
-    locked: bool = False  # the web config file lets in nobody who is not known
+    locked: bool = False  # the web config file demands a password or certificate
     external_url: str = ""  # of the command line
     route_prefix: str = ""  # of the command line
 
@@ -27,27 +27,27 @@ class Address:
     def origin(self) -> str:
         return f"{'https' if self.secure else 'http'}://{self.listen}"
 
-    def open_to(self, *, signing_in: bool, allowed: bool) -> bool:
-        """Whether strangers on other machines could act, though the file does not allow that in so many words."""
+    def is_open_to_strangers(self, *, signing_in: bool, allowed: bool) -> bool:
+        """Check for unwanted access from other machines. allowed: the file permits such."""
         host = self.listen.rpartition(":")[0].strip("[]")
         return not (self.locked or signing_in or allowed or is_loopback(host))
 
     def prefix(self, file_url: str) -> str:
         """The path below which everything is served, without a slash at its end; "" = none.
 
-        Where no prefix is given it is the path of the external URL, as for Alertmanager.
+        By default the path of the external URL, as for Alertmanager.
         """
         path = self.route_prefix or unquote(urlsplit(self.external_url or file_url).path)
         return f"/{path.strip('/')}".rstrip("/")
 
     def url(self, file_url: str) -> str:
-        """What links in messages begin with, without a slash at its end. A URL without a path of its own gets the prefix."""
+        """The base URL of links, no slash at its end. A URL without a path gets the prefix."""
         url = (self.external_url or file_url).rstrip("/") or self.origin
         return url if urlsplit(url).path else url + self.prefix(file_url)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Check that only this machine can reach a host; False for names other than localhost."""
     if host == "localhost":
         return True
     try:
@@ -57,13 +57,20 @@ def is_loopback(host: str) -> bool:
 
 
 def check(external_url: str, route_prefix: str) -> None:
-    """Raises BadAddress where one of the two options cannot be what it should be."""
+    """Validate the two options of the command line. Raises BadAddress."""
     if external_url:
         try:
-            parts = urlsplit(external_url)
+            url = urlsplit(external_url)
         except ValueError:
             raise BadAddress(f"--web.external-url {external_url!r} is no URL") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise BadAddress(f"--web.external-url {external_url!r} must be http:// or https://, a host, and at most a path")
+        is_base = url.scheme in ("http", "https") and url.hostname
+        if not is_base or url.query or url.fragment:
+            raise BadAddress(
+                f"--web.external-url {external_url!r} must be http:// or https://, a host, "
+                "and at most a path"
+            )
+    # control characters and spaces (up to 32, and 127) as well: it goes into headers and links
     if any(char in "?#%\\" or ord(char) <= 32 or ord(char) == 127 for char in route_prefix):
-        raise BadAddress(f"--web.route-prefix {route_prefix!r} must be a plain path, such as /oncall")
+        raise BadAddress(
+            f"--web.route-prefix {route_prefix!r} must be a plain path, such as /oncall"
+        )

@@ -1,6 +1,6 @@
-"""Outside of everything else: who does not give a name and password of the web config file is answered 401.
+"""Basic auth by the web config file, outside of everything else; without it the response is 401.
 
-That holds for /-/healthy, /-/ready and /metrics too, as in the Prometheus family.
+/-/healthy, /-/ready and /metrics need it too, as in the Prometheus family.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _UNAUTHORIZED_HEADERS = [
     (b"content-type", b"text/plain; charset=utf-8"),
     (b"content-length", str(len(_UNAUTHORIZED_BODY)).encode()),
 ]
-_MAX_PASSWORD_BYTES = 72  # bytes of a password that bcrypt looks at
-_MAX_WRONG_REMEMBERED = 100  # wrong answers remembered, so that a sender with an old password costs nothing
+_MAX_PASSWORD_BYTES = 72  # bcrypt ignores all further bytes
+_MAX_WRONG_REMEMBERED = 100  # proofs: a sender with an old password must not cost a hash each time
 
 
 class BasicAuth:
-    """Pure ASGI. Marks what it lets in (tokens.AUTHENTICATED), and adds the headers of the file to every answer."""
+    """Pure ASGI: mark authenticated requests (tokens.AUTHENTICATED), add the file's headers."""
 
     def __init__(self, app: Application, config: Callable[[], WebConfig]) -> None:
         self._app, self._config = app, config
@@ -45,7 +45,9 @@ class BasicAuth:
         if config.headers:
             send = _with_headers(send, config.headers)
         if config.users and not await self._passes(config.users, header(scope, b"authorization")):
-            await send({"type": "http.response.start", "status": 401, "headers": _UNAUTHORIZED_HEADERS})
+            await send(
+                {"type": "http.response.start", "status": 401, "headers": _UNAUTHORIZED_HEADERS}
+            )
             await send({"type": "http.response.body", "body": _UNAUTHORIZED_BODY})
             return
         if config.authenticates:
@@ -58,40 +60,48 @@ class BasicAuth:
             user, colon, password = _parse_credentials(authorization)
         except (binascii.Error, UnicodeDecodeError):
             return False
-        return bool(colon) and await self._passwords.right(users, user, password)
+        return bool(colon) and await self._passwords.check(users, user, password)
 
 
 def _login_name(authorization: str) -> str:
-    """The name that was given with a right password."""
     return _parse_credentials(authorization)[0]
 
 
 def _parse_credentials(authorization: str) -> tuple[str, bytes, bytes]:
-    """Name, colon and password; no colon where there are none. Raises binascii.Error, UnicodeDecodeError."""
+    """Name, colon and password; all empty where the header has none.
+
+    Raises binascii.Error, UnicodeDecodeError.
+    """
     scheme, _, rest = authorization.partition(" ")
-    name, colon, password = base64.b64decode(rest.strip() if scheme.lower() == "basic" else "", validate=True).partition(b":")
+    encoded = rest.strip() if scheme.lower() == "basic" else ""
+    name, colon, password = base64.b64decode(encoded, validate=True).partition(b":")
     return name.decode("utf-8"), colon, password
 
 
 class BasicAuthPasswords:
-    """Compares passwords with bcrypt hashes, each only once: one comparison costs as much as hundreds of pushes."""
+    """Compare each password with its bcrypt hash once: that costs as much as hundreds of pushes."""
 
     def __init__(self) -> None:
-        self._key = os.urandom(32)  # what is remembered says nothing about a password outside of this process
+        # a random key: a proof reveals nothing about a password outside of this process
+        self._key = os.urandom(32)
         self._right: set[bytes] = set()
         self._wrong: deque[bytes] = deque(maxlen=_MAX_WRONG_REMEMBERED)
-        self._one = asyncio.Lock()  # whoever guesses passwords may keep one core busy, not all
+        self._lock = asyncio.Lock()  # guessing passwords may keep one core busy, not all
 
-    async def right(self, users: Mapping[str, Secret], user: str, password: bytes) -> bool:
-        """Whether the password is the user's. Takes as long for a user that there is not."""
+    async def check(self, users: Mapping[str, Secret], user: str, password: bytes) -> bool:
+        """Compare a password with the user's; False where there is no such user."""
         known = users.get(user)
+        # an unknown user takes as long as a known one: the time must not show who exists
         hashed = known.reveal() if known is not None else _dummy_hash(users)
         proof = self._proof(user, hashed, password)
         if proof in self._right or proof in self._wrong:
             return proof in self._right
-        async with self._one:
+        async with self._lock:
+            # checked again: another request may have compared it while this one waited
             if proof not in self._right and proof not in self._wrong:
-                fits = await asyncio.to_thread(bcrypt.checkpw, password[:_MAX_PASSWORD_BYTES], hashed.encode())
+                fits = await asyncio.to_thread(
+                    bcrypt.checkpw, password[:_MAX_PASSWORD_BYTES], hashed.encode()
+                )
                 if fits and known is not None:
                     self._right.add(proof)
                 else:
@@ -99,27 +109,28 @@ class BasicAuthPasswords:
         return proof in self._right
 
     def _proof(self, user: str, hashed: str, password: bytes) -> bytes:
-        made = hashlib.blake2b(key=self._key, digest_size=32)
-        for part in (user.encode(), hashed.encode(), password):
-            made.update(len(part).to_bytes(8, "big") + part)
-        return made.digest()
+        """A keyed digest of the three; each with its length, so that none runs into the next."""
+        digest = hashlib.blake2b(key=self._key, digest_size=32)
+        for field in (user.encode(), hashed.encode(), password):
+            digest.update(len(field).to_bytes(8, "big") + field)
+        return digest.digest()
 
 
 def _dummy_hash(users: Mapping[str, Secret]) -> str:
-    """A hash that takes as long as the slowest one of the file."""
+    """Return a hash that takes as long to check as the slowest one of the file."""
     cost = max(hashed.reveal().split("$")[2] for hashed in users.values())
     return f"$2b${cost}${'.' * 53}"
 
 
-def _with_headers(send: Send, wanted: Mapping[str, str]) -> Send:
-    """A `send` that puts these headers in the place of our own of the same name."""
-    given = [(name.lower().encode(), value.encode()) for name, value in wanted.items()]
-    names = {name for name, _ in given}
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    """A `send` that adds headers, in place of our own of the same name."""
+    added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    names = {name for name, _ in added}
 
     async def send_with_headers(message: Scope) -> None:
         if message["type"] == "http.response.start":
-            kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in names]
-            message["headers"] = [*kept, *given]
+            others = [pair for pair in message.get("headers", ()) if pair[0].lower() not in names]
+            message["headers"] = [*others, *added]
         await send(message)
 
     return send_with_headers

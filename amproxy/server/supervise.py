@@ -1,6 +1,7 @@
 """`amproxy serve --workers N`: several processes on one socket; one that dies is started anew.
 
-A worker prints `ready` on its standard output, and ends when its standard input does: then the supervisor is gone.
+A worker prints `ready` on its standard output. It ends when its standard input does, because then
+the supervisor is gone.
 """
 
 from __future__ import annotations
@@ -23,31 +24,39 @@ READY_LINE = b"ready\n"
 
 
 async def supervise(
-    arguments: list[str], socket_fd: int, metrics_dir: Path, *, workers: int, grace: float, ready: Callable[[], None]
+    arguments: list[str],
+    socket_fd: int,
+    metrics_dir: Path,
+    *,
+    workers: int,
+    grace: float,
+    ready: Callable[[], None],
 ) -> None:
-    """Run workers until SIGINT or SIGTERM; SIGHUP is passed on to each.
+    """Run workers until SIGINT or SIGTERM; pass SIGHUP on to each.
 
-    arguments: of the `amproxy` command of one worker. grace: seconds that workers have at the end. ready: called once all of them serve.
+    arguments: of a worker's `amproxy` command. grace: seconds that workers have to end. ready:
+    called once all of them serve.
     """
     supervisor = _Supervisor([sys.executable, "-m", "amproxy", *arguments], socket_fd, metrics_dir)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.ending.set)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.tell, signal.SIGHUP)
-    keepers = [asyncio.create_task(supervisor.keep(slot)) for slot in range(workers)]
+    loop.add_signal_handler(signal.SIGHUP, supervisor.send_signal, signal.SIGHUP)
+    running = [asyncio.create_task(supervisor.run_worker(slot)) for slot in range(workers)]
     announcing = asyncio.create_task(supervisor.announce(workers, ready))
     await supervisor.ending.wait()
     announcing.cancel()
-    supervisor.tell(signal.SIGTERM)
-    await asyncio.wait(keepers, timeout=grace)
-    supervisor.tell(signal.SIGKILL)
-    for keeper in keepers:
-        keeper.cancel()
+    supervisor.send_signal(signal.SIGTERM)
+    await asyncio.wait(running, timeout=grace)
+    supervisor.send_signal(signal.SIGKILL)
+    for task in running:
+        task.cancel()
 
 
 class _Supervisor:
     def __init__(self, command: list[str], socket_fd: int, metrics_dir: Path) -> None:
-        shutil.rmtree(metrics_dir, ignore_errors=True)  # those of an earlier run
+        # counters of an earlier run would be added to those of this one
+        shutil.rmtree(metrics_dir, ignore_errors=True)
         metrics_dir.mkdir(parents=True)
         self._command, self._socket_fd, self._metrics_dir = command, socket_fd, metrics_dir
         self._environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
@@ -55,13 +64,17 @@ class _Supervisor:
         self._ready: asyncio.Queue[int] = asyncio.Queue()
         self.ending = asyncio.Event()
 
-    async def keep(self, slot: int) -> None:
+    async def run_worker(self, slot: int) -> None:
         """Run one worker, and another when it dies, until the end."""
         while not self.ending.is_set():
             self._children[slot] = child = await asyncio.create_subprocess_exec(
-                *self._command, env=self._environment, pass_fds=[self._socket_fd], stdin=PIPE, stdout=PIPE
+                *self._command,
+                env=self._environment,
+                pass_fds=[self._socket_fd],
+                stdin=PIPE,
+                stdout=PIPE,
             )
-            if self.ending.is_set():  # the end was told to the others while this one was being made
+            if self.ending.is_set():  # the others got the signal while this one was being started
                 child.terminate()
             assert child.stdout is not None
             if await child.stdout.readline() == READY_LINE:
@@ -81,8 +94,8 @@ class _Supervisor:
             slots.add(await self._ready.get())
         ready()
 
-    def tell(self, number: signal.Signals) -> None:
-        """Send a signal to every worker that runs."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to every running worker."""
         for child in self._children.values():
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -90,13 +103,13 @@ class _Supervisor:
 
 
 def _remove_metrics(folder: Path, pid: int) -> None:
-    """Gauges of a process that is gone say nothing any more; its counters still count."""
-    for left in folder.glob(f"gauge_live*_{pid}.db"):
-        left.unlink()
+    """Remove the gauges of a process that is gone; its counters still count."""
+    for path in folder.glob(f"gauge_live*_{pid}.db"):
+        path.unlink()
 
 
 def report_ready() -> None:
-    """In a worker: this process serves."""
+    """In a worker: report to the supervisor that this process serves."""
     os.write(sys.stdout.fileno(), READY_LINE)
 
 

@@ -1,4 +1,4 @@
-"""The server's side of TLS. A certificate, its key and the clients' authorities may be renewed while it runs."""
+"""TLS of the server. Certificate, key and the clients' authorities may be renewed while it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ CLIENT_AUTH: Final = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-_TLS13: Final = "TLS 1.3"  # its suites are always on: neither Go nor Python lets a server choose among them
+# Suites of TLS 1.3 are always on: neither Go nor Python lets a server choose among them.
+_TLS13: Final = "TLS 1.3"
 CIPHERS: Final = {  # Go's name → OpenSSL's
     "TLS_AES_128_GCM_SHA256": _TLS13,
     "TLS_AES_256_GCM_SHA384": _TLS13,
@@ -36,7 +37,7 @@ CIPHERS: Final = {  # Go's name → OpenSSL's
 
 
 class BadCertificate(AmproxyError):
-    """What a file holds is no certificate, or not the one of the key; `key` says which setting to look at."""
+    """A file holds no certificate, or not that of the key; `key` is the name of the setting."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -58,40 +59,53 @@ class TlsServer:
 
     @property
     def files(self) -> list[Path]:
-        return [self.cert_file, self.key_file, *([self.client_ca_file] if self.client_ca_file else [])]
+        return [
+            self.cert_file,
+            self.key_file,
+            *([self.client_ca_file] if self.client_ca_file else []),
+        ]
 
     def context(self) -> ssl.SSLContext:
-        """What the files hold now. Raises BadCertificate."""
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        old = [openssl for name in self.cipher_suites if (openssl := CIPHERS[name]) != _TLS13]
-        if old:
-            made.set_ciphers(":".join(old))
-        # only suites of TLS 1.3 are wanted: that is the same as wanting TLS 1.3
-        made.minimum_version = ssl.TLSVersion.TLSv1_3 if self.cipher_suites and not old else self.min_version
-        made.maximum_version = self.max_version
+        """Return a context with the current content of the files. Raises BadCertificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        older = [openssl for name in self.cipher_suites if (openssl := CIPHERS[name]) != _TLS13]
+        if older:
+            context.set_ciphers(":".join(older))
+        # only suites of TLS 1.3 are listed: that is the same as demanding TLS 1.3
+        only_tls13 = self.cipher_suites and not older
+        context.minimum_version = ssl.TLSVersion.TLSv1_3 if only_tls13 else self.min_version
+        context.maximum_version = self.max_version
         if not self.prefer_server_cipher_suites:
-            made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+            context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
         try:
-            made.load_cert_chain(self.cert_file, self.key_file, password="")  # no password: never ask on the terminal for one
+            # an empty password, or OpenSSL would ask for one on the terminal
+            context.load_cert_chain(self.cert_file, self.key_file, password="")
         except (ssl.SSLError, OSError) as error:
-            raise BadCertificate("cert_file", f"no certificate in PEM form that fits key_file: {_error_reason(error)}") from None
+            message = f"no certificate in PEM form that fits key_file: {_error_reason(error)}"
+            raise BadCertificate("cert_file", message) from None
         if self.client_ca_file:
             try:
-                made.load_verify_locations(self.client_ca_file)
+                context.load_verify_locations(self.client_ca_file)
             except (ssl.SSLError, OSError) as error:
-                raise BadCertificate("client_ca_file", f"no certificates in PEM form: {_error_reason(error)}") from None
-            made.verify_mode = self.client_auth
-        return made
+                message = f"no certificates in PEM form: {_error_reason(error)}"
+                raise BadCertificate("client_ca_file", message) from None
+            context.verify_mode = self.client_auth
+        return context
 
 
 def listening_context(latest: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """The context to listen with. Each new connection gets the certificates of the `latest` one; all else is that of the first."""
+    """Return the context to listen with.
+
+    Each new connection gets the certificates of the `latest` one; all other settings stay.
+    """
     first = latest()
 
-    def greet(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext) -> None:
+    def use_latest(
+        connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext
+    ) -> None:
         connection.context = latest()
 
-    first.sni_callback = greet  # called for every connection, also without a server name
+    first.sni_callback = use_latest  # called for every connection, also without a server name
     return first
 
 

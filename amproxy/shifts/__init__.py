@@ -1,1 +1,1 @@
-"""Schedules towards the past and towards people: who was on call is written down, and people are told what concerns them."""
+"""Write down who was on call, and notify people of their shifts."""

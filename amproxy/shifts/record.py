@@ -1,145 +1,54 @@
-"""Who was on call is written down: what each roster said while it was in force, and never what a later file says of it.
+"""Record who was on call, as each roster had it while in force, and notify those concerned.
 
-The timer of each schedule: at every change of who is on call, and half-hourly, its past is written and its people are told.
+No later file and no later override changes what is written. The timer of a schedule is due at
+every change of who is on call, and every half hour: its past is written then, and its notices go
+out over the channels that each person named.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
 from amproxy.clock import utc
+from amproxy.config.channels import contact_address
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
-from amproxy.model import NoticeLog, RecordedPerson, RecordedShift
-from amproxy.oncall.notices import due_notices as notices_due
+from amproxy.machine.draft import new_id
+from amproxy.model import NoticeLog, OutgoingMessage, RecordedPerson, RecordedShift, Swap
+from amproxy.oncall.notice import Notice
+from amproxy.oncall.notices import due_notices, swap_request_notices
 from amproxy.oncall.roster import Roster, Shift
-from amproxy.shifts.notify import outgoing_notices
-from amproxy.store import shifts, timers
+from amproxy.store import leases, shifts
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
+from amproxy.store.leases import Timer
 from amproxy.store.shifts import ScheduleProgress
-from amproxy.store.timers import Timer
-
-MIN_SHIFT_RETENTION = 400 * 86400.0  # seconds that facts are kept at least, however short the retention: pay is reckoned by the year
-RECORD_TRIES = 50
-SETTLE_SECONDS = 2.0  # seconds after a change until it is looked at: by then all replicas have heard of it
-
-
-def shift_retention(context: Context) -> float:
-    """For how many seconds facts are kept."""
-    return max(context.config.store.retention, MIN_SHIFT_RETENTION)
-
-
-def rosters_between(context: Context, start: float, end: float) -> Iterator[tuple[Roster, float, float]]:
-    """Which rosters of this process hold between two moments (Unix seconds). Before the first that is known, that one."""
-    for roster, until in context.superseded:
-        if start < min(until, end):
-            yield roster, start, min(until, end)
-            start = until
-    if start < end:
-        yield context.roster, start, end
-
-
-def recorded_shifts(context: Context, schedule: str, kept: ScheduleProgress, until: float) -> list[RecordedShift]:
-    """What is to be written of a schedule up to a moment (Unix seconds); [] where nothing was written before: it begins now."""
-    if kept.until is None:
-        return []
-    if kept.over:
-        return [_no_schedule_shift(kept.until, until)] if kept.until < until else []
-    start = max(kept.until, until - shift_retention(context))  # of a long standstill no more than is kept anyway
-    found: list[RecordedShift] = []
-    for roster, begin, end in rosters_between(context, start, until):
-        if schedule in roster.config.schedules:
-            found += [to_recorded_shift(roster, shift) for shift in roster.shifts(schedule, utc(begin), utc(end))]
-        else:
-            found.append(_no_schedule_shift(begin, end))
-    return found
-
-
-def _no_schedule_shift(start: float, end: float) -> RecordedShift:
-    start, end = utc(start).timestamp(), utc(end).timestamp()  # to the microsecond, as all others
-    return RecordedShift(start=start, end=end, reason="nobody: the schedule was not in the file")
-
-
-def to_recorded_shift(roster: Roster, shift: Shift) -> RecordedShift:
-    """A shift with its people as they are called now."""
-    users = roster.config.users
-    people = tuple(
-        RecordedPerson(user=name, full_name=users[name].full_name, timezone=users[name].timezone)
-        if name in users
-        else RecordedPerson(user=name)
-        for name in shift.users
-    )
-    return RecordedShift(
-        start=shift.start.timestamp(), end=shift.end.timestamp(), people=people, reason=shift.reason, layer=shift.layer,
-        override=shift.override,
-    )  # fmt: skip
-
-
-def record_operations(context: Context, schedule: str, kept: ScheduleProgress, until: float, told: NoticeLog | None = None) -> Operations:
-    """What writes a schedule up to a moment (Unix seconds), with what people were told; guarded by `kept`."""
-    last = max(until, kept.until or 0.0)
-    known = context.config.schedules.get(schedule)
-    return shifts.write_facts(
-        kept, schedule, recorded_shifts(context, schedule, kept, last), until=last, zone=known.timezone if known else kept.zone, over=known is None,
-        told=told,
-    )  # fmt: skip
-
-
-async def record_superseded(context: Context) -> None:
-    """Write what the rosters before the present one said, up to where they gave way, and have every schedule looked at soon.
-
-    Raises StoreUnavailable; then nothing is forgotten, and it can be done again.
-    """
-    if context.superseded:
-        until = context.superseded[-1].until
-        rosters = [*(one.roster for one in context.superseded), context.roster]
-        for name in dict.fromkeys(name for roster in rosters for name in roster.config.schedules):
-            await _record_schedule(context, name, until)
-        while context.superseded and context.superseded[0].until <= until:
-            context.superseded.popleft()
-    await shifts.schedule_check(context.wire, list(context.config.schedules), context.now() + SETTLE_SECONDS)
-    context.wake(timers=True)
-
-
-async def record_all_schedules(context: Context) -> None:
-    """Write every schedule up to now: the next start may have another file. Raises StoreUnavailable."""
-    for name in context.config.schedules:
-        kept = await shifts.load_progress(context.wire, name)
-        await commit(
-            context.wire, record_operations(context, name, kept, context.now())
-        )  # where another writes meanwhile, it writes no less
-
-
-async def _record_schedule(context: Context, schedule: str, until: float) -> None:
-    for _ in range(RECORD_TRIES):
-        kept = await shifts.load_progress(context.wire, schedule)
-        if schedule not in context.config.schedules and (kept.over or kept.until is None):
-            return
-        operations = record_operations(context, schedule, kept, until)
-        if schedule not in context.config.schedules:
-            shifts.delete_timer(operations, schedule)
-        if await commit(context.wire, operations):
-            return
-    raise StoreUnavailable(f"the shifts of {schedule} keep changing")
-
 
 log = logging.getLogger(__name__)
 
-SCHEDULE_CHECK_EVERY = 1800.0  # seconds between two looks at most: half of what counts as old news
-STORE_RETRY_SECONDS = 1.0  # seconds until another attempt when Redis is away
+# Seconds that facts are kept at least, however short the retention: pay is reckoned by the year.
+MIN_SHIFT_RETENTION: Final = 400 * 86400.0
+RECORD_TRIES: Final = 50  # another replica wrote meanwhile: load again what it left
+# Seconds from a change of the roster to the check of its notices: by then all replicas have loaded
+# the change, so that none notifies by the roster before.
+SETTLE_SECONDS: Final = 2.0
+SCHEDULE_CHECK_EVERY: Final = 1800.0  # seconds at most: half of HANDOFF_STALE_AFTER
+STORE_RETRY_SECONDS: Final = 1.0  # until another attempt when Redis is away
 
 
 async def run_recorder(context: Context) -> None:
     """Write down what a roster said when another takes its place, for ever; cancel to stop.
 
-    Begin once what is known of overrides and the like is in force: what a process held for true before that never counted.
+    To be started once overrides, absences and calendars are loaded.
     """
+    # What was in force during the start was incomplete, and so no fact.
     context.superseded.clear()
     while True:
+        # Cleared before the work: a change that comes in the middle of it is not lost.
         context.roster_changed.clear()
         try:
             await record_superseded(context)
@@ -150,45 +59,224 @@ async def run_recorder(context: Context) -> None:
         await context.roster_changed.wait()
 
 
-async def restore_schedule_timers(context: Context) -> None:
-    """Give every schedule without a timer one. Raises StoreUnavailable."""
-    for name in context.config.schedules:
-        await timers.restore(context.wire, f"shifts:{name}", context.now())
+async def record_superseded(context: Context) -> None:
+    """Write what earlier rosters said, up to their end, and check every schedule soon.
+
+    Raises StoreUnavailable; then nothing is forgotten, and it can be done again.
+    """
+    if context.superseded:
+        until = context.superseded[-1].until
+        rosters = [*(one.roster for one in context.superseded), context.roster]
+        for name in dict.fromkeys(name for roster in rosters for name in roster.config.schedules):
+            await _record_schedule(context, name, until)
+        # Only what was written goes: another roster may have given way during the writing.
+        while context.superseded and context.superseded[0].until <= until:
+            context.superseded.popleft()
+    await shifts.schedule_check(
+        context.wire, list(context.config.schedules), context.now() + SETTLE_SECONDS
+    )
+    context.wake(timers=True)
 
 
-async def handle_schedule_timer(context: Context, timer: Timer) -> None:
-    """The timer of a schedule is due: write, tell, and set the next; nothing where another replica did so meanwhile.
+async def record_all_schedules(context: Context) -> None:
+    """Write every schedule up to now: the next start may have another file.
 
     Raises StoreUnavailable.
     """
+    for name in context.config.schedules:
+        progress = await shifts.load_progress(context.wire, name)
+        # Not tried again: a replica that writes meanwhile writes as much.
+        await commit(context.wire, record_operations(context, name, progress, context.now()))
+
+
+async def _record_schedule(context: Context, schedule: str, until: float) -> None:
+    gone = schedule not in context.config.schedules
+    for _ in range(RECORD_TRIES):
+        progress = await shifts.load_progress(context.wire, schedule)
+        if gone and (progress.over or progress.until is None):
+            return
+        operations = record_operations(context, schedule, progress, until)
+        if gone:
+            shifts.delete_timer(operations, schedule)
+        if await commit(context.wire, operations):
+            return
+    raise StoreUnavailable(f"the shifts of {schedule} keep changing")
+
+
+async def restore_schedule_timers(context: Context) -> None:
+    """Give every schedule without a timer one. Raises StoreUnavailable."""
+    for name in context.config.schedules:
+        await leases.restore(context.wire, f"shifts:{name}", context.now())
+
+
+async def handle_schedule_timer(context: Context, timer: Timer) -> None:
+    """Write a schedule whose timer is due, notify its people, and set the next timer.
+
+    All of it in one commit, or nothing where another replica did so meanwhile: so no notice is
+    sent twice. Raises StoreUnavailable.
+    """
     schedule, roster = timer.id, context.roster
-    kept = await shifts.load_progress(context.wire, schedule)
+    progress = await shifts.load_progress(context.wire, schedule)
     if schedule not in roster.config.schedules:
-        await _end_schedule(context, schedule, kept)
+        await _end_schedule(context, schedule, progress)
         return
-    now = max(context.now(), kept.until or 0.0)
-    due = notices_due(roster, schedule, utc(now), kept.told)
-    operations = record_operations(context, schedule, kept, now, due.told)
+    # The clock of the replica that wrote last may be ahead of ours.
+    now = max(context.now(), progress.until or 0.0)
+    due = due_notices(roster, schedule, utc(now), progress.notices)
+    operations = record_operations(context, schedule, progress, now, due.log)
     messages = outgoing_notices(context, due.notices)
     for message in messages:
         enqueue(operations, message)
-    shifts.set_timer(operations, schedule, next_schedule_check(roster, schedule, utc(now)).timestamp())
+    next_check = next_schedule_check(roster, schedule, utc(now))
+    shifts.set_timer(operations, schedule, next_check.timestamp())
     if await commit(context.wire, operations):
         context.wake(timers=True, outbox=bool(messages))
 
 
-def next_schedule_check(roster: Roster, schedule: str, now: datetime) -> datetime:
-    """The next change of who is on call; EVERY from now at the latest."""
-    limit = utc(now.timestamp() + SCHEDULE_CHECK_EVERY)
-    people = roster.shifts(schedule, now, limit)
-    return next((shift.start for shift in people if set(shift.users) != set(people[0].users)), limit)
-
-
-async def _end_schedule(context: Context, schedule: str, kept: shifts.ScheduleProgress) -> None:
-    """The schedule is not in the file any more: its facts stay as they are."""
-    if kept.until is None or kept.over:
-        await timers.drop(context.wire, Timer("shifts", schedule, 0.0))
+async def _end_schedule(context: Context, schedule: str, progress: ScheduleProgress) -> None:
+    """Mark that a schedule has left the file, once; its facts stay as they are."""
+    if progress.until is None or progress.over:
+        await leases.drop(context.wire, Timer("shifts", schedule, 0.0))
         return
-    operations = shifts.write_facts(kept, schedule, (), until=kept.until, zone=kept.zone, over=True)
+    operations = shifts.write_facts(
+        progress, schedule, (), until=progress.until, zone=progress.zone, over=True
+    )
     shifts.delete_timer(operations, schedule)
     await commit(context.wire, operations)
+
+
+def next_schedule_check(roster: Roster, schedule: str, now: datetime) -> datetime:
+    """Return the next change of who is on call; SCHEDULE_CHECK_EVERY from now at the latest."""
+    limit = utc(now.timestamp() + SCHEDULE_CHECK_EVERY)
+    planned = roster.shifts(schedule, now, limit)
+    changes = (shift.start for shift in planned if set(shift.users) != set(planned[0].users))
+    return next(changes, limit)
+
+
+def shift_retention(context: Context) -> float:
+    """Return the seconds for which facts are kept."""
+    return max(context.config.store.retention, MIN_SHIFT_RETENTION)
+
+
+def record_operations(
+    context: Context,
+    schedule: str,
+    progress: ScheduleProgress,
+    until: float,
+    notices: NoticeLog | None = None,
+) -> Operations:
+    """Write a schedule up to a time (Unix seconds), with the notices that were sent.
+
+    Guarded by `progress`: the commit fails where somebody wrote since it was loaded.
+    """
+    last = max(until, progress.until or 0.0)  # never back before what is written already
+    known = context.config.schedules.get(schedule)
+    return shifts.write_facts(
+        progress,
+        schedule,
+        recorded_shifts(context, schedule, progress, last),
+        until=last,
+        zone=known.timezone if known else progress.zone,
+        over=known is None,
+        notices=notices,
+    )
+
+
+def recorded_shifts(
+    context: Context, schedule: str, progress: ScheduleProgress, until: float
+) -> list[RecordedShift]:
+    """Return what is to be written of a schedule up to a time (Unix seconds).
+
+    [] where nothing was written before: the record begins now, since no process can vouch for the
+    time before.
+    """
+    if progress.until is None:
+        return []
+    if progress.over:
+        return [_no_schedule_shift(progress.until, until)] if progress.until < until else []
+    # After a long standstill no more is written than would be kept anyway.
+    start = max(progress.until, until - shift_retention(context))
+    recorded: list[RecordedShift] = []
+    for roster, begin, end in rosters_between(context, start, until):
+        if schedule in roster.config.schedules:
+            planned = roster.shifts(schedule, utc(begin), utc(end))
+            recorded += [to_recorded_shift(roster, shift) for shift in planned]
+        else:
+            recorded.append(_no_schedule_shift(begin, end))
+    return recorded
+
+
+def rosters_between(
+    context: Context, start: float, end: float
+) -> Iterator[tuple[Roster, float, float]]:
+    """Yield the rosters of this process between two times, each with its period (Unix seconds).
+
+    The first that is known also stands for the time before it.
+    """
+    for roster, until in context.superseded:
+        if start < min(until, end):
+            yield roster, start, min(until, end)
+            start = until
+    if start < end:
+        yield context.roster, start, end
+
+
+def to_recorded_shift(roster: Roster, shift: Shift) -> RecordedShift:
+    """Return a shift with the names and zones that its people have now."""
+    users = roster.config.users
+    people = tuple(
+        RecordedPerson(user=name, full_name=users[name].full_name, timezone=users[name].timezone)
+        if name in users
+        else RecordedPerson(user=name)
+        for name in shift.users
+    )
+    return RecordedShift(
+        start=shift.start.timestamp(),
+        end=shift.end.timestamp(),
+        people=people,
+        reason=shift.reason,
+        layer=shift.layer,
+        override=shift.override,
+    )
+
+
+def _no_schedule_shift(start: float, end: float) -> RecordedShift:
+    # Rounded to the microsecond by `utc`, as the ends of all others are: they must meet exactly.
+    start, end = utc(start).timestamp(), utc(end).timestamp()
+    return RecordedShift(start=start, end=end, reason="nobody: the schedule was not in the file")
+
+
+def outgoing_notices(context: Context, notices: Iterable[Notice]) -> list[OutgoingMessage]:
+    """Return one message for each channel that reaches the person of a notice."""
+    users, now = context.config.users, context.now()
+    return [
+        OutgoingMessage(
+            id=new_id(),
+            kind="notice",
+            channel=channel,
+            user=notice.user,
+            due=now,
+            address=address,
+            subject=notice.subject,
+            text=notice.text,
+            reason=notice.kind,
+        )
+        for notice in notices
+        for channel in users[notice.user].notices.get(notice.kind, ())
+        # A channel without an address of the person is left out: `amproxy check` warns of it.
+        if (address := contact_address(users[notice.user], channel)) is not None
+    ]
+
+
+def swap_request_operations(context: Context, swap: Swap) -> Operations:
+    """Notify those of a schedule that somebody asks for a swap.
+
+    To be committed together with the swap, and then `context.wake(outbox=True)`. Nothing for a
+    schedule that the file does not know.
+    """
+    result = Operations()
+    if swap.schedule in context.config.schedules:
+        notices = swap_request_notices(context.roster, swap)
+        for message in outgoing_notices(context, notices):
+            enqueue(result, message)
+    return result

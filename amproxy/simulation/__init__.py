@@ -1,4 +1,4 @@
-"""What will happen, before it happens: who is on call, whom an alert would page, and when.
+"""Simulate: who is on call, whom an alert would page, and when; and replay the history.
 
-It runs the service's own functions under a virtual clock; it prints nothing and asks no store.
+The service's own functions under a virtual clock; no output of its own, and no store.
 """

@@ -1,16 +1,24 @@
-"""What holds a group's alerts back, how long, and why. All of foresight asks here: whatever else comes to mute alerts joins in here.
+"""One alert and a configuration: its groups, what mutes them and for how long, what it opens.
 
-An alert at the door: the groups that it lands in, and the incidents that these open.
+All of the simulation asks here what mutes alerts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from amproxy.clock import rfc3339, utc
-from amproxy.config.structs import Config, Integration, Maintenance, NotifyStep, OncallSettings, Policy, Receiver
+from amproxy.config.structs import (
+    Config,
+    Integration,
+    Maintenance,
+    NotifyStep,
+    OncallSettings,
+    Policy,
+    Receiver,
+)
 from amproxy.grouping import placement
 from amproxy.grouping.flush import active_mute_intervals
 from amproxy.grouping.maintenance import is_open, next_change, next_opening, open_until
@@ -22,70 +30,13 @@ from amproxy.notify.templates import default_title, render_title
 from amproxy.oncall.roster import Roster
 from amproxy.times import LATEST
 
-_MAX_EDGES = 1000  # looked at in one go
-
-
-def muting_names(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> list[str]:
-    """Names of what holds alerts with these labels back in this group at a moment (Unix seconds): time intervals, maintenance windows."""
-    return [*active_mute_intervals(group, roster, now), *(window.name for window in open_maintenance_windows(labels, roster, now))]
-
-
-def open_maintenance_windows(labels: Mapping[str, str], roster: Roster, now: float) -> list[Maintenance]:
-    """The maintenance windows of the file that are open for alerts with these labels."""
-    return [window for window in _matching_windows(labels, roster) if is_open(window, roster.config.time_intervals, utc(now))]
-
-
-def last_window_end(windows: list[Maintenance], roster: Roster, now: float) -> float:
-    """When the last of open windows is over, Unix seconds."""
-    ends = (open_until(window, roster.config.time_intervals, utc(now)) or LATEST for window in windows)
-    return max(ends, default=LATEST).timestamp()
-
-
-def next_window_end(labels: Mapping[str, str], roster: Roster, now: float) -> float | None:
-    """When the next maintenance window of alerts with these labels is over: what still fires is told then; None = there is none."""
-    at, intervals, ends = utc(now), roster.config.time_intervals, []
-    for window in _matching_windows(labels, roster):
-        opens = at if is_open(window, intervals, at) else next_opening(window, intervals, at)
-        closes = open_until(window, intervals, opens) if opens else None
-        if closes and closes < LATEST:
-            ends.append(closes.timestamp())
-    return min(ends, default=None)
-
-
-def muting_end(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> float | None:
-    """For a group that is muted now: the first moment at which that is no longer so, in Unix seconds; None = not within years.
-
-    Where intervals change very often, an earlier moment may be given, up to which it is muted.
-    """
-    intervals = [roster.config.time_intervals[name] for name in roster.known((*group.mute_time_intervals, *group.active_time_intervals))]
-    windows = list(_matching_windows(labels, roster))
-    at = utc(now)
-    for _ in range(_MAX_EDGES):
-        edges = [edge for interval in intervals if (edge := interval.changes(at))]
-        edges += [edge for window in windows if (edge := next_change(window, roster.config.time_intervals, at))]
-        if not edges:
-            return None
-        at = min(edges)
-        if not muting_names(group, labels, roster, at.timestamp()):
-            break
-    return at.timestamp()
-
-
-def muting_text(group: Group, muted_by: list[str]) -> str:
-    """Why a group is muted, in words: "muted by nights", "muted outside of business-hours", "in maintenance upgrade"."""
-    muting, active = set(muted_by) & set(group.mute_time_intervals), set(muted_by) & set(group.active_time_intervals)
-    named = [name for name in muted_by if name in muting] or [name for name in muted_by if name in active]
-    windows = [name for name in muted_by if name not in muting | active]
-    parts = [f"muted {'by' if muting else 'outside of'} {', '.join(named)}"] if named else []
-    return " and ".join(parts + ([f"in maintenance {', '.join(windows)}"] if windows else []))
-
-
-def _matching_windows(labels: Mapping[str, str], roster: Roster) -> Iterator[Maintenance]:
-    return (window for window in roster.config.maintenance.values() if all_match(window.matchers, labels))
+# Changes of intervals and windows that are tried for the end of a muting, so that intervals which
+# open and close every minute for years do not keep a page waiting.
+_MAX_CHANGES: Final = 1000
 
 
 class SimulatedAlert:
-    """One alert and the configuration that it meets. A label with an empty value is as good as none."""
+    """One alert and the configuration that it meets; empty labels count as absent."""
 
     def __init__(self, config: Config, labels: Mapping[str, str]) -> None:
         self.config = config
@@ -94,13 +45,18 @@ class SimulatedAlert:
 
     @cached_property
     def receivers(self) -> list[str]:
-        """Names in the order in which the routes match."""
+        """The names of its receivers, in the order in which the routes match."""
         return [route.receiver for route in placement.match(self.config.route, self.labels)]
 
     @property
     def oncall(self) -> list[tuple[Group, Integration]]:
-        """What opens incidents."""
-        return [(group, one) for group in self.groups for one in self.receiver(group).integrations if one.kind == "oncall"]
+        """The integrations that open incidents, each with its group."""
+        return [
+            (group, integration)
+            for group in self.groups
+            for integration in self.receiver(group).integrations
+            if integration.kind == "oncall"
+        ]
 
     def receiver(self, group: Group) -> Receiver:
         return self.config.receivers.get(group.receiver) or Receiver(name=group.receiver)
@@ -109,34 +65,65 @@ class SimulatedAlert:
         return policy_of(self.config, integration)
 
     def document(self, at: float, pages: Iterable[Page], roster: Roster) -> dict[str, Any]:
-        """The answer of `explain` and `simulate` as JSON values; at: the moment for which muting is told."""
+        """Return the answer of `explain` and `simulate` as JSON values, with the muting at `at`."""
+        groups = [
+            {
+                "receiver": group.receiver,
+                "group_labels": group.labels,
+                "group_key": group.key,
+                "muted_by": muting_names(group, self.labels, roster, at),
+            }
+            for group in self.groups
+        ]
         return {
             "receivers": self.receivers,
-            "groups": [
-                {
-                    "receiver": group.receiver, "group_labels": group.labels, "group_key": group.key,
-                    "muted_by": muting_names(group, self.labels, roster, at),
-                }
-                for group in self.groups
-            ],
-            "pages": [
-                {
-                    "at": rfc3339(page.due), "user": page.user, "channel": page.channel, "policy": page.policy, "step": page.step,
-                    "reason": page.reason,
-                }
-                for page in pages
-            ],
-        }  # fmt: skip
+            "groups": groups,
+            "pages": [_page_document(page) for page in pages],
+        }
+
+
+def _page_document(page: Page) -> dict[str, Any]:
+    return {
+        "at": rfc3339(page.due),
+        "user": page.user,
+        "channel": page.channel,
+        "policy": page.policy,
+        "step": page.step,
+        "reason": page.reason,
+    }
 
 
 def policy_of(config: Config, integration: Integration) -> Policy:
-    """The policy that an oncall integration follows; an empty one where the file has none of its name."""
+    """Return the policy of an oncall integration, an empty one where the file has none so named."""
     name = integration.settings.escalation_policy
     return config.policies.get(name) or Policy(name=name)
 
 
-def open_incident(config: Config, group: Group, integration: Integration, labels: Mapping[str, str], firing: int, now: float) -> Incident:
-    """The incident that a group opens, as the service would make it. labels: what its alerts share."""
+def zone_of_alert(config: Config, labels: Mapping[str, str]) -> str:
+    """Return the zone of wall-clock times for an alert: that of its first policy, else UTC."""
+    alert = SimulatedAlert(config, labels)
+    for _, integration in alert.oncall:
+        return zone_of_policy(config, alert.policy(integration))
+    return "UTC"
+
+
+def zone_of_policy(config: Config, policy: Policy) -> str:
+    """Return the zone of the first schedule that a policy pages, else UTC."""
+    for step in policy.steps:
+        if isinstance(step, NotifyStep) and step.schedule in config.schedules:
+            return config.schedules[step.schedule].timezone
+    return "UTC"
+
+
+def open_incident(
+    config: Config,
+    group: Group,
+    integration: Integration,
+    labels: Mapping[str, str],
+    firing: int,
+    now: float,
+) -> Incident:
+    """Return the incident that a group opens, as in the service; labels: common to its alerts."""
     settings: OncallSettings = integration.settings
     common = dict(labels)
     return Incident(
@@ -161,19 +148,100 @@ def _incident_title(group: Group, labels: dict[str, str], template: str, firing:
     if not template:
         return title
     variables = {
-        "group_labels": group.labels, "common_labels": labels, "common_annotations": {}, "receiver": group.receiver,
-        "alerts": [{"labels": labels, "annotations": {}}], "firing": firing,
-    }  # fmt: skip
+        "group_labels": group.labels,
+        "common_labels": labels,
+        "common_annotations": {},
+        "receiver": group.receiver,
+        "alerts": [{"labels": labels, "annotations": {}}],
+        "firing": firing,
+    }
     return render_title(template, variables, fallback=title)
 
 
-def zone_of_alert(config: Config, labels: Mapping[str, str]) -> str:
-    """The zone in which a wall-clock time is meant for an alert: of the first schedule that it asks, else UTC."""
-    entry = SimulatedAlert(config, labels)
-    return next((zone_of_policy(config, entry.policy(integration)) for _, integration in entry.oncall), "UTC")
+def muting_names(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> list[str]:
+    """Return the names of what mutes alerts of a group: time intervals, then maintenance windows.
+
+    labels: of the alerts; now: Unix seconds.
+    """
+    return [
+        *active_mute_intervals(group, roster, now),
+        *(window.name for window in open_maintenance_windows(labels, roster, now)),
+    ]
 
 
-def zone_of_policy(config: Config, policy: Policy) -> str:
-    """The zone of the first schedule that a policy asks, else UTC."""
-    asked = (step.schedule for step in policy.steps if isinstance(step, NotifyStep))
-    return next((config.schedules[name].timezone for name in asked if name in config.schedules), "UTC")
+def muting_text(group: Group, muted_by: list[str]) -> str:
+    """Return muting_names in words.
+
+    For example "muted by nights", "muted outside of business-hours", "in maintenance upgrade".
+    """
+    muting = [name for name in muted_by if name in group.mute_time_intervals]
+    active = [name for name in muted_by if name in group.active_time_intervals]
+    windows = [name for name in muted_by if name not in (*muting, *active)]
+    texts = []
+    # A mute interval is the stronger reason: active ones are named only where none of those is.
+    if muting or active:
+        texts.append(f"muted {'by' if muting else 'outside of'} {', '.join(muting or active)}")
+    if windows:
+        texts.append(f"in maintenance {', '.join(windows)}")
+    return " and ".join(texts)
+
+
+def muting_end(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> float | None:
+    """Return when a group that is muted now is no longer, Unix seconds; None = not within years.
+
+    Where intervals change very often it is an earlier time, up to which the group is muted.
+    """
+    config = roster.config
+    names = roster.known_intervals((*group.mute_time_intervals, *group.active_time_intervals))
+    intervals = [config.time_intervals[name] for name in names]
+    windows = list(_matching_windows(labels, roster))
+    at = utc(now)
+    for _ in range(_MAX_CHANGES):
+        changes = [interval.changes(at) for interval in intervals]
+        changes += [next_change(window, config.time_intervals, at) for window in windows]
+        known = [change for change in changes if change]
+        if not known:
+            return None
+        at = min(known)
+        if not muting_names(group, labels, roster, at.timestamp()):
+            break
+    return at.timestamp()
+
+
+def open_maintenance_windows(
+    labels: Mapping[str, str], roster: Roster, now: float
+) -> list[Maintenance]:
+    """Return the maintenance windows of the file that are open for alerts with these labels."""
+    return [
+        window
+        for window in _matching_windows(labels, roster)
+        if is_open(window, roster.config.time_intervals, utc(now))
+    ]
+
+
+def last_window_end(windows: list[Maintenance], roster: Roster, now: float) -> float:
+    """Return when the last of open windows is over, Unix seconds."""
+    ends = (
+        open_until(window, roster.config.time_intervals, utc(now)) or LATEST for window in windows
+    )
+    return max(ends, default=LATEST).timestamp()
+
+
+def next_window_end(labels: Mapping[str, str], roster: Roster, now: float) -> float | None:
+    """Return the end of the next maintenance window of alerts, Unix seconds; None = there is none.
+
+    People are notified then of what still fires.
+    """
+    at, intervals, ends = utc(now), roster.config.time_intervals, []
+    for window in _matching_windows(labels, roster):
+        opens = at if is_open(window, intervals, at) else next_opening(window, intervals, at)
+        closes = open_until(window, intervals, opens) if opens else None
+        if closes and closes < LATEST:
+            ends.append(closes.timestamp())
+    return min(ends, default=None)
+
+
+def _matching_windows(labels: Mapping[str, str], roster: Roster) -> Iterator[Maintenance]:
+    for window in roster.config.maintenance.values():
+        if all_match(window.matchers, labels):
+            yield window

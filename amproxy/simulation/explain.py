@@ -1,35 +1,64 @@
-"""Why somebody whom a policy could reach is not paged now.
+"""`amproxy explain`: the routes of an alert, what mutes it, who is paged at once, and who is not.
 
-`amproxy explain`: the routes that an alert takes, what holds it back, whom it pages at once, and why not the others.
+Everybody whom the policy could reach, and is not paged now, comes with the reasons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from amproxy.check.reaching import notify_steps, reachable_policies
 from amproxy.clock import rfc3339, utc
-from amproxy.config import contacts
+from amproxy.config.channels import contact_address, notification_rules, paging_channels
 from amproxy.config.structs import Absence, Config, Integration, Notify, Policy, Schedule, User
 from amproxy.grouping import placement
 from amproxy.grouping.placement import RouteVisit
 from amproxy.labels.matchers import all_match
 from amproxy.model import Group, Page
 from amproxy.oncall.roster import Roster
-from amproxy.simulation import terminal
-from amproxy.simulation.alert import SimulatedAlert, muting_end, muting_names, muting_text, open_incident, zone_of_policy
-from amproxy.simulation.incident import DELIVERABLE_CHANNELS, SimulatedIncident
-from amproxy.simulation.terminal import describe_policy_end, describe_step
+from amproxy.simulation.alert import (
+    SimulatedAlert,
+    muting_end,
+    muting_names,
+    muting_text,
+    open_incident,
+    zone_of_policy,
+)
+from amproxy.simulation.incident import RoundRobinTurns, SimulatedIncident
+from amproxy.simulation.terminal import (
+    describe_policy_end,
+    describe_step,
+    describe_timeline,
+    elapsed_text,
+    labels_text,
+    person_name,
+    wrap_hanging,
+    zoned_time_text,
+)
 from amproxy.times import format_duration, to_utc, wall_to_utc
 
-LATER_PAGE_SECONDS = 86400.0  # seconds: how far the policy is followed for a later page
-NEXT_SHIFT_PERIOD = timedelta(days=60)  # how far ahead a shift is looked for
+LATER_PAGE_SECONDS: Final = 86400.0  # for which the policy is followed for a later page
+NEXT_SHIFT_PERIOD: Final = timedelta(days=60)  # in which a next shift is searched
+_LIVE_ONLY_NOTE: Final = (
+    "Silences, pages of other incidents and what was changed by hand"
+    " (overrides, swaps, absences, maintenance) are known only to the running service."
+)
 
-
-NotPagedKind = Literal["absent", "no_channel", "no_contact", "not_on_call", "not_yet", "not_asked", "on_call", "quiet", "later", "never"]
+NotPagedKind = Literal[
+    "absent",
+    "no_channel",
+    "no_contact",
+    "not_on_call",
+    "not_yet",
+    "not_asked",
+    "on_call",
+    "quiet",
+    "later",
+    "never",
+]
 
 
 class NotPagedReason(NamedTuple):
@@ -38,175 +67,66 @@ class NotPagedReason(NamedTuple):
     kind: NotPagedKind
     schedule: str = ""
     at: datetime | None = None  # when an absence ends, or a shift begins
-    text: str = ""  # why somebody is absent; which contacts they have
+    text: str = ""  # the reason of an absence, or the contacts that somebody has
     page: Page | None = None  # that comes later
 
 
-def describe_not_paged(policy: Policy, course: SimulatedIncident, at: datetime, roster: Roster) -> list[tuple[str, str]]:
-    """The same in words, each with all their reasons."""
-    zone = zone_of_policy(roster.config, policy)
-    found = reasons_not_paged(policy, course, at, roster)
-    return [(user, "; ".join(_describe_reason(reason, at, zone) for reason in why)) for user, why in found]
-
-
-def reasons_not_paged(policy: Policy, course: SimulatedIncident, at: datetime, roster: Roster) -> list[tuple[str, list[NotPagedReason]]]:
-    """People of the policy's schedules and teams who are not paged at `at`, each with why.
-
-    course: what happens at `at`; it is followed for a day, with nobody answering.
-    """
-    paged = {page.user for page in course.pages}
-    course.run(at.timestamp() + LATER_PAGE_SECONDS)
-    later: dict[str, Page] = {}
-    for page in course.pages:
-        later.setdefault(page.user, page)
-    return _NotPagedPeople(policy, at, roster).reasons(paged, later)
-
-
-def _describe_reason(reason: NotPagedReason, at: datetime, zone: str) -> str:
-    when = terminal.zoned_time_text(reason.at, zone) if reason.at else ""
-    match reason.kind:
-        case "absent":
-            return f"absent until {when}" + (f" ({reason.text})" if reason.text else "")
-        case "no_channel":
-            return f"has no contact that amproxy can use ({reason.text})"
-        case "no_contact":
-            return "has no contact"
-        case "not_on_call":
-            return f"not on call for {reason.schedule} in the next {format_duration(NEXT_SHIFT_PERIOD.total_seconds())}"
-        case "not_yet":
-            return f"not on call for {reason.schedule} until {when}"
-        case "not_asked":
-            return f"on call for {reason.schedule}, but not asked yet"
-        case "on_call":
-            return f"on call for {reason.schedule}"
-        case "quiet":
-            return f"quiet hours until {when}"
-        case "later":
-            assert reason.page is not None
-            after, page = terminal.elapsed_text(reason.page.due - at.timestamp()), reason.page
-            return f"paged at {after} over {page.channel} if nobody answers (step {page.step}: {page.reason})"
-        case _:
-            return "no step of the policy gets to them"
-
-
-class _NotPagedPeople:
-    def __init__(self, policy: Policy, at: datetime, roster: Roster) -> None:
-        self._config, self._roster = roster.config, roster
-        self._at = at
-        self._steps = [step for led in reachable_policies(roster.config, policy).values() for step in notify_steps(led)]
-        names = dict.fromkeys(step.schedule for step in self._steps)
-        self._schedules = [self._config.schedules[name] for name in names if name in self._config.schedules]
-
-    def reasons(self, paged: set[str], later: dict[str, Page]) -> list[tuple[str, list[NotPagedReason]]]:
-        users = (self._config.users.get(name) for name in self._named() if name not in paged)
-        return [(user.name, self._why(user, later.get(user.name))) for user in users if user]
-
-    def _named(self) -> dict[str, None]:
-        """Everyone whom the policy could reach."""
-        names = [name for step in self._steps for name in step.users]
-        teams = [step.team for step in self._steps]
-        for schedule in self._schedules:
-            names += users_of_schedule(schedule)
-            teams.append(schedule.team)
-        names += [name for team in teams if team in self._config.teams for name in self._config.teams[team].members]
-        return dict.fromkeys(names)
-
-    def _why(self, user: User, later: Page | None) -> list[NotPagedReason]:
-        found = []
-        if away := current_absence(user, self._at):
-            found.append(NotPagedReason("absent", at=wall_to_utc(away.end, ZoneInfo(user.timezone)), text=away.reason))
-        if quiet := self._roster.quiet_until(user.name, self._at):
-            found.append(NotPagedReason("quiet", at=quiet))
-        if not has_usable_contact(user):
-            found.append(NotPagedReason("no_channel", text=", ".join(user.contacts)) if user.contacts else NotPagedReason("no_contact"))
-        found += self._shifts(user)
-        if later:
-            found.append(NotPagedReason("later", page=later))
-        return found or [NotPagedReason("never")]
-
-    def _shifts(self, user: User) -> Iterator[NotPagedReason]:
-        """When the person is on call for each schedule that the policy asks."""
-        for schedule in self._schedules:
-            if user.name not in users_of_schedule(schedule):
-                continue
-            ahead = self._roster.shifts(schedule.name, self._at, self._at + NEXT_SHIFT_PERIOD)
-            shift = next((shift for shift in ahead if user.name in shift.users), None)
-            if shift is None:
-                yield NotPagedReason("not_on_call", schedule.name)
-            elif shift.start > self._at:
-                yield NotPagedReason("not_yet", schedule.name, shift.start)
-            else:
-                yield NotPagedReason("on_call" if self._roster.quiet_until(user.name, self._at) else "not_asked", schedule.name)
-
-
-def users_of_schedule(schedule: Schedule) -> list[str]:
-    """Everyone whom a schedule of the file names."""
-    overriding = [name for override in schedule.overrides for name in override.users]
-    return [name for layer in schedule.layers for turn in layer.users for name in turn] + overriding
-
-
-def current_absence(user: User, at: datetime) -> Absence | None:
-    """The absence that holds; of several, the one that ends last."""
-    zone = ZoneInfo(user.timezone)
-    holding = [away for away in user.absences if wall_to_utc(away.start, zone) <= at < wall_to_utc(away.end, zone)]
-    return max(holding, key=lambda away: away.end, default=None)
-
-
-def has_usable_contact(user: User) -> bool:
-    """Whether amproxy has a channel to a person at all."""
-    rules = (*contacts.notification_rules(user, "default"), *contacts.notification_rules(user, "important"))
-    channels = {channel for rule in rules if isinstance(rule, Notify) for channel in rule.channels} | user.contacts.keys()
-    return any(channel in DELIVERABLE_CHANNELS and contacts.contact_address(user, channel) for channel in channels)
-
-
-_LIVE_ONLY_NOTE = (
-    "Silences, pages of other incidents and what was changed by hand (overrides, swaps, absences, maintenance) are known only to "
-    "the running service."
-)
-
-
 class ExplainedGroup(NamedTuple):
-    """A group's way to people; `course` is what happens at once, None where the group is muted."""
+    """A group and one oncall integration, with the incident that it opens at once."""
 
     group: Group
     integration: Integration
     muted_by: list[str]
-    course: SimulatedIncident | None
+    simulated: SimulatedIncident | None  # None where the group is muted
 
 
-def explain(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> dict[str, Any]:
-    """The JSON of the command: `pages` are those that arrive at once if the group is notified at `at` (aware)."""
-    entry, now = SimulatedAlert(config, labels), to_utc(at).timestamp()
-    pages = [page for way in explain_groups(entry, now, roster) if way.course for page in way.course.pages]
-    return entry.document(now, pages, roster)
+def explain(
+    config: Config, labels: Mapping[str, str], at: datetime, roster: Roster
+) -> dict[str, Any]:
+    """Return the JSON of the command.
+
+    Its pages are those that arrive at once if the group is flushed at `at` (aware).
+    """
+    alert, now = SimulatedAlert(config, labels), to_utc(at).timestamp()
+    pages = [
+        page
+        for explained in explain_groups(alert, now, roster)
+        if explained.simulated
+        for page in explained.simulated.pages
+    ]
+    return alert.document(now, pages, roster)
 
 
 def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> str:
-    """The same in words, with the policy, and why other people are not paged."""
-    entry, now = SimulatedAlert(config, labels), to_utc(at).timestamp()
-    ways = explain_groups(entry, now, roster)
-    zone = zone_of_policy(config, entry.policy(ways[0].integration)) if ways else "UTC"
-    lines = [*terminal.wrap_hanging("Alert   ", terminal.labels_text(entry.labels))]
-    lines += terminal.wrap_hanging("At      ", f"{terminal.zoned_time_text(now, zone)} {zone} ({rfc3339(now)})")
-    lines += ["", "Routes", *_route_lines(placement.explain(config.route, entry.labels), entry.labels, 1)]
-    for group in entry.groups:
-        lines += ["", *_group_lines(entry, group, now, roster)]
-    for way in ways:
-        lines += ["", *_policy_lines(entry, way, now, roster)]
-    if not ways:
+    """Return the same in words, with the policy, and why other people are not paged."""
+    alert, now = SimulatedAlert(config, labels), to_utc(at).timestamp()
+    explained = explain_groups(alert, now, roster)
+    zone = zone_of_policy(config, alert.policy(explained[0].integration)) if explained else "UTC"
+    visit = placement.explain(config.route, alert.labels)
+    lines = wrap_hanging("Alert   ", labels_text(alert.labels))
+    lines += wrap_hanging("At      ", f"{zoned_time_text(now, zone)} {zone} ({rfc3339(now)})")
+    lines += ["", "Routes", *_route_lines(visit, alert.labels, 1)]
+    for group in alert.groups:
+        lines += ["", *_group_lines(alert, group, now, roster)]
+    for one in explained:
+        lines += ["", *_policy_lines(alert, one, now, roster)]
+    if not explained:
         lines += ["", "Nobody is paged: no receiver of this alert has oncall_configs."]
-    return "\n".join([*lines, "", *terminal.wrap_hanging("", _LIVE_ONLY_NOTE)])
+    return "\n".join([*lines, "", *wrap_hanging("", _LIVE_ONLY_NOTE)])
 
 
-def explain_groups(entry: SimulatedAlert, now: float, roster: Roster) -> list[ExplainedGroup]:
-    """What an alert causes if its groups are notified at `now` (Unix seconds): one way for each oncall integration."""
-    turns: dict[str, int] = {}
-    ways = []
-    for group, integration in entry.oncall:
-        by = muting_names(group, entry.labels, roster, now)
-        incident = open_incident(entry.config, group, integration, entry.labels, 1, now)
-        ways.append(ExplainedGroup(group, integration, by, None if by else SimulatedIncident(incident, roster, turns)))
-    return ways
+def explain_groups(alert: SimulatedAlert, now: float, roster: Roster) -> list[ExplainedGroup]:
+    """Flush the groups of an alert at `now` (Unix seconds): one entry per oncall integration."""
+    turns: RoundRobinTurns = {}
+    explained = []
+    for group, integration in alert.oncall:
+        muted_by = muting_names(group, alert.labels, roster, now)
+        simulated = None
+        if not muted_by:
+            incident = open_incident(alert.config, group, integration, alert.labels, 1, now)
+            simulated = SimulatedIncident(incident, roster, turns)
+        explained.append(ExplainedGroup(group, integration, muted_by, simulated))
+    return explained
 
 
 def _route_lines(visit: RouteVisit, labels: Mapping[str, str], depth: int) -> Iterator[str]:
@@ -216,67 +136,233 @@ def _route_lines(visit: RouteVisit, labels: Mapping[str, str], depth: int) -> It
     text = f"{visit.route.receiver} {{{conditions}}}" if conditions else visit.route.receiver
     if visit.failed:
         value = labels.get(visit.failed.name)
-        text += f": {visit.failed} does not hold, " + (f"it is {value!r}" if value else f"there is no label {visit.failed.name}")
+        given = f"it is {value!r}" if value else f"there is no label {visit.failed.name}"
+        text += f": {visit.failed} does not hold, {given}"
     elif visit.taken:
         text += ": lands here" + (", and goes on (continue)" if visit.route.continue_ else "")
     else:
         text += ": matches, and a route below takes it"
-    yield from terminal.wrap_hanging("  " * depth + mark + " ", text)
+    yield from wrap_hanging("  " * depth + mark + " ", text)
     for child in visit.children:
         yield from _route_lines(child, labels, depth + 1)
     if visit.children and len(visit.children) < len(visit.route.routes):
-        yield from terminal.wrap_hanging("  " * (depth + 1), "(the routes after it are not looked at: it has no continue)")
+        yield from wrap_hanging(
+            "  " * (depth + 1), "(the routes after it are not looked at: it has no continue)"
+        )
 
 
-def _group_lines(entry: SimulatedAlert, group: Group, now: float, roster: Roster) -> Iterator[str]:
-    yield from terminal.wrap_hanging("Group   ", group.key)
-    told = (
+def _group_lines(alert: SimulatedAlert, group: Group, now: float, roster: Roster) -> Iterator[str]:
+    yield from wrap_hanging("Group   ", group.key)
+    kinds = [
         f"{one.kind} (cannot be delivered: {one.undeliverable})" if one.undeliverable else one.kind
-        for one in _integrations_of(entry, group)
+        for one in alert.receiver(group).integrations
+    ]
+    yield from wrap_hanging(
+        "  ", f"receiver {group.receiver}: {', '.join(kinds) or 'tells nobody'}"
     )
-    yield from terminal.wrap_hanging("  ", f"receiver {group.receiver}: {', '.join(told) or 'tells nobody'}")
-    if by := muting_names(group, entry.labels, roster, now):
-        until = muting_end(group, entry.labels, roster, now)
-        zone = _zone_of_group(entry, group)
-        end = f"until {terminal.zoned_time_text(until, zone)} {zone}" if until else "for years"
-        yield from terminal.wrap_hanging("  ", f"{muting_text(group, by)} {end}")
+    if muted_by := muting_names(group, alert.labels, roster, now):
+        until = muting_end(group, alert.labels, roster, now)
+        zone = _zone_of_group(alert, group)
+        end = f"until {zoned_time_text(until, zone)} {zone}" if until else "for years"
+        yield from wrap_hanging("  ", f"{muting_text(group, muted_by)} {end}")
     else:
         yield "  not muted by a time interval, not in maintenance"
-    for rule in entry.config.inhibit_rules:
-        if all_match(rule.target_matchers, entry.labels):
+    for rule in alert.config.inhibit_rules:
+        if all_match(rule.target_matchers, alert.labels):
             source = "{" + ", ".join(map(str, rule.source_matchers)) + "}"
             equal = f" with the same {', '.join(rule.equal)}" if rule.equal else ""
-            yield from terminal.wrap_hanging("  ", f"would be inhibited while an alert {source}{equal} fires")
+            yield from wrap_hanging(
+                "  ", f"would be inhibited while an alert {source}{equal} fires"
+            )
 
 
-def _integrations_of(entry: SimulatedAlert, group: Group) -> tuple[Integration, ...]:
-    return entry.receiver(group).integrations
+def _zone_of_group(alert: SimulatedAlert, group: Group) -> str:
+    for other, integration in alert.oncall:
+        if other is group:
+            return zone_of_policy(alert.config, alert.policy(integration))
+    return "UTC"
 
 
-def _zone_of_group(entry: SimulatedAlert, group: Group) -> str:
-    return next((zone_of_policy(entry.config, entry.policy(one)) for other, one in entry.oncall if other is group), "UTC")
-
-
-def _policy_lines(entry: SimulatedAlert, way: ExplainedGroup, now: float, roster: Roster) -> Iterator[str]:
-    config, policy = entry.config, entry.policy(way.integration)
-    zone = zone_of_policy(config, policy)
-    for led in reachable_policies(config, policy).values():
-        yield from terminal.wrap_hanging("Policy  ", led.name)
-        for number, one in enumerate(led.steps, 1):
-            yield from terminal.wrap_hanging(f"  {number:>2}. ", describe_step(config, one))
-        yield from terminal.wrap_hanging("      ", describe_policy_end(config, led))
-    if way.course is None:
-        yield from terminal.wrap_hanging("Paged now: ", f"nobody, because the group is {muting_text(way.group, way.muted_by)}")
+def _policy_lines(
+    alert: SimulatedAlert, explained: ExplainedGroup, now: float, roster: Roster
+) -> Iterator[str]:
+    config, policy = alert.config, alert.policy(explained.integration)
+    for reachable in reachable_policies(config, policy).values():
+        yield from wrap_hanging("Policy  ", reachable.name)
+        for number, step in enumerate(reachable.steps, 1):
+            yield from wrap_hanging(f"  {number:>2}. ", describe_step(config, step))
+        yield from wrap_hanging("      ", describe_policy_end(config, reachable))
+    simulated = explained.simulated
+    if simulated is None:
+        muting = muting_text(explained.group, explained.muted_by)
+        yield from wrap_hanging("Paged now: ", f"nobody, because the group is {muting}")
         return
-    yield from terminal.wrap_hanging("Paged now: ", f'incident "{way.course.incident.title}"' if way.course.pages else "nobody")
-    for _, text in terminal.describe_timeline(config, way.course.facts):
-        yield from terminal.wrap_hanging("  ", text)
-    incident, due = way.course.incident, way.course.due
-    if incident.waiting_for and not way.course.pages:
-        when = f" ({terminal.zoned_time_text(due, zone)} {zone})" if incident.step_due is not None and due is not None else ""
-        yield from terminal.wrap_hanging("  ", f"Next: {incident.waiting_for}{when}.")
-    reasons = describe_not_paged(policy, way.course, utc(now), roster)
-    if reasons:
+    paged = f'incident "{simulated.incident.title}"' if simulated.pages else "nobody"
+    yield from wrap_hanging("Paged now: ", paged)
+    for _, text in describe_timeline(config, simulated.entries):
+        yield from wrap_hanging("  ", text)
+    if not simulated.pages:
+        yield from _next_step_lines(simulated, zone_of_policy(config, policy))
+    not_paged = describe_not_paged(policy, simulated, utc(now), roster)
+    if not_paged:
         yield "Not paged now"
-    for user, reason in reasons:
-        yield from terminal.wrap_hanging("  ", f"{terminal.person_name(config, user)}: {reason}")
+    for user, reasons in not_paged:
+        yield from wrap_hanging("  ", f"{person_name(config, user)}: {reasons}")
+
+
+def _next_step_lines(simulated: SimulatedIncident, zone: str) -> Iterator[str]:
+    incident, due = simulated.incident, simulated.due
+    if incident.waiting_for:
+        at = ""
+        if incident.step_due is not None and due is not None:
+            at = f" ({zoned_time_text(due, zone)} {zone})"
+        yield from wrap_hanging("  ", f"Next: {incident.waiting_for}{at}.")
+
+
+def describe_not_paged(
+    policy: Policy, simulated: SimulatedIncident, at: datetime, roster: Roster
+) -> list[tuple[str, str]]:
+    """Return reasons_not_paged in words: each person with all reasons in one text."""
+    zone = zone_of_policy(roster.config, policy)
+    return [
+        (user, "; ".join(_describe_reason(reason, at, zone) for reason in reasons))
+        for user, reasons in reasons_not_paged(policy, simulated, at, roster)
+    ]
+
+
+def reasons_not_paged(
+    policy: Policy, simulated: SimulatedIncident, at: datetime, roster: Roster
+) -> list[tuple[str, list[NotPagedReason]]]:
+    """Return the people of the policy's schedules and teams who are not paged at `at`.
+
+    simulated: an incident that opens at `at`; it is run for a day more, with nobody answering.
+    """
+    paged = {page.user for page in simulated.pages}
+    simulated.run(at.timestamp() + LATER_PAGE_SECONDS)
+    later: dict[str, Page] = {}
+    for page in simulated.pages:
+        later.setdefault(page.user, page)
+    return _NotPagedPeople(policy, at, roster).reasons(paged, later)
+
+
+class _NotPagedPeople:
+    """The people of a policy at one time."""
+
+    def __init__(self, policy: Policy, at: datetime, roster: Roster) -> None:
+        self._config, self._roster, self._at = roster.config, roster, at
+        self._steps = [
+            step
+            for reachable in reachable_policies(roster.config, policy).values()
+            for step in notify_steps(reachable)
+        ]
+        names = dict.fromkeys(step.schedule for step in self._steps)
+        known = self._config.schedules
+        self._schedules = [known[name] for name in names if name in known]
+
+    def reasons(
+        self, paged: set[str], later: dict[str, Page]
+    ) -> list[tuple[str, list[NotPagedReason]]]:
+        """Return the reasons for all but the paged; later: user → their first page after `at`."""
+        names = [name for name in self._reachable_names() if name not in paged]
+        users = [self._config.users[name] for name in names if name in self._config.users]
+        return [(user.name, self._reasons_for(user, later.get(user.name))) for user in users]
+
+    def _reachable_names(self) -> dict[str, None]:
+        names = [name for step in self._steps for name in step.users]
+        teams = [step.team for step in self._steps]
+        for schedule in self._schedules:
+            names += users_of_schedule(schedule)
+            teams.append(schedule.team)
+        for team in teams:
+            if team in self._config.teams:
+                names += self._config.teams[team].members
+        return dict.fromkeys(names)
+
+    def _reasons_for(self, user: User, later: Page | None) -> list[NotPagedReason]:
+        reasons = []
+        if absence := current_absence(user, self._at):
+            end = wall_to_utc(absence.end, ZoneInfo(user.timezone))
+            reasons.append(NotPagedReason("absent", at=end, text=absence.reason))
+        if quiet := self._roster.quiet_until(user.name, self._at):
+            reasons.append(NotPagedReason("quiet", at=quiet))
+        if not user.contacts and not has_usable_contact(user):
+            reasons.append(NotPagedReason("no_contact"))
+        elif not has_usable_contact(user):
+            reasons.append(NotPagedReason("no_channel", text=", ".join(user.contacts)))
+        reasons += self._shift_reasons(user)
+        if later:
+            reasons.append(NotPagedReason("later", page=later))
+        return reasons or [NotPagedReason("never")]
+
+    def _shift_reasons(self, user: User) -> Iterator[NotPagedReason]:
+        """The next shift of the person in each schedule that names them."""
+        for schedule in self._schedules:
+            if user.name not in users_of_schedule(schedule):
+                continue
+            ahead = self._roster.shifts(schedule.name, self._at, self._at + NEXT_SHIFT_PERIOD)
+            shift = next((shift for shift in ahead if user.name in shift.users), None)
+            if shift is None:
+                yield NotPagedReason("not_on_call", schedule.name)
+            elif shift.start > self._at:
+                yield NotPagedReason("not_yet", schedule.name, shift.start)
+            elif self._roster.quiet_until(user.name, self._at):
+                yield NotPagedReason("on_call", schedule.name)
+            else:
+                yield NotPagedReason("not_asked", schedule.name)
+
+
+def _describe_reason(reason: NotPagedReason, at: datetime, zone: str) -> str:
+    when = zoned_time_text(reason.at, zone) if reason.at else ""
+    match reason.kind:
+        case "absent":
+            return f"absent until {when}" + (f" ({reason.text})" if reason.text else "")
+        case "no_channel":
+            return f"has no contact that amproxy can use ({reason.text})"
+        case "no_contact":
+            return "has no contact"
+        case "not_on_call":
+            period = format_duration(NEXT_SHIFT_PERIOD.total_seconds())
+            return f"not on call for {reason.schedule} in the next {period}"
+        case "not_yet":
+            return f"not on call for {reason.schedule} until {when}"
+        case "not_asked":
+            return f"on call for {reason.schedule}, but not asked yet"
+        case "on_call":
+            return f"on call for {reason.schedule}"
+        case "quiet":
+            return f"quiet hours until {when}"
+        case "later":
+            page = reason.page
+            assert page is not None
+            after = elapsed_text(page.due - at.timestamp())
+            step = f"step {page.step}: {page.reason}"
+            return f"paged at {after} over {page.channel} if nobody answers ({step})"
+        case _:
+            return "no step of the policy gets to them"
+
+
+def users_of_schedule(schedule: Schedule) -> list[str]:
+    """Return everyone whom a schedule of the file names, maybe more than once."""
+    names = [name for layer in schedule.layers for turn in layer.users for name in turn]
+    return names + [name for override in schedule.overrides for name in override.users]
+
+
+def current_absence(user: User, at: datetime) -> Absence | None:
+    """Return the absence in force; of several, the one that ends last."""
+    zone = ZoneInfo(user.timezone)
+    in_force = [
+        absence
+        for absence in user.absences
+        if wall_to_utc(absence.start, zone) <= at < wall_to_utc(absence.end, zone)
+    ]
+    return max(in_force, key=lambda absence: absence.end, default=None)
+
+
+def has_usable_contact(user: User) -> bool:
+    """Check whether amproxy has a channel to a person at all."""
+    rules = (*notification_rules(user, "default"), *notification_rules(user, "important"))
+    named = {channel for rule in rules if isinstance(rule, Notify) for channel in rule.channels}
+    return any(
+        channel in paging_channels() and contact_address(user, channel)
+        for channel in named | user.contacts.keys()
+    )

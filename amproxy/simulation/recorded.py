@@ -1,4 +1,4 @@
-"""An exported history (hindsight.history, `GET /api/v1/history`) read back: one incident a line."""
+"""Read an exported history (reports.export, `GET /api/v1/history`): one incident a line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What came from outside, or ran out."""
+    """An event from outside, or of a time that ran out."""
 
     at: AwareTime
     kind: str
@@ -28,15 +28,16 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     firing: int | None = None
     resolved: int | None = None
     fresh: int | None = None  # alerts that were new
-    to: tuple[str, ...] | None = None  # people who were asked by hand
+    to: tuple[str, ...] | None = None  # people who were paged by hand
     policy: str | None = None  # in force after it
-    by: str | None = None  # what ended it: one of machine.states.ENDS, or a person
+    by: str | None = None  # what resolved it: a key of RESOLVED_TEXTS, or a person
 
     @property
     def ended_by(self) -> str:
-        """What ended the incident where nobody did: one of ENDS, by its text where it was not written down; "" = somebody did."""
+        """The key of RESOLVED_TEXTS of what resolved the incident; "" = somebody did."""
         if self.user or self.by:
             return self.by if self.by in RESOLVED_TEXTS else ""
+        # Lines from before `by` was stored have it in their text only.
         return next((end for end, text in RESOLVED_TEXTS.items() if text in self.text), "policy")
 
 
@@ -64,7 +65,7 @@ class RecordedLabels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedIncidentSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The incident as lists show it."""
+    """An incident as the API's lists have it."""
 
     id: str
     number: int = 0
@@ -75,7 +76,7 @@ class RecordedIncidentSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedIncident(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One line."""
+    """One line of the history."""
 
     format: Literal["amproxy.history/1"]
     incident: RecordedIncidentSummary
@@ -87,12 +88,12 @@ class RecordedIncident(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def by_hand(self) -> bool:
-        """Whether a person opened it."""
+        """True where a person opened it: it has no group."""
         return not self.labels.group_key
 
     @cached_property
     def start(self) -> float:
-        """Unix seconds."""
+        """The beginning, Unix seconds."""
         return self.incident.started_at.timestamp()
 
     @cached_property
@@ -103,7 +104,7 @@ class RecordedIncident(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def over(self) -> float:
-        """When it was over for good, Unix seconds; inf = it is not, or was opened again since."""
+        """The end for good, Unix seconds; inf = it is open, or was opened again since."""
         over = math.inf
         for event in self.events:
             if event.kind == "resolve":
@@ -114,12 +115,12 @@ class RecordedIncident(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def alert_labels(self) -> dict[str, str]:
-        """What its alerts shared."""
+        """The labels that its alerts shared."""
         return {**self.labels.common_labels, **self.labels.group_labels}
 
 
 class BrokenHistoryLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that is none of a history."""
+    """A line that cannot be read."""
 
     line: int  # from 1
     message: str
@@ -129,18 +130,26 @@ _decode_incident = msgspec.json.Decoder(RecordedIncident).decode
 
 
 def read_history(lines: Iterable[bytes]) -> tuple[list[RecordedIncident], list[BrokenHistoryLine]]:
-    """The incidents in order of their beginning, and the lines that are broken."""
+    """Return the incidents in order of their beginning, and the lines that cannot be read."""
     records, broken = [], []
+    # A broken line is reported and left out: one from another version must not spoil the rest.
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             records.append(_decode_incident(line))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            broken.append(BrokenHistoryLine(line=number, message=f"no incident of an exported history: {error}"))
+            message = f"no incident of an exported history: {error}"
+            broken.append(BrokenHistoryLine(line=number, message=message))
     return sorted(records, key=lambda record: (record.start, record.incident.number)), broken
 
 
-def select_by_start(records: Iterable[RecordedIncident], start: float | None, end: float | None) -> list[RecordedIncident]:
-    """Those that began at `start` or later and before `end` (Unix seconds); None = no bound."""
-    return [record for record in records if (start is None or start <= record.start) and (end is None or record.start < end)]
+def select_by_start(
+    records: Iterable[RecordedIncident], start: float | None, end: float | None
+) -> list[RecordedIncident]:
+    """Return those that began from `start` to before `end` (Unix seconds); None = no bound."""
+    return [
+        record
+        for record in records
+        if (start is None or start <= record.start) and (end is None or record.start < end)
+    ]

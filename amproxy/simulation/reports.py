@@ -1,7 +1,4 @@
-"""A simulation as timelines for people.
-
-A replay for people, in a terminal of 80 columns.
-"""
+"""A simulation and a replay in words, for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -11,182 +8,244 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from amproxy.oncall.roster import Roster
-from amproxy.simulation import terminal
 from amproxy.simulation.alert import muting_names, muting_text, zone_of_policy
 from amproxy.simulation.group import SimulatedGroup
 from amproxy.simulation.incident import SimulatedEntry
-from amproxy.simulation.replay import ComparedIncident, ComparedPage, Replay
+from amproxy.simulation.replay import ComparedIncident, ComparedPage, IncidentDestination, Replay
 from amproxy.simulation.simulate import Simulation, SimulationRequest
+from amproxy.simulation.terminal import (
+    describe_timeline,
+    elapsed_text,
+    labels_text,
+    person_name,
+    render_table,
+    to_local_time,
+    wrap_hanging,
+    zoned_time_text,
+)
 
 
-def simulate_text(asked: SimulationRequest, roster: Roster) -> str:
-    """`simulate` as timelines for people, one for each group that pages. Raises NotFound for an unknown person."""
-    done = Simulation(asked, roster)
-    entry = done.entry
-    lines = terminal.wrap_hanging("Alert      ", terminal.labels_text(entry.labels))
-    lines += terminal.wrap_hanging("Receivers  ", ", ".join(map(str, _receiver_texts(done))))
-    for lane in done.lanes:
-        lines += ["", *_group_lines(done, lane)]
-    if not done.lanes:
+def simulate_text(request: SimulationRequest, roster: Roster) -> str:
+    """Return `simulate` as timelines, one for each group that pages.
+
+    Raises NotFound for an unknown person.
+    """
+    simulation = Simulation(request, roster)
+    lines = wrap_hanging("Alert      ", labels_text(simulation.alert.labels))
+    lines += wrap_hanging("Receivers  ", ", ".join(map(str, _receiver_texts(simulation))))
+    for group in simulation.groups:
+        lines += ["", *_group_lines(simulation, group)]
+    if not simulation.groups:
         lines += ["", "Nobody is paged: no receiver of this alert has oncall_configs."]
-    if done.turns:
-        lines += [
-            "",
-            *terminal.wrap_hanging("", "Round robin is taken to begin with the first of the team; the service goes on where it was."),
-        ]
+    if simulation.turns:
+        begins = "Round robin is taken to begin with the first of the team"
+        lines += ["", *wrap_hanging("", f"{begins}; the service goes on where it was.")]
     return "\n".join(lines)
 
 
-def _receiver_texts(done: Simulation) -> Iterator[str]:
-    for group in done.entry.groups:
-        by = muting_names(group, done.entry.labels, done.roster, done.start)
-        yield f"{group.receiver} ({muting_text(group, by)})" if by else group.receiver
+def _receiver_texts(simulation: Simulation) -> Iterator[str]:
+    labels, roster = simulation.alert.labels, simulation.roster
+    for group in simulation.alert.groups:
+        muted_by = muting_names(group, labels, roster, simulation.start)
+        text = f" ({muting_text(group, muted_by)})" if muted_by else ""
+        yield f"{group.receiver}{text}"
 
 
-def _group_lines(done: Simulation, lane: SimulatedGroup) -> Iterator[str]:
-    config, policy = done.entry.config, done.entry.policy(lane.integration)
+def _group_lines(simulation: Simulation, group: SimulatedGroup) -> Iterator[str]:
+    config, policy = simulation.alert.config, simulation.alert.policy(group.integration)
     zone = zone_of_policy(config, policy)
-    told = [(done.start, f"the alert fires; its group waits {terminal.elapsed_text(lane.group.group_wait)[1:]}")]
-    told += terminal.describe_timeline(config, [_without_heading(fact) for fact in lane.facts if fact.entry.kind != "ended"])
-    if done.over <= done.end:
-        told.append((done.over, "the alert ends; people hear of it when its group is looked at next"))
-        told.sort(key=lambda one: one[0])
-    yield from terminal.wrap_hanging("", lane.course.incident.title if lane.course else "No incident")
-    yield from terminal.wrap_hanging("", f"receiver {lane.group.receiver}, policy {policy.name}, times in {zone}")
-    day, before, width = "", "", max(len(terminal.elapsed_text(at - done.start)) for at, _ in told)
-    for at, text in told:
-        shown = terminal.to_local_time(at, zone)
-        if day != (day := shown.strftime("%a %Y-%m-%d")):
+    simulated = group.last_incident
+    yield from wrap_hanging("", simulated.incident.title if simulated else "No incident")
+    yield from wrap_hanging(
+        "", f"receiver {group.group.receiver}, policy {policy.name}, times in {zone}"
+    )
+    yield from _timeline_lines(_timeline(simulation, group), simulation.start, zone)
+    yield from wrap_hanging("At the end: ", _describe_end(simulation, group, zone))
+
+
+def _timeline(simulation: Simulation, group: SimulatedGroup) -> list[tuple[float, str]]:
+    """Return the timeline of a group from the alert on: Unix seconds and text."""
+    wait = elapsed_text(group.group.group_wait)[1:]
+    timeline = [(simulation.start, f"the alert fires; its group waits {wait}")]
+    entries = [_without_heading(entry) for entry in group.entries if entry.entry.kind != "ended"]
+    timeline += describe_timeline(simulation.alert.config, entries)
+    if simulation.alert_end <= simulation.end:
+        text = "the alert ends; people hear of it when its group is looked at next"
+        timeline.append((simulation.alert_end, text))
+        timeline.sort(key=lambda line: line[0])
+    return timeline
+
+
+def _without_heading(entry: SimulatedEntry) -> SimulatedEntry:
+    """Leave out of the opening what stands in the heading: receiver and policy."""
+    if entry.entry.kind != "opened":
+        return entry
+    text = entry.entry.text.partition(":")[0] + "."
+    return SimulatedEntry(replace(entry.entry, text=text), entry.page)
+
+
+def _timeline_lines(
+    timeline: Sequence[tuple[float, str]], start: float, zone: str
+) -> Iterator[str]:
+    """A line a day, and the time of each text where it differs from the one before."""
+    day, before = "", ""
+    width = max(len(elapsed_text(at - start)) for at, _ in timeline)
+    for at, text in timeline:
+        local = to_local_time(at, zone)
+        if day != (day := local.strftime("%a %Y-%m-%d")):
             yield day
-        clock = f"  {shown:%H:%M:%S} {terminal.elapsed_text(at - done.start):>{width}}  "
-        yield from terminal.wrap_hanging(" " * len(clock) if clock == before else clock, text)
+        clock = f"  {local:%H:%M:%S} {elapsed_text(at - start):>{width}}  "
+        yield from wrap_hanging(" " * len(clock) if clock == before else clock, text)
         before = clock
-    yield from terminal.wrap_hanging("At the end: ", _describe_end(done, lane, zone))
 
 
-def _without_heading(fact: SimulatedEntry) -> SimulatedEntry:
-    """Without what stands above: receiver and policy."""
-    if fact.entry.kind != "opened":
-        return fact
-    return SimulatedEntry(replace(fact.entry, text=fact.entry.text.partition(":")[0] + "."), fact.page)
-
-
-def _describe_end(done: Simulation, lane: SimulatedGroup, zone: str) -> str:
-    after = f"after {terminal.elapsed_text(done.end - done.start)[1:]}"
-    if lane.course is None:
-        if not lane.alerts:
+def _describe_end(simulation: Simulation, group: SimulatedGroup, zone: str) -> str:
+    after = f"after {elapsed_text(simulation.end - simulation.start)[1:]}"
+    simulated = group.last_incident
+    if simulated is None:
+        if not group.alerts:
             return "the alert was over before its group was told, and nobody is paged."
-        return f"the group {'is still muted' if lane.before else 'still waits'} {after}, and nobody is paged."
-    incident, due = lane.course.incident, lane.course.due
-    paged = any(course.pages for course in lane.courses)
+        waits = "is still muted" if group.notes_before else "still waits"
+        return f"the group {waits} {after}, and nobody is paged."
+    incident, due = simulated.incident, simulated.due
+    paged = any(one.pages for one in group.incidents)
     if incident.state == "resolved":
         text = "the incident is resolved" + ("." if paged else ", and nobody was paged.")
-        return text + (" The alert still fires: a new incident may be opened." if lane.alerts else "")
+        still = " The alert still fires: a new incident may be opened." if group.alerts else ""
+        return text + still
+    acknowledged = incident.state == "acknowledged"
     if due is not None:
-        stopped = f"the look ahead stops {after}" + (" (--for looks further)" if done.asked.duration is None else "")
-        coming = "the acknowledgement runs out" if incident.state == "acknowledged" else "the policy goes on"
-        return f"{stopped}; {coming} at {terminal.zoned_time_text(due, zone)}."
-    if incident.state == "acknowledged":
-        return f"acknowledged by {terminal.person_name(done.entry.config, incident.acknowledged_by)}; nothing more is due."
+        further = " (--for looks further)" if simulation.request.duration is None else ""
+        coming = "the acknowledgement runs out" if acknowledged else "the policy goes on"
+        at = zoned_time_text(due, zone)
+        return f"the look ahead stops {after}{further}; {coming} at {at}."
+    if acknowledged:
+        name = person_name(simulation.alert.config, incident.acknowledged_by)
+        return f"acknowledged by {name}; nothing more is due."
     if incident.waiting_for:
         return f"the policy stands still: it waits for {incident.waiting_for}."
     return "nobody has answered, and nobody else is paged." if paged else "nobody is paged at all."
 
 
-def replay_text(found: Replay) -> str:
-    """What would have been different, those who would have reached nobody first. Times are in UTC."""
-    if not found.incidents:
+def replay_text(replay: Replay) -> str:
+    """Return the differences, first the incidents that would have reached nobody.
+
+    Times are in UTC.
+    """
+    if not replay.incidents:
         return "The history has no incidents in that time."
-    starts = [one.record.start for one in found.incidents]
-    lost = [one for one in found.incidents if one.lost]
-    changed = [one for one in found.different if not one.lost]
-    span = f"{terminal.zoned_time_text(starts[0], 'UTC')} to {terminal.zoned_time_text(max(starts), 'UTC')} UTC"
-    lines = terminal.wrap_hanging("Replayed   ", f"{_count_text(len(found.incidents), 'incident')} that began from {span}")
-    lines += ["", *_lost_lines(found, lost), *_changed_lines(found, changed)]
-    lines += terminal.wrap_hanging("", _unchanged_text(found))
-    if found.people:
-        lines += ["", *_people_lines(found)]
-    if found.turns:
-        lines += [
-            "",
-            *terminal.wrap_hanging("", "Round robin takes the turns that were taken where the same step took them."),
-        ]
+    starts = [one.record.start for one in replay.incidents]
+    period = f"{zoned_time_text(starts[0], 'UTC')} to {zoned_time_text(max(starts), 'UTC')} UTC"
+    replayed = _count_text(len(replay.incidents), "incident")
+    lines = wrap_hanging("Replayed   ", f"{replayed} that began from {period}")
+    lines += ["", *_unreached_lines(replay), *_changed_lines(replay)]
+    lines += wrap_hanging("", _unchanged_text(replay))
+    if replay.people:
+        lines += ["", *_people_lines(replay)]
+    if replay.turns:
+        text = "Round robin takes the turns that were taken where the same step took them."
+        lines += ["", *wrap_hanging("", text)]
     return "\n".join(lines)
 
 
-def _lost_lines(found: Replay, lost: Sequence[ComparedIncident]) -> Iterator[str]:
-    if not lost:
+def _unreached_lines(replay: Replay) -> Iterator[str]:
+    unreached = [one for one in replay.incidents if one.reaches_nobody]
+    if not unreached:
         return
-    yield from terminal.wrap_hanging("!!! ", f"{_count_text(len(lost), 'incident').upper()} WOULD HAVE REACHED NOBODY !!!")
-    for one in lost:
-        yield from _incident_lines(found, one)
+    count = _count_text(len(unreached), "incident").upper()
+    yield from wrap_hanging("!!! ", f"{count} WOULD HAVE REACHED NOBODY !!!")
+    for compared in unreached:
+        yield from _incident_lines(replay, compared)
     yield ""
 
 
-def _changed_lines(found: Replay, changed: Sequence[ComparedIncident]) -> Iterator[str]:
+def _changed_lines(replay: Replay) -> Iterator[str]:
+    changed = [one for one in replay.different if not one.reaches_nobody]
     if not changed:
         return
-    yield f"{_count_text(len(changed), 'incident')} would have paged differently (- only before, + only now)"
-    for one in changed:
-        yield from _incident_lines(found, one)
+    count = _count_text(len(changed), "incident")
+    yield f"{count} would have paged differently (- only before, + only now)"
+    for compared in changed:
+        yield from _incident_lines(replay, compared)
     yield ""
 
 
-def _incident_lines(found: Replay, one: ComparedIncident) -> Iterator[str]:
-    seen = one.record.incident
-    yield from terminal.wrap_hanging("  ", f"#{seen.number} {seen.title}, {terminal.zoned_time_text(one.record.start, 'UTC')}")
-    yield from terminal.wrap_hanging("    ", _describe_destinations(one))
-    if one.lost:
-        paged = [call for call in (*one.only_before, *one.same) if call.user]
-        whom = ", ".join(dict.fromkeys(terminal.person_name(found.config, call.user) for call in paged))
-        yield from terminal.wrap_hanging("    - ", f"before: {_count_text(len(paged), 'page')} to {whom}")
+def _incident_lines(replay: Replay, compared: ComparedIncident) -> Iterator[str]:
+    incident, start = compared.record.incident, compared.record.start
+    heading = f"#{incident.number} {incident.title}, {zoned_time_text(start, 'UTC')}"
+    yield from wrap_hanging("  ", heading)
+    yield from wrap_hanging("    ", _describe_destinations(compared))
+    if compared.reaches_nobody:
+        paged = [page for page in (*compared.only_before, *compared.same) if page.user]
+        names = dict.fromkeys(person_name(replay.config, page.user) for page in paged)
+        text = f"before: {_count_text(len(paged), 'page')} to {', '.join(names)}"
+        yield from wrap_hanging("    - ", text)
         return
-    marked = [(call.at, "-", call) for call in one.only_before] + [(call.at, "+", call) for call in one.only_now]
-    for (at, mark), calls in groupby(sorted(marked, key=lambda three: three[:2]), key=lambda three: three[:2]):
-        clock = terminal.to_local_time(at, "UTC")
-        day = "" if clock.date() == terminal.to_local_time(one.record.start, "UTC").date() else f"{clock:%a %d} "
-        yield from terminal.wrap_hanging(f"    {mark} {day}{clock:%H:%M:%S} ", _describe_pages(found, [call for _, _, call in calls]))
-    if one.same:
-        yield f"    = {_count_text(len(one.same), 'page')} as before"
-    for doubt in one.uncertain:
-        yield from terminal.wrap_hanging("    ? ", f"uncertain: {doubt}")
+    yield from _page_lines(replay, compared)
+    if compared.same:
+        yield f"    = {_count_text(len(compared.same), 'page')} as before"
+    for doubt in compared.uncertain:
+        yield from wrap_hanging("    ? ", f"uncertain: {doubt}")
 
 
-def _describe_destinations(one: ComparedIncident) -> str:
-    before = f"receiver {one.before.receiver}, policy {one.before.policy}" if one.before.receiver else f"policy {one.before.policy}"
-    if one.part_of:
-        return f"{before}; now part of #{one.part_of}"
-    ways = [f"receiver {way.receiver}, policy {way.policy}" if way.receiver else f"policy {way.policy}" for way in one.now]
-    if ways == [before]:
+def _page_lines(replay: Replay, compared: ComparedIncident) -> Iterator[str]:
+    """The pages that differ, a line for those of one time; with the day where it is another."""
+    started_on = to_local_time(compared.record.start, "UTC").date()
+    marked = [(page.at, "-", page) for page in compared.only_before]
+    marked += [(page.at, "+", page) for page in compared.only_now]
+    marked.sort(key=lambda line: line[:2])
+    for (at, mark), lines in groupby(marked, key=lambda line: line[:2]):
+        clock = to_local_time(at, "UTC")
+        day = "" if clock.date() == started_on else f"{clock:%a %d} "
+        text = _describe_pages(replay, [page for _, _, page in lines])
+        yield from wrap_hanging(f"    {mark} {day}{clock:%H:%M:%S} ", text)
+
+
+def _describe_destinations(compared: ComparedIncident) -> str:
+    before = _describe_destination(compared.before)
+    if compared.part_of:
+        return f"{before}; now part of #{compared.part_of}"
+    now = [_describe_destination(destination) for destination in compared.now]
+    if now == [before]:
         return f"{before}, as before"
-    return f"{before}; now {' and '.join(ways) or 'no receiver that pages anybody'}"
+    return f"{before}; now {' and '.join(now) or 'no receiver that pages anybody'}"
 
 
-def _describe_pages(found: Replay, calls: Sequence[ComparedPage]) -> str:
-    """Each person, or receiver, with the channels."""
+def _describe_destination(destination: IncidentDestination) -> str:
+    policy = f"policy {destination.policy}"
+    return f"receiver {destination.receiver}, {policy}" if destination.receiver else policy
+
+
+def _describe_pages(replay: Replay, pages: Sequence[ComparedPage]) -> str:
+    """Return each person, or receiver, with the channels."""
     channels: dict[str, list[str]] = {}
-    for call in calls:
-        whom = terminal.person_name(found.config, call.user) if call.user else f"receiver {call.receiver}"
-        channels.setdefault(f"{whom} (reminder)" if call.kind == "reminder" else whom, []).append(call.channel)
-    return "; ".join(f"{whom} over {', '.join(dict.fromkeys(over))}" for whom, over in channels.items())
+    for page in pages:
+        name = person_name(replay.config, page.user) if page.user else f"receiver {page.receiver}"
+        suffix = " (reminder)" if page.kind == "reminder" else ""
+        channels.setdefault(name + suffix, []).append(page.channel)
+    return "; ".join(
+        f"{name} over {', '.join(dict.fromkeys(over))}" for name, over in channels.items()
+    )
 
 
-def _unchanged_text(found: Replay) -> str:
-    nobody = sum(not one.different and not any(call.user for call in one.same) for one in found.incidents)
-    unchanged = len(found.incidents) - len(found.different)
-    text = f"{_count_text(unchanged, 'incident')} would have paged the same people at the same times (to a minute)"
+def _unchanged_text(replay: Replay) -> str:
+    unchanged = [one for one in replay.incidents if not one.different]
+    nobody = sum(not any(page.user for page in one.same) for one in unchanged)
+    count = _count_text(len(unchanged), "incident")
+    text = f"{count} would have paged the same people at the same times (to a minute)"
     return text + (f", {nobody} of them nobody, then as now." if nobody else ".")
 
 
-def _people_lines(found: Replay) -> list[str]:
+def _people_lines(replay: Replay) -> list[str]:
     rows = [("PERSON", "PAGES BEFORE", "NOW", "AT NIGHT BEFORE", "NOW", "")]
-    for name, load in found.people.items():
-        more = load.now - load.before
-        rows.append(
-            (terminal.person_name(found.config, name), str(load.before), str(load.now), str(load.night_before), str(load.night_now),
-             f"{more:+d}" if more else "same number")
-        )  # fmt: skip
-    return terminal.render_table(rows, wrap=(0,)).split("\n")
+    for name, counts in replay.people.items():
+        more = counts.now - counts.before
+        numbers = (counts.before, counts.now, counts.night_before, counts.night_now)
+        change = f"{more:+d}" if more else "same number"
+        before, now, night_before, night_now = map(str, numbers)
+        person = person_name(replay.config, name)
+        rows.append((person, before, now, night_before, night_now, change))
+    return render_table(rows, wrap=(0,)).split("\n")
 
 
 def _count_text(number: int, noun: str) -> str:

@@ -1,8 +1,6 @@
-"""A virtual clock for many lanes: what is planned and what they have due happens in order of time.
+"""`amproxy simulate`: an alert that comes in and keeps firing, under a virtual clock.
 
-`amproxy simulate`: an alert that comes in at the raw door and keeps firing, under a virtual clock.
-
-One policy run for an alert under a virtual clock, wherever the routes would lead it: whom it pages if nobody answers. Pure.
+Also one policy alone, run for an alert wherever the routes would lead it. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -30,92 +28,80 @@ from amproxy.simulation.incident import RoundRobinTurns, SimulatedIncident
 from amproxy.simulation.terminal import person_name
 from amproxy.times import LATEST, to_utc
 
-
-class _ScheduledCall(NamedTuple):
-    """Ordered by time, then by rank, then as it was put in."""
-
-    at: float
-    rank: int
-    number: int
-    lane: SimulatedGroup
-    do: Callable[[float], object] | None  # None: what the lane itself has due
-
-
-class VirtualClock:
-    """Knows no end: `run` goes as far as it is asked to."""
-
-    def __init__(self) -> None:
-        self._coming: list[_ScheduledCall] = []
-        self._number = 0
-
-    def plan(self, at: float, rank: int, lane: SimulatedGroup, do: Callable[[float], object]) -> None:
-        """Let something happen to a lane at a time (Unix seconds); `do` is given that time."""
-        self._put(at, rank, lane, do)
-
-    def follow(self, lane: SimulatedGroup) -> None:
-        """Let happen what the lane has due."""
-        if due := lane.due():
-            self._put(*due, lane, None)
-
-    def run(self, end: float = math.inf) -> None:
-        """Let everything happen up to and with `end` (Unix seconds)."""
-        while self._coming and self._coming[0].at <= end:
-            at, rank, _, lane, do = heappop(self._coming)
-            if do is not None:
-                do(at)
-            elif lane.due() != (at, rank):  # it has other things due by now, which stand further on
-                continue
-            else:
-                lane.happen(at)
-            self.follow(lane)
-
-    def _put(self, at: float, rank: int, lane: SimulatedGroup, do: Callable[[float], object] | None) -> None:
-        self._number += 1
-        heappush(self._coming, _ScheduledCall(at, rank, self._number, lane, do))
-
-
-DEFAULT_SIMULATED_SECONDS = 86400.0  # seconds that are simulated where nobody says how long
+DEFAULT_SIMULATED_SECONDS: Final = 86400.0  # where nobody says how long
+POLICY_RUN_SECONDS: Final = 86400.0  # for which a policy alone is followed
+_REDUNDANT_KINDS: Final = ("opened", "sent", "step")  # entries that the pages show as well
 
 
 class SimulationRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the simulation is of."""
+    """The alert to simulate, and what people do."""
 
     labels: Mapping[str, str]
     at: datetime  # aware: when the alert comes in
-    duration: float | None = None  # seconds to look ahead; None = until the policies have ended, a day at most
+    duration: float | None = None  # seconds; None = until the policies have ended, a day at most
     answers: Sequence[tuple[str, float]] = ()  # who acknowledges, so many seconds after `at`
-    resolve_after: float | None = None  # seconds after `at` at which the alert ends; None = it keeps firing
+    resolve_after: float | None = None  # seconds after `at` when the alert ends; None = never
 
 
 class Simulation:
-    """Runs when made; then `lanes` tells what happened up to `end`. Raises NotFound for an unknown person."""
+    """A simulation, run when made: then `groups` have what happened up to `end`.
 
-    def __init__(self, asked: SimulationRequest, roster: Roster) -> None:
+    Raises NotFound for an unknown person.
+    """
+
+    def __init__(self, request: SimulationRequest, roster: Roster) -> None:
         config = roster.config
-        _refuse_unknown_users(config, asked.answers)
-        self.asked, self.roster, self.entry = asked, roster, SimulatedAlert(config, asked.labels)
-        self.start = to_utc(asked.at).timestamp()
-        self.end = min(self.start + (DEFAULT_SIMULATED_SECONDS if asked.duration is None else asked.duration), LATEST.timestamp())
-        self.over = math.inf if asked.resolve_after is None else self.start + asked.resolve_after
+        _refuse_unknown_users(config, request.answers)
+        self.request, self.roster = request, roster
+        self.alert = SimulatedAlert(config, request.labels)
+        self.start = to_utc(request.at).timestamp()
+        seconds = DEFAULT_SIMULATED_SECONDS if request.duration is None else request.duration
+        self.end = min(self.start + seconds, LATEST.timestamp())
+        lasts = math.inf if request.resolve_after is None else request.resolve_after
+        self.alert_end = self.start + lasts
         self.turns: RoundRobinTurns = {}
-        self.lanes = [SimulatedGroup(group, integration, roster, self.turns) for group, integration in self.entry.oncall]
+        self.groups = [
+            SimulatedGroup(group, integration, roster, self.turns)
+            for group, integration in self.alert.oncall
+        ]
         clock = VirtualClock()
-        for lane in self.lanes:
-            lane.alerts = {"": SimulatedFiring(self.entry.labels, ends=self.over)}
-            lane.look = self.start + lane.group.group_wait
-            clock.follow(lane)
-            for user, seconds in asked.answers:
-                clock.plan(self.start + seconds, ANSWER_RANK, lane, partial(self._answer, lane, user))
+        for group in self.groups:
+            group.alerts = {"": SimulatedFiring(self.alert.labels, ends=self.alert_end)}
+            group.flush_due = self.start + group.group.group_wait
+            clock.schedule_due(group)
+            for user, seconds in request.answers:
+                answer = partial(self._answer, group, user)
+                clock.schedule(self.start + seconds, ANSWER_RANK, group, answer)
         clock.run(self.end)
 
-    def _answer(self, lane: SimulatedGroup, user: str, now: float) -> None:
-        name, course = person_name(self.entry.config, user), lane.course
-        if course is None:
-            lane.say(now, f"{name} has nothing to answer yet.")
+    def _answer(self, group: SimulatedGroup, user: str, now: float) -> None:
+        name, simulated = person_name(self.alert.config, user), group.last_incident
+        if simulated is None:
+            group.add_note(now, f"{name} has nothing to answer yet.")
             return
-        refused = lane.act(Acknowledge(user=user, via="simulation"), now)
+        refused = group.apply_action(Acknowledge(user=user, via="simulation"), now)
         if refused:
-            lane.say(now, f"{name} need not answer: it is {course.incident.state}.")
+            group.add_note(now, f"{name} need not answer: it is {simulated.incident.state}.")
+
+
+def simulate(request: SimulationRequest, roster: Roster) -> dict[str, Any]:
+    """Return the JSON of the command: pages that arrive from then on, in order of time.
+
+    Raises NotFound for an unknown person.
+    """
+    simulation = Simulation(request, roster)
+    return simulation.alert.document(simulation.start, simulated_pages(simulation), roster)
+
+
+def simulated_pages(simulation: Simulation) -> list[Page]:
+    """Return all pages that arrived, in order of time."""
+    pages = [
+        page
+        for group in simulation.groups
+        for simulated in group.incidents
+        for page in simulated.pages
+    ]
+    return sorted(pages, key=lambda page: page.due)
 
 
 def _refuse_unknown_users(config: Config, answers: Sequence[tuple[str, float]]) -> None:
@@ -124,38 +110,91 @@ def _refuse_unknown_users(config: Config, answers: Sequence[tuple[str, float]]) 
             raise NotFound(f"there is no user {user!r}{hint(user, config.users)}")
 
 
-def simulate(asked: SimulationRequest, roster: Roster) -> dict[str, Any]:
-    """The JSON of the command: pages that arrive from then on, in order of time. Raises NotFound for an unknown person."""
-    done = Simulation(asked, roster)
-    pages = [page for lane in done.lanes for course in lane.courses for page in course.pages]
-    return done.entry.document(done.start, sorted(pages, key=lambda page: page.due), roster)
+class _ScheduledCall(NamedTuple):
+    """A call, ordered by time, then by rank, then by the order of scheduling."""
+
+    at: float
+    rank: int
+    number: int
+    group: SimulatedGroup
+    call: Callable[[float], object] | None  # None: what the group itself has due
 
 
-POLICY_RUN_SECONDS = 86400.0  # seconds that the policy is followed
+class VirtualClock:
+    """The time of many groups: what is scheduled and what they have due happens in order.
 
-_REDUNDANT_KINDS = ("opened", "sent", "step")  # entries that the pages tell as well
+    It has no end of its own.
+    """
+
+    def __init__(self) -> None:
+        self._queue: list[_ScheduledCall] = []
+        self._number = 0
+
+    def schedule(
+        self, at: float, rank: int, group: SimulatedGroup, call: Callable[[float], object]
+    ) -> None:
+        """Call something that changes a group at a time (Unix seconds), with that time."""
+        self._push(at, rank, group, call)
+
+    def schedule_due(self, group: SimulatedGroup) -> None:
+        """Run what the group has due, when it is due."""
+        if due := group.due():
+            self._push(*due, group, None)
+
+    def run(self, end: float = math.inf) -> None:
+        """Let time pass up to and with `end` (Unix seconds)."""
+        while self._queue and self._queue[0].at <= end:
+            at, rank, _, group, call = heappop(self._queue)
+            if call is not None:
+                call(at)
+            elif group.due() == (at, rank):
+                group.run_due(at)
+            else:
+                continue  # something changed what is due; then that was queued as well
+            self.schedule_due(group)
+
+    def _push(
+        self,
+        at: float,
+        rank: int,
+        group: SimulatedGroup,
+        call: Callable[[float], object] | None,
+    ) -> None:
+        self._number += 1
+        heappush(self._queue, _ScheduledCall(at, rank, self._number, group, call))
 
 
 class PolicyRunEvent(NamedTuple):
-    """One thing that happens, so many seconds after the incident opens: a page that arrives, or what the timeline says."""
+    """A page that arrives, or an entry of the timeline."""
 
-    seconds: float
+    seconds: float  # after the incident opens
     at: datetime
     entry: TimelineEntry
     page: Page | None
 
 
-def run_policy(policy: Policy, labels: Mapping[str, str], at: datetime, roster: Roster) -> list[PolicyRunEvent]:
-    """What happens from `at` (aware), when the incident opens, for a day at most."""
+def run_policy(
+    policy: Policy, labels: Mapping[str, str], at: datetime, roster: Roster
+) -> list[PolicyRunEvent]:
+    """Run a policy for an incident that opens at `at` (aware), for a day at most.
+
+    Nobody answers.
+    """
     start, common = to_utc(at), dict(labels)
     now = start.timestamp()
     incident = Incident(
-        id=new_id(), title=default_title(common, common), policy=policy.name, plan=policy, common_labels=common, firing=1, started_at=now
+        id=new_id(),
+        title=default_title(common, common),
+        policy=policy.name,
+        plan=policy,
+        common_labels=common,
+        firing=1,
+        started_at=now,
     )
-    course = SimulatedIncident(incident, roster, {})
-    course.run(now + POLICY_RUN_SECONDS)
-    found = []
-    for entry, page in course.facts:
-        if page or entry.kind not in _REDUNDANT_KINDS:
-            found.append(PolicyRunEvent(entry.at - now, datetime.fromtimestamp(entry.at, start.tzinfo), entry, page))
-    return found
+    simulated = SimulatedIncident(incident, roster, {})
+    simulated.run(now + POLICY_RUN_SECONDS)
+    return [
+        PolicyRunEvent(entry.at - now, datetime.fromtimestamp(entry.at, start.tzinfo), entry, page)
+        for entry, page in simulated.entries
+        if page or entry.kind not in _REDUNDANT_KINDS
+    ]

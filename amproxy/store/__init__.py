@@ -1,1 +1,1 @@
-"""What is remembered: the only place that knows Redis."""
+"""State in Redis; no other room knows Redis."""

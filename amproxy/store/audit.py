@@ -1,6 +1,6 @@
-"""Who did what, over which way: a stream bounded by number and age. No secret is ever written here.
+"""The audit log, a stream bounded by number and age, and the trimming of old incidents.
 
-History is bounded: resolved incidents that began long ago are forgotten.
+No secret is ever written to the log.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from amproxy.store.wire import Wire
 
 MAX_ENTRIES: Final = 100_000  # entries
 READ_SIZE: Final = 500  # entries read at once
-CLOCK_SKEW: Final = 3600.0  # seconds that the clocks of replicas, and so the order of entries, may be apart
+CLOCK_SKEW: Final = 3600.0  # seconds that replicas' clocks, and so entries, may be out of order
+TRIM_LIMIT = 500  # incidents, or manual changes of one kind, deleted in one commit
 LONGEST_WHAT: Final = 500  # characters of `what`
 CURSOR_PATTERN: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
 
@@ -29,7 +30,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One change, or one attempt to sign in."""
 
     at: float  # Unix seconds
-    user: str = ""  # name in the file, or what somebody called themselves when they were refused; "" = unknown
+    user: str = ""  # name in the file, or the one that a refused sign-in gave; "" = unknown
     role: str = ""
     via: str = ""  # open, basic, session, proxy, token, link, sign-in, or the channel of a chat
     token: str = ""  # name of the API token
@@ -39,6 +40,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AuditEntries(NamedTuple):
+    """One page of the log."""
+
     entries: list[AuditEntry]
     cursor: str  # for older ones; "" = there are none
 
@@ -48,20 +51,33 @@ _entry = msgspec.msgpack.Decoder(AuditEntry).decode
 
 
 async def add(wire: Wire, entry: AuditEntry, retention: float) -> None:
-    """Write it down; what is older than the retention (seconds) goes. Raises StoreUnavailable."""
+    """Log an entry; delete those older than the retention (seconds). Raises StoreUnavailable."""
     entry = msgspec.structs.replace(entry, what=entry.what[:LONGEST_WHAT], user=entry.user[:100])
     written = wire.call("XADD", keys.AUDIT, "MAXLEN", "~", MAX_ENTRIES, "*", "m", _encode(entry))
-    trimmed = wire.call("XTRIM", keys.AUDIT, "MINID", "~", max(0, int((entry.at - retention) * 1000)))
+    trimmed = wire.call(
+        "XTRIM", keys.AUDIT, "MINID", "~", max(0, int((entry.at - retention) * 1000))
+    )
     await asyncio.gather(written, trimmed)
 
 
 async def find(
-    wire: Wire, *, user: str = "", start: float = 0.0, end: float = float("inf"), limit: int = 100, cursor: str = ""
+    wire: Wire,
+    *,
+    user: str = "",
+    start: float = 0.0,
+    end: float = float("inf"),
+    limit: int = 100,
+    cursor: str = "",
 ) -> AuditEntries:
-    """Entries of a span, newest first; of one person where a user is given. Raises StoreUnavailable."""
+    """Entries of a period (Unix seconds), newest first; of one person where a user is given.
+
+    Raises StoreUnavailable.
+    """
     found: list[AuditEntry] = []
     last = cursor
-    while read := await wire.call("XREVRANGE", keys.AUDIT, f"({last}" if last else "+", "-", "COUNT", READ_SIZE):
+    while read := await wire.call(
+        "XREVRANGE", keys.AUDIT, f"({last}" if last else "+", "-", "COUNT", READ_SIZE
+    ):
         for name, fields in read:
             entry = _entry(fields[1])
             if entry.at < start - CLOCK_SKEW:
@@ -75,14 +91,14 @@ async def find(
     return AuditEntries(found, "")
 
 
-TRIM_LIMIT = 500
-
-
 async def trim_incidents(wire: Wire, before: float) -> int:
-    """Forget resolved incidents that started before a time (Unix seconds), at most AT_ONCE; returns how many."""
-    ids = [
-        name.decode() for name in await wire.call("ZRANGE", keys.incidents("resolved"), "-inf", before, "BYSCORE", "LIMIT", 0, TRIM_LIMIT)
-    ]
+    """Delete resolved incidents that started before a time (Unix seconds), TRIM_LIMIT at most.
+
+    Returns how many. Raises StoreUnavailable.
+    """
+    resolved, limit = keys.incidents("resolved"), ("LIMIT", 0, TRIM_LIMIT)
+    found = await wire.call("ZRANGE", resolved, "-inf", before, "BYSCORE", *limit)
+    ids = [name.decode() for name in found]
     if not ids:
         return 0
     operations = Operations()

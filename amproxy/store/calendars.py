@@ -1,8 +1,7 @@
-"""Calendars of schedules as they were last read: the last good text, when that was, and what is wrong since.
+"""Calendars in Redis: those that schedules read, and the feeds that show shifts as a calendar.
 
-They are known by their id (calendars/sources.py).
-
-Secret addresses under which shifts are shown as a calendar: one for each schedule and each person that wants one.
+Of a calendar that is read, by id: the last good text, the time of it, and the error since. A feed
+is a secret address, one for each schedule and each person that wants one.
 """
 
 from __future__ import annotations
@@ -18,73 +17,25 @@ from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
 
-CALENDAR_TTL = 90 * 86400  # seconds that a calendar is remembered after the last look at it
-CALENDAR_CHANGED = "calendar"  # what is published on keys.CHANGES, with the id
-
-
-class StoredCalendar(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a calendar besides its text. Times are Unix seconds, 0 = never."""
-
-    digest: str = ""  # of the text; "" = there is none (files stay where they are)
-    etag: str = ""  # with the text, for conditional requests
-    modified: str = ""  # the Last-Modified of the text, as sent
-    good_at: float = 0.0  # when it was last good
-    checked_at: float = 0.0  # when it was last looked at
-    error: str = ""  # what was wrong then; "" = nothing
-
-
-_CALENDAR_FIELDS = StoredCalendar.__struct_fields__
-
-
-def text_digest(text: bytes) -> str:
-    """Tells one text from another."""
-    return hashlib.sha256(text).hexdigest()
-
-
-async def load_calendar(wire: Wire, calendar_id: str) -> StoredCalendar:
-    """What is known; an empty Kept for a calendar that was never looked at. Raises StoreUnavailable."""
-    values = await wire.call("HMGET", keys.calendar(calendar_id), *_CALENDAR_FIELDS)
-    given = {field: value.decode() for field, value in zip(_CALENDAR_FIELDS, values, strict=True) if value is not None}
-    return msgspec.convert(given, StoredCalendar, strict=False)
-
-
-async def load_text(wire: Wire, calendar_id: str) -> bytes | None:
-    """The last good text; None = there is none. Raises StoreUnavailable."""
-    text: bytes | None = await wire.call("HGET", keys.calendar(calendar_id), "text")
-    return text
-
-
-async def save_text(wire: Wire, calendar_id: str, text: bytes, *, etag: str, modified: str, now: float) -> None:
-    """A new text, which was found good; all processes are told. Raises StoreUnavailable."""
-    operations = _update_calendar(
-        calendar_id, now, good_at=repr(now), error="", text=text, digest=text_digest(text), etag=etag, modified=modified
-    )
-    operations.do("PUBLISH", keys.CHANGES, f"{CALENDAR_CHANGED} {calendar_id}")
-    await commit(wire, operations)
-
-
-async def save_good(wire: Wire, calendar_id: str, now: float) -> None:
-    """It was looked at, and is good as it was. Raises StoreUnavailable."""
-    await commit(wire, _update_calendar(calendar_id, now, good_at=repr(now), error=""))
-
-
-async def save_error(wire: Wire, calendar_id: str, error: str, now: float) -> None:
-    """It could not be had, or cannot be used; the text of before stays. Raises StoreUnavailable."""
-    await commit(wire, _update_calendar(calendar_id, now, error=error))
-
-
-def _update_calendar(calendar_id: str, now: float, **fields: str | bytes) -> Operations:
-    key, operations = keys.calendar(calendar_id), Operations()
-    operations.do("HSET", key, "checked_at", repr(now), *(word for pair in fields.items() for word in pair))
-    operations.do("EXPIRE", key, CALENDAR_TTL)
-    return operations
-
+CALENDAR_TTL = 90 * 86400  # seconds that a calendar is stored after its last check
+CALENDAR_CHANGED = "calendar"  # published on keys.CHANGES, with the id
 
 FeedKind = Literal["schedule", "user"]
 
 
+class StoredCalendar(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a calendar besides its text. Times are Unix seconds, 0 = never."""
+
+    digest: str = ""  # of the text; "" = there is none (files stay where they are)
+    etag: str = ""  # with the text, for conditional requests
+    modified: str = ""  # the Last-Modified of the text, as sent
+    good_at: float = 0.0  # the last time that it was good
+    checked_at: float = 0.0  # the last check
+    error: str = ""  # of the last check; "" = it is good
+
+
 class Feed(msgspec.Struct, frozen=True):
-    """Whose shifts are shown."""
+    """The owner of the shifts that are shown."""
 
     kind: FeedKind
     name: str
@@ -95,11 +46,71 @@ class Feed(msgspec.Struct, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _feed = msgspec.msgpack.Decoder(Feed).decode
+_CALENDAR_FIELDS = StoredCalendar.__struct_fields__
+
+
+def text_digest(text: bytes) -> str:
+    """The SHA-256 of a text, which changes with it."""
+    return hashlib.sha256(text).hexdigest()
+
+
+async def load_calendar(wire: Wire, calendar_id: str) -> StoredCalendar:
+    """The state of a calendar; an empty one where it was never checked. Raises StoreUnavailable."""
+    values = await wire.call("HMGET", keys.calendar(calendar_id), *_CALENDAR_FIELDS)
+    given = {
+        field: value.decode()
+        for field, value in zip(_CALENDAR_FIELDS, values, strict=True)
+        if value is not None
+    }
+    return msgspec.convert(given, StoredCalendar, strict=False)
+
+
+async def load_text(wire: Wire, calendar_id: str) -> bytes | None:
+    """The last good text; None = there is none. Raises StoreUnavailable."""
+    text: bytes | None = await wire.call("HGET", keys.calendar(calendar_id), "text")
+    return text
+
+
+async def save_text(
+    wire: Wire, calendar_id: str, text: bytes, *, etag: str, modified: str, now: float
+) -> None:
+    """Store a new good text, and publish it to all processes. Raises StoreUnavailable."""
+    operations = _update_calendar(
+        calendar_id,
+        now,
+        good_at=repr(now),
+        error="",
+        text=text,
+        digest=text_digest(text),
+        etag=etag,
+        modified=modified,
+    )
+    operations.do("PUBLISH", keys.CHANGES, f"{CALENDAR_CHANGED} {calendar_id}")
+    await commit(wire, operations)
+
+
+async def save_good(wire: Wire, calendar_id: str, now: float) -> None:
+    """Store that a check found the text good and unchanged. Raises StoreUnavailable."""
+    await commit(wire, _update_calendar(calendar_id, now, good_at=repr(now), error=""))
+
+
+async def save_error(wire: Wire, calendar_id: str, error: str, now: float) -> None:
+    """Store the error of a check; the last good text stays. Raises StoreUnavailable."""
+    await commit(wire, _update_calendar(calendar_id, now, error=error))
+
+
+def _update_calendar(calendar_id: str, now: float, **fields: str | bytes) -> Operations:
+    key, operations = keys.calendar(calendar_id), Operations()
+    words = [word for pair in fields.items() for word in pair]
+    operations.do("HSET", key, "checked_at", repr(now), *words)
+    operations.do("EXPIRE", key, CALENDAR_TTL)
+    return operations
 
 
 async def create_feed(wire: Wire, feed: Feed) -> tuple[str, bool]:
-    """The token of a feed, and whether it was made now. Raises StoreUnavailable."""
+    """Return the token of a feed, and True where it is new. Raises StoreUnavailable."""
     token, operations = secrets.token_urlsafe(24), Operations()
+    # of two who make it at the same time both must get the same token
     operations.guard(keys.FEED_TOKENS, str(feed), b"")
     operations.do("HSET", keys.FEED_TOKENS, str(feed), token)
     operations.do("HSET", keys.FEEDS, token, _encode(feed))
@@ -109,7 +120,7 @@ async def create_feed(wire: Wire, feed: Feed) -> tuple[str, bool]:
 
 
 async def revoke_feed(wire: Wire, feed: Feed) -> None:
-    """From now on nobody sees anything under its token. Raises NotFound, StoreUnavailable."""
+    """Delete the token of a feed. Raises NotFound, StoreUnavailable."""
     token, operations = await _require_feed_token(wire, feed), Operations()
     operations.guard(keys.FEED_TOKENS, str(feed), token)
     operations.do("HDEL", keys.FEED_TOKENS, str(feed))
@@ -125,7 +136,7 @@ async def load_feed_token(wire: Wire, feed: Feed) -> str | None:
 
 
 async def find_feed(wire: Wire, token: str) -> Feed | None:
-    """Whose shifts a token shows; None for one that nobody has. Raises StoreUnavailable."""
+    """The feed of a token; None for an unknown one. Raises StoreUnavailable."""
     data = await wire.call("HGET", keys.FEEDS, token)
     return None if data is None else _feed(data)
 

@@ -1,16 +1,20 @@
--- Commit a change whole, or not at all when one of its guards does not hold any more.
+-- Commit a change whole, or not at all when one of its guards is not met any more.
 -- KEYS[1]  prefix of the partition
 -- ARGV[1]  msgpack: {guards, operations}
 --   guard      {hash key, field, expected text; "" = absent}
 --   operation  a Redis command as a list, or one of
---              {"!remove", group id, fingerprint, revision}  forget an alert unless it was pushed again meanwhile
---              {"!settle", group id, flush id, told, now ms} one more integration is done with; the last one ends the flush: if all
---                                                            were told, resolved alerts go; a tick that waited for it comes now
---              {"!prune", group id}                          forget a group without alerts
--- Returns 1 committed, 0 a guard did not hold.
+--              {"!remove", group id, fingerprint, revision}
+--                 delete an alert unless it was pushed again meanwhile
+--              {"!settle", group id, flush id, delivered ("1" or "0"), now ms}
+--                 one more integration is done; the last one ends the flush: if all were delivered,
+--                 resolved alerts are deleted; a tick that waited for it comes now
+--              {"!prune", group id}
+--                 delete a group without alerts
+-- Returns 1 committed, 0 a guard was not met.
 local prefix = KEYS[1]
 local change = cmsgpack.unpack(ARGV[1])
 
+-- The first 8 bytes of a lease are its revision: every push gives it a new one.
 local function remove(group, fingerprint, revision)
   local leases = prefix .. 'group:' .. group .. ':leases'
   local have = redis.call('HGET', leases, fingerprint)
@@ -26,15 +30,17 @@ local function prune(group)
     redis.call('DEL', base, base .. ':alerts')
     redis.call('SREM', prefix .. 'groups', group)
     redis.call('ZREM', prefix .. 'timers', 'flush:' .. group)
-    -- the log outlives the group, so that a group that comes back is not told twice
+    -- five days: the log outlives the group, so that one that comes back is not notified twice
     redis.call('EXPIRE', base .. ':log', 432000)
   end
 end
 
-local function settle(group, flush, told, now)
+local function settle(group, flush, delivered, now)
   local base = prefix .. 'group:' .. group
+  -- a message of an older flush, given up or delivered late, has no say
   if redis.call('HGET', base, 'flush') ~= flush then return end
-  if told == '0' then redis.call('HDEL', base, 'settle') end
+  -- one that failed must hear of the resolved alerts at the next flush, so all of them stay
+  if delivered == '0' then redis.call('HDEL', base, 'settle') end
   if redis.call('HINCRBY', base, 'pending', -1) > 0 then return end
   local settled = redis.call('HGET', base, 'settle')
   if settled then
@@ -47,6 +53,7 @@ local function settle(group, flush, told, now)
   prune(group)
 end
 
+-- Every guard before the first operation: Redis does not undo a script half-way.
 for _, guard in ipairs(change[1]) do
   if (redis.call('HGET', guard[1], guard[2]) or '') ~= guard[3] then return 0 end
 end

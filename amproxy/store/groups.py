@@ -1,7 +1,4 @@
-"""Groups and their alerts in Redis: the push's one round trip, and what a flush reads and writes.
-
-Reading across groups: everything that fires, in as few turns with Redis as one group takes.
-"""
+"""Groups and their alerts in Redis: the round trip of a push, the reads and writes of a flush."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy.model import Alert, Group, LogEntry, MutedAlertsLog
+from amproxy.model import Alert, Group, LoadedGroup, LogEntry, MutedAlertsLog
 from amproxy.store import keys
 from amproxy.store.commit import Operations, binary
 from amproxy.store.wire import Wire
@@ -23,22 +20,26 @@ _encode = msgspec.msgpack.Encoder().encode
 _alert = msgspec.msgpack.Decoder(Alert).decode
 _group = msgspec.msgpack.Decoder(Group).decode
 _log_entry = msgspec.msgpack.Decoder(LogEntry).decode
-_following = msgspec.msgpack.Decoder(MutedAlertsLog).decode
+_muted_log = msgspec.msgpack.Decoder(MutedAlertsLog).decode
 
 _LEASE = struct.Struct("<8sqqqq8s?")
-_LEASE_HEAD = bytes((0xD9, _LEASE.size))  # as commit.binary does it, for the one size that is packed for every alert
+# as commit.binary does it, for the one size that is packed for every alert
+_LEASE_HEAD = bytes((0xD9, _LEASE.size))
 ABSENT = binary(b"")  # the revision expected of an alert that is not stored
 _revision_prefix = os.urandom(4)
 _revision_counter = itertools.count(1)
 
 
 def new_revision() -> bytes:
-    """8 bytes that no other write has: 4 of this process, 4 counted."""
+    """8 bytes that no other write has: 4 random ones of this process, 4 counted."""
     return _revision_prefix + (next(_revision_counter) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 class Lease(NamedTuple):
-    """The part of a stored alert that every push compares and moves; times in nanoseconds."""
+    """The part of a stored alert that every push compares and moves; times in nanoseconds.
+
+    It is stored apart from the alert, because a repeat changes nothing else.
+    """
 
     revision: bytes
     starts_ns: int
@@ -49,6 +50,7 @@ class Lease(NamedTuple):
     timeout: bool
 
     def pack(self) -> msgspec.Raw:
+        """The bytes in Redis; the first 8 are the revision, which the scripts compare."""
         return msgspec.Raw(_LEASE_HEAD + _LEASE.pack(*self))
 
     def fires(self, now_ns: int) -> bool:
@@ -60,10 +62,10 @@ def unpack_lease(data: bytes) -> Lease:
 
 
 class GroupWrite(NamedTuple):
-    """What a push changes in one group; field order is that of ingest.lua."""
+    """The changes of a push to one group; the fields are in the order of ingest.lua."""
 
     group_id: str
-    meta: msgspec.Raw | bool  # False: nothing in it begins to fire; a group that is gone stays so
+    meta: msgspec.Raw | bool  # False: nothing begins to fire; a group that is deleted stays so
     due_ms: int
     hurry: bool
     fingerprints: list[str]
@@ -73,21 +75,29 @@ class GroupWrite(NamedTuple):
     sources: list[str | msgspec.Raw]  # key, fingerprint, packed source …: what inhibits others
 
 
-async def load_leases(wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
-    """What is stored: for each (group id, fingerprints) the packed leases, in order."""
-    answers = [wire.call("HMGET", keys.leases(group_id), *fingerprints) for group_id, fingerprints in wanted]
+async def load_leases(
+    wire: Wire, wanted: Sequence[tuple[str, Sequence[str]]]
+) -> list[list[bytes | None]]:
+    """The packed leases for each (group id, fingerprints), in order; None for an unknown alert."""
+    answers = [
+        wire.call("HMGET", keys.leases(group_id), *fingerprints)
+        for group_id, fingerprints in wanted
+    ]
     return [await answer for answer in answers]
 
 
 async def load_last_push(wire: Wire, group_ids: Sequence[str]) -> float | None:
-    """When any alert of these groups was pushed last, Unix seconds; None where they have none."""
+    """The last push of any alert of these groups, Unix seconds; None where they have none."""
     answers = [wire.call("HVALS", keys.leases(group_id)) for group_id in group_ids if group_id]
     pushed = [unpack_lease(data).updated_ns for answer in answers for data in await answer]
     return max(pushed) / 10**9 if pushed else None
 
 
 async def ingest(wire: Wire, writes: list[GroupWrite]) -> bool:
-    """Store what a push changes. False: an alert is not as it was when asked; nothing has changed."""
+    """Store the changes of a push; False when an alert changed since it was loaded.
+
+    Then nothing is stored.
+    """
     return bool(await wire.script("ingest", keys.P, _encode(writes)) == 1)
 
 
@@ -103,66 +113,69 @@ def encode_source(source: msgspec.Struct) -> bytes:
     return bytes(_encode(source))
 
 
-class LoadedGroup(NamedTuple):
-    """A group as a flush finds it."""
-
-    group: Group
-    version: str  # "" = never flushed
-    touched: str
-    alerts: list[Alert]
-    revisions: dict[str, bytes]
-    log: dict[str, LogEntry]
-    busy_until: float  # Unix seconds: integrations are still being told of the last flush, at the longest until then; 0 = none is
-    following: MutedAlertsLog | None
-
-
 async def load_group(wire: Wire, group_id: str) -> LoadedGroup | None:
-    """Everything about a group; None when it is gone."""
-    head, leases, alerts, log = (
-        wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until", "hidden"),
-        wire.call("HGETALL", keys.leases(group_id)),
-        wire.call("HGETALL", keys.alerts(group_id)),
-        wire.call("HGETALL", keys.log(group_id)),
-    )
-    found, version, touched, until, hidden = await head
-    held = _pairs(await leases)
-    records = _pairs(await alerts)
-    entries = _pairs(await log)
-    if found is None:
+    """A group with its alerts and its log; None when it is deleted. Raises StoreUnavailable."""
+    # The first read is the group's own: a push after it changes `touched`, which refuses the flush.
+    head = wire.call("HMGET", keys.group(group_id), "meta", "v", "touched", "until", "hidden")
+    leases = wire.call("HGETALL", keys.leases(group_id))
+    records = wire.call("HGETALL", keys.alerts(group_id))
+    entries = wire.call("HGETALL", keys.log(group_id))
+    meta, version, touched, until, hidden = await head
+    alerts, revisions = _load_alerts(_pairs(await leases), _pairs(await records))
+    log = _pairs(await entries)
+    if meta is None:
         return None
-    result, revisions = [], {}
-    for name, data in held.items():
-        if name not in records:  # let go between the two reads
-            continue
-        lease = unpack_lease(data)
-        alert = _alert(records[name])
-        alert.starts_ns, alert.ends_ns, alert.lapses_ns = lease.starts_ns, lease.ends_ns, lease.lapses_ns
-        alert.updated_ns, alert.timeout = lease.updated_ns, lease.timeout
-        result.append(alert)
-        revisions[alert.fingerprint] = lease.revision
     return LoadedGroup(
-        group=_group(found),
+        group=_group(meta),
         version=(version or b"").decode(),
         touched=(touched or b"").decode(),
-        alerts=result,
+        alerts=alerts,
         revisions=revisions,
-        log={name.decode(): _log_entry(data) for name, data in entries.items()},
+        log={name.decode(): _log_entry(data) for name, data in log.items()},
         busy_until=float(until or 0),
-        following=_following(hidden) if hidden else None,
+        following=_muted_log(hidden) if hidden else None,
     )
+
+
+async def load_group_ids(wire: Wire) -> list[str]:
+    """The ids of all live groups. Raises StoreUnavailable."""
+    return [name.decode() for name in await wire.call("SMEMBERS", keys.GROUPS)]
+
+
+async def load_groups(wire: Wire) -> list[LoadedGroup]:
+    """All live groups with their alerts, in no order. Raises StoreUnavailable.
+
+    Loads that are begun together leave as one write. Each is decoded in a turn of its own, so that
+    even ten thousand alerts do not hold up the rest of the process for long.
+    """
+    ids = await load_group_ids(wire)
+    found = await asyncio.gather(*(load_group(wire, group_id) for group_id in ids))
+    return [loaded for loaded in found if loaded is not None]
+
+
+def _load_alerts(
+    leases: dict[bytes, bytes], records: dict[bytes, bytes]
+) -> tuple[list[Alert], dict[str, bytes]]:
+    """The alerts with the times of their leases, and fingerprint → revision."""
+    alerts, revisions = [], {}
+    for name, data in leases.items():
+        if name not in records:  # deleted between the two reads
+            continue
+        lease, alert = unpack_lease(data), _alert(records[name])
+        alert.starts_ns, alert.ends_ns = lease.starts_ns, lease.ends_ns
+        alert.lapses_ns, alert.updated_ns = lease.lapses_ns, lease.updated_ns
+        alert.timeout = lease.timeout
+        alerts.append(alert)
+        revisions[alert.fingerprint] = lease.revision
+    return alerts, revisions
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-async def load_group_ids(wire: Wire) -> list[str]:
-    """Ids of all live groups."""
-    return [name.decode() for name in await wire.call("SMEMBERS", keys.GROUPS)]
-
-
 def begin_flush(loaded: LoadedGroup, *, next_due: float) -> Operations:
-    """The operations that every flush begins with: guarded against another flush and against pushes in a hurry."""
+    """The first operations of every flush, guarded against other flushes and hurried pushes."""
     result, key = Operations(), keys.group(loaded.group.id)
     result.guard(key, "v", loaded.version)
     result.guard(key, "touched", loaded.touched)
@@ -172,9 +185,10 @@ def begin_flush(loaded: LoadedGroup, *, next_due: float) -> Operations:
 
 
 def wait_for_flush(loaded: LoadedGroup) -> Operations:
-    """The operations of a tick that comes while the last flush is still under way: it waits for its end."""
+    """The operations that put off a flush until the last one ends, `busy_until` at the latest."""
     result, key = Operations(), keys.group(loaded.group.id)
     result.guard(key, "v", loaded.version)
+    # it may end at this very moment, and then nobody would read `late`
     result.guard(key, "until", repr(loaded.busy_until))
     result.do("HSET", key, "late", 1)
     result.do("ZADD", keys.TIMERS, int(loaded.busy_until * 1000) + 1, f"flush:{loaded.group.id}")
@@ -182,39 +196,41 @@ def wait_for_flush(loaded: LoadedGroup) -> Operations:
 
 
 def expect_notifications(
-    result: Operations, group_id: str, *, flush: str, integrations: int, until: float, resolved: list[tuple[str, bytes]]
+    result: Operations,
+    group_id: str,
+    *,
+    flush: str,
+    integrations: int,
+    until: float,
+    resolved: list[tuple[str, bytes]],
 ) -> None:
-    """Remember which resolved alerts may go once so many integrations have been told; with none, they go now.
+    """Store the resolved alerts to delete once so many integrations are done; with none, now.
 
-    until: Unix seconds at which the flush ends, whether they were told or not.
+    resolved: (fingerprint, revision). until: Unix seconds at which the flush ends, whether all of
+    them are notified or not.
     """
+    key = keys.group(group_id)
     if not integrations:
-        result.do("HDEL", keys.group(group_id), "flush", "pending", "settle", "until", "late")
+        result.do("HDEL", key, "flush", "pending", "settle", "until", "late")
         for fingerprint, revision in resolved:
             result.do("!remove", group_id, fingerprint, revision)
         result.do("!prune", group_id)
         return
     settle = _encode([(fingerprint, binary(revision)) for fingerprint, revision in resolved])
-    result.do("HSET", keys.group(group_id), "flush", flush, "pending", integrations, "settle", settle, "until", repr(until))
-    result.do("HDEL", keys.group(group_id), "late")
+    result.do("HSET", key, "flush", flush, "pending", integrations)
+    result.do("HSET", key, "settle", settle, "until", repr(until))
+    result.do("HDEL", key, "late")
 
 
-def settle_integration(result: Operations, group_id: str, flush: str, *, told: bool, now: float) -> None:
-    """One integration is done with."""
-    result.do("!settle", group_id, flush, int(told), int(now * 1000))
+def settle_integration(
+    result: Operations, group_id: str, flush: str, *, delivered: bool, now: float
+) -> None:
+    """Count one integration of a flush as done; the last one ends the flush (commit.lua)."""
+    result.do("!settle", group_id, flush, int(delivered), int(now * 1000))
 
 
 def save_log_entry(result: Operations, group_id: str, integration: str, entry: LogEntry) -> None:
     """Write the notification log."""
     result.do("HSET", keys.log(group_id), integration, _encode(entry))
+    # the log of a group that was deleted expires (commit.lua); this one lives again
     result.do("PERSIST", keys.log(group_id))
-
-
-async def load_groups(wire: Wire) -> list[LoadedGroup]:
-    """All live groups with their alerts, in no order. Raises StoreUnavailable.
-
-    Loads that are begun together leave as one write. Each is decoded in a turn of its own, so that even ten thousand
-    alerts do not hold up the rest of the process for long.
-    """
-    found = await asyncio.gather(*(load_group(wire, group_id) for group_id in await load_group_ids(wire)))
-    return [loaded for loaded in found if loaded is not None]

@@ -1,12 +1,15 @@
--- Store what one push changes, for all its groups at once, or nothing when somebody else changed an alert meanwhile.
+-- Store what one push changes, for all its groups at once, or nothing when another process changed
+-- an alert meanwhile.
 -- KEYS[1]  prefix of the partition
--- ARGV[1]  msgpack: list of {group id, meta or false, due ms or 0, hurry, fingerprints, expected revisions, leases, records or
---          false, sources as a flat list of key, fingerprint, source}
--- Returns 1 stored, 0 an alert's revision is not the expected one (ask again).
+-- ARGV[1]  msgpack: list of {group id, meta or false, due ms or 0, hurry, fingerprints,
+--          expected revisions, leases, records or false, sources as a flat list of key,
+--          fingerprint, source}
+-- Returns  1 stored, 0 an alert's revision is not the expected one (load again)
 local prefix = KEYS[1]
 local groups = cmsgpack.unpack(ARGV[1])
 local CHUNK = 1000  -- Lua takes a few thousand arguments at most
 
+-- All revisions are checked before anything is written: a script that fails half-way is not undone.
 for _, g in ipairs(groups) do
   local leases, fingerprints, expected = prefix .. 'group:' .. g[1] .. ':leases', g[5], g[6]
   for from = 1, #fingerprints, CHUNK do
@@ -42,8 +45,11 @@ local function store(g)
     redis.call('HSET', key, g[9][i + 1], g[9][i + 2])
     redis.call('EXPIRE', key, 691200)  -- longer than any alert lives without news
   end
-  if g[2] and redis.call('HSETNX', base, 'meta', g[2]) == 1 then redis.call('SADD', prefix .. 'groups', g[1]) end
+  if g[2] and redis.call('HSETNX', base, 'meta', g[2]) == 1 then
+    redis.call('SADD', prefix .. 'groups', g[1])
+  end
   if g[4] then
+    -- a flush that has loaded the group already would miss this push: `touched` refuses its commit
     redis.call('HINCRBY', base, 'touched', 1)
     redis.call('ZADD', prefix .. 'timers', 'LT', g[3], 'flush:' .. g[1])
   elseif g[3] > 0 then
@@ -52,7 +58,7 @@ local function store(g)
 end
 
 for _, g in ipairs(groups) do
-  -- alerts that are over bring no group back
+  -- alerts that are over bring no deleted group back
   if g[2] or redis.call('EXISTS', prefix .. 'group:' .. g[1]) == 1 then store(g) end
 end
 return 1

@@ -1,65 +1,89 @@
-"""Every key in Redis, in one place. All carry the hash tag of their partition, so that each script stays in one slot.
+"""Every key in Redis. All carry the hash tag of their partition: each script stays in one slot.
 
 P = amproxy:{0}:                     one Redis has one partition
 
-P group:ID             hash    v (version), meta (Group), touched (pushes that ask for a flush), flush, pending, settle,
-                               hidden (Following: alerts that a silence or window holds back)
-P group:ID:leases      hash    fingerprint → lease: revision and times, what a repeated push is compared with
+Groups
+P group:ID             hash    v (version), meta (Group), touched (pushes that want a flush),
+                               flush, pending, settle (resolved alerts to delete after the flush),
+                               hidden (MutedAlertsLog: alerts that silences or windows suppress)
+P group:ID:leases      hash    fingerprint → lease: revision and times, which a repeat moves
 P group:ID:alerts      hash    fingerprint → Alert
-P group:ID:log         hash    integration → LogEntry: what was last told
+P group:ID:log         hash    integration → LogEntry: the last notification
 P groups               set     ids of live groups
-P timers               zset    "flush:GROUP", "incident:ID", "retry:ID", "heartbeat:NAME", "bundle:KEY",
-                               "shifts:SCHEDULE", "maintenance:ID" → due, milliseconds
+P source:KEY           hash    fingerprint → InhibitionSource, by rule and equal labels
+
+Timers
+P timers               zset    name → due, milliseconds; names: "flush:GROUP", "incident:ID",
+                               "retry:ID", "heartbeat:NAME", "bundle:KEY", "shifts:SCHEDULE",
+                               "maintenance:ID"
+
+Incidents
 P incident:ID          hash    v (version), data (Incident)
 P incident:ID:timeline list    TimelineEntry
-P incident:ID:alerts   hash    fingerprint → Alert, as last told; kept when the group is gone
+P incident:ID:alerts   hash    fingerprint → Alert as last notified; outlives the group
 P incidents            zset    id → started_at
 P incidents:STATE      zset    id → started_at
-P summaries            hash    id → Summary: what lists of incidents are filtered by
+P summaries            hash    id → IncidentSummary: the fields that lists filter by
 P counts               hash    "policy state" → number of incidents
-P number               string  the last incident's number
+P number               string  number of the last incident
 P turns                hash    round-robin pointers
-P outbox               stream  field m = Outgoing; consumer group "deliver"
-P retries              hash    id → Outgoing that waits for its retry timer
+
+Messages
+P outbox               stream  field m = OutgoingMessage; consumer group "deliver"
+P retries              hash    id → OutgoingMessage that waits for its retry timer
 P depth                hash    channel → messages that wait
-P storm:KEY            zset    Page.id → when, milliseconds: the last pages of a policy to one person over one channel (KEY: its digest)
-P held:KEY             list    Outgoing: pages of a storm that wait for the timer "bundle:KEY" to become one message
-P bundle:ID            hash    incident → epoch: what the button of a bundle acknowledges; kept for a week
-P deliveries           stream  field m = Delivery: what became of each attempt to deliver; the last 100,000, and of `store.retention`
-P channels             hash    "sent CHANNEL", "failed CHANNEL" → Delivery: the last one of each
-P contacts             hash    "channel user" → Outcome: what became of the last delivery
-P overrides            hash    id → schedule and Override made by hand
-P absences             hash    id → person and Absence made by hand
+P storm:KEY            zset    Page.id → milliseconds: the last pages of one policy to one person
+                               over one channel; KEY = digest of these
+P held:KEY             list    OutgoingMessage: pages of a storm that wait for "bundle:KEY"
+P bundle:ID            hash    incident → epoch that the bundle's button acknowledges; a week
+P deliveries           stream  field m = Delivery: the last 100,000, and of `store.retention`
+P channels             hash    "sent CHANNEL", "failed CHANNEL" → the last such Delivery
+P contacts             hash    "channel user" → Outcome of the last delivery
+
+Schedules
+P overrides            hash    id → StoredOverride: made by hand, with its schedule
+P absences             hash    id → StoredAbsence: made by hand, with its person
 P swaps                hash    id → Swap
-P shifts               set     schedules whose shifts are written down
-P shifts:SCHEDULE      hash    v (version), until (written up to, Unix seconds), zone, over (it left the file), told (Told)
-P facts:SCHEDULE       zset    Fact → its end, Unix seconds
-P calendar:ID          hash    a schedule's calendar (ID = digest of its address): text, and the fields of store.calendars.Kept
-P feeds                hash    token → Feed: whose shifts this address of ours shows
+P shifts               set     schedules whose shifts are recorded
+P shifts:SCHEDULE      hash    v (version), until (recorded up to, Unix seconds), zone,
+                               over (it left the file), told (NoticeLog)
+P facts:SCHEDULE       zset    RecordedShift → its end, Unix seconds
+P calendar:ID          hash    text, and the fields of StoredCalendar; ID = digest of the address
+P feeds                hash    token → Feed: whose shifts are served under it
 P feeds:tokens         hash    "schedule NAME" or "user NAME" → token
+
+Muting
 P silences             hash    id → Silence
 P silences:version     string  goes up with every change of the silences
-P source:KEY           hash    fingerprint → what inhibits under an inhibition rule and its equal labels
 P maintenance          hash    id → Maintenance made by hand
 P maintenance:version  string  goes up with every change of these windows
-P hidden:BY            hash    "GROUP FINGERPRINT" → Hidden; BY = "silence:ID" or "maintenance:ID": what it held back
-P heartbeats           hash    name → "SECONDS DOOR": the last beat, Unix seconds; no DOOR = none yet, waited for since
-P heartbeats:missing   hash    name → the Alert that is raised because it stays away
-P switch               hash    of the dead man's switch: up (1, 0), at (last call that was taken, Unix seconds)
-P written              string  when somebody last tried whether Redis takes writes
-P lease:NAME           string  who does something that only one may do (polling a bot)
+P hidden:BY            hash    "GROUP FINGERPRINT" → SuppressedAlertRecord;
+                               BY = "silence:ID" or "maintenance:ID"
+
+Health
+P heartbeats           hash    name → "SECONDS SOURCE": the last ping, Unix seconds;
+                               no SOURCE = not pinged yet, waited for since then
+P heartbeats:missing   hash    name → the Alert that is raised while it is missing
+P switch               hash    dead man's switch: up (1, 0), at (last good call, Unix seconds)
+P written              string  time of the last write probe
+
+Processes
+P lease:NAME           string  holder of work that only one process may do (polling a bot)
 P offset:NAME          string  how far a poller has read
+P changes              channel what other processes must read again: "overrides", "absences",
+                               "swaps", "silences", "maintenance", "incident ID", "calendar ID"
+P digest               string  of the file that the groups were last made by
 P secret               string  key of signed links, made once
-P session:DIGEST       string  Session; DIGEST = SHA-256 of the secret in the browser's cookie; expires with the session
+
+Sign-in
+P session:DIGEST       string  Session; DIGEST = SHA-256 of the cookie's secret; expires with it
 P sessions:USER        zset    DIGEST → end of the session, Unix seconds
-P sign-in:STATE        string  Handshake with the provider of the sign-in; STATE = SHA-256 of the state; expires after minutes
+P sign-in:STATE        string  Handshake with the provider; STATE = SHA-256 of the state; expires
 P attempts:KEY         string  wrong passwords in a row, by name or address; expires
-P blocked:KEY          string  no password is looked at as long as this is there; expires
+P blocked:KEY          string  no password is checked while this is there; expires
 P tokens               hash    SHA-256 of an API token → ApiToken
-P tokens:used          hash    id of an API token → when it was last used, Unix seconds
-P audit                stream  field m = audit.Entry; bounded by number and age
-P changes              channel what other processes should look at again: "overrides", "absences", "swaps", "silences", "maintenance",
-                               "incident ID", "calendar ID"
+P tokens:used          hash    id of an API token → last use, Unix seconds
+P audit                stream  field m = AuditEntry; bounded by number and age
 """
 
 from __future__ import annotations

@@ -1,58 +1,101 @@
-"""Silences in Redis. They are few: every process keeps them all, and a version says when to read them again.
+"""Silences and maintenance windows made by hand, and the records of the alerts that they suppress.
 
-Maintenance windows made by hand, in Redis. They are few: every process keeps them all, and a version says when to read them again.
-
-What silences and maintenance windows held back: a bounded record of each, kept for a month after its last change.
+Silences and windows are few: every process caches them all, and a version says when to read them
+again. A record is bounded, and stored for a month after its last change.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from amproxy.config.structs import Maintenance
-from amproxy.model import MutedAlertsLog, Silence
+from amproxy.model import (
+    MAX_SUPPRESSED,
+    LoadedGroup,
+    MutedAlertsLog,
+    Silence,
+    SuppressedAlertRecord,
+    SuppressionUpdate,
+)
 from amproxy.store import groups, keys
 from amproxy.store.commit import Operations
-from amproxy.store.groups import LoadedGroup
 from amproxy.store.wire import Wire
+
+T = TypeVar("T")
+
+SUPPRESSED_TTL = 30 * 86400  # seconds
 
 _encode = msgspec.msgpack.Encoder().encode
 _silence = msgspec.msgpack.Decoder(Silence).decode
+_window = msgspec.msgpack.Decoder(Maintenance).decode
+_suppressed = msgspec.msgpack.Decoder(SuppressedAlertRecord).decode
 
 
-class SilenceCache:
-    """A copy of what is stored, at most one look-up behind."""
+class _VersionedCache(Generic[T]):
+    """A copy of a hash in Redis, read again when its version changes."""
+
+    _key: str
+    _version_key: str
+    _decode: Callable[[bytes], T]
 
     def __init__(self) -> None:
         self._version: bytes | None = None
-        self._known: dict[str, Silence] = {}
+        self._by_id: dict[str, T] = {}
 
-    async def all(self, wire: Wire) -> dict[str, Silence]:
-        """By id; one small look-up when nothing has changed. Raises StoreUnavailable."""
-        return await self.at(wire, await wire.call("GET", keys.SILENCES_VERSION))
+    async def all(self, wire: Wire) -> dict[str, T]:
+        """All by id; the same dict, and one small look-up, as long as nothing has changed.
 
-    async def at(self, wire: Wire, version: bytes | None) -> dict[str, Silence]:
+        Raises StoreUnavailable.
+        """
+        return await self.at(wire, await wire.call("GET", self._version_key))
+
+    async def at(self, wire: Wire, version: bytes | None) -> dict[str, T]:
         """The same where the version was looked up already."""
         if version != self._version:
-            flat = await wire.call("HGETALL", keys.SILENCES)
-            self._known = {name.decode(): _silence(data) for name, data in zip(flat[::2], flat[1::2], strict=True)}
+            flat = await wire.call("HGETALL", self._key)
+            self._by_id = {
+                name.decode(): self._decode(data)
+                for name, data in zip(flat[::2], flat[1::2], strict=True)
+            }
+            # The version read before: what changed in between is read again, not missed.
             self._version = version
-        return self._known
+        return self._by_id
+
+
+class SilenceCache(_VersionedCache[Silence]):
+    """All silences."""
+
+    _key, _version_key = keys.SILENCES, keys.SILENCES_VERSION
+    _decode = staticmethod(_silence)
+
+
+class MaintenanceWindowCache(_VersionedCache[Maintenance]):
+    """All windows made by hand."""
+
+    _key, _version_key = keys.MAINTENANCE, keys.MAINTENANCE_VERSION
+    _decode = staticmethod(_window)
 
 
 class StoredSilence(NamedTuple):
-    """One silence, and the bytes that stand for it in Redis."""
+    """One silence, and its bytes in Redis."""
 
     silence: Silence
     data: bytes
 
 
+class StoredWindow(NamedTuple):
+    """One window, and its bytes in Redis."""
+
+    window: Maintenance
+    data: bytes
+
+
 async def load_silence(wire: Wire, silence_id: str) -> StoredSilence | None:
-    """A silence as it is stored at this moment; None where there is none. Raises StoreUnavailable."""
+    """A silence as it is stored now; None where there is none. Raises StoreUnavailable."""
     data = await wire.call("HGET", keys.SILENCES, silence_id)
     return None if data is None else StoredSilence(_silence(data), data)
 
@@ -80,38 +123,8 @@ def _publish_silences(result: Operations) -> None:
     result.do("PUBLISH", keys.CHANGES, "silences")
 
 
-_window = msgspec.msgpack.Decoder(Maintenance).decode
-
-
-class MaintenanceWindowCache:
-    """A copy of what is stored, at most one look-up behind."""
-
-    def __init__(self) -> None:
-        self._version: bytes | None = None
-        self._known: dict[str, Maintenance] = {}
-
-    async def all(self, wire: Wire) -> dict[str, Maintenance]:
-        """By id; the same dict as long as nothing has changed. Raises StoreUnavailable."""
-        return await self.at(wire, await wire.call("GET", keys.MAINTENANCE_VERSION))
-
-    async def at(self, wire: Wire, version: bytes | None) -> dict[str, Maintenance]:
-        """The same where the version was looked up already."""
-        if version != self._version:
-            flat = await wire.call("HGETALL", keys.MAINTENANCE)
-            self._known = {name.decode(): _window(data) for name, data in zip(flat[::2], flat[1::2], strict=True)}
-            self._version = version
-        return self._known
-
-
-class StoredWindow(NamedTuple):
-    """One window, and the bytes that stand for it in Redis."""
-
-    window: Maintenance
-    data: bytes
-
-
 async def load_window(wire: Wire, window_id: str) -> StoredWindow | None:
-    """A window as it is stored at this moment; None where there is none. Raises StoreUnavailable."""
+    """A window as it is stored now; None where there is none. Raises StoreUnavailable."""
     data = await wire.call("HGET", keys.MAINTENANCE, window_id)
     return None if data is None else StoredWindow(_window(data), data)
 
@@ -134,12 +147,12 @@ def delete_windows(result: Operations, *ids: str) -> None:
 
 
 def schedule_window_check(result: Operations, identity: str, at: float) -> None:
-    """Have a worker look at a window at `at` (Unix seconds), or earlier where that is planned already."""
+    """Set the next check of a window (Unix seconds), unless an earlier one is set."""
     result.do("ZADD", keys.TIMERS, "LT", math.ceil(at * 1000), f"maintenance:{identity}")
 
 
 def set_next_window_check(result: Operations, identity: str, at: float | None) -> None:
-    """A worker has looked: the next time is `at` (Unix seconds); None = never."""
+    """Replace the check of a window by the next (Unix seconds); None = there is none."""
     name = f"maintenance:{identity}"
     if at is None:
         result.do("ZREM", keys.TIMERS, name)
@@ -148,9 +161,10 @@ def set_next_window_check(result: Operations, identity: str, at: float | None) -
 
 
 def flush_now(loaded: LoadedGroup, now: float) -> Operations:
-    """The operations that flush a group at once. A flush under way, which may have begun too early to know why, decides anew."""
+    """The operations that flush a group at once."""
     result, key = Operations(), keys.group(loaded.group.id)
     result.guard(key, "v", loaded.version)
+    # A flush under way may have loaded the group too early to know why: it must decide anew.
     result.do("HINCRBY", key, "touched", 1)
     result.do("ZADD", keys.TIMERS, "XX", "LT", int(now * 1000), f"flush:{loaded.group.id}")
     return result
@@ -161,40 +175,17 @@ def _publish_windows(result: Operations) -> None:
     result.do("PUBLISH", keys.CHANGES, "maintenance")
 
 
-MAX_SUPPRESSED = 1000  # alerts of one silence or window
-SUPPRESSED_TTL = 30 * 86400  # seconds
+async def record_suppressed(
+    wire: Wire, result: Operations, updates: Iterable[SuppressionUpdate]
+) -> None:
+    """Add the records of a group's flush to its operations; `first` of a known one stays.
 
-
-class SuppressedAlertRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One alert of one group that was held back."""
-
-    fingerprint: str
-    labels: dict[str, str]
-    group: str  # Group.id
-    receiver: str
-    first: float  # Unix seconds
-    last: float  # written at most once an hour while nothing else changes
-    told: float | None = None  # when it was told after the end; None = not
-
-
-class SuppressionUpdate(NamedTuple):
-    """What a flush found: an alert that is held back, or that was and is told now."""
-
-    by: str  # "silence:ID", "maintenance:ID"
-    hidden: SuppressedAlertRecord
-
-
-_suppressed = msgspec.msgpack.Decoder(SuppressedAlertRecord).decode
-
-
-async def record_suppressed(wire: Wire, result: Operations, seen: Iterable[SuppressionUpdate]) -> None:
-    """Add to the operations of a group's flush what it found; the first sight of what is known already stays. Raises StoreUnavailable.
-
-    A record belongs to one group, whose flushes follow each other, so nothing is lost between reading and writing. Flushes of
-    several groups at the same moment may each fill the last free places.
+    A record belongs to one group, whose flushes follow each other, so nothing is lost between
+    reading and writing. Flushes of several groups at the same time may each fill the last free
+    places. Raises StoreUnavailable.
     """
     by_cause: dict[str, dict[str, SuppressedAlertRecord]] = {}
-    for by, hidden in seen:
+    for by, hidden in updates:
         by_cause.setdefault(by, {})[f"{hidden.group} {hidden.fingerprint}"] = hidden
     for by, wanted in by_cause.items():
         key = keys.suppressed(by)
@@ -202,7 +193,8 @@ async def record_suppressed(wire: Wire, result: Operations, seen: Iterable[Suppr
         free, words = MAX_SUPPRESSED - await size, list[str | bytes]()
         for (name, hidden), old in zip(wanted.items(), await known, strict=True):
             if old is not None:
-                words += (name, _encode(msgspec.structs.replace(hidden, first=_suppressed(old).first)))
+                merged = msgspec.structs.replace(hidden, first=_suppressed(old).first)
+                words += (name, _encode(merged))
             elif free > 0:
                 free -= 1
                 words += (name, _encode(hidden))
@@ -212,7 +204,7 @@ async def record_suppressed(wire: Wire, result: Operations, seen: Iterable[Suppr
 
 
 def save_following(result: Operations, group_id: str, following: MutedAlertsLog) -> None:
-    """Remember what is held back, for the next flush to compare with."""
+    """Store the log of suppressed alerts, for the next flush to compare with."""
     if following.by:
         result.do("HSET", keys.group(group_id), "hidden", _encode(following))
     else:
@@ -220,11 +212,20 @@ def save_following(result: Operations, group_id: str, following: MutedAlertsLog)
 
 
 async def load_suppressed(wire: Wire, by: str) -> list[SuppressedAlertRecord]:
-    """Newest first. Raises StoreUnavailable."""
-    return sorted(map(_suppressed, await wire.call("HVALS", keys.suppressed(by))), key=lambda one: (-one.first, one.fingerprint))
+    """The records of `silence:ID` or `maintenance:ID`, newest first. Raises StoreUnavailable."""
+    return sorted(
+        map(_suppressed, await wire.call("HVALS", keys.suppressed(by))),
+        key=lambda one: (-one.first, one.fingerprint),
+    )
 
 
 async def check_firing(wire: Wire, hidden: list[SuppressedAlertRecord], now_ns: int) -> list[bool]:
-    """Whether each of these alerts fires at `now_ns`, in their order. Raises StoreUnavailable."""
+    """Decide for each of these alerts if it fires at `now_ns`, in their order.
+
+    Raises StoreUnavailable.
+    """
     leases = [wire.call("HGET", keys.leases(one.group), one.fingerprint) for one in hidden]
-    return [data is not None and groups.unpack_lease(data).fires(now_ns) for data in [await lease for lease in leases]]
+    return [
+        data is not None and groups.unpack_lease(data).fires(now_ns)
+        for data in [await lease for lease in leases]
+    ]

@@ -1,4 +1,7 @@
-"""Who was on call, written down: facts of each schedule, and what people were told of it. Guarded by a version for each schedule."""
+"""Recorded shifts: who was on call by each schedule, and the log of its notices.
+
+Guarded by a version for each schedule.
+"""
 
 from __future__ import annotations
 
@@ -15,61 +18,70 @@ from amproxy.store.wire import Wire
 
 _encode = msgspec.msgpack.Encoder().encode
 _fact = msgspec.msgpack.Decoder(RecordedShift).decode
-_last_notice = msgspec.msgpack.Decoder(NoticeLog).decode
+_notice_log = msgspec.msgpack.Decoder(NoticeLog).decode
 
 
 class ScheduleProgress(NamedTuple):
-    """How far one schedule is written down."""
+    """The state of one schedule's record."""
 
     version: int = 0
-    until: float | None = None  # Unix seconds; None = nothing is written yet
+    until: float | None = None  # recorded up to, Unix seconds; None = nothing is recorded yet
     zone: str = "UTC"  # of the schedule
-    over: bool = False  # the schedule has left the file: nothing is written until it comes back
-    told: NoticeLog | None = None  # None = nothing was looked at yet
-    last: bytes = b""  # the last fact as it is stored
+    over: bool = False  # the schedule has left the file: nothing is recorded until it comes back
+    notices: NoticeLog | None = None  # None = not checked yet
+    last: bytes = b""  # the last recorded shift as it is stored
 
 
 async def load_progress(wire: Wire, schedule: str) -> ScheduleProgress:
-    """Raises StoreUnavailable."""
+    """The state of a schedule's record. Raises StoreUnavailable."""
     fields = wire.call("HMGET", keys.shifts(schedule), "v", "until", "zone", "over", "told")
     last = wire.call("ZRANGE", keys.facts(schedule), 0, 0, "REV")
-    version, until, zone, over, told = await fields
-    found = await last
+    version, until, zone, over, notices = await fields
+    rows = await last
     if version is None:
         return ScheduleProgress()
     return ScheduleProgress(
-        int(version), float(until), zone.decode(), over == b"1", told and _last_notice(told), found[0] if found else b""
+        int(version),
+        float(until),
+        zone.decode(),
+        over == b"1",
+        notices and _notice_log(notices),
+        rows[0] if rows else b"",
     )
 
 
 def write_facts(
-    kept: ScheduleProgress,
+    progress: ScheduleProgress,
     schedule: str,
     facts: Sequence[RecordedShift],
     *,
     until: float,
     zone: str,
     over: bool = False,
-    told: NoticeLog | None = None,
+    notices: NoticeLog | None = None,
 ) -> Operations:
-    """What writes the time up to `until`; it holds only while nobody else has written since `kept` was loaded.
+    """The operations that record the time up to `until` (Unix seconds).
 
-    facts: one after the other from where `kept` ends. over: the schedule has left the file. told: None = as it was.
+    Guarded: another process must not have recorded since `progress` was loaded. facts: one after
+    the other from where `progress` ends. over: the schedule has left the file. notices: None = as
+    they were.
     """
     result, key = Operations(), keys.shifts(schedule)
-    result.guard(key, "v", str(kept.version) if kept.version else "")
+    version = progress.version
+    result.guard(key, "v", str(version) if version else "")
     result.do("SADD", keys.SHIFTS, schedule)
-    result.do("HSET", key, "v", kept.version + 1, "until", repr(until), "zone", zone, "over", int(over))
-    if told is not None:
-        result.do("HSET", key, "told", _encode(told))
+    state = ("until", repr(until), "zone", zone, "over", int(over))
+    result.do("HSET", key, "v", version + 1, *state)
+    if notices is not None:
+        result.do("HSET", key, "told", _encode(notices))
     rows = list[RecordedShift]()
     for fact in facts:  # a shift that goes on stays one
         if rows and _continues(rows[-1], fact):
             rows[-1] = msgspec.structs.replace(rows[-1], end=fact.end)
         else:
             rows.append(fact)
-    if rows and kept.last and _continues(last := _fact(kept.last), rows[0]):
-        result.do("ZREM", keys.facts(schedule), kept.last)
+    if rows and progress.last and _continues(last := _fact(progress.last), rows[0]):
+        result.do("ZREM", keys.facts(schedule), progress.last)
         rows[0] = msgspec.structs.replace(rows[0], start=last.start)
     for fact in rows:
         result.do("ZADD", keys.facts(schedule), repr(fact.end), _encode(fact))
@@ -77,12 +89,15 @@ def write_facts(
 
 
 def set_timer(result: Operations, schedule: str, due: float) -> None:
-    """Look at the schedule then (Unix seconds), and not before."""
+    """Set the next check of a schedule (Unix seconds)."""
     result.do("ZADD", keys.TIMERS, ceil(due * 1000), f"shifts:{schedule}")
 
 
 async def schedule_check(wire: Wire, schedules: Sequence[str], due: float) -> None:
-    """Look at the schedules then (Unix seconds), or earlier where that is set already. Raises StoreUnavailable."""
+    """Set the next check of schedules (Unix seconds), unless an earlier one is set.
+
+    Raises StoreUnavailable.
+    """
     if schedules:
         words = [word for name in schedules for word in (ceil(due * 1000), f"shifts:{name}")]
         await wire.call("ZADD", keys.TIMERS, "LT", *words)
@@ -93,26 +108,33 @@ def delete_timer(result: Operations, schedule: str) -> None:
 
 
 async def load_facts(wire: Wire, schedule: str, start: float, end: float) -> list[RecordedShift]:
-    """Facts that touch the time between two moments (Unix seconds), in order, not clipped. Raises StoreUnavailable."""
+    """Shifts that overlap a period (Unix seconds), in order, whole. Raises StoreUnavailable."""
     found = await wire.call("ZRANGE", keys.facts(schedule), f"({start!r}", "+inf", "BYSCORE")
     return [fact for data in found if (fact := _fact(data)).start < end]
 
 
 async def trim_facts(wire: Wire, before: float) -> int:
-    """Forget facts that were over before a time (Unix seconds), and schedules of which nothing is left; returns how many facts."""
-    forgotten = 0
+    """Delete shifts that ended before a time (Unix seconds); return how many.
+
+    A schedule that has left the file goes with its last shift. Raises StoreUnavailable.
+    """
+    deleted = 0
     for name in [name.decode() for name in await wire.call("SMEMBERS", keys.SHIFTS)]:
-        forgotten += await wire.call("ZREMRANGEBYSCORE", keys.facts(name), "-inf", f"({before!r}")
-        kept = await load_progress(wire, name)
-        if kept.over and not kept.last:
-            gone = Operations()
-            gone.guard(keys.shifts(name), "v", str(kept.version))
-            gone.do("DEL", keys.shifts(name))
-            gone.do("SREM", keys.SHIFTS, name)
-            await commit(wire, gone)
-    return forgotten
+        deleted += await wire.call("ZREMRANGEBYSCORE", keys.facts(name), "-inf", f"({before!r}")
+        progress = await load_progress(wire, name)
+        if progress.over and not progress.last:
+            operations = Operations()
+            # it may come back into the file, and be recorded anew, at this very moment
+            operations.guard(keys.shifts(name), "v", str(progress.version))
+            operations.do("DEL", keys.shifts(name))
+            operations.do("SREM", keys.SHIFTS, name)
+            await commit(wire, operations)
+    return deleted
 
 
 def _continues(one: RecordedShift, other: RecordedShift) -> bool:
-    """Whether the other goes on where the one ends, and with the same people for the same reason."""
-    return one.end == other.start and msgspec.structs.replace(one, start=other.start, end=other.end) == other
+    """Decide whether a shift goes on where one ends, with the same people for the same reason."""
+    return (
+        one.end == other.start
+        and msgspec.structs.replace(one, start=other.start, end=other.end) == other
+    )

@@ -1,12 +1,8 @@
-"""Who is signed in. A browser holds a random secret; only its SHA-256 is kept, so that a copy of Redis opens nothing.
+"""Sign-in: the sessions of browsers, API tokens, handshakes with a provider, wrong passwords.
 
-API tokens: shown once, kept as SHA-256, so that a copy of Redis opens nothing.
-
-Sign-ins that have gone to the provider and not come back yet. Each is taken once.
-
-Wrong passwords, counted by name and by address, so that nobody can try many.
-
-Every attempt counts as wrong until it was right: attempts made at the same moment do not pass beside the counter.
+Of the secrets of sessions and tokens only the SHA-256 is stored, so that a copy of Redis opens
+nothing. Every password attempt counts as wrong until it was right: attempts made at the same moment
+do not slip past the counter.
 """
 
 from __future__ import annotations
@@ -22,8 +18,19 @@ from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
 
-SESSION_USE_INTERVAL = 60.0  # seconds: `seen` is written down no oftener
+SESSION_USE_INTERVAL = 60.0  # seconds: `seen` is stored no oftener
 SESSION_ID_DIGITS = 16  # digits of a digest that name a session to its owner
+TOKEN_PREFIX = "amp_"  # noqa: S105  no secret, only how each one begins
+TOKEN_USE_INTERVAL = 60.0  # seconds: the last use is stored no oftener
+HANDSHAKE_TIMEOUT = 600.0  # seconds that a person has at the provider
+
+NAME_TRIES: Final = 5  # wrong passwords for one name before it has to wait
+ADDRESS_TRIES: Final = 20  # from one address: a whole office may be behind it
+# Seconds without an attempt after which they are forgotten, as long as nobody had to wait.
+ATTEMPT_WINDOW: Final = 60.0
+MAX_ATTEMPT_WAIT: Final = 900.0  # seconds
+
+TokenScope = Literal["read", "respond", "admin", "metrics"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,25 +52,67 @@ class SessionListItem(NamedTuple):
     session: Session
 
 
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token without its secret. Times are Unix seconds."""
+
+    id: str
+    name: str
+    scopes: tuple[TokenScope, ...]
+    user: str = ""  # as whom it acts; "" = nobody in particular
+    made: float
+    made_by: str = ""
+    expires: float | None = None
+
+
+class ApiTokenListItem(NamedTuple):
+    """A token, and its last use (Unix seconds)."""
+
+    token: ApiToken
+    used: float | None
+
+
+class Handshake(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in that has gone to the provider and must match when the browser comes back."""
+
+    issuer: str
+    nonce: str
+    verifier: str  # PKCE
+    back: str  # the page that was wanted
+
+
+class AttemptCounter(NamedTuple):
+    """A name or an address that attempts are counted by."""
+
+    key: str
+    tries: int
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _session = msgspec.msgpack.Decoder(Session).decode
+_token = msgspec.msgpack.Decoder(ApiToken).decode
+_handshake = msgspec.msgpack.Decoder(Handshake).decode
+_use_recorded_at: dict[str, float] = {}  # id of a token → when this process stored its last use
 
 
 def hash_secret(secret: str) -> str:
+    """SHA-256, in hexadecimal digits."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 def session_list_id(secret: str) -> str:
-    """How the session with this secret is called in a list."""
+    """The id of the session with this secret in a list."""
     return hash_secret(secret)[:SESSION_ID_DIGITS]
 
 
 async def create_session(wire: Wire, session: Session) -> str:
-    """A new session; returns the secret for the browser's cookie, 256 random bits. Raises StoreUnavailable."""
+    """Store a new session; return the secret for the browser's cookie, 256 random bits.
+
+    Raises StoreUnavailable.
+    """
     secret = secrets.token_urlsafe(32)
     name = hash_secret(secret)
-    operations = Operations()
-    operations.do("SET", keys.session(name), _encode(session), "PX", max(1, int((session.ends - session.made) * 1000)))
+    operations, lifetime = Operations(), max(1, int((session.ends - session.made) * 1000))
+    operations.do("SET", keys.session(name), _encode(session), "PX", lifetime)
     operations.do("ZREMRANGEBYSCORE", keys.sessions(session.user), "-inf", session.made)
     operations.do("ZADD", keys.sessions(session.user), session.ends, name)
     await commit(wire, operations)
@@ -71,7 +120,7 @@ async def create_session(wire: Wire, session: Session) -> str:
 
 
 async def load_session(wire: Wire, secret: str, now: float) -> Session | None:
-    """The session that a secret opens, None where there is none (any more). Raises StoreUnavailable."""
+    """The session of a secret; None where there is none (any more). Raises StoreUnavailable."""
     data = await wire.call("GET", keys.session(hash_secret(secret)))
     if data is None:
         return None
@@ -79,36 +128,53 @@ async def load_session(wire: Wire, secret: str, now: float) -> Session | None:
     return session if session.ends > now else None
 
 
-async def record_session_use(wire: Wire, secret: str, session: Session, now: float, address: str) -> None:
-    """Remember that it was used; a session that has ended meanwhile stays ended. Raises StoreUnavailable."""
+async def record_session_use(
+    wire: Wire, secret: str, session: Session, now: float, address: str
+) -> None:
+    """Store that a session was used. Raises StoreUnavailable."""
     if now - session.seen >= SESSION_USE_INTERVAL:
-        seen = msgspec.structs.replace(session, seen=now, address=address)
-        await wire.call("SET", keys.session(hash_secret(secret)), _encode(seen), "XX", "KEEPTTL")
+        # XX: a session that has ended meanwhile must stay ended
+        used = msgspec.structs.replace(session, seen=now, address=address)
+        await wire.call("SET", keys.session(hash_secret(secret)), _encode(used), "XX", "KEEPTTL")
 
 
 async def end_session(wire: Wire, secret: str, user: str) -> None:
-    """Raises StoreUnavailable."""
+    """End the session of a secret. Raises StoreUnavailable."""
     await _delete_sessions(wire, user, [hash_secret(secret)])
 
 
 async def load_sessions(wire: Wire, user: str) -> list[SessionListItem]:
     """A person's sessions, those used last first. Raises StoreUnavailable."""
-    found = [(name, await wire.call("GET", keys.session(name))) for name in await _session_hashes(wire, user)]
-    listed = [SessionListItem(name[:SESSION_ID_DIGITS], _session(data)) for name, data in found if data is not None]
+    found = [
+        (name, await wire.call("GET", keys.session(name)))
+        for name in await _session_hashes(wire, user)
+    ]
+    listed = [
+        SessionListItem(name[:SESSION_ID_DIGITS], _session(data))
+        for name, data in found
+        if data is not None
+    ]
     return sorted(listed, key=lambda one: -one.session.seen)
 
 
 async def end_session_by_id(wire: Wire, user: str, listed: str) -> bool:
-    """End a session by its id in the list; False where the person has no such session. Raises StoreUnavailable."""
-    return bool(
-        await _delete_sessions(wire, user, [name for name in await _session_hashes(wire, user) if name[:SESSION_ID_DIGITS] == listed])
-    )
+    """End a session by its id in the list; False where the person has no such session.
+
+    Raises StoreUnavailable.
+    """
+    names = await _session_hashes(wire, user)
+    matching = [name for name in names if name[:SESSION_ID_DIGITS] == listed]
+    return bool(await _delete_sessions(wire, user, matching))
 
 
 async def end_all_sessions(wire: Wire, user: str, but: str = "") -> int:
-    """Sign out everywhere, but for the session with this secret; returns how many ended. Raises StoreUnavailable."""
-    kept = hash_secret(but) if but else ""
-    return await _delete_sessions(wire, user, [name for name in await _session_hashes(wire, user) if name != kept])
+    """End a person's sessions, except the one with this secret; return how many.
+
+    Raises StoreUnavailable.
+    """
+    spared = hash_secret(but) if but else ""
+    names = await _session_hashes(wire, user)
+    return await _delete_sessions(wire, user, [name for name in names if name != spared])
 
 
 async def _session_hashes(wire: Wire, user: str) -> list[str]:
@@ -124,42 +190,18 @@ async def _delete_sessions(wire: Wire, user: str, names: list[str]) -> int:
     return len(names)
 
 
-TOKEN_PREFIX = "amp_"
-TOKEN_USE_INTERVAL = 60.0  # seconds: the last use is written down no oftener
-
-TokenScope = Literal["read", "respond", "admin", "metrics"]
-
-
-class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token opens. Times are Unix seconds."""
-
-    id: str
-    name: str
-    scopes: tuple[TokenScope, ...]
-    user: str = ""  # as whom it acts; "" = nobody in particular
-    made: float
-    made_by: str = ""
-    expires: float | None = None
-
-
-class ApiTokenListItem(NamedTuple):
-    token: ApiToken
-    used: float | None
-
-
-_token = msgspec.msgpack.Decoder(ApiToken).decode
-_use_recorded_at: dict[str, float] = {}  # id → when this process wrote the last use down
-
-
 async def create_token(wire: Wire, token: ApiToken) -> str:
-    """Keep a new token; returns its secret, 256 random bits that nobody can read again. Raises StoreUnavailable."""
+    """Store a new token; return its secret, 256 random bits that nobody can read again.
+
+    Raises StoreUnavailable.
+    """
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     await wire.call("HSET", keys.TOKENS, hash_secret(secret), _encode(token))
     return secret
 
 
 async def load_token(wire: Wire, secret: str, now: float) -> ApiToken | None:
-    """The token of a secret, None where there is none (any more). Raises StoreUnavailable."""
+    """The token of a secret; None where there is none (any more). Raises StoreUnavailable."""
     data = await wire.call("HGET", keys.TOKENS, hash_secret(secret))
     if data is None:
         return None
@@ -168,22 +210,23 @@ async def load_token(wire: Wire, secret: str, now: float) -> ApiToken | None:
 
 
 async def record_token_use(wire: Wire, token: ApiToken, now: float) -> None:
-    """Remember that it was used. Raises StoreUnavailable."""
+    """Store that a token was used. Raises StoreUnavailable."""
     if now - _use_recorded_at.get(token.id, 0.0) >= TOKEN_USE_INTERVAL:
         _use_recorded_at[token.id] = now
         await wire.call("HSET", keys.TOKENS_USED, token.id, repr(now))
 
 
 async def load_tokens(wire: Wire) -> list[ApiTokenListItem]:
-    """All that were made and not revoked, also those that have expired; the newest first. Raises StoreUnavailable."""
+    """All tokens that are not revoked, expired ones too, newest first. Raises StoreUnavailable."""
     tokens = [_token(data) for data in await wire.call("HVALS", keys.TOKENS)]
     flat = await wire.call("HGETALL", keys.TOKENS_USED)
-    when = {name.decode(): float(at) for name, at in zip(flat[::2], flat[1::2], strict=True)}
-    return sorted((ApiTokenListItem(token, when.get(token.id)) for token in tokens), key=lambda one: -one.token.made)
+    used = {name.decode(): float(at) for name, at in zip(flat[::2], flat[1::2], strict=True)}
+    items = (ApiTokenListItem(token, used.get(token.id)) for token in tokens)
+    return sorted(items, key=lambda one: -one.token.made)
 
 
 async def revoke_token(wire: Wire, token_id: str) -> ApiToken:
-    """It opens nothing any more. Raises NotFound, StoreUnavailable."""
+    """Delete a token; return it. Raises NotFound, StoreUnavailable."""
     flat = await wire.call("HGETALL", keys.TOKENS)
     for digest, data in zip(flat[::2], flat[1::2], strict=True):
         token = _token(data)
@@ -194,51 +237,21 @@ async def revoke_token(wire: Wire, token_id: str) -> ApiToken:
     raise NotFound(f"there is no token {token_id[:60]}")
 
 
-HANDSHAKE_TIMEOUT = 600.0  # seconds that a person has at the provider
-
-
-class Handshake(msgspec.Struct, frozen=True, kw_only=True):
-    """What must fit when the browser comes back."""
-
-    issuer: str
-    nonce: str
-    verifier: str  # PKCE
-    back: str  # the page that was wanted
-
-
-_handshake = msgspec.msgpack.Decoder(Handshake).decode
-
-
-def _handshake_key(state: str) -> str:
-    return keys.handshake(hashlib.sha256(state.encode("utf-8", "replace")).hexdigest())
-
-
 async def save_handshake(wire: Wire, state: str, handshake: Handshake) -> None:
-    """Raises StoreUnavailable."""
-    await wire.call("SET", _handshake_key(state), _encode(handshake), "PX", int(HANDSHAKE_TIMEOUT * 1000))
+    """Store a handshake for HANDSHAKE_TIMEOUT. Raises StoreUnavailable."""
+    lifetime, key = int(HANDSHAKE_TIMEOUT * 1000), keys.handshake(hash_secret(state))
+    await wire.call("SET", key, _encode(handshake), "PX", lifetime)
 
 
 async def take_handshake(wire: Wire, state: str) -> Handshake | None:
-    """The handshake, which is gone with that; None where there is none. Raises StoreUnavailable."""
-    data = await wire.call("GETDEL", _handshake_key(state))
+    """Load and delete a handshake; None where there is none. Raises StoreUnavailable."""
+    # GETDEL: each may be used once only, also by two requests at the same moment
+    data = await wire.call("GETDEL", keys.handshake(hash_secret(state)))
     return None if data is None else _handshake(data)
 
 
-NAME_TRIES: Final = 5  # wrong passwords for one name before it has to wait
-ADDRESS_TRIES: Final = 20  # from one address: a whole office may stand behind it
-ATTEMPT_WINDOW: Final = 60.0  # seconds without an attempt after which they are forgotten, as long as nobody had to wait
-MAX_ATTEMPT_WAIT: Final = 900.0  # seconds
-
-
-class AttemptCounter(NamedTuple):
-    """What attempts are counted by."""
-
-    key: str
-    tries: int
-
-
 def counter_by_name(name: str) -> AttemptCounter:
-    return AttemptCounter(f"name:{hashlib.sha256(name.casefold().encode('utf-8', 'replace')).hexdigest()[:32]}", NAME_TRIES)
+    return AttemptCounter(f"name:{hash_secret(name.casefold())[:32]}", NAME_TRIES)
 
 
 def counter_by_address(address: str) -> AttemptCounter:
@@ -246,12 +259,17 @@ def counter_by_address(address: str) -> AttemptCounter:
 
 
 def wait_after(wrong: int, tries: int) -> float:
-    """Seconds until the next attempt after so many wrong ones: none, then 1, 2, 4 … minutes, 15 at most."""
-    return 0.0 if wrong < tries else min(MAX_ATTEMPT_WAIT, ATTEMPT_WINDOW * 2.0 ** min(wrong - tries, 10))
+    """Seconds to wait after so many wrong attempts: none, then 1, 2, 4 … minutes, 15 at most."""
+    if wrong < tries:
+        return 0.0
+    return min(MAX_ATTEMPT_WAIT, ATTEMPT_WINDOW * 2.0 ** min(wrong - tries, 10))
 
 
 async def begin_attempt(wire: Wire, *counters: AttemptCounter) -> float:
-    """Count an attempt. Seconds to wait, where it must not be made; 0 = it may. Raises StoreUnavailable."""
+    """Count an attempt; return the seconds to wait before it may be made, 0 = now.
+
+    Raises StoreUnavailable.
+    """
     for counter in counters:
         wait = await _count_attempt(wire, counter)
         if wait:
@@ -260,8 +278,9 @@ async def begin_attempt(wire: Wire, *counters: AttemptCounter) -> float:
 
 
 async def clear_attempts(wire: Wire, name: AttemptCounter, address: AttemptCounter) -> None:
-    """The password was right. Of the address only this attempt is taken back: whoever knows one password may not try others."""
+    """Forget the attempts of a name whose password was right. Raises StoreUnavailable."""
     await wire.call("DEL", keys.attempts(name.key), keys.blocked(name.key))
+    # Of the address only this attempt: whoever knows one password may not try others.
     if await wire.call("DECR", keys.attempts(address.key)) < address.tries:
         await wire.call("DEL", keys.blocked(address.key))
 
@@ -274,8 +293,12 @@ async def _count_attempt(wire: Wire, counter: AttemptCounter) -> float:
     attempts = keys.attempts(counter.key)
     wrong = int(await wire.call("INCR", attempts))
     wait = wait_after(wrong, counter.tries)
-    await wire.call("PEXPIRE", attempts, int((wait + (MAX_ATTEMPT_WAIT if wait else ATTEMPT_WINDOW)) * 1000))
+    # the count outlives the wait, so that the next wait is longer
+    memory = wait + (MAX_ATTEMPT_WAIT if wait else ATTEMPT_WINDOW)
+    await wire.call("PEXPIRE", attempts, int(memory * 1000))
+    # the attempt that sets the block may still be made; those after it wait
     if not wait or await wire.call("SET", blocked, 1, "NX", "PX", int(wait * 1000)):
         return 0.0
-    await wire.call("DECR", attempts)  # somebody else's attempt was faster, and has closed the door
+    # Another attempt was faster, and has set the block: this one is not made, so it is not counted.
+    await wire.call("DECR", attempts)
     return wait

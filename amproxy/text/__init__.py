@@ -1,9 +1,8 @@
-"""All that pages say, in one file a language: `en.toml` is the first language, the others have the same keys.
+"""The texts of all pages, one TOML file a language, and phrases without a language yet. Pure.
 
-A value is a text with {places}, or a table of plural forms chosen by `n`. Texts may hold markup; what goes into their places is
+`en.toml` is the reference; other languages have the same keys. A value is a text with
+{placeholders}, or a table of plural forms chosen by `n`. Texts may contain markup; values are
 escaped.
-
-Words that are put together before it is known who reads them. Pure.
 """
 
 from __future__ import annotations
@@ -40,18 +39,19 @@ PLURAL_FORMS: Final[dict[str, tuple[Callable[[int], str], frozenset[str]]]] = {
 
 
 class Texts:
-    """What pages say in one language: `t("now.open", n=3)`."""
+    """The texts of one language: `t("now.open", n=3)`."""
 
     def __init__(self, language: str, entries: Mapping[str, TextEntry]) -> None:
         self.language = language
         self._entries, self._form = entries, PLURAL_FORMS[language][0]
 
     def __call__(self, key: str, /, **values: object) -> Markup:
-        """The text of a key, with values in its places. Raises KeyError for an unknown key: a defect."""
-        return Markup(self._entry(key, values)).format(**values)  # noqa: S704  # our own text; `format` escapes what goes in
+        """The text of a key with its values. Raises KeyError for an unknown key: a defect."""
+        text = self._entry(key, values)
+        return Markup(text).format(**values)  # noqa: S704  # our text; `format` escapes the values
 
     def plain(self, key: str, /, **values: object) -> str:
-        """The same for where no markup goes, such as a title or JSON; the text must hold none."""
+        """The same without escaping, for a title or JSON; the text must contain no markup."""
         return self._entry(key, values).format(**values)
 
     def _entry(self, key: str, values: Mapping[str, object]) -> str:
@@ -70,50 +70,61 @@ def load_texts(language: str) -> Texts:
 
 
 def load_entries(language: str) -> dict[str, TextEntry]:
-    """Every key ("section.name") of a language's file."""
+    """All entries of a language's file: "section.name" → entry."""
     tables = tomllib.loads((TEXT_FOLDER / f"{language}.toml").read_text("utf-8"))
-    return {f"{section}.{name}": entry for section, names in tables.items() for name, entry in names.items()}
+    return {
+        f"{section}.{name}": entry
+        for section, names in tables.items()
+        for name, entry in names.items()
+    }
 
 
-def choose_language(asked: str, accepted: str) -> str:
-    """The language of a reader: the one they asked for, else the first that their browser accepts and there is, else English.
+def choose_language(chosen: str, accepted: str) -> str:
+    """The language of a reader: their choice, else the first one that their browser accepts.
 
-    accepted: the header Accept-Language; its order is taken as its order of preference.
+    accepted: the header Accept-Language; its order counts, its q values do not.
     """
-    wanted = [asked, *(part.partition(";")[0].strip().partition("-")[0].lower() for part in accepted.split(","))]
-    return next((language for language in wanted if language in LANGUAGES), DEFAULT_LANGUAGE)
+    tags = [tag.partition(";")[0].strip() for tag in accepted.split(",")]
+    candidates = [chosen, *(tag.partition("-")[0].lower() for tag in tags)]
+    return next((language for language in candidates if language in LANGUAGES), DEFAULT_LANGUAGE)
 
 
 PhraseValue = Union[str, int, "PeopleNames", "Phrase", tuple["Phrase", ...]]
 
 
 class PeopleNames(NamedTuple):
-    """Users by their names in the file, "" for one of whom it is not known; none = nobody."""
+    """Users by their names in the file, "" for an unknown one; () = nobody."""
 
     names: tuple[str, ...]
 
 
 class Phrase(NamedTuple):
-    """A text by its key, and what goes into its places: words as they are, people, or more phrases; several are listed."""
+    """A text's key and its values: plain words, people, or phrases; a tuple becomes a list.
+
+    The steps of a policy and the like are put together before the reader's language is known.
+    """
 
     key: str
     values: Mapping[str, PhraseValue] = {}
 
 
-def render_phrase(phrase: Phrase, t: Texts, called: Callable[[str], str] = str) -> str:
-    """What it says in a language, as text without markup. called: how a user is called; by default as in the file."""
-    return t.plain(phrase.key, **{name: _render_value(value, t, called) for name, value in phrase.values.items()})
+def render_phrase(phrase: Phrase, t: Texts, full_name: Callable[[str], str] = str) -> str:
+    """Render a phrase as text without markup. full_name: of a user; by default as in the file."""
+    values = {name: _render_value(value, t, full_name) for name, value in phrase.values.items()}
+    return t.plain(phrase.key, **values)
 
 
-def _render_value(value: PhraseValue, t: Texts, called: Callable[[str], str]) -> str | int:
+def _render_value(value: PhraseValue, t: Texts, full_name: Callable[[str], str]) -> str | int:
     match value:
         case int():
-            return value  # the texts may have plural forms
+            return value  # not as text: it may choose a plural form
+        # before tuple(): people and phrases are tuples as well
         case PeopleNames():
-            return ", ".join(called(name) if name else t.plain("page.somebody") for name in value.names) or t.plain("ahead.nobody")
+            names = [full_name(name) if name else t.plain("page.somebody") for name in value.names]
+            return ", ".join(names) or t.plain("forecast.nobody")
         case Phrase():
-            return render_phrase(value, t, called)
+            return render_phrase(value, t, full_name)
         case tuple():
-            return ", ".join(render_phrase(one, t, called) for one in value)
+            return ", ".join(render_phrase(phrase, t, full_name) for phrase in value)
         case _:
             return str(value)

@@ -1,4 +1,4 @@
-"""A policy's steps, and what holds for it as a whole, as phrases in any language. Pure."""
+"""Policies, their steps, and notification rules as phrases in any language. Pure."""
 
 from __future__ import annotations
 
@@ -23,36 +23,41 @@ _UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
 def duration_phrase(seconds: float) -> Phrase:
-    """A length of time in words: "1 h 30 min"."""
-    left, parts = round(seconds), []
+    """A duration in words, by its two largest units: "1 h 30 min"."""
+    left, counts = round(seconds), []
     for unit, size in _UNITS:
         count, left = divmod(left, size)
         if count:
-            parts.append(Phrase(f"step.{unit}", {"n": str(count)}))
-    if len(parts) > 1:
-        return Phrase("step.and", {"first": parts[0], "rest": parts[1]})
-    return parts[0] if parts else Phrase("step.seconds", {"n": "0"})
+            counts.append(Phrase(f"step.{unit}", {"n": str(count)}))
+    if len(counts) > 1:
+        return Phrase("step.and", {"first": counts[0], "rest": counts[1]})
+    return counts[0] if counts else Phrase("step.seconds", {"n": "0"})
 
 
 def step_phrase(step: Step) -> Phrase:
-    """What a step does, and under which conditions."""
+    """A step's action or wait, and its conditions."""
     match step:
         case Wait():
             return Phrase("step.wait", {"length": duration_phrase(step.seconds)})
         case WaitUntilStep():
             return Phrase("step.wait_until", {"interval": step.interval})
         case WaitForAlertsStep():
-            return Phrase("step.wait_for_alerts", {"count": str(step.more_than), "length": duration_phrase(step.within)})
+            return Phrase(
+                "step.wait_for_alerts",
+                {"count": str(step.more_than), "length": duration_phrase(step.within)},
+            )
         case NotifyStep():
-            deed = _notify_phrase(step)
+            action = _notify_phrase(step)
         case WebhookStep():
-            deed = Phrase("step.webhook", {"receiver": step.receiver})
+            action = Phrase("step.webhook", {"receiver": step.receiver})
         case ForwardStep():
-            deed = Phrase("step.forward", {"policy": step.policy})
+            action = Phrase("step.forward", {"policy": step.policy})
         case _:
-            deed = Phrase("step.resolve")
+            action = Phrase("step.resolve")
     conditions = tuple(_condition_phrases(step))
-    return Phrase("step.conditional", {"what": deed, "conditions": conditions}) if conditions else deed
+    if not conditions:
+        return action
+    return Phrase("step.conditional", {"what": action, "conditions": conditions})
 
 
 def _condition_phrases(step: Condition) -> Iterator[Phrase]:
@@ -70,12 +75,18 @@ def _condition_phrases(step: Condition) -> Iterator[Phrase]:
 
 def _notify_phrase(step: NotifyStep) -> Phrase:
     if step.schedule:
-        return Phrase("step.notify_next" if step.position == "next" else "step.notify_schedule", {"schedule": step.schedule})
+        return Phrase(
+            "step.notify_next" if step.position == "next" else "step.notify_schedule",
+            {"schedule": step.schedule},
+        )
     one = step.pick == "round_robin"
     if step.team:
         return Phrase("step.notify_team_turn" if one else "step.notify_team", {"team": step.team})
     if step.users:
-        return Phrase("step.notify_users_turn" if one else "step.notify_users", {"people": PeopleNames(step.users)})
+        return Phrase(
+            "step.notify_users_turn" if one else "step.notify_users",
+            {"people": PeopleNames(step.users)},
+        )
     return Phrase("step.notify_receiver", {"receiver": step.receiver})
 
 
@@ -86,7 +97,7 @@ def if_nobody_phrase(rule: IfNobody) -> Phrase:
 
 
 def ending_phrases(policy: Policy) -> Iterator[Phrase]:
-    """What holds for the policy as a whole."""
+    """The settings of a policy as a whole: what follows its last step, timeouts, limits."""
     if policy.repeat:
         start = "step.repeat_from" if policy.repeat_from > 1 else "step.repeat"
         yield Phrase(start, {"n": policy.repeat, "step": str(policy.repeat_from)})
@@ -96,22 +107,24 @@ def ending_phrases(policy: Policy) -> Iterator[Phrase]:
             "timeout": duration_phrase(policy.acknowledge_timeout),
             "reminder": duration_phrase(policy.acknowledge_reminder),
         }
-        yield Phrase("step.timeout_reminder" if policy.acknowledge_reminder else "step.timeout", values)
+        key = "step.timeout_reminder" if policy.acknowledge_reminder else "step.timeout"
+        yield Phrase(key, values)
     if policy.after_snooze == "resume":
         yield Phrase("step.resume")
     if policy.auto_resolve:
         yield Phrase("step.auto_resolve", {"length": duration_phrase(policy.auto_resolve)})
     if policy.reopen_within:
         yield Phrase("step.reopen", {"length": duration_phrase(policy.reopen_within)})
-    if found := policy.flapping:
-        counted: dict[str, PhraseValue] = {
-            "count": str(found.more_than),
-            "within": duration_phrase(found.within),
-            "hold": duration_phrase(found.hold),
+    if flapping := policy.flapping:
+        limits: dict[str, PhraseValue] = {
+            "count": str(flapping.more_than),
+            "within": duration_phrase(flapping.within),
+            "hold": duration_phrase(flapping.hold),
         }
-        yield Phrase("step.flapping", counted)
-    if policy.storm:
-        yield Phrase("step.storm", {"count": str(policy.storm.more_than), "within": duration_phrase(policy.storm.within)})
+        yield Phrase("step.flapping", limits)
+    if storm := policy.storm:
+        within = duration_phrase(storm.within)
+        yield Phrase("step.storm", {"count": str(storm.more_than), "within": within})
 
 
 def rule_phrase(rule: Notify | Wait) -> Phrase:

@@ -1,1 +1,1 @@
-"""What is shown: JSON API, pages, live updates."""
+"""Pages, JSON API and live updates: one folder a subject, page and API side by side."""

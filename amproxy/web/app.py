@@ -1,4 +1,4 @@
-"""The web part put together."""
+"""The web application: all routes, and the middleware around them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from amproxy.web.alertmanager.api import AlertmanagerApi
 from amproxy.web.config.api import ConfigApi
 from amproxy.web.config.page import ChangePage
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import exception_handlers
 from amproxy.web.http.guard import CrossSiteGuard
 from amproxy.web.http.live import LiveEvents
 from amproxy.web.http.monitoring import ManagementApi, Metrics
 from amproxy.web.http.page_cache import PageCache
+from amproxy.web.http.response import exception_handlers
 from amproxy.web.http.templates import STATIC, PageTemplates, PreferencesPage
 from amproxy.web.incidents.act import ActPage, OpenIncidentPage
 from amproxy.web.incidents.api import IncidentsApi
@@ -50,7 +50,7 @@ from amproxy.web.silences.page import SilencesPage
 
 
 class ImmutableFiles(StaticFiles):
-    """Files whose address changes with their content, so that browsers need not ask again."""
+    """Static files: their address changes with their content, so browsers may keep them."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -59,16 +59,30 @@ class ImmutableFiles(StaticFiles):
 
 
 def build_web_app(deps: Deps) -> ASGIApp:
-    """Everything that people, their tools and Prometheus ask for, guarded; the doors for alerts are not in it."""
-    looks = PageTemplates(deps.context)
-    drawn = exception_handlers(looks.error)
-    shared = PageCache(Starlette(routes=build_routes(deps, looks), exception_handlers=drawn), deps.hub, deps.context)
-    guarded = CrossSiteGuard(shared, deps.context)
-    return SignInGate(AlertmanagerApi(deps.context, guarded), deps.context, drawn[AmproxyError])
+    """Return the application for people, their tools and Prometheus; without the alert intake."""
+    context, templates = deps.context, PageTemplates(deps.context)
+    handlers = exception_handlers(templates.error)
+    routes = build_routes(deps, templates)
+    # Outermost first: sign-in, then the API v2 (which lets any site read it), the guard against
+    # other sites, and the cache, whose key needs the principal of the sign-in.
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    guarded = CrossSiteGuard(PageCache(app, deps.hub, context), context)
+    return SignInGate(AlertmanagerApi(context, guarded), context, handlers[AmproxyError])
 
 
-def build_routes(deps: Deps, looks: PageTemplates) -> list[BaseRoute]:
-    """All routes, in the order in which they are tried."""
+def build_routes(deps: Deps, templates: PageTemplates) -> list[BaseRoute]:
+    """All routes, in matching order: a fixed path goes before one with a parameter."""
+    return [
+        *_api_routes(deps),
+        *_page_routes(deps, templates),
+        Route("/events", LiveEvents(deps.hub).stream, methods=["GET"]),
+        *Metrics(deps).routes(),
+        *SlackEndpoint(deps.context).routes(),
+        Mount("/static", ImmutableFiles(directory=STATIC)),
+    ]
+
+
+def _api_routes(deps: Deps) -> list[BaseRoute]:
     return [
         *IncidentsApi(deps).routes(),
         *OncallApi(deps).routes(),
@@ -84,32 +98,33 @@ def build_routes(deps: Deps, looks: PageTemplates) -> list[BaseRoute]:
         *ReplicasApi(deps).routes(),
         *ConfigApi(deps).routes(),
         *CalendarsApi(deps).routes(),
-        *OpenApi(deps, looks).routes(),
-        *NowPage(deps, looks).routes(),
-        *IncidentsPage(deps, looks).routes(),
-        *OpenIncidentPage(deps, looks).routes(),
-        *PreferencesPage(deps).routes(),
-        *IncidentPage(deps, looks).routes(),
-        *InsightsPage(deps, looks).routes(),
-        *DeliveriesPage(deps, looks).routes(),
-        *SilenceFormPage(deps, looks).routes(),
-        *SilencesPage(deps, looks).routes(),
-        *ActPage(deps, looks).routes(),
-        *SchedulesPage(deps, looks).routes(),
-        *SchedulePage(deps, looks).routes(),
-        *LayersPage(deps, looks).routes(),
-        *PoliciesPage(deps, looks).routes(),
-        *PolicyEditPage(deps, looks).routes(),
-        *ChangePage(deps, looks).routes(),
-        *RoutesPage(deps, looks).routes(),
-        *PeoplePage(deps, looks).routes(),
-        *MePage(deps, looks).routes(),
-        *AdminPage(deps, looks).routes(),
-        *SignInPage(deps, looks).routes(),
         *SignInApi(deps).routes(),
-        Route("/events", LiveEvents(deps.hub).stream, methods=["GET"]),
-        *Metrics(deps).routes(),
         *ManagementApi(deps).routes(),
-        *SlackEndpoint(deps.context).routes(),
-        Mount("/static", ImmutableFiles(directory=STATIC)),
+    ]
+
+
+def _page_routes(deps: Deps, templates: PageTemplates) -> list[BaseRoute]:
+    return [
+        *OpenApi(deps, templates).routes(),
+        *NowPage(deps, templates).routes(),
+        *IncidentsPage(deps, templates).routes(),
+        *OpenIncidentPage(deps, templates).routes(),
+        *PreferencesPage(deps).routes(),
+        *IncidentPage(deps, templates).routes(),
+        *InsightsPage(deps, templates).routes(),
+        *DeliveriesPage(deps, templates).routes(),
+        *SilenceFormPage(deps, templates).routes(),
+        *SilencesPage(deps, templates).routes(),
+        *ActPage(deps, templates).routes(),
+        *SchedulesPage(deps, templates).routes(),
+        *SchedulePage(deps, templates).routes(),
+        *LayersPage(deps, templates).routes(),
+        *PoliciesPage(deps, templates).routes(),
+        *PolicyEditPage(deps, templates).routes(),
+        *ChangePage(deps, templates).routes(),
+        *RoutesPage(deps, templates).routes(),
+        *PeoplePage(deps, templates).routes(),
+        *MePage(deps, templates).routes(),
+        *AdminPage(deps, templates).routes(),
+        *SignInPage(deps, templates).routes(),
     ]

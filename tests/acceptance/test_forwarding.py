@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from typing import Any
 
-from servers import Servers, needs
+import pytest
+
+from tests.support.servers import Servers, needs
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.clock
 
 ROUTES = """
 route: {{receiver: onward, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}
@@ -19,17 +23,9 @@ receivers:
 
 def ask(url: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=60) as answer:
         text = answer.read()
     return json.loads(text) if text else None
-
-
-def until(look: Any, seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 @needs("alertmanager")

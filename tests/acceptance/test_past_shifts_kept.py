@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from moments import eventually
-from pushing import call
-from servers import Server, Servers
+
+from tests.support.acceptance.pushing import call
+from tests.support.servers import Server, Servers, ask_redis, needs
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.clock, needs("redis-server")]
 
 FILE = """
 route: {receiver: r}
@@ -31,16 +35,30 @@ def restart(amproxy: Server) -> None:
 
 
 @pytest.mark.parametrize("change", [reload, restart])
-def test_the_shift_before_a_change_of_the_file_is_still_who_it_was(servers: Servers, change: Callable[[Server], None]) -> None:
-    amproxy = servers.amproxy(FILE)
-    time.sleep(2)
+def test_the_shift_before_a_change_of_the_file_is_still_who_it_was(
+    servers: Servers, change: Callable[[Server], None]
+) -> None:
+    redis = servers.redis_server()
+    amproxy = servers.amproxy(FILE, redis_url=redis.url)
+    until(
+        lambda: ask_redis(redis, "EXISTS amproxy:{0}:shifts:primary") == ":1\r\n",
+        why="nothing is recorded",
+    )
+    time.sleep(1)  # for so long she has been on call
     assert amproxy.config
     amproxy.config.write_text(FILE.replace("users: [ann]", "users: [bob]"), "utf-8")
     change(amproxy)
+    today = datetime.now(UTC)
+    first, last = today - timedelta(days=7), today + timedelta(days=7)
+    span = f"from={first:%Y-%m-%dT00:00}&to={last:%Y-%m-%dT00:00}"
 
     def told() -> bool:
-        shifts = call("GET", f"{amproxy.url}/api/v1/schedules/primary/shifts?from=2026-01-01T00:00&to=2026-12-31T00:00").json
-        return [(one["users"], one["recorded"]) for one in shifts][-2:] == [(["ann"], True), (["bob"], False)]
+        shifts = call("GET", f"{amproxy.url}/api/v1/schedules/primary/shifts?{span}").json
+        latest = [(one["users"], one["recorded"]) for one in shifts][-2:]
+        return latest == [(["ann"], True), (["bob"], False)]
 
-    eventually(told, why="the past follows today's file")
-    eventually(lambda: "You are on call for primary" in amproxy.printed, why="the one who came on call was not told")
+    until(told, why="the past follows today's file")
+    until(
+        lambda: "You are on call for primary" in amproxy.printed,
+        why="the one who came on call was not told",
+    )

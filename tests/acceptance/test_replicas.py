@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from catcher import Catcher, Late
-from house import alert, file, heard
-from moments import eventually
-from pushing import alert as posted
-from pushing import call, fires, metric, push, resolves, silence
-from servers import Server, Servers, needs
-from stage import ALL, FIRST, NEW
-from standins.webhook import Answer
 
-pytestmark = needs("redis-server")
+from tests.support.acceptance.catcher import Catcher, Late
+from tests.support.acceptance.house import alert, file, heard
+from tests.support.acceptance.pushing import alert as posted
+from tests.support.acceptance.pushing import call, fires, metric, push, resolves, silence
+from tests.support.acceptance.stage import ALL, FIRST, NEW
+from tests.support.servers import Server, Servers, needs
+from tests.support.standins.webhook import Answer
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.clock, needs("redis-server")]
 
 
 class Pair(NamedTuple):
@@ -48,7 +49,7 @@ def test_each_of_many_groups_pushed_to_both_is_told_once(pair: Pair) -> None:
     alerts = [posted(alert("a", f"Disk{number}"), starts=now, ends=now + 600) for number in range(GROUPS)]
     push(pair.one.url, *alerts)
     push(pair.other.url, *alerts)
-    eventually(lambda: len(pair.catcher.came("one")) >= GROUPS)
+    until(lambda: len(pair.catcher.came("one")) >= GROUPS)
     time.sleep(1.2)
     names = [request.payload["groupLabels"]["alertname"] for request in pair.catcher.came("one")]
     assert sorted(names) == sorted(f"Disk{number}" for number in range(GROUPS))
@@ -56,12 +57,12 @@ def test_each_of_many_groups_pushed_to_both_is_told_once(pair: Pair) -> None:
 
 def test_an_alert_pushed_to_both_is_told_once_at_each_stage_of_its_life(pair: Pair) -> None:
     pair.push_to_both("a")
-    eventually(lambda: heard(pair.catcher))
+    until(lambda: heard(pair.catcher))
     pair.push_to_both("b")
-    eventually(lambda: len(heard(pair.catcher)) == 2)
+    until(lambda: len(heard(pair.catcher)) == 2)
     for amproxy in (pair.one, pair.other):
         resolves(amproxy.url, alert("a"), alert("b"))
-    eventually(lambda: len(heard(pair.catcher)) == 3)
+    until(lambda: len(heard(pair.catcher)) == 3)
     assert heard(pair.catcher) == [("a", FIRST), ("a b", NEW), ("-a -b", ALL)]
 
 
@@ -71,36 +72,37 @@ def test_a_silence_made_at_one_holds_at_the_other_at_once(pair: Pair) -> None:
     time.sleep(1.4)
     assert heard(pair.catcher) == []
     assert call("DELETE", f"{pair.other.url}/api/v2/silence/{held}").status == 200
-    eventually(lambda: heard(pair.catcher) == [("a", FIRST)])
+    until(lambda: heard(pair.catcher) == [("a", FIRST)])
 
 
 def test_an_alert_taken_by_a_process_that_dies_before_telling_is_told_by_the_other(pair: Pair) -> None:
     fires(pair.one.url, alert("a"))
     pair.one.kill()
-    eventually(lambda: heard(pair.catcher), seconds=15)
+    until(lambda: heard(pair.catcher))
     time.sleep(1.2)
     assert heard(pair.catcher) == [("a", FIRST)]
 
 
 def test_a_process_that_dies_after_telling_leaves_the_other_quiet(pair: Pair) -> None:
     pair.push_to_both("a")
-    eventually(lambda: heard(pair.catcher))
-    time.sleep(0.2)  # the log is written
+    until(lambda: heard(pair.catcher))
+    for amproxy in (pair.one, pair.other):  # the log is written
+        until(lambda url=amproxy.url: metric(url, "amproxy_outbox_depth") == 0)
     pair.one.kill()
     time.sleep(1.0)
     assert heard(pair.catcher) == [("a", FIRST)]
     fires(pair.other.url, alert("b"))
-    eventually(lambda: heard(pair.catcher)[1:] == [("a b", NEW)], seconds=15)
+    until(lambda: heard(pair.catcher)[1:] == [("a b", NEW)])
 
 
 def test_a_message_in_the_hands_of_a_process_that_dies_is_sent_again_by_the_other_and_counted(pair: Pair) -> None:
     pair.catcher.answers_at("one", [Late(before=2.0), Answer()])
     pair.push_to_both("a")
-    eventually(lambda: heard(pair.catcher))
+    until(lambda: heard(pair.catcher))
     sender = pair.catcher.came("one")[0].payload["externalURL"]
     dying, living = (pair.one, pair.other) if sender == pair.one.url else (pair.other, pair.one)
     dying.kill()
-    eventually(lambda: len(heard(pair.catcher)) == 2, seconds=20)
+    until(lambda: len(heard(pair.catcher)) == 2)
     time.sleep(1.0)
     assert heard(pair.catcher) == [("a", FIRST), ("a", FIRST)]
     assert metric(living.url, "amproxy_deliveries_repeated_total", channel="webhook") == 1

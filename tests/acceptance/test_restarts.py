@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from catcher import Catcher
-from house import alert, file, heard
-from moments import eventually
-from pushing import call, fires, metric, resolves, silence
-from servers import Server, Servers
-from stage import ALL, FIRST, NEW
+
+from tests.support.acceptance.catcher import Catcher
+from tests.support.acceptance.house import alert, file, heard
+from tests.support.acceptance.pushing import call, fires, metric, resolves, silence
+from tests.support.acceptance.stage import ALL, FIRST, NEW
+from tests.support.servers import Server, Servers
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.clock
 
 
 def orderly(amproxy: Server) -> None:
@@ -30,9 +33,9 @@ def test_a_restart_forgets_nothing_and_repeats_nothing(servers: Servers, tmp_pat
         held = silence(amproxy.url, 600, alertname="Silenced")
         fires(amproxy.url, alert("a"))
         fires(amproxy.url, alert("b", "Silenced"))
-        eventually(lambda: heard(catcher) == [("a", FIRST)])
+        until(lambda: heard(catcher) == [("a", FIRST)])
         # killed before it is written down, a message goes out again, and may: that is the crash window
-        eventually(lambda: metric(amproxy.url, "amproxy_outbox_depth") == 0)
+        until(lambda: metric(amproxy.url, "amproxy_outbox_depth") == 0)
 
         end(amproxy)
         amproxy.start()
@@ -43,35 +46,35 @@ def test_a_restart_forgets_nothing_and_repeats_nothing(servers: Servers, tmp_pat
         assert heard(catcher) == [("a", FIRST)]
 
         fires(amproxy.url, alert("c"))
-        eventually(lambda: len(heard(catcher)) == 2)
+        until(lambda: len(heard(catcher)) == 2)
         resolves(amproxy.url, alert("a"), alert("c"))
-        eventually(lambda: len(heard(catcher)) == 3)
+        until(lambda: len(heard(catcher)) == 3)
         assert heard(catcher) == [("a", FIRST), ("a c", NEW), ("-a -c", ALL)]
         assert call("DELETE", f"{amproxy.url}/api/v2/silence/{held}").status == 200
-        eventually(lambda: heard(catcher)[3:] == [("b", FIRST)])
+        until(lambda: heard(catcher)[3:] == [("b", FIRST)])
         assert catcher.problems == []
 
 
 def test_what_was_due_while_the_service_was_down_is_told_when_it_is_back(servers: Servers, tmp_path: Path) -> None:
     with Catcher() as catcher:
-        amproxy = servers.amproxy(file(catcher, group_wait="1s"), data_dir=tmp_path / "data")
+        amproxy = servers.amproxy(file(catcher, group_wait="2s"), data_dir=tmp_path / "data")
         fires(amproxy.url, alert("a"))
         amproxy.kill()
-        time.sleep(1.5)
+        time.sleep(2.5)  # it is due
         assert heard(catcher) == []
         amproxy.start()
-        eventually(lambda: heard(catcher), seconds=5)
+        until(lambda: heard(catcher))
         time.sleep(1.5)
         assert heard(catcher) == [("a", FIRST)]
 
 
 def test_an_alert_that_ended_by_itself_while_the_service_was_down_is_told_as_resolved(servers: Servers, tmp_path: Path) -> None:
     with Catcher() as catcher:
-        routes = '{"global": {"resolve_timeout": "2s"}, ' + file(catcher)[1:]
+        routes = '{"global": {"resolve_timeout": "4s"}, ' + file(catcher)[1:]
         amproxy = servers.amproxy(routes, data_dir=tmp_path / "data")
         assert call("POST", f"{amproxy.url}/api/v2/alerts", [{"labels": alert("a")}]).status == 200
-        eventually(lambda: heard(catcher) == [("a", FIRST)])
+        until(lambda: heard(catcher) == [("a", FIRST)])
         amproxy.kill()
-        time.sleep(1.5)
+        time.sleep(4)
         amproxy.start()
-        eventually(lambda: heard(catcher)[1:] == [("-a", ALL)])
+        until(lambda: heard(catcher)[1:] == [("-a", ALL)])

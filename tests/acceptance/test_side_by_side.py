@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
-from catcher import Catcher
-from moments import check_moments, rfc3339, sleep_until, unix
-from pushing import call, silence
-from servers import Servers, needs
 
-pytestmark = needs("alertmanager")
+from tests.support.acceptance.catcher import Catcher
+from tests.support.acceptance.moments import check_same_moments, rfc3339, sleep_until, unix
+from tests.support.acceptance.pushing import call, silence
+from tests.support.servers import Servers, needs
+
+pytestmark = [pytest.mark.clock, needs("alertmanager")]
 
 SEED = 20261122
 OBSERVED = 14.5
@@ -122,7 +123,7 @@ def test_the_same_messages_come_out_of_both(run: Run, receiver: str) -> None:
     assert own.keys() == real.keys()
     for key, messages in real.items():
         assert [payload for _, payload in own[key]] == [payload for _, payload in messages], key
-        check_moments([at for at, _ in own[key]], [at for at, _ in messages], f"{receiver} {key}")
+        check_same_moments([at for at, _ in own[key]], [at for at, _ in messages], f"{receiver} {key}")
 
 
 def test_amproxy_says_nothing_that_alertmanager_would_not(run: Run) -> None:

@@ -8,12 +8,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
-import pushing
 import pytest
-from catcher import Late
-from moments import check_moments, check_ticks, rfc3339, unix
-from stage import ALL, FIRST, NEW, REPEAT, SOME, TICK, WAIT, Stage, Story, brief, playing
-from standins.webhook import Answer
+
+from tests.support.acceptance import pushing
+from tests.support.acceptance.catcher import Late
+from tests.support.acceptance.moments import check_moments, check_ticks, rfc3339, unix
+from tests.support.acceptance.stage import (
+    ALL,
+    FIRST,
+    NEW,
+    REPEAT,
+    SOME,
+    TICK,
+    WAIT,
+    Stage,
+    Story,
+    brief,
+    playing,
+)
+from tests.support.standins.webhook import Answer
+
+pytestmark = pytest.mark.clock
 
 STORIES: dict[str, Story] = {}
 Play = Callable[[Stage], None]
@@ -200,7 +215,7 @@ def a_webhook_that_does_not_answer_in_time_is_called_again(stage: Stage) -> None
     stage.at(4.0)
     assert stage.heard() == [("a", FIRST)] * 2
     first, second = (request.at - stage.began for request in stage.catcher.came(stage.path()))
-    check_moments([first, second], [WAIT, WAIT + 0.4 + 0.5], stage.name, tolerance=0.6)
+    check_moments([first, second], [WAIT, WAIT + 0.4 + 0.5], stage.name, early=0.6)
     assert pushing.metric(stage.url, "amproxy_delivery_attempts_total", channel="webhook", reason="timeout") == 1
 
 

@@ -7,16 +7,19 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from catcher import Catcher
-from moments import check_moments, sleep_until, unix
-from pushing import alert, push, silence
-from servers import Servers
 
-CASES = json.loads((Path(__file__).parent.parent / "cases" / "alertmanager" / "timelines.json").read_text("utf-8"))
+from tests.support.acceptance.catcher import Catcher
+from tests.support.acceptance.moments import LATE, check_moments, sleep_until, unix
+from tests.support.acceptance.pushing import alert, push, silence
+from tests.support.cases import ALERTMANAGER
+from tests.support.servers import Servers
+
+pytestmark = pytest.mark.clock
+
+CASES = json.loads((ALERTMANAGER / "timelines.json").read_text("utf-8"))
 SETTINGS, SCENARIOS, REPEATS = CASES["settings"], CASES["scenarios"], CASES["repeat_table"]["cases"]
 NAMES = [scenario["name"] for scenario in SCENARIOS]
 OBSERVED = 30.0  # seconds; the recording was observed a second longer, and nothing came in it
@@ -175,7 +178,7 @@ def recorded(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alert(one: dict[str, Any]) -> list[Any]:
-    ends = None if one["ends"] is None else pytest.approx(one["ends"], abs=0.3)
+    ends = None if one["ends"] is None else pytest.approx(one["ends"], abs=LATE)
     return [one["instance"], one["status"], pytest.approx(one["starts"], abs=0.06), ends, one.get("note", "")]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from demo import ROUTES, fill
-from servers import Server, Servers, needs
-from visitor import Visitor
+
+from tests.support.browser.demo import ROUTES, fill
+from tests.support.browser.visitor import Visitor
+from tests.support.servers import Server, Servers, needs
 
 pytestmark = needs("chromium")
 Visit = Callable[..., Visitor]

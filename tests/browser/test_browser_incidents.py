@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from demo import ROUTES, alert, ask, fill, opened, push
-from servers import Server, Servers, needs
-from visitor import Visitor
+
+from tests.support.browser.demo import ROUTES, alert, ask, fill, opened, push
+from tests.support.browser.visitor import Visitor
+from tests.support.servers import Server, Servers, needs
 
 pytestmark = needs("chromium")
 Visit = Callable[..., Visitor]

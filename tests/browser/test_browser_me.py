@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
-from demo import ROUTES, alert, ask, opened, push
-from servers import Server, Servers, needs
-from visitor import Visitor
+
+from tests.support.browser.demo import ROUTES, alert, ask, opened, push
+from tests.support.browser.visitor import Visitor
+from tests.support.servers import Server, Servers, needs
+from tests.support.waiting import until
 
 pytestmark = needs("chromium")
 Visit = Callable[..., Visitor]
@@ -67,8 +68,7 @@ def test_a_person_looks_after_what_is_theirs(amproxy: Server, visit: Visit, size
 def test_an_admin_loads_the_file_and_makes_and_revokes_a_token(house: Servers, visit: Visit, size: str, scripts: bool) -> None:
     amproxy = house.amproxy(ROUTES)
     file = Path(str(amproxy.config))
-    while not ask(f"{amproxy.url}/api/v1/replicas"):  # it serves a moment before it delivers
-        time.sleep(0.05)
+    until(lambda: ask(f"{amproxy.url}/api/v1/replicas"))  # it serves a moment before it delivers
     visitor = visit(amproxy, "/admin", size=size, scripts=scripts).sees("All parts are well.").sees("alive")
     file.write_text(ROUTES.replace("receiver: database-oncall\n", "receiver: nobody\n"), "utf-8")
     visitor.page.locator("#reload").click()

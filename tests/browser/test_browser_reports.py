@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from demo import push
-from lately import ROUTES, deliver, past
-from servers import Server, Servers, needs
-from visitor import Visitor
+
+from tests.support.browser.demo import push
+from tests.support.browser.lately import ROUTES, deliver, past
+from tests.support.browser.visitor import Visitor
+from tests.support.servers import Server, Servers, needs
 
 pytestmark = needs("chromium", "redis-server")
 Visit = Callable[..., Visitor]

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from argon2 import PasswordHasher
-from demo import ROUTES
-from servers import Server, Servers, needs
-from standins.oidc import CLIENT, SECRET, Provider
-from visitor import Visitor
+
+from tests.support.browser.demo import ROUTES, alert, push
+from tests.support.browser.visitor import Visitor
+from tests.support.servers import Server, Servers, needs
+from tests.support.standins.oidc import CLIENT, SECRET, Provider
 
 pytestmark = needs("chromium")
 Visit = Callable[..., Visitor]
@@ -56,9 +57,8 @@ def test_a_person_signs_in_at_the_provider(amproxy: Server, visit: Visit, script
 
 def test_a_page_whose_session_has_ended_leads_to_the_sign_in(amproxy: Server, visit: Visit) -> None:
     visitor = visit(amproxy, "/").press("Sign in with Company", role="link").sees("Bob Birch")
-    visitor.page.context.clear_cookies()
-    visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    visitor.page.reload()
+    visitor.sees("Live").page.context.clear_cookies()
+    push(amproxy.url, alert("DiskFull", "eu1", "The page looks again"))
     visitor.sees("Sign in with Company")
 
 

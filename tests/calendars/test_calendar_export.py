@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import icalendar
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from icals import USERS, utc, wall
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.calendars.export import export_calendar
 from amproxy.calendars.fetch import calendar_period
 from amproxy.calendars.parse import parse_calendar
@@ -17,6 +17,7 @@ from amproxy.config.structs import Config, Ical, Layer, Override, Rotation, Rout
 from amproxy.oncall.calendars import ScheduleCalendars
 from amproxy.oncall.roster import Roster, Shift
 from amproxy.store.calendars import Feed
+from tests.support.calendars.icals import USERS, utc, wall
 
 NOW = utc("2026-03-04T15:30")
 DAY = timedelta(days=1)

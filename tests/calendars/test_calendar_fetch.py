@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from icals import ics
-from standins.calendar import CalendarServer
-from standins.serving import Response
 
 from amproxy.calendars import fetch as fetching
 from amproxy.calendars.fetch import FetchedCalendar, fetch_calendar
 from amproxy.errors import BadCalendar, DeliveryError
 from amproxy.notify.channels.http import HttpClients
+from tests.support.calendars.icals import ics
+from tests.support.standins.calendar import CalendarServer
+from tests.support.standins.serving import Response
 
 TEXT = ics("SUMMARY:alice|DTSTART:20260302T090000Z|DURATION:P7D")
 WHO = "the calendar of schedule db"

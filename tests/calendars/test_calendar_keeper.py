@@ -7,12 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from calendars_conftest import NOW, Replicas, config_of
-from icals import ics, utc
 from prometheus_client import generate_latest
-from road.conftest_road import until
-from standins.calendar import CalendarServer
-from standins.serving import Response
 
 from amproxy import metrics
 from amproxy.calendars.fetch import calendar_sources
@@ -21,6 +16,11 @@ from amproxy.config.structs import Ical, Schedule
 from amproxy.secret import Secret
 from amproxy.store import calendars
 from amproxy.store.calendars import StoredCalendar
+from tests.support.calendars.icals import ics, utc
+from tests.support.calendars.replicas import NOW, Replicas, config_of
+from tests.support.standins.calendar import CalendarServer
+from tests.support.standins.serving import Response
+from tests.support.waiting import soon
 
 ALICE = ics("SUMMARY:alice|DTSTART:20260302T000000Z|DURATION:P7D")
 BOB = ics("SUMMARY:bob|DTSTART:20260302T000000Z|DURATION:P7D")
@@ -36,11 +36,11 @@ async def test_one_replica_fetches_and_all_take_up_each_new_text(replica_of: Rep
     calendar_server.texts["/secret-path"] = ALICE
     config = config_of(by_url(calendar_server))
     first, second = await replica_of(config), await replica_of(config)
-    await until(lambda: first.on_call(WEDNESDAY) == second.on_call(WEDNESDAY) == ("alice",))
+    await soon(lambda: first.on_call(WEDNESDAY) == second.on_call(WEDNESDAY) == ("alice",))
     for clock in (first.clock, second.clock):
         clock[0] += 1
     calendar_server.texts["/secret-path"] = BOB
-    await until(lambda: first.on_call(WEDNESDAY) == second.on_call(WEDNESDAY) == ("bob",))
+    await soon(lambda: first.on_call(WEDNESDAY) == second.on_call(WEDNESDAY) == ("bob",))
     assert len([1 for request in calendar_server.asked if "if-none-match" not in request.headers]) == 1
     await asyncio.sleep(1.2)  # the clock stands still: nothing is due
     assert len(calendar_server.asked) == 2
@@ -51,7 +51,7 @@ async def test_nothing_bad_takes_the_place_of_what_was_good(
 ) -> None:
     calendar_server.texts["/secret-path"] = ALICE
     replica = await replica_of(config_of(by_url(calendar_server)))
-    await until(lambda: replica.on_call(WEDNESDAY))
+    await soon(lambda: replica.on_call(WEDNESDAY))
     source = next(calendar_sources(replica.context.config))
 
     async def looked_at(since: float) -> StoredCalendar | None:
@@ -66,13 +66,13 @@ async def test_nothing_bad_takes_the_place_of_what_was_good(
     ):
         calendar_server.answers["/secret-path"] = answer
         replica.clock[0] += 10
-        kept = await until(lambda: looked_at(replica.clock[0]))
+        kept = await soon(lambda: looked_at(replica.clock[0]))
         assert error in kept.error and kept.good_at == NOW
         assert replica.on_call(WEDNESDAY) == ("alice",)
         assert (await calendar_ages(replica.context))["db"] == replica.clock[0] - NOW
     del calendar_server.answers["/secret-path"]
     replica.clock[0] += 10
-    kept = await until(lambda: looked_at(replica.clock[0]))
+    kept = await soon(lambda: looked_at(replica.clock[0]))
     assert (kept.error, kept.good_at) == ("", replica.clock[0])
     shown = "\n".join(record.getMessage() for record in caplog.records) + generate_latest(metrics.registry).decode()
     assert "secret-path" not in shown and str(calendar_server.url("")) not in shown
@@ -84,7 +84,7 @@ async def test_after_a_restart_without_network_the_stored_text_counts(replica_of
     calendar_server.texts["/secret-path"] = ALICE
     config = config_of(by_url(calendar_server))
     before = await replica_of(config)
-    await until(lambda: before.on_call(WEDNESDAY))
+    await soon(lambda: before.on_call(WEDNESDAY))
     await before.stop()
     calendar_server.answers["/secret-path"] = Response(drop=True)
     after = await replica_of(config, run=False)
@@ -98,7 +98,7 @@ async def test_schedules_with_the_same_address_share_its_text_each_on_its_own_cl
     config = config_of(by_url(calendar_server), tokyo=by_url(calendar_server))
     config.schedules["tokyo"] = Schedule(name="tokyo", ical=config.schedules["tokyo"].ical, timezone="Asia/Tokyo")
     replica = await replica_of(config)
-    await until(lambda: replica.on_call(WEDNESDAY) and replica.on_call("2026-03-04T03:00", "tokyo"))
+    await soon(lambda: replica.on_call(WEDNESDAY) and replica.on_call("2026-03-04T03:00", "tokyo"))
     assert not replica.on_call("2026-03-04T03:00") and not replica.on_call(WEDNESDAY, "tokyo")
     assert len(calendar_server.asked) == 1
 
@@ -107,7 +107,7 @@ async def test_an_overrides_calendar_is_fetched_too(replica_of: Replicas, calend
     calendar_server.texts |= {"/secret-path": ALICE, "/overrides": ics("SUMMARY:bob|DTSTART:20260304T000000Z|DURATION:P1D")}
     ical = by_url(calendar_server, overrides_url=Secret(calendar_server.url("/overrides")))
     replica = await replica_of(config_of(ical))
-    await until(lambda: (replica.on_call(WEDNESDAY), replica.on_call("2026-03-05T12:00")) == (("bob",), ("alice",)))
+    await soon(lambda: (replica.on_call(WEDNESDAY), replica.on_call("2026-03-05T12:00")) == (("bob",), ("alice",)))
 
 
 async def test_a_file_counts_at_once_and_again_when_it_has_changed(replica_of: Replicas, tmp_path: Path) -> None:
@@ -122,34 +122,34 @@ async def test_a_file_counts_at_once_and_again_when_it_has_changed(replica_of: R
     async def error() -> str:
         return (await calendars.load_calendar(replica.context.wire, source.id)).error
 
-    assert "this is not a calendar" in await until(error)
+    assert "this is not a calendar" in await soon(error)
     assert replica.on_call(WEDNESDAY) == ("alice",)
     file.write_bytes(BOB)
     replica.clock[0] += 2
-    await until(lambda: replica.on_call(WEDNESDAY) == ("bob",))
+    await soon(lambda: replica.on_call(WEDNESDAY) == ("bob",))
     file.unlink()
     replica.clock[0] += 2
-    assert "No such file" in await until(error)
+    assert "No such file" in await soon(error)
     assert replica.on_call(WEDNESDAY) == ("bob",)
 
 
 async def test_the_time_that_is_worked_out_moves_on_with_the_clock(replica_of: Replicas, calendar_server: CalendarServer) -> None:
     calendar_server.texts["/secret-path"] = ics("SUMMARY:alice|DTSTART;VALUE=DATE:20260101|RRULE:FREQ=DAILY")
     replica = await replica_of(config_of(by_url(calendar_server)))
-    await until(lambda: replica.on_call(WEDNESDAY))
+    await soon(lambda: replica.on_call(WEDNESDAY))
     assert not replica.on_call("2029-01-01T00:00")
     replica.clock[0] += 400 * 86400
-    await until(lambda: replica.on_call("2029-01-01T00:00"))
+    await soon(lambda: replica.on_call("2029-01-01T00:00"))
 
 
 async def test_a_calendar_that_the_file_does_not_name_any_more_is_let_go(replica_of: Replicas, tmp_path: Path) -> None:
     (tmp_path / "a.ics").write_bytes(ALICE)
     (tmp_path / "b.ics").write_bytes(BOB)
     replica = await replica_of(config_of(Ical(file=str(tmp_path / "a.ics"))))
-    replica.context.use(config_of(Ical(file=str(tmp_path / "b.ics"))))
+    replica.context.use_config(config_of(Ical(file=str(tmp_path / "b.ics"))))
     await replica.keeper.load()
     assert replica.on_call(WEDNESDAY) == ("bob",)
-    replica.context.use(config_of(Ical(file=str(tmp_path / "not-there.ics"))))
+    replica.context.use_config(config_of(Ical(file=str(tmp_path / "not-there.ics"))))
     await replica.keeper.load()
     assert replica.context.roster.on_call("db", utc(WEDNESDAY)).reason == "nobody: calendar not loaded"
 
@@ -159,8 +159,8 @@ async def test_an_error_that_stays_is_logged_once(
 ) -> None:
     with caplog.at_level(logging.WARNING, "amproxy.calendars.keeper"):
         replica = await replica_of(config_of(by_url(calendar_server)))
-        await until(lambda: len(calendar_server.asked) == 1)
+        await soon(lambda: len(calendar_server.asked) == 1)
         replica.clock[0] += 10
-        await until(lambda: len(calendar_server.asked) == 2)
+        await soon(lambda: len(calendar_server.asked) == 2)
         await asyncio.sleep(0.3)
     assert [record.getMessage() for record in caplog.records] == ["the calendar of schedule db: 404"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import pytest
-from icals import BERLIN, END, START, ics, parsed, spans
 
 from amproxy.calendars import parse
 from amproxy.calendars.parse import MAX_EVENTS_AT_ONCE, parse_calendar
 from amproxy.errors import BadCalendar
+from tests.support.calendars.icals import BERLIN, END, START, ics, parsed, spans
 
 NEW_YORK = "America/New_York"
 CUSTOM_ZONE = (
@@ -117,7 +117,7 @@ def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
         "SUMMARY:Alice\\, \r\n Bob|DESCRIPTION:one\\ntwo|DTSTART:20260328T090000Z|DURATION:PT1H"
         "|ATTENDEE;CN=Bob:MAILTO:bob@example.org|ATTENDEE:urn:uuid:1|ORGANIZER:mailto:alice@example.org"
     )
-    assert [(w.summary, w.description, w.attendees) for w in found.words] == [("Alice, Bob", "one\ntwo", ("bob@example.org",))]
+    assert [(w.summary, w.description, w.attendees) for w in found.texts] == [("Alice, Bob", "one\ntwo", ("bob@example.org",))]
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,7 @@ def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;INTERVAL=0"), "INTERVAL must be at least 1"),
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;BYDAY=XX"), "RRULE cannot be read"),
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H", head="CALSCALE:LUNAR"), "Gregorian"),
-        (
-            ics(*["SUMMARY:A|DTSTART:20260101T000000Z|DURATION:P1D"] * (MAX_EVENTS_AT_ONCE + 1)),
-            "more than 50 events at 2026-01-01 00:00 UTC",
-        ),
+        (ics(*["SUMMARY:A|DTSTART:20260101T000000Z|DURATION:P1D"] * (MAX_EVENTS_AT_ONCE + 1)), "more than 50 events at 2026-01-01 00:00 UTC"),
     ],
 )
 def test_a_calendar_that_cannot_be_trusted_is_refused_with_the_reason(data: bytes, reason: str) -> None:

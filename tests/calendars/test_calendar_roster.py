@@ -6,11 +6,11 @@ import time
 from datetime import timedelta
 
 import pytest
-from icals import END, START, USERS, parsed, roster, utc, wall
 
 from amproxy.config.structs import Override
 from amproxy.oncall.calendars import CalendarEventText, PeopleIndex, _match_priority_and_people
 from amproxy.oncall.roster import Roster
+from tests.support.calendars.icals import END, START, USERS, parsed, roster, utc, wall
 
 MONDAY = "DTSTART:20260302T090000Z|DTEND:20260309T090000Z"
 NEXT = "DTSTART:20260309T090000Z|DTEND:20260316T090000Z"
@@ -59,12 +59,8 @@ def test_attendees_count_where_the_summary_names_nobody_and_the_description_wher
     people = PeopleIndex(USERS)
     everything = CalendarEventText(summary="alice", attendees=("bob@example.org",), description="ann")
     assert _match_priority_and_people(everything, people)[1] == ("alice",)
-    assert _match_priority_and_people(
-        CalendarEventText(summary="shift", attendees=("x@y.org", "BOB@example.org"), description="ann"), people
-    )[1] == ("bob",)
-    assert _match_priority_and_people(CalendarEventText(summary="shift", attendees=("x@y.org",), description="<b>Ann</b>\nBob"), people)[
-        1
-    ] == ("ann", "bob")
+    assert _match_priority_and_people(CalendarEventText(summary="shift", attendees=("x@y.org", "BOB@example.org"), description="ann"), people)[1] == ("bob",)
+    assert _match_priority_and_people(CalendarEventText(summary="shift", attendees=("x@y.org",), description="<b>Ann</b>\nBob"), people)[1] == ("ann", "bob")
 
 
 def test_a_full_name_that_two_have_means_both_and_a_file_without_people_means_nobody() -> None:
@@ -180,16 +176,16 @@ def test_on_call_of_a_busy_calendar_is_quick() -> None:
     who = roster(parsed(*hourly, *together, f"SUMMARY:nobody at all|{MONDAY}"))
     assert on_call(who, "2026-06-01T03:00") == ("alice",)
     moments = [utc("2026-06-01T00:00") + timedelta(hours=hour) for hour in range(200)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     for at in moments:
         who.on_call("db", at)
-    assert (time.perf_counter() - begun) / len(moments) < 0.001
+    assert (time.process_time() - begun) / len(moments) < 0.001
 
 
 def test_the_same_person_for_a_year_is_looked_for_quickly() -> None:
     who = roster(parsed("SUMMARY:alice|DTSTART:20260101T000000Z|DURATION:PT1H|RRULE:FREQ=HOURLY"))
     assert who.on_call("db", utc("2026-01-02T00:00")).until == utc("2027-01-01T00:00")
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(100):
         who.on_call("db", utc("2026-01-02T00:00"))
-    assert (time.perf_counter() - begun) / 100 < 0.001
+    assert (time.process_time() - begun) / 100 < 0.001

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
-from icals import BERLIN, END, START, ics, spans
 
 from amproxy.calendars import parse
 from amproxy.calendars.parse import parse_in_process
 from amproxy.errors import BadCalendar
+from tests.support.calendars.icals import BERLIN, END, START, ics, spans
 
 
 async def test_a_calendar_comes_back_from_the_other_process_as_it_was_worked_out() -> None:
     found = await parse_in_process(ics("SUMMARY:\u00c4nn|DTSTART:20260302T090000|DURATION:P7D|ATTENDEE:mailto:a@b.c"), BERLIN, START, END)
     assert spans(found) == ["03-02 09:00 03-09 09:00 \u00c4nn"]
-    assert (found.start, found.end, found.words[0].attendees) == (START, END, ("a@b.c",))
+    assert (found.start, found.end, found.texts[0].attendees) == (START, END, ("a@b.c",))
 
 
 async def test_what_is_wrong_comes_back_too() -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from configs import config
 
 from amproxy.config.loader import load_text
 from amproxy.errors import ConfigError
+from tests.support.cases import ALERTMANAGER
+from tests.support.config.configs import config
 
-CASES = Path(__file__).parent.parent / "cases" / "alertmanager"
-SCALARS: dict[str, Any] = json.loads((CASES / "yaml_scalars.json").read_text())
+SCALARS: dict[str, Any] = json.loads((ALERTMANAGER / "yaml_scalars.json").read_text())
 
 
 def _cases(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((CASES / name).read_text())["cases"]
+    found: list[dict[str, Any]] = json.loads((ALERTMANAGER / name).read_text())["cases"]
     return found
 
 

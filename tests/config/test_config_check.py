@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs import ONCALL
-
-from amproxy.check.report import check_file, render_check_report
+from amproxy.check.report import check_config, render_check_report
+from amproxy.config.loader import load, source_lines
 from amproxy.errors import ConfigProblem
+from tests.support.config.configs import ONCALL
 
 
 def _report(tmp_path: Path, text: str) -> tuple[dict[str, object], str, str]:
     path = tmp_path / "routes.yaml"
     path.write_text(text)
-    found = check_file(path, {})
-    return found, render_check_report(found), str(path)
+    found = check_config(lambda: load(path, {}))
+    return found, render_check_report(found, source_lines(path)), str(path)
 
 
 def test_a_sound_file_is_fine(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_warning_has_its_kind_and_leaves_the_file_fine(tmp_path: Path) -> None
 def test_warnings_from_elsewhere_take_their_place_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "routes.yaml"
     path.write_text(ONCALL.replace(", contacts: {console: here}", ""))
-    found = check_file(path, {}, lambda config: [ConfigProblem("nobody at night", line=config.schedules["s"].place.line, kind="gap")])
+    found = check_config(lambda: load(path, {}), lambda config: [ConfigProblem("nobody at night", line=config.schedules["s"].place.line, kind="gap")])
     assert [(warning["kind"], warning["line"]) for warning in found["warnings"]] == [("no_contact", 1), ("gap", 2)]
 
 
@@ -65,9 +65,9 @@ def test_the_shown_line_hides_what_may_be_secret_and_the_caret_follows(tmp_path:
 
 
 def test_a_file_that_is_not_there_is_an_error_without_a_line(tmp_path: Path) -> None:
-    found = check_file(tmp_path / "none.yaml", {})
+    found = check_config(lambda: load(tmp_path / "none.yaml", {}))
     assert found["ok"] is False
-    assert render_check_report(found).splitlines() == [
+    assert render_check_report(found, []).splitlines() == [
         f"{tmp_path / 'none.yaml'}:0:0: error: cannot read the file: No such file or directory",
         "failed: 1 error",
     ]

@@ -12,63 +12,10 @@ from amproxy.config.yaml import parse_layout
 from amproxy.edit.change import EDITABLE_KEYS, ConfigEntryChange, SectionName, edit_text
 from amproxy.edit.sections import read_file_sections, to_json
 from amproxy.errors import ConfigProblem, NotFound, Uneditable
+from tests.support import cases
+from tests.support.config.edited import FILE, said
 
-EXAMPLE = (Path(__file__).parent.parent / "cases" / "routes.example.yaml").read_text("utf-8")
-
-FILE = """\
-# Team file; ask in #ops before you change it.\tTabs\tstay.
-route: {receiver: r}      # everything
-
-receivers:
-- name: r
-  oncall_configs:
-  - {escalation_policy: main}   # the only one
-
-users:
-    -   name: "alice"     # odd, but hers
-        contacts: { telegram: 111,   email: 'a@example.org' }
-    -   {name: боб, contacts: {telegram: 222}}
-
-teams: [{name: ops, members: [alice, боб]}]
-
-schedules:
-- name: primary
-  # Agreed in spring.
-  layers:
-  # the week
-  - name: weekly          # Mondays
-    users:
-    - alice               # begins
-    - боб
-    rotation: {every: 1w,
-               start: 2026-01-05T09:00}   # wall clock
-
-  # the nights
-  - name: nights
-    users: [боб]
-    #rotation: {every: 1d}
-
-escalation_policies:
-- name: main
-  steps:                  # keep it short
-  # whoever is on call
-  - notify: {schedule: primary}
-  - wait: 5m              # long enough to find a laptop
-      # and a chair
-  - notify:
-      users: [alice]      # the lead
-    matchers: ['severity="critical"']
-
-- name: other
-  steps: [{notify: {users: [alice]}}, {wait: 1m}]
-# The end.
-"""
-
-
-def said(text: str, section: str, name: str) -> dict[str, Any]:
-    root = parse_layout(text.removeprefix("\ufeff"), "routes.yaml")
-    assert root is not None
-    return next(dict(to_json(entry)) for entry in root.data[section] if entry["name"] == name)
+EXAMPLE = cases.EXAMPLE.read_text("utf-8")
 
 
 def lines(before: str, after: str) -> list[str]:
@@ -207,9 +154,7 @@ def test_a_policy_is_added_at_the_end_and_set_apart_like_the_others() -> None:
 
 
 def test_a_section_that_is_not_there_yet_is_added() -> None:
-    result = edit_text(
-        "route: {receiver: r}\n", ConfigEntryChange(section="schedules", set={"name": "s", "layers": [{"users": ["alice"]}]})
-    )
+    result = edit_text("route: {receiver: r}\n", ConfigEntryChange(section="schedules", set={"name": "s", "layers": [{"users": ["alice"]}]}))
     assert result == "route: {receiver: r}\nschedules:\n  - name: s\n    layers:\n      - users: [alice]\n"
 
 

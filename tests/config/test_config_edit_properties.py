@@ -6,11 +6,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_config_edit import EXAMPLE, FILE, said
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.yaml import parse_layout
 from amproxy.edit.change import ConfigEntryChange, edit_text
 from amproxy.edit.sections import to_json
+from tests.support import cases
+from tests.support.config.edited import FILE, said
 
 BLOCKS = """\
 route:
@@ -40,6 +42,7 @@ escalation_policies:
       steps: []
 # after
 """
+EXAMPLE = cases.EXAMPLE.read_text("utf-8")
 POLICIES = EXAMPLE[EXAMPLE.index("escalation_policies:") :]  # the rest takes its time to parse
 TEXTS = [(POLICIES, "platform"), (POLICIES, "database"), (FILE, "main"), (FILE, "other"), (BLOCKS, "main"), (BLOCKS, "other")]
 

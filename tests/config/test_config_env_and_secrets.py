@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from configs import ROUTE, config, loaded, problem
 
 from amproxy.config.loader import load, load_text
+from tests.support.config.configs import ROUTE, config, loaded, problem
 
 TELEGRAM = ROUTE + "receivers: [{name: d, telegram_configs: [{bot_token: '${TOKEN}', chat_id: '${CHAT}'}]}]\n"
 

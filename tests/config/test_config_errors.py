@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from configs import ONCALL, ROUTE, config, problem, problems
 
 from amproxy.config.loader import load
 from amproxy.errors import ConfigError
+from tests.support.config.configs import ONCALL, ROUTE, config, problem, problems
 
 RECEIVER = "receivers: [{name: d}]\n"
 

@@ -8,20 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from amproxy.check.lint import all_warnings
 from amproxy.config.loader import load
-from amproxy.config.structs import (
-    Config,
-    EmailSettings,
-    Notify,
-    NotifyStep,
-    OncallSettings,
-    SlackSettings,
-    TelegramSettings,
-    Wait,
-    WaitUntilStep,
-)
+from amproxy.config.structs import Config, Notify, NotifyStep, OncallSettings, Wait, WaitUntilStep
+from amproxy.notify.channels.email.settings import EmailSettings
+from amproxy.notify.channels.slack.settings import SlackSettings
+from amproxy.notify.channels.telegram.settings import TelegramSettings
+from tests.support.cases import EXAMPLE
 
-EXAMPLE = Path(__file__).parent.parent / "cases" / "routes.example.yaml"
 SECRETS = ("telegram_bot_token", "slack_bot_token", "smtp_password", "alertmanager_token", "grafana_token")
 
 
@@ -30,7 +24,7 @@ def example(tmp_path: Path) -> Config:
     for name in SECRETS:
         (tmp_path / name).write_text(f"hidden-{name}")
     loaded = load(EXAMPLE, {"SECRETS_DIR": str(tmp_path)})
-    assert {warning.kind for warning in loaded.warnings} == {"undeliverable"}  # phone_call and sms, which alice's rules name
+    assert {warning.kind for warning in all_warnings(loaded)} == {"undeliverable"}  # phone_call and sms, which alice's rules name
     return loaded.config
 
 
@@ -72,8 +66,8 @@ def test_receivers_inherit_from_global(example: Config, tmp_path: Path) -> None:
     assert oncall.settings == OncallSettings(
         escalation_policy="platform", title="{{ group_labels.alertname }} on {{ group_labels.cluster }}"
     )
-    assert isinstance(example.global_.email, EmailSettings)
-    assert example.global_.email.smarthost == "smtp.example.org:587"
+    assert isinstance(example.global_.channels["email"], EmailSettings)
+    assert example.global_.channels["email"].smarthost == "smtp.example.org:587"
 
 
 def test_people_have_their_contacts_rules_and_absences(example: Config) -> None:

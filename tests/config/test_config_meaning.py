@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from configs import ONCALL, ROUTE, config
+
+from tests.support.config.configs import ONCALL, ROUTE, config
 
 RECEIVER = "receivers: [{name: d}, {name: e}]\n"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configs import ONCALL, ROUTE, config
 
-CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent.parent / "cases" / "alertmanager" / "config_good_bad.json").read_text())[
-    "cases"
-]
+from tests.support.cases import ALERTMANAGER
+from tests.support.config.configs import ONCALL, ROUTE, config
+
+CASES: list[dict[str, Any]] = json.loads((ALERTMANAGER / "config_good_bad.json").read_text())["cases"]
 GOOD = [case for case in CASES if case["valid_0_25"] and case.get("valid_0_34", True)]
 NEWER = """\
 global: {telegram_bot_token: t, slack_app_token: t, smtp_smarthost: 'h:25', smtp_from: a@b, smtp_tls_config: {ca: x}, jira_api_url: 'http://h/'}

@@ -71,7 +71,7 @@ def test_what_would_let_in_the_wrong_people_or_nobody_is_refused(text: str, why:
 
 def test_the_command_prints_a_hash_that_the_file_takes() -> None:
     command = [sys.executable, "-m", "amproxy", "hash-password"]
-    done = subprocess.run(command, input="correct horse\n", capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, input="correct horse\n", capture_output=True, text=True, check=True, timeout=60)
     user = load_text(f"{FILE}users: [{{name: a, password_hash: '{done.stdout.strip()}'}}]").config.users["a"]
     assert user.password_hash.reveal().startswith("$argon2id$") and "argon2" not in repr(user)
-    assert subprocess.run(command, input="\n", capture_output=True, text=True, check=False, timeout=30).returncode == 1
+    assert subprocess.run(command, input="\n", capture_output=True, text=True, check=False, timeout=60).returncode == 1

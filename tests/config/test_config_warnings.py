@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from configs import ONCALL, ROUTE, config, kinds, loaded
+
+from tests.support.config.configs import ONCALL, ROUTE, config, kinds, loaded
 
 
 def _slack(key: str, text: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from amproxy.grouping.dedup import notification_reason
 from amproxy.model import LogEntry
+from tests.support.cases import ALERTMANAGER
 
-CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/dedup.json").read_text("utf-8"))["cases"]
+CASES = json.loads((ALERTMANAGER / "dedup.json").read_text("utf-8"))["cases"]
 NOW = 1_767_600_000.0
 REASONS = {"new alerts in group": "new alerts added", "new resolved alerts": "some alerts resolved"}  # as the webhook spells them
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.labels.fingerprint import fingerprint
+from tests.support.cases import ALERTMANAGER
 
-CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/fingerprints.json").read_text("utf-8"))["cases"]
+CASES = json.loads((ALERTMANAGER / "fingerprints.json").read_text("utf-8"))["cases"]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["status"] == 200], ids=lambda case: case["fingerprint"])

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import InhibitRule
-from amproxy.grouping.inhibition import InhibitionSource, find_inhibiting_alert, source_keys, target_keys
+from amproxy.grouping.muting import (
+    InhibitionSource,
+    find_inhibiting_alert,
+    source_keys,
+    target_keys,
+)
 from amproxy.labels.fingerprint import fingerprint
 from amproxy.labels.matchers import Matcher, parse_matchers
+from tests.support.cases import ALERTMANAGER
 
-CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/inhibit.json").read_text("utf-8"))["cases"]
+CASES = json.loads((ALERTMANAGER / "inhibit.json").read_text("utf-8"))["cases"]
 NOW = 1_767_600_000_000_000_000
 
 

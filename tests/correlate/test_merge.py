@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.grouping.dedup import merge_alerts, sort_alerts
 from amproxy.model import Alert
+from tests.support.cases import ALERTMANAGER
 
-TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/alert_merge_and_order.json").read_text("utf-8"))
+TABLE = json.loads((ALERTMANAGER / "alert_merge_and_order.json").read_text("utf-8"))
 NOW = 1_767_600_000_000_000_000
 
 

@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rosters import hours, layer, local, roster, rotation, utc
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.labels.intervals import TimeInterval, parse_time_interval
 from amproxy.oncall.layers import ActiveDays, active_days
 from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
 from amproxy.times import wall_to_utc
+from tests.support.decide.rosters import hours, layer, local, roster, rotation, utc
 
 BERLIN = "Europe/Berlin"
 ZONES = (BERLIN, "America/New_York", "Australia/Lord_Howe", "Asia/Tbilisi", "America/Santiago", "Africa/Casablanca")
@@ -199,13 +200,13 @@ def test_a_rotation_that_began_ten_years_ago_answers_soon_at_first_and_at_once_t
     cached_interval.cache_clear()
     active_days.cache_clear()
     who, at = office(*PEOPLE, start="2016-01-04T09:00"), local("2026-01-09T10:00", BERLIN)
-    before = time.perf_counter()
+    before = time.process_time()
     assert who.on_call("main", at).users
-    assert time.perf_counter() - before < 5
-    before = time.perf_counter()
+    assert time.process_time() - before < 5
+    before = time.process_time()
     for _ in range(100):
         office(*PEOPLE, start="2016-01-04T09:00").on_call("main", at)
-    assert time.perf_counter() - before < 1.5
+    assert time.process_time() - before < 1.5
 
 
 def test_ten_years_of_working_days_come_out_as_a_calendar_counts_them() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rosters import hours, layer, roster, utc
-
 from amproxy.check.report import coverage_warnings
+from tests.support.decide.rosters import hours, layer, roster, utc
 
 OFFICE = hours("office", "09:00", "18:00", "Europe/Berlin", ["monday:friday"])
 

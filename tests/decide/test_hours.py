@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.oncall.hours import count_hours, split_by_kind
 
 ZONES = (

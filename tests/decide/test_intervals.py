@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.labels.intervals import BadInterval, parse_time_interval
+from tests.support.cases import ALERTMANAGER
 
-TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/time_intervals.json").read_text("utf-8"))
+TABLE = json.loads((ALERTMANAGER / "time_intervals.json").read_text("utf-8"))
 
 OFFICE = [{"weekdays": ["monday:friday"], "times": [{"start_time": "09:00", "end_time": "18:00"}], "location": "Europe/Berlin"}]
 SMALL_HOURS = [{"times": [{"start_time": "02:00", "end_time": "03:00"}], "location": "Europe/Berlin"}]

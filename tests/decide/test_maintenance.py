@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import Config, Maintenance, Route
-from amproxy.grouping.maintenance import OpenWindows, expired_window_warnings, is_open, next_change, next_opening, open_until, window_state
+from amproxy.grouping.maintenance import (
+    OpenWindows,
+    expired_window_warnings,
+    is_open,
+    next_change,
+    next_opening,
+    open_until,
+    window_state,
+)
 from amproxy.labels.intervals import TimeInterval, parse_time_interval
 from amproxy.labels.matchers import parse_matcher
 from amproxy.times import LATEST
@@ -111,4 +120,4 @@ def test_what_is_remembered_of_openings_is_what_holds(minutes: int) -> None:
     by_hand = {"x": window(id="x", start=utc("2026-03-22T03:00"), end=utc("2026-03-22T03:45"))}
     for at in (start, start + minutes * 60, start):
         wanted = [one for one in (WEEKLY, by_hand["x"]) if is_open(one, INTERVALS, datetime.fromtimestamp(at, UTC))]
-        assert [opening.window for opening in openings.now(by_hand, at)] == wanted
+        assert [opening.window for opening in openings.open_now(by_hand, at)] == wanted

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.labels.matchers import BadMatcher, Matcher, all_match, matcher_sort_key, parse_matcher, parse_matchers
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.labels.matchers import (
+    BadMatcher,
+    Matcher,
+    all_match,
+    matcher_sort_key,
+    parse_matcher,
+    parse_matchers,
+)
+from tests.support.cases import ALERTMANAGER
 
-CASES = json.loads((Path(__file__).parents[1] / "cases/alertmanager/matchers.json").read_text("utf-8"))["cases"]
+CASES = json.loads((ALERTMANAGER / "matchers.json").read_text("utf-8"))["cases"]
 
 
 def case_id(case: dict[str, Any]) -> str:

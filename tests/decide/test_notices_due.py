@@ -7,13 +7,14 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from rosters import layer, override, roster, utc
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import Override
 from amproxy.model import NoticeLog, Swap
 from amproxy.oncall.notice import Notice
 from amproxy.oncall.notices import due_notices, swap_request_notices
 from amproxy.oncall.roster import Roster
+from tests.support.decide.rosters import layer, override, roster, utc
 
 MONDAY = utc("2026-01-05T09:00")
 HOUR = timedelta(hours=1)
@@ -33,7 +34,7 @@ def handoffs(found: Roster, since: str, until: str, on_call: tuple[str, ...]) ->
 
 def test_the_first_look_tells_of_no_handoff() -> None:
     first = due_notices(wanting(roster(layer("weekly", "alice"), zone="UTC"), "going_on_call"), "main", MONDAY, None)
-    assert first.notices == [] and first.told.on_call == ("alice",)
+    assert first.notices == [] and first.log.on_call == ("alice",)
 
 
 def test_a_shift_that_goes_on_for_another_reason_is_no_handoff() -> None:
@@ -79,9 +80,7 @@ def test_gaps_that_are_found_together_are_told_together() -> None:
 def test_a_swap_is_told_with_who_asked_for_whom() -> None:
     found = wanting(roster(layer("daily", "alice", "bob", "carol"), zone="UTC"), "swap_asked")
     start = MONDAY.timestamp()
-    told = swap_request_notices(
-        found, Swap(id="s", schedule="main", user="alice", start=start, end=start + 3600, asked_by="carol", asked_at=start)
-    )
+    told = swap_request_notices(found, Swap(id="s", schedule="main", user="alice", start=start, end=start + 3600, asked_by="carol", asked_at=start))
     assert [one.user for one in told] == ["alice", "bob"]
     assert told[1].text == (
         "alice looks for somebody to take over main from Mon 5 Jan 09:00 (UTC) until Mon 5 Jan 10:00 (UTC), says carol."
@@ -99,7 +98,7 @@ def test_looking_more_often_tells_nothing_more(spans: list[tuple[str, int, int]]
         Override(users=(who,), start=MONDAY + HOUR * start, end=MONDAY + HOUR * (start + long), id=str(start)) for who, start, long in spans
     ]
     found = wanting(Roster(roster(zone="UTC").config, {"main": made}), "going_on_call", "leaving", "gap_ahead")
-    at, told = MONDAY, due_notices(found, "main", MONDAY, None).told
+    at, told = MONDAY, due_notices(found, "main", MONDAY, None).log
     on_call = set(told.on_call)
     for wait in waits:
         at += timedelta(seconds=wait)
@@ -111,6 +110,6 @@ def test_looking_more_often_tells_nothing_more(spans: list[tuple[str, int, int]]
                     on_call.add(notice.user)
                 elif notice.kind == "leaving":
                     on_call.remove(notice.user)
-            told = result.told
+            told = result.log
         assert result.notices == []
         assert on_call == set(found.on_call("main", at).users)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rosters import hours, layer, local, override, roster, utc
 
 from amproxy.config.structs import Override
+from tests.support.decide.rosters import hours, layer, local, override, roster, utc
 
 BERLIN, TBILISI = "Europe/Berlin", "Asia/Tbilisi"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amproxy.config.contacts import contact_address, notification_rules
+from amproxy.config.channels import contact_address, notification_rules
 from amproxy.config.structs import Notify, Urgency, User, Wait
 
 TELEGRAM, CALL = Notify(channels=("telegram",)), Notify(channels=("telegram", "phone_call"))

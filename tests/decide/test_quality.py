@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from rosters import hours, layer, override, roster, utc
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.oncall.quality import assess_quality
 from amproxy.oncall.roster import Roster
+from tests.support.decide.rosters import hours, layer, override, roster, utc
 
 MONDAY = utc("2026-01-05T09:00")
 HOUR = timedelta(hours=1)

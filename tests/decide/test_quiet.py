@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from rosters import away, layer, local, roster, utc
 
 from amproxy.oncall.roster import Roster
+from tests.support.decide.rosters import away, layer, local, roster, utc
 
 BERLIN, TBILISI = "Europe/Berlin", "Asia/Tbilisi"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amproxy.config.contacts import address_digest
+from amproxy.config.channels import address_digest
 from amproxy.config.structs import Config, Notify, Route, User
 from amproxy.model import Outcome
 from amproxy.oncall.reachable import PersonReachability, assess_reachability

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rosters import local, rotation, utc, wall
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.oncall.layers import handoff_time, turn_at
 from amproxy.times import to_utc, utc_to_wall, wall_to_utc
+from tests.support.decide.rosters import local, rotation, utc, wall
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Tbilisi", "America/Santiago", "Africa/Casablanca")
 
@@ -58,9 +59,7 @@ def test_a_wall_clock_time_happens_when_the_clock_first_reaches_it(zone: str, sh
 )
 def test_what_the_clock_has_reached_and_when_it_reaches_it_are_inverse(zone: str, shown: datetime, at: datetime) -> None:
     place = ZoneInfo(zone)
-    assert (wall_to_utc(shown, place) <= to_utc(at.replace(tzinfo=place))) == (
-        shown <= utc_to_wall(to_utc(at.replace(tzinfo=place)), place)
-    )
+    assert (wall_to_utc(shown, place) <= to_utc(at.replace(tzinfo=place))) == (shown <= utc_to_wall(to_utc(at.replace(tzinfo=place)), place))
 
 
 @given(

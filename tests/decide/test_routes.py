@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.config.read.routing import route_key
 from amproxy.config.structs import Route
-from amproxy.grouping.placement import RouteVisit, explain, group_key, match, route_key, select_group_labels
+from amproxy.grouping.placement import RouteVisit, explain, group_key, match, select_group_labels
 from amproxy.labels.matchers import Matcher, matcher_sort_key, parse_matchers
 from amproxy.times import parse_duration
+from tests.support.cases import ALERTMANAGER
 
-TABLE = json.loads((Path(__file__).parents[1] / "cases/alertmanager/routes.json").read_text("utf-8"))
+TABLE = json.loads((ALERTMANAGER / "routes.json").read_text("utf-8"))
 ROOT = Route(receiver="root", key="", group_wait=30.0, group_interval=300.0, repeat_interval=14400.0)
 
 

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from rosters import hours, layer, local, override, roster, utc
 
 from amproxy.config.structs import Ical
 from amproxy.oncall.roster import Roster
+from tests.support.decide.rosters import hours, layer, local, override, roster, utc
 
 BERLIN = "Europe/Berlin"
 OFFICE = hours("office", "09:00", "18:00", BERLIN, ["monday:friday"])
@@ -123,14 +123,14 @@ def test_shifts_are_clipped_and_show_gaps() -> None:
         (local("2026-01-09T18:00", BERLIN), local("2026-01-12T09:00", BERLIN), (), ""),
         (local("2026-01-12T09:00", BERLIN), local("2026-01-12T12:00", BERLIN), ("alice",), "office"),
     ]
-    assert who.uncovered("main", local("2026-01-09T12:00", BERLIN), local("2026-01-12T12:00", BERLIN)) == 63 * 3600
+    assert who.gap_seconds("main", local("2026-01-09T12:00", BERLIN), local("2026-01-12T12:00", BERLIN)) == 63 * 3600
 
 
 def test_nothing_lies_between_a_moment_and_itself_or_the_past() -> None:
     who = roster(layer("weekly", "alice"))
     for end in ("2026-01-09T12:00", "2026-01-01T00:00"):
         assert who.shifts("main", utc("2026-01-09T12:00"), utc(end)) == []
-        assert who.uncovered("main", utc("2026-01-09T12:00"), utc(end)) == 0
+        assert who.gap_seconds("main", utc("2026-01-09T12:00"), utc(end)) == 0
 
 
 def test_a_weekly_turn_over_a_clock_change_is_an_hour_shorter_or_longer() -> None:

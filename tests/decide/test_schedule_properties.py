@@ -11,12 +11,24 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rosters import PEOPLE, UNITS, away, hours, layer, override, roster, taken, utc, wall
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import Absence, Layer, Override
 from amproxy.model import Swap
 from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
+from tests.support.decide.rosters import (
+    PEOPLE,
+    UNITS,
+    away,
+    hours,
+    layer,
+    override,
+    roster,
+    taken,
+    utc,
+    wall,
+)
 
 # For each zone, noon UTC of the day before a clock change.
 CHANGES = {
@@ -225,7 +237,7 @@ def test_shifts_and_on_call_agree(case: Case, minutes: int) -> None:
     (holding,) = [shift for shift in found if shift.start <= at < shift.end]
     answer = who.on_call("main", at)
     assert (answer.users, answer.reason) == (holding.users, holding.reason)
-    assert who.uncovered("main", case.start, end) == sum((s.end - s.start).total_seconds() for s in found if not s.users)
+    assert who.gap_seconds("main", case.start, end) == sum((s.end - s.start).total_seconds() for s in found if not s.users)
 
 
 @settings(max_examples=200)

@@ -9,13 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from rosters import PEOPLE, away, hours, layer, local, override, roster, taken, utc
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import Override
 from amproxy.errors import Conflict
 from amproxy.model import Swap
 from amproxy.oncall import swaps
 from amproxy.oncall.roster import Roster
+from tests.support.decide.rosters import (
+    PEOPLE,
+    away,
+    hours,
+    layer,
+    local,
+    override,
+    roster,
+    taken,
+    utc,
+)
 
 BERLIN = "Europe/Berlin"
 WEEKLY = layer("weekly", "alice", "bob", "carol")
@@ -123,7 +134,7 @@ def test_a_swap_does_not_make_a_gap_nor_fill_one() -> None:
     office = hours("office", "09:00", "18:00", BERLIN)
     day = (utc("2026-01-06T00:00"), utc("2026-01-07T00:00"))
     who = roster(layer("office", "alice", active=["office"]), intervals=office, swaps=[taken("alice", "bob", *day)])
-    assert who.uncovered("main", *day) == 15 * 3600
+    assert who.gap_seconds("main", *day) == 15 * 3600
     assert [shift.users for shift in who.shifts("main", *day)] == [(), ("bob",), ()]
     assert who.turn_after("main", utc("2026-01-06T20:00")).users == ()
 
@@ -172,7 +183,7 @@ def test_every_shift_is_the_one_without_swaps_with_names_exchanged(
                 names = names - {swap.user} | {swap.taken_by}
         assert set(shift.users) == names
         assert len(shift.users) == len(names)
-    assert who.uncovered("main", start, end) == plain.uncovered("main", start, end)
+    assert who.gap_seconds("main", start, end) == plain.gap_seconds("main", start, end)
 
 
 # ---------------------------------------------------------------------------------------------- asking and taking

@@ -6,11 +6,12 @@ import asyncio
 import re
 import urllib.request
 
-from servers import Servers
-from standins.slack import SlackStandIn
-from standins.smtp import SmtpServer
-from standins.webhook import WebhookServer
-from stories import get, post, until
+from tests.support.e2e.stories import get, post
+from tests.support.servers import Servers
+from tests.support.standins.slack import SlackStandIn
+from tests.support.standins.smtp import SmtpServer
+from tests.support.standins.webhook import WebhookServer
+from tests.support.waiting import until
 
 ROUTES = """
 global:
@@ -73,10 +74,10 @@ def test_slack_email_and_webhook_tell_the_same_story(servers: Servers) -> None:
         # a scanner follows the link in the mail: nothing happens; the button of the page acts
         link = re.search(r"http://[^\s]+/act/[^\s]+", mail.part("plain"))
         assert link is not None
-        page = urllib.request.urlopen(link.group(), timeout=10).read().decode()
+        page = urllib.request.urlopen(link.group(), timeout=60).read().decode()
         assert "Acknowledge" in page
         assert get(f"{amproxy.url}/api/v1/incidents")["incidents"][0]["state"] == "triggered"
-        urllib.request.urlopen(urllib.request.Request(link.group(), b"", method="POST"), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(link.group(), b"", method="POST"), timeout=60).close()
         assert get(f"{amproxy.url}/api/v1/incidents")["incidents"][0]["acknowledged_by"] == "alice"
         until(lambda: "Acknowledged by Alice Ash" in str(slack.messages["C1", shown.ts].blocks))
         until(lambda: "Acknowledged by Alice Ash" in str(slack.messages[direct, personal.ts].blocks))

@@ -11,9 +11,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from servers import Server, Servers
-from standins.telegram import TelegramStandIn
-from stories import ALICE, BOB, ROUTES, get, metric, post, text, until
+import pytest
+
+from tests.support.e2e.stories import ALICE, BOB, ROUTES, get, metric, post, text
+from tests.support.servers import Server, Servers
+from tests.support.standins.telegram import TelegramStandIn
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.clock
 
 STORM = 500
 KILLS = 6
@@ -36,6 +41,7 @@ def redis_pid(amproxy: Server) -> int:
     return 0
 
 
+@pytest.mark.timeout(400)
 def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(servers: Servers, tmp_path: Path) -> None:
     dice = random.Random(SEED)
     with TelegramStandIn() as telegram:
@@ -68,7 +74,7 @@ def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(ser
         def titles(chat: int) -> Counter[str]:
             return Counter(word for message in telegram.sent(chat) for word in message.text.split() if word.startswith("Storm"))
 
-        until(lambda: len(titles(BOB)) == STORM, seconds=150, why="an incident was not escalated")
+        until(lambda: len(titles(BOB)) == STORM, seconds=240, why="an incident was not escalated")
         assert set(titles(ALICE)) == {f"Storm{number}" for number in range(STORM)}
         _, open_incidents = 0, []
         cursor = ""

@@ -6,9 +6,11 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
-from servers import Server, Servers, needs
-from standins.telegram import Message, TelegramStandIn
-from stories import ALICE, BOB, ROUTES, get, metric, text, until
+
+from tests.support.e2e.stories import ALICE, BOB, ROUTES, get, metric, text
+from tests.support.servers import Server, Servers, needs
+from tests.support.standins.telegram import Message, TelegramStandIn
+from tests.support.waiting import until
 
 RULES = """
 groups:
@@ -31,7 +33,7 @@ receivers:
 
 def write(database: Server, value: float) -> None:
     body = f'disk_used_percent{{host="db1"}} {value}\n'.encode()
-    urllib.request.urlopen(f"{database.url}/api/v1/import/prometheus", body, timeout=10).close()
+    urllib.request.urlopen(f"{database.url}/api/v1/import/prometheus", body, timeout=60).close()
 
 
 def raw_door(servers: Servers, amproxy: Server) -> str:
@@ -50,7 +52,7 @@ def test_from_a_metric_to_two_phones_and_back(servers: Servers, door: Callable[[
     with TelegramStandIn() as telegram:
         telegram.add_chat(ALICE)
         telegram.add_chat(BOB)
-        amproxy = servers.amproxy(ROUTES.format(token=telegram.token, telegram=telegram.url, wait="3s"))
+        amproxy = servers.amproxy(ROUTES.format(token=telegram.token, telegram=telegram.url, wait="8s"))
         database = servers.victoria_metrics(args=["-search.latencyOffset=0s", "-search.disableCache"])
         write(database, 97)
         servers.vmalert(RULES, database.url, [door(servers, amproxy)], ["-rule.resendDelay=1s"])

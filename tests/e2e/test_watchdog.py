@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from servers import Server, Servers, needs
-from stories import get, post, until
+from tests.support.e2e.stories import get, post
+from tests.support.servers import Server, Servers, needs
+from tests.support.waiting import until
 
 ROUTES = """
 route: {receiver: r, group_by: [alertname], group_wait: 1h}

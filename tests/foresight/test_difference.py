@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from files import MONDAY, POLICY, WEEKLY, config
 from msgspec.structs import replace
 
 from amproxy.config.structs import FilePlace, NotifyStep, Override, Wait
 from amproxy.simulation.config_diff import compare_configs
 from amproxy.store.schedule_changes import ManualScheduleChanges
+from tests.support.foresight.files import MONDAY, POLICY, WEEKLY, config
 
 NOBODY_BY_HAND = ManualScheduleChanges()
 WEEK = timedelta(days=7)

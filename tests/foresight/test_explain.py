@@ -5,13 +5,33 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from files import ALICE, BOB, CAROL, MONDAY, ROOT, away, chat, config, oncall, route
 from msgspec.structs import replace
 
-from amproxy.config.structs import Config, InhibitRule, Notify, NotifyStep, Policy, User, Wait, WaitUntilStep
+from amproxy.config.structs import (
+    Config,
+    InhibitRule,
+    Notify,
+    NotifyStep,
+    Policy,
+    User,
+    Wait,
+    WaitUntilStep,
+)
 from amproxy.labels.matchers import parse_matchers
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.explain import explain, explain_text
+from tests.support.foresight.files import (
+    ALICE,
+    BOB,
+    CAROL,
+    MONDAY,
+    ROOT,
+    away,
+    chat,
+    config,
+    oncall,
+    route,
+)
 
 DOWN = {"alertname": "Down", "team": "a"}
 NIGHT = MONDAY.replace(hour=23)

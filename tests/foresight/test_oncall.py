@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from files import ALICE, BOB, MONDAY, WEEKLY, config
 from msgspec.structs import replace
 
 from amproxy.config.structs import Schedule
@@ -13,6 +12,7 @@ from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.oncall import oncall_reports, oncall_text
 from amproxy.times import parse_command_time, read_command_time
+from tests.support.foresight.files import ALICE, BOB, MONDAY, WEEKLY, config
 
 NOW = 1767603600.0  # 2026-01-05T09:00:00Z
 

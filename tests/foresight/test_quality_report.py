@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from files import ALICE, BOB, CAROL, MONDAY, WEEKLY, away, config
 from msgspec.structs import replace
 
 from amproxy.config.structs import Layer, Schedule
 from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.oncall import quality_reports, quality_text
+from tests.support.foresight.files import ALICE, BOB, CAROL, MONDAY, WEEKLY, away, config
 
 WEEK = 604800.0
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from files import MONDAY, ROOT, config, oncall, route, upgrade
 from msgspec.structs import replace
-from past import lines, replayed, week
 
 from amproxy.cli import main
 from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait
 from amproxy.simulation.replay import Replay, replay_document
 from amproxy.simulation.reports import replay_text
+from tests.support.foresight.files import MONDAY, ROOT, config, oncall, route, upgrade
+from tests.support.foresight.past import lines, replayed, week
 
 CAROL_ALONE = Policy(name="main", steps=(NotifyStep(users=("carol",)),))
 ALICE_ALONE = Policy(name="main", steps=(NotifyStep(users=("alice",)),))
@@ -72,7 +72,7 @@ def test_pages_only_before_and_only_now_are_told_with_totals_for_each_person() -
 def test_an_incident_that_would_have_reached_nobody_comes_first_and_loudly() -> None:
     past = [*lines(config(policies=(ALICE_ALONE,))), *lines(config(policies=(ALICE_ALONE,)), {"alertname": "Up", "team": "b"}, number=2)]
     found = replayed(past, config(route("people", 'team="b"'), policies=(CAROL_ALONE,)))
-    assert [one.lost for one in found.incidents] == [True, False]
+    assert [one.reaches_nobody for one in found.incidents] == [True, False]
     told = text(found)
     assert told.index("1 INCIDENT WOULD HAVE REACHED NOBODY") < told.index("1 incident would have paged differently")
     assert "#1 Down, Mon 2026-01-05 09:00 receiver people, policy main; now no receiver that pages anybody" in told
@@ -82,7 +82,7 @@ def test_an_incident_that_would_have_reached_nobody_comes_first_and_loudly() -> 
 def test_an_answer_still_counts_though_the_one_who_gave_it_would_not_have_been_paged() -> None:
     past = lines(config(), answers=[("alice", 60.0)])
     found = replayed(past, config(policies=(Policy(name="main", steps=(Wait(seconds=300.0), NotifyStep(users=("carol",)))),)))
-    assert calls(found.incidents[0].only_now) == [] and found.incidents[0].lost
+    assert calls(found.incidents[0].only_now) == [] and found.incidents[0].reaches_nobody
 
 
 def test_people_who_put_it_off_and_withdrew_their_answer_do_so_again() -> None:
@@ -104,7 +104,7 @@ def test_of_two_receivers_of_one_alert_the_one_that_stays_speaks_for_it() -> Non
     past = lines(both)
     assert len(past) == 2 and replayed(past, both).different == []
     found = replayed(past, config(route("people"), policies=(ALICE_ALONE,)))
-    assert [(one.different, one.lost, one.part_of) for one in found.incidents] == [(False, False, 0), (True, False, 1)]
+    assert [(one.different, one.reaches_nobody, one.part_of) for one in found.incidents] == [(False, False, 0), (True, False, 1)]
     assert "now part of #1" in text(found)
 
 
@@ -140,7 +140,7 @@ def test_alerts_that_come_back_soon_are_the_same_incident_and_flap() -> None:
 
 def test_what_a_maintenance_window_would_have_held_back_is_not_paged() -> None:
     found = replayed(lines(config(), over=1200.0), config(maintenance=upgrade("2026-01-05T08:00", "2026-01-05T12:00")))
-    assert found.incidents[0].lost
+    assert found.incidents[0].reaches_nobody
 
 
 def test_a_contact_that_failed_then_fails_again() -> None:

@@ -6,14 +6,36 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from files import ALICE, BOB, CAROL, MONDAY, POLICY, ROOT, chat, config, oncall, route, upgrade
 from msgspec.structs import replace
 
-from amproxy.config.structs import Config, ForwardStep, IfNobody, NotifyStep, Policy, ResolveStep, Schedule, Wait, WaitForAlertsStep
+from amproxy.config.structs import (
+    Config,
+    ForwardStep,
+    IfNobody,
+    NotifyStep,
+    Policy,
+    ResolveStep,
+    Schedule,
+    Wait,
+    WaitForAlertsStep,
+)
 from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.reports import simulate_text
 from amproxy.simulation.simulate import SimulationRequest, simulate
+from tests.support.foresight.files import (
+    ALICE,
+    BOB,
+    CAROL,
+    MONDAY,
+    POLICY,
+    ROOT,
+    chat,
+    config,
+    oncall,
+    route,
+    upgrade,
+)
 
 DOWN = {"alertname": "Down", "team": "a"}
 QUIET = replace(ROOT, group_wait=0.0)

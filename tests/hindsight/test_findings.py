@@ -6,11 +6,17 @@ from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_insights import MONDAY, PLAN, counted
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.model import Incident, Page
-from amproxy.reports.insights import LoudAlertFinding, NightsFinding, UnansweredFinding, find_highlights
+from amproxy.reports.insights import (
+    LoudAlertFinding,
+    NightsFinding,
+    UnansweredFinding,
+    find_highlights,
+)
 from amproxy.web.reports.insights import HEAT_LEVELS, PLOT_HEIGHT, plot_days, plot_week
+from tests.support.hindsight.counted import MONDAY, PLAN, counted
 
 NIGHT = 2 * 3600.0  # seconds after midnight
 
@@ -27,11 +33,7 @@ def incident(number: int, at: float, alert: str = "Disk", *, pages: int = 1, its
 def test_who_was_woken_most_comes_first_and_then_the_alert_that_is_most_of_all_pages() -> None:
     nights = [incident(n, MONDAY + n * 86400 + NIGHT) for n in range(3)]
     noise = [incident(10 + n, MONDAY + 12 * 3600, "Latency", pages=2, itself=True, user="ann") for n in range(4)]
-    assert find_highlights(counted([*nights, *noise])) == [
-        NightsFinding("guest", 3),
-        LoudAlertFinding("Latency", 73, True),
-        UnansweredFinding(4, 7),
-    ]
+    assert find_highlights(counted([*nights, *noise])) == [NightsFinding("guest", 3), LoudAlertFinding("Latency", 73, True), UnansweredFinding(4, 7)]
 
 
 def test_nothing_stands_out_of_little() -> None:

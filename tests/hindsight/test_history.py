@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from looked_back import START, Story
 
 from amproxy.config.structs import FilePlace, NotifyStep, Policy, Wait
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident, TimelineEntry
 from amproxy.reports.export import history_line
+from tests.support.hindsight.looked_back import START, Story
 
 
 def recorded(story: Story) -> dict[str, Any]:

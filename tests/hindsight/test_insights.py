@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any
@@ -16,17 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.clock import utc
-from amproxy.config.structs import NotifyStep, Policy
 from amproxy.model import Incident, Page
 from amproxy.oncall.hours import classify_daytime, night_start_date
 from amproxy.reports import insights
-from amproxy.reports.export import report_csv
-from amproxy.reports.insights import TABLES, DurationSpread, Insights, concerns_user
-
-MONDAY = 1_767_571_200.0  # 2026-01-05 00:00 UTC
-ZONES = {"ann": "Europe/Berlin", "bob": "Asia/Tbilisi"}
-PLAN = Policy(name="p", steps=(NotifyStep(users=("ann",)), NotifyStep(users=("ann",), urgency="important")))
+from amproxy.reports.export import csv_columns, csv_text
+from amproxy.reports.insights import TABLES, DurationSpread, concerns_user
+from tests.support.hindsight.counted import MONDAY, PLAN, ZONES, counted
 
 seconds = st.integers(0, 900).map(float)  # exact in a spread
 people = st.sampled_from(["ann", "bob", "guest"])
@@ -51,13 +47,6 @@ def incident(draw: st.DrawFn) -> Incident:
         resolved_by=draw(st.sampled_from(["source", "expired", "ann", "bob"])) if state == "resolved" else "",
         resolved_at=start + draw(seconds) if state == "resolved" else None, pages=draw(st.lists(pages, max_size=4)),
     )  # fmt: skip
-
-
-def counted(incidents: Sequence[Incident], zone: str = "UTC", user: str = "") -> Insights:
-    found = Insights(ZONES, zone, user)
-    for one in incidents:
-        found.add(one)
-    return found
 
 
 def spread_of(lengths: list[float]) -> dict[str, Any]:
@@ -224,7 +213,7 @@ texts = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("
 
 @given(st.lists(st.fixed_dictionaries({"name": texts, "times": st.fixed_dictionaries({"p50": st.none() | st.integers(-5, 5)})})))
 def test_a_table_reads_back_as_it_was_and_no_cell_is_a_formula(rows: list[dict[str, Any]]) -> None:
-    text = report_csv(rows, like={"name": "", "times": {"p50": None}})
+    text = csv_text(csv_columns({"name": "", "times": {"p50": None}}), rows)
     header, *cells = csv.reader(io.StringIO(text, newline=""), strict=True)
     assert header == ["name", "times_p50"] and len(cells) == len(rows)
     for (name, p50), row in zip(cells, rows, strict=True):
@@ -234,10 +223,10 @@ def test_a_table_reads_back_as_it_was_and_no_cell_is_a_formula(rows: list[dict[s
 
 
 def test_lines_end_as_the_standard_says_and_quotes_are_doubled() -> None:
-    assert report_csv([{"name": 'a "b", c', "n": 1}], like={"name": "", "n": 0}) == 'name,n\r\n"a ""b"", c",1\r\n'
+    assert csv_text(("name", "n"), [{"name": 'a "b", c', "n": 1}]) == 'name,n\r\n"a ""b"", c",1\r\n'
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx"])
 def test_what_a_spreadsheet_would_take_for_a_formula_is_a_text(text: str) -> None:
-    [cells] = list(csv.reader(io.StringIO(report_csv([{"a": text}], like={"a": ""}), newline="")))[1:]
+    [cells] = list(csv.reader(io.StringIO(csv_text(("a",), [{"a": text}]), newline="")))[1:]
     assert cells == [f"'{text}"]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from looked_back import CONFIG, START, Story
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import (
     Config,
     ForwardStep,
@@ -27,9 +27,17 @@ from amproxy.config.structs import (
     WaitUntilStep,
 )
 from amproxy.labels.intervals import parse_time_interval
-from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Resolve, Snooze, Unacknowledge
+from amproxy.machine.events import (
+    Acknowledge,
+    AlertsChanged,
+    Escalate,
+    Resolve,
+    Snooze,
+    Unacknowledge,
+)
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
+from tests.support.hindsight.looked_back import CONFIG, START, Story
 
 NIGHTS = parse_time_interval("nights", [{"times": [{"start_time": "22:00", "end_time": "24:00"}]}])
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from incidents import START, Drive, people
 
 from amproxy.config.structs import Notify, NotifyStep, User, Wait
 from amproxy.errors import Conflict
 from amproxy.machine.events import Acknowledge, Failed, Resolve, Snooze
+from tests.support.machine.incidents import START, Drive, people
 
 BOB = NotifyStep(users=("bob",))
 

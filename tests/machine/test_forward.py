@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from incidents import START, Drive
-
 from amproxy.config.structs import ForwardStep, NotifyStep, Policy, Wait
 from amproxy.machine.events import Acknowledge, Reopen, Resolve, TimerTick, Unacknowledge
 from amproxy.machine.transition import next_due
+from tests.support.machine.incidents import START, Drive
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from incidents import START, Drive
-
 from amproxy.config.structs import ForwardStep, NotifyStep, Policy, Wait, WaitForAlertsStep
 from amproxy.machine.events import Absorb, Acknowledge, Escalate, Snooze, Unacknowledge
 from amproxy.machine.transition import next_due
 from amproxy.model import MergedGroup
+from tests.support.machine.incidents import START, Drive
 
 GATE, BOB = WaitForAlertsStep(more_than=2, within=600), NotifyStep(users=("bob",))
 
@@ -95,7 +94,7 @@ def test_a_gate_still_stands_after_a_snooze_that_brought_nothing() -> None:
 
 def test_alerts_of_a_merged_incident_count() -> None:
     drive = Drive(GATE, BOB)
-    drive.do(Absorb(user="eve", via="web", number=8, title="Other", parts={"h": MergedGroup(firing=2)}))
+    drive.do(Absorb(user="eve", via="web", number=8, title="Other", groups={"h": MergedGroup(firing=2)}))
     assert drive.who == [(0, "bob")]
 
 

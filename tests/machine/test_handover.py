@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from incidents import Drive
 
 from amproxy.config.structs import IfNobody, NotifyStep, Policy, Wait
 from amproxy.errors import Conflict
-from amproxy.machine.events import Acknowledge, AddResponders, Escalate, Hold, Reassign, Resolve, Unacknowledge
+from amproxy.machine.events import (
+    Acknowledge,
+    AddResponders,
+    Escalate,
+    Hold,
+    Reassign,
+    Resolve,
+    Unacknowledge,
+)
+from tests.support.machine.incidents import Drive
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from incidents import START, Drive
-
 from amproxy.config.structs import NotifyStep, Wait
 from amproxy.machine.events import Acknowledge, Escalate, Hold, Snooze
 from amproxy.machine.transition import next_due
+from tests.support.machine.incidents import START, Drive
 
 ANN, BOB = NotifyStep(users=("ann",)), NotifyStep(users=("bob",))
 

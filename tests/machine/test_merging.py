@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from incidents import Drive
 
 from amproxy.config.structs import NotifyStep
 from amproxy.errors import Conflict
 from amproxy.machine import responders
 from amproxy.machine.events import Absorb, Acknowledge, AlertsChanged, Merge, Note, Reopen, Resolve
 from amproxy.machine.transition import next_due
+from tests.support.machine.incidents import Drive
 
 BOB, EVE = NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
@@ -23,7 +23,7 @@ def merge(one: Drive, into: Drive) -> None:
     other = into.incident
     parts = responders.incident_groups(one.incident)
     one.do(Merge(user="eve", via="web", into=other.id, number=other.number))
-    into.do(Absorb(user="eve", via="web", number=one.incident.number, title=one.incident.title, parts=parts))
+    into.do(Absorb(user="eve", via="web", number=one.incident.number, title=one.incident.title, groups=parts))
 
 
 def test_one_ends_and_the_other_shows_the_alerts_of_both() -> None:
@@ -96,7 +96,7 @@ def test_not_into_itself_and_not_into_what_is_over() -> None:
         one.do(Merge(user="bob", via="web", into="i1", number=1))
     other.do(Resolve(user="bob", via="web"))
     with pytest.raises(Conflict, match="#2 is already resolved by bob"):
-        other.do(Absorb(user="bob", via="web", number=1, title="T1", parts={}))
+        other.do(Absorb(user="bob", via="web", number=1, title="T1", groups={}))
 
 
 def test_a_repeated_telling_of_one_part_changes_nothing_of_the_others() -> None:

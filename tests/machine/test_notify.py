@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from incidents import Drive, people
 
 from amproxy.config.structs import Absence, IfNobody, Notify, NotifyStep, Team, User, Wait
+from tests.support.machine.incidents import Drive, people
 
 
 def absent(*names: str) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from anything import acts, deeds, gates, people, policies, waits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from incidents import Drive
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.errors import Conflict
 from amproxy.machine.events import Event, Failed, Hold, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, Incident, Page
+from tests.support.machine.anything import acts, deeds, gates, people, policies, waits
+from tests.support.machine.incidents import Drive
 
 _pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Incident).decode
 HAPPENINGS = ("wait", "wait", "wait", "late", "act", "act", "act", "alerts", "delivery", "delivery", "hold", "hold")
@@ -90,7 +91,7 @@ def happen(drive: Watched, data: st.DataObject) -> None:
         drive.wait(data.draw(st.sampled_from((1.0, 60.0, 240.0, 900.0, 6000.0))))
     elif what == "late":  # the timers were away
         drive.now += data.draw(st.sampled_from((60.0, 4000.0)))
-        drive.do(TimerTick(heard=data.draw(st.none() | st.just(drive.now - 10))))
+        drive.do(TimerTick(pushed_at=data.draw(st.none() | st.just(drive.now - 10))))
     elif what == "act":
         drive.do(data.draw(acts(drive.now, drive.incident.epoch)))
     elif what == "alerts":

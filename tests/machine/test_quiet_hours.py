@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from incidents import Drive, people
 
 from amproxy.config.structs import Notify, NotifyStep, User, Wait
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import Acknowledge, AddResponders, Reassign
-from amproxy.web.incidents.ahead import list_upcoming
+from amproxy.web.incidents.forecast import list_upcoming
+from tests.support.machine.incidents import Drive, people
 
 # Drive begins on Monday 2026-01-05 at 09:00 UTC: 18:00 in Tokyo, 13:00 in Tbilisi.
 NIGHT = parse_time_interval("night", [{"times": [{"start_time": "17:00", "end_time": "20:00"}]}])

@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from incidents import START, Drive
 
 from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait
 from amproxy.errors import Conflict
-from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Note, Reopen, Resolve, Snooze, TimerTick
+from amproxy.machine.events import (
+    Acknowledge,
+    AlertsChanged,
+    Escalate,
+    Note,
+    Reopen,
+    Resolve,
+    Snooze,
+    TimerTick,
+)
 from amproxy.machine.transition import next_due
+from tests.support.machine.incidents import START, Drive
 
 EVE, BOB = NotifyStep(users=("eve",)), NotifyStep(users=("bob",))
 FLAPPING: dict[str, Any] = {"reopen_within": 600.0, "flapping": Flapping(more_than=2, within=3600, hold=300)}
@@ -154,7 +163,7 @@ def test_one_of_which_nothing_is_heard_ends() -> None:
         AlertsChanged(reason="new alerts added", firing=2, resolved=0, fresh=1),
         Acknowledge(user="eve", via="web"),
         Note(user="eve", via="web", text="looking"),
-        TimerTick(heard=START + 1000),
+        TimerTick(pushed_at=START + 1000),
     ],
 )
 def test_every_news_counts_from_then_on(news: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from incidents import START, Drive
 
 from amproxy.config.structs import NotifyStep, Wait
 from amproxy.errors import Conflict
 from amproxy.machine.events import Acknowledge, AddResponders, Escalate, Reassign, Snooze
 from amproxy.machine.transition import next_due
+from tests.support.machine.incidents import START, Drive
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
@@ -67,6 +67,30 @@ def test_acknowledging_while_snoozed_ends_both_and_a_later_snooze_begins_anew() 
     snooze(drive, 3000)
     drive.until(3000)
     assert drive.pages[1:] == [(3000, "ann", "telegram")]
+
+
+def test_while_snoozed_a_failed_page_pages_nobody_and_the_rules_go_on_right_after_it() -> None:
+    drive = Drive(BOB, Wait(seconds=600), EVE, after_snooze="resume")
+    drive.until(50)
+    drive.do(AddResponders(user="bob", via="web", to=ANN))
+    drive.until(100)
+    snooze(drive, 1000)
+    drive.until(200)
+    drive.fail("ann", "telegram")
+    assert drive.pages == [(0, "bob", "telegram"), (50, "ann", "telegram")]
+    assert next_due(drive.incident) == START + 1000
+    drive.until(1100)
+    assert drive.pages[2:] == [(1000, "ann", "email")]
+
+
+def test_a_page_of_the_policy_that_fails_while_snoozed_is_not_forgotten_after_it() -> None:
+    drive = Drive(ANN, Wait(seconds=600), BOB, after_snooze="resume")
+    drive.until(100)
+    snooze(drive, 1000)
+    drive.fail("ann", "telegram")
+    assert len(drive.pages) == 1
+    drive.until(5000)
+    assert drive.pages[1:] == [(1000, "ann", "email"), (1500, "bob", "telegram")]
 
 
 def test_with_nothing_left_to_resume_it_begins_anew() -> None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from incidents import START, Drive
 
 from amproxy.config.structs import IfNobody, NotifyStep, Wait, WaitUntilStep
 from amproxy.errors import Conflict
-from amproxy.machine.events import Acknowledge, AlertsChanged, Escalate, Opened, Resolve, Snooze, Unacknowledge
+from amproxy.machine.events import (
+    Acknowledge,
+    AlertsChanged,
+    Escalate,
+    Opened,
+    Resolve,
+    Snooze,
+    Unacknowledge,
+)
+from tests.support.machine.incidents import START, Drive
 
 ANN, BOB = NotifyStep(users=("ann",)), NotifyStep(users=("bob",))
 

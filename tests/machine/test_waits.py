@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from incidents import Drive
 
 from amproxy.config.structs import NotifyStep, ResolveStep, Wait, WaitUntilStep, WebhookStep
 from amproxy.machine.events import Acknowledge
+from tests.support.machine.incidents import Drive
 
 BOB, EVE = NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 

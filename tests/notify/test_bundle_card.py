@@ -7,23 +7,26 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cards import HOSTILE, NOW, alert
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from standins.slack import SlackStandIn
-from standins.telegram import TelegramStandIn
 
-from amproxy.config.structs import Policy, SlackSettings, TelegramSettings
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.config.structs import Policy
 from amproxy.model import Alert, Incident, OutgoingMessage, Page
 from amproxy.notify.alertmanager_payload import build_payload
 from amproxy.notify.channels.console import ConsoleChannel
 from amproxy.notify.channels.email.message import mail_subject, render_html, render_plain_text
 from amproxy.notify.channels.slack.channel import SlackChannel
+from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.channels.telegram.channel import TelegramChannel
+from amproxy.notify.channels.telegram.settings import TelegramSettings
 from amproxy.notify.channels.text import entry_lines
 from amproxy.notify.compose import MAX_BUNDLE_ALERTS, bundle_card
 from amproxy.notify.message import Card
 from amproxy.secret import Secret
+from tests.support.notify.cards import HOSTILE, NOW, alert
+from tests.support.standins.slack import SlackStandIn
+from tests.support.standins.telegram import TelegramStandIn
 
 BUNDLE = "abcdefghijkm"
 
@@ -113,9 +116,7 @@ def test_names_keep_to_the_room_and_count_what_is_left_out(titles: list[str], ro
 def test_a_mail_lists_all_with_links_and_leads_to_the_list() -> None:
     card = bundle([f"Disk{number} <full>" for number in range(1, 61)])
     assert mail_subject(card) == "[triggered] 60 incidents of policy platform"
-    assert "#60 Disk60 <full>" in render_plain_text(
-        card
-    ) and "Open in amproxy: https://oncall.example.org/incidents\n" in render_plain_text(card)
+    assert "#60 Disk60 <full>" in render_plain_text(card) and "Open in amproxy: https://oncall.example.org/incidents\n" in render_plain_text(card)
     assert '<a href="https://oncall.example.org/incidents/incident0060">#60 Disk60 &lt;full&gt;</a>' in render_html(card)
 
 

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mails import NOW, card, settings
-from standins.smtp import SmtpServer, _problem
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.model import Alert
 from amproxy.notify.channels.email.channel import EmailChannel
 from amproxy.notify.channels.email.message import build_mail
 from amproxy.notify.channels.text import one_line
 from amproxy.notify.message import Button, Card, Link
+from tests.support.notify.mails import NOW, card, settings
+from tests.support.standins.smtp import SmtpServer, _problem
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_no_text_breaks_headers_lines_or_html(title: str, value: str, url: str) 
 
 
 def compose_part(card: Card, kind: str) -> str:
-    from standins.smtp import Mail
+    from tests.support.standins.smtp import Mail
 
     return Mail("", [], build_mail(settings(), card).content, False, "").part(kind)
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mails import NOW, card, refusal, settings
-from standins.certificate import Certificate
-from standins.smtp import SmtpServer
 
 from amproxy.config.structs import Global, TlsSettings
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.email import smtp
 from amproxy.notify.channels.email.channel import EmailChannel
 from amproxy.secret import Secret
+from tests.support.notify.mails import NOW, card, refusal, settings
+from tests.support.standins.certificate import Certificate
+from tests.support.standins.smtp import SmtpServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # of the stand-in, on loopback
 
@@ -225,7 +225,7 @@ async def test_a_server_that_wants_no_sign_in_gets_the_mail_without(server: Smtp
 
 
 def test_a_person_is_reached_over_the_server_of_global() -> None:
-    person = EmailChannel().person(Global(email=settings("mail.example.org:587")), "bob@example.org")
+    person = EmailChannel().person(Global(channels={"email": settings("mail.example.org:587")}), "bob@example.org")
     assert (person.to, person.smarthost) == ("bob@example.org", "mail.example.org:587")
 
 
@@ -234,7 +234,7 @@ def test_a_person_is_reached_over_the_server_of_global() -> None:
 )
 def test_an_address_that_is_none_is_refused_for_good(address: str) -> None:
     with pytest.raises(DeliveryError) as caught:
-        EmailChannel().person(Global(email=settings()), address)
+        EmailChannel().person(Global(channels={"email": settings()}), address)
     assert caught.value.permanent
 
 
@@ -243,7 +243,7 @@ def test_an_address_that_is_none_is_refused_for_good(address: str) -> None:
 )
 def test_a_person_cannot_be_reached_without_a_server_and_a_sender(lacking: dict[str, str]) -> None:
     with pytest.raises(DeliveryError) as caught:
-        EmailChannel().person(Global(email=settings(**lacking)), "bob@example.org")
+        EmailChannel().person(Global(channels={"email": settings(**lacking)}), "bob@example.org")
     assert caught.value.permanent
 
 

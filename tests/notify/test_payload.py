@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.model import Alert
 from amproxy.notify.alertmanager_payload import build_payload, go_time
 from amproxy.notify.message import Card
+from tests.support.cases import ALERTMANAGER
 
-SAMPLES = Path(__file__).parents[1] / "cases" / "alertmanager" / "webhook_v4_samples"
+SAMPLES = ALERTMANAGER / "webhook_v4_samples"
 NOW = 1_800_000_000.0
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

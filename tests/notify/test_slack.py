@@ -9,14 +9,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from cards import HOSTILE, card, hostile_cards, resolved
 from hypothesis import example, given, settings
-from standins.slack import SlackStandIn
 
-from amproxy.config.structs import Global, SlackSettings
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.slack.channel import SlackChannel
+from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.secret import Secret
+from tests.support.notify.cards import HOSTILE, card, hostile_cards, resolved
+from tests.support.standins.slack import SlackStandIn
 
 CHANNEL = "C111"
 
@@ -96,7 +98,7 @@ async def test_a_message_that_is_gone_is_posted_anew(slack: SlackStandIn, channe
 
 async def test_a_person_is_written_to_directly_and_changed_there(slack: SlackStandIn, channel: SlackChannel) -> None:
     direct = slack.add_person("U012AB3CD")
-    person = channel.person(Global(slack=to(slack)), "U012AB3CD")
+    person = channel.person(Global(channels={"slack": to(slack)}), "U012AB3CD")
     ref = await channel.send(person, card())
     assert ref["channel"] == direct
     assert await channel.edit(person, ref, resolved()) == ref
@@ -234,12 +236,12 @@ async def test_without_channel_or_credential_nothing_is_sent(slack: SlackStandIn
 @pytest.mark.parametrize("address", ["", "U1 U2"])
 def test_an_address_that_is_none_is_refused(slack: SlackStandIn, address: str) -> None:
     with pytest.raises(DeliveryError):
-        SlackChannel().person(Global(slack=to(slack)), address)
+        SlackChannel().person(Global(channels={"slack": to(slack)}), address)
 
 
 def test_a_person_cannot_be_reached_by_an_incoming_webhook(slack: SlackStandIn) -> None:
     with pytest.raises(DeliveryError) as caught:
-        SlackChannel().person(Global(slack=hook(slack)), "U012AB3CD")
+        SlackChannel().person(Global(channels={"slack": hook(slack)}), "U012AB3CD")
     assert (caught.value.permanent, caught.value.reason) == (True, "auth_error")
 
 

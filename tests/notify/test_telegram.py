@@ -9,18 +9,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from cards import HOSTILE, alert, card, hostile_cards, resolved
 from hypothesis import given, settings
-from standins.telegram import TelegramStandIn
-from standins.telegram_html import parse
 
-from amproxy.config.structs import Global, TelegramSettings
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.telegram.api import call_telegram
-from amproxy.notify.channels.telegram.channel import TelegramChannel
+from amproxy.notify.channels.telegram.channel import TelegramChannel, call_telegram
+from amproxy.notify.channels.telegram.settings import TelegramSettings
 from amproxy.notify.channels.telegram.text import render_card
 from amproxy.notify.message import Button, Link
 from amproxy.secret import Secret
+from tests.support.notify.cards import HOSTILE, alert, card, hostile_cards, resolved
+from tests.support.standins.telegram import TelegramStandIn
+from tests.support.standins.telegram_html import parse
 
 CHAT = 111
 
@@ -244,7 +245,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(telegram: TelegramSta
 
 
 def test_a_person_is_reached_by_the_global_bot(telegram: TelegramStandIn) -> None:
-    given = Global(telegram=to(telegram, chat_id=0, message="<b>{{ for a group }}</b>"))
+    given = Global(channels={"telegram": to(telegram, chat_id=0, message="<b>{{ for a group }}</b>")})
     person = TelegramChannel().person(given, " 4242 ")
     assert (person.chat_id, person.message, person.bot_token.reveal()) == (4242, "", telegram.token)
 
@@ -252,7 +253,7 @@ def test_a_person_is_reached_by_the_global_bot(telegram: TelegramStandIn) -> Non
 @pytest.mark.parametrize("address", ["", "0", "bob", "@bob", "1.5", "٣", "9" * 30, "--5", "- 5"])
 def test_an_address_that_is_no_id_is_refused(telegram: TelegramStandIn, address: str) -> None:
     with pytest.raises(DeliveryError) as caught:
-        TelegramChannel().person(Global(telegram=to(telegram)), address)
+        TelegramChannel().person(Global(channels={"telegram": to(telegram)}), address)
     assert caught.value.permanent
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from standins.webhook import Answer, WebhookServer
 
 from amproxy import __version__
-from amproxy.config.structs import Global, HttpSettings, TlsSettings, WebhookSettings
+from amproxy.config.structs import Global, HttpSettings, TlsSettings
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
 from amproxy.notify.channels.http_settings import settings_for_url
-from amproxy.notify.channels.webhook import WebhookChannel
+from amproxy.notify.channels.webhook.channel import WebhookChannel
+from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.notify.message import Card
 from amproxy.secret import Secret
+from tests.support.standins.webhook import Answer, WebhookServer
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -74,10 +76,9 @@ async def test_the_body_of_a_success_does_not_matter(server: WebhookServer, chan
 
 
 async def test_a_success_whose_body_never_ends_is_not_waited_for(server: WebhookServer, channel: WebhookChannel) -> None:
-    server.answers = [Answer(hang=30, body=b"late")]
-    began = time.monotonic()
-    await channel.send(settings(server), card())
-    assert time.monotonic() - began < 5
+    server.answers = [Answer(hang=600, body=b"late")]
+    async with asyncio.timeout(PATIENCE):
+        await channel.send(settings(server), card())
 
 
 async def test_the_connection_is_used_again(server: WebhookServer, channel: WebhookChannel) -> None:
@@ -148,10 +149,9 @@ async def test_the_timeout_of_the_file_holds(server: WebhookServer, channel: Web
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = Secret(f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        began = time.monotonic()
-        with pytest.raises(DeliveryError) as caught:
-            await channel.send(settings(server, url=url, timeout=0.3), card())
-    assert time.monotonic() - began < 3
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(DeliveryError) as caught:
+                await channel.send(settings(server, url=url, timeout=0.3), card())
     assert (caught.value.ambiguous, *refusal(caught)) == (True, False, "timeout", None)
 
 
@@ -266,7 +266,7 @@ async def test_no_error_shows_the_url(server: WebhookServer, channel: WebhookCha
 
 
 async def test_a_person_is_reached_over_the_settings_of_global(server: WebhookServer, channel: WebhookChannel) -> None:
-    global_ = Global(webhook=WebhookSettings(timeout=7, http=HttpSettings(http_headers={"X-From": ("global",)})))
+    global_ = Global(channels={"webhook": WebhookSettings(timeout=7, http=HttpSettings(http_headers={"X-From": ("global",)}))})
     person = channel.person(global_, server.url)
     assert server.url not in repr(person)
     await channel.send(person, card(kind="incident", incident="i1", number=42, state="triggered"))

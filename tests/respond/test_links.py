@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy import clock
 from amproxy.respond.links import BadLink, ExpiredLink, SignedAction, SignedLinks
 

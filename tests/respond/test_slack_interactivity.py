@@ -8,9 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from standins.slack import SlackStandIn
 
-from amproxy.config.structs import SlackSettings
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.slack.presses import (
@@ -20,8 +18,10 @@ from amproxy.notify.channels.slack.presses import (
     send_reply,
     verify_signature,
 )
+from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.message import Button, Card, Press
 from amproxy.secret import Secret
+from tests.support.standins.slack import SlackStandIn
 
 NOW = 1_767_603_600.0
 BODY = b"payload=%7B%7D"
@@ -57,9 +57,7 @@ async def test_a_button_of_a_message_comes_back_as_a_press(slack: SlackStandIn) 
     await channel.close()
     body, headers = slack.press_request(ref["channel"], ref["ts"], "Acknowledge", "U012AB3CD", name="bob")
     verify_signature(slack.secret, headers, body, float(headers["X-Slack-Request-Timestamp"]))
-    assert parse_interactivity(body) == [
-        Press(value="acknowledge:INC:1", channel="slack", account="U012AB3CD", name="bob", reply_to=slack.response_url)
-    ]
+    assert parse_interactivity(body) == [Press(value="acknowledge:INC:1", channel="slack", account="U012AB3CD", name="bob", reply_to=slack.response_url)]
 
 
 @pytest.mark.parametrize("seconds", [-300, 0, 300])
@@ -161,6 +159,6 @@ async def test_only_https_and_loopback_are_answered(url: str, monkeypatch: pytes
     async def call(_client: object, _who: str, url: str, **_: Any) -> None:
         called.append(url)
 
-    monkeypatch.setattr("amproxy.notify.channels.slack.presses.http.call", call)
+    monkeypatch.setattr("amproxy.notify.channels.slack.presses.http.send_request", call)
     await send_reply(url, "done")
     assert called == []

@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from standins.telegram import TelegramStandIn
 
-from amproxy.config.structs import TelegramSettings
 from amproxy.errors import StoreUnavailable
 from amproxy.notify.channels.telegram.channel import TelegramChannel
+from amproxy.notify.channels.telegram.settings import TelegramSettings
 from amproxy.notify.channels.telegram.updates import TelegramPoller
 from amproxy.notify.message import Button, Card, Press
 from amproxy.secret import Secret
+from tests.support.standins.telegram import TelegramStandIn
+from tests.support.waiting import soon
 
 CHAT, PERSON = 111, 111
 
@@ -87,12 +88,6 @@ async def running(*pollers: TelegramPoller) -> AsyncIterator[None]:
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
 
 
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(8):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
 async def page(telegram: TelegramStandIn) -> int:
     """Send a page with buttons; return the id of its message."""
     channel = TelegramChannel()
@@ -106,7 +101,7 @@ async def test_a_press_arrives_with_who_and_what_and_is_answered(telegram: Teleg
     message, state, press = await page(telegram), State(), Pressed("Acknowledged by Bob")
     async with running(poller(telegram, state, press)):
         query = telegram.press(CHAT, message, "Acknowledge", PERSON, name="Bob")
-        await until(lambda: state.saves)
+        await soon(lambda: state.saves)
     assert press.seen == [Press(value="acknowledge:INC:1", channel="telegram", account="111", name="Bob")]
     assert telegram.answers == [{"callback_query_id": query, "text": "Acknowledged by Bob"}]
     [polled] = {str(sorted(call.payload["allowed_updates"])) for call in telegram.calls if call.method == "getUpdates"}
@@ -117,7 +112,7 @@ async def test_what_was_handled_is_confirmed_and_not_fetched_again(telegram: Tel
     message, state, press = await page(telegram), State(), Pressed()
     async with running(poller(telegram, state, press)):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
-        await until(lambda: state.saves and telegram.pending == 0)
+        await soon(lambda: state.saves and telegram.pending == 0)
     async with running(poller(telegram, state, press)):
         await asyncio.sleep(0.2)
     assert len(press.seen) == 1
@@ -134,10 +129,10 @@ async def test_an_offset_that_could_not_be_stored_repeats_the_press_and_loses_no
 
     async with running(poller(telegram, state, press)):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
-        await until(lambda: seen)
+        await soon(lambda: seen)
         await asyncio.sleep(0.2)
         state.away = False
-        await until(lambda: state.saves)
+        await soon(lambda: state.saves)
     assert len(seen) == 2
 
 
@@ -146,7 +141,7 @@ async def test_a_failing_press_is_answered_and_the_next_one_works(telegram: Tele
     async with running(poller(telegram, state, press)):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         telegram.press(CHAT, message, "Acknowledge", PERSON)
-        await until(lambda: len(telegram.answers) == 2)
+        await soon(lambda: len(telegram.answers) == 2)
     assert [answer["text"] for answer in telegram.answers] == ["That could not be done, try again.", "Done"]
 
 
@@ -161,7 +156,7 @@ async def test_a_press_that_hangs_is_answered_and_the_next_one_works(telegram: T
     async with running(poller(telegram, State(), press)):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         telegram.press(CHAT, message, "Acknowledge", PERSON)
-        await until(lambda: len(telegram.answers) == 2)
+        await soon(lambda: len(telegram.answers) == 2)
     assert [answer["text"] for answer in telegram.answers] == ["That could not be done, try again.", "Done"]
 
 
@@ -170,7 +165,7 @@ async def test_a_long_answer_is_shortened_and_an_empty_one_still_ends_the_spinni
     async with running(poller(telegram, State(), Pressed("x" * 500, ""))):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         query = telegram.press(CHAT, message, "Acknowledge", PERSON)
-        await until(lambda: len(telegram.answers) == 2)
+        await soon(lambda: len(telegram.answers) == 2)
     assert len(telegram.answers[0]["text"]) == 200
     assert telegram.answers[1] == {"callback_query_id": query}
 
@@ -179,7 +174,7 @@ async def test_a_press_of_an_old_message_that_is_no_longer_shown_arrives(telegra
     press = Pressed()
     async with running(poller(telegram, State(), press)):
         telegram.press_raw(CHAT, 5, "resolve:INC:1", PERSON, accessible=False)
-        await until(lambda: telegram.answers)
+        await soon(lambda: telegram.answers)
     assert press.seen[0].value == "resolve:INC:1"
 
 
@@ -188,7 +183,7 @@ async def test_a_press_that_came_too_late_to_be_answered_is_done_all_the_same(te
     telegram.allow("query is too old")
     telegram.expire(telegram.press(CHAT, message, "Acknowledge", PERSON))
     async with running(poller(telegram, state, press)):
-        await until(lambda: state.saves)
+        await soon(lambda: state.saves)
     assert len(press.seen) == 1
 
 
@@ -197,7 +192,7 @@ async def test_an_answer_lost_on_the_way_is_given_again(telegram: TelegramStandI
     telegram.drop(method="answerCallbackQuery", after=False)
     async with running(poller(telegram, State(), Pressed())):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
-        await until(lambda: telegram.answers)
+        await soon(lambda: telegram.answers)
 
 
 async def test_trouble_of_every_kind_passes_and_the_press_arrives(telegram: TelegramStandIn, caplog: pytest.LogCaptureFixture) -> None:
@@ -209,7 +204,7 @@ async def test_trouble_of_every_kind_passes_and_the_press_arrives(telegram: Tele
     telegram.truncate(1, method="getUpdates")
     async with running(poller(telegram, State(), Pressed())):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
-        await until(lambda: telegram.answers)
+        await soon(lambda: telegram.answers)
     assert caplog.text.count("Conflict") == 1
     assert telegram.token not in caplog.text
 
@@ -220,23 +215,23 @@ async def test_a_refused_token_is_said_once_and_tried_seldom(telegram: TelegramS
     telegram.allow("Unauthorized", 3)
     state = State()
     async with running(TelegramPoller(wrong, state, Pressed(), poll=1, lease=0.3, backoff=0.001)):  # tries again every 0.3 s
-        await until(lambda: len(telegram.calls) == 3)
+        await soon(lambda: len(telegram.calls) == 3)
     assert caplog.text.count("Unauthorized") == 1
 
 
 async def test_of_two_replicas_one_polls_and_the_other_takes_over(telegram: TelegramStandIn) -> None:
     message, state, first, second = await page(telegram), State(), Pressed(), Pressed()
     async with running(poller(telegram, state, second)):
-        await until(lambda: state.holder)
+        await soon(lambda: state.holder)
         async with running(poller(telegram, state, first)):
             telegram.press(CHAT, message, "Acknowledge", PERSON)
-            await until(lambda: telegram.answers)
+            await soon(lambda: telegram.answers)
             assert (len(first.seen), len(second.seen)) == (0, 1)
             state.holder = "nobody"  # the lease is lost
             await asyncio.sleep(0.4)
             state.holder = ""
             telegram.press(CHAT, message, "Acknowledge", PERSON)
-            await until(lambda: len(telegram.answers) == 2)
+            await soon(lambda: len(telegram.answers) == 2)
     assert len(first.seen) + len(second.seen) == 2
     [name] = state.names
     assert telegram.token not in name
@@ -249,14 +244,14 @@ async def test_the_store_being_away_ends_nothing(telegram: TelegramStandIn) -> N
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         await asyncio.sleep(0.2)
         state.away = False
-        await until(lambda: telegram.answers)
+        await soon(lambda: telegram.answers)
 
 
 @pytest.mark.parametrize("text", ["/start", "/id", "/ID@amproxy_bot", "/start payload"])
 async def test_who_asks_is_told_the_id_for_the_file(telegram: TelegramStandIn, text: str) -> None:
     async with running(poller(telegram, State(), Pressed())):
         telegram.say(CHAT, text, PERSON)
-        await until(lambda: telegram.sent(CHAT))
+        await soon(lambda: telegram.sent(CHAT))
     assert telegram.sent(CHAT)[0].text.startswith("Your Telegram id is 111.")
 
 
@@ -264,7 +259,7 @@ async def test_a_group_is_told_the_id_of_the_chat_in_its_thread(telegram: Telegr
     telegram.add_chat(-100777, "supergroup", threads={9})
     async with running(poller(telegram, State(), Pressed())):
         telegram.say(-100777, "/id", PERSON, is_topic_message=True, message_thread_id=9)
-        await until(lambda: telegram.sent(-100777))
+        await soon(lambda: telegram.sent(-100777))
     [message] = telegram.sent(-100777)
     assert message.text.startswith("The id of this chat is -100777.")
     assert message.thread == 9
@@ -278,6 +273,6 @@ async def test_other_messages_other_bots_commands_and_strange_updates_are_passed
     telegram.queue_raw({"message": "strange"})
     telegram.queue_raw({"message": {"text": "/id", "chat": None}})
     async with running(poller(telegram, state, press)):
-        await until(lambda: telegram.pending == 0 and state.saves == 9)
+        await soon(lambda: telegram.pending == 0 and state.saves == 9)
     assert telegram.sent(CHAT) == []
     assert press.seen == []

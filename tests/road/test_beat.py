@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest_road import House, config, until
-from standins.webhook import Answer, Request, WebhookServer
 
 from amproxy.config.structs import Config, DeadMansSwitch
-from amproxy.engine import health as engine_health
+from amproxy.engine import dead_mans_switch as engine_health
 from amproxy.engine.dead_mans_switch import DeadMansSwitchLoop
 from amproxy.model import OutgoingMessage
 from amproxy.secret import Secret
 from amproxy.store import health, incidents, keys
 from amproxy.store.commit import Operations, commit
+from tests.support.road.house import House, config
+from tests.support.standins.webhook import Answer, Request, WebhookServer
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
 
@@ -57,11 +58,11 @@ async def test_it_is_called_again_and_again_and_a_reload_takes_up_another_url(ho
     with Outside() as server:
         house = await house_of(switched(server))
         async with running(DeadMansSwitchLoop(house.context, "a", lambda: True)):
-            await until(lambda: len(server.requests) >= 2)
+            await soon(lambda: len(server.requests) >= 2)
             assert {(request.method, request.path.rpartition("/ping")[2]) for request in server.requests} == {("GET", "/s3cret")}
             (tmp_path / "url").write_text(f"{server.url}/ping/other\n")
-            house.context.use(switched(server, url=Secret(""), url_file=str(tmp_path / "url")))
-            await until(lambda: any(request.path.endswith("/ping/other") for request in server.requests))
+            house.context.use_config(switched(server, url=Secret(""), url_file=str(tmp_path / "url")))
+            await soon(lambda: any(request.path.endswith("/ping/other") for request in server.requests))
         left = await health.load_dead_mans_switch(house.context.wire)
         assert left.up and left.at
 
@@ -71,7 +72,7 @@ async def test_of_two_replicas_one_calls(house_of: Build) -> None:
         house = await house_of(switched(server, every=300.0))
         one, two = DeadMansSwitchLoop(house.context, "a", lambda: True), DeadMansSwitchLoop(house.context, "b", lambda: True)
         async with running(one, two):
-            await until(lambda: server.requests)
+            await soon(lambda: server.requests)
             switch = house.context.config.dead_mans_switch
             assert switch
             assert await two.once(switch)
@@ -85,8 +86,8 @@ async def test_a_url_that_fails_is_tried_again_and_never_shows(house_of: Build, 
         house = await house_of(switched(server))
         with caplog.at_level(logging.INFO):
             async with running(DeadMansSwitchLoop(house.context, "a", lambda: True)):
-                await until(lambda: len(server.requests) >= 4)
-                await until(lambda: "called again" in caplog.text)
+                await soon(lambda: len(server.requests) >= 4)
+                await soon(lambda: "called again" in caplog.text)
         told = [record.getMessage() for record in caplog.records if "dead man" in record.getMessage()]
         assert len([text for text in told if "not called" in text]) == 3, told
         assert "s3cret" not in caplog.text and str(server.port) not in caplog.text
@@ -127,6 +128,7 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
         await beat.close()
 
 
+@pytest.mark.own_redis
 async def test_a_redis_that_takes_no_writes_is_wrong(house_of: Build) -> None:
     house = await house_of(config())
     assert await engine_health.find_problems(house.context, ready=True) == []

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from conftest_road import Clock, House, config, plan, until
-
 from amproxy.config.structs import Config, Integration, NotifyStep, OncallSettings, Receiver, Wait
 from amproxy.model import Incident
 from amproxy.respond.actions import ActionRequest, perform
 from amproxy.store import groups, incidents
+from tests.support.road.house import Clock, House, config, plan
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
 PAST = "2026-01-01T00:00:00Z"
@@ -28,7 +28,7 @@ async def by_title(house: House, *states: str) -> dict[str, Incident]:
 
 async def one(house: House, *states: str) -> Incident:
     """The only incident there is, once it is in one of these states."""
-    [incident] = await until(lambda: house.incidents(*states))
+    [incident] = await soon(lambda: house.incidents(*states))
     assert len(await house.incidents()) == 1
     return incident
 
@@ -36,7 +36,7 @@ async def one(house: House, *states: str) -> Incident:
 async def merged(house: House) -> tuple[Incident, Incident]:
     """Disk is merged into Load."""
     await push(house, "Disk", "Load")
-    await until(lambda: len(house.chat.sent) == 2)
+    await soon(lambda: len(house.chat.sent) == 2)
     found = await by_title(house)
     await perform(house.context, found["Disk"].id, ActionRequest(action="merge", user="bob", via="web", into=found["Load"].id))
     return found["Disk"], found["Load"]
@@ -50,7 +50,7 @@ async def test_later_alerts_of_a_merged_incident_go_to_the_other(house_of: Build
     async def arrived() -> bool:
         return (await incidents.load(house.context.wire, load.id)).firing == 3
 
-    await until(arrived)
+    await soon(arrived)
     assert len(await house.incidents()) == 2
     assert len(await incidents.load_alerts(house.context.wire, load.id)) == 3
     assert (await incidents.load(house.context.wire, disk.id)).firing == 1
@@ -64,14 +64,14 @@ async def test_it_is_over_when_the_alerts_of_both_are(house_of: Build) -> None:
     async def load_over() -> bool:
         return (await incidents.load(house.context.wire, load.id)).firing == 1
 
-    await until(load_over)
+    await soon(load_over)
     assert [incident.id for incident in await house.incidents("triggered")] == [load.id]
     await push(house, "Disk", over=True)
 
     async def over() -> bool:
         return (await incidents.load(house.context.wire, load.id)).state == "resolved"
 
-    await until(over)
+    await soon(over)
     assert (await incidents.load(house.context.wire, load.id)).resolved_by == "source"
 
 
@@ -81,14 +81,14 @@ async def test_it_is_over_when_the_alerts_of_both_are(house_of: Build) -> None:
 async def test_alerts_that_return_soon_open_the_same_incident_though_their_group_was_forgotten(house_of: Build) -> None:
     house = await house_of(config(plan(NotifyStep(users=("ann",)), reopen_within=600.0)))
     await push(house, "Disk")
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     await push(house, "Disk", over=True)
     first = await one(house, "resolved")
     assert await groups.load_group_ids(house.context.wire) == []
     await push(house, "Disk")
     again = await one(house, "triggered")
     assert again.id == first.id and again.epoch > first.epoch and again.firing == 1
-    await until(lambda: len(house.chat.sent) == 2)
+    await soon(lambda: len(house.chat.sent) == 2)
     assert any("Its alerts fire again" in line for line in await house.timeline(again))
 
 
@@ -97,21 +97,21 @@ async def test_alerts_that_return_later_open_a_new_one(house_of: Build) -> None:
     clock = Clock(house)
     await push(house, "Disk")
     await clock.later(1)
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     await push(house, "Disk", over=True)
     await clock.later(1)
     await one(house, "resolved")
     await clock.later(601)
     await push(house, "Disk")
     await clock.later(1)
-    await until(lambda: house.incidents("triggered"))
+    await soon(lambda: house.incidents("triggered"))
     assert len(await house.incidents()) == 2
 
 
 async def test_one_that_a_person_ended_learns_what_becomes_of_its_alerts(house_of: Build) -> None:
     house = await house_of(config(plan(NotifyStep(users=("ann",)))))
     await push(house, "Disk")
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     [incident] = await house.incidents()
     await perform(house.context, incident.id, ActionRequest(action="resolve", user="bob", via="web"))
     await push(house, "Disk", over=True)
@@ -119,7 +119,7 @@ async def test_one_that_a_person_ended_learns_what_becomes_of_its_alerts(house_o
     async def told() -> bool:
         return (await incidents.load(house.context.wire, incident.id)).firing == 0
 
-    await until(told)
+    await soon(told)
     assert (await one(house, "resolved")).resolved_by == "bob"
 
 
@@ -138,7 +138,7 @@ async def webhook(house: House) -> None:
 async def opened(house: House, clock: Clock) -> None:
     await webhook(house)
     await clock.later(1)
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
 
 
 async def test_pushes_that_go_on_keep_an_incident_open_and_it_ends_when_they_stop(house_of: Build) -> None:
@@ -188,7 +188,7 @@ async def test_incidents_that_start_together_take_turns_whichever_worker_opens_t
     async def all_paged() -> bool:
         return len(await paged()) == 20
 
-    await until(all_paged)
+    await soon(all_paged)
     assert sorted(await paged()) == ["ann"] * 10 + ["bob"] * 10
 
 
@@ -197,7 +197,7 @@ async def test_two_incidents_of_one_group_take_two_turns_and_may_be_merged(house
     both = tuple(Integration(kind="oncall", index=index, send_resolved=True, settings=settings) for index in (0, 1))
     house = await house_of(in_turn(receivers={"oncall": Receiver(name="oncall", integrations=both)}))
     await push(house, "Disk")
-    await until(lambda: len(house.chat.sent) == 2)
+    await soon(lambda: len(house.chat.sent) == 2)
     assert sorted(address for address, _ in house.chat.sent) == ["ann", "bob"]
     first, second = await house.incidents()
     await perform(house.context, first.id, ActionRequest(action="merge", user="bob", via="web", into=second.id))
@@ -206,10 +206,10 @@ async def test_two_incidents_of_one_group_take_two_turns_and_may_be_merged(house
     async def grown() -> bool:
         return (await incidents.load(house.context.wire, second.id)).firing == 2
 
-    await until(grown)
+    await soon(grown)
     await push(house, "Disk", over=True)
     await push(house, "Disk", over=True, host="db2")
-    await until(lambda: no_open(house))
+    await soon(lambda: no_open(house))
 
 
 async def no_open(house: House) -> bool:

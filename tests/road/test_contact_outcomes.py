@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from conftest_road import House, config, plan, until
-
-from amproxy.config.contacts import address_digest
+from amproxy.config.channels import address_digest
 from amproxy.config.structs import Config, NotifyStep
 from amproxy.errors import DeliveryError
 from amproxy.model import Outcome
@@ -15,6 +13,8 @@ from amproxy.store import deliveries
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import ContactOutcomes, save_contact_outcome
 from amproxy.store.incidents import enqueue
+from tests.support.road.house import House, config, plan
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
 
@@ -31,13 +31,13 @@ async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> 
     house = await house_of(config(plan(NotifyStep(users=("ann",)))))
     house.chat.refuse = lambda address, card: DeliveryError(f"{address} has blocked the bot", permanent=True)
     await push(house, "Disk1")
-    await until(lambda: len(house.mail.sent) == 1)
+    await soon(lambda: len(house.mail.sent) == 1)
 
     async def known() -> ContactOutcomes:
         found = await outcomes(house)
         return found if len(found) == 2 else {}
 
-    found = await until(known)
+    found = await soon(known)
     assert (found["ann", "chat"].ok, found["ann", "chat"].error) == (False, "… has blocked the bot")
     assert found["ann", "mail"].ok
     house.chat.refuse = lambda address, card: None
@@ -46,7 +46,7 @@ async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> 
     async def works() -> bool:
         return (await outcomes(house))["ann", "chat"].ok
 
-    await until(works)
+    await soon(works)
 
 
 async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
@@ -62,7 +62,7 @@ async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
         found = await outcomes(house)
         return found if len(found) == 2 else {}
 
-    found = await until(known)
+    found = await soon(known)
     assert found["ann", "chat"].ok and not found["ann", "mail"].ok
     [(address, card)] = house.chat.sent
     assert (address, card.title) == ("ann", "Test page")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from conftest_road import House, config, plan, until
 
 from amproxy.apply import apply_event
 from amproxy.config.structs import Config, Integration, NotifyStep, Receiver, Storm, Wait
@@ -17,6 +16,8 @@ from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery
 from amproxy.store.incidents import enqueue
+from tests.support.road.house import House, config, plan
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
 HOOK = Receiver(name="hook", integrations=(Integration(kind="webhook", index=0, send_resolved=True, settings={}),))
@@ -29,7 +30,7 @@ async def push(house: House, *names: str) -> None:
 async def log(house: House) -> list[Delivery]:
     """Oldest first."""
     page = await deliveries.list_deliveries(house.context.wire, lambda delivery: True, limit=1000)
-    return [one.delivery for one in reversed(page.found)]
+    return [one.delivery for one in reversed(page.items)]
 
 
 async def entries(house: House, count: int) -> list[Delivery]:
@@ -37,7 +38,7 @@ async def entries(house: House, count: int) -> list[Delivery]:
         found = await log(house)
         return found if len(found) >= count else []
 
-    found: list[Delivery] = await until(enough)
+    found: list[Delivery] = await soon(enough)
     return found
 
 
@@ -51,7 +52,7 @@ async def test_a_page_that_fails_and_one_that_arrives_are_both_written_down(hous
     assert (failed.kind, failed.user, failed.channel, failed.outcome, failed.incidents) == ("page", "ann", "chat", "failed", about)
     assert failed.error == "… has blocked the bot", "an address may be a secret"
     assert (sent.channel, sent.outcome, sent.subject, sent.error) == ("mail", "sent", "Disk", "")
-    assert sent.ms is not None and sent.ms < 5000 and abs(sent.at - house.context.now()) < 60
+    assert sent.ms is not None and sent.ms < 60000 and abs(sent.at - house.context.now()) < 60
 
 
 async def test_each_attempt_is_an_entry_of_its_own(house_of: Build) -> None:
@@ -63,14 +64,12 @@ async def test_each_attempt_is_an_entry_of_its_own(house_of: Build) -> None:
     assert [(one.outcome, one.attempt) for one in found] == [("retry", 1), ("retry", 2), ("sent", 3)]
     last = await deliveries.load_last(house.context.wire)
     assert last["chat"]["sent"] == found[2] and last["chat"]["failed"] == found[1]
-    assert (await deliveries.load_rates(house.context.wire, house.context.now() - 3600))["chat"] == deliveries.DeliveryRate(
-        attempts=3, failed=2
-    )
+    assert (await deliveries.load_rates(house.context.wire, house.context.now() - 3600))["chat"] == deliveries.DeliveryRate(attempts=3, failed=2)
 
 
 async def test_a_page_that_an_answer_overtook_is_written_down_as_not_sent(house_of: Build) -> None:
     house = await house_of(config(plan(NotifyStep(users=("ann",)), Wait(seconds=600))))
-    house.chat.refuse = lambda address, card: DeliveryError("busy", retry_after=0.5)
+    house.chat.refuse = lambda address, card: DeliveryError("busy", retry_after=3)
     await push(house, "Disk")
     await entries(house, 1)
     [incident] = await house.incidents()
@@ -96,7 +95,7 @@ async def test_what_a_receiver_is_told_is_written_down_with_what_it_is_about(hou
 
 
 async def test_a_bundle_is_one_entry_that_is_found_by_each_of_its_incidents(house_of: Build) -> None:
-    storm = Storm(more_than=1, within=1.0)
+    storm = Storm(more_than=1, within=3.0)
     house = await house_of(config(plan(NotifyStep(users=("ann",)), storm=storm)))
     await push(house, *(f"Disk{number}" for number in range(5)))
     first, bundle = await entries(house, 2)

@@ -7,19 +7,19 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from conftest_road import House, config, until
 
 from amproxy.config.structs import Config, Heartbeat, Source, Web
 from amproxy.secret import Secret
 from amproxy.store import groups, incidents
+from tests.support.cases import ALERTMANAGER
+from tests.support.road.house import House, config
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
-CASES = Path(__file__).parent.parent / "cases" / "alertmanager"
 
 
 def alert(**more: Any) -> dict[str, Any]:
@@ -116,7 +116,7 @@ async def test_ten_thousand_alerts_in_one_body_open_one_incident(house_of: Build
     house = await house_of(config())
     alerts = [alert(labels={"alertname": "Disk", "disk": str(number)}) for number in range(10_000)]
     assert (await house.post("/webhook/am", {"alerts": alerts, "groupKey": "g"}))[0] == 200
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     [incident] = await house.incidents()
     assert incident.firing == 10_000
     assert len(await incidents.load_alerts(house.context.wire, incident.id)) == 10_000
@@ -125,7 +125,7 @@ async def test_ten_thousand_alerts_in_one_body_open_one_incident(house_of: Build
 @pytest.mark.parametrize("folder", ["vmalert_posts", "prometheus_posts"])
 async def test_what_real_senders_post_is_taken(house_of: Build, folder: str) -> None:
     house = await house_of(config())
-    for path in sorted((CASES / folder).glob("*.json")):
+    for path in sorted((ALERTMANAGER / folder).glob("*.json")):
         case = json.loads(path.read_text("utf-8"))
         if "body" in case:
             assert (await house.post("/api/v2/alerts", None, raw=case["body"].encode()))[0] == 200, path.name
@@ -133,7 +133,7 @@ async def test_what_real_senders_post_is_taken(house_of: Build, folder: str) -> 
 
 async def test_what_grafana_posts_is_taken_with_its_extra_fields(house_of: Build) -> None:
     house = await house_of(config())
-    for path in sorted((CASES / "grafana_webhook_samples").glob("*.json")):
+    for path in sorted((ALERTMANAGER / "grafana_webhook_samples").glob("*.json")):
         case = json.loads(path.read_text("utf-8"))
         door = "/api/v2/alerts" if case["body"].lstrip().startswith("[") else "/webhook/grafana"
         assert (await house.post(door, None, raw=case["body"].encode()))[0] == 200, path.name
@@ -148,10 +148,10 @@ async def test_what_grafana_posts_is_taken_with_its_extra_fields(house_of: Build
 async def test_any_json_object_is_better_than_no_page(house_of: Build) -> None:
     house = await house_of(config())
     assert (await house.post("/webhook/x", {"title": "Backup failed", "message": "disk gone", "state": "alerting"}))[0] == 200
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     assert "Backup failed" in house.chat.sent[0][1].title
     assert (await house.post("/webhook/x", {"title": "Backup failed", "state": "ok"}))[0] == 200
-    await until(lambda: house.incidents("resolved"))
+    await soon(lambda: house.incidents("resolved"))
 
 
 SOURCES = {
@@ -208,7 +208,7 @@ async def test_a_webhooks_alert_without_news_lapses_and_says_why(house_of: Build
     source = Source(name="am", expire_after=0.5)
     house = await house_of(config(sources={"am": source}))
     await house.post("/webhook/am", {"alerts": [alert()], "groupKey": "g"})
-    [incident] = await until(lambda: house.incidents("resolved"))
+    [incident] = await soon(lambda: house.incidents("resolved"))
     assert incident.resolved_by == "expired"
     assert any("no news from the source" in line for line in await house.timeline(incident))
 
@@ -218,7 +218,7 @@ async def test_where_no_route_says_group_by_the_senders_group_is_kept(house_of: 
     house = await house_of(msgspec.structs.replace(wanted, route=msgspec.structs.replace(wanted.route, group_by=(), group_by_given=False)))
     for key in ("one", "two"):
         await house.post("/webhook/am", {"alerts": [alert(labels={"alertname": key})], "groupKey": key, "groupLabels": {"k": key}})
-    found = await until(lambda: _two(house))
+    found = await soon(lambda: _two(house))
     assert sorted(incident.group_labels["k"] for incident in found) == ["one", "two"]
 
 

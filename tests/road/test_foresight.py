@@ -11,14 +11,15 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plans import LABELS, MONDAY, NAMES, configs
-from stepping import Stepping, stepping
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import Config
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Page
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.simulate import Simulation, SimulationRequest
+from tests.support.road.plans import LABELS, MONDAY, NAMES, configs
+from tests.support.road.stepping import Stepping, stepping
 
 EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "40"))
 DURATION = 10 * 3600.0 + 45.0
@@ -39,10 +40,8 @@ asked = st.builds(
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(configs(), asked)
-def test_the_simulation_and_the_service_page_the_same_people_at_the_same_times(
-    redis_url: str, config: Config, question: SimulationRequest
-) -> None:
-    foretold = [page for lane in Simulation(question, Roster(config)).lanes for course in lane.courses for page in course.incident.pages]
+def test_the_simulation_and_the_service_page_the_same_people_at_the_same_times(redis_url: str, config: Config, question: SimulationRequest) -> None:
+    foretold = [page for group in Simulation(question, Roster(config)).groups for one in group.incidents for page in one.incident.pages]
     start = question.at.timestamp()
     real = asyncio.run(stepping(redis_url, config, start, partial(lived, config, question)))
     told, lived_through = [_key(page, start) for page in foretold], [_key(page, start) for page in real]

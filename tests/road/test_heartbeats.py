@@ -8,15 +8,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from conftest_road import House, config, until
 
 from amproxy import metrics
-from amproxy.config.structs import Config, Heartbeat, Integration, OncallSettings, Receiver, WebhookSettings
+from amproxy.config.structs import Config, Heartbeat, Integration, OncallSettings, Receiver
 from amproxy.correlate import heartbeats as correlate_heartbeats
 from amproxy.correlate.regroup import regroup_all
 from amproxy.labels.matchers import parse_matcher
+from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.store import heartbeats, keys
 from amproxy.store.groups import load_groups
+from tests.support.road.house import House, config
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
 WATCHDOG = Heartbeat(name="watchdog", every=60, matchers=(parse_matcher('alertname="Watchdog"'),))
@@ -45,17 +47,17 @@ async def last(house: House, name: str = "watchdog") -> correlate_heartbeats.Hea
 
 
 async def test_silence_raises_an_alert_and_the_next_beat_resolves_it(house_of: Build) -> None:
-    house = await house_of(beating(Heartbeat(name="watchdog", every=0.4, labels={"severity": "critical"})))
+    house = await house_of(beating(Heartbeat(name="watchdog", every=1.5, labels={"severity": "critical"})))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await correlate_heartbeats.record_heartbeat(house.context, "watchdog")
     assert not house.chat.sent
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     assert "HeartbeatMissing" in house.chat.sent[0][1].title
-    assert 0.4 <= (await correlate_heartbeats.heartbeat_ages(house.context))["watchdog"] < 5
+    assert 1.5 <= (await correlate_heartbeats.heartbeat_ages(house.context))["watchdog"] < 60
     [incident] = await house.incidents("triggered")
     assert (await last(house)).missing_since
     await correlate_heartbeats.record_heartbeat(house.context, "watchdog")
-    await until(lambda: house.incidents("resolved"))
+    await soon(lambda: house.incidents("resolved"))
     assert incident.firing == 1
     assert not (await last(house)).missing_since
 
@@ -91,17 +93,17 @@ async def test_a_resolved_alert_that_matches_is_no_beat_and_its_neighbours_go_on
     assert (await last(house)).last is None
     await house.post("/webhook/any", webhook({"alertname": "Watchdog"}, {"alertname": "Disk"}))
     assert (await last(house)).last is not None
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     assert [incident.title for incident in await house.incidents()] == ["Disk"]
 
 
 async def test_an_alert_that_becomes_a_beat_by_a_new_file_is_let_go(house_of: Build) -> None:
     house = await house_of(beating())
     await house.post("/webhook/any", webhook({"alertname": "Watchdog"}))
-    await until(lambda: house.incidents("triggered"))
-    house.context.use(beating(WATCHDOG))
+    await soon(lambda: house.incidents("triggered"))
+    house.context.use_config(beating(WATCHDOG))
     await regroup_all(house.context)
-    await until(lambda: house.incidents("resolved"))
+    await soon(lambda: house.incidents("resolved"))
     assert not await load_groups(house.context.wire)
 
 
@@ -110,16 +112,16 @@ async def test_the_alert_of_a_missing_heartbeat_is_told_at_once_and_is_never_a_b
     route = config().route
     house = await house_of(beating(greedy, route=type(route)(receiver="oncall", key="{}", group_wait=3600, group_interval=3600)))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
 
 
 async def test_a_heartbeat_that_is_gone_from_the_file_ends_its_alert_and_leaves_nothing_behind(house_of: Build) -> None:
     house = await house_of(beating(Heartbeat(name="old", every=0.2)))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
-    await until(lambda: house.incidents("triggered"))
-    house.context.use(beating(Heartbeat(name="new", every=60)))
+    await soon(lambda: house.incidents("triggered"))
+    house.context.use_config(beating(Heartbeat(name="new", every=60)))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
-    await until(lambda: house.incidents("resolved"))
+    await soon(lambda: house.incidents("resolved"))
     assert [name for name in await timers(house) if name.startswith("heartbeat:")] == ["heartbeat:new"]
     assert set(await heartbeats.load_heartbeats(house.context.wire)) == {"new"}
     assert not await heartbeats.load_all_missing(house.context.wire)
@@ -128,24 +130,24 @@ async def test_a_heartbeat_that_is_gone_from_the_file_ends_its_alert_and_leaves_
 async def test_new_labels_end_the_old_alert_and_raise_a_new_one(house_of: Build) -> None:
     house = await house_of(beating(Heartbeat(name="one", every=0.2, labels={"alertname": "Old"})))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
-    await until(lambda: house.incidents("triggered"))
-    house.context.use(beating(Heartbeat(name="one", every=0.2, labels={"alertname": "New"})))
+    await soon(lambda: house.incidents("triggered"))
+    house.context.use_config(beating(Heartbeat(name="one", every=0.2, labels={"alertname": "New"})))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
 
     async def replaced() -> bool:
         found = {incident.title: incident.state for incident in await house.incidents()}
         return {title.split()[0]: state for title, state in found.items()} == {"Old": "resolved", "New": "triggered"}
 
-    await until(replaced)
+    await soon(replaced)
 
 
 async def test_a_shorter_time_counts_from_the_last_beat(house_of: Build) -> None:
     house = await house_of(beating(Heartbeat(name="one", every=86400)))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
     await correlate_heartbeats.record_heartbeat(house.context, "one")
-    house.context.use(beating(Heartbeat(name="one", every=0.3)))
+    house.context.use_config(beating(Heartbeat(name="one", every=0.3)))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
 
 
 async def test_a_beat_of_one_heartbeat_tells_nothing_in_the_group_of_another_that_is_missing(house_of: Build) -> None:
@@ -158,7 +160,7 @@ async def test_a_beat_of_one_heartbeat_tells_nothing_in_the_group_of_another_tha
     )
     house = await house_of(beating(Heartbeat(name="gone", every=0.2), Heartbeat(name="well", every=60), receivers={"oncall": receiver}))
     await correlate_heartbeats.schedule_heartbeat_timers(house.context)
-    await until(lambda: house.hook.sent)
+    await soon(lambda: house.hook.sent)
     for _ in range(3):
         await correlate_heartbeats.record_heartbeat(house.context, "well")
     [loaded] = await load_groups(house.context.wire)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from conftest_road import config, plan
-from stepping import Stepping, stepping
-
 from amproxy.config.structs import NotifyStep, Route
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.machine.events import Resolve
+from tests.support.road.house import config, plan
+from tests.support.road.stepping import Stepping, stepping
 
 EVENING = datetime(2026, 1, 5, 21, tzinfo=UTC)
 NIGHTS = [{"times": [{"start_time": "22:00", "end_time": "24:00"}, {"start_time": "00:00", "end_time": "07:00"}]}]

@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from conftest_road import House, until
 from msgspec.structs import replace
-from on_duty import DAY, HOUR, KINDS, START, by_hand, changed, config, people, replicas, turns
 
 from amproxy import metrics
 from amproxy.config.structs import Absence, Config, Team
 from amproxy.model import Swap
 from amproxy.shifts import record
-from amproxy.shifts.notify import swap_request_operations
-from amproxy.shifts.record import record_superseded
+from amproxy.shifts.record import record_superseded, swap_request_operations
 from amproxy.store.commit import commit
 from amproxy.store.schedule_changes import ManualScheduleChanges
+from tests.support.road.house import House
+from tests.support.road.on_duty import (
+    DAY,
+    HOUR,
+    KINDS,
+    START,
+    by_hand,
+    changed,
+    config,
+    people,
+    replicas,
+    turns,
+)
+from tests.support.waiting import soon
 
 ALL = people(*KINDS)
 
@@ -55,7 +66,7 @@ async def test_an_override_that_begins_now_is_told_at_once_and_once(redis_url: s
         both = await time.started(found), await time.started(found)
         await time.passes(HOUR, *both)
         for context in both:
-            context.use_by_hand(ManualScheduleChanges(overrides={"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]}))
+            context.use_schedule_changes(ManualScheduleChanges(overrides={"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]}))
         for context in both:
             await record_superseded(context)
         await time.passes(5, *both)
@@ -152,10 +163,10 @@ async def test_a_notice_arrives_over_its_channel_and_is_counted(house_of: Callab
     counter = metrics.notices.labels("gap_ahead", "chat")
     before = counter._value.get()
     await record.restore_schedule_timers(house.context)
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     address, card = house.chat.sent[0]
     assert (address, card.kind, card.title) == ("ann", "notice", "Nobody is on call for main")
-    await until(lambda: counter._value.get() == before + 1)
+    await soon(lambda: counter._value.get() == before + 1)
 
 
 def away(found: Config, start: str, end: str, *names: str) -> Config:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from conftest_road import House, config, until
-
 from amproxy import metrics
 from amproxy.config.structs import Config
 from amproxy.oncall.hours import DAYTIMES, classify_daytime
+from tests.support.road.house import House, config
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
 
@@ -26,7 +26,7 @@ async def test_a_page_that_went_out_is_counted_for_the_person_at_that_time_of_da
     house = await house_of(config())
     alert = {"status": "firing", "labels": {"alertname": "Disk"}}
     await house.post("/webhook/am", {"version": "4", "groupKey": "g", "groupLabels": {}, "alerts": [alert]})
-    await until(lambda: house.chat.sent)
-    await until(lambda: sum(counted("ann").values()) > sum(before.values()))
+    await soon(lambda: house.chat.sent)
+    await soon(lambda: sum(counted("ann").values()) > sum(before.values()))
     grown = {time for time, number in counted("ann").items() if number > before[time]}
     assert grown <= {classify_daytime(at, ZoneInfo("UTC")) for at in (began, datetime.now(UTC))}

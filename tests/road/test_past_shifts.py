@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from on_duty import DAY, HOUR, START, Replicas, by_hand, changed, config, people, replicas, shifts, turns
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.context import Context
 from amproxy.engine.auditor import audit_once
 from amproxy.errors import NotFound
@@ -19,8 +19,21 @@ from amproxy.shifts.final import recorded_on_call, schedule_zone
 from amproxy.shifts.record import MIN_SHIFT_RETENTION, record_all_schedules, record_superseded
 from amproxy.store import keys
 from amproxy.store import shifts as stored
+from amproxy.store.leases import Timer
 from amproxy.store.schedule_changes import ManualScheduleChanges
-from amproxy.store.timers import Timer
+from tests.support.road.on_duty import (
+    DAY,
+    HOUR,
+    START,
+    Replicas,
+    by_hand,
+    changed,
+    config,
+    people,
+    replicas,
+    shifts,
+    turns,
+)
 
 BOB = config(turns("bob"))
 
@@ -66,7 +79,7 @@ async def test_while_redis_is_away_the_old_roster_is_remembered(redis_url: str) 
         await time.looks(one)
         for seconds, user in ((100, "ann"), (200, "cid")):
             time.clock = START + seconds
-            one.use(config(turns(user)))  # nothing can be written yet
+            one.use_config(config(turns(user)))  # nothing can be written yet
         time.clock = START + 300
         await record_superseded(one)
         await record.handle_schedule_timer(one, Timer("shifts", "main", 0))
@@ -79,7 +92,7 @@ async def test_an_override_by_hand_for_the_past_changes_nothing_of_it(redis_url:
     async with replicas(redis_url) as time:
         one = await time.started(config())
         await time.passes(3 * HOUR, one)
-        one.use_by_hand(ManualScheduleChanges(overrides={"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]}))
+        one.use_schedule_changes(ManualScheduleChanges(overrides={"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]}))
         await record_superseded(one)
         await time.passes(3 * HOUR, one)
         assert await shifts(one, START, START + 6 * HOUR) == [(0, 3, "ann", True), (3, 5, "cid", True), (5, 6, "ann", True)]
@@ -219,7 +232,5 @@ async def _step(time: Replicas, both: list[Context], kind: str, number: int, use
             await changed(*both, to=config(turns(user, "bob", every="5h", seconds=5 * 3600)))
         case "override":
             for context in both:
-                context.use_by_hand(
-                    ManualScheduleChanges(overrides={"main": [by_hand(user, time.clock - number * HOUR, time.clock + number * HOUR)]})
-                )
+                context.use_schedule_changes(ManualScheduleChanges(overrides={"main": [by_hand(user, time.clock - number * HOUR, time.clock + number * HOUR)]}))
                 await record_superseded(context)

@@ -11,17 +11,28 @@ from functools import partial
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plans import MONDAY, NAMES, configs
-from stepping import Stepping, stepping
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import Config, NotifyStep
-from amproxy.machine.events import Acknowledge, Act, AddResponders, Escalate, Reassign, Reopen, Resolve, Snooze, Unacknowledge
+from amproxy.machine.events import (
+    Acknowledge,
+    Act,
+    AddResponders,
+    Escalate,
+    Reassign,
+    Reopen,
+    Resolve,
+    Snooze,
+    Unacknowledge,
+)
 from amproxy.oncall.roster import Roster
 from amproxy.reports.export import history_line
 from amproxy.simulation.recorded import RecordedIncident, read_history
 from amproxy.simulation.replay import Replay
 from amproxy.store import incidents
 from amproxy.web.incidents import views
+from tests.support.road.plans import MONDAY, NAMES, configs
+from tests.support.road.stepping import Stepping, stepping
 
 EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "30"))
 START = MONDAY.replace(hour=15, tzinfo=UTC).timestamp()

@@ -7,21 +7,30 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from conftest_road import House, config, plan, until
-
-from amproxy.config.structs import Config, Integration, Maintenance, NotifyStep, OncallSettings, Receiver, Route, WebhookSettings
+from amproxy.config.structs import (
+    Config,
+    Integration,
+    Maintenance,
+    NotifyStep,
+    OncallSettings,
+    Receiver,
+    Route,
+)
 from amproxy.correlate import muting as correlate_maintenance
 from amproxy.correlate import muting as correlate_muting
 from amproxy.correlate.flusher import flush_group
 from amproxy.correlate.muting import load_muting_reasons
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
-from amproxy.model import Silence
+from amproxy.model import MAX_SUPPRESSED, Silence
+from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.respond import muting as respond_muting
 from amproxy.store import groups, muting
 from amproxy.store.commit import Operations, commit
 from amproxy.store.groups import load_groups
-from amproxy.store.timers import Timer
+from amproxy.store.leases import Timer
+from tests.support.road.house import House, config, plan
+from tests.support.waiting import soon
 
 Build = Callable[[Config], Awaitable[House]]
 HOUR = 3600.0
@@ -69,7 +78,7 @@ async def flushed(house: House, name: str) -> None:
     async def once() -> bool:
         return any(loaded.version and loaded.group.labels == {"alertname": name} for loaded in await load_groups(house.context.wire))
 
-    await until(once)
+    await soon(once)
 
 
 async def silenced(house: House, matcher: str, *, lasts: float = HOUR) -> None:
@@ -98,10 +107,10 @@ async def test_an_expected_alert_pages_nobody_and_what_still_fires_at_the_end_is
     await correlate_maintenance.schedule_window_timers(house.context)
     await house.post("/api/v2/alerts", [*lasting(house, alertname="Disk"), *lasting(house, alertname="Loud")])
     await flushed(house, "Disk")
-    await until(lambda: house.chat.sent and house.hook.sent)
+    await soon(lambda: house.chat.sent and house.hook.sent)
     assert {card.title for _, card in (*house.chat.sent, *house.hook.sent)} == {"Loud"}
     clock.forward(HOUR)
-    await until(lambda: len(house.chat.sent) == 2 and len(house.hook.sent) == 2)
+    await soon(lambda: len(house.chat.sent) == 2 and len(house.hook.sent) == 2)
     assert "Disk" in house.chat.sent[1][1].title
     assert {incident.title for incident in await house.incidents("triggered")} == {"Disk", "Loud"}
 
@@ -115,7 +124,7 @@ async def test_what_ends_within_the_window_is_never_told(house_of: Build) -> Non
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk", part="second"))
     await resolve(house, "Disk")
     clock.forward(HOUR)
-    await until(lambda: house.hook.sent and house.chat.sent)
+    await soon(lambda: house.hook.sent and house.chat.sent)
     [(_, card)] = house.hook.sent
     assert [alert.labels.get("part") for alert in card.alerts] == ["second"]
     assert [incident.firing for incident in await house.incidents()] == [1]
@@ -124,9 +133,7 @@ async def test_what_ends_within_the_window_is_never_told(house_of: Build) -> Non
 async def test_a_window_made_by_hand_in_the_future_opens_then_and_ends_at_once_when_a_person_ends_it(house_of: Build) -> None:
     house = await house_of(slow())
     clock = Clock(house)
-    made = await respond_muting.create_window(
-        house.context, window(house, starts=HOUR, lasts=10 * HOUR, comment="new disk", created_by="ann")
-    )
+    made = await respond_muting.create_window(house.context, window(house, starts=HOUR, lasts=10 * HOUR, comment="new disk", created_by="ann"))
     clock.forward(2 * HOUR)
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
     await flushed(house, "Disk")
@@ -135,7 +142,7 @@ async def test_a_window_made_by_hand_in_the_future_opens_then_and_ends_at_once_w
     assert why.startswith("maintenance upgrade until 20") and why.endswith(f" UTC: new disk (window {made.id})")
     assert not house.chat.sent
     await respond_muting.end_window(house.context, made.id)
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
 
 
 async def test_a_recurring_window_tells_at_the_end_of_each_opening_and_a_prolonged_one_at_its_new_end(house_of: Build) -> None:
@@ -158,7 +165,7 @@ async def test_a_recurring_window_tells_at_the_end_of_each_opening_and_a_prolong
     await flush_group(house.context, timer)
     assert not house.chat.sent, "the window made by hand goes on"
     clock.forward(4 * HOUR)
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
 
 
 async def test_a_window_that_ended_while_nobody_worked_is_made_up_for(house_of: Build) -> None:
@@ -172,7 +179,7 @@ async def test_a_window_that_ended_while_nobody_worked_is_made_up_for(house_of: 
     clock.forward(2 * HOUR)
     await correlate_maintenance.schedule_window_timers(house.context)  # a start after the end must not put the timer off
     house.start()
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
 
 
 async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_the_end(house_of: Build) -> None:
@@ -192,11 +199,11 @@ async def test_what_a_window_and_a_silence_hid_is_written_once_and_told_after_th
         await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
     assert await muting.load_suppressed(house.context.wire, "silence:s1") == [by_silence], "nothing has changed, so nothing is written"
     clock.forward(HOUR)  # the window ends, the silence goes on
-    await until(lambda: _following(house, "maintenance:upgrade"))
+    await soon(lambda: _following(house, "maintenance:upgrade"))
     assert not house.chat.sent
     clock.forward(HOUR)
     await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
-    await until(lambda: house.chat.sent)
+    await soon(lambda: house.chat.sent)
     for by in ("maintenance:upgrade", "silence:s1"):
         [told] = await muting.load_suppressed(house.context.wire, by)
         assert told.told is not None and told.first == by_window.first
@@ -219,14 +226,14 @@ async def test_the_record_of_a_window_is_bounded(house_of: Build) -> None:
         await flushed(house, "Disk")
         [loaded] = await load_groups(house.context.wire)
         await flush_group(house.context, Timer("flush", loaded.group.id, house.context.now()))
-    assert len(await muting.load_suppressed(house.context.wire, "maintenance:upgrade")) == muting.MAX_SUPPRESSED
+    assert len(await muting.load_suppressed(house.context.wire, "maintenance:upgrade")) == MAX_SUPPRESSED
 
 
 async def test_an_incident_is_held_while_all_that_fires_of_it_is_muted(house_of: Build) -> None:
     house = await house_of(config())
     Clock(house)
     await house.post("/api/v2/alerts", [*lasting(house, alertname="Disk"), *lasting(house, alertname="Disk", part="second")])
-    [incident] = await until(lambda: house.incidents("triggered"))
+    [incident] = await soon(lambda: house.incidents("triggered"))
     assert await correlate_muting.find_hold(house.context, incident) is None
     await silenced(house, 'part="second"')
     assert await correlate_muting.find_hold(house.context, incident) is None, "one of its alerts still counts"
@@ -240,7 +247,7 @@ async def test_an_incident_is_held_while_all_that_fires_of_it_is_muted(house_of:
 async def test_a_silence_that_may_be_deleted_is_looked_at_again_within_a_minute(house_of: Build) -> None:
     house = await house_of(config())
     await house.post("/api/v2/alerts", lasting(house, alertname="Disk"))
-    [incident] = await until(lambda: house.incidents("triggered"))
+    [incident] = await soon(lambda: house.incidents("triggered"))
     await silenced(house, 'alertname="Disk"')
     _, again = await correlate_muting.find_hold(house.context, incident) or ("", 0.0)
     assert 50 < again - house.context.now() <= 60

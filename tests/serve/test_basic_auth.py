@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from reached import PASSWORD, hashed
 
 from amproxy.accept import tokens
 from amproxy.accept.body import PushRefused, Receive, Scope, Send
@@ -13,6 +12,7 @@ from amproxy.config.structs import Config, Route
 from amproxy.secret import Secret
 from amproxy.server.basic_auth import BasicAuth
 from amproxy.server.web_config import WebConfig
+from tests.support.serve.reached import PASSWORD, hashed
 
 ALICE = b"Basic YWxpY2U6Y29ycmVjdCBob3JzZQ=="  # alice:correct horse
 OPEN = Config(route=Route(receiver="default", key="{}"))

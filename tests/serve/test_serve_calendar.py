@@ -9,9 +9,9 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reached import until
-from servers import Server, Servers
-from standins.calendar import CalendarServer
+from tests.support.servers import Server, Servers
+from tests.support.standins.calendar import CalendarServer
+from tests.support.waiting import until
 
 ROUTES = """
 route: {receiver: on-call, group_by: [alertname], group_wait: 50ms}
@@ -34,7 +34,7 @@ def ics(summary: str, days: int = 1) -> bytes:
 def ask(amproxy: Server, path: str, body: object = None) -> object:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(amproxy.url + path, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read() or b"null")
 
 
@@ -66,7 +66,7 @@ def test_the_person_of_the_calendar_is_paged_also_after_a_restart_without_networ
 
 def command(config: Path, *words: str) -> object:
     ran = subprocess.run(
-        [sys.executable, "-m", "amproxy", *words, "--config", str(config), "--json"], check=False, timeout=30, capture_output=True
+        [sys.executable, "-m", "amproxy", *words, "--config", str(config), "--json"], check=False, timeout=60, capture_output=True
     )
     return json.loads(ran.stdout)
 

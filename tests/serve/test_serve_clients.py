@@ -7,9 +7,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from reached import PASSWORD, ROUTES, Client, https, tls_section, until, users_section, web_config
-from servers import Server, Servers, needs, program
-from standins.certificate import Certificate
+
+from tests.support.serve.reached import (
+    PASSWORD,
+    ROUTES,
+    Client,
+    https,
+    tls_section,
+    users_section,
+    web_config,
+)
+from tests.support.servers import Server, Servers, needs, program
+from tests.support.standins.certificate import Certificate
+from tests.support.waiting import until
 
 RULES = """
 groups:
@@ -40,7 +50,7 @@ def test_amtool_works_through_prefix_password_and_tls(amproxy: Server, certifica
         config = tmp_path / "amtool-http.yml"
         config.write_text(f"basic_auth: {{username: prometheus, password: {password}}}\ntls_config: {{ca_file: {certificate.file}}}\n")
         command = [program("amtool"), f"--alertmanager.url={https(amproxy)}/am", f"--http.config.file={config}", *words]
-        return subprocess.run(command, check=False, timeout=20, capture_output=True, text=True)
+        return subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
 
     assert amtool(PASSWORD, "alert", "add", "DiskFull", "host=db1").returncode == 0
     silence = amtool(PASSWORD, "silence", "add", "host=db1", "--author=me", "--comment=later").stdout.strip()

@@ -10,11 +10,24 @@ import time
 from pathlib import Path
 
 import pytest
-from reached import PASSWORD, ROUTES, Client, https, sse, tls_section, until, users_section, web_config
-from servers import Server, Servers
-from standins.certificate import Certificate
+
+from tests.support.serve.reached import (
+    PASSWORD,
+    ROUTES,
+    Client,
+    https,
+    sse,
+    tls_section,
+    users_section,
+    web_config,
+)
+from tests.support.servers import Server, Servers
+from tests.support.standins.certificate import Certificate
+from tests.support.waiting import until
 
 ALERT = {"labels": {"alertname": "DiskFull", "host": "db1"}}
+# Seconds: less than any wait that an end could be stuck in, more than a busy machine takes.
+SOON = 15.0
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 
 
@@ -39,14 +52,15 @@ def test_it_ends_in_seconds_with_code_0_while_pages_are_open(servers: Servers, w
     pages = [sse(amproxy) for _ in range(4)]
     started = time.monotonic()
     os.kill(amproxy.pid, number)
-    assert amproxy.process is not None and amproxy.process.wait(10) == 0
-    assert time.monotonic() - started < 4
+    assert amproxy.process is not None and amproxy.process.wait(60) == 0
+    assert time.monotonic() - started < SOON
     for page in pages:
-        page.settimeout(5)
+        page.settimeout(60)
         while page.recv(4096):
             pass
         page.close()
-    assert "Traceback" not in amproxy.stderr
+    # Not by running out of the time that open requests are given.
+    assert "shutdown exceeded" not in amproxy.stderr and "Traceback" not in amproxy.stderr
 
 
 def test_workers_end_with_their_supervisor_and_it_starts_again_at_the_same_address(servers: Servers) -> None:
@@ -55,7 +69,7 @@ def test_workers_end_with_their_supervisor_and_it_starts_again_at_the_same_addre
     assert len(workers) == 2
     Client(url).ask("/api/v2/alerts", [ALERT])
     amproxy.kill()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=8, why="workers outlive their supervisor")
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), why="workers outlive their supervisor")
     assert amproxy.restart().url == url
     assert [alert["labels"] for alert in Client(url).json("/api/v2/alerts")] == [ALERT["labels"]]
 
@@ -74,7 +88,7 @@ def test_it_ends_at_once_while_a_dead_worker_is_being_replaced(servers: Servers)
     until(lambda: "died" in amproxy.stderr)
     started = time.monotonic()
     assert amproxy.terminate() == 0
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < SOON
 
 
 def changed(server: Server, receiver: str) -> None:

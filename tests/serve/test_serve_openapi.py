@@ -13,11 +13,14 @@ import hypothesis
 import pytest
 import schemathesis
 from hypothesis import strategies as st
-from reached import Client, until
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
-from servers import Server, Servers
+
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from tests.support.serve.reached import Client
+from tests.support.servers import Server, Servers
+from tests.support.waiting import until
 
 ROUTES = """
 route: {receiver: on-call, group_by: [alertname], group_wait: 50ms}

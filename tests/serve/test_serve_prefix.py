@@ -8,9 +8,11 @@ import subprocess
 from urllib.parse import urljoin
 
 import pytest
-from reached import ON_CALL, ROUTES, Client, page_url, until
-from servers import Servers, needs, program
-from standins.webhook import WebhookServer
+
+from tests.support.serve.reached import ON_CALL, ROUTES, Client, page_url
+from tests.support.servers import Servers, needs, program
+from tests.support.standins.webhook import WebhookServer
+from tests.support.waiting import until
 
 ALERT = {"labels": {"alertname": "DiskFull", "host": "db1"}}
 
@@ -108,8 +110,8 @@ def test_a_wrong_option_is_refused_at_the_start(servers: Servers, option: str, r
 def test_amtool_works_through_a_prefix(servers: Servers) -> None:
     amproxy = servers.amproxy(ROUTES, args=["--web.route-prefix=/foo"])
     amtool = [program("amtool"), f"--alertmanager.url={amproxy.url}/foo"]
-    subprocess.run([*amtool, "alert", "add", "DiskFull", "host=db1"], check=True, timeout=20)
-    found = subprocess.run([*amtool, "--output=json", "alert", "query"], check=True, timeout=20, capture_output=True).stdout
+    subprocess.run([*amtool, "alert", "add", "DiskFull", "host=db1"], check=True, timeout=60)
+    found = subprocess.run([*amtool, "--output=json", "alert", "query"], check=True, timeout=60, capture_output=True).stdout
     assert [alert["labels"]["host"] for alert in json.loads(found)] == ["db1"]
 
 

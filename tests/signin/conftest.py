@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from servers import Servers
+
+from tests.support.servers import Servers
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 from argon2 import PasswordHasher
-from servers import Servers
-from signed import Browser, company, log
+
+from tests.support.servers import Servers
+from tests.support.signin.signed import Browser, company, log
 
 HASH = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
@@ -62,7 +63,7 @@ def test_with_sign_in_it_listens_anywhere_and_a_reload_cannot_open_it(house: Ser
     assert httpx.get(f"{amproxy.url}/api/v1/incidents", trust_env=False).status_code == 401
     closed = subprocess.run(
         [sys.executable, "-m", "amproxy", "serve", "--config", str(amproxy.config), "--listen", "0.0.0.0:0"],
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert closed.returncode == 1 and "sign_in in the file" in closed.stderr
 

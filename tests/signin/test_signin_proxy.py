@@ -6,11 +6,11 @@ from ipaddress import ip_network
 
 import httpx
 import pytest
-from servers import Server, Servers
-from signed import Browser, company, log
 
 from amproxy.config.structs import ProxyHeader, SignIn
 from amproxy.web.signin.session import client_address
+from tests.support.servers import Server, Servers
+from tests.support.signin.signed import Browser, company, log
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from servers import Servers, free_port, needs, program
 
 from amproxy.store.wire import BadRedisUrl, Wire, redis_connector
+from tests.support.servers import Servers, free_port, needs, program
 
 
 @needs("redis-server")
@@ -22,7 +22,7 @@ async def test_sentinels_are_asked_for_the_master(servers: Servers, tmp_path: Pa
     try:
         wire = Wire(f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/mymaster/0")
         wire.open()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await wire.connected()
         assert await wire.call("PING") == b"PONG"
         await wire.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import Policy
 from amproxy.model import Change, Incident
 from amproxy.store import incidents, keys

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from v2_served import Api, config, rfc3339, route
 
 from amproxy.config.structs import Receiver
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.store import keys
+from tests.support.v2.served import Api, config, rfc3339, route
 
 MANY_GROUPS, MANY = 100, 10_000
 ALWAYS = parse_time_interval("always", [{}])
@@ -204,7 +204,7 @@ def test_a_group_whose_route_and_interval_left_the_file_is_still_shown(serve: Ca
     api = serve(config(route=route("default", "{}", routes=(muted,)), time_intervals={"always": ALWAYS}), now=1_790_000_000.0)
     api.push({"alertname": "A", "team": "a"})
     assert api.context
-    api.context.use(config(route=route("default", "{}"), receivers={"default": Receiver(name="default")}))
+    api.context.use_config(config(route=route("default", "{}"), receivers={"default": Receiver(name="default")}))
     (group,) = api.get("/alerts/groups")
     assert group["receiver"] == {"name": "team-a"}
     assert group["alerts"][0]["status"]["state"] == "active"

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import needs, program
-from v2_served import Api, cases
+
+from tests.support.servers import needs, program
+from tests.support.v2.served import Api, cases
 
 pytestmark = needs("amtool")
 
@@ -27,7 +28,7 @@ def amtool(serve: Callable[..., Api], tmp_path: Path) -> Callable[..., subproces
     def run(*arguments: str, said: str | None = None) -> subprocess.CompletedProcess[str]:
         command = [program("amtool"), f"--alertmanager.url={api.url}", *arguments]
         environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-        return subprocess.run(command, input=said, capture_output=True, text=True, timeout=20, env=environment, check=False)
+        return subprocess.run(command, input=said, capture_output=True, text=True, timeout=60, env=environment, check=False)
 
     return run
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from v2_served import Api, cases
+
+from tests.support.v2.served import Api, cases
 
 PROBES = cases("api_v2_probes.json")
 NOT_THE_API = "not of the API v2"

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from v2_served import Api, cases, rfc3339
 
-from amproxy.correlate.muting import silences_alert
 from amproxy.grouping import silences
+from amproxy.grouping.muting import silences_alert
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Silence
+from tests.support.v2.served import Api, cases, rfc3339
 
 CASES = cases("silences.json")
 NOW = 1_790_000_000 * 10**9

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from v2_served import Api
 
 from amproxy.grouping import silences
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Silence
 from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
+from tests.support.redis import Redis
+from tests.support.v2.served import Api
 
 UNKNOWN = "00000000-0000-4000-8000-000000000001"
 HOUR, DAY = 3600, 86400
@@ -196,9 +196,9 @@ def test_a_body_over_a_megabyte_is_refused(api: Api) -> None:
     assert api.ask("POST", "/api/v2/silences", b" " * (1 << 20) + b"{}").status == 413
 
 
-def test_with_redis_away_reading_and_writing_say_503(api: Api, redis: tuple[str, subprocess.Popen[bytes]]) -> None:
-    redis[1].kill()
-    redis[1].wait()
+@pytest.mark.own_redis
+def test_with_redis_away_reading_and_writing_say_503(api: Api, redis: Redis) -> None:
+    redis.kill()
     for answer in (api.silence('a="b"'), api.ask("GET", "/api/v2/silences"), api.ask("GET", "/api/v2/alerts")):
         assert answer.status == 503
         assert answer.json["code"] == 503

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from v2_served import Api
+
+from tests.support.v2.served import Api
 
 FOREIGN = {"Origin": "http://ui.example"}
 UNKNOWN = "00000000-0000-4000-8000-000000000001"

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
-from edited import FILE
-from servers import program
-from website import BASE, CONFIG, NOW, Site
 
 from amproxy.config.loader import load
 from amproxy.context import Context
@@ -22,27 +17,14 @@ from amproxy.store.wire import Wire
 from amproxy.web.app import build_web_app
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.live import LiveHub
+from tests.support.redis import Redis
+from tests.support.web.edited import FILE
+from tests.support.web.website import BASE, CONFIG, NOW, Site
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    path = tmp_path / "redis.sock"
-    process = subprocess.Popen(
-        [program("redis-server"), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)], stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 10
-    while not path.exists():
-        assert process.poll() is None and time.monotonic() < deadline, "redis-server did not start"
-        time.sleep(0.01)
-    yield f"unix://{path}", process
-    process.kill()
-    process.wait()
-
-
-@pytest.fixture
-async def site(redis_server: tuple[str, subprocess.Popen[bytes]]) -> AsyncIterator[Site]:
-    url, process = redis_server
-    wire = Wire(url)
+async def site(redis: Redis) -> AsyncIterator[Site]:
+    wire = Wire(redis.url)
     wire.open()
     await wire.connected()
     clock = [NOW]
@@ -60,7 +42,7 @@ async def site(redis_server: tuple[str, subprocess.Popen[bytes]]) -> AsyncIterat
         links=lambda: links,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(deps)), base_url=BASE) as client:
-        yield Site(context, deps, client, process, clock, sent, errors)
+        yield Site(context, deps, client, redis, clock, sent, errors)
     await wire.close()
 
 
@@ -90,12 +72,12 @@ def routes_file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def edits(site: Site, routes_file: Path) -> AsyncIterator[Site]:
     """The site with that file, which it can really load again."""
-    site.context.use(load(routes_file).config)
+    site.context.use_config(load(routes_file).config)
 
     async def reload() -> None:
         for error in site.reload_error:
             raise error
-        site.context.use(load(routes_file).config)
+        site.context.use_config(load(routes_file).config)
 
     site.deps = replace(site.deps, reload=reload)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(site.deps)), base_url=BASE) as client:

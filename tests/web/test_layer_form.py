@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.web.schedules.layers import LayerForm, apply_command, layers_from_file, layers_from_form, layers_to_file
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.web.schedules.layers import (
+    LayerForm,
+    apply_command,
+    layers_from_file,
+    layers_from_form,
+    layers_to_file,
+)
 
 LAYERS: list[dict[str, Any]] = [
     {"name": "weekly", "users": ["alice", ["bob", "carol"]], "rotation": {"every": "1w", "start": "2026-01-05"}, "note": "kept"},
@@ -79,11 +86,7 @@ def test_layers_are_moved_added_and_removed_and_keep_what_is_theirs() -> None:
     assert layers_to_file(apply_command(form, "remove-layer:0"), LAYERS) == LAYERS[1:]
     added = apply_command(form, "add-layer")
     added[2].name, added[2].turns, added[2].every, added[2].start = "nights", [["carol"]], "1d", "2026-01-05T22:00"
-    assert layers_to_file(added, LAYERS)[2] == {
-        "name": "nights",
-        "users": ["carol"],
-        "rotation": {"every": "1d", "start": "2026-01-05T22:00"},
-    }
+    assert layers_to_file(added, LAYERS)[2] == {"name": "nights", "users": ["carol"], "rotation": {"every": "1d", "start": "2026-01-05T22:00"}}
 
 
 def test_a_rotation_that_is_emptied_goes_and_intervals_that_are_unticked_go() -> None:

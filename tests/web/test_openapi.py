@@ -11,7 +11,6 @@ import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
-from website import NOW, Site
 
 from amproxy.accept.push import HEARTBEAT_PATH, WEBHOOK_PATH
 from amproxy.clock import rfc3339
@@ -19,6 +18,7 @@ from amproxy.model import Alert
 from amproxy.web.app import build_routes
 from amproxy.web.http.templates import PageTemplates
 from amproxy.web.openapi.document import build_document
+from tests.support.web.website import NOW, Site
 
 MACHINES = ("/api/v1/", "/calendar/", "/metrics", "/-/")
 DOCUMENT = build_document("https://oncall.example.org")

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amproxy.web.schedules.timeline import BandPeriod, ScheduleTimelineEntry, TimelineTrack, layout_bands, midnight, stack_entries
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.web.schedules.timeline import (
+    BandPeriod,
+    ScheduleTimelineEntry,
+    TimelineTrack,
+    layout_bands,
+    midnight,
+    stack_entries,
+)
 from amproxy.web.schedules.view import ViewedPeriod, parse_viewed_period, period_around
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -29,7 +37,7 @@ def entries(start: datetime, hours: list[float]) -> list[ScheduleTimelineEntry]:
 
 def test_the_day_on_which_the_clock_is_put_forward_is_as_narrow_as_its_23_hours() -> None:
     seen = ViewedPeriod("weeks", date(2026, 3, 23), "Europe/Berlin")
-    [first, _] = layout_bands(seen.span, [], BERLIN, NOW)
+    [first, _] = layout_bands(seen.period, [], BERLIN, NOW)
     widths = [tick.width for tick in first.ticks]
     assert len(widths) == 7 and widths[6] == pytest.approx(widths[0] * 23 / 24, abs=0.01)
     assert [tick.at.hour for tick in first.ticks] == [0] * 7
@@ -37,14 +45,14 @@ def test_the_day_on_which_the_clock_is_put_forward_is_as_narrow_as_its_23_hours(
 
 def test_the_day_on_which_the_clock_is_put_back_has_25_hours_of_one_width_and_two_o_clock_twice() -> None:
     seen = ViewedPeriod("day", date(2026, 10, 25), "Europe/Berlin")
-    [band] = layout_bands(seen.span, [], BERLIN, NOW)
+    [band] = layout_bands(seen.period, [], BERLIN, NOW)
     assert [tick.at.hour for tick in band.ticks][:5] == [0, 1, 2, 2, 3] and len(band.ticks) == 25
     assert max(tick.width for tick in band.ticks) - min(tick.width for tick in band.ticks) < 0.01
 
 
 def test_a_month_is_weeks_from_monday_on_and_what_is_not_of_it_is_outside() -> None:
     seen = period_around("month", date(2026, 12, 24), "Europe/Berlin")
-    found = layout_bands(seen.span, [], BERLIN, NOW)
+    found = layout_bands(seen.period, [], BERLIN, NOW)
     assert [band.start.astimezone(BERLIN).date().isoformat() for band in found] == [
         "2026-11-30", "2026-12-07", "2026-12-14", "2026-12-21", "2026-12-28",
     ]  # fmt: skip
@@ -53,17 +61,14 @@ def test_a_month_is_weeks_from_monday_on_and_what_is_not_of_it_is_outside() -> N
 
 
 def test_the_line_of_now_stands_in_one_band_only() -> None:
-    found = layout_bands(ViewedPeriod("weeks", date(2026, 3, 16), "UTC").span, [], ZoneInfo("UTC"), NOW)
+    found = layout_bands(ViewedPeriod("weeks", date(2026, 3, 16), "UTC").period, [], ZoneInfo("UTC"), NOW)
     assert found[0].now is None and found[1].now == pytest.approx(2.5 / 7 * 100, abs=0.01)
 
 
 def test_a_row_that_has_nothing_in_a_week_is_not_drawn_there_but_the_final_one_is() -> None:
     seen = ViewedPeriod("weeks", date(2026, 3, 16), "UTC")
-    tracks = [TimelineTrack("final", "", []), TimelineTrack("layer", "weekly", entries(seen.span.start, [24]))]
-    assert [[row.kind for row in band.rows] for band in layout_bands(seen.span, tracks, ZoneInfo("UTC"), NOW)] == [
-        ["final", "layer"],
-        ["final"],
-    ]
+    tracks = [TimelineTrack("final", "", []), TimelineTrack("layer", "weekly", entries(seen.period.start, [24]))]
+    assert [[row.kind for row in band.rows] for band in layout_bands(seen.period, tracks, ZoneInfo("UTC"), NOW)] == [["final", "layer"], ["final"]]
 
 
 @given(
@@ -74,7 +79,7 @@ def test_bars_follow_each_other_without_overlap_and_fill_what_their_entries_fill
     zone: str, view: str, day: date, lengths: list[float], offset: int
 ) -> None:
     seen = period_around(view, day, zone)  # type: ignore[arg-type]
-    clock, span = ZoneInfo(zone), seen.span
+    clock, span = ZoneInfo(zone), seen.period
     made = entries(span.start + timedelta(hours=offset), lengths)
     found = layout_bands(span, [TimelineTrack("final", "", made)], clock, NOW)
     assert found[0].start <= span.start and span.end <= found[-1].end
@@ -82,9 +87,9 @@ def test_bars_follow_each_other_without_overlap_and_fill_what_their_entries_fill
         assert one.end == other.start
     for band in found:
         [row] = band.rows
-        assert len(row.lanes) <= 1
+        assert len(row.lines) <= 1
         assert sum(tick.width for tick in band.ticks) == pytest.approx(100, abs=0.05)
-        for bars in row.lanes:
+        for bars in row.lines:
             for bar, after in itertools.pairwise(bars):
                 assert round(bar.x + bar.width, 3) == after.x
             inside = sum(max(0.0, (min(e.end, band.end) - max(e.start, band.start)).total_seconds()) for e in made)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edited import signed_in, words
-from website import Site
-
 from amproxy.config.loader import load
 from amproxy.context import FailedConfigLoad
 from amproxy.correlate import heartbeats
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.store import outbox
+from tests.support.web.edited import signed_in, words
+from tests.support.web.website import Site
 
 BROKEN = ConfigError([ConfigProblem("no such <b>thing", file="/etc/routes.yaml", line=7, column=3)])
 
@@ -55,9 +54,9 @@ async def test_a_broken_file_is_shown_with_its_place_and_what_runs_goes_on(edits
     answer = await edits.client.post("/admin/reload")
     assert answer.status_code == 422 and "/etc/routes.yaml" in answer.text and "no such &lt;b&gt;thing" in answer.text
     assert "The file was not taken. What was loaded before goes on. /etc/routes.yaml :7:3 no such" in words(answer.text)
-    edits.context.refused = FailedConfigLoad(edits.context.now(), tuple(BROKEN.problems))
+    edits.context.failed_load = FailedConfigLoad(edits.context.now(), tuple(BROKEN.problems))
     assert "The file was not taken at" in words((await edits.client.get("/admin")).text)
-    edits.context.use(load(edits.context.config.path).config)
+    edits.context.use_config(load(edits.context.config.path).config)
     assert "The file was not taken" not in (await edits.client.get("/admin")).text
 
 

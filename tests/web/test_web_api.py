@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from website import Site
 
 from amproxy.clock import rfc3339
 from amproxy.machine.events import Sent
 from amproxy.model import Alert
 from amproxy.text import load_texts, render_phrase
-from amproxy.web.incidents.ahead import find_next_step, list_upcoming
+from amproxy.web.incidents.forecast import find_next_step, list_upcoming
+from tests.support.waiting import soon
+from tests.support.web.website import Site
 
 
 async def test_an_incident_in_a_list_says_who_is_asked_next_and_when(site: Site) -> None:
@@ -198,14 +197,11 @@ async def test_a_test_alert_is_sent_by_the_ordinary_road(site: Site) -> None:
     assert site.tests_sent == ["TestAlert"]
 
 
+@pytest.mark.own_redis
 async def test_without_redis_the_api_says_to_try_again(site: Site) -> None:
     incident = await site.opened()
     site.redis.kill()
-    site.redis.wait()
-    for _ in range(100):
-        if not site.context.wire.up:
-            break
-        await asyncio.sleep(0.01)
+    await soon(lambda: not site.context.wire.up)
     for answer in (
         await site.client.get("/api/v1/incidents"),
         await site.client.post(f"/api/v1/incidents/{incident.id}/acknowledge"),
@@ -218,10 +214,7 @@ async def test_the_next_step_follows_the_plan_when_no_personal_rule_is_left(site
     incident = await site.opened()
     incident.chains = []
     coming = find_next_step(incident, site.context.roster)
-    assert coming and (rfc3339(coming.at), render_phrase(coming.what, load_texts("en"))) == (
-        "2026-01-06T10:05:00.000Z",
-        "step 3: notify bob (users)",
-    )
+    assert coming and (rfc3339(coming.at), render_phrase(coming.what, load_texts("en"))) == ("2026-01-06T10:05:00.000Z", "step 3: notify bob (users)")
     assert [render_phrase(one.what, load_texts("en")) for one in list_upcoming(incident, site.context.roster)] == [
         "step 3: notify bob (users)",
         "the steps run again (round 2 of 2)",

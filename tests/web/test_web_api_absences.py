@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 from msgspec.structs import replace
-from website import Site
 
 from amproxy.config.structs import Absence, Override
+from tests.support.web.website import Site
 
 URL = "/api/v1/users/alice/absences"
 AWAY = {"start": "2026-01-06T10:00", "end": "2026-01-07T10:00"}  # of Berlin, where alice lives: one hour less in UTC
@@ -55,7 +55,7 @@ async def test_lists_begin_with_what_the_file_says(site: Site) -> None:
     config = site.context.config
     alice = replace(config.users["alice"], absences=(Absence(start=start, end=end, reason="holidays"),))
     platform = replace(config.schedules["platform"], overrides=(Override(users=("bob",), start=start, end=end),))
-    site.context.use(replace(config, users={**config.users, "alice": alice}, schedules={**config.schedules, "platform": platform}))
+    site.context.use_config(replace(config, users={**config.users, "alice": alice}, schedules={**config.schedules, "platform": platform}))
     absence = (await site.client.post(URL, json=AWAY)).json()
     override = (await site.client.post("/api/v1/schedules/platform/overrides", json={"user": "bob", **AWAY})).json()
     span = {"start": "2026-01-31T23:00:00.000Z", "end": "2026-02-01T23:00:00.000Z"}

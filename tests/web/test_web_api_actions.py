@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from website import Site
 
 from amproxy.model import Alert
+from tests.support.web.website import Site
 
 
 async def act(site: Site, incident: str, action: str, status: int = 200, **body: Any) -> dict[str, Any]:

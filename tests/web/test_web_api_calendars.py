@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from website import NOW, Site
 
 from amproxy.calendars.fetch import calendar_sources
 from amproxy.clock import utc
@@ -13,6 +12,7 @@ from amproxy.config.structs import Ical, Schedule
 from amproxy.oncall.calendars import Calendar, CalendarEvent, CalendarEventText, ScheduleCalendars
 from amproxy.secret import Secret
 from amproxy.store import calendars
+from tests.support.web.website import NOW, Site
 
 SCHEDULE, PERSON = "/api/v1/schedules/platform/calendar", "/api/v1/users/alice/calendar"
 OURS = "https://oncall.example.org"
@@ -82,24 +82,22 @@ async def test_another_site_may_not_make_an_address(site: Site) -> None:
     assert (await site.client.post(SCHEDULE, headers={"Sec-Fetch-Site": "cross-site"})).status_code == 403
 
 
+@pytest.mark.own_redis
 async def test_without_redis_there_is_no_calendar_and_it_is_said(site: Site) -> None:
     path = await made(site, SCHEDULE)
     site.redis.kill()
-    site.redis.wait()
     assert (await site.client.get(path)).status_code == 503
 
 
 async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_events_name_nobody(site: Site) -> None:
     ical = Ical(url=Secret("https://calendar.example.org/secret"), overrides_file="/tmp/overrides.ics")
     config = site.context.config
-    site.context.use(config.__class__(route=config.route, users=config.users, schedules={"db": Schedule(name="db", ical=ical)}))
+    site.context.use_config(config.__class__(route=config.route, users=config.users, schedules={"db": Schedule(name="db", ical=ical)}))
     primary, _ = calendar_sources(site.context.config)
     await calendars.save_text(site.context.wire, primary.id, b"x", etag="", modified="", now=NOW - 60)
     await calendars.save_error(site.context.wire, primary.id, "the calendar of schedule db: 500", NOW)
     day = utc(NOW + 86400)
-    party = Calendar(
-        start=utc(0), end=utc(2 * NOW), words=(CalendarEventText(summary="party"),), events=(CalendarEvent(day, utc(NOW + 2 * 86400), 0),)
-    )
+    party = Calendar(start=utc(0), end=utc(2 * NOW), texts=(CalendarEventText(summary="party"),), events=(CalendarEvent(day, utc(NOW + 2 * 86400), 0),))
     site.context.use_calendars({"db": ScheduleCalendars(party)})
     answer = await site.client.get("/api/v1/schedules/db/ical")
     assert answer.json() == {

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edited import FILE, signed_in
-from website import Site
 
 from amproxy.errors import ConfigError, ConfigProblem
+from tests.support.web.edited import FILE, signed_in
+from tests.support.web.website import Site
 
 LAYER = {"name": "weekly", "users": ["bob", "alice"], "rotation": {"every": "1w", "start": "2026-01-05"}}
 TURNED = {"section": "schedules", "name": "primary", "set": {"layers": [LAYER]}}

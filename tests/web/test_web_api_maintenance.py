@@ -7,51 +7,24 @@ from typing import Any
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from website import NOW, Site
 
 from amproxy.clock import rfc3339
-from amproxy.config.structs import Config, DeadMansSwitch, Heartbeat, Maintenance
+from amproxy.config.structs import Config, DeadMansSwitch, Heartbeat
 from amproxy.correlate import heartbeats as correlate_heartbeats
-from amproxy.correlate.ingest import IncomingAlert, ingest
-from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
-from amproxy.model import Alert
+from amproxy.model import Alert, SuppressedAlertRecord, SuppressionUpdate
 from amproxy.secret import Secret
 from amproxy.store import health, heartbeats, muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.muting import SuppressedAlertRecord, SuppressionUpdate
+from tests.support.web.muted import DAILY, IN_FILE, push
+from tests.support.web.website import NOW, Site
 
 API = "/api/v1/maintenance"
-DAILY = parse_time_interval("daily", [{"times": [{"start_time": "09:00", "end_time": "12:00"}]}])
-IN_FILE = Maintenance(
-    name="nightly/backup", matchers=(parse_matcher('job="backup"'),), timezone="Europe/Berlin", active_time_intervals=("daily",)
-)
 
 
 def use(site: Site, **values: Any) -> None:
     changed: Config = msgspec.structs.replace(site.context.config, time_intervals={"daily": DAILY}, **values)
-    site.context.use(changed)
-
-
-async def push(site: Site, *labels: dict[str, str]) -> None:
-    """Alerts that fire without end."""
-    now_ns = int(site.context.now() * 10**9)
-    incoming = []
-    for one in labels:
-        placement = site.context.placer.place(one)
-        alert = Alert(fingerprint=placement.fingerprint, labels=one, starts_ns=now_ns)
-        incoming.append(
-            IncomingAlert(
-                placement=placement,
-                starts_ns=now_ns,
-                ends_ns=0,
-                timeout=False,
-                lapses_ns=0,
-                content=bytes(8),
-                make=lambda alert=alert: alert,
-            )
-        )
-    await ingest(site.context, incoming, now_ns, hurry=False)
+    site.context.use_config(changed)
 
 
 async def metric(site: Site, name: str) -> dict[str, float]:
@@ -221,10 +194,10 @@ async def test_heartbeats_say_when_they_were_heard_and_when_they_count_as_missin
     assert (await site.client.get("/api/v1/heartbeats")).json()[1]["missing"] is True
 
 
+@pytest.mark.own_redis
 async def test_health_says_what_is_wrong(site: Site) -> None:
     assert (await site.client.get("/api/v1/health")).json() == {"well": True, "reasons": []}
     site.redis.kill()
-    site.redis.wait()
     answer = await site.client.get("/api/v1/health")
     assert answer.status_code == 200
     assert answer.json() == {"well": False, "reasons": ["Redis is away, or takes no writes"]}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from website import Site
 
 from amproxy.store import schedule_changes
+from tests.support.web.website import Site
 
 URL = "/api/v1/schedules/platform/overrides"
 HOURS = {"user": "bob", "start": "2026-01-06T11:00", "end": "2026-01-06T12:00"}  # of Berlin: one hour less in UTC

@@ -7,13 +7,13 @@ import io
 
 import pytest
 from msgspec.structs import replace
-from website import CONFIG, NOW, Site
 
 from amproxy.config.structs import Config
 from amproxy.reports.export import csv_text
 from amproxy.shifts import record
 from amproxy.shifts.record import record_superseded
-from amproxy.store.timers import Timer
+from amproxy.store.leases import Timer
+from tests.support.web.website import CONFIG, NOW, Site
 
 URL = "/api/v1/schedules/platform"
 DAY = 86400.0
@@ -29,7 +29,7 @@ async def recorded(site: Site, days: float) -> None:
 
 async def uses(site: Site, config: Config) -> None:
     """Another file takes effect."""
-    site.context.use(config)
+    site.context.use_config(config)
     await record_superseded(site.context)
 
 
@@ -148,10 +148,10 @@ async def test_a_query_that_makes_no_sense_is_refused(site: Site, path: str) -> 
     assert (await site.client.get(f"{URL}/{path}")).status_code == 422
 
 
+@pytest.mark.own_redis
 async def test_the_past_needs_redis_and_the_plan_does_not(site: Site) -> None:
     await recorded(site, 1)
     site.redis.kill()
-    site.redis.wait()
     assert (await site.client.get(f"{URL}/shifts")).status_code == 200
     assert (await site.client.get(f"{URL}/shifts", params={"from": "2026-01-06T00:00"})).status_code == 503
     assert (await site.client.get("/api/v1/oncall")).status_code == 200

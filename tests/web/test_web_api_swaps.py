@@ -6,10 +6,10 @@ import asyncio
 
 import httpx
 import pytest
-from website import NOW, Site
 
 from amproxy.context import Context
 from amproxy.engine.auditor import audit_once
+from tests.support.web.website import NOW, Site
 
 URL = "/api/v1/schedules/platform/swaps"
 WISH = {"user": "alice", "start": "2026-01-07T09:00", "end": "2026-01-09T09:00"}  # of Berlin: one hour less in UTC; it is Tuesday the 6th
@@ -150,9 +150,9 @@ async def test_a_schedule_or_swap_that_does_not_exist_is_not_found(site: Site) -
 async def test_a_process_that_starts_later_knows_what_was_made_by_hand(site: Site) -> None:
     await take(site, await asked(site))
     later = Context(site.context.config, site.context.wire, site.context.now)
-    await later.load_by_hand()
-    assert later.by_hand == site.context.by_hand
-    assert len(later.by_hand.swaps["platform"]) == 1
+    await later.load_schedule_changes()
+    assert later.schedule_changes == site.context.schedule_changes
+    assert len(later.schedule_changes.swaps["platform"]) == 1
 
 
 async def test_what_ended_before_the_retention_is_forgotten_and_nothing_else(site: Site) -> None:

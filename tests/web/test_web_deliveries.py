@@ -7,17 +7,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_web_hostile import BIDI, LONG, SCRIPT, Tags
-from test_web_silences import plain
-from website import CONFIG, Site
 
-from amproxy.config.structs import Global, Integration, OncallSettings, Receiver, SlackSettings, TelegramSettings, User, WebhookSettings
+from amproxy.config.structs import Global, Integration, OncallSettings, Receiver, User
 from amproxy.model import OutgoingMessage
+from amproxy.notify.channels.slack.settings import SlackSettings
+from amproxy.notify.channels.telegram.settings import TelegramSettings
+from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.secret import Secret
 from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery
 from amproxy.store.incidents import enqueue
+from tests.support.web.pages import BIDI, LONG, SCRIPT, Tags, plain
+from tests.support.web.website import CONFIG, Site
 
 HOOK = WebhookSettings(url=Secret("http://127.0.0.1:9/s3cret"))
 RECEIVERS = {
@@ -40,7 +42,7 @@ RECEIVERS = {
 def receivers(site: Site) -> None:
     """The clock is that of the store: the log is looked through by time."""
     site.clock[0] = time.time()
-    site.context.use(msgspec.structs.replace(CONFIG, receivers=RECEIVERS))
+    site.context.use_config(msgspec.structs.replace(CONFIG, receivers=RECEIVERS))
 
 
 async def wrote(site: Site, **values: Any) -> None:
@@ -152,8 +154,8 @@ async def test_channels_say_how_they_do(site: Site) -> None:
 @pytest.mark.parametrize("ready", [True, False])
 async def test_channels_say_whether_answers_can_come_back(site: Site, ready: bool) -> None:
     users = {"alice": User(name="alice", contacts={"telegram": "1", "slack": "U1"})}
-    globals_ = Global(telegram=TelegramSettings(bot_token=Secret("t")), slack=SlackSettings(), slack_signing_secret=Secret("s"))
-    site.context.use(msgspec.structs.replace(CONFIG, users=users, schedules={}, policies={}, global_=globals_ if ready else Global()))
+    globals_ = Global(channels={"telegram": TelegramSettings(bot_token=Secret("t")), "slack": SlackSettings(signing_secret=Secret("s"))})
+    site.context.use_config(msgspec.structs.replace(CONFIG, users=users, schedules={}, policies={}, global_=globals_ if ready else Global()))
     found = {one["channel"]: one["answers"] for one in (await site.client.get("/api/v1/channels")).json()["channels"]}
     assert found == {"telegram": ready, "slack": ready}
     assert ("answers come back" in (await site.client.get("/deliveries")).text) == ready

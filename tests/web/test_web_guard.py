@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from website import Site
 
 from amproxy.store import incidents
+from tests.support.web.website import Site
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 import pytest
-from website import NOW, Site
 
 from amproxy.machine.events import AlertsChanged, Sent
 from amproxy.model import Incident
 from amproxy.store import incidents
 from amproxy.store.incidents import READ_SIZE
+from tests.support.web.website import NOW, Site
 
 DAY = 86400.0
 
@@ -177,9 +177,9 @@ async def test_more_incidents_than_are_read_at_once_come_each_once_also_when_man
     assert [len(some) async for some in incidents.iterate_between(site.context.wire, NOW, NOW + 5)] == [READ_SIZE, READ_SIZE, 7]
 
 
+@pytest.mark.own_redis
 async def test_without_redis_the_look_back_says_so(site: Site) -> None:
     site.redis.kill()
-    site.redis.wait()
     for path in ("/api/v1/history", "/api/v1/insights", "/api/v1/insights/teams.csv", "/api/v1/incidents/x/why?user=bob"):
         assert (await site.client.get(path)).status_code == 503, path
 

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
-from website import Site
 
 from amproxy.machine.events import Failed, Note
 from amproxy.model import Alert
-
-SCRIPT = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}{% raw %}"
-BIDI = "safe\u202egnp.exe\u2066\x00\x1b[31m"
-LONG = "L" * 100_000
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
+from tests.support.web.pages import BIDI, LONG, SCRIPT, Tags
+from tests.support.web.website import Site
 
 
 @pytest.mark.parametrize("evil", [SCRIPT, BIDI, LONG], ids=["script", "bidi", "long"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from website import Site
 
 from amproxy.model import Incident
 from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
@@ -13,6 +12,7 @@ from amproxy.store import incidents
 from amproxy.text import LANGUAGES, load_texts
 from amproxy.web.http.format import _link_key
 from amproxy.web.incidents.page import OFFERED_ACTIONS
+from tests.support.web.website import Site
 
 
 async def now(site: Site, incident: Incident) -> Incident:

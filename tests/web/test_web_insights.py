@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from test_web_hostile import BIDI, LONG, SCRIPT, Tags
-from test_web_silences import plain
-from website import NOW, Site
 
 from amproxy.model import Page
+from tests.support.web.pages import BIDI, LONG, SCRIPT, Tags, plain
+from tests.support.web.website import NOW, Site
 
 DAY = 86400.0
 NIGHT = 9 * 3600.0  # seconds before NOW at which it is 1:00 in UTC, 2:00 in Berlin and 5:00 in Tbilisi

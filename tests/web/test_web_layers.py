@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from website import BASE, Site
 
 from amproxy.config.loader import load
 from amproxy.web.app import build_web_app
 from amproxy.web.http.permissions import Principal, set_principal
+from tests.support.web.website import BASE, Site
 
 FILE = """\
 # ours
@@ -67,10 +67,10 @@ def form_of(source: str) -> dict[str, object]:
 async def house(site: Site, tmp_path: Path) -> AsyncIterator[House]:
     file = tmp_path / "routes.yaml"
     file.write_text(FILE)
-    site.context.use(load(file).config)
+    site.context.use_config(load(file).config)
 
     async def reload() -> None:
-        site.context.use(load(file).config)
+        site.context.use_config(load(file).config)
 
     app = build_web_app(replace(site.deps, reload=reload))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:

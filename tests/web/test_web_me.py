@@ -6,13 +6,13 @@ import re
 
 import httpx
 import msgspec
-from edited import signed_in, words
-from website import Site
 
 from amproxy.config.structs import SignIn
 from amproxy.store import calendars, schedule_changes, sign_in
 from amproxy.store.calendars import Feed
 from amproxy.store.sign_in import Session
+from tests.support.web.edited import signed_in, words
+from tests.support.web.website import Site
 
 
 async def as_alice(site: Site) -> httpx.AsyncClient:
@@ -54,9 +54,7 @@ async def test_a_calendar_address_is_made_shown_works_and_is_revoked(edits: Site
     found = re.search(r"https://oncall\.example\.org(/calendar/[\w-]+\.ics)", (await client.get("/me")).text)
     assert found and (await client.get(found[1])).status_code == 200
     assert (await client.post("/me/calendar/delete")).status_code == 303
-    assert (await client.get(found[1])).status_code == 404 and await calendars.load_feed_token(
-        edits.context.wire, Feed("user", "alice")
-    ) is None
+    assert (await client.get(found[1])).status_code == 404 and await calendars.load_feed_token(edits.context.wire, Feed("user", "alice")) is None
 
 
 async def test_absences_and_test_pages_are_asked_for_and_nonsense_is_said(edits: Site) -> None:
@@ -81,11 +79,11 @@ async def test_nobody_in_particular_changes_nothing(edits: Site) -> None:
 
 
 async def test_sessions_are_ones_own_and_can_be_ended_by_a_viewer(edits: Site) -> None:
-    edits.context.use(msgspec.structs.replace(edits.context.config, sign_in=SignIn(passwords=True)))
+    edits.context.use_config(msgspec.structs.replace(edits.context.config, sign_in=SignIn(passwords=True)))
     wire, now = edits.context.wire, edits.context.now()
     users = {**edits.context.config.users}
     users["alice"] = msgspec.structs.replace(users["alice"], role="viewer")
-    edits.context.use(msgspec.structs.replace(edits.context.config, users=users))
+    edits.context.use_config(msgspec.structs.replace(edits.context.config, users=users))
 
     async def begin(user: str, agent: str) -> str:
         return await sign_in.create_session(wire, Session(user=user, way="password", made=now, ends=now + 3600, seen=now, agent=agent))
@@ -106,7 +104,7 @@ async def test_sessions_are_ones_own_and_can_be_ended_by_a_viewer(edits: Site) -
 
 
 async def test_the_page_follows_the_person_whose_session_it_is(edits: Site) -> None:
-    edits.context.use(msgspec.structs.replace(edits.context.config, sign_in=SignIn(passwords=True)))
+    edits.context.use_config(msgspec.structs.replace(edits.context.config, sign_in=SignIn(passwords=True)))
     async with signed_in(edits, user="bob", role="responder") as client:
         client.cookies.set("amproxy_user", "alice")
         answer = await client.get("/me")  # the gate sees no session, and the cookie of choice means nothing

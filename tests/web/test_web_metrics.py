@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from website import Site
 
 from amproxy.errors import ConfigError, ConfigProblem
+from tests.support.waiting import soon
+from tests.support.web.website import Site
 
 
 async def scrape(site: Site) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -22,11 +22,7 @@ async def scrape(site: Site) -> dict[tuple[str, tuple[tuple[str, str], ...]], fl
 
 async def away(site: Site) -> None:
     site.redis.kill()
-    site.redis.wait()
-    for _ in range(100):
-        if not site.context.wire.up:
-            return
-        await asyncio.sleep(0.01)
+    await soon(lambda: not site.context.wire.up)
 
 
 async def test_metrics_tell_what_is_open_who_is_on_call_and_what_waits(site: Site) -> None:
@@ -45,6 +41,7 @@ async def test_metrics_tell_what_is_open_who_is_on_call_and_what_waits(site: Sit
     assert found["alertmanager_build_info", (("version", "0.27.0"),)] == 1
 
 
+@pytest.mark.own_redis
 async def test_without_redis_a_scrape_still_answers_and_says_so(site: Site) -> None:
     await away(site)
     found = await scrape(site)
@@ -52,6 +49,7 @@ async def test_without_redis_a_scrape_still_answers_and_says_so(site: Site) -> N
     assert found["amproxy_on_call", (("schedule", "platform"), ("user", "alice"))] == 1
 
 
+@pytest.mark.own_redis
 async def test_it_is_healthy_always_and_ready_only_with_redis(site: Site) -> None:
     assert (await site.client.get("/-/healthy")).text == "OK"
     assert (await site.client.head("/-/healthy")).status_code == 200

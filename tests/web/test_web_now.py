@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from website import CONFIG, Site
 
-from amproxy.config.contacts import address_digest
+from amproxy.config.channels import address_digest
 from amproxy.config.structs import Heartbeat, Maintenance, User, Web
 from amproxy.correlate import heartbeats
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Outcome
 from amproxy.store import deliveries
 from amproxy.store.commit import Operations, commit
-from amproxy.store.timers import Timer
+from amproxy.store.leases import Timer
 from amproxy.web.http.templates import NAVIGATION_PATHS
+from tests.support.web.website import CONFIG, Site
 
 ALICE = User(
     name="alice", full_name="Alice Ash", timezone="Europe/Berlin",
@@ -23,7 +23,7 @@ ALICE = User(
 
 
 def use(site: Site, **changes: object) -> None:
-    site.context.use(msgspec.structs.replace(CONFIG, **changes))
+    site.context.use_config(msgspec.structs.replace(CONFIG, **changes))
 
 
 async def test_whoever_is_on_call_can_be_called_and_written_to_with_one_press(site: Site) -> None:

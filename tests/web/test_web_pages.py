@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from zoneinfo import ZoneInfo
 
-from website import Site
-
 from amproxy.clock import now as real_now
 from amproxy.model import Alert
 from amproxy.store import incidents
 from amproxy.text import load_texts
 from amproxy.web.http.format import age_text, duration_text, time_text
+from tests.support.web.website import Site
 
 
 async def test_the_first_page_says_who_is_on_call_and_that_all_is_quiet(site: Site) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from edited import signed_in, words
-from website import Site
-
 from amproxy.store import schedule_changes
+from tests.support.web.edited import signed_in, words
+from tests.support.web.website import Site
 
 
 async def test_people_are_shown_with_their_duties_channels_and_rules(edits: Site) -> None:

@@ -8,11 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
-from edited import FILE, form, signed_in, words
-from website import Site
 
 from amproxy.config.loader import load
-from amproxy.web.policies.edit import STEP_KINDS, apply_button, changed_keys, draft_from_file, draft_from_form
+from amproxy.web.policies.edit import (
+    STEP_KINDS,
+    apply_button,
+    changed_keys,
+    draft_from_file,
+    draft_from_form,
+)
+from tests.support.web.edited import FILE, form, signed_in, words
+from tests.support.web.website import Site
 
 RICH = FILE.replace(
     "      - wait: 5m          # then the rest\n",
@@ -43,7 +49,7 @@ async def test_a_policy_is_tried_out_on_labels_from_the_address(edits: Site) -> 
 
 async def test_the_form_of_a_policy_sent_back_as_it_is_changes_nothing(edits: Site, routes_file: Path) -> None:
     routes_file.write_text(RICH, "utf-8")
-    edits.context.use(load(routes_file).config)
+    edits.context.use_config(load(routes_file).config)
     fields = form((await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy")
     answer = await edits.client.post("/change/policy", data={**fields, "do": "preview"})
     assert answer.status_code == 200 and "Nothing changes." in answer.text
@@ -129,7 +135,7 @@ async def test_what_mutes_an_alert_is_said(edits: Site, routes_file: Path) -> No
     text = FILE.replace('matchers: [team="ops"]', 'matchers: [team="ops"], mute_time_intervals: [mornings]')
     text += "time_intervals:\n  - {name: mornings, time_intervals: [{times: [{start_time: '08:00', end_time: '11:00'}]}]}\n"
     routes_file.write_text(text, "utf-8")
-    edits.context.use(load(routes_file).config)
+    edits.context.use_config(load(routes_file).config)
     assert "Muted by mornings until 11:00" in words((await edits.client.get("/routes", params={"labels": "team=ops"})).text)
     assert "Muted by" not in (await edits.client.get("/routes", params={"labels": "team=ops", "at": "2026-01-06T12:00"})).text
 

@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from website import CONFIG, Site
 
 from amproxy.config.structs import Override, User
 from amproxy.model import RecordedPerson, RecordedShift
 from amproxy.store import shifts
 from amproxy.store.commit import commit
 from amproxy.web.http.permissions import Principal, set_principal
+from tests.support.web.website import CONFIG, Site
 
 PAGE = "/schedules/platform"
 NIGHT = {"user": "bob", "start": "2026-01-06T22:00", "end": "2026-01-07T06:00", "zone": "Europe/Berlin"}
@@ -182,7 +182,7 @@ async def test_a_swap_that_nobody_took_in_time_is_past_due(site: Site) -> None:
 async def test_an_override_of_the_file_is_shown_as_such_and_cannot_be_deleted(site: Site) -> None:
     planned = Override(users=("bob",), start=datetime(2026, 1, 9, 9), end=datetime(2026, 1, 9, 18), reason="planned")  # noqa: DTZ001 wall clock
     platform = msgspec.structs.replace(CONFIG.schedules["platform"], overrides=(planned,))
-    site.context.use(msgspec.structs.replace(CONFIG, schedules={**CONFIG.schedules, "platform": platform}))
+    site.context.use_config(msgspec.structs.replace(CONFIG, schedules={**CONFIG.schedules, "platform": platform}))
     page = await text(site)
     assert "bob Fri 9 Jan 09:00 – 18:00 · planned in the file" in page
     assert "/delete" not in (await site.client.get(PAGE)).text
@@ -193,7 +193,7 @@ async def test_the_past_is_shown_as_it_was_written_down_with_the_names_of_then(s
     start, end = 1767600000.0, 1767690000.0  # Monday 08:00 UTC, Tuesday 09:00 UTC
     kept = await shifts.load_progress(site.context.wire, "platform")
     fact = RecordedShift(start=start, end=end, people=(zoe,), reason="layer <i>old</i>", layer="old")
-    written = shifts.write_facts(kept, "platform", [fact], until=end, zone="Europe/Berlin", over=False, told=None)
+    written = shifts.write_facts(kept, "platform", [fact], until=end, zone="Europe/Berlin", over=False, notices=None)
     assert await commit(site.context.wire, written)
     source = (await site.client.get(PAGE)).text
     assert "Zoe &lt;b&gt;Zed&lt;/b&gt; · Mon 5 Jan 09:00 – Tue 6 Jan 10:00 · layer &lt;i&gt;old&lt;/i&gt;" in source
@@ -215,7 +215,7 @@ async def test_names_of_people_and_of_schedules_are_text_and_nothing_else(site: 
     hostile = "<img src=x onerror=alert(1)>"
     users = {**CONFIG.users, "alice": User(name="alice", full_name=f"{hostile}\u202e{'x' * 500}")}
     platform = msgspec.structs.replace(CONFIG.schedules["platform"], name=hostile)
-    site.context.use(msgspec.structs.replace(CONFIG, users=users, schedules={hostile: platform}))
+    site.context.use_config(msgspec.structs.replace(CONFIG, users=users, schedules={hostile: platform}))
     for path in ("/schedules", f"/schedules/{quote(hostile, safe='')}"):
         answer = await site.client.get(path)
         assert answer.status_code == 200 and "<img" not in answer.text and "&lt;img src=x" in answer.text

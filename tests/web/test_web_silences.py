@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Any
 
 import msgspec
 import pytest
-from test_web_api_maintenance import DAILY, IN_FILE, push
-from test_web_hostile import BIDI, LONG, SCRIPT, Tags
-from website import NOW, Site
 
 from amproxy.clock import rfc3339
 from amproxy.grouping.placement import Placer
 from amproxy.labels.matchers import Matcher
-from amproxy.model import Alert, Silence
+from amproxy.model import Alert, Silence, SuppressedAlertRecord, SuppressionUpdate
 from amproxy.respond import muting as respond_muting
 from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
-from amproxy.store.muting import SuppressedAlertRecord, SuppressionUpdate
 from amproxy.web.silences.form import next_monday
+from tests.support.web.muted import DAILY, IN_FILE, push
+from tests.support.web.pages import BIDI, LONG, SCRIPT, Tags, plain
+from tests.support.web.website import NOW, Site
 
 
 def use(site: Site, **values: Any) -> None:
-    site.context.use(msgspec.structs.replace(site.context.config, time_intervals={"daily": DAILY}, **values))
+    site.context.use_config(msgspec.structs.replace(site.context.config, time_intervals={"daily": DAILY}, **values))
 
 
 async def silenced(site: Site, seconds: float = 3600, comment: str = "known", **labels: str) -> Silence:
@@ -41,10 +39,6 @@ def seen_in(page: str) -> str:
     found = re.search(r'name="seen" value="(\w+)"', page)
     assert found, page
     return found[1]
-
-
-def plain(page: str) -> str:
-    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", page).split()))
 
 
 async def test_the_list_says_what_is_in_force_how_long_and_how_many_alerts_it_hides(site: Site) -> None:

@@ -7,16 +7,21 @@ import string
 from pathlib import Path
 
 import pytest
-from website import Site
 
 import amproxy.web
-from amproxy.text import DEFAULT_LANGUAGE, LANGUAGES, PLURAL_FORMS, choose_language, load_entries, load_texts
+from amproxy.text import (
+    DEFAULT_LANGUAGE,
+    LANGUAGES,
+    PLURAL_FORMS,
+    choose_language,
+    load_entries,
+    load_texts,
+)
+from tests.support.web.website import Site
 
 HERE = Path(amproxy.web.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
-MADE = re.compile(
-    rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!html\b)[a-z_]*)(?:\{{\w+\}})?["']"""
-)
+MADE = re.compile(rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!html\b)[a-z_]*)(?:\{{\w+\}})?["']""")
 
 
 def places(text: str) -> set[str]:

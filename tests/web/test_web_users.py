@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from website import CONFIG, NOW, Site
 
-from amproxy.config.contacts import address_digest
+from amproxy.config.channels import address_digest
 from amproxy.config.structs import Notify, Team, User
 from amproxy.model import Outcome
 from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
+from tests.support.web.website import CONFIG, NOW, Site
 
 
 async def happened(site: Site, user: str, channel: str, address: str, error: str = "") -> None:
@@ -22,7 +22,7 @@ async def happened(site: Site, user: str, channel: str, address: str, error: str
 async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_without_addresses(site: Site) -> None:
     rules = {"default": (Notify(channels=("console",)),)}
     users = CONFIG.users | {"carol": User(name="carol", contacts={"console": "hidden", "phone": "+1234"}, notification_rules=rules)}
-    site.context.use(msgspec.structs.replace(CONFIG, users=users, teams={"db": Team(name="db", members=("alice",))}))
+    site.context.use_config(msgspec.structs.replace(CONFIG, users=users, teams={"db": Team(name="db", members=("alice",))}))
     await happened(site, "alice", "email", "a@example.org", "no such mailbox")
     shown = (await site.client.get("/api/v1/users/alice")).json()
     assert shown == {
@@ -57,7 +57,7 @@ async def test_a_test_page_goes_over_one_contact_or_all(site: Site) -> None:
 
 async def test_a_test_page_that_cannot_be_sent_is_refused(site: Site) -> None:
     users = CONFIG.users | {"carol": User(name="carol", contacts={"phone": "+1234"})}
-    site.context.use(msgspec.structs.replace(CONFIG, users=users))
+    site.context.use_config(msgspec.structs.replace(CONFIG, users=users))
     assert (await site.client.post("/api/v1/users/nobody/test")).status_code == 404
     unknown = await site.client.post("/api/v1/users/alice/test", json={"channel": "telegram"})
     assert (unknown.status_code, unknown.json()["error"]) == (422, "invalid")

@@ -1,7 +1,8 @@
-"""A place in the file while it is read: the node, its path in words, and where problems are collected.
+"""A position in the file while it is read: the node, its path, and where problems are collected.
 
-Readers are functions of a cursor: they return the value, or None where there is none or it is broken; what is wrong is
-recorded at the cursor, so that one pass finds everything.
+Readers are functions of a cursor. They return the value, or None where there is none or it is
+broken; problems are recorded at the cursor, so that one pass finds all of them. A struct built from
+a broken section is never used: the load stops at the recorded errors.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Reader = Callable[["Cursor"], Any]
 
 
 class ConfigDocument:
-    """What all cursors of one file share."""
+    """The state that all cursors of one file share."""
 
     def __init__(self, file: str, folder: Path, env: Mapping[str, str]) -> None:
         self.file, self.folder, self.env = file, folder, env
@@ -29,7 +30,7 @@ class ConfigDocument:
 
 
 class Cursor:
-    """One node of the file and the way to it, such as `route.routes[1].matchers[0]`."""
+    """One node of the file and its path, such as `route.routes[1].matchers[0]`."""
 
     __slots__ = ("document", "node", "path")
 
@@ -45,36 +46,48 @@ class Cursor:
         return isinstance(self.node, ScalarNode) and self.node.null
 
     def error(self, message: str) -> None:
+        """Record an error: the file does not load."""
         self.document.errors.append(self._problem(message, ""))
 
     def warn(self, kind: str, message: str) -> None:
+        """Record a warning of a kind, such as "unused": the file loads."""
         self.document.warnings.append(self._problem(message, kind))
 
     def _problem(self, message: str, kind: str) -> ConfigProblem:
-        return ConfigProblem(message, file=self.document.file, line=self.node.line, column=self.node.column, path=self.path, kind=kind)
+        return ConfigProblem(
+            message,
+            file=self.document.file,
+            line=self.node.line,
+            column=self.node.column,
+            path=self.path,
+            kind=kind,
+        )
 
-    def to(self, node: YamlNode, part: str | int) -> Cursor:
-        """The cursor of a node below: `part` is its key, or its position in a list."""
-        if isinstance(part, int):
-            return Cursor(self.document, node, f"{self.path}[{part}]")
-        return Cursor(self.document, node, f"{self.path}.{part}" if self.path else part)
+    def child(self, node: YamlNode, key: str | int) -> Cursor:
+        """The cursor of a node below, by its key or its position in a list."""
+        if isinstance(key, int):
+            return Cursor(self.document, node, f"{self.path}[{key}]")
+        return Cursor(self.document, node, f"{self.path}.{key}" if self.path else key)
 
     def items(self, *, nulls: bool = False) -> Iterator[Cursor]:
-        """The cursors of a list's entries. An empty entry is an error, or is passed over where `nulls` may stand."""
+        """The cursors of a list's entries. An empty entry is an error, or skipped with `nulls`."""
         if self.null:
             return
         if not isinstance(self.node, SequenceNode):
             self.error(f"expected a list, found {describe_node(self.node)}")
             return
         for position, node in enumerate(self.node.items):
-            item = self.to(node, position)
+            item = self.child(node, position)
             if not item.null:
                 yield item
             elif not nulls:
                 item.error("an empty entry: fill it in or take it out")
 
     def pairs(self) -> Iterator[tuple[str, Cursor, Cursor]]:
-        """The keys of a map in order: (key, cursor of the key, cursor of the value). A key given twice is an error."""
+        """The keys of a map in order: (key, cursor of the key, cursor of the value).
+
+        A key given twice is an error.
+        """
         if self.null:
             return
         if not isinstance(self.node, MappingNode):
@@ -82,12 +95,14 @@ class Cursor:
             return
         for again in self.node.repeated:
             first = self.node.pairs[again.text][0]
-            self.to(again, again.text).error(f"the key {again.text!r} is given twice (first in line {first.line})")
+            self.child(again, again.text).error(
+                f"the key {again.text!r} is given twice (first in line {first.line})"
+            )
         for key, (key_node, value) in self.node.pairs.items():
-            yield key, self.to(key_node, key), self.to(value, key)
+            yield key, self.child(key_node, key), self.child(value, key)
 
     def section(self, table: Mapping[str, Reader]) -> Section:
-        """A map read by a table of its keys; a key that the table does not have is an error, a null counts as not given."""
+        """Read a map by a table of its keys. Other keys are errors; null counts as not given."""
         section = Section(self)
         for key, key_cursor, value in self.pairs():
             if key not in table:
@@ -95,7 +110,8 @@ class Cursor:
                 continue
             if value.null:
                 continue
-            section.places[key] = value
+            # Before the value is read: a broken one counts as given, or it would be reported twice.
+            section.cursors[key] = value
             read = table[key](value)
             if read is not None:
                 section[key] = read
@@ -103,42 +119,54 @@ class Cursor:
 
 
 class Section(dict[str, Any]):
-    """A map as read: values by key, as far as they are given and sound. `places` has every key that is given."""
+    """A map as read: values by key, as far as they are given and sound.
+
+    `cursors` has every key that is given, sound or not.
+    """
 
     def __init__(self, cursor: Cursor) -> None:
         super().__init__()
         self.cursor = cursor
-        self.places: dict[str, Cursor] = {}
+        self.cursors: dict[str, Cursor] = {}
 
     def given(self, *keys: str) -> str:
-        """The first of the keys that is given, sound or not; "" = none. An empty text counts as not given, as for Alertmanager."""
-        return next((key for key in keys if key in self.places and self.get(key) != ""), "")
+        """The first of the keys that is given, sound or not; "" = none.
+
+        An empty text counts as not given, as for Alertmanager.
+        """
+        return next((key for key in keys if key in self.cursors and self.get(key) != ""), "")
+
+    def pick(self, *keys: str) -> dict[str, Any]:
+        """The keys that are present; the struct has the defaults of the rest."""
+        return {key: self[key] for key in keys if key in self}
 
     def require(self, *keys: str, why: str = "") -> None:
-        """An error unless one of the keys is given."""
+        """Record an error unless one of the keys is given."""
         if not self.given(*keys):
             self.cursor.error(f"missing {' or '.join(keys)}{f': {why}' if why else ''}")
 
     def exclusive(self, *keys: str) -> None:
-        """An error at each further one of keys that exclude each other."""
+        """Record an error at each further one of keys that exclude each other."""
         for extra in [key for key in keys if self.given(key)][1:]:
-            self.places[extra].error(f"only one of {', '.join(keys)} may be given")
+            self.cursors[extra].error(f"only one of {', '.join(keys)} may be given")
 
     def error(self, key: str, message: str) -> None:
-        """An error at a key's value, or at the map where the key is not given."""
-        self.places.get(key, self.cursor).error(message)
+        """Record an error at a key's value, or at the map where the key is not given."""
+        self.cursors.get(key, self.cursor).error(message)
 
 
 def describe_node(node: YamlNode) -> str:
-    """What a node is, in words, for "found …"."""
+    """The kind of a node, for "found …"."""
     if isinstance(node, ScalarNode):
         return "nothing" if node.null else "a single value"
     return "a list" if isinstance(node, SequenceNode) else "a map"
 
 
 def hint(word: str, known: Mapping[str, Any] | list[str] | frozenset[str]) -> str:
-    """How an error about an unknown word ends: what was meant, or what there is."""
-    close = get_close_matches(word, list(known), n=1) or [name for name in known if name.lower() == word.lower()]
+    """The end of an error about an unknown word: the likely one, or all known ones if few."""
+    close = get_close_matches(word, list(known), n=1) or [
+        name for name in known if name.lower() == word.lower()
+    ]
     if close:
         return f": did you mean {close[0]!r}?"
     few = sorted(known)

@@ -1,4 +1,4 @@
-"""Kinds of integrations that load, as they do in Alertmanager, but that amproxy cannot deliver yet."""
+"""Kinds of integrations that load as in Alertmanager, but that amproxy cannot deliver yet."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from amproxy.config.read.kinds import (
     TIMEOUT,
     IntegrationKind,
     address_keys,
+    attachment_field,
     jira_field,
     jira_labels,
     opsgenie_responder,
-    section_requiring,
     template_keys,
     with_file_key,
 )
@@ -37,13 +37,20 @@ from amproxy.config.read.values import (
 _WEBHOOK_URL: Final = ("webhook_url", "webhook_url_file")
 _KEY: Final = ("api_key", "api_key_file")
 _ATTACHMENT: Final[dict[str, Reader]] = {
-    **template_keys("fallback", "color", "pretext", "text", "author_name", "author_link", "author_icon", "title", "title_link"),
+    **template_keys("fallback", "color", "pretext", "text", "title", "title_link"),
+    **template_keys("author_name", "author_link", "author_icon"),
     **template_keys("thumb_url", "footer", "footer_icon", "image_url"),
-    "fields": list_of(section_requiring({**template_keys("title", "value"), "short": boolean}, "title", "value")),
+    "fields": list_of(attachment_field),
 }
-_PRIORITY: Final[dict[str, Reader]] = {"priority": raw, "requested_ack": boolean, "persistent_notifications": boolean}
+_PRIORITY: Final[dict[str, Reader]] = {
+    "priority": raw,
+    "requested_ack": boolean,
+    "persistent_notifications": boolean,
+}
 _ROCKETCHAT_ACTION: Final[dict[str, Reader]] = {
-    **template_keys("type", "text", "url", "image_url", "webview_height_ratio", "msg", "msg_processing_type"),
+    **template_keys(
+        "type", "text", "url", "image_url", "webview_height_ratio", "msg", "msg_processing_type"
+    ),
     **dict.fromkeys(("is_webview", "msg_in_chat_window"), boolean),
 }
 _SIGV4: Final[dict[str, Reader]] = {
@@ -51,15 +58,21 @@ _SIGV4: Final[dict[str, Reader]] = {
     "secret_key": secret,
     "use_fips_sts_endpoint": boolean,
 }
+# VictorOps would read these custom fields as its own.
 _RESERVED_CUSTOM_FIELDS: Final = frozenset(
-    ("routing_key", "message_type", "state_message", "entity_display_name", "monitoring_tool", "entity_id", "entity_state")
+    (
+        *("routing_key", "message_type", "state_message", "entity_display_name"),
+        *("monitoring_tool", "entity_id", "entity_state"),
+    )
 )
 
 
 def _chat_webhook_kind(*keys: str) -> IntegrationKind:
-    """A chat that is told by a webhook of its own."""
+    """A chat with incoming webhooks."""
     return IntegrationKind(
-        keys={**COMMON, **with_file_key("webhook_url", secret_url), **template_keys(*keys)}, one_of=(_WEBHOOK_URL,), at_most=(_WEBHOOK_URL,)
+        keys={**COMMON, **with_file_key("webhook_url", secret_url), **template_keys(*keys)},
+        one_of=(_WEBHOOK_URL,),
+        at_most=(_WEBHOOK_URL,),
     )
 
 
@@ -67,13 +80,18 @@ def _check_incidentio(section: Section) -> None:
     http = section.get("http_config")
     token = section.given("alert_source_token", "alert_source_token_file")
     if http is not None and ("authorization" in http) == bool(token):
-        section.error("http_config", "needs an alert_source_token or an http_config.authorization, and not both")
+        section.error(
+            "http_config",
+            "needs an alert_source_token or an http_config.authorization, and not both",
+        )
 
 
 def _check_victorops(section: Section) -> None:
     for key in section.get("custom_fields", ()):
         if key in _RESERVED_CUSTOM_FIELDS:
-            section.error("custom_fields", f"{key!r} is a field of its own and cannot be a custom one")
+            section.error(
+                "custom_fields", f"{key!r} is a field of its own and cannot be a custom one"
+            )
 
 
 def _check_sns(section: Section) -> None:
@@ -102,7 +120,8 @@ PAGERDUTY: Final = IntegrationKind(
         **with_file_key("service_key"),
         **with_file_key("routing_key"),
         "url": url,
-        **template_keys("client", "client_url", "description", "source", "severity", "class", "component", "group"),
+        **template_keys("client", "client_url", "description", "source"),
+        **template_keys("severity", "class", "component", "group"),
         "details": literal,
         "images": list_of(section_of(template_keys("src", "alt", "href"))),
         "links": list_of(section_of(template_keys("href", "text"))),
@@ -117,14 +136,19 @@ OPSGENIE: Final = IntegrationKind(
         **COMMON,
         **with_file_key("api_key"),
         "api_url": url,
-        **template_keys("message", "description", "source", "entity", "actions", "tags", "note", "priority"),
+        **template_keys("message", "description", "source", "entity"),
+        **template_keys("actions", "tags", "note", "priority"),
         "details": map_of(raw),
         "responders": list_of(opsgenie_responder),
         "update_alerts": boolean,
     },
     one_of=(_KEY,),
     at_most=(_KEY,),
-    inherited={"api_url": "opsgenie_api_url", "api_key": "opsgenie_api_key", "api_key_file": "opsgenie_api_key_file"},
+    inherited={
+        "api_url": "opsgenie_api_url",
+        "api_key": "opsgenie_api_key",
+        "api_key_file": "opsgenie_api_key_file",
+    },
 )
 
 WECHAT: Final = IntegrationKind(
@@ -158,7 +182,11 @@ VICTOROPS: Final = IntegrationKind(
     },
     one_of=(_KEY, ("routing_key",)),
     at_most=(_KEY,),
-    inherited={"api_url": "victorops_api_url", "api_key": "victorops_api_key", "api_key_file": "victorops_api_key_file"},
+    inherited={
+        "api_url": "victorops_api_url",
+        "api_key": "victorops_api_key",
+        "api_key_file": "victorops_api_key_file",
+    },
     check=_check_victorops,
 )
 
@@ -207,7 +235,8 @@ JIRA: Final = IntegrationKind(
         "api_url": url,
         "api_type": choice("auto", "cloud", "datacenter"),
         **address_keys("project"),
-        **template_keys("priority", "issue_type", "reopen_transition", "resolve_transition", "wont_fix_resolution"),
+        **template_keys("priority", "issue_type"),
+        **template_keys("reopen_transition", "resolve_transition", "wont_fix_resolution"),
         **dict.fromkeys(("summary", "description"), jira_field),
         "labels": jira_labels,
         "reopen_duration": duration,
@@ -218,7 +247,13 @@ JIRA: Final = IntegrationKind(
 )
 
 INCIDENTIO: Final = IntegrationKind(
-    keys={**COMMON, **TIMEOUT, **with_file_key("url", url), **with_file_key("alert_source_token"), "max_alerts": NOT_NEGATIVE},
+    keys={
+        **COMMON,
+        **TIMEOUT,
+        **with_file_key("url", url),
+        **with_file_key("alert_source_token"),
+        "max_alerts": NOT_NEGATIVE,
+    },
     one_of=(("url", "url_file"),),
     at_most=(("url", "url_file"), ("alert_source_token", "alert_source_token_file")),
     check=_check_incidentio,
@@ -231,7 +266,8 @@ ROCKETCHAT: Final = IntegrationKind(
         **with_file_key("token_id"),
         **with_file_key("token"),
         **address_keys("channel"),
-        **template_keys("color", "title", "title_link", "text", "emoji", "icon_url", "image_url", "thumb_url"),
+        **template_keys("color", "title", "title_link", "text"),
+        **template_keys("emoji", "icon_url", "image_url", "thumb_url"),
         "fields": list_of(section_of({**template_keys("title", "value"), "short": boolean})),
         **dict.fromkeys(("short_fields", "link_names"), boolean),
         "actions": list_of(section_of(_ROCKETCHAT_ACTION)),
@@ -241,7 +277,9 @@ ROCKETCHAT: Final = IntegrationKind(
     at_most=(("token", "token_file"), ("token_id", "token_id_file")),
     inherited={
         "api_url": "rocketchat_api_url",
-        **{key: f"rocketchat_{key}" for key in ("token", "token_file", "token_id", "token_id_file")},
+        **{
+            key: f"rocketchat_{key}" for key in ("token", "token_file", "token_id", "token_id_file")
+        },
     },
 )
 
@@ -258,5 +296,25 @@ MATTERMOST: Final = IntegrationKind(
     },
     one_of=(_WEBHOOK_URL,),
     at_most=(_WEBHOOK_URL,),
-    inherited={"webhook_url": "mattermost_webhook_url", "webhook_url_file": "mattermost_webhook_url_file"},
+    inherited={
+        "webhook_url": "mattermost_webhook_url",
+        "webhook_url_file": "mattermost_webhook_url_file",
+    },
 )
+
+FOREIGN_KINDS: Final = {
+    "discord": DISCORD,
+    "msteams": MSTEAMS,
+    "msteamsv2": MSTEAMSV2,
+    "pagerduty": PAGERDUTY,
+    "opsgenie": OPSGENIE,
+    "wechat": WECHAT,
+    "victorops": VICTOROPS,
+    "pushover": PUSHOVER,
+    "sns": SNS,
+    "webex": WEBEX,
+    "jira": JIRA,
+    "incidentio": INCIDENTIO,
+    "rocketchat": ROCKETCHAT,
+    "mattermost": MATTERMOST,
+}

@@ -1,4 +1,4 @@
-"""`http_config` and `tls_config`: how a request goes out. Read as Alertmanager reads them, then made into structs."""
+"""`http_config` and `tls_config`, read as Alertmanager reads them, then built as structs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,38 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.values import boolean, file, list_of, map_of, quote_value, secret, section_of, text
+from amproxy.config.read.values import (
+    boolean,
+    file,
+    list_of,
+    map_of,
+    quote_value,
+    secret,
+    section_of,
+    text,
+)
 from amproxy.config.structs import HttpSettings, TlsSettings
 from amproxy.secret import Secret, reveal
 
 _TLS_VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
+# Set by the HTTP client or by other keys; Alertmanager refuses the same ones.
 _RESERVED_HEADERS: Final = frozenset(
     (
-        *("authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection"),
-        *("keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding"),
-        *("x-prometheus-remote-write-version", "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds"),
+        *("authorization", "host", "user-agent", "connection", "keep-alive"),
+        *("content-encoding", "content-length", "content-type", "accept-encoding"),
+        *("proxy-authenticate", "proxy-authorization", "www-authenticate"),
+        *("x-prometheus-remote-write-version", "x-prometheus-remote-read-version"),
+        "x-prometheus-scrape-timeout-seconds",
         *("x-amz-date", "x-amz-security-token", "x-amz-content-sha256"),
     )
 )
 HTTP_DEFAULTS: Final[dict[str, Any]] = {"follow_redirects": True, "enable_http2": True}
 _NO_CREDENTIALS: Final[dict[str, Any]] = {}
+
+# Header → its values: texts, secrets, and files that hold one.
+read_headers: Final = map_of(
+    section_of({"values": list_of(text), "secrets": list_of(secret), "files": list_of(file)})
+)
 
 
 def _tls_version(at: Cursor) -> str | None:
@@ -89,7 +106,9 @@ _OAUTH2: Final[dict[str, Reader]] = {
     **_PROXY,
 }
 _HTTP: Final[dict[str, Reader]] = {
-    "basic_auth": section_of({"username": text, "username_file": file, "password": secret, "password_file": file}),
+    "basic_auth": section_of(
+        {"username": text, "username_file": file, "password": secret, "password_file": file}
+    ),
     "authorization": section_of({"type": text, "credentials": secret, "credentials_file": file}),
     "oauth2": section_of(_OAUTH2),
     "bearer_token": secret,
@@ -97,13 +116,13 @@ _HTTP: Final[dict[str, Reader]] = {
     "tls_config": read_tls_config,
     "follow_redirects": boolean,
     "enable_http2": boolean,
-    "http_headers": map_of(section_of({"values": list_of(text), "secrets": list_of(secret), "files": list_of(file)})),
+    "http_headers": read_headers,
     **_PROXY,
 }
 
 
 def read_http_config(at: Cursor) -> Section:
-    """The keys of an http_config, checked against each other; with one kind of authentication at most."""
+    """The keys of an http_config, checked against each other: at most one authentication."""
     http = at.section(_HTTP)
     _check_authentication(http)
     _check_proxy(http)
@@ -116,7 +135,9 @@ def read_http_config(at: Cursor) -> Section:
 
 
 def _check_authentication(http: Section) -> None:
-    http.exclusive("basic_auth", "authorization", "oauth2", *filter(None, [http.given("bearer_token", "bearer_token_file")]))
+    # Either key of the bearer token counts as one method; that only one is given is checked below.
+    bearer_key = http.given("bearer_token", "bearer_token_file")
+    http.exclusive("basic_auth", "authorization", "oauth2", *filter(None, [bearer_key]))
     http.exclusive("bearer_token", "bearer_token_file")
     basic, bearer, oauth2 = (http.get(key) for key in ("basic_auth", "authorization", "oauth2"))
     if basic is not None:
@@ -150,6 +171,8 @@ def build_http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
         return HttpSettings()
     basic = http.get("basic_auth", _NO_CREDENTIALS)
     bearer = http.get("authorization", _NO_CREDENTIALS)
+    # `bearer_token` is the older form of `authorization`.
+    bearer_file = bearer.get("credentials_file") or http.get("bearer_token_file", "")
     return HttpSettings(
         basic_auth_username=basic.get("username", ""),
         basic_auth_username_file=basic.get("username_file", ""),
@@ -157,22 +180,27 @@ def build_http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
         basic_auth_password_file=basic.get("password_file", ""),
         authorization_type=bearer.get("type", "").strip() or "Bearer",
         authorization_credentials=bearer.get("credentials") or http.get("bearer_token", Secret("")),
-        authorization_credentials_file=bearer.get("credentials_file") or http.get("bearer_token_file", ""),
+        authorization_credentials_file=bearer_file,
         oauth2=dict(http["oauth2"]) if "oauth2" in http else None,
         tls=build_tls_settings(http.get("tls_config")),
         proxy_url=http["proxy_url"].reveal() if "proxy_url" in http else "",
         no_proxy=http.get("no_proxy", ""),
         proxy_from_environment=http.get("proxy_from_environment", False),
         follow_redirects=http["follow_redirects"],
-        http_headers={name: _header_pair(header) for name, header in http.get("http_headers", {}).items() if header},
+        http_headers={
+            name: _header_values(header)
+            for name, header in http.get("http_headers", {}).items()
+            if header
+        },
     )
 
 
-def _header_pair(header: Mapping[str, Any]) -> tuple[str, ...]:
+def _header_values(header: Mapping[str, Any]) -> tuple[str, ...]:
     files = []
     for path in header.get("files", ()):
         try:
             files.append(reveal(Secret(""), path))
         except (OSError, UnicodeDecodeError):
-            continue  # a warning already stands where the file is named
-    return (*header.get("values", ()), *(value.reveal() for value in header.get("secrets", ())), *files)
+            continue  # the key has a warning already
+    secrets = (value.reveal() for value in header.get("secrets", ()))
+    return (*header.get("values", ()), *secrets, *files)

@@ -1,4 +1,4 @@
-"""`users` and `teams`: people, how they are reached, when they are away."""
+"""`users` and `teams`: people, their contacts and notification rules, their absences."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from amproxy.config.read.values import (
     choice,
     date_time,
     file,
+    interval_names,
     list_of,
     map_of,
     name,
@@ -25,11 +26,10 @@ from amproxy.config.structs import Absence, Notify, Team, User, Wait
 from amproxy.config.yaml import SequenceNode
 
 user_name: Final = reference("users", "user")
-interval_names: Final = list_of(reference("time_intervals", "time interval"))
 
 
 def _read_channels(at: Cursor) -> list[str] | None:
-    """One channel, or a list of those that are used at once."""
+    """One channel, or a list of channels to use at once."""
     if not isinstance(at.node, SequenceNode):
         found = name(at)
         return None if found is None else [found]
@@ -41,7 +41,7 @@ def _read_channels(at: Cursor) -> list[str] | None:
 
 def _read_notification_rule(at: Cursor) -> Notify | Wait | None:
     section = at.section({"notify": _read_channels, "wait": positive_duration})
-    if len(section.places) != 1:
+    if len(section.cursors) != 1:  # not `section`: a broken value is no missing one
         at.error("a rule is either notify (a channel, or a list of channels) or wait (a duration)")
         return None
     if "wait" in section:
@@ -49,7 +49,9 @@ def _read_notification_rule(at: Cursor) -> Notify | Wait | None:
     return Notify(channels=tuple(section["notify"])) if "notify" in section else None
 
 
-_RULES: Final[dict[str, Reader]] = dict.fromkeys(("default", "important"), list_of(_read_notification_rule))
+_RULES: Final[dict[str, Reader]] = dict.fromkeys(
+    ("default", "important"), list_of(_read_notification_rule)
+)
 _ABSENCE: Final[dict[str, Reader]] = {"start": date_time, "end": date_time, "reason": text}
 _NOTICES: Final = ("going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked")
 _USER: Final[dict[str, Reader]] = {
@@ -68,7 +70,10 @@ _USER: Final[dict[str, Reader]] = {
 
 
 def read_period(section: Section, zone: str) -> tuple[datetime, datetime] | None:
-    """The start and end of an absence or override on the clock of a zone, naive; None where they are broken."""
+    """The start and end of an absence or override; None where they are broken.
+
+    Both are naive, on the clock of `zone`.
+    """
     for key in ("start", "end"):
         section.require(key)
     if "start" not in section or "end" not in section:
@@ -82,7 +87,11 @@ def read_period(section: Section, zone: str) -> tuple[datetime, datetime] | None
 
 def _build_absences(sections: list[Section], zone: str) -> tuple[Absence, ...]:
     periods = [(section, read_period(section, zone)) for section in sections]
-    return tuple(Absence(start=found[0], end=found[1], reason=section.get("reason", "")) for section, found in periods if found)
+    return tuple(
+        Absence(start=period[0], end=period[1], reason=section.get("reason", ""))
+        for section, period in periods
+        if period
+    )
 
 
 def read_user(at: Cursor) -> User:
@@ -95,16 +104,29 @@ def read_user(at: Cursor) -> User:
     return User(
         name=section.get("name", ""),
         **rest,
-        notification_rules={urgency: tuple(rules) for urgency, rules in section.get("notification_rules", {}).items() if rules},
+        notification_rules={
+            urgency: tuple(rules)
+            for urgency, rules in section.get("notification_rules", {}).items()
+            if rules
+        },
         absences=_build_absences(section.get("absences", []), section.get("timezone", "UTC")),
         quiet_hours=tuple(section.get("quiet_hours", ())),
-        notices={kind: tuple(dict.fromkeys(channels)) for kind, channels in section.get("notices", {}).items() if channels},
+        # A channel named twice must not send twice.
+        notices={
+            kind: tuple(dict.fromkeys(channels))
+            for kind, channels in section.get("notices", {}).items()
+            if channels
+        },
         place=at.place,
     )
 
 
 def read_team(at: Cursor) -> Team:
-    """One team; who is named twice counts once."""
+    """One team; a person named twice counts once."""
     section = at.section({"name": name, "members": list_of(user_name)})
     section.require("name")
-    return Team(name=section.get("name", ""), members=tuple(dict.fromkeys(section.get("members", ()))), place=at.place)
+    return Team(
+        name=section.get("name", ""),
+        members=tuple(dict.fromkeys(section.get("members", ()))),
+        place=at.place,
+    )

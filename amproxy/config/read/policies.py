@@ -1,16 +1,23 @@
-"""The steps of an escalation policy: whom to tell, what to wait for, where to go.
-
-`escalation_policies`: what happens until somebody answers. The steps stand in steps.py.
-"""
+"""`escalation_policies`: the steps until somebody answers, and the settings around them."""
 
 from __future__ import annotations
 
 from typing import Any, Final, Literal
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.people import interval_names, user_name
+from amproxy.config.read.people import user_name
 from amproxy.config.read.routing import read_matchers
-from amproxy.config.read.values import boolean, choice, duration, integer, list_of, name, positive_duration, reference
+from amproxy.config.read.values import (
+    boolean,
+    choice,
+    duration,
+    integer,
+    interval_names,
+    list_of,
+    name,
+    positive_duration,
+    reference,
+)
 from amproxy.config.structs import (
     Flapping,
     ForwardStep,
@@ -27,6 +34,8 @@ from amproxy.config.structs import (
 )
 from amproxy.config.yaml import MappingNode
 
+# Seconds. The default of acknowledge_reminder is a quarter of the timeout, at most this.
+_MAX_REMINDER: Final = 1800.0
 _TARGETS: Final = ("schedule", "users", "team", "receiver")
 _NOTIFY_KEYS: Final[dict[str, Reader]] = {
     "schedule": reference("schedules", "schedule"),
@@ -37,11 +46,15 @@ _NOTIFY_KEYS: Final[dict[str, Reader]] = {
     "receiver": reference("receivers", "receiver"),
     "urgency": choice("default", "important"),
 }
-_ONLY_WITH_TARGETS: Final = {"position": ("schedule",), "pick": ("users", "team"), "urgency": ("schedule", "users", "team")}
+_ONLY_WITH_TARGETS: Final = {
+    "position": ("schedule",),
+    "pick": ("users", "team"),
+    "urgency": ("schedule", "users", "team"),
+}
 
 
 def _read_notify(at: Cursor) -> Section:
-    """Whom a step tells: exactly one target, with the keys that belong to it."""
+    """The target of a notify step: exactly one, with the keys that belong to it."""
     section = at.section(_NOTIFY_KEYS)
     section.require(*_TARGETS, why="whom does this step notify?")
     section.exclusive(*_TARGETS)
@@ -54,7 +67,7 @@ def _read_notify(at: Cursor) -> Section:
 
 
 def read_if_nobody(at: Cursor) -> IfNobody | None:
-    """What a step does that reaches nobody."""
+    """The fallback of a step that reaches nobody."""
     if isinstance(at.node, MappingNode):
         section = at.section({"user": user_name})
         section.require("user")
@@ -65,9 +78,15 @@ def read_if_nobody(at: Cursor) -> IfNobody | None:
 
 def _read_wait_for_alerts(at: Cursor) -> Section:
     section = at.section({"more_than": integer(0), "within": positive_duration})
-    section.require("more_than", why="how many alerts are not yet enough?")
-    section.require("within", why="in which time are they counted?")
+    _require_rate(section, why="how many alerts are not yet enough?")
     return section
+
+
+def _require_rate(section: Section, *, why: str) -> bool:
+    """Return True where a map has both keys of a rate: more_than so many within a time."""
+    section.require("more_than", why=why)
+    section.require("within", why="in which time are they counted?")
+    return "more_than" in section and "within" in section
 
 
 def _read_resolve(at: Cursor) -> bool | None:
@@ -97,14 +116,18 @@ _ACTION_KEYS: Final[dict[str, Reader]] = {
 
 def read_step(at: Cursor) -> Step | None:
     """One step: exactly one thing to do or to wait for."""
-    section = at.section({**_ACTION_KEYS, **_WAIT_KEYS, "if_nobody": read_if_nobody, **_CONDITION_KEYS})
+    section = at.section(
+        {**_ACTION_KEYS, **_WAIT_KEYS, "if_nobody": read_if_nobody, **_CONDITION_KEYS}
+    )
     section.require(*_ACTION_KEYS, *_WAIT_KEYS)
     section.exclusive(*_ACTION_KEYS, *_WAIT_KEYS)
     if section.given("if_nobody") and not section.given("notify"):
         section.error("if_nobody", "if_nobody belongs to a notify step")
     for key in _CONDITION_KEYS:
         if section.given(key) and section.given(*_WAIT_KEYS):
-            section.error(key, f"{key} belongs to a step that does something, not to one that waits")
+            section.error(
+                key, f"{key} belongs to a step that does something, not to one that waits"
+            )
     return _build_wait_step(section) or _build_action_step(section)
 
 
@@ -116,7 +139,9 @@ def _build_wait_step(section: Section) -> Step | None:
         return WaitUntilStep(interval=section["wait_until"], place=place)
     alerts = section.get("wait_for_alerts", {})
     if "more_than" in alerts and "within" in alerts:
-        return WaitForAlertsStep(more_than=alerts["more_than"], within=float(alerts["within"]), place=place)
+        return WaitForAlertsStep(
+            more_than=alerts["more_than"], within=float(alerts["within"]), place=place
+        )
     return None
 
 
@@ -138,11 +163,8 @@ def _build_action_step(section: Section) -> Step | None:
     return ResolveStep(**condition) if "resolve" in section else None
 
 
-_MAX_REMINDER: Final = 1800.0  # seconds; where nothing is said, the reminder comes a quarter of the timeout before it, at most this
-
-
 def _read_repeat(at: Cursor) -> Section:
-    """How often the steps run again: a number, or a map that also says from which step."""
+    """The repetitions of the steps: a number, or a map with the first step to repeat."""
     if isinstance(at.node, MappingNode):
         section = at.section({"times": integer(0), "from": integer(1)})
         section.require("times", why="how often do the steps run again?")
@@ -154,10 +176,10 @@ def _read_repeat(at: Cursor) -> Section:
 
 
 def _read_flapping(at: Cursor) -> Flapping | None:
-    section = at.section({"more_than": integer(1), "within": positive_duration, "hold": positive_duration})
-    section.require("more_than", why="how many returns are too many?")
-    section.require("within", why="in which time are they counted?")
-    if "more_than" not in section or "within" not in section:
+    section = at.section(
+        {"more_than": integer(1), "within": positive_duration, "hold": positive_duration}
+    )
+    if not _require_rate(section, why="how many returns are too many?"):
         return None
     hold = {"hold": float(section["hold"])} if "hold" in section else {}
     return Flapping(more_than=section["more_than"], within=float(section["within"]), **hold)
@@ -165,9 +187,7 @@ def _read_flapping(at: Cursor) -> Flapping | None:
 
 def _read_storm(at: Cursor) -> Storm | None:
     section = at.section({"more_than": integer(1), "within": positive_duration})
-    section.require("more_than", why="how many pages are too many?")
-    section.require("within", why="in which time are they counted?")
-    if "more_than" not in section or "within" not in section:
+    if not _require_rate(section, why="how many pages are too many?"):
         return None
     return Storm(more_than=section["more_than"], within=float(section["within"]))
 
@@ -196,7 +216,10 @@ def read_policy(at: Cursor) -> Policy:
     if repeat.get("from", 1) > max(1, len(steps)):
         repeat.error("from", f"there is no step {repeat['from']}: the policy has {len(steps)}")
     if "flapping" in section and not section.get("reopen_within"):
-        section.error("flapping", "flapping needs reopen_within: only an incident that is opened again can flap")
+        section.error(
+            "flapping",
+            "flapping needs reopen_within: only an incident that is opened again can flap",
+        )
     return Policy(
         name=section.get("name", ""),
         team=section.get("team", ""),
@@ -222,7 +245,14 @@ def _reminder_seconds(section: Section) -> float:
         return min(timeout / 4, _MAX_REMINDER)
     reminder = float(section["acknowledge_reminder"])
     if reminder and not timeout:
-        section.error("acknowledge_reminder", "acknowledge_reminder needs acknowledge_timeout: without it no acknowledgement runs out")
+        section.error(
+            "acknowledge_reminder",
+            "acknowledge_reminder needs acknowledge_timeout:"
+            " without it no acknowledgement runs out",
+        )
     elif reminder and reminder >= timeout:
-        section.error("acknowledge_reminder", "the reminder must come before the acknowledgement runs out (acknowledge_timeout)")
+        section.error(
+            "acknowledge_reminder",
+            "the reminder must come before the acknowledgement runs out (acknowledge_timeout)",
+        )
     return reminder

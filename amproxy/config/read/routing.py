@@ -1,8 +1,7 @@
-"""Readers of conditions on labels: matchers, and the older match, match_re, source_match …
+"""Alertmanager's routing: `route`, `receivers`, `inhibit_rules`, `time_intervals`, and matchers.
 
-Alertmanager's part of the file: read by its own grammar, then made into structs.
-
-`route`: the tree, first as written, then with everything inherited filled in.
+Each is read as written first, which /api/v2/status shows, and then built as a struct: of routes,
+with everything inherited filled in.
 """
 
 from __future__ import annotations
@@ -14,11 +13,18 @@ from typing import Any, Final
 import msgspec
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.receivers import INTEGRATION_KINDS, build_integration, is_go_template, read_integration, read_oncall_integration
+from amproxy.config.read.receivers import (
+    build_integration,
+    integration_kinds,
+    is_go_template,
+    read_integration,
+    read_oncall_integration,
+)
 from amproxy.config.read.values import (
     boolean,
     classic_label_name,
     duration,
+    interval_names,
     label_name,
     list_of,
     literal,
@@ -31,9 +37,11 @@ from amproxy.config.read.values import (
 )
 from amproxy.config.structs import InhibitRule, Integration, Receiver, Route
 from amproxy.config.yaml import MappingNode, SequenceNode
-from amproxy.grouping.placement import route_key
 from amproxy.labels.intervals import BadInterval, TimeInterval, parse_time_interval
 from amproxy.labels.matchers import BadMatcher, Matcher, matcher_sort_key, parse_matchers
+
+GROUP_BY_ALL: Final = "..."  # group by all labels
+_receiver_name: Final = reference("receivers", "receiver")
 
 
 def read_matchers(at: Cursor) -> list[Matcher]:
@@ -72,122 +80,21 @@ def read_match_re(at: Cursor) -> dict[str, str]:
 
 
 def _anchored_regex_matcher(name: str, pattern: str) -> Matcher:
-    return Matcher(name, "=~", f"^(?:{pattern})$")  # the anchors show in group keys, as Alertmanager's do
+    # The anchors show in group keys, as Alertmanager's do.
+    return Matcher(name, "=~", f"^(?:{pattern})$")
 
 
-def combine_matchers(equal: Mapping[str, Any], regexes: Mapping[str, Any], newer: Iterable[Matcher]) -> tuple[Matcher, ...]:
-    """The three ways to write conditions as one list of matchers, in Alertmanager's order."""
+def combine_matchers(
+    equal: Mapping[str, Any], regexes: Mapping[str, Any], newer: Iterable[Matcher]
+) -> tuple[Matcher, ...]:
+    """The three forms of conditions as one list of matchers, in Alertmanager's order."""
     found = [Matcher(name, "=", value) for name, value in equal.items()]
     found += [_anchored_regex_matcher(name, pattern) for name, pattern in regexes.items()]
     return tuple(sorted((*found, *newer), key=matcher_sort_key))
 
 
-_INHIBIT_MATCHER_KEYS: Final[dict[str, Reader]] = {
-    f"{side}_{key}": reader
-    for side in ("source", "target")
-    for key, reader in (("match", map_of(raw, key=classic_label_name)), ("match_re", read_match_re), ("matchers", read_matchers))
-}
-_INHIBIT_RULE_KEYS: Final[dict[str, Reader]] = {"name": text, **_INHIBIT_MATCHER_KEYS, "equal": list_of(label_name)}
-
-
-def read_inhibit_rules(at: Cursor) -> list[Section]:
-    """Alertmanager takes an empty entry and lets it do nothing."""
-    return [item.section(_INHIBIT_RULE_KEYS) for item in at.items(nulls=True)]
-
-
-def build_inhibit_rule(section: Section) -> InhibitRule:
-    source, target = (
-        combine_matchers(section.get(f"{side}_match", {}), section.get(f"{side}_match_re", {}), section.get(f"{side}_matchers", ()))
-        for side in ("source", "target")
-    )
-    return InhibitRule(
-        name=section.get("name", ""),
-        source_matchers=source,
-        target_matchers=target,
-        equal=tuple(section.get("equal", ())),
-        place=section.cursor.place,
-    )
-
-
-def read_time_intervals(at: Cursor) -> list[Section]:
-    """Named intervals: below `time_intervals` stands the struct."""
-    found = []
-    for item in at.items(nulls=True):
-        section = item.section({"name": name, "time_intervals": lambda at: literal(at, text)})
-        section.require("name")
-        try:
-            parsed = parse_time_interval(section.get("name", ""), section.get("time_intervals"))
-        except BadInterval as error:
-            _cursor_below(section.places["time_intervals"], error.path).error(str(error))
-        else:
-            found.append(section)
-            section["time_intervals"] = parsed
-    return found
-
-
-def _cursor_below(at: Cursor, path: tuple[int | str, ...]) -> Cursor:
-    """The cursor of the part to which a path leads, or of the last part of it that is there."""
-    for part in path:
-        node = at.node
-        if isinstance(part, int) and isinstance(node, SequenceNode) and part < len(node.items):
-            at = at.to(node.items[part], part)
-        elif isinstance(part, str) and isinstance(node, MappingNode) and part in node.pairs:
-            at = at.to(node.pairs[part][1], part)
-        else:
-            break
-    return at
-
-
-def build_time_intervals(sections: list[Section]) -> dict[str, TimeInterval]:
-    """The structs by name."""
-    return {section["time_intervals"].name: section["time_intervals"] for section in sections}
-
-
-def read_receivers(at: Cursor, defaults: Section) -> list[Section]:
-    """The keys of each receiver, its integrations filled in from `global`."""
-    table: dict[str, Reader] = {
-        "name": name,
-        "labels": map_of(raw, key=label_name),
-        "oncall_configs": lambda at: list(_read_oncall_configs(at)),
-    }
-    for kind in INTEGRATION_KINDS:
-        table[f"{kind}_configs"] = list_of(partial(read_integration, kind, defaults))
-    found = []
-    for item in at.items(nulls=True):
-        section = item.section(table)
-        section.require("name")
-        if section.get("labels", {}).get("name", section.get("name")) != section.get("name"):
-            section.error("labels", "the label `name` of a receiver must be its name")
-        found.append(section)
-    return found
-
-
-def _read_oncall_configs(at: Cursor) -> Iterator[Integration]:
-    for index, item in enumerate(at.items()):
-        found = read_oncall_integration(item, index)
-        if found is not None:
-            yield found
-
-
-def build_receiver(section: Section) -> Receiver:
-    """The struct of one receiver, its integrations in Alertmanager's order of kinds, on-call ones first."""
-    integrations: list[Any] = list(section.get("oncall_configs", ()))
-    for kind in INTEGRATION_KINDS:
-        integrations += [build_integration(kind, index, entry) for index, entry in enumerate(section.get(f"{kind}_configs", ()))]
-    return Receiver(
-        name=section.get("name", ""),
-        integrations=tuple(integrations),
-        labels=section.get("labels", {}),
-        place=section.cursor.place,
-    )
-
-
-GROUP_BY_ALL: Final = "..."  # group by all labels
-_receiver_name: Final = reference("receivers", "receiver")
-_interval_names: Final = list_of(reference("time_intervals", "time interval"))
-
-
 def _receiver_name_or_inherited(at: Cursor) -> Any:
+    # An empty name means the parent's, as in Alertmanager.
     return None if text(at) == "" else _receiver_name(at)
 
 
@@ -214,8 +121,8 @@ _ROUTE_KEYS: Final[dict[str, Reader]] = {
     "match": map_of(raw, key=classic_label_name),
     "match_re": read_match_re,
     "matchers": read_matchers,
-    "mute_time_intervals": _interval_names,
-    "active_time_intervals": _interval_names,
+    "mute_time_intervals": interval_names,
+    "active_time_intervals": interval_names,
     "continue": boolean,
     "group_wait": duration,
     "group_interval": positive_duration,
@@ -226,8 +133,10 @@ _ROUTE_KEYS: Final[dict[str, Reader]] = {
 
 
 def check_root_route(root: Section) -> None:
-    """What the root may not have: it takes every alert, always."""
-    root.require("receiver", why="the root names the receiver of all alerts that no other route takes")
+    """Record errors for keys that the root may not have, because it takes every alert, always."""
+    root.require(
+        "receiver", why="the root names the receiver of all alerts that no other route takes"
+    )
     for key in ("match", "match_re", "matchers"):
         if root.get(key):
             root.error(key, "the root route takes every alert, so it may not have matchers")
@@ -239,22 +148,30 @@ def check_root_route(root: Section) -> None:
 
 
 def build_root_route(root: Section) -> Route:
-    """The tree that the sections mean."""
+    """The struct of the whole tree."""
     return _build_route(root, Route(receiver="", key=""))
 
 
 def _build_route(section: Section, parent: Route) -> Route:
-    conditions = combine_matchers(section.get("match", {}), section.get("match_re", {}), section.get("matchers", ()))
-    for label in (label for label, value in section.get("labels", {}).items() if is_go_template(value)):
-        section.places["labels"].warn("undeliverable", f"the label {label!r} is a Go template, which amproxy does not run")
+    conditions = combine_matchers(
+        section.get("match", {}), section.get("match_re", {}), section.get("matchers", ())
+    )
+    for label, value in section.get("labels", {}).items():
+        if is_go_template(value):
+            section.cursors["labels"].warn(
+                "undeliverable", f"the label {label!r} is a Go template, which amproxy does not run"
+            )
     group_by = section.get("group_by")
-    names = parent.group_by if group_by is None else tuple(label for label in group_by if label != GROUP_BY_ALL)
+    names, group_all = parent.group_by, parent.group_by_all
+    if group_by is not None:
+        names = tuple(label for label in group_by if label != GROUP_BY_ALL)
+        group_all = GROUP_BY_ALL in group_by
     own = Route(
         receiver=section.get("receiver", parent.receiver),
         key=route_key(parent.key, conditions),
         matchers=conditions,
         group_by=names,
-        group_by_all=parent.group_by_all if group_by is None else GROUP_BY_ALL in group_by,
+        group_by_all=group_all,
         group_by_given=parent.group_by_given or group_by is not None,
         group_wait=float(section.get("group_wait", parent.group_wait)),
         group_interval=float(section.get("group_interval", parent.group_interval)),
@@ -265,4 +182,130 @@ def _build_route(section: Section, parent: Route) -> Route:
         labels={**parent.labels, **section.get("labels", {})},
         place=section.cursor.place,
     )
-    return msgspec.structs.replace(own, routes=tuple(_build_route(child, own) for child in section.get("routes", ())))
+    return msgspec.structs.replace(
+        own, routes=tuple(_build_route(child, own) for child in section.get("routes", ()))
+    )
+
+
+def route_key(parent_key: str, matchers: Iterable[Matcher]) -> str:
+    """Alertmanager's key of a route below the one with `parent_key`.
+
+    The root has the parent_key "" and the key `{}`.
+    """
+    own = "{" + ",".join(map(str, sorted(matchers, key=matcher_sort_key))) + "}"
+    return f"{parent_key}/{own}" if parent_key else own
+
+
+def read_receivers(at: Cursor, defaults: Section) -> list[Section]:
+    """The keys of each receiver, its integrations filled in from `global`."""
+    table: dict[str, Reader] = {
+        "name": name,
+        "labels": map_of(raw, key=label_name),
+        "oncall_configs": lambda at: list(_read_oncall_configs(at)),
+    }
+    for kind in integration_kinds():
+        table[f"{kind}_configs"] = list_of(partial(read_integration, kind, defaults))
+    found = []
+    for item in at.items(nulls=True):
+        section = item.section(table)
+        section.require("name")
+        if section.get("labels", {}).get("name", section.get("name")) != section.get("name"):
+            section.error("labels", "the label `name` of a receiver must be its name")
+        found.append(section)
+    return found
+
+
+def _read_oncall_configs(at: Cursor) -> Iterator[Integration]:
+    for index, item in enumerate(at.items()):
+        found = read_oncall_integration(item, index)
+        if found is not None:
+            yield found
+
+
+def build_receiver(section: Section) -> Receiver:
+    """The struct of one receiver: on-call integrations first, then by Alertmanager's order."""
+    integrations: list[Any] = list(section.get("oncall_configs", ()))
+    for kind in integration_kinds():
+        integrations += [
+            build_integration(kind, index, entry)
+            for index, entry in enumerate(section.get(f"{kind}_configs", ()))
+        ]
+    return Receiver(
+        name=section.get("name", ""),
+        integrations=tuple(integrations),
+        labels=section.get("labels", {}),
+        place=section.cursor.place,
+    )
+
+
+_INHIBIT_MATCHER_KEYS: Final[dict[str, Reader]] = {
+    f"{side}_{key}": reader
+    for side in ("source", "target")
+    for key, reader in (
+        ("match", map_of(raw, key=classic_label_name)),
+        ("match_re", read_match_re),
+        ("matchers", read_matchers),
+    )
+}
+_INHIBIT_RULE_KEYS: Final[dict[str, Reader]] = {
+    "name": text,
+    **_INHIBIT_MATCHER_KEYS,
+    "equal": list_of(label_name),
+}
+
+
+def read_inhibit_rules(at: Cursor) -> list[Section]:
+    """The keys of each rule. An empty entry does nothing, as in Alertmanager."""
+    return [item.section(_INHIBIT_RULE_KEYS) for item in at.items(nulls=True)]
+
+
+def build_inhibit_rule(section: Section) -> InhibitRule:
+    source, target = (
+        combine_matchers(
+            section.get(f"{side}_match", {}),
+            section.get(f"{side}_match_re", {}),
+            section.get(f"{side}_matchers", ()),
+        )
+        for side in ("source", "target")
+    )
+    return InhibitRule(
+        name=section.get("name", ""),
+        source_matchers=source,
+        target_matchers=target,
+        equal=tuple(section.get("equal", ())),
+        place=section.cursor.place,
+    )
+
+
+def read_time_intervals(at: Cursor) -> list[Section]:
+    """The keys of each interval, with the struct in the place of `time_intervals`."""
+    found = []
+    for item in at.items(nulls=True):
+        section = item.section({"name": name, "time_intervals": lambda at: literal(at, text)})
+        section.require("name")
+        try:
+            parsed = parse_time_interval(section.get("name", ""), section.get("time_intervals"))
+        except BadInterval as error:
+            _cursor_below(section.cursors["time_intervals"], error.path).error(str(error))
+        else:
+            found.append(section)
+            section["time_intervals"] = parsed
+    return found
+
+
+def _cursor_below(at: Cursor, path: tuple[int | str, ...]) -> Cursor:
+    """The cursor at the end of a path, or as far along it as the file goes."""
+    for key in path:
+        node = at.node
+        if isinstance(key, int) and isinstance(node, SequenceNode) and key < len(node.items):
+            at = at.child(node.items[key], key)
+        elif isinstance(key, str) and isinstance(node, MappingNode) and key in node.pairs:
+            at = at.child(node.pairs[key][1], key)
+        else:
+            break
+    return at
+
+
+def build_time_intervals(sections: list[Section]) -> dict[str, TimeInterval]:
+    """The structs by name."""
+    return {section["time_intervals"].name: section["time_intervals"] for section in sections}

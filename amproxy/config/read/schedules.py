@@ -6,11 +6,12 @@ import re
 from typing import Any, Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.people import interval_names, read_period, user_name
+from amproxy.config.read.people import read_period, user_name
 from amproxy.config.read.values import (
     choice,
     date_time,
     file,
+    interval_names,
     list_of,
     name,
     positive_duration,
@@ -40,7 +41,10 @@ def _read_turn(at: Cursor) -> tuple[str, ...] | None:
 
 
 def _read_every(at: Cursor) -> tuple[str, int, int] | None:
-    """The length of a turn: (as written, seconds, months)."""
+    """The length of a turn: (as written, seconds, months).
+
+    Months are counted on the calendar, because they have no length in seconds.
+    """
     found = text(at)
     if found is None:
         return None
@@ -50,7 +54,10 @@ def _read_every(at: Cursor) -> tuple[str, int, int] | None:
     try:
         seconds = parse_duration(found)
     except ValueError:
-        at.error(f"expected a duration such as 1w or 12h, or a number of months such as 1mo, found {quote_value(at)}")
+        at.error(
+            "expected a duration such as 1w or 12h, or a number of months such as 1mo,"
+            f" found {quote_value(at)}"
+        )
         return None
     if seconds < 1 or seconds % 1:
         at.error("a turn lasts whole seconds, and at least one")
@@ -59,11 +66,17 @@ def _read_every(at: Cursor) -> tuple[str, int, int] | None:
 
 
 def _read_rotation(at: Cursor) -> Section:
-    section = at.section({"every": _read_every, "start": date_time, "advance": choice("always", "active_days")})
+    section = at.section(
+        {"every": _read_every, "start": date_time, "advance": choice("always", "active_days")}
+    )
     section.require("every", why="how long a turn lasts, such as 1w, 12h or 1mo")
     section.require("start", why="when the first turn begins, such as 2026-01-05T09:00")
-    if section.get("advance") == "active_days" and "every" in section and (section["every"][2] or section["every"][1] % _DAY):
-        section.error("every", "with advance: active_days a turn lasts whole days, such as 1d or 1w")
+    if section.get("advance") == "active_days" and "every" in section:
+        _, seconds, months = section["every"]
+        if months or seconds % _DAY:
+            section.error(
+                "every", "with advance: active_days a turn lasts whole days, such as 1d or 1w"
+            )
     return section
 
 
@@ -81,7 +94,12 @@ _ICAL: Final[dict[str, Reader]] = {
     "overrides_file": file,
     "refresh": positive_duration,
 }
-_OVERRIDE: Final[dict[str, Reader]] = {"user": user_name, "start": date_time, "end": date_time, "reason": text}
+_OVERRIDE: Final[dict[str, Reader]] = {
+    "user": user_name,
+    "start": date_time,
+    "end": date_time,
+    "reason": text,
+}
 
 
 def _read_layers(at: Cursor) -> list[Section]:
@@ -136,8 +154,15 @@ def read_schedule(at: Cursor) -> Schedule:
         name=section.get("name", ""),
         team=section.get("team", ""),
         timezone=zone,
-        layers=tuple(_build_layer(layer, number, zone) for number, layer in enumerate(section.get("layers", ()), 1)),
-        overrides=tuple(found for part in section.get("overrides", ()) if (found := _build_override(part, zone))),
+        layers=tuple(
+            _build_layer(layer, number, zone)
+            for number, layer in enumerate(section.get("layers", ()), 1)
+        ),
+        overrides=tuple(
+            override
+            for entry in section.get("overrides", ())
+            if (override := _build_override(entry, zone))
+        ),
         ical=section.get("ical"),
         place=at.place,
     )
@@ -147,9 +172,15 @@ def _build_layer(section: Section, number: int, zone: str) -> Layer:
     rotation: Any = section.get("rotation")
     if rotation is not None and "every" in rotation and "start" in rotation:
         every, seconds, months = rotation["every"]
-        start, active_days = to_wall_clock(rotation["start"], zone), rotation.get("advance") == "active_days"
-        rotation = Rotation(every=every, seconds=seconds, months=months, start=start, active_days=active_days)
+        rotation = Rotation(
+            every=every,
+            seconds=seconds,
+            months=months,
+            start=to_wall_clock(rotation["start"], zone),
+            active_days=rotation.get("advance") == "active_days",
+        )
     return Layer(
+        # A layer without a name is known by its number.
         name=section.get("name", str(number)),
         users=tuple(section.get("users", ())),
         rotation=rotation,
@@ -160,7 +191,10 @@ def _build_layer(section: Section, number: int, zone: str) -> Layer:
 
 
 def _build_override(section: Section, zone: str) -> Override | None:
-    found = read_period(section, zone)
-    if found is None:
+    period = read_period(section, zone)
+    if period is None:
         return None
-    return Override(users=(section.get("user", ""),), start=found[0], end=found[1], reason=section.get("reason", ""))
+    start, end = period
+    return Override(
+        users=(section.get("user", ""),), start=start, end=end, reason=section.get("reason", "")
+    )

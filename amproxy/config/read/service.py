@@ -1,7 +1,4 @@
-"""`sources`, `heartbeats`, `dead_mans_switch`, `web` and `store`: the doors, and the service itself.
-
-`maintenance_windows`: alerts that are expected, once or again and again.
-"""
+"""`sources`, `heartbeats`, `maintenance_windows`, `dead_mans_switch`, `web` and `store`."""
 
 from __future__ import annotations
 
@@ -11,13 +8,13 @@ from typing import Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
 from amproxy.config.read.kinds import with_file_key
-from amproxy.config.read.people import interval_names
 from amproxy.config.read.routing import read_matchers
 from amproxy.config.read.values import (
     boolean,
     choice,
     date_time,
     host_port,
+    interval_names,
     label_name,
     map_of,
     name,
@@ -31,8 +28,16 @@ from amproxy.config.read.values import (
     to_wall_clock,
     url,
 )
-from amproxy.config.structs import DeadMansSwitch, Heartbeat, Maintenance, Source, StoreSettings, Web
+from amproxy.config.structs import (
+    DeadMansSwitch,
+    Heartbeat,
+    Maintenance,
+    Source,
+    StoreSettings,
+    Web,
+)
 
+# Names of sources and heartbeats stand in the URLs that senders call.
 _URL_PATH_SEGMENT = re.compile(r"[^\x00-\x20\x7f/?#%]+")
 _REDIS_URL = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster)://.+", re.DOTALL)
 
@@ -40,7 +45,10 @@ _REDIS_URL = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster):/
 def _url_path_name(at: Cursor) -> str | None:
     found = name(at)
     if found is not None and (not _URL_PATH_SEGMENT.fullmatch(found) or found in (".", "..")):
-        at.error(f"{quote_value(at)} cannot stand in a URL: use letters, digits, dots, dashes and underscores")
+        at.error(
+            f"{quote_value(at)} cannot stand in a URL:"
+            " use letters, digits, dots, dashes and underscores"
+        )
         return None
     return found
 
@@ -61,13 +69,18 @@ _HEARTBEAT: Final[dict[str, Reader]] = {
 
 
 def read_source(at: Cursor) -> Source:
-    """Who may push."""
+    """One source: a sender that may push."""
     section = at.section(_SOURCE)
     section.require("name")
     section.exclusive("token", "token_file")
     section.exclusive("hmac_secret", "hmac_secret_file")
     if not section.given("token", "token_file", "hmac_secret", "hmac_secret_file"):
-        section.cursor.warn("no_token", "without token_file or hmac_secret_file, anybody who reaches amproxy may push as this source")
+        # Not an error: the source may be reachable only from a trusted network.
+        section.cursor.warn(
+            "no_token",
+            "without token_file or hmac_secret_file,"
+            " anybody who reaches amproxy may push as this source",
+        )
     if "expire_after" in section:
         section["expire_after"] = float(section["expire_after"])
     section.setdefault("name", "")
@@ -75,7 +88,7 @@ def read_source(at: Cursor) -> Source:
 
 
 def read_heartbeat(at: Cursor) -> Heartbeat:
-    """What must be heard of again and again."""
+    """One heartbeat: a sign of life that must come again and again."""
     section = at.section(_HEARTBEAT)
     section.require("name")
     section.require("every", why="how long may it be silent?")
@@ -90,7 +103,7 @@ def read_heartbeat(at: Cursor) -> Heartbeat:
 
 
 def read_dead_mans_switch(at: Cursor) -> DeadMansSwitch:
-    """Whom amproxy tells that it is well."""
+    """The outside address that amproxy calls while all is well."""
     section = at.section({**with_file_key("url", secret_url), "every": positive_duration})
     section.require("url", "url_file", why="which address is called while all is well?")
     section.exclusive("url", "url_file")
@@ -104,18 +117,28 @@ def _redis_url(at: Cursor) -> str | None:
     if found is None or found == "embedded" or _REDIS_URL.fullmatch(found):
         return None if found is None else found.reveal()
     # The text is not quoted: a URL of Redis may hold a password.
-    at.error("expected embedded, redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://")
+    at.error(
+        "expected embedded, redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+    )
     return None
 
 
 def read_web(at: Cursor) -> Web:
-    """Where the service listens."""
-    return Web(**at.section({"listen": host_port, "external_url": url, "max_body": size, "allow_unauthenticated": boolean}))
+    """The address of the service, and its limits."""
+    keys: dict[str, Reader] = {
+        "listen": host_port,
+        "external_url": url,
+        "max_body": size,
+        "allow_unauthenticated": boolean,
+    }
+    return Web(**at.section(keys))
 
 
 def read_store(at: Cursor) -> StoreSettings:
-    """Where it remembers."""
-    section = at.section({"redis": _redis_url, "retention": positive_duration, "fsync": choice("always", "everysec")})
+    """The Redis that holds the state."""
+    section = at.section(
+        {"redis": _redis_url, "retention": positive_duration, "fsync": choice("always", "everysec")}
+    )
     if "retention" in section:
         section["retention"] = float(section["retention"])
     return StoreSettings(**section)
@@ -138,7 +161,9 @@ def read_maintenance_window(at: Cursor) -> Maintenance:
     section.require("name")
     section.require("matchers", why="which alerts are expected?")
     if section.get("matchers") == []:
-        section.error("matchers", "names no alerts: a window without matchers would hold back everything")
+        section.error(
+            "matchers", "names no alerts: a window without matchers would hold back everything"
+        )
     if not section.get("active_time_intervals"):
         for key in ("start", "end"):
             section.require(key, why="or active_time_intervals, for a window that recurs")

@@ -1,4 +1,4 @@
-"""`sign_in`: how people show who they are, and the hash of a person's password."""
+"""`sign_in`: the sign-in methods, and the hash of a person's password."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from urllib.parse import urlsplit
 
 from amproxy.config.read.cursor import Cursor, Reader
 from amproxy.config.read.kinds import with_file_key
-from amproxy.config.read.values import boolean, choice, list_of, name, positive_duration, quote_value, raw, url
+from amproxy.config.read.values import (
+    boolean,
+    choice,
+    list_of,
+    name,
+    positive_duration,
+    quote_value,
+    raw,
+    url,
+)
 from amproxy.config.structs import Oidc, ProxyHeader, SignIn
 from amproxy.config.yaml import MappingNode
 from amproxy.secret import Secret
 
-PASSWORD_HASH_FORMAT: Final = re.compile(r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}")
+PASSWORD_HASH_FORMAT: Final = re.compile(
+    r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}"
+)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _METHODS_TEXT: Final = "passwords: true, oidc or proxy_header"
 
@@ -24,7 +35,7 @@ def read_password_hash(at: Cursor) -> Secret | None:
     found = raw(at)
     if found is None or PASSWORD_HASH_FORMAT.fullmatch(found):
         return None if found is None else Secret(found)
-    # not quoted: it may be the password itself
+    # The value is not quoted: it may be the password itself.
     at.error("expected an argon2id hash, such as `amproxy hash-password` prints")
     return None
 
@@ -35,7 +46,10 @@ def _read_issuer(at: Cursor) -> str | None:
         return None
     parts = urlsplit(found)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        at.error("an issuer is asked over https:// (over http:// on this machine only): what it says decides who comes in")
+        at.error(
+            "an issuer is asked over https:// (over http:// on this machine only):"
+            " what it says decides who comes in"
+        )
         return None
     if parts.query or parts.fragment:
         at.error("an issuer has neither a query nor a fragment")
@@ -68,6 +82,7 @@ def _read_network(at: Cursor) -> ipaddress.IPv4Network | ipaddress.IPv6Network |
         at.error(f"{quote_value(at)} is neither an address nor a network such as 10.0.0.0/24")
         return None
     if network.prefixlen == 0:
+        # The header is trusted as it comes; from anywhere, anybody could set it.
         at.error("from everywhere, anybody could be anybody: name the addresses of the proxy")
         return None
     return network
@@ -89,6 +104,7 @@ def _read_oidc(at: Cursor) -> Oidc:
     section.require("client_id")
     section.exclusive("client_secret", "client_secret_file")
     if "scopes" in section:
+        # Without `openid` the provider sends no ID token.
         section["scopes"] = tuple(dict.fromkeys(("openid", *section["scopes"])))
     return Oidc(**{"issuer": "", "client_id": "", **section})
 
@@ -103,20 +119,28 @@ def _read_proxy_header(at: Cursor) -> ProxyHeader:
 
 
 def refuse_empty_sign_in(root: Cursor) -> None:
-    """Elsewhere an empty section is none at all; here that would open what somebody meant to lock."""
+    """Record an error for an empty `sign_in`.
+
+    Elsewhere an empty section is none at all; here that would open what somebody meant to lock.
+    """
     pair = root.node.pairs.get("sign_in") if isinstance(root.node, MappingNode) else None
-    if pair and root.to(pair[1], "sign_in").null:
-        root.to(pair[0], "sign_in").error(f"nobody could sign in: give {_METHODS_TEXT}, or take the section out")
+    if pair and root.child(pair[1], "sign_in").null:
+        root.child(pair[0], "sign_in").error(
+            f"nobody could sign in: give {_METHODS_TEXT}, or take the section out"
+        )
 
 
 def read_sign_in(at: Cursor) -> SignIn:
-    """At least one way in."""
+    """The section, with at least one sign-in method."""
     section = at.section(
         {
-            "passwords": boolean, "oidc": _read_oidc, "proxy_header": _read_proxy_header, "session_lifetime": positive_duration,
+            "passwords": boolean,
+            "oidc": _read_oidc,
+            "proxy_header": _read_proxy_header,
+            "session_lifetime": positive_duration,
             "anonymous": choice("none", "viewer"),
         }
-    )  # fmt: skip
+    )
     if not section.get("passwords") and not section.given("oidc", "proxy_header"):
         section.cursor.error(f"nobody could sign in: give {_METHODS_TEXT}")
     if "session_lifetime" in section:

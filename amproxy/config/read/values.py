@@ -1,12 +1,9 @@
-"""Readers of single values: text, name, address, secret. Each takes a cursor and returns the value, or
-None after having recorded what is wrong, what is allowed and where.
+"""Readers of single values: texts, URLs, secrets, numbers, durations, moments.
 
-Like Alertmanager's, they type a scalar by the field that it stands in: `yes` is a bool in one place and a text in another.
-`${NAME}` in a value is replaced by an environment variable; matchers, regular expressions and templates keep theirs.
-
-Readers of bools, numbers, durations and sizes.
-
-Readers of wall-clock times, time zones and Go's durations.
+Each takes a cursor and returns the value, or None after recording what is wrong and allowed. Like
+Alertmanager's, they type a scalar by the field that it stands in: `yes` is a bool in one place and
+a text in another. `${NAME}` in a value is replaced by an environment variable; matchers, regular
+expressions and templates keep theirs.
 """
 
 from __future__ import annotations
@@ -20,12 +17,30 @@ from zoneinfo import ZoneInfo, available_timezones
 from amproxy.config.read.cursor import Cursor, Reader, describe_node, hint
 from amproxy.config.yaml import ScalarNode, SequenceNode
 from amproxy.secret import Secret
-from amproxy.times import format_duration, parse_duration
+from amproxy.times import format_duration, parse_duration, parse_iso_time
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# In the place of a secret, in a configuration that a server has written back.
+SECRET_PLACEHOLDER: Final = "<secret>"  # noqa: S105
+ENVIRONMENT_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_MAX_QUOTED: Final = 80
-SECRET_PLACEHOLDER: Final = "<secret>"  # what stands for a secret URL in a configuration that a server has written back
+_MAX_QUOTED: Final = 80  # characters of a value in an error message
+
+_TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
+_FALSE: Final = frozenset(
+    ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE")
+)
+_INTEGER = re.compile(r"[-+]?[0-9][0-9a-fA-Fxo_]{0,30}")
+_OCTAL = re.compile(r"(?<![0-9a-zA-Z])0+(?=[0-7])")  # 017 is octal, as in YAML 1.1
+_SIZE = re.compile(r"([0-9]+) ?(B|kB|KB|KiB|MB|MiB|GB|GiB)?")
+_SIZE_UNITS: Final = {
+    **{"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9},
+    **{"KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
+}
+_GO_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_GO_DURATION_UNITS: Final = {
+    **{"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3},
+    **{"s": 1.0, "m": 60.0, "h": 3600.0},
+}
 
 
 def raw(at: Cursor) -> str | None:
@@ -37,21 +52,27 @@ def raw(at: Cursor) -> str | None:
 
 
 def text(at: Cursor) -> str | None:
-    """The text with each `${NAME}` replaced by the environment variable; one that is not set is an error."""
+    """The text with each `${NAME}` replaced by its variable; one that is not set is an error."""
     found = raw(at)
     if found is None or "${" not in found:
         return found
-    unset = [name for name in _VARIABLE.findall(found) if name not in at.document.env]
+    unset = [name for name in ENVIRONMENT_VARIABLE.findall(found) if name not in at.document.env]
     for name in dict.fromkeys(unset):
         at.error(f"the environment variable {name} is not set")
-    return None if unset else _VARIABLE.sub(lambda variable: at.document.env[variable[1]], found)
+    if unset:
+        return None
+    return ENVIRONMENT_VARIABLE.sub(lambda variable: at.document.env[variable[1]], found)
 
 
 def quote_value(at: Cursor) -> str:
-    """The value for an error message: as written, for what an environment variable brings in may be a secret."""
+    """The value for an error message, shortened, as written in the file.
+
+    An environment variable is not replaced: its value may be a secret.
+    """
     if not isinstance(at.node, ScalarNode):
         return describe_node(at.node)
-    return repr(at.node.text if len(at.node.text) <= _MAX_QUOTED else at.node.text[:_MAX_QUOTED] + "…")
+    written = at.node.text
+    return repr(written if len(written) <= _MAX_QUOTED else written[:_MAX_QUOTED] + "…")
 
 
 def name(at: Cursor) -> str | None:
@@ -70,7 +91,9 @@ def choice(*allowed: str) -> Reader:
         found = text(at)
         if found is None or found in allowed:
             return found
-        at.error(f"{quote_value(at)} is not allowed here: expected {' or '.join(map(repr, allowed))}")
+        at.error(
+            f"{quote_value(at)} is not allowed here: expected {' or '.join(map(repr, allowed))}"
+        )
         return None
 
     return read
@@ -89,7 +112,10 @@ def url(at: Cursor) -> str | None:
 
 
 def _url_fault(found: str) -> str:
-    # The reasons never quote the URL: it may be a secret, or hold one.
+    """The reason why a text is no usable URL; "" = it is one.
+
+    The reasons never quote the URL: it may be a secret, or hold one.
+    """
     try:
         parts = urlsplit(found)
         if parts.scheme not in ("http", "https"):
@@ -132,7 +158,10 @@ def host_port(at: Cursor) -> str | None:
 
 
 def file(at: Cursor) -> str | None:
-    """The path of a file, from the folder of the configuration; one that cannot be read now is a warning, for it may come."""
+    """The path of a file, from the folder of the configuration.
+
+    A file that cannot be read now is only a warning: a mounted secret may come later.
+    """
     found = text(at)
     if not found:
         return found
@@ -140,7 +169,9 @@ def file(at: Cursor) -> str | None:
     try:
         path.open("rb").close()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        reason = (
+            error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        )
         at.warn("unreadable_file", f"cannot read the file {found!r}: {reason}")
     return str(path)
 
@@ -159,12 +190,12 @@ def map_of(reader: Reader, key: Reader | None = None) -> Reader:
 
     def read(at: Cursor) -> dict[str, Any] | None:
         found = {}
-        for word, place, value in at.pairs():
-            if key is not None and key(place) is None:
+        for entry, entry_cursor, value in at.pairs():
+            if key is not None and key(entry_cursor) is None:
                 continue
             item = "" if value.null else reader(value)
             if item is not None:
-                found[word] = item
+                found[entry] = item
         return found
 
     return read
@@ -185,16 +216,19 @@ def label_name(at: Cursor) -> str | None:
 
 
 def classic_label_name(at: Cursor) -> str | None:
-    """A label's name as the old keys (match, match_re …) have it."""
+    """A label's name for the old keys (match, match_re …)."""
     found = raw(at)
     if found is None or not _CLASSIC_NAME.fullmatch(found):
-        at.error(f"{quote_value(at)} is not a label name here (letters, digits and _): write it as a matcher, for which any name will do")
+        at.error(
+            f"{quote_value(at)} is not a label name here (letters, digits and _):"
+            " write it as a matcher, for which any name will do"
+        )
         return None
     return found
 
 
 def reference(section: str, what: str) -> Reader:
-    """The name of something that a section of the file defines; `what` says in words what."""
+    """The name of something that a section of the file defines; `what` is its noun for errors."""
 
     def read(at: Cursor) -> str | None:
         found = name(at)
@@ -207,21 +241,18 @@ def reference(section: str, what: str) -> Reader:
     return read
 
 
+interval_names: Final = list_of(reference("time_intervals", "time interval"))
+
+
 def literal(at: Cursor, scalar: Reader = raw) -> Any:
-    """Lists, maps and texts as they stand, untyped; null is None."""
+    """Lists, maps and texts as written, untyped; null is None."""
     if isinstance(at.node, ScalarNode):
         return None if at.null else scalar(at)
     if isinstance(at.node, SequenceNode):
-        return [literal(at.to(node, position), scalar) for position, node in enumerate(at.node.items)]
+        return [
+            literal(at.child(node, position), scalar) for position, node in enumerate(at.node.items)
+        ]
     return {key: literal(value, scalar) for key, _, value in at.pairs()}
-
-
-_TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
-_FALSE: Final = frozenset(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"))
-_SIZE = re.compile(r"([0-9]+) ?(B|kB|KB|KiB|MB|MiB|GB|GiB)?")
-_SIZES: Final = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
-_INTEGER = re.compile(r"[-+]?[0-9][0-9a-fA-Fxo_]{0,30}")
-_OCTAL = re.compile(r"(?<![0-9a-zA-Z])0+(?=[0-7])")  # 017 is octal, as in YAML 1.1
 
 
 class Duration(float):
@@ -232,9 +263,14 @@ class Duration(float):
 
 
 def unquoted_text(at: Cursor) -> str | None:
-    """The text of what is written without quotes, or comes from the environment: a number or a bool."""
+    """The text of a number or a bool: written without quotes, or from the environment."""
     found = text(at)
-    if found is not None and isinstance(at.node, ScalarNode) and not at.node.plain and "${" not in at.node.text:
+    if (
+        found is not None
+        and isinstance(at.node, ScalarNode)
+        and not at.node.plain
+        and "${" not in at.node.text
+    ):
         at.error(f"{quote_value(at)} is a text because of its quotes: write it without them")
         return None
     return found
@@ -285,7 +321,9 @@ def duration(at: Cursor) -> Duration | None:
     try:
         return None if found is None else Duration(parse_duration(found))
     except ValueError as error:
-        at.error(str(error) if quote_value(at) == repr(found) else f"not a valid duration: {quote_value(at)}")
+        # The reason quotes the value, which may come from the environment: then it is not shown.
+        as_written = quote_value(at) == repr(found)
+        at.error(str(error) if as_written else f"not a valid duration: {quote_value(at)}")
         return None
 
 
@@ -299,20 +337,17 @@ def positive_duration(at: Cursor) -> Duration | None:
 
 
 def size(at: Cursor) -> int | None:
-    """Bytes: `1048576` or `16MiB`."""
+    """A size in bytes: `1048576` or `16MiB`."""
     found = text(at)
     if found is None:
         return None
     matched = _SIZE.fullmatch(found)
     if matched is None or not int(matched[1]):
-        at.error(f"expected a size above 0 in bytes, such as 1048576 or 16MiB, found {quote_value(at)}")
+        at.error(
+            f"expected a size above 0 in bytes, such as 1048576 or 16MiB, found {quote_value(at)}"
+        )
         return None
-    return int(matched[1]) * _SIZES[matched[2] or ""]
-
-
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[-+]\d\d:\d\d)?)?")
-_GO_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_GO_DURATION_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+    return int(matched[1]) * _SIZE_UNITS[matched[2] or ""]
 
 
 class GoDuration(Duration):
@@ -323,21 +358,22 @@ class GoDuration(Duration):
 
 
 def date_time(at: Cursor) -> datetime | None:
-    """`2026-01-05T09:00`, with or without seconds or an offset, or a date alone. Naive where no offset is written."""
+    """`2026-01-05T09:00`, with or without seconds or an offset, or a date alone.
+
+    Naive where no offset is written.
+    """
     found = text(at)
     if found is None:
         return None
     try:
-        if not _DATE_TIME.fullmatch(found):
-            raise ValueError
-        return datetime.fromisoformat(found)
+        return parse_iso_time(found, fraction=False)
     except ValueError:
         at.error(f"expected a date and time such as 2026-01-05T09:00, found {quote_value(at)}")
         return None
 
 
 def to_wall_clock(found: datetime, zone: str) -> datetime:
-    """A moment as the clock of a zone shows it, naive; a naive one is that already."""
+    """Turn a moment into the naive time on the clock of a zone; a naive one is that already."""
     return found if found.tzinfo is None else found.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
@@ -348,14 +384,19 @@ def timezone(at: Cursor) -> str | None:
         return None
     try:
         ZoneInfo(found)
-    except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
-        at.error(f"there is no time zone {quote_value(at)}{hint(found, frozenset(available_timezones()))}")
+    except (KeyError, ValueError, OSError):
+        # In this order: unknown; not a name at all; a folder of the database, such as "Europe".
+        known = frozenset(available_timezones())
+        at.error(f"there is no time zone {quote_value(at)}{hint(found, known)}")
         return None
     return found
 
 
 def go_duration(at: Cursor) -> GoDuration | None:
-    """A duration as Go writes it (`1m30s`, `1.5h`), which Alertmanager takes in a few places; a number alone is nanoseconds."""
+    """A duration as Go writes it (`1m30s`, `1.5h`); a number alone is nanoseconds.
+
+    Alertmanager takes these in a few places.
+    """
     found = text(at)
     if found is None:
         return None

@@ -1,31 +1,60 @@
-"""One file for each way to reach a person. Only this folder speaks to the outside."""
+"""One folder or file for each channel, both directions; only this room speaks to the outside.
+
+config/channels.py has the registry; docs/channels.md shows how to add one.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from amproxy.config.structs import Global
+from amproxy.config.structs import Config, Global
 from amproxy.notify.message import Card
 
 
 class Channel(Protocol):
-    """One way out. Instances live as long as the service and keep their connections; `close` ends them.
+    """One way to reach people. Instances live as long as the service and keep their connections.
 
-    `settings` is the struct of config.structs that belongs to the channel (TelegramSettings …): of a receiver's
-    integration, or made by `person` from `global` and a contact's address.
+    `settings` is the channel's own struct (TelegramSettings …): of a receiver's integration, or
+    made by `person` from `global` and a contact's address.
     """
 
     name: str  # "telegram": the key of contacts, of `notify:` rules and of `*_configs`
-    threads: bool  # a second page of an incident to the same receiver becomes news under the first message
+    # A second page of an incident to the same receiver becomes news below the first message.
+    threads: bool
 
     def person(self, global_: Global, address: str) -> Any:
-        """Settings that reach one person. Raises DeliveryError where `global` lacks what is needed or the address is nonsense."""
+        """Settings that reach one person.
+
+        Raises DeliveryError where `global` lacks something or the address is nonsense.
+        """
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
-        """Send a new message; return what `edit` needs later ({} = cannot be changed). Raises DeliveryError."""
+        """Send a message; return the `ref` of `edit` ({} = cannot change). Raises DeliveryError."""
 
     async def edit(self, settings: Any, ref: dict[str, str], card: Card) -> dict[str, str]:
-        """Change a message in place (or post anew where it is gone); return the ref that holds now. Raises DeliveryError."""
+        """Change a message, or post anew where it is gone; return its ref. Raises DeliveryError."""
 
     async def close(self) -> None:
         """End connections."""
+
+
+class PollState(Protocol):
+    """State that replicas share about polling. Each call may raise StoreUnavailable."""
+
+    async def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or prolong a lease for so many seconds; False where another holds it."""
+
+    async def load_offset(self, name: str) -> int:
+        """The offset stored last; 0 = none."""
+
+    async def save_offset(self, name: str, offset: int) -> None: ...
+
+
+class Poller(Protocol):
+    """Fetches presses of a channel's buttons; made of a PollState and an OnPress."""
+
+    def use(self, config: Config) -> None:
+        """Poll for the bots of this configuration from now on, and for no others."""
+
+    async def close(self) -> None:
+        """Stop polling."""

@@ -1,6 +1,6 @@
-"""The console: pages printed on the terminal that the service runs in, for a first look and for working on it.
+"""The console: pages printed on the terminal of the service, for a first look and for developing.
 
-What the console channel printed lately, for the web page: a newcomer sees there what a phone would show.
+The last few are stored for the web page, where a newcomer sees what a phone would show.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from amproxy import clock
+from amproxy.config.channels import ChannelKind
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.text import (
@@ -26,37 +27,75 @@ from amproxy.notify.channels.text import (
 )
 from amproxy.notify.message import Card
 
-_COLOURS = {"triggered": 31, "firing": 31, "acknowledged": 33, "snoozed": 35, "resolved": 32}  # ANSI; others stay plain
+CONSOLE: Final = ChannelKind(
+    channel="amproxy.notify.channels.console:ConsoleChannel", addresses_people=False
+)
+MAX_PRINTED = 12  # texts that are stored
+
+# ANSI; other states stay plain.
+_COLOURS = {"triggered": 31, "firing": 31, "acknowledged": 33, "snoozed": 35, "resolved": 32}
+_COLOUR_CODE = re.compile("\x1b\\[[0-9;]*m")
 _RULE_WIDTH = 72  # columns
 _LONGEST_TEXT = 4000  # characters
 
 
+class PrintedMessage(NamedTuple):
+    at: float  # Unix seconds
+    text: str  # may have several lines; what came from alerts is not escaped
+
+
+class Console:
+    """A terminal that remembers its last texts; its `write` is for ConsoleChannel."""
+
+    def __init__(
+        self, terminal: Callable[[str], object], now: Callable[[], float] = clock.now
+    ) -> None:
+        self._terminal, self._now = terminal, now
+        self._printed: deque[PrintedMessage] = deque(maxlen=MAX_PRINTED)
+
+    def write(self, text: str) -> None:
+        """Store the text, then print it; errors of the terminal pass through."""
+        plain = _COLOUR_CODE.sub("", text).strip("\n\a")
+        self._printed.append(PrintedMessage(self._now(), plain))
+        self._terminal(text)
+
+    def recent(self) -> list[PrintedMessage]:
+        """The last MAX_PRINTED texts, newest first."""
+        return list(reversed(self._printed))
+
+
 class ConsoleChannel:
-    """Prints each page as a framed block, each change of it as one line. Its settings are the contact's text, shown as it is."""
+    """Prints each page as a framed block, each change of it as one line.
+
+    Its settings are the contact's text, shown as it is.
+    """
 
     name = "console"
     threads = False
 
-    def __init__(self, write: Callable[[str], object] | None = None, *, colours: bool | None = None) -> None:
-        """write: takes the text (standard error where none is given); colours: None = where standard error is a terminal."""
+    def __init__(
+        self, write: Callable[[str], object] | None = None, *, colours: bool | None = None
+    ) -> None:
+        """write: takes the text; None = standard error. colours: None = if that is a terminal."""
         self._write = write or sys.stderr.write
         self._colours = (write is None and sys.stderr.isatty()) if colours is None else colours
 
     def person(self, global_: Global, address: str) -> str:
-        """Anything will do as an address."""
+        """Any text is good as an address."""
         return address
 
     async def send(self, settings: str, card: Card) -> dict[str, str]:
-        """Print the page; the terminal rings for what nobody has answered yet."""
+        """Print the page; the terminal rings for one that nobody has answered yet."""
         bell = "\a" if card.state == "triggered" else ""
         self._print(bell + "\n".join(self._block(settings, card)))
         return {"shown": card.state}
 
     async def edit(self, settings: str, ref: dict[str, str], card: Card) -> dict[str, str]:
-        """Print what has changed as one line; nothing where nothing has."""
+        """Print the last change as one line; nothing where there is none."""
         if card.news or ref.get("shown") != card.state:
-            text = one_line(card.news or card.state_text or card.state, 250)
-            self._print(f"{self._painted(_heading(card), card)} {one_line(card.title, 250)}: {text}")
+            heading, title = self._coloured(_heading(card), card), one_line(card.title, 250)
+            news = one_line(card.news or card.state_text or card.state, 250)
+            self._print(f"{heading} {title}: {news}")
         return {"shown": card.state}
 
     async def close(self) -> None:
@@ -64,12 +103,12 @@ class ConsoleChannel:
 
     def _block(self, address: str, card: Card) -> Iterator[str]:
         head = f"{_heading(card)} "
-        yield "┌─ " + self._painted(head, card) + "─" * max(3, _RULE_WIDTH - len(head))
+        yield "┌─ " + self._coloured(head, card) + "─" * max(3, _RULE_WIDTH - len(head))
         for shown in _content_lines(address, card):
             yield "│ " + shown
         yield "└" + "─" * (_RULE_WIDTH + 2)
 
-    def _painted(self, text: str, card: Card) -> str:
+    def _coloured(self, text: str, card: Card) -> str:
         colour = _COLOURS.get(card.state)
         return f"\x1b[1;{colour}m{text}\x1b[0m" if self._colours and colour else text
 
@@ -100,32 +139,7 @@ def _content_lines(address: str, card: Card) -> Iterator[str]:
     for alert in describe_alerts(card):
         yield from alert.split("\n")
     for button in card.buttons[:1]:  # the others are one click away, and signed links are long
-        yield f"{one_line(button.text, 60)}: {button.url}" if is_link_url(button.url) else f"[{one_line(button.text, 60)}]"
+        label = one_line(button.text, 60)
+        yield f"{label}: {button.url}" if is_link_url(button.url) else f"[{label}]"
     for text, url in card_links(card):
         yield f"{text}: {url}"
-
-
-MAX_PRINTED = 12  # texts
-_COLOUR = re.compile("\x1b\\[[0-9;]*m")
-
-
-class PrintedMessage(NamedTuple):
-    at: float  # Unix seconds
-    text: str  # may have several lines; what came from alerts is still hostile
-
-
-class Console:
-    """Give `write` to ConsoleChannel: it hands texts on to the terminal and keeps the last few."""
-
-    def __init__(self, terminal: Callable[[str], object], now: Callable[[], float] = clock.now) -> None:
-        self._terminal, self._now = terminal, now
-        self._kept: deque[PrintedMessage] = deque(maxlen=MAX_PRINTED)
-
-    def write(self, text: str) -> None:
-        """Keep the text, then print it; what the terminal raises goes through."""
-        self._kept.append(PrintedMessage(self._now(), _COLOUR.sub("", text).strip("\n\a")))
-        self._terminal(text)
-
-    def lately(self) -> list[PrintedMessage]:
-        """Newest first."""
-        return list(reversed(self._kept))

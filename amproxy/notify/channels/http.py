@@ -1,7 +1,7 @@
-"""HTTP as every channel speaks it: one client per settings, no redirects, and errors that never show a URL.
+"""HTTP for every channel: one client for each settings, no redirects, errors that show no URL.
 
-URLs of Telegram, Slack and webhooks hold secrets, so that no text made here quotes one, and httpx's own log lines, which
-would, are kept out of the log.
+URLs of Telegram, Slack and webhooks hold secrets: no text made here quotes one, and httpx's own log
+lines, which would, are kept out of the log.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from amproxy.secret import Secret
 
 TIMEOUT = 10.0  # seconds for a whole call
 CONNECT_TIMEOUT = 5.0
-BODY_LIMIT = 64 * 1024  # bytes of an answer that are read
-DRAIN_TIMEOUT = 1.0  # seconds for a body that nobody wants
+BODY_LIMIT = 64 * 1024  # bytes of a response that are read
+DRAIN_TIMEOUT = 1.0  # seconds for a body that is not used
 MAX_RETRY_AFTER = 3600.0  # seconds; a longer Retry-After is cut to this
 
 for _name in ("httpx", "httpcore"):
@@ -34,7 +34,7 @@ for _name in ("httpx", "httpcore"):
 
 
 class RemoteResponse(msgspec.Struct, frozen=True):
-    """What came back: the status, the headers and the body as far as it was read."""
+    """The status, the headers, and the body as far as it was read."""
 
     status: int
     headers: httpx.Headers
@@ -49,14 +49,17 @@ class RemoteResponse(msgspec.Struct, frozen=True):
 
 
 class HttpClients:
-    """The connections of one channel: a client for each http_config, made at first use and kept."""
+    """The connections of one channel: a client for each http_config, made at first use."""
 
     def __init__(self) -> None:
         self._clients: dict[bytes, httpx.AsyncClient] = {}
 
-    def client(self, http: HttpSettings | None = None, timeout: float = TIMEOUT) -> httpx.AsyncClient:
-        """The client for these settings; `timeout` (seconds) bounds each of its reads and writes."""
+    def client(
+        self, http: HttpSettings | None = None, timeout: float = TIMEOUT
+    ) -> httpx.AsyncClient:
+        """The client for these settings; `timeout` (seconds) bounds each single read and write."""
         http = http or HttpSettings()
+        # With the secrets: settings that differ in a password alone need clients of their own.
         key = msgspec.json.encode((http, timeout), enc_hook=Secret.reveal)
         if key not in self._clients:
             self._clients[key] = _build_client(http, timeout)
@@ -88,36 +91,41 @@ async def send_request(
     limit: int = BODY_LIMIT,
     **request: Any,
 ) -> RemoteResponse:
-    """Send one request and read its answer, whatever its status, `within` so many seconds in all.
+    """Send one request and read its response, whatever its status, `within` seconds in all.
 
     who: the other side's name for people ("Telegram"), used in errors instead of the URL.
-    ignore_body: the status says all; a body that is late or broken changes nothing, and is not in the answer.
+    ignore_body: only the status counts; the body, which may be late or broken, is left out.
     limit: bytes of the body that are read; the rest is left out.
-    request: what httpx takes (json, content, headers, data …).
-    Raises DeliveryError where no answer came: ambiguous once the request may have been received.
+    request: arguments of httpx (json, content, headers, data …).
+    Raises DeliveryError where no response came: ambiguous once the request may have been received.
     """
     try:
+        # httpx's time-outs bound single reads only; a body that trickles in needs this one.
         async with asyncio.timeout(within), client.stream(method, url, **request) as response:
             body = await _drain_body(response) if ignore_body else await _read_body(response, limit)
             return RemoteResponse(response.status_code, response.headers, body)
+    # `from None` everywhere: the text and the request of httpx's error may hold the URL.
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         raise DeliveryError(f"{who}: no connection in time", reason="timeout") from None
     except (TimeoutError, httpx.TimeoutException):
         raise DeliveryError(f"{who}: no answer in time", reason="timeout", ambiguous=True) from None
-    except httpx.ConnectError as error:  # its text is the socket's or the certificate's, never the URL
-        raise DeliveryError(f"{who}: no connection: {clean_for_log(str(error))}", reason="network") from None
+    except httpx.ConnectError as error:  # its text is the socket's or the TLS error, not the URL
+        detail = clean_for_log(str(error))
+        raise DeliveryError(f"{who}: no connection: {detail}", reason="network") from None
     except httpx.ProxyError:
         raise DeliveryError(f"{who}: the proxy refused", reason="network") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
-        raise DeliveryError(f"{who}: the address or a header is not valid", permanent=True) from None
+        text = f"{who}: the address or a header is not valid"
+        raise DeliveryError(text, permanent=True) from None
     except httpx.RequestError as error:
-        raise DeliveryError(f"{who}: the connection broke ({type(error).__name__})", reason="network", ambiguous=True) from None
+        text = f"{who}: the connection broke ({type(error).__name__})"
+        raise DeliveryError(text, reason="network", ambiguous=True) from None
 
 
 async def _read_body(response: httpx.Response, limit: int = BODY_LIMIT) -> bytes:
     body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
+    async for chunk in response.aiter_bytes():
+        body += chunk
         if len(body) >= limit:
             break
     return bytes(body[:limit])
@@ -131,14 +139,17 @@ async def _drain_body(response: httpx.Response) -> bytes:
     return b""
 
 
-def response_error(answer: RemoteResponse, who: str, detail: str = "", *, status: int | None = None) -> DeliveryError:
-    """What an answer that is not a success means, by its status (or `status`, where the body knows better).
+def response_error(
+    response: RemoteResponse, who: str, detail: str = "", *, status: int | None = None
+) -> DeliveryError:
+    """The error for a response that is not a success, by its status.
 
-    detail: the other side's own words, shortened here; they must not hold a secret.
+    status: in place of the response's, where the body has a better one. detail: the other side's
+    own words, shortened here; they must not hold a secret.
     """
-    status = answer.status if status is None else status
+    status = response.status if status is None else status
     message = f"{who}: {status}" + (f" {clean_for_log(detail)}" if detail else "")
-    wait = parse_retry_after(answer.headers.get("retry-after"))
+    wait = parse_retry_after(response.headers.get("retry-after"))
     if status == 429:
         return DeliveryError(message, reason="rate_limited", retry_after=wait)
     if status in {408, 425}:
@@ -151,29 +162,35 @@ def response_error(answer: RemoteResponse, who: str, detail: str = "", *, status
 
 
 def unreadable_response_error(who: str) -> DeliveryError:
-    """An answer in another form than the other side's (a proxy's page, cut off): it may have been delivered after all."""
+    """The error for a response in an unexpected form (a proxy's page, cut off).
+
+    The message may have been delivered after all.
+    """
     return DeliveryError(f"{who}: the answer cannot be read", reason="server_error", ambiguous=True)
 
 
 def parse_retry_after(value: object) -> float | None:
-    """Seconds to wait, from a Retry-After header (seconds or an HTTP date) or a number in JSON; nonsense is None."""
+    """Seconds to wait, from a Retry-After header (seconds or an HTTP date) or a number in JSON.
+
+    None for anything else.
+    """
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     try:
         seconds = float(value)
     except ValueError:
         seconds = _seconds_until(str(value))
-    if not math.isfinite(seconds) or (seconds < 0):
+    if not math.isfinite(seconds) or seconds < 0:
         return None
     return min(seconds, MAX_RETRY_AFTER)
 
 
 def _seconds_until(date: str) -> float:
     try:
-        when = parsedate_to_datetime(date)
+        at = parsedate_to_datetime(date)
     except ValueError:
         return math.nan
-    return max(0.0, when.replace(tzinfo=when.tzinfo or UTC).timestamp() - clock.now())
+    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - clock.now())
 
 
 def clean_for_log(text: str, limit: int = 200) -> str:

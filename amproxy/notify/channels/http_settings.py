@@ -1,6 +1,6 @@
-"""TLS as the file asks for it: Alertmanager's tls_config made an SSLContext, for HTTP and SMTP alike.
+"""Alertmanager's http_config and tls_config for httpx and ssl: credentials, proxy, certificates.
 
-Alertmanager's http_config as httpx wants it: who we are, over which proxy, and what TLS must show.
+The TLS half serves SMTP as well.
 """
 
 from __future__ import annotations
@@ -26,9 +26,62 @@ _TLS_VERSIONS = {
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
 
+_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def client_options(http: HttpSettings) -> dict[str, Any]:
+    """Arguments of httpx.AsyncClient.
+
+    Raises DeliveryError (permanent) where the certificates or the proxy cannot be used.
+    """
+    return {
+        "auth": _Credentials(http) if _has_credentials(http) else None,
+        "headers": [
+            (name, value) for name, values in http.http_headers.items() for value in values
+        ],
+        "verify": build_ssl_context(http.tls) if http.tls != TlsSettings() else True,
+        "proxy": _build_proxy(http.proxy_url),
+        "trust_env": http.proxy_from_environment,
+    }
+
+
+def settings_for_url(http: HttpSettings, url: str) -> HttpSettings:
+    """The settings that hold for a URL: without the proxy where `no_proxy` names its host."""
+    if http.proxy_url and http.no_proxy and _bypasses_proxy(http.no_proxy, httpx.URL(url)):
+        return msgspec.structs.replace(http, proxy_url="")
+    return http
+
+
+def build_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
+    """The client's side of TLS: certificates are checked unless the settings forbid it.
+
+    Files are read now. Raises DeliveryError (permanent) where one of them cannot be used.
+    """
+    context = _ServerNameContext(settings.server_name)
+    try:
+        if settings.insecure_skip_verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        elif settings.ca or settings.ca_file:
+            cafile, cadata = settings.ca_file or None, settings.ca or None
+            context.load_verify_locations(cafile=cafile, cadata=cadata)
+        else:
+            context.load_default_certs()
+        if settings.cert or settings.cert_file:
+            _load_client_certificate(context, settings)
+        if settings.min_version:
+            context.minimum_version = _TLS_VERSIONS[settings.min_version]
+        if settings.max_version:
+            context.maximum_version = _TLS_VERSIONS[settings.max_version]
+    except KeyError as error:
+        raise DeliveryError(f"TLS: there is no version {error}", permanent=True) from None
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; neither text holds a key
+        text = f"TLS: the certificates cannot be used: {error}"
+        raise DeliveryError(text, permanent=True) from None
+    return context
+
 
 class _ServerNameContext(ssl.SSLContext):
-    """A context that expects one name in the certificate, whatever host is called: `server_name` of the settings."""
+    """A context that expects the settings' `server_name` in the certificate, whatever the host."""
 
     server_name: str
 
@@ -37,65 +90,35 @@ class _ServerNameContext(ssl.SSLContext):
         self.server_name = server_name
         return self
 
-    def wrap_bio(self, incoming: Any, outgoing: Any, server_side: bool = False, server_hostname: Any = None, session: Any = None) -> Any:
-        return super().wrap_bio(incoming, outgoing, server_side, self.server_name or server_hostname, session)
+    def wrap_bio(
+        self,
+        incoming: Any,
+        outgoing: Any,
+        server_side: bool = False,
+        server_hostname: Any = None,
+        session: Any = None,
+    ) -> Any:
+        return super().wrap_bio(
+            incoming, outgoing, server_side, self.server_name or server_hostname, session
+        )
 
 
-def build_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
-    """The client's side of TLS: certificates are checked unless the settings say otherwise.
-
-    Files are read now. Raises DeliveryError (permanent) where one cannot be read or is not what it should be.
-    """
-    made = _ServerNameContext(settings.server_name)
-    try:
-        if settings.insecure_skip_verify:
-            made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
-        elif settings.ca or settings.ca_file:
-            made.load_verify_locations(cafile=settings.ca_file or None, cadata=settings.ca or None)
-        else:
-            made.load_default_certs()
-        if settings.cert or settings.cert_file:
-            _load_client_certificate(made, settings)
-        if settings.min_version:
-            made.minimum_version = _TLS_VERSIONS[settings.min_version]
-        if settings.max_version:
-            made.maximum_version = _TLS_VERSIONS[settings.max_version]
-    except KeyError as error:
-        raise DeliveryError(f"TLS: there is no version {error}", permanent=True) from None
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; neither text holds a key
-        raise DeliveryError(f"TLS: the certificates cannot be used: {error}", permanent=True) from None
-    return made
-
-
-def _load_client_certificate(made: ssl.SSLContext, settings: TlsSettings) -> None:
-    """OpenSSL takes a certificate with its key from files only: both go into one that only this user can read, for a moment."""
+def _load_client_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """Load the settings' certificate with its key."""
     certificate = settings.cert or Path(settings.cert_file).read_text("utf-8")
+    # OpenSSL takes both from files only: they go into one that only this user can read, and that
+    # is gone a moment later.
     with tempfile.NamedTemporaryFile("w", suffix=".pem", encoding="utf-8") as file:
         file.write(certificate + "\n" + reveal(settings.key, settings.key_file) + "\n")
         file.flush()
-        made.load_cert_chain(file.name)
-
-
-def client_options(http: HttpSettings) -> dict[str, Any]:
-    """Arguments of httpx.AsyncClient. Raises DeliveryError (permanent) where the certificates or the proxy cannot be used."""
-    return {
-        "auth": _Credentials(http) if _has_credentials(http) else None,
-        "headers": [(name, value) for name, values in http.http_headers.items() for value in values],
-        "verify": build_ssl_context(http.tls) if http.tls != TlsSettings() else True,
-        "proxy": _build_proxy(http.proxy_url),
-        "trust_env": http.proxy_from_environment,
-    }
-
-
-def settings_for_url(http: HttpSettings, url: str) -> HttpSettings:
-    """The settings that hold for this URL: without the proxy where `no_proxy` leaves its host out."""
-    if not http.proxy_url or not http.no_proxy or not _bypasses_proxy(http.no_proxy, httpx.URL(url)):
-        return http
-    return msgspec.structs.replace(http, proxy_url="")
+        context.load_cert_chain(file.name)
 
 
 class _Credentials(httpx.Auth):
-    """Sets the Authorization header of each request; files are read each time, so that a changed one takes effect."""
+    """Sets the Authorization header of each request.
+
+    Files are read each time, so that a changed one takes effect.
+    """
 
     def __init__(self, http: HttpSettings) -> None:
         self._http = http
@@ -104,7 +127,8 @@ class _Credentials(httpx.Auth):
         try:
             request.headers["Authorization"] = self._header()
         except (OSError, UnicodeError) as error:
-            raise DeliveryError(f"the credentials cannot be read: {error}", permanent=True, reason="auth_error") from None
+            text = f"the credentials cannot be read: {error}"
+            raise DeliveryError(text, permanent=True, reason="auth_error") from None
         yield request
 
     def _header(self) -> str:
@@ -113,7 +137,8 @@ class _Credentials(httpx.Auth):
             user = reveal(Secret(http.basic_auth_username), http.basic_auth_username_file)
             password = reveal(http.basic_auth_password, http.basic_auth_password_file)
             return httpx.BasicAuth(user, password)._auth_header
-        return f"{http.authorization_type} {reveal(http.authorization_credentials, http.authorization_credentials_file)}"
+        credentials = reveal(http.authorization_credentials, http.authorization_credentials_file)
+        return f"{http.authorization_type} {credentials}"
 
 
 def _has_basic(http: HttpSettings) -> bool:
@@ -121,7 +146,9 @@ def _has_basic(http: HttpSettings) -> bool:
 
 
 def _has_credentials(http: HttpSettings) -> bool:
-    return _has_basic(http) or bool(http.authorization_credentials or http.authorization_credentials_file)
+    return _has_basic(http) or bool(
+        http.authorization_credentials or http.authorization_credentials_file
+    )
 
 
 def _build_proxy(url: str) -> httpx.Proxy | None:
@@ -132,16 +159,18 @@ def _build_proxy(url: str) -> httpx.Proxy | None:
 
 
 def _bypasses_proxy(no_proxy: str, url: httpx.URL) -> bool:
-    """As Go reads NO_PROXY: hosts with their subdomains, `.domain` for subdomains only, addresses, networks, `*`; a port may follow."""
+    """True where `no_proxy` names the URL's host, read as Go reads NO_PROXY.
+
+    Entries: hosts with their subdomains, `.domain` for subdomains only, addresses, networks, `*`;
+    a port may follow.
+    """
     host = url.host.lower().rstrip(".")
     port = url.port or (443 if url.scheme == "https" else 80)
     address = _parse_ip_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    return any(_no_proxy_matches(entry.strip().lower(), host, address, port) for entry in no_proxy.split(",") if entry.strip())
-
-
-_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+    entries = filter(None, (entry.strip().lower() for entry in no_proxy.split(",")))
+    return any(_no_proxy_matches(entry, host, address, port) for entry in entries)
 
 
 def _parse_ip_address(host: str) -> _IpAddress | None:
@@ -156,6 +185,7 @@ def _no_proxy_matches(entry: str, host: str, address: _IpAddress | None, port: i
         return True
     if "/" in entry:
         return address is not None and _in_network(address, entry)
+    # the colons of an IPv6 address are no port
     if _parse_ip_address(entry) is None and ":" in entry:
         entry, _, wanted = entry.rpartition(":")
         if wanted != str(port):

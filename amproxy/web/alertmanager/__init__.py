@@ -1,1 +1,1 @@
-"""Alertmanager's HTTP API v2, all of it but the pushing of alerts (amproxy/accept)."""
+"""Alertmanager's HTTP API v2, except the intake of alerts (amproxy/accept)."""

@@ -1,7 +1,7 @@
-"""The body of `POST /api/v2/silences`, with Alertmanager's laxities (any case of keys, unknown keys, bad UTF-8, text after
-the value) and its errors.
+"""GET and POST /silences, GET and DELETE /silence/{id}.
 
-GET and POST /silences, GET and DELETE /silence/{id}.
+A posted silence may be as sloppy as for Alertmanager (keys in any case, unknown keys, bad UTF-8,
+text after the value), and gets Alertmanager's errors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from amproxy.grouping.silences import FOREVER_NS, BadSilence
 from amproxy.labels.matchers import BadMatcher, Matcher, Op
 from amproxy.model import Silence
 from amproxy.respond import muting
-from amproxy.web.alertmanager import alerts
+from amproxy.web.alertmanager.alerts import view_silence
 from amproxy.web.alertmanager.http import (
     AlertmanagerApiError,
     AlertmanagerRequest,
@@ -28,28 +28,100 @@ from amproxy.web.alertmanager.http import (
 )
 from amproxy.web.http.permissions import set_audit_text
 
-_OPS: dict[tuple[bool, bool], Op] = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
-_GO_NAMES = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number", type(None): "null"}
+_OPS: dict[tuple[bool, bool], Op] = {
+    (True, False): "=",
+    (False, False): "!=",
+    (True, True): "=~",
+    (False, True): "!~",
+}
+_GO_NAMES = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    type(None): "null",
+}
 _Kind = TypeVar("_Kind", str, bool, list, dict)  # type: ignore[type-arg]
+_Value = TypeVar("_Value")
+
+
+class AlertmanagerSilencesApi:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def all(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
+        """The silences that match the query.
+
+        A filter is compared with the text of a silence's matchers, not applied to labels.
+        """
+        query, now_ns = request.query, self._now_ns()
+        filters = query.matchers("filter")
+        states = {state for state in ("active", "pending", "expired") if query.flag(state)}
+        listed = [
+            silence
+            for silence in (await muting.load_silences(self._context)).values()
+            if silences.display_state(silence, now_ns) in states
+            and silences.has_all_matchers(silence, filters)
+        ]
+        listed = silences.sort_silences(listed, now_ns)
+        return value_response([view_silence(silence, now_ns) for silence in listed])
+
+    async def one(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
+        silence = (await muting.load_silences(self._context)).get(request.silence_id())
+        if silence is None:
+            return AlertmanagerResponse(404)
+        return value_response(view_silence(silence, self._now_ns()))
+
+    async def post(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
+        """Create or change a silence; respond with its ID, which a change may replace."""
+        posted = parse_silence(await request.json())
+        try:
+            silence = await muting.put_silence(self._context, posted)
+        except NotFound as error:
+            raise AlertmanagerApiError(bare_error(404, str(error))) from None
+        except BadSilence as error:
+            raise AlertmanagerApiError(bare_error(400, str(error))) from None
+        sets = ("{" + ", ".join(map(str, matchers)) + "}" for matchers in silence.matcher_sets)
+        set_audit_text(request, f"silenced {' or '.join(sets)}, silence {silence.id}")
+        return value_response({"silenceID": silence.id})
+
+    async def delete(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
+        """End a silence now; one that is over stays as it is."""
+        silence_id = request.silence_id()
+        try:
+            await muting.expire_silence(self._context, silence_id)
+        except NotFound:
+            return AlertmanagerResponse(404)
+        set_audit_text(request, f"ended silence {silence_id}")
+        return AlertmanagerResponse()
+
+    def _now_ns(self) -> int:
+        return int(self._context.now() * 10**9)
 
 
 def parse_silence(body: bytes) -> Silence:
-    """The silence that is wanted, its id "" where it is to be a new one. Raises Refusal (400, 422)."""
+    """Parse a posted silence; the ID of a new one is "". Raises AlertmanagerApiError (400, 422)."""
     if not body.strip():
         raise _missing_error("silence")
-    loaded = _decode_body(body)
-    given = _AnyCaseFields({} if loaded is None else loaded, "silence")
-    comment, created_by = given.take("comment", str), given.take("createdBy", str)
-    starts_ns, ends_ns = _parse_ns(given.take("startsAt", str)), _parse_ns(given.take("endsAt", str))
-    listed, annotations = given.take("matchers", list), given.take("annotations", dict)
-    silence_id = given.take("id", str) or ""
-    matchers = None if listed is None else [_AnyCaseFields(item, f"matchers.{index}") for index, item in enumerate(listed)]
-    # missing values are looked for when all types are known to be right, in the order of their names
+    decoded = _decode_body(body)
+    fields = _AnyCaseFields({} if decoded is None else decoded, "silence")
+    comment, created_by = fields.get("comment", str), fields.get("createdBy", str)
+    starts_ns = _parse_ns(fields.get("startsAt", str))
+    ends_ns = _parse_ns(fields.get("endsAt", str))
+    listed, annotations = fields.get("matchers", list), fields.get("annotations", dict)
+    silence_id = fields.get("id", str) or ""
+    matchers = None
+    if listed is not None:
+        matchers = [_AnyCaseFields(item, f"matchers.{n}") for n, item in enumerate(listed)]
+    # Go's order of errors: wrong types of all fields first, then missing ones by name
     comment, created_by = _required(comment, "comment"), _required(created_by, "createdBy")
     ends_ns = _required(ends_ns, "endsAt")
     matchers = _required(matchers, "matchers")
     if not matchers:
-        raise AlertmanagerApiError(coded_error(422, "matchers in body should have at least 1 items", code=612))
+        message = "matchers in body should have at least 1 items"
+        raise AlertmanagerApiError(coded_error(422, message, code=612))
     return Silence(
         id=silence_id,
         matcher_sets=[[_parse_matcher(index, item) for index, item in enumerate(matchers)]],
@@ -62,15 +134,18 @@ def parse_silence(body: bytes) -> Silence:
 
 
 class _AnyCaseFields:
-    """A JSON object whose keys may be written in any case."""
+    """A JSON object with keys in any case."""
 
     def __init__(self, loaded: Any, name: str) -> None:
         if not isinstance(loaded, dict):
             raise _type_error(loaded, name)
         self._folded = {key.casefold(): value for key, value in loaded.items()}
 
-    def take(self, name: str, kind: type[_Kind]) -> _Kind | None:
-        """A field's value, None where it is missing or null. Raises Refusal where it is of another type."""
+    def get(self, name: str, kind: type[_Kind]) -> _Kind | None:
+        """A field's value, None where it is missing or null.
+
+        Raises AlertmanagerApiError (400) where it is of another type.
+        """
         value = self._folded.get(name.casefold())
         if value is not None and not isinstance(value, kind):
             raise _type_error(value, name)
@@ -78,18 +153,16 @@ class _AnyCaseFields:
 
 
 def _parse_matcher(index: int, item: _AnyCaseFields) -> Matcher:
-    is_regex, name, value = item.take("isRegex", bool), item.take("name", str), item.take("value", str)
-    is_equal = item.take("isEqual", bool)
-    at = f"matchers.{index}"
-    is_regex = _required(is_regex, f"{at}.isRegex")
-    name, value = _required(name, f"{at}.name"), _required(value, f"{at}.value")
+    is_regex, name = item.get("isRegex", bool), item.get("name", str)
+    value, is_equal = item.get("value", str), item.get("isEqual", bool)
+    path = f"matchers.{index}"
+    is_regex = _required(is_regex, f"{path}.isRegex")
+    name, value = _required(name, f"{path}.name"), _required(value, f"{path}.value")
     try:
         return Matcher(name, _OPS[is_equal is not False, is_regex], value)
     except BadMatcher as error:
-        raise AlertmanagerApiError(bare_error(400, f"silence invalid: invalid label matcher {index}: {error}")) from None
-
-
-_Value = TypeVar("_Value")
+        text = f"silence invalid: invalid label matcher {index}: {error}"
+        raise AlertmanagerApiError(bare_error(400, text)) from None
 
 
 def _required(value: _Value | None, name: str) -> _Value:
@@ -99,14 +172,14 @@ def _required(value: _Value | None, name: str) -> _Value:
 
 
 def _parse_ns(text: str | None) -> int | None:
-    """Nanoseconds; Go's zero time is 0."""
+    """Unix nanoseconds; Go's zero time is 0."""
     if text is None:
         return None
     try:
-        moment = parse_time(text)
+        time = parse_time(text)
     except BadTime as error:
         raise _parse_error(str(error)) from None
-    return min(moment[0], FOREVER_NS) if moment else 0
+    return min(time[0], FOREVER_NS) if time else 0
 
 
 def _parse_annotations(given: dict[str, Any]) -> dict[str, str]:
@@ -119,13 +192,14 @@ def _parse_annotations(given: dict[str, Any]) -> dict[str, str]:
 def _decode_body(body: bytes) -> Any:
     try:
         value, _ = json.JSONDecoder().raw_decode(body.decode("utf-8", "replace").lstrip(" \t\r\n"))
-    except (ValueError, RecursionError) as error:  # ValueError: not JSON, or a number longer than Python reads
+    # ValueError: not JSON, or a number longer than Python reads
+    except (ValueError, RecursionError) as error:
         raise _parse_error(str(error)) from None
     return value
 
 
 def _clean_text(text: str) -> str:
-    """Lone surrogates become U+FFFD, as in Go."""
+    """Replace lone surrogates by U+FFFD, as Go does."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -137,52 +211,6 @@ def _type_error(value: Any, name: str) -> AlertmanagerApiError:
     return _parse_error(f"json: cannot unmarshal {_GO_NAMES[type(value)]} into {name}")
 
 
-def _parse_error(why: str) -> AlertmanagerApiError:
-    return AlertmanagerApiError(coded_error(400, f'parsing silence body from "" failed, because {why}'))
-
-
-class AlertmanagerSilencesApi:
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    async def all(self, asked: AlertmanagerRequest) -> AlertmanagerResponse:
-        """Those that `filter`, `active`, `pending` and `expired` leave. Filters are compared with the matchers letter by letter."""
-        query = asked.query
-        filters, states = query.matchers("filter"), {state for state in ("active", "pending", "expired") if query.flag(state)}
-        now_ns = self._now_ns()
-        found = [
-            silence
-            for silence in (await muting.load_silences(self._context)).values()
-            if silences.display_state(silence, now_ns) in states and silences.has_all_matchers(silence, filters)
-        ]
-        return value_response([alerts.view_silence(silence, now_ns) for silence in silences.sort_silences(found, now_ns)])
-
-    async def one(self, asked: AlertmanagerRequest) -> AlertmanagerResponse:
-        silence = (await muting.load_silences(self._context)).get(asked.silence_id())
-        return value_response(alerts.view_silence(silence, self._now_ns())) if silence else AlertmanagerResponse(404)
-
-    async def post(self, asked: AlertmanagerRequest) -> AlertmanagerResponse:
-        """Create a silence, or change one; answers the id that holds now."""
-        wanted = parse_silence(await asked.json())
-        try:
-            made = await muting.put_silence(self._context, wanted)
-        except NotFound as error:
-            raise AlertmanagerApiError(bare_error(404, str(error))) from None
-        except BadSilence as error:
-            raise AlertmanagerApiError(bare_error(400, str(error))) from None
-        matchers = " or ".join("{" + ", ".join(map(str, one)) + "}" for one in made.matcher_sets)
-        set_audit_text(asked, f"silenced {matchers}, silence {made.id}")
-        return value_response({"silenceID": made.id})
-
-    async def delete(self, asked: AlertmanagerRequest) -> AlertmanagerResponse:
-        """End a silence now; one that is over stays as it is."""
-        silence_id = asked.silence_id()
-        try:
-            await muting.expire_silence(self._context, silence_id)
-        except NotFound:
-            return AlertmanagerResponse(404)
-        set_audit_text(asked, f"ended silence {silence_id}")
-        return AlertmanagerResponse()
-
-    def _now_ns(self) -> int:
-        return int(self._context.now() * 10**9)
+def _parse_error(reason: str) -> AlertmanagerApiError:
+    message = f'parsing silence body from "" failed, because {reason}'
+    return AlertmanagerApiError(coded_error(400, message))

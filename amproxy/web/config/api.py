@@ -1,4 +1,4 @@
-"""/api/v1/config: the file's own words for people, schedules, policies and routes, and changes to them."""
+"""/api/v1/config: people, schedules, policies and routes as the file has them, and changes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import rfc3339
-from amproxy.config.structs import Config, Policy
+from amproxy.config.structs import Config, Policy, Receiver
 from amproxy.edit.change import ConfigEntryChange, file_digest
 from amproxy.edit.sections import READABLE_SECTIONS, read_file_sections
 from amproxy.model import Page
 from amproxy.simulation.config_diff import ConfigDifference, PolicyChange, PolicyChangeExample
 from amproxy.simulation.terminal import describe_policy_end, describe_step
-from amproxy.web.config.change import apply_change, preview_change, problem_view, require_change_allowed
+from amproxy.web.config.change import (
+    apply_change,
+    preview_change,
+    problem_view,
+    require_change_allowed,
+)
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import Principal, principal_of
 from amproxy.web.http.request import parse_json_body
-from amproxy.web.incidents.api import json_response
-from amproxy.web.incidents.views import View
+from amproxy.web.http.response import View, json_response
 
 
 class ConfigPreviewRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,28 +50,35 @@ class ConfigApi:
         ]
 
     async def show(self, request: Request) -> Response:
-        """The file as it is on the disk."""
-        config = self._context.config
-        words = await asyncio.to_thread(read_file_sections, config.path)
-        asks = principal_of(request)
-        view = {section: words.sections.get(section, {} if section == "route" else []) for section in READABLE_SECTIONS}
-        view["users"] = [user if _may_see_contacts(asks, user) else _without_contacts(user) for user in view["users"]]
-        receivers = [
-            {
-                "name": receiver.name,
-                "escalation_policies": [one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"],
-            }
-            for receiver in config.receivers.values()
+        """The file as it is on the disk; contacts only for those who may see them."""
+        config, principal = self._context.config, principal_of(request)
+        file = await asyncio.to_thread(read_file_sections, config.path)
+        sections = {
+            section: file.sections.get(section, {} if section == "route" else [])
+            for section in READABLE_SECTIONS
+        }
+        sections["users"] = [
+            user if _may_see_contacts(principal, user) else _without_contacts(user)
+            for user in sections["users"]
         ]
-        head = {"digest": words.digest, "in_force": words.digest == config.digest, "writable": words.writable}
-        return json_response({**head, **view, "receivers": receivers, "time_intervals": list(config.time_intervals)})
+        return json_response(
+            {
+                "digest": file.digest,
+                "in_force": file.digest == config.digest,
+                "writable": file.writable,
+                **sections,
+                "receivers": [_receiver_view(receiver) for receiver in config.receivers.values()],
+                "time_intervals": list(config.time_intervals),
+            }
+        )
 
     async def preview(self, request: Request) -> Response:
-        """What a change would do; 200 also where the file would not load."""
+        """Preview a change; 200 also where the file would not load."""
         change = (await parse_json_body(request, ConfigPreviewRequest)).change
         require_change_allowed(request, self._context.config, change)
-        proposal, found = await preview_change(self._deps, change)
-        new = proposal.loaded.config if proposal.loaded else self._context.config
+        proposal, difference = await preview_change(self._deps, change)
+        old = self._context.config
+        new = proposal.loaded.config if proposal.loaded else old
         return json_response(
             {
                 "diff": proposal.diff,
@@ -75,7 +86,7 @@ class ConfigApi:
                 "warnings": list(map(problem_view, proposal.warnings)),
                 "writable": proposal.writable,
                 "digest": proposal.digest,
-                "changes": difference_view(found, self._context.config, new) if found else None,
+                "changes": difference_view(difference, old, new) if difference else None,
             }
         )
 
@@ -83,19 +94,32 @@ class ConfigApi:
         body = await parse_json_body(request, ConfigApplyRequest)
         require_change_allowed(request, self._context.config, body.change)
         proposal = await apply_change(self._deps, request, body.change, body.digest)
-        return json_response({"digest": file_digest(proposal.text.encode()), "warnings": list(map(problem_view, proposal.warnings))})
+        return json_response(
+            {
+                "digest": file_digest(proposal.text.encode()),
+                "warnings": list(map(problem_view, proposal.warnings)),
+            }
+        )
 
 
-def _may_see_contacts(asks: Principal, user: dict[str, Any]) -> bool:
-    return asks.role == "admin" or bool(asks.user and asks.user == user.get("name"))
+def _receiver_view(receiver: Receiver) -> View:
+    policies = [
+        one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"
+    ]
+    return {"name": receiver.name, "escalation_policies": policies}
+
+
+def _may_see_contacts(principal: Principal, user: dict[str, Any]) -> bool:
+    itself = bool(principal.user) and principal.user == user.get("name")
+    return itself or principal.role == "admin"
 
 
 def _without_contacts(user: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in user.items() if key != "contacts"}
 
 
-def difference_view(found: ConfigDifference, old: Config, new: Config) -> View:
-    """What a change does, as JSON values."""
+def difference_view(difference: ConfigDifference, old: Config, new: Config) -> View:
+    """The difference that a change makes, as JSON values."""
     return {
         "shifts": [
             {
@@ -105,10 +129,13 @@ def difference_view(found: ConfigDifference, old: Config, new: Config) -> View:
                 "before": change.before,
                 "after": change.after,
             }
-            for change in found.shifts
+            for change in difference.shifts
         ],
-        "hours": {user: {"before": round(before, 2), "after": round(after, 2)} for user, (before, after) in found.hours.items()},
-        "policies": [_policy_view(change, old, new) for change in found.policies],
+        "hours": {
+            user: {"before": round(before, 2), "after": round(after, 2)}
+            for user, (before, after) in difference.hours.items()
+        },
+        "policies": [_policy_view(change, old, new) for change in difference.policies],
     }
 
 
@@ -122,18 +149,30 @@ def _policy_view(change: PolicyChange, old: Config, new: Config) -> View:
 
 
 def _policy_sentences(config: Config, policy: Policy | None) -> list[str] | None:
-    return None if policy is None else [*(describe_step(config, one) for one in policy.steps), describe_policy_end(config, policy)]
+    if policy is None:
+        return None
+    steps = [describe_step(config, one) for one in policy.steps]
+    return [*steps, describe_policy_end(config, policy)]
 
 
 def _example_view(example: PolicyChangeExample) -> View:
-    return {"labels": example.labels, "before": _pages_view(example.before), "after": _pages_view(example.after)}
+    return {
+        "labels": example.labels,
+        "before": _pages_view(example.before),
+        "after": _pages_view(example.after),
+    }
 
 
 def _pages_view(pages: list[tuple[float, Page]]) -> list[View]:
     return [
         {
-            "after": seconds, "user": page.user or None, "receiver": page.receiver or None, "channel": page.channel, "policy": page.policy,
-            "step": page.step, "reason": page.reason,
+            "after": seconds,
+            "user": page.user or None,
+            "receiver": page.receiver or None,
+            "channel": page.channel,
+            "policy": page.policy,
+            "step": page.step,
+            "reason": page.reason,
         }
         for seconds, page in pages
-    ]  # fmt: skip
+    ]

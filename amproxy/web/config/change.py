@@ -1,11 +1,13 @@
-"""A change to routes.yaml on its way: who may make it, what it would do, and how it takes effect. Pages and the API share it.
+"""Changes to the file, for pages and the API: permission, preview, applying.
 
-How the file on the disk stands: what `amproxy check` says of it, and whether it is the one in force.
+And the state of the file on the disk: its problems, as `amproxy check` reports them, and whether
+it is the one in force.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,62 +16,98 @@ from starlette.requests import Request
 
 from amproxy import metrics
 from amproxy.calendars.fetch import schedule_warnings
-from amproxy.check.report import check_file
+from amproxy.check.report import check_config
 from amproxy.clock import utc
-from amproxy.config.structs import Config
+from amproxy.config.loader import load
+from amproxy.config.structs import Config, Policy, Schedule
 from amproxy.context import Context
-from amproxy.edit.change import SECTION_NOUNS, ConfigChangeProposal, ConfigEntryChange, file_digest, propose_change, write_file
+from amproxy.edit.change import (
+    SECTION_NOUNS,
+    ConfigChangeProposal,
+    ConfigEntryChange,
+    file_digest,
+    propose_change,
+    write_file,
+)
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, Uneditable
 from amproxy.grouping.maintenance import expired_window_warnings
-from amproxy.simulation.config_diff import AlertLabels, ConfigDifference, changed_policies, compare_configs
+from amproxy.simulation.config_diff import (
+    AlertLabels,
+    ConfigDifference,
+    changed_policies,
+    compare_configs,
+)
 from amproxy.store import incidents
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import principal_of, require_role, set_audit_text
 
 COMPARED_DAYS: Final = 28  # of shifts that are compared
-_MAX_EXAMPLES: Final = 2  # alerts by which a policy is tried out before and after
+# Gaps ahead come nearer, so the result of a check is not true for ever.
+MAX_CHECK_AGE: Final = 600.0  # seconds
+_MAX_EXAMPLES: Final = 2  # alerts by which a policy is simulated before and after
 _MAX_SEARCHED_INCIDENTS: Final = 200  # of the latest incidents, for such alerts
 
 
 class ConfigChangePreview(NamedTuple):
-    """A change as it would be, and what it would do; no difference where the file would not load."""
+    """A proposed change and the difference it makes; None where the file would not load."""
 
     proposal: ConfigChangeProposal
     difference: ConfigDifference | None
 
 
 def require_change_allowed(request: Request, config: Config, change: ConfigEntryChange) -> None:
-    """Raises Forbidden for somebody who may not make the change: what belongs to a team is its responders', people are their own."""
-    asks = principal_of(request)
+    """Raise Forbidden for a change that the caller may not make.
+
+    Responders change what belongs to their team, people their own entry.
+    """
+    principal = principal_of(request)
     match change.section:
         case "users":
-            if asks.role != "admin" and not (asks.user and asks.user == change.name):
+            if not (principal.user and principal.user == change.name):
                 require_role(request, "admin")
         case "teams":
             require_role(request, "responder", change.name)
         case "schedules" | "escalation_policies":
-            things: Any = config.schedules if change.section == "schedules" else config.policies
-            for team in (things[change.name].team if change.name in things else "", change.set.get("team")):
-                require_role(request, "responder", team if isinstance(team, str) else "")
+            entries: Mapping[str, Schedule | Policy] = (
+                config.schedules if change.section == "schedules" else config.policies
+            )
+            old = entries.get(change.name)
+            require_role(request, "responder", old.team if old else "")
+            # The new team as well: responders give an entry to teams of their own only.
+            team = change.set.get("team")
+            require_role(request, "responder", team if isinstance(team, str) else "")
 
 
-async def preview_change(deps: Deps, change: ConfigEntryChange, days: int = COMPARED_DAYS) -> ConfigChangePreview:
-    """What a change would do; nothing is written. Raises NotFound, Uneditable, StoreUnavailable."""
-    context = deps.context
-    now = utc(context.now())
+async def preview_change(
+    deps: Deps, change: ConfigEntryChange, days: int = COMPARED_DAYS
+) -> ConfigChangePreview:
+    """Preview a change; nothing is written. Raises NotFound, Uneditable, StoreUnavailable."""
+    context, now = deps.context, utc(deps.context.now())
     proposal = await _propose_change(deps, change)
     if proposal.loaded is None:
         return ConfigChangePreview(proposal, None)
     new = proposal.loaded.config
     recent = await _recent_labels(deps, [*changed_policies(context.config, new)])
-    found = await asyncio.to_thread(compare_configs, context.config, new, context.by_hand, now, days, recent, context.calendars)
-    return ConfigChangePreview(proposal, found)
+    difference = await asyncio.to_thread(
+        compare_configs,
+        context.config,
+        new,
+        context.schedule_changes,
+        now,
+        days,
+        recent,
+        context.calendars,
+    )
+    return ConfigChangePreview(proposal, difference)
 
 
-async def apply_change(deps: Deps, request: Request, change: ConfigEntryChange, expected: str) -> ConfigChangeProposal:
-    """Write the change into the file, if that still has the digest `expected`, and put it in force in all processes.
+async def apply_change(
+    deps: Deps, request: Request, change: ConfigEntryChange, expected: str
+) -> ConfigChangeProposal:
+    """Write a change into the file, and put it in force in all processes.
 
-    Raises NotFound, Uneditable (also where the file would not load), Conflict (changed since, or cannot be written).
+    expected: the digest that the file must still have. Raises NotFound, Uneditable (also where the
+    file would not load), Conflict (changed since, or cannot be written).
     """
     path = Path(deps.context.config.path)
     proposal = await _propose_change(deps, change)
@@ -78,14 +116,18 @@ async def apply_change(deps: Deps, request: Request, change: ConfigEntryChange, 
     if proposal.loaded is None:
         raise Uneditable("; ".join(map(str, proposal.problems)))
     if not proposal.writable:
-        raise Conflict("the file cannot be written from here: put the difference into it where it is kept")
+        raise Conflict(
+            "the file cannot be written from here: put the difference into it where it is kept"
+        )
     data = proposal.text.encode()
     before = await asyncio.to_thread(write_file, path, data, expected)
     try:
         await deps.reload()
     except ConfigError as error:
+        # The old file goes back, unless somebody has changed it meanwhile. It is the one in
+        # force, so the metric of the failed reload must not alarm.
         await asyncio.to_thread(write_file, path, before, file_digest(data))
-        metrics.reload_successful.set(1)  # of the file that is there again, and in force
+        metrics.reload_successful.set(1)
         raise Uneditable(f"nothing was changed, because the file would not load: {error}") from None
     set_audit_text(request, describe_change(change))
     return proposal
@@ -103,32 +145,36 @@ def describe_change(change: ConfigEntryChange) -> str:
 
 async def _propose_change(deps: Deps, change: ConfigEntryChange) -> ConfigChangeProposal:
     try:
-        return await asyncio.to_thread(propose_change, deps.context.config.path, change, utc(deps.context.now()))
+        return await asyncio.to_thread(
+            propose_change, deps.context.config.path, change, utc(deps.context.now())
+        )
     except ConfigError as error:
         raise Uneditable(str(error)) from None
 
 
 async def _recent_labels(deps: Deps, names: list[str]) -> dict[str, list[AlertLabels]]:
     """Policy → labels of its latest incidents, each set of labels once."""
-    if not names:
+    if not names:  # most changes touch no policy: spare the reading of incidents
         return {}
     found: dict[str, list[AlertLabels]] = {name: [] for name in names}
-    latest, _ = await incidents.list_incidents(deps.context.wire, incidents.STATES, limit=_MAX_SEARCHED_INCIDENTS)
+    latest, _ = await incidents.list_incidents(
+        deps.context.wire, incidents.STATES, limit=_MAX_SEARCHED_INCIDENTS
+    )
     for incident in latest:
         labels = {**incident.common_labels, **incident.group_labels}
         known = found.get(incident.policy)
-        if known is not None and incident.group and labels not in known and len(known) < _MAX_EXAMPLES:
+        # An incident made by hand has no group, and its labels are no example of an alert.
+        if known is None or not incident.group:
+            continue
+        if labels not in known and len(known) < _MAX_EXAMPLES:
             known.append(labels)
     return found
 
 
 def problem_view(problem: ConfigProblem) -> dict[str, Any]:
-    """One thing wrong or doubtful, as `amproxy check --json` has it."""
+    """An error or warning, as `amproxy check --json` has it."""
     view = {key: getattr(problem, key) for key in ("file", "line", "column", "path", "message")}
     return {**view, "kind": problem.kind} if problem.kind else view
-
-
-MAX_CHECK_AGE = 600.0  # seconds: gaps ahead come nearer, so what was found is not true for ever
 
 
 class ConfigFileState(NamedTuple):
@@ -138,20 +184,25 @@ class ConfigFileState(NamedTuple):
 
 
 class ConfigFileChecker:
-    """Checks the file when it has changed, and now and then: a page that keeps itself up to date asks often."""
+    """Checks the file when it has changed, and every MAX_CHECK_AGE.
+
+    Pages that keep themselves up to date need the result often, and a check takes a while.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._known: tuple[str, float, dict[str, Any]] | None = None  # digest, when, what was found
+        self._last: tuple[str, float, dict[str, Any]] | None = None  # digest, Unix seconds, report
 
     async def state(self) -> ConfigFileState:
         context, now = self._context, self._context.now()
         path = Path(context.config.path)
-        found = await asyncio.to_thread(_file_digest, path)
-        if self._known is None or self._known[0] != found or not 0 <= now - self._known[1] < MAX_CHECK_AGE:
-            self._known = found, now, await asyncio.to_thread(_check_file, path, utc(now))
-        known = self._known[2]
-        return ConfigFileState(found == context.config.digest, known["errors"], known["warnings"])
+        digest, last = await asyncio.to_thread(_file_digest, path), self._last
+        # Below 0 the clock was set back.
+        if last is None or last[0] != digest or not 0 <= now - last[1] < MAX_CHECK_AGE:
+            last = digest, now, await asyncio.to_thread(_check_file, path, utc(now))
+            self._last = last
+        report, in_force = last[2], digest == context.config.digest
+        return ConfigFileState(in_force, report["errors"], report["warnings"])
 
 
 def _file_digest(path: Path) -> str:
@@ -162,4 +213,10 @@ def _file_digest(path: Path) -> str:
 
 
 def _check_file(path: Path, now: datetime) -> dict[str, Any]:
-    return check_file(path, also=lambda config: (*schedule_warnings(config, now), *expired_window_warnings(config, now)))
+    return check_config(
+        lambda: load(path),
+        also=lambda config: (
+            *schedule_warnings(config, now),
+            *expired_window_warnings(config, now),
+        ),
+    )

@@ -1,1 +1,1 @@
-"""What all pages and API calls share."""
+"""Shared by all pages and API calls: requests, permissions, errors, templates, live updates."""

@@ -1,4 +1,4 @@
-"""What the web part is given: everything else it finds through these."""
+"""The services that pages and API calls share, handed to each of them at start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from amproxy.web.http.live import LiveHub
 @dataclass(frozen=True, kw_only=True)
 class Deps:
     context: Context
-    hub: LiveHub  # is told of every text published on keys.CHANGES
-    console: Console  # what ConsoleChannel writes to
-    test_alert: Callable[[], Awaitable[str]]  # sends one by the ordinary road, says what was sent; raises StoreUnavailable
+    hub: LiveHub  # gets every text published on keys.CHANGES
+    console: Console  # the output of ConsoleChannel
+    # pushes a test alert like any other and returns a sentence about it; raises StoreUnavailable
+    test_alert: Callable[[], Awaitable[str]]
     reload: Callable[[], Awaitable[None]]  # reads the file anew; raises ConfigError
-    links: Callable[[], SignedLinks | None] = lambda: None  # None: Redis, which keeps the key, was not there yet
-    ready: Callable[[], bool] = lambda: True  # whether alerts are escalated and delivered already
+    # a function, because the key lies in Redis: None until Redis has answered once
+    links: Callable[[], SignedLinks | None] = lambda: None
+    ready: Callable[[], bool] = lambda: True  # alerts are escalated and delivered already

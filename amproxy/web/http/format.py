@@ -1,9 +1,4 @@
-"""How values read on a page: lengths of time, moments, and text from outside cut to a length. Pure.
-
-How people are told apart at a glance: a colour each, the same everywhere, and a mark of a few letters that no other has. Pure.
-
-How a person is reached, as a page shows it: phone and mail to press, of other channels the name alone. Pure.
-"""
+"""Values as text on a page: durations, times, foreign texts, people and their contacts. Pure."""
 
 from __future__ import annotations
 
@@ -24,23 +19,26 @@ from amproxy.text import Texts
 
 MAX_VALUE_LENGTH = 300  # characters
 MAX_TEXT_LENGTH = 4000
-MAX_FILTER_VALUE = 500  # of a label's value that can be filtered by: a longer one does not fit into an address
+MAX_FILTER_VALUE = 500  # of a label's value in a filter: a longer one does not fit into an address
+TONE_COUNT = 12  # colours in static/people.css
+_NOT_DIALLED = re.compile(r"[^0-9+*#]")
 
 
 def shorten_line(text: str, limit: int = MAX_VALUE_LENGTH) -> str:
-    """One line of text from outside; where it is cut it says how long it was."""
-    shown = one_line(text, limit)
-    return f"{shown} ({len(text):,} characters)" if len(text) > limit and shown.endswith("…") else shown
+    """Return one line of text from outside, with its full length if it was cut."""
+    line = one_line(text, limit)
+    is_cut = len(text) > limit and line.endswith("…")
+    return f"{line} ({len(text):,} characters)" if is_cut else line
 
 
 def shorten_text(text: str, limit: int = MAX_TEXT_LENGTH) -> str:
-    """Text from outside with its line breaks; where it is cut it says how long it was."""
-    shown = clean_text(text[: limit * 2])
+    """Return text from outside with its line breaks, and with its full length if it was cut."""
+    shown = clean_text(text[: limit * 2])  # twice the limit: cleaning removes characters
     return shown if len(shown) <= limit else f"{shown[:limit].rstrip()}… ({len(text):,} characters)"
 
 
 def duration_text(seconds: float, t: Texts) -> str:
-    """A length of time at a glance: "4:59" below an hour, then "2 h 13 min", then "3 d 4 h"."""
+    """A short duration: "4:59" below an hour, then "2 h 13 min", then "3 d 4 h"."""
     left = max(0, round(seconds))
     if left < 3600:
         return f"{left // 60}:{left % 60:02}"
@@ -50,7 +48,7 @@ def duration_text(seconds: float, t: Texts) -> str:
 
 
 def age_text(seconds: float, t: Texts) -> str:
-    """How long ago, roughly: "just now", "5 min ago", "2 h ago", "3 d ago"."""
+    """A rough age: "just now", "5 min ago", "2 h ago", "3 d ago"."""
     left = max(0, int(seconds))
     if left < 60:
         return t.plain("time.just_now")
@@ -62,7 +60,10 @@ def age_text(seconds: float, t: Texts) -> str:
 
 
 def time_text(at: float | datetime, zone: ZoneInfo, now: float, t: Texts) -> str:
-    """A moment on the clock of `zone`: "14:03", with the day where that is not today, with the year where it is not this one."""
+    """A time in `zone`: "14:03", with the day unless it is today's, with the year unless this one.
+
+    now: Unix seconds.
+    """
     local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
     today = utc(now).astimezone(zone)
     if local.date() == today.date():
@@ -73,17 +74,17 @@ def time_text(at: float | datetime, zone: ZoneInfo, now: float, t: Texts) -> str
 
 
 def weekday_text(day: date, t: Texts) -> str:
-    """ "Mon" """
+    """A short weekday: "Mon"."""
     return t.plain("time.weekdays").split()[day.weekday()]
 
 
 def day_text(day: date, t: Texts) -> str:
-    """ "5 Jan" """
+    """A day of the year: "5 Jan"."""
     return f"{day.day} {t.plain('time.months').split()[day.month - 1]}"
 
 
 def zone_name(zone: str) -> str:
-    """The place of a zone: "Europe/Berlin" → "Berlin"."""
+    """The city of a zone: "Europe/Berlin" → "Berlin"."""
     return zone.rpartition("/")[2].replace("_", " ")
 
 
@@ -93,46 +94,55 @@ def initials(name: str) -> str:
 
 
 def order_labels(labels: dict[str, str], title: str = "") -> list[tuple[str, str]]:
-    """Labels, the most telling ones first; an alertname that the title says already is left out."""
+    """Labels, the most useful ones first, without an alertname that the title already contains."""
     rank = {name: place for place, name in enumerate(PRIORITY_LABELS)}
-    shown = [(name, value) for name, value in labels.items() if not (name == "alertname" and value and value in title)]
+    shown = [
+        (name, value)
+        for name, value in labels.items()
+        if not (name == "alertname" and value and value in title)
+    ]
     return sorted(shown, key=lambda label: (rank.get(label[0], len(rank)), label[0]))
 
 
 def alert_links(alert: Alert) -> list[tuple[str, str]]:
-    """Where an alert leads to: what it is (incident.link_… of the texts) and the address, only http and https, each address once."""
-    wanted = [(_link_key(text), alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()]
-    wanted += [(_link_key(text), alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
-    wanted.append(("source", alert.generator_url))
-    found: dict[str, str] = {}
-    for key, url in wanted:
+    """The links of an alert: (X of the text incident.link_X, http or https URL), each URL once."""
+    candidates = [
+        (_link_key(text), alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()
+    ]
+    candidates += [(_link_key(text), alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
+    candidates.append(("source", alert.generator_url))
+    key_of_url: dict[str, str] = {}
+    for key, url in candidates:
         if isinstance(url, str) and is_link_url(url):
-            found.setdefault(url, key)
-    return [(key, url) for url, key in found.items()]
+            key_of_url.setdefault(url, key)
+    return [(key, url) for url, key in key_of_url.items()]
 
 
 def _link_key(text: str) -> str:
-    """ "Silence in Grafana" → "silence" """
+    """The first word: "Silence in Grafana" → "silence"."""
     return text.partition(" ")[0].lower()
 
 
-TONE_COUNT = 12  # colours in static/people.css
-
-
 def assign_tones(names: Iterable[str]) -> dict[str, str]:
-    """Name of a user → class of their colour. names: of all users in the order of the file, so that a new one changes nobody's."""
+    """Name of a user → CSS class of their colour, the same everywhere.
+
+    names: all users in the order of the file, so that a new one changes nobody's colour.
+    """
     return {name: f"tone{place % TONE_COUNT}" for place, name in enumerate(names)}
 
 
-def assign_marks(called: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Name of a user → their mark: initials, and more letters where these are somebody else's. called: (name, full name or "")."""
-    found: dict[str, str] = {}
+def assign_marks(people: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Name of a user → their unique mark: initials, with more letters where those are in use.
+
+    people: (name, full name or "").
+    """
+    marks: dict[str, str] = {}
     used: set[str] = set()
-    for name, full_name in called:
+    for name, full_name in people:
         mark = next(mark for mark in _mark_candidates(full_name or name) if mark not in used)
         used.add(mark)
-        found[name] = mark
-    return found
+        marks[name] = mark
+    return marks
 
 
 def _mark_candidates(full_name: str) -> Iterator[str]:
@@ -148,21 +158,23 @@ def _mark_candidates(full_name: str) -> Iterator[str]:
         number += 1
 
 
-_NOT_DIALLED = re.compile(r"[^0-9+*#]")
-
-
 class ContactLink(NamedTuple):
+    """A person's contact on a page: phone and mail as links, of other channels the name alone."""
+
     channel: str
     text: str  # the address; "" = not shown
     url: str  # "tel:…", "mailto:…" or ""
     broken: bool  # the last delivery failed for good
 
 
-def contact_links(user: User, reached: PersonReachability, *, addresses: bool) -> Iterator[ContactLink]:
-    """Phone and mail first. addresses: whether the reader may see them."""
+def contact_links(
+    user: User, reached: PersonReachability, *, addresses: bool
+) -> Iterator[ContactLink]:
+    """A user's contacts, phone and mail first. addresses: the reader may see them."""
     failed = {contact.channel for contact in reached.contacts if contact.state == "failed"}
     for channel, address in sorted(
-        user.contacts.items(), key=lambda contact: ("phone", "email").index(contact[0]) if _contact_url(*contact) else 2
+        user.contacts.items(),
+        key=lambda contact: ("phone", "email").index(contact[0]) if _contact_url(*contact) else 2,
     ):
         url = _contact_url(channel, address) if addresses else ""
         yield ContactLink(channel, address if url else "", url, channel in failed)

@@ -1,7 +1,8 @@
-"""What stands before every page and API call: no foreign site may read or act through somebody's browser.
+"""Guard of every page and API call: no foreign site may read or act through a person's browser.
 
-A browser is the way in: it reaches loopback addresses that the internet cannot. A name that is made to point here (DNS
-rebinding) shows in Host; a form or script of another site shows in Sec-Fetch-Site or Origin. Programs send neither of the two.
+A browser reaches loopback addresses that the internet cannot. A name that is made to point here
+(DNS rebinding) shows in Host; a form or script of another site shows in Sec-Fetch-Site or Origin.
+Programs send neither of the two.
 """
 
 from __future__ import annotations
@@ -18,23 +19,24 @@ from amproxy.context import Context
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    # Not "no-referrer": under that, browsers hide the Origin of our own forms too, and over plain HTTP nothing else tells them
-    # from foreign ones. Nothing goes to other sites either way.
+    # Not "no-referrer": under that, browsers hide the Origin of our own forms too, and over plain
+    # HTTP nothing else distinguishes them from foreign ones. Other sites get nothing either way.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-HSTS = "max-age=31536000"  # this host only: what else lies under its domain is not ours to decide
+HSTS = "max-age=31536000"  # this host only: its sibling domains are not ours to decide about
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_PROBE_PATHS = ("/metrics", "/-/")  # scraped and probed under whatever name the network gives; shows nothing that a site could use
+# Served under any host name, as the network has it: nothing here is of use to a foreign site.
+_PROBE_PATHS = ("/metrics", "/-/")
 
 
 class CrossSiteGuard:
-    """ASGI middleware for the web part. The doors for alerts stand outside: they are a hot path and no browser's business."""
+    """ASGI middleware. The endpoints for alerts lie outside: a hot path that no browser needs."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app, self._context = app, context
@@ -45,23 +47,25 @@ class CrossSiteGuard:
             return
 
         send_guarded = with_security_headers(send, self._context.external_url)
-        reason = self._refuse(scope["method"], scope["path"], Headers(scope=scope))
+        reason = self._refusal_reason(scope["method"], scope["path"], Headers(scope=scope))
         if not reason:
             await self._app(scope, receive, send_guarded)
             return
         body = msgspec.json.encode({"error": "forbidden", "detail": reason})
         await Response(body, 403, media_type="application/json")(scope, receive, send_guarded)
 
-    def _refuse(self, method: str, path: str, headers: Headers) -> str:
-        """Why a request is not served; "" = it is."""
+    def _refusal_reason(self, method: str, path: str, headers: Headers) -> str:
+        """The reason for refusing a request, "" = it is served."""
         host = headers.get("host", "")
-        if not path.startswith(_PROBE_PATHS) and not self._is_ours(_host_name(host)):
-            return "This service is not called by this name; web.external_url says what it is called."
-        if method not in SAFE_METHODS and not self._comes_from_us(host, headers):
+        if not path.startswith(_PROBE_PATHS) and not self._is_own_name(_host_name(host)):
+            return (
+                "This service is not called by this name; web.external_url says what it is called."
+            )
+        if method not in SAFE_METHODS and not self._is_same_site(host, headers):
             return "Another site asked the browser for this; only amproxy's own pages may."
         return ""
 
-    def _is_ours(self, name: str) -> bool:
+    def _is_own_name(self, name: str) -> bool:
         if name == "localhost" or name.endswith(".localhost"):
             return True
         try:
@@ -73,17 +77,20 @@ class CrossSiteGuard:
                 _host_name(urlsplit(self._context.external_url).netloc),
             )
 
-    def _comes_from_us(self, host: str, headers: Headers) -> bool:
+    def _is_same_site(self, host: str, headers: Headers) -> bool:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None:
             return site in ("same-origin", "none")  # none: typed or bookmarked by the person
         if origin is None:
             return True  # no browser
-        return urlsplit(origin).netloc.lower() in (host.lower(), urlsplit(self._context.external_url).netloc.lower())
+        return urlsplit(origin).netloc.lower() in (
+            host.lower(),
+            urlsplit(self._context.external_url).netloc.lower(),
+        )
 
 
 def with_security_headers(send: Send, external_url: str) -> Send:
-    """A `send` that puts the headers on each answer which browsers need to keep pages safe."""
+    """A `send` that adds the security headers to each response."""
 
     async def send_guarded(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,7 +1,7 @@
-"""Live updates: changes heard in this process go out to every open page as server-sent events, in rounds.
+"""Live updates: every open page gets this process's changes as server-sent events, in rounds.
 
-However much changes and however many pages are open, keeping them up to date takes no more than a share of the process: intake
-goes first. What a round costs is measured, and the next one waits accordingly.
+Whatever changes and however many pages are open, refreshing them takes no more than SHARE of the
+process: intake goes first. The cost of a round is measured, and the next one waits accordingly.
 """
 
 from __future__ import annotations
@@ -13,40 +13,43 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 PACE = 1.0  # seconds between rounds, at least
-SHARE = 0.1  # of the process's time that may go into pages which only stay up to date
+SHARE = 0.1  # of the process's time that refreshing open pages may take
 GUESS = 0.002  # seconds that a page costs which was not open in the round before
-KEEPALIVE = 15.0  # seconds: a line of comment, so that a reader that is gone is noticed
-RETRY_MS = 2000  # how soon a browser comes back
+KEEPALIVE = 15.0  # seconds until a comment line is sent, so that a reader that is gone is noticed
+RETRY_MS = 2000  # milliseconds until a browser reconnects
 
 
 class LiveHub:
-    """`say` tells all who listen, in the next round. `close` ends every stream, so that the service can stop."""
+    """Publish changes to all listeners, in rounds. `close` ends every stream, for a stop."""
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._closed = False
-        self._news = ""
-        self._waits = False  # for the next round
-        self._free = 0.0  # when the next round may begin, on the loop's clock
-        self._told = 0  # pages told in the last round
-        self._spent = 0.0  # seconds of work that they have cost since it began
-        self._began = 0.0  # when the last round did, on the loop's clock
+        self._latest = ""
+        self._round_planned = False
+        self._next_round_at = 0.0  # not before, on the loop's clock
+        self._round_pages = 0  # pages in the last round
+        self._cost = 0.0  # seconds of work that they have taken since it began
+        self._began = 0.0  # start of the last round, on the loop's clock
 
-    def say(self, text: str) -> None:
-        """A change ("incident ID"): open pages look again. Of several in one round they hear the last. Never waits."""
-        self._news = text
-        if self._listeners and not self._waits:
-            self._waits = True
+    def publish(self, text: str) -> None:
+        """Make open pages refresh after a change ("incident ID"). Never waits.
+
+        Of several changes in one round they get the last: any is enough to refresh.
+        """
+        self._latest = text
+        if self._listeners and not self._round_planned:
+            self._round_planned = True
             loop = asyncio.get_running_loop()
-            loop.call_at(max(self._free, loop.time()), self._tell)
+            loop.call_at(max(self._next_round_at, loop.time()), self._begin_round)
 
     def age(self) -> float:
-        """Seconds since the last round began: a page that is no older shows all that was said before."""
+        """Seconds since the last round began: a page no older shows all changes before that."""
         return asyncio.get_running_loop().time() - self._began
 
-    def spend(self, seconds: float) -> None:
-        """So much time went into a page that stays up to date."""
-        self._spent += seconds
+    def add_cost(self, seconds: float) -> None:
+        """Count time that the refresh of a page has taken."""
+        self._cost += seconds
 
     def close(self) -> None:
         self._closed = True
@@ -54,36 +57,37 @@ class LiveHub:
             _put_latest(queue, None)
 
     async def listen(self) -> AsyncIterator[str]:
-        """News of each round, and "" after BEAT seconds without any; ends when the hub is closed."""
+        """Yield the text of each round, "" after KEEPALIVE seconds without one, until closed."""
         queue: asyncio.Queue[str | None] = asyncio.Queue(1)
         self._listeners.add(queue)
         try:
             while not self._closed:
                 try:
                     async with asyncio.timeout(KEEPALIVE):
-                        heard = await queue.get()
+                        text = await queue.get()
                 except TimeoutError:
-                    heard = ""
-                if heard is None:
+                    text = ""
+                if text is None:
                     return
-                yield heard
+                yield text
         finally:
             self._listeners.discard(queue)
 
-    def _tell(self) -> None:
-        """Begin a round. Its pages are told one after the other, so that they do not all come back at once."""
+    def _begin_round(self) -> None:
+        """Notify all pages, spread over the round, so that they do not all come back at once."""
         loop, pages = asyncio.get_running_loop(), len(self._listeners)
-        costs = self._spent + GUESS * max(0, pages - self._told)
-        lasts = max(PACE, costs / SHARE)
-        self._told, self._spent, self._waits = pages, 0.0, False
+        cost = self._cost + GUESS * max(0, pages - self._round_pages)
+        length = max(PACE, cost / SHARE)
+        self._round_pages, self._cost, self._round_planned = pages, 0.0, False
         self._began = loop.time()
-        self._free = self._began + lasts
+        self._next_round_at = self._began + length
         for place, queue in enumerate(self._listeners):
-            loop.call_later(place * lasts / pages, _put_latest, queue, self._news)
+            loop.call_later(place * length / pages, _put_latest, queue, self._latest)
 
 
 def _put_latest(queue: asyncio.Queue[str | None], text: str | None) -> None:
-    """What a slow reader has not read yet gives way: one piece of news is enough to make it look again."""
+    """Replace what a slow reader has not read yet: one text is enough to make it refresh."""
+    # None ends the stream and must not be lost to a later text
     if queue.full() and queue.get_nowait() is None:
         text = None
     queue.put_nowait(text)
@@ -96,10 +100,17 @@ class LiveEvents:
         self._hub = hub
 
     async def stream(self, request: Request) -> StreamingResponse:
-        return StreamingResponse(self._lines(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        # the header keeps nginx from collecting the events into a buffer
+        return StreamingResponse(
+            self._lines(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
 
     async def _lines(self) -> AsyncIterator[str]:
         yield f"retry: {RETRY_MS}\n\n"
-        async for heard in self._hub.listen():
-            # first how old, in milliseconds, a page may be that shows this
-            yield f"data: {self._hub.age() * 1000:.0f} {' '.join(heard.split())}\n\n" if heard else ": still here\n\n"
+        async for text in self._hub.listen():
+            if not text:
+                yield ": still here\n\n"
+                continue
+            # the age (ms) that a page with this change may have; split(): a line break would
+            # begin a forged field of the stream
+            yield f"data: {self._hub.age() * 1000:.0f} {' '.join(text.split())}\n\n"

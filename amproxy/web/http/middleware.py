@@ -1,9 +1,7 @@
-"""Everything below one path, such as /oncall: requests lose the path, redirects get what links begin with.
+"""ASGI middleware: serving below a path prefix such as /oncall, and remembering the real peer.
 
-Who is at the other end of the connection, whatever a header says.
-
-uvicorn puts the client of a proxy on this machine in the place of the proxy, because a header says so. That is right for
-deciding who may push; for deciding whose word counts about who somebody is, it is not.
+uvicorn replaces a local proxy's address by the one in the proxy's header. That is right for
+deciding who may push, but not for deciding whose headers are trusted to name a user.
 """
 
 from __future__ import annotations
@@ -13,17 +11,33 @@ from urllib.parse import quote, urlsplit
 
 from amproxy.accept.body import Application, Receive, Scope, Send, header
 
+# Key of an ASGI scope: its `client` before any header was considered.
+PEER_SCOPE_KEY = "amproxy.web.http.middleware"
 _TEXT_HEADER = (b"content-type", b"text/plain; charset=utf-8")
 
 
-class PrefixMiddleware:
-    """Pure ASGI. Both paths are asked for at each request, because a reload may change them.
+class PeerMiddleware:
+    """Pure ASGI, outside of everything that reads headers."""
 
-    prefix: below what is served, "" = everything is.
-    root: what the paths of our links begin with. It differs from the prefix behind a proxy that takes a path away.
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[PEER_SCOPE_KEY] = scope.get("client")
+        await self._app(scope, receive, send)
+
+
+class PrefixMiddleware:
+    """Pure ASGI: take the prefix off requests, put the root in front of redirects.
+
+    prefix: the path below which everything is served, "" = none. root: the first part of our
+    links' paths; it differs from the prefix behind a proxy that strips a path. Both are functions,
+    because a reload may change them.
     """
 
-    def __init__(self, app: Application, prefix: Callable[[], str], root: Callable[[], str]) -> None:
+    def __init__(
+        self, app: Application, prefix: Callable[[], str], root: Callable[[], str]
+    ) -> None:
         self._app, self._prefix, self._root = app, prefix, root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,12 +49,13 @@ class PrefixMiddleware:
         if prefix and not path.startswith(f"{prefix}/"):
             await _respond_outside(prefix, path, scope["method"], send)
             return
-        inside = {**scope, "path": path[len(prefix) :]}
-        await self._app(inside, receive, _with_root(send, root, f"{scope['scheme']}://{header(scope, b'host')}"))
+        inner_scope = {**scope, "path": path[len(prefix) :]}
+        origin = f"{scope['scheme']}://{header(scope, b'host')}"
+        await self._app(inner_scope, receive, _with_root(send, root, origin))
 
 
 async def _respond_outside(prefix: str, path: str, method: str, send: Send) -> None:
-    """As Alertmanager: / leads to the prefix, the prefix to itself with a slash, and there is nothing else."""
+    """As Alertmanager: redirect / to the prefix, the prefix to itself with a slash, else 404."""
     reading = method in ("GET", "HEAD")
     if reading and path in ("", "/"):
         await _send_response(send, 302, b"", (b"location", quote(prefix).encode()))
@@ -57,14 +72,15 @@ async def _send_response(send: Send, status: int, body: bytes, header: tuple[byt
 
 
 def _with_root(send: Send, root: str, origin: str) -> Send:
-    """A `send` whose redirects to our own paths begin with the root; those to other places stay."""
+    """A `send` whose redirects to our own paths begin with the root; other redirects stay."""
+
+    def rewrite(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        is_location = name.lower() == b"location"
+        return name, _rewrite_location(value, root, origin) if is_location else value
 
     async def send_rooted(message: Scope) -> None:
         if message["type"] == "http.response.start" and 300 <= message["status"] < 400:
-            message["headers"] = [
-                (name, _rewrite_location(value, root, origin) if name.lower() == b"location" else value)
-                for name, value in message["headers"]
-            ]
+            message["headers"] = [rewrite(name, value) for name, value in message["headers"]]
         await send(message)
 
     return send_rooted
@@ -73,23 +89,11 @@ def _with_root(send: Send, root: str, origin: str) -> Send:
 def _rewrite_location(value: bytes, root: str, origin: str) -> bytes:
     location = value.decode("latin-1")
     own = location.removeprefix(origin) if location.startswith(f"{origin}/") else location
-    return f"{root}{own}".encode("latin-1") if own.startswith("/") and not own.startswith("//") else value
+    # "//host/" is another host, not a path
+    is_path = own.startswith("/") and not own.startswith("//")
+    return f"{root}{own}".encode("latin-1") if is_path else value
 
 
 def link_root(external_url: str) -> str:
-    """What the paths of our links begin with: the path of the external URL, without a slash at its end."""
+    """The first part of our links' paths: the path of the external URL, no slash at its end."""
     return urlsplit(external_url).path.rstrip("/")
-
-
-PEER_SCOPE_KEY = "amproxy.web.http.middleware"  # key of a scope: as `client`, before anybody changed it
-
-
-class PeerMiddleware:
-    """Pure ASGI, outside of everything that looks at headers."""
-
-    def __init__(self, app: Application) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[PEER_SCOPE_KEY] = scope.get("client")
-        await self._app(scope, receive, send)

@@ -1,6 +1,6 @@
-"""/-/healthy, /-/ready and /-/reload, as the Prometheus family has them: plain text.
+"""The endpoints that Prometheus and its family expect: /-/healthy, /-/ready, /-/reload, /metrics.
 
-GET /metrics: amproxy's own counters, and what only Redis and the roster know, read at each scrape.
+/metrics has amproxy's own counters, and gauges read from Redis and the roster at each scrape.
 """
 
 from __future__ import annotations
@@ -29,6 +29,32 @@ from amproxy.store import deliveries, health, incidents, outbox
 from amproxy.web.http.deps import Deps
 
 READY_TIMEOUT = 1.0  # seconds for Redis to answer
+WEEK = timedelta(days=7)
+INSTANT = timedelta(seconds=1)
+# The dead man's switch counts as silent after so many missed calls and seconds more: another
+# replica may be taking over.
+MAX_MISSED_CALLS = 3
+GRACE_SECONDS = 30.0
+UNCOVERED_AGE = 60.0  # seconds that a week's gaps are cached: they cost milliseconds per schedule
+ALERTMANAGER_VERSION = "0.27.0"  # the version whose API we speak: tools such as karma look for it
+
+# Metric → help text, of all families that a scrape reads.
+_HELP = {
+    "amproxy_build_info": "1, with the version of amproxy.",
+    "alertmanager_build_info": "1, with the version of Alertmanager whose API is spoken.",
+    "amproxy_incidents": "Incidents by state.",
+    "amproxy_outbox_depth": "Messages that wait.",
+    "amproxy_maintenance_open": "1 while a maintenance window is open.",
+    "amproxy_heartbeat_age_seconds": "Time since the last beat.",
+    "amproxy_calendar_age_seconds": "Time since the calendar was last good.",
+    "amproxy_redis_up": "Whether Redis answers.",
+    "amproxy_user_reachable": "Whether a page can arrive at a person.",
+    "amproxy_contact_up": "Whether the last delivery arrived.",
+    "amproxy_dead_mans_switch_last_beat_timestamp_seconds": ("When it was last called; 0 = never."),
+    "amproxy_dead_mans_switch_up": "1 while the dead man's switch is called: all is well.",
+    "amproxy_on_call": "1 for each person on call.",
+    "amproxy_uncovered_seconds": "Time without anybody in the next 7 days.",
+}
 
 
 class ManagementApi:
@@ -46,7 +72,7 @@ class ManagementApi:
         return PlainTextResponse("OK")
 
     async def ready(self, request: Request) -> PlainTextResponse:
-        """503 while a push could not be stored."""
+        """Answer 503 while a push could not be stored, or nothing is delivered yet."""
         try:
             async with asyncio.timeout(READY_TIMEOUT):
                 await self._deps.context.wire.call("PING")
@@ -64,24 +90,18 @@ class ManagementApi:
         return PlainTextResponse("OK")
 
 
-WEEK = timedelta(days=7)
-INSTANT = timedelta(seconds=1)
-MAX_MISSED_CALLS = 3  # calls of the dead man's switch that may be missed before it counts as silent: another replica may be taking over
-GRACE_SECONDS = 30.0  # seconds beside them
-UNCOVERED_AGE = 60.0  # seconds that a sum over a week stays good: it costs milliseconds for each schedule
-ALERTMANAGER_VERSION = "0.27.0"  # the version whose API we speak: tools such as karma look for it
-
-
 class ScrapedFamilies(Collector):
-    """Families that were read for one scrape."""
+    """The families read for one scrape, in the order of their first value."""
 
     def __init__(self) -> None:
         self._families: dict[str, GaugeMetricFamily] = {}
 
-    def add(self, name: str, help_text: str, value: float, **labels: str) -> None:
+    def add(self, name: str, value: float, **labels: str) -> None:
         family = self._families.get(name)
         if family is None:
-            family = self._families[name] = GaugeMetricFamily(name, help_text, labels=list(labels))
+            family = self._families[name] = GaugeMetricFamily(
+                name, _HELP[name], labels=list(labels)
+            )
         family.add_metric(list(labels.values()), value)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -91,84 +111,98 @@ class ScrapedFamilies(Collector):
 class Metrics:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
+        # the roster they are of, the Unix time of reading, and schedule → seconds
         self._uncovered: tuple[Roster, float, dict[str, float]] | None = None
 
     def routes(self) -> list[Route]:
         return [Route("/metrics", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> Response:
-        """Always 200: that Redis is away is one of the things to say."""
+        """Answer 200 always: Redis being away is itself a metric."""
         scraped = ScrapedFamilies()
-        scraped.add("amproxy_build_info", "1, with the version of amproxy.", 1, version=__version__)
-        scraped.add("alertmanager_build_info", "1, with the version of Alertmanager whose API is spoken.", 1, version=ALERTMANAGER_VERSION)
-        await self._read_store(scraped)
+        scraped.add("amproxy_build_info", 1, version=__version__)
+        scraped.add("alertmanager_build_info", 1, version=ALERTMANAGER_VERSION)
+        try:
+            await self._read_store(scraped)
+            up = 1
+        except StoreUnavailable:
+            up = 0  # with the families that were read before
+        await self._read_dead_mans_switch(scraped)
+        scraped.add("amproxy_redis_up", up)
         await self._read_roster(scraped)
         return Response(metrics.render(scraped), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     async def _read_store(self, scraped: ScrapedFamilies) -> None:
-        wire, up = self._context.wire, 1
-        try:
-            for (policy, state), number in (await incidents.load_counts(wire)).items():
-                scraped.add("amproxy_incidents", "Incidents by state.", number, policy=policy, state=state)
-            for channel, depth in (await outbox.load_depths(wire)).items():
-                scraped.add("amproxy_outbox_depth", "Messages that wait.", depth, channel=channel)
-            await self._read_contacts(scraped)
-            for name, is_open in (await self._windows()).items():
-                scraped.add("amproxy_maintenance_open", "1 while a maintenance window is open.", is_open, window=name)
-            for name, age in (await heartbeats.heartbeat_ages(self._context)).items():
-                scraped.add("amproxy_heartbeat_age_seconds", "Time since the last beat.", age, heartbeat=name)
-            for schedule, age in (await keeper.calendar_ages(self._context)).items():
-                scraped.add("amproxy_calendar_age_seconds", "Time since the calendar was last good.", age, schedule=schedule)
-        except StoreUnavailable:
-            up = 0
-        await self._read_switch(scraped)
-        scraped.add("amproxy_redis_up", "Whether Redis answers.", up)
+        """Raises StoreUnavailable."""
+        context, wire = self._context, self._context.wire
+        for (policy, state), number in (await incidents.load_counts(wire)).items():
+            scraped.add("amproxy_incidents", number, policy=policy, state=state)
+        for channel, depth in (await outbox.load_depths(wire)).items():
+            scraped.add("amproxy_outbox_depth", depth, channel=channel)
+        await self._read_contacts(scraped)
+        for name, is_open in (await self._window_states()).items():
+            scraped.add("amproxy_maintenance_open", is_open, window=name)
+        for name, age in (await heartbeats.heartbeat_ages(context)).items():
+            scraped.add("amproxy_heartbeat_age_seconds", age, heartbeat=name)
+        for schedule, age in (await keeper.calendar_ages(context)).items():
+            scraped.add("amproxy_calendar_age_seconds", age, schedule=schedule)
 
     async def _read_contacts(self, scraped: ScrapedFamilies) -> None:
-        for user, found in assess_reachability(self._context.config, await deliveries.load_contact_outcomes(self._context.wire)).items():
-            scraped.add("amproxy_user_reachable", "Whether a page can arrive at a person.", found.reachable, user=user)
-            for contact in found.contacts:
+        outcomes = await deliveries.load_contact_outcomes(self._context.wire)
+        for user, person in assess_reachability(self._context.config, outcomes).items():
+            scraped.add("amproxy_user_reachable", person.reachable, user=user)
+            for contact in person.contacts:
                 if contact.state != "untried":
                     up = contact.state == "works"
-                    scraped.add("amproxy_contact_up", "Whether the last delivery arrived.", up, user=user, channel=contact.channel)
+                    scraped.add("amproxy_contact_up", up, user=user, channel=contact.channel)
 
-    async def _windows(self) -> dict[str, int]:
-        """Name → whether it is open, of windows that are not over. Two made by hand may share a name."""
+    async def _window_states(self) -> dict[str, int]:
+        """Name → 1 if open, else 0, of maintenance windows that are not over.
+
+        Two windows made in the web interface may share a name: one of them open means 1.
+        """
         context, now = self._context, self._context.now()
         by_hand = await context.windows.all(context.wire)
-        known = context.openings.all(by_hand)
-        found = {
-            window.name: 0 for window in known if maintenance.window_state(window, context.config.time_intervals, utc(now)) != "expired"
+        intervals = context.config.time_intervals
+        states = {
+            window.name: 0
+            for window in context.open_windows.all(by_hand)
+            if maintenance.window_state(window, intervals, utc(now)) != "expired"
         }
-        return found | {opening.window.name: 1 for opening in context.openings.now(by_hand, now)}
+        return states | {
+            opening.window.name: 1 for opening in context.open_windows.open_now(by_hand, now)
+        }
 
-    async def _read_switch(self, scraped: ScrapedFamilies) -> None:
+    async def _read_dead_mans_switch(self, scraped: ScrapedFamilies) -> None:
         switch = self._context.config.dead_mans_switch
         if switch is None:
             return
         up = False
         with contextlib.suppress(StoreUnavailable):
-            left = await health.load_dead_mans_switch(self._context.wire)
-            up = left.up and self._context.now() - left.at <= MAX_MISSED_CALLS * switch.every + GRACE_SECONDS
-            scraped.add("amproxy_dead_mans_switch_last_beat_timestamp_seconds", "When it was last called; 0 = never.", left.at)
-        scraped.add("amproxy_dead_mans_switch_up", "1 while the dead man's switch is called: all is well.", int(up))
+            last = await health.load_dead_mans_switch(self._context.wire)
+            patience = MAX_MISSED_CALLS * switch.every + GRACE_SECONDS
+            up = last.up and self._context.now() - last.at <= patience
+            scraped.add("amproxy_dead_mans_switch_last_beat_timestamp_seconds", last.at)
+        scraped.add("amproxy_dead_mans_switch_up", int(up))
 
     async def _read_roster(self, scraped: ScrapedFamilies) -> None:
         roster, now = self._context.roster, utc(self._context.now())
         for schedule in roster.config.schedules:
             for user in roster.shifts(schedule, now, now + INSTANT)[0].users:
-                scraped.add("amproxy_on_call", "1 for each person on call.", 1, schedule=schedule, user=user)
-        for schedule, seconds in (await self._week(roster)).items():
-            scraped.add("amproxy_uncovered_seconds", "Time without anybody in the next 7 days.", seconds, schedule=schedule)
+                scraped.add("amproxy_on_call", 1, schedule=schedule, user=user)
+        for schedule, seconds in (await self._uncovered_seconds(roster)).items():
+            scraped.add("amproxy_uncovered_seconds", seconds, schedule=schedule)
 
-    async def _week(self, roster: Roster) -> dict[str, float]:
-        """Seconds without anybody on call in the next week, at most UNCOVERED_AGE old."""
+    async def _uncovered_seconds(self, roster: Roster) -> dict[str, float]:
+        """Schedule → seconds without anybody on call in the next week; cached for UNCOVERED_AGE."""
         now = self._context.now()
-        if self._uncovered and self._uncovered[0] is roster and 0 <= now - self._uncovered[1] < UNCOVERED_AGE:
-            return self._uncovered[2]
-        found = {}
+        if self._uncovered:
+            cached_roster, read_at, cached = self._uncovered
+            if cached_roster is roster and 0 <= now - read_at < UNCOVERED_AGE:
+                return cached
+        uncovered = {}
         for schedule in roster.config.schedules:
-            found[schedule] = roster.uncovered(schedule, utc(now), utc(now) + WEEK)
+            uncovered[schedule] = roster.gap_seconds(schedule, utc(now), utc(now) + WEEK)
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
-        self._uncovered = roster, now, found
-        return found
+        self._uncovered = roster, now, uncovered
+        return uncovered

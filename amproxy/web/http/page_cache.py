@@ -1,7 +1,8 @@
-"""Pages that only stay up to date are drawn once for all readers who see the same: two hundred open pages ask at nearly the same time.
+"""A cache of pages that live.js refreshes: readers who see the same page share one rendering.
 
-Only live.js asks so, by a header that says how old the page may be: not older than what the reader was told of, and never older
-than what they see. Whoever follows a link or has just acted gets a page of their own, drawn after that.
+Two hundred open pages refresh at nearly the same time. Only live.js sends LIVE_HEADER, the page's
+allowed age in milliseconds: not older than the change it was notified of, nor than the page that
+the reader sees. Any other request (a link, a form) gets a rendering of its own, begun after it.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy.context import Context
-from amproxy.web.http.errors import PROGRAM_PREFIXES
 from amproxy.web.http.live import LiveHub
 from amproxy.web.http.permissions import principal_of
+from amproxy.web.http.response import PROGRAM_PREFIXES
 from amproxy.web.http.templates import acting_user, reader_texts
 
 LIVE_HEADER: Final = "x-live"
-MAX_PAGE_AGE: Final = 1.0  # seconds that a page is good for at most
+MAX_PAGE_AGE: Final = 1.0  # seconds
 
 
 class CachedPage(NamedTuple):
-    since: float  # time.monotonic() at which drawing began
+    since: float  # time.monotonic() at the start of the rendering
     messages: asyncio.Task[list[Message]]
 
 
@@ -36,38 +37,64 @@ class PageCache:
 
     def __init__(self, app: ASGIApp, hub: LiveHub, context: Context) -> None:
         self._app, self._hub, self._context = app, hub, context
-        self._drawn: dict[Hashable, CachedPage] = {}
+        self._pages: dict[Hashable, CachedPage] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        page = scope["type"] == "http" and scope["method"] == "GET" and not scope["path"].startswith(PROGRAM_PREFIXES)
-        allowed = Headers(scope=scope).get(LIVE_HEADER, "") if page else ""
-        if not (allowed.isascii() and allowed.isdigit() and len(allowed) < 12):
+        allowed = _allowed_age(scope)
+        if allowed is None:
             await self._app(scope, receive, send)
             return
-        now, request = time.monotonic(), Request(scope)
-        self._drawn = {key: drawn for key, drawn in self._drawn.items() if now - drawn.since <= MAX_PAGE_AGE}
-        reader = (principal_of(request), acting_user(request, self._context), reader_texts(request).language)
-        key = (scope["path"], scope["query_string"], reader)
-        drawn = self._drawn.get(key)
-        if drawn is None or (now - drawn.since) * 1000 > int(allowed):
-            drawn = self._drawn[key] = CachedPage(now, asyncio.create_task(self._draw(scope)))
-        for message in await asyncio.shield(drawn.messages):
+        now = time.monotonic()
+        self._pages = {
+            key: page for key, page in self._pages.items() if now - page.since <= MAX_PAGE_AGE
+        }
+        key = self._key(scope)
+        page = self._pages.get(key)
+        if page is None or (now - page.since) * 1000 > allowed:
+            page = self._pages[key] = CachedPage(now, asyncio.create_task(self._render(scope)))
+        # shield: a reader who goes away must not cancel the rendering that others wait for
+        for message in await asyncio.shield(page.messages):
             await send(dict(message))
 
-    async def _draw(self, scope: Scope) -> list[Message]:
-        """The answer, whether or not the one who asked first still waits for it."""
+    def _key(self, scope: Scope) -> Hashable:
+        """Everything that a page depends on beside the state: address, rights, user, language."""
+        request = Request(scope)
+        user = acting_user(request, self._context)
+        reader = (principal_of(request), user, reader_texts(request).language)
+        return (scope["path"], scope["query_string"], reader)
+
+    async def _render(self, scope: Scope) -> list[Message]:
+        """Collect the response, even if the client that caused the rendering has gone."""
         messages: list[Message] = []
 
         async def collect(message: Message) -> None:
             messages.append(message)
 
-        await _measure_turns(self._app(scope, _receive_nothing, collect), self._hub.spend)
+        # the hub slows its rounds down by what pages cost
+        await _measure_steps(self._app(scope, _receive_nothing, collect), self._hub.add_cost)
         return messages
 
 
+def _allowed_age(scope: Scope) -> int | None:
+    """Milliseconds that a page may be old; None where live.js has not asked for one."""
+    if (
+        scope["type"] != "http"
+        or scope["method"] != "GET"
+        or scope["path"].startswith(PROGRAM_PREFIXES)
+    ):
+        return None
+    text = Headers(scope=scope).get(LIVE_HEADER, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
 @types.coroutine
-def _measure_turns(awaited: Awaitable[None], spend: Callable[[float], None]) -> Generator[Any, None, None]:
-    """Do the work, and say of each of its turns how many seconds it took; what it waits for is not counted."""
+def _measure_steps(
+    awaited: Awaitable[None], add_cost: Callable[[float], None]
+) -> Generator[Any, None, None]:
+    """Run a coroutine and report the seconds of each step between its awaits.
+
+    One clock around the whole would count the time in which other requests run.
+    """
     work = awaited.__await__()
     thrown: BaseException | None = None
     while True:
@@ -77,14 +104,15 @@ def _measure_turns(awaited: Awaitable[None], spend: Callable[[float], None]) -> 
         except StopIteration:
             return
         finally:
-            spend(time.perf_counter() - began)
+            add_cost(time.perf_counter() - began)
         thrown = None
         try:
             yield waits_for
-        except BaseException as error:  # noqa: BLE001  # a cancellation too is the work's to hear of
+        except BaseException as error:  # noqa: BLE001  # a cancellation too is the coroutine's
             thrown = error
 
 
 async def _receive_nothing() -> Message:
+    """Never disconnect: the rendering goes on for other readers."""
     never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
     return await never

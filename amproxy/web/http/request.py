@@ -1,6 +1,7 @@
-"""From a request's bytes to typed values. Everything that is wrong with them is an HTTPException with the right status.
+"""Typed values from a request: JSON bodies, forms, times, and the queries of lists and simulations.
 
-What a page is asked to try out: labels and a moment, from the address. What is wrong with them is said on the page.
+A wrong value is an HTTPException with the right status; only a simulation's query, which somebody
+is still typing, carries its error to the page.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -22,14 +24,14 @@ from amproxy.model import Incident, IncidentState
 from amproxy.reports.insights import NO_TEAM
 from amproxy.store import incidents
 from amproxy.store.incidents import IncidentSummary
-from amproxy.times import parse_command_time, to_utc, wall_to_utc
+from amproxy.times import parse_command_time, parse_iso_time, to_utc, wall_to_utc
 
-MAX_BODY_BYTES = 64 * 1024  # bytes of a body
-MAX_FORM_FIELDS = 600  # of a form
-DEFAULT_INCIDENTS_LIMIT = 100  # incidents of a list, unless asked otherwise
+MAX_BODY_BYTES = 64 * 1024
+MAX_FORM_FIELDS = 600
+DEFAULT_INCIDENTS_LIMIT = 100  # incidents of a list, unless its query gives a limit
 MAX_INCIDENTS_LIMIT = 500
+MAX_LABELS_LENGTH = 2000  # characters of labels: they must fit into an address
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _SPOILT_PLUS = re.compile(r" (\d\d:\d\d)$", re.ASCII)
 _CURSOR = re.compile(r"\d{1,12}(\.\d{1,9})?-[a-z0-9]{1,40}", re.ASCII)
 
@@ -37,12 +39,12 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 def invalid(reason: str) -> HTTPException:
-    """Well-formed, but wrong."""
+    """Return the error for a value that is well-formed, but wrong."""
     return HTTPException(422, reason)
 
 
 async def parse_json_body(request: Request, kind: type[Body]) -> Body:
-    """A JSON body as a struct; no body at all counts as {}. Raises HTTPException 400, 413, 415, 422."""
+    """A JSON body as a struct; no body counts as {}. Raises HTTPException 400, 413, 415, 422."""
     data = await _read_body(request)
     if not data:
         data = b"{}"
@@ -57,22 +59,25 @@ async def parse_json_body(request: Request, kind: type[Body]) -> Body:
 
 
 async def parse_form(request: Request) -> dict[str, str]:
-    """The fields of a page's form; of repeated ones the last. Raises HTTPException 400, 413, 415."""
+    """A form's fields, of repeated ones the last. Raises HTTPException 400, 413, 415."""
     return {name: values[-1] for name, values in (await parse_form_lists(request)).items()}
 
 
 async def parse_form_lists(request: Request) -> dict[str, list[str]]:
-    """The fields of a page's form, each with all that it holds. Raises HTTPException 400, 413, 415."""
+    """A form's fields, each with all its values. Raises HTTPException 400, 413, 415."""
     data = await _read_body(request)
     if data and _media_type(request) != "application/x-www-form-urlencoded":
         raise HTTPException(415, "the body must be a form")
     try:
-        return parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+        return parse_qs(
+            data.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS
+        )
     except ValueError:
         raise HTTPException(400, "the form cannot be read") from None
 
 
 async def _read_body(request: Request) -> bytes:
+    # Counted while it arrives: Content-Length may be missing or wrong.
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -86,16 +91,15 @@ def _media_type(request: Request) -> str:
 
 
 def parse_time_param(text: str, name: str, zone: str | None = None) -> datetime:
-    """An RFC 3339 time as a moment in UTC. Without offset it is wall-clock time of `zone`, and refused where there is none.
+    """An RFC 3339 time in UTC. Without offset it is wall-clock time of `zone`, if there is one.
 
-    name: what the value is called, for the error. Raises HTTPException 422.
+    name: that of the value, for the error. Raises HTTPException 422.
     """
-    text = _SPOILT_PLUS.sub(r"+\1", text)  # a "+" in a query that was not escaped arrives as a space
+    # a "+" in a query that was not escaped arrives as a space
+    text = _SPOILT_PLUS.sub(r"+\1", text)
     wrong = invalid(f"{name} is not an RFC 3339 time such as 2026-01-05T09:00:00Z: {text[:60]!r}")
-    if not _TIME.fullmatch(text):
-        raise wrong
     try:
-        at = datetime.fromisoformat(text.upper())
+        at = parse_iso_time(text.upper(), date_alone=False)
         if at.tzinfo:
             return to_utc(at)
     except (ValueError, OverflowError):
@@ -106,28 +110,31 @@ def parse_time_param(text: str, name: str, zone: str | None = None) -> datetime:
 
 
 def known_user(context: Context, user: str | None) -> str:
-    """The name of a user of the file, "" where none is given. Raises HTTPException 422 for one whom the file does not know."""
+    """Return the name of a user of the file, "" where none is given. Raises HTTPException 422."""
     if user and user not in context.config.users:
         raise invalid(f"there is no user {user[:60]!r}")
     return user or ""
 
 
 def known_zone(name: str | None) -> str:
-    """The name of a time zone; UTC where none is given. Raises HTTPException 422."""
+    """Return the name of a time zone, "UTC" where none is given. Raises HTTPException 422."""
     try:
         ZoneInfo(name or "UTC")
-    except (KeyError, ValueError, OSError):  # unknown; not a name at all; a folder of the database, such as "Europe"
+    # unknown; not a name at all; a folder of the database, such as "Europe"
+    except (KeyError, ValueError, OSError):
         raise invalid(f"there is no time zone {str(name)[:60]!r}") from None
     return name or "UTC"
 
 
 def own_path(path: str) -> str:
-    """Back to one of our own pages, whatever a form or address says."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+    """Return the path if it is one of our own, else "/": no form may redirect to another site."""
+    # browsers read "//host" and "/\host" as another host
+    is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_own else "/"
 
 
 class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which incidents a query asks for; texts are empty where all are wanted."""
+    """The filters of a list of incidents; texts are empty where all are wanted."""
 
     states: tuple[IncidentState, ...]
     matchers: tuple[Matcher, ...]
@@ -140,69 +147,104 @@ class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     cursor: str
 
-    def keeps(self, summary: IncidentSummary) -> bool:
-        """Whether an incident of these states and times is asked for. Labels are those of the group and those in common."""
+    def matches(self, summary: IncidentSummary) -> bool:
+        """Check all but states and times. Labels are those of the group and those in common."""
         return (
             self.team in ("", summary.team or NO_TEAM)
             and self.policy in ("", summary.policy)
             and (not self.user or self.user in summary.people)
-            and (not self.text or self.text.casefold() in summary.text or self.text == f"#{summary.number}")
+            and self._matches_text(summary)
             and all_match(self.matchers, summary.labels)
+        )
+
+    def _matches_text(self, summary: IncidentSummary) -> bool:
+        return (
+            not self.text
+            or self.text.casefold() in summary.text
+            or self.text == f"#{summary.number}"
         )
 
 
 def parse_incident_query(request: Request) -> IncidentQuery:
-    """What a query asks for: state and label may be repeated; times without offset are of `zone`, else UTC. Raises HTTPException 422."""
+    """The filters of a query: state and label may be repeated. Raises HTTPException 422.
+
+    Times without offset are of the parameter `zone`, else UTC.
+    """
     query = request.query_params
-    states = tuple(state for state in incidents.STATES if state in query.getlist("state"))
-    for state in query.getlist("state"):
-        if state and state not in incidents.STATES:
-            raise invalid(f"state is one of {', '.join(incidents.STATES)}, not {state[:60]!r}")
-    try:
-        matchers = tuple(parse_matcher(text) for text in query.getlist("label") if text.strip())
-    except BadMatcher as error:
-        raise invalid(f"label is no matcher: {str(error)[:300]}") from None
+    states, matchers = _parse_states(query.getlist("state")), _parse_matchers(query)
     zone = known_zone(query.get("zone"))
-    since, until = (parse_time_param(query[name], name, zone) if query.get(name) else None for name in ("from", "to"))
+    since, until = (
+        parse_time_param(query[name], name, zone) if query.get(name) else None
+        for name in ("from", "to")
+    )
     if since and until and since >= until:
         raise invalid("to must lie after from")
+    limit, cursor = parse_page(request, _CURSOR)
+    texts = {name: query.get(name, "").strip() for name in ("team", "policy", "user", "text")}
+    return IncidentQuery(
+        states=states or incidents.OPEN_STATES,
+        matchers=matchers,
+        since=since,
+        until=until,
+        limit=limit,
+        cursor=cursor,
+        **texts,
+    )
+
+
+def _parse_states(given: list[str]) -> tuple[IncidentState, ...]:
+    for state in given:
+        if state and state not in incidents.STATES:
+            raise invalid(f"state is one of {', '.join(incidents.STATES)}, not {state[:60]!r}")
+    return tuple(state for state in incidents.STATES if state in given)
+
+
+def _parse_matchers(query: QueryParams) -> tuple[Matcher, ...]:
+    try:
+        return tuple(parse_matcher(text) for text in query.getlist("label") if text.strip())
+    except BadMatcher as error:
+        raise invalid(f"label is no matcher: {str(error)[:300]}") from None
+
+
+def parse_page(request: Request, cursor_pattern: re.Pattern[str]) -> tuple[int, str]:
+    """The limit and the cursor ("" = first page) of a query. Raises HTTPException 422."""
+    query = request.query_params
     limit, cursor = query.get("limit", str(DEFAULT_INCIDENTS_LIMIT)), query.get("cursor", "")
     if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= MAX_INCIDENTS_LIMIT:
         raise invalid(f"limit is a number from 1 to {MAX_INCIDENTS_LIMIT}")
-    if cursor and not _CURSOR.fullmatch(cursor):
+    if cursor and not cursor_pattern.fullmatch(cursor):
         raise invalid("cursor is not one that an earlier answer gave")
-    team, policy, user, text = (query.get(name, "").strip() for name in ("team", "policy", "user", "text"))
-    return IncidentQuery(
-        states=states or incidents.OPEN_STATES, matchers=matchers, team=team, policy=policy, user=user, text=text, since=since, until=until,
-        limit=int(limit), cursor=cursor,
-    )  # fmt: skip
+    return int(limit), cursor
 
 
 async def find_incidents(context: Context, query: IncidentQuery) -> tuple[list[Incident], str]:
-    """Incidents that a query asks for, newest first, and the cursor of the rest. Raises StoreUnavailable."""
+    """The incidents of a query, newest first, and the next cursor. Raises StoreUnavailable."""
     return await incidents.list_incidents(
-        context.wire, query.states, keep=query.keeps, limit=query.limit, before=query.cursor,
-        since=query.since.timestamp() if query.since else -math.inf, until=query.until.timestamp() if query.until else math.inf,
-    )  # fmt: skip
-
-
-MAX_LABELS_LENGTH = 2000  # characters of labels: what fits into an address
+        context.wire,
+        query.states,
+        keep=query.matches,
+        limit=query.limit,
+        before=query.cursor,
+        since=query.since.timestamp() if query.since else -math.inf,
+        until=query.until.timestamp() if query.until else math.inf,
+    )
 
 
 class SimulationQuery(NamedTuple):
-    """What was written, and what it means; `labels` is None where nothing is asked, or where it is wrong."""
+    """The labels and time to simulate, as typed and as parsed; for a form that shows both."""
 
     text: str
     at_text: str
-    labels: dict[str, str] | None
+    labels: dict[str, str] | None  # None where there are none, or they are wrong
     at: datetime
-    wrong: str
+    error: str
 
 
 def parse_simulation_query(request: Request, zone: str, now: float) -> SimulationQuery:
     """`labels` and `at` of a query; a time without offset is of `zone`. now: Unix seconds."""
-    text, at_text = request.query_params.get("labels", "").strip()[:MAX_LABELS_LENGTH], request.query_params.get("at", "").strip()[:40]
-    at = parse_command_time(None, zone, now)
+    text = request.query_params.get("labels", "").strip()[:MAX_LABELS_LENGTH]
+    at_text = request.query_params.get("at", "").strip()[:40]
+    at = parse_command_time(None, zone, now)  # stays where `at` cannot be parsed
     try:
         at = parse_command_time(at_text or None, zone, now)
         return SimulationQuery(text, at_text, parse_labels(text) if text else None, at, "")
@@ -211,12 +253,15 @@ def parse_simulation_query(request: Request, zone: str, now: float) -> Simulatio
 
 
 def parse_labels(text: str) -> dict[str, str]:
-    """`alertname="Down", team="ops"`, with or without braces, quotes and commas. Raises ValueError."""
-    parts = [text] if '"' in text else re.split(r"[,\s]+", text.strip("{}, "))
+    """Parse labels such as `alertname="Down", team="ops"`; braces, quotes and commas may miss.
+
+    Raises ValueError.
+    """
+    pairs = [text] if '"' in text else re.split(r"[,\s]+", text.strip("{}, "))
     try:
-        found = [matcher for part in parts for matcher in parse_matchers(part)]
+        matchers = [matcher for pair in pairs for matcher in parse_matchers(pair)]
     except BadMatcher as error:
         raise ValueError(f"not labels: {error}") from None
-    if wrong := next((matcher for matcher in found if matcher.op != "="), None):
+    if wrong := next((matcher for matcher in matchers if matcher.op != "="), None):
         raise ValueError(f"{wrong}: an alert has values, so only = can stand here")
-    return {matcher.name: matcher.value for matcher in found if matcher.value}
+    return {matcher.name: matcher.value for matcher in matchers if matcher.value}

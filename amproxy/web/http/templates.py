@@ -1,6 +1,6 @@
-"""Pages from templates: everything that goes in is escaped, everything from outside is cleaned and cut.
+"""Pages from templates, and the reader's preferences: the acting user and the language, as cookies.
 
-What a browser remembers for its reader: who acts, and the language.
+All values are escaped; templates clean and cut texts from outside by their filters.
 """
 
 from __future__ import annotations
@@ -30,64 +30,81 @@ from amproxy.store import incidents
 from amproxy.text import LANGUAGES, Texts, choose_language, load_texts, render_phrase
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import WebErrorResponse
 from amproxy.web.http.middleware import link_root
 from amproxy.web.http.permissions import may, may_act, principal_of
 from amproxy.web.http.request import MAX_LABELS_LENGTH, known_user, own_path, parse_form
+from amproxy.web.http.response import WebErrorResponse
 
 WEB_FOLDER = Path(__file__).parent.parent  # web/
 STATIC = WEB_FOLDER / "static"
-USER_COOKIE = "amproxy_user"  # who acts, as long as there is no sign-in
+USER_COOKIE = "amproxy_user"  # the acting user where there is no sign-in
 LANGUAGE_COOKIE = "amproxy_language"
 COOKIE_AGE = 365 * 86400  # seconds
 
 
-class NavigationItem(NamedTuple):
-    """A page that every page leads to."""
+# Name in the section `page` of the texts → path, in the order of the menu.
+NAVIGATION_PATHS = {
+    "now": "/",
+    "incidents": "/incidents",
+    "schedules": "/schedules",
+    "policies": "/policies",
+    "routes": "/routes",
+    "people": "/people",
+    "silences": "/silences",
+    "deliveries": "/deliveries",
+    "insights": "/insights",
+    "me": "/me",
+    "admin": "/admin",
+}
+# Texts of live.js, in the sections `page` and `time`; it fills in the latter's values itself.
+_LIVE_PAGE_TEXTS = ("live", "reconnecting", "no_connection", "redis_away")
+_LIVE_TIME_TEXTS = (
+    *("just_now", "now", "in", "hours", "days"),
+    *("minutes_ago", "hours_ago", "days_ago"),
+)
+_LIVE_TIME_VALUES = ("duration", "h", "m", "d")
 
-    key: str  # of its name, in section `page` of the texts
+
+class NavigationItem(NamedTuple):
+    """A page in the menu."""
+
+    key: str  # of NAVIGATION_PATHS
     path: str
     here: bool
 
 
-NAVIGATION_PATHS = {
-    "now": "/", "incidents": "/incidents", "schedules": "/schedules", "policies": "/policies", "routes": "/routes", "people": "/people",
-    "silences": "/silences", "deliveries": "/deliveries", "insights": "/insights", "me": "/me",
-    "admin": "/admin",
-}  # fmt: skip
-
-
 def navigation(request: Request) -> list[NavigationItem]:
-    """The pages that there are for this reader, and which of them this is."""
-    path, manages = request.url.path, may(principal_of(request), "admin")
+    """The pages in this reader's menu, the current one marked."""
+    current, is_admin = request.url.path, may(principal_of(request), "admin")
     return [
-        NavigationItem(key, where, path == where or (where != "/" and path.startswith(f"{where}/")))
-        for key, where in NAVIGATION_PATHS.items()
-        if manages or key != "admin"
+        NavigationItem(
+            key, path, current == path or (path != "/" and current.startswith(f"{path}/"))
+        )
+        for key, path in NAVIGATION_PATHS.items()
+        if is_admin or key != "admin"
     ]
 
 
 def reader_texts(request: Request) -> Texts:
-    """What pages say to this reader."""
-    return load_texts(choose_language(request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("accept-language", "")))
+    """The texts in the reader's language: that of the cookie, else of the browser."""
+    accepted = request.headers.get("accept-language", "")
+    return load_texts(choose_language(request.cookies.get(LANGUAGE_COOKIE, ""), accepted))
 
 
 def live_texts(t: Texts) -> str:
-    """What the script that keeps a page up to date has to say, as JSON."""
-    wanted = {name: t.plain(f"page.{name}") for name in ("live", "reconnecting", "no_connection", "redis_away")}
-    wanted |= {
-        name: _raw_text(t, f"time.{name}") for name in ("just_now", "now", "in", "hours", "days", "minutes_ago", "hours_ago", "days_ago")
-    }
-    return msgspec.json.encode(wanted).decode()
+    """The texts of live.js, as JSON."""
+    texts = {name: t.plain(f"page.{name}") for name in _LIVE_PAGE_TEXTS}
+    texts |= {name: _raw_text(t, f"time.{name}") for name in _LIVE_TIME_TEXTS}
+    return msgspec.json.encode(texts).decode()
 
 
 def _raw_text(t: Texts, key: str) -> str:
-    """A text with its places still in it."""
-    return t.plain(key, **{name: f"{{{name}}}" for name in ("span", "h", "m", "d")})
+    """A text with its {placeholders} still in it."""
+    return t.plain(key, **{name: f"{{{name}}}" for name in _LIVE_TIME_VALUES})
 
 
 def acting_user(request: Request, context: Context) -> str:
-    """The user as whom this browser acts: who is signed in; where nobody need, who the cookie says; "" = nobody."""
+    """The user who is signed in or, where nobody signs in, chosen by cookie; "" = nobody."""
     if context.config.sign_in:
         return principal_of(request).user
     name = unquote(request.cookies.get(USER_COOKIE, ""))
@@ -95,51 +112,96 @@ def acting_user(request: Request, context: Context) -> str:
 
 
 def reader_zone(request: Request, context: Context) -> str:
-    """The time zone of whoever acts here; UTC where nobody has said."""
+    """The time zone of the acting user, "UTC" where there is none."""
     user = acting_user(request, context)
     return context.config.users[user].timezone if user in context.config.users else "UTC"
 
 
 class PageTemplates:
-    """Draws the templates."""
+    """The renderer of all pages."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._templates = Environment(
+        self._environment = Environment(
             loader=FileSystemLoader(WEB_FOLDER / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {
-            "short": format.shorten_line, "long": format.shorten_text, "zone_name": format.zone_name, "initials": format.initials, "iso": rfc3339,
-        }  # fmt: skip
-        self._templates.globals |= {
-            "labels": format.order_labels, "links": format.alert_links, "is_web": is_link_url, "label_query": _label_query, "labels_query": _labels_query,
+        self._environment.filters |= {
+            "short": format.shorten_line,
+            "long": format.shorten_text,
+            "zone_name": format.zone_name,
+            "initials": format.initials,
+            "iso": rfc3339,
+        }
+        self._environment.globals |= {
+            "labels": format.order_labels,
+            "links": format.alert_links,
+            "is_web": is_link_url,
+            "label_query": _label_query,
+            "labels_query": _labels_query,
             "route_query": _route_query,
-            "version": __version__, "stamp": _static_version(), "languages": LANGUAGES, "ends": draft.RESOLVED_TEXTS,
-        }  # fmt: skip
+            "version": __version__,
+            "stamp": _static_version(),
+            "languages": LANGUAGES,
+            "ends": draft.RESOLVED_TEXTS,
+        }
 
     async def page(
-        self, request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, *, clock: str = "", **values: Any
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        *,
+        clock: str = "",
+        **values: Any,
     ) -> HTMLResponse:
-        """A page, with what every page shows beside its own values. clock: the zone of its times, "" = the reader's."""
-        context, user, t, asking = self._context, acting_user(request, self._context), reader_texts(request), principal_of(request)
-        now, zone, person = context.now(), clock or reader_zone(request, context), partial(self._person, t)
-        text = self._templates.get_template(template).render(
-            **values, t=t, now=now, zone=zone, counts=await self._counts() if may(asking, "viewer") else None, acting=user,
-            users=context.config.users.values(), asking=asking, may=partial(may, asking), may_act=partial(may_act, asking),
-            signing_in=context.config.sign_in is not None,
-            root=link_root(context.external_url), path=request.url.path, navigation=navigation(request), live_texts=live_texts(t),
-            here=_page_address(request), still=request.method != "GET", paused="pause" in request.query_params, pause_query=_paused_query(request),
-            moment=lambda at: format.time_text(at, ZoneInfo(zone), now, t), span=partial(format.duration_text, t=t), age=partial(format.age_text, t=t),
-            weekday=partial(format.weekday_text, t=t), person=person, said=lambda phrase: render_phrase(phrase, t, person),
-        )  # fmt: skip
+        """Render a page with its own values and those of every page.
+
+        clock: the zone of its times, "" = the reader's.
+        """
+        shared = await self._shared_values(request, clock)
+        text = self._environment.get_template(template).render(**values, **shared)
         return HTMLResponse(text, status, headers)
 
-    async def error(self, request: Request, what: WebErrorResponse) -> HTMLResponse:
-        return await self.page(request, "error.html", what.status, what.headers, what=what)
+    async def error(self, request: Request, error: WebErrorResponse) -> HTMLResponse:
+        return await self.page(request, "error.html", error.status, error.headers, error=error)
+
+    async def _shared_values(self, request: Request, clock: str) -> dict[str, Any]:
+        context, t, principal = self._context, reader_texts(request), principal_of(request)
+        now, person = context.now(), partial(self._person, t)
+        zone = clock or reader_zone(request, context)
+        return {
+            "t": t,
+            "now": now,
+            "zone": zone,
+            # strangers on the sign-in page learn nothing, not even a number
+            "counts": await self._counts() if may(principal, "viewer") else None,
+            "acting": acting_user(request, context),
+            "users": context.config.users.values(),
+            "principal": principal,
+            "may": partial(may, principal),
+            "may_act": partial(may_act, principal),
+            "signing_in": context.config.sign_in is not None,
+            "root": link_root(context.external_url),
+            "path": request.url.path,
+            "navigation": navigation(request),
+            "live_texts": live_texts(t),
+            "here": page_address(request),
+            # the page of a POST cannot be fetched again, so live.js leaves it alone
+            "still": request.method != "GET",
+            "paused": "pause" in request.query_params,
+            "pause_query": _paused_query(request),
+            "moment": lambda at: format.time_text(at, ZoneInfo(zone), now, t),
+            "duration": partial(format.duration_text, t=t),
+            "age": partial(format.age_text, t=t),
+            "weekday": partial(format.weekday_text, t=t),
+            "person": person,
+            "phrase_text": lambda phrase: render_phrase(phrase, t, person),
+        }
 
     async def _counts(self) -> dict[str, int] | None:
         """State → number of incidents; None while Redis is away."""
@@ -147,39 +209,47 @@ class PageTemplates:
             counts = await incidents.load_counts(self._context.wire)
         except StoreUnavailable:
             return None
-        return {state: sum(n for (_, held), n in counts.items() if held == state) for state in incidents.STATES}
+        totals: dict[str, int] = dict.fromkeys(incidents.STATES, 0)
+        for (_, state), number in counts.items():
+            if state in totals:  # Redis may still have counts of an older version's states
+                totals[state] += number
+        return totals
 
     def _person(self, t: Texts, name: str) -> str:
-        """How a user is called."""
-        known = self._context.config.users.get(name)
-        return (known.full_name or name) if known else name or t.plain("page.somebody")
+        """The full name of a user, or the name itself; "" = somebody."""
+        user = self._context.config.users.get(name)
+        return (user.full_name or name) if user else name or t.plain("page.somebody")
 
 
 def _labels_query(labels: Mapping[str, str]) -> str:
-    """The query that names all of these labels, as far as they fit into an address."""
-    parts = [part for name, value in format.order_labels(dict(labels)) if (part := _label_query(name, value))]
-    while len("&".join(parts)) > MAX_LABELS_LENGTH:
-        parts.pop()
-    return "&".join(parts)
+    """The query that lists incidents with these labels, as many as fit into an address."""
+    queries = [_label_query(name, value) for name, value in format.order_labels(dict(labels))]
+    queries = [query for query in queries if query]
+    while len("&".join(queries)) > MAX_LABELS_LENGTH:
+        queries.pop()
+    return "&".join(queries)
 
 
 def _label_query(name: str, value: str) -> str:
-    """The query that lists incidents with this label; "" where the value is too long for an address."""
-    return f"label={quote(str(Matcher(name, '=', value)))}" if len(name) + len(value) <= format.MAX_FILTER_VALUE else ""
+    """The query that lists incidents with a label; "" where it is too long for an address."""
+    if len(name) + len(value) > format.MAX_FILTER_VALUE:
+        return ""
+    return f"label={quote(str(Matcher(name, '=', value)))}"
 
 
-def _route_query(found: Mapping[str, str]) -> str:
-    """Labels as /routes asks for them, as far as they fit into an address: the most telling ones first, the longest left out."""
-    told: list[str] = []
-    for name, value in format.order_labels(dict(found)):
+def _route_query(labels: Mapping[str, str]) -> str:
+    """The value of `labels` for /routes, cut to an address: useful labels first, no long ones."""
+    matchers: list[str] = []
+    for name, value in format.order_labels(dict(labels)):
         matcher = str(Matcher(name, "=", value))
-        if len(matcher) <= format.MAX_FILTER_VALUE and sum(map(len, told)) + len(matcher) <= MAX_LABELS_LENGTH:
-            told.append(matcher)
-    return quote(", ".join(told), safe="")
+        fits = sum(map(len, matchers)) + len(matcher) <= MAX_LABELS_LENGTH
+        if fits and len(matcher) <= format.MAX_FILTER_VALUE:
+            matchers.append(matcher)
+    return quote(", ".join(matchers), safe="")
 
 
-def _page_address(request: Request) -> str:
-    """The address of this page, for a form that leads back to it."""
+def page_address(request: Request) -> str:
+    """The path and query of the current page, for forms and redirects that lead back to it."""
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
@@ -189,7 +259,7 @@ def _paused_query(request: Request) -> str:
 
 
 def _static_version() -> str:
-    """Changes with the style and the script, so that browsers may keep them."""
+    """A digest of all static files, part of their addresses: browsers may keep them for ever."""
     digest = hashlib.sha256()
     for path in sorted(STATIC.iterdir()):
         digest.update(path.read_bytes())
@@ -197,6 +267,8 @@ def _static_version() -> str:
 
 
 class PreferencesPage:
+    """The forms at the edge of every page: the acting user and the language."""
+
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
@@ -207,17 +279,22 @@ class PreferencesPage:
         ]
 
     async def choose_me(self, request: Request) -> Response:
-        """Remember in a cookie who acts here."""
+        """Remember the acting user in a cookie."""
         fields = await parse_form(request)
         user = known_user(self._context, fields.get("user"))
-        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
-        answer.set_cookie(USER_COOKIE, quote(user), max_age=COOKIE_AGE if user else 0, httponly=True, samesite="lax")
-        return answer
+        response = RedirectResponse(own_path(fields.get("back", "")), 303)
+        # quoted: names may hold any character. An empty one deletes the cookie.
+        _set_cookie(response, USER_COOKIE, quote(user), COOKIE_AGE if user else 0)
+        return response
 
     async def choose_language(self, request: Request) -> Response:
-        """Remember in a cookie which language this browser reads."""
+        """Remember the language in a cookie."""
         fields = await parse_form(request)
-        answer = RedirectResponse(own_path(fields.get("back", "")), 303)
+        response = RedirectResponse(own_path(fields.get("back", "")), 303)
         if fields.get("language") in LANGUAGES:
-            answer.set_cookie(LANGUAGE_COOKIE, fields["language"], max_age=COOKIE_AGE, httponly=True, samesite="lax")
-        return answer
+            _set_cookie(response, LANGUAGE_COOKIE, fields["language"], COOKIE_AGE)
+        return response
+
+
+def _set_cookie(response: Response, name: str, value: str, max_age: int) -> None:
+    response.set_cookie(name, value, max_age=max_age, httponly=True, samesite="lax")

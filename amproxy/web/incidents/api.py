@@ -1,8 +1,8 @@
-"""/api/v1/incidents: list, look at, act on and open incidents."""
+"""/api/v1/incidents: list, read, act on and open incidents."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -21,15 +21,32 @@ from amproxy.store import incidents
 from amproxy.times import parse_duration
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_incidents, resolve_actor, set_audit_text
-from amproxy.web.http.request import find_incidents, invalid, known_user, parse_incident_query, parse_json_body, parse_time_param
+from amproxy.web.http.request import (
+    find_incidents,
+    invalid,
+    known_user,
+    parse_incident_query,
+    parse_json_body,
+    parse_time_param,
+)
+from amproxy.web.http.response import View, json_response
 from amproxy.web.incidents import views
 from amproxy.web.incidents.act import perform_allowed
 
 MAX_BULK_INCIDENTS = 500  # incidents in one call
 
+# key of the body → the actions that take it; the other keys go with every action
+_ACTIONS_OF_KEY: dict[str, tuple[ActionName, ...]] = {
+    "until": ("snooze",),
+    "for_": ("snooze",),
+    "into": ("merge",),
+    "policy": ("reassign",),
+    **dict.fromkeys(("users", "schedule", "team", "urgency"), ("reassign", "responders")),
+}
+
 
 class IncidentActionRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Of an action. `text` is the note, or one that goes with another action; the other keys belong to some actions only."""
+    """Of an action. `text` is the note, or goes with one; other keys go with some actions only."""
 
     user: str | None = None
     text: str | None = None
@@ -63,18 +80,6 @@ class OpenIncidentRequest(msgspec.Struct, forbid_unknown_fields=True):
     text: str = ""
 
 
-# key of the body → the actions that it belongs to
-_ACTIONS_OF_KEY: dict[str, tuple[ActionName, ...]] = {
-    "until": ("snooze",), "for_": ("snooze",), "into": ("merge",), "policy": ("reassign",),
-    **dict.fromkeys(("users", "schedule", "team", "urgency"), ("reassign", "responders")),
-}  # fmt: skip
-
-
-def json_response(value: Any, status: int = 200) -> Response:
-    """An answer of the API."""
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
-
-
 class IncidentsApi:
     def __init__(self, deps: Deps) -> None:
         self._deps, self._context = deps, deps.context
@@ -91,7 +96,9 @@ class IncidentsApi:
 
     async def index(self, request: Request) -> Response:
         found, cursor = await find_incidents(self._context, parse_incident_query(request))
-        return json_response({"incidents": [self._view(incident) for incident in found], "next": cursor or None})
+        return json_response(
+            {"incidents": [self._view(incident) for incident in found], "next": cursor or None}
+        )
 
     async def show(self, request: Request) -> Response:
         context, incident_id = self._context, request.path_params["id"]
@@ -101,54 +108,74 @@ class IncidentsApi:
         now, url = context.now(), context.external_url
         muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
         return json_response(
-            views.incident_detail_view(incident, alerts, timeline, muted, roster=context.roster, external_url=url, now=now)
+            views.incident_detail_view(
+                incident, alerts, timeline, muted, roster=context.roster, external_url=url, now=now
+            )
         )
 
     async def act(self, request: Request) -> Response:
-        """One of the actions; a text that comes with another one than `note` is written down after it."""
+        """Do one action; a text that comes with another one than `note` becomes a note after it."""
         action, incident_id = request.path_params["action"], request.path_params["id"]
         if action not in actions.ACTIONS:
-            raise HTTPException(404, f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}")
+            raise HTTPException(
+                404,
+                f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}",
+            )
         body = await parse_json_body(request, IncidentActionRequest)
-        asked = await self._asked(request, body, action)
-        await require_incidents(request, self._context, incident_id, *filter(None, [asked.into]))
-        incident = await actions.perform(self._context, incident_id, asked)
+        action_request = await self._action_request(request, body, action)
+        others = [action_request.into] if action_request.into else []
+        await require_incidents(request, self._context, incident_id, *others)
+        incident = await actions.perform(self._context, incident_id, action_request)
         set_audit_text(request, f"{action} #{incident.number} {incident.title}")
-        if note := self._note(body, asked):
+        if note := self._note(action_request):
             incident = await actions.perform(self._context, incident_id, note)
         return json_response(self._view(incident))
 
     async def bulk(self, request: Request) -> Response:
-        """The same action on many incidents; always 200, with what became of each."""
+        """Do the same action on many incidents; always 200, with a result for each."""
         body = await parse_json_body(request, BulkActionRequest)
-        asked = await self._asked(request, body, body.action)
-        outcomes = await perform_allowed(request, self._context, body.ids, asked)
-        if note := self._note(body, asked):
-            await perform_all(self._context, [outcome.id for outcome in outcomes if outcome.incident], note)
+        action_request = await self._action_request(request, body, body.action)
+        results = await perform_allowed(request, self._context, body.ids, action_request)
+        if note := self._note(action_request):
+            done = [result.id for result in results if result.incident]
+            await perform_all(self._context, done, note)
         return json_response(
-            {"done": sum(outcome.incident is not None for outcome in outcomes), "results": [self._outcome(one) for one in outcomes]}
+            {
+                "done": sum(result.incident is not None for result in results),
+                "results": [self._result_view(result) for result in results],
+            }
         )
 
-    def _outcome(self, outcome: BulkActionResult) -> views.View:
-        incident = outcome.incident
-        return {"id": outcome.id, "state": incident.state if incident else None, "error": outcome.error or None}
+    def _result_view(self, result: BulkActionResult) -> View:
+        return {
+            "id": result.id,
+            "state": result.incident.state if result.incident else None,
+            "error": result.error or None,
+        }
 
-    async def _asked(self, request: Request, body: IncidentActionRequest, action: ActionName) -> actions.ActionRequest:
-        for key, belongs in _ACTIONS_OF_KEY.items():
-            if getattr(body, key) and action not in belongs:
-                raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(belongs)}")
+    async def _action_request(
+        self, request: Request, body: IncidentActionRequest, action: ActionName
+    ) -> actions.ActionRequest:
+        """Raises HTTPException 422, and what resolve_incident_id raises."""
+        for key, takers in _ACTIONS_OF_KEY.items():
+            if getattr(body, key) and action not in takers:
+                raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(takers)}")
         return actions.ActionRequest(
-            action=action, user=resolve_actor(request, known_user(self._context, body.user)), via="api", until=self._until(body),
+            action=action,
+            user=resolve_actor(request, known_user(self._context, body.user)),
+            via="api",
+            until=self._until(body),
             text=body.text or "",
-            to=PageTarget(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy),
-            urgency=body.urgency or "default", into=await resolve_incident_id(self._context, body.into),
-        )  # fmt: skip
+            to=_page_target(body),
+            urgency=body.urgency or "default",
+            into=await resolve_incident_id(self._context, body.into),
+        )
 
-    def _note(self, body: IncidentActionRequest, asked: actions.ActionRequest) -> actions.ActionRequest | None:
-        """The note that a text makes which comes with another action."""
-        if asked.action == "note" or not asked.text.strip():
+    def _note(self, done: actions.ActionRequest) -> actions.ActionRequest | None:
+        """The note of a text that came with another action."""
+        if done.action == "note" or not done.text.strip():
             return None
-        return actions.ActionRequest(action="note", user=asked.user, via=asked.via, text=asked.text)
+        return actions.ActionRequest(action="note", user=done.user, via=done.via, text=done.text)
 
     def _until(self, body: IncidentActionRequest) -> float | None:
         if body.until is not None and body.for_ is not None:
@@ -164,14 +191,26 @@ class IncidentsApi:
 
     async def open(self, request: Request) -> Response:
         body = await parse_json_body(request, OpenIncidentRequest)
-        to = PageTarget(users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy)
         by = resolve_actor(request, known_user(self._context, body.user))
-        incident = await open_incident(self._context, title=body.title, by=by, to=to, urgency=body.urgency, text=body.text)
+        incident = await open_incident(
+            self._context,
+            title=body.title,
+            by=by,
+            to=_page_target(body),
+            urgency=body.urgency,
+            text=body.text,
+        )
         set_audit_text(request, f"paged by hand: #{incident.number} {incident.title}")
         return json_response(self._view(incident), 201)
 
     async def test_alert(self, request: Request) -> Response:
         return json_response({"text": await self._deps.test_alert()}, 202)
 
-    def _view(self, incident: Incident) -> views.View:
+    def _view(self, incident: Incident) -> View:
         return views.incident_view(incident, self._context.roster, self._context.external_url)
+
+
+def _page_target(body: IncidentActionRequest | OpenIncidentRequest) -> PageTarget:
+    return PageTarget(
+        users=tuple(body.users), schedule=body.schedule, team=body.team, policy=body.policy
+    )

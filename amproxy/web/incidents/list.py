@@ -1,7 +1,4 @@
-"""An incident as a row of a list, on whatever page.
-
-The list of incidents: filtered in its address, and acted on together.
-"""
+"""The list of incidents, filtered in its address and acted on together; rows for other lists."""
 
 from __future__ import annotations
 
@@ -22,12 +19,28 @@ from amproxy.respond.actions import ActionName
 from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
 from amproxy.web.http.permissions import require_role
-from amproxy.web.http.request import IncidentQuery, find_incidents, invalid, parse_form_lists, parse_incident_query
+from amproxy.web.http.request import (
+    IncidentQuery,
+    find_incidents,
+    invalid,
+    parse_form_lists,
+    parse_incident_query,
+)
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, reader_zone
-from amproxy.web.incidents.act import SNOOZE_DURATIONS, last_value, parse_action_form, perform_allowed
-from amproxy.web.incidents.ahead import UpcomingIncidentStep, find_next_step
+from amproxy.web.incidents.act import (
+    SNOOZE_DURATIONS,
+    last_value,
+    parse_action_form,
+    perform_allowed,
+)
+from amproxy.web.incidents.forecast import UpcomingIncidentStep, find_next_step
+
+BULK_ACTIONS: tuple[ActionName, ...] = ("acknowledge", "resolve", "snooze", "merge")
+# the fields of an address that select incidents
+LIST_FILTERS = ("state", "label", "team", "policy", "user", "text", "from", "to", "zone", "limit")
+MAX_DONE_DIGITS = 4  # of the number of incidents that an address reports as done
 
 
 class IncidentListRow(NamedTuple):
@@ -39,13 +52,9 @@ def incident_row(incident: Incident, roster: Roster) -> IncidentListRow:
     return IncidentListRow(incident, find_next_step(incident, roster))
 
 
-BULK_ACTIONS: tuple[ActionName, ...] = ("acknowledge", "resolve", "snooze", "merge")
-LIST_FILTERS = ("state", "label", "team", "policy", "user", "text", "from", "to", "zone", "limit")  # what the address of a list is made of
-
-
 class IncidentsPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
 
     def routes(self) -> list[Route]:
         return [
@@ -54,59 +63,100 @@ class IncidentsPage:
         ]
 
     async def show(self, request: Request) -> Response:
-        address = _without_defaults(request.query_params.multi_items())
-        if len(address) < len(request.query_params.multi_items()):
+        """A form sends all its fields; the address that stays has only those that matter."""
+        pairs = request.query_params.multi_items()
+        address = _without_defaults(pairs)
+        if len(address) < len(pairs):
             return RedirectResponse(f"/incidents{'?' if address else ''}{urlencode(address)}", 303)
         return await self._draw(request, parse_incident_query(request))
 
     async def act(self, request: Request) -> Response:
-        """The same action on all that are ticked; where it was done to all of them the list says so, else it says what was not done."""
+        """Do one action on all that are ticked; the list then reports it, or each refusal."""
         require_role(request, "responder")
         query, fields = parse_incident_query(request), await parse_form_lists(request)
-        action = next((action for action in BULK_ACTIONS if action == last_value(fields, "action")), None)
+        action = next(
+            (action for action in BULK_ACTIONS if action == last_value(fields, "action")), None
+        )
         if action is None:
             raise invalid("this cannot be done to many at once")
         try:
-            wish = await parse_action_form(request, self._context, action, fields)
-            ids = [name for name in fields.get("id", ()) if name and name != wish.into]
+            action_request = await parse_action_form(request, self._context, action, fields)
+            # the incident that the others are merged into may be ticked as well
+            ids = [name for name in fields.get("id", ()) if name and name != action_request.into]
             if not ids:
                 raise BadAction("tick the incidents first")
-            outcomes = await perform_allowed(request, self._context, ids, wish)
+            results = await perform_allowed(request, self._context, ids, action_request)
         except (BadAction, Conflict, NotFound) as error:
             what = describe_error(error)
             return await self._draw(request, query, what.status, [what.detail])
-        done = sum(outcome.incident is not None for outcome in outcomes)
-        if refused := [outcome.error for outcome in outcomes if outcome.error]:
+        done = sum(result.incident is not None for result in results)
+        if refused := [result.error for result in results if result.error]:
             return await self._draw(request, query, 409, refused, action if done else "", done)
-        return RedirectResponse(f"/incidents?{urlencode([*_filter_query(request), ('done', action), ('n', done)])}", 303)
+        address = urlencode([*_filter_pairs(request), ("done", action), ("n", done)])
+        return RedirectResponse(f"/incidents?{address}", 303)
 
     async def _draw(
-        self, request: Request, query: IncidentQuery, status: int = 200, problems: Sequence[str] = (), done: str = "", number: int = 0
+        self,
+        request: Request,
+        query: IncidentQuery,
+        status: int = 200,
+        problems: Sequence[str] = (),
+        done: str = "",
+        number: int = 0,
     ) -> HTMLResponse:
-        context, kept, zone = self._context, _filter_query(request), ZoneInfo(reader_zone(request, self._context))
+        """done: the bulk action to report, on so many incidents; else that of the address."""
+        context, filters = self._context, _filter_pairs(request)
+        zone = ZoneInfo(reader_zone(request, context))
         found, cursor = await find_incidents(context, query)
-        if not done and request.query_params.get("done") in BULK_ACTIONS:
-            given = request.query_params.get("n", "")
-            done, number = request.query_params["done"], int(given) if given.isascii() and given.isdigit() and len(given) < 5 else 0
-        address = urlencode(kept)
-        return await self._looks.page(
-            request, "incidents.html", status, rows=[incident_row(incident, context.roster) for incident in found], query=query,
-            states=incidents.STATES, narrow=[name for name, _ in kept if name not in ("state", "limit", "zone")],
-            since=query.since and query.since.astimezone(zone), until=query.until and query.until.astimezone(zone),
-            teams=[*context.config.teams, NO_TEAM], policies=list(context.config.policies), snoozes=SNOOZE_DURATIONS, problems=problems,
-            done=done, number=number, all="select" in request.query_params, address=address, kept=f"{address}&" if kept else "",
-            older=urlencode([*kept, ("cursor", cursor)]) if cursor else "",
-        )  # fmt: skip
+        if not done:
+            done, number = _done_of_address(request)
+        address = urlencode(filters)
+        return await self._templates.page(
+            request,
+            "incidents.html",
+            status,
+            rows=[incident_row(incident, context.roster) for incident in found],
+            query=query,
+            states=incidents.STATES,
+            narrow=[name for name, _ in filters if name not in ("state", "limit", "zone")],
+            since=query.since and query.since.astimezone(zone),
+            until=query.until and query.until.astimezone(zone),
+            teams=[*context.config.teams, NO_TEAM],
+            policies=list(context.config.policies),
+            snoozes=SNOOZE_DURATIONS,
+            problems=problems,
+            done=done,
+            number=number,
+            all="select" in request.query_params,
+            address=address,
+            list_filters=f"{address}&" if filters else "",
+            older=urlencode([*filters, ("cursor", cursor)]) if cursor else "",
+        )
+
+
+def _done_of_address(request: Request) -> tuple[str, int]:
+    """The bulk action that was done before this page, and on how many incidents."""
+    action, number = (request.query_params.get(name, "") for name in ("done", "n"))
+    if action not in BULK_ACTIONS:
+        return "", 0
+    is_number = number.isascii() and number.isdigit() and len(number) <= MAX_DONE_DIGITS
+    return action, int(number) if is_number else 0
 
 
 def _without_defaults(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """An address without what a form adds and nobody needs to send around: empty fields, and the states that are shown anyway."""
-    states = sorted(value for name, value in pairs if name == "state")
-    times = any(name in ("from", "to") and value for name, value in pairs)
-    needless = [name for name, here in (("state", states == sorted(incidents.OPEN_STATES)), ("zone", not times)) if here]
-    return [(name, value) for name, value in pairs if value and name not in needless]
+    """The pairs of an address without empty fields, default states, and a zone of no time."""
+    defaults = set[str]()
+    if sorted(value for name, value in pairs if name == "state") == sorted(incidents.OPEN_STATES):
+        defaults.add("state")
+    if not any(name in ("from", "to") and value for name, value in pairs):
+        defaults.add("zone")
+    return [(name, value) for name, value in pairs if value and name not in defaults]
 
 
-def _filter_query(request: Request) -> list[tuple[str, str]]:
-    """What of the address says which incidents these are."""
-    return [(name, value) for name, value in request.query_params.multi_items() if name in LIST_FILTERS and value]
+def _filter_pairs(request: Request) -> list[tuple[str, str]]:
+    """The pairs of the address that select incidents."""
+    return [
+        (name, value)
+        for name, value in request.query_params.multi_items()
+        if name in LIST_FILTERS and value
+    ]

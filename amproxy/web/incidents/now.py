@@ -1,4 +1,4 @@
-"""The first page: who is on call, what is open, what happens next, and what is not as it should be."""
+"""The first page: people on call, open incidents, the next step, and problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
 from amproxy.correlate import heartbeats, muting
-from amproxy.engine import health
+from amproxy.engine import dead_mans_switch
 from amproxy.oncall.reachable import PersonReachability, assess_reachability
 from amproxy.oncall.roster import OnCall
 from amproxy.store import deliveries, incidents
@@ -35,7 +35,7 @@ class OnCallPersonRow(NamedTuple):
     name: str
     local: datetime
     zone: str
-    ways: list[ContactLink]
+    contacts: list[ContactLink]
 
 
 class ScheduleNowRow(NamedTuple):
@@ -56,8 +56,8 @@ class UnreachablePersonRow(NamedTuple):
 
 
 class NowPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._deps, self._context, self._looks = deps, deps.context, looks
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._deps, self._context, self._templates = deps, deps.context, templates
 
     def routes(self) -> list[Route]:
         return [
@@ -67,22 +67,35 @@ class NowPage:
 
     async def show(self, request: Request) -> HTMLResponse:
         context, wire, now = self._context, self._context.wire, self._context.now()
-        (found, _), (resolved, _), outcomes, in_force, pulses, wrong = await asyncio.gather(
+        (found, _), (resolved, _), outcomes, mutes, states, problems = await asyncio.gather(
             incidents.list_incidents(wire, limit=MAX_LISTED_OPEN),
             incidents.list_incidents(wire, ("resolved",), limit=MAX_LISTED_RESOLVED),
             deliveries.load_contact_outcomes(wire),
             muting.load_manual_mutes(context, int(now * 10**9)),
             heartbeats.list_heartbeats(context),
-            health.find_problems(context, ready=self._deps.ready()),
+            dead_mans_switch.find_problems(context, ready=self._deps.ready()),
         )
         reached = assess_reachability(context.config, outcomes)
-        rows, watches = [incident_row(incident, context.roster) for incident in found], self._watches(request, reached)
-        return await self._looks.page(
-            request, "now.html", watches=watches, deaf=_unreachable_people(watches, reached), rows=rows, resolved=resolved,
-            soonest=min((row for row in rows if row.next), key=lambda row: row.next.at if row.next else 0.0, default=None),
-            openings=in_force.openings, missing=[pulse for pulse in pulses if pulse.missing_since is not None], wrong=wrong,
-            printed=self._deps.console.lately(), done=request.query_params.get("done", ""),
-        )  # fmt: skip
+        rows = [incident_row(incident, context.roster) for incident in found]
+        schedules = self._schedules(request, reached)
+        return await self._templates.page(
+            request,
+            "now.html",
+            schedules=schedules,
+            unreachable=_unreachable_people(schedules, reached),
+            rows=rows,
+            resolved=resolved,
+            soonest=min(
+                (row for row in rows if row.next),
+                key=lambda row: row.next.at if row.next else 0.0,
+                default=None,
+            ),
+            openings=mutes.open_windows,
+            missing=[state for state in states if state.missing_since is not None],
+            problems=problems,
+            printed=self._deps.console.recent(),
+            done=request.query_params.get("done", ""),
+        )
 
     async def test_alert(self, request: Request) -> Response:
         require_role(request, "responder")
@@ -91,27 +104,39 @@ class NowPage:
         set_audit_text(request, "sent a test alert")
         return RedirectResponse("/?done=test", 303)
 
-    def _watches(self, request: Request, reached: dict[str, PersonReachability]) -> list[ScheduleNowRow]:
+    def _schedules(
+        self, request: Request, reached: dict[str, PersonReachability]
+    ) -> list[ScheduleNowRow]:
         now, config = utc(self._context.now()), self._context.config
-        # where anybody may be in the network, addresses are for those who have said who they are
+        # Where anybody may be in the network, addresses are only for readers who have signed in.
         known = principal_of(request).via != "open" or not config.web.allow_unauthenticated
 
-        def someone(name: str) -> OnCallPersonRow:
+        def person(name: str) -> OnCallPersonRow:
             user = config.users[name]
             return OnCallPersonRow(
-                name, now.astimezone(ZoneInfo(user.timezone)), user.timezone, list(contact_links(user, reached[name], addresses=known))
+                name,
+                now.astimezone(ZoneInfo(user.timezone)),
+                user.timezone,
+                list(contact_links(user, reached[name], addresses=known)),
             )
 
-        turns = [(schedule, self._context.roster.on_call(schedule.name, now)) for schedule in config.schedules.values()]
-        return [ScheduleNowRow(schedule, on_call, [someone(name) for name in on_call.users]) for schedule, on_call in turns]
+        rows = []
+        for schedule in config.schedules.values():
+            on_call = self._context.roster.on_call(schedule.name, now)
+            rows.append(ScheduleNowRow(schedule, on_call, [person(name) for name in on_call.users]))
+        return rows
 
 
-def _unreachable_people(watches: list[ScheduleNowRow], reached: dict[str, PersonReachability]) -> list[UnreachablePersonRow]:
+def _unreachable_people(
+    rows: list[ScheduleNowRow], reached: dict[str, PersonReachability]
+) -> list[UnreachablePersonRow]:
     """Each person once, for the schedule that needs them first."""
-    turns = [(name, watch.schedule.name, True) for watch in watches for name in watch.on_call.users]
-    turns += [(name, watch.schedule.name, False) for watch in watches for name in watch.on_call.next]
-    found: dict[str, UnreachablePersonRow] = {}
-    for name, schedule, now in turns:
+    # those who are on call now come before those who will be
+    people = [(name, row.schedule.name, True) for row in rows for name in row.on_call.users]
+    people += [(name, row.schedule.name, False) for row in rows for name in row.on_call.next]
+    unreachable: dict[str, UnreachablePersonRow] = {}
+    for name, schedule, now in people:
         if not reached[name].reachable:
-            found.setdefault(name, UnreachablePersonRow(name, schedule, now, reached[name].why_not))
-    return list(found.values())
+            row = UnreachablePersonRow(name, schedule, now, reached[name].why_not)
+            unreachable.setdefault(name, row)
+    return list(unreachable.values())

@@ -17,29 +17,30 @@ from amproxy.respond.actions import ActionName
 from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
 from amproxy.web.http.permissions import may_act, principal_of, require_incidents, set_audit_text
 from amproxy.web.http.request import own_path, parse_form_lists
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user
 from amproxy.web.incidents.act import SNOOZE_DURATIONS, last_value, parse_action, parse_action_form
-from amproxy.web.incidents.ahead import list_upcoming
+from amproxy.web.incidents.forecast import list_upcoming
 
 MAX_LISTED_ALERTS = 50
-MAX_LISTED_INCIDENTS = 50  # incidents that it can be merged into by a choice; others by their number
-MAX_NUMBER_DIGITS = 9  # digits; an id is longer
+MAX_LISTED_INCIDENTS = 50  # offered to merge into; any other can be given by its number
+MAX_NUMBER_DIGITS = 9  # an id is longer, so a path of digits this long is a number
 
-# What the state allows; a note may always be written.
+# The actions that a state allows; a note may always be written.
+_OPEN_ACTIONS: Final[tuple[ActionName, ...]] = ("snooze", "escalate", "reassign")
 OFFERED_ACTIONS: Final[dict[IncidentState, tuple[ActionName, ...]]] = {
-    "triggered": ("acknowledge", "resolve", "snooze", "escalate", "reassign", "responders", "merge"),
-    "acknowledged": ("resolve", "unacknowledge", "snooze", "escalate", "reassign", "responders", "merge"),
-    "snoozed": ("acknowledge", "resolve", "snooze", "escalate", "reassign", "merge"),
+    "triggered": ("acknowledge", "resolve", *_OPEN_ACTIONS, "responders", "merge"),
+    "acknowledged": ("resolve", "unacknowledge", *_OPEN_ACTIONS, "responders", "merge"),
+    "snoozed": ("acknowledge", "resolve", *_OPEN_ACTIONS, "merge"),
     "resolved": ("reopen",),
 }
 
 
 class IncidentPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
 
     def routes(self) -> list[Route]:
         return [
@@ -48,29 +49,30 @@ class IncidentPage:
         ]
 
     async def show(self, request: Request) -> Response:
-        """By its id; a number leads there."""
+        """Show the incident of an id; a number redirects there."""
         name = request.path_params["id"]
         if name.isascii() and name.isdigit() and len(name) <= MAX_NUMBER_DIGITS:
-            found = await incidents.find_by_number(self._context.wire, int(name))
-            if found is None:
+            incident = await incidents.find_by_number(self._context.wire, int(name))
+            if incident is None:
                 raise NotFound(f"there is no incident #{name}")
-            return RedirectResponse(f"/incidents/{found.id}", 303)
+            return RedirectResponse(f"/incidents/{incident.id}", 303)
         return await self._draw(request)
 
     async def act(self, request: Request) -> Response:
-        """Do it and lead back; what the state forbids is said on the incident's page, and nothing is changed."""
+        """Act and redirect back; an action that the state forbids is an error on the page."""
         action, incident_id = parse_action(request.path_params["action"]), request.path_params["id"]
         fields = await parse_form_lists(request)
         await require_incidents(request, self._context, incident_id)
         try:
-            wish = await parse_action_form(request, self._context, action, fields)
-            if wish.into:
-                await require_incidents(request, self._context, wish.into)
-            incident = await actions.perform(self._context, incident_id, wish)
+            action_request = await parse_action_form(request, self._context, action, fields)
+            if action_request.into:
+                await require_incidents(request, self._context, action_request.into)
+            incident = await actions.perform(self._context, incident_id, action_request)
         except (Conflict, BadAction) as error:
             return await self._draw(request, error)
         set_audit_text(request, f"{action} #{incident.number} {incident.title}")
-        return RedirectResponse(own_path(back) if (back := last_value(fields, "back")) else f"/incidents/{incident_id}", 303)
+        back = last_value(fields, "back")
+        return RedirectResponse(own_path(back) if back else f"/incidents/{incident_id}", 303)
 
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
         context, incident_id = self._context, request.path_params["id"]
@@ -79,51 +81,75 @@ class IncidentPage:
         timeline = await incidents.load_timeline(context.wire, incident_id)
         now_ns, config = int(context.now() * 10**9), context.config
         offered = self._offered(request, incident)
+        user = request.query_params.get("why", "")  # the person of "Why was somebody not paged?"
 
         def firing_first(alert: Alert) -> tuple[bool, int]:
             return alert.resolved(now_ns), alert.starts_ns
 
-        return await self._looks.page(
-            request, "incident.html", describe_error(error).status if error else 200, incident=incident, problem=describe_error(error).detail if error else "",
-            alerts=sorted(alerts, key=firing_first)[:MAX_LISTED_ALERTS], hidden=max(0, len(alerts) - MAX_LISTED_ALERTS), now_ns=now_ns,
-            timeline=timeline, ahead=list_upcoming(incident, context.roster), offered=offered, snoozes=SNOOZE_DURATIONS,
-            muted=await muting.load_muting_reasons(context, alerts, now_ns), others=await self._others(incident) if "merge" in offered else [],
-            into=await self._into(incident), taken_in=[entry.data["number"] for entry in timeline if _merged_incident(entry)],
-            asked_why=request.query_params.get("why", ""), verdict=self._verdict(request, incident, timeline),
-            teams=list(config.teams), schedules=list(config.schedules), policies=list(config.policies),
-        )  # fmt: skip
+        return await self._templates.page(
+            request,
+            "incident.html",
+            describe_error(error).status if error else 200,
+            incident=incident,
+            problem=describe_error(error).detail if error else "",
+            alerts=sorted(alerts, key=firing_first)[:MAX_LISTED_ALERTS],
+            hidden=max(0, len(alerts) - MAX_LISTED_ALERTS),
+            now_ns=now_ns,
+            timeline=timeline,
+            forecast=list_upcoming(incident, context.roster),
+            offered=offered,
+            snoozes=SNOOZE_DURATIONS,
+            muted=await muting.load_muting_reasons(context, alerts, now_ns),
+            others=await self._merge_targets(incident) if "merge" in offered else [],
+            into=await self._merged_into(incident),
+            merged_from=[entry.data["number"] for entry in timeline if _is_merge(entry)],
+            why_user=user,
+            verdict=self._verdict(user, incident, timeline) if user else None,
+            teams=list(config.teams),
+            schedules=list(config.schedules),
+            policies=list(config.policies),
+        )
 
     def _offered(self, request: Request, incident: Incident) -> tuple[ActionName, ...]:
-        """What this reader can do to it as it is."""
+        """The actions that this reader may take in the incident's state."""
         if not may_act(principal_of(request), incident) or incident.merged_into:
             return ()
         offered = OFFERED_ACTIONS[incident.state]
-        if incident.state == "acknowledged" and self._answers(acting_user(request, self._context), incident):
+        user = acting_user(request, self._context)
+        if incident.state == "acknowledged" and user and _owes_answer(user, incident):
             return ("acknowledge", *offered)
         return offered
 
-    def _answers(self, user: str, incident: Incident) -> bool:
-        """Whether somebody has been asked for an answer although it is acknowledged: to join, or whether they are still on it."""
-        asked_to_join = any(chain.user == user and chain.insists for chain in incident.chains)
-        runs_out = incident.acknowledge_due is not None and incident.reminder_due is None and incident.plan.acknowledge_reminder > 0
-        return bool(user) and (asked_to_join or (runs_out and incident.acknowledged_by == user))
-
-    async def _others(self, incident: Incident) -> list[Incident]:
-        """Open incidents that it can become part of."""
-        found, _ = await incidents.list_incidents(self._context.wire, limit=MAX_LISTED_INCIDENTS + 1)
+    async def _merge_targets(self, incident: Incident) -> list[Incident]:
+        """Open incidents that it can be merged into."""
+        # one more is loaded, because the incident itself may be among them
+        found, _ = await incidents.list_incidents(
+            self._context.wire, limit=MAX_LISTED_INCIDENTS + 1
+        )
         return [other for other in found if other.id != incident.id][:MAX_LISTED_INCIDENTS]
 
-    async def _into(self, incident: Incident) -> Incident | None:
-        """What it has become part of."""
-        if not incident.merged_into:
-            return None
-        return (await incidents.load_many(self._context.wire, [incident.merged_into])).get(incident.merged_into)
+    async def _merged_into(self, incident: Incident) -> Incident | None:
+        """The incident that it was merged into; None where there is none (any more)."""
+        into = incident.merged_into
+        return (await incidents.load_many(self._context.wire, [into])).get(into) if into else None
 
-    def _verdict(self, request: Request, incident: Incident, timeline: list[TimelineEntry]) -> WhyVerdict | None:
-        """Why the person of the query was paged, or was not."""
-        user = request.query_params.get("why", "")
-        return why_not_paged(incident, timeline, user, self._context.roster, self._context.now()) if user else None
+    def _verdict(self, user: str, incident: Incident, timeline: list[TimelineEntry]) -> WhyVerdict:
+        return why_not_paged(incident, timeline, user, self._context.roster, self._context.now())
 
 
-def _merged_incident(entry: TimelineEntry) -> bool:
+def _owes_answer(user: str, incident: Incident) -> bool:
+    """True where an acknowledged incident still waits for this person.
+
+    They were asked to join, or a reminder asked them whether they are still on it.
+    """
+    asked_to_join = any(chain.user == user and chain.insists for chain in incident.chains)
+    reminded = (
+        incident.acknowledge_due is not None
+        and incident.reminder_due is None
+        and incident.plan.acknowledge_reminder > 0
+    )
+    return asked_to_join or (reminded and incident.acknowledged_by == user)
+
+
+def _is_merge(entry: TimelineEntry) -> bool:
     return entry.kind == "merged" and isinstance(entry.data.get("number"), int)

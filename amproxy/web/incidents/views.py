@@ -1,13 +1,12 @@
-"""What the API shows of amproxy's values: plain dicts for JSON. Pure.
+"""Incidents, pages and shifts as the API shows them: plain dicts for JSON. Pure.
 
-Times are RFC 3339 in UTC; what there is not is null; people are named by their `name`. Addresses of contacts are left out:
-some of them are secrets.
+Times are RFC 3339 in UTC; missing values are null; people are named by their `name`. Addresses of
+contacts are left out: some of them are secrets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import rfc3339
@@ -16,9 +15,8 @@ from amproxy.model import Alert, Incident, Page, TimelineEntry
 from amproxy.oncall.roster import OnCall, Roster, Shift
 from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
 from amproxy.times import local_to_utc
-from amproxy.web.incidents.ahead import UpcomingIncidentStep, find_next_step
-
-View = dict[str, Any]
+from amproxy.web.http.response import View
+from amproxy.web.incidents.forecast import UpcomingIncidentStep, find_next_step
 
 
 def incident_view(value: Incident, roster: Roster, external_url: str) -> View:
@@ -51,34 +49,50 @@ def incident_view(value: Incident, roster: Roster, external_url: str) -> View:
 
 
 def incident_detail_view(
-    value: Incident, alerts: list[Alert], timeline: list[TimelineEntry], muted: Mapping[str, list[str]], *, roster: Roster,
-    external_url: str, now: float,
-) -> View:  # fmt: skip
-    """One incident with all that is known of it. muted: what mutes which alert (by fingerprint) now; now: Unix seconds."""
+    value: Incident,
+    alerts: list[Alert],
+    timeline: list[TimelineEntry],
+    muted: Mapping[str, list[str]],
+    *,
+    roster: Roster,
+    external_url: str,
+    now: float,
+) -> View:
+    """One incident with its alerts, timeline and pages.
+
+    muted: fingerprint of an alert → the reasons that mute it now; now: Unix seconds.
+    """
     view = incident_view(value, roster, external_url)
     view["text"] = value.text
     view["common_annotations"] = value.common_annotations
-    view["alerts"] |= {"list": [alert_view(one, now) | {"muted_by": muted.get(one.fingerprint, [])} for one in alerts]}
+    view["alerts"] |= {
+        "list": [
+            alert_view(one, now) | {"muted_by": muted.get(one.fingerprint, [])} for one in alerts
+        ]
+    }
     view["timeline"] = [timeline_entry_view(entry) for entry in timeline]
     view["pages"] = [page_view(one) for one in value.pages]
     return view
 
 
 def upcoming_view(value: UpcomingIncidentStep | None) -> View | None:
-    return value and {"at": rfc3339(value.at), "what": render_phrase(value.what, load_texts(DEFAULT_LANGUAGE))}
+    return value and {
+        "at": rfc3339(value.at),
+        "what": render_phrase(value.what, load_texts(DEFAULT_LANGUAGE)),
+    }
 
 
 def alert_view(value: Alert, now: float) -> View:
-    """now: Unix seconds; decides whether it fires."""
-    over = value.resolved(int(now * 10**9))
+    """One alert; it fires or not as of now (Unix seconds)."""
+    resolved = value.resolved(int(now * 10**9))
     ended = [end for end in (value.ends_ns, value.lapses_ns) if end]
     return {
         "fingerprint": value.fingerprint,
-        "state": "resolved" if over else "firing",
+        "state": "resolved" if resolved else "firing",
         "labels": value.labels,
         "annotations": value.annotations,
         "starts_at": rfc3339(value.starts_ns / 10**9),
-        "ends_at": rfc3339(min(ended) / 10**9) if over else None,
+        "ends_at": rfc3339(min(ended) / 10**9) if resolved else None,
         "generator_url": value.generator_url or None,
         "source": value.source or None,
         "extra": value.extra,
@@ -128,7 +142,7 @@ def on_call_view(value: OnCall) -> View:
 
 
 def planned_shift_view(value: Shift) -> View:
-    """One that is planned; shift_views has those that are final."""
+    """One planned shift; the API of shifts has those that are final."""
     return {
         "start": rfc3339(value.start.timestamp()),
         "end": rfc3339(value.end.timestamp()),
@@ -140,7 +154,7 @@ def planned_shift_view(value: Shift) -> View:
 
 
 def override_view(value: Override, schedule: Schedule) -> View:
-    """One of a schedule; `id` is null for one of the file."""
+    """One override of a schedule; `id` is null for one of the file."""
     zone = ZoneInfo(schedule.timezone)
     return {
         "id": value.id or None,

@@ -1,11 +1,9 @@
-"""Words for JSON schemas: what the tables of answers are written in. Pure.
-
-What a row of the table of operations says.
-"""
+"""The vocabulary of the tables: JSON schemas, query parameters and operations. Pure."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple, get_args
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
@@ -18,98 +16,109 @@ BOOLEAN: Final[Schema] = {"type": "boolean"}
 DATE_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 ANY_OBJECT: Final[Schema] = {"type": "object"}
 SCHEMA_REFS: Final = "#/components/schemas/"
+JSON_MEDIA: Final = "application/json"
+PLAIN_MEDIA: Final = "text/plain"
 
 
 def ref(name: str) -> Schema:
-    """A schema that stands among the components."""
+    """A schema among the components, by its name."""
     return {"$ref": f"{SCHEMA_REFS}{name}"}
 
 
-def nullable(shape: Schema) -> Schema:
-    """Or null."""
-    if "$ref" in shape:
-        return {"anyOf": [shape, {"type": "null"}]}
-    open_shape = {**shape, "type": [shape["type"], "null"]}
-    return {**open_shape, "enum": [*shape["enum"], None]} if "enum" in shape else open_shape
+def nullable(schema: Schema) -> Schema:
+    """The schema, or null."""
+    if "$ref" in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    found = {**schema, "type": [schema["type"], "null"]}
+    # an enum restricts whatever the type allows, so null must be one of its values
+    return {**found, "enum": [*schema["enum"], None]} if "enum" in schema else found
 
 
-def array_of(shape: Schema = STRING) -> Schema:
-    return {"type": "array", "items": shape}
+def array_of(schema: Schema = STRING) -> Schema:
+    return {"type": "array", "items": schema}
 
 
-def map_of(shape: Schema = STRING) -> Schema:
+def map_of(schema: Schema = STRING) -> Schema:
     """A map from names, which are not known beforehand."""
-    return {"type": "object", "additionalProperties": shape}
+    return {"type": "object", "additionalProperties": schema}
 
 
 def enum_of(literal: Any) -> Schema:
     """One of the values of a Literal."""
-    return {"type": "string", "enum": list(get_args(literal))}
+    return choice_of(get_args(literal))
 
 
-def properties_of(shape: Schema, names: str) -> dict[str, Schema]:
-    """Some keys of the same shape; names: separated by spaces."""
-    return dict.fromkeys(names.split(), shape)
+def choice_of(values: Iterable[str]) -> Schema:
+    return {"type": "string", "enum": list(values)}
+
+
+def properties_of(schema: Schema, names: str) -> dict[str, Schema]:
+    """Keys of the same schema; names: separated by spaces."""
+    return dict.fromkeys(names.split(), schema)
 
 
 def object_of(keys: dict[str, Schema], *also: Schema) -> Schema:
-    """A map whose keys are all there; those of `also`, which are records themselves, too."""
-    keys = {name: shape for one in also for name, shape in one["properties"].items()} | keys
+    """A record of these keys, all required, after those of the records in `also`."""
+    keys = {name: schema for one in also for name, schema in one["properties"].items()} | keys
     return {"type": "object", "properties": keys, "required": list(keys)}
 
 
-def with_optional(shape: Schema, keys: dict[str, Schema]) -> Schema:
+def with_optional(schema: Schema, keys: dict[str, Schema]) -> Schema:
     """A record with more keys, which may be missing."""
-    return {**shape, "properties": {**shape["properties"], **keys}}
-
-
-JSON_MEDIA: Final = "application/json"
-PLAIN_MEDIA: Final = "text/plain"
-
-HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    return {**schema, "properties": {**schema["properties"], **keys}}
 
 
 class QueryParameter(NamedTuple):
-    """One of a query."""
+    """One parameter of a query."""
 
     name: str
-    what: str
-    shape: Schema = STRING
+    description: str
+    schema: Schema = STRING
     required: bool = False
 
     def view(self) -> dict[str, Any]:
-        return {"name": self.name, "in": "query", "description": self.what, "required": self.required, "schema": self.shape}
+        return {
+            "name": self.name,
+            "in": "query",
+            "description": self.description,
+            "required": self.required,
+            "schema": self.schema,
+        }
 
 
 class ApiOperation(NamedTuple):
-    """One method of one address. Which role it needs, and which errors it may answer beside `errors`, follows from the rest."""
+    """One method of one path; its role and further errors follow from these values."""
 
-    method: HttpMethod
-    path: str
     id: str
     summary: str
-    answer: Schema | None = None  # None = nothing
-    status: int = 200
+    response: Schema | str | None = None  # a str names a component; None = no content
     body: type[msgspec.Struct] | Schema | None = None
+    status: int = 200
     query: tuple[QueryParameter, ...] = ()
+    media: tuple[str, ...] = (JSON_MEDIA,)  # the first has the schema, the others are texts
     errors: tuple[int, ...] = ()
-    media: tuple[str, ...] = (JSON_MEDIA,)  # of the answer; the schema is that of JSON, the others are texts
-    created: bool = False  # it may answer 201 too, with the same
+    created: bool = False  # it may respond with 201 too, and the same content
 
 
-def time_parameter(name: str, what: str) -> QueryParameter:
+OperationTable = dict[str, ApiOperation]  # "METHOD path" → the operation
+
+
+def time_parameter(name: str, description: str) -> QueryParameter:
     """A time. It may lack its offset from UTC, so it is no `date-time`."""
-    return QueryParameter(name, f"{what} RFC 3339.", {**STRING, "examples": ["2026-01-05T09:00:00Z"]})
+    schema = {**STRING, "examples": ["2026-01-05T09:00:00Z"]}
+    return QueryParameter(name, f"{description} RFC 3339.", schema)
 
 
 def limit_parameter(most: int, default: int) -> QueryParameter:
-    shape = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-    return QueryParameter("limit", "At most so many.", shape)
+    schema = {**INTEGER, "minimum": 1, "maximum": most, "default": default}
+    return QueryParameter("limit", "At most so many.", schema)
 
 
-def repeated_parameter(name: str, what: str, shape: Schema = STRING) -> QueryParameter:
-    return QueryParameter(name, f"{what} May be repeated.", array_of(shape))
+def repeated_parameter(name: str, description: str, schema: Schema = STRING) -> QueryParameter:
+    return QueryParameter(name, f"{description} May be repeated.", array_of(schema))
 
 
 CURSOR_PARAMETER: Final = QueryParameter("cursor", "The next of the answer before.")
-ZONE_PARAMETER: Final = QueryParameter("zone", "Time zone of times without offset, such as Europe/Berlin. UTC unless given.")
+ZONE_PARAMETER: Final = QueryParameter(
+    "zone", "Time zone of times without offset, such as Europe/Berlin. UTC unless given."
+)

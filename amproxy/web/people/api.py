@@ -1,7 +1,4 @@
-"""/api/v1/users: the people of the file, whether they can be reached, and test pages to them.
-
-/api/v1/users/{name}/absences: when a person is away, by the file and by hand.
-"""
+"""The API of people: /api/v1/users with reachability and test pages, and their absences."""
 
 from __future__ import annotations
 
@@ -13,8 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amproxy.clock import rfc3339
-from amproxy.config import contacts as config_contacts
+from amproxy.config import channels as config_channels
 from amproxy.config.structs import Absence, Config, Notify, User, Wait
+from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.oncall.reachable import ContactReachability, PersonReachability, assess_reachability
 from amproxy.respond import test_messages
@@ -24,9 +22,7 @@ from amproxy.times import format_duration, local_to_utc
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_person, set_audit_text
 from amproxy.web.http.request import parse_json_body, parse_time_param
-from amproxy.web.incidents import views
-from amproxy.web.incidents.api import json_response
-from amproxy.web.incidents.views import View
+from amproxy.web.http.response import View, json_response
 
 
 class TestPageRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,30 +43,39 @@ class UsersApi:
         ]
 
     async def index(self, request: Request) -> Response:
-        config, reached = self._context.config, await self._reached()
-        return json_response({"users": [user_view(user, config, reached[user.name]) for user in config.users.values()]})
+        config, reachability = self._context.config, await load_reachability(self._context)
+        users = [user_view(user, config, reachability[user.name]) for user in config.users.values()]
+        return json_response({"users": users})
 
     async def show(self, request: Request) -> Response:
-        user = self._user(request)
-        return json_response(user_view(user, self._context.config, (await self._reached())[user.name]))
+        user = user_of_path(request, self._context)
+        reachability = await load_reachability(self._context)
+        return json_response(user_view(user, self._context.config, reachability[user.name]))
 
     async def test(self, request: Request) -> Response:
-        """Send a test page; what became of it is seen in the person's channels."""
-        user, asked = self._user(request), (await parse_json_body(request, TestPageRequest)).channel
-        return json_response({"user": user.name, "sent": await test_messages.send_test_page(self._context, user.name, asked)}, 202)
-
-    async def _reached(self) -> dict[str, PersonReachability]:
-        return assess_reachability(self._context.config, await deliveries.load_contact_outcomes(self._context.wire))
-
-    def _user(self, request: Request) -> User:
-        name = request.path_params["name"]
-        user = self._context.config.users.get(name)
-        if user is None:
-            raise NotFound(f"there is no user {name[:60]}")
-        return user
+        """Send a test page; the states of the person's channels show its outcome."""
+        user = user_of_path(request, self._context)
+        channel = (await parse_json_body(request, TestPageRequest)).channel
+        sent = await test_messages.send_test_page(self._context, user.name, channel)
+        return json_response({"user": user.name, "sent": sent}, 202)
 
 
-def user_view(user: User, config: Config, reached: PersonReachability) -> View:
+def user_of_path(request: Request, context: Context) -> User:
+    """The user whom a path names. Raises NotFound."""
+    name = request.path_params["name"]
+    user = context.config.users.get(name)
+    if user is None:
+        raise NotFound(f"there is no user {name[:60]}")
+    return user
+
+
+async def load_reachability(context: Context) -> dict[str, PersonReachability]:
+    """User → reachability, by the last deliveries. Raises StoreUnavailable."""
+    outcomes = await deliveries.load_contact_outcomes(context.wire)
+    return assess_reachability(context.config, outcomes)
+
+
+def user_view(user: User, config: Config, reachability: PersonReachability) -> View:
     """A person as the API shows one. Addresses are left out: some of them are secrets."""
     return {
         "name": user.name,
@@ -78,12 +83,14 @@ def user_view(user: User, config: Config, reached: PersonReachability) -> View:
         "timezone": user.timezone,
         "role": user.role,
         "teams": [team.name for team in config.teams.values() if user.name in team.members],
-        "reachable": reached.reachable,
-        "why_not": reached.why_not or None,
-        "channels": [_contact_view(contact) for contact in reached.contacts],
+        "reachable": reachability.reachable,
+        "why_not": reachability.why_not or None,
+        "channels": [_contact_view(contact) for contact in reachability.contacts],
         "rules": {
-            urgency: [_rule_view(rule) for rule in config_contacts.notification_rules(user, urgency)]
-            for urgency in config_contacts.URGENCIES
+            urgency: [
+                _rule_view(rule) for rule in config_channels.notification_rules(user, urgency)
+            ]
+            for urgency in config_channels.URGENCIES
         },
     }
 
@@ -99,7 +106,9 @@ def _contact_view(contact: ContactReachability) -> View:
 
 
 def _rule_view(rule: Notify | Wait) -> View:
-    return {"notify": rule.channels} if isinstance(rule, Notify) else {"wait": format_duration(rule.seconds)}
+    if isinstance(rule, Notify):
+        return {"notify": rule.channels}
+    return {"wait": format_duration(rule.seconds)}
 
 
 class CreateAbsenceRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,35 +132,32 @@ class AbsencesApi:
 
     async def index(self, request: Request) -> Response:
         """Those of the file, then those by hand in the order in which they begin."""
-        user = self._user(request)
-        made = (await schedule_changes.load_absences(self._context.wire)).get(user.name, ())
-        return json_response([absence_view(absence, user) for absence in (*user.absences, *made)])
+        user = user_of_path(request, self._context)
+        by_hand = (await schedule_changes.load_absences(self._context.wire)).get(user.name, ())
+        absences = [absence_view(absence, user) for absence in (*user.absences, *by_hand)]
+        return json_response(absences)
 
     async def add(self, request: Request) -> Response:
-        user = self._user(request)
+        user = user_of_path(request, self._context)
         require_person(request, self._context, user.name)
         body = await parse_json_body(request, CreateAbsenceRequest)
-        start, end = parse_time_param(body.start, "start", user.timezone), parse_time_param(body.end, "end", user.timezone)
-        made = await add_absence(self._context, user.name, start=start, end=end, reason=body.reason or "")
+        start = parse_time_param(body.start, "start", user.timezone)
+        end = parse_time_param(body.end, "end", user.timezone)
+        absence = await add_absence(
+            self._context, user.name, start=start, end=end, reason=body.reason or ""
+        )
         set_audit_text(request, f"{user.name} is away from {body.start} to {body.end}")
-        return json_response(absence_view(made, user), 201)
+        return json_response(absence_view(absence, user), 201)
 
     async def delete(self, request: Request) -> Response:
-        user = self._user(request)
+        user = user_of_path(request, self._context)
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
         set_audit_text(request, f"took back an absence of {user.name}")
         return Response(status_code=204)
 
-    def _user(self, request: Request) -> User:
-        name = request.path_params["name"]
-        user = self._context.config.users.get(name)
-        if user is None:
-            raise NotFound(f"there is no user {name[:60]}")
-        return user
 
-
-def absence_view(absence: Absence, user: User) -> views.View:
+def absence_view(absence: Absence, user: User) -> View:
     """One absence; `id` is null for one of the file."""
     zone = ZoneInfo(user.timezone)
     return {

@@ -1,7 +1,4 @@
-"""What a person's own page says of their duty: when they are on call, and which swaps wait for somebody. Pure.
-
-/me: what concerns whoever reads it: their shifts, how they are reached, what waits for them, and where they are signed in.
-"""
+"""/me: the reader's shifts, open swaps, incidents, contacts, absences, calendar and sessions."""
 
 from __future__ import annotations
 
@@ -21,36 +18,48 @@ from amproxy.config.structs import Schedule, User
 from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.model import Swap
-from amproxy.oncall.reachable import assess_reachability
 from amproxy.oncall.roster import Roster
 from amproxy.oncall.swaps import swap_state
 from amproxy.respond import test_messages
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
-from amproxy.store import calendars, deliveries, incidents, schedule_changes, sign_in
+from amproxy.store import calendars, incidents, schedule_changes, sign_in
 from amproxy.store.calendars import Feed
 from amproxy.store.incidents import IncidentSummary
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
-from amproxy.web.http.permissions import Forbidden, may, principal_of, require_person, require_role, set_audit_text
+from amproxy.web.http.permissions import (
+    Forbidden,
+    may,
+    principal_of,
+    require_person,
+    require_role,
+    set_audit_text,
+)
 from amproxy.web.http.request import parse_form, parse_time_param
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
 from amproxy.web.incidents.list import incident_row
+from amproxy.web.people.api import load_reachability
 from amproxy.web.people.page import current_absences, describe_rules
 from amproxy.web.schedules.calendars_api import feed_url
 from amproxy.web.signin import session
 
 LOOKAHEAD: Final = timedelta(weeks=4)
+MAX_LISTED_INCIDENTS = 20
+
+FormFields = Mapping[str, str]
+# acts, and returns a text for the audit log; an error that it raises is shown on the page
+FormAction = Callable[[Request, User, FormFields], Awaitable[str]]
 
 
 class MyShift(NamedTuple):
-    """A time without a break in which somebody is on call for a schedule."""
+    """A period without a break in which somebody is on call for a schedule."""
 
     schedule: str
     start: datetime
     end: datetime
     now: bool
-    open_end: bool  # it goes on after what was looked at
+    open_end: bool  # it goes on after LOOKAHEAD
 
 
 class MyShifts(NamedTuple):
@@ -65,45 +74,9 @@ class MyShifts(NamedTuple):
         return next((shift for shift in self.shifts if not shift.now), None)
 
 
-def load_my_shifts(roster: Roster, user: str, now: datetime) -> MyShifts:
-    """Over all schedules; now: aware. A shift that goes on for another reason is one."""
-    until, found = now + LOOKAHEAD, list[MyShift]()
-    for name in roster.config.schedules:
-        last: MyShift | None = None
-        for shift in roster.shifts(name, now, until):
-            if user not in shift.users:
-                continue
-            if last and last.end == shift.start:
-                last = found[-1] = last._replace(end=shift.end, open_end=shift.end >= until)
-            else:
-                last = MyShift(name, shift.start, shift.end, shift.start <= now, shift.end >= until)
-                found.append(last)
-    return MyShifts(sorted(found, key=lambda shift: (not shift.now, shift.start, shift.schedule)))
-
-
-def find_open_swaps(context: Context, on_duty: Collection[str], user: str, now: float) -> list[Swap]:
-    """Swaps that nobody has taken of the schedules that are somebody's, in the order in which they begin. now: Unix seconds."""
-    config = context.config
-    own = [name for name, schedule in config.schedules.items() if name in on_duty or _concerns_person(context, schedule, user)]
-    found = [swap for name in own for swap in context.by_hand.swaps.get(name, ()) if swap_state(swap, now) == "open"]
-    return sorted(found, key=lambda swap: (swap.start, swap.id))
-
-
-def _concerns_person(context: Context, schedule: Schedule, user: str) -> bool:
-    """Whether a person takes turns in a schedule, or it is their team's."""
-    team = context.config.teams.get(schedule.team)
-    return (team is not None and user in team.members) or any(user in turn for layer in schedule.layers for turn in layer.users)
-
-
-MAX_LISTED_INCIDENTS = 20
-
-FormFields = Mapping[str, str]
-FormAction = Callable[[Request, User, FormFields], Awaitable[str]]  # does it, and says what was done; raises what the page shows
-
-
 class MePage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
 
     def routes(self) -> list[Route]:
         actions: list[tuple[str, str, FormAction]] = [
@@ -117,7 +90,10 @@ class MePage:
         ]
         return [
             Route("/me", self.show, methods=["GET"]),
-            *(Route(f"/me/{path}", partial(self._act, action, anchor), methods=["POST"]) for path, anchor, action in actions),
+            *(
+                Route(f"/me/{path}", partial(self._act, action, anchor), methods=["POST"])
+                for path, anchor, action in actions
+            ),
             *(Route(f"/me/{path}", self.back, methods=["GET"]) for path, _, _ in actions),
         ]
 
@@ -129,7 +105,7 @@ class MePage:
         return RedirectResponse("/me", 303)
 
     async def _act(self, action: FormAction, anchor: str, request: Request) -> Response:
-        """Do it and lead back; what makes no sense is said on the page."""
+        """Act and redirect back; an action that makes no sense is an error on the page."""
         fields, user = await parse_form(request), self._user(request)
         if user is None:
             raise Forbidden("nobody in particular asks: say who you are first")
@@ -138,7 +114,7 @@ class MePage:
         except BadAction as error:
             return await self._draw(request, error)
         except HTTPException as error:
-            if error.status_code != 422:
+            if error.status_code != 422:  # only wrong fields can be put right on the page
                 raise
             return await self._draw(request, error)
         set_audit_text(request, done)
@@ -146,13 +122,19 @@ class MePage:
 
     async def _test(self, request: Request, user: User, fields: FormFields) -> str:
         require_role(request, "responder")
-        sent = await test_messages.send_test_page(self._context, user.name, fields.get("channel", ""))
+        sent = await test_messages.send_test_page(
+            self._context, user.name, fields.get("channel", "")
+        )
         return f"sent a test page to {user.name} over {', '.join(sent)}"
 
     async def _add_absence(self, request: Request, user: User, fields: FormFields) -> str:
         require_person(request, self._context, user.name)
-        start, end = (parse_time_param(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
-        await add_absence(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
+        start, end = (
+            parse_time_param(fields.get(name, ""), name, user.timezone) for name in ("start", "end")
+        )
+        await add_absence(
+            self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500]
+        )
         return f"{user.name} is away from {fields['start']} to {fields['end']}"
 
     async def _delete_absence(self, request: Request, user: User, fields: FormFields) -> str:
@@ -169,11 +151,15 @@ class MePage:
         return f"took back the secret address of the calendar of {user.name}"
 
     async def _end_others(self, request: Request, user: User, fields: FormFields) -> str:
-        ended = await sign_in.end_all_sessions(self._context.wire, user.name, but=self._secret(request))
+        ended = await sign_in.end_all_sessions(
+            self._context.wire, user.name, but=self._secret(request)
+        )
         return f"signed {user.name} out everywhere else ({ended})"
 
     async def _end_session(self, request: Request, user: User, fields: FormFields) -> str:
-        if not await sign_in.end_session_by_id(self._context.wire, user.name, request.path_params["id"]):
+        if not await sign_in.end_session_by_id(
+            self._context.wire, user.name, request.path_params["id"]
+        ):
             raise NotFound("there is no such session any more")
         return f"signed {user.name} out of one browser"
 
@@ -181,35 +167,102 @@ class MePage:
         return self._context.config.users.get(acting_user(request, self._context))
 
     def _secret(self, request: Request) -> str:
-        return session.read_cookie(request.scope, session.SESSION_COOKIE, self._context.external_url)
+        return session.read_cookie(
+            request.scope, session.SESSION_COOKIE, self._context.external_url
+        )
 
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
         user = self._user(request)
-        values = await self._mine(request, user) if user else {}
-        return await self._looks.page(
-            request, "me.html", describe_error(error).status if error else 200, me=user, problem=describe_error(error).detail if error else "",
-            sent=request.query_params.get("done") == "test", **values,
-        )  # fmt: skip
+        values = await self._values(request, user) if user else {}
+        return await self._templates.page(
+            request,
+            "me.html",
+            describe_error(error).status if error else 200,
+            me=user,
+            problem=describe_error(error).detail if error else "",
+            sent=request.query_params.get("done") == "test",
+            **values,
+        )
 
-    async def _mine(self, request: Request, user: User) -> dict[str, Any]:
+    async def _values(self, request: Request, user: User) -> dict[str, Any]:
+        """The values of the page that belong to its person."""
         context, wire, name = self._context, self._context.wire, user.name
 
         def concerns(summary: IncidentSummary) -> bool:
             return name in summary.people
 
-        await context.load_by_hand()
-        now, asks = utc(context.now()), principal_of(request)
-        found, older = await incidents.list_incidents(wire, keep=concerns, limit=MAX_LISTED_INCIDENTS)
-        token, secret = await calendars.load_feed_token(wire, Feed("user", name)), self._secret(request)
-        mine = load_my_shifts(context.roster, name, now)
+        # swaps and overrides that were just made count at once
+        await context.load_schedule_changes()
+        now, principal = utc(context.now()), principal_of(request)
+        found, older = await incidents.list_incidents(
+            wire, keep=concerns, limit=MAX_LISTED_INCIDENTS
+        )
+        token = await calendars.load_feed_token(wire, Feed("user", name))
+        secret = self._secret(request)
+        shifts = load_my_shifts(context.roster, name, now)
+        schedules = {shift.schedule for shift in shifts.shifts}
+        absences = (await schedule_changes.load_absences(wire)).get(name, ())
         return {
-            "duty": mine, "asked": find_open_swaps(context, {shift.schedule for shift in mine.shifts}, name, context.now()),
-            "reached": assess_reachability(context.config, await deliveries.load_contact_outcomes(wire))[name], "rules": describe_rules(user, reader_texts(request)),
-            "away": current_absences(user, (await schedule_changes.load_absences(wire)).get(name, ()), now),
+            "my_shifts": shifts,
+            "open_swaps": find_open_swaps(context, schedules, name, context.now()),
+            "reachability": (await load_reachability(context))[name],
+            "rules": describe_rules(user, reader_texts(request)),
+            "absences": current_absences(user, absences, now),
             "rows": [incident_row(one, context.roster) for one in found],
-            "more": bool(older), "calendar": feed_url(context, token) if token else "", "own_may": may(asks, "responder"),
-            # where anybody may be in the network, addresses are for those who have said who they are
-            "addresses": asks.via != "open" or not context.config.web.allow_unauthenticated,
+            "more": bool(older),
+            "calendar": feed_url(context, token) if token else "",
+            "may_respond": may(principal, "responder"),
+            # Where anybody may be in the network, addresses are only for those who signed in.
+            "addresses": principal.via != "open" or not context.config.web.allow_unauthenticated,
             "sessions": await sign_in.load_sessions(wire, name) if context.config.sign_in else [],
-            "current": sign_in.session_list_id(secret) if secret else "", "quoted": quote(name, safe=""),
-        }  # fmt: skip
+            "current": sign_in.session_list_id(secret) if secret else "",
+            "quoted": quote(name, safe=""),
+        }
+
+
+def load_my_shifts(roster: Roster, user: str, now: datetime) -> MyShifts:
+    """The shifts of a user over all schedules; now: aware.
+
+    Shifts that follow each other, for whatever reason, are one.
+    """
+    until, found = now + LOOKAHEAD, list[MyShift]()
+    for name in roster.config.schedules:
+        last: MyShift | None = None
+        for shift in roster.shifts(name, now, until):
+            if user not in shift.users:
+                continue
+            if last and last.end == shift.start:
+                last = found[-1] = last._replace(end=shift.end, open_end=shift.end >= until)
+            else:
+                last = MyShift(name, shift.start, shift.end, shift.start <= now, shift.end >= until)
+                found.append(last)
+    return MyShifts(sorted(found, key=lambda shift: (not shift.now, shift.start, shift.schedule)))
+
+
+def find_open_swaps(
+    context: Context, schedules: Collection[str], user: str, now: float
+) -> list[Swap]:
+    """The open swaps of these schedules and of all that concern a user, in order of start.
+
+    now: Unix seconds.
+    """
+    own = [
+        name
+        for name, schedule in context.config.schedules.items()
+        if name in schedules or _concerns_user(context, schedule, user)
+    ]
+    found = [
+        swap
+        for name in own
+        for swap in context.schedule_changes.swaps.get(name, ())
+        if swap_state(swap, now) == "open"
+    ]
+    return sorted(found, key=lambda swap: (swap.start, swap.id))
+
+
+def _concerns_user(context: Context, schedule: Schedule, user: str) -> bool:
+    """True where a user takes turns in a schedule, or it is their team's."""
+    team = context.config.teams.get(schedule.team)
+    return (team is not None and user in team.members) or any(
+        user in turn for layer in schedule.layers for turn in layer.users
+    )

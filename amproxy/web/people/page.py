@@ -1,4 +1,4 @@
-"""/people: teams, and people: when they are on call, how they are reached, when they are away."""
+"""/people: teams, and people with their shifts, contacts, rules and absences."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.clock import utc
-from amproxy.config import contacts as config_contacts
+from amproxy.config import channels as config_channels
 from amproxy.config.structs import Absence, Config, Team, User
-from amproxy.errors import NotFound
-from amproxy.oncall.reachable import PersonReachability, assess_reachability
+from amproxy.oncall.reachable import PersonReachability
 from amproxy.respond import test_messages
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
-from amproxy.store import deliveries, schedule_changes
+from amproxy.store import schedule_changes
 from amproxy.text import Texts, render_phrase
 from amproxy.text.policies import rule_phrase
 from amproxy.times import local_to_utc
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
 from amproxy.web.http.permissions import Forbidden, require_person, require_role, set_audit_text
 from amproxy.web.http.request import parse_form, parse_time_param
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, reader_texts
+from amproxy.web.people.api import load_reachability, user_of_path
 
 
 class PersonOnCallRow(NamedTuple):
@@ -37,7 +37,7 @@ class PersonOnCallRow(NamedTuple):
 
     schedule: str
     now: bool
-    at: datetime | None  # when it ends, or begins
+    at: datetime | None  # the end, or the beginning; None = not known
 
 
 class AbsenceRow(NamedTuple):
@@ -56,10 +56,10 @@ class PersonView(NamedTuple):
     user: User
     local: datetime
     teams: list[str]
-    duties: list[PersonOnCallRow]
-    reached: PersonReachability
+    on_call: list[PersonOnCallRow]
+    reachability: PersonReachability
     rules: list[tuple[str, list[str]]]  # urgency → the rules in words
-    away: list[AbsenceRow]
+    absences: list[AbsenceRow]
     may_change: bool  # absences
 
 
@@ -72,8 +72,8 @@ class TeamView(NamedTuple):
 
 
 class PeoplePage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
 
     def routes(self) -> list[Route]:
         return [
@@ -87,61 +87,77 @@ class PeoplePage:
         return await self._draw(request)
 
     async def test(self, request: Request) -> Response:
-        """Send a test page; what became of it is seen in the person's channels."""
-        user, fields = self._user(request), await parse_form(request)
+        """Send a test page; the states of the person's channels show its outcome."""
+        user, fields = user_of_path(request, self._context), await parse_form(request)
         require_role(request, "responder")
         try:
-            sent = await test_messages.send_test_page(self._context, user.name, fields.get("channel", ""))
+            sent = await test_messages.send_test_page(
+                self._context, user.name, fields.get("channel", "")
+            )
         except BadAction as error:
             return await self._draw(request, error)
         set_audit_text(request, f"sent a test page to {user.name} over {', '.join(sent)}")
-        return RedirectResponse(f"/people?{urlencode({'sent': user.name})}#person-{quote(user.name)}", 303)
+        return RedirectResponse(
+            f"/people?{urlencode({'sent': user.name})}#person-{quote(user.name)}", 303
+        )
 
     async def add_absence(self, request: Request) -> Response:
-        user, fields = self._user(request), await parse_form(request)
+        user, fields = user_of_path(request, self._context), await parse_form(request)
         require_person(request, self._context, user.name)
         try:
-            start, end = (parse_time_param(fields.get(name, ""), name, user.timezone) for name in ("start", "end"))
-            await add_absence(self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500])
+            start, end = (
+                parse_time_param(fields.get(name, ""), name, user.timezone)
+                for name in ("start", "end")
+            )
+            await add_absence(
+                self._context,
+                user.name,
+                start=start,
+                end=end,
+                reason=fields.get("reason", "")[:500],
+            )
         except (BadAction, HTTPException) as error:
             return await self._draw(request, error)
         set_audit_text(request, f"{user.name} is away from {fields['start']} to {fields['end']}")
         return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
 
     async def delete_absence(self, request: Request) -> Response:
-        user = self._user(request)
+        user = user_of_path(request, self._context)
         await parse_form(request)
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
         set_audit_text(request, f"took back an absence of {user.name}")
         return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
 
-    def _user(self, request: Request) -> User:
-        name = request.path_params["name"]
-        user = self._context.config.users.get(name)
-        if user is None:
-            raise NotFound(f"there is no user {name[:60]}")
-        return user
-
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
         context, t = self._context, reader_texts(request)
         config, now = context.config, utc(context.now())
-        reached = assess_reachability(config, await deliveries.load_contact_outcomes(context.wire))
-        made = await schedule_changes.load_absences(context.wire)
-        duties = self._duties(now)
+        reachability = await load_reachability(context)
+        absences = await schedule_changes.load_absences(context.wire)
+        on_call = self._on_call(now)
         persons = [
             PersonView(
-                user, now.astimezone(ZoneInfo(user.timezone)), [team.name for team in config.teams.values() if user.name in team.members],
-                duties.get(user.name, []), reached[user.name], describe_rules(user, t), current_absences(user, made.get(user.name, ()), now),
+                user,
+                now.astimezone(ZoneInfo(user.timezone)),
+                [team.name for team in config.teams.values() if user.name in team.members],
+                on_call.get(user.name, []),
+                reachability[user.name],
+                describe_rules(user, t),
+                current_absences(user, absences.get(user.name, ()), now),
                 self._may_change(request, user.name),
             )
             for user in config.users.values()
-        ]  # fmt: skip
-        return await self._looks.page(
-            request, "people.html", describe_error(error).status if error else 200, persons=persons, teams=_team_views(config),
-            problem=describe_error(error).detail if error else "", about=request.path_params.get("name", ""),
+        ]
+        return await self._templates.page(
+            request,
+            "people.html",
+            describe_error(error).status if error else 200,
+            persons=persons,
+            teams=_team_views(config),
+            problem=describe_error(error).detail if error else "",
+            about=request.path_params.get("name", ""),
             sent=request.query_params.get("sent", ""),
-        )  # fmt: skip
+        )
 
     def _may_change(self, request: Request, name: str) -> bool:
         try:
@@ -150,12 +166,15 @@ class PeoplePage:
             return False
         return True
 
-    def _duties(self, now: datetime) -> Mapping[str, list[PersonOnCallRow]]:
+    def _on_call(self, now: datetime) -> Mapping[str, list[PersonOnCallRow]]:
+        """User → the schedules that they are on call for, or next."""
         found: dict[str, list[PersonOnCallRow]] = {}
         for name in self._context.config.schedules:
             on_call = self._context.roster.on_call(name, now)
             for user in on_call.users:
-                found.setdefault(user, []).append(PersonOnCallRow(name, True, on_call.until if user not in on_call.next else None))
+                # for one who is on call before and after the change, it is no end
+                end = on_call.until if user not in on_call.next else None
+                found.setdefault(user, []).append(PersonOnCallRow(name, True, end))
             for user in on_call.next:
                 if user not in on_call.users:
                     found.setdefault(user, []).append(PersonOnCallRow(name, False, on_call.until))
@@ -174,22 +193,25 @@ def _team_views(config: Config) -> list[TeamView]:
 
 
 def describe_rules(user: User, t: Texts) -> list[tuple[str, list[str]]]:
-    """Each urgency's rules; only one where both are the same."""
-    found = {
-        urgency: [render_phrase(rule_phrase(rule), t) for rule in config_contacts.notification_rules(user, urgency)]
-        for urgency in config_contacts.URGENCIES
+    """Urgency → its rules in words; only "" → rules where those of both are the same."""
+    rules_of = {
+        urgency: [
+            render_phrase(rule_phrase(rule), t)
+            for rule in config_channels.notification_rules(user, urgency)
+        ]
+        for urgency in config_channels.URGENCIES
     }
-    if len({tuple(rules) for rules in found.values()}) == 1:
-        return [("", found[config_contacts.URGENCIES[0]])]
-    return list(found.items())
+    if len({tuple(rules) for rules in rules_of.values()}) == 1:
+        return [("", rules_of[config_channels.URGENCIES[0]])]
+    return list(rules_of.items())
 
 
-def current_absences(user: User, made: Iterable[Absence], now: datetime) -> list[AbsenceRow]:
-    """Absences that are not over, in order."""
+def current_absences(user: User, by_hand: Iterable[Absence], now: datetime) -> list[AbsenceRow]:
+    """Absences of the file and by hand that are not over, in order."""
     zone = ZoneInfo(user.timezone)
-    every = [(local_to_utc(one.start, zone), local_to_utc(one.end, zone), one) for one in (*user.absences, *made)]
-    return [
-        AbsenceRow(start, end, one.reason, one.id, start <= now)
-        for start, end, one in sorted(every, key=lambda found: found[:2])
-        if end > now
-    ]
+    rows = []
+    for one in (*user.absences, *by_hand):
+        start, end = local_to_utc(one.start, zone), local_to_utc(one.end, zone)
+        if end > now:
+            rows.append(AbsenceRow(start, end, one.reason, one.id, start <= now))
+    return sorted(rows, key=lambda row: (row.start, row.end))

@@ -1,6 +1,7 @@
-"""The tree of routes as a page draws it, with the way that an alert takes through it. Pure.
+"""/routes: the tree of routes, and an alert's way through it.
 
-/routes: the tree of routes, and what becomes of an alert with some labels: its way, what mutes it, whom it pages and whom not.
+For an alert with some labels: the groups that it falls into, the intervals and silences that mute
+it, the people who are paged at once and those who are not.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from itertools import zip_longest
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,9 +25,7 @@ from amproxy.grouping import placement
 from amproxy.grouping.placement import RouteVisit
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Group, Page
-from amproxy.simulation.alert import SimulatedAlert, muting_end
-from amproxy.simulation.alert import muting_names as muted_by
-from amproxy.simulation.alert import zone_of_alert as zone_for
+from amproxy.simulation.alert import SimulatedAlert, muting_end, muting_names, zone_of_alert
 from amproxy.simulation.explain import NotPagedReason, explain_groups, reasons_not_paged
 from amproxy.simulation.incident import SimulatedIncident
 from amproxy.text import Phrase, PhraseValue, Texts, render_phrase
@@ -34,10 +34,141 @@ from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.request import SimulationQuery, parse_labels, parse_simulation_query
 from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
+from amproxy.web.policies.page import full_name, policies_of_receiver
 
-# taken: the alert lands here. passed: it matches, and a route below takes it. failed: a matcher does not hold. unseen: a route before
-# it has taken the alert. "": nothing is asked.
-RouteState = Literal["taken", "passed", "failed", "unseen", ""]
+# taken: the alert ends here. passed: it matches, and a route below takes the alert. failed: a
+# matcher does not hold. unreached: an earlier route has taken the alert. "": there is no alert.
+RouteState = Literal["taken", "passed", "failed", "unreached", ""]
+_TIMES = ("group_wait", "group_interval", "repeat_interval")
+
+FormatTime = Callable[[datetime], str]  # a time as the reader's clock shows it
+
+
+class RoutePageView(NamedTuple):
+    """A page that is sent at once."""
+
+    page: Page
+    step: str  # the step that makes it, in words
+
+
+class RoutePolicyView(NamedTuple):
+    """The run of a policy, for one integration of a group's receiver."""
+
+    policy: str
+    pages: list[RoutePageView]
+    due: float | None  # the next step, where nobody is paged at once
+    not_paged: list[tuple[str, list[str]]]  # person, reasons
+
+
+class RouteGroupView(NamedTuple):
+    """One group that the alert falls into."""
+
+    group: Group
+    kinds: list[str]  # of the receiver's integrations beside `oncall`
+    muted_by: list[str]
+    until: float | None  # the end of the muting
+    policies: list[RoutePolicyView]
+
+
+class RoutesPage:
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
+
+    def routes(self) -> list[Route]:
+        return [Route("/routes", self.show, methods=["GET"])]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        config, now, t = self._context.config, self._context.now(), reader_texts(request)
+        zone, reader = self._zone(request), acting_user(request, self._context)
+        reader_zone = ZoneInfo(config.users[reader].timezone if reader else "UTC")
+        clock = partial(format.time_text, zone=reader_zone, now=now, t=t)
+        query = parse_simulation_query(request, zone, now)
+        with_alert = query.labels is not None
+        visit = placement.explain(config.route, query.labels) if query.labels is not None else None
+        return await self._templates.page(
+            request,
+            "routes.html",
+            tree=build_route_tree(config, visit),
+            query=query,
+            alert_zone=zone,
+            muting_reasons=await self._muting_reasons(query),
+            groups=self._group_views(query, clock, t) if with_alert else None,
+            duration_in_words=lambda seconds: render_phrase(duration_phrase(seconds), t),
+        )
+
+    async def _muting_reasons(self, query: SimulationQuery) -> list[str]:
+        """The silences, windows and inhibitions that mute the alert now."""
+        if not query.labels or query.at_text:  # they are known of the present alone
+            return []
+        now_ns = int(self._context.now() * 10**9)
+        alert = Alert(fingerprint="simulated", labels=query.labels, starts_ns=now_ns)
+        reasons = await muting.load_muting_reasons(self._context, [alert], now_ns)
+        return reasons.get(alert.fingerprint, [])
+
+    def _zone(self, request: Request) -> str:
+        """The zone of the first schedule that such an alert pages."""
+        try:
+            labels = parse_labels(request.query_params.get("labels", ""))
+        except ValueError:
+            return "UTC"
+        return zone_of_alert(self._context.config, labels)
+
+    def _group_views(
+        self, query: SimulationQuery, clock: FormatTime, t: Texts
+    ) -> list[RouteGroupView]:
+        roster, now = self._context.roster, query.at.timestamp()
+        alert = SimulatedAlert(roster.config, query.labels or {})
+        explained = explain_groups(alert, now, roster)
+        views = []
+        for group in alert.groups:
+            policies = [
+                self._policy_view(alert.policy(one.integration).name, one.simulated, now, clock, t)
+                for one in explained
+                if one.group is group and one.simulated is not None
+            ]
+            muted_by = muting_names(group, alert.labels, roster, now)
+            until = muting_end(group, alert.labels, roster, now) if muted_by else None
+            kinds = [one.kind for one in alert.receiver(group).integrations if one.kind != "oncall"]
+            views.append(RouteGroupView(group, kinds, muted_by, until, policies))
+        return views
+
+    def _policy_view(
+        self, name: str, simulated: SimulatedIncident, now: float, clock: FormatTime, t: Texts
+    ) -> RoutePolicyView:
+        pages = [RoutePageView(page, self._step_text(page, name, t)) for page in simulated.pages]
+        plan = simulated.incident.plan
+        found = reasons_not_paged(plan, simulated, utc(now), self._context.roster)
+        not_paged = [
+            (user, [self._text(_reason_phrase(reason, now, clock), t) for reason in reasons])
+            for user, reasons in found
+        ]
+        return RoutePolicyView(name, pages, None if pages else simulated.due, not_paged)
+
+    def _step_text(self, page: Page, name: str, t: Texts) -> str:
+        """The step that makes a page; "" = it is one of another policy."""
+        policy = self._context.config.policies.get(name)
+        if policy is None or page.policy != name or not 0 < page.step <= len(policy.steps):
+            return ""
+        return self._text(step_phrase(policy.steps[page.step - 1]), t)
+
+    def _text(self, phrase: Phrase, t: Texts) -> str:
+        return render_phrase(phrase, t, partial(full_name, self._context.config))
+
+
+def _reason_phrase(reason: NotPagedReason, now: float, clock: FormatTime) -> Phrase:
+    """The reason for which somebody is not paged now."""
+    values: dict[str, PhraseValue] = {"schedule": reason.schedule, "text": reason.text}
+    if reason.at:
+        values["at"] = clock(reason.at)
+    if reason.kind == "absent" and reason.text:
+        return Phrase("routes.absent_because", values)
+    if page := reason.page:
+        values |= {
+            "after": duration_phrase(page.due - now),
+            "channel": page.channel,
+            "step": str(page.step),
+        }
+    return Phrase(f"routes.{reason.kind}", values)
 
 
 class RouteNode(NamedTuple):
@@ -47,153 +178,55 @@ class RouteNode(NamedTuple):
     state: RouteState
     failed: Matcher | None
     policies: list[str]  # that its receiver follows
-    group_by: tuple[str, ...] | None  # () = all together; None = as above
+    group_by: tuple[str, ...] | None  # () = all together; None = as in the route above
     group_by_all: bool
     times: dict[str, float]  # group_wait, group_interval, repeat_interval
     children: list[RouteNode]
 
-    @property
-    def on_the_way(self) -> bool:
-        return self.state in ("taken", "passed")
-
 
 def build_route_tree(config: Config, visit: RouteVisit | None) -> RouteNode:
-    """The whole tree. visit: what became of an alert at its root, None where none is asked about."""
-    return _build_route_node(config, config.route, None, visit, asked=visit is not None)
+    """The whole tree. visit: of an alert at its root; None = there is no alert."""
+    return _build_route_node(config, config.route, None, visit, with_alert=visit is not None)
 
 
-def _build_route_node(config: Config, route: AlertRoute, above: AlertRoute | None, visit: RouteVisit | None, *, asked: bool) -> RouteNode:
+def _build_route_node(
+    config: Config,
+    route: AlertRoute,
+    above: AlertRoute | None,
+    visit: RouteVisit | None,
+    *,
+    with_alert: bool,
+) -> RouteNode:
     receiver = config.receivers.get(route.receiver)
-    policies = [one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"] if receiver else []
-    grouped = (route.group_by, route.group_by_all)
-    times = {key: getattr(route, key) for key in ("group_wait", "group_interval", "repeat_interval")}
+    grouped_anew = above is None or (
+        (route.group_by, route.group_by_all) != (above.group_by, above.group_by_all)
+    )
+    times = {key: getattr(route, key) for key in _TIMES}
     visits = visit.children if visit else ()
+    # The visit stops at the route that takes the alert: the routes after it have none.
+    children = zip_longest(route.routes, visits)
     return RouteNode(
-        route=route, state=_route_state(visit, asked=asked), failed=visit.failed if visit else None, policies=list(dict.fromkeys(policies)),
-        group_by=route.group_by if above is None or grouped != (above.group_by, above.group_by_all) else None,
+        route=route,
+        state=_route_state(visit, with_alert=with_alert),
+        failed=visit.failed if visit else None,
+        policies=policies_of_receiver(receiver) if receiver else [],
+        group_by=route.group_by if grouped_anew else None,
         group_by_all=route.group_by_all,
-        times={key: value for key, value in times.items() if above is None or value != getattr(above, key)},
+        times={
+            key: value
+            for key, value in times.items()
+            if above is None or value != getattr(above, key)
+        },
         children=[
-            _build_route_node(config, child, route, visits[place] if place < len(visits) else None, asked=asked)
-            for place, child in enumerate(route.routes)
+            _build_route_node(config, child, route, child_visit, with_alert=with_alert)
+            for child, child_visit in children
         ],
-    )  # fmt: skip
+    )
 
 
-def _route_state(visit: RouteVisit | None, *, asked: bool) -> RouteState:
+def _route_state(visit: RouteVisit | None, *, with_alert: bool) -> RouteState:
     if visit is None:
-        return "unseen" if asked else ""
+        return "unreached" if with_alert else ""
     if visit.failed:
         return "failed"
     return "taken" if visit.taken else "passed"
-
-
-FormatMoment = Callable[[datetime], str]  # a moment as the reader's clock shows it
-
-
-class RoutePageView(NamedTuple):
-    """A page that arrives at once, and what the step does that makes it."""
-
-    page: Page
-    step: str
-
-
-class RoutePolicyView(NamedTuple):
-    """What one integration of a group's receiver does: a policy runs."""
-
-    policy: str
-    paged: list[RoutePageView]
-    waiting: str  # what the policy waits for, where it pages nobody at once
-    due: float | None
-    others: list[tuple[str, list[str]]]  # who is not paged, and why
-
-
-class RouteGroupView(NamedTuple):
-    """One group that the alert lands in."""
-
-    group: Group
-    kinds: list[str]  # of the receiver's integrations, those of oncall apart
-    muted_by: list[str]
-    until: float | None  # when that ends
-    ways: list[RoutePolicyView]
-
-
-class RoutesPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
-
-    def routes(self) -> list[Route]:
-        return [Route("/routes", self.show, methods=["GET"])]
-
-    async def show(self, request: Request) -> HTMLResponse:
-        config, now, t = self._context.config, self._context.now(), reader_texts(request)
-        zone = self._zone(request)
-        reader = acting_user(request, self._context)
-        clock = partial(format.time_text, zone=ZoneInfo(config.users[reader].timezone if reader else "UTC"), now=now, t=t)
-        asks = parse_simulation_query(request, zone, now)
-        visit = placement.explain(config.route, asks.labels) if asks.labels is not None else None
-        held: list[str] = []
-        if asks.labels and not asks.at_text:  # silences are known of now alone
-            alert = Alert(fingerprint="asked", labels=asks.labels, starts_ns=int(now * 10**9))
-            held = (await muting.load_muting_reasons(self._context, [alert], int(now * 10**9))).get("asked", [])
-        return await self._looks.page(
-            request, "routes.html", tree=build_route_tree(config, visit), question=asks, asked_zone=zone, held=held,
-            landings=self._landings(asks, clock, t) if asks.labels is not None else None,
-            seconds=lambda found: render_phrase(duration_phrase(found), t),
-        )  # fmt: skip
-
-    def _zone(self, request: Request) -> str:
-        """Of the first schedule that such an alert asks."""
-        try:
-            return zone_for(self._context.config, parse_labels(request.query_params.get("labels", "")))
-        except ValueError:
-            return "UTC"
-
-    def _landings(self, asks: SimulationQuery, clock: FormatMoment, t: Texts) -> list[RouteGroupView]:
-        roster, now = self._context.roster, asks.at.timestamp()
-        entry = SimulatedAlert(roster.config, asks.labels or {})
-        ways = explain_groups(entry, now, roster)
-        found = []
-        for group in entry.groups:
-            own = [
-                self._way(entry.policy(way.integration).name, way.course, now, clock, t)
-                for way in ways
-                if way.group is group and way.course is not None
-            ]
-            by = muted_by(group, entry.labels, roster, now)
-            kinds = [one.kind for one in entry.receiver(group).integrations if one.kind != "oncall"]
-            found.append(RouteGroupView(group, kinds, by, muting_end(group, entry.labels, roster, now) if by else None, own))
-        return found
-
-    def _way(self, name: str, course: SimulatedIncident, now: float, clock: FormatMoment, t: Texts) -> RoutePolicyView:
-        policy = self._context.config.policies.get(name)
-        steps = policy.steps if policy else ()
-        paged = [
-            RoutePageView(
-                page, self._say(step_phrase(steps[page.step - 1]), t) if page.policy == name and 0 < page.step <= len(steps) else ""
-            )
-            for page in course.pages
-        ]
-        waiting, due = course.incident.waiting_for, course.due
-        found = reasons_not_paged(course.incident.plan, course, utc(now), self._context.roster)
-        others = [(user, [self._say(_reason_phrase(reason, now, clock), t) for reason in why]) for user, why in found]
-        return RoutePolicyView(name, paged, "" if paged else waiting, None if paged else due, others)
-
-    def _say(self, phrase: Phrase, t: Texts) -> str:
-        return render_phrase(phrase, t, self._called)
-
-    def _called(self, name: str) -> str:
-        known = self._context.config.users.get(name)
-        return known.full_name or name if known else name
-
-
-def _reason_phrase(reason: NotPagedReason, now: float, clock: FormatMoment) -> Phrase:
-    """Why somebody is not paged now."""
-    values: dict[str, PhraseValue] = {"schedule": reason.schedule, "text": reason.text}
-    if reason.at:
-        values["at"] = clock(reason.at)
-    if reason.kind == "absent" and reason.text:
-        return Phrase("routes.absent_because", values)
-    if page := reason.page:
-        values |= {"after": duration_phrase(page.due - now), "channel": page.channel, "step": str(page.step)}
-    return Phrase(f"routes.{reason.kind}", values)

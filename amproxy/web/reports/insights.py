@@ -1,8 +1,6 @@
-"""Which insights a query asks for, and counting them: the same for the API and the page.
+"""Insights: the query and the count, for the API too, the page, and its plots.
 
-Numbers as shapes: what templates draw as SVG. Pure; all lengths are in units of the drawing, 100 or the number of steps wide.
-
-The page of insights: a sentence on what matters, plots, the numbers beneath them, and the way to a spreadsheet.
+Templates draw the plots as SVG; lengths are in units of the drawing, 100 or the bars wide.
 """
 
 from __future__ import annotations
@@ -31,17 +29,25 @@ from amproxy.text import Texts
 from amproxy.times import parse_duration
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
-from amproxy.web.http.request import invalid, parse_time_param
+from amproxy.web.http.request import invalid, known_zone, parse_time_param
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
-from amproxy.web.silences.bodies import parse_zone as known_zone
 
 DAY = 86400.0
 DEFAULT_INSIGHTS_PERIOD, MAX_INSIGHTS_PERIOD = 30 * DAY, 366 * DAY  # seconds
+PERIOD_CHOICES = ("7d", "30d", "90d", "365d")
+DEFAULT_PERIOD_CHOICE = "30d"
+# the fields of an address that select incidents
+INSIGHTS_FILTERS = ("span", "from", "to", "team", "policy", "user", "zone")
+MAX_LISTED_ALERTS = 15
+PLOT_HEIGHT = 40.0  # of bars over time, in units of the drawing
+MAX_SINGLE_DAYS = 62  # days up to which each has a bar of its own; beyond, seven share one
+DAYS_PER_WEEK = 7
+HEAT_LEVELS = 5  # of a heat map, above none
 
 
 class InsightsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a query for insights asks for; times are Unix seconds, texts are empty where all are wanted."""
+    """A query for insights; times are Unix seconds, an empty text selects all."""
 
     start: float
     end: float
@@ -50,7 +56,7 @@ class InsightsQuery(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     user: str
 
-    def wants(self, incident: Incident) -> bool:
+    def matches(self, incident: Incident) -> bool:
         return (
             self.team in ("", incident.team or insights.NO_TEAM)
             and self.policy in ("", incident.policy)
@@ -59,31 +65,35 @@ class InsightsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_insights_query(request: Request, now: float, zone: str = "UTC") -> InsightsQuery:
-    """zone: where the query names none. `from` goes before `span`. Raises HTTPException 422."""
+    """Read a query of the API or the page; zone: where it names none. Raises HTTPException 422."""
     query = request.query_params
     zone = known_zone(query.get("zone") or zone)
     start, end = parse_period(request, now, zone)
-    start = end - _parse_period_length(query.get("span", "")) if start is None else start
+    if start is None:  # `from` goes before `span`
+        start = end - _parse_period_length(query.get("span", ""))
     if end - start > MAX_INSIGHTS_PERIOD:
         raise invalid(f"from and to may lie {MAX_INSIGHTS_PERIOD / DAY:.0f} days apart at most")
     team, policy, user = (query.get(name, "") for name in ("team", "policy", "user"))
     return InsightsQuery(start=start, end=end, zone=zone, team=team, policy=policy, user=user)
 
 
-async def load_insights(context: Context, wanted: InsightsQuery) -> Insights:
-    """Counted slice by slice; a push that comes in meanwhile goes first. Raises StoreUnavailable."""
+async def load_insights(context: Context, query: InsightsQuery) -> Insights:
+    """Count the incidents of a query. Raises StoreUnavailable."""
     zones = {user.name: user.timezone for user in context.config.users.values()}
-    found = Insights(zones, wanted.zone, wanted.user)
-    async for some in incidents.iterate_between(context.wire, wanted.start, wanted.end):
-        for incident in some:
-            if wanted.wants(incident):
+    found = Insights(zones, query.zone, query.user)
+    async for batch in incidents.iterate_between(context.wire, query.start, query.end):
+        for incident in batch:
+            if query.matches(incident):
                 found.add(incident)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a push that comes in meanwhile goes first
     return found
 
 
 def parse_period(request: Request, now: float, zone: str = "UTC") -> tuple[float | None, float]:
-    """`from` (None = not given) and `to` (else now) of a query; a time without offset is of `zone`. Raises HTTPException 422."""
+    """`from` (None = not given) and `to` (else now) of a query, as Unix seconds.
+
+    zone: of times without offset. Raises HTTPException 422.
+    """
     start, end = (request.query_params.get(name) for name in ("from", "to"))
     since = parse_time_param(start, "from", zone).timestamp() if start else None
     until = parse_time_param(end, "to", zone).timestamp() if end else now
@@ -93,7 +103,7 @@ def parse_period(request: Request, now: float, zone: str = "UTC") -> tuple[float
 
 
 def _parse_period_length(text: str) -> float:
-    """Seconds."""
+    """Seconds. Raises HTTPException 422."""
     if not text:
         return DEFAULT_INSIGHTS_PERIOD
     try:
@@ -105,16 +115,97 @@ def _parse_period_length(text: str) -> float:
     return seconds
 
 
-PLOT_HEIGHT = 40.0  # of bars over time
-MAX_SINGLE_DAYS = 62  # days up to which each has a bar of its own; beyond, seven share one
-DAYS_PER_WEEK = 7
-HEAT_LEVELS = 5  # of a heat map, above none
+class InsightsPage:
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
+
+    def routes(self) -> list[Route]:
+        return [Route("/insights", self.show, methods=["GET"])]
+
+    async def show(self, request: Request) -> HTMLResponse:
+        user = acting_user(request, self._context)
+        zone = self._context.config.users[user].timezone if user else "UTC"
+        try:
+            query = parse_insights_query(request, self._context.now(), zone)
+            return await self._draw(request, query)
+        except HTTPException as error:
+            what = describe_error(error)
+            return await self._templates.page(
+                request,
+                "insights.html",
+                what.status,
+                problem=what.detail,
+                **self._form_values(request, zone),
+                query=None,
+            )
+
+    async def _draw(self, request: Request, query: InsightsQuery) -> HTMLResponse:
+        found, t = await load_insights(self._context, query), reader_texts(request)
+        tables = {name: found.table(name) for name in insights.TABLES}
+        named = [row for row in tables["alerts"] if row["by"] == "alertname"]
+        filters = [
+            (name, value) for name in INSIGHTS_FILTERS if (value := request.query_params.get(name))
+        ]
+        if ("zone", query.zone) not in filters:
+            filters.append(("zone", query.zone))  # the API's default is another than the page's
+        return await self._templates.page(
+            request,
+            "insights.html",
+            problem="",
+            **self._form_values(request, query.zone),
+            highlights=find_highlights(found),
+            query=query,
+            tables=tables,
+            summary=found.summary(),
+            length=lambda seconds: duration_or_dash(seconds, t),
+            daytimes=DAYTIMES,
+            alerts=named[:MAX_LISTED_ALERTS],
+            more_alerts=max(0, len(named) - MAX_LISTED_ALERTS),
+            widest=largest_value,
+            cells=plot_week(tables["hours"]),
+            height=PLOT_HEIGHT,
+            days=plot_days(tables["days"], *_period_days(query)),
+            day_of=lambda day: format.day_text(day, t),
+            weekdays=t.plain("time.weekdays").split(),
+            csv=urlencode(filters),
+        )
+
+    def _form_values(self, request: Request, zone: str) -> dict[str, Any]:
+        """The choices of the form, and the fields as the reader filled them."""
+        config, query = self._context.config, request.query_params
+        zones = dict.fromkeys((zone, "UTC", *(user.timezone for user in config.users.values())))
+        written = {name: query.get(name, "") for name in INSIGHTS_FILTERS}
+        return {
+            "written": written | {"span": query.get("span") or DEFAULT_PERIOD_CHOICE, "zone": zone},
+            "periods": PERIOD_CHOICES,
+            "zones": list(zones),
+            "teams": [*config.teams, NO_TEAM],
+            "policies": list(config.policies),
+        }
+
+
+def duration_or_dash(seconds: float | None, t: Texts) -> str:
+    """A length of time in words: "42 s", "4 min", then as countdowns have it; "–" for none."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return t.plain("insights.seconds", s=round(seconds))
+    if seconds < 3600:
+        return t.plain("insights.minutes", m=round(seconds / 60))
+    return format.duration_text(seconds, t)
+
+
+def _period_days(query: InsightsQuery) -> tuple[date, date]:
+    """The first and the last day of a period, in the zone of the query."""
+    zone = ZoneInfo(query.zone)
+    # one second earlier, because a period that ends at midnight does not have the day after
+    return utc(query.start).astimezone(zone).date(), utc(query.end - 1).astimezone(zone).date()
 
 
 class PlotBar(NamedTuple):
-    """Some days."""
+    """One bar: a day, or a week."""
 
-    day: date  # the first
+    day: date  # its first
     incidents: int
     pages: int
     height: float  # of the incidents
@@ -135,21 +226,32 @@ class HourCell(NamedTuple):
     weekday: int  # 0 = Monday
     hour: int
     incidents: int
-    level: int  # 0 = none, up to LEVELS
+    level: int  # 0 = none, up to HEAT_LEVELS
 
 
 def plot_days(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> DailyPlot:
-    """rows: the table of days; days that are missing had nothing. last is included."""
+    """rows: the table of days; a day that is missing had nothing. The last day is included."""
     known = {date.fromisoformat(row["day"]): row for row in rows}
     count = (last - first).days + 1
     each = 1 if count <= MAX_SINGLE_DAYS else DAYS_PER_WEEK
     sums = list[tuple[date, int, int]]()
     for begin in range(0, count, each):
-        found = [known[day] for n in range(begin, min(begin + each, count)) if (day := first + timedelta(days=n)) in known]
-        sums.append((first + timedelta(days=begin), sum(row["incidents"] for row in found), sum(row["pages"] for row in found)))
+        found = [
+            known[day]
+            for n in range(begin, min(begin + each, count))
+            if (day := first + timedelta(days=n)) in known
+        ]
+        opened, pages = (sum(row[name] for row in found) for name in ("incidents", "pages"))
+        sums.append((first + timedelta(days=begin), opened, pages))
     top = max([1, *(max(incidents, pages) for _, incidents, pages in sums)])
-    bars = [PlotBar(day, incidents, pages, round(PLOT_HEIGHT * incidents / top, 2)) for day, incidents, pages in sums]
-    line = " ".join(f"{n + 0.5:g},{PLOT_HEIGHT - PLOT_HEIGHT * bar.pages / top:.2f}" for n, bar in enumerate(bars))
+    bars = [
+        PlotBar(day, incidents, pages, round(PLOT_HEIGHT * incidents / top, 2))
+        for day, incidents, pages in sums
+    ]
+    line = " ".join(
+        f"{n + 0.5:g},{PLOT_HEIGHT - PLOT_HEIGHT * bar.pages / top:.2f}"
+        for n, bar in enumerate(bars)
+    )
     return DailyPlot(bars, line, top, each)
 
 
@@ -165,7 +267,7 @@ def plot_week(rows: Sequence[Mapping[str, Any]]) -> list[HourCell]:
 
 
 def largest_value(rows: Sequence[Mapping[str, Any]], *path: str) -> float:
-    """The largest of the values that lie under these keys, for a scale that rows share; never 0."""
+    """The largest value under these keys, for a scale that rows share; never 0, to divide by."""
     return max([1e-9, *(value for row in rows if (value := _value_at(row, path)) is not None)])
 
 
@@ -173,68 +275,3 @@ def _value_at(row: Any, path: Sequence[str]) -> float | None:
     for name in path:
         row = row[name]
     return None if row is None else float(row)
-
-
-PERIOD_CHOICES = ("7d", "30d", "90d", "365d")
-DEFAULT_PERIOD_CHOICE = "30d"
-MAX_LISTED_ALERTS = 15
-INSIGHTS_FILTERS = ("span", "from", "to", "team", "policy", "user", "zone")
-
-
-class InsightsPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
-
-    def routes(self) -> list[Route]:
-        return [Route("/insights", self.show, methods=["GET"])]
-
-    async def show(self, request: Request) -> HTMLResponse:
-        user = acting_user(request, self._context)
-        zone = self._context.config.users[user].timezone if user else "UTC"
-        try:
-            return await self._draw(request, parse_insights_query(request, self._context.now(), zone))
-        except HTTPException as error:
-            return await self._looks.page(
-                request,
-                "insights.html",
-                describe_error(error).status,
-                problem=describe_error(error).detail,
-                **self._filter(request, zone),
-                query=None,
-            )
-
-    async def _draw(self, request: Request, query: InsightsQuery) -> HTMLResponse:
-        found, t, zone = await load_insights(self._context, query), reader_texts(request), ZoneInfo(query.zone)
-        tables = {name: found.table(name) for name in insights.TABLES}
-        named = [row for row in tables["alerts"] if row["by"] == "alertname"]
-        kept = [(name, value) for name in INSIGHTS_FILTERS if (value := request.query_params.get(name))]
-        return await self._looks.page(
-            request, "insights.html", problem="", **self._filter(request, query.zone), found=find_highlights(found), query=query, tables=tables,
-            summary=found.summary(), length=lambda seconds: duration_or_dash(seconds, t), daytimes=DAYTIMES, alerts=named[:MAX_LISTED_ALERTS],
-            more_alerts=max(0, len(named) - MAX_LISTED_ALERTS), widest=largest_value, cells=plot_week(tables["hours"]), height=PLOT_HEIGHT,
-            days=plot_days(tables["days"], utc(query.start).astimezone(zone).date(), utc(query.end - 1).astimezone(zone).date()),
-            day_of=lambda day: format.day_text(day, t), weekdays=t.plain("time.weekdays").split(),
-            csv=urlencode(kept if ("zone", query.zone) in kept else [*kept, ("zone", query.zone)]),
-        )  # fmt: skip
-
-    def _filter(self, request: Request, zone: str) -> dict[str, Any]:
-        """What the form offers, and what was chosen."""
-        config, query = self._context.config, request.query_params
-        zones = dict.fromkeys((zone, "UTC", *(user.timezone for user in config.users.values())))
-        written = {name: query.get(name, "") for name in INSIGHTS_FILTERS}
-        return {
-            "written": written | {"span": query.get("span") or DEFAULT_PERIOD_CHOICE, "zone": zone},
-            "spans": PERIOD_CHOICES,
-            "zones": list(zones),
-            "teams": [*config.teams, NO_TEAM],
-            "policies": list(config.policies),
-        }
-
-
-def duration_or_dash(seconds: float | None, t: Texts) -> str:
-    """A length of time in words: "42 s", "4 min", then as countdowns have it; "–" for none."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return t.plain("insights.seconds", s=round(seconds))
-    return t.plain("insights.minutes", m=round(seconds / 60)) if seconds < 3600 else format.duration_text(seconds, t)

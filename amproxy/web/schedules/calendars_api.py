@@ -1,4 +1,4 @@
-"""Calendars in both directions: what became of those that schedules come from, and the secret addresses under which ours are read."""
+"""Calendars: the health of those that schedules come from, and the secret addresses of ours."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from amproxy.store import calendars
 from amproxy.store.calendars import Feed, FeedKind
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_person, require_schedule, set_audit_text
-from amproxy.web.incidents.api import json_response
+from amproxy.web.http.response import json_response
 
-MAX_TOKEN_LENGTH = 64
+MAX_TOKEN_LENGTH = 64  # characters: a longer one is no token, and is not looked up
 FEED_KINDS: Final[tuple[FeedKind, ...]] = ("schedule", "user")
 
 
@@ -34,17 +34,19 @@ class CalendarsApi:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/api/v1/schedules/{name}/ical", self.read_from, methods=["GET"]),
+            Route("/api/v1/schedules/{name}/ical", self.health, methods=["GET"]),
             *(
-                Route(f"/api/v1/{kind}s/{{name}}/calendar", partial(endpoint, kind), methods=[method])
+                Route(
+                    f"/api/v1/{kind}s/{{name}}/calendar", partial(endpoint, kind), methods=[method]
+                )
                 for kind in FEED_KINDS
-                for method, endpoint in (("POST", self.make), ("DELETE", self.revoke))
+                for method, endpoint in (("POST", self.create), ("DELETE", self.revoke))
             ),
             Route("/calendar/{token}.ics", self.show, methods=["GET"]),
         ]
 
-    async def read_from(self, request: Request) -> Response:
-        """The calendars that a schedule comes from, and their events of the next 30 days that name nobody."""
+    async def health(self, request: Request) -> Response:
+        """The calendars that a schedule comes from, and their coming events that name nobody."""
         name, context = request.path_params["name"], self._context
         if name not in context.config.schedules:
             raise NotFound(f"there is no schedule {name[:60]}")
@@ -53,17 +55,23 @@ class CalendarsApi:
             {
                 "calendar": one.calendar,
                 "loaded": one.loaded,
-                "good_at": rfc3339(one.kept.good_at or None),
-                "checked_at": rfc3339(one.kept.checked_at or None),
-                "error": one.kept.error or None,
+                "good_at": rfc3339(one.stored.good_at or None),
+                "checked_at": rfc3339(one.stored.checked_at or None),
+                "error": one.stored.error or None,
             }
             for one in await load_calendar_health(context, name)
         ]
         empty = context.roster.empty_shifts(name, now, now + COVERAGE_CHECK_AHEAD)
-        return json_response({"schedule": name, "calendars": views, "empty_shifts": [_empty_shift_view(shift) for shift in empty]})
+        return json_response(
+            {
+                "schedule": name,
+                "calendars": views,
+                "empty_shifts": [_empty_shift_view(shift) for shift in empty],
+            }
+        )
 
-    async def make(self, kind: FeedKind, request: Request) -> Response:
-        """The address of a calendar of ours, made where there is none yet."""
+    async def create(self, kind: FeedKind, request: Request) -> Response:
+        """The secret address of a calendar of ours, made where there is none yet."""
         feed = self._feed(kind, request)
         self._require(feed, request)
         token, is_new = await calendars.create_feed(self._context.wire, feed)
@@ -78,10 +86,8 @@ class CalendarsApi:
         return Response(status_code=204)
 
     async def show(self, request: Request) -> Response:
-        """Whoever knows the address may read it."""
-        token, context = request.path_params["token"], self._context
-        feed = await calendars.find_feed(context.wire, token) if len(token) <= MAX_TOKEN_LENGTH else None
-        body = await export_calendar(context.config, feed, final_shifts_query(context), utc(context.now())) if feed else None
+        """A calendar of ours: calendar programs cannot sign in, so the token alone admits them."""
+        body = await self._export(request.path_params["token"])
         if body is None:
             raise HTTPException(404)
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -91,8 +97,18 @@ class CalendarsApi:
             return Response(status_code=304, headers=headers)
         return Response(body, media_type="text/calendar; charset=utf-8", headers=headers)
 
+    async def _export(self, token: str) -> bytes | None:
+        context = self._context
+        if len(token) > MAX_TOKEN_LENGTH:
+            return None
+        feed = await calendars.find_feed(context.wire, token)
+        if feed is None:
+            return None
+        now = utc(context.now())
+        return await export_calendar(context.config, feed, final_shifts_query(context), now)
+
     def _require(self, feed: Feed, request: Request) -> None:
-        """Raises Forbidden for what is of another team."""
+        """Raises Forbidden for a feed of another team."""
         if feed.kind == "user":
             require_person(request, self._context, feed.name)
         else:
@@ -106,7 +122,7 @@ class CalendarsApi:
 
 
 def feed_url(context: Context, token: str) -> str:
-    """Where the calendar of a token is read."""
+    """The address of the calendar of a token."""
     return f"{context.external_url}/calendar/{token}.ics"
 
 

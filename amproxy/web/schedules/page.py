@@ -1,6 +1,6 @@
-"""The page of one schedule, and what the forms on it do: overrides and swaps.
+"""The pages of schedules: all of them with who is on call, and one with its forms.
 
-The page of all schedules: who is on call now and next, and a strip of the next days for each.
+The forms make and delete overrides, swaps and the secret address of the calendar.
 """
 
 from __future__ import annotations
@@ -28,100 +28,136 @@ from amproxy.respond.targets import BadAction
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
-from amproxy.web.http.permissions import may, principal_of, require_role, require_swap, resolve_actor, set_audit_text
+from amproxy.web.http.permissions import (
+    may,
+    principal_of,
+    require_role,
+    require_swap,
+    resolve_actor,
+    set_audit_text,
+)
 from amproxy.web.http.request import invalid, parse_form, parse_time_param
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
 from amproxy.web.schedules.api import find_schedule
-from amproxy.web.schedules.timeline import BandPeriod, TimelineBand, TimelineTrack, layout_bands, midnight, planned_entries
-from amproxy.web.schedules.view import ScheduleForecastCache, ViewedPeriod, check_zone, load_schedule_view, parse_viewed_period
-from amproxy.web.schedules.words import ScheduleFormatter, render_bar
+from amproxy.web.schedules.formatter import ScheduleFormatter, render_bar
+from amproxy.web.schedules.timeline import (
+    BandPeriod,
+    TimelineBand,
+    TimelineTrack,
+    layout_bands,
+    midnight,
+    planned_entries,
+)
+from amproxy.web.schedules.view import (
+    ScheduleForecastCache,
+    ViewedPeriod,
+    check_zone,
+    load_schedule_view,
+    parse_viewed_period,
+)
+
+STRIP_DAYS: Final = 14  # that the list of schedules shows
 
 FormFields = Mapping[str, str]
-FormAction = Callable[[Request, Schedule, FormFields], Awaitable[str]]  # does it, and says what was done; raises what the page shows
+# Does what a form asks for and returns the text of the audit log. Raises what the page shows.
+FormAction = Callable[[Request, Schedule, FormFields], Awaitable[str]]
 
 
 class SchedulePage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks, self._plans = deps.context, looks, ScheduleForecastCache(deps.context)
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
+        self._forecasts = ScheduleForecastCache(deps.context)
 
     def routes(self) -> list[Route]:
         page = "/schedules/{name}"
         actions: list[tuple[str, str, FormAction]] = [
             ("overrides", "overrides", self._add_override),
             ("overrides/{id}/delete", "overrides", self._delete_override),
-            ("swaps", "swaps", self._ask),
-            ("swaps/{id}/take", "swaps", self._take),
-            ("swaps/{id}/untake", "swaps", self._untake),
-            ("swaps/{id}/delete", "swaps", self._forget),
-            ("calendar", "calendar", self._make_feed),
+            ("swaps", "swaps", self._request_swap),
+            ("swaps/{id}/take", "swaps", self._accept_swap),
+            ("swaps/{id}/untake", "swaps", self._return_swap),
+            ("swaps/{id}/delete", "swaps", self._delete_swap),
+            ("calendar", "calendar", self._create_feed),
             ("calendar/delete", "calendar", self._revoke_feed),
         ]
         return [
             Route(page, self.show, methods=["GET"]),
-            *(Route(f"{page}/{path}", partial(self._act, action, anchor), methods=["POST"]) for path, anchor, action in actions),
-            *(Route(f"{page}/{path}", self.back, methods=["GET"]) for path, _, _ in actions),
+            *(
+                Route(f"{page}/{path}", partial(self._submit, action, anchor), methods=["POST"])
+                for path, anchor, action in actions
+            ),
+            *(Route(f"{page}/{path}", self.redirect, methods=["GET"]) for path, _, _ in actions),
         ]
 
     async def show(self, request: Request) -> HTMLResponse:
-        return await self._draw(request, request.query_params)
+        return await self._render(request, request.query_params)
 
-    async def back(self, request: Request) -> Response:
-        """The address of a form that was answered with the page, loaded again."""
+    async def redirect(self, request: Request) -> Response:
+        """Lead to the page from the address of a form: a refused form that is loaded again."""
         return RedirectResponse(schedule_address(find_schedule(self._context, request)), 303)
 
-    async def _act(self, action: FormAction, anchor: str, request: Request) -> Response:
-        """Do it and lead back; what makes no sense is said on the page, with what was filled in."""
-        schedule, fields = find_schedule(self._context, request), await parse_form(request)
+    async def _submit(self, action: FormAction, anchor: str, request: Request) -> Response:
+        """Do the action and lead back; a refusal is shown on the page, with what was filled in."""
+        schedule, fields = (find_schedule(self._context, request), await parse_form(request))
         try:
-            done = await action(request, schedule, fields)
+            audit_text = await action(request, schedule, fields)
         except (BadAction, Conflict) as error:
-            return await self._draw(request, fields, error)
+            return await self._render(request, fields, error)
         except HTTPException as error:
             if error.status_code != 422:
                 raise
-            return await self._draw(request, fields, error)
-        set_audit_text(request, done)
-        return RedirectResponse(f"{schedule_address(schedule, self._shown(schedule, fields))}#{anchor}", 303)
+            return await self._render(request, fields, error)
+        set_audit_text(request, audit_text)
+        address = schedule_address(schedule, self._viewed_period(schedule, fields))
+        return RedirectResponse(f"{address}#{anchor}", 303)
 
     async def _add_override(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
         require_role(request, "responder", team=schedule.team)
-        start, end = self._times(schedule, fields)
+        start, end = self._parse_times(schedule, fields)
         user, reason = fields.get("user", ""), fields.get("reason", "")
-        await schedule_changes.add_override(self._context, schedule, user=user, start=start, end=end, reason=reason)
-        return f"override of schedule {schedule.name}: {user} from {start.isoformat()} to {end.isoformat()}"
+        await schedule_changes.add_override(
+            self._context, schedule, user=user, start=start, end=end, reason=reason
+        )
+        period = f"from {start.isoformat()} to {end.isoformat()}"
+        return f"override of schedule {schedule.name}: {user} {period}"
 
-    async def _delete_override(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
+    async def _delete_override(
+        self, request: Request, schedule: Schedule, fields: FormFields
+    ) -> str:
         require_role(request, "responder", team=schedule.team)
         await schedule_changes.delete_override(self._context, schedule, request.path_params["id"])
         return f"took back an override of schedule {schedule.name}"
 
-    async def _ask(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
-        user, by = fields.get("user", ""), resolve_actor(request, acting_user(request, self._context))
-        if not user or user != principal_of(request).user:  # one's own shifts one may offer, whoever's the schedule is
+    async def _request_swap(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
+        user, by = fields.get("user", ""), self._actor(request)
+        # People may offer their own shifts, whichever team the schedule belongs to.
+        if not user or user != principal_of(request).user:
             require_role(request, "responder", team=schedule.team)
-        start, end = self._times(schedule, fields)
-        await schedule_changes.create_swap(self._context, schedule, user=user, start=start, end=end, reason=fields.get("reason", ""), by=by)
+        start, end = self._parse_times(schedule, fields)
+        reason = fields.get("reason", "")
+        await schedule_changes.create_swap(
+            self._context, schedule, user=user, start=start, end=end, reason=reason, by=by
+        )
         return f"asked for a swap in schedule {schedule.name}: shifts of {user}"
 
-    async def _take(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
-        swap, user = await self._swap(request, schedule), fields.get("user", "")
-        await schedule_changes.accept_swap(
-            self._context, swap.id, user=user, by=resolve_actor(request, acting_user(request, self._context))
-        )
+    async def _accept_swap(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
+        swap, user = await self._find_swap(request, schedule), fields.get("user", "")
+        by = self._actor(request)
+        await schedule_changes.accept_swap(self._context, swap.id, user=user, by=by)
         return f"swap in schedule {schedule.name}: {user} takes over shifts of {swap.user}"
 
-    async def _untake(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
-        swap = await self._swap(request, schedule)
-        await schedule_changes.return_swap(self._context, swap.id, by=resolve_actor(request, acting_user(request, self._context)))
+    async def _return_swap(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
+        swap = await self._find_swap(request, schedule)
+        await schedule_changes.return_swap(self._context, swap.id, by=self._actor(request))
         return f"swap in schedule {schedule.name}: shifts of {swap.user} are open again"
 
-    async def _forget(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
-        swap = await self._swap(request, schedule)
+    async def _delete_swap(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
+        swap = await self._find_swap(request, schedule)
         await schedule_changes.delete_swap(self._context, swap.id)
         return f"took back a swap in schedule {schedule.name}: shifts of {swap.user}"
 
-    async def _make_feed(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
+    async def _create_feed(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
         require_role(request, "responder", team=schedule.team)
         await calendars.create_feed(self._context.wire, Feed("schedule", schedule.name))
         return f"made a secret address for the calendar of schedule {schedule.name}"
@@ -131,45 +167,62 @@ class SchedulePage:
         await calendars.revoke_feed(self._context.wire, Feed("schedule", schedule.name))
         return f"took back the secret address of the calendar of schedule {schedule.name}"
 
-    async def _swap(self, request: Request, schedule: Schedule) -> Swap:
-        """The swap that an address names, for those who may change it."""
-        await self._context.load_by_hand()
+    def _actor(self, request: Request) -> str:
+        return resolve_actor(request, acting_user(request, self._context))
+
+    async def _find_swap(self, request: Request, schedule: Schedule) -> Swap:
+        """The swap that an address names. Raises NotFound, Forbidden."""
+        await self._context.load_schedule_changes()
         swap_id = request.path_params["id"]
         await require_swap(request, self._context, swap_id)
-        swap = next((one for one in self._context.by_hand.swaps.get(schedule.name, ()) if one.id == swap_id), None)
+        swaps = self._context.schedule_changes.swaps.get(schedule.name, ())
+        swap = next((one for one in swaps if one.id == swap_id), None)
         if swap is None:
             raise NotFound(f"there is no swap {swap_id[:60]}")
         return swap
 
-    async def _draw(self, request: Request, fields: FormFields, error: Exception | None = None) -> HTMLResponse:
-        context, schedule, user = self._context, find_schedule(self._context, request), acting_user(request, self._context)
-        seen = self._shown(schedule, fields)
-        zones = dict.fromkeys((schedule.timezone, *(one.timezone for one in context.config.users.values()), "UTC"))
-        values: dict[str, Any] = await load_schedule_view(context, self._plans, schedule, seen, reader_texts(request))
-        return await self._looks.page(
-            request, "schedule.html", describe_error(error).status if error else 200, clock=seen.zone, problem=describe_error(error).detail if error else "",
-            schedule=schedule, shown=seen, fields=fields, mine=context.config.users[user].timezone if user else "",
-            zones=zones, may_change=may(principal_of(request), "responder", schedule.team), today=utc(context.now()), **values,
-        )  # fmt: skip
+    async def _render(
+        self, request: Request, fields: FormFields, error: Exception | None = None
+    ) -> HTMLResponse:
+        context, user = self._context, acting_user(request, self._context)
+        schedule = find_schedule(context, request)
+        viewed = self._viewed_period(schedule, fields)
+        user_zones = [one.timezone for one in context.config.users.values()]
+        values: dict[str, Any] = await load_schedule_view(
+            context, self._forecasts, schedule, viewed, reader_texts(request)
+        )
+        return await self._templates.page(
+            request,
+            "schedule.html",
+            describe_error(error).status if error else 200,
+            clock=viewed.zone,
+            problem=describe_error(error).detail if error else "",
+            schedule=schedule,
+            viewed=viewed,
+            fields=fields,
+            reader_zone=context.config.users[user].timezone if user else "",
+            zones=dict.fromkeys((schedule.timezone, *user_zones, "UTC")),
+            may_change=may(principal_of(request), "responder", schedule.team),
+            today=utc(context.now()),
+            **values,
+        )
 
-    def _times(self, schedule: Schedule, fields: FormFields) -> tuple[datetime, datetime]:
-        """From when to when a form says, on the clock that the page showed. Raises HTTPException 422."""
-        zone = self._shown(schedule, fields).zone
-        return parse_time_param(fields.get("start", ""), "from", zone), parse_time_param(fields.get("end", ""), "to", zone)
+    def _parse_times(self, schedule: Schedule, fields: FormFields) -> tuple[datetime, datetime]:
+        """The period of a form, on the clock that the page showed. Raises HTTPException 422."""
+        zone = self._viewed_period(schedule, fields).zone
+        start = parse_time_param(fields.get("start", ""), "from", zone)
+        return start, parse_time_param(fields.get("end", ""), "to", zone)
 
-    def _shown(self, schedule: Schedule, fields: FormFields) -> ViewedPeriod:
+    def _viewed_period(self, schedule: Schedule, fields: FormFields) -> ViewedPeriod:
         try:
             return parse_viewed_period(fields, schedule.timezone, utc(self._context.now()))
         except ValueError as error:
             raise invalid(str(error)) from None
 
 
-def schedule_address(schedule: Schedule, seen: ViewedPeriod | None = None) -> str:
-    """Where the page of a schedule is."""
-    return f"/schedules/{quote(schedule.name, safe='')}" + (f"?{seen.query}" if seen else "")
-
-
-STRIP_DAYS: Final = 14
+def schedule_address(schedule: Schedule, viewed: ViewedPeriod | None = None) -> str:
+    """The address of a schedule's page."""
+    return f"/schedules/{quote(schedule.name, safe='')}" + (f"?{viewed.query}" if viewed else "")
 
 
 class ScheduleListRow(NamedTuple):
@@ -182,46 +235,54 @@ class ScheduleListRow(NamedTuple):
 
 
 class SchedulesPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
 
     def routes(self) -> list[Route]:
         return [Route("/schedules", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> HTMLResponse:
-        context = self._context
-        zone = self._zone(request)
+        """Every schedule: who is on call now and next, and a strip of the next days."""
+        context, zone = self._context, self._zone(request)
         now, clock = utc(context.now()), ZoneInfo(zone)
         today: date = now.astimezone(clock).date()
-        span = BandPeriod(midnight(today, clock), midnight(today + timedelta(days=STRIP_DAYS), clock))
+        end = midnight(today + timedelta(days=STRIP_DAYS), clock)
+        period = BandPeriod(midnight(today, clock), end)
         rows = []
         for schedule in context.config.schedules.values():
-            roster = context.roster
-            entries = planned_entries(roster.shifts(schedule.name, now, span.end))
-            uncovered = sum((one.end - one.start).total_seconds() for one in entries if not one.people)
-            rows.append(
-                ScheduleListRow(
-                    schedule,
-                    roster.on_call(schedule.name, now),
-                    layout_bands(span, [TimelineTrack("final", "", entries)], clock, now),
-                    uncovered,
-                )
-            )
+            rows.append(self._row(schedule, period, clock, now))
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
-        speaker = ScheduleFormatter(context.config.users, reader_texts(request), clock, context.now())
-        return await self._looks.page(
-            request, "schedules.html", clock=zone, rows=rows, axis=layout_bands(span, [], clock, now), speaker=speaker, bar=render_bar
+        return await self._templates.page(
+            request,
+            "schedules.html",
+            clock=zone,
+            rows=rows,
+            axis=layout_bands(period, [], clock, now),
+            formatter=ScheduleFormatter(
+                context.config.users, reader_texts(request), clock, context.now()
+            ),
+            render_bar=render_bar,
         )
 
+    def _row(
+        self, schedule: Schedule, period: BandPeriod, clock: ZoneInfo, now: datetime
+    ) -> ScheduleListRow:
+        roster = self._context.roster
+        entries = planned_entries(roster.shifts(schedule.name, now, period.end))
+        gaps = [one.end - one.start for one in entries if not one.people]
+        bands = layout_bands(period, [TimelineTrack("final", "", entries)], clock, now)
+        uncovered = sum(gap.total_seconds() for gap in gaps)
+        return ScheduleListRow(schedule, roster.on_call(schedule.name, now), bands, uncovered)
+
     def _zone(self, request: Request) -> str:
-        """The one of the address, else the reader's, else that of the first schedule."""
-        user, schedules = acting_user(request, self._context), self._context.config.schedules
+        """The zone of the address, else the reader's, else that of the first schedule."""
+        user, schedules = (acting_user(request, self._context), self._context.config.schedules)
         try:
-            asked = check_zone(request.query_params.get("zone") or "UTC")
+            zone = check_zone(request.query_params.get("zone") or "UTC")
         except ValueError as error:
             raise invalid(str(error)) from None
         if request.query_params.get("zone"):
-            return asked
+            return zone
         if user:
             return self._context.config.users[user].timezone
-        return next((one.timezone for one in schedules.values()), asked)
+        return next((one.timezone for one in schedules.values()), zone)

@@ -1,4 +1,4 @@
-"""/api/v1/schedules/{name}/swaps and /api/v1/swaps: ask others to take over shifts, take over theirs."""
+"""/api/v1/schedules/{name}/swaps and /api/v1/swaps: offer shifts to others, take over theirs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ from amproxy.oncall.roster import Roster
 from amproxy.oncall.swaps import swap_state
 from amproxy.respond import schedule_changes
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import principal_of, require_role, require_swap, resolve_actor, set_audit_text
+from amproxy.web.http.permissions import (
+    principal_of,
+    require_role,
+    require_swap,
+    resolve_actor,
+    set_audit_text,
+)
 from amproxy.web.http.request import known_user, parse_json_body, parse_time_param
+from amproxy.web.http.response import View, json_response
 from amproxy.web.incidents import views
-from amproxy.web.incidents.api import json_response
 from amproxy.web.schedules.api import find_schedule
 
 
 class CreateSwapRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`user`: whose shifts; `by`: who asks, where that is somebody else. Times without offset are of the schedule's wall clock."""
+    """A swap of the shifts of `user`; `by`: the person who asks, if somebody else.
+
+    Times without offset are wall-clock times of the schedule's zone.
+    """
 
     user: str
     start: str
@@ -31,7 +40,7 @@ class CreateSwapRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TakeSwapRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`user` takes over the shifts; `by`: who says so, where that is somebody else."""
+    """`user` takes over the shifts; `by`: the person who says so, if somebody else."""
 
     user: str
     by: str | None = None
@@ -48,44 +57,60 @@ class SwapsApi:
     def routes(self) -> list[Route]:
         return [
             Route("/api/v1/schedules/{name}/swaps", self.index, methods=["GET"]),
-            Route("/api/v1/schedules/{name}/swaps", self.ask, methods=["POST"]),
-            Route("/api/v1/swaps/{id}/take", self.take, methods=["POST"]),
-            Route("/api/v1/swaps/{id}/untake", self.untake, methods=["POST"]),
+            Route("/api/v1/schedules/{name}/swaps", self.create, methods=["POST"]),
+            Route("/api/v1/swaps/{id}/take", self.accept, methods=["POST"]),
+            Route("/api/v1/swaps/{id}/untake", self.give_back, methods=["POST"]),
             Route("/api/v1/swaps/{id}", self.delete, methods=["DELETE"]),
         ]
 
     async def index(self, request: Request) -> Response:
         """Those of a schedule, in the order in which they begin."""
         schedule = find_schedule(self._context, request)
-        await self._context.load_by_hand()
-        return json_response([self._view(swap) for swap in self._context.by_hand.swaps.get(schedule.name, ())])
+        await self._context.load_schedule_changes()
+        swaps = self._context.schedule_changes.swaps.get(schedule.name, ())
+        return json_response([self._view(swap) for swap in swaps])
 
-    async def ask(self, request: Request) -> Response:
+    async def create(self, request: Request) -> Response:
         schedule = find_schedule(self._context, request)
         body = await parse_json_body(request, CreateSwapRequest)
-        if body.user != principal_of(request).user:  # one's own shifts one may offer wherever they are
+        # People may offer their own shifts, whichever team the schedule belongs to.
+        if body.user != principal_of(request).user:
             require_role(request, "responder", team=schedule.team)
         swap = await schedule_changes.create_swap(
-            self._context, schedule, user=body.user, start=parse_time_param(body.start, "start", schedule.timezone),
-            end=parse_time_param(body.end, "end", schedule.timezone), reason=body.reason or "",
+            self._context,
+            schedule,
+            user=body.user,
+            start=parse_time_param(body.start, "start", schedule.timezone),
+            end=parse_time_param(body.end, "end", schedule.timezone),
+            reason=body.reason or "",
             by=resolve_actor(request, known_user(self._context, body.by)),
-        )  # fmt: skip
-        set_audit_text(request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}")
+        )
+        set_audit_text(
+            request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}"
+        )
         return json_response(self._view(swap), 201)
 
-    async def take(self, request: Request) -> Response:
+    async def accept(self, request: Request) -> Response:
         body = await parse_json_body(request, TakeSwapRequest)
         by = resolve_actor(request, known_user(self._context, body.by))
         await require_swap(request, self._context, request.path_params["id"])
-        swap = await schedule_changes.accept_swap(self._context, request.path_params["id"], user=body.user, by=by)
-        set_audit_text(request, f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}")
+        swap = await schedule_changes.accept_swap(
+            self._context, request.path_params["id"], user=body.user, by=by
+        )
+        set_audit_text(
+            request,
+            f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}",
+        )
         return json_response(self._view(swap))
 
-    async def untake(self, request: Request) -> Response:
-        by = resolve_actor(request, known_user(self._context, (await parse_json_body(request, UntakeSwapRequest)).by))
+    async def give_back(self, request: Request) -> Response:
+        body = await parse_json_body(request, UntakeSwapRequest)
+        by = resolve_actor(request, known_user(self._context, body.by))
         await require_swap(request, self._context, request.path_params["id"])
         swap = await schedule_changes.return_swap(self._context, request.path_params["id"], by=by)
-        set_audit_text(request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again")
+        set_audit_text(
+            request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again"
+        )
         return json_response(self._view(swap))
 
     async def delete(self, request: Request) -> Response:
@@ -93,13 +118,17 @@ class SwapsApi:
         await schedule_changes.delete_swap(self._context, request.path_params["id"])
         return Response(status_code=204)
 
-    def _view(self, swap: Swap) -> views.View:
+    def _view(self, swap: Swap) -> View:
         return swap_view(swap, self._context.roster, self._context.now())
 
 
-def swap_view(swap: Swap, roster: Roster, now: float) -> views.View:
-    """One swap with the shifts that it is about: `user`'s, as they are without it. now: Unix seconds."""
-    known = swap.schedule in roster.config.schedules  # it may be gone from the file since
+def swap_view(swap: Swap, roster: Roster, now: float) -> View:
+    """One swap with the shifts of `user` that it is about, as they are without it.
+
+    now: Unix seconds.
+    """
+    # The schedule may be gone from the file since.
+    shifts = roster.swapped_shifts(swap) if swap.schedule in roster.config.schedules else []
     return {
         "id": swap.id,
         "schedule": swap.schedule,
@@ -113,5 +142,5 @@ def swap_view(swap: Swap, roster: Roster, now: float) -> views.View:
         "taken_by": swap.taken_by or None,
         "taken_through": swap.taken_through or None,
         "taken_at": rfc3339(swap.taken_at),
-        "shifts": [views.planned_shift_view(shift) for shift in roster.swapped_shifts(swap)] if known else [],
+        "shifts": [views.planned_shift_view(shift) for shift in shifts],
     }

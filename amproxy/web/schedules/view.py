@@ -1,8 +1,6 @@
-"""What a schedule's page shows: the view, from which day on, on which clock; as an address says it. Pure.
+"""The data of a schedule's page: viewed period, timeline, hours, quality, overrides, swaps.
 
-What is worked out of a schedule's plan for its page, and remembered as long as the roster is the same: pages look again often.
-
-What the page of one schedule shows beside its forms: timeline, hours, quality, what was made by hand.
+Forecasts from the plan are cached as long as the roster is the same.
 """
 
 from __future__ import annotations
@@ -21,7 +19,12 @@ from amproxy.context import Context
 from amproxy.model import Swap
 from amproxy.oncall.gaps import CoverageGap, find_empty_shifts
 from amproxy.oncall.hours import Hours
-from amproxy.oncall.quality import DoubleBooking, ScheduleQuality, assess_quality, find_double_bookings
+from amproxy.oncall.quality import (
+    DoubleBooking,
+    ScheduleQuality,
+    assess_quality,
+    find_double_bookings,
+)
 from amproxy.oncall.roster import Roster
 from amproxy.oncall.swaps import SwapState, swap_state
 from amproxy.shifts.final import FinalShift, final_shifts
@@ -31,18 +34,26 @@ from amproxy.text import Texts
 from amproxy.times import local_to_utc
 from amproxy.web.schedules.api import hours_by_person
 from amproxy.web.schedules.calendars_api import feed_url
-from amproxy.web.schedules.timeline import BandPeriod, TimelineTrack, layer_tracks, layout_bands, midnight, upper_tracks
-from amproxy.web.schedules.words import ScheduleFormatter, render_bar
+from amproxy.web.schedules.formatter import ScheduleFormatter, render_bar
+from amproxy.web.schedules.timeline import (
+    BandPeriod,
+    TimelineTrack,
+    layer_tracks,
+    layout_bands,
+    midnight,
+    upper_tracks,
+)
 
 ScheduleRange = Literal["day", "weeks", "month"]
 SCHEDULE_RANGES: Final[tuple[ScheduleRange, ...]] = ("day", "weeks", "month")
+MAX_CACHED_FORECASTS: Final = 100
 
 _RANGE_DAYS: Final = {"day": 1, "weeks": 14}
 _EARLIEST, _LATEST = date(1990, 1, 1), date(2200, 1, 1)  # far from where dates overflow
 
 
 class ViewedPeriod(NamedTuple):
-    """`first` is the first day that is shown."""
+    """A view of a schedule: its kind, its first day, the zone of its clock."""
 
     view: ScheduleRange
     first: date
@@ -56,45 +67,50 @@ class ViewedPeriod(NamedTuple):
         return _month_start(self.first, 1)
 
     @property
-    def span(self) -> BandPeriod:
+    def period(self) -> BandPeriod:
         clock = ZoneInfo(self.zone)
         return BandPeriod(midnight(self.first, clock), midnight(self.last, clock))
 
     @property
     def previous(self) -> ViewedPeriod:
-        return self._replace(first=_month_start(self.first, -1) if self.view == "month" else self.first - (self.last - self.first))
+        if self.view == "month":
+            return self._replace(first=_month_start(self.first, -1))
+        return self._replace(first=self.first - (self.last - self.first))
 
     @property
     def next(self) -> ViewedPeriod:
         return self._replace(first=self.last)
 
     def as_view(self, view: ScheduleRange, today: date) -> ViewedPeriod:
-        """Another view of the same time: around today where that is shown, else from the same day on."""
+        """Another view: around today where that is shown now, else from the same day on."""
         day = today if self.first <= today < self.last else self.first
         return period_around(view, day, self.zone)
 
     @property
     def query(self) -> str:
-        """The part of an address that shows this again."""
+        """The query of an address that shows this again."""
         return urlencode({"view": self.view, "from": self.first.isoformat(), "zone": self.zone})
 
 
 def period_around(view: ScheduleRange, day: date, zone: str) -> ViewedPeriod:
-    """What a view shows of a day: the day, two weeks from its Monday on, its month."""
-    first = {"day": day, "weeks": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[view]
-    return ViewedPeriod(view, first, zone)
+    """The day, two weeks from its Monday on, or its month."""
+    if view == "weeks":
+        day -= timedelta(days=day.weekday())
+    elif view == "month":
+        day = day.replace(day=1)
+    return ViewedPeriod(view, day, zone)
 
 
 def parse_viewed_period(query: Mapping[str, str], zone: str, now: datetime) -> ViewedPeriod:
-    """What an address asks for; what it leaves out is two weeks around now, on the clock of `zone`.
+    """The period that a query names; by default two weeks around now on the clock of `zone`.
 
-    Raises ValueError with words for people.
+    Raises ValueError with a message for the reader.
     """
     zone = check_zone(query.get("zone") or zone)
-    wanted = query.get("view") or "weeks"
-    view = next((one for one in SCHEDULE_RANGES if one == wanted), None)
+    name = query.get("view") or "weeks"
+    view = next((one for one in SCHEDULE_RANGES if one == name), None)
     if view is None:
-        raise ValueError(f"view is one of {', '.join(SCHEDULE_RANGES)}, not {wanted[:60]!r}")
+        raise ValueError(f"view is one of {', '.join(SCHEDULE_RANGES)}, not {name[:60]!r}")
     text = query.get("from") or ""
     try:
         day = date.fromisoformat(text[:10]) if text else now.astimezone(ZoneInfo(zone)).date()
@@ -106,10 +122,10 @@ def parse_viewed_period(query: Mapping[str, str], zone: str, now: datetime) -> V
 
 
 def check_zone(name: str) -> str:
-    """The name of a zone. Raises ValueError for one that there is not."""
+    """The name of a time zone, unchanged. Raises ValueError for an unknown one."""
     try:
         ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # not there, no name at all, or a folder
+    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as "Europe"
         raise ValueError(f"there is no zone {name[:60]!r}") from None
     return name
 
@@ -119,81 +135,79 @@ def _month_start(day: date, months: int) -> date:
     return date(count // 12, count % 12 + 1, 1)
 
 
-MAX_CACHED_FORECASTS: Final = 100  # plans that are remembered
-
-
 class ScheduleForecast(NamedTuple):
+    """The results that a schedule's plan gives for a period."""
+
     layers: list[TimelineTrack]
     quality: ScheduleQuality
-    empty: list[CoverageGap]
+    empty_shifts: list[CoverageGap]  # of layers that are active and have nobody left
 
 
 class ScheduleForecastCache:
-    """The plans of the roster that was in force when one was asked for last."""
+    """Forecasts by schedule and period, of the roster that was last in force."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._roster = context.roster
-        self._found: dict[tuple[str, BandPeriod], ScheduleForecast] = {}
+        self._forecasts: dict[tuple[str, BandPeriod], ScheduleForecast] = {}
 
-    async def plan(self, schedule: Schedule, span: BandPeriod) -> ScheduleForecast:
-        """The plan between two moments."""
-        roster, key = self._context.roster, (schedule.name, span)
-        if roster is not self._roster or len(self._found) >= MAX_CACHED_FORECASTS:
-            self._roster, self._found = roster, {}
-        if key not in self._found:
-            found = await _double_bookings(roster, schedule, span)
-            plan = ScheduleForecast(
-                layer_tracks(roster, schedule, span),
-                assess_quality(roster, schedule.name, *span, found),
-                find_empty_shifts(roster, schedule.name, *span),
+    async def forecast(self, schedule: Schedule, period: BandPeriod) -> ScheduleForecast:
+        roster, key = self._context.roster, (schedule.name, period)
+        if roster is not self._roster or len(self._forecasts) >= MAX_CACHED_FORECASTS:
+            self._roster, self._forecasts = roster, {}
+        if key not in self._forecasts:
+            doubles = await _double_bookings(roster, schedule, period)
+            forecast = ScheduleForecast(
+                layer_tracks(roster, schedule, period),
+                assess_quality(roster, schedule.name, *period, doubles),
+                find_empty_shifts(roster, schedule.name, *period),
             )
-            if roster is not self._roster:  # another came into force meanwhile
-                return plan
-            self._found[key] = plan
-        return self._found[key]
+            # The await lets others run: a forecast of an old roster must not get into the
+            # cache of the new one.
+            if roster is not self._roster:
+                return forecast
+            self._forecasts[key] = forecast
+        return self._forecasts[key]
 
 
-async def _double_bookings(roster: Roster, schedule: Schedule, span: BandPeriod) -> list[DoubleBooking]:
-    """Who is on call for another schedule at the same time; only schedules that may share somebody are looked at."""
-    found, here = list[DoubleBooking](), _possible_people(roster, schedule)
+async def _double_bookings(
+    roster: Roster, schedule: Schedule, period: BandPeriod
+) -> list[DoubleBooking]:
+    """Shifts that overlap with other schedules that may have somebody in common."""
+    doubles, people = list[DoubleBooking](), _possible_people(roster, schedule)
     for other in roster.config.schedules.values():
-        if other.name != schedule.name and here & _possible_people(roster, other):
-            found += find_double_bookings(roster, schedule.name, other.name, *span)
+        if other.name != schedule.name and people & _possible_people(roster, other):
+            doubles += find_double_bookings(roster, schedule.name, other.name, *period)
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
-    return found
+    return doubles
 
 
 def _possible_people(roster: Roster, schedule: Schedule) -> set[str]:
     """Everybody who may be on call."""
     if schedule.ical:
         return set(roster.config.users)
-    by_hand = (*schedule.overrides, *roster.overrides.get(schedule.name, ()))
+    overrides = (*schedule.overrides, *roster.overrides.get(schedule.name, ()))
     return {
         *(name for layer in schedule.layers for turn in layer.users for name in turn),
-        *(name for one in by_hand for name in one.users),
+        *(name for one in overrides for name in one.users),
         *(swap.taken_by for swap in roster.swaps.get(schedule.name, ()) if swap.taken_by),
     }
 
 
 class OverrideRow(NamedTuple):
-    """An override."""
-
     override: Override
     start: datetime
     end: datetime
 
 
 class SwapRow(NamedTuple):
-    """A swap."""
-
     swap: Swap
     state: SwapState
-    empty: bool  # it is about no shift
+    empty: bool  # the swap is about no shift
 
 
 class PersonHoursRow(NamedTuple):
-    """What one person has done or will do in the time that is shown."""
+    """The hours of one person in the viewed period."""
 
     user: str
     hours: Hours
@@ -201,67 +215,87 @@ class PersonHoursRow(NamedTuple):
 
 
 async def load_schedule_view(
-    context: Context, plans: ScheduleForecastCache, schedule: Schedule, seen: ViewedPeriod, t: Texts
+    context: Context,
+    forecasts: ScheduleForecastCache,
+    schedule: Schedule,
+    viewed: ViewedPeriod,
+    t: Texts,
 ) -> dict[str, Any]:
-    """The values of the template. Raises StoreUnavailable where the past is asked for and Redis is away."""
-    now, span, zone, roster = context.now(), seen.span, ZoneInfo(seen.zone), context.roster
-    final = await final_shifts(context, schedule.name, span.start, span.end)
-    plan = await plans.plan(schedule, span)
-    rows = [*upper_tracks(roster, schedule, final, span, now), *plan.layers]
+    """The values of the template. Raises StoreUnavailable for the past while Redis is away."""
+    now, period, zone, roster = (
+        context.now(),
+        viewed.period,
+        ZoneInfo(viewed.zone),
+        context.roster,
+    )
+    final = await final_shifts(context, schedule.name, period.start, period.end)
+    forecast = await forecasts.forecast(schedule, period)
+    tracks = [*upper_tracks(roster, schedule, final, period, now), *forecast.layers]
     former = {person.user: person.full_name for shift in final for person in shift.people}
     return {
-        "speaker": ScheduleFormatter(context.config.users, t, zone, now, former),
-        "bar": render_bar,
-        "bands": layout_bands(span, rows, zone, utc(now)),
+        "formatter": ScheduleFormatter(context.config.users, t, zone, now, former),
+        "render_bar": render_bar,
+        "bands": layout_bands(period, tracks, zone, utc(now)),
         "final": final,
         "on_call": roster.on_call(schedule.name, utc(now)),
-        "people": _list_people(roster, schedule, final),
-        "shares": _hours_rows(roster, schedule, final),
-        "quality": plan.quality,
-        "empty": plan.empty,
+        "people": _list_people(schedule, final),
+        "person_hours": _hours_rows(schedule, final),
+        "quality": forecast.quality,
+        "empty_shifts": forecast.empty_shifts,
         "calendars": await load_calendar_health(context, schedule.name),
-        "nameless": roster.empty_shifts(schedule.name, span.start, span.end),
+        "unknown_events": roster.empty_shifts(schedule.name, period.start, period.end),
         "feed": await _feed_address(context, schedule),
-        "overrides": _override_rows(roster, schedule, span, now),
-        "wishes": _swap_rows(roster, schedule, span, now),
+        "overrides": _override_rows(roster, schedule, period, now),
+        "swaps": _swap_rows(roster, schedule, period, now),
     }
 
 
 async def _feed_address(context: Context, schedule: Schedule) -> str:
-    """Where the shifts can be read as a calendar; "" = nobody has made an address."""
+    """The secret address of the shifts as a calendar; "" = none was made."""
     token = await calendars.load_feed_token(context.wire, Feed("schedule", schedule.name))
     return feed_url(context, token) if token else ""
 
 
-def _list_people(roster: Roster, schedule: Schedule, final: Sequence[FinalShift]) -> list[str]:
-    """Whoever may be on call or was, in the order of the layers; what colours and marks mean."""
+def _list_people(schedule: Schedule, final: Sequence[FinalShift]) -> list[str]:
+    """The people of the layers, in their order, then others who were on call."""
     turns = [name for layer in schedule.layers for turn in layer.users for name in turn]
     shown = [person.user for shift in final for person in shift.people]
     return list(dict.fromkeys((*turns, *shown)))
 
 
-def _hours_rows(roster: Roster, schedule: Schedule, final: Sequence[FinalShift]) -> list[PersonHoursRow]:
-    found = {name: Hours() for name in _list_people(roster, schedule, final)} | hours_by_person(final)
-    most = max((hours.total for hours in found.values()), default=0.0)
-    shares = [PersonHoursRow(name, hours, round(hours.total / most * 100, 1) if most else 0.0) for name, hours in found.items()]
-    return sorted(shares, key=lambda share: -share.hours.total)
+def _hours_rows(schedule: Schedule, final: Sequence[FinalShift]) -> list[PersonHoursRow]:
+    """The people of a page with their hours, the busiest first."""
+    hours = {name: Hours() for name in _list_people(schedule, final)} | hours_by_person(final)
+    most = max((one.total for one in hours.values()), default=0.0)
+    rows = [
+        PersonHoursRow(name, one, round(one.total / most * 100, 1) if most else 0.0)
+        for name, one in hours.items()
+    ]
+    return sorted(rows, key=lambda row: -row.hours.total)
 
 
-def _override_rows(roster: Roster, schedule: Schedule, span: BandPeriod, now: float) -> list[OverrideRow]:
-    """Overrides that are not over, or are shown; those of the file first."""
+def _override_rows(
+    roster: Roster, schedule: Schedule, period: BandPeriod, now: float
+) -> list[OverrideRow]:
+    """Overrides that are not over, or lie in the period; those of the file first."""
     zone = ZoneInfo(schedule.timezone)
-    every = [
+    rows = [
         OverrideRow(one, local_to_utc(one.start, zone), local_to_utc(one.end, zone))
         for one in (*schedule.overrides, *roster.overrides.get(schedule.name, ()))
     ]
-    return [one for one in every if one.end > utc(now) or (one.start < span.end and span.start < one.end)]
+    return [
+        row
+        for row in rows
+        if row.end > utc(now) or (row.start < period.end and period.start < row.end)
+    ]
 
 
-def _swap_rows(roster: Roster, schedule: Schedule, span: BandPeriod, now: float) -> list[SwapRow]:
-    """Swaps that are not over, or are shown; whom an open one concerns is looked up."""
-    found = []
+def _swap_rows(roster: Roster, schedule: Schedule, period: BandPeriod, now: float) -> list[SwapRow]:
+    """Swaps that are not over, or lie in the period."""
+    rows = []
     for swap in roster.swaps.get(schedule.name, ()):
-        if swap.end > now or (utc(swap.start) < span.end and span.start < utc(swap.end)):
-            what = swap_state(swap, now)
-            found.append(SwapRow(swap, what, what == "open" and not roster.swapped_shifts(swap)))
-    return found
+        if swap.end > now or (utc(swap.start) < period.end and period.start < utc(swap.end)):
+            state = swap_state(swap, now)
+            empty = state == "open" and not roster.swapped_shifts(swap)
+            rows.append(SwapRow(swap, state, empty))
+    return rows

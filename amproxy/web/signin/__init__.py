@@ -1,1 +1,1 @@
-"""Who asks, what they may do, and what they have done: sign-in, sessions, API tokens, rights, the audit log."""
+"""Sign-in, sessions, API tokens and the audit log."""

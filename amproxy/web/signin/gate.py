@@ -1,9 +1,7 @@
-"""Who asks: by API token, by the word of a proxy, by session; in this order, the first that is given decides.
+"""The sign-in gate: identify the principal of a request, enforce its role, audit its change.
 
-In front of the whole web part: finds out who asks, lets through what they may do, and writes down what has changed.
-
-The one place where rights are enforced: what a request needs stands in rights.py. Where the file has no `sign_in`, everybody
-is an open admin, and reading costs one look at the configuration.
+The one place where roles are enforced; web/http/permissions.py says which one an address needs.
+Where the file has no `sign_in`, everybody is an admin, and a request costs one look-up.
 """
 
 from __future__ import annotations
@@ -23,27 +21,51 @@ from amproxy.accept.tokens import AUTHENTICATED, LOGIN, parse_credential
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
-from amproxy.store import audit
-from amproxy.store import sign_in as store_sign_in
+from amproxy.store import audit, sign_in
 from amproxy.web.alertmanager.http import coded_error
-from amproxy.web.http import permissions
-from amproxy.web.http.errors import PROGRAM_PREFIXES
 from amproxy.web.http.guard import SAFE_METHODS, with_security_headers
 from amproxy.web.http.middleware import link_root
 from amproxy.web.http.permissions import (
     ACTING_KEY,
     ANONYMOUS,
     AUDIT_TEXT_KEY,
+    METRICS_PATH,
     Forbidden,
     NotSignedIn,
     Principal,
     may,
     principal_of,
+    required_role,
     set_principal,
 )
 from amproxy.web.http.request import own_path
-from amproxy.web.signin import session
-from amproxy.web.signin import session as signin_session
+from amproxy.web.http.response import PROGRAM_PREFIXES
+from amproxy.web.http.templates import page_address
+from amproxy.web.signin.session import (
+    SESSION_COOKIE,
+    client_address,
+    find_user,
+    is_from_proxy,
+    principal_of_token,
+    principal_of_user,
+    read_cookie,
+)
+
+log = logging.getLogger(__name__)
+
+SIGN_IN_PATH = "/sign-in"
+MAX_RETURN_PATH = 2000  # characters of a path to return to after the sign-in
+# Sign-ins and button presses in chats write their own entries; a cookie of one browser and the
+# preview of a silence change nothing.
+_UNAUDITED_PATHS = (
+    "/sign-in",
+    "/slack/interactivity",
+    "/language",
+    "/me",
+    "/api/v1/silences/preview",
+)
+
+RenderError = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class IdentifiedCaller(NamedTuple):
@@ -51,176 +73,203 @@ class IdentifiedCaller(NamedTuple):
     metrics: bool = False  # may scrape, whatever the role
 
 
-async def identify(context: Context, scope: Scope, sign_in: SignIn) -> IdentifiedCaller:
-    """Raises NotSignedIn for a token that opens nothing, StoreUnavailable."""
-    credential = parse_credential(scope)
-    if credential.startswith(store_sign_in.TOKEN_PREFIX):
-        return await _by_token(context, credential)
-    user = find_proxy_user(context, scope, sign_in)
-    if user:
-        return IdentifiedCaller(signin_session.principal_of_user(context.config, context.config.users[user], "proxy"))
-    secret = session.read_cookie(scope, session.SESSION_COOKIE, context.external_url)
-    found = await _by_session(context, scope, sign_in, secret) if secret else None
-    if found:
-        return IdentifiedCaller(found)
-    return IdentifiedCaller(ANONYMOUS if sign_in.anonymous == "none" else Principal(role="viewer"))
-
-
-async def _by_token(context: Context, credential: str) -> IdentifiedCaller:
-    now = context.now()
-    token = await store_sign_in.load_token(context.wire, credential, now)
-    principal = signin_session.principal_of_token(context.config, token) if token else None
-    if token is None or principal is None:
-        raise NotSignedIn("this API token is unknown, revoked or expired, or its user is no more in the file")
-    await store_sign_in.record_token_use(context.wire, token, now)
-    return IdentifiedCaller(principal, "metrics" in token.scopes)
-
-
-def proxy_user_name(scope: Scope, sign_in: SignIn) -> str:
-    """Whom a proxy whose word counts names, "" = nobody."""
-    proxy = sign_in.proxy_header
-    if proxy is None or not signin_session.is_from_proxy(scope, proxy):
-        return ""
-    # given twice, one of them may have slipped through from outside
-    name = proxy.header.lower().encode()
-    given = [value for key, value in scope["headers"] if key == name]
-    return given[0].decode("utf-8", "replace").strip() if len(given) == 1 else ""
-
-
-def find_proxy_user(context: Context, scope: Scope, sign_in: SignIn) -> str:
-    """The user of the file whom the proxy names, "" = nobody."""
-    user = signin_session.find_user(context.config, proxy_user_name(scope, sign_in)) if sign_in.proxy_header else None
-    return user.name if user else ""
-
-
-async def _by_session(context: Context, scope: Scope, sign_in: SignIn, secret: str) -> Principal | None:
-    now = context.now()
-    session = await store_sign_in.load_session(context.wire, secret, now)
-    user = context.config.users.get(session.user) if session else None
-    # a way in that the file has closed lets nobody stay
-    if session is None or user is None or not (sign_in.passwords if session.way == "password" else sign_in.oidc):
-        return None
-    if now - session.made > sign_in.session_lifetime:
-        return None
-    await store_sign_in.record_session_use(context.wire, secret, session, now, signin_session.client_address(scope, sign_in))
-    return signin_session.principal_of_user(context.config, user, "session")
-
-
-def lacks_browser_headers(scope: Scope) -> bool:
-    """Whether a request has none of the headers by which browsers tell our own pages from foreign ones."""
-    return not header(scope, b"sec-fetch-site") and not header(scope, b"origin")
-
-
-log = logging.getLogger(__name__)
-
-SIGN_IN_PATH = "/sign-in"
-MAX_RETURN_PATH = 2000  # characters of a path that is led back to
-# Sign-ins and presses in chats write their own entries; a cookie of one browser and a look ahead are no change.
-_UNAUDITED_PATHS = ("/sign-in", "/slack/interactivity", "/language", "/me", "/api/v1/silences/preview")
-
-RenderError = Callable[[Request, Exception], Awaitable[Response]]
-
-
 class SignInGate:
-    """ASGI middleware. `draw` makes the answer for an error, JSON or a page."""
+    """ASGI middleware. `render_error` makes the response for an error, JSON or a page."""
 
-    def __init__(self, app: ASGIApp, context: Context, draw: RenderError) -> None:
-        self._app, self._context, self._draw = app, context, draw
+    def __init__(self, app: ASGIApp, context: Context, render_error: RenderError) -> None:
+        self._app, self._context, self._render_error = app, context, render_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sign_in = self._context.config.sign_in
-        if sign_in is not None:
+        settings = self._context.config.sign_in
+        if settings is not None:
             set_principal(scope, ANONYMOUS)
             try:
-                await self._admit(scope, sign_in)
+                await self._admit(scope, settings)
             except AmproxyError as error:
-                answer = await self._refusal(Request(scope, receive), error)
-                await answer(scope, receive, with_security_headers(send, self._context.external_url))
+                response = await self._refusal(Request(scope, receive), error)
+                send = with_security_headers(send, self._context.external_url)
+                await response(scope, receive, send)
                 return
         elif scope.get(AUTHENTICATED):
-            set_principal(scope, self._basic(scope))
+            set_principal(scope, self._basic_auth_principal(scope))
         if scope["method"] not in SAFE_METHODS and scope["path"] not in _UNAUDITED_PATHS:
-            send = self._told(scope, send)
+            send = self._with_audit(scope, send)
         await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope, sign_in: SignIn) -> None:
-        """Raises NotSignedIn, Forbidden, StoreUnavailable."""
+    async def _admit(self, scope: Scope, settings: SignIn) -> None:
+        """Set the principal and check its role. Raises NotSignedIn, Forbidden, StoreUnavailable."""
         method, path = scope["method"], scope["path"]
-        needed = permissions.required_role(method, path)
+        needed = required_role(method, path)
         try:
-            principal, scrapes = await identify(self._context, scope, sign_in)
+            principal, may_scrape = await identify(self._context, scope, settings)
         except (NotSignedIn, StoreUnavailable):
             if needed is None:
                 return  # what is open to strangers is open to them as well
             raise
         set_principal(scope, principal)
-        if needed is None or (scrapes and path == permissions.METRICS_PATH):
+        if needed is None or (may_scrape and path == METRICS_PATH):
             return
         if not may(principal, needed):
             if principal.via == "open":
                 raise NotSignedIn("sign in first")
             raise Forbidden(f"this needs the role {needed}; yours is {principal.role}")
-        # A browser sends its session, and passes the proxy, whoever made the page that asks. Guard tells foreign pages by two
-        # headers, of which every browser since 2020 sends at least one with a POST. One that sends neither cannot be told from a
-        # foreign page, so it may not act; a token in each form would let such browsers in, and there are none to let in.
-        if method not in SAFE_METHODS and principal.via in ("session", "proxy") and lacks_browser_headers(scope):
-            raise Forbidden("your browser does not say which page asks for this (Origin); a program uses an API token")
+        if method not in SAFE_METHODS:
+            _require_browser_headers(scope, principal)
 
-    def _basic(self, scope: Scope) -> Principal:
-        """Who has come in by the web config file may do everything, as everybody may without sign-in."""
+    def _basic_auth_principal(self, scope: Scope) -> Principal:
+        """An admin: the web config file lets in only people who may do everything."""
         login = scope.get(LOGIN, "")
         return Principal(user=login if login in self._context.config.users else "", via="basic")
 
     async def _refusal(self, request: Request, error: AmproxyError) -> Response:
         path = request.url.path
         if path.startswith("/api/v2/") and isinstance(error, (NotSignedIn, Forbidden)):
+            # amtool expects Alertmanager's shape of errors
             status = 401 if isinstance(error, NotSignedIn) else 403
-            answer = coded_error(status, str(error))
-            return Response(answer.body, status, _challenge(error), "application/json")
+            body = coded_error(status, str(error)).body
+            return Response(body, status, _challenge(error), "application/json")
         if isinstance(error, NotSignedIn) and not path.startswith(PROGRAM_PREFIXES):
             back = _return_path(request, link_root(self._context.external_url))
-            return RedirectResponse(SIGN_IN_PATH if back == "/" else f"{SIGN_IN_PATH}?back={quote(back, safe='/')}", 303)
-        drawn = await self._draw(request, error)
-        drawn.headers.update(_challenge(error))
-        return drawn
+            query = "" if back == "/" else f"?back={quote(back, safe='/')}"
+            return RedirectResponse(f"{SIGN_IN_PATH}{query}", 303)
+        response = await self._render_error(request, error)
+        response.headers.update(_challenge(error))
+        return response
 
-    def _told(self, scope: Scope, send: Send) -> Send:
-        """A `send` that writes down a change before it is answered: whoever is told that it is done finds it in the log."""
+    def _with_audit(self, scope: Scope, send: Send) -> Send:
+        """A `send` that audits a change before its response: who sees it done finds it logged."""
 
-        async def send_told(message: Message) -> None:
+        async def send_audited(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
-                await self._write(scope)
+                await self._audit(scope)
             await send(message)
 
-        return send_told
+        return send_audited
 
-    async def _write(self, scope: Scope) -> None:
-        context, by, link = self._context, principal_of(Request(scope)), scope["path"].startswith("/act/")
-        what = scope.get(AUDIT_TEXT_KEY) or f"{scope['method']} {'/act' if link else scope['path']}"
-        user = scope.get(ACTING_KEY) or by.user or scope.get(LOGIN, "")
+    async def _audit(self, scope: Scope) -> None:
+        context, principal = self._context, principal_of(Request(scope))
+        # a signed link acts for the user it was sent to; its path is a secret, so it is not logged
+        is_link = scope["path"].startswith("/act/")
+        path = "/act" if is_link else scope["path"]
         entry = audit.AuditEntry(
-            at=context.now(), user=user, role="" if link else by.role, via="link" if link else by.via, token=by.token,
-            address=session.client_address(scope, context.config.sign_in), what=what,
-        )  # fmt: skip
+            at=context.now(),
+            user=scope.get(ACTING_KEY) or principal.user or scope.get(LOGIN, ""),
+            role="" if is_link else principal.role,
+            via="link" if is_link else principal.via,
+            token=principal.token,
+            address=client_address(scope, context.config.sign_in),
+            what=scope.get(AUDIT_TEXT_KEY) or f"{scope['method']} {path}",
+        )
         await write_audit(context, entry)
 
 
 async def write_audit(context: Context, entry: audit.AuditEntry) -> None:
-    """Put an entry into the audit log. What it tells of has happened already: Redis being away now is logged, and no error."""
+    """Add an entry to the audit log; without Redis it is a warning in the service's log.
+
+    No error, because the change has happened already.
+    """
     try:
         await audit.add(context.wire, entry, context.config.store.retention)
     except StoreUnavailable:
         metrics.unexpected_errors.labels("audit").inc()
-        log.warning("not in the audit log, Redis is away: %s by %s over %s", entry.what, entry.user or "somebody", entry.via)
+        log.warning(
+            "not in the audit log, Redis is away: %s by %s over %s",
+            entry.what,
+            entry.user or "somebody",
+            entry.via,
+        )
+
+
+async def identify(context: Context, scope: Scope, settings: SignIn) -> IdentifiedCaller:
+    """Identify by API token, else by the proxy's header, else by session.
+
+    Raises NotSignedIn for a token that opens nothing, StoreUnavailable.
+    """
+    credential = parse_credential(scope)
+    if credential.startswith(sign_in.TOKEN_PREFIX):
+        return await _identify_by_token(context, credential)
+    user = find_proxy_user(context, scope, settings)
+    if user:
+        config = context.config
+        return IdentifiedCaller(principal_of_user(config, config.users[user], "proxy"))
+    secret = read_cookie(scope, SESSION_COOKIE, context.external_url)
+    principal = await _principal_by_session(context, scope, settings, secret) if secret else None
+    if principal:
+        return IdentifiedCaller(principal)
+    return IdentifiedCaller(ANONYMOUS if settings.anonymous == "none" else Principal(role="viewer"))
+
+
+async def _identify_by_token(context: Context, credential: str) -> IdentifiedCaller:
+    now = context.now()
+    token = await sign_in.load_token(context.wire, credential, now)
+    principal = principal_of_token(context.config, token) if token else None
+    if token is None or principal is None:
+        raise NotSignedIn(
+            "this API token is unknown, revoked or expired, or its user is no more in the file"
+        )
+    await sign_in.record_token_use(context.wire, token, now)
+    return IdentifiedCaller(principal, "metrics" in token.scopes)
+
+
+def find_proxy_user(context: Context, scope: Scope, settings: SignIn) -> str:
+    """The user of the file whom a trusted proxy names, "" = nobody."""
+    name = proxy_user_name(scope, settings)
+    user = find_user(context.config, name) if name else None
+    return user.name if user else ""
+
+
+def proxy_user_name(scope: Scope, settings: SignIn) -> str:
+    """The name that a trusted proxy gives in its header, "" = none."""
+    proxy = settings.proxy_header
+    if proxy is None or not is_from_proxy(scope, proxy):
+        return ""
+    # if it is there twice, one of them may have slipped through from outside
+    name = proxy.header.lower().encode()
+    given = [value for key, value in scope["headers"] if key == name]
+    return given[0].decode("utf-8", "replace").strip() if len(given) == 1 else ""
+
+
+async def _principal_by_session(
+    context: Context, scope: Scope, settings: SignIn, secret: str
+) -> Principal | None:
+    now = context.now()
+    session = await sign_in.load_session(context.wire, secret, now)
+    user = context.config.users.get(session.user) if session else None
+    if session is None or user is None:
+        return None
+    # a reload that removes a method of signing in ends its sessions, one that shortens
+    # their lifetime applies to sessions that exist
+    allowed = settings.passwords if session.way == "password" else settings.oidc
+    if not allowed or now - session.made > settings.session_lifetime:
+        return None
+    address = client_address(scope, settings)
+    await sign_in.record_session_use(context.wire, secret, session, now, address)
+    return principal_of_user(context.config, user, "session")
+
+
+def _require_browser_headers(scope: Scope, principal: Principal) -> None:
+    """Refuse a write that may come from a foreign page. Raises Forbidden.
+
+    A browser sends its session, and passes the proxy, whichever site made the page. The guard
+    detects foreign pages by two headers; every browser since 2020 sends at least one of them with
+    a POST. Without both, our pages look like foreign ones. A token in each form would let such
+    browsers in, and there are none to let in.
+    """
+    has_headers = header(scope, b"sec-fetch-site") or header(scope, b"origin")
+    if principal.via in ("session", "proxy") and not has_headers:
+        raise Forbidden(
+            "your browser does not say which page asks for this (Origin); "
+            "a program uses an API token"
+        )
 
 
 def _return_path(request: Request, root: str) -> str:
-    """Where to go after the sign-in: the page that was asked for, or on which the form stood."""
+    """The page to open after the sign-in: the requested one, or that of the submitted form."""
     if request.method in SAFE_METHODS:
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        path = page_address(request)
     else:
         page = urlsplit(request.headers.get("referer", ""))
         path = page.path.removeprefix(root) if page.netloc == request.url.netloc else "/"

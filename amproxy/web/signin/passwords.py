@@ -1,4 +1,4 @@
-"""Passwords and their argon2id hashes. Checking one costs tens of milliseconds and 64 MiB, by intent."""
+"""Passwords and their argon2id hashes. A check costs tens of milliseconds and 64 MiB, by intent."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from amproxy.secret import reveal
 
 log = logging.getLogger(__name__)
 
-MAX_CONCURRENT_CHECKS = 2  # whoever guesses passwords may not take all cores and memory
+MAX_CONCURRENT_CHECKS = 2  # an attacker who guesses passwords must not take all cores and memory
 MAX_PASSWORD_LENGTH = 1024  # characters
 
 
 def hash_password(password: str) -> str:
-    """The hash to put into the file."""
+    """Return the hash to put into the file."""
     return PasswordHasher().hash(password)
 
 
 class SignInPasswords:
-    """Compares passwords in threads, a few at once: the event loop goes on."""
+    """Compares passwords in a few threads, so that the event loop goes on."""
 
     def __init__(self) -> None:
-        self._few = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
-    async def right(self, user: User | None, password: str, users: Iterable[User]) -> bool:
-        """Whether the password is the user's. Takes as long for somebody who is not there, or has no password.
+    async def check(self, user: User | None, password: str, users: Iterable[User]) -> bool:
+        """Compare a password with the user's; False where there is no user or no hash.
 
-        users: all of them, for what a check usually costs.
+        users: all of them, for the usual cost of a check.
         """
         own = _user_hash(user) if user else ""
-        other = own or _dummy_hash(next(filter(None, map(_user_hash, users)), ""))
-        async with self._few:
-            fits = await asyncio.to_thread(_verify_password, other, password[:MAX_PASSWORD_LENGTH])
+        # an unknown user takes as long as a known one: the time must not show who exists
+        stored = own or _dummy_hash(next(filter(None, map(_user_hash, users)), ""))
+        async with self._slots:
+            fits = await asyncio.to_thread(_verify_password, stored, password[:MAX_PASSWORD_LENGTH])
         return fits and bool(own) and len(password) <= MAX_PASSWORD_LENGTH
 
 
@@ -60,7 +61,7 @@ def _verify_password(stored: str, password: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _dummy_hash(like: str) -> str:
-    """A hash that fits nothing and costs what another one costs."""
+    """Return a hash that fits no password and costs as much to check as another one."""
     try:
         hasher = PasswordHasher.from_parameters(extract_parameters(like))
     except InvalidHashError:

@@ -1,9 +1,4 @@
-"""The two cookies of the sign-in: the session's, and that of a sign-in under way at the provider.
-
-From what a sign-in knows of somebody to a user of the file, and from the user to what they may do.
-
-Where a request comes from. A header says it only where a proxy that the file names has written it.
-"""
+"""The sign-in's cookies, the principal of a user or token, and the address of a client."""
 
 from __future__ import annotations
 
@@ -22,85 +17,100 @@ from amproxy.web.http.middleware import PEER_SCOPE_KEY, link_root
 from amproxy.web.http.permissions import Principal, Role
 
 SESSION_COOKIE = "amproxy_session"
-STATE_COOKIE = "amproxy_sign_in"
+STATE_COOKIE = "amproxy_sign_in"  # of a sign-in under way at the provider
+
+_ROLE_OF_SCOPE: dict[str, Role] = {"read": "viewer", "respond": "responder", "admin": "admin"}
+_ROLE_ORDER: tuple[Role, ...] = ("viewer", "responder", "admin")
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def cookie_name(kind: str, external_url: str) -> str:
-    """How a cookie is called. A browser takes one named __Host- only from this very host, over TLS; no neighbour can plant one."""
+    """The name of a cookie, with a prefix over TLS.
+
+    A browser takes a cookie named __Host-… only from this very host over TLS, so that no sibling
+    domain can plant one. It must have the path "/", which a prefix rules out.
+    """
     if not external_url.startswith("https://"):
         return kind
     return f"__Secure-{kind}" if link_root(external_url) else f"__Host-{kind}"
 
 
 def read_cookie(scope: Scope, kind: str, external_url: str) -> str:
-    """The value that the browser has sent, "" = none."""
-    return cookie_parser(Headers(scope=scope).get("cookie", "")).get(cookie_name(kind, external_url), "")
+    """The cookie's value, "" = none."""
+    cookies = cookie_parser(Headers(scope=scope).get("cookie", ""))
+    return cookies.get(cookie_name(kind, external_url), "")
 
 
-def set_cookie(answer: Response, kind: str, value: str, external_url: str, age: float) -> None:
-    """age: seconds. An empty value takes the cookie away."""
-    answer.set_cookie(
-        cookie_name(kind, external_url), value, max_age=int(age) if value else 0, path=link_root(external_url) or "/",
-        secure=external_url.startswith("https://"), httponly=True,
-        # "lax": links in messages lead to pages, and the provider leads back here; no other site can act with it
+def set_cookie(response: Response, kind: str, value: str, external_url: str, age: float) -> None:
+    """Set a cookie for `age` seconds. An empty value deletes it."""
+    response.set_cookie(
+        cookie_name(kind, external_url),
+        value,
+        max_age=int(age) if value else 0,
+        path=link_root(external_url) or "/",
+        secure=external_url.startswith("https://"),
+        httponly=True,
+        # not "strict": links in messages lead to pages, and the provider redirects back here
         samesite="lax",
-    )  # fmt: skip
-
-
-_ROLE_OF_SCOPE: dict[str, Role] = {"read": "viewer", "respond": "responder", "admin": "admin"}
-_ROLE_ORDER: tuple[Role, ...] = ("viewer", "responder", "admin")
+    )
 
 
 def find_user(config: Config, text: str) -> User | None:
-    """The one user with this name or e-mail address, in any case; None where there is none, or more than one."""
+    """The one user with this name or e-mail address in any case; None if none or several do."""
     wanted = text.strip().casefold()
     if not wanted:
         return None
-    found = {user.name for user in config.users.values() if wanted in (user.name.casefold(), user.contacts.get("email", "").casefold())}
-    return config.users[found.pop()] if len(found) == 1 else None
+    names = {
+        user.name
+        for user in config.users.values()
+        if wanted in (user.name.casefold(), user.contacts.get("email", "").casefold())
+    }
+    return config.users[names.pop()] if len(names) == 1 else None
 
 
 def principal_of_user(config: Config, user: User, via: Literal["session", "proxy"]) -> Principal:
-    return Principal(user=user.name, role=user.role, teams=_teams_of_user(config, user.name), via=via)
+    teams = _teams_of_user(config, user.name)
+    return Principal(user=user.name, role=user.role, teams=teams, via=via)
 
 
 def principal_of_token(config: Config, token: ApiToken) -> Principal | None:
-    """Who comes with a token; None where its user is no more in the file.
+    """The principal of a token; None where its user is no more in the file.
 
-    One that acts as a user may never do more than the user; one that acts as nobody belongs to all teams.
+    A token of a user never may more than the user; a token of nobody belongs to all teams.
     """
     roles = [_ROLE_OF_SCOPE[scope] for scope in token.scopes if scope in _ROLE_OF_SCOPE]
-    role = max(roles, key=_ROLE_ORDER.index) if roles else None
-    if not token.user:
-        return Principal(role=role or "none", teams=frozenset(config.teams), via="token", token=token.name)
-    user = config.users.get(token.user)
-    if user is None:
-        return None
-    allowed: Role | Literal["none"] = min(role, user.role, key=_ROLE_ORDER.index) if role else "none"
-    return Principal(user=user.name, role=allowed, teams=_teams_of_user(config, user.name), via="token", token=token.name)
+    role: Role | Literal["none"] = max(roles, key=_ROLE_ORDER.index) if roles else "none"
+    teams = frozenset(config.teams)
+    if token.user:
+        user = config.users.get(token.user)
+        if user is None:
+            return None
+        teams = _teams_of_user(config, user.name)
+        if role != "none":
+            role = min(role, user.role, key=_ROLE_ORDER.index)
+    return Principal(user=token.user, role=role, teams=teams, via="token", token=token.name)
 
 
 def _teams_of_user(config: Config, user: str) -> frozenset[str]:
     return frozenset(team.name for team in config.teams.values() if user in team.members)
 
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+def is_from_proxy(scope: Scope, proxy: ProxyHeader) -> bool:
+    """Check that the peer is a proxy that the file trusts."""
+    return _is_trusted(_peer_host(scope), proxy)
 
 
-def is_from_proxy(scope: Scope, proxy: ProxyHeader | None) -> bool:
-    """Whether the peer is a proxy whose word counts."""
-    return proxy is not None and _is_trusted(_peer_host(scope), proxy)
-
-
-def client_address(scope: Scope, sign_in: SignIn | None) -> str:
-    """The address of whoever asks; "" = unknown (a unix socket)."""
-    peer, proxy = _peer_host(scope), sign_in.proxy_header if sign_in else None
+def client_address(scope: Scope, settings: SignIn | None) -> str:
+    """The client's address; "" = unknown (a unix socket). A header counts from a trusted proxy."""
+    peer, proxy = _peer_host(scope), settings.proxy_header if settings else None
     if proxy is None or not _is_trusted(peer, proxy):
         return peer
-    # Each proxy adds whom it has heard at the end: the last that is none of ours is the client. What stands before it may be invented.
-    forwarded = b",".join(value for key, value in scope["headers"] if key == b"x-forwarded-for").decode("latin-1")
-    for said in reversed(forwarded.split(",")):
-        address = _parse_address(said.strip())
+    # Each proxy appends its own client: the last address that is no proxy of ours is the client.
+    # The client may have invented those before it.
+    values = [value for key, value in scope["headers"] if key == b"x-forwarded-for"]
+    for text in reversed(b",".join(values).decode("latin-1").split(",")):
+        address = _parse_address(text.strip())
         if address is None:
             break
         peer = str(address)
@@ -110,13 +120,15 @@ def client_address(scope: Scope, sign_in: SignIn | None) -> str:
 
 
 def _peer_host(scope: Scope) -> str:
-    found = scope.get(PEER_SCOPE_KEY, scope.get("client"))
-    return str(found[0]) if found else ""
+    peer = scope.get(PEER_SCOPE_KEY, scope.get("client"))
+    return str(peer[0]) if peer else ""
 
 
 def _is_trusted(host: str, proxy: ProxyHeader) -> bool:
     address = _parse_address(host)
-    return address is not None and any(address.version == network.version and address in network for network in proxy.networks)
+    return address is not None and any(
+        address.version == network.version and address in network for network in proxy.networks
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -125,5 +137,5 @@ def _parse_address(text: str) -> IpAddress | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    # a socket that takes both families shows the older one's addresses in the newer one's form
+    # a dual-stack socket shows IPv4 addresses as IPv6 ones: ::ffff:10.0.0.1
     return getattr(address, "ipv4_mapped", None) or address

@@ -1,13 +1,13 @@
-"""What somebody is writing into the form of a silence or window: from an address or a form, and on to the API's bodies.
+"""The form of a silence or maintenance window: filled in, previewed, saved.
 
-The form of a silence or maintenance window: written, looked at (what would it hide?), saved. Every step is an address or a form.
+Every step is an address or a form, so that it works without scripts.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -24,14 +24,28 @@ from amproxy.labels.matchers import Matcher
 from amproxy.respond import muting
 from amproxy.respond.targets import BadAction
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
 from amproxy.web.http.permissions import require_role, resolve_actor, set_audit_text
 from amproxy.web.http.request import known_user, parse_form_lists
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user
-from amproxy.web.silences import bodies, page, preview
-from amproxy.web.silences.bodies import EditSilenceRequest, MaintenanceWindowRequest, parse_zone
-from amproxy.web.silences.page import MAX_LISTED_ALERTS, MuteKind, MuteView, requested_kind
-from amproxy.web.silences.preview import MutePreview
+from amproxy.web.silences.bodies import (
+    EditSilenceRequest,
+    MaintenanceWindowRequest,
+    new_window,
+    parse_zone,
+    silence_from_request,
+    window_from_request,
+)
+from amproxy.web.silences.page import (
+    MAX_LISTED_ALERTS,
+    MuteKind,
+    MuteView,
+    find_mute,
+    requested_kind,
+    view_of_silence,
+    view_of_window,
+)
+from amproxy.web.silences.preview import MutePreview, parse_matcher_texts, preview_muting
 
 DURATION_CHOICES = ("1h", "2h", "4h", "8h", "1d", "3d", "1w")
 MONDAY, ENDLESS = "monday", "endless"  # until next Monday 9:00; of a window that recurs: no end
@@ -41,13 +55,13 @@ MAX_MATCHERS_LENGTH = 4000  # characters of all matchers
 
 
 class MuteDraft(msgspec.Struct, kw_only=True, frozen=True):
-    """The fields as they were written."""
+    """The fields as they were filled in."""
 
     kind: MuteKind
     name: str = ""
-    matchers: str = ""  # a line for each
-    start: str = ""  # "" = now, or as it is
-    for_: str = ""  # one of LENGTHS, MONDAY, ENDLESS; "" = as it is
+    matchers: str = ""  # one a line
+    start: str = ""  # "" = now, or unchanged
+    for_: str = ""  # one of DURATION_CHOICES, MONDAY, ENDLESS; "" = unchanged
     until: str = ""  # goes before `for_`
     intervals: tuple[str, ...] = ()
     timezone: str = "UTC"
@@ -55,20 +69,30 @@ class MuteDraft(msgspec.Struct, kw_only=True, frozen=True):
     user: str = ""
 
     @property
-    def lines(self) -> list[str]:
+    def matcher_lines(self) -> list[str]:
         return [line for line in self.matchers[:MAX_MATCHERS_LENGTH].splitlines() if line.strip()]
 
-    def silence(self, now: float) -> EditSilenceRequest:
+    def silence_request(self, now: float) -> EditSilenceRequest:
         return EditSilenceRequest(
-            matchers=self.lines, start=self.start or None, end=self._end(now), for_=self._for(), timezone=self.timezone,
+            matchers=self.matcher_lines,
+            start=self.start or None,
+            end=self._end(now),
+            for_=self._for(),
+            timezone=self.timezone,
             comment=self.comment,
-        )  # fmt: skip
+        )
 
-    def window(self, now: float) -> MaintenanceWindowRequest:
+    def window_request(self, now: float) -> MaintenanceWindowRequest:
         return MaintenanceWindowRequest(
-            name=self.name or None, matchers=self.lines, start=self.start or None, end=self._end(now), for_=self._for(),
-            active_time_intervals=list(self.intervals), timezone=self.timezone, comment=self.comment,
-        )  # fmt: skip
+            name=self.name or None,
+            matchers=self.matcher_lines,
+            start=self.start or None,
+            end=self._end(now),
+            for_=self._for(),
+            active_time_intervals=list(self.intervals),
+            timezone=self.timezone,
+            comment=self.comment,
+        )
 
     def _end(self, now: float) -> str | None:
         return self.until or (next_monday(now, self.timezone) if self.for_ == MONDAY else None)
@@ -78,9 +102,10 @@ class MuteDraft(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def parse_draft(fields: Mapping[str, Sequence[str]], kind: MuteKind, timezone: str) -> MuteDraft:
-    """A draft out of the fields of a form or an address. `label` are matchers, too: what a link from an alert carries.
+    """A draft from the fields of a form or an address.
 
-    timezone: where none is written. Raises HTTPException 422 for one that there is not.
+    `label`s are matchers, too: links from an alert carry them. timezone: where the fields have
+    none. Raises HTTPException 422 for an unknown zone.
     """
 
     def last(name: str) -> str:
@@ -88,127 +113,171 @@ def parse_draft(fields: Mapping[str, Sequence[str]], kind: MuteKind, timezone: s
 
     lines = [*fields.get("label", ()), *last("matchers").splitlines()]
     return MuteDraft(
-        kind=kind, name=last("name"), matchers="\n".join(line.strip() for line in lines if line.strip()), start=last("start"),
-        for_=last("for"), until=last("until"), intervals=tuple(name for name in fields.get("interval", ()) if name),
-        timezone=parse_zone(last("timezone") or timezone), comment=last("comment"), user=last("user"),
-    )  # fmt: skip
+        kind=kind,
+        name=last("name"),
+        matchers="\n".join(line.strip() for line in lines if line.strip()),
+        start=last("start"),
+        for_=last("for"),
+        until=last("until"),
+        intervals=tuple(name for name in fields.get("interval", ()) if name),
+        timezone=parse_zone(last("timezone") or timezone),
+        comment=last("comment"),
+        user=last("user"),
+    )
 
 
-def draft_from_mute(hush: MuteView, timezone: str) -> MuteDraft:
-    """What the form of one that is there already begins with."""
+def draft_from_mute(mute: MuteView, timezone: str) -> MuteDraft:
+    """The draft that begins to change a silence or window. timezone: of the reader."""
     return MuteDraft(
-        kind=hush.kind, name=hush.name, matchers="\n".join(str(matcher) for matcher in hush.sets[0]), intervals=hush.intervals,
-        timezone=hush.timezone if hush.kind == "maintenance" else timezone, comment=hush.comment,
-    )  # fmt: skip
+        kind=mute.kind,
+        name=mute.name,
+        matchers="\n".join(str(matcher) for matcher in mute.sets[0]),
+        intervals=mute.intervals,
+        timezone=mute.timezone if mute.kind == "maintenance" else timezone,
+        comment=mute.comment,
+    )
 
 
 def next_monday(now: float, timezone: str) -> str:
     """The next Monday, 9:00 on the clock of a zone, as a wall-clock time."""
     local = utc(now).astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
-    morning = datetime(local.year, local.month, local.day, MORNING_HOUR) + timedelta(days=-local.weekday() % WEEK_DAYS)  # noqa: DTZ001 wall clock
-    return (morning if morning > local else morning + timedelta(days=WEEK_DAYS)).isoformat(timespec="minutes")
+    monday = local.date() + timedelta(days=-local.weekday() % WEEK_DAYS)
+    morning = datetime.combine(monday, time(MORNING_HOUR))
+    if morning <= local:
+        morning += timedelta(days=WEEK_DAYS)
+    return morning.isoformat(timespec="minutes")
 
 
 class DraftPreview(NamedTuple):
-    """What a draft would hide now, and what stands for its matchers: they are saved only once this was shown."""
+    """The alerts that a draft would hide now."""
 
     matchers: Sequence[Matcher]
-    preview: MutePreview
-    digest: str
+    muting: MutePreview
+    digest: str  # of the matchers
 
 
 class SilenceFormPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
 
     def routes(self) -> list[Route]:
         paths = ("/silences/new", "/silences/windows/{id:path}/edit", "/silences/{id}/edit")
-        return [Route(path, how, methods=[method]) for path in paths for how, method in ((self.show, "GET"), (self.save, "POST"))]
+        return [
+            Route(path, endpoint, methods=[method])
+            for path in paths
+            for endpoint, method in ((self.show, "GET"), (self.save, "POST"))
+        ]
 
     async def show(self, request: Request) -> HTMLResponse:
-        """The form, with what it would hide as soon as it has matchers. All that was written stands in the address."""
+        """The form, filled in from the address, with a preview once it has matchers."""
         require_role(request, "responder")
-        old, query = await self._old(request), request.query_params
-        kind, zone = _draft_kind(request, old), self._zone(request)
-        draft = (
-            draft_from_mute(old, zone)
-            if old and "matchers" not in query
-            else parse_draft({name: query.getlist(name) for name in query}, kind, zone)
-        )
+        old, query = await self._find_edited(request), request.query_params
+        kind, zone = _draft_kind(old, query.get("kind", "")), self._zone(request)
+        if old and "matchers" not in query:
+            draft = draft_from_mute(old, zone)
+        else:
+            draft = parse_draft({name: query.getlist(name) for name in query}, kind, zone)
         try:
-            return await self._draw(request, old, draft, await self._look(draft) if draft.lines else None)
+            preview = await self._preview(draft) if draft.matcher_lines else None
+            return await self._render(request, old, draft, preview)
         except HTTPException as error:
-            return await self._draw(request, old, draft, None, error)
+            return await self._render(request, old, draft, None, error)
 
     async def save(self, request: Request) -> Response:
-        """Save what was shown; where the matchers have changed since, show what they hide now instead."""
+        """Save what was previewed; if the matchers have changed since, preview them instead."""
         require_role(request, "responder")
-        fields, old = await parse_form_lists(request), await self._old(request)
-        draft = parse_draft(fields, _draft_kind(request, old, fields), self._zone(request))
-        seen = None
+        fields, old = await parse_form_lists(request), await self._find_edited(request)
+        kind = _draft_kind(old, fields.get("kind", [""])[-1])
+        draft = parse_draft(fields, kind, self._zone(request))
+        preview = None
         try:
-            seen = await self._look(draft)
-            if fields.get("seen", [""])[-1] != seen.digest:
-                return await self._draw(request, old, draft, seen, unseen=True)
+            preview = await self._preview(draft)
+            # A matcher that is too wide hides everything: nobody saves one without its preview.
+            if fields.get("seen", [""])[-1] != preview.digest:
+                return await self._render(request, old, draft, preview, preview_first=True)
             saved = await self._save(request, old, draft)
         except (HTTPException, Conflict, BadAction, BadSilence) as error:
-            return await self._draw(request, old, draft, seen, error)
-        set_audit_text(request, f"Saved the {saved.kind} {saved.id[:300]} of {', '.join(map(str, seen.matchers))[:300]}.")
+            return await self._render(request, old, draft, preview, error)
+        matchers = ", ".join(map(str, preview.matchers))[:300]
+        set_audit_text(request, f"Saved the {saved.kind} {saved.id[:300]} of {matchers}.")
         return RedirectResponse(saved.path, 303)
 
     async def _save(self, request: Request, old: MuteView | None, draft: MuteDraft) -> MuteView:
         """Raises HTTPException 422, NotFound, Conflict, BadAction, BadSilence."""
         context, now = self._context, self._context.now()
-        by = resolve_actor(request, acting_user(request, context) or known_user(context, draft.user))
+        user = acting_user(request, context) or known_user(context, draft.user)
+        by = resolve_actor(request, user)
         if draft.kind == "silence":
             before = await muting.find_silence(context, old.id) if old else None
-            silence = await muting.put_silence(context, bodies.silence_from_request(context, before, draft.silence(now), by))
-            return page.view_of_silence(silence, now)
-        body = draft.window(now)
+            silence = silence_from_request(context, before, draft.silence_request(now), by)
+            return view_of_silence(await muting.put_silence(context, silence), now)
+        body = draft.window_request(now)
         if old:
-            window = await muting.change_window(context, old.id, lambda before: bodies.window_from_request(context, before, body))
+            window = await muting.change_window(
+                context, old.id, lambda before: window_from_request(context, before, body)
+            )
         else:
-            window = await muting.create_window(context, bodies.window_from_request(context, bodies.new_window(body, by), body))
-        return page.view_of_window(context, window)
+            window = window_from_request(context, new_window(body, by), body)
+            window = await muting.create_window(context, window)
+        return view_of_window(context, window)
 
-    async def _look(self, draft: MuteDraft) -> DraftPreview:
+    async def _preview(self, draft: MuteDraft) -> DraftPreview:
         """Raises HTTPException 422, StoreUnavailable."""
-        matchers = preview.parse_matcher_texts(draft.lines)
+        matchers = parse_matcher_texts(draft.matcher_lines)
         digest = hashlib.sha256("\n".join(map(str, matchers)).encode()).hexdigest()[:16]
-        return DraftPreview(matchers, await preview.preview_muting(self._context, [matchers]), digest)
+        return DraftPreview(matchers, await preview_muting(self._context, [matchers]), digest)
 
-    async def _old(self, request: Request) -> MuteView | None:
-        """What is edited. Raises NotFound, Conflict where that cannot be."""
+    async def _find_edited(self, request: Request) -> MuteView | None:
+        """The silence or window that is edited; None for a new one.
+
+        Raises NotFound, Conflict for one that cannot be changed.
+        """
         if "id" not in request.path_params:
             return None
-        found = await page.find_mute(self._context, requested_kind(request), request.path_params["id"])
-        if not found.changeable:
-            raise Conflict("this stands in the file, and is changed there" if found.of_file else "this is over: make another one")
-        return found
+        mute = await find_mute(self._context, requested_kind(request), request.path_params["id"])
+        if not mute.changeable:
+            raise Conflict(
+                "this stands in the file, and is changed there"
+                if mute.from_file
+                else "this is over: make another one"
+            )
+        return mute
 
     def _zone(self, request: Request) -> str:
         user = acting_user(request, self._context)
         return self._context.config.users[user].timezone if user else "UTC"
 
-    async def _draw(
+    async def _render(
         self,
         request: Request,
         old: MuteView | None,
         draft: MuteDraft,
-        seen: DraftPreview | None,
+        preview: DraftPreview | None,
         error: Exception | None = None,
         *,
-        unseen: bool = False,
+        preview_first: bool = False,
     ) -> HTMLResponse:
-        """unseen: somebody wants to save what they have not been shown."""
-        return await self._looks.page(
-            request, "silence_form.html", describe_error(error).status if error else 200, problem=describe_error(error).detail if error else "", old=old,
-            tried=request.method == "POST", draft=draft, seen=seen, unseen=unseen,
-            shown=MAX_LISTED_ALERTS, lengths=(*DURATION_CHOICES, MONDAY), endless=ENDLESS, longest=MAX_MATCHERS_LENGTH,
-            intervals=sorted(self._context.config.time_intervals), action=f"{old.path}/edit" if old else "/silences/new",
-        )  # fmt: skip
+        """preview_first: a reader wants to save matchers without having had their preview."""
+        return await self._templates.page(
+            request,
+            "silence_form.html",
+            describe_error(error).status if error else 200,
+            problem=describe_error(error).detail if error else "",
+            old=old,
+            submitted=request.method == "POST",
+            draft=draft,
+            preview=preview,
+            preview_first=preview_first,
+            max_alerts=MAX_LISTED_ALERTS,
+            durations=(*DURATION_CHOICES, MONDAY),
+            endless=ENDLESS,
+            max_matchers_length=MAX_MATCHERS_LENGTH,
+            intervals=sorted(self._context.config.time_intervals),
+            action=f"{old.path}/edit" if old else "/silences/new",
+        )
 
 
-def _draft_kind(request: Request, old: MuteView | None, fields: dict[str, list[str]] | None = None) -> MuteKind:
-    asked = (fields or {}).get("kind", [""])[-1] if fields is not None else request.query_params.get("kind", "")
-    return old.kind if old else "maintenance" if asked == "maintenance" else "silence"
+def _draft_kind(old: MuteView | None, name: str) -> MuteKind:
+    if old:
+        return old.kind
+    return "maintenance" if name == "maintenance" else "silence"

@@ -1,6 +1,6 @@
-"""Silences and maintenance windows side by side, as pages list them: what is in force, what is planned, what is over.
+"""The pages of silences and maintenance windows: in force, planned and ended; one of them.
 
-The page of silences and maintenance windows: what is in force, planned and over; one of them, and what it hid.
+A "mute" is a silence or a maintenance window.
 """
 
 from __future__ import annotations
@@ -16,31 +16,157 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
-from amproxy.correlate.muting import window_key
 from amproxy.errors import Conflict
 from amproxy.grouping import silences
 from amproxy.grouping.maintenance import next_opening, open_until, window_bounds, window_state
+from amproxy.grouping.muting import window_key
 from amproxy.grouping.silences import BadSilence
 from amproxy.model import Silence
 from amproxy.respond import muting
 from amproxy.respond.targets import BadAction
 from amproxy.times import EARLIEST, LATEST
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.errors import describe_error
 from amproxy.web.http.permissions import may, principal_of, require_role, set_audit_text
 from amproxy.web.http.request import parse_form
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates
-from amproxy.web.silences import bodies, preview
-from amproxy.web.silences.bodies import ExtendRequest, parse_extension
-from amproxy.web.silences.preview import MatcherSets
+from amproxy.web.silences.bodies import ExtendRequest, parse_extended_end, parse_extension
+from amproxy.web.silences.preview import (
+    MatcherSets,
+    load_hidden_rows,
+    match_firing,
+    preview_muting,
+)
 
 MuteKind = Literal["silence", "maintenance"]
-MuteState = Literal["active", "pending", "closed", "expired"]  # closed: a window that recurs, between two openings
+# closed: a window that recurs, between two openings
+MuteState = Literal["active", "pending", "closed", "expired"]
+
 FOREVER = 4_000_000_000.0  # Unix seconds, in the year 2096: an end after that is none
+MAX_LISTED_ENDED = 50
+MAX_LISTED_ALERTS = 50
+MAX_LISTED_HIDDEN = 100
+EXTENSIONS = ("1h", "4h", "1d")
+
+
+class SilencesPage:
+    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
+        self._context, self._templates = deps.context, templates
+
+    def routes(self) -> list[Route]:
+        # Windows first: the id of one of the file is its name, which may hold any character.
+        return [
+            Route("/silences", self.index, methods=["GET"]),
+            *(
+                route
+                for path in ("/silences/windows/{id:path}", "/silences/{id}")
+                for route in (
+                    Route(f"{path}/extend", self.extend, methods=["POST"]),
+                    Route(f"{path}/end", self.end, methods=["POST"]),
+                    Route(path, self.show, methods=["GET"]),
+                )
+            ),
+        ]
+
+    async def index(self, request: Request) -> HTMLResponse:
+        query = request.query_params
+        text, with_ended = query.get("text", "").strip(), bool(query.get("ended"))
+        mutes = [
+            mute
+            for mute in await load_mutes(self._context)
+            if _contains_text(mute, text.casefold())
+        ]
+        ended = [mute for mute in mutes if mute.state == "expired"]
+        rows, hidden_now = await count_alerts(
+            self._context, [mute for mute in mutes if mute.state != "expired"]
+        )
+        return await self._templates.page(
+            request,
+            "silences.html",
+            in_force=[row for row in rows if row.mute.state == "active"],
+            planned=[row for row in rows if row.mute.state != "active"],
+            ended=ended[:MAX_LISTED_ENDED] if with_ended else [],
+            with_ended=with_ended,
+            more_ended=max(0, len(ended) - MAX_LISTED_ENDED) if with_ended else 0,
+            any_ended=bool(ended),
+            hidden_now=hidden_now,
+            text=text,
+            extensions=EXTENSIONS,
+            may_change=may(principal_of(request), "responder"),
+        )
+
+    async def show(self, request: Request) -> HTMLResponse:
+        return await self._render(request)
+
+    async def extend(self, request: Request) -> Response:
+        require_role(request, "responder")
+        kind, mute_id = requested_kind(request), request.path_params["id"]
+        fields = await parse_form(request)
+        body = ExtendRequest(for_=fields.get("for", ""))
+        try:
+            if kind == "silence":
+                old = await muting.find_silence(self._context, mute_id)
+                end_ns = parse_extended_end(old, body)
+                await muting.extend_silence(self._context, mute_id, end_ns)
+            else:
+                until, by = parse_extension(body)
+                await muting.extend_window(self._context, mute_id, until=until, by=by)
+        except (Conflict, BadAction, BadSilence) as error:
+            return await self._render(request, error)
+        set_audit_text(request, f"Prolonged the {kind} {mute_id[:300]}.")
+        return await self._redirect_back(request, fields)
+
+    async def end(self, request: Request) -> Response:
+        require_role(request, "responder")
+        kind, mute_id = requested_kind(request), request.path_params["id"]
+        fields = await parse_form(request)
+        end = muting.expire_silence if kind == "silence" else muting.end_window
+        try:
+            await end(self._context, mute_id)
+        except (Conflict, BadAction) as error:
+            return await self._render(request, error)
+        set_audit_text(request, f"Ended the {kind} {mute_id[:300]}.")
+        return await self._redirect_back(request, fields)
+
+    async def _redirect_back(self, request: Request, fields: dict[str, str]) -> Response:
+        """Lead to the page of the button: the list, or that of the silence or window."""
+        if fields.get("back") == "list":
+            return RedirectResponse("/silences", 303)
+        mute = await find_mute(self._context, requested_kind(request), request.path_params["id"])
+        return RedirectResponse(mute.path, 303)
+
+    async def _render(self, request: Request, error: Exception | None = None) -> HTMLResponse:
+        context = self._context
+        mute = await find_mute(context, requested_kind(request), request.path_params["id"])
+        records = await load_hidden_rows(context, mute.record_key)
+        over = mute.state == "expired"
+        return await self._templates.page(
+            request,
+            "silence.html",
+            describe_error(error).status if error else 200,
+            problem=describe_error(error).detail if error else "",
+            mute=mute,
+            preview=None if over else await preview_muting(context, mute.sets),
+            records=records[:MAX_LISTED_HIDDEN],
+            more_records=max(0, len(records) - MAX_LISTED_HIDDEN),
+            max_alerts=MAX_LISTED_ALERTS,
+            extensions=EXTENSIONS,
+            may_change=may(principal_of(request), "responder"),
+        )
+
+
+def requested_kind(request: Request) -> MuteKind:
+    return "maintenance" if request.url.path.startswith("/silences/windows/") else "silence"
+
+
+def _contains_text(mute: MuteView, text: str) -> bool:
+    matchers = (str(matcher) for matchers in mute.sets for matcher in matchers)
+    searched = (mute.name, mute.created_by, mute.comment, *matchers)
+    return not text or any(text in one.casefold() for one in searched)
 
 
 class MuteView(NamedTuple):
-    """One silence or window. Times are Unix seconds; None = there is no such moment."""
+    """One silence or window. Times are Unix seconds; None = there is no such time."""
 
     kind: MuteKind
     id: str
@@ -49,208 +175,119 @@ class MuteView(NamedTuple):
     state: MuteState
     start: float | None
     end: float | None
-    until: float | None  # of one in force: when that ends
-    opens: float | None  # the next opening
-    by: str
+    until: float | None  # the end of the present opening, of one in force
+    next_opening: float | None
+    created_by: str
     comment: str
     intervals: tuple[str, ...]
-    of_file: bool
+    from_file: bool
     timezone: str
 
     @property
     def path(self) -> str:
-        """Its page; a window of the file is called by its name, which may hold any character."""
-        return f"/silences/windows/{quote(self.id, safe='')}" if self.kind == "maintenance" else f"/silences/{quote(self.id, safe='')}"
+        """The address of its page."""
+        folder = "/silences/windows" if self.kind == "maintenance" else "/silences"
+        # The id of a window of the file is its name, which may hold any character.
+        return f"{folder}/{quote(self.id, safe='')}"
 
     @property
-    def cause(self) -> str:
-        """What the record of hidden alerts calls it."""
+    def record_key(self) -> str:
+        """Its key in the records of hidden alerts."""
         return f"{self.kind}:{self.id}"
 
     @property
     def changeable(self) -> bool:
-        return not self.of_file and self.state != "expired"
+        return not self.from_file and self.state != "expired"
 
 
 class MuteRow(NamedTuple):
-    """One with the number of alerts that fire now and match."""
+    """A silence or window, and the number of alerts that fire now and match."""
 
-    hush: MuteView
+    mute: MuteView
     alerts: int
 
 
 def view_of_silence(silence: Silence, now: float) -> MuteView:
     start, end = silence.starts_ns / 10**9, silence.ends_ns / 10**9
     bounded = end if end < FOREVER else None
-    shown = silences.display_state(silence, int(now * 10**9))
+    state = silences.display_state(silence, int(now * 10**9))
     return MuteView(
         kind="silence",
         id=silence.id,
         name="",
         sets=silence.matcher_sets,
-        state=shown,
+        state=state,
         start=start,
         end=bounded,
-        until=bounded if shown == "active" else None,
-        opens=start if shown == "pending" else None,
-        by=silence.created_by,
+        until=bounded if state == "active" else None,
+        next_opening=start if state == "pending" else None,
+        created_by=silence.created_by,
         comment=silence.comment,
         intervals=(),
-        of_file=False,
+        from_file=False,
         timezone="UTC",
     )
 
 
 def view_of_window(context: Context, window: Maintenance) -> MuteView:
     intervals, now = context.config.time_intervals, utc(context.now())
-    until, known = open_until(window, intervals, now), window_state(window, intervals, now)
+    until, state = open_until(window, intervals, now), window_state(window, intervals, now)
     start, end = window_bounds(window)
     return MuteView(
         kind="maintenance",
         id=window_key(window),
         name=window.name,
         sets=[window.matchers],
-        state="active" if known == "open" else known,
+        state="active" if state == "open" else state,
         start=_bounded_timestamp(start),
         end=_bounded_timestamp(end),
         until=_bounded_timestamp(until),
-        opens=_bounded_timestamp(next_opening(window, intervals, until or now)),
-        by=window.created_by,
+        next_opening=_bounded_timestamp(next_opening(window, intervals, until or now)),
+        created_by=window.created_by,
         comment=window.comment,
         intervals=window.active_time_intervals,
-        of_file=not window.id,
+        from_file=not window.id,
         timezone=window.timezone,
     )
 
 
-async def find_mute(context: Context, kind: MuteKind, name: str) -> MuteView:
+async def find_mute(context: Context, kind: MuteKind, mute_id: str) -> MuteView:
     """Raises NotFound, StoreUnavailable."""
     if kind == "silence":
-        return view_of_silence(await muting.find_silence(context, name), context.now())
-    return view_of_window(context, await muting.find_window(context, name))
+        return view_of_silence(await muting.find_silence(context, mute_id), context.now())
+    return view_of_window(context, await muting.find_window(context, mute_id))
 
 
 async def load_mutes(context: Context) -> list[MuteView]:
-    """All that are known: those in force first (the soonest end first), then those to come, then what is over (the last end first)."""
+    """Those in force by their end, those to come by their opening, then those that are over.
+
+    The last ended is the first of these.
+    """
     now = context.now()
-    found = [view_of_silence(silence, now) for silence in (await muting.load_silences(context)).values()]
-    found += [view_of_window(context, window) for window in await muting.load_windows(context)]
-    return sorted(found, key=_mute_rank)
+    all_silences = (await muting.load_silences(context)).values()
+    mutes = [view_of_silence(silence, now) for silence in all_silences]
+    mutes += [view_of_window(context, window) for window in await muting.load_windows(context)]
+    return sorted(mutes, key=_mute_rank)
 
 
-async def count_alerts(context: Context, found: list[MuteView]) -> tuple[list[MuteRow], int]:
-    """Each with the alerts that fire now and match, and how many alerts those in force hide together. Raises StoreUnavailable."""
-    matching = await preview.match_firing(context, {one.cause: one.sets for one in found})
-    held = set[str]().union(*(matching[one.cause] for one in found if one.state == "active"))
-    return [MuteRow(one, len(matching[one.cause])) for one in found], len(held)
+async def count_alerts(context: Context, mutes: list[MuteView]) -> tuple[list[MuteRow], int]:
+    """The rows of the mutes, and the number of alerts that those in force hide together.
+
+    Raises StoreUnavailable.
+    """
+    matching = await match_firing(context, {mute.record_key: mute.sets for mute in mutes})
+    in_force = (matching[mute.record_key] for mute in mutes if mute.state == "active")
+    rows = [MuteRow(mute, len(matching[mute.record_key])) for mute in mutes]
+    return rows, len(set[str]().union(*in_force))
 
 
-def _mute_rank(one: MuteView) -> tuple[int, float, str]:
-    if one.state == "active":
-        return 0, one.until or FOREVER, one.id
-    if one.state == "expired":
-        return 2, -(one.end or 0.0), one.id
-    return 1, one.opens or FOREVER, one.id
+def _mute_rank(mute: MuteView) -> tuple[int, float, str]:
+    if mute.state == "active":
+        return 0, mute.until or FOREVER, mute.id
+    if mute.state == "expired":
+        return 2, -(mute.end or 0.0), mute.id
+    return 1, mute.next_opening or FOREVER, mute.id
 
 
 def _bounded_timestamp(at: datetime | None) -> float | None:
     return None if at is None or at <= EARLIEST or at >= LATEST else at.timestamp()
-
-
-MAX_LISTED_ENDED = 50
-MAX_LISTED_ALERTS = 50
-MAX_LISTED_HIDDEN = 100
-EXTENSIONS = ("1h", "4h", "1d")
-
-
-class SilencesPage:
-    def __init__(self, deps: Deps, looks: PageTemplates) -> None:
-        self._context, self._looks = deps.context, looks
-
-    def routes(self) -> list[Route]:
-        # windows first: one of the file is called by its name, which may hold any character
-        return [
-            Route("/silences", self.index, methods=["GET"]),
-            *(
-                route
-                for where in ("/silences/windows/{id:path}", "/silences/{id}")
-                for route in (
-                    Route(f"{where}/extend", self.extend, methods=["POST"]),
-                    Route(f"{where}/end", self.end, methods=["POST"]),
-                    Route(where, self.show, methods=["GET"]),
-                )
-            ),
-        ]
-
-    async def index(self, request: Request) -> HTMLResponse:
-        return await self._draw_all(request)
-
-    async def show(self, request: Request) -> HTMLResponse:
-        return await self._draw(request)
-
-    async def extend(self, request: Request) -> Response:
-        require_role(request, "responder")
-        kind, name, fields = requested_kind(request), request.path_params["id"], await parse_form(request)
-        body = ExtendRequest(for_=fields.get("for", ""))
-        try:
-            if kind == "silence":
-                old = await muting.find_silence(self._context, name)
-                await muting.extend_silence(self._context, name, bodies.parse_extended_end(old, body))
-            else:
-                until, by = parse_extension(body)
-                await muting.extend_window(self._context, name, until=until, by=by)
-        except (Conflict, BadAction, BadSilence) as error:
-            return await self._draw(request, error)
-        set_audit_text(request, f"Prolonged the {kind} {name[:300]}.")
-        return await self._back(request, fields)
-
-    async def end(self, request: Request) -> Response:
-        require_role(request, "responder")
-        kind, name, fields = requested_kind(request), request.path_params["id"], await parse_form(request)
-        try:
-            await (muting.expire_silence if kind == "silence" else muting.end_window)(self._context, name)
-        except (Conflict, BadAction) as error:
-            return await self._draw(request, error)
-        set_audit_text(request, f"Ended the {kind} {name[:300]}.")
-        return await self._back(request, fields)
-
-    async def _back(self, request: Request, fields: dict[str, str]) -> Response:
-        """To where the button was: the list, or the thing itself."""
-        if fields.get("back") == "list":
-            return RedirectResponse("/silences", 303)
-        found = await find_mute(self._context, requested_kind(request), request.path_params["id"])
-        return RedirectResponse(found.path, 303)
-
-    async def _draw_all(self, request: Request) -> HTMLResponse:
-        query = request.query_params
-        text, ended = query.get("text", "").strip(), bool(query.get("ended"))
-        found = [one for one in await load_mutes(self._context) if _contains_text(one, text.casefold())]
-        shown = [one for one in found if one.state != "expired"]
-        over = [one for one in found if one.state == "expired"]
-        listed, held = await count_alerts(self._context, shown)
-        return await self._looks.page(
-            request, "silences.html", in_force=[one for one in listed if one.hush.state == "active"],
-            planned=[one for one in listed if one.hush.state != "active"], over=over[:MAX_LISTED_ENDED] if ended else [], ended=ended,
-            more=max(0, len(over) - MAX_LISTED_ENDED) if ended else 0, any_over=len(over), held=held, text=text, extensions=EXTENSIONS,
-            may_change=may(principal_of(request), "responder"),
-        )  # fmt: skip
-
-    async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
-        context = self._context
-        found = await find_mute(context, requested_kind(request), request.path_params["id"])
-        records = await preview.load_hidden_rows(context, found.cause)
-        return await self._looks.page(
-            request, "silence.html", describe_error(error).status if error else 200, problem=describe_error(error).detail if error else "", hush=found,
-            preview=await preview.preview_muting(context, found.sets) if found.state != "expired" else None, records=records[:MAX_LISTED_HIDDEN],
-            more=max(0, len(records) - MAX_LISTED_HIDDEN), shown=MAX_LISTED_ALERTS, extensions=EXTENSIONS,
-            may_change=may(principal_of(request), "responder"),
-        )  # fmt: skip
-
-
-def requested_kind(request: Request) -> MuteKind:
-    return "maintenance" if request.url.path.startswith("/silences/windows/") else "silence"
-
-
-def _contains_text(one: MuteView, text: str) -> bool:
-    words = (one.name, one.by, one.comment, *(str(matcher) for held in one.sets for matcher in held))
-    return not text or any(text in word.casefold() for word in words)

@@ -17,7 +17,7 @@
   });
   document.addEventListener("change", (event) => event.target.matches(".pick input") && name());
   name();
-  // What comes in later must not be ticked before somebody has seen it.
+  // Incidents that arrive later must not be ticked before the reader has read them.
   const address = new URL(location.href);
   if (address.searchParams.has("select")) {
     address.searchParams.delete("select");

@@ -1,32 +1,32 @@
-// Shows what a changed form would do while it is being filled in; the button does the same without scripts.
+// Previews the change while the form is being filled in; without scripts a button does so.
 "use strict";
 (() => {
-  const PATIENCE = 500; // ms after the last change
+  const PREVIEW_DELAY = 500; // ms after the last change
 
-  let planned = 0;
-  let asked = 0;
+  let timer = 0;
+  let latest = 0; // number of the last request: responses may arrive in another order
 
-  async function look() {
+  async function refreshPreview() {
     const form = document.getElementById("layers");
-    const mine = ++asked;
+    const number = ++latest;
     const fields = new URLSearchParams(new FormData(form));
     fields.set("do", "preview");
-    let answer;
+    let response;
     try {
-      answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields });
+      response = await fetch(form.getAttribute("action"), { method: "POST", body: fields });
     } catch {
       return; // the button is still there
     }
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const fresh = page.getElementById("preview");
-    if (mine !== asked || !fresh) return; // the form has changed since
+    if (number !== latest || !fresh) return; // the form has changed since
     document.getElementById("preview").replaceWith(document.adoptNode(fresh));
   }
 
   document.addEventListener("input", (event) => {
     if (!event.target.closest?.("#layers")) return;
-    asked++;
-    clearTimeout(planned);
-    planned = setTimeout(look, PATIENCE);
+    latest++; // a preview on its way is of the old form
+    clearTimeout(timer);
+    timer = setTimeout(refreshPreview, PREVIEW_DELAY);
   });
 })();

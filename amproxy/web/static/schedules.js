@@ -1,17 +1,18 @@
-// Timelines: says who, when and why of a bar; a span drawn over the first row, or a shift that is pressed, fills in the forms.
-// live.js replaces <main> now and then, so everything listens on the document and keeps no nodes.
+// Timelines: a tooltip for each bar; a period drawn over the first row, or a click on a shift,
+// fills in the forms. live.js replaces <main> now and then, so everything listens on the document
+// and keeps no nodes.
 "use strict";
 (() => {
   const STEP = 1800; // seconds: what is drawn begins and ends at half hours
-  const SHORTEST = 6; // pixels: less is a press
+  const MIN_DRAWN = 6; // pixels: less is a click
   const NS = "http://www.w3.org/2000/svg";
 
-  let drawing = null; // {from, zone, x}: from = Unix seconds
-  let drawn = false; // the press that ends a drawing is none on a link
+  let drawing = null; // {start, zone, from, x}: start of the row and from in Unix seconds
+  let drawn = false; // the click that ends a drawing must not follow a link
 
   const byId = (id) => document.getElementById(id);
 
-  function tip() {
+  function tooltip() {
     let box = byId("tip");
     if (!box) {
       box = document.createElement("div");
@@ -24,7 +25,7 @@
     return box;
   }
 
-  // The browser's own tip would cover ours: its text moves to where screen readers find it.
+  // The browser's own tooltip would cover ours: its text moves to where screen readers find it.
   function textOf(bar) {
     const title = bar.querySelector("title");
     if (title) {
@@ -34,8 +35,8 @@
     return bar.getAttribute("aria-label");
   }
 
-  function showTip(bar) {
-    const [box, at] = [tip(), bar.getBoundingClientRect()];
+  function showTooltip(bar) {
+    const [box, at] = [tooltip(), bar.getBoundingClientRect()];
     box.textContent = textOf(bar);
     box.hidden = false;
     const left = Math.min(Math.max(8, at.left), window.innerWidth - box.offsetWidth - 8);
@@ -44,22 +45,34 @@
     box.style.top = `${above > 0 ? above : at.bottom + 8}px`;
   }
 
-  const hideTip = () => {
-    tip().hidden = true;
+  const hideTooltip = () => {
+    tooltip().hidden = true;
   };
 
-  for (const [event, show] of [["pointerover", true], ["pointerout", false], ["focusin", true], ["focusout", false]]) {
-    document.addEventListener(event, (heard) => {
-      const bar = heard.target.closest?.(".bar");
-      if (bar && !drawing) (show ? showTip : hideTip)(bar);
+  const TOOLTIP_EVENTS = {
+    pointerover: showTooltip,
+    pointerout: hideTooltip,
+    focusin: showTooltip,
+    focusout: hideTooltip,
+  };
+  for (const [name, change] of Object.entries(TOOLTIP_EVENTS)) {
+    document.addEventListener(name, (event) => {
+      const bar = event.target.closest?.(".bar");
+      if (bar && !drawing) change(bar);
     });
   }
-  document.addEventListener("scroll", hideTip, { passive: true, capture: true });
+  document.addEventListener("scroll", hideTooltip, { passive: true, capture: true });
 
-  // A moment as a field of a form has it, on the clock of a zone.
-  function field(seconds, zone) {
+  // The value of a form field for a time, on the clock of a zone.
+  function fieldValue(seconds, zone) {
     const parts = new Intl.DateTimeFormat("en-GB", {
-      timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+      timeZone: zone,
+      year: "numeric",
+      month: "2-digit",
+      day: "2-digit",
+      hour: "2-digit",
+      minute: "2-digit",
+      hourCycle: "h23",
     }).formatToParts(seconds * 1000);
     const of = Object.fromEntries(parts.map((part) => [part.type, part.value]));
     return `${of.year}-${of.month}-${of.day}T${of.hour}:${of.minute}`;
@@ -72,7 +85,10 @@
       byId(`${form}-end`).value = end;
     }
     if (user && byId("swap-user")) byId("swap-user").value = user;
-    for (const id of ["override-start", "swap-start"]) byId(id)?.dispatchEvent(new Event("change", { bubbles: true }));
+    // Values set by a script cause no event, and live.js waits for one.
+    for (const id of ["override-start", "swap-start"]) {
+      byId(id)?.dispatchEvent(new Event("change", { bubbles: true }));
+    }
   }
 
   function toForm() {
@@ -87,7 +103,7 @@
     return start + Math.round((share * (end - start)) / STEP) * STEP;
   }
 
-  // Where a drawing is, whatever became of the row that it began on: the row with the same time.
+  // The row of a drawing. It may have been replaced meanwhile: its period finds it again.
   const areaOf = (drawn) => document.querySelector(`.drag[data-start="${drawn.start}"]`);
 
   function paint(from, to) {
@@ -107,14 +123,19 @@
     const area = event.target.closest?.(".drag");
     drawn = false;
     if (!area || event.button !== 0 || !byId("override-start")) return;
-    drawing = { start: area.dataset.start, zone: area.dataset.zone, from: secondsAt(area, event.clientX), x: event.clientX };
+    drawing = {
+      start: area.dataset.start,
+      zone: area.dataset.zone,
+      from: secondsAt(area, event.clientX),
+      x: event.clientX,
+    };
   });
 
   document.addEventListener("pointermove", (event) => {
-    if (!drawing || Math.abs(event.clientX - drawing.x) < SHORTEST) return;
+    if (!drawing || Math.abs(event.clientX - drawing.x) < MIN_DRAWN) return;
     const area = areaOf(drawing);
     if (!area) return;
-    hideTip();
+    hideTooltip();
     drawn = true;
     paint(drawing.from, secondsAt(area, event.clientX));
   });
@@ -124,7 +145,8 @@
     if (area && drawn) {
       const [one, other] = [drawing.from, secondsAt(area, event.clientX)];
       if (one !== other) {
-        fill(field(Math.min(one, other), drawing.zone), field(Math.max(one, other), drawing.zone));
+        const [start, end] = [Math.min(one, other), Math.max(one, other)];
+        fill(fieldValue(start, drawing.zone), fieldValue(end, drawing.zone));
         toForm();
       }
     }
@@ -136,7 +158,10 @@
     drawing = null;
   });
 
-  document.addEventListener("dragstart", (event) => event.target.closest?.(".drag") && event.preventDefault());
+  // Or the browser would drag the link of a bar.
+  document.addEventListener("dragstart", (event) => {
+    if (event.target.closest?.(".drag")) event.preventDefault();
+  });
 
   document.addEventListener("click", (event) => {
     const bar = event.target.closest?.("a.bar");

@@ -1,36 +1,39 @@
-// Shows what a silence would hide while it is being written: fetches the page that its form leads to, and takes the preview out of it.
+// Previews a silence while its form is being filled in: fetches the page that the form leads to,
+// and takes the preview out of it.
 "use strict";
 (() => {
-  const PATIENCE = 350; // ms after the last key
-  let planned = 0;
-  let asked = 0; // only the last answer counts
+  const PREVIEW_DELAY = 350; // ms after the last key
+  let timer = 0;
+  let latest = 0; // number of the last request: responses may arrive in another order
 
-  async function look(form) {
-    const mine = ++asked;
+  async function refreshPreview(form) {
+    const number = ++latest;
     const fields = new FormData(form);
     fields.delete("seen");
     const url = `${form.getAttribute("action")}?${new URLSearchParams(fields)}`;
     document.getElementById("save").disabled = true; // nothing is saved that was not shown
     let page;
     try {
-      const answer = await fetch(url, { cache: "no-store" });
-      if (answer.status >= 500) return;
-      page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const response = await fetch(url, { cache: "no-store" });
+      if (response.status >= 500) return;
+      page = new DOMParser().parseFromString(await response.text(), "text/html");
     } catch {
-      return; // live.js says that there is no connection
+      return; // live.js shows that there is no connection
     }
     const fresh = page.getElementById("preview");
-    if (mine !== asked || !fresh) return;
+    if (number !== latest || !fresh) return;
     document.getElementById("preview").replaceWith(document.adoptNode(fresh));
-    document.getElementById("said").textContent = fresh.dataset.problem || fresh.dataset.said;
+    // For screen readers: they do not notice a section that is replaced.
+    const announcement = document.getElementById("announcement");
+    announcement.textContent = fresh.dataset.problem || fresh.dataset.announcement;
     history.replaceState(null, "", url);
   }
 
   document.addEventListener("input", (event) => {
     const form = event.target.closest("form[data-preview]");
     if (!form) return;
-    clearTimeout(planned);
+    clearTimeout(timer);
     document.getElementById("save").disabled = true;
-    planned = setTimeout(look, PATIENCE, form);
+    timer = setTimeout(refreshPreview, PREVIEW_DELAY, form);
   });
 })();

@@ -1,41 +1,49 @@
-"""Email: one mail for each page, and one more in its thread when the incident is over. Buttons are links."""
+"""Email: one mail for each page, and one more in its thread when the incident is resolved.
+
+Buttons are links.
+"""
 
 from __future__ import annotations
 
 import logging
 
-import msgspec
+from msgspec.structs import replace
 
-from amproxy.config.structs import EmailSettings, Global
+from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.email.message import Mail, build_mail, parse_addresses
+from amproxy.notify.channels.email.settings import EmailSettings
 from amproxy.notify.channels.email.smtp import parse_smarthost, send_mail
 from amproxy.notify.message import Card
 
 log = logging.getLogger(__name__)
 
-_MAX_REMEMBERED = 1000  # mails that some recipients have and others are still to get
+_MAX_REMEMBERED = 1000  # mails that some recipients have and others do not yet
 
 
 class EmailChannel:
-    """A connection for each mail; nothing is kept open."""
+    """A connection for each mail; none stays open."""
 
     name = "email"
     threads = False
 
     def __init__(self) -> None:
-        self._taken: dict[str, set[str]] = {}  # Message-ID → who has it, so that a retry goes to the others only
+        # Message-ID → the recipients who have it, so that a retry goes to the others only.
+        self._received: dict[str, set[str]] = {}
 
     def person(self, global_: Global, address: str) -> EmailSettings:
-        """The contact is an address. Raises DeliveryError (permanent) where it is none or `global` names no server or sender."""
-        settings = msgspec.structs.replace(global_.email, to=address)
-        parse_smarthost(settings.smarthost)
-        parse_addresses(settings.from_)
+        """Settings that mail one address.
+
+        Raises DeliveryError (permanent) where it is none, or `global` has no server or sender.
+        """
+        known: EmailSettings = global_.channels.get(self.name, EmailSettings())
+        parse_smarthost(known.smarthost)
+        parse_addresses(known.from_)
         parse_addresses(address)
-        return settings
+        return replace(known, to=address)
 
     async def send(self, settings: EmailSettings, card: Card) -> dict[str, str]:
-        """Mail the card. A recipient refused for good is logged as long as another has it.
+        """Mail the card. A permanently refused recipient is logged if another has the mail.
 
         Raises DeliveryError where nobody has it, or where some are to get it later.
         """
@@ -43,37 +51,45 @@ class EmailChannel:
         await self._hand_over(settings, mail)
         return {"message": mail.id, "state": card.state}
 
-    async def edit(self, settings: EmailSettings, ref: dict[str, str], card: Card) -> dict[str, str]:
-        """A mail cannot be changed: the end of the incident is told by a short one in the same thread, anything else not at all."""
+    async def edit(
+        self, settings: EmailSettings, ref: dict[str, str], card: Card
+    ) -> dict[str, str]:
+        """Mail the end of the incident, shortly and in the same thread; no other change.
+
+        A mail that was sent cannot be changed.
+        """
         if card.state == "resolved" and ref.get("state") != "resolved":
-            await self._hand_over(settings, build_mail(settings, _shorten_card(card), answers=ref["message"]))
+            mail = build_mail(settings, _shorten_card(card), answers=ref["message"])
+            await self._hand_over(settings, mail)
         return {**ref, "state": card.state}
 
     async def close(self) -> None:
         """Nothing is open."""
 
     async def _hand_over(self, settings: EmailSettings, mail: Mail) -> None:
-        taken = self._taken.get(mail.id, set())
-        waiting = [recipient for recipient in mail.recipients if recipient not in taken]
+        received = self._received.get(mail.id, set())
+        waiting = [recipient for recipient in mail.recipients if recipient not in received]
         try:
             refused = await send_mail(settings, mail.sender, waiting, mail.content)
         except DeliveryError as error:
-            if not taken or not error.permanent:
+            # Not a failure as a whole where earlier attempts reached somebody.
+            if not received or not error.permanent:
                 raise
             refused = dict.fromkeys(waiting, error)
-        later = [why for why in refused.values() if not why.permanent]
-        if later:
-            self._remember(mail.id, taken | (set(waiting) - refused.keys()))
-            raise later[0]
-        self._taken.pop(mail.id, None)
-        for recipient, why in refused.items():
-            log.warning("email to %s was refused: %s", recipient, why)
+        temporary = [error for error in refused.values() if not error.permanent]
+        if temporary:
+            self._remember(mail.id, received | (set(waiting) - refused.keys()))
+            raise temporary[0]
+        self._received.pop(mail.id, None)
+        for recipient, refusal in refused.items():
+            log.warning("email to %s was refused: %s", recipient, refusal)
 
-    def _remember(self, id: str, taken: set[str]) -> None:
-        while len(self._taken) >= _MAX_REMEMBERED:
-            del self._taken[next(iter(self._taken))]
-        self._taken[id] = taken
+    def _remember(self, id: str, received: set[str]) -> None:
+        # The oldest are forgotten: a mail that is given up would stay for ever.
+        while len(self._received) >= _MAX_REMEMBERED:
+            del self._received[next(iter(self._received))]
+        self._received[id] = received
 
 
 def _shorten_card(card: Card) -> Card:
-    return msgspec.structs.replace(card, why="", text="", labels={}, alerts=[], buttons=[], links=[])
+    return replace(card, why="", text="", labels={}, alerts=[], buttons=[], links=[])

@@ -1,6 +1,6 @@
-"""What a mail says: subject, plain text and HTML of a card. Nothing here knows about SMTP or MIME.
+"""A card as a mail: MIME, addresses, ids that keep a thread together, subject, text and HTML.
 
-A card as a mail: addresses, ids that keep a thread together, headers that nothing from outside can break.
+Nothing here knows SMTP.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import msgspec
 from jinja2 import Environment
 
 from amproxy import clock
-from amproxy.config.structs import EmailSettings
 from amproxy.errors import DeliveryError
+from amproxy.notify.channels.email.settings import EmailSettings
 from amproxy.notify.channels.text import (
     card_heading,
     card_links,
@@ -36,21 +36,89 @@ from amproxy.notify.channels.text import (
 from amproxy.notify.message import Card
 
 _LONGEST_TEXT = 8000  # characters
-_COLOURS = {"triggered": "#c62828", "firing": "#c62828", "acknowledged": "#9a6700", "snoozed": "#6247aa", "resolved": "#2e7d32"}
+# Characters of a domain in an id: a header line that cannot be folded must stay below 78.
+_LONGEST_DOMAIN = 36
+_COLOURS = {
+    "triggered": "#c62828",
+    "firing": "#c62828",
+    "acknowledged": "#9a6700",
+    "snoozed": "#6247aa",
+    "resolved": "#2e7d32",
+}
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9_.\-\[\]:]{1,253}")
+_HEADER_NAME = re.compile(r"[!-9;-~]+")
+# Not for the file to set. Bcc would be shown to all recipients.
+_RESERVED_HEADERS = {
+    *("mime-version", "content-type", "content-transfer-encoding"),
+    *("message-id", "date", "bcc"),
+}
 _TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     files(__package__).joinpath("email.html").read_text("utf-8")
 )
 
 
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail ready to go out."""
+
+    id: str  # Message-ID: the same at each attempt, so that a mail that arrives twice is known
+    sender: str
+    recipients: list[str]
+    content: bytes
+
+
+def build_mail(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
+    """The mail of a card. answers: the Message-ID of the mail that it follows up.
+
+    Raises DeliveryError (permanent) where an address is nonsense or there is none.
+    """
+    sender = parse_addresses(settings.from_)[0]
+    recipients = parse_addresses(settings.to)
+    message = EmailMessage(SMTP)
+    if answers:
+        id = _make_message_id(sender.domain, "mail", answers, card.state_text)
+    else:
+        id = _first_message_id(sender.domain, settings, card)
+    root = _thread_id(sender.domain, card)
+    message["From"] = sender
+    message["To"] = recipients
+    message["Subject"] = mail_subject(card)
+    message["Date"] = format_datetime(clock.utc(card.at))
+    message["Message-ID"] = id
+    if root or answers:
+        message["In-Reply-To"] = answers or root
+        message["References"] = " ".join(filter(None, (root, answers)))
+    message["Auto-Submitted"] = "auto-generated"  # no vacation answers, please
+    message["X-Auto-Response-Suppress"] = "All"
+    _set_headers(message, settings)
+    html, encoding = settings.html or render_html(card), "quoted-printable"
+    message.set_content(settings.text or render_plain_text(card), cte=encoding)
+    message.add_alternative(html, subtype="html", cte=encoding)
+    return Mail(
+        id=id,
+        sender=sender.addr_spec,
+        recipients=list({to.addr_spec: 0 for to in recipients}),  # each once, in order
+        content=message.as_bytes(),
+    )
+
+
+def parse_addresses(text: str) -> list[Address]:
+    """The addresses of a From or To, at least one. Raises DeliveryError (permanent)."""
+    parsed = getaddresses([text]) if text.isprintable() else []
+    # The parser mends what is broken ("bob@exa mple.org"): an address that nobody wrote is refused.
+    if not parsed or not all(address in text for _, address in parsed):
+        raise DeliveryError(f"email: {one_line(text, 100)!r} is not an address", permanent=True)
+    return [_parse_address(name, address) for name, address in parsed]
+
+
 def mail_subject(card: Card) -> str:
     """One line: "[#42 triggered] HighCPU on eu1"; of a notice the title alone."""
     _, number, title = card_heading(card)
-    mark = " ".join(part for part in (number, "" if card.state == "notice" else card.state) if part)
+    mark = " ".join(filter(None, (number, "" if card.state == "notice" else card.state)))
     return f"[{mark}] {title}" if mark else title
 
 
 def render_plain_text(card: Card) -> str:
-    """The text part, its lines as long as they come."""
+    """The text part, in lines of any length."""
     return "\n\n".join("\n".join(block) for block in _text_blocks(card) if block) + "\n"
 
 
@@ -72,8 +140,58 @@ def render_html(card: Card) -> str:
     )
 
 
+def _parse_address(name: str, address: str) -> Address:
+    local, _, domain = address.rpartition("@")
+    try:
+        spec = f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
+        if not _ADDRESS.fullmatch(spec):
+            raise ValueError
+        return Address(name, addr_spec=spec)
+    except (ValueError, MessageError):
+        text = f"email: {one_line(address, 100)!r} is not an address"
+        raise DeliveryError(text, permanent=True) from None
+
+
+def _first_message_id(domain: str, settings: EmailSettings, card: Card) -> str:
+    """The id of a first mail; the time of the card tells mails without a key apart."""
+    key = card.key or str(card.at)
+    return _make_message_id(domain, "mail", settings.to, card.incident, card.group_key, key)
+
+
+def _thread_id(domain: str, card: Card) -> str:
+    """The id that all mails of an incident, or of a group, refer to; "" for other cards.
+
+    No mail has it; mail programs take it for the root of the thread.
+    """
+    if card.incident:
+        return _make_message_id(domain, "incident", card.incident)
+    if card.group_key:
+        return _make_message_id(domain, "group", card.receiver, card.group_key)
+    return ""
+
+
+def _make_message_id(domain: str, *words: str) -> str:
+    digest = hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:24]
+    usable = len(domain) <= _LONGEST_DOMAIN and domain[0] != "["
+    return f"<{digest}@{domain if usable else 'amproxy.invalid'}>"
+
+
+def _set_headers(message: EmailMessage, settings: EmailSettings) -> None:
+    """Add the headers of the file, in place of our own where the names are equal."""
+    for name, value in settings.headers.items():
+        if name.lower() in _RESERVED_HEADERS or not _HEADER_NAME.fullmatch(name):
+            continue
+        try:
+            del message[name]
+            # one line: a line break in a value from an alert would start a header of its own
+            message[name] = one_line(value, 900)
+        except (ValueError, MessageError):
+            raise DeliveryError(f"email: the header {name} is not valid", permanent=True) from None
+
+
 def _text_blocks(card: Card) -> Iterator[list[str]]:
-    yield [text for text in (mail_subject(card), describe_state(card), one_line(card.why, 250)) if text]
+    head = (mail_subject(card), describe_state(card), one_line(card.why, 250))
+    yield [text for text in head if text]
     yield [_body_text(card)] if card.text else []
     yield [one.text for one in entry_lines(card)]
     yield [f"{name}: {value}" for name, value in shared_labels(card)]
@@ -87,95 +205,9 @@ def _body_text(card: Card) -> str:
 
 
 def _button_links(card: Card) -> list[tuple[str, str]]:
-    """A mail carries no presses: only buttons that have a link are shown."""
-    return [(one_line(button.text, 60), button.url) for button in card.buttons if is_link_url(button.url)]
-
-
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9_.\-\[\]:]{1,253}")
-_HEADER_NAME = re.compile(r"[!-9;-~]+")
-_RESERVED_HEADERS = {"mime-version", "content-type", "content-transfer-encoding", "message-id", "date", "bcc"}  # not for the file to set
-_LONGEST_DOMAIN = 36  # in an id: a header line that cannot be folded has to stay below 78 characters
-
-
-class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """Ready to go out."""
-
-    id: str  # Message-ID: the same at each attempt, so that a mail that arrives twice can be known
-    sender: str
-    recipients: list[str]
-    content: bytes
-
-
-def build_mail(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
-    """The mail that tells of a card; `answers`: the Message-ID of the one that it follows up.
-
-    Raises DeliveryError (permanent) where an address is nonsense or there is none.
-    """
-    sender = parse_addresses(settings.from_)[0]
-    recipients = parse_addresses(settings.to)
-    message = EmailMessage(SMTP)
-    id = _make_message_id(sender.domain, "mail", answers, card.state_text) if answers else _first_message_id(sender.domain, settings, card)
-    root = _thread_id(sender.domain, card)
-    message["From"] = sender
-    message["To"] = recipients
-    message["Subject"] = mail_subject(card)
-    message["Date"] = format_datetime(clock.utc(card.at))
-    message["Message-ID"] = id
-    if root or answers:
-        message["In-Reply-To"] = answers or root
-        message["References"] = " ".join(part for part in (root, answers) if part)
-    message["Auto-Submitted"] = "auto-generated"  # no vacation answers, please
-    message["X-Auto-Response-Suppress"] = "All"
-    _set_headers(message, settings)
-    message.set_content(settings.text or render_plain_text(card), cte="quoted-printable")
-    message.add_alternative(settings.html or render_html(card), subtype="html", cte="quoted-printable")
-    return Mail(id=id, sender=sender.addr_spec, recipients=list({to.addr_spec: 0 for to in recipients}), content=message.as_bytes())
-
-
-def parse_addresses(text: str) -> list[Address]:
-    """The addresses of a From or To, at least one. Raises DeliveryError (permanent)."""
-    parsed = getaddresses([text]) if text.isprintable() else []
-    # The parser mends what is broken ("bob@exa mple.org"): an address that nobody wrote is not taken.
-    if not parsed or not all(address in text for _, address in parsed):
-        raise DeliveryError(f"email: {one_line(text, 100)!r} is not an address", permanent=True)
-    return [_parse_address(name, address) for name, address in parsed]
-
-
-def _parse_address(name: str, address: str) -> Address:
-    local, _, domain = address.rpartition("@")
-    try:
-        spec = f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
-        if not _ADDRESS.fullmatch(spec):
-            raise ValueError
-        return Address(name, addr_spec=spec)
-    except (ValueError, MessageError):
-        raise DeliveryError(f"email: {one_line(address, 100)!r} is not an address", permanent=True) from None
-
-
-def _first_message_id(domain: str, settings: EmailSettings, card: Card) -> str:
-    """Where the message has no key, the moment tells one mail from the next."""
-    return _make_message_id(domain, "mail", settings.to, card.incident, card.group_key, card.key or str(card.at))
-
-
-def _thread_id(domain: str, card: Card) -> str:
-    """What all mails of an incident, or of a group, refer to: a mail that never was, which programs take for the root."""
-    if card.incident:
-        return _make_message_id(domain, "incident", card.incident)
-    return _make_message_id(domain, "group", card.receiver, card.group_key) if card.group_key else ""
-
-
-def _make_message_id(domain: str, *parts: str) -> str:
-    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:24]
-    return f"<{digest}@{domain if len(domain) <= _LONGEST_DOMAIN and domain[0] != '[' else 'amproxy.invalid'}>"
-
-
-def _set_headers(message: EmailMessage, settings: EmailSettings) -> None:
-    """The headers of the file, in place of our own where the names are equal."""
-    for name, value in settings.headers.items():
-        if name.lower() in _RESERVED_HEADERS or not _HEADER_NAME.fullmatch(name):
-            continue
-        try:
-            del message[name]
-            message[name] = one_line(value, 900)
-        except (ValueError, MessageError):
-            raise DeliveryError(f"email: the header {name} is not valid", permanent=True) from None
+    """Text and address of each button that has a link: a mail carries no presses."""
+    return [
+        (one_line(button.text, 60), button.url)
+        for button in card.buttons
+        if is_link_url(button.url)
+    ]

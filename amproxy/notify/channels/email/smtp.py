@@ -1,4 +1,4 @@
-"""One mail handed to an SMTP server: TLS, sign-in, envelope, content, and what each answer means."""
+"""Delivery of one mail to an SMTP server: TLS, sign-in, envelope, content, and its errors."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import ssl
 
 import aiosmtplib
 
-from amproxy.config.structs import EmailSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels import http_settings
+from amproxy.notify.channels.email.settings import EmailSettings
 from amproxy.notify.channels.http import clean_for_log
+from amproxy.notify.channels.http_settings import build_ssl_context
 from amproxy.secret import reveal
 
-TIMEOUT = 10.0  # seconds for connecting, and for the answer to each command
-CONTENT_TIMEOUT = 60.0  # for the verdict on the content, which may wait for a virus scanner
-GREYLIST_RETRY_AFTER = 60.0  # seconds until a server that wants to see us again should do so
+TIMEOUT = 10.0  # seconds for connecting, and for the reply to each command
+CONTENT_TIMEOUT = 60.0  # for the reply to the content, which may wait for a virus scanner
+GREYLIST_RETRY_AFTER = 60.0  # seconds: a greylisting server accepts a second attempt by then
 _AUTH_CODES = {530, 534, 535, 538}
 
 
-async def send_mail(settings: EmailSettings, sender: str, recipients: list[str], content: bytes) -> dict[str, DeliveryError]:
-    """Hand over one mail. Answers with the recipients that the server refused, and why; all others have it.
+async def send_mail(
+    settings: EmailSettings, sender: str, recipients: list[str], content: bytes
+) -> dict[str, DeliveryError]:
+    """Hand over one mail; return the recipients that the server refused, with their errors.
 
-    Raises DeliveryError where nobody has it: ambiguous once the content was on its way.
+    All others have it. Raises DeliveryError where nobody has it: ambiguous once the content was on
+    its way.
     """
     client = _build_client(settings)
     sending = False
@@ -45,7 +48,7 @@ async def send_mail(settings: EmailSettings, sender: str, recipients: list[str],
 
 
 def parse_smarthost(smarthost: str) -> tuple[str, int]:
-    """ "host:port" in its parts. Raises DeliveryError (permanent)."""
+    """Host and port of "host:port". Raises DeliveryError (permanent)."""
     host, _, port = smarthost.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise DeliveryError("email: smtp_smarthost is not host:port", permanent=True)
@@ -62,24 +65,25 @@ def _build_client(settings: EmailSettings) -> aiosmtplib.SMTP:
             local_hostname=settings.hello,
             timeout=TIMEOUT,
             use_tls=implicit,
-            start_tls=False,  # done below, where its absence can be refused
-            tls_context=http_settings.build_ssl_context(settings.tls),
+            start_tls=False,  # `_start_tls` does it, which can refuse a server without TLS
+            tls_context=build_ssl_context(settings.tls),
         )
     except ValueError as error:
         raise DeliveryError(f"email: {clean_for_log(str(error))}", permanent=True) from None
 
 
 async def _start_tls(client: aiosmtplib.SMTP, settings: EmailSettings) -> None:
-    """STARTTLS where it is demanded, or where a password would go out in the clear without it."""
+    """Start TLS where it is required, or where a password would go out in the clear without it."""
     await _greet(client)
     if _is_encrypted(client):
         return
     offered = client.supports_extension("starttls")
     if settings.require_tls and not offered:
-        raise DeliveryError("email: TLS is required and the server does not offer it (smtp_require_tls)", permanent=True)
+        text = "email: TLS is required and the server does not offer it (smtp_require_tls)"
+        raise DeliveryError(text, permanent=True)
     if settings.require_tls or (offered and settings.auth_username and not _is_loopback(client)):
         await client.starttls()
-        await _greet(client)
+        await _greet(client)  # anew, because the server may offer more (AUTH) now
 
 
 async def _greet(client: aiosmtplib.SMTP) -> None:
@@ -90,18 +94,18 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
 
 
 async def _sign_in(client: aiosmtplib.SMTP, settings: EmailSettings) -> None:
-    """One method, the first that fits: a second try after a refusal could lock the account.
+    """Sign in by one method, the first that fits: a second try could lock the account.
 
-    A server that offers no AUTH gets none, as from Alertmanager: it says at MAIL whether it wants one.
+    A server that offers no AUTH gets none, as from Alertmanager: one that needs it refuses at MAIL.
     """
     if not settings.auth_username or not client.supports_extension("auth"):
         return
     if not _is_encrypted(client) and not _is_loopback(client):
-        raise DeliveryError("email: the password would go out without TLS", permanent=True, reason="auth_error")
+        raise _auth_error("the password would go out without TLS")
     try:
         password = reveal(settings.auth_password, settings.auth_password_file)
     except (OSError, UnicodeError) as error:
-        raise DeliveryError(f"email: the password cannot be read: {error}", permanent=True, reason="auth_error") from None
+        raise _auth_error(f"the password cannot be read: {error}") from None
     methods = client.supported_auth_methods
     if "plain" in methods:
         await _auth_plain(client, settings, password)
@@ -110,19 +114,25 @@ async def _sign_in(client: aiosmtplib.SMTP, settings: EmailSettings) -> None:
     elif "cram-md5" in methods:
         await client.auth_crammd5(settings.auth_username, password)
     else:
-        raise DeliveryError("email: the server offers no way to sign in that is known here", permanent=True, reason="auth_error")
+        raise _auth_error("the server offers no way to sign in that is known here")
+
+
+def _auth_error(text: str) -> DeliveryError:
+    return DeliveryError(f"email: {text}", permanent=True, reason="auth_error")
 
 
 async def _auth_plain(client: aiosmtplib.SMTP, settings: EmailSettings, password: str) -> None:
-    """By hand: aiosmtplib's own has no place for the identity."""
-    told = "\0".join((settings.auth_identity, settings.auth_username, password)).encode()
-    answer = await client.execute_command(b"AUTH", b"PLAIN", base64.b64encode(told))
-    if answer.code != 235:
-        raise aiosmtplib.SMTPAuthenticationError(answer.code, answer.message)
+    """Sign in by PLAIN without aiosmtplib's own method, which has no argument for the identity."""
+    words = "\0".join((settings.auth_identity, settings.auth_username, password)).encode()
+    reply = await client.execute_command(b"AUTH", b"PLAIN", base64.b64encode(words))
+    if reply.code != 235:
+        raise aiosmtplib.SMTPAuthenticationError(reply.code, reply.message)
 
 
-async def _send_envelope(client: aiosmtplib.SMTP, sender: str, recipients: list[str]) -> dict[str, DeliveryError]:
-    """The envelope; each recipient gets a verdict of its own."""
+async def _send_envelope(
+    client: aiosmtplib.SMTP, sender: str, recipients: list[str]
+) -> dict[str, DeliveryError]:
+    """Send the envelope; return the refused recipients with their errors."""
     await client.mail(sender)
     refused = {}
     for recipient in recipients:
@@ -134,12 +144,13 @@ async def _send_envelope(client: aiosmtplib.SMTP, sender: str, recipients: list[
 
 
 def _least_permanent(refused: dict[str, DeliveryError]) -> DeliveryError:
-    """Of several refusals one that may pass, where there is one."""
+    """Of several errors a temporary one, where there is one."""
     return min(refused.values(), key=lambda error: error.permanent)
 
 
 async def _quit(client: aiosmtplib.SMTP) -> None:
-    """Say goodbye where there is still somebody; whether the mail was taken is known by now."""
+    """End the connection politely where it still stands."""
+    # Its errors do not matter: by now it is known what became of the mail.
     with contextlib.suppress(aiosmtplib.SMTPException, OSError):
         if client.is_connected:
             await client.quit(timeout=1.0)
@@ -151,18 +162,25 @@ def _to_delivery_error(error: Exception, sending: bool) -> DeliveryError:
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _smtp_error(error)
     if isinstance(cause, ssl.SSLError):
-        return DeliveryError(f"email: TLS failed: {clean_for_log(str(cause))}", permanent=isinstance(cause, ssl.SSLCertVerificationError))
+        # a bad certificate stays bad; a handshake that broke may succeed
+        permanent = isinstance(cause, ssl.SSLCertVerificationError)
+        text = f"email: TLS failed: {clean_for_log(str(cause))}"
+        return DeliveryError(text, permanent=permanent)
     if isinstance(error, TimeoutError):
         return DeliveryError("email: no answer in time", reason="timeout", ambiguous=sending)
+    text = f"email: {clean_for_log(str(error))}"
     if isinstance(error, OSError):
-        return DeliveryError(f"email: {clean_for_log(str(error))}", reason="network", ambiguous=sending)
-    return DeliveryError(f"email: {clean_for_log(str(error))}", permanent=True)
+        return DeliveryError(text, reason="network", ambiguous=sending)
+    return DeliveryError(text, permanent=True)
 
 
-def _smtp_error(error: aiosmtplib.SMTPResponseException, greylisting: bool = False) -> DeliveryError:
-    """What the server's code means: 4xx passes, 5xx stays, anything else is no SMTP."""
+def _smtp_error(
+    error: aiosmtplib.SMTPResponseException, greylisting: bool = False
+) -> DeliveryError:
+    """The error for a code: 4xx is temporary, 5xx permanent, anything else is no SMTP."""
     message = f"email: {error.code} {clean_for_log(error.message)}"
-    if error.code in _AUTH_CODES or (isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code >= 500):
+    refused_sign_in = isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code >= 500
+    if error.code in _AUTH_CODES or refused_sign_in:
         return DeliveryError(message, permanent=True, reason="auth_error")
     if 500 <= error.code < 600:
         return DeliveryError(message, permanent=True)

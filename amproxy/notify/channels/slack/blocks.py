@@ -1,18 +1,33 @@
-"""A card as Slack's Block Kit, within its limits, and escaped so that no text from outside can ping anybody."""
+"""A card as Slack's Block Kit, within its limits.
+
+Everything is escaped, so that no text from outside can ping anybody.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amproxy.notify.channels import text as channels_text
+from amproxy.notify.channels.text import (
+    card_heading,
+    card_links,
+    clean_text,
+    clip_text,
+    describe_alerts,
+    describe_state,
+    entry_lines,
+    is_link_url,
+    one_line,
+    shared_labels,
+)
 from amproxy.notify.message import Card
 
-MESSAGE_LIMIT = 4000  # characters of the text beside the blocks, above which Slack answers msg_too_long
-TITLE_LIMIT, REASON_LIMIT, SUMMARY_LIMIT = (
-    800,
-    600,
-    1000,
-)  # characters of that text for the title, the state and the reason each, the card's text
+# Characters of the text beside the blocks: above the first, Slack answers msg_too_long.
+MESSAGE_LIMIT = 4000
+TITLE_LIMIT = 800  # of that text, for the title
+REASON_LIMIT = 600  # for the state, and for the reason
+SUMMARY_LIMIT = 1000  # for the card's text
+ENTRIES_LIMIT = 900  # for the incidents of a bundle, before they are escaped
+
 HEADER_LIMIT = 150  # characters, plain text
 SECTION_LIMIT = 3000  # characters after escaping, as for all limits below
 FIELD_LIMIT = 2000
@@ -25,48 +40,55 @@ Block = dict[str, Any]
 
 
 def render_blocks(card: Card, *, buttons: bool = True) -> list[Block]:
-    """A card's blocks: header, state, text, labels, alerts, links, buttons. None of the last once it is over."""
-    parts = [
+    """A card's blocks: header, state, text, labels, alerts, links, buttons.
+
+    There are no buttons once it is resolved.
+    """
+    text = clean_text(card.text[: SECTION_LIMIT * 2])
+    blocks = [
         _header(card),
         _section(_state(card)),
-        _section(escape_mrkdwn(channels_text.clean_text(card.text[: SECTION_LIMIT * 2]), SECTION_LIMIT)),
+        _section(escape_mrkdwn(text, SECTION_LIMIT)),
+        *_entries(card),
+        _labels(card),
+        _section(escape_mrkdwn("\n".join(describe_alerts(card)), SECTION_LIMIT)),
+        _links(card),
     ]
-    parts += _entries(card)
-    if labels := channels_text.shared_labels(card):
-        parts.append({"type": "section", "fields": [_text(f"*{escape_mrkdwn(name)}*\n{escape_mrkdwn(value)}") for name, value in labels]})
-    parts.append(_section(escape_mrkdwn("\n".join(channels_text.describe_alerts(card)), SECTION_LIMIT)))
-    if links := [shown for text, url in channels_text.card_links(card) if (shown := mrkdwn_link(text, url))]:
-        parts.append({"type": "context", "elements": [_text(shown) for shown in links]})
     if buttons and card.state != "resolved" and card.buttons:
-        parts.append({"type": "actions", "elements": _button_elements(card)})
-    return [part for part in parts if part]
+        blocks.append({"type": "actions", "elements": _button_elements(card)})
+    return [block for block in blocks if block]
 
 
 def fallback_text(card: Card) -> str:
-    """What a notification on a phone's lock screen shows, and what is sent where the blocks are refused: at most MESSAGE characters."""
-    emoji, number, title = channels_text.card_heading(card)
-    head = escape_mrkdwn(" ".join(part for part in (emoji, number, title) if part), TITLE_LIMIT)
-    text = "\n".join((card.text, *(one.text for one in channels_text.entry_lines(card, 900)))) if card.entries else card.text
-    state, opened = _state(card, REASON_LIMIT), _open_link(card)
-    # Escaping makes five characters of one, so the text takes what the title, the state and the link leave it.
-    room = MESSAGE_LIMIT - sum(len(part) + 1 for part in (head, state, opened))
-    return "\n".join(
-        part
-        for part in (head, state, escape_mrkdwn(channels_text.clean_text(text[:SUMMARY_LIMIT]), min(SUMMARY_LIMIT, room)), opened)
-        if part
-    )
+    """The text for the lock screen of a phone, and for a message whose blocks are refused.
+
+    At most MESSAGE_LIMIT characters.
+    """
+    head = escape_mrkdwn(" ".join(filter(None, card_heading(card))), TITLE_LIMIT)
+    text = card.text
+    if card.entries:
+        text = "\n".join((text, *(one.text for one in entry_lines(card, ENTRIES_LIMIT))))
+    state, link = _state(card, REASON_LIMIT), _incident_link(card)
+    # Escaping makes five characters of one: the text gets the room that the others leave.
+    room = MESSAGE_LIMIT - sum(len(shown) + 1 for shown in (head, state, link))
+    text = escape_mrkdwn(clean_text(text[:SUMMARY_LIMIT]), min(SUMMARY_LIMIT, room))
+    return "\n".join(filter(None, (head, state, text, link)))
 
 
 def escape_mrkdwn(text: str, limit: int = FIELD_LIMIT) -> str:
-    """Plain text escaped for mrkdwn, at most `limit` characters long after that; no entity is cut."""
-    text = channels_text.clip_text(text, limit)
+    """Plain text escaped for mrkdwn, then at most `limit` characters long; no entity is cut."""
+    text = clip_text(text, limit)
     while len(escaped := _escape(text)) > limit:
-        text = channels_text.clip_text(text, len(text) - max(1, (len(escaped) - limit) // 5))
+        # A fifth of the surplus: no character becomes more than five, so this never cuts too much.
+        text = clip_text(text, len(text) - max(1, (len(escaped) - limit) // 5))
     return escaped
 
 
 def mrkdwn_link(text: str, url: str) -> str:
-    """A link in mrkdwn, the characters that end an address in it percent-encoded; "" where it would be too long."""
+    """A link in mrkdwn; "" where it would be too long.
+
+    Characters that end an address in mrkdwn are percent-encoded.
+    """
     address = url.replace("<", "%3C").replace(">", "%3E").replace("|", "%7C").replace("&", "&amp;")
     label = escape_mrkdwn(text).replace("|", "¦")  # a bar parts the address from the text
     return f"<{address}|{label}>" if len(address) <= LINK_LIMIT else ""
@@ -77,23 +99,24 @@ def _escape(text: str) -> str:
 
 
 def _header(card: Card) -> Block:
-    """Plain text knows no escapes, so that its angle brackets become look-alikes that mean nothing to Slack."""
-    text = " ".join(part for part in channels_text.card_heading(card) if part).replace("<", "‹").replace(">", "›")
-    return {"type": "header", "text": {"type": "plain_text", "text": channels_text.clip_text(text, HEADER_LIMIT), "emoji": True}}
+    text = " ".join(filter(None, card_heading(card)))
+    # Plain text has no escapes: look-alikes of angle brackets mean nothing to Slack.
+    text = clip_text(text.replace("<", "‹").replace(">", "›"), HEADER_LIMIT)
+    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
 
 
 def _state(card: Card, limit: int = FIELD_LIMIT) -> str:
-    """The state, and why this person is told: each at most `limit` characters after escaping."""
-    return "\n".join(
-        escape_mrkdwn(part, limit) for part in (channels_text.describe_state(card), channels_text.one_line(card.why, 250)) if part
-    )
+    """The state, and why this person is paged: each at most `limit` characters after escaping."""
+    lines = filter(None, (describe_state(card), one_line(card.why, 250)))
+    return "\n".join(escape_mrkdwn(line, limit) for line in lines)
 
 
 def _entries(card: Card) -> list[Block]:
     """The incidents of a bundle, a line each, in as many sections as they need."""
     sections: list[str] = []
-    for one in channels_text.entry_lines(card):
-        number = mrkdwn_link(one.number, one.url) if channels_text.is_link_url(one.url) and len(one.url) <= ENTRY_LINK_LIMIT else one.number
+    for one in entry_lines(card):
+        linked = is_link_url(one.url) and len(one.url) <= ENTRY_LINK_LIMIT
+        number = mrkdwn_link(one.number, one.url) if linked else one.number
         text = f"{number} {escape_mrkdwn(one.title)}"
         if sections and len(sections[-1]) + 1 + len(text) <= SECTION_LIMIT:
             sections[-1] += f"\n{text}"
@@ -102,8 +125,22 @@ def _entries(card: Card) -> list[Block]:
     return [_section(text) for text in sections]
 
 
-def _open_link(card: Card) -> str:
-    return mrkdwn_link("Open in amproxy", card.url) if channels_text.is_link_url(card.url) else ""
+def _labels(card: Card) -> Block:
+    fields = [
+        _text(f"*{escape_mrkdwn(name)}*\n{escape_mrkdwn(value)}")
+        for name, value in shared_labels(card)
+    ]
+    return {"type": "section", "fields": fields} if fields else {}
+
+
+def _links(card: Card) -> Block:
+    links = filter(None, (mrkdwn_link(text, url) for text, url in card_links(card)))
+    elements = [_text(link) for link in links]
+    return {"type": "context", "elements": elements} if elements else {}
+
+
+def _incident_link(card: Card) -> str:
+    return mrkdwn_link("Open in amproxy", card.url) if is_link_url(card.url) else ""
 
 
 def _section(text: str) -> Block:
@@ -115,13 +152,20 @@ def _text(text: str) -> Block:
 
 
 def _button_elements(card: Card) -> list[Block]:
-    """One element for each button; an action that is offered twice is told apart by its place."""
+    """One element for each button; an action that is offered twice gets its place as a suffix."""
     elements: list[Block] = []
     used: set[str] = set()
     for place, button in enumerate(card.buttons[:MAX_BUTTONS]):
         action = f"{button.action}_{place}" if button.action in used else button.action
         used.add(action)
-        text = {"type": "plain_text", "text": channels_text.one_line(button.text, BUTTON_LIMIT), "emoji": True}
-        element: Block = {"type": "button", "action_id": action, "text": text, "value": button.value}
-        elements.append(element | ({"style": "primary"} if button.action == "acknowledge" else {}))
+        text = {"type": "plain_text", "text": one_line(button.text, BUTTON_LIMIT), "emoji": True}
+        element: Block = {
+            "type": "button",
+            "action_id": action,
+            "text": text,
+            "value": button.value,
+        }
+        if button.action == "acknowledge":
+            element["style"] = "primary"
+        elements.append(element)
     return elements

@@ -1,7 +1,8 @@
-"""Presses from Slack: a signed form, posted to us. The endpoint answers 200 with an empty body within three seconds, then tells
-the one who pressed by `reply`.
+"""Presses from Slack: signed forms that it posts to amproxy, and the replies to them.
 
-A request may be repeated with a valid signature within the window, so that what a press does must be idempotent.
+The endpoint responds 200 with an empty body within three seconds; the result goes to the person who
+pressed by `send_reply`. A request may be repeated with a valid signature within MAX_REQUEST_AGE, so
+that the action of a press must be idempotent.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from amproxy.errors import AmproxyError
 from amproxy.notify.channels import http
+from amproxy.notify.channels.slack.api import SERVICE_NAME
 from amproxy.notify.channels.slack.blocks import escape_mrkdwn
 from amproxy.notify.channels.text import one_line
 from amproxy.notify.message import Press
@@ -33,24 +35,36 @@ class BadInteractivityRequest(AmproxyError):
 
 
 def verify_signature(secret: str, headers: Mapping[str, str], raw_body: bytes, now: float) -> None:
-    """Check Slack's signature over the body as it came in, at `now` (Unix seconds). Raises BadSignature."""
+    """Check Slack's signature over the raw body at `now` (Unix seconds).
+
+    Raises BadSlackSignature.
+    """
     lower = {name.lower(): value for name, value in headers.items()}
-    stamp, signature = lower.get("x-slack-request-timestamp", ""), lower.get("x-slack-signature", "")
+    stamp = lower.get("x-slack-request-timestamp", "")
+    signature = lower.get("x-slack-signature", "")
     if not secret:
         raise BadSlackSignature("no signing secret is configured")
     if not re.fullmatch("[0-9]{1,12}", stamp) or not signature:
         raise BadSlackSignature("the signature or its time is missing")
+    # Against replays, and in both directions: a stamp from far ahead would be good for too long.
     if abs(now - int(stamp)) > MAX_REQUEST_AGE:
         raise BadSlackSignature("the signature is too old")
-    digest = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + raw_body, hashlib.sha256).hexdigest()
+    signed = b"v0:" + stamp.encode() + b":" + raw_body
+    digest = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    # In constant time: the time of a plain comparison would give the digest away, byte by byte.
     if not hmac.compare_digest(f"v0={digest}".encode(), signature.encode("utf-8", "replace")):
         raise BadSlackSignature("the signature is wrong")
 
 
 def parse_interactivity(raw_body: bytes) -> list[Press]:
-    """The buttons pressed in an interactivity request; [] for other kinds of it. Raises BadRequest for anything else."""
+    """The buttons pressed in an interactivity request; [] for other kinds of it.
+
+    Raises BadInteractivityRequest for anything else.
+    """
     try:
-        form = parse_qs(raw_body.decode("utf-8"), strict_parsing=True, max_num_fields=20, errors="strict")
+        form = parse_qs(
+            raw_body.decode("utf-8"), strict_parsing=True, max_num_fields=20, errors="strict"
+        )
         payload = json.loads(form["payload"][0])
         return _parse_presses(payload) if payload["type"] == "block_actions" else []
     except (UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -60,28 +74,37 @@ def parse_interactivity(raw_body: bytes) -> list[Press]:
 def _parse_presses(payload: dict[str, Any]) -> list[Press]:
     person = payload["user"]
     name = one_line(str(person.get("name") or person.get("username") or ""), 100)
+    buttons = [action for action in payload["actions"] if action.get("type") == "button"]
     return [
-        Press(value=action["value"], channel="slack", account=str(person["id"]), name=name, reply_to=str(payload.get("response_url") or ""))
-        for action in payload["actions"]
-        if action.get("type") == "button" and isinstance(action.get("value"), str) and action["value"]
+        Press(
+            value=button["value"],
+            channel="slack",
+            account=str(person["id"]),
+            name=name,
+            reply_to=str(payload.get("response_url") or ""),
+        )
+        for button in buttons
+        if isinstance(button.get("value"), str) and button["value"]
     ]
 
 
 async def send_reply(response_url: str, text: str) -> None:
-    """Tell the one who pressed, and nobody else. An address that is neither https nor loopback is not called.
+    """Send a text to the person who pressed, and to nobody else. Raises DeliveryError.
 
-    Raises DeliveryError.
+    An address that is neither https nor loopback is not called.
     """
     if not _is_allowed_url(response_url):
         return
     message = {"response_type": "ephemeral", "replace_original": False, "text": escape_mrkdwn(text)}
     clients = http.HttpClients()
     try:
-        answer = await http.send_request(clients.client(), "Slack", response_url, json=message)
+        response = await http.send_request(
+            clients.client(), SERVICE_NAME, response_url, json=message
+        )
     finally:
         await clients.close()
-    if answer.status >= 300:
-        raise http.response_error(answer, "Slack")
+    if response.status >= 300:
+        raise http.response_error(response, SERVICE_NAME)
 
 
 def _is_allowed_url(url: str) -> bool:
@@ -89,6 +112,9 @@ def _is_allowed_url(url: str) -> bool:
         parts = urlsplit(url)
         if parts.scheme == "https":
             return bool(parts.hostname)
-        return parts.scheme == "http" and (parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback)
+        if parts.scheme != "http":
+            return False
+        host = parts.hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -1,24 +1,111 @@
-"""Telegram: a message with buttons, changed in place while the incident lives."""
+"""Telegram's Bot API: a message with buttons, changed in place while the incident lives."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import msgspec
+from msgspec.structs import replace
 
-from amproxy.config.structs import Global, TelegramSettings
+from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
-from amproxy.notify.channels.telegram import text as telegram_text
-from amproxy.notify.channels.telegram.api import TelegramError, call_telegram, read_telegram_token
+from amproxy.notify.channels.telegram.settings import TelegramSettings
+from amproxy.notify.channels.telegram.text import (
+    MESSAGE_LIMIT,
+    clip_plain_text,
+    is_linkable,
+    render_card,
+)
 from amproxy.notify.message import Card
+from amproxy.secret import reveal
 
+SERVICE_NAME = "Telegram"
 BUTTONS_IN_ROW = 2  # readable on a phone
 MAX_CORRECTIONS = 5  # different repairs of one message; each is tried once
 
 
+class TelegramError(DeliveryError):
+    """A refusal by Telegram itself; `code` and `description` (lower case) tell the cases apart."""
+
+    def __init__(
+        self, cause: DeliveryError, code: int, description: str, parameters: dict[str, Any]
+    ) -> None:
+        super().__init__(
+            str(cause),
+            permanent=cause.permanent,
+            reason=cause.reason,
+            retry_after=cause.retry_after,
+            ambiguous=cause.ambiguous,
+        )
+        self.code, self.description, self.parameters = code, description.lower(), parameters
+
+    def says(self, *texts: str) -> bool:
+        """True where the description has one of the texts (given in lower case)."""
+        return any(text in self.description for text in texts)
+
+
+async def call_telegram(
+    client: httpx.AsyncClient,
+    settings: TelegramSettings,
+    method: str,
+    payload: dict[str, Any],
+    *,
+    within: float = http.TIMEOUT,
+) -> Any:
+    """Call a method and return its `result`; `within` so many seconds.
+
+    Raises TelegramError where Telegram refused, else DeliveryError (ambiguous where the response is
+    not Telegram's).
+    """
+    token = quote(read_telegram_token(settings), safe=":")
+    url = f"{settings.api_url.rstrip('/')}/bot{token}/{method}"
+    response = await http.send_request(client, SERVICE_NAME, url, within=within, json=payload)
+    body = response.json()
+    if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
+        if response.status < 300:
+            raise http.unreadable_response_error(SERVICE_NAME)
+        raise http.response_error(response, SERVICE_NAME)
+    if body["ok"] and response.status < 300:
+        return body.get("result")
+    raise _build_error(response, body)
+
+
+def _build_error(response: http.RemoteResponse, body: dict[str, Any]) -> TelegramError:
+    # Telegram puts a code and a wait into the body, which go before the status and the header.
+    code, parameters = body.get("error_code"), body.get("parameters")
+    description = str(body.get("description", ""))
+    if not isinstance(code, int):
+        code = response.status
+    if not isinstance(parameters, dict):
+        parameters = {}
+    cause = http.response_error(response, SERVICE_NAME, description, status=code)
+    wait = http.parse_retry_after(parameters.get("retry_after"))
+    if code == 429 and wait is not None:
+        cause.retry_after = wait
+    return TelegramError(cause, code, description, parameters)
+
+
+def read_telegram_token(settings: TelegramSettings) -> str:
+    """The bot's token.
+
+    Raises DeliveryError (permanent) where there is none, or its file cannot be read.
+    """
+    try:
+        token = reveal(settings.bot_token, settings.bot_token_file)
+    except (OSError, UnicodeDecodeError):
+        text = "Telegram: the file of the bot token cannot be read"
+        raise DeliveryError(text, permanent=True, reason="auth_error") from None
+    if not token:
+        text = "Telegram: no bot token is configured"
+        raise DeliveryError(text, permanent=True, reason="auth_error")
+    return token
+
+
 class TelegramMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One message as it is about to be sent; Telegram's objections are answered by a corrected copy."""
+    """One message to be sent; where Telegram objects, a corrected copy is."""
 
     chat_id: int
     message_id: int = 0  # of the message to change; 0 = a new one
@@ -26,11 +113,15 @@ class TelegramMessage(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool = False
     text: str
     parse_mode: str = ""  # "" = plain text
-    plain: str  # what is sent where the markup is refused
+    plain: str  # the text where the markup is refused
     keyboard: tuple[tuple[dict[str, str], ...], ...] = ()
 
     def payload(self) -> dict[str, Any]:
-        body: dict[str, Any] = {"chat_id": self.chat_id, "text": self.text, "link_preview_options": {"is_disabled": True}}
+        body: dict[str, Any] = {
+            "chat_id": self.chat_id,
+            "text": self.text,
+            "link_preview_options": {"is_disabled": True},
+        }
         if self.parse_mode:
             body["parse_mode"] = self.parse_mode
         if self.keyboard:  # a change without it takes the old one away
@@ -45,7 +136,10 @@ class TelegramMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TelegramChannel:
-    """Messages of a bot. ref = {"chat_id", "message_id"}; the chat's id may differ from the file's once a group has moved."""
+    """Messages of a bot.
+
+    ref = {"chat_id", "message_id"}; the chat's id differs from the file's once a group has moved.
+    """
 
     name = "telegram"
     threads = False
@@ -54,60 +148,75 @@ class TelegramChannel:
         self._clients = http.HttpClients()
 
     def person(self, global_: Global, address: str) -> TelegramSettings:
-        """Settings that reach one person. Raises DeliveryError (permanent) for an address that is no id, or without a token."""
-        read_telegram_token(global_.telegram)
+        """Settings that reach one person.
+
+        Raises DeliveryError (permanent) for an address that is no id, or without a token.
+        """
+        settings: TelegramSettings = global_.channels.get(self.name, TelegramSettings())
+        read_telegram_token(settings)
         chat = _parse_id(address)
         if not chat:
-            raise DeliveryError("Telegram: the contact is not a Telegram id (a number; send /id to the bot to learn it)", permanent=True)
-        return msgspec.structs.replace(global_.telegram, chat_id=chat, message_thread_id=0, message="")
+            text = "the contact is not a Telegram id (a number; send /id to the bot to learn it)"
+            raise DeliveryError(f"{SERVICE_NAME}: {text}", permanent=True)
+        return replace(settings, chat_id=chat, message_thread_id=0, message="")
 
     async def send(self, settings: TelegramSettings, card: Card) -> dict[str, str]:
         """Send a new message and return its ref. Raises DeliveryError."""
         return await self._deliver(settings, _build_message(settings, card, settings.chat_id))
 
-    async def edit(self, settings: TelegramSettings, ref: dict[str, str], card: Card) -> dict[str, str]:
-        """Change the message of `ref`, or send anew where it is gone; return the ref that holds now. Raises DeliveryError."""
+    async def edit(
+        self, settings: TelegramSettings, ref: dict[str, str], card: Card
+    ) -> dict[str, str]:
+        """Change the message of `ref`, or send anew where it is gone; return the ref from now on.
+
+        Raises DeliveryError.
+        """
         chat, message_id = _parse_id(ref.get("chat_id", "")), _parse_id(ref.get("message_id", ""))
         message = _build_message(settings, card, chat or settings.chat_id)
-        return await self._deliver(settings, msgspec.structs.replace(message, message_id=message_id))
+        return await self._deliver(settings, replace(message, message_id=message_id))
 
     async def close(self) -> None:
         await self._clients.close()
 
-    async def _deliver(self, settings: TelegramSettings, message: TelegramMessage) -> dict[str, str]:
+    async def _deliver(
+        self, settings: TelegramSettings, message: TelegramMessage
+    ) -> dict[str, str]:
         if not message.chat_id:
             raise DeliveryError("Telegram: no chat_id is configured", permanent=True)
+        client = self._clients.client(settings.http)
         for _ in range(MAX_CORRECTIONS):
             method = "editMessageText" if message.message_id else "sendMessage"
             try:
-                result = await call_telegram(self._clients.client(settings.http), settings, method, message.payload())
+                result = await call_telegram(client, settings, method, message.payload())
             except TelegramError as error:
+                # an attempt whose response was lost has changed it already
                 if message.message_id and error.says("message is not modified"):
                     return _ref(message.chat_id, message.message_id)
-                better = correct_message(message, error)
-                if better is None:
+                corrected = correct_message(message, error)
+                if corrected is None:
                     raise
-                message = better
+                message = corrected
                 continue
             if message.message_id:
                 return _ref(message.chat_id, message.message_id)
             if not isinstance(result, dict) or not isinstance(result.get("message_id"), int):
-                raise http.unreadable_response_error("Telegram")
+                raise http.unreadable_response_error(SERVICE_NAME)
             return _ref(message.chat_id, result["message_id"])
         raise DeliveryError("Telegram: refused however it was corrected", permanent=True)
 
 
 def correct_message(message: TelegramMessage, error: TelegramError) -> TelegramMessage | None:
-    """The message without what Telegram objects to; None where nothing can be done about it."""
-    replace = msgspec.structs.replace
+    """The message without the cause of Telegram's objection; None where there is no remedy."""
     moved = error.parameters.get("migrate_to_chat_id")
-    if isinstance(moved, int) and moved != message.chat_id:  # ids of messages do not move with the chat
-        return replace(message, chat_id=moved, message_id=0)
+    if isinstance(moved, int) and moved != message.chat_id:
+        return replace(message, chat_id=moved, message_id=0)  # ids of messages do not move along
     if error.code != 400:
         return None
     if message.parse_mode and error.says("can't parse entities"):
         return replace(message, text=message.plain, parse_mode="")
-    if message.message_id and error.says("message to edit not found", "message can't be edited", "message_id_invalid"):
+    if message.message_id and error.says(
+        "message to edit not found", "message can't be edited", "message_id_invalid"
+    ):
         return replace(message, message_id=0)
     if message.thread and error.says("thread not found"):
         return replace(message, thread=0)
@@ -118,10 +227,12 @@ def correct_message(message: TelegramMessage, error: TelegramError) -> TelegramM
 
 
 def _build_message(settings: TelegramSettings, card: Card, chat_id: int) -> TelegramMessage:
-    text, plain, mode = *telegram_text.render_card(card), "HTML"
+    text, plain = render_card(card)
+    mode = "HTML"
     if settings.message:  # a receiver's own text, in the markup that it chose
-        text, plain, mode = settings.message, telegram_text.clip_plain_text(settings.message), settings.parse_mode
-        if len(text) > telegram_text.MESSAGE_LIMIT:  # cut only as plain text: a cut tag would be refused
+        text, plain = settings.message, clip_plain_text(settings.message)
+        mode = settings.parse_mode
+        if len(text) > MESSAGE_LIMIT:  # cut only as plain text: a cut tag would be refused
             text, mode = plain, ""
     return TelegramMessage(
         chat_id=chat_id,
@@ -135,16 +246,20 @@ def _build_message(settings: TelegramSettings, card: Card, chat_id: int) -> Tele
 
 
 def _keyboard(card: Card) -> tuple[tuple[dict[str, str], ...], ...]:
-    """Rows of buttons; none once it is over. Raises ValueError for a value that no button can carry."""
+    """Rows of buttons; none once it is resolved.
+
+    Raises ValueError for a value that no button can carry.
+    """
     if card.state == "resolved" or not card.buttons:
         return ()
     for button in card.buttons:
         if not 1 <= len(button.value.encode()) <= 64:
             raise ValueError(f"the value of the button {button.text!r} must have 1 to 64 bytes")
     buttons = [{"text": button.text, "callback_data": button.value} for button in card.buttons]
-    if telegram_text.is_linkable(card.url):
+    if is_linkable(card.url):
         buttons.append({"text": "Open", "url": card.url})
-    return tuple(tuple(buttons[first : first + BUTTONS_IN_ROW]) for first in range(0, len(buttons), BUTTONS_IN_ROW))
+    starts = range(0, len(buttons), BUTTONS_IN_ROW)
+    return tuple(tuple(buttons[start : start + BUTTONS_IN_ROW]) for start in starts)
 
 
 def _ref(chat_id: int, message_id: int) -> dict[str, str]:

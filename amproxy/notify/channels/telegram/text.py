@@ -1,7 +1,7 @@
 """A card as Telegram's HTML, at most 4,096 characters, and the same as plain text.
 
-It is built from pieces of plain text and their tags. What is too long is shortened in the plain text of a piece, before it is
-escaped, so that no tag and no entity is ever cut.
+It is built from fragments of plain text and their tags. A fragment that is too long is shortened
+before it is escaped, so that no tag and no entity is ever cut.
 """
 
 from __future__ import annotations
@@ -10,12 +10,27 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from amproxy.notify.channels import text as channels_text
+from amproxy.notify.channels.text import (
+    EntryLine,
+    card_heading,
+    card_links,
+    clean_text,
+    clip_text,
+    describe_alerts,
+    describe_state,
+    entry_lines,
+    is_link_url,
+    one_line,
+    shared_labels,
+)
 from amproxy.notify.message import Card
 
 MESSAGE_LIMIT = 4096  # characters of a message after its entities are parsed
-MAX_URL_BYTES = 2000  # of one address; together with the next line it keeps the raw text under Telegram's 32,768 bytes
-MAX_URLS_BYTES = 6000  # of all addresses of a message
+# Bytes of one address, and of all addresses of a message: together they keep the raw text under
+# Telegram's 32,768 bytes.
+MAX_URL_BYTES = 2000
+MAX_URLS_BYTES = 6000
+LONGEST_SHOWN_URL = 300  # characters of an address that is shown as text
 ALERTS_SHARE = 1000  # characters that a long text leaves to the alerts
 LINKS_SHARE = 600  # characters of links, after which no more are added
 
@@ -31,14 +46,14 @@ class TelegramFragment(msgspec.Struct, frozen=True):
 
 def render_card(card: Card) -> tuple[str, str]:
     """Return a card as HTML and as plain text, each within Telegram's limits."""
-    pieces = _build_fragments(card)
-    html = "".join(f"{piece.before}{escape_html(piece.text)}{piece.after}" for piece in pieces)
-    return html, clip_plain_text("".join(piece.plain or piece.text for piece in pieces))
+    fragments = _build_fragments(card)
+    html = "".join(f"{one.before}{escape_html(one.text)}{one.after}" for one in fragments)
+    return html, clip_plain_text("".join(one.plain or one.text for one in fragments))
 
 
 def clip_plain_text(text: str) -> str:
-    """Plain text cut to what one message holds."""
-    return channels_text.clip_text(text, MESSAGE_LIMIT)
+    """Plain text cut to the length of one message."""
+    return clip_text(text, MESSAGE_LIMIT)
 
 
 def escape_html(text: str) -> str:
@@ -46,99 +61,123 @@ def escape_html(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _escape_attribute(url: str) -> str:
-    return escape_html(url).replace('"', "&quot;")
+def is_linkable(url: str) -> bool:
+    """True for an address that Telegram makes a link or button of.
+
+    It demands a dot in the host, so that localhost is none.
+    """
+    has_dot = is_link_url(url) and "." in (urlsplit(url).hostname or "").strip(".")
+    return has_dot and _url_bytes(url) <= MAX_URL_BYTES
 
 
 def _build_fragments(card: Card) -> list[TelegramFragment]:
-    head = _heading_fragments(card)
-    shared = [
-        piece
-        for name, value in channels_text.shared_labels(card)
-        for piece in (TelegramFragment(f"\n{name}: "), TelegramFragment(value, "<b>", "</b>"))
-    ]
-    foot = _link_fragments(card)
-    room = MESSAGE_LIMIT - sum(len(piece.text) for piece in (*head, *shared, *foot)) - 6  # three blank lines
-    alerts = channels_text.describe_alerts(card)
-    wanted = sum(len(entry) + 1 for entry in alerts)
-    text = channels_text.clip_text(channels_text.clean_text(card.text[: MESSAGE_LIMIT * 4]), room - min(wanted, ALERTS_SHARE))
-    lines = _fit_lines(alerts, room - len(text))
-    named = _entry_fragments(channels_text.entry_lines(card, room - len(text) - 2)) if card.entries else []
-    sections = ([TelegramFragment(text)] if text else [], shared, named, [TelegramFragment("\n".join(lines))] if lines else [], foot)
-    return head + [piece for section in sections if section for piece in _after_blank_line(section)]
+    head, labels, foot = _heading_fragments(card), _label_fragments(card), _link_fragments(card)
+    # 6: three blank lines
+    room = MESSAGE_LIMIT - sum(len(one.text) for one in (*head, *labels, *foot)) - 6
+    alerts = describe_alerts(card)
+    # The alerts get their share first, the text the rest, then the alerts all that it leaves.
+    share = min(sum(len(entry) + 1 for entry in alerts), ALERTS_SHARE)
+    text = clip_text(clean_text(card.text[: MESSAGE_LIMIT * 4]), room - share)
+    room -= len(text)
+    entries = _entry_fragments(entry_lines(card, room - 2)) if card.entries else []
+    lines = _fit_lines(alerts, room)
+    sections = (
+        [TelegramFragment(text)] if text else [],
+        labels,
+        entries,
+        [TelegramFragment("\n".join(lines))] if lines else [],
+        foot,
+    )
+    return head + [one for section in sections if section for one in _after_blank_line(section)]
 
 
 def _after_blank_line(section: list[TelegramFragment]) -> list[TelegramFragment]:
-    """A section after a blank line, whether or not its first piece starts with a line break."""
+    """A section after a blank line, whether or not it starts with a line break itself."""
     first = section[0]
     return [TelegramFragment("\n" if first.text.startswith("\n") else "\n\n"), *section]
 
 
 def _fit_lines(lines: list[str], room: int) -> list[str]:
     """As many whole entries as there is room for."""
-    kept: list[str] = []
+    fitting: list[str] = []
     for entry in lines:
         room -= len(entry) + 1
         if room < 0:
             break
-        kept.append(entry)
-    return kept
-
-
-def _entry_fragments(named: list[channels_text.EntryLine]) -> list[TelegramFragment]:
-    """The incidents of a bundle, a line each; their numbers are links as long as the addresses are not too much for one message."""
-    linked = sum(len(_escape_attribute(one.url).encode()) for one in named) <= MAX_URLS_BYTES
-    pieces: list[TelegramFragment] = []
-    for one in named:
-        if linked and is_linkable(one.url):
-            anchor, rest = (one.number, f" {one.title}") if one.number else (one.title, "")
-            pieces += [
-                TelegramFragment("\n"),
-                TelegramFragment(anchor, f'<a href="{_escape_attribute(one.url)}">', "</a>"),
-                TelegramFragment(rest),
-            ]
-        else:
-            pieces.append(TelegramFragment(f"\n{one.text}"))
-    return pieces
+        fitting.append(entry)
+    return fitting
 
 
 def _heading_fragments(card: Card) -> list[TelegramFragment]:
-    emoji, number, title = channels_text.card_heading(card)
-    pieces = [TelegramFragment(f"{emoji} ")]
+    emoji, number, title = card_heading(card)
+    fragments = [TelegramFragment(f"{emoji} ")]
     if number:
-        pieces += [_anchor(number, card.url) if is_linkable(card.url) else TelegramFragment(number), TelegramFragment(" ")]
-    pieces.append(TelegramFragment(title, "<b>", "</b>"))
-    if state := channels_text.describe_state(card):
-        pieces.append(TelegramFragment(f"\n{state}"))
-    if why := channels_text.one_line(card.why, 250):
-        pieces += [TelegramFragment("\n"), TelegramFragment(why, "<i>", "</i>")]
-    return pieces
+        linked = is_linkable(card.url)
+        fragments.append(_anchor(number, card.url) if linked else TelegramFragment(number))
+        fragments.append(TelegramFragment(" "))
+    fragments.append(TelegramFragment(title, "<b>", "</b>"))
+    if state := describe_state(card):
+        fragments.append(TelegramFragment(f"\n{state}"))
+    if why := one_line(card.why, 250):
+        fragments += [TelegramFragment("\n"), TelegramFragment(why, "<i>", "</i>")]
+    return fragments
+
+
+def _label_fragments(card: Card) -> list[TelegramFragment]:
+    fragments: list[TelegramFragment] = []
+    for name, value in shared_labels(card):
+        fragments += [TelegramFragment(f"\n{name}: "), TelegramFragment(value, "<b>", "</b>")]
+    return fragments
+
+
+def _entry_fragments(entries: list[EntryLine]) -> list[TelegramFragment]:
+    """The incidents of a bundle, a line each.
+
+    Their numbers are links unless all the addresses are too much for one message.
+    """
+    with_links = sum(_url_bytes(one.url) for one in entries) <= MAX_URLS_BYTES
+    fragments: list[TelegramFragment] = []
+    for one in entries:
+        if not with_links or not is_linkable(one.url):
+            fragments.append(TelegramFragment(f"\n{one.text}"))
+            continue
+        text, rest = (one.number, f" {one.title}") if one.number else (one.title, "")
+        link = TelegramFragment(text, _anchor_tag(one.url), "</a>")
+        fragments += [TelegramFragment("\n"), link, TelegramFragment(rest)]
+    return fragments
 
 
 def _link_fragments(card: Card) -> list[TelegramFragment]:
-    """The links that the number does not carry already; an address that Telegram would not link is shown as it is."""
-    pieces: list[TelegramFragment] = []
+    """The links that the number does not carry already.
+
+    An address that Telegram would not link is shown as text.
+    """
+    fragments: list[TelegramFragment] = []
     left = MAX_URLS_BYTES
-    for text, url in channels_text.card_links(card):
-        left -= len(_escape_attribute(url).encode())
-        shown = sum(len(piece.text) for piece in pieces)
-        if left < 0 or shown > LINKS_SHARE or (url == card.url and card.number and is_linkable(url)):
+    for text, url in card_links(card):
+        left -= _url_bytes(url)
+        shown = sum(len(one.text) for one in fragments)
+        on_number = url == card.url and card.number and is_linkable(url)
+        if left < 0 or shown > LINKS_SHARE or on_number:
             continue
         if is_linkable(url):
-            pieces += [TelegramFragment(" · " if pieces else "\n"), _anchor(text, url)]
-        elif len(url) <= 300:
-            pieces.append(TelegramFragment(f"\n{text}: {url}"))
-    return pieces
+            fragments += [TelegramFragment(" · " if fragments else "\n"), _anchor(text, url)]
+        elif len(url) <= LONGEST_SHOWN_URL:
+            fragments.append(TelegramFragment(f"\n{text}: {url}"))
+    return fragments
 
 
 def _anchor(text: str, url: str) -> TelegramFragment:
-    return TelegramFragment(text, f'<a href="{_escape_attribute(url)}">', "</a>", plain=f"{text} {url}")
+    return TelegramFragment(text, _anchor_tag(url), "</a>", plain=f"{text} {url}")
 
 
-def is_linkable(url: str) -> bool:
-    """Whether Telegram makes a link or a button of an address: it wants a dot in the host, so not for localhost."""
-    return (
-        channels_text.is_link_url(url)
-        and "." in (urlsplit(url).hostname or "").strip(".")
-        and len(_escape_attribute(url).encode()) <= MAX_URL_BYTES
-    )
+def _anchor_tag(url: str) -> str:
+    return f'<a href="{_escape_attribute(url)}">'
+
+
+def _escape_attribute(url: str) -> str:
+    return escape_html(url).replace('"', "&quot;")
+
+
+def _url_bytes(url: str) -> int:
+    return len(_escape_attribute(url).encode())

@@ -1,11 +1,7 @@
-"""What one update of Telegram means: a button pressed, or somebody asking for an id. All else is ignored.
+"""Updates from Telegram by long polling, which needs no public address: presses and commands.
 
-Presses and commands from Telegram, by long polling: no public address is needed.
-
-Of all replicas one polls, by lease. The offset is stored after an update has been handled, so that a crash repeats an update
-but never loses one.
-
-One poller for each Telegram bot that the configuration names.
+One replica polls, by lease. The offset is stored after an update has been handled, so that a crash
+repeats an update but never loses one.
 """
 
 from __future__ import annotations
@@ -15,111 +11,92 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from amproxy import metrics
-from amproxy.config.structs import Config, TelegramSettings
+from amproxy.config.structs import Config
 from amproxy.errors import DeliveryError, StoreUnavailable
-from amproxy.notify.channels import http
-from amproxy.notify.channels.telegram.api import TelegramError, call_telegram, read_telegram_token
+from amproxy.notify.channels import PollState, http
+from amproxy.notify.channels.telegram.channel import (
+    SERVICE_NAME,
+    TelegramError,
+    call_telegram,
+    read_telegram_token,
+)
+from amproxy.notify.channels.telegram.settings import TelegramSettings
 from amproxy.notify.channels.text import clip_text, one_line
 from amproxy.notify.message import OnPress, Press
 
-PRESS_TIMEOUT = 8.0  # seconds for one press: Telegram stops waiting soon, and other presses stand behind it
-FAILURE_TEXT = "That could not be done, try again."
-ANSWER_LIMIT = 200  # characters
-
-CallBotApi = Callable[[str, dict[str, Any]], Awaitable[Any]]  # method and payload to result; raises DeliveryError
-
 log = logging.getLogger(__name__)
 
-
-async def handle_update(update: dict[str, Any], api: CallBotApi, press: OnPress) -> None:
-    """Deal with one update; whatever goes wrong is logged, so that the next one gets its turn."""
-    query, message = update.get("callback_query"), update.get("message")
-    try:
-        if isinstance(query, dict):
-            await _answer_press(str(query["id"]), await _handle_press(query, press), api)
-        elif isinstance(message, dict):
-            await _answer_id_command(message, api)
-    except TelegramError as error:
-        if not error.says("query is too old", "query id is invalid"):
-            log.warning("An answer in Telegram was not given: %s", error)
-    except DeliveryError as error:
-        log.warning("An answer in Telegram was not given: %s", error)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        log.warning("Telegram sent an update of an unknown form; it is passed over")
-
-
-async def _handle_press(query: dict[str, Any], press: OnPress) -> str:
-    """Hand a press on and return what to answer. The message itself may be inaccessible and is not looked at."""
-    value, person = query.get("data"), query["from"]
-    if not isinstance(value, str) or not value:
-        return ""
-    name = " ".join(part for part in (person.get("first_name"), person.get("last_name")) if part) or person.get("username") or ""
-    pressed = Press(value=value, channel="telegram", account=str(person["id"]), name=one_line(str(name), 100))
-    try:
-        async with asyncio.timeout(PRESS_TIMEOUT):
-            return await press(pressed)
-    except Exception:  # whatever went wrong behind the button, the one who pressed must hear of it and polling must go on
-        log.exception("A button pressed in Telegram could not be acted on")
-        return FAILURE_TEXT
-
-
-async def _answer_press(query: str, text: str, api: CallBotApi) -> None:
-    """Answer a press (else its button spins); a second time where the first was lost on the way."""
-    payload = {"callback_query_id": query} | ({"text": clip_text(text, ANSWER_LIMIT)} if text else {})
-    try:
-        await api("answerCallbackQuery", payload)
-    except DeliveryError as error:
-        if error.permanent or error.retry_after:
-            raise
-        await api("answerCallbackQuery", payload)
-
-
-async def _answer_id_command(message: dict[str, Any], api: CallBotApi) -> None:
-    """Answer /start and /id with the id that belongs into routes.yaml."""
-    words = str(message.get("text") or "").split()
-    command, _, addressee = words[0].partition("@") if words else ("", "", "")
-    if command.lower() not in {"/start", "/id"}:
-        return
-    if addressee and addressee.lower() != str((await api("getMe", {}))["username"]).lower():
-        return
-    chat, kind = int(message["chat"]["id"]), message["chat"].get("type")
-    whose, example = "Your Telegram id", f"contacts: {{telegram: {chat}}}"
-    if kind != "private":
-        whose, example = "The id of this chat", f"telegram_configs: [{{chat_id: {chat}}}]"
-    text = f"{whose} is <code>{chat}</code>. To be told of alerts here, put it in routes.yaml: <code>{example}</code>"
-    payload: dict[str, Any] = {"chat_id": chat, "text": text, "parse_mode": "HTML"}
-    if message.get("is_topic_message"):
-        payload["message_thread_id"] = message["message_thread_id"]
-    await api("sendMessage", payload)
-
-
 POLL_LEASE = 6.0  # seconds; a replica that dies is replaced within this time
-CONFLICT_PAUSE = 3.0  # times `backoff`: somebody else polls, or a webhook is set
+CONFLICT_PAUSE = 3.0  # times `backoff`: another program polls, or a webhook is set
 UNAUTHORIZED_PAUSE = 300.0  # times `backoff`: the token is refused
+RESTART_PAUSE = 5.0  # seconds after an unexpected error
+# Seconds for one press: Telegram stops waiting soon, and other presses wait behind it.
+PRESS_TIMEOUT = 8.0
+ANSWER_LIMIT = 200  # characters
+FAILURE_TEXT = "That could not be done, try again."
+
+# Method and payload → result. Raises DeliveryError.
+CallBotApi = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
-class PollState(Protocol):
-    """What replicas share about polling one bot. Each call may raise StoreUnavailable."""
+class TelegramPollers:
+    """One poller for each bot that the configuration names."""
 
-    async def lease(self, name: str, holder: str, seconds: float) -> bool:
-        """Take the lease, or prolong one's own, for so many seconds; False where another holds it."""
+    def __init__(self, state: PollState, press: OnPress) -> None:
+        self._state, self._press = state, press
+        self._tasks: dict[tuple[str, str, str], asyncio.Task[None]] = {}
 
-    async def load_offset(self, name: str) -> int:
-        """The offset stored last; 0 = none."""
+    def use(self, config: Config) -> None:
+        """Poll for the bots of this configuration from now on, and for no others."""
+        wanted = {_bot_key(settings): settings for settings in _bots(config)}
+        for bot in self._tasks.keys() - wanted.keys():
+            self._tasks.pop(bot).cancel()
+        for bot in wanted.keys() - self._tasks.keys():
+            self._tasks[bot] = asyncio.create_task(self._poll(wanted[bot]))
 
-    async def save_offset(self, name: str, offset: int) -> None: ...
+    async def close(self) -> None:
+        """Stop polling."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _poll(self, settings: TelegramSettings) -> None:
+        while True:
+            try:
+                await TelegramPoller(settings, self._state, self._press).run()
+            except Exception:
+                # A defect must not make every button dead for ever: it is counted, and polling
+                # begins anew.
+                metrics.unexpected_errors.labels("respond").inc()
+                log.exception("polling Telegram failed unexpectedly")
+                await asyncio.sleep(RESTART_PAUSE)
+
+
+def _bots(config: Config) -> Iterator[TelegramSettings]:
+    candidates = [config.global_.channels.get("telegram")]
+    for receiver in config.receivers.values():
+        candidates += [one.settings for one in receiver.integrations if one.kind == "telegram"]
+    for settings in candidates:
+        if isinstance(settings, TelegramSettings) and (
+            settings.bot_token or settings.bot_token_file
+        ):
+            yield settings
+
+
+def _bot_key(settings: TelegramSettings) -> tuple[str, str, str]:
+    return settings.api_url, settings.bot_token.reveal(), settings.bot_token_file
 
 
 class TelegramPoller:
-    """Polls one bot. `press` is told of every button pressed; what it returns answers the press.
+    """Polls one bot. `press` is called for each button pressed, and returns the answer to it.
 
-    poll: seconds that Telegram may hold a request open (0 to 50). lease: seconds. backoff: base of the pauses after errors, in
-    seconds.
+    poll: seconds that Telegram may hold a request open (0 to 50). lease: seconds. backoff: base of
+    the pauses after errors, in seconds.
     """
 
     def __init__(
@@ -134,15 +111,15 @@ class TelegramPoller:
     ) -> None:
         self._settings, self._state, self._press = settings, state, press
         self._poll, self._lease, self._backoff = poll, lease, backoff
-        self._holder = secrets.token_hex(8)
+        self._holder = secrets.token_hex(8)  # of the lease
         self._clients = http.HttpClients()
-        self._trouble = ""  # what was complained of last, so that it is said once
+        self._logged = ""  # the last problem, which is logged once
 
     async def run(self) -> None:
-        """Poll while the lease is held, for ever; ends by being cancelled."""
+        """Poll while the lease is held, for ever; cancel to stop."""
         try:
             while True:
-                if await self._leased():
+                if await self._take_lease():
                     await self._poll_while_leased()
                 await asyncio.sleep(self._lease / 3)
         finally:
@@ -150,60 +127,77 @@ class TelegramPoller:
 
     def _name(self) -> str:
         """The bot's name in the store: one for each token, without showing it."""
-        return "telegram:" + hashlib.sha256(read_telegram_token(self._settings).encode()).hexdigest()[:16]
+        token = read_telegram_token(self._settings)
+        return "telegram:" + hashlib.sha256(token.encode()).hexdigest()[:16]
 
-    async def _leased(self) -> bool:
+    async def _take_lease(self) -> bool:
         try:
             return await self._state.lease(self._name(), self._holder, self._lease)
         except (StoreUnavailable, DeliveryError) as error:
-            self._complain(error)
+            self._log_once(error)
             return False
 
     async def _poll_while_leased(self) -> None:
         polling = asyncio.create_task(self._poll_for_ever())
         try:
             while not polling.done():
+                # A third of the lease, so that a renewal which is late does not lose it.
                 await asyncio.wait({polling}, timeout=self._lease / 3)
-                if not await self._leased():
+                if not await self._take_lease():
                     return
         finally:
             polling.cancel()
             [outcome] = await asyncio.gather(polling, return_exceptions=True)
             if isinstance(outcome, (StoreUnavailable, DeliveryError)):
-                self._complain(outcome)
+                self._log_once(outcome)
             elif isinstance(outcome, Exception):
                 raise outcome
 
     async def _poll_for_ever(self) -> None:
-        """Ends with StoreUnavailable where the offset cannot be loaded or stored: then it starts from the stored one."""
+        """Handle update after update, from the stored offset.
+
+        Raises StoreUnavailable where the offset cannot be loaded or stored: polling then starts
+        again from the stored one.
+        """
         name = self._name()
         offset = await self._state.load_offset(name)
         while True:
-            for update in await self._updates(offset):
+            for update in await self._fetch_updates(offset):
                 await handle_update(update, self._call, self._press)
                 offset = update["update_id"] + 1
                 await self._state.save_offset(name, offset)
 
-    async def _updates(self, offset: int) -> list[dict[str, Any]]:
-        """The next updates, however long it takes to get them."""
-        payload: dict[str, Any] = {"timeout": self._poll, "allowed_updates": ["callback_query", "message"]}
+    async def _fetch_updates(self, offset: int) -> list[dict[str, Any]]:
+        """The next updates in order, however long Telegram cannot be reached."""
+        payload: dict[str, Any] = {
+            "timeout": self._poll,
+            "allowed_updates": ["callback_query", "message"],
+        }
         if offset:
             payload["offset"] = offset
         result: Any = None
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(DeliveryError), wait=self._pause, before_sleep=self._before_sleep, reraise=True
+            retry=retry_if_exception_type(DeliveryError),
+            wait=self._pause,
+            before_sleep=self._before_sleep,
+            reraise=True,
         ):
             with attempt:
                 result = await self._call("getUpdates", payload)
                 if not isinstance(result, list):
-                    raise http.unreadable_response_error("Telegram")
-        self._trouble = ""
-        known = (update for update in result if isinstance(update, dict) and isinstance(update.get("update_id"), int))
-        return sorted(known, key=lambda update: int(update["update_id"]))
+                    raise http.unreadable_response_error(SERVICE_NAME)
+        self._logged = ""
+        readable = (
+            update
+            for update in result
+            if isinstance(update, dict) and isinstance(update.get("update_id"), int)
+        )
+        return sorted(readable, key=lambda update: int(update["update_id"]))
 
     async def _call(self, method: str, payload: dict[str, Any]) -> Any:
         within = http.TIMEOUT + (self._poll if method == "getUpdates" else 0)
-        return await call_telegram(self._clients.client(self._settings.http, within), self._settings, method, payload, within=within)
+        client = self._clients.client(self._settings.http, within)
+        return await call_telegram(client, self._settings, method, payload, within=within)
 
     def _pause(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -217,55 +211,90 @@ class TelegramPoller:
 
     def _before_sleep(self, state: RetryCallState) -> None:
         if state.outcome and (error := state.outcome.exception()):
-            self._complain(error)
+            self._log_once(error)
 
-    def _complain(self, error: BaseException) -> None:
-        if str(error) != self._trouble:
-            self._trouble = str(error)
+    def _log_once(self, error: BaseException) -> None:
+        if str(error) != self._logged:
+            self._logged = str(error)
             log.warning("Buttons pressed in Telegram do not arrive for now: %s", error)
 
 
-RESTART_PAUSE = 5.0  # seconds after an unexpected error
+async def handle_update(update: dict[str, Any], api: CallBotApi, press: OnPress) -> None:
+    """Handle a press or a command, and ignore any other update.
+
+    All errors are logged here, so that the next update gets its turn.
+    """
+    query, message = update.get("callback_query"), update.get("message")
+    try:
+        if isinstance(query, dict):
+            await _answer_press(str(query["id"]), await _handle_press(query, press), api)
+        elif isinstance(message, dict):
+            await _answer_id_command(message, api)
+    except DeliveryError as error:
+        # a press handled too late to be answered is handled all the same
+        too_late = isinstance(error, TelegramError) and error.says(
+            "query is too old", "query id is invalid"
+        )
+        if not too_late:
+            log.warning("An answer in Telegram was not given: %s", error)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        log.warning("Telegram sent an update of an unknown form; it is passed over")
 
 
-class TelegramPollers:
-    """`use` a configuration: its bots are polled from then on, and no others."""
+async def _handle_press(query: dict[str, Any], press: OnPress) -> str:
+    """Pass a press on and return the answer.
 
-    def __init__(self, state: PollState, press: OnPress) -> None:
-        self._state, self._press = state, press
-        self._tasks: dict[tuple[str, str, str], asyncio.Task[None]] = {}
-
-    def use(self, config: Config) -> None:
-        wanted = {_bot_key(settings): settings for settings in _bots(config)}
-        for bot in self._tasks.keys() - wanted.keys():
-            self._tasks.pop(bot).cancel()
-        for bot in wanted.keys() - self._tasks.keys():
-            self._tasks[bot] = asyncio.create_task(self._poll(wanted[bot]))
-
-    async def _poll(self, settings: TelegramSettings) -> None:
-        while True:
-            try:
-                await TelegramPoller(settings, self._state, self._press).run()
-            except Exception:
-                # a defect must not make every button dead for ever: it is counted, and polling begins anew
-                metrics.unexpected_errors.labels("respond").inc()
-                log.exception("polling Telegram failed unexpectedly")
-                await asyncio.sleep(RESTART_PAUSE)
-
-    async def close(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+    The message itself is not used: it may be inaccessible.
+    """
+    value, person = query.get("data"), query["from"]
+    if not isinstance(value, str) or not value:
+        return ""
+    names = (person.get("first_name"), person.get("last_name"))
+    name = " ".join(filter(None, names)) or person.get("username") or ""
+    pressed = Press(
+        value=value, channel="telegram", account=str(person["id"]), name=one_line(str(name), 100)
+    )
+    try:
+        async with asyncio.timeout(PRESS_TIMEOUT):
+            return await press(pressed)
+    except Exception:
+        # Whatever went wrong behind the button, the person who pressed must be answered and
+        # polling must go on.
+        log.exception("A button pressed in Telegram could not be acted on")
+        return FAILURE_TEXT
 
 
-def _bots(config: Config) -> Iterator[TelegramSettings]:
-    everyone = [config.global_.telegram]
-    for receiver in config.receivers.values():
-        everyone += [integration.settings for integration in receiver.integrations if integration.kind == "telegram"]
-    for settings in everyone:
-        if isinstance(settings, TelegramSettings) and (settings.bot_token or settings.bot_token_file):
-            yield settings
+async def _answer_press(query: str, text: str, api: CallBotApi) -> None:
+    """Answer a press (else its button spins); a second time where the first was lost."""
+    payload = {"callback_query_id": query}
+    if text:
+        payload["text"] = clip_text(text, ANSWER_LIMIT)
+    try:
+        await api("answerCallbackQuery", payload)
+    except DeliveryError as error:
+        # No wait before the second time: Telegram's own limit for an answer is near.
+        if error.permanent or error.retry_after:
+            raise
+        await api("answerCallbackQuery", payload)
 
 
-def _bot_key(settings: TelegramSettings) -> tuple[str, str, str]:
-    return settings.api_url, settings.bot_token.reveal(), settings.bot_token_file
+async def _answer_id_command(message: dict[str, Any], api: CallBotApi) -> None:
+    """Answer /start and /id with the id that belongs into routes.yaml."""
+    words = str(message.get("text") or "").split()
+    command, _, addressee = words[0].partition("@") if words else ("", "", "")
+    if command.lower() not in {"/start", "/id"}:
+        return
+    if addressee and addressee.lower() != str((await api("getMe", {}))["username"]).lower():
+        return
+    chat, kind = int(message["chat"]["id"]), message["chat"].get("type")
+    label, example = "Your Telegram id", f"contacts: {{telegram: {chat}}}"
+    if kind != "private":
+        label, example = "The id of this chat", f"telegram_configs: [{{chat_id: {chat}}}]"
+    text = (
+        f"{label} is <code>{chat}</code>. "
+        f"To be told of alerts here, put it in routes.yaml: <code>{example}</code>"
+    )
+    payload: dict[str, Any] = {"chat_id": chat, "text": text, "parse_mode": "HTML"}
+    if message.get("is_topic_message"):
+        payload["message_thread_id"] = message["message_thread_id"]
+    await api("sendMessage", payload)

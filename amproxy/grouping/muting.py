@@ -1,0 +1,187 @@
+"""Muting as values: the silences, maintenance windows and inhibitions of alerts, and their wording.
+
+Pure; correlate/muting.py looks them up. Inhibition: an alert that fires (the source) mutes others
+(the targets). Sources are stored under keys made of the rule and the values of its `equal` labels,
+so that a target is checked by one look-up. A key does not depend on the place of a rule in the
+file: what is stored outlives a reload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from amproxy.clock import utc
+from amproxy.config.structs import InhibitRule, Maintenance
+from amproxy.grouping.maintenance import OpenWindow
+from amproxy.labels.matchers import all_match, matcher_sort_key
+from amproxy.model import Alert, Silence
+
+# The key to store or look under, and whether the alert matches both sides of that rule.
+SourceKey = tuple[str, bool]
+
+# Seconds after which an incident is checked again, however long its alerts are muted: a silence
+# may be deleted, the source of an inhibition may end.
+RECHECK_SECONDS = 60.0
+MAX_REASONS = 3  # reasons in one text: many alerts may each have their own
+_FAR_FUTURE = 4_000_000_000.0  # beyond the year 2096 "for ever" says it better
+
+
+class Muting(NamedTuple):
+    """The causes by fingerprint; an alert that nothing mutes is in none of them."""
+
+    silenced_by: dict[str, list[str]]  # ids of silences
+    inhibited_by: dict[str, list[str]]  # fingerprints of sources
+    maintained_by: dict[str, list[str]]  # keys of maintenance windows
+
+    def is_muted(self, alert: Alert) -> bool:
+        name = alert.fingerprint
+        return name in self.silenced_by or name in self.maintained_by or name in self.inhibited_by
+
+
+class ManualMutes(NamedTuple):
+    """The silences and windows in force."""
+
+    silences: list[Silence]
+    open_windows: tuple[OpenWindow, ...]  # of the file too
+    windows: dict[str, Maintenance]  # all made by hand, open or not
+
+
+def silences_alert(silence: Silence, alert: Alert) -> bool:
+    """Decide whether the matchers of a silence match an alert, whenever it is active."""
+    return any(all_match(matchers, alert.labels) for matchers in silence.matcher_sets)
+
+
+def window_key(window: Maintenance) -> str:
+    """The name of a window for programs: the id of one made by hand, the name of the file's."""
+    return window.id or window.name
+
+
+def may_unmute_at(mutes: ManualMutes, muting: Muting, alert: Alert, now: float) -> float:
+    """The time (Unix seconds) until which a muted alert certainly stays so.
+
+    The end of its last silence or window, and RECHECK_SECONDS from now at the latest.
+    """
+    name, recheck = alert.fingerprint, now + RECHECK_SECONDS
+    if name in muting.inhibited_by:
+        return recheck  # nobody knows when a source ends
+    silences = muting.silenced_by.get(name, ())
+    windows = muting.maintained_by.get(name, ())
+    ends = [one.ends_ns / 10**9 for one in mutes.silences if one.id in silences]
+    ends += [one.until for one in mutes.open_windows if window_key(one.window) in windows]
+    return min(recheck, max(ends))
+
+
+def describe_muting(mutes: ManualMutes, muting: Muting) -> dict[str, list[str]]:
+    """Fingerprint → the reasons that mute an alert, for people."""
+    silences = {silence.id: _describe_silence(silence) for silence in mutes.silences}
+    windows = {window_key(one.window): _describe_window(one) for one in mutes.open_windows}
+    reasons: dict[str, list[str]] = {}
+    for fingerprint, sources in muting.inhibited_by.items():
+        reasons[fingerprint] = [f"inhibited by alert {source}" for source in sources]
+    for fingerprint, ids in muting.silenced_by.items():
+        reasons.setdefault(fingerprint, []).extend(silences[name] for name in ids)
+    for fingerprint, ids in muting.maintained_by.items():
+        # a window may mute an alert that ended within it although it is over itself
+        reasons.setdefault(fingerprint, []).extend(
+            windows.get(name, f"ended within maintenance {name}") for name in ids
+        )
+    return reasons
+
+
+def join_reasons(reasons: Iterable[str]) -> str:
+    """One text of several reasons, each once, MAX_REASONS of them."""
+    unique = list(dict.fromkeys(reasons))
+    more = f" and {len(unique) - MAX_REASONS} more" if len(unique) > MAX_REASONS else ""
+    return "; ".join(unique[:MAX_REASONS]) + more
+
+
+def _describe_silence(silence: Silence) -> str:
+    author, until = silence.created_by or "somebody", _until_text(silence.ends_ns / 10**9)
+    comment = f": {silence.comment}" if silence.comment else ""
+    return f"silenced by {author} {until}{comment} (silence {silence.id})"
+
+
+def _describe_window(opening: OpenWindow) -> str:
+    window, until = opening.window, _until_text(opening.until)
+    comment = f": {window.comment}" if window.comment else ""
+    identity = f" (window {window.id})" if window.id else ""
+    return f"maintenance {window.name} {until}{comment}{identity}"
+
+
+def _until_text(at: float) -> str:
+    return f"until {utc(at):%Y-%m-%d %H:%M} UTC" if at < _FAR_FUTURE else "for ever"
+
+
+class InhibitionSource(msgspec.Struct, frozen=True):
+    """An alert as it is stored under one of its source keys."""
+
+    fingerprint: str
+    two_sided: bool = False
+    ends_ns: int = 0  # 0 = no end
+
+
+def source_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
+    """The keys to store an alert under: one for each rule whose source side it matches."""
+    return [
+        (_rule_key(rule, labels), all_match(rule.target_matchers, labels))
+        for rule in rules
+        if all_match(rule.source_matchers, labels)
+    ]
+
+
+def target_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
+    """The keys to look for sources under: one for each rule whose target side the alert matches."""
+    return [
+        (_rule_key(rule, labels), all_match(rule.source_matchers, labels))
+        for rule in rules
+        if all_match(rule.target_matchers, labels)
+    ]
+
+
+def find_inhibiting_alert(
+    keys: Iterable[SourceKey], sources: Mapping[str, Iterable[InhibitionSource]], now_ns: int
+) -> str | None:
+    """The fingerprint of the alert that mutes a target now; None = nothing does.
+
+    keys: the target's, from `target_keys`; sources: those stored under them. An alert that matches
+    both sides of a rule is not muted by another that matches both, so never by itself. Of several
+    sources the lowest fingerprint is named.
+    """
+    for key, two_sided in keys:
+        muting = (
+            source
+            for source in sources.get(key, ())
+            if not (two_sided and source.two_sided) and _is_firing(source, now_ns)
+        )
+        if found := min((source.fingerprint for source in muting), default=None):
+            return found
+    return None
+
+
+def _is_firing(source: InhibitionSource, now_ns: int) -> bool:
+    return not 0 < source.ends_ns <= now_ns
+
+
+def _rule_key(rule: InhibitRule, labels: Mapping[str, str]) -> str:
+    identity, equal = _rule_identity(rule)
+    return _digest([identity, *(labels.get(name, "") for name in equal)])
+
+
+@lru_cache(maxsize=1024)
+def _rule_identity(rule: InhibitRule) -> tuple[str, tuple[str, ...]]:
+    equal = tuple(sorted(set(rule.equal)))
+    sides = [
+        [str(matcher) for matcher in sorted(side, key=matcher_sort_key)]
+        for side in (rule.source_matchers, rule.target_matchers)
+    ]
+    return _digest([*sides, equal]), equal
+
+
+def _digest(values: object) -> str:
+    # JSON keeps the values apart: two that are joined otherwise must not have one digest
+    return blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()

@@ -1,0 +1,145 @@
+"""E-mail in the file: its settings, its keys, and how they are read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from amproxy.config.channels import ChannelKind, Escape
+from amproxy.config.read.cursor import Section
+from amproxy.config.read.http import build_tls_settings, read_tls_config
+from amproxy.config.read.kinds import IntegrationKind, address_keys, template_keys, with_file_key
+from amproxy.config.read.values import (
+    boolean,
+    choice,
+    host_port,
+    map_of,
+    raw,
+    secret,
+    section_of,
+    text,
+)
+from amproxy.config.structs import Struct, TlsSettings
+from amproxy.secret import Secret
+
+
+class EmailSettings(Struct, frozen=True, kw_only=True):
+    """Recipients, and the SMTP server that takes the mail."""
+
+    to: str = ""
+    from_: str = ""
+    hello: str = "localhost"
+    smarthost: str = ""  # host:port
+    auth_username: str = ""
+    auth_password: Secret = Secret("")
+    auth_password_file: str = ""
+    auth_identity: str = ""
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    html: str = ""
+    text: str = ""
+    require_tls: bool = True
+    implicit_tls: bool | None = None  # None = by port (465)
+    tls: TlsSettings = TlsSettings()
+
+
+def _build(section: Section) -> EmailSettings:
+    return EmailSettings(
+        **section.pick("to", "hello", "smarthost"),
+        **section.pick("auth_username", "auth_password", "auth_password_file"),
+        **section.pick("auth_identity", "require_tls", "headers", "html", "text"),
+        from_=section.get("from", ""),
+        implicit_tls=section.get("force_implicit_tls"),
+        tls=build_tls_settings(section.get("tls_config")),
+    )
+
+
+def _build_global(values: Section) -> EmailSettings:
+    return EmailSettings(
+        from_=values.get("smtp_from", ""),
+        hello=values["smtp_hello"],
+        smarthost=values.get("smtp_smarthost", ""),
+        auth_username=values.get("smtp_auth_username", ""),
+        auth_password=values.get("smtp_auth_password", Secret("")),
+        auth_password_file=values.get("smtp_auth_password_file", ""),
+        auth_identity=values.get("smtp_auth_identity", ""),
+        require_tls=values["smtp_require_tls"],
+        implicit_tls=values.get("smtp_force_implicit_tls"),
+        tls=build_tls_settings(values.get("smtp_tls_config")),
+    )
+
+
+def _check(section: Section) -> None:
+    names: set[str] = set()
+    for header in section.get("headers", {}):
+        if header.lower() in names:
+            section.error(
+                "headers",
+                f"the header {header!r} is given twice (upper and lower case are the same)",
+            )
+        names.add(header.lower())
+    threading = section.get("threading", {})
+    if threading.get("enabled"):
+        if names & {"references", "in-reply-to"}:
+            section.error(
+                "headers",
+                "with threading enabled, References and In-Reply-To are set by the threading",
+            )
+        if "thread_by_date" not in threading:
+            section.error("threading", "missing thread_by_date: none or daily")
+
+
+def _escape(settings: EmailSettings, key: str) -> Escape:
+    """The plain text of a mail needs nothing."""
+    return "attribute" if key == "html" else "none"
+
+
+EMAIL: Final = ChannelKind(
+    channel="amproxy.notify.channels.email.channel:EmailChannel",
+    integration=IntegrationKind(
+        keys={
+            "send_resolved": boolean,
+            **address_keys("to", "from"),
+            **template_keys("html", "text"),
+            **dict.fromkeys(("hello", "auth_username", "auth_identity"), text),
+            "smarthost": host_port,
+            **with_file_key("auth_password"),
+            **with_file_key("auth_secret"),
+            "headers": map_of(raw),
+            "require_tls": boolean,
+            "tls_config": read_tls_config,
+            "force_implicit_tls": boolean,
+            "threading": section_of(
+                {"enabled": boolean, "thread_by_date": choice("none", "daily")}
+            ),
+        },
+        send_resolved=False,
+        one_of=(("to",), ("from",), ("smarthost",)),
+        at_most=(("auth_password", "auth_password_file"), ("auth_secret", "auth_secret_file")),
+        # In this order, which /api/v2/status shows.
+        inherited={
+            key: f"smtp_{key}"
+            for key in (
+                *("from", "hello", "smarthost", "auth_username", "auth_password"),
+                *("auth_password_file", "auth_secret", "auth_secret_file", "auth_identity"),
+                *("require_tls", "tls_config", "force_implicit_tls"),
+            )
+        },
+        check=_check,
+    ),
+    build=_build,
+    unused=("auth_secret", "auth_secret_file", "threading"),
+    templates=("html", "text"),
+    escape=_escape,
+    global_keys={
+        **dict.fromkeys(("smtp_from", "smtp_hello"), text),
+        **dict.fromkeys(("smtp_auth_username", "smtp_auth_identity"), text),
+        "smtp_smarthost": host_port,
+        "smtp_require_tls": boolean,
+        "smtp_tls_config": read_tls_config,
+        "smtp_force_implicit_tls": boolean,
+    },
+    global_secrets={"smtp_auth_password": secret, "smtp_auth_secret": secret},
+    global_defaults={"smtp_hello": "localhost", "smtp_require_tls": True},
+    build_global=_build_global,
+)

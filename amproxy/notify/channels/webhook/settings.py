@@ -1,0 +1,82 @@
+"""Webhooks and other Alertmanagers in the file: their settings, and how they are read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from amproxy.config.channels import ChannelKind
+from amproxy.config.read.cursor import Section
+from amproxy.config.read.http import build_http_settings
+from amproxy.config.read.kinds import (
+    COMMON,
+    NOT_NEGATIVE,
+    TIMEOUT,
+    IntegrationKind,
+    template_or_url,
+    with_file_key,
+)
+from amproxy.config.read.values import literal
+from amproxy.config.structs import HttpSettings, Struct
+from amproxy.secret import Secret
+
+
+class WebhookSettings(Struct, frozen=True, kw_only=True):
+    """One address that takes groups of alerts, as Alertmanager's payload or API."""
+
+    url: Secret = Secret("")
+    url_file: str = ""
+    max_alerts: int = 0
+    timeout: float = 0.0  # seconds; 0 = none of its own
+    http: HttpSettings = HttpSettings()
+
+
+def build_webhook_settings(section: Section) -> WebhookSettings:
+    return WebhookSettings(
+        **section.pick("url", "url_file", "max_alerts"),
+        timeout=float(section.get("timeout", 0)),
+        http=build_http_settings(section["http_config"]),
+    )
+
+
+def _build_global(values: Section) -> WebhookSettings:
+    """`global` has the http_config; the URL is a person's contact."""
+    return WebhookSettings(http=build_http_settings(values["http_config"]))
+
+
+def _reason_undeliverable(section: Section) -> str:
+    if "payload" in section:
+        return "a payload of its own is not supported: amproxy sends Alertmanager's version 4"
+    return ""
+
+
+WEBHOOK: Final = ChannelKind(
+    channel="amproxy.notify.channels.webhook.channel:WebhookChannel",
+    integration=IntegrationKind(
+        keys={
+            **COMMON,
+            **TIMEOUT,
+            **with_file_key("url", template_or_url),
+            "max_alerts": NOT_NEGATIVE,
+            "payload": literal,
+        },
+        one_of=(("url", "url_file"),),
+        at_most=(("url", "url_file"),),
+        defaults={"max_alerts": 0},
+    ),
+    build=build_webhook_settings,
+    reason_undeliverable=_reason_undeliverable,
+    build_global=_build_global,
+    addresses_people=False,
+)
+
+# amproxy's own kind: groups go on to another Alertmanager's API.
+ALERTMANAGER: Final = ChannelKind(
+    channel="amproxy.notify.channels.webhook.channel:AlertmanagerChannel",
+    integration=IntegrationKind(
+        keys={**COMMON, **TIMEOUT, **with_file_key("url", template_or_url)},
+        one_of=(("url", "url_file"),),
+        at_most=(("url", "url_file"),),
+    ),
+    build=build_webhook_settings,
+    reaches_people=False,
+)

@@ -1,0 +1,178 @@
+"""What is shown as coming is what then happens when nobody does anything."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+import tests.support.properties  # noqa: F401  # the settings of property tests
+from amproxy.config.structs import (
+    ForwardStep,
+    IfNobody,
+    NotifyStep,
+    Policy,
+    ResolveStep,
+    Wait,
+    WaitForAlertsStep,
+)
+from amproxy.machine.events import Acknowledge, AddResponders, Event, Hold, Snooze
+from amproxy.machine.transition import next_due
+from amproxy.model import Change, TimelineEntry
+from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
+from amproxy.web.incidents.forecast import (
+    MAX_UPCOMING,
+    UpcomingIncidentStep,
+    find_next_step,
+    list_upcoming,
+)
+from tests.support.machine.anything import PEOPLE, deeds, policies, waits
+from tests.support.machine.incidents import START, Drive
+
+ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
+
+
+class Recorded(Drive):
+    """A drive that keeps its timeline."""
+
+    def do(self, event: Event) -> Change:
+        if not hasattr(self, "entries"):
+            self.entries = list[TimelineEntry]()
+        change = super().do(event)
+        self.entries += change.timeline
+        return change
+
+
+def coming(drive: Drive) -> list[tuple[float, str]]:
+    return [(one.at - START, said(one)) for one in list_upcoming(drive.incident, drive.roster)]
+
+
+def said(one: UpcomingIncidentStep) -> str:
+    """As the API says it."""
+    return render_phrase(one.what, load_texts(DEFAULT_LANGUAGE))
+
+
+def test_the_policy_that_takes_over_is_shown_with_its_steps_and_its_end() -> None:
+    second = Policy(name="second", steps=(EVE, Wait(seconds=60), ResolveStep()))
+    drive = Drive(Wait(seconds=300), ForwardStep(policy="second"), BOB, config={"policies": {"second": second}})
+    assert coming(drive) == [(300, "step 2: policy second takes over"), (300, "step 1: notify eve (users)"), (360, "step 3: resolve")]
+
+
+def test_a_circle_of_policies_is_walked_once() -> None:
+    second = Policy(name="second", steps=(EVE, ForwardStep(policy="main")))
+    drive = Drive(Wait(seconds=300), ForwardStep(policy="second"), config={"policies": {"second": second}})
+    assert [what for _, what in coming(drive)] == [
+        "step 2: policy second takes over", "step 1: notify eve (users)", "step 2: policy main takes over",
+    ]  # fmt: skip
+
+
+def test_a_shift_that_is_waited_for_is_waited_for() -> None:
+    drive = Drive(Wait(seconds=60), NotifyStep(schedule="day"), EVE, if_nobody=IfNobody(kind="wait_for_shift"))
+    assert coming(drive) == [
+        (60, "step 2: waits until somebody is on call for day"), (10800, "step 2: notify bob (schedule day)"),
+        (10800, "step 3: notify eve (users)"), (10800, "the policy has no further step"),
+    ]  # fmt: skip
+
+
+def test_what_would_be_skipped_says_so_and_does_not_end_the_list() -> None:
+    drive = Drive(Wait(seconds=60), ResolveStep(active_time_intervals=("noon",)), BOB)
+    assert coming(drive)[:2] == [
+        (60, "step 2: resolve, only in noon (skipped, as things are: outside time interval noon)"), (60, "step 3: notify bob (users)"),
+    ]  # fmt: skip
+
+
+def test_nothing_is_shown_after_a_step_that_ends_it() -> None:
+    drive = Drive(ANN, Wait(seconds=60), ResolveStep())
+    assert coming(drive) == [(60, "step 3: resolve")]
+
+
+def test_a_gate_ends_what_can_be_foreseen() -> None:
+    drive = Drive(Wait(seconds=60), WaitForAlertsStep(more_than=5, within=600), BOB)
+    assert coming(drive) == [(60, "step 2: goes on after more than 5 alerts within 10m")]
+    drive.until(60)
+    assert coming(drive) == []
+
+
+def test_answers_snoozes_and_holds_show_their_ends() -> None:
+    drive = Drive(BOB, acknowledge_timeout=3600.0, acknowledge_reminder=600.0, auto_resolve=7200.0)
+    drive.do(Acknowledge(user="bob", via="web"))
+    drive.do(AddResponders(user="bob", via="web", to=ANN))
+    assert coming(drive) == [
+        (300, "ann's next rule: email"), (3000, "bob is reminded"), (3600, "acknowledgement runs out"),
+        (7200, "resolved, if there is no news until then"),
+    ]  # fmt: skip
+    drive.do(Snooze(user="bob", via="web", until=START + 60))
+    assert coming(drive) == [(60, "snooze ends")]
+    drive.until(60)
+    drive.do(Hold(reason="silenced by eve", until=START + 500))
+    assert coming(drive)[0] == (500, "looked at again: silenced by eve")
+    drive.alerts(0)
+    assert coming(drive) == [] and find_next_step(drive.incident, drive.roster) is None
+
+
+# -------------------------------------------------------------------------------------------------- any policy
+
+
+def reachable(policy: Policy) -> Policy:
+    """Of the policies that may be: whoever it names has a contact that works, and nothing but its steps matters."""
+    steps = tuple(
+        replace(step, users=tuple(user for user in step.users if user not in ("mute", "zed")) or ("bob",), urgency="default")
+        if isinstance(step, NotifyStep) and step.users else replace(step, urgency="default") if isinstance(step, NotifyStep) else step
+        for step in policy.steps
+    )  # fmt: skip
+    return replace(policy, steps=steps, auto_resolve=0.0, flapping=None)
+
+
+@st.composite
+def drives(draw: st.DrawFn) -> Recorded:
+    known = {name: reachable(policy) for name, policy in draw(policies(deeds | waits | waits)).items()}
+    return Recorded(config={"policies": known}, incident={"common_labels": {"a": "b"}, "plan": known["main"]})
+
+
+def happened(entries: list[TimelineEntry]) -> list[tuple[float, str]]:
+    """What of a timeline is shown beforehand."""
+    found = []
+    for entry in entries:
+        number = re.match(r"(?:Step|Resolved by step) (\d+)", entry.text)
+        if entry.kind in ("ended", "repeat"):
+            found.append((entry.at, entry.kind))
+        elif number and "not waited for" not in entry.text:
+            found.append((entry.at, number[1]))
+    return found
+
+
+def foreseen(shown: list[UpcomingIncidentStep]) -> list[tuple[float, str]]:
+    found = []
+    for one in shown:
+        number = re.match(r"step (\d+)", said(one))
+        if number or said(one).startswith("the "):
+            found.append((one.at, number[1] if number else "repeat" if "run again" in said(one) else "ended"))
+    return found
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(drive=drives(), wait=st.sampled_from((0.0, 0.0, 60.0, 300.0, 4000.0)))
+def test_every_step_comes_when_it_was_said_to(drive: Any, wait: float) -> None:
+    drive.arrive()
+    drive.until(wait)
+    drive.arrive()
+    shown = list_upcoming(drive.incident, drive.roster)
+    assert len(shown) <= MAX_UPCOMING and (not shown or shown[0] == find_next_step(drive.incident, drive.roster))
+    drive.entries.clear()
+    if not shown:
+        assert next_due(drive.incident) is None
+        return
+    last = max(one.at for one in shown)
+    while (due := next_due(drive.incident)) is not None and due <= last:
+        drive.until(due - START)
+        drive.arrive()
+    expected = foreseen(shown)
+    assert happened(drive.entries)[: len(expected)] == expected
+    paged = {(page.due, page.user) for page in drive.incident.pages}
+    for one in shown:
+        user, _, rule = said(one).partition("'s next rule")
+        if rule and user in PEOPLE:
+            assert (one.at, user) in paged

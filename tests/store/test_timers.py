@@ -1,0 +1,43 @@
+"""Timers: each is leased to one worker, and comes again where that worker dies."""
+
+from __future__ import annotations
+
+from amproxy.store import keys, leases
+from amproxy.store.leases import LEASE, Timer
+from amproxy.store.wire import Wire
+
+NOW = 1_000_000.0
+
+
+async def test_a_due_timer_comes_to_one_worker_and_again_when_its_lease_is_over(wire: Wire) -> None:
+    assert await leases.restore(wire, "incident:i", NOW)
+    assert await leases.lease_due(wire, NOW - 1, 10) == []
+    assert await leases.lease_due(wire, NOW, 10) == [Timer("incident", "i", NOW)]
+    assert await leases.lease_due(wire, NOW + LEASE - 0.1, 10) == [], "another worker has it"
+    assert await leases.lease_due(wire, NOW + LEASE, 10) == [Timer("incident", "i", NOW + LEASE)]
+
+
+async def test_a_timer_that_was_handled_does_not_come_again(wire: Wire) -> None:
+    await leases.restore(wire, "retry:m", NOW)
+    [timer] = await leases.lease_due(wire, NOW, 10)
+    await leases.drop(wire, timer)
+    assert await leases.lease_due(wire, NOW + 10 * LEASE, 10) == []
+    assert await leases.next_due(wire) is None
+
+
+async def test_the_earliest_come_first_and_no_more_than_a_worker_wants(wire: Wire) -> None:
+    for number in range(5):
+        await leases.restore(wire, f"flush:{number}", NOW - number)
+    assert [timer.id for timer in await leases.lease_due(wire, NOW, 2)] == ["4", "3"]
+    assert [timer.id for timer in await leases.lease_due(wire, NOW, 10)] == ["2", "1", "0"]
+
+
+async def test_a_timer_that_is_there_is_not_restored(wire: Wire) -> None:
+    await leases.restore(wire, "incident:i", NOW)
+    assert not await leases.restore(wire, "incident:i", NOW - 100)
+    assert await leases.next_due(wire) == NOW
+
+
+async def test_the_rest_of_a_name_may_hold_any_sign(wire: Wire) -> None:
+    await wire.call("ZADD", keys.TIMERS, 1, "heartbeat:a:b é")
+    assert await leases.lease_due(wire, NOW, 10) == [Timer("heartbeat", "a:b é", 0.001)]

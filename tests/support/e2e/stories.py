@@ -1,0 +1,82 @@
+"""What the end-to-end stories share: a configuration, a client of amproxy's API, and patience."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+ALICE, BOB = 111, 222
+
+ROUTES = """
+global:
+  telegram_bot_token: {token}
+  telegram_api_url: {telegram}
+  resolve_timeout: 5m
+route:
+  receiver: on-call
+  group_by: [alertname]
+  group_wait: 200ms
+  group_interval: 1s
+  repeat_interval: 1h
+receivers:
+  - name: on-call
+    oncall_configs:
+      - escalation_policy: ladder
+users:
+  - name: alice
+    full_name: Alice Ash
+    contacts: {{telegram: 111}}
+  - name: bob
+    full_name: Bob Birch
+    contacts: {{telegram: 222}}
+schedules:
+  - name: primary
+    timezone: UTC
+    layers:
+      - name: daily
+        users: [alice, bob]
+        rotation: {{every: 100w, start: 2026-01-05T09:00}}
+escalation_policies:
+  - name: ladder
+    steps:
+      - notify: {{schedule: primary}}
+      - wait: {wait}
+      - notify: {{schedule: primary, position: next}}
+      - wait: 10m
+"""
+
+
+def get(url: str) -> Any:
+    """A JSON answer."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
+def text(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+def post(url: str, body: Any = None) -> int:
+    """POST JSON; the status, 0 where nobody answers."""
+    data = json.dumps(body).encode() if body is not None else b""
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def metric(page: str, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that carry these labels."""
+    total = 0.0
+    for line in page.splitlines():
+        head, _, value = line.rpartition(" ")
+        if head.partition("{")[0] == name and all(f'{key}="{wanted}"' in head for key, wanted in labels.items()):
+            total += float(value)
+    return total
