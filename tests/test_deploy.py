@@ -69,15 +69,27 @@ def rules() -> list[dict[str, Any]]:
 def expressions() -> list[str]:
     """What the dashboard asks for, with Grafana's variables filled in."""
     targets = [target for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
-    return [target["expr"].replace("$__rate_interval", "5m").replace("$job", ".*") for target in targets]
+    return [
+        target["expr"].replace("$__rate_interval", "5m").replace("$job", ".*") for target in targets
+    ]
 
 
 def metrics_in(expression: str) -> set[str]:
-    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bamproxy_[a-z_]+", expression)}
+    return {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for name in re.findall(r"\bamproxy_[a-z_]+", expression)
+    }
 
 
 def run(name: str, *args: str | Path) -> None:
-    outcome = subprocess.run([program(name), *map(str, args)], check=False, capture_output=True, text=True, timeout=60, cwd=DEPLOY)
+    outcome = subprocess.run(
+        [program(name), *map(str, args)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=DEPLOY,
+    )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
@@ -94,8 +106,17 @@ def test_the_dashboard_shows_every_metric_and_no_other() -> None:
 
 def test_every_panel_follows_the_chosen_data_source() -> None:
     assert DASHBOARD["schemaVersion"] == 39
-    assert [variable["type"] for variable in DASHBOARD["templating"]["list"] if variable["name"] == "datasource"] == ["datasource"]
-    queries = [thing for panel in DASHBOARD["panels"] if panel["type"] != "row" for thing in (panel, *panel["targets"])]
+    assert [
+        variable["type"]
+        for variable in DASHBOARD["templating"]["list"]
+        if variable["name"] == "datasource"
+    ] == ["datasource"]
+    queries = [
+        thing
+        for panel in DASHBOARD["panels"]
+        if panel["type"] != "row"
+        for thing in (panel, *panel["targets"])
+    ]
     assert {query["datasource"]["uid"] for query in queries} == {"${datasource}"}
 
 
@@ -136,14 +157,24 @@ def test_vmalert_accepts_the_rules_and_its_flags() -> None:
 
 @needs("promtool")
 def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
-    records = [{"record": f"query:{number}", "expr": expression} for number, expression in enumerate(expressions())]
-    (tmp_path / "queries.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": records}]}))
+    records = [
+        {"record": f"query:{number}", "expr": expression}
+        for number, expression in enumerate(expressions())
+    ]
+    (tmp_path / "queries.yml").write_text(
+        json.dumps({"groups": [{"name": "dashboard", "rules": records}]})
+    )
     run("promtool", "check", "rules", tmp_path / "queries.yml")
 
 
 @needs("vmagent")
 def test_vmagent_accepts_the_scrape_file() -> None:
-    run("vmagent", "-dryRun", f"-promscrape.config={DEPLOY / 'victoriametrics-scrape.yml'}", "-remoteWrite.url=http://127.0.0.1:1")
+    run(
+        "vmagent",
+        "-dryRun",
+        f"-promscrape.config={DEPLOY / 'victoriametrics-scrape.yml'}",
+        "-remoteWrite.url=http://127.0.0.1:1",
+    )
 
 
 @needs("amtool")
@@ -156,7 +187,10 @@ FIRES = {
     "AmproxyDown": ('up{job="amproxy"}', HEALTHY),
     "AmproxyReloadFailed": ("amproxy_config_last_reload_successful", HEALTHY),
     "AmproxyRedisDown": ("amproxy_redis_up", HEALTHY),
-    "AmproxyPagesFailing": ('amproxy_pages_total{channel="email",policy="p",outcome="failed"}', "_x28 1 1"),
+    "AmproxyPagesFailing": (
+        'amproxy_pages_total{channel="email",policy="p",outcome="failed"}',
+        "_x28 1 1",
+    ),
     "AmproxyTimersLate": ('amproxy_timer_lateness_seconds_bucket{le="5"}', HEALTHY),
     "AmproxyNobodyOnCall": ('amproxy_nobody_on_call_total{schedule="s"}', "3x28 4 4"),
     "AmproxyScheduleUncovered": ('amproxy_uncovered_seconds{schedule="s"}', "3600x90"),
@@ -174,7 +208,10 @@ def test_each_rule_fires_when_it_should(alert: str, tmp_path: Path) -> None:
     series, values = FIRES[alert]
     fed = [{"series": series, "values": values}]
     if alert == "AmproxyTimersLate":  # nothing within 5 s, everything within 10
-        fed += [{"series": f'amproxy_timer_lateness_seconds_bucket{{le="{le}"}}', "values": "0+60x30"} for le in ("10", "+Inf")]
+        fed += [
+            {"series": f'amproxy_timer_lateness_seconds_bucket{{le="{le}"}}', "values": "0+60x30"}
+            for le in ("10", "+Inf")
+        ]
     at = "80m" if alert == "AmproxyScheduleUncovered" else "29m"
     query = {
         "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
@@ -182,7 +219,9 @@ def test_each_rule_fires_when_it_should(alert: str, tmp_path: Path) -> None:
         "exp_samples": [{"labels": "{}", "value": 1}],
     }
     test = {"interval": "1m", "input_series": fed, "promql_expr_test": [query]}
-    (tmp_path / "test.yml").write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
+    (tmp_path / "test.yml").write_text(
+        json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]})
+    )
     run("promtool", "test", "rules", tmp_path / "test.yml")
 
 
@@ -205,7 +244,9 @@ def test_no_rule_fires_where_all_is_well(tmp_path: Path) -> None:
     fed = [{"series": series, "values": values} for series, values in well.items()]
     query = {"expr": 'ALERTS{alertstate="firing"}', "eval_time": "80m", "exp_samples": []}
     test = {"interval": "1m", "input_series": fed, "promql_expr_test": [query]}
-    (tmp_path / "test.yml").write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
+    (tmp_path / "test.yml").write_text(
+        json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]})
+    )
     run("promtool", "test", "rules", tmp_path / "test.yml")
 
 
@@ -257,34 +298,54 @@ ALWAYS = "groups: [{name: g, rules: [{alert: Always, expr: vector(1)}]}]"
 
 
 def vmalert_flags() -> list[str]:
-    return [line for line in (DEPLOY / "vmalert.flags").read_text().splitlines() if not line.startswith("#")]
+    return [
+        line
+        for line in (DEPLOY / "vmalert.flags").read_text().splitlines()
+        if not line.startswith("#")
+    ]
 
 
 def here(text: str, door: Door, token_file: Path) -> str:
     """A file of deploy/ with this machine's address and token file."""
-    return re.sub(r"/etc/\w+/amproxy_token", str(token_file), text.replace("127.0.0.1:9095", door.address))
+    return re.sub(
+        r"/etc/\w+/amproxy_token", str(token_file), text.replace("127.0.0.1:9095", door.address)
+    )
 
 
 @needs("alertmanager")
-def test_alertmanager_brings_alerts_and_heartbeats_with_its_token(servers: Servers, door: Door, token_file: Path) -> None:
-    text = (DEPLOY / "alertmanager-receiver.yml").read_text().replace("group_wait: 10s", "group_wait: 0s")
+def test_alertmanager_brings_alerts_and_heartbeats_with_its_token(
+    servers: Servers, door: Door, token_file: Path
+) -> None:
+    text = (
+        (DEPLOY / "alertmanager-receiver.yml")
+        .read_text()
+        .replace("group_wait: 10s", "group_wait: 0s")
+    )
     alertmanager = servers.alertmanager(here(text, door, token_file))
-    alerts = json.dumps([{"labels": {"alertname": name}} for name in ("HighCPU", "Watchdog")]).encode()
-    push = urllib.request.Request(f"{alertmanager.url}/api/v2/alerts", alerts, {"Content-Type": "application/json"})
+    alerts = json.dumps(
+        [{"labels": {"alertname": name}} for name in ("HighCPU", "Watchdog")]
+    ).encode()
+    push = urllib.request.Request(
+        f"{alertmanager.url}/api/v2/alerts", alerts, {"Content-Type": "application/json"}
+    )
     urllib.request.urlopen(push, timeout=60).close()
     assert door.knock("/webhook/alertmanager") == f"Bearer {TOKEN}"
     assert door.knock("/heartbeat/watchdog") == f"Bearer {TOKEN}"
 
 
 @needs("vmalert", "victoria-metrics")
-def test_vmalert_brings_alerts_with_its_token(servers: Servers, door: Door, token_file: Path) -> None:
+def test_vmalert_brings_alerts_with_its_token(
+    servers: Servers, door: Door, token_file: Path
+) -> None:
     flags = [here(flag, door, token_file) for flag in vmalert_flags()]
     servers.vmalert(ALWAYS, servers.victoria_metrics().url, [], flags)
     assert door.knock("/api/v2/alerts") == f"Bearer {TOKEN}"
 
 
 @needs("prometheus")
-def test_prometheus_brings_alerts_with_its_token(servers: Servers, door: Door, token_file: Path, tmp_path: Path) -> None:
+def test_prometheus_brings_alerts_with_its_token(
+    servers: Servers, door: Door, token_file: Path, tmp_path: Path
+) -> None:
     (tmp_path / "always.yml").write_text(ALWAYS)
     text = here((DEPLOY / "prometheus-alerting.yml").read_text(), door, token_file)
     text += f"global: {{evaluation_interval: 1s}}\nrule_files: ['{tmp_path / 'always.yml'}']\n"

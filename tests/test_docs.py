@@ -30,7 +30,17 @@ EXAMPLE = cases.EXAMPLE.read_text("utf-8")
 
 CALENDAR = re.findall(r"^```ics\n(.*?)^```$", CONFIGURATION, re.DOTALL | re.MULTILINE)[0]
 NOW = datetime(2026, 2, 2, 12, tzinfo=UTC)
-OWN_SECTIONS = {"users", "teams", "schedules", "escalation_policies", "sources", "heartbeats", "web", "sign_in", "store"}
+OWN_SECTIONS = {
+    "users",
+    "teams",
+    "schedules",
+    "escalation_policies",
+    "sources",
+    "heartbeats",
+    "web",
+    "sign_in",
+    "store",
+}
 OWN_SECTIONS |= {"maintenance_windows", "dead_mans_switch"}
 ROUTES = """
 route: {receiver: r, group_by: [alertname]}
@@ -52,7 +62,9 @@ def section(page: str, heading: str) -> str:
     """What stands under a heading of the second or third level, up to the next of its level or above."""
     found = re.search(rf"^(##+) {re.escape(heading)}\n", page, re.MULTILINE)
     assert found, f"there is no heading {heading!r}"
-    return re.split(rf"^#{{2,{len(found[1])}}} ", page[found.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+    return re.split(
+        rf"^#{{2,{len(found[1])}}} ", page[found.end() :], maxsplit=1, flags=re.MULTILINE
+    )[0]
 
 
 def code(text: str) -> set[str]:
@@ -76,7 +88,13 @@ def checked(text: str, folder: Path) -> dict[str, Any]:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(CALENDAR)
     (folder / "routes.yaml").write_text(text, "utf-8")
-    return check_config(lambda: load(folder / "routes.yaml", {}), also=lambda config: (*schedule_warnings(config, NOW), *expired_window_warnings(config, NOW)))
+    return check_config(
+        lambda: load(folder / "routes.yaml", {}),
+        also=lambda config: (
+            *schedule_warnings(config, NOW),
+            *expired_window_warnings(config, NOW),
+        ),
+    )
 
 
 @pytest.mark.parametrize("text", CLEAN)
@@ -97,8 +115,12 @@ def test_a_warning_stands_in_the_line_whose_comment_names_it(tmp_path: Path) -> 
         assert warning["kind"] in lines[warning["line"] - 1].partition("#")[2]
 
 
-def test_every_key_of_the_grammar_is_named_where_its_section_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    tables: dict[str, set[str]] = defaultdict(set)  # section → its keys and those below; "" → the sections
+def test_every_key_of_the_grammar_is_named_where_its_section_is_described(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tables: dict[str, set[str]] = defaultdict(
+        set
+    )  # section → its keys and those below; "" → the sections
     read = Cursor.section
 
     def recorded(at: Cursor, table: Mapping[str, Reader]) -> Section:
@@ -110,7 +132,9 @@ def test_every_key_of_the_grammar_is_named_where_its_section_is_described(monkey
     monkeypatch.setattr(Cursor, "section", recorded)
     for text in (EXAMPLE, *WHOLE):
         load_text(text, env={"SECRETS_DIR": "secrets"})
-    assert tables.pop("") <= code(CONFIGURATION) | set(re.findall(r"^## (\w+)$", CONFIGURATION, re.MULTILINE))
+    assert tables.pop("") <= code(CONFIGURATION) | set(
+        re.findall(r"^## (\w+)$", CONFIGURATION, re.MULTILINE)
+    )
     assert set(tables) == {*OWN_SECTIONS, "receivers"}
     missing = {top: keys - code(section(CONFIGURATION, top)) for top, keys in tables.items()}
     assert {top: keys for top, keys in missing.items() if keys} == {}
@@ -118,7 +142,11 @@ def test_every_key_of_the_grammar_is_named_where_its_section_is_described(monkey
 
 @pytest.mark.parametrize("page", [CONFIGURATION, API], ids=["configuration", "api"])
 def test_links_lead_somewhere(page: str) -> None:
-    anchors = {"": anchors_of(page), "configuration.md": anchors_of(CONFIGURATION), "api.md": anchors_of(API)}
+    anchors = {
+        "": anchors_of(page),
+        "configuration.md": anchors_of(CONFIGURATION),
+        "api.md": anchors_of(API),
+    }
     for target in re.findall(r"\]\(([^)\s]+)\)", page):
         file, _, anchor = target.partition("#")
         if target.startswith("https://"):
@@ -139,13 +167,22 @@ def anchors_of(page: str) -> set[str]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running service in which somebody was paged, and a heartbeat came in."""
     folder = tmp_path_factory.mktemp("docs")
-    (folder / "weekends.ics").write_text(CALENDAR.replace("20260214", f"{datetime.now(UTC):%Y%m%d}"))
+    (folder / "weekends.ics").write_text(
+        CALENDAR.replace("20260214", f"{datetime.now(UTC):%Y%m%d}")
+    )
     with Servers(folder) as servers:
         amproxy = servers.amproxy(ROUTES.replace("CALENDAR", str(folder / "weekends.ics")))
-        ask(amproxy, "/webhook/any", b'{"alerts": [{"status": "firing", "labels": {"alertname": "HighLoad"}}]}')
+        ask(
+            amproxy,
+            "/webhook/any",
+            b'{"alerts": [{"status": "firing", "labels": {"alertname": "HighLoad"}}]}',
+        )
         ask(amproxy, "/heartbeat/watchdog")
         # recorded with the page
-        until(lambda: re.search(r"^amproxy_contact_up\{", ask(amproxy, "/metrics"), re.MULTILINE), why="nobody was paged")
+        until(
+            lambda: re.search(r"^amproxy_contact_up\{", ask(amproxy, "/metrics"), re.MULTILINE),
+            why="nobody was paged",
+        )
         yield amproxy
 
 
@@ -178,17 +215,30 @@ def test_answers_have_the_fields_that_the_examples_show(service: Server) -> None
     assert shape(real) == shape(shown)
     incident = real["incidents"][0]
     whole = json.loads(ask(service, f"/api/v1/incidents/{incident['id']}"))
-    only_here = {key: value for key, value in whole.items() if key not in incident or key == "alerts"}
+    only_here = {
+        key: value for key, value in whole.items() if key not in incident or key == "alerts"
+    }
     assert shape(only_here) == shape(example("GET /api/v1/incidents/{id}"))
     assert shape(json.loads(ask(service, "/api/v1/oncall"))) == shape(example("Who is on call"))
-    assert shape(json.loads(ask(service, "/api/v1/schedules/primary/shifts"))) == shape(example("Schedules"))
+    assert shape(json.loads(ask(service, "/api/v1/schedules/primary/shifts"))) == shape(
+        example("Schedules")
+    )
     assert shape(json.loads(ask(service, "/api/v1/users/alice"))) == shape(example("Users"))
     assert shape(json.loads(ask(service, "/api/v1/maintenance"))) == shape(example("Maintenance"))
     assert shape(json.loads(ask(service, "/api/v1/deliveries"))) == shape(example("Deliveries"))
-    channels, shown = json.loads(ask(service, "/api/v1/channels"))["channels"], example("Channels")["channels"]
-    assert set(channels[0]) == set(shown[0]) and set(channels[0]["people"][0]) == set(shown[0]["people"][0])
-    assert shape(json.loads(ask(service, "/api/v1/heartbeats"))) == shape(example("GET /api/v1/heartbeats"))
-    assert shape(json.loads(ask(service, "/api/v1/schedules/weekends/ical"))) == shape(example("Calendars"))
+    channels, shown = (
+        json.loads(ask(service, "/api/v1/channels"))["channels"],
+        example("Channels")["channels"],
+    )
+    assert set(channels[0]) == set(shown[0]) and set(channels[0]["people"][0]) == set(
+        shown[0]["people"][0]
+    )
+    assert shape(json.loads(ask(service, "/api/v1/heartbeats"))) == shape(
+        example("GET /api/v1/heartbeats")
+    )
+    assert shape(json.loads(ask(service, "/api/v1/schedules/weekends/ical"))) == shape(
+        example("Calendars")
+    )
 
 
 def example(heading: str) -> Any:
@@ -198,7 +248,15 @@ def example(heading: str) -> Any:
 def shape(value: Any) -> Any:
     """The keys, all the way down; maps of labels and what may be null are values."""
     if isinstance(value, dict):
-        free = ("labels", "annotations", "group_labels", "common_labels", "common_annotations", "extra", "next_step")
+        free = (
+            "labels",
+            "annotations",
+            "group_labels",
+            "common_labels",
+            "common_annotations",
+            "extra",
+            "next_step",
+        )
         return {key: None if key in free else shape(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [shape(value[0])] if value and isinstance(value[0], dict) else None

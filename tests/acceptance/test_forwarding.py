@@ -23,7 +23,9 @@ receivers:
 
 def ask(url: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=60) as answer:
+    with urllib.request.urlopen(
+        urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=60
+    ) as answer:
         text = answer.read()
     return json.loads(text) if text else None
 
@@ -34,12 +36,24 @@ def test_groups_are_forwarded_to_another_alertmanager_until_they_end(servers: Se
     amproxy = servers.amproxy(ROUTES.format(url=other.url))
     labels = {"alertname": "Disk", "host": "db1"}
     silence = {
-        "matchers": [{"name": "alertname", "value": "Quiet", "isRegex": False, "isEqual": True}], "createdBy": "ann", "comment": "c",
-        "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z",
-    }  # fmt: skip
+        "matchers": [{"name": "alertname", "value": "Quiet", "isRegex": False, "isEqual": True}],
+        "createdBy": "ann",
+        "comment": "c",
+        "startsAt": "2026-01-01T00:00:00Z",
+        "endsAt": "2099-01-01T00:00:00Z",
+    }
     ask(f"{amproxy.url}/api/v2/silences", silence)
-    ask(f"{amproxy.url}/api/v2/alerts", [{"labels": labels, "annotations": {"summary": "full"}}, {"labels": {"alertname": "Quiet"}}])
+    ask(
+        f"{amproxy.url}/api/v2/alerts",
+        [
+            {"labels": labels, "annotations": {"summary": "full"}},
+            {"labels": {"alertname": "Quiet"}},
+        ],
+    )
     [there] = until(lambda: ask(f"{other.url}/api/v2/alerts"))
     assert (there["labels"], there["annotations"]) == (labels, {"summary": "full"})
-    ask(f"{amproxy.url}/api/v2/alerts", [{"labels": labels, "endsAt": "2026-01-01T00:00:00Z", "startsAt": "2026-01-01T00:00:00Z"}])
+    ask(
+        f"{amproxy.url}/api/v2/alerts",
+        [{"labels": labels, "endsAt": "2026-01-01T00:00:00Z", "startsAt": "2026-01-01T00:00:00Z"}],
+    )
     until(lambda: not ask(f"{other.url}/api/v2/alerts"))

@@ -37,7 +37,9 @@ def pair(servers: Servers) -> Iterator[Pair]:
     with Catcher() as catcher:
         redis = servers.redis_server().url
         text = file(catcher, group_interval="500ms")
-        yield Pair(catcher, servers.amproxy(text, redis_url=redis), servers.amproxy(text, redis_url=redis))
+        yield Pair(
+            catcher, servers.amproxy(text, redis_url=redis), servers.amproxy(text, redis_url=redis)
+        )
         assert catcher.problems == []
 
 
@@ -46,7 +48,9 @@ GROUPS = 40
 
 def test_each_of_many_groups_pushed_to_both_is_told_once(pair: Pair) -> None:
     now = time.time()
-    alerts = [posted(alert("a", f"Disk{number}"), starts=now, ends=now + 600) for number in range(GROUPS)]
+    alerts = [
+        posted(alert("a", f"Disk{number}"), starts=now, ends=now + 600) for number in range(GROUPS)
+    ]
     push(pair.one.url, *alerts)
     push(pair.other.url, *alerts)
     until(lambda: len(pair.catcher.came("one")) >= GROUPS)
@@ -75,7 +79,9 @@ def test_a_silence_made_at_one_holds_at_the_other_at_once(pair: Pair) -> None:
     until(lambda: heard(pair.catcher) == [("a", FIRST)])
 
 
-def test_an_alert_taken_by_a_process_that_dies_before_telling_is_told_by_the_other(pair: Pair) -> None:
+def test_an_alert_taken_by_a_process_that_dies_before_telling_is_told_by_the_other(
+    pair: Pair,
+) -> None:
     fires(pair.one.url, alert("a"))
     pair.one.kill()
     until(lambda: heard(pair.catcher))
@@ -95,7 +101,9 @@ def test_a_process_that_dies_after_telling_leaves_the_other_quiet(pair: Pair) ->
     until(lambda: heard(pair.catcher)[1:] == [("a b", NEW)])
 
 
-def test_a_message_in_the_hands_of_a_process_that_dies_is_sent_again_by_the_other_and_counted(pair: Pair) -> None:
+def test_a_message_in_the_hands_of_a_process_that_dies_is_sent_again_by_the_other_and_counted(
+    pair: Pair,
+) -> None:
     pair.catcher.answers_at("one", [Late(before=2.0), Answer()])
     pair.push_to_both("a")
     until(lambda: heard(pair.catcher))

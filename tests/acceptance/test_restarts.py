@@ -27,7 +27,9 @@ def at_once(amproxy: Server) -> None:
 
 
 @pytest.mark.parametrize("end", [orderly, at_once])
-def test_a_restart_forgets_nothing_and_repeats_nothing(servers: Servers, tmp_path: Path, end: Callable[[Server], None]) -> None:
+def test_a_restart_forgets_nothing_and_repeats_nothing(
+    servers: Servers, tmp_path: Path, end: Callable[[Server], None]
+) -> None:
     with Catcher() as catcher:
         amproxy = servers.amproxy(file(catcher, group_interval="500ms"), data_dir=tmp_path / "data")
         held = silence(amproxy.url, 600, alertname="Silenced")
@@ -40,7 +42,10 @@ def test_a_restart_forgets_nothing_and_repeats_nothing(servers: Servers, tmp_pat
         end(amproxy)
         amproxy.start()
         shown = call("GET", f"{amproxy.url}/api/v2/alerts").json
-        assert {(one["labels"]["alertname"], one["status"]["state"]) for one in shown} == {("Disk", "active"), ("Silenced", "suppressed")}
+        assert {(one["labels"]["alertname"], one["status"]["state"]) for one in shown} == {
+            ("Disk", "active"),
+            ("Silenced", "suppressed"),
+        }
         assert [one["id"] for one in call("GET", f"{amproxy.url}/api/v2/silences").json] == [held]
         time.sleep(0.8)  # a tick and more
         assert heard(catcher) == [("a", FIRST)]
@@ -55,7 +60,9 @@ def test_a_restart_forgets_nothing_and_repeats_nothing(servers: Servers, tmp_pat
         assert catcher.problems == []
 
 
-def test_what_was_due_while_the_service_was_down_is_told_when_it_is_back(servers: Servers, tmp_path: Path) -> None:
+def test_what_was_due_while_the_service_was_down_is_told_when_it_is_back(
+    servers: Servers, tmp_path: Path
+) -> None:
     with Catcher() as catcher:
         amproxy = servers.amproxy(file(catcher, group_wait="2s"), data_dir=tmp_path / "data")
         fires(amproxy.url, alert("a"))
@@ -68,7 +75,9 @@ def test_what_was_due_while_the_service_was_down_is_told_when_it_is_back(servers
         assert heard(catcher) == [("a", FIRST)]
 
 
-def test_an_alert_that_ended_by_itself_while_the_service_was_down_is_told_as_resolved(servers: Servers, tmp_path: Path) -> None:
+def test_an_alert_that_ended_by_itself_while_the_service_was_down_is_told_as_resolved(
+    servers: Servers, tmp_path: Path
+) -> None:
     with Catcher() as catcher:
         routes = '{"global": {"resolve_timeout": "4s"}, ' + file(catcher)[1:]
         amproxy = servers.amproxy(routes, data_dir=tmp_path / "data")

@@ -23,7 +23,11 @@ OBSERVED = 14.5
 # Groups wait 1 s and tick every 2 s, so at odd seconds; all pushes but the first are at even seconds, far from any tick.
 TIMINGS = {"group_wait": "1s", "group_interval": "2s", "repeat_interval": "5s"}
 TWO_SIDES = ("alertmanager", "amproxy")
-LEFT_OUT = {"externalURL", "notification_reason", "routeLabels"}  # the address; two fields since 0.32 and 0.34
+LEFT_OUT = {
+    "externalURL",
+    "notification_reason",
+    "routeLabels",
+}  # the address; two fields since 0.32 and 0.34
 
 RECEIVERS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -33,7 +37,12 @@ RECEIVERS: dict[str, dict[str, Any]] = {
     "everything": {},
 }
 ROUTES: list[dict[str, Any]] = [
-    {"receiver": "everything", "matchers": ['team=~"a|quiet"'], "group_by": ["..."], "continue": True},
+    {
+        "receiver": "everything",
+        "matchers": ['team=~"a|quiet"'],
+        "group_by": ["..."],
+        "continue": True,
+    },
     {"receiver": "team.a+b", "matchers": ['team="a"'], "group_by": ["alertname", "zone"]},
     {"receiver": "quiet", "matchers": ['team="quiet"']},
     {
@@ -50,14 +59,23 @@ class Run(NamedTuple):
 
 
 def config(catcher: Catcher, side: str) -> str:
-    webhooks = {name: [{"url": catcher.address(f"{side}/{number}"), **more}] for number, (name, more) in enumerate(RECEIVERS.items())}
+    webhooks = {
+        name: [{"url": catcher.address(f"{side}/{number}"), **more}]
+        for number, (name, more) in enumerate(RECEIVERS.items())
+    }
     return json.dumps(
         {
             "global": {"resolve_timeout": "5s"},
             "route": {"receiver": "plain", "group_by": ["alertname"], **TIMINGS, "routes": ROUTES},
-            "receivers": [{"name": name, "webhook_configs": configs} for name, configs in webhooks.items()],
+            "receivers": [
+                {"name": name, "webhook_configs": configs} for name, configs in webhooks.items()
+            ],
             "inhibit_rules": [
-                {"source_matchers": ['severity="critical"'], "target_matchers": ['severity="warning"'], "equal": ["zone"]},
+                {
+                    "source_matchers": ['severity="critical"'],
+                    "target_matchers": ['severity="warning"'],
+                    "equal": ["zone"],
+                },
             ],
         }
     )
@@ -69,7 +87,12 @@ def pushes(began: float) -> list[tuple[float, list[dict[str, Any]]]]:
     anchor = {"startsAt": rfc3339(began), "endsAt": rfc3339(began + 600)}
 
     def one(second: float, team: str, number: int) -> dict[str, Any]:
-        labels = {"alertname": dice.choice(["Disk", "Load"]), "team": team, "instance": f"i{number}", "zone": dice.choice("xyz")}
+        labels = {
+            "alertname": dice.choice(["Disk", "Load"]),
+            "team": team,
+            "instance": f"i{number}",
+            "zone": dice.choice("xyz"),
+        }
         labels["severity"] = dice.choice(["critical", "warning", "info", ""])
         if dice.random() < 0.3:
             labels["job"] = dice.choice(["node", "<odd> & \u2028 job"])
@@ -91,10 +114,15 @@ def pushes(began: float) -> list[tuple[float, list[dict[str, Any]]]]:
         for team in teams
         for zone in ("x", "y", "z")
     ]
-    lapsing = {"labels": {"alertname": "Lapses", "team": "other", "instance": "l"}, "startsAt": rfc3339(began)}
+    lapsing = {
+        "labels": {"alertname": "Lapses", "team": "other", "instance": "l"},
+        "startsAt": rfc3339(began),
+    }
     rounds = [(0.0, [*anchors, lapsing])]
     for second in (2.0, 4.0, 6.0, 8.0, 10.0):
-        rounds.append((second, [one(second, team, number) for team in teams for number in range(6)]))
+        rounds.append(
+            (second, [one(second, team, number) for team in teams for number in range(6)])
+        )
     return rounds
 
 
@@ -108,10 +136,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         with ThreadPoolExecutor(2) as senders:
             for second, alerts in pushes(began):
                 sleep_until(began + second)
-                for reply in list(senders.map(lambda url, body=alerts: call("POST", f"{url}/api/v2/alerts", body), [real.url, own.url])):
+                for reply in list(
+                    senders.map(
+                        lambda url, body=alerts: call("POST", f"{url}/api/v2/alerts", body),
+                        [real.url, own.url],
+                    )
+                ):
                     assert reply.status == 200, reply
                 if second == 4.0:
-                    list(senders.map(lambda url: silence(url, 4.0, team="a", zone="x"), [real.url, own.url]))
+                    list(
+                        senders.map(
+                            lambda url: silence(url, 4.0, team="a", zone="x"), [real.url, own.url]
+                        )
+                    )
         sleep_until(began + OBSERVED)
         yield Run(began, catcher)
 
@@ -123,7 +160,9 @@ def test_the_same_messages_come_out_of_both(run: Run, receiver: str) -> None:
     assert own.keys() == real.keys()
     for key, messages in real.items():
         assert [payload for _, payload in own[key]] == [payload for _, payload in messages], key
-        check_same_moments([at for at, _ in own[key]], [at for at, _ in messages], f"{receiver} {key}")
+        check_same_moments(
+            [at for at, _ in own[key]], [at for at, _ in messages], f"{receiver} {key}"
+        )
 
 
 def test_amproxy_says_nothing_that_alertmanager_would_not(run: Run) -> None:
@@ -138,6 +177,8 @@ def told(run: Run, side: str, receiver: str) -> dict[str, list[tuple[float, dict
         payload = {key: value for key, value in request.payload.items() if key not in LEFT_OUT}
         for alert in payload["alerts"]:
             if alert["labels"]["alertname"] == "Lapses" and (ends := unix(alert["endsAt"])):
-                alert["endsAt"] = round(ends - run.began)  # each side's own clock plus resolve_timeout
+                alert["endsAt"] = round(
+                    ends - run.began
+                )  # each side's own clock plus resolve_timeout
         groups.setdefault(payload["groupKey"], []).append((request.at - run.began, payload))
     return groups

@@ -74,17 +74,29 @@ def later_alerts_come_at_the_next_tick_together_with_the_old_ones(stage: Stage) 
 
 
 @story(repeat_interval="3s")
-def a_batch_is_repeated_when_the_repeat_interval_is_over_counted_from_the_last_message(stage: Stage) -> None:
+def a_batch_is_repeated_when_the_repeat_interval_is_over_counted_from_the_last_message(
+    stage: Stage,
+) -> None:
     stage.fires("a", "e")
     stage.at(1.7)
     stage.fires("b", "c", "d")
-    stage.expect((WAIT, "a e", FIRST), (2.5, "a b c d e", NEW), (5.5, "a b c d e", REPEAT), (8.5, "a b c d e", REPEAT), until=9.0)
+    stage.expect(
+        (WAIT, "a e", FIRST),
+        (2.5, "a b c d e", NEW),
+        (5.5, "a b c d e", REPEAT),
+        (8.5, "a b c d e", REPEAT),
+        until=9.0,
+    )
 
 
 @story(repeat_interval="1ms")
-def a_repeat_interval_shorter_than_the_group_interval_repeats_at_each_tick_word_for_word(stage: Stage) -> None:
+def a_repeat_interval_shorter_than_the_group_interval_repeats_at_each_tick_word_for_word(
+    stage: Stage,
+) -> None:
     stage.fires("a")
-    stage.expect((WAIT, "a", FIRST), *((WAIT + tick, "a", REPEAT) for tick in (1, 2, 3, 4)), until=WAIT + 4.5)
+    stage.expect(
+        (WAIT, "a", FIRST), *((WAIT + tick, "a", REPEAT) for tick in (1, 2, 3, 4)), until=WAIT + 4.5
+    )
     came = stage.catcher.came(stage.path())
     assert len({request.body for request in came[1:]}) == 1
     check_ticks([request.at for request in came], TICK, stage.name)
@@ -93,18 +105,36 @@ def a_repeat_interval_shorter_than_the_group_interval_repeats_at_each_tick_word_
 @story(repeat_interval="1ms")
 def the_same_alert_from_two_senders_is_one_alert_with_the_earlier_start(stage: Stage) -> None:
     now = time.time()
-    pushing.push(stage.url, pushing.alert(stage.labels("a"), starts=now, ends=now + 600, annotations={"by": "one"}))
-    pushing.push(stage.url, pushing.alert(stage.labels("a"), starts=now - 5, ends=now + 300, annotations={"by": "two"}))
+    pushing.push(
+        stage.url,
+        pushing.alert(stage.labels("a"), starts=now, ends=now + 600, annotations={"by": "one"}),
+    )
+    pushing.push(
+        stage.url,
+        pushing.alert(stage.labels("a"), starts=now - 5, ends=now + 300, annotations={"by": "two"}),
+    )
     stage.at(0.9)
-    pushing.push(stage.url, pushing.alert(stage.labels("a"), starts=now - 2, ends=now + 400, annotations={"by": "three"}))
+    pushing.push(
+        stage.url,
+        pushing.alert(
+            stage.labels("a"), starts=now - 2, ends=now + 400, annotations={"by": "three"}
+        ),
+    )
     stage.at(1.9)
     ended = time.time()
-    pushing.push(stage.url, pushing.alert(stage.labels("a"), starts=now - 5, ends=ended, annotations={"by": "four"}))
+    pushing.push(
+        stage.url,
+        pushing.alert(stage.labels("a"), starts=now - 5, ends=ended, annotations={"by": "four"}),
+    )
     stage.expect((WAIT, "a", FIRST), (1.5, "a", REPEAT), (2.5, "-a", ALL), until=4.4)
     alerts = [payload["alerts"][0] for payload in stage.payloads()]
     assert [alert["annotations"]["by"] for alert in alerts] == ["two", "three", "four"]
     assert [unix(alert["startsAt"]) for alert in alerts] == pytest.approx([now - 5] * 3, abs=0.001)
-    assert [unix(alert["endsAt"]) for alert in alerts] == [None, None, pytest.approx(ended, abs=0.001)]
+    assert [unix(alert["endsAt"]) for alert in alerts] == [
+        None,
+        None,
+        pytest.approx(ended, abs=0.001),
+    ]
 
 
 @story()
@@ -125,8 +155,15 @@ def a_resolved_alert_is_told_once_and_then_left_out(stage: Stage) -> None:
     stage.fires("c")
     stage.at(2.9)
     stage.resolves("b", "c")
-    stage.expect((WAIT, "a b", FIRST), (1.5, "-a b", SOME), (2.5, "b c", NEW), (3.5, "-b -c", ALL), until=5.6)
-    assert [payload["status"] for payload in stage.payloads()] == ["firing", "firing", "firing", "resolved"]
+    stage.expect(
+        (WAIT, "a b", FIRST), (1.5, "-a b", SOME), (2.5, "b c", NEW), (3.5, "-b -c", ALL), until=5.6
+    )
+    assert [payload["status"] for payload in stage.payloads()] == [
+        "firing",
+        "firing",
+        "firing",
+        "resolved",
+    ]
 
 
 @story()
@@ -216,7 +253,12 @@ def a_webhook_that_does_not_answer_in_time_is_called_again(stage: Stage) -> None
     assert stage.heard() == [("a", FIRST)] * 2
     first, second = (request.at - stage.began for request in stage.catcher.came(stage.path()))
     check_moments([first, second], [WAIT, WAIT + 0.4 + 0.5], stage.name, early=0.6)
-    assert pushing.metric(stage.url, "amproxy_delivery_attempts_total", channel="webhook", reason="timeout") == 1
+    assert (
+        pushing.metric(
+            stage.url, "amproxy_delivery_attempts_total", channel="webhook", reason="timeout"
+        )
+        == 1
+    )
 
 
 @story({"max_alerts": 2})
@@ -238,16 +280,28 @@ def any_text_may_be_in_labels(stage: Stage) -> None:
     assert payload["commonLabels"] == stage.labels("日本", **odd)
     assert payload["commonAnnotations"] == {"note": "</script>\u2028\x07"}
     assert payload["groupLabels"] == {"größe": "XL 🙂", "alertname": stage.name}
-    assert payload["groupKey"] == f'{{}}/{{story="{stage.name}"}}:{{alertname="{stage.name}", größe="XL 🙂"}}'
+    assert (
+        payload["groupKey"]
+        == f'{{}}/{{story="{stage.name}"}}:{{alertname="{stage.name}", größe="XL 🙂"}}'
+    )
 
 
 @story()
 def times_keep_their_senders_offset_and_a_firing_alert_shows_no_end(stage: Stage) -> None:
-    body = [{"labels": stage.labels("a"), "startsAt": "2026-01-05T09:00:00.120+02:00", "endsAt": rfc3339(time.time() + 60)}]
+    body = [
+        {
+            "labels": stage.labels("a"),
+            "startsAt": "2026-01-05T09:00:00.120+02:00",
+            "endsAt": rfc3339(time.time() + 60),
+        }
+    ]
     assert pushing.call("POST", f"{stage.url}/api/v2/alerts", body).status == 200
     stage.expect((0.0, "a", FIRST), until=1.0)
     [alert] = stage.payloads()[0]["alerts"]
-    assert (alert["startsAt"], alert["endsAt"]) == ("2026-01-05T09:00:00.12+02:00", "0001-01-01T00:00:00Z")
+    assert (alert["startsAt"], alert["endsAt"]) == (
+        "2026-01-05T09:00:00.12+02:00",
+        "0001-01-01T00:00:00Z",
+    )
     assert brief(stage.payloads()[0]) == "a"
 
 

@@ -65,25 +65,45 @@ def routes(catcher: Catcher) -> str:
     children: list[dict[str, Any]] = []
     for scenario in SCENARIOS:
         name, options = scenario["name"], scenario["route"]
-        webhook = {"url": catcher.address(name), "send_resolved": options.get("send_resolved", True)}
+        webhook = {
+            "url": catcher.address(name),
+            "send_resolved": options.get("send_resolved", True),
+        }
         webhook |= {"max_alerts": options.get("max_alerts", 0)}
-        route: dict[str, Any] = {"receiver": name, "matchers": [f'alertname="{name}"'], "mute_time_intervals": options.get("mute", [])}
+        route: dict[str, Any] = {
+            "receiver": name,
+            "matchers": [f'alertname="{name}"'],
+            "mute_time_intervals": options.get("mute", []),
+        }
         if options.get("child"):
             route["routes"] = [{"receiver": name, "matchers": [f'alertname="{name}"']}]
         receivers.append({"name": name, "webhook_configs": [webhook]})
         children.append(route)
     for case in REPEATS:
-        name, every, repeat = repeat_name(case), f"{case['group_interval_s']}s", f"{case['repeat_interval_s']}s"
+        name, every, repeat = (
+            repeat_name(case),
+            f"{case['group_interval_s']}s",
+            f"{case['repeat_interval_s']}s",
+        )
         receivers.append({"name": name, "webhook_configs": [{"url": catcher.address(name)}]})
         times = {"group_wait": "0s", "group_interval": every, "repeat_interval": repeat}
         children.append({"receiver": name, "matchers": [f'alertname="{name}"'], **times})
-    timings = {key: f"{SETTINGS[key]}s" for key in ("group_wait", "group_interval", "repeat_interval")}
+    timings = {
+        key: f"{SETTINGS[key]}s" for key in ("group_wait", "group_interval", "repeat_interval")
+    }
     source, target = ['instance="src"'], ['instance!="src"']
     return json.dumps(
         {
             "global": {"resolve_timeout": f"{SETTINGS['resolve_timeout']}s"},
-            "route": {"receiver": "nobody", "group_by": ["alertname"], **timings, "routes": children},
-            "inhibit_rules": [{"source_matchers": source, "target_matchers": target, "equal": ["alertname"]}],
+            "route": {
+                "receiver": "nobody",
+                "group_by": ["alertname"],
+                **timings,
+                "routes": children,
+            },
+            "inhibit_rules": [
+                {"source_matchers": source, "target_matchers": target, "equal": ["alertname"]}
+            ],
             "time_intervals": [{"name": "always", "time_intervals": [{}]}],
             "receivers": receivers,
         }
@@ -119,11 +139,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with Catcher() as catcher, Servers(tmp_path_factory.mktemp("timelines")) as servers:
         amproxy = servers.amproxy(routes(catcher))
         started = time.time() + 0.5
-        todo = [(scenario["name"], action) for scenario in SCENARIOS for action in scenario["actions"]]
+        todo = [
+            (scenario["name"], action) for scenario in SCENARIOS for action in scenario["actions"]
+        ]
         firing = [{"instance": "a", "starts": 0, "ends": 600}]
         todo += [(repeat_name(case), {"t": 0, "op": "post", "alerts": firing}) for case in REPEATS]
         with ThreadPoolExecutor(len(todo)) as senders:
-            for done in [senders.submit(act, amproxy.url, started, name, action) for name, action in todo]:
+            for done in [
+                senders.submit(act, amproxy.url, started, name, action) for name, action in todo
+            ]:
                 done.result()
         sleep_until(started + OBSERVED)
         yield Run(started, catcher)
@@ -131,14 +155,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
 def test_messages_come_when_alertmanager_sent_them(run: Run, scenario: dict[str, Any]) -> None:
-    wanted = scenario.get("notification_times_newest") or [message["t"] for message in scenario["notifications"]]
-    check_moments([request.at - run.started for request in run.catcher.came(scenario["name"])], wanted, scenario["name"])
+    wanted = scenario.get("notification_times_newest") or [
+        message["t"] for message in scenario["notifications"]
+    ]
+    check_moments(
+        [request.at - run.started for request in run.catcher.came(scenario["name"])],
+        wanted,
+        scenario["name"],
+    )
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
 def test_messages_say_what_alertmanager_said(run: Run, scenario: dict[str, Any]) -> None:
     payloads = [request.payload for request in run.catcher.came(scenario["name"])]
-    assert [heard(payload, run.started) for payload in payloads] == [recorded(message) for message in scenario["notifications"]]
+    assert [heard(payload, run.started) for payload in payloads] == [
+        recorded(message) for message in scenario["notifications"]
+    ]
     for payload in payloads:
         assert payload["receiver"] == scenario["name"]
         assert payload["groupLabels"] == {"alertname": scenario["name"]}
@@ -150,21 +182,30 @@ def test_messages_say_what_alertmanager_said(run: Run, scenario: dict[str, Any])
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
 def test_messages_say_why_they_come(run: Run, scenario: dict[str, Any]) -> None:
-    said = [request.payload["notification_reason"] for request in run.catcher.came(scenario["name"])]
+    said = [
+        request.payload["notification_reason"] for request in run.catcher.came(scenario["name"])
+    ]
     assert "".join(LETTERS[reason] for reason in said) == REASONS[scenario["name"]]
 
 
 @pytest.mark.parametrize("case", REPEATS, ids=repeat_name)
-def test_repeats_come_at_the_first_tick_at_which_the_repeat_interval_is_over(run: Run, case: dict[str, Any]) -> None:
+def test_repeats_come_at_the_first_tick_at_which_the_repeat_interval_is_over(
+    run: Run, case: dict[str, Any]
+) -> None:
     came = [request.at - run.started for request in run.catcher.came(repeat_name(case))]
     found = [moment for moment in came if moment <= REPEATS_OBSERVED]
     if case["stable"]:
         wanted = case["messages_at_s"]
     else:
         # Alertmanager takes this tick or the next, by chance of milliseconds. Planned times are compared here, so it is always this one.
-        gap = math.ceil(case["repeat_interval_s"] / case["group_interval_s"]) * case["group_interval_s"]
+        gap = (
+            math.ceil(case["repeat_interval_s"] / case["group_interval_s"])
+            * case["group_interval_s"]
+        )
         wanted = [float(moment) for moment in range(0, math.floor(REPEATS_OBSERVED) + 1, gap)]
-    check_moments(found, [moment for moment in wanted if moment < REPEATS_OBSERVED - 0.5], repeat_name(case))
+    check_moments(
+        found, [moment for moment in wanted if moment < REPEATS_OBSERVED - 0.5], repeat_name(case)
+    )
 
 
 def test_nothing_else_is_sent(run: Run) -> None:
@@ -174,12 +215,22 @@ def test_nothing_else_is_sent(run: Run) -> None:
 
 
 def recorded(message: dict[str, Any]) -> dict[str, Any]:
-    return {"status": message["status"], "truncated": message["truncatedAlerts"], "alerts": [_alert(one) for one in message["alerts"]]}
+    return {
+        "status": message["status"],
+        "truncated": message["truncatedAlerts"],
+        "alerts": [_alert(one) for one in message["alerts"]],
+    }
 
 
 def _alert(one: dict[str, Any]) -> list[Any]:
     ends = None if one["ends"] is None else pytest.approx(one["ends"], abs=LATE)
-    return [one["instance"], one["status"], pytest.approx(one["starts"], abs=0.06), ends, one.get("note", "")]
+    return [
+        one["instance"],
+        one["status"],
+        pytest.approx(one["starts"], abs=0.06),
+        ends,
+        one.get("note", ""),
+    ]
 
 
 def heard(payload: dict[str, Any], started: float) -> dict[str, Any]:
@@ -188,5 +239,13 @@ def heard(payload: dict[str, Any], started: float) -> dict[str, Any]:
         starts, ends = unix(one["startsAt"]), unix(one["endsAt"])
         assert starts is not None
         ended = None if ends is None else ends - started
-        alerts.append([one["labels"]["instance"], one["status"], starts - started, ended, one["annotations"].get("note", "")])
+        alerts.append(
+            [
+                one["labels"]["instance"],
+                one["status"],
+                starts - started,
+                ended,
+                one["annotations"].get("note", ""),
+            ]
+        )
     return {"status": payload["status"], "truncated": payload["truncatedAlerts"], "alerts": alerts}

@@ -25,7 +25,9 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.clock
 
 CASES = json.loads((ALERTMANAGER / "webhook_retry.json").read_text("utf-8"))["by_path"]
-RECORDED = {path.lstrip("/"): [attempt["t"] for attempt in case["attempts"]] for path, case in CASES.items()}
+RECORDED = {
+    path.lstrip("/"): [attempt["t"] for attempt in case["attempts"]] for path, case in CASES.items()
+}
 INTERVAL, OBSERVED = 10.0, 20.9
 TICKS = [0.0, 10.0, 20.0]
 
@@ -66,13 +68,25 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with Catcher() as catcher, Servers(tmp_path_factory.mktemp("retry")) as servers:
         for path in PATHS:
             catcher.answers_at(path, script(catcher, path))
-        receivers = [{"name": path, "webhook_configs": [{"url": catcher.address(path)}]} for path in PATHS]
+        receivers = [
+            {"name": path, "webhook_configs": [{"url": catcher.address(path)}]} for path in PATHS
+        ]
         children = [{"receiver": path, "matchers": [f'path="{path}"']} for path in PATHS]
-        timings = {"group_wait": "0s", "group_interval": f"{INTERVAL:.0f}s", "repeat_interval": "1h"}
+        timings = {
+            "group_wait": "0s",
+            "group_interval": f"{INTERVAL:.0f}s",
+            "repeat_interval": "1h",
+        }
         route = {"receiver": PATHS[0], "group_by": ["path"], **timings, "routes": children}
         amproxy = servers.amproxy(json.dumps({"route": route, "receivers": receivers}))
         began = time.time()
-        push(amproxy.url, *(alert({"alertname": "Retry", "path": path}, starts=began, ends=began + 600) for path in PATHS))
+        push(
+            amproxy.url,
+            *(
+                alert({"alertname": "Retry", "path": path}, starts=began, ends=began + 600)
+                for path in PATHS
+            ),
+        )
         sleep_until(began + OBSERVED)
         yield Run(began, catcher, amproxy)
 
@@ -93,7 +107,9 @@ def test_redirects_are_never_followed(run: Run) -> None:
 
 
 @pytest.mark.parametrize("path", FAILING + TEMPORARY)
-def test_what_may_pass_is_retried_with_growing_waits_until_the_flush_ends_and_then_anew(run: Run, path: str) -> None:
+def test_what_may_pass_is_retried_with_growing_waits_until_the_flush_ends_and_then_anew(
+    run: Run, path: str
+) -> None:
     moments = run.moments(path)
     flushes = [[moment for moment in moments if tick <= moment < tick + INTERVAL] for tick in TICKS]
     check_moments([attempts[0] for attempts in flushes], TICKS, path)
@@ -122,10 +138,17 @@ def test_each_attempt_says_the_same(run: Run, path: str) -> None:
 
 def test_attempts_are_counted_by_outcome_and_reason(run: Run) -> None:
     def counted(**labels: str) -> float:
-        return metric(run.amproxy.url, "amproxy_delivery_attempts_total", channel="webhook", **labels)
+        return metric(
+            run.amproxy.url, "amproxy_delivery_attempts_total", channel="webhook", **labels
+        )
 
     assert counted(outcome="ok") == len(DONE) + 3
     assert counted(reason="auth_error") == 3 * 2  # 401 and 403
     until(lambda: counted(reason="rate_limited") == len(run.moments("429")) + 1)
     # an attempt is counted once it is over, and some are always under way
-    until(lambda: counted(outcome="failed") + counted(outcome="ok") == sum(len(run.moments(path)) for path in PATHS))
+    until(
+        lambda: (
+            counted(outcome="failed") + counted(outcome="ok")
+            == sum(len(run.moments(path)) for path in PATHS)
+        )
+    )

@@ -23,7 +23,9 @@ def amproxy(house: Servers) -> Server:
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_first_page_fits_and_everybody_can_use_it(amproxy: Server, visit: Visit, size: str, dark: bool) -> None:
+def test_the_first_page_fits_and_everybody_can_use_it(
+    amproxy: Server, visit: Visit, size: str, dark: bool
+) -> None:
     visit(amproxy, size=size, dark=dark).sees("without an answer").fits().accessible()
 
 

@@ -13,14 +13,18 @@ from tests.support.servers import Server, Servers, needs
 
 pytestmark = needs("chromium")
 Visit = Callable[..., Visitor]
-WAYS = pytest.mark.parametrize(("size", "scripts"), [("phone", True), ("phone", False), ("desktop", True), ("desktop", False)])
+WAYS = pytest.mark.parametrize(
+    ("size", "scripts"), [("phone", True), ("phone", False), ("desktop", True), ("desktop", False)]
+)
 TWO = pytest.mark.parametrize(("size", "scripts"), [("phone", False), ("desktop", True)])
 _clusters = (f"zone{number}" for number in itertools.count())
 
 
 @pytest.fixture(scope="module")
 def amproxy(house: Servers) -> Server:
-    contacts = "contacts: {phone: '+49 170 1234567', email: alice@example.org, console: Alice's phone}"
+    contacts = (
+        "contacts: {phone: '+49 170 1234567', email: alice@example.org, console: Alice's phone}"
+    )
     server = house.amproxy(ROUTES.replace("contacts: {console: Alice's phone}", contacts))
     fill(server.url)
     return server
@@ -37,11 +41,18 @@ def state(amproxy: Server, incident: dict[str, object]) -> str:
     return str(ask(f"{amproxy.url}/api/v1/incidents/{incident['id']}")["state"])
 
 
-@pytest.mark.parametrize(("size", "dark", "language"), [("desktop", False, "ru"), ("phone", True, "en"), ("phone", False, "ru")])
-def test_every_page_fits_and_everybody_can_use_it(amproxy: Server, visit: Visit, size: str, dark: bool, language: str) -> None:
+@pytest.mark.parametrize(
+    ("size", "dark", "language"),
+    [("desktop", False, "ru"), ("phone", True, "en"), ("phone", False, "ru")],
+)
+def test_every_page_fits_and_everybody_can_use_it(
+    amproxy: Server, visit: Visit, size: str, dark: bool, language: str
+) -> None:
     incident = fresh(amproxy, "AnAlertWithAVeryLongNameThatHasNoSpacesInItAtAll")
     visitor = visit(amproxy, "/", size=size, dark=dark, language=language).fits().accessible()
-    visitor.go("/incidents?label=cluster%3D~%22.*%22&state=resolved&state=triggered").fits().accessible()
+    visitor.go(
+        "/incidents?label=cluster%3D~%22.*%22&state=resolved&state=triggered"
+    ).fits().accessible()
     visitor.go("/page").fits().accessible()
     visitor.go(f"/incidents/{incident['id']}?why=carol")
     visitor.page.locator("#more-summary").click()
@@ -49,7 +60,9 @@ def test_every_page_fits_and_everybody_can_use_it(amproxy: Server, visit: Visit,
 
 
 @WAYS
-def test_one_incident_from_the_first_page_to_its_end(amproxy: Server, visit: Visit, size: str, scripts: bool) -> None:
+def test_one_incident_from_the_first_page_to_its_end(
+    amproxy: Server, visit: Visit, size: str, scripts: bool
+) -> None:
     incident, other = fresh(amproxy), fresh(amproxy)
     visitor = visit(amproxy, "/", size=size, scripts=scripts)
     page = visitor.page
@@ -89,10 +102,14 @@ def test_one_incident_from_the_first_page_to_its_end(amproxy: Server, visit: Vis
 
 
 @TWO
-def test_many_incidents_are_acted_on_together(amproxy: Server, visit: Visit, size: str, scripts: bool) -> None:
+def test_many_incidents_are_acted_on_together(
+    amproxy: Server, visit: Visit, size: str, scripts: bool
+) -> None:
     name = f"Many{size}{scripts}"
     found = [fresh(amproxy, name) for _ in range(3)]
-    visitor = visit(amproxy, f"/incidents?label=alertname%3D%22{name}%22", size=size, scripts=scripts)
+    visitor = visit(
+        amproxy, f"/incidents?label=alertname%3D%22{name}%22", size=size, scripts=scripts
+    )
     page = visitor.page
     page.locator(f"#pick-{found[0]['id']}").check()
     page.locator("#bulk").get_by_role("button", name="Acknowledge").click()
@@ -108,7 +125,9 @@ def test_many_incidents_are_acted_on_together(amproxy: Server, visit: Visit, siz
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_the_list_is_narrowed_by_pressing_and_writing(amproxy: Server, visit: Visit, scripts: bool) -> None:
+def test_the_list_is_narrowed_by_pressing_and_writing(
+    amproxy: Server, visit: Visit, scripts: bool
+) -> None:
     incident = fresh(amproxy, "Narrow")
     visitor = visit(amproxy, "/incidents", scripts=scripts)
     visitor.page.locator("#text").fill(f"#{incident['number']}")
@@ -129,12 +148,17 @@ def test_somebody_is_paged_by_hand(amproxy: Server, visit: Visit, size: str, scr
     visitor = visit(amproxy, "/", size=size, scripts=scripts).press("Page someone", "link")
     visitor.page.get_by_label("What is the matter?").fill(f"Call me {size} {scripts}")
     visitor.press("Page them").sees("Exactly one of users, schedule, team and policy is needed")
-    assert visitor.page.get_by_label("What is the matter?").input_value() == f"Call me {size} {scripts}"
+    assert (
+        visitor.page.get_by_label("What is the matter?").input_value()
+        == f"Call me {size} {scripts}"
+    )
     visitor.page.get_by_label("Carol Cedar").check()
     visitor.press("Page them").sees("nobody has answered").sees("Carol Cedar over console")
 
 
-def test_an_open_page_follows_what_others_do_and_keeps_what_is_being_written(amproxy: Server, visit: Visit) -> None:
+def test_an_open_page_follows_what_others_do_and_keeps_what_is_being_written(
+    amproxy: Server, visit: Visit
+) -> None:
     incident = fresh(amproxy)
     visitor = visit(amproxy, f"/incidents/{incident['id']}").sees("Live")
     visitor.page.locator("#more-summary").click()
@@ -146,7 +170,9 @@ def test_an_open_page_follows_what_others_do_and_keeps_what_is_being_written(amp
     assert visitor.page.locator("#more").evaluate("part => part.open")
 
 
-def test_what_is_ticked_stays_ticked_and_what_comes_in_is_not(amproxy: Server, visit: Visit) -> None:
+def test_what_is_ticked_stays_ticked_and_what_comes_in_is_not(
+    amproxy: Server, visit: Visit
+) -> None:
     first = fresh(amproxy, "Ticks")
     visitor = visit(amproxy, "/incidents?label=alertname%3D%22Ticks%22&select=all").sees("Live")
     second = fresh(amproxy, "Ticks")
@@ -165,7 +191,17 @@ def test_every_action_is_reached_by_keyboard(amproxy: Server, visit: Visit) -> N
         if on == "more-summary" and on not in seen:
             page.keyboard.press("Enter")
         seen.add(on)
-    actions = {"acknowledge", "resolve", "escalate", "snooze", "reassign", "responders", "merge", "note", "why"}
+    actions = {
+        "acknowledge",
+        "resolve",
+        "escalate",
+        "snooze",
+        "reassign",
+        "responders",
+        "merge",
+        "note",
+        "why",
+    }
     assert {f"do-{action}" for action in actions} <= seen
     page.locator("#do-acknowledge").focus()
     page.keyboard.press("Enter")
@@ -173,7 +209,9 @@ def test_every_action_is_reached_by_keyboard(amproxy: Server, visit: Visit) -> N
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_the_menu_of_a_phone_leads_to_all_places(amproxy: Server, visit: Visit, scripts: bool) -> None:
+def test_the_menu_of_a_phone_leads_to_all_places(
+    amproxy: Server, visit: Visit, scripts: bool
+) -> None:
     visitor = visit(amproxy, "/incidents", size="phone", scripts=scripts)
     visitor.page.locator("#menu summary").click()
     visitor.fits().press("People", "link").sees("Alice Ash")
@@ -186,7 +224,10 @@ def test_nothing_is_swapped_under_a_finger(amproxy: Server, visit: Visit) -> Non
     page = visitor.page
     page.locator("#do-resolve").hover()
     page.mouse.down()
-    ask(f"{amproxy.url}/api/v1/incidents/{incident['id']}/note", {"user": "bob", "text": "something else happens"})
+    ask(
+        f"{amproxy.url}/api/v1/incidents/{incident['id']}/note",
+        {"user": "bob", "text": "something else happens"},
+    )
     page.wait_for_timeout(2500)
     assert "something else happens" not in visitor.text
     page.mouse.up()

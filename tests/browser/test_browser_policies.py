@@ -36,15 +36,23 @@ def amproxy(house: Servers) -> Server:
     return server
 
 
-@pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("phone", True)], ids=["desktop, light", "phone, dark"])
-def test_the_pages_fit_and_everybody_can_use_them(amproxy: Server, visit: Visit, size: str, dark: bool) -> None:
+@pytest.mark.parametrize(
+    ("size", "dark"), [("desktop", False), ("phone", True)], ids=["desktop, light", "phone, dark"]
+)
+def test_the_pages_fit_and_everybody_can_use_them(
+    amproxy: Server, visit: Visit, size: str, dark: bool
+) -> None:
     visitor = visit(amproxy, "/policies", size=size, dark=dark, language="ru" if dark else "en")
     for path in PAGES:
         visitor.go(path).fits().accessible()
 
 
-@pytest.mark.parametrize(("size", "scripts"), [("desktop", True), ("phone", False)], ids=["scripts", "phone, no scripts"])
-def test_a_policy_is_changed_step_by_step_and_the_file_follows(house: Servers, visit: Visit, size: str, scripts: bool) -> None:
+@pytest.mark.parametrize(
+    ("size", "scripts"), [("desktop", True), ("phone", False)], ids=["scripts", "phone, no scripts"]
+)
+def test_a_policy_is_changed_step_by_step_and_the_file_follows(
+    house: Servers, visit: Visit, size: str, scripts: bool
+) -> None:
     amproxy = house.amproxy(ROUTES)
     visitor = visit(amproxy, "/policies/database", size=size, scripts=scripts)
     page = visitor.press("Edit", "link").page
@@ -59,15 +67,20 @@ def test_a_policy_is_changed_step_by_step_and_the_file_follows(house: Servers, v
     assert amproxy.config is not None
     text = amproxy.config.read_text("utf-8")
     assert text == ROUTES.replace(
-        "      - wait: 15m\n      - forward: platform", "      - wait: 20m\n      - notify: {users: [carol]}\n      - forward: platform"
+        "      - wait: 15m\n      - forward: platform",
+        "      - wait: 20m\n      - notify: {users: [carol]}\n      - forward: platform",
     )
 
 
-def test_another_kind_of_step_brings_its_own_fields_at_once_with_scripts(amproxy: Server, visit: Visit) -> None:
+def test_another_kind_of_step_brings_its_own_fields_at_once_with_scripts(
+    amproxy: Server, visit: Visit
+) -> None:
     visitor = visit(amproxy, "/change/policy?name=platform")
     visitor.page.select_option("#s1-kind", "wait_for_alerts")
     visitor.page.fill("#s1-count", "5")
-    visitor.press("Show what changes").sees("wait_for_alerts: {more_than: 5, within: 5m}").press("Back to the form")
+    visitor.press("Show what changes").sees("wait_for_alerts: {more_than: 5, within: 5m}").press(
+        "Back to the form"
+    )
     assert visitor.page.input_value("#s1-count") == "5"
 
 
@@ -78,14 +91,20 @@ def test_a_mistake_is_said_where_the_form_still_stands(amproxy: Server, visit: V
     assert visitor.page.input_value("#acknowledge_timeout") == "soon"
 
 
-def test_an_alert_is_followed_through_the_routes_to_its_policy(amproxy: Server, visit: Visit) -> None:
+def test_an_alert_is_followed_through_the_routes_to_its_policy(
+    amproxy: Server, visit: Visit
+) -> None:
     visitor = visit(amproxy, "/routes", size="phone", scripts=False)
     visitor.page.fill("#labels", "alertname=Down team=database")
-    visitor.press("Show its way").sees("lands here").sees("Paged at once").press("Policy database", "link").sees("if nobody answers")
+    visitor.press("Show its way").sees("lands here").sees("Paged at once").press(
+        "Policy database", "link"
+    ).sees("if nobody answers")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_an_absence_is_added_and_taken_back_and_a_test_page_sent(amproxy: Server, visit: Visit, scripts: bool) -> None:
+def test_an_absence_is_added_and_taken_back_and_a_test_page_sent(
+    amproxy: Server, visit: Visit, scripts: bool
+) -> None:
     visitor = visit(amproxy, "/people", scripts=scripts, size="desktop" if scripts else "phone")
     person = visitor.page.locator("#person-bob")
     person.get_by_text("Add an absence").click()

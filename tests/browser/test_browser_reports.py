@@ -28,7 +28,9 @@ def amproxy(house: Servers) -> Server:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_somebody_tests_a_channel_and_finds_what_became_of_it(amproxy: Server, visit: Visit, scripts: bool) -> None:
+def test_somebody_tests_a_channel_and_finds_what_became_of_it(
+    amproxy: Server, visit: Visit, scripts: bool
+) -> None:
     visitor = visit(amproxy, "/deliveries", scripts=scripts)
     visitor.sees("Failing now: webhook.")
     visitor.page.get_by_text("3 people").click()
@@ -36,22 +38,31 @@ def test_somebody_tests_a_channel_and_finds_what_became_of_it(amproxy: Server, v
     visitor.page.get_by_label("Person").select_option(label="Carol Cedar")
     visitor.press("Filter")
     visitor.sees("Test page")
-    assert "user=carol" in visitor.page.url and "Bob Birch" not in visitor.page.locator(".log").inner_text()
+    assert (
+        "user=carol" in visitor.page.url
+        and "Bob Birch" not in visitor.page.locator(".log").inner_text()
+    )
     visitor.page.get_by_label("Outcome").select_option(label="Failed")
     visitor.press("Filter").sees("No delivery is like this.")
 
 
-def test_what_somebody_has_unfolded_stays_so_while_the_page_is_kept_up_to_date(amproxy: Server, visit: Visit) -> None:
+def test_what_somebody_has_unfolded_stays_so_while_the_page_is_kept_up_to_date(
+    amproxy: Server, visit: Visit
+) -> None:
     visitor = visit(amproxy, "/deliveries")
     visitor.page.get_by_text("3 people").click()
     before = visitor.page.locator("#main").get_attribute("data-now")
     push(amproxy.url, {"labels": {"alertname": "Another", "cluster": "eu3"}})
-    visitor.page.wait_for_function("before => document.getElementById('main').dataset.now !== before", arg=before)
+    visitor.page.wait_for_function(
+        "before => document.getElementById('main').dataset.now !== before", arg=before
+    )
     visitor.sees("Carol Cedar")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_a_team_lead_looks_at_one_person_and_sends_the_address_on(amproxy: Server, visit: Visit, scripts: bool) -> None:
+def test_a_team_lead_looks_at_one_person_and_sends_the_address_on(
+    amproxy: Server, visit: Visit, scripts: bool
+) -> None:
     visitor = visit(amproxy, "/insights", scripts=scripts)
     visitor.sees("Bob Birch was woken in").sees("of all pages and mostly ends by itself")
     visitor.page.get_by_label("Person").select_option(label="Alice Ash")
@@ -65,8 +76,12 @@ def test_a_team_lead_looks_at_one_person_and_sends_the_address_on(amproxy: Serve
 
 
 @pytest.mark.parametrize("path", ["/deliveries", "/insights"])
-@pytest.mark.parametrize(("size", "dark", "language"), [("desktop", False, "en"), ("phone", True, "ru")])
-def test_the_pages_fit_and_everybody_can_use_them(amproxy: Server, visit: Visit, path: str, size: str, dark: bool, language: str) -> None:
+@pytest.mark.parametrize(
+    ("size", "dark", "language"), [("desktop", False, "en"), ("phone", True, "ru")]
+)
+def test_the_pages_fit_and_everybody_can_use_them(
+    amproxy: Server, visit: Visit, path: str, size: str, dark: bool, language: str
+) -> None:
     visitor = visit(amproxy, path, size=size, dark=dark, language=language)
     for details in visitor.page.locator("main details").all():
         details.evaluate("details => { details.open = true }")

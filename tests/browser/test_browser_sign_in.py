@@ -34,7 +34,9 @@ def amproxy(house: Servers, provider: Provider) -> Server:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_a_person_signs_in_by_password_acts_and_signs_out(amproxy: Server, visit: Visit, scripts: bool) -> None:
+def test_a_person_signs_in_by_password_acts_and_signs_out(
+    amproxy: Server, visit: Visit, scripts: bool
+) -> None:
     visitor = visit(amproxy, "/incidents", scripts=scripts)
     visitor.page.get_by_label("Name or e-mail").fill("alice")
     visitor.page.get_by_label("Password").fill("wrong")
@@ -52,7 +54,9 @@ def test_a_person_signs_in_by_password_acts_and_signs_out(amproxy: Server, visit
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 def test_a_person_signs_in_at_the_provider(amproxy: Server, visit: Visit, scripts: bool) -> None:
-    visit(amproxy, "/", scripts=scripts).press("Sign in with Company", role="link").sees("Bob Birch")
+    visit(amproxy, "/", scripts=scripts).press("Sign in with Company", role="link").sees(
+        "Bob Birch"
+    )
 
 
 def test_a_page_whose_session_has_ended_leads_to_the_sign_in(amproxy: Server, visit: Visit) -> None:
@@ -64,7 +68,9 @@ def test_a_page_whose_session_has_ended_leads_to_the_sign_in(amproxy: Server, vi
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_everybody_can_use_the_sign_in(amproxy: Server, visit: Visit, size: str, dark: bool) -> None:
+def test_everybody_can_use_the_sign_in(
+    amproxy: Server, visit: Visit, size: str, dark: bool
+) -> None:
     visitor = visit(amproxy, "/sign-in", size=size, dark=dark).fits().accessible()
     visitor.page.get_by_label("Name or e-mail").fill("nobody")
     visitor.page.get_by_label("Password").fill("x")

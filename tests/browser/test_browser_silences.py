@@ -26,10 +26,16 @@ def silence(amproxy: Server) -> str:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_somebody_silences_an_alert_and_ends_it_again(amproxy: Server, silence: str, visit: Visit, scripts: bool) -> None:
-    visitor = visit(amproxy, '/silences/new?label=alertname%3D"HighErrorRate"', scripts=scripts, size="phone")
+def test_somebody_silences_an_alert_and_ends_it_again(
+    amproxy: Server, silence: str, visit: Visit, scripts: bool
+) -> None:
+    visitor = visit(
+        amproxy, '/silences/new?label=alertname%3D"HighErrorRate"', scripts=scripts, size="phone"
+    )
     visitor.sees("would hide 3 alerts now").sees("all 3 alerts: it stops paging")
-    visitor.page.get_by_label("Matchers").first.fill('alertname="HighErrorRate"\ninstance=~"checkout-[01]"')
+    visitor.page.get_by_label("Matchers").first.fill(
+        'alertname="HighErrorRate"\ninstance=~"checkout-[01]"'
+    )
     comment = f"Deploying {scripts}"
     visitor.page.get_by_label("Comment").fill(comment)
     if not scripts:
@@ -47,7 +53,9 @@ def test_somebody_silences_an_alert_and_ends_it_again(amproxy: Server, silence: 
     visitor.go("/silences?ended=1").sees(comment)
 
 
-def test_what_is_written_shows_at_once_what_it_hides_and_nothing_is_saved_unseen(amproxy: Server, silence: str, visit: Visit) -> None:
+def test_what_is_written_shows_at_once_what_it_hides_and_nothing_is_saved_unseen(
+    amproxy: Server, silence: str, visit: Visit
+) -> None:
     visitor = visit(amproxy, "/silences/new")
     save = visitor.page.locator("#save")
     assert save.is_disabled()
@@ -64,7 +72,9 @@ def test_what_is_written_shows_at_once_what_it_hides_and_nothing_is_saved_unseen
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_somebody_plans_a_recurring_window_and_changes_it(amproxy: Server, silence: str, visit: Visit, scripts: bool) -> None:
+def test_somebody_plans_a_recurring_window_and_changes_it(
+    amproxy: Server, silence: str, visit: Visit, scripts: bool
+) -> None:
     visitor = visit(amproxy, "/silences", scripts=scripts).press("New window", "link")
     name = f"Patching {scripts}"
     visitor.page.get_by_label("Name").fill(name)
@@ -83,16 +93,25 @@ def test_somebody_plans_a_recurring_window_and_changes_it(amproxy: Server, silen
     visitor.page.locator("#save:not([disabled])").click()
     visitor.sees("Every night")
     windows = {one["name"]: one for one in ask(f"{amproxy.url}/api/v1/maintenance")}
-    assert windows[name]["active_time_intervals"] == ["nights"] and windows[name]["comment"] == "Every night"
+    assert (
+        windows[name]["active_time_intervals"] == ["nights"]
+        and windows[name]["comment"] == "Every night"
+    )
 
 
-@pytest.mark.parametrize(("size", "dark", "language"), [("desktop", False, "en"), ("phone", True, "ru")])
+@pytest.mark.parametrize(
+    ("size", "dark", "language"), [("desktop", False, "en"), ("phone", True, "ru")]
+)
 def test_the_pages_fit_and_everybody_can_use_them(
     amproxy: Server, silence: str, visit: Visit, size: str, dark: bool, language: str
 ) -> None:
     evil = "W" * 20_000 + "<img src=x onerror=alert(1)>\u202e"
     push(amproxy.url, alert(evil, evil, evil, instance="db-4", evil=evil))
-    visitor = visit(amproxy, "/silences?ended=1", size=size, dark=dark, language=language).fits().accessible()
+    visitor = (
+        visit(amproxy, "/silences?ended=1", size=size, dark=dark, language=language)
+        .fits()
+        .accessible()
+    )
     for path in (f"/silences/{silence}", '/silences/new?kind=maintenance&label=instance%3D"db-4"'):
         visitor.go(path).fits().accessible()
     visitor.go("/silences/windows/nightly%20backup").fits()

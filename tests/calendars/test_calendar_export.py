@@ -28,15 +28,21 @@ WEEKLY = Layer(
 )
 
 
-def config_of(*layers: Layer, users: dict[str, User] | None = None, name: str = "platform", **more: object) -> Config:
+def config_of(
+    *layers: Layer, users: dict[str, User] | None = None, name: str = "platform", **more: object
+) -> Config:
     schedule = Schedule(**{"name": name, "timezone": "Europe/Berlin", "layers": layers, **more})
-    return Config(route=Route(receiver="default", key="{}"), users=users or USERS, schedules={name: schedule})
+    return Config(
+        route=Route(receiver="default", key="{}"), users=users or USERS, schedules={name: schedule}
+    )
 
 
 PLATFORM = Feed("schedule", "platform")
 
 
-async def export(config: Config, feed: Feed = PLATFORM, now: datetime = NOW, by_hand: tuple[Override, ...] = ()) -> bytes:
+async def export(
+    config: Config, feed: Feed = PLATFORM, now: datetime = NOW, by_hand: tuple[Override, ...] = ()
+) -> bytes:
     who = Roster(config, {"platform": by_hand})
 
     async def shifts(schedule: str, start: datetime, end: datetime) -> list[Shift]:
@@ -47,7 +53,9 @@ async def export(config: Config, feed: Feed = PLATFORM, now: datetime = NOW, by_
     return body
 
 
-def people(who: Roster, schedule: str, start: datetime, end: datetime) -> list[tuple[datetime, datetime, set[str]]]:
+def people(
+    who: Roster, schedule: str, start: datetime, end: datetime
+) -> list[tuple[datetime, datetime, set[str]]]:
     """Who is on call when, neighbours with the same people joined, without gaps."""
     joined: list[tuple[datetime, datetime, set[str]]] = []
     for shift in who.shifts(schedule, start, end):
@@ -61,32 +69,57 @@ def people(who: Roster, schedule: str, start: datetime, end: datetime) -> list[t
 def imported(body: bytes, config: Config, name: str, now: datetime = NOW) -> Roster:
     """What another amproxy with the same people makes of a calendar."""
     theirs = config_of(users=config.users, name=name, ical=Ical(file="x.ics"), layers=())
-    return Roster(theirs, calendars={name: ScheduleCalendars(parse_calendar(body, ZoneInfo("UTC"), *calendar_period(now)))})
+    return Roster(
+        theirs,
+        calendars={
+            name: ScheduleCalendars(parse_calendar(body, ZoneInfo("UTC"), *calendar_period(now)))
+        },
+    )
 
 
 def uids(body: bytes) -> dict[str, tuple[datetime, datetime, str]]:
     calendar = icalendar.Calendar.from_ical(body)
-    return {str(e["UID"]): (e["DTSTART"].dt, e["DTEND"].dt, str(e["SUMMARY"])) for e in calendar.walk("VEVENT")}
+    return {
+        str(e["UID"]): (e["DTSTART"].dt, e["DTEND"].dt, str(e["SUMMARY"]))
+        for e in calendar.walk("VEVENT")
+    }
 
 
 async def test_a_schedules_calendar_is_one_that_other_programs_read() -> None:
     name = "plät, form; \r\n\x85END:VCALENDAR\\" * 9
     body = await export(config_of(WEEKLY, name=name), Feed("schedule", name))
     lines = body.split(b"\r\n")
-    assert lines[0] == b"BEGIN:VCALENDAR" and lines[-2:] == [b"END:VCALENDAR", b""] and b"\n" not in b"".join(lines)
+    assert (
+        lines[0] == b"BEGIN:VCALENDAR"
+        and lines[-2:] == [b"END:VCALENDAR", b""]
+        and b"\n" not in b"".join(lines)
+    )
     assert all(len(line) <= 75 for line in lines)
     calendar = icalendar.Calendar.from_ical(body)
     assert str(calendar["X-WR-CALNAME"]) == "plät\\, form\\;    END:VCALENDAR\\\\" * 9 + " on call"
-    assert str(calendar.walk("VEVENT")[0]["SUMMARY"]) == "Alice Ash on call for " + "plät, form;    END:VCALENDAR\\" * 9
-    assert b"REFRESH-INTERVAL;VALUE=DURATION:PT1H" in lines and b"X-PUBLISHED-TTL:PT1H" in lines and calendar["PRODID"]
+    assert (
+        str(calendar.walk("VEVENT")[0]["SUMMARY"])
+        == "Alice Ash on call for " + "plät, form;    END:VCALENDAR\\" * 9
+    )
+    assert (
+        b"REFRESH-INTERVAL;VALUE=DURATION:PT1H" in lines
+        and b"X-PUBLISHED-TTL:PT1H" in lines
+        and calendar["PRODID"]
+    )
     for event in calendar.walk("VEVENT"):
         assert {"UID", "DTSTAMP", "DTSTART", "DTEND", "SUMMARY"} <= set(event)
-        assert all(event[name].dt.tzinfo == ZoneInfo("UTC") for name in ("DTSTAMP", "DTSTART", "DTEND"))
+        assert all(
+            event[name].dt.tzinfo == ZoneInfo("UTC") for name in ("DTSTAMP", "DTSTART", "DTEND")
+        )
 
 
 async def test_shifts_from_fifteen_days_back_to_half_a_year_ahead_are_whole() -> None:
     found = sorted(uids(await export(config_of(WEEKLY))).values())
-    assert found[0] == (utc("2026-02-16T08:00"), utc("2026-02-23T08:00"), "Alice Ash on call for platform")
+    assert found[0] == (
+        utc("2026-02-16T08:00"),
+        utc("2026-02-23T08:00"),
+        "Alice Ash on call for platform",
+    )
     assert found[1][2] == "Bob Birch and Cedar, Carol on call for platform"
     assert found[-1][:2] == (utc("2026-08-24T07:00"), utc("2026-08-31T07:00"))
 
@@ -94,15 +127,25 @@ async def test_shifts_from_fifteen_days_back_to_half_a_year_ahead_are_whole() ->
 async def test_a_persons_calendar_has_that_persons_shifts_alone() -> None:
     found = sorted(uids(await export(config_of(WEEKLY), Feed("user", "bob"))).values())
     assert {summary for _, _, summary in found} == {"Bob Birch on call for platform"}
-    assert [start for start, _, _ in found[:2]] == [utc("2026-02-23T08:00"), utc("2026-03-16T08:00")]
+    assert [start for start, _, _ in found[:2]] == [
+        utc("2026-02-23T08:00"),
+        utc("2026-03-16T08:00"),
+    ]
 
 
-async def test_the_same_shift_keeps_its_uid_from_day_to_day_and_when_somebody_takes_it_over() -> None:
-    today, later = await export(config_of(WEEKLY)), await export(config_of(WEEKLY), now=NOW + 9 * DAY)
+async def test_the_same_shift_keeps_its_uid_from_day_to_day_and_when_somebody_takes_it_over() -> (
+    None
+):
+    today, later = (
+        await export(config_of(WEEKLY)),
+        await export(config_of(WEEKLY), now=NOW + 9 * DAY),
+    )
     shared = uids(today).keys() & uids(later).keys()
     assert len(shared) == len(uids(today)) - 1
     assert all(uids(today)[uid] == uids(later)[uid] for uid in shared)
-    whole_turn = Override(users=("ann",), start=utc("2026-03-09T08:00"), end=utc("2026-03-16T08:00"), id="x")
+    whole_turn = Override(
+        users=("ann",), start=utc("2026-03-09T08:00"), end=utc("2026-03-16T08:00"), id="x"
+    )
     overridden = uids(await export(config_of(WEEKLY), by_hand=(whole_turn,)))
     assert overridden.keys() == uids(today).keys()
     assert len({uid for uid in overridden if overridden[uid] != uids(today)[uid]}) == 1
@@ -110,12 +153,16 @@ async def test_the_same_shift_keeps_its_uid_from_day_to_day_and_when_somebody_ta
 
 async def test_a_shift_without_beginning_keeps_its_uid_too() -> None:
     always = config_of(Layer(name="all", users=(("alice",),)))
-    [(uid, first)], [(again, second)] = [uids(await export(always, now=NOW + n * DAY)).items() for n in (0, 1)]
+    [(uid, first)], [(again, second)] = [
+        uids(await export(always, now=NOW + n * DAY)).items() for n in (0, 1)
+    ]
     assert uid == again and first[0] < NOW < first[1] and second[1] - first[1] == DAY
 
 
 async def test_the_calendar_is_the_same_all_day() -> None:
-    assert await export(config_of(WEEKLY)) == await export(config_of(WEEKLY), now=NOW + timedelta(hours=8))
+    assert await export(config_of(WEEKLY)) == await export(
+        config_of(WEEKLY), now=NOW + timedelta(hours=8)
+    )
 
 
 async def test_of_somebody_who_is_not_in_the_file_any_more_there_is_no_calendar() -> None:
@@ -133,19 +180,29 @@ async def test_names_that_would_be_misunderstood_are_written_so_that_they_are_no
         "x": User(name="x", full_name="on call"),
         "for platform": User(name="for platform"),
     }
-    layer = Layer(name="w", users=(("ann",), ("kim",), ("x",), ("for platform", "ann")), rotation=WEEKLY.rotation)
+    layer = Layer(
+        name="w",
+        users=(("ann",), ("kim",), ("x",), ("for platform", "ann")),
+        rotation=WEEKLY.rotation,
+    )
     config = config_of(layer, users=users, name="x, kim")
     body = await export(config, Feed("schedule", "x, kim"))
     theirs, span = imported(body, config, "x, kim"), (NOW, NOW + 100 * DAY)
     assert people(theirs, "x, kim", *span) == people(Roster(config), "x, kim", *span)
 
 
-SPANS = st.tuples(st.integers(-20 * 24, 170 * 24), st.integers(1, 400), st.sampled_from(sorted(USERS)))
+SPANS = st.tuples(
+    st.integers(-20 * 24, 170 * 24), st.integers(1, 400), st.sampled_from(sorted(USERS))
+)
 
 
 @settings(max_examples=25)
 @given(
-    st.lists(st.lists(st.sampled_from(sorted(USERS)), min_size=1, max_size=3, unique=True), min_size=1, max_size=4),
+    st.lists(
+        st.lists(st.sampled_from(sorted(USERS)), min_size=1, max_size=3, unique=True),
+        min_size=1,
+        max_size=4,
+    ),
     st.sampled_from([12 * 3600, 86400, 604800]),
     st.lists(SPANS, max_size=4),
 )
@@ -155,9 +212,16 @@ async def test_what_is_exported_is_imported_as_the_same_shifts(
     rotation = Rotation(every="x", seconds=seconds, months=0, start=wall("2026-03-01T09:00"))
     config = config_of(Layer(name="l", users=tuple(map(tuple, turns)), rotation=rotation))
     by_hand = tuple(
-        Override(users=(who,), start=NOW + timedelta(hours=start), end=NOW + timedelta(hours=start + hours), id=str(start))
+        Override(
+            users=(who,),
+            start=NOW + timedelta(hours=start),
+            end=NOW + timedelta(hours=start + hours),
+            id=str(start),
+        )
         for start, hours, who in overrides
     )
     theirs = imported(await export(config, by_hand=by_hand), config, "platform")
     span = NOW - 14 * DAY, NOW + 179 * DAY
-    assert people(theirs, "platform", *span) == people(Roster(config, {"platform": by_hand}), "platform", *span)
+    assert people(theirs, "platform", *span) == people(
+        Roster(config, {"platform": by_hand}), "platform", *span
+    )

@@ -25,17 +25,23 @@ async def clients() -> AsyncIterator[HttpClients]:
     await made.close()
 
 
-async def test_a_text_comes_with_what_the_next_look_asks_with(clients: HttpClients, calendar_server: CalendarServer) -> None:
+async def test_a_text_comes_with_what_the_next_look_asks_with(
+    clients: HttpClients, calendar_server: CalendarServer
+) -> None:
     calendar_server.texts["/db.ics"] = TEXT
     first = await fetch_calendar(clients, WHO, calendar_server.url("/db.ics"))
     assert isinstance(first, FetchedCalendar) and first.text == TEXT and first.etag
-    assert await fetch_calendar(clients, WHO, calendar_server.url("/db.ics"), etag=first.etag) is None
+    assert (
+        await fetch_calendar(clients, WHO, calendar_server.url("/db.ics"), etag=first.etag) is None
+    )
     calendar_server.texts["/db.ics"] = ics()
     again = await fetch_calendar(clients, WHO, calendar_server.url("/db.ics"), etag=first.etag)
     assert again and again.text == ics()
 
 
-async def test_a_server_with_dates_instead_of_tags_is_asked_with_its_date(clients: HttpClients, calendar_server: CalendarServer) -> None:
+async def test_a_server_with_dates_instead_of_tags_is_asked_with_its_date(
+    clients: HttpClients, calendar_server: CalendarServer
+) -> None:
     date = "Tue, 03 Mar 2026 09:00:00 GMT"
     calendar_server.answers["/db.ics"] = Response(200, TEXT, {"Last-Modified": date})
     found = await fetch_calendar(clients, WHO, calendar_server.url("/db.ics"))
@@ -45,9 +51,15 @@ async def test_a_server_with_dates_instead_of_tags_is_asked_with_its_date(client
     assert calendar_server.asked[-1].headers["if-modified-since"] == date
 
 
-async def test_tags_and_dates_that_cannot_be_sent_back_are_forgotten(clients: HttpClients, calendar_server: CalendarServer) -> None:
-    calendar_server.answers["/db.ics"] = Response(200, TEXT, {"ETag": '"\u00e9"', "Last-Modified": "x" * 5000})
-    assert await fetch_calendar(clients, WHO, calendar_server.url("/db.ics")) == FetchedCalendar(TEXT, "", "")
+async def test_tags_and_dates_that_cannot_be_sent_back_are_forgotten(
+    clients: HttpClients, calendar_server: CalendarServer
+) -> None:
+    calendar_server.answers["/db.ics"] = Response(
+        200, TEXT, {"ETag": '"\u00e9"', "Last-Modified": "x" * 5000}
+    )
+    assert await fetch_calendar(clients, WHO, calendar_server.url("/db.ics")) == FetchedCalendar(
+        TEXT, "", ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,17 +99,25 @@ async def test_an_answer_that_does_not_come_in_time_is_a_failure(
         await fetch_calendar(clients, WHO, calendar_server.url("/db.ics"))
 
 
-async def test_too_large_a_calendar_is_refused(clients: HttpClients, calendar_server: CalendarServer) -> None:
+async def test_too_large_a_calendar_is_refused(
+    clients: HttpClients, calendar_server: CalendarServer
+) -> None:
     calendar_server.texts["/db.ics"] = b"BEGIN:VCALENDAR\r\n" + b"X" * (11 << 20)
     with pytest.raises(BadCalendar, match="larger than 10 MiB"):
         await fetch_calendar(clients, WHO, calendar_server.url("/db.ics"))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects_are_followed(clients: HttpClients, calendar_server: CalendarServer, status: int) -> None:
+async def test_redirects_are_followed(
+    clients: HttpClients, calendar_server: CalendarServer, status: int
+) -> None:
     calendar_server.answers["/a"] = Response(status, headers={"Location": "b"})
-    calendar_server.answers["/b"] = Response(status, headers={"Location": calendar_server.url("/c?key=1")})
-    calendar_server.answers["/c"] = Response(status, headers={"Location": "/db.ics", "Set-Cookie": "who=me"})
+    calendar_server.answers["/b"] = Response(
+        status, headers={"Location": calendar_server.url("/c?key=1")}
+    )
+    calendar_server.answers["/c"] = Response(
+        status, headers={"Location": "/db.ics", "Set-Cookie": "who=me"}
+    )
     calendar_server.texts["/db.ics"] = TEXT
     found = await fetch_calendar(clients, WHO, calendar_server.url("/a"))
     assert found and found.text == TEXT
@@ -105,12 +125,18 @@ async def test_redirects_are_followed(clients: HttpClients, calendar_server: Cal
     assert "cookie" not in calendar_server.asked[-1].headers
 
 
-async def test_a_password_of_the_address_is_sent_there_and_to_nobody_else(clients: HttpClients, calendar_server: CalendarServer) -> None:
+async def test_a_password_of_the_address_is_sent_there_and_to_nobody_else(
+    clients: HttpClients, calendar_server: CalendarServer
+) -> None:
     calendar_server.texts["/db.ics"] = TEXT
     assert await fetch_calendar(clients, WHO, calendar_server.url("/db.ics", login="me:secret@"))
     assert calendar_server.asked[-1].headers["authorization"].startswith("Basic ")
     with CalendarServer(texts={"/db.ics": TEXT}) as elsewhere:
-        calendar_server.answers["/moved"] = Response(302, headers={"Location": elsewhere.url("/db.ics")})
-        with pytest.raises(DeliveryError, match="a redirect is not followed where an address holds a password"):
+        calendar_server.answers["/moved"] = Response(
+            302, headers={"Location": elsewhere.url("/db.ics")}
+        )
+        with pytest.raises(
+            DeliveryError, match="a redirect is not followed where an address holds a password"
+        ):
             await fetch_calendar(clients, WHO, calendar_server.url("/moved", login="me:secret@"))
         assert elsewhere.asked == []

@@ -32,7 +32,9 @@ def by_url(server: CalendarServer, path: str = "/secret-path", **more: object) -
     return Ical(**{"url": Secret(server.url(path)), "refresh": 0.6, **more})
 
 
-async def test_one_replica_fetches_and_all_take_up_each_new_text(replica_of: Replicas, calendar_server: CalendarServer) -> None:
+async def test_one_replica_fetches_and_all_take_up_each_new_text(
+    replica_of: Replicas, calendar_server: CalendarServer
+) -> None:
     calendar_server.texts["/secret-path"] = ALICE
     config = config_of(by_url(calendar_server))
     first, second = await replica_of(config), await replica_of(config)
@@ -41,7 +43,9 @@ async def test_one_replica_fetches_and_all_take_up_each_new_text(replica_of: Rep
         clock[0] += 1
     calendar_server.texts["/secret-path"] = BOB
     await soon(lambda: first.on_call(WEDNESDAY) == second.on_call(WEDNESDAY) == ("bob",))
-    assert len([1 for request in calendar_server.asked if "if-none-match" not in request.headers]) == 1
+    assert (
+        len([1 for request in calendar_server.asked if "if-none-match" not in request.headers]) == 1
+    )
     await asyncio.sleep(1.2)  # the clock stands still: nothing is due
     assert len(calendar_server.asked) == 2
 
@@ -60,9 +64,15 @@ async def test_nothing_bad_takes_the_place_of_what_was_good(
 
     for answer, error in (
         (Response(500), "the calendar of schedule db: 500"),
-        (Response(200, b"<html>Sign in</html>"), "the calendar of schedule db cannot be used: this is not a calendar"),
+        (
+            Response(200, b"<html>Sign in</html>"),
+            "the calendar of schedule db cannot be used: this is not a calendar",
+        ),
         (Response(200, ALICE[:-20]), "cut off"),
-        (Response(200, ics("SUMMARY:A|DTSTART:20260302T090000|RRULE:FREQ=SECONDLY")), "not secondly"),
+        (
+            Response(200, ics("SUMMARY:A|DTSTART:20260302T090000|RRULE:FREQ=SECONDLY")),
+            "not secondly",
+        ),
     ):
         calendar_server.answers["/secret-path"] = answer
         replica.clock[0] += 10
@@ -74,13 +84,18 @@ async def test_nothing_bad_takes_the_place_of_what_was_good(
     replica.clock[0] += 10
     kept = await soon(lambda: looked_at(replica.clock[0]))
     assert (kept.error, kept.good_at) == ("", replica.clock[0])
-    shown = "\n".join(record.getMessage() for record in caplog.records) + generate_latest(metrics.registry).decode()
+    shown = (
+        "\n".join(record.getMessage() for record in caplog.records)
+        + generate_latest(metrics.registry).decode()
+    )
     assert "secret-path" not in shown and str(calendar_server.url("")) not in shown
     for outcome, at_least in (("ok", 1), ("failed", 1), ("invalid", 3), ("not_modified", 1)):
         assert metrics.calendar_fetches.labels("db", outcome)._value.get() >= at_least
 
 
-async def test_after_a_restart_without_network_the_stored_text_counts(replica_of: Replicas, calendar_server: CalendarServer) -> None:
+async def test_after_a_restart_without_network_the_stored_text_counts(
+    replica_of: Replicas, calendar_server: CalendarServer
+) -> None:
     calendar_server.texts["/secret-path"] = ALICE
     config = config_of(by_url(calendar_server))
     before = await replica_of(config)
@@ -96,21 +111,35 @@ async def test_schedules_with_the_same_address_share_its_text_each_on_its_own_cl
 ) -> None:
     calendar_server.texts["/secret-path"] = ics(NOON)
     config = config_of(by_url(calendar_server), tokyo=by_url(calendar_server))
-    config.schedules["tokyo"] = Schedule(name="tokyo", ical=config.schedules["tokyo"].ical, timezone="Asia/Tokyo")
+    config.schedules["tokyo"] = Schedule(
+        name="tokyo", ical=config.schedules["tokyo"].ical, timezone="Asia/Tokyo"
+    )
     replica = await replica_of(config)
     await soon(lambda: replica.on_call(WEDNESDAY) and replica.on_call("2026-03-04T03:00", "tokyo"))
     assert not replica.on_call("2026-03-04T03:00") and not replica.on_call(WEDNESDAY, "tokyo")
     assert len(calendar_server.asked) == 1
 
 
-async def test_an_overrides_calendar_is_fetched_too(replica_of: Replicas, calendar_server: CalendarServer) -> None:
-    calendar_server.texts |= {"/secret-path": ALICE, "/overrides": ics("SUMMARY:bob|DTSTART:20260304T000000Z|DURATION:P1D")}
+async def test_an_overrides_calendar_is_fetched_too(
+    replica_of: Replicas, calendar_server: CalendarServer
+) -> None:
+    calendar_server.texts |= {
+        "/secret-path": ALICE,
+        "/overrides": ics("SUMMARY:bob|DTSTART:20260304T000000Z|DURATION:P1D"),
+    }
     ical = by_url(calendar_server, overrides_url=Secret(calendar_server.url("/overrides")))
     replica = await replica_of(config_of(ical))
-    await soon(lambda: (replica.on_call(WEDNESDAY), replica.on_call("2026-03-05T12:00")) == (("bob",), ("alice",)))
+    await soon(
+        lambda: (
+            (replica.on_call(WEDNESDAY), replica.on_call("2026-03-05T12:00"))
+            == (("bob",), ("alice",))
+        )
+    )
 
 
-async def test_a_file_counts_at_once_and_again_when_it_has_changed(replica_of: Replicas, tmp_path: Path) -> None:
+async def test_a_file_counts_at_once_and_again_when_it_has_changed(
+    replica_of: Replicas, tmp_path: Path
+) -> None:
     file = tmp_path / "db.ics"
     file.write_bytes(ALICE)
     replica = await replica_of(config_of(Ical(file=str(file), refresh=1.0)))
@@ -133,8 +162,12 @@ async def test_a_file_counts_at_once_and_again_when_it_has_changed(replica_of: R
     assert replica.on_call(WEDNESDAY) == ("bob",)
 
 
-async def test_the_time_that_is_worked_out_moves_on_with_the_clock(replica_of: Replicas, calendar_server: CalendarServer) -> None:
-    calendar_server.texts["/secret-path"] = ics("SUMMARY:alice|DTSTART;VALUE=DATE:20260101|RRULE:FREQ=DAILY")
+async def test_the_time_that_is_worked_out_moves_on_with_the_clock(
+    replica_of: Replicas, calendar_server: CalendarServer
+) -> None:
+    calendar_server.texts["/secret-path"] = ics(
+        "SUMMARY:alice|DTSTART;VALUE=DATE:20260101|RRULE:FREQ=DAILY"
+    )
     replica = await replica_of(config_of(by_url(calendar_server)))
     await soon(lambda: replica.on_call(WEDNESDAY))
     assert not replica.on_call("2029-01-01T00:00")
@@ -142,7 +175,9 @@ async def test_the_time_that_is_worked_out_moves_on_with_the_clock(replica_of: R
     await soon(lambda: replica.on_call("2029-01-01T00:00"))
 
 
-async def test_a_calendar_that_the_file_does_not_name_any_more_is_let_go(replica_of: Replicas, tmp_path: Path) -> None:
+async def test_a_calendar_that_the_file_does_not_name_any_more_is_let_go(
+    replica_of: Replicas, tmp_path: Path
+) -> None:
     (tmp_path / "a.ics").write_bytes(ALICE)
     (tmp_path / "b.ics").write_bytes(BOB)
     replica = await replica_of(config_of(Ical(file=str(tmp_path / "a.ics"))))
@@ -151,7 +186,9 @@ async def test_a_calendar_that_the_file_does_not_name_any_more_is_let_go(replica
     assert replica.on_call(WEDNESDAY) == ("bob",)
     replica.context.use_config(config_of(Ical(file=str(tmp_path / "not-there.ics"))))
     await replica.keeper.load()
-    assert replica.context.roster.on_call("db", utc(WEDNESDAY)).reason == "nobody: calendar not loaded"
+    assert (
+        replica.context.roster.on_call("db", utc(WEDNESDAY)).reason == "nobody: calendar not loaded"
+    )
 
 
 async def test_an_error_that_stays_is_logged_once(
@@ -163,4 +200,6 @@ async def test_an_error_that_stays_is_logged_once(
         replica.clock[0] += 10
         await soon(lambda: len(calendar_server.asked) == 2)
         await asyncio.sleep(0.3)
-    assert [record.getMessage() for record in caplog.records] == ["the calendar of schedule db: 404"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the calendar of schedule db: 404"
+    ]

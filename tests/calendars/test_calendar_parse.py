@@ -12,9 +12,7 @@ from amproxy.errors import BadCalendar
 from tests.support.calendars.icals import BERLIN, END, START, ics, parsed, spans
 
 NEW_YORK = "America/New_York"
-CUSTOM_ZONE = (
-    "BEGIN:VTIMEZONE|TZID:Here|BEGIN:STANDARD|DTSTART:19700101T000000|TZOFFSETFROM:+0500|TZOFFSETTO:+0500|END:STANDARD|END:VTIMEZONE"
-)
+CUSTOM_ZONE = "BEGIN:VTIMEZONE|TZID:Here|BEGIN:STANDARD|DTSTART:19700101T000000|TZOFFSETFROM:+0500|TZOFFSETTO:+0500|END:STANDARD|END:VTIMEZONE"
 OUTLOOK_ZONE = (
     "BEGIN:VTIMEZONE|TZID:W. Europe Standard Time|BEGIN:STANDARD|DTSTART:16010101T030000|TZOFFSETFROM:+0200|TZOFFSETTO:+0100"
     "|RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10|END:STANDARD|BEGIN:DAYLIGHT|DTSTART:16010101T020000|TZOFFSETFROM:+0100|TZOFFSETTO:+0200"
@@ -27,21 +25,52 @@ WEEKLY = "SUMMARY:Alice|DTSTART;TZID=Europe/Berlin:20260316T090000|DTEND;TZID=Eu
     ("event", "expected"),
     [
         # one event, in each way to write its times
-        ("SUMMARY:A|DTSTART:20260328T090000Z|DTEND:20260328T170000Z", ["03-28 10:00 03-28 18:00 A"]),
-        ("SUMMARY:A|DTSTART;TZID=Europe/Berlin:20260328T090000|DURATION:PT8H", ["03-28 09:00 03-28 17:00 A"]),
-        ("SUMMARY:A|DTSTART;TZID=America/New_York:20260328T090000|DURATION:PT8H", ["03-28 14:00 03-28 22:00 A"]),
+        (
+            "SUMMARY:A|DTSTART:20260328T090000Z|DTEND:20260328T170000Z",
+            ["03-28 10:00 03-28 18:00 A"],
+        ),
+        (
+            "SUMMARY:A|DTSTART;TZID=Europe/Berlin:20260328T090000|DURATION:PT8H",
+            ["03-28 09:00 03-28 17:00 A"],
+        ),
+        (
+            "SUMMARY:A|DTSTART;TZID=America/New_York:20260328T090000|DURATION:PT8H",
+            ["03-28 14:00 03-28 22:00 A"],
+        ),
         ("SUMMARY:A|DTSTART:20260328T090000|DURATION:PT8H", ["03-28 09:00 03-28 17:00 A"]),
-        ("SUMMARY:A|DTSTART;TZID=Tokyo Standard Time:20260328T090000|DURATION:PT8H", ["03-28 01:00 03-28 09:00 A"]),
-        ("SUMMARY:A|DTSTART;VALUE=DATE:20260328|DTEND;VALUE=DATE:20260330", ["03-28 00:00 03-30 00:00 A"]),
+        (
+            "SUMMARY:A|DTSTART;TZID=Tokyo Standard Time:20260328T090000|DURATION:PT8H",
+            ["03-28 01:00 03-28 09:00 A"],
+        ),
+        (
+            "SUMMARY:A|DTSTART;VALUE=DATE:20260328|DTEND;VALUE=DATE:20260330",
+            ["03-28 00:00 03-30 00:00 A"],
+        ),
         ("SUMMARY:A|DTSTART;VALUE=DATE:20260328", ["03-28 00:00 03-29 00:00 A"]),
-        ("SUMMARY:A|DTSTART;VALUE=DATE:20260328|DTEND;VALUE=DATE:20260328", ["03-28 00:00 03-29 00:00 A"]),
+        (
+            "SUMMARY:A|DTSTART;VALUE=DATE:20260328|DTEND;VALUE=DATE:20260328",
+            ["03-28 00:00 03-29 00:00 A"],
+        ),
         ("SUMMARY:A|DTSTART;VALUE=DATE:20260328|DURATION:P2D", ["03-28 00:00 03-30 00:00 A"]),
         # a moment is no shift
         ("SUMMARY:A|DTSTART:20260328T090000Z", []),
         # handoffs stay at 09:00 when clocks change on 29 March
-        (WEEKLY, ["03-16 09:00 03-23 09:00 Alice", "03-23 09:00 03-30 09:00 Alice", "03-30 09:00 04-06 09:00 Alice"]),
-        (f"{WEEKLY}|EXDATE;TZID=Europe/Berlin:20260323T090000", ["03-16 09:00 03-23 09:00 Alice", "03-30 09:00 04-06 09:00 Alice"]),
-        (f"{WEEKLY}|EXDATE;VALUE=DATE:20260323", ["03-16 09:00 03-23 09:00 Alice", "03-30 09:00 04-06 09:00 Alice"]),
+        (
+            WEEKLY,
+            [
+                "03-16 09:00 03-23 09:00 Alice",
+                "03-23 09:00 03-30 09:00 Alice",
+                "03-30 09:00 04-06 09:00 Alice",
+            ],
+        ),
+        (
+            f"{WEEKLY}|EXDATE;TZID=Europe/Berlin:20260323T090000",
+            ["03-16 09:00 03-23 09:00 Alice", "03-30 09:00 04-06 09:00 Alice"],
+        ),
+        (
+            f"{WEEKLY}|EXDATE;VALUE=DATE:20260323",
+            ["03-16 09:00 03-23 09:00 Alice", "03-30 09:00 04-06 09:00 Alice"],
+        ),
         (
             "SUMMARY:A|DTSTART;TZID=Europe/Berlin:20260316T090000|DURATION:PT1H|RDATE;TZID=Europe/Berlin:20260401T120000",
             ["03-16 09:00 03-16 10:00 A", "04-01 12:00 04-01 13:00 A"],
@@ -52,7 +81,10 @@ WEEKLY = "SUMMARY:Alice|DTSTART;TZID=Europe/Berlin:20260316T090000|DTEND;TZID=Eu
         ),
         # only what touches the time that is asked for
         ("SUMMARY:A|DTSTART:20251231T220000Z|DTEND:20260101T000000Z", []),
-        ("SUMMARY:A|DTSTART:20251231T220000Z|DTEND:20260101T000001Z", ["12-31 23:00 01-01 01:00 A"]),
+        (
+            "SUMMARY:A|DTSTART:20251231T220000Z|DTEND:20260101T000001Z",
+            ["12-31 23:00 01-01 01:00 A"],
+        ),
         # cancelled
         ("SUMMARY:A|DTSTART:20260328T090000Z|DTEND:20260328T170000Z|STATUS:CANCELLED", []),
         (f"{WEEKLY}|STATUS:cancelled", []),
@@ -67,7 +99,11 @@ def test_an_event_takes_place_when_its_calendar_says(event: str, expected: list[
     [
         (
             "SUMMARY:Bob|RECURRENCE-ID;TZID=Europe/Berlin:20260323T090000|DTSTART;TZID=Europe/Berlin:20260324T090000|DURATION:P2D",
-            ["03-16 09:00 03-23 09:00 Alice", "03-24 09:00 03-26 09:00 Bob", "03-30 09:00 04-06 09:00 Alice"],
+            [
+                "03-16 09:00 03-23 09:00 Alice",
+                "03-24 09:00 03-26 09:00 Bob",
+                "03-30 09:00 04-06 09:00 Alice",
+            ],
         ),
         (
             "SUMMARY:Alice|RECURRENCE-ID:20260323T080000Z|DTSTART:20260323T080000Z|DURATION:P7D|STATUS:CANCELLED",
@@ -75,12 +111,18 @@ def test_an_event_takes_place_when_its_calendar_says(event: str, expected: list[
         ),
         (
             "SUMMARY:Bob|RECURRENCE-ID;RANGE=THISANDFUTURE:20260323T080000Z|DTSTART;TZID=Europe/Berlin:20260323T090000|DURATION:P7D",
-            ["03-16 09:00 03-23 09:00 Alice", "03-23 09:00 03-30 09:00 Bob", "03-30 09:00 04-06 09:00 Bob"],
+            [
+                "03-16 09:00 03-23 09:00 Alice",
+                "03-23 09:00 03-30 09:00 Bob",
+                "03-30 09:00 04-06 09:00 Bob",
+            ],
         ),
     ],
     ids=["moved and given away", "cancelled", "this and all that follow"],
 )
-def test_an_edited_occurrence_takes_the_place_of_the_one_that_it_edits(edit: str, expected: list[str]) -> None:
+def test_an_edited_occurrence_takes_the_place_of_the_one_that_it_edits(
+    edit: str, expected: list[str]
+) -> None:
     assert spans(parsed(f"UID:week|{WEEKLY}", f"UID:week|SEQUENCE:1|{edit}")) == expected
 
 
@@ -93,7 +135,9 @@ def test_an_edited_occurrence_takes_the_place_of_the_one_that_it_edits(edit: str
         ("X-WR-TIMEZONE:Nowhere", BERLIN),
     ],
 )
-def test_a_whole_day_is_that_of_the_calendars_zone_or_else_of_the_schedules(head: str, zone: str) -> None:
+def test_a_whole_day_is_that_of_the_calendars_zone_or_else_of_the_schedules(
+    head: str, zone: str
+) -> None:
     found = parsed("SUMMARY:A|DTSTART;VALUE=DATE:20260328|DTEND;VALUE=DATE:20260330", head=head)
     assert spans(found, zone) == ["03-28 00:00 03-30 00:00 A"]
 
@@ -101,7 +145,9 @@ def test_a_whole_day_is_that_of_the_calendars_zone_or_else_of_the_schedules(head
 def test_a_calendar_describes_zones_of_its_own_for_itself_only() -> None:
     event = "SUMMARY:A|DTSTART;TZID=Here:20260328T090000|DURATION:PT1H"
     assert spans(parsed(event, head=CUSTOM_ZONE), "UTC") == ["03-28 04:00 03-28 05:00 A"]
-    assert spans(parsed(event, head=CUSTOM_ZONE.replace("0500", "0600")), "UTC") == ["03-28 03:00 03-28 04:00 A"]
+    assert spans(parsed(event, head=CUSTOM_ZONE.replace("0500", "0600")), "UTC") == [
+        "03-28 03:00 03-28 04:00 A"
+    ]
     with pytest.raises(BadCalendar, match="the time zone 'Here' is not known"):
         parsed(event)
 
@@ -109,7 +155,10 @@ def test_a_calendar_describes_zones_of_its_own_for_itself_only() -> None:
 def test_a_calendar_of_outlook_keeps_its_handoffs_over_a_change_of_clocks() -> None:
     zone = "TZID=W. Europe Standard Time"
     event = f"SUMMARY:A|DTSTART;{zone}:20260323T090000|DTEND;{zone}:20260330T090000|RRULE:FREQ=WEEKLY;COUNT=2"
-    assert spans(parsed(event, head=OUTLOOK_ZONE)) == ["03-23 09:00 03-30 09:00 A", "03-30 09:00 04-06 09:00 A"]
+    assert spans(parsed(event, head=OUTLOOK_ZONE)) == [
+        "03-23 09:00 03-30 09:00 A",
+        "03-30 09:00 04-06 09:00 A",
+    ]
 
 
 def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
@@ -117,7 +166,9 @@ def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
         "SUMMARY:Alice\\, \r\n Bob|DESCRIPTION:one\\ntwo|DTSTART:20260328T090000Z|DURATION:PT1H"
         "|ATTENDEE;CN=Bob:MAILTO:bob@example.org|ATTENDEE:urn:uuid:1|ORGANIZER:mailto:alice@example.org"
     )
-    assert [(w.summary, w.description, w.attendees) for w in found.texts] == [("Alice, Bob", "one\ntwo", ("bob@example.org",))]
+    assert [(w.summary, w.description, w.attendees) for w in found.texts] == [
+        ("Alice, Bob", "one\ntwo", ("bob@example.org",))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -129,42 +180,90 @@ def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
         (b"BEGIN:VCALENDAR\r\nSUMMARY:\xff\r\nEND:VCALENDAR\r\n", "not UTF-8"),
         (b"BEGIN:VCALENDAR\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n", "cannot be read"),
         (b"BEGIN:VCALENDAR\r\nno colon\r\nEND:VCALENDAR\r\n", "cannot be read"),
-        (b"BEGIN:VCALENDAR\r\nX-A:" + b"a" * (10 << 20) + b"\r\nEND:VCALENDAR\r\n", "larger than 10 MiB"),
+        (
+            b"BEGIN:VCALENDAR\r\nX-A:" + b"a" * (10 << 20) + b"\r\nEND:VCALENDAR\r\n",
+            "larger than 10 MiB",
+        ),
         (ics("SUMMARY:A"), "the event 'A' (0@tests) has no DTSTART"),
         (ics("SUMMARY:A|DTSTART:tomorrow"), "DTSTART cannot be read"),
         (ics("SUMMARY:A|DTSTART:20260230T000000Z"), "DTSTART cannot be read"),
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DTEND:20250101T000000Z"), "ends before it begins"),
-        (ics("SUMMARY:A|DTSTART:20260101T000000Z|DTEND;VALUE=DATE:20260102"), "begins at a time and ends on a day"),
-        (ics("SUMMARY:A|DTSTART;TZID=Mars/Base:20260101T000000|DURATION:P1D"), "the time zone 'Mars/Base' is not known"),
-        (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=SECONDLY"), "not secondly"),
-        (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=MINUTELY;COUNT=2"), "not minutely"),
+        (
+            ics("SUMMARY:A|DTSTART:20260101T000000Z|DTEND;VALUE=DATE:20260102"),
+            "begins at a time and ends on a day",
+        ),
+        (
+            ics("SUMMARY:A|DTSTART;TZID=Mars/Base:20260101T000000|DURATION:P1D"),
+            "the time zone 'Mars/Base' is not known",
+        ),
+        (
+            ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=SECONDLY"),
+            "not secondly",
+        ),
+        (
+            ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=MINUTELY;COUNT=2"),
+            "not minutely",
+        ),
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:COUNT=2"), "not without FREQ"),
-        (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=SOMETIMES"), "RRULE cannot be read"),
-        (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;INTERVAL=0"), "INTERVAL must be at least 1"),
-        (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;BYDAY=XX"), "RRULE cannot be read"),
-        (ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H", head="CALSCALE:LUNAR"), "Gregorian"),
-        (ics(*["SUMMARY:A|DTSTART:20260101T000000Z|DURATION:P1D"] * (MAX_EVENTS_AT_ONCE + 1)), "more than 50 events at 2026-01-01 00:00 UTC"),
+        (
+            ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=SOMETIMES"),
+            "RRULE cannot be read",
+        ),
+        (
+            ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;INTERVAL=0"),
+            "INTERVAL must be at least 1",
+        ),
+        (
+            ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1S|RRULE:FREQ=DAILY;BYDAY=XX"),
+            "RRULE cannot be read",
+        ),
+        (
+            ics("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H", head="CALSCALE:LUNAR"),
+            "Gregorian",
+        ),
+        (
+            ics(*["SUMMARY:A|DTSTART:20260101T000000Z|DURATION:P1D"] * (MAX_EVENTS_AT_ONCE + 1)),
+            "more than 50 events at 2026-01-01 00:00 UTC",
+        ),
     ],
 )
-def test_a_calendar_that_cannot_be_trusted_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+def test_a_calendar_that_cannot_be_trusted_is_refused_with_the_reason(
+    data: bytes, reason: str
+) -> None:
     with pytest.raises(BadCalendar) as refused:
         parse_calendar(data, ZoneInfo(BERLIN), START, END)
     assert reason in str(refused.value)
     assert str(refused.value).isprintable() and len(str(refused.value)) < 500
 
 
-def test_a_rule_with_more_events_than_any_roster_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_with_more_events_than_any_roster_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(parse, "MAX_EVENTS", 300)
-    assert len(parsed("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H|RRULE:FREQ=HOURLY;COUNT=300").events) == 300
+    assert (
+        len(
+            parsed(
+                "SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H|RRULE:FREQ=HOURLY;COUNT=300"
+            ).events
+        )
+        == 300
+    )
     with pytest.raises(BadCalendar, match="more than 300 events from 2026-01-01 to 2027-01-01"):
         parsed("SUMMARY:A|DTSTART:20260101T000000Z|DURATION:PT1H|RRULE:FREQ=HOURLY;COUNT=301")
 
 
-@pytest.mark.parametrize("data", [ics(), ics(head="X-WR-CALNAME:empty"), b"\xef\xbb\xbf\r\n" + ics(), ics() + ics()])
+@pytest.mark.parametrize(
+    "data", [ics(), ics(head="X-WR-CALNAME:empty"), b"\xef\xbb\xbf\r\n" + ics(), ics() + ics()]
+)
 def test_a_calendar_without_events_is_a_calendar(data: bytes) -> None:
     assert parse_calendar(data, ZoneInfo(BERLIN), START, END).events == ()
 
 
 def test_several_calendars_in_one_text_are_one() -> None:
-    both = ics("SUMMARY:A|DTSTART:20260328T090000Z|DURATION:PT1H") + ics("SUMMARY:B|DTSTART:20260327T090000Z|DURATION:PT1H")
-    assert [name[-1] for name in spans(parse_calendar(both, ZoneInfo(BERLIN), START, END))] == ["B", "A"]
+    both = ics("SUMMARY:A|DTSTART:20260328T090000Z|DURATION:PT1H") + ics(
+        "SUMMARY:B|DTSTART:20260327T090000Z|DURATION:PT1H"
+    )
+    assert [name[-1] for name in spans(parse_calendar(both, ZoneInfo(BERLIN), START, END))] == [
+        "B",
+        "A",
+    ]

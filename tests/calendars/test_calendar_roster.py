@@ -51,20 +51,39 @@ def on_call(who: Roster, at: str) -> tuple[str, ...]:
         ("", []),
     ],
 )
-def test_a_summary_names_people_by_name_full_name_and_address(summary: str, expected: list[str]) -> None:
-    assert list(_match_priority_and_people(CalendarEventText(summary=summary), PeopleIndex(USERS))[1]) == expected
+def test_a_summary_names_people_by_name_full_name_and_address(
+    summary: str, expected: list[str]
+) -> None:
+    assert (
+        list(_match_priority_and_people(CalendarEventText(summary=summary), PeopleIndex(USERS))[1])
+        == expected
+    )
 
 
-def test_attendees_count_where_the_summary_names_nobody_and_the_description_where_they_do_not_either() -> None:
+def test_attendees_count_where_the_summary_names_nobody_and_the_description_where_they_do_not_either() -> (
+    None
+):
     people = PeopleIndex(USERS)
-    everything = CalendarEventText(summary="alice", attendees=("bob@example.org",), description="ann")
+    everything = CalendarEventText(
+        summary="alice", attendees=("bob@example.org",), description="ann"
+    )
     assert _match_priority_and_people(everything, people)[1] == ("alice",)
-    assert _match_priority_and_people(CalendarEventText(summary="shift", attendees=("x@y.org", "BOB@example.org"), description="ann"), people)[1] == ("bob",)
-    assert _match_priority_and_people(CalendarEventText(summary="shift", attendees=("x@y.org",), description="<b>Ann</b>\nBob"), people)[1] == ("ann", "bob")
+    assert _match_priority_and_people(
+        CalendarEventText(
+            summary="shift", attendees=("x@y.org", "BOB@example.org"), description="ann"
+        ),
+        people,
+    )[1] == ("bob",)
+    assert _match_priority_and_people(
+        CalendarEventText(summary="shift", attendees=("x@y.org",), description="<b>Ann</b>\nBob"),
+        people,
+    )[1] == ("ann", "bob")
 
 
 def test_a_full_name_that_two_have_means_both_and_a_file_without_people_means_nobody() -> None:
-    twins = {name: USERS["alice"].__class__(name=name, full_name="Kim Doe") for name in ("kim", "doe")}
+    twins = {
+        name: USERS["alice"].__class__(name=name, full_name="Kim Doe") for name in ("kim", "doe")
+    }
     assert PeopleIndex(twins).named("KIM DOE on call") == ("kim", "doe")
     assert PeopleIndex({}).named("anybody, somebody") == ()
 
@@ -80,11 +99,16 @@ def test_composed_and_decomposed_letters_are_the_same() -> None:
 def test_the_higher_priority_wins_and_equal_ones_are_on_call_together() -> None:
     who = roster(
         parsed(
-            f"SUMMARY:alice|{MONDAY}", f"SUMMARY:bob|{MONDAY}",
-            "SUMMARY:[L2] carol|DTSTART:20260303T000000Z|DURATION:P1D", "SUMMARY: [l10] ann|DTSTART:20260303T120000Z|DURATION:PT1H",
+            f"SUMMARY:alice|{MONDAY}",
+            f"SUMMARY:bob|{MONDAY}",
+            "SUMMARY:[L2] carol|DTSTART:20260303T000000Z|DURATION:P1D",
+            "SUMMARY: [l10] ann|DTSTART:20260303T120000Z|DURATION:PT1H",
         )
-    )  # fmt: skip
-    assert [(s.start.strftime("%d %H"), s.users) for s in who.shifts("db", utc("2026-03-02T09:00"), utc("2026-03-05T00:00"))] == [
+    )
+    assert [
+        (s.start.strftime("%d %H"), s.users)
+        for s in who.shifts("db", utc("2026-03-02T09:00"), utc("2026-03-05T00:00"))
+    ] == [
         ("02 09", ("alice", "bob")),
         ("03 00", ("carol",)),
         ("03 12", ("ann",)),
@@ -95,21 +119,37 @@ def test_the_higher_priority_wins_and_equal_ones_are_on_call_together() -> None:
 
 def test_an_empty_shift_lets_what_is_below_show_through_and_is_listed() -> None:
     who = roster(
-        parsed(f"SUMMARY:alice|{MONDAY}", "SUMMARY:[L3] Zed|DTSTART:20260303T000000Z|DURATION:P1D", f"SUMMARY:Zed|{NEXT}"),
+        parsed(
+            f"SUMMARY:alice|{MONDAY}",
+            "SUMMARY:[L3] Zed|DTSTART:20260303T000000Z|DURATION:P1D",
+            f"SUMMARY:Zed|{NEXT}",
+        ),
         parsed("SUMMARY:party|DTSTART:20260304T000000Z|DURATION:P1D"),
     )
     assert on_call(who, "2026-03-03T12:00") == on_call(who, "2026-03-04T12:00") == ("alice",)
-    assert who.on_call("db", utc("2026-03-10T00:00")).reason == "nobody: the calendar names nobody who is known"
+    assert (
+        who.on_call("db", utc("2026-03-10T00:00")).reason
+        == "nobody: the calendar names nobody who is known"
+    )
     assert [(shift.summary, shift.rank) for shift in who.empty_shifts("db", START, END)] == [
-        ("[L3] Zed", (False, 3)), ("party", (True, 0)), ("Zed", (False, 0)),
-    ]  # fmt: skip
-    assert [shift.summary for shift in who.empty_shifts("db", utc("2026-03-04T00:00"), utc("2026-03-09T09:00"))] == ["party"]
+        ("[L3] Zed", (False, 3)),
+        ("party", (True, 0)),
+        ("Zed", (False, 0)),
+    ]
+    assert [
+        shift.summary
+        for shift in who.empty_shifts("db", utc("2026-03-04T00:00"), utc("2026-03-09T09:00"))
+    ] == ["party"]
 
 
-def test_the_overrides_calendar_beats_the_calendar_and_overrides_of_the_file_and_by_hand_beat_both() -> None:
+def test_the_overrides_calendar_beats_the_calendar_and_overrides_of_the_file_and_by_hand_beat_both() -> (
+    None
+):
     def day(who: str, day: int, by_hand: bool = False) -> Override:
         start = utc(f"2026-03-0{day}T00:00") if by_hand else wall(f"2026-03-0{day}T00:00")
-        return Override(users=(who,), start=start, end=start + timedelta(days=1), id="x" if by_hand else "")
+        return Override(
+            users=(who,), start=start, end=start + timedelta(days=1), id="x" if by_hand else ""
+        )
 
     who = roster(
         parsed(f"SUMMARY:[L9] alice|{MONDAY}"),
@@ -119,10 +159,15 @@ def test_the_overrides_calendar_beats_the_calendar_and_overrides_of_the_file_and
     )
     said = [who.on_call("db", utc(f"2026-03-0{day}T12:00")) for day in (2, 3, 4, 5, 6)]
     assert [(one.users, one.reason) for one in said] == [
-        (("alice",), "calendar"), (("bob",), "overrides calendar"), (("carol",), "override"), (("ann",), "override by hand"),
         (("alice",), "calendar"),
-    ]  # fmt: skip
-    assert [shift.layer for shift in who.shifts("db", utc("2026-03-02T12:00"), utc("2026-03-03T12:00"))] == [
+        (("bob",), "overrides calendar"),
+        (("carol",), "override"),
+        (("ann",), "override by hand"),
+        (("alice",), "calendar"),
+    ]
+    assert [
+        shift.layer for shift in who.shifts("db", utc("2026-03-02T12:00"), utc("2026-03-03T12:00"))
+    ] == [
         "calendar",
         "overrides calendar",
     ]
@@ -130,10 +175,17 @@ def test_the_overrides_calendar_beats_the_calendar_and_overrides_of_the_file_and
 
 def test_an_absent_person_is_left_out_and_with_nobody_left_the_one_below_shows_through() -> None:
     who = roster(
-        parsed(f"SUMMARY:alice|{MONDAY}", f"SUMMARY:[L1] bob, carol|{MONDAY}", f"SUMMARY:bob|{NEXT}"),
-        absent={"bob": ("2026-03-03T00:00", "2026-03-11T00:00"), "carol": ("2026-03-04T00:00", "2026-03-05T00:00")},
+        parsed(
+            f"SUMMARY:alice|{MONDAY}", f"SUMMARY:[L1] bob, carol|{MONDAY}", f"SUMMARY:bob|{NEXT}"
+        ),
+        absent={
+            "bob": ("2026-03-03T00:00", "2026-03-11T00:00"),
+            "carol": ("2026-03-04T00:00", "2026-03-05T00:00"),
+        },
     )
-    said = [who.on_call("db", utc(f"2026-03-{day}T12:00")) for day in ("02", "03", "04", "05", "10")]
+    said = [
+        who.on_call("db", utc(f"2026-03-{day}T12:00")) for day in ("02", "03", "04", "05", "10")
+    ]
     assert [one.users for one in said] == [("bob", "carol"), ("carol",), ("alice",), ("carol",), ()]
     assert said[1].reason == "calendar, bob absent"
     assert (said[4].reason, said[4].until, said[4].next) == (
@@ -145,7 +197,11 @@ def test_an_absent_person_is_left_out_and_with_nobody_left_the_one_below_shows_t
 
 def test_next_is_who_follows_the_present_people() -> None:
     who = roster(
-        parsed(f"SUMMARY:alice|{MONDAY}", f"SUMMARY:alice|{NEXT}", "SUMMARY:bob, alice|DTSTART:20260320T000000Z|DURATION:P1D"),
+        parsed(
+            f"SUMMARY:alice|{MONDAY}",
+            f"SUMMARY:alice|{NEXT}",
+            "SUMMARY:bob, alice|DTSTART:20260320T000000Z|DURATION:P1D",
+        ),
         parsed("SUMMARY:carol|DTSTART:20260304T000000Z|DURATION:P1D"),
     )
     assert who.turn_after("db", utc("2026-03-03T00:00")).users == ("carol",)
@@ -156,7 +212,9 @@ def test_next_is_who_follows_the_present_people() -> None:
 
 
 def test_a_calendar_that_was_never_loaded_says_so_and_its_overrides_count_all_the_same() -> None:
-    assert roster(None).on_call("db", utc("2026-03-03T00:00")).reason == "nobody: calendar not loaded"
+    assert (
+        roster(None).on_call("db", utc("2026-03-03T00:00")).reason == "nobody: calendar not loaded"
+    )
     who = roster(None, parsed("SUMMARY:carol|DTSTART:20260304T000000Z|DURATION:P1D"))
     answer = who.on_call("db", utc("2026-03-03T00:00"))
     assert (answer.reason, answer.next) == ("nobody: calendar not loaded", ("carol",))
@@ -164,15 +222,27 @@ def test_a_calendar_that_was_never_loaded_says_so_and_its_overrides_count_all_th
 
 def test_outside_of_the_time_that_is_worked_out_nothing_is_claimed() -> None:
     who = roster(parsed("SUMMARY:alice|DTSTART;VALUE=DATE:20260101|RRULE:FREQ=DAILY"))
-    assert who.on_call("db", utc("2025-06-01T00:00")).reason == "nobody: the calendar is worked out from 2026-01-01 only"
-    assert who.on_call("db", utc("2027-06-01T00:00")).reason == "nobody: the calendar is worked out until 2027-01-01 only"
+    assert (
+        who.on_call("db", utc("2025-06-01T00:00")).reason
+        == "nobody: the calendar is worked out from 2026-01-01 only"
+    )
+    assert (
+        who.on_call("db", utc("2027-06-01T00:00")).reason
+        == "nobody: the calendar is worked out until 2027-01-01 only"
+    )
     inside = who.on_call("db", utc("2026-06-01T00:00"))
     assert (inside.users, inside.until) == (("alice",), utc("2027-01-01T00:00"))
 
 
 def test_on_call_of_a_busy_calendar_is_quick() -> None:
-    hourly = [f"SUMMARY:{name}|DTSTART:20260101T{hour:02}0000Z|DURATION:PT8H|RRULE:FREQ=DAILY" for name, hour in (("alice", 0), ("bob", 8))]
-    together = [f"SUMMARY:{name}|DTSTART:20260101T160000Z|DURATION:PT8H|RRULE:FREQ=DAILY" for name in ("carol", "ann")]
+    hourly = [
+        f"SUMMARY:{name}|DTSTART:20260101T{hour:02}0000Z|DURATION:PT8H|RRULE:FREQ=DAILY"
+        for name, hour in (("alice", 0), ("bob", 8))
+    ]
+    together = [
+        f"SUMMARY:{name}|DTSTART:20260101T160000Z|DURATION:PT8H|RRULE:FREQ=DAILY"
+        for name in ("carol", "ann")
+    ]
     who = roster(parsed(*hourly, *together, f"SUMMARY:nobody at all|{MONDAY}"))
     assert on_call(who, "2026-06-01T03:00") == ("alice",)
     moments = [utc("2026-06-01T00:00") + timedelta(hours=hour) for hour in range(200)]

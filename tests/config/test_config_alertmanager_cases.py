@@ -33,7 +33,14 @@ def test_a_file_loads_exactly_where_alertmanager_takes_it(case: dict[str, Any]) 
     assert _loads(case["yaml"]) is case.get("valid_0_34", case["valid_0_25"]), case["reason"]
 
 
-@pytest.mark.parametrize("case", [case for case in _cases("config_good_bad.json") if not case.get("valid_0_34", case["valid_0_25"])])
+@pytest.mark.parametrize(
+    "case",
+    [
+        case
+        for case in _cases("config_good_bad.json")
+        if not case.get("valid_0_34", case["valid_0_25"])
+    ],
+)
 def test_every_refusal_says_where_and_why(case: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         load_text(case["yaml"], env={})
@@ -50,9 +57,13 @@ def test_a_value_of_match_keeps_its_literal_text(case: dict[str, Any]) -> None:
     assert matcher.value == case["value"]
 
 
-@pytest.mark.parametrize("case", SCALARS["group_by_scalars"]["cases"], ids=lambda case: case["scalar"])
+@pytest.mark.parametrize(
+    "case", SCALARS["group_by_scalars"]["cases"], ids=lambda case: case["scalar"]
+)
 def test_a_label_of_group_by_keeps_its_literal_text(case: dict[str, Any]) -> None:
-    route = config(f"route: {{receiver: d, group_by: [{case['scalar']}]}}\nreceivers: [{{name: d}}]\n").route
+    route = config(
+        f"route: {{receiver: d, group_by: [{case['scalar']}]}}\nreceivers: [{{name: d}}]\n"
+    ).route
     assert (["..."] if route.group_by_all else list(route.group_by)) == case["read_back"]
 
 
@@ -64,7 +75,9 @@ def test_a_bool_is_read_as_alertmanager_reads_it(case: dict[str, Any]) -> None:
         assert config(text).route.routes[0].continue_ is (case["read_back"] == "true")
 
 
-@pytest.mark.parametrize("case", SCALARS["duration_scalars"]["cases"], ids=lambda case: case["scalar"])
+@pytest.mark.parametrize(
+    "case", SCALARS["duration_scalars"]["cases"], ids=lambda case: case["scalar"]
+)
 def test_a_duration_is_read_as_alertmanager_reads_it(case: dict[str, Any]) -> None:
     text = f"route: {{receiver: d, group_wait: {case['scalar']}}}\nreceivers: [{{name: d}}]\n"
     assert _loads(text) is case["accepted"]
@@ -72,8 +85,14 @@ def test_a_duration_is_read_as_alertmanager_reads_it(case: dict[str, Any]) -> No
         assert f"group_wait: {case['read_back']}\n" in config(text).original
 
 
-@pytest.mark.parametrize("case", SCALARS["interval_scalars"]["cases"], ids=lambda case: f"{case['field']}={case['scalar']}")
-def test_a_range_of_a_time_interval_is_read_and_written_back_as_alertmanager_does(case: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "case",
+    SCALARS["interval_scalars"]["cases"],
+    ids=lambda case: f"{case['field']}={case['scalar']}",
+)
+def test_a_range_of_a_time_interval_is_read_and_written_back_as_alertmanager_does(
+    case: dict[str, Any],
+) -> None:
     scalar = f"{{{case['scalar']}}}" if case["field"] == "times" else case["scalar"]
     text = (
         f"time_intervals: [{{name: t, time_intervals: [{{{case['field']}: [{scalar}]}}]}}]\n"

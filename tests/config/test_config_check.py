@@ -28,7 +28,9 @@ def test_an_error_has_the_contracts_fields_and_shows_its_line_with_a_caret(tmp_p
     message = "there is no receiver 'dd': did you mean 'd'?"
     assert found == {
         "ok": False,
-        "errors": [{"file": path, "line": 2, "column": 13, "path": "route.receiver", "message": message}],
+        "errors": [
+            {"file": path, "line": 2, "column": 13, "path": "route.receiver", "message": message}
+        ],
         "warnings": [],
     }
     assert text.splitlines() == [
@@ -49,8 +51,16 @@ def test_a_warning_has_its_kind_and_leaves_the_file_fine(tmp_path: Path) -> None
 def test_warnings_from_elsewhere_take_their_place_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "routes.yaml"
     path.write_text(ONCALL.replace(", contacts: {console: here}", ""))
-    found = check_config(lambda: load(path, {}), lambda config: [ConfigProblem("nobody at night", line=config.schedules["s"].place.line, kind="gap")])
-    assert [(warning["kind"], warning["line"]) for warning in found["warnings"]] == [("no_contact", 1), ("gap", 2)]
+    found = check_config(
+        lambda: load(path, {}),
+        lambda config: [
+            ConfigProblem("nobody at night", line=config.schedules["s"].place.line, kind="gap")
+        ],
+    )
+    assert [(warning["kind"], warning["line"]) for warning in found["warnings"]] == [
+        ("no_contact", 1),
+        ("gap", 2),
+    ]
 
 
 def test_the_shown_line_hides_what_may_be_secret_and_the_caret_follows(tmp_path: Path) -> None:

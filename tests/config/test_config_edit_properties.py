@@ -44,9 +44,18 @@ escalation_policies:
 """
 EXAMPLE = cases.EXAMPLE.read_text("utf-8")
 POLICIES = EXAMPLE[EXAMPLE.index("escalation_policies:") :]  # the rest takes its time to parse
-TEXTS = [(POLICIES, "platform"), (POLICIES, "database"), (FILE, "main"), (FILE, "other"), (BLOCKS, "main"), (BLOCKS, "other")]
+TEXTS = [
+    (POLICIES, "platform"),
+    (POLICIES, "database"),
+    (FILE, "main"),
+    (FILE, "other"),
+    (BLOCKS, "main"),
+    (BLOCKS, "other"),
+]
 
-words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8).filter(lambda text: "${" not in text)
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8).filter(
+    lambda text: "${" not in text
+)
 people = st.sampled_from(["alice", "боб", "a b", "5", "yes"])
 conditions = st.fixed_dictionaries(
     {},
@@ -58,7 +67,9 @@ conditions = st.fixed_dictionaries(
 )
 notified = st.one_of(
     st.fixed_dictionaries({"schedule": words}, optional={"position": st.just("next")}),
-    st.fixed_dictionaries({"users": st.lists(people, max_size=3)}, optional={"urgency": st.just("important")}),
+    st.fixed_dictionaries(
+        {"users": st.lists(people, max_size=3)}, optional={"urgency": st.just("important")}
+    ),
 )
 new_steps = st.one_of(
     st.builds(lambda notify, rest: {"notify": notify, **rest}, notified, conditions),
@@ -91,17 +102,26 @@ def changes(draw: st.DrawFn) -> tuple[str, str, dict[str, Any]]:
 
 @settings(deadline=None, max_examples=60)
 @given(changes())
-def test_a_policy_says_what_was_wanted_and_the_rest_stands_where_it_stood(found: tuple[str, str, dict[str, Any]]) -> None:
+def test_a_policy_says_what_was_wanted_and_the_rest_stands_where_it_stood(
+    found: tuple[str, str, dict[str, Any]],
+) -> None:
     text, name, wanted = found
-    result = edit_text(text, ConfigEntryChange(section="escalation_policies", name=name, set=wanted))
+    result = edit_text(
+        text, ConfigEntryChange(section="escalation_policies", name=name, set=wanted)
+    )
     after = said(result, "escalation_policies", name)
     before = said(text, "escalation_policies", name)
     assert after == {key: value for key, value in {**before, **wanted}.items() if value is not None}
     assert outside(result, name) == outside(text, name)
-    assert edit_text(result, ConfigEntryChange(section="escalation_policies", name=name, set=wanted)) == result
+    assert (
+        edit_text(result, ConfigEntryChange(section="escalation_policies", name=name, set=wanted))
+        == result
+    )
     back = {**dict.fromkeys(wanted), **{key: before[key] for key in wanted if key in before}}
     again = edit_text(result, ConfigEntryChange(section="escalation_policies", name=name, set=back))
-    assert said(again, "escalation_policies", name) == before and outside(again, name) == outside(text, name)
+    assert said(again, "escalation_policies", name) == before and outside(again, name) == outside(
+        text, name
+    )
 
 
 def outside(text: str, name: str) -> tuple[list[str], list[str]]:
@@ -111,5 +131,9 @@ def outside(text: str, name: str) -> tuple[list[str], list[str]]:
     names = [to_json(one.value.data)["name"] for one in entries]
     place = names.index(name)
     end = entries[place + 1].begin if place + 1 < len(entries) else len(text)
-    after = [line for line in text[end:].split("\n") if line.strip()] if place + 1 < len(entries) else text.rstrip("\n").split("\n")[-1:]
+    after = (
+        [line for line in text[end:].split("\n") if line.strip()]
+        if place + 1 < len(entries)
+        else text.rstrip("\n").split("\n")[-1:]
+    )
     return text[: entries[place].begin].split("\n"), after

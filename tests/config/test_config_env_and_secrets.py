@@ -9,11 +9,16 @@ import pytest
 from amproxy.config.loader import load, load_text
 from tests.support.config.configs import ROUTE, config, loaded, problem
 
-TELEGRAM = ROUTE + "receivers: [{name: d, telegram_configs: [{bot_token: '${TOKEN}', chat_id: '${CHAT}'}]}]\n"
+TELEGRAM = (
+    ROUTE
+    + "receivers: [{name: d, telegram_configs: [{bot_token: '${TOKEN}', chat_id: '${CHAT}'}]}]\n"
+)
 
 
 def test_a_variable_stands_in_for_texts_and_numbers() -> None:
-    settings = config(TELEGRAM, {"TOKEN": "t0", "CHAT": "-5"}).receivers["d"].integrations[0].settings
+    settings = (
+        config(TELEGRAM, {"TOKEN": "t0", "CHAT": "-5"}).receivers["d"].integrations[0].settings
+    )
     assert (settings.bot_token.reveal(), settings.chat_id) == ("t0", -5)
 
 
@@ -25,7 +30,12 @@ def test_a_variable_that_is_not_set_is_an_error_at_its_place() -> None:
 
 @pytest.mark.parametrize("text", ["$TOKEN", "$$", "a$", "${1}", "${}", "${TO KEN}"])
 def test_only_the_exact_form_is_a_variable(text: str) -> None:
-    settings = config(TELEGRAM.replace("${TOKEN}", text), {"CHAT": "1", "TOKEN": "t"}).receivers["d"].integrations[0].settings
+    settings = (
+        config(TELEGRAM.replace("${TOKEN}", text), {"CHAT": "1", "TOKEN": "t"})
+        .receivers["d"]
+        .integrations[0]
+        .settings
+    )
     assert settings.bot_token.reveal() == text
 
 
@@ -44,8 +54,12 @@ def test_matchers_and_message_texts_keep_their_dollars() -> None:
 
 
 def test_a_secret_file_that_cannot_be_read_is_a_warning() -> None:
-    found = loaded(ROUTE + "receivers: [{name: d, webhook_configs: [{url_file: /nowhere/at/all}]}]\n").warnings
-    assert [(warning.kind, warning.path) for warning in found] == [("unreadable_file", "receivers[0].webhook_configs[0].url_file")]
+    found = loaded(
+        ROUTE + "receivers: [{name: d, webhook_configs: [{url_file: /nowhere/at/all}]}]\n"
+    ).warnings
+    assert [(warning.kind, warning.path) for warning in found] == [
+        ("unreadable_file", "receivers[0].webhook_configs[0].url_file")
+    ]
 
 
 def test_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
@@ -59,7 +73,9 @@ def test_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
 
 def test_a_chat_id_can_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "chat").write_text("-42\n")
-    text = ROUTE + "receivers: [{name: d, telegram_configs: [{bot_token: t, chat_id_file: chat}]}]\n"
+    text = (
+        ROUTE + "receivers: [{name: d, telegram_configs: [{bot_token: t, chat_id_file: chat}]}]\n"
+    )
     integration = load_text(text, env={}, folder=tmp_path).config.receivers["d"].integrations[0]
     assert (integration.settings.chat_id, integration.undeliverable) == (-42, "")
 
@@ -82,4 +98,7 @@ def test_nothing_that_is_written_or_printed_shows_a_secret() -> None:
     result = loaded(text)
     assert "hunter2" not in result.config.original
     assert "hunter2" not in "".join(map(str, result.warnings))
-    assert result.config.receivers["d"].integrations[0].settings.url.reveal() == "http://u:hunter2@h:80/hunter2"
+    assert (
+        result.config.receivers["d"].integrations[0].settings.url.reveal()
+        == "http://u:hunter2@h:80/hunter2"
+    )

@@ -14,7 +14,9 @@ RECEIVER = "receivers: [{name: d}]\n"
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
-    found = problems("route:\n  reciever: d\n  receiver: nobody\n  group_wait: 5min\nreceivers:\n  - name: d\n")
+    found = problems(
+        "route:\n  reciever: d\n  receiver: nobody\n  group_wait: 5min\nreceivers:\n  - name: d\n"
+    )
     assert [(each.line, each.column, each.path) for each in found] == [
         (2, 3, "route.reciever"),
         (3, 13, "route.receiver"),
@@ -23,7 +25,9 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
 
 
 def test_a_path_leads_to_the_entry_of_a_list() -> None:
-    found = problem("route:\n  receiver: d\n  routes:\n  - {}\n  - matchers: ['a=b', '=c']\n" + RECEIVER)
+    found = problem(
+        "route:\n  receiver: d\n  routes:\n  - {}\n  - matchers: ['a=b', '=c']\n" + RECEIVER
+    )
     assert (found.line, found.column, found.path) == (5, 23, "route.routes[1].matchers[1]")
 
 
@@ -33,7 +37,10 @@ def test_a_path_leads_to_the_entry_of_a_list() -> None:
         ("route: {reciever: d, receiver: d}\n" + RECEIVER, "did you mean 'receiver'?"),
         ("route: {receiver: dd}\nreceivers: [{name: d}]\n", "did you mean 'd'?"),
         (ONCALL.replace("escalation_policy: p", "escalation_policy: pp"), "did you mean 'p'?"),
-        (ONCALL.replace("name: alice,", "name: alice, timezone: Europe/Belrin,"), "did you mean 'Europe/Berlin'?"),
+        (
+            ONCALL.replace("name: alice,", "name: alice, timezone: Europe/Belrin,"),
+            "did you mean 'Europe/Berlin'?",
+        ),
         (ROUTE + RECEIVER + "Users: []\n", "did you mean 'users'?"),
     ],
 )
@@ -59,14 +66,18 @@ def test_a_key_given_twice_names_the_first() -> None:
         ("a: {b: ${NAME}}\n", 1, 9, "put ${NAME} in quotes"),
     ],
 )
-def test_what_is_no_yaml_is_a_problem_with_its_place(text: str, line: int, column: int, words: str) -> None:
+def test_what_is_no_yaml_is_a_problem_with_its_place(
+    text: str, line: int, column: int, words: str
+) -> None:
     found = problem(text)
     assert (found.line, found.column) == (line, column)
     assert words in found.message
 
 
 def test_aliases_that_grow_without_end_are_refused() -> None:
-    levels = "".join(f"b{level}: &a{level + 1} [{', '.join([f'*a{level}'] * 10)}]\n" for level in range(9))
+    levels = "".join(
+        f"b{level}: &a{level + 1} [{', '.join([f'*a{level}'] * 10)}]\n" for level in range(9)
+    )
     assert "too large" in problem("a: &a0 [x, x, x, x]\n" + levels).message
 
 
@@ -78,7 +89,9 @@ def test_nesting_without_end_is_refused() -> None:
     ("content", "words"),
     [(None, "cannot read the file"), (b"\xff\xfe", "not UTF-8"), (b"", "missing route")],
 )
-def test_a_file_that_cannot_be_read_is_a_problem_like_others(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_a_file_that_cannot_be_read_is_a_problem_like_others(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
     path = tmp_path / "routes.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -91,7 +104,9 @@ def test_a_file_that_cannot_be_read_is_a_problem_like_others(tmp_path: Path, con
 def test_a_byte_order_mark_and_merge_keys_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "routes.yaml"
     path.write_text(
-        "route: {receiver: d, routes: [&base {group_wait: 1s, matchers: [a=b]}, {<<: *base, matchers: [c=d]}]}\n" + RECEIVER, "utf-8-sig"
+        "route: {receiver: d, routes: [&base {group_wait: 1s, matchers: [a=b]}, {<<: *base, matchers: [c=d]}]}\n"
+        + RECEIVER,
+        "utf-8-sig",
     )
     merged = load(path).config.route.routes[1]
     assert (merged.group_wait, str(merged.matchers[0])) == (1, 'c="d"')
@@ -117,28 +132,49 @@ def test_no_error_shows_a_secret() -> None:
         ("email_configs: [{from: a@b, smarthost: 'h:1'}]", "missing to"),
         ("slack_configs: [{channel: c}]", "missing api_url or"),
         ("slack_configs: [{api_url: 'http://h', app_token: t}]", "only one of"),
-        ("slack_configs: [{api_url: 'http://h', actions: [{type: button, text: t}]}]", "missing name or url"),
+        (
+            "slack_configs: [{api_url: 'http://h', actions: [{type: button, text: t}]}]",
+            "missing name or url",
+        ),
         ("slack_configs: [{api_url: 'http://h', fields: [{title: t}]}]", "missing value"),
         ("telegram_configs: [{chat_id: 1}]", "missing bot_token"),
         ("telegram_configs: [{bot_token: t}]", "missing chat_id"),
         ("telegram_configs: [{bot_token: t, chat_id: 1, parse_mode: html}]", "'HTML'"),
         ("telegram_configs: [{bot_token: t, chat_id: '1'}]", "quotes"),
         ("pagerduty_configs: [{}]", "missing service_key"),
-        ("opsgenie_configs: [{api_key: k, responders: [{type: team}]}]", "missing id or name or username"),
+        (
+            "opsgenie_configs: [{api_key: k, responders: [{type: team}]}]",
+            "missing id or name or username",
+        ),
         ("opsgenie_configs: [{api_key: k, responders: [{id: i, type: cat}]}]", "one of team"),
         ("pushover_configs: [{user_key: u}]", "missing token"),
-        ("pushover_configs: [{user_key: u, token: t, html: true, monospace: true}]", "only one of html"),
+        (
+            "pushover_configs: [{user_key: u, token: t, html: true, monospace: true}]",
+            "only one of html",
+        ),
         ("sns_configs: [{topic_arn: a, phone_number: b}]", "only one of"),
         ("victorops_configs: [{api_key: k}]", "missing routing_key"),
-        ("victorops_configs: [{api_key: k, routing_key: r, custom_fields: {entity_id: x}}]", "entity_id"),
+        (
+            "victorops_configs: [{api_key: k, routing_key: r, custom_fields: {entity_id: x}}]",
+            "entity_id",
+        ),
         ("webex_configs: [{room_id: r, http_config: {}}]", "authorization"),
         ("wechat_configs: [{corp_id: c}]", "missing api_secret"),
         ("jira_configs: [{api_url: 'http://h', project: p}]", "missing issue_type"),
         ("discord_configs: [{}]", "missing webhook_url"),
-        ("webhook_configs: [{url: 'http://h', http_config: {tls_config: {cert: c}}}]", "needs its key"),
+        (
+            "webhook_configs: [{url: 'http://h', http_config: {tls_config: {cert: c}}}]",
+            "needs its key",
+        ),
         ("webhook_configs: [{url: 'http://h', http_config: {no_proxy: h}}]", "needs a proxy_url"),
-        ("webhook_configs: [{url: 'http://h', http_config: {oauth2: {client_id: c}}}]", "token_url"),
-        ("webhook_configs: [{url: 'http://h', http_config: {http_headers: {Host: {values: [h]}}}}]", "'Host'"),
+        (
+            "webhook_configs: [{url: 'http://h', http_config: {oauth2: {client_id: c}}}]",
+            "token_url",
+        ),
+        (
+            "webhook_configs: [{url: 'http://h', http_config: {http_headers: {Host: {values: [h]}}}}]",
+            "'Host'",
+        ),
         ("webhook_configs: [{url: 'http://h', timeout: soon}]", "duration"),
         ("labels: {name: other}", "must be its name"),
     ],
@@ -163,12 +199,24 @@ def test_an_integration_that_cannot_work_is_refused(receiver: str, words: str) -
         (("steps: [", "steps: [{wait: 1m, wait_until: x}, "), "only one of"),
         (("layers:", "team: t, layers:"), "there is no team 't'"),
         (("{users: [alice]}", "{users: [alice], rotation: {every: 1d}}"), "missing start"),
-        (("{users: [alice]}", "{users: [alice], rotation: {every: 1mon, start: 2026-01-01}}"), "number of months"),
-        (("{users: [alice]}", "{users: [alice], rotation: {every: 1d, start: 1.1.2026}}"), "expected a date and time"),
+        (
+            ("{users: [alice]}", "{users: [alice], rotation: {every: 1mon, start: 2026-01-01}}"),
+            "number of months",
+        ),
+        (
+            ("{users: [alice]}", "{users: [alice], rotation: {every: 1d, start: 1.1.2026}}"),
+            "expected a date and time",
+        ),
         (("[{users: [alice]}]", "[{users: [alice]}], ical: {url: 'http://h/'}"), "not both"),
-        (("contacts:", "notification_rules: {default: [{notify: []}]}, contacts:"), "names no channel"),
+        (
+            ("contacts:", "notification_rules: {default: [{notify: []}]}, contacts:"),
+            "names no channel",
+        ),
         (("contacts:", "notification_rules: {urgent: []}, contacts:"), "unknown key 'urgent'"),
-        (("contacts:", "absences: [{start: 2026-01-02, end: 2026-01-01}], contacts:"), "after the start"),
+        (
+            ("contacts:", "absences: [{start: 2026-01-02, end: 2026-01-01}], contacts:"),
+            "after the start",
+        ),
         (("contacts:", "role: boss, contacts:"), "'admin' or"),
         (("name: p,", "name: ,"), "missing name"),
     ],

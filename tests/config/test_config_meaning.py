@@ -17,7 +17,12 @@ def test_a_child_inherits_timings_and_grouping_but_no_intervals() -> None:
     )
     child = config(text).route.routes[0]
     grandchild = child.routes[0]
-    assert (grandchild.receiver, grandchild.group_by, grandchild.group_wait, grandchild.repeat_interval) == ("d", ("a",), 1, 60)
+    assert (
+        grandchild.receiver,
+        grandchild.group_by,
+        grandchild.group_wait,
+        grandchild.repeat_interval,
+    ) == ("d", ("a",), 1, 60)
     assert (child.mute_time_intervals, grandchild.mute_time_intervals) == (("t",), ())
     assert grandchild.labels == {"l": "other", "m": "two"}
     assert grandchild.key == '{}/{x="y"}/{z="w"}'
@@ -34,13 +39,20 @@ def test_a_child_inherits_timings_and_grouping_but_no_intervals() -> None:
         ("", "group_by: null", ((), False, False)),
     ],
 )
-def test_grouping_is_inherited_replaced_or_emptied(root: str, child: str, expected: tuple[object, ...]) -> None:
-    route = config(f"route: {{receiver: d, {root} routes: [{{{child}}}]}}\n" + RECEIVER).route.routes[0]
+def test_grouping_is_inherited_replaced_or_emptied(
+    root: str, child: str, expected: tuple[object, ...]
+) -> None:
+    route = config(
+        f"route: {{receiver: d, {root} routes: [{{{child}}}]}}\n" + RECEIVER
+    ).route.routes[0]
     assert (route.group_by, route.group_by_all, route.group_by_given) == expected
 
 
 def test_old_and_new_conditions_are_joined_and_sorted() -> None:
-    text = "route: {receiver: d, routes: [{matchers: ['z!=1'], match: {b: two}, match_re: {a: x|y}}]}\n" + RECEIVER
+    text = (
+        "route: {receiver: d, routes: [{matchers: ['z!=1'], match: {b: two}, match_re: {a: x|y}}]}\n"
+        + RECEIVER
+    )
     route = config(text).route.routes[0]
     assert route.key == '{}/{a=~"^(?:x|y)$",b="two",z!="1"}'
 
@@ -66,8 +78,16 @@ def test_an_integrations_own_secret_stands_above_the_one_of_global() -> None:
         "telegram_configs: [{bot_token: inner, chat_id: 1}]}]\n"
     )
     first, second, telegram = (each.settings for each in config(text).receivers["d"].integrations)
-    assert (first.auth_password.reveal(), first.auth_password_file, first.require_tls) == ("", "/dev/null", False)
-    assert (second.auth_password.reveal(), second.smarthost, second.require_tls) == ("outer", "h:25", True)
+    assert (first.auth_password.reveal(), first.auth_password_file, first.require_tls) == (
+        "",
+        "/dev/null",
+        False,
+    )
+    assert (second.auth_password.reveal(), second.smarthost, second.require_tls) == (
+        "outer",
+        "h:25",
+        True,
+    )
     assert telegram.bot_token.reveal() == "inner"
 
 
@@ -79,16 +99,29 @@ def test_http_settings_come_from_the_integration_or_from_global() -> None:
         "http_config: {basic_auth: {username: u, password: p}, http_headers: {X-A: {values: [one, two]}}}}]}]\n"
     )
     outer, inner = (each.settings for each in config(text).receivers["d"].integrations)
-    assert (outer.http.authorization_credentials.reveal(), outer.http.follow_redirects) == ("outer", False)
-    assert (inner.http.basic_auth_username, inner.http.basic_auth_password.reveal(), inner.http.follow_redirects) == ("u", "p", True)
+    assert (outer.http.authorization_credentials.reveal(), outer.http.follow_redirects) == (
+        "outer",
+        False,
+    )
+    assert (
+        inner.http.basic_auth_username,
+        inner.http.basic_auth_password.reveal(),
+        inner.http.follow_redirects,
+    ) == ("u", "p", True)
     assert (inner.http.http_headers, inner.timeout) == ({"X-A": ("one", "two")}, 1.5)
 
 
 @pytest.mark.parametrize(
-    ("every", "seconds", "months"), [("12h", 43200, 0), ("1w", 604800, 0), ("1d12h", 129600, 0), ("1mo", 0, 1), ("12mo", 0, 12)]
+    ("every", "seconds", "months"),
+    [("12h", 43200, 0), ("1w", 604800, 0), ("1d12h", 129600, 0), ("1mo", 0, 1), ("12mo", 0, 12)],
 )
-def test_a_rotation_turns_every_duration_or_number_of_months(every: str, seconds: int, months: int) -> None:
-    text = ONCALL.replace("{users: [alice]}", f"{{users: [alice], rotation: {{every: {every}, start: 2026-01-05T09:00}}}}")
+def test_a_rotation_turns_every_duration_or_number_of_months(
+    every: str, seconds: int, months: int
+) -> None:
+    text = ONCALL.replace(
+        "{users: [alice]}",
+        f"{{users: [alice], rotation: {{every: {every}, start: 2026-01-05T09:00}}}}",
+    )
     rotation = config(text).schedules["s"].layers[0].rotation
     assert rotation is not None
     assert (rotation.every, rotation.seconds, rotation.months) == (every, seconds, months)
@@ -105,7 +138,10 @@ def test_a_rotation_turns_every_duration_or_number_of_months(every: str, seconds
     ],
 )
 def test_times_are_on_the_clock_of_the_schedule(written: str, meant: str) -> None:
-    text = ONCALL.replace("layers:", f"timezone: Europe/Berlin, overrides: [{{user: alice, start: '{written}', end: 2026-08-01}}], layers:")
+    text = ONCALL.replace(
+        "layers:",
+        f"timezone: Europe/Berlin, overrides: [{{user: alice, start: '{written}', end: 2026-08-01}}], layers:",
+    )
     assert config(text).schedules["s"].overrides[0].start.isoformat() == meant
 
 
@@ -120,7 +156,9 @@ def test_the_digest_tells_files_apart() -> None:
 
 
 def test_a_contact_is_a_text_whatever_it_looks_like() -> None:
-    assert config(ONCALL.replace("{console: here}", "{telegram: 007, console: yes}")).users["alice"].contacts == {
+    assert config(ONCALL.replace("{console: here}", "{telegram: 007, console: yes}")).users[
+        "alice"
+    ].contacts == {
         "telegram": "007",
         "console": "yes",
     }

@@ -13,7 +13,9 @@ import pytest
 from tests.support.cases import ALERTMANAGER
 from tests.support.config.configs import ONCALL, ROUTE, config
 
-CASES: list[dict[str, Any]] = json.loads((ALERTMANAGER / "config_good_bad.json").read_text())["cases"]
+CASES: list[dict[str, Any]] = json.loads((ALERTMANAGER / "config_good_bad.json").read_text())[
+    "cases"
+]
 GOOD = [case for case in CASES if case["valid_0_25"] and case.get("valid_0_34", True)]
 NEWER = """\
 global: {telegram_bot_token: t, slack_app_token: t, smtp_smarthost: 'h:25', smtp_from: a@b, smtp_tls_config: {ca: x}, jira_api_url: 'http://h/'}
@@ -38,7 +40,9 @@ receivers:
 def _amtool(text: str, folder: Path) -> str:
     path = folder / "shown.yml"
     path.write_text(text)
-    done = subprocess.run(["amtool", "check-config", path], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["amtool", "check-config", path], capture_output=True, text=True, check=False
+    )
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -49,10 +53,14 @@ def test_amtool_takes_every_good_file_written_back(case: dict[str, Any], tmp_pat
 
 
 @pytest.mark.skipif(not shutil.which("amtool"), reason="amtool is not installed")
-def test_an_old_amtool_takes_a_file_with_newer_keys_and_is_told_what_is_missing(tmp_path: Path) -> None:
+def test_an_old_amtool_takes_a_file_with_newer_keys_and_is_told_what_is_missing(
+    tmp_path: Path,
+) -> None:
     shown = config(NEWER).original
     assert _amtool(shown, tmp_path) == ""
-    assert "# left out, because amtool 0.25 would refuse it: receivers[0].msteams_configs\n" in shown
+    assert (
+        "# left out, because amtool 0.25 would refuse it: receivers[0].msteams_configs\n" in shown
+    )
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case["name"])
@@ -75,6 +83,9 @@ def test_only_alertmanagers_part_is_shown_with_its_defaults() -> None:
 
 
 def test_a_webhook_shows_its_host_only() -> None:
-    shown = config(ROUTE + "receivers: [{name: d, webhook_configs: [{url: 'https://user:pw@h.example:8443/path?token=x'}]}]\n").original
+    shown = config(
+        ROUTE
+        + "receivers: [{name: d, webhook_configs: [{url: 'https://user:pw@h.example:8443/path?token=x'}]}]\n"
+    ).original
     assert "url: http://h.example:8443/<secret>" in shown
     assert "send_resolved: true" in shown

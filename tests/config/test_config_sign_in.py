@@ -30,7 +30,9 @@ def test_without_the_section_nobody_needs_to_sign_in() -> None:
 
 
 def test_all_ways_together_with_their_defaults() -> None:
-    found = read(f"sign_in: {{passwords: true, oidc: {{{OIDC}}}, proxy_header: {{from: [10.0.0.1, 'fd00::/8']}}}}")
+    found = read(
+        f"sign_in: {{passwords: true, oidc: {{{OIDC}}}, proxy_header: {{from: [10.0.0.1, 'fd00::/8']}}}}"
+    )
     assert found and found.oidc and found.proxy_header
     assert found.oidc.scopes == ("openid", "email", "profile") and found.oidc.user_claim == "email"
     assert found.proxy_header.header == "X-Forwarded-User"
@@ -38,9 +40,17 @@ def test_all_ways_together_with_their_defaults() -> None:
         "10.0.0.1/32",
         "fd00::/8",
     ]
-    assert (found.session_lifetime, found.anonymous) == (30 * 86400, "none") and "very-secret" not in repr(found)
+    assert (found.session_lifetime, found.anonymous) == (
+        30 * 86400,
+        "none",
+    ) and "very-secret" not in repr(found)
     own = read(f"sign_in: {{oidc: {{{OIDC}, scopes: [email]}}, session_lifetime: 12h}}")
-    assert own and own.oidc and own.oidc.scopes == ("openid", "email") and own.session_lifetime == 43200
+    assert (
+        own
+        and own.oidc
+        and own.oidc.scopes == ("openid", "email")
+        and own.session_lifetime == 43200
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,13 +61,19 @@ def test_all_ways_together_with_their_defaults() -> None:
         ("sign_in: {passwords: false, anonymous: viewer}", "nobody could sign in"),
         ("sign_in: {oidc: {client_id: a}}", "missing issuer"),
         ("sign_in: {oidc: {issuer: 'http://id.example.org', client_id: a}}", "https"),
-        ("sign_in: {oidc: {issuer: 'https://id.example.org?x=1', client_id: a}}", "neither a query"),
+        (
+            "sign_in: {oidc: {issuer: 'https://id.example.org?x=1', client_id: a}}",
+            "neither a query",
+        ),
         (f"sign_in: {{oidc: {{{OIDC}, client_secret_file: x}}}}", "only one of"),
         ("sign_in: {proxy_header: {header: X-User}}", "missing from"),
         ("sign_in: {proxy_header: {from: []}}", "nobody whose word counts"),
         ("sign_in: {proxy_header: {from: [0.0.0.0/0]}}", "anybody could be anybody"),
         ("sign_in: {proxy_header: {from: ['::/0']}}", "anybody could be anybody"),
-        ("sign_in: {proxy_header: {from: [proxy.example.org]}}", "neither an address nor a network"),
+        (
+            "sign_in: {proxy_header: {from: [proxy.example.org]}}",
+            "neither an address nor a network",
+        ),
         ("sign_in: {proxy_header: {header: 'X User', from: [::1]}}", "no name of a header"),
         ("sign_in: {passwords: true, session_lifetime: 0s}", "longer than 0s"),
         ("sign_in: {passwords: true, anonymous: admin}", "not allowed here"),
@@ -71,7 +87,16 @@ def test_what_would_let_in_the_wrong_people_or_nobody_is_refused(text: str, why:
 
 def test_the_command_prints_a_hash_that_the_file_takes() -> None:
     command = [sys.executable, "-m", "amproxy", "hash-password"]
-    done = subprocess.run(command, input="correct horse\n", capture_output=True, text=True, check=True, timeout=60)
-    user = load_text(f"{FILE}users: [{{name: a, password_hash: '{done.stdout.strip()}'}}]").config.users["a"]
+    done = subprocess.run(
+        command, input="correct horse\n", capture_output=True, text=True, check=True, timeout=60
+    )
+    user = load_text(
+        f"{FILE}users: [{{name: a, password_hash: '{done.stdout.strip()}'}}]"
+    ).config.users["a"]
     assert user.password_hash.reveal().startswith("$argon2id$") and "argon2" not in repr(user)
-    assert subprocess.run(command, input="\n", capture_output=True, text=True, check=False, timeout=60).returncode == 1
+    assert (
+        subprocess.run(
+            command, input="\n", capture_output=True, text=True, check=False, timeout=60
+        ).returncode
+        == 1
+    )

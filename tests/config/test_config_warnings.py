@@ -31,13 +31,21 @@ def test_a_sound_file_has_no_warnings() -> None:
 )
 def test_a_go_template_is_undeliverable(text: str) -> None:
     found = loaded(_slack("text", text))
-    assert [(warning.kind, warning.path) for warning in found.warnings] == [("undeliverable", "receivers[0].slack_configs[0]")]
+    assert [(warning.kind, warning.path) for warning in found.warnings] == [
+        ("undeliverable", "receivers[0].slack_configs[0]")
+    ]
     assert "text" in found.config.receivers["d"].integrations[0].undeliverable
 
 
 @pytest.mark.parametrize(
     "text",
-    ["plain", "{{ group_labels.alertname }}", "{{ alerts | length }}", '{{ "a" if firing else "b" }}', "{% if firing %}x{% endif %}"],
+    [
+        "plain",
+        "{{ group_labels.alertname }}",
+        "{{ alerts | length }}",
+        '{{ "a" if firing else "b" }}',
+        "{% if firing %}x{% endif %}",
+    ],
 )
 def test_plain_text_and_jinja_are_delivered(text: str) -> None:
     found = loaded(_slack("text", text))
@@ -82,7 +90,9 @@ def test_a_person_whom_only_foreign_channels_reach_has_no_contact() -> None:
 
 
 def test_a_rule_needs_a_contact_for_its_channel() -> None:
-    text = ONCALL.replace("contacts:", "notification_rules: {default: [{notify: email}]}, contacts:")
+    text = ONCALL.replace(
+        "contacts:", "notification_rules: {default: [{notify: email}]}, contacts:"
+    )
     (warning,) = loaded(text).warnings
     assert warning.kind == "no_contact"
     assert "email" in warning.message
@@ -105,14 +115,19 @@ def test_a_phone_number_serves_calls_and_short_messages() -> None:
         ("[{matchers: ['a=~\"b|c\"']}, {matchers: [a=d]}]", []),
         ("[{}, {matchers: [a=b]}]", ["route.routes[1]"]),
         ("[{matchers: [a=b, a=c]}]", ["route.routes[0]"]),
-        ("[{matchers: [a=b], routes: [{matchers: [a!=b]}, {matchers: [c=d]}]}]", ["route.routes[0].routes[0]"]),
+        (
+            "[{matchers: [a=b], routes: [{matchers: [a!=b]}, {matchers: [c=d]}]}]",
+            ["route.routes[0].routes[0]"],
+        ),
         ("[{matchers: ['a=~\"b\"']}, {matchers: ['a=~\"b\"', c=d]}]", ["route.routes[1]"]),
         ("[{matchers: [a=b]}, {matchers: [c=d]}]", []),
     ],
 )
 def test_a_route_that_no_alert_reaches_is_named(routes: str, paths: list[str]) -> None:
     found = loaded(f"route: {{receiver: d, routes: {routes}}}\nreceivers: [{{name: d}}]\n").warnings
-    assert [(warning.kind, warning.path) for warning in found] == [("never_matches", path) for path in paths]
+    assert [(warning.kind, warning.path) for warning in found] == [
+        ("never_matches", path) for path in paths
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,16 +143,23 @@ def test_a_route_that_no_alert_reaches_is_named(routes: str, paths: list[str]) -
         ("steps: [{notify: {schedule: part}, if_nobody: {user: alice}}]", []),
         ("repeat: 2, steps: [{notify: {schedule: s}}]", ["no_wait_in_repeat"]),
         ("repeat: 2, steps: [{notify: {schedule: s}}, {wait: 1m}]", []),
-        ("steps: [{wait_for_alerts: {more_than: 3, within: 10m}}, {notify: {users: [alice]}}]", ["ends_with_nobody"]),
+        (
+            "steps: [{wait_for_alerts: {more_than: 3, within: 10m}}, {notify: {users: [alice]}}]",
+            ["ends_with_nobody"],
+        ),
         ("steps: [{notify: {users: [alice]}}, {wait_for_alerts: {more_than: 3, within: 10m}}]", []),
         ("steps: [{resolve: true}, {notify: {users: [alice]}}]", ["ends_with_nobody"]),
         ("steps: [{resolve: true, matchers: [a=b]}, {notify: {users: [alice]}}]", []),
         ("steps: [{webhook: d}, {notify: {users: [alice]}}]", ["undeliverable"]),
     ],
 )
-def test_a_policy_that_can_end_with_nobody_or_repeats_at_once_is_named(policy: str, expected: list[str]) -> None:
+def test_a_policy_that_can_end_with_nobody_or_repeats_at_once_is_named(
+    policy: str, expected: list[str]
+) -> None:
     part = "{name: part, layers: [{users: [alice], active_time_intervals: [t]}]}"
-    text = "time_intervals: [{name: t, time_intervals: []}]\n" + ONCALL.replace("schedules: [", f"schedules: [{part}, ")
+    text = "time_intervals: [{name: t, time_intervals: []}]\n" + ONCALL.replace(
+        "schedules: [", f"schedules: [{part}, "
+    )
     text = text.replace("steps: [{notify: {schedule: s}}]", policy)
     assert kinds(text) == expected
 
@@ -151,9 +173,13 @@ def forwarding(first: str, second: str) -> list[str]:
 def test_a_policy_that_only_hands_over_reaches_whom_the_other_reaches() -> None:
     assert forwarding("[{forward: q}]", "[{notify: {users: [alice]}}]") == []
     assert forwarding("[{forward: q}]", "[{wait: 1m}]") == ["ends_with_nobody"]
-    assert forwarding("[{forward: q, matchers: [a=b]}, {notify: {users: [alice]}}]", "[{wait: 1m}]") == ["ends_with_nobody"]
+    assert forwarding(
+        "[{forward: q, matchers: [a=b]}, {notify: {users: [alice]}}]", "[{wait: 1m}]"
+    ) == ["ends_with_nobody"]
     assert forwarding("[{notify: {users: [alice]}}, {forward: q}]", "[{wait: 1m}]") == []
-    assert forwarding("[{forward: q, matchers: [a=b]}]", "[{notify: {users: [alice]}}]") == ["ends_with_nobody"]
+    assert forwarding("[{forward: q, matchers: [a=b]}]", "[{notify: {users: [alice]}}]") == [
+        "ends_with_nobody"
+    ]
 
 
 def test_policies_that_hand_over_to_each_other_in_a_circle_are_named_once() -> None:
@@ -161,18 +187,24 @@ def test_policies_that_hand_over_to_each_other_in_a_circle_are_named_once() -> N
     assert forwarding(steps % "q", steps % "p") == ["forwards_in_circle"]
     assert forwarding(steps % "p", steps % "p") == ["forwards_in_circle"]
     assert forwarding(steps % "q", "[{notify: {users: [alice]}}]") == []
-    assert sorted(forwarding("[{forward: q}]", "[{forward: p}]")) == ["ends_with_nobody", "forwards_in_circle"]
+    assert sorted(forwarding("[{forward: q}]", "[{forward: p}]")) == [
+        "ends_with_nobody",
+        "forwards_in_circle",
+    ]
 
 
 def test_sections_without_effect_are_named() -> None:
     text = (
-        ROUTE + "receivers: [{name: d}]\ntemplates: ['*.tmpl']\ntracing: {endpoint: 'h:1'}\nevent_recorder: {file_outputs: [{path: x}]}\n"
+        ROUTE
+        + "receivers: [{name: d}]\ntemplates: ['*.tmpl']\ntracing: {endpoint: 'h:1'}\nevent_recorder: {file_outputs: [{path: x}]}\n"
     )
     assert kinds(text) == ["unused", "unused", "unused"]
 
 
 def test_a_notice_needs_a_contact_for_its_channel() -> None:
-    text = ONCALL.replace("contacts:", "notices: {going_on_call: console, gap_ahead: [email, console]}, contacts:")
+    text = ONCALL.replace(
+        "contacts:", "notices: {going_on_call: console, gap_ahead: [email, console]}, contacts:"
+    )
     (warning,) = loaded(text).warnings
     assert (warning.kind, warning.path) == ("no_contact", "users[0].notices.gap_ahead")
     assert "email" in warning.message
@@ -191,5 +223,7 @@ def test_a_notice_needs_a_contact_for_its_channel() -> None:
     ],
 )
 def test_quiet_hours_that_never_end_are_named(hours: str, expected: list[str]) -> None:
-    text = f"time_intervals: [{hours}]\n" + ONCALL.replace("contacts:", "timezone: Asia/Tbilisi, quiet_hours: [q], contacts:")
+    text = f"time_intervals: [{hours}]\n" + ONCALL.replace(
+        "contacts:", "timezone: Asia/Tbilisi, quiet_hours: [q], contacts:"
+    )
     assert kinds(text) == expected

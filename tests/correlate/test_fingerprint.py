@@ -16,7 +16,9 @@ from tests.support.cases import ALERTMANAGER
 CASES = json.loads((ALERTMANAGER / "fingerprints.json").read_text("utf-8"))["cases"]
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case["status"] == 200], ids=lambda case: case["fingerprint"])
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case["status"] == 200], ids=lambda case: case["fingerprint"]
+)
 def test_a_fingerprint_is_the_one_that_alertmanager_shows(case: dict[str, Any]) -> None:
     assert fingerprint(case["labels_stored"]) == case["fingerprint"]
 

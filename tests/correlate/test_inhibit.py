@@ -29,18 +29,31 @@ NOW = 1_767_600_000_000_000_000
 
 def side(rule: dict[str, Any], name: str) -> tuple[Matcher, ...]:
     old = [Matcher(label, "=", value) for label, value in rule.get(f"{name}_match", {}).items()]
-    old += [Matcher(label, "=~", value) for label, value in rule.get(f"{name}_match_re", {}).items()]
-    return (*old, *(matcher for text in rule.get(f"{name}_matchers", []) for matcher in parse_matchers(text)))
+    old += [
+        Matcher(label, "=~", value) for label, value in rule.get(f"{name}_match_re", {}).items()
+    ]
+    return (
+        *old,
+        *(matcher for text in rule.get(f"{name}_matchers", []) for matcher in parse_matchers(text)),
+    )
 
 
 def rules(texts: list[dict[str, Any]]) -> list[InhibitRule]:
     return [
-        InhibitRule(source_matchers=side(rule, "source"), target_matchers=side(rule, "target"), equal=tuple(rule.get("equal", ())))
+        InhibitRule(
+            source_matchers=side(rule, "source"),
+            target_matchers=side(rule, "target"),
+            equal=tuple(rule.get("equal", ())),
+        )
         for rule in texts
     ]
 
 
-def ask(rules: Sequence[InhibitRule], alerts: Sequence[tuple[dict[str, str], int]], target: dict[str, str]) -> str | None:
+def ask(
+    rules: Sequence[InhibitRule],
+    alerts: Sequence[tuple[dict[str, str], int]],
+    target: dict[str, str],
+) -> str | None:
     """What mutes a target while these alerts are stored, each with its end in nanoseconds; the target is stored too."""
     stored: dict[str, list[InhibitionSource]] = defaultdict(list)
     for labels, ends_ns in [*alerts, (target, 0)]:
@@ -51,7 +64,10 @@ def ask(rules: Sequence[InhibitRule], alerts: Sequence[tuple[dict[str, str], int
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_an_alert_is_muted_as_in_alertmanager(case: dict[str, Any]) -> None:
-    alerts = [(alert["labels"], NOW if alert["state"] == "resolved" else NOW + 1) for alert in case["alerts"]]
+    alerts = [
+        (alert["labels"], NOW if alert["state"] == "resolved" else NOW + 1)
+        for alert in case["alerts"]
+    ]
     muting = ask(rules(case["inhibit_rules"]), alerts, case["target"])
     assert (muting is not None) is case["muted"]
     if len(case["alerts"]) == 1 and muting:
@@ -65,21 +81,46 @@ def test_an_alert_without_end_mutes() -> None:
 
 def test_two_alerts_that_match_both_sides_do_not_mute_each_other() -> None:
     both = rules(
-        [{"source_matchers": ["severity=~warning|critical"], "target_matchers": ["severity=~warning|critical"], "equal": ["cluster"]}]
+        [
+            {
+                "source_matchers": ["severity=~warning|critical"],
+                "target_matchers": ["severity=~warning|critical"],
+                "equal": ["cluster"],
+            }
+        ]
     )
-    assert ask(both, [({"severity": "critical", "cluster": "a"}, 0)], {"severity": "warning", "cluster": "a"}) is None
+    assert (
+        ask(
+            both,
+            [({"severity": "critical", "cluster": "a"}, 0)],
+            {"severity": "warning", "cluster": "a"},
+        )
+        is None
+    )
 
 
 def test_a_one_sided_source_does_not_hide_behind_a_two_sided_one() -> None:
-    rule = rules([{"source_matchers": ["severity=~warning|critical"], "target_matchers": ["severity=warning"]}])
+    rule = rules(
+        [
+            {
+                "source_matchers": ["severity=~warning|critical"],
+                "target_matchers": ["severity=warning"],
+            }
+        ]
+    )
     alerts = [({"severity": "warning", "n": str(number)}, 0) for number in range(5)]
     critical = {"severity": "critical"}
-    assert ask(rule, [*alerts, (critical, 0)], {"severity": "warning", "n": "x"}) == fingerprint(critical)
+    assert ask(rule, [*alerts, (critical, 0)], {"severity": "warning", "n": "x"}) == fingerprint(
+        critical
+    )
 
 
 def test_values_cannot_be_shifted_between_equal_labels() -> None:
     rule = rules([{"source_matchers": ["s=1"], "target_matchers": ["t=1"], "equal": ["a", "b"]}])
-    assert ask(rule, [({"s": "1", "a": 'x","', "b": "y"}, 0)], {"t": "1", "a": "x", "b": '","y'}) is None
+    assert (
+        ask(rule, [({"s": "1", "a": 'x","', "b": "y"}, 0)], {"t": "1", "a": "x", "b": '","y'})
+        is None
+    )
 
 
 def test_rules_with_the_same_equal_labels_are_kept_apart() -> None:
@@ -96,7 +137,11 @@ def test_keys_do_not_depend_on_the_order_in_the_file() -> None:
     first, second = rules(
         [
             {"source_matchers": ["s=1", "u=1"], "target_matchers": ["t=1"], "equal": ["c", "d"]},
-            {"source_matchers": ["u=1", "s=1"], "target_matchers": ["t=1"], "equal": ["d", "c", "c"]},
+            {
+                "source_matchers": ["u=1", "s=1"],
+                "target_matchers": ["t=1"],
+                "equal": ["d", "c", "c"],
+            },
         ]
     )
     labels = {"s": "1", "u": "1", "c": "x"}
@@ -107,13 +152,18 @@ alerts = st.dictionaries(st.sampled_from(["s", "t", "e"]), st.sampled_from(["1",
 
 
 @given(st.lists(alerts, max_size=5), alerts, st.sampled_from([[], ["e"], ["s", "e"]]))
-def test_the_look_up_finds_what_comparing_every_pair_finds(sources: list[dict[str, str]], target: dict[str, str], equal: list[str]) -> None:
+def test_the_look_up_finds_what_comparing_every_pair_finds(
+    sources: list[dict[str, str]], target: dict[str, str], equal: list[str]
+) -> None:
     rule = rules([{"source_matchers": ["s=1"], "target_matchers": ["t=1"], "equal": equal}])
 
     def mutes(source: dict[str, str]) -> bool:
         both = source.get("t") == "1" and target.get("s") == "1"
         return (
-            source.get("s") == "1" and target.get("t") == "1" and not both and all(source.get(name) == target.get(name) for name in equal)
+            source.get("s") == "1"
+            and target.get("t") == "1"
+            and not both
+            and all(source.get(name) == target.get(name) for name in equal)
         )
 
     found = ask(rule, [(source, 0) for source in sources], target)

@@ -19,7 +19,9 @@ TABLE = json.loads((ALERTMANAGER / "alert_merge_and_order.json").read_text("utf-
 NOW = 1_767_600_000_000_000_000
 
 
-def alert(starts: int, ends: int | None, *, by_timeout: bool = False, summary: str = "", offset: int = 0) -> Alert:
+def alert(
+    starts: int, ends: int | None, *, by_timeout: bool = False, summary: str = "", offset: int = 0
+) -> Alert:
     """Seconds from now; ends None = no end."""
     return Alert(
         fingerprint="f",
@@ -37,7 +39,8 @@ def alert(starts: int, ends: int | None, *, by_timeout: bool = False, summary: s
 @pytest.mark.parametrize("case", TABLE["merge"]["cases"], ids=lambda case: case["name"])
 def test_posts_merge_as_in_alertmanager(case: dict[str, Any]) -> None:
     older, newer, wanted = (
-        alert(post["starts"], post["ends"], by_timeout=post["by_timeout"]) for post in (case["older"], case["newer"], case["merged"])
+        alert(post["starts"], post["ends"], by_timeout=post["by_timeout"])
+        for post in (case["older"], case["newer"], case["merged"])
     )
     assert merge_alerts(older, newer) == wanted
 
@@ -87,7 +90,9 @@ def labelled(labels: dict[str, str]) -> Alert:
     return Alert(fingerprint="", labels=labels, starts_ns=NOW)
 
 
-@pytest.mark.parametrize("case", TABLE["order"]["cases"], ids=lambda case: str(case["order_by_index"]))
+@pytest.mark.parametrize(
+    "case", TABLE["order"]["cases"], ids=lambda case: str(case["order_by_index"])
+)
 def test_alerts_come_in_the_order_of_alertmanager(case: dict[str, Any]) -> None:
     found = [one.labels for one in sort_alerts(map(labelled, case["alerts"]))]
     assert found == [case["alerts"][index] for index in case["order_by_index"]]
@@ -119,11 +124,15 @@ def before(one: dict[str, str], other: dict[str, str]) -> bool:
     return name not in one or (name in other and one[name] < other[name])
 
 
-small = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.sampled_from(["1", "2"]), min_size=2, max_size=2)
+small = st.dictionaries(
+    st.text("abc", min_size=1, max_size=3), st.sampled_from(["1", "2"]), min_size=2, max_size=2
+)
 
 
 @given(small, small)
-def test_sets_of_the_same_size_compare_over_the_union_of_their_names(one: dict[str, str], other: dict[str, str]) -> None:
+def test_sets_of_the_same_size_compare_over_the_union_of_their_names(
+    one: dict[str, str], other: dict[str, str]
+) -> None:
     if one != other:
         first = sort_alerts([labelled(one), labelled(other)])[0].labels
         assert first == (one if before(one, other) else other)

@@ -17,8 +17,16 @@ from tests.support.cases import ALERTMANAGER
 
 TABLE = json.loads((ALERTMANAGER / "time_intervals.json").read_text("utf-8"))
 
-OFFICE = [{"weekdays": ["monday:friday"], "times": [{"start_time": "09:00", "end_time": "18:00"}], "location": "Europe/Berlin"}]
-SMALL_HOURS = [{"times": [{"start_time": "02:00", "end_time": "03:00"}], "location": "Europe/Berlin"}]
+OFFICE = [
+    {
+        "weekdays": ["monday:friday"],
+        "times": [{"start_time": "09:00", "end_time": "18:00"}],
+        "location": "Europe/Berlin",
+    }
+]
+SMALL_HOURS = [
+    {"times": [{"start_time": "02:00", "end_time": "03:00"}], "location": "Europe/Berlin"}
+]
 
 
 def utc(text: str) -> datetime:
@@ -81,15 +89,43 @@ def test_local_is_the_zone_of_this_machine() -> None:
         ({"months": ["june:march"]}, (0, "months", 0), "backwards"),
         ({"years": ["now"]}, (0, "years", 0), "'now' is not a year"),
         ({"years": ["2022:2020"]}, (0, "years", 0), "backwards"),
-        ({"times": [{"start_time": "9:00", "end_time": "17:00"}]}, (0, "times", 0, "start_time"), "'9:00' is not a time"),
-        ({"times": [{"start_time": "09:00", "end_time": "24:01"}]}, (0, "times", 0, "end_time"), "'24:01' is not a time"),
-        ({"times": [{"start_time": "01:60", "end_time": "24:00"}]}, (0, "times", 0, "start_time"), "'01:60' is not a time"),
-        ({"times": [{"start_time": "22:00", "end_time": "06:00"}]}, (0, "times", 0, "end_time"), "over midnight"),
-        ({"times": [{"start_time": "17:31", "end_time": "17:31"}]}, (0, "times", 0, "end_time"), "not before"),
+        (
+            {"times": [{"start_time": "9:00", "end_time": "17:00"}]},
+            (0, "times", 0, "start_time"),
+            "'9:00' is not a time",
+        ),
+        (
+            {"times": [{"start_time": "09:00", "end_time": "24:01"}]},
+            (0, "times", 0, "end_time"),
+            "'24:01' is not a time",
+        ),
+        (
+            {"times": [{"start_time": "01:60", "end_time": "24:00"}]},
+            (0, "times", 0, "start_time"),
+            "'01:60' is not a time",
+        ),
+        (
+            {"times": [{"start_time": "22:00", "end_time": "06:00"}]},
+            (0, "times", 0, "end_time"),
+            "over midnight",
+        ),
+        (
+            {"times": [{"start_time": "17:31", "end_time": "17:31"}]},
+            (0, "times", 0, "end_time"),
+            "not before",
+        ),
         ({"times": [{"start_time": "09:00"}]}, (0, "times", 0), "both"),
-        ({"times": [{"start_time": "09:00", "end_time": None}]}, (0, "times", 0, "end_time"), "both"),
+        (
+            {"times": [{"start_time": "09:00", "end_time": None}]},
+            (0, "times", 0, "end_time"),
+            "both",
+        ),
         ({"times": ["09:00"]}, (0, "times", 0), "must be a map"),
-        ({"times": [{"start_time": "09:00", "end_time": "10:00", "zone": "x"}]}, (0, "times", 0, "zone"), "unknown key 'zone'"),
+        (
+            {"times": [{"start_time": "09:00", "end_time": "10:00", "zone": "x"}]},
+            (0, "times", 0, "zone"),
+            "unknown key 'zone'",
+        ),
         ({"foo": ["x"]}, (0, "foo"), "unknown key 'foo'"),
         ({"location": "Mars/Base"}, (0, "location"), "unknown location"),
         ({"location": "+02:00"}, (0, "location"), "unknown location"),
@@ -99,7 +135,9 @@ def test_local_is_the_zone_of_this_machine() -> None:
         ("monday", (0,), "must be a map"),
     ],
 )
-def test_a_bad_entry_is_refused_with_its_place(entry: Any, path: tuple[int | str, ...], reason: str) -> None:
+def test_a_bad_entry_is_refused_with_its_place(
+    entry: Any, path: tuple[int | str, ...], reason: str
+) -> None:
     with pytest.raises(BadInterval, match=reason) as raised:
         parse_time_interval("x", [entry])
     assert raised.value.path == path
@@ -114,11 +152,23 @@ def test_entries_that_are_no_list_are_refused() -> None:
     ("entries", "at", "opens"),
     [
         (OFFICE, "2026-03-06T17:30", "2026-03-09T08:00"),  # Friday evening → Monday
-        (OFFICE, "2026-03-27T18:00", "2026-03-30T07:00"),  # the clock is changed on the Sunday between
+        (
+            OFFICE,
+            "2026-03-27T18:00",
+            "2026-03-30T07:00",
+        ),  # the clock is changed on the Sunday between
         (OFFICE, "2026-03-09T12:34", "2026-03-09T12:34"),  # holds already
         (SMALL_HOURS, "2026-03-28T03:00", "2026-03-30T00:00"),  # on the 29th the hour is skipped
-        ([{"days_of_month": ["29"], "months": ["february"]}], "2026-03-01T00:00", "2028-02-29T00:00"),
-        ([{"days_of_month": ["-1"], "location": "America/New_York"}], "2026-03-30T12:00", "2026-03-31T04:00"),
+        (
+            [{"days_of_month": ["29"], "months": ["february"]}],
+            "2026-03-01T00:00",
+            "2028-02-29T00:00",
+        ),
+        (
+            [{"days_of_month": ["-1"], "location": "America/New_York"}],
+            "2026-03-30T12:00",
+            "2026-03-31T04:00",
+        ),
         ([{"years": ["2029"], "location": "Asia/Tokyo"}], "2026-01-01T00:00", "2028-12-31T15:00"),
         ([{"years": ["2031"]}], "2026-01-01T00:00", None),
         ([{"months": ["13"]}], "2026-01-01T00:00", None),
@@ -134,15 +184,42 @@ def test_an_interval_says_when_it_opens(entries: Any, at: str, opens: str | None
     [
         (OFFICE, "2026-03-09T08:00", "2026-03-09T17:00"),
         (SMALL_HOURS, "2026-10-25T00:00", "2026-10-25T02:00"),  # the hour is shown twice
-        ([{"times": [{"start_time": "02:30", "end_time": "03:30"}], "location": "Europe/Berlin"}], "2026-03-29T00:59", "2026-03-29T01:00"),
         (
-            [{"times": [{"start_time": "22:00", "end_time": "24:00"}, {"start_time": "00:00", "end_time": "07:00"}]}],
+            [
+                {
+                    "times": [{"start_time": "02:30", "end_time": "03:30"}],
+                    "location": "Europe/Berlin",
+                }
+            ],
+            "2026-03-29T00:59",
+            "2026-03-29T01:00",
+        ),
+        (
+            [
+                {
+                    "times": [
+                        {"start_time": "22:00", "end_time": "24:00"},
+                        {"start_time": "00:00", "end_time": "07:00"},
+                    ]
+                }
+            ],
             "2026-01-01T22:30",
             "2026-01-02T07:00",
         ),
-        ([{"weekdays": ["saturday"]}, {"weekdays": ["sunday"]}], "2026-03-07T10:00", "2026-03-09T00:00"),
         (
-            [{"days_of_month": ["29:31"], "months": ["december"], "years": ["2011"], "location": "Pacific/Apia"}],
+            [{"weekdays": ["saturday"]}, {"weekdays": ["sunday"]}],
+            "2026-03-07T10:00",
+            "2026-03-09T00:00",
+        ),
+        (
+            [
+                {
+                    "days_of_month": ["29:31"],
+                    "months": ["december"],
+                    "years": ["2011"],
+                    "location": "Pacific/Apia",
+                }
+            ],
             "2011-12-29T12:00",
             "2011-12-31T10:00",
         ),
@@ -163,7 +240,7 @@ def test_the_answer_is_in_the_zone_of_the_question() -> None:
 
 def test_a_moment_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="zone"):
-        parse_time_interval("x", OFFICE).holds(datetime(2026, 3, 6, 20))  # noqa: DTZ001
+        parse_time_interval("x", OFFICE).holds(datetime(2026, 3, 6, 20))
 
 
 clocks = st.tuples(st.integers(0, 96), st.integers(0, 96)).filter(lambda two: two[0] < two[1])
@@ -173,30 +250,51 @@ days = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "satur
 @st.composite
 def an_entry(draw: st.DrawFn) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "location": draw(st.sampled_from(["Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo", "America/Nuuk", ""]))
+        "location": draw(
+            st.sampled_from(
+                ["Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo", "America/Nuuk", ""]
+            )
+        )
     }
     if draw(st.booleans()):
         quarters = draw(st.lists(clocks, min_size=1, max_size=2))
         spell = "{:02d}:{:02d}".format
-        entry["times"] = [{"start_time": spell(*divmod(a * 15, 60)), "end_time": spell(*divmod(b * 15, 60))} for a, b in quarters]
+        entry["times"] = [
+            {"start_time": spell(*divmod(a * 15, 60)), "end_time": spell(*divmod(b * 15, 60))}
+            for a, b in quarters
+        ]
     if draw(st.booleans()):
         entry["weekdays"] = draw(st.lists(st.sampled_from(days), min_size=1, max_size=5))
     if draw(st.booleans()):
-        entry["days_of_month"] = draw(st.lists(st.integers(-9, 31).filter(bool).map(str), min_size=1, max_size=5))
+        entry["days_of_month"] = draw(
+            st.lists(st.integers(-9, 31).filter(bool).map(str), min_size=1, max_size=5)
+        )
     return entry
 
 
 # Around the days at which these places change their clocks.
 moments = st.builds(
     lambda day, minute: utc(day) + timedelta(minutes=minute),
-    st.sampled_from(["2026-03-28", "2026-10-24", "2026-04-04", "2026-10-03", "2026-04-23", "2026-10-29", "2026-02-27"]),
+    st.sampled_from(
+        [
+            "2026-03-28",
+            "2026-10-24",
+            "2026-04-04",
+            "2026-10-03",
+            "2026-04-23",
+            "2026-10-29",
+            "2026-02-27",
+        ]
+    ),
     st.integers(0, 2 * 1440),
 )
 
 
 @settings(max_examples=150)
 @given(st.lists(an_entry(), min_size=1, max_size=3), moments)
-def test_until_it_changes_an_interval_stays_as_it_is(entries: list[dict[str, Any]], at: datetime) -> None:
+def test_until_it_changes_an_interval_stays_as_it_is(
+    entries: list[dict[str, Any]], at: datetime
+) -> None:
     interval = parse_time_interval("x", entries)
     now, changes = interval.holds(at), interval.changes(at)
     if changes is not None:

@@ -27,16 +27,26 @@ def case_id(case: dict[str, Any]) -> str:
     return f"{case['mode']}-{case['kind']}-{case['input']!r}"
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "expect" in case and "refused_as_api_filter" not in case], ids=case_id)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if "expect" in case and "refused_as_api_filter" not in case],
+    ids=case_id,
+)
 def test_a_matcher_reads_as_in_alertmanager(case: dict[str, Any]) -> None:
     text, mode = case["input"], case["mode"]
     matchers = parse_matchers(text, mode) if case["kind"] == "list" else [parse_matcher(text, mode)]
     assert matchers == [Matcher(**wanted) for wanted in case["expect"]]
     if "rendered" in case:
-        assert [str(matcher) for matcher in sorted(matchers, key=matcher_sort_key)] == case["rendered"]
+        assert [str(matcher) for matcher in sorted(matchers, key=matcher_sort_key)] == case[
+            "rendered"
+        ]
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.get("error") or "refused_as_api_filter" in case], ids=case_id)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.get("error") or "refused_as_api_filter" in case],
+    ids=case_id,
+)
 def test_what_alertmanager_refuses_is_refused(case: dict[str, Any]) -> None:
     parse = parse_matchers if case["kind"] == "list" else parse_matcher
     with pytest.raises(BadMatcher):
@@ -88,7 +98,10 @@ def test_a_matcher_matches_as_re2_does(text: str, value: str, holds: bool) -> No
     assert parse_matcher(text).matches({"h": value}) is holds
 
 
-@pytest.mark.parametrize(("text", "holds"), [('x=""', True), ('x!=""', False), ('x=~".*"', True), ('x=~".+"', False), ('x!~".+"', True)])
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [('x=""', True), ('x!=""', False), ('x=~".*"', True), ('x=~".+"', False), ('x!~".+"', True)],
+)
 def test_an_absent_label_counts_as_empty(text: str, holds: bool) -> None:
     assert parse_matcher(text).matches({"other": "1"}) is holds
     assert parse_matcher(text).matches({"x": ""}) is holds
@@ -101,7 +114,9 @@ def test_all_matchers_must_hold_and_none_at_all_hold_always() -> None:
     assert all_match([], {})
 
 
-def test_a_bad_regular_expression_cannot_become_a_matcher(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_regular_expression_cannot_become_a_matcher(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(BadMatcher, match="regular expression"):
         Matcher("a", "=~", "(?=x)")
     assert capfd.readouterr() == ("", "")
@@ -109,7 +124,14 @@ def test_a_bad_regular_expression_cannot_become_a_matcher(capfd: pytest.CaptureF
 
 def test_matchers_sort_by_name_then_value_then_operator() -> None:
     matchers = parse_matchers('b="1", a!~"1", a=~"1", a!="1", a="1", a="0"')
-    assert [str(matcher) for matcher in sorted(matchers, key=matcher_sort_key)] == ['a="0"', 'a="1"', 'a!="1"', 'a=~"1"', 'a!~"1"', 'b="1"']
+    assert [str(matcher) for matcher in sorted(matchers, key=matcher_sort_key)] == [
+        'a="0"',
+        'a="1"',
+        'a!="1"',
+        'a=~"1"',
+        'a!~"1"',
+        'b="1"',
+    ]
 
 
 def test_a_name_with_reserved_characters_prints_quoted() -> None:

@@ -23,7 +23,10 @@ DAY = timedelta(days=1)
 
 def wanting(found: Roster, *kinds: str) -> Roster:
     """The same with everybody wanting these notices."""
-    users = {name: replace(user, notices=dict.fromkeys(kinds, ("chat",))) for name, user in found.config.users.items()}
+    users = {
+        name: replace(user, notices=dict.fromkeys(kinds, ("chat",)))
+        for name, user in found.config.users.items()
+    }
     return Roster(replace(found.config, users=users), found.overrides)
 
 
@@ -33,44 +36,79 @@ def handoffs(found: Roster, since: str, until: str, on_call: tuple[str, ...]) ->
 
 
 def test_the_first_look_tells_of_no_handoff() -> None:
-    first = due_notices(wanting(roster(layer("weekly", "alice"), zone="UTC"), "going_on_call"), "main", MONDAY, None)
+    first = due_notices(
+        wanting(roster(layer("weekly", "alice"), zone="UTC"), "going_on_call"), "main", MONDAY, None
+    )
     assert first.notices == [] and first.log.on_call == ("alice",)
 
 
 def test_a_shift_that_goes_on_for_another_reason_is_no_handoff() -> None:
-    found = roster(layer("weekly", "alice"), zone="UTC", by_hand=[override("alice", "2026-01-06T10:00", "2026-01-06T12:00", id="x")])
+    found = roster(
+        layer("weekly", "alice"),
+        zone="UTC",
+        by_hand=[override("alice", "2026-01-06T10:00", "2026-01-06T12:00", id="x")],
+    )
     assert handoffs(found, "2026-01-06T09:30", "2026-01-06T10:00", ("alice",)) == []
     assert handoffs(found, "2026-01-06T11:30", "2026-01-06T12:00", ("alice",)) == []
 
 
 def test_the_end_that_is_told_is_the_persons_own_whoever_else_comes_and_goes() -> None:
-    found = roster(layer("daily", "alice+bob", "bob+carol", "dave", every="1d"), zone="UTC", zones={"bob": "Europe/Berlin"})
+    found = roster(
+        layer("daily", "alice+bob", "bob+carol", "dave", every="1d"),
+        zone="UTC",
+        zones={"bob": "Europe/Berlin"},
+    )
     told = handoffs(found, "2026-01-05T08:30", "2026-01-05T09:00", ())
     assert [(one.user, one.text) for one in told] == [
-        ("alice", "You are on call for main, together with bob, until Tue 6 Jan 09:00 (UTC); after you: bob and carol."),
-        ("bob", "You are on call for main, together with alice, until Wed 7 Jan 10:00 (Europe/Berlin); after you: dave."),
+        (
+            "alice",
+            "You are on call for main, together with bob, until Tue 6 Jan 09:00 (UTC); after you: bob and carol.",
+        ),
+        (
+            "bob",
+            "You are on call for main, together with alice, until Wed 7 Jan 10:00 (Europe/Berlin); after you: dave.",
+        ),
     ]
 
 
 def test_who_stays_is_told_nothing_when_another_is_relieved() -> None:
     found = roster(layer("daily", "alice+bob", "bob+carol", every="1d"), zone="UTC")
     told = handoffs(found, "2026-01-06T08:30", "2026-01-06T09:00", ("alice", "bob"))
-    assert [(one.kind, one.user) for one in told] == [("going_on_call", "carol"), ("leaving", "alice")]
+    assert [(one.kind, one.user) for one in told] == [
+        ("going_on_call", "carol"),
+        ("leaving", "alice"),
+    ]
     assert told[1].text == "You are no longer on call for main; bob and carol have taken over."
 
 
 def test_a_shift_without_end_and_one_without_a_successor_are_told_as_they_are() -> None:
-    forever = handoffs(roster(layer("all", "alice", every=""), zone="UTC"), "2026-01-05T08:30", "2026-01-05T09:00", ())
+    forever = handoffs(
+        roster(layer("all", "alice", every=""), zone="UTC"),
+        "2026-01-05T08:30",
+        "2026-01-05T09:00",
+        (),
+    )
     assert forever[0].text == "You are on call for main until further notice."
-    alone = roster(zone="UTC", overrides=[override("alice", "2026-01-05T09:00", "2026-01-05T17:00")])
-    assert handoffs(alone, "2026-01-05T08:30", "2026-01-05T09:00", ())[0].text.endswith("until Mon 5 Jan 17:00 (UTC); after you: nobody.")
-    assert handoffs(alone, "2026-01-05T16:30", "2026-01-05T17:00", ("alice",))[0].text.endswith("; nobody has taken over.")
+    alone = roster(
+        zone="UTC", overrides=[override("alice", "2026-01-05T09:00", "2026-01-05T17:00")]
+    )
+    assert handoffs(alone, "2026-01-05T08:30", "2026-01-05T09:00", ())[0].text.endswith(
+        "until Mon 5 Jan 17:00 (UTC); after you: nobody."
+    )
+    assert handoffs(alone, "2026-01-05T16:30", "2026-01-05T17:00", ("alice",))[0].text.endswith(
+        "; nobody has taken over."
+    )
 
 
 def test_gaps_that_are_found_together_are_told_together() -> None:
-    shifts = [override("alice", f"2026-01-{day:02}T09:00", f"2026-01-{day + 1:02}T08:00") for day in range(5, 20)]
+    shifts = [
+        override("alice", f"2026-01-{day:02}T09:00", f"2026-01-{day + 1:02}T08:00")
+        for day in range(5, 20)
+    ]
     found = wanting(roster(zone="UTC", overrides=shifts), "gap_ahead")
-    [notice] = [one for one in due_notices(found, "main", MONDAY, None).notices if one.user == "alice"]
+    [notice] = [
+        one for one in due_notices(found, "main", MONDAY, None).notices if one.user == "alice"
+    ]
     assert notice.text.splitlines()[0] == (
         "Nobody is on call for main from Tue 6 Jan 08:00 (UTC) until Tue 6 Jan 09:00 (UTC): no layer is active."
     )
@@ -80,24 +118,47 @@ def test_gaps_that_are_found_together_are_told_together() -> None:
 def test_a_swap_is_told_with_who_asked_for_whom() -> None:
     found = wanting(roster(layer("daily", "alice", "bob", "carol"), zone="UTC"), "swap_asked")
     start = MONDAY.timestamp()
-    told = swap_request_notices(found, Swap(id="s", schedule="main", user="alice", start=start, end=start + 3600, asked_by="carol", asked_at=start))
+    told = swap_request_notices(
+        found,
+        Swap(
+            id="s",
+            schedule="main",
+            user="alice",
+            start=start,
+            end=start + 3600,
+            asked_by="carol",
+            asked_at=start,
+        ),
+    )
     assert [one.user for one in told] == ["alice", "bob"]
     assert told[1].text == (
         "alice looks for somebody to take over main from Mon 5 Jan 09:00 (UTC) until Mon 5 Jan 10:00 (UTC), says carol."
     )
 
 
-SPAN = st.tuples(st.sampled_from(["alice", "bob", "carol"]), st.integers(0, 21 * 24), st.integers(1, 80))
+SPAN = st.tuples(
+    st.sampled_from(["alice", "bob", "carol"]), st.integers(0, 21 * 24), st.integers(1, 80)
+)
 
 
 @settings(max_examples=40)
 @given(st.lists(SPAN, max_size=12), st.lists(st.integers(1, 1800), min_size=1, max_size=60))
-def test_looking_more_often_tells_nothing_more(spans: list[tuple[str, int, int]], waits: list[int]) -> None:
+def test_looking_more_often_tells_nothing_more(
+    spans: list[tuple[str, int, int]], waits: list[int]
+) -> None:
     """Handoffs between the ends are the net of the changes; each gap is told twice at most, and its second time is a day before."""
     made = [
-        Override(users=(who,), start=MONDAY + HOUR * start, end=MONDAY + HOUR * (start + long), id=str(start)) for who, start, long in spans
+        Override(
+            users=(who,),
+            start=MONDAY + HOUR * start,
+            end=MONDAY + HOUR * (start + long),
+            id=str(start),
+        )
+        for who, start, long in spans
     ]
-    found = wanting(Roster(roster(zone="UTC").config, {"main": made}), "going_on_call", "leaving", "gap_ahead")
+    found = wanting(
+        Roster(roster(zone="UTC").config, {"main": made}), "going_on_call", "leaving", "gap_ahead"
+    )
     at, told = MONDAY, due_notices(found, "main", MONDAY, None).log
     on_call = set(told.on_call)
     for wait in waits:

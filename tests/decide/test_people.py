@@ -8,7 +8,10 @@ from amproxy.config.channels import contact_address, notification_rules
 from amproxy.config.structs import Notify, Urgency, User, Wait
 
 TELEGRAM, CALL = Notify(channels=("telegram",)), Notify(channels=("telegram", "phone_call"))
-BOTH: dict[Urgency, tuple[Notify | Wait, ...]] = {"default": (TELEGRAM, Wait(seconds=60.0)), "important": (CALL,)}
+BOTH: dict[Urgency, tuple[Notify | Wait, ...]] = {
+    "default": (TELEGRAM, Wait(seconds=60.0)),
+    "important": (CALL,),
+}
 
 
 def test_a_page_follows_the_rules_of_its_urgency() -> None:
@@ -18,13 +21,21 @@ def test_a_page_follows_the_rules_of_its_urgency() -> None:
 
 
 @pytest.mark.parametrize("important", [{}, {"important": ()}])
-def test_without_important_rules_the_default_ones_serve(important: dict[Urgency, tuple[Notify | Wait, ...]]) -> None:
-    user = User(name="alice", contacts={"email": "a@example.org"}, notification_rules={"default": (TELEGRAM,), **important})
+def test_without_important_rules_the_default_ones_serve(
+    important: dict[Urgency, tuple[Notify | Wait, ...]],
+) -> None:
+    user = User(
+        name="alice",
+        contacts={"email": "a@example.org"},
+        notification_rules={"default": (TELEGRAM,), **important},
+    )
     assert notification_rules(user, "important") == (TELEGRAM,)
 
 
 @pytest.mark.parametrize("urgency", ["default", "important"])
-def test_without_rules_every_contact_is_tried_in_the_order_written_five_minutes_apart(urgency: Urgency) -> None:
+def test_without_rules_every_contact_is_tried_in_the_order_written_five_minutes_apart(
+    urgency: Urgency,
+) -> None:
     user = User(name="alice", contacts={"slack": "U1", "email": "a@example.org", "telegram": "1"})
     assert notification_rules(user, urgency) == (
         Notify(channels=("slack",)),
@@ -36,13 +47,26 @@ def test_without_rules_every_contact_is_tried_in_the_order_written_five_minutes_
 
 
 def test_important_rules_alone_leave_an_ordinary_page_to_the_contacts() -> None:
-    user = User(name="alice", contacts={"email": "a@example.org"}, notification_rules={"important": (CALL,)})
+    user = User(
+        name="alice", contacts={"email": "a@example.org"}, notification_rules={"important": (CALL,)}
+    )
     assert notification_rules(user, "default") == (Notify(channels=("email",)),)
 
 
 def test_a_phone_among_the_contacts_of_someone_without_rules_is_called() -> None:
-    user = User(name="alice", contacts={"phone": "+491700000001", "phone_call": "+491700000002", "email": "a@example.org"})
-    assert notification_rules(user, "default") == (Notify(channels=("phone_call",)), Wait(seconds=300.0), Notify(channels=("email",)))
+    user = User(
+        name="alice",
+        contacts={
+            "phone": "+491700000001",
+            "phone_call": "+491700000002",
+            "email": "a@example.org",
+        },
+    )
+    assert notification_rules(user, "default") == (
+        Notify(channels=("phone_call",)),
+        Wait(seconds=300.0),
+        Notify(channels=("email",)),
+    )
 
 
 def test_someone_without_contacts_has_no_rules() -> None:
@@ -52,8 +76,25 @@ def test_someone_without_contacts_has_no_rules() -> None:
 
 @pytest.mark.parametrize(
     ("channel", "expected"),
-    [("sms", "+49170"), ("phone_call", "+49171"), ("phone", "+49170"), ("email", "a@example.org"), ("telegram", None), ("slack", None)],
+    [
+        ("sms", "+49170"),
+        ("phone_call", "+49171"),
+        ("phone", "+49170"),
+        ("email", "a@example.org"),
+        ("telegram", None),
+        ("slack", None),
+    ],
 )
-def test_a_phone_serves_sms_and_calls_unless_they_have_a_number_of_their_own(channel: str, expected: str | None) -> None:
-    user = User(name="alice", contacts={"phone": "+49170", "phone_call": "+49171", "email": "a@example.org", "telegram": ""})
+def test_a_phone_serves_sms_and_calls_unless_they_have_a_number_of_their_own(
+    channel: str, expected: str | None
+) -> None:
+    user = User(
+        name="alice",
+        contacts={
+            "phone": "+49170",
+            "phone_call": "+49171",
+            "email": "a@example.org",
+            "telegram": "",
+        },
+    )
     assert contact_address(user, channel) == expected

@@ -12,7 +12,9 @@ from amproxy.oncall.reachable import PersonReachability, assess_reachability
 
 def reached(user: User, **outcomes: Outcome) -> PersonReachability:
     config = Config(route=Route(receiver="r", key="{}"), users={user.name: user})
-    return assess_reachability(config, {(user.name, channel): outcome for channel, outcome in outcomes.items()})[user.name]
+    return assess_reachability(
+        config, {(user.name, channel): outcome for channel, outcome in outcomes.items()}
+    )[user.name]
 
 
 def alice(contacts: dict[str, str], **more: Any) -> User:
@@ -38,7 +40,10 @@ def test_somebody_is_unreachable_once_every_contact_has_failed_for_good() -> Non
 
 
 def test_a_contact_that_the_rules_do_not_use_does_not_count() -> None:
-    user = alice({"telegram": "1", "email": "a@example.org"}, notification_rules={"default": (Notify(channels=("telegram",)),)})
+    user = alice(
+        {"telegram": "1", "email": "a@example.org"},
+        notification_rules={"default": (Notify(channels=("telegram",)),)},
+    )
     found = reached(user, telegram=outcome("1", "bot was blocked"), email=outcome("a@example.org"))
     assert not found.reachable
     assert [(contact.channel, contact.state, contact.used) for contact in found.contacts] == [
@@ -52,7 +57,12 @@ def test_a_failure_of_an_earlier_address_says_nothing_about_the_new_one() -> Non
 
 
 def test_somebody_whom_only_foreign_channels_would_reach_is_unreachable() -> None:
-    assert reached(alice({"phone": "+1"})).why_not == "phone_call: amproxy cannot deliver over it yet"
+    assert (
+        reached(alice({"phone": "+1"})).why_not == "phone_call: amproxy cannot deliver over it yet"
+    )
     assert reached(alice({})).why_not == "no contact"
     rules = {"default": (Notify(channels=("slack",)),)}
-    assert reached(alice({"email": "a@example.org"}, notification_rules=rules)).why_not == "slack: no such contact"
+    assert (
+        reached(alice({"email": "a@example.org"}, notification_rules=rules)).why_not
+        == "slack: no such contact"
+    )

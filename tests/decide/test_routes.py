@@ -21,13 +21,17 @@ from amproxy.times import parse_duration
 from tests.support.cases import ALERTMANAGER
 
 TABLE = json.loads((ALERTMANAGER / "routes.json").read_text("utf-8"))
-ROOT = Route(receiver="root", key="", group_wait=30.0, group_interval=300.0, repeat_interval=14400.0)
+ROOT = Route(
+    receiver="root", key="", group_wait=30.0, group_interval=300.0, repeat_interval=14400.0
+)
 
 
 def tree(node: dict[str, Any], above: Route = ROOT) -> Route:
     """A route block of a configuration → Route, as the loader does it."""
     matchers = [Matcher(name, "=", value) for name, value in node.get("match", {}).items()]
-    matchers += [Matcher(name, "=~", f"^(?:{value})$") for name, value in node.get("match_re", {}).items()]
+    matchers += [
+        Matcher(name, "=~", f"^(?:{value})$") for name, value in node.get("match_re", {}).items()
+    ]
     matchers += [matcher for text in node.get("matchers", []) for matcher in parse_matchers(text)]
 
     def seconds(name: str) -> float:
@@ -66,12 +70,19 @@ def test_an_alert_takes_the_routes_that_alertmanager_takes(case: dict[str, Any])
         )
     durations = ("group_wait", "group_interval", "repeat_interval")
     wanted = case.get("expect_since_0_31", case["expect"])
-    assert found == [one | {name: parse_duration(one[name]) for name in durations} for one in wanted]
+    assert found == [
+        one | {name: parse_duration(one[name]) for name in durations} for one in wanted
+    ]
 
 
 def test_a_group_key_escapes_what_is_in_the_labels() -> None:
-    route = tree({"receiver": "r", "routes": [{"matchers": ['"a b"="x"', 'c="say \\"hi\\""']}]}).routes[0]
-    assert group_key(route, {"z": "\u200b", "a": 'tab\t"'}) == '{}/{"a b"="x",c="say \\"hi\\""}:{a="tab\\t\\"", z="\\u200b"}'
+    route = tree(
+        {"receiver": "r", "routes": [{"matchers": ['"a b"="x"', 'c="say \\"hi\\""']}]}
+    ).routes[0]
+    assert (
+        group_key(route, {"z": "\u200b", "a": 'tab\t"'})
+        == '{}/{"a b"="x",c="say \\"hi\\""}:{a="tab\\t\\"", z="\\u200b"}'
+    )
 
 
 def test_the_explanation_names_the_matcher_that_failed_and_stops_where_matching_stops() -> None:
@@ -80,7 +91,11 @@ def test_the_explanation_names_the_matcher_that_failed_and_stops_where_matching_
             "receiver": "root",
             "routes": [
                 {"matchers": ["team=a", "severity=page"], "receiver": "first"},
-                {"matchers": ["team=a"], "receiver": "second", "routes": [{"matchers": ["env=prod"], "receiver": "inner"}]},
+                {
+                    "matchers": ["team=a"],
+                    "receiver": "second",
+                    "routes": [{"matchers": ["env=prod"], "receiver": "inner"}],
+                },
                 {"receiver": "third"},
             ],
         }
@@ -99,20 +114,32 @@ alerts = st.dictionaries(names, values.filter(bool))
 leaves = st.fixed_dictionaries(
     {
         "matchers": st.lists(
-            st.builds(lambda name, op, value: f'{name}{op}"{value}"', names, st.sampled_from(["=", "!=", "=~", "!~"]), values), max_size=2
+            st.builds(
+                lambda name, op, value: f'{name}{op}"{value}"',
+                names,
+                st.sampled_from(["=", "!=", "=~", "!~"]),
+                values,
+            ),
+            max_size=2,
         ),
         "continue": st.booleans(),
     }
 )
 nodes = st.recursive(
-    leaves, lambda inner: st.builds(lambda node, routes: node | {"routes": routes}, leaves, st.lists(inner, max_size=4)), max_leaves=12
+    leaves,
+    lambda inner: st.builds(
+        lambda node, routes: node | {"routes": routes}, leaves, st.lists(inner, max_size=4)
+    ),
+    max_leaves=12,
 )
 trees = st.lists(nodes, max_size=4).map(lambda routes: tree({"receiver": "root", "routes": routes}))
 
 
 def holds(route: Route, labels: Mapping[str, str]) -> bool:
     """The values of this small world are no patterns, so regular expressions compare as texts."""
-    return all((labels.get(one.name, "") == one.value) == (one.op in ("=", "=~")) for one in route.matchers)
+    return all(
+        (labels.get(one.name, "") == one.value) == (one.op in ("=", "=~")) for one in route.matchers
+    )
 
 
 def paths(route: Route, above: tuple[Route, ...] = ()) -> Iterator[tuple[Route, ...]]:
@@ -131,7 +158,10 @@ def oracle(root: Route, labels: Mapping[str, str]) -> list[Route]:
         pairs = pairwise(path)
         return all(
             holds(child, labels)
-            and not any(holds(earlier, labels) and not earlier.continue_ for earlier in parent.routes[: position(parent, child)])
+            and not any(
+                holds(earlier, labels) and not earlier.continue_
+                for earlier in parent.routes[: position(parent, child)]
+            )
             for parent, child in pairs
         )
 
@@ -139,7 +169,11 @@ def oracle(root: Route, labels: Mapping[str, str]) -> list[Route]:
         return next(index for index, one in enumerate(parent.routes) if one is child)
 
     every = [path for path in paths(root) if reached(path)]
-    return [path[-1] for path in every if not any(longer[: len(path)] == path and len(longer) > len(path) for longer in every)]
+    return [
+        path[-1]
+        for path in every
+        if not any(longer[: len(path)] == path and len(longer) > len(path) for longer in every)
+    ]
 
 
 @given(trees, alerts)
@@ -157,14 +191,25 @@ def test_routes_come_depth_first(root: Route, labels: dict[str, str]) -> None:
 
 
 @given(trees, alerts)
-def test_what_follows_a_match_without_continue_does_not_matter(root: Route, labels: dict[str, str]) -> None:
-    stop = next((index for index, child in enumerate(root.routes) if holds(child, labels) and not child.continue_), len(root.routes))
+def test_what_follows_a_match_without_continue_does_not_matter(
+    root: Route, labels: dict[str, str]
+) -> None:
+    stop = next(
+        (
+            index
+            for index, child in enumerate(root.routes)
+            if holds(child, labels) and not child.continue_
+        ),
+        len(root.routes),
+    )
     cut = replace(root, routes=root.routes[: stop + 1])
     assert match(root, labels) == match(cut, labels)
 
 
 @given(trees, alerts)
-def test_the_explanation_takes_the_same_routes_as_matching(root: Route, labels: dict[str, str]) -> None:
+def test_the_explanation_takes_the_same_routes_as_matching(
+    root: Route, labels: dict[str, str]
+) -> None:
     def taken(visit: RouteVisit) -> Iterator[Route]:
         if visit.taken:
             yield visit.route
@@ -175,6 +220,12 @@ def test_the_explanation_takes_the_same_routes_as_matching(root: Route, labels: 
 
 
 @given(alerts, st.lists(names), st.booleans())
-def test_group_labels_are_those_that_the_alert_has(labels: dict[str, str], group_by: list[str], everything: bool) -> None:
-    group = select_group_labels(Route(receiver="r", key="{}", group_by=tuple(group_by), group_by_all=everything), labels)
-    assert group == {name: value for name, value in labels.items() if everything or name in group_by}
+def test_group_labels_are_those_that_the_alert_has(
+    labels: dict[str, str], group_by: list[str], everything: bool
+) -> None:
+    group = select_group_labels(
+        Route(receiver="r", key="{}", group_by=tuple(group_by), group_by_all=everything), labels
+    )
+    assert group == {
+        name: value for name, value in labels.items() if everything or name in group_by
+    }

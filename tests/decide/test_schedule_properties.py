@@ -47,7 +47,9 @@ DAYS = 2
 @pytest.mark.parametrize("every", ["1w", "1d", "12h", "1mo"])
 def test_ten_years_of_shifts_join_without_gap_or_overlap(zone: str, every: str) -> None:
     start, end = utc("2026-02-01T00:00"), utc("2036-02-01T00:00")
-    found = roster(layer("only", "alice", "bob", "carol", every=every, start="2026-01-31T02:30"), zone=zone).shifts("main", start, end)
+    found = roster(
+        layer("only", "alice", "bob", "carol", every=every, start="2026-01-31T02:30"), zone=zone
+    ).shifts("main", start, end)
     assert (found[0].start, found[-1].end) == (start, end)
     assert all(before.end == after.start for before, after in pairwise(found))
     assert all(shift.start < shift.end for shift in found)
@@ -80,7 +82,9 @@ class Case(NamedTuple):
             zones=self.zones,
             away_by_hand=self.away_by_hand,
             swaps=self.swaps,
-            intervals=hours("open", f"{self.open_hours[0]:02}:00", f"{self.open_hours[1]:02}:00", self.zone),
+            intervals=hours(
+                "open", f"{self.open_hours[0]:02}:00", f"{self.open_hours[1]:02}:00", self.zone
+            ),
         )
 
 
@@ -90,25 +94,40 @@ def cases(draw: st.DrawFn) -> Case:
     start = utc(draw(st.sampled_from(CHANGES[zone])) + "T06:00")
 
     def clock() -> str:
-        return (start.replace(tzinfo=None) + draw(st.integers(-48, 144)) * timedelta(minutes=30)).isoformat()
+        return (
+            start.replace(tzinfo=None) + draw(st.integers(-48, 144)) * timedelta(minutes=30)
+        ).isoformat()
 
     def span() -> tuple[str, str]:
         begins, ends = sorted((clock(), clock()))
         return begins, ends
 
     def some_overrides() -> list[Override]:
-        return [override(who, *span(), id=f"o{n}") for n, who in enumerate(draw(st.lists(st.sampled_from(PEOPLE), max_size=3)))]
+        return [
+            override(who, *span(), id=f"o{n}")
+            for n, who in enumerate(draw(st.lists(st.sampled_from(PEOPLE), max_size=3)))
+        ]
 
     def moments() -> tuple[datetime, datetime]:
-        begins, ends = sorted(start + draw(st.integers(-48, 144)) * timedelta(minutes=30) for _ in range(2))
+        begins, ends = sorted(
+            start + draw(st.integers(-48, 144)) * timedelta(minutes=30) for _ in range(2)
+        )
         return begins, ends
 
     def some_layer(position: int) -> Layer:
         active_days = draw(st.booleans())
         return layer(
             f"layer{position}",
-            *draw(st.lists(st.sampled_from([*PEOPLE, "alice+bob", "carol+dave"]), min_size=1, max_size=4)),
-            every=draw(st.sampled_from(["1d", "2d"] if active_days else ["30m", "1h", "7h", "12h", "1d", ""])),
+            *draw(
+                st.lists(
+                    st.sampled_from([*PEOPLE, "alice+bob", "carol+dave"]), min_size=1, max_size=4
+                )
+            ),
+            every=draw(
+                st.sampled_from(
+                    ["1d", "2d"] if active_days else ["30m", "1h", "7h", "12h", "1d", ""]
+                )
+            ),
             start=clock(),
             active=draw(st.sampled_from([(), ("open",)])),
             mute=draw(st.sampled_from([(), (), ("open",)])),
@@ -124,11 +143,22 @@ def cases(draw: st.DrawFn) -> Case:
         some_overrides(),
         some_overrides(),
         {name: [span() for _ in range(draw(st.integers(1, 2)))] for name in absent},
-        {name: draw(st.sampled_from([zone, "UTC", "Asia/Tbilisi", "America/New_York"])) for name in absent},
+        {
+            name: draw(st.sampled_from([zone, "UTC", "Asia/Tbilisi", "America/New_York"]))
+            for name in absent
+        },
         draw(st.sampled_from([(9, 18), (0, 2), (2, 3), (1, 24)])),
-        {name: [away(*moments())] for name in draw(st.lists(st.sampled_from(PEOPLE), max_size=2, unique=True))},
+        {
+            name: [away(*moments())]
+            for name in draw(st.lists(st.sampled_from(PEOPLE), max_size=2, unique=True))
+        },
         [
-            taken(draw(st.sampled_from(PEOPLE)), draw(st.sampled_from(PEOPLE)), *moments(), order=float(order))
+            taken(
+                draw(st.sampled_from(PEOPLE)),
+                draw(st.sampled_from(PEOPLE)),
+                *moments(),
+                order=float(order),
+            )
             for order in range(draw(st.integers(0, 3)))
         ],
     )
@@ -137,17 +167,25 @@ def cases(draw: st.DrawFn) -> Case:
 def walk(case: Case) -> Iterator[tuple[datetime, set[str]]]:
     """Every minute of the window with who is on call: clocks are watched, and a time has come once its clock has shown it or more."""
     latest: dict[str, datetime] = {}
-    days = {each.name: active_days(case, each) for each in case.layers if each.rotation and each.rotation.active_days}
+    days = {
+        each.name: active_days(case, each)
+        for each in case.layers
+        if each.rotation and each.rotation.active_days
+    }
     at, begin = case.start - timedelta(days=3), case.start
     while at < begin + timedelta(days=DAYS):
         for zone in {case.zone, *case.zones.values()}:
-            latest[zone] = max(latest.get(zone, datetime.min), at.astimezone(ZoneInfo(zone)).replace(tzinfo=None))  # noqa: DTZ901
+            latest[zone] = max(
+                latest.get(zone, datetime.min), at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            )
         if at >= begin:
             yield at, expected(case, at, latest, days)
         at += MINUTE
 
 
-def expected(case: Case, at: datetime, latest: dict[str, datetime], days: dict[str, list[datetime]]) -> set[str]:
+def expected(
+    case: Case, at: datetime, latest: dict[str, datetime], days: dict[str, list[datetime]]
+) -> set[str]:
     def holds(start: datetime, end: datetime, zone: str) -> bool:
         return start <= latest[zone] and not end <= latest[zone]
 
@@ -163,8 +201,18 @@ def expected(case: Case, at: datetime, latest: dict[str, datetime], days: dict[s
     for each in reversed(case.overrides):
         if holds(each.start, each.end, case.zone):
             return swapped(set(each.users))
-    absent = {name for name, spans in case.absences.items() for start, end in spans if holds(wall(start), wall(end), case.zones[name])}
-    absent |= {name for name, spans in case.away_by_hand.items() for span in spans if span.start <= at < span.end}
+    absent = {
+        name
+        for name, spans in case.absences.items()
+        for start, end in spans
+        if holds(wall(start), wall(end), case.zones[name])
+    }
+    absent |= {
+        name
+        for name, spans in case.away_by_hand.items()
+        for span in spans
+        if span.start <= at < span.end
+    }
     shown = at.astimezone(ZoneInfo(case.zone)).hour
     for each_layer in reversed(case.layers):
         if not is_active(case, each_layer, shown):
@@ -182,7 +230,10 @@ def expected(case: Case, at: datetime, latest: dict[str, datetime], days: dict[s
             every = each_layer.rotation.every
             handoff, passed = each_layer.rotation.start, 0
             while handoff <= latest[case.zone]:
-                handoff, passed = handoff + timedelta(seconds=int(every[:-1]) * UNITS[every[-1]]), passed + 1
+                handoff, passed = (
+                    handoff + timedelta(seconds=int(every[:-1]) * UNITS[every[-1]]),
+                    passed + 1,
+                )
             if not passed:
                 continue
             order = [order[(passed - 1 + n) % len(order)] for n in range(len(order))]
@@ -197,7 +248,7 @@ def active_days(case: Case, each_layer: Layer) -> list[datetime]:
     assert each_layer.rotation
     begins: dict[int, datetime] = {}
     active: set[int] = set()
-    at, latest = case.start - timedelta(days=3), datetime.min  # noqa: DTZ901
+    at, latest = case.start - timedelta(days=3), datetime.min
     while at < case.start + timedelta(days=DAYS + 2):
         shown = at.astimezone(ZoneInfo(case.zone)).replace(tzinfo=None)
         latest = max(latest, shown)
@@ -213,7 +264,9 @@ def active_days(case: Case, each_layer: Layer) -> list[datetime]:
 
 def is_active(case: Case, each_layer: Layer, hour: int) -> bool:
     is_open = case.open_hours[0] <= hour < case.open_hours[1]
-    return (is_open or not each_layer.active_time_intervals) and not (is_open and each_layer.mute_time_intervals)
+    return (is_open or not each_layer.active_time_intervals) and not (
+        is_open and each_layer.mute_time_intervals
+    )
 
 
 @settings(max_examples=60)
@@ -237,21 +290,29 @@ def test_shifts_and_on_call_agree(case: Case, minutes: int) -> None:
     (holding,) = [shift for shift in found if shift.start <= at < shift.end]
     answer = who.on_call("main", at)
     assert (answer.users, answer.reason) == (holding.users, holding.reason)
-    assert who.gap_seconds("main", case.start, end) == sum((s.end - s.start).total_seconds() for s in found if not s.users)
+    assert who.gap_seconds("main", case.start, end) == sum(
+        (s.end - s.start).total_seconds() for s in found if not s.users
+    )
 
 
 @settings(max_examples=200)
 @given(case=cases(), minutes=st.integers(0, DAYS * 24 * 60 - 1))
-def test_until_is_the_moment_at_which_people_change_and_next_who_they_are_then(case: Case, minutes: int) -> None:
+def test_until_is_the_moment_at_which_people_change_and_next_who_they_are_then(
+    case: Case, minutes: int
+) -> None:
     who, at = case.roster(), case.start + minutes * MINUTE
     answer = who.on_call("main", at)
     if answer.until is None:
-        assert {frozenset(shift.users) for shift in who.shifts("main", at, at + timedelta(days=366))} == {frozenset(answer.users)}
+        assert {
+            frozenset(shift.users) for shift in who.shifts("main", at, at + timedelta(days=366))
+        } == {frozenset(answer.users)}
         return
     assert answer.until > at
     assert who.on_call("main", answer.until).users == answer.next
     assert set(answer.next) != set(answer.users)
-    assert {frozenset(shift.users) for shift in who.shifts("main", at, answer.until)} == {frozenset(answer.users)}
+    assert {frozenset(shift.users) for shift in who.shifts("main", at, answer.until)} == {
+        frozenset(answer.users)
+    }
 
 
 @settings(max_examples=100)

@@ -30,7 +30,11 @@ from tests.support.decide.rosters import (
 
 BERLIN = "Europe/Berlin"
 WEEKLY = layer("weekly", "alice", "bob", "carol")
-MONDAY, TUESDAY, THURSDAY = local("2026-01-05T09:00", BERLIN), utc("2026-01-06T00:00"), utc("2026-01-08T00:00")  # of alice's week
+MONDAY, TUESDAY, THURSDAY = (
+    local("2026-01-05T09:00", BERLIN),
+    utc("2026-01-06T00:00"),
+    utc("2026-01-08T00:00"),
+)  # of alice's week
 NOON = utc("2026-01-06T12:00")
 WEEKS = (utc("2026-01-01T00:00"), utc("2026-03-01T00:00"))
 NOW = 1_000_000.0
@@ -44,7 +48,9 @@ def users(who: Roster, at: datetime = NOON) -> tuple[str, ...]:
 def test_a_taken_swap_puts_the_other_on_call_from_its_start_up_to_its_end() -> None:
     who = roster(WEEKLY, swaps=[taken("alice", "dave", TUESDAY, THURSDAY)])
     found = who.shifts("main", MONDAY, local("2026-01-12T09:00", BERLIN))
-    assert [(shift.start, shift.end, shift.users, shift.reason, shift.layer) for shift in found] == [
+    assert [
+        (shift.start, shift.end, shift.users, shift.reason, shift.layer) for shift in found
+    ] == [
         (MONDAY, TUESDAY, ("alice",), "layer weekly", "weekly"),
         (TUESDAY, THURSDAY, ("dave",), "layer weekly, dave for alice (swap)", "weekly"),
         (THURSDAY, local("2026-01-12T09:00", BERLIN), ("alice",), "layer weekly", "weekly"),
@@ -54,28 +60,50 @@ def test_a_taken_swap_puts_the_other_on_call_from_its_start_up_to_its_end() -> N
 
 
 def test_an_open_swap_changes_nothing() -> None:
-    wish = Swap(id="s", schedule="main", user="alice", start=TUESDAY.timestamp(), end=THURSDAY.timestamp(), asked_at=0.0)
-    assert roster(WEEKLY, swaps=[wish]).shifts("main", *WEEKS) == roster(WEEKLY).shifts("main", *WEEKS)
+    wish = Swap(
+        id="s",
+        schedule="main",
+        user="alice",
+        start=TUESDAY.timestamp(),
+        end=THURSDAY.timestamp(),
+        asked_at=0.0,
+    )
+    assert roster(WEEKLY, swaps=[wish]).shifts("main", *WEEKS) == roster(WEEKLY).shifts(
+        "main", *WEEKS
+    )
 
 
 def test_a_swap_concerns_only_the_shifts_of_the_one_who_asked() -> None:
     who = roster(WEEKLY, swaps=[taken("bob", "dave", TUESDAY, utc("2026-01-14T00:00"))])
-    assert [users(who, utc(f"2026-01-{day}T12:00")) for day in ("06", "13", "14")] == [("alice",), ("dave",), ("bob",)]
+    assert [users(who, utc(f"2026-01-{day}T12:00")) for day in ("06", "13", "14")] == [
+        ("alice",),
+        ("dave",),
+        ("bob",),
+    ]
 
 
 def test_of_a_group_on_call_together_only_that_person_is_replaced() -> None:
     together = layer("weekly", "alice+bob", "carol")
-    assert users(roster(together, swaps=[taken("alice", "carol", TUESDAY, THURSDAY)])) == ("carol", "bob")
-    answer = roster(together, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).on_call("main", NOON)
+    assert users(roster(together, swaps=[taken("alice", "carol", TUESDAY, THURSDAY)])) == (
+        "carol",
+        "bob",
+    )
+    answer = roster(together, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).on_call(
+        "main", NOON
+    )
     assert (answer.users, answer.reason) == (("bob",), "layer weekly, bob for alice (swap)")
 
 
 def test_an_override_of_the_file_is_swapped_and_one_by_hand_is_not() -> None:
     both = {"start": "2026-01-06T00:00", "end": "2026-01-07T00:00"}
     swap = taken("bob", "dave", TUESDAY, THURSDAY)
-    planned = roster(WEEKLY, overrides=[override("bob", **both)], swaps=[swap]).on_call("main", NOON)
+    planned = roster(WEEKLY, overrides=[override("bob", **both)], swaps=[swap]).on_call(
+        "main", NOON
+    )
     assert (planned.users, planned.reason) == (("dave",), "override, dave for bob (swap)")
-    by_hand = roster(WEEKLY, by_hand=[override("bob", **both, id="o1")], swaps=[swap]).on_call("main", NOON)
+    by_hand = roster(WEEKLY, by_hand=[override("bob", **both, id="o1")], swaps=[swap]).on_call(
+        "main", NOON
+    )
     assert (by_hand.users, by_hand.reason) == (("bob",), "override by hand")
 
 
@@ -89,28 +117,53 @@ def test_an_override_by_hand_still_wins_over_a_later_one_of_the_file() -> None:
 
 
 def test_the_absence_of_the_one_who_took_it_does_not_undo_it() -> None:
-    who = roster(WEEKLY, swaps=[taken("alice", "dave", TUESDAY, THURSDAY)], away_by_hand={"dave": [away(*WEEKS)]})
+    who = roster(
+        WEEKLY,
+        swaps=[taken("alice", "dave", TUESDAY, THURSDAY)],
+        away_by_hand={"dave": [away(*WEEKS)]},
+    )
     assert users(who) == ("dave",)
 
 
 def test_a_swap_of_someone_absent_does_not_touch_the_stand_in() -> None:
-    who = roster(WEEKLY, swaps=[taken("alice", "dave", TUESDAY, THURSDAY)], away_by_hand={"alice": [away(*WEEKS)]})
+    who = roster(
+        WEEKLY,
+        swaps=[taken("alice", "dave", TUESDAY, THURSDAY)],
+        away_by_hand={"alice": [away(*WEEKS)]},
+    )
     assert users(who) == ("bob",)
 
 
 def test_who_has_taken_over_may_give_away_again() -> None:
-    first, second = taken("alice", "bob", TUESDAY, THURSDAY, order=1), taken("bob", "dave", TUESDAY, THURSDAY, order=2)
+    first, second = (
+        taken("alice", "bob", TUESDAY, THURSDAY, order=1),
+        taken("bob", "dave", TUESDAY, THURSDAY, order=2),
+    )
     answer = roster(WEEKLY, swaps=[second, first]).on_call("main", NOON)
-    assert (answer.users, answer.reason) == (("dave",), "layer weekly, bob for alice (swap), dave for bob (swap)")
+    assert (answer.users, answer.reason) == (
+        ("dave",),
+        "layer weekly, bob for alice (swap), dave for bob (swap)",
+    )
     given_away_before = roster(WEEKLY, swaps=[replace(second, taken_at=0.5), first])
     assert users(given_away_before) == ("bob",)
 
 
 def test_two_who_trade_their_weeks() -> None:
     mine = taken("alice", "bob", MONDAY, local("2026-01-12T09:00", BERLIN), order=1)
-    yours = taken("bob", "alice", local("2026-01-12T09:00", BERLIN), local("2026-01-19T09:00", BERLIN), order=2)
+    yours = taken(
+        "bob",
+        "alice",
+        local("2026-01-12T09:00", BERLIN),
+        local("2026-01-19T09:00", BERLIN),
+        order=2,
+    )
     who = roster(WEEKLY, swaps=[mine, yours])
-    assert [users(who, utc(f"2026-01-{day}T12:00")) for day in ("06", "13", "20", "27")] == [("bob",), ("alice",), ("carol",), ("alice",)]
+    assert [users(who, utc(f"2026-01-{day}T12:00")) for day in ("06", "13", "20", "27")] == [
+        ("bob",),
+        ("alice",),
+        ("carol",),
+        ("alice",),
+    ]
 
 
 @pytest.mark.parametrize("gone", [("zoe", "bob"), ("alice", "zoe")])
@@ -119,21 +172,35 @@ def test_a_swap_of_people_who_are_gone_is_as_if_it_were_not_there(gone: tuple[st
 
 
 def test_the_next_position_is_swapped_and_is_not_the_one_who_is_on_call_anyway() -> None:
-    assert roster(WEEKLY, swaps=[taken("bob", "dave", TUESDAY, THURSDAY)]).turn_after("main", NOON).users == ("dave",)
-    assert roster(WEEKLY, swaps=[taken("alice", "dave", TUESDAY, THURSDAY)]).turn_after("main", NOON).users == ("bob",)
+    assert roster(WEEKLY, swaps=[taken("bob", "dave", TUESDAY, THURSDAY)]).turn_after(
+        "main", NOON
+    ).users == ("dave",)
+    assert roster(WEEKLY, swaps=[taken("alice", "dave", TUESDAY, THURSDAY)]).turn_after(
+        "main", NOON
+    ).users == ("bob",)
     # bob stands in for alice already, so after him comes carol
-    assert roster(WEEKLY, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).turn_after("main", NOON).users == ("carol",)
+    assert roster(WEEKLY, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).turn_after(
+        "main", NOON
+    ).users == ("carol",)
     # alice has taken over what bob would have, so after her comes carol
-    assert roster(WEEKLY, swaps=[taken("bob", "alice", TUESDAY, THURSDAY)]).turn_after("main", NOON).users == ("carol",)
+    assert roster(WEEKLY, swaps=[taken("bob", "alice", TUESDAY, THURSDAY)]).turn_after(
+        "main", NOON
+    ).users == ("carol",)
     # there is nobody else
     two = layer("weekly", "alice", "bob")
-    assert roster(two, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).turn_after("main", NOON).users == ("bob",)
+    assert roster(two, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).turn_after(
+        "main", NOON
+    ).users == ("bob",)
 
 
 def test_a_swap_does_not_make_a_gap_nor_fill_one() -> None:
     office = hours("office", "09:00", "18:00", BERLIN)
     day = (utc("2026-01-06T00:00"), utc("2026-01-07T00:00"))
-    who = roster(layer("office", "alice", active=["office"]), intervals=office, swaps=[taken("alice", "bob", *day)])
+    who = roster(
+        layer("office", "alice", active=["office"]),
+        intervals=office,
+        swaps=[taken("alice", "bob", *day)],
+    )
     assert who.gap_seconds("main", *day) == 15 * 3600
     assert [shift.users for shift in who.shifts("main", *day)] == [(), ("bob",), ()]
     assert who.turn_after("main", utc("2026-01-06T20:00")).users == ()
@@ -151,14 +218,19 @@ def test_the_shifts_a_swap_is_about_are_those_of_the_one_who_asked_taken_or_not(
             (local("2026-01-07T06:00", BERLIN), local("2026-01-12T09:00", BERLIN), ("alice",)),
             (local("2026-01-26T09:00", BERLIN), utc("2026-02-01T00:00"), ("alice",)),
         ]
-    assert [shift.users for shift in roster(WEEKLY, swaps=[swap, later]).swapped_shifts(later)] == [("dave",)]
+    assert [shift.users for shift in roster(WEEKLY, swaps=[swap, later]).swapped_shifts(later)] == [
+        ("dave",)
+    ]
 
 
 people, hour = st.sampled_from(PEOPLE), st.integers(0, 24 * 12)
 
 
 @settings(max_examples=50)
-@given(made=st.lists(st.tuples(people, people, hour, hour), max_size=6), by_hand=st.lists(st.tuples(people, hour, hour), max_size=2))
+@given(
+    made=st.lists(st.tuples(people, people, hour, hour), max_size=6),
+    by_hand=st.lists(st.tuples(people, hour, hour), max_size=2),
+)
 def test_every_shift_is_the_one_without_swaps_with_names_exchanged(
     made: list[tuple[str, str, int, int]], by_hand: list[tuple[str, int, int]]
 ) -> None:
@@ -167,14 +239,30 @@ def test_every_shift_is_the_one_without_swaps_with_names_exchanged(
     def at(hours_in: int) -> datetime:
         return datetime.fromtimestamp(start.timestamp() + hours_in * 3600, start.tzinfo)
 
-    over = [Override(users=(name,), start=at(a), end=at(b), id=f"o{n}") for n, (name, a, b) in enumerate(by_hand) if a < b]
-    found = [taken(who, by, at(a), at(b), order=n) for n, (who, by, a, b) in enumerate(made) if a < b and who != by]
-    layers = (layer("base", "carol", "dave"), layer("top", "alice+bob", "carol", every="12h", active=["office"]))
+    over = [
+        Override(users=(name,), start=at(a), end=at(b), id=f"o{n}")
+        for n, (name, a, b) in enumerate(by_hand)
+        if a < b
+    ]
+    found = [
+        taken(who, by, at(a), at(b), order=n)
+        for n, (who, by, a, b) in enumerate(made)
+        if a < b and who != by
+    ]
+    layers = (
+        layer("base", "carol", "dave"),
+        layer("top", "alice+bob", "carol", every="12h", active=["office"]),
+    )
     plain = roster(*layers, intervals=hours("office", "09:00", "18:00", BERLIN), by_hand=over)
-    who = roster(*layers, intervals=hours("office", "09:00", "18:00", BERLIN), by_hand=over, swaps=found)
+    who = roster(
+        *layers, intervals=hours("office", "09:00", "18:00", BERLIN), by_hand=over, swaps=found
+    )
     shifts = who.shifts("main", start, end)
     assert [shift.start for shift in shifts] == [start, *(shift.end for shift in shifts[:-1])]
-    assert all(replace(before, start=after.start, end=after.end) != after for before, after in pairwise(shifts))
+    assert all(
+        replace(before, start=after.start, end=after.end) != after
+        for before, after in pairwise(shifts)
+    )
     for shift in shifts:
         expected = plain.on_call("main", shift.start)
         names = set(expected.users)
@@ -190,7 +278,12 @@ def test_every_shift_is_the_one_without_swaps_with_names_exchanged(
 
 
 def test_a_swap_is_open_until_its_start_and_past_due_after_that() -> None:
-    assert [swaps.swap_state(WISH, at) for at in (NOW, NOW + 59, NOW + 60, NOW + 9999)] == ["open", "open", "past_due", "past_due"]
+    assert [swaps.swap_state(WISH, at) for at in (NOW, NOW + 59, NOW + 60, NOW + 9999)] == [
+        "open",
+        "open",
+        "past_due",
+        "past_due",
+    ]
     assert swaps.swap_state(swaps.take_swap(WISH, "bob", "", NOW), NOW + 9999) == "taken"
 
 
@@ -204,7 +297,9 @@ def test_a_swap_is_open_until_its_start_and_past_due_after_that() -> None:
         (0, 367 * 86400, "366 days"),
     ],
 )
-def test_a_swap_whose_times_make_no_sense_cannot_be_asked_for(start: float, end: float, reason: str) -> None:
+def test_a_swap_whose_times_make_no_sense_cannot_be_asked_for(
+    start: float, end: float, reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason):
         swaps.request_swap(replace(WISH, start=NOW + start, end=NOW + end), NOW)
 

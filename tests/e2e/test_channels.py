@@ -47,14 +47,24 @@ escalation_policies:
 
 def alert(name: str, status: str = "firing") -> dict[str, object]:
     labels = {"alertname": name, "severity": "critical", "note": "<!channel> & <b>"}
-    return {"groupKey": name, "groupLabels": {"alertname": name}, "alerts": [{"status": status, "labels": labels}]}
+    return {
+        "groupKey": name,
+        "groupLabels": {"alertname": name},
+        "alerts": [{"status": status, "labels": labels}],
+    }
 
 
 def test_slack_email_and_webhook_tell_the_same_story(servers: Servers) -> None:
     with SlackStandIn() as slack, SmtpServer() as smtp, WebhookServer() as hook:
         slack.add_channel("#alerts", "C1")
         direct = slack.add_person("U1")
-        routes = ROUTES.format(token=slack.token, secret=slack.secret, slack=slack.app_url, smarthost=smtp.smarthost, hook=hook.url)
+        routes = ROUTES.format(
+            token=slack.token,
+            secret=slack.secret,
+            slack=slack.app_url,
+            smarthost=smtp.smarthost,
+            hook=hook.url,
+        )
         amproxy = servers.amproxy(routes)
 
         # one message in the channel, one to the person, one mail, and Alertmanager's own payload
@@ -64,7 +74,10 @@ def test_slack_email_and_webhook_tell_the_same_story(servers: Servers) -> None:
         [mail] = until(lambda: smtp.mails)
         [told] = until(lambda: hook.requests)
         assert "Disk wants you" in shown.text and "<!channel>" not in str(shown.blocks)
-        assert (told.payload["status"], told.payload["groupLabels"]) == ("firing", {"alertname": "Disk"})
+        assert (told.payload["status"], told.payload["groupLabels"]) == (
+            "firing",
+            {"alertname": "Disk"},
+        )
         assert "#1" in mail.header("Subject") and "Disk wants you" in mail.header("Subject")
 
         # the second time the channel hears of it in the message's thread
@@ -77,20 +90,30 @@ def test_slack_email_and_webhook_tell_the_same_story(servers: Servers) -> None:
         page = urllib.request.urlopen(link.group(), timeout=60).read().decode()
         assert "Acknowledge" in page
         assert get(f"{amproxy.url}/api/v1/incidents")["incidents"][0]["state"] == "triggered"
-        urllib.request.urlopen(urllib.request.Request(link.group(), b"", method="POST"), timeout=60).close()
+        urllib.request.urlopen(
+            urllib.request.Request(link.group(), b"", method="POST"), timeout=60
+        ).close()
         assert get(f"{amproxy.url}/api/v1/incidents")["incidents"][0]["acknowledged_by"] == "alice"
         until(lambda: "Acknowledged by Alice Ash" in str(slack.messages["C1", shown.ts].blocks))
-        until(lambda: "Acknowledged by Alice Ash" in str(slack.messages[direct, personal.ts].blocks))
+        until(
+            lambda: "Acknowledged by Alice Ash" in str(slack.messages[direct, personal.ts].blocks)
+        )
 
         # a button in Slack, pressed by somebody the file knows
-        answer = asyncio.run(slack.press(f"{amproxy.url}/slack/interactivity", "C1", shown.ts, "Resolve", "U1"))
+        answer = asyncio.run(
+            slack.press(f"{amproxy.url}/slack/interactivity", "C1", shown.ts, "Resolve", "U1")
+        )
         assert answer.status_code == 200
         until(lambda: not get(f"{amproxy.url}/api/v1/incidents")["incidents"])
         until(lambda: "Resolved by Alice Ash" in str(slack.messages["C1", shown.ts].blocks))
 
         # the source's own end reaches the webhook
         assert post(f"{amproxy.url}/webhook/am", alert("Disk", "resolved")) == 200
-        until(lambda: [request for request in hook.requests if request.payload["status"] == "resolved"])
+        until(
+            lambda: [
+                request for request in hook.requests if request.payload["status"] == "resolved"
+            ]
+        )
         slack.assert_no_surprises()
         smtp.assert_no_surprises()
         hook.assert_no_surprises()
@@ -98,12 +121,20 @@ def test_slack_email_and_webhook_tell_the_same_story(servers: Servers) -> None:
 
 def test_an_unsigned_press_is_refused(servers: Servers) -> None:
     with SlackStandIn() as slack, SmtpServer() as smtp, WebhookServer() as hook:
-        routes = ROUTES.format(token=slack.token, secret="another", slack=slack.app_url, smarthost=smtp.smarthost, hook=hook.url)
+        routes = ROUTES.format(
+            token=slack.token,
+            secret="another",
+            slack=slack.app_url,
+            smarthost=smtp.smarthost,
+            hook=hook.url,
+        )
         slack.add_channel("#alerts", "C1")
         slack.add_person("U1")
         amproxy = servers.amproxy(routes)
         post(f"{amproxy.url}/webhook/am", alert("Disk"))
         [shown] = until(lambda: slack.sent("C1"))
-        answer = asyncio.run(slack.press(f"{amproxy.url}/slack/interactivity", "C1", shown.ts, "Resolve", "U1"))
+        answer = asyncio.run(
+            slack.press(f"{amproxy.url}/slack/interactivity", "C1", shown.ts, "Resolve", "U1")
+        )
         assert answer.status_code == 401
         assert get(f"{amproxy.url}/api/v1/incidents")["incidents"][0]["state"] == "triggered"

@@ -28,7 +28,12 @@ SEED = 20261122
 def push(url: str, number: int) -> None:
     """Push until it is taken, as every sender does."""
     alert = {"status": "firing", "labels": {"alertname": f"Storm{number}", "severity": "critical"}}
-    body = {"version": "4", "groupKey": f"g{number}", "groupLabels": {"alertname": f"Storm{number}"}, "alerts": [alert]}
+    body = {
+        "version": "4",
+        "groupKey": f"g{number}",
+        "groupLabels": {"alertname": f"Storm{number}"},
+        "alerts": [alert],
+    }
     while post(f"{url}/webhook/storm", body) != 200:
         time.sleep(0.1)
 
@@ -36,13 +41,18 @@ def push(url: str, number: int) -> None:
 def redis_pid(amproxy: Server) -> int:
     """The embedded server: the service's only child that serves a socket."""
     for entry in Path(f"/proc/{amproxy.pid}/task/{amproxy.pid}/children").read_text().split():
-        if b"unixsocket" in Path(f"/proc/{entry}/cmdline").read_bytes() or b"redis.sock" in Path(f"/proc/{entry}/cmdline").read_bytes():
+        if (
+            b"unixsocket" in Path(f"/proc/{entry}/cmdline").read_bytes()
+            or b"redis.sock" in Path(f"/proc/{entry}/cmdline").read_bytes()
+        ):
             return int(entry)
     return 0
 
 
 @pytest.mark.timeout(400)
-def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(servers: Servers, tmp_path: Path) -> None:
+def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(
+    servers: Servers, tmp_path: Path
+) -> None:
     dice = random.Random(SEED)
     with TelegramStandIn() as telegram:
         telegram.add_chat(ALICE)
@@ -72,19 +82,31 @@ def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(ser
         assert done.is_set()
 
         def titles(chat: int) -> Counter[str]:
-            return Counter(word for message in telegram.sent(chat) for word in message.text.split() if word.startswith("Storm"))
+            return Counter(
+                word
+                for message in telegram.sent(chat)
+                for word in message.text.split()
+                if word.startswith("Storm")
+            )
 
         until(lambda: len(titles(BOB)) == STORM, seconds=240, why="an incident was not escalated")
         assert set(titles(ALICE)) == {f"Storm{number}" for number in range(STORM)}
         _, open_incidents = 0, []
         cursor = ""
         while True:
-            page = get(f"{amproxy.url}/api/v1/incidents?limit=500" + (f"&cursor={cursor}" if cursor else ""))
+            page = get(
+                f"{amproxy.url}/api/v1/incidents?limit=500"
+                + (f"&cursor={cursor}" if cursor else "")
+            )
             open_incidents += page["incidents"]
             cursor = page["next"]
             if not cursor:
                 break
-        assert Counter(incident["title"] for incident in open_incidents) == Counter(f"Storm{number}" for number in range(STORM))
+        assert Counter(incident["title"] for incident in open_incidents) == Counter(
+            f"Storm{number}" for number in range(STORM)
+        )
         twice = sum(len(telegram.sent(chat)) for chat in (ALICE, BOB)) - 2 * STORM
-        assert 0 <= twice <= 32 * KILLS, "more pages came twice than calls can be under way at the kills"
+        assert 0 <= twice <= 32 * KILLS, (
+            "more pages came twice than calls can be under way at the kills"
+        )
         assert metric(text(f"{amproxy.url}/metrics"), "amproxy_stuck_total") == 0

@@ -48,26 +48,40 @@ def webhook_door(servers: Servers, amproxy: Server) -> str:
 
 @needs("victoria-metrics", "vmalert", "alertmanager")
 @pytest.mark.parametrize("door", [raw_door, webhook_door])
-def test_from_a_metric_to_two_phones_and_back(servers: Servers, door: Callable[[Servers, Server], str]) -> None:
+def test_from_a_metric_to_two_phones_and_back(
+    servers: Servers, door: Callable[[Servers, Server], str]
+) -> None:
     with TelegramStandIn() as telegram:
         telegram.add_chat(ALICE)
         telegram.add_chat(BOB)
-        amproxy = servers.amproxy(ROUTES.format(token=telegram.token, telegram=telegram.url, wait="8s"))
-        database = servers.victoria_metrics(args=["-search.latencyOffset=0s", "-search.disableCache"])
+        amproxy = servers.amproxy(
+            ROUTES.format(token=telegram.token, telegram=telegram.url, wait="8s")
+        )
+        database = servers.victoria_metrics(
+            args=["-search.latencyOffset=0s", "-search.disableCache"]
+        )
         write(database, 97)
         servers.vmalert(RULES, database.url, [door(servers, amproxy)], ["-rule.resendDelay=1s"])
 
         # the person on call is paged, does not answer, and the next one is
         alice = until(lambda: telegram.sent(ALICE), why="nobody was paged")[0]
-        assert "DiskFull" in alice.text and "Disk of db1 is full" in alice.text and "#1" in alice.text
-        assert [button.split()[0] for button in alice.buttons][:3] == ["Acknowledge", "Resolve", "Snooze"]
+        assert (
+            "DiskFull" in alice.text and "Disk of db1 is full" in alice.text and "#1" in alice.text
+        )
+        assert [button.split()[0] for button in alice.buttons][:3] == [
+            "Acknowledge",
+            "Resolve",
+            "Snooze",
+        ]
         assert not telegram.sent(BOB)
         bob = until(lambda: telegram.sent(BOB), why="nobody else was paged")[0]
 
         # who presses Acknowledge; escalation stops and both messages change in place
         telegram.press(BOB, bob.message_id, "Acknowledge", BOB)
         both = (ALICE, alice.message_id), (BOB, bob.message_id)
-        until(lambda: all("Acknowledged by Bob Birch" in telegram.messages[key].text for key in both))
+        until(
+            lambda: all("Acknowledged by Bob Birch" in telegram.messages[key].text for key in both)
+        )
         until(lambda: telegram.answers)
         [incident] = get(f"{amproxy.url}/api/v1/incidents")["incidents"]
         assert (incident["state"], incident["acknowledged_by"]) == ("acknowledged", "bob")
@@ -80,11 +94,23 @@ def test_from_a_metric_to_two_phones_and_back(servers: Servers, door: Callable[[
 
         story = get(f"{amproxy.url}/api/v1/incidents/{incident['id']}")
         said = " ".join(entry["text"] for entry in story["timeline"])
-        for part in ("first notification", "paging Alice Ash", "paging Bob Birch", "Acknowledged by Bob Birch", "Resolved"):
+        for part in (
+            "first notification",
+            "paging Alice Ash",
+            "paging Bob Birch",
+            "Acknowledged by Bob Birch",
+            "Resolved",
+        ):
             assert part in said
-        assert [(page["user"], page["state"]) for page in story["pages"]] == [("alice", "sent"), ("bob", "sent")]
+        assert [(page["user"], page["state"]) for page in story["pages"]] == [
+            ("alice", "sent"),
+            ("bob", "sent"),
+        ]
         page = text(f"{amproxy.url}/metrics")
-        assert metric(page, "amproxy_pages_total", channel="telegram", outcome="sent", policy="ladder") == 2
+        assert (
+            metric(page, "amproxy_pages_total", channel="telegram", outcome="sent", policy="ladder")
+            == 2
+        )
         assert metric(page, "amproxy_incidents", policy="ladder", state="resolved") == 1
         assert metric(page, "amproxy_first_page_delay_seconds_count", channel="telegram") == 1
         assert metric(page, "amproxy_on_call", schedule="primary", user="alice") == 1
@@ -92,4 +118,6 @@ def test_from_a_metric_to_two_phones_and_back(servers: Servers, door: Callable[[
 
 
 def _over(message: Message) -> bool:
-    return "Resolved" in message.text and not [button for button in message.buttons if button != "Open"]
+    return "Resolved" in message.text and not [
+        button for button in message.buttons if button != "Open"
+    ]

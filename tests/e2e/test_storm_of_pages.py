@@ -25,12 +25,18 @@ KILLS = 2
 
 def routes(telegram: TelegramStandIn, within: str) -> str:
     storm = f"  - name: ladder\n    storm: {{more_than: {MORE_THAN}, within: {within}}}\n"
-    return ROUTES.format(token=telegram.token, telegram=telegram.url, wait="10m").replace("  - name: ladder\n", storm)
+    return ROUTES.format(token=telegram.token, telegram=telegram.url, wait="10m").replace(
+        "  - name: ladder\n", storm
+    )
 
 
 def push(amproxy: Server) -> None:
     alerts = [{"labels": {"alertname": f"Storm{number}"}} for number in range(INCIDENTS)]
-    request = urllib.request.Request(f"{amproxy.url}/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{amproxy.url}/api/v2/alerts",
+        json.dumps(alerts).encode(),
+        {"Content-Type": "application/json"},
+    )
     urllib.request.urlopen(request, timeout=60).close()
 
 
@@ -63,21 +69,42 @@ def test_a_storm_is_a_handful_of_messages_and_one_press_answers_for_them(servers
         assert len(incidents(amproxy, "acknowledged")) == INCIDENTS - MORE_THAN
         page = text(f"{amproxy.url}/metrics")
         assert metric(page, "amproxy_pages_total", channel="telegram", outcome="sent") == INCIDENTS
-        assert metric(page, "amproxy_pages_bundled_total", channel="telegram", policy="ladder") == INCIDENTS - MORE_THAN
+        assert (
+            metric(page, "amproxy_pages_bundled_total", channel="telegram", policy="ladder")
+            == INCIDENTS - MORE_THAN
+        )
         telegram.assert_no_surprises()
 
 
-def test_kill_9_while_pages_are_held_and_bundled_loses_none(servers: Servers, tmp_path: Path) -> None:
+def test_kill_9_while_pages_are_held_and_bundled_loses_none(
+    servers: Servers, tmp_path: Path
+) -> None:
     with TelegramStandIn() as telegram:
         telegram.add_chat(ALICE)
         amproxy = servers.amproxy(routes(telegram, within="4s"), data_dir=tmp_path / "data")
         push(amproxy)
         until(lambda: len(telegram.sent(ALICE)) >= MORE_THAN, why="nobody was paged")
-        for _ in range(KILLS):  # while pages are held, and about the moment at which they become bundles
+        for _ in range(
+            KILLS
+        ):  # while pages are held, and about the moment at which they become bundles
             amproxy.kill()
             amproxy.start()
             time.sleep(0.7)
-        until(lambda: set(named(telegram.sent(ALICE))) == {f"Storm{number}" for number in range(INCIDENTS)}, why="a page was lost")
+        until(
+            lambda: (
+                set(named(telegram.sent(ALICE)))
+                == {f"Storm{number}" for number in range(INCIDENTS)}
+            ),
+            why="a page was lost",
+        )
         told = named(telegram.sent(ALICE))
-        assert len(told) - INCIDENTS <= KILLS * 60, "more than what was under way at the kills came twice"
-        until(lambda: metric(text(f"{amproxy.url}/metrics"), "amproxy_outbox_depth", channel="telegram") == 0, why="a message is left")
+        assert len(told) - INCIDENTS <= KILLS * 60, (
+            "more than what was under way at the kills came twice"
+        )
+        until(
+            lambda: (
+                metric(text(f"{amproxy.url}/metrics"), "amproxy_outbox_depth", channel="telegram")
+                == 0
+            ),
+            why="a message is left",
+        )

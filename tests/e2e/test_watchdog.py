@@ -23,7 +23,13 @@ receivers:
 
 
 def push_watchdog(alertmanager: Server) -> None:
-    assert post(f"{alertmanager.url}/api/v2/alerts", [{"labels": {"alertname": "Watchdog", "severity": "none"}}]) == 200
+    assert (
+        post(
+            f"{alertmanager.url}/api/v2/alerts",
+            [{"labels": {"alertname": "Watchdog", "severity": "none"}}],
+        )
+        == 200
+    )
 
 
 @needs("alertmanager")
@@ -36,10 +42,15 @@ def test_a_watchdog_that_stays_away_pages_and_its_return_ends_that(servers: Serv
         return dict(found)
 
     def incidents(state: str) -> list[str]:
-        return [one["group_labels"]["alertname"] for one in get(f"{amproxy.url}/api/v1/incidents?state={state}")["incidents"]]
+        return [
+            one["group_labels"]["alertname"]
+            for one in get(f"{amproxy.url}/api/v1/incidents?state={state}")["incidents"]
+        ]
 
     push_watchdog(alertmanager)
-    first = until(lambda: pulse()["source"] == "alert" and pulse(), why="the Watchdog was not heard")["last_beat"]
+    first = until(
+        lambda: pulse()["source"] == "alert" and pulse(), why="the Watchdog was not heard"
+    )["last_beat"]
     until(lambda: pulse()["last_beat"] != first, why="the repeated Watchdog was not heard")
     assert get(amproxy.url + "/api/v2/alerts") == []
     assert incidents("triggered") == []

@@ -16,8 +16,16 @@ WEEK = timedelta(days=7)
 
 
 def test_a_file_that_says_the_same_changes_nothing_even_where_its_lines_move() -> None:
-    moved = replace(POLICY, place=FilePlace(line=9), steps=tuple(replace(step, place=FilePlace(line=10)) for step in POLICY.steps))
-    assert compare_configs(config(), config(policies=(moved,)), NOBODY_BY_HAND, MONDAY, 28) == ([], {}, [])
+    moved = replace(
+        POLICY,
+        place=FilePlace(line=9),
+        steps=tuple(replace(step, place=FilePlace(line=10)) for step in POLICY.steps),
+    )
+    assert compare_configs(config(), config(policies=(moved,)), NOBODY_BY_HAND, MONDAY, 28) == (
+        [],
+        {},
+        [],
+    )
 
 
 def test_another_order_of_turns_is_told_as_stretches_and_hours() -> None:
@@ -31,7 +39,10 @@ def test_another_order_of_turns_is_told_as_stretches_and_hours() -> None:
 
 
 def test_a_schedule_that_goes_leaves_nobody_and_one_that_comes_begins_with_nobody() -> None:
-    for old, new, before, after in ((config(), config(schedules=()), ("alice",), ()), (config(schedules=()), config(), (), ("alice",))):
+    for old, new, before, after in (
+        (config(), config(schedules=()), ("alice",), ()),
+        (config(schedules=()), config(), (), ("alice",)),
+    ):
         [change] = compare_configs(old, new, NOBODY_BY_HAND, MONDAY, 7).shifts
         assert (change.before, change.after, change.end - change.start) == (before, after, WEEK)
 
@@ -39,17 +50,39 @@ def test_a_schedule_that_goes_leaves_nobody_and_one_that_comes_begins_with_nobod
 def test_what_people_have_set_by_hand_counts_on_both_sides() -> None:
     [layer] = WEEKLY.layers
     turned = replace(WEEKLY, layers=(replace(layer, users=(("bob",),)),))
-    by_hand = ManualScheduleChanges(overrides={"main": [Override(users=("carol",), start=MONDAY, end=MONDAY + timedelta(days=6), id="x")]})
+    by_hand = ManualScheduleChanges(
+        overrides={
+            "main": [
+                Override(users=("carol",), start=MONDAY, end=MONDAY + timedelta(days=6), id="x")
+            ]
+        }
+    )
     [change] = compare_configs(config(), config(schedules=(turned,)), by_hand, MONDAY, 7).shifts
     assert (change.start, change.end) == (MONDAY + timedelta(days=6), MONDAY + WEEK)
 
 
 def test_a_policy_that_changes_is_tried_out_on_the_alerts_it_was_for() -> None:
-    quick = replace(POLICY, steps=(NotifyStep(schedule="main"), Wait(seconds=60.0), NotifyStep(users=("bob",))))
-    found = compare_configs(config(), config(policies=(quick,)), NOBODY_BY_HAND, MONDAY, 7, {"main": [{"alertname": "Down"}]})
+    quick = replace(
+        POLICY, steps=(NotifyStep(schedule="main"), Wait(seconds=60.0), NotifyStep(users=("bob",)))
+    )
+    found = compare_configs(
+        config(),
+        config(policies=(quick,)),
+        NOBODY_BY_HAND,
+        MONDAY,
+        7,
+        {"main": [{"alertname": "Down"}]},
+    )
     [change] = found.policies
     assert change.name == "main" and change.before == POLICY and change.after == quick
     [example] = change.examples
     assert example.labels == {"alertname": "Down"}
-    before, after = ([(seconds, page.user) for seconds, page in pages] for pages in (example.before, example.after))
-    assert before[0] == after[0] == (30.0, "alice") and (630.0, "bob") in before and (90.0, "bob") in after
+    before, after = (
+        [(seconds, page.user) for seconds, page in pages]
+        for pages in (example.before, example.after)
+    )
+    assert (
+        before[0] == after[0] == (30.0, "alice")
+        and (630.0, "bob") in before
+        and (90.0, "bob") in after
+    )

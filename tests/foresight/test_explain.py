@@ -57,14 +57,25 @@ def why_not(text: str, name: str) -> str:
 def test_an_alert_pages_at_once_whoever_is_on_call() -> None:
     assert asked(config()) == {
         "receivers": ["people"],
-        "groups": [{"receiver": "people", "group_labels": {"alertname": "Down"}, "group_key": '{}/{}:{alertname="Down"}', "muted_by": []}],
+        "groups": [
+            {
+                "receiver": "people",
+                "group_labels": {"alertname": "Down"},
+                "group_key": '{}/{}:{alertname="Down"}',
+                "muted_by": [],
+            }
+        ],
         "pages": [
             {
-                "at": "2026-01-05T09:00:00.000Z", "user": "alice", "channel": "telegram", "policy": "main", "step": 1,
+                "at": "2026-01-05T09:00:00.000Z",
+                "user": "alice",
+                "channel": "telegram",
+                "policy": "main",
+                "step": 1,
                 "reason": "on call for main: layer weekly",
             }
         ],
-    }  # fmt: skip
+    }
 
 
 def test_every_route_that_matches_is_named_in_order_and_pages_for_itself() -> None:
@@ -74,17 +85,25 @@ def test_every_route_that_matches_is_named_in_order_and_pages_for_itself() -> No
         route("second", 'alertname="Down"'),
         route("never"),
         receivers=(oncall("second", "other"), oncall("never", "main")),
-        policies=(*config().policies.values(), Policy(name="other", steps=(NotifyStep(users=("bob",)),))),
+        policies=(
+            *config().policies.values(),
+            Policy(name="other", steps=(NotifyStep(users=("bob",)),)),
+        ),
     )
     answer = asked(found)
     assert answer["receivers"] == ["people", "chat", "second"]
     assert [group["receiver"] for group in answer["groups"]] == ["people", "chat", "second"]
-    assert [(page["user"], page["policy"]) for page in answer["pages"]] == [("alice", "main"), ("bob", "other")]
+    assert [(page["user"], page["policy"]) for page in answer["pages"]] == [
+        ("alice", "main"),
+        ("bob", "other"),
+    ]
 
 
 def test_a_label_with_an_empty_value_counts_as_absent() -> None:
     found = config(root=replace(ROOT, group_by_all=True))
-    assert asked(found, {"alertname": "Down", "team": ""})["groups"][0]["group_labels"] == {"alertname": "Down"}
+    assert asked(found, {"alertname": "Down", "team": ""})["groups"][0]["group_labels"] == {
+        "alertname": "Down"
+    }
 
 
 def test_a_muted_group_names_the_interval_and_pages_nobody() -> None:
@@ -104,7 +123,14 @@ def test_a_group_outside_its_active_intervals_is_muted_by_them() -> None:
 
 
 def test_the_text_shows_the_matcher_at_which_a_route_failed() -> None:
-    text = told(config(route("people", 'team="b"'), route("chat", 'zone="x"'), route("people", 'team="a"'), route("chat")))
+    text = told(
+        config(
+            route("people", 'team="b"'),
+            route("chat", 'zone="x"'),
+            route("people", 'team="a"'),
+            route("chat"),
+        )
+    )
     assert '- people {team="b"}: team="b" does not hold, it is \'a\'' in text
     assert '- chat {zone="x"}: zone="x" does not hold, there is no label zone' in text
     assert '* people {team="a"}: lands here' in text
@@ -118,18 +144,28 @@ def test_the_text_says_that_nobody_is_paged_where_no_receiver_pages() -> None:
 
 
 def test_a_receiver_that_cannot_be_told_says_why() -> None:
-    found = config(route("phones"), receivers=(chat("phones", "pagerduty", undeliverable="amproxy does not speak to PagerDuty"),))
+    found = config(
+        route("phones"),
+        receivers=(
+            chat("phones", "pagerduty", undeliverable="amproxy does not speak to PagerDuty"),
+        ),
+    )
     assert "amproxy does not speak to PagerDuty" in " ".join(told(found).split())
 
 
 def test_the_text_warns_of_what_would_inhibit_the_alert() -> None:
     rule = InhibitRule(
-        source_matchers=tuple(parse_matchers('severity="critical"')), target_matchers=tuple(parse_matchers("team=a")), equal=("cluster",)
+        source_matchers=tuple(parse_matchers('severity="critical"')),
+        target_matchers=tuple(parse_matchers("team=a")),
+        equal=("cluster",),
     )
-    assert 'would be inhibited while an alert {severity="critical"} with the same cluster' in " ".join(
-        told(config(inhibit_rules=(rule,))).split()
+    assert (
+        'would be inhibited while an alert {severity="critical"} with the same cluster'
+        in " ".join(told(config(inhibit_rules=(rule,))).split())
     )
-    assert "inhibited" not in told(config(inhibit_rules=(rule,)), {"alertname": "Down", "team": "b"})
+    assert "inhibited" not in told(
+        config(inhibit_rules=(rule,)), {"alertname": "Down", "team": "b"}
+    )
 
 
 def test_the_policy_is_told_in_words() -> None:
@@ -159,7 +195,9 @@ def test_the_policy_is_told_in_words() -> None:
 
 
 def test_a_policy_that_waits_first_pages_nobody_now_and_says_until_when() -> None:
-    policy = Policy(name="main", steps=(WaitUntilStep(interval="office"), NotifyStep(schedule="main")))
+    policy = Policy(
+        name="main", steps=(WaitUntilStep(interval="office"), NotifyStep(schedule="main"))
+    )
     found = config(policies=(policy,))
     assert asked(found, at=NIGHT)["pages"] == []
     assert "Next: wait until office (Tue 2026-01-06 09:00 UTC)" in told(found, at=NIGHT)
@@ -175,13 +213,17 @@ def test_others_are_told_when_their_shift_or_their_page_comes() -> None:
 
 
 def test_somebody_absent_is_told_as_absent_until_the_end_on_the_schedules_clock() -> None:
-    absent = replace(away(ALICE, "2026-01-01T00:00", "2026-01-07T00:00", "holidays"), timezone="Europe/Berlin")
+    absent = replace(
+        away(ALICE, "2026-01-01T00:00", "2026-01-07T00:00", "holidays"), timezone="Europe/Berlin"
+    )
     text = told(config(users=(absent, BOB, CAROL)))
     assert why_not(text, "Alice Ash").startswith("absent until Tue 2026-01-06 23:00 (holidays)")
     assert "Bob Birch over telegram (step 1" in text
 
 
-def test_people_without_a_contact_that_works_are_told_as_such_and_the_next_step_does_not_wait() -> None:
+def test_people_without_a_contact_that_works_are_told_as_such_and_the_next_step_does_not_wait() -> (
+    None
+):
     deaf, nowhere = User(name="alice", contacts={"phone": "+49170"}), User(name="carol")
     found = config(users=(deaf, BOB, nowhere))
     assert [(page["user"], page["step"]) for page in asked(found)["pages"]] == [("bob", 3), ("", 4)]
@@ -193,7 +235,11 @@ def test_people_without_a_contact_that_works_are_told_as_such_and_the_next_step_
 
 def test_a_contact_that_amproxy_cannot_use_gives_way_to_the_next_at_once() -> None:
     rules = (Notify(channels=("phone_call",)), Wait(seconds=300.0), Notify(channels=("email",)))
-    phoned = User(name="alice", contacts={"phone": "+49170", "email": "a@example.org"}, notification_rules={"default": rules})
+    phoned = User(
+        name="alice",
+        contacts={"phone": "+49170", "email": "a@example.org"},
+        notification_rules={"default": rules},
+    )
     found = config(users=(phoned, BOB, CAROL))
     assert [page["channel"] for page in asked(found)["pages"]] == ["email"]
     assert "amproxy has no channel phone_call" in told(found)
@@ -209,4 +255,7 @@ def test_an_alert_cannot_steer_the_terminal() -> None:
 def test_the_time_zone_of_the_alerts_schedule_is_used() -> None:
     schedules = tuple(replace(one, timezone="Asia/Tbilisi") for one in config().schedules.values())
     assert "Mon 2026-01-05 13:00 Asia/Tbilisi" in told(config(schedules=schedules))
-    assert asked(config(schedules=schedules), at=MONDAY + timedelta(days=7))["pages"][0]["user"] == "bob"
+    assert (
+        asked(config(schedules=schedules), at=MONDAY + timedelta(days=7))["pages"][0]["user"]
+        == "bob"
+    )

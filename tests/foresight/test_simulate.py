@@ -43,18 +43,42 @@ Answers = list[tuple[str, float]]
 
 
 def pages(
-    found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY, **more: Any
+    found: Config,
+    answers: Answers | None = None,
+    *,
+    duration: float | None = None,
+    at: datetime = MONDAY,
+    **more: Any,
 ) -> list[tuple[Any, ...]]:
     """(seconds after `at`, who or where, channel, step) of each page."""
-    answer = simulate(SimulationRequest(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
+    answer = simulate(
+        SimulationRequest(labels=DOWN, at=at, duration=duration, answers=answers or [], **more),
+        Roster(found),
+    )
     assert answer["receivers"] and answer["groups"]
     return [
-        ((datetime.fromisoformat(page["at"]) - at).total_seconds(), page["user"], page["channel"], page["step"]) for page in answer["pages"]
+        (
+            (datetime.fromisoformat(page["at"]) - at).total_seconds(),
+            page["user"],
+            page["channel"],
+            page["step"],
+        )
+        for page in answer["pages"]
     ]
 
 
-def told(found: Config, answers: Answers | None = None, *, duration: float | None = None, at: datetime = MONDAY, **more: Any) -> str:
-    text = simulate_text(SimulationRequest(labels=DOWN, at=at, duration=duration, answers=answers or [], **more), Roster(found))
+def told(
+    found: Config,
+    answers: Answers | None = None,
+    *,
+    duration: float | None = None,
+    at: datetime = MONDAY,
+    **more: Any,
+) -> str:
+    text = simulate_text(
+        SimulationRequest(labels=DOWN, at=at, duration=duration, answers=answers or [], **more),
+        Roster(found),
+    )
     assert all(len(line) <= 80 for line in text.splitlines())
     return " ".join(text.split())
 
@@ -73,19 +97,31 @@ def test_the_document_has_the_shape_of_explain() -> None:
     found = config()
     answer = simulate(SimulationRequest(labels=DOWN, at=MONDAY), Roster(found))
     assert answer["groups"] == [
-        {"receiver": "people", "group_labels": {"alertname": "Down"}, "group_key": '{}/{}:{alertname="Down"}', "muted_by": []}
+        {
+            "receiver": "people",
+            "group_labels": {"alertname": "Down"},
+            "group_key": '{}/{}:{alertname="Down"}',
+            "muted_by": [],
+        }
     ]
     assert answer["pages"][0] == {
-        "at": "2026-01-05T09:00:30.000Z", "user": "alice", "channel": "telegram", "policy": "main", "step": 1,
+        "at": "2026-01-05T09:00:30.000Z",
+        "user": "alice",
+        "channel": "telegram",
+        "policy": "main",
+        "step": 1,
         "reason": "on call for main: layer weekly",
-    }  # fmt: skip
+    }
 
 
 def test_no_page_comes_after_the_answer_not_even_at_the_same_moment() -> None:
     found = config(root=QUIET)
     assert pages(found, [("alice", 299.0)]) == [(0.0, "alice", "telegram", 1)]
     assert pages(found, [("bob", 300.0)]) == [(0.0, "alice", "telegram", 1)]
-    assert pages(found, [("bob", 301.0)]) == [(0.0, "alice", "telegram", 1), (300.0, "alice", "email", 1)]
+    assert pages(found, [("bob", 301.0)]) == [
+        (0.0, "alice", "telegram", 1),
+        (300.0, "alice", "email", 1),
+    ]
 
 
 def test_an_answer_before_there_is_an_incident_changes_nothing() -> None:
@@ -104,7 +140,9 @@ def test_an_acknowledgement_that_runs_out_pages_from_the_first_step_again() -> N
 def test_the_look_ahead_ends_with_the_duration() -> None:
     assert pages(config(), duration=29.0) == []
     assert len(pages(config(), duration=330.0)) == 2
-    assert "the look ahead stops after 5m30s; the policy goes on at Mon 2026-01-05 09:10" in told(config(), duration=330.0)
+    assert "the look ahead stops after 5m30s; the policy goes on at Mon 2026-01-05 09:10" in told(
+        config(), duration=330.0
+    )
 
 
 def test_rounds_are_paged_as_often_as_the_policy_says() -> None:
@@ -132,7 +170,9 @@ def test_a_group_that_stays_muted_pages_nobody_and_says_so() -> None:
     found = config(route("people", active_time_intervals=("office",)))
     saturday = MONDAY.replace(day=10)
     assert pages(found, at=saturday) == []
-    assert "the group is still muted after 1d00h00m00s, and nobody is paged" in told(found, at=saturday)
+    assert "the group is still muted after 1d00h00m00s, and nobody is paged" in told(
+        found, at=saturday
+    )
     assert pages(found, at=saturday, duration=3 * 86400.0)[0][0] == 2 * 86400.0 + 30.0
 
 
@@ -160,8 +200,17 @@ def test_incidents_that_run_together_take_turns_of_the_team() -> None:
 
 def test_nobody_on_call_does_what_the_policy_says() -> None:
     empty = Schedule(name="main")
-    fallback = Policy(name="main", if_nobody=IfNobody(kind="user", user="carol"), steps=(NotifyStep(schedule="main"),))
-    assert pages(config(schedules=(empty,), policies=(fallback,)))[0] == (30.0, "carol", "telegram", 1)
+    fallback = Policy(
+        name="main",
+        if_nobody=IfNobody(kind="user", user="carol"),
+        steps=(NotifyStep(schedule="main"),),
+    )
+    assert pages(config(schedules=(empty,), policies=(fallback,)))[0] == (
+        30.0,
+        "carol",
+        "telegram",
+        1,
+    )
     silent = replace(fallback, if_nobody=IfNobody())
     assert pages(config(schedules=(empty,), policies=(silent,))) == []
     text = told(config(schedules=(empty,), policies=(silent,)))
@@ -170,22 +219,37 @@ def test_nobody_on_call_does_what_the_policy_says() -> None:
 
 def test_a_chat_that_cannot_be_told_is_no_page_but_is_named() -> None:
     policy = Policy(name="main", steps=(NotifyStep(receiver="phones"),))
-    found = config(receivers=(chat("phones", "slack", undeliverable="the text is a Go template"),), policies=(policy,))
+    found = config(
+        receivers=(chat("phones", "slack", undeliverable="the text is a Go template"),),
+        policies=(policy,),
+    )
     assert pages(found) == []
     assert "the text is a Go template" in told(found)
 
 
 def test_the_timeline_tells_the_end_plainly() -> None:
     assert told(config()).endswith("At the end: nobody has answered, and nobody else is paged.")
-    assert told(config(), [("bob", 700.0)]).endswith("At the end: acknowledged by Bob Birch; nothing more is due.")
+    assert told(config(), [("bob", 700.0)]).endswith(
+        "At the end: acknowledged by Bob Birch; nothing more is due."
+    )
     text = told(config())
-    assert "09:10:30 +10m30s Bob Birch over telegram (step 3: next after main: next turn of layer weekly)" in text
+    assert (
+        "09:10:30 +10m30s Bob Birch over telegram (step 3: next after main: next turn of layer weekly)"
+        in text
+    )
 
 
 def test_a_handoff_within_the_simulation_is_seen() -> None:
-    policy = Policy(name="main", steps=(NotifyStep(schedule="main"), Wait(seconds=600.0), NotifyStep(schedule="main")))
+    policy = Policy(
+        name="main",
+        steps=(NotifyStep(schedule="main"), Wait(seconds=600.0), NotifyStep(schedule="main")),
+    )
     before = MONDAY.replace(day=12, hour=8, minute=55)
-    assert [page[1] for page in pages(config(root=QUIET, policies=(policy,)), at=before) if page[2] == "telegram"] == ["alice", "bob"]
+    assert [
+        page[1]
+        for page in pages(config(root=QUIET, policies=(policy,)), at=before)
+        if page[2] == "telegram"
+    ] == ["alice", "bob"]
 
 
 def test_an_answer_of_somebody_unknown_is_refused_with_the_name_that_was_meant() -> None:
@@ -207,21 +271,36 @@ def test_an_alert_that_is_over_before_its_group_was_told_pages_nobody() -> None:
     assert "the alert was over before its group was told" in told(config(), resolve_after=29.0)
 
 
-def test_an_alert_that_fires_on_after_its_incident_was_resolved_opens_another_when_the_group_is_told_again() -> None:
-    policy = Policy(name="main", steps=(NotifyStep(users=("carol",)), Wait(seconds=600.0), ResolveStep()))
+def test_an_alert_that_fires_on_after_its_incident_was_resolved_opens_another_when_the_group_is_told_again() -> (
+    None
+):
+    policy = Policy(
+        name="main", steps=(NotifyStep(users=("carol",)), Wait(seconds=600.0), ResolveStep())
+    )
     hourly = replace(QUIET, repeat_interval=3600.0)
-    assert [page[0] for page in pages(config(root=hourly, policies=(policy,)), duration=8000.0)] == [0.0, 3600.0, 7200.0]
-    assert "Opened (repeat interval elapsed)" in told(config(root=hourly, policies=(policy,)), duration=8000.0)
+    assert [
+        page[0] for page in pages(config(root=hourly, policies=(policy,)), duration=8000.0)
+    ] == [0.0, 3600.0, 7200.0]
+    assert "Opened (repeat interval elapsed)" in told(
+        config(root=hourly, policies=(policy,)), duration=8000.0
+    )
     again = replace(policy, reopen_within=86400.0)
-    assert "Its alerts fire again after 50m" in told(config(root=hourly, policies=(again,)), duration=8000.0)
+    assert "Its alerts fire again after 50m" in told(
+        config(root=hourly, policies=(again,)), duration=8000.0
+    )
 
 
 def test_a_policy_hands_over_and_stands_still_at_a_gate() -> None:
     first = Policy(name="main", steps=(NotifyStep(users=("carol",)), ForwardStep(policy="many")))
-    many = Policy(name="many", steps=(WaitForAlertsStep(more_than=5, within=600.0), NotifyStep(users=("bob",))))
+    many = Policy(
+        name="many",
+        steps=(WaitForAlertsStep(more_than=5, within=600.0), NotifyStep(users=("bob",))),
+    )
     found = config(root=QUIET, policies=(first, many))
     assert [page[1] for page in pages(found)] == ["carol"]
-    assert told(found).endswith("At the end: the policy stands still: it waits for more than 5 alerts within 10m.")
+    assert told(found).endswith(
+        "At the end: the policy stands still: it waits for more than 5 alerts within 10m."
+    )
 
 
 def test_what_still_fires_at_the_end_of_a_maintenance_window_is_told_then() -> None:
@@ -241,14 +320,26 @@ def test_a_maintenance_window_that_opens_holds_a_running_policy_until_its_end() 
 def test_a_page_waits_for_the_end_of_quiet_hours() -> None:
     asleep = replace(ALICE, quiet_hours=("nights",))
     night = MONDAY.replace(day=6, hour=3)
-    assert pages(config(root=QUIET, users=(asleep, BOB, CAROL)), at=night, duration=86400.0)[0][:2] == (600.0, "bob")
+    assert pages(config(root=QUIET, users=(asleep, BOB, CAROL)), at=night, duration=86400.0)[0][
+        :2
+    ] == (600.0, "bob")
     important = Policy(name="main", steps=(NotifyStep(schedule="main", urgency="important"),))
-    assert pages(config(root=QUIET, users=(asleep, BOB, CAROL), policies=(important,)), at=night)[0][:2] == (0.0, "alice")
+    assert pages(config(root=QUIET, users=(asleep, BOB, CAROL), policies=(important,)), at=night)[
+        0
+    ][:2] == (0.0, "alice")
 
 
-def test_what_happens_at_one_moment_has_its_time_once_and_people_who_are_paged_alike_one_line() -> None:
-    policy = Policy(name="main", steps=(NotifyStep(users=("bob", "carol")), NotifyStep(receiver="chat")))
-    found = config(root=QUIET, policies=(policy,), users=(ALICE, replace(BOB, contacts={"telegram": "2"}), CAROL))
+def test_what_happens_at_one_moment_has_its_time_once_and_people_who_are_paged_alike_one_line() -> (
+    None
+):
+    policy = Policy(
+        name="main", steps=(NotifyStep(users=("bob", "carol")), NotifyStep(receiver="chat"))
+    )
+    found = config(
+        root=QUIET,
+        policies=(policy,),
+        users=(ALICE, replace(BOB, contacts={"telegram": "2"}), CAROL),
+    )
     text = simulate_text(SimulationRequest(labels=DOWN, at=MONDAY), Roster(found))
     assert text.count("09:00:00") == 1
     assert "Bob Birch, carol over telegram (step 1: named by the policy)" in " ".join(text.split())

@@ -22,11 +22,17 @@ def acknowledged(by: str = "ann", **policy: Any) -> Drive:
 
 
 def reminders(drive: Drive) -> list[tuple[float, str, str]]:
-    return [(page.due - START, page.user, page.channel) for page in drive.incident.pages if page.kind == "reminder"]
+    return [
+        (page.due - START, page.user, page.channel)
+        for page in drive.incident.pages
+        if page.kind == "reminder"
+    ]
 
 
 def fail_reminder(drive: Drive) -> None:
-    page = next(page for page in drive.incident.pages if page.kind == "reminder" and page.state == "due")
+    page = next(
+        page for page in drive.incident.pages if page.kind == "reminder" and page.state == "due"
+    )
     drive.do(Failed(page=page.id, error="blocked", attempt=1))
 
 
@@ -37,7 +43,9 @@ def test_the_one_who_acknowledged_is_reminded_over_the_first_channels_of_their_r
     assert drive.said("Reminding Ann Ash that the acknowledgement runs out at 10:00 UTC")
 
 
-def test_acknowledging_again_before_the_reminder_is_a_conflict_and_after_it_begins_the_time_anew() -> None:
+def test_acknowledging_again_before_the_reminder_is_a_conflict_and_after_it_begins_the_time_anew() -> (
+    None
+):
     drive = acknowledged()
     drive.until(2900)
     with pytest.raises(Conflict, match="already acknowledged by Ann Ash"):
@@ -48,9 +56,14 @@ def test_acknowledging_again_before_the_reminder_is_a_conflict_and_after_it_begi
     drive.do(Acknowledge(user="ann", via="web"))
     assert drive.said("Ann Ash is still on it")
     drive.until(3100 + 3599)
-    assert drive.incident.state == "acknowledged" and [at for at, _, _ in reminders(drive)] == [3000, 6100]
+    assert drive.incident.state == "acknowledged" and [at for at, _, _ in reminders(drive)] == [
+        3000,
+        6100,
+    ]
     drive.until(3100 + 3600)
-    assert drive.incident.state == "triggered" and drive.said("The acknowledgement by Ann Ash has run out")
+    assert drive.incident.state == "triggered" and drive.said(
+        "The acknowledgement by Ann Ash has run out"
+    )
     assert drive.who[-1] == (6700, "bob")
 
 
@@ -80,12 +93,21 @@ def test_a_second_reminder_may_use_every_contact_again() -> None:
     drive.until(3010 + 3000)
     fail_reminder(drive)  # the email of before
     fail_reminder(drive)
-    assert [channel for _, _, channel in reminders(drive)] == ["telegram", "email", "telegram", "email"]
+    assert [channel for _, _, channel in reminders(drive)] == [
+        "telegram",
+        "email",
+        "telegram",
+        "email",
+    ]
 
 
 def test_one_of_several_reminders_that_arrives_is_enough() -> None:
     rules = {"default": (Notify(channels=("telegram", "email")),)}
-    three = User(name="three", contacts={"telegram": "1", "email": "2", "slack": "3"}, notification_rules=rules)
+    three = User(
+        name="three",
+        contacts={"telegram": "1", "email": "2", "slack": "3"},
+        notification_rules=rules,
+    )
     drive = acknowledged("three", config={"users": people()["users"] | {"three": three}})
     drive.until(3000)
     assert len(reminders(drive)) == 2
@@ -99,12 +121,16 @@ def test_one_of_several_reminders_that_arrives_is_enough() -> None:
 def test_who_has_no_contact_cannot_be_reminded_and_the_timeline_says_so(by: str) -> None:
     drive = acknowledged(by)
     drive.until(3000)
-    assert reminders(drive) == [] and drive.said("cannot be reminded that the acknowledgement runs out")
+    assert reminders(drive) == [] and drive.said(
+        "cannot be reminded that the acknowledgement runs out"
+    )
     drive.until(3600)
     assert drive.incident.state == "triggered"
 
 
-@pytest.mark.parametrize("answer", [Resolve(user="ann", via="web"), Snooze(user="ann", via="web", until=START + 9000)])
+@pytest.mark.parametrize(
+    "answer", [Resolve(user="ann", via="web"), Snooze(user="ann", via="web", until=START + 9000)]
+)
 def test_nobody_is_reminded_of_what_is_not_acknowledged_any_more(answer: Any) -> None:
     drive = acknowledged()
     drive.do(answer)
@@ -126,5 +152,8 @@ def test_the_first_answer_stays_on_record() -> None:
     drive = acknowledged(acknowledge_reminder=0.0)
     drive.until(4000)
     drive.do(Acknowledge(user="bob", via="web"))
-    assert (drive.incident.first_acknowledged_by, drive.incident.first_acknowledged_at) == ("ann", START)
+    assert (drive.incident.first_acknowledged_by, drive.incident.first_acknowledged_at) == (
+        "ann",
+        START,
+    )
     assert drive.incident.acknowledged_by == "bob"

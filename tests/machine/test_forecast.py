@@ -57,31 +57,49 @@ def said(one: UpcomingIncidentStep) -> str:
 
 def test_the_policy_that_takes_over_is_shown_with_its_steps_and_its_end() -> None:
     second = Policy(name="second", steps=(EVE, Wait(seconds=60), ResolveStep()))
-    drive = Drive(Wait(seconds=300), ForwardStep(policy="second"), BOB, config={"policies": {"second": second}})
-    assert coming(drive) == [(300, "step 2: policy second takes over"), (300, "step 1: notify eve (users)"), (360, "step 3: resolve")]
+    drive = Drive(
+        Wait(seconds=300),
+        ForwardStep(policy="second"),
+        BOB,
+        config={"policies": {"second": second}},
+    )
+    assert coming(drive) == [
+        (300, "step 2: policy second takes over"),
+        (300, "step 1: notify eve (users)"),
+        (360, "step 3: resolve"),
+    ]
 
 
 def test_a_circle_of_policies_is_walked_once() -> None:
     second = Policy(name="second", steps=(EVE, ForwardStep(policy="main")))
-    drive = Drive(Wait(seconds=300), ForwardStep(policy="second"), config={"policies": {"second": second}})
+    drive = Drive(
+        Wait(seconds=300), ForwardStep(policy="second"), config={"policies": {"second": second}}
+    )
     assert [what for _, what in coming(drive)] == [
-        "step 2: policy second takes over", "step 1: notify eve (users)", "step 2: policy main takes over",
-    ]  # fmt: skip
+        "step 2: policy second takes over",
+        "step 1: notify eve (users)",
+        "step 2: policy main takes over",
+    ]
 
 
 def test_a_shift_that_is_waited_for_is_waited_for() -> None:
-    drive = Drive(Wait(seconds=60), NotifyStep(schedule="day"), EVE, if_nobody=IfNobody(kind="wait_for_shift"))
+    drive = Drive(
+        Wait(seconds=60), NotifyStep(schedule="day"), EVE, if_nobody=IfNobody(kind="wait_for_shift")
+    )
     assert coming(drive) == [
-        (60, "step 2: waits until somebody is on call for day"), (10800, "step 2: notify bob (schedule day)"),
-        (10800, "step 3: notify eve (users)"), (10800, "the policy has no further step"),
-    ]  # fmt: skip
+        (60, "step 2: waits until somebody is on call for day"),
+        (10800, "step 2: notify bob (schedule day)"),
+        (10800, "step 3: notify eve (users)"),
+        (10800, "the policy has no further step"),
+    ]
 
 
 def test_what_would_be_skipped_says_so_and_does_not_end_the_list() -> None:
     drive = Drive(Wait(seconds=60), ResolveStep(active_time_intervals=("noon",)), BOB)
     assert coming(drive)[:2] == [
-        (60, "step 2: resolve, only in noon (skipped, as things are: outside time interval noon)"), (60, "step 3: notify bob (users)"),
-    ]  # fmt: skip
+        (60, "step 2: resolve, only in noon (skipped, as things are: outside time interval noon)"),
+        (60, "step 3: notify bob (users)"),
+    ]
 
 
 def test_nothing_is_shown_after_a_step_that_ends_it() -> None:
@@ -101,9 +119,11 @@ def test_answers_snoozes_and_holds_show_their_ends() -> None:
     drive.do(Acknowledge(user="bob", via="web"))
     drive.do(AddResponders(user="bob", via="web", to=ANN))
     assert coming(drive) == [
-        (300, "ann's next rule: email"), (3000, "bob is reminded"), (3600, "acknowledgement runs out"),
+        (300, "ann's next rule: email"),
+        (3000, "bob is reminded"),
+        (3600, "acknowledgement runs out"),
         (7200, "resolved, if there is no news until then"),
-    ]  # fmt: skip
+    ]
     drive.do(Snooze(user="bob", via="web", until=START + 60))
     assert coming(drive) == [(60, "snooze ends")]
     drive.until(60)
@@ -119,17 +139,28 @@ def test_answers_snoozes_and_holds_show_their_ends() -> None:
 def reachable(policy: Policy) -> Policy:
     """Of the policies that may be: whoever it names has a contact that works, and nothing but its steps matters."""
     steps = tuple(
-        replace(step, users=tuple(user for user in step.users if user not in ("mute", "zed")) or ("bob",), urgency="default")
-        if isinstance(step, NotifyStep) and step.users else replace(step, urgency="default") if isinstance(step, NotifyStep) else step
+        replace(
+            step,
+            users=tuple(user for user in step.users if user not in ("mute", "zed")) or ("bob",),
+            urgency="default",
+        )
+        if isinstance(step, NotifyStep) and step.users
+        else replace(step, urgency="default")
+        if isinstance(step, NotifyStep)
+        else step
         for step in policy.steps
-    )  # fmt: skip
+    )
     return replace(policy, steps=steps, auto_resolve=0.0, flapping=None)
 
 
 @st.composite
 def drives(draw: st.DrawFn) -> Recorded:
-    known = {name: reachable(policy) for name, policy in draw(policies(deeds | waits | waits)).items()}
-    return Recorded(config={"policies": known}, incident={"common_labels": {"a": "b"}, "plan": known["main"]})
+    known = {
+        name: reachable(policy) for name, policy in draw(policies(deeds | waits | waits)).items()
+    }
+    return Recorded(
+        config={"policies": known}, incident={"common_labels": {"a": "b"}, "plan": known["main"]}
+    )
 
 
 def happened(entries: list[TimelineEntry]) -> list[tuple[float, str]]:
@@ -149,7 +180,9 @@ def foreseen(shown: list[UpcomingIncidentStep]) -> list[tuple[float, str]]:
     for one in shown:
         number = re.match(r"step (\d+)", said(one))
         if number or said(one).startswith("the "):
-            found.append((one.at, number[1] if number else "repeat" if "run again" in said(one) else "ended"))
+            found.append(
+                (one.at, number[1] if number else "repeat" if "run again" in said(one) else "ended")
+            )
     return found
 
 
@@ -160,7 +193,9 @@ def test_every_step_comes_when_it_was_said_to(drive: Any, wait: float) -> None:
     drive.until(wait)
     drive.arrive()
     shown = list_upcoming(drive.incident, drive.roster)
-    assert len(shown) <= MAX_UPCOMING and (not shown or shown[0] == find_next_step(drive.incident, drive.roster))
+    assert len(shown) <= MAX_UPCOMING and (
+        not shown or shown[0] == find_next_step(drive.incident, drive.roster)
+    )
     drive.entries.clear()
     if not shown:
         assert next_due(drive.incident) is None

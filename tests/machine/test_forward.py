@@ -17,7 +17,9 @@ def second(*steps: Any, **keys: Any) -> dict[str, Any]:
 
 
 def test_the_steps_of_the_other_policy_run_and_those_below_do_not() -> None:
-    drive = Drive(BOB, ForwardStep(policy="second"), ANN, config=second(Wait(seconds=60), EVE, team="ops"))
+    drive = Drive(
+        BOB, ForwardStep(policy="second"), ANN, config=second(Wait(seconds=60), EVE, team="ops")
+    )
     drive.until(3600)
     assert drive.who == [(0, "bob"), (60, "eve")]
     assert (drive.incident.policy, drive.incident.team) == ("second", "ops")
@@ -31,7 +33,10 @@ def test_rules_that_run_are_not_disturbed() -> None:
 
 
 def test_its_own_repeat_and_timeout_hold_from_then_on() -> None:
-    drive = Drive(ForwardStep(policy="second"), config=second(BOB, Wait(seconds=60), repeat=1, acknowledge_timeout=3600.0))
+    drive = Drive(
+        ForwardStep(policy="second"),
+        config=second(BOB, Wait(seconds=60), repeat=1, acknowledge_timeout=3600.0),
+    )
     drive.until(600)
     assert drive.who == [(0, "bob"), (60, "bob")]
     drive.do(Acknowledge(user="bob", via="web"))
@@ -51,7 +56,9 @@ def test_a_policy_that_was_never_there_is_said_and_the_next_step_runs() -> None:
 
 
 def test_a_condition_may_keep_it_from_handing_over() -> None:
-    drive = Drive(ForwardStep(policy="second", active_time_intervals=("noon",)), BOB, config=second(EVE))
+    drive = Drive(
+        ForwardStep(policy="second", active_time_intervals=("noon",)), BOB, config=second(EVE)
+    )
     assert drive.who == [(0, "bob")] and drive.incident.policy == "main"
 
 
@@ -59,7 +66,14 @@ def test_a_circle_without_waits_pages_each_once_a_minute() -> None:
     drive = Drive(EVE, ForwardStep(policy="second"), config=second(BOB, ForwardStep(policy="main")))
     assert drive.who == [(0, "eve"), (0, "bob")]
     drive.until(150)
-    assert drive.who == [(0, "eve"), (0, "bob"), (60, "eve"), (60, "bob"), (120, "eve"), (120, "bob")]
+    assert drive.who == [
+        (0, "eve"),
+        (0, "bob"),
+        (60, "eve"),
+        (60, "bob"),
+        (120, "eve"),
+        (120, "bob"),
+    ]
 
 
 def test_a_policy_that_hands_over_to_itself_does_so_once_a_minute() -> None:
@@ -70,7 +84,12 @@ def test_a_policy_that_hands_over_to_itself_does_so_once_a_minute() -> None:
 
 
 def test_a_circle_with_a_wait_is_not_slowed_down() -> None:
-    drive = Drive(EVE, Wait(seconds=300), ForwardStep(policy="second"), config=second(BOB, ForwardStep(policy="main")))
+    drive = Drive(
+        EVE,
+        Wait(seconds=300),
+        ForwardStep(policy="second"),
+        config=second(BOB, ForwardStep(policy="main")),
+    )
     drive.until(650)
     assert drive.who == [(0, "eve"), (300, "bob"), (300, "eve"), (600, "bob"), (600, "eve")]
 
@@ -97,7 +116,12 @@ def test_what_comes_back_begins_with_the_policy_it_was_opened_with() -> None:
 
 
 def test_policies_in_a_circle_do_not_go_round_at_once_though_nobody_can_be_reached() -> None:
-    drive = Drive(BOB, Wait(seconds=300), ForwardStep(policy="second"), config=second(BOB, Wait(seconds=300), ForwardStep(policy="second")))
+    drive = Drive(
+        BOB,
+        Wait(seconds=300),
+        ForwardStep(policy="second"),
+        config=second(BOB, Wait(seconds=300), ForwardStep(policy="second")),
+    )
     rounds = 0
     while drive.now < START + 600 and rounds < 50:
         while any(page.state == "due" for page in drive.incident.pages) and rounds < 50:

@@ -94,12 +94,19 @@ def test_a_gate_still_stands_after_a_snooze_that_brought_nothing() -> None:
 
 def test_alerts_of_a_merged_incident_count() -> None:
     drive = Drive(GATE, BOB)
-    drive.do(Absorb(user="eve", via="web", number=8, title="Other", groups={"h": MergedGroup(firing=2)}))
+    drive.do(
+        Absorb(user="eve", via="web", number=8, title="Other", groups={"h": MergedGroup(firing=2)})
+    )
     assert drive.who == [(0, "bob")]
 
 
 def test_a_gate_of_the_policy_that_takes_over_knows_what_came_before() -> None:
     second = Policy(name="second", steps=(GATE, BOB))
-    drive = Drive(Wait(seconds=60), ForwardStep(policy="second"), config={"policies": {"second": second}}, incident={"firing": 3})
+    drive = Drive(
+        Wait(seconds=60),
+        ForwardStep(policy="second"),
+        config={"policies": {"second": second}},
+        incident={"firing": 3},
+    )
     drive.until(600)
     assert drive.who == [(60, "bob")]

@@ -43,7 +43,9 @@ def ask(drive: Drive, to: NotifyStep) -> None:
         (Policy(name="other", steps=(EVE,)), ["eve"], "Reassigned to policy other by bob"),
     ],
 )
-def test_those_it_is_reassigned_to_are_paged_and_nobody_else(to: Any, who: list[str], why: str) -> None:
+def test_those_it_is_reassigned_to_are_paged_and_nobody_else(
+    to: Any, who: list[str], why: str
+) -> None:
     drive = Drive(NotifyStep(users=("pro",)), Wait(seconds=60), NotifyStep(users=("mute",)))
     drive.until(10)
     drive.do(Acknowledge(user="pro", via="web"))
@@ -101,10 +103,15 @@ def test_another_policy_stays_in_force_when_it_comes_back() -> None:
     assert drive.who == [(0, "bob"), (0, "eve"), (60, "eve")] and drive.incident.team == "ops"
 
 
-@pytest.mark.parametrize("to", [NotifyStep(schedule="empty"), NotifyStep(users=("zed",)), NotifyStep(team="gone")])
+@pytest.mark.parametrize(
+    "to", [NotifyStep(schedule="empty"), NotifyStep(users=("zed",)), NotifyStep(team="gone")]
+)
 def test_to_nobody_is_refused_and_nothing_changes(to: NotifyStep) -> None:
     drive = Drive(BOB)
-    for event in (Reassign(user="bob", via="web", to=to), AddResponders(user="bob", via="web", to=to)):
+    for event in (
+        Reassign(user="bob", via="web", to=to),
+        AddResponders(user="bob", via="web", to=to),
+    ):
         with pytest.raises(Conflict, match="nobody to ask"):
             drive.do(event)
     assert drive.incident.version == 1
@@ -171,7 +178,9 @@ def test_somebody_elses_answer_does_not_end_the_asking() -> None:
 def test_who_has_acknowledged_is_not_paged() -> None:
     drive = acknowledged()
     ask(drive, NotifyStep(users=("bob", "eve")))
-    assert drive.who == [(0, "bob"), (0, "eve")] and drive.said("bob has acknowledged already and is not paged")
+    assert drive.who == [(0, "bob"), (0, "eve")] and drive.said(
+        "bob has acknowledged already and is not paged"
+    )
 
 
 def test_they_are_still_asked_when_the_acknowledgement_is_taken_back_or_runs_out() -> None:

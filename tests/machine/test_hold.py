@@ -20,8 +20,14 @@ def test_steps_and_rules_stand_still_and_go_on_at_its_end() -> None:
     held(drive, 1000)
     assert next_due(drive.incident) == START + 1000
     drive.until(2000)
-    assert drive.pages == [(0, "ann", "telegram"), (1000, "ann", "email"), (1000, "bob", "telegram")]
-    assert drive.said("Nobody is paged for now: silenced by eve") and drive.said("No longer held back (silenced by eve)")
+    assert drive.pages == [
+        (0, "ann", "telegram"),
+        (1000, "ann", "email"),
+        (1000, "bob", "telegram"),
+    ]
+    assert drive.said("Nobody is paged for now: silenced by eve") and drive.said(
+        "No longer held back (silenced by eve)"
+    )
 
 
 def test_holding_longer_for_the_same_reason_is_said_once() -> None:
@@ -38,7 +44,9 @@ def test_new_alerts_end_it_because_they_are_not_muted() -> None:
     held(drive, 1000)
     drive.until(100)
     drive.alerts(2, fresh=1)
-    assert drive.who == [(100, "bob")] and drive.said("No longer held back (silenced by eve): new alerts")
+    assert drive.who == [(100, "bob")] and drive.said(
+        "No longer held back (silenced by eve): new alerts"
+    )
 
 
 def test_alerts_that_end_do_not() -> None:

@@ -15,7 +15,14 @@ BOB, EVE = NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
 
 def drive(number: int, firing: int = 1, **labels: str) -> Drive:
-    fields = {"id": f"i{number}", "number": number, "title": f"T{number}", "group": f"g{number}", "firing": firing, "common_labels": labels}
+    fields = {
+        "id": f"i{number}",
+        "number": number,
+        "title": f"T{number}",
+        "group": f"g{number}",
+        "firing": firing,
+        "common_labels": labels,
+    }
     return Drive(BOB, incident=fields)
 
 
@@ -23,16 +30,30 @@ def merge(one: Drive, into: Drive) -> None:
     other = into.incident
     parts = responders.incident_groups(one.incident)
     one.do(Merge(user="eve", via="web", into=other.id, number=other.number))
-    into.do(Absorb(user="eve", via="web", number=one.incident.number, title=one.incident.title, groups=parts))
+    into.do(
+        Absorb(
+            user="eve",
+            via="web",
+            number=one.incident.number,
+            title=one.incident.title,
+            groups=parts,
+        )
+    )
 
 
 def test_one_ends_and_the_other_shows_the_alerts_of_both() -> None:
     one, other = drive(1, firing=2, team="db", zone="a"), drive(2, firing=3, team="db", zone="b")
     merge(one, other)
-    assert (one.incident.state, one.incident.resolved_by, one.incident.merged_into) == ("resolved", "merged", "i2")
+    assert (one.incident.state, one.incident.resolved_by, one.incident.merged_into) == (
+        "resolved",
+        "merged",
+        "i2",
+    )
     assert next_due(one.incident) is None
     assert (other.incident.firing, other.incident.common_labels) == (5, {"team": "db"})
-    assert one.said("Merged into #2 by eve (via web)") and other.said("#1 (T1) was merged into this by eve")
+    assert one.said("Merged into #2 by eve (via web)") and other.said(
+        "#1 (T1) was merged into this by eve"
+    )
 
 
 def test_it_is_over_when_the_alerts_of_both_are() -> None:
@@ -84,7 +105,11 @@ def test_an_acknowledged_one_takes_others_in_without_paging_anybody() -> None:
 def test_what_is_part_of_another_takes_no_action_but_notes() -> None:
     one, other = drive(1), drive(2)
     merge(one, other)
-    for event in (Acknowledge(user="bob", via="web"), Reopen(user="bob", via="web"), Merge(user="bob", via="web", into="x", number=9)):
+    for event in (
+        Acknowledge(user="bob", via="web"),
+        Reopen(user="bob", via="web"),
+        Merge(user="bob", via="web", into="x", number=9),
+    ):
         with pytest.raises(Conflict, match="#1 is part of another incident now"):
             one.do(event)
     one.do(Note(user="bob", via="web", text="same cause"))

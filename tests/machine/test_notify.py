@@ -13,8 +13,13 @@ from tests.support.machine.incidents import Drive, people
 
 def absent(*names: str) -> dict[str, Any]:
     """Those are absent on the day."""
-    away = Absence(start=datetime(2026, 1, 5), end=datetime(2026, 1, 6))  # noqa: DTZ001 wall clock
-    users = {name: User(name=name, contacts={"telegram": name}, absences=(away,) if name in names else ()) for name in people()["users"]}
+    away = Absence(start=datetime(2026, 1, 5), end=datetime(2026, 1, 6))
+    users = {
+        name: User(
+            name=name, contacts={"telegram": name}, absences=(away,) if name in names else ()
+        )
+        for name in people()["users"]
+    }
     return {"users": users}
 
 
@@ -22,7 +27,9 @@ def absent(*names: str) -> dict[str, Any]:
 def test_a_schedule_stands_for_who_is_on_call_or_comes_next(position: Any, who: str) -> None:
     drive = Drive(NotifyStep(schedule="weekly", position=position))
     assert drive.who == [(0, who)]
-    assert drive.said("next after weekly" if position == "next" else "on call for weekly: layer turns")
+    assert drive.said(
+        "next after weekly" if position == "next" else "on call for weekly: layer turns"
+    )
 
 
 def test_people_on_call_are_looked_up_when_the_step_runs() -> None:
@@ -61,7 +68,10 @@ def test_who_left_the_file_is_passed_over_and_named() -> None:
 )
 def test_a_step_that_finds_nobody_says_why_and_goes_on(step: NotifyStep, why: str) -> None:
     drive = Drive(
-        step, NotifyStep(users=("pro",)), config=absent("ann", "bob", "eve") | {"teams": people()["teams"] | {"none": Team(name="none")}}
+        step,
+        NotifyStep(users=("pro",)),
+        config=absent("ann", "bob", "eve")
+        | {"teams": people()["teams"] | {"none": Team(name="none")}},
     )
     assert drive.who == [(0, "pro")]
     assert drive.said(why)
@@ -69,14 +79,20 @@ def test_a_step_that_finds_nobody_says_why_and_goes_on(step: NotifyStep, why: st
 
 def test_each_step_may_say_for_itself_what_happens_when_there_is_nobody() -> None:
     drive = Drive(
-        NotifyStep(schedule="empty", if_nobody=IfNobody(kind="user", user="bob")), NotifyStep(schedule="empty"),
+        NotifyStep(schedule="empty", if_nobody=IfNobody(kind="user", user="bob")),
+        NotifyStep(schedule="empty"),
         if_nobody=IfNobody(kind="user", user="eve"),
-    )  # fmt: skip
+    )
     assert drive.who == [(0, "bob"), (0, "eve")]
 
 
 def test_waiting_for_the_next_shift_pages_whoever_comes_then() -> None:
-    drive = Drive(NotifyStep(schedule="day"), Wait(seconds=600), NotifyStep(users=("eve",)), if_nobody=IfNobody(kind="wait_for_shift"))
+    drive = Drive(
+        NotifyStep(schedule="day"),
+        Wait(seconds=600),
+        NotifyStep(users=("eve",)),
+        if_nobody=IfNobody(kind="wait_for_shift"),
+    )
     drive.until(86400)
     assert drive.who == [(3 * 3600, "bob"), (3 * 3600 + 600, "eve")]
 
@@ -91,7 +107,12 @@ def in_turn(step: NotifyStep, times: int, turns: dict[str, int], **config: Any) 
 def test_turns_follow_the_order_of_the_list_from_one_incident_to_the_next() -> None:
     step = NotifyStep(users=("eve", "ann", "bob"), pick="round_robin")
     assert in_turn(step, 5, {}) == ["eve", "ann", "bob", "eve", "ann"]
-    assert in_turn(NotifyStep(team="ops", pick="round_robin"), 4, {}) == ["ann", "bob", "eve", "ann"]
+    assert in_turn(NotifyStep(team="ops", pick="round_robin"), 4, {}) == [
+        "ann",
+        "bob",
+        "eve",
+        "ann",
+    ]
 
 
 def test_an_absent_persons_turn_passes_to_the_next_without_moving_the_order() -> None:
@@ -102,12 +123,18 @@ def test_an_absent_persons_turn_passes_to_the_next_without_moving_the_order() ->
 
 
 def test_a_turn_never_falls_to_somebody_who_left_the_file() -> None:
-    assert in_turn(NotifyStep(users=("zed", "ann", "bob"), pick="round_robin"), 3, {}) == ["ann", "bob", "ann"]
+    assert in_turn(NotifyStep(users=("zed", "ann", "bob"), pick="round_robin"), 3, {}) == [
+        "ann",
+        "bob",
+        "ann",
+    ]
 
 
 def test_two_steps_of_a_policy_take_turns_of_their_own() -> None:
     step = NotifyStep(users=("ann", "bob"), pick="round_robin")
-    assert Drive(step, Wait(seconds=60), NotifyStep(users=("bob", "eve"), pick="round_robin")).who == [(0, "ann")]
+    assert Drive(
+        step, Wait(seconds=60), NotifyStep(users=("bob", "eve"), pick="round_robin")
+    ).who == [(0, "ann")]
     drive = Drive(step, NotifyStep(users=("bob", "eve"), pick="round_robin"))
     assert drive.who == [(0, "ann"), (0, "bob")]
 
@@ -128,7 +155,11 @@ def test_a_later_step_pages_a_person_again_whose_rules_are_over() -> None:
 
 
 def test_an_important_page_begins_the_important_rules_where_the_person_has_others_for_it() -> None:
-    drive = Drive(NotifyStep(users=("pro",)), Wait(seconds=60), NotifyStep(users=("pro",), urgency="important"))
+    drive = Drive(
+        NotifyStep(users=("pro",)),
+        Wait(seconds=60),
+        NotifyStep(users=("pro",), urgency="important"),
+    )
     drive.until(3600)
     assert drive.pages == [(0, "pro", "email"), (60, "pro", "telegram"), (60, "pro", "email")]
     assert drive.said("the rules for important pages begin")
@@ -140,7 +171,10 @@ def test_an_ordinary_page_does_not_restart_important_rules() -> None:
 
 
 def test_an_important_incident_makes_every_step_important() -> None:
-    assert Drive(NotifyStep(users=("pro",)), incident={"urgency": "important"}).pages == [(0, "pro", "telegram"), (0, "pro", "email")]
+    assert Drive(NotifyStep(users=("pro",)), incident={"urgency": "important"}).pages == [
+        (0, "pro", "telegram"),
+        (0, "pro", "email"),
+    ]
 
 
 # -------------------------------------------------------------------------------------------------------- contacts

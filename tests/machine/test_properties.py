@@ -17,7 +17,20 @@ from tests.support.machine.anything import acts, deeds, gates, people, policies,
 from tests.support.machine.incidents import Drive
 
 _pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Incident).decode
-HAPPENINGS = ("wait", "wait", "wait", "late", "act", "act", "act", "alerts", "delivery", "delivery", "hold", "hold")
+HAPPENINGS = (
+    "wait",
+    "wait",
+    "wait",
+    "late",
+    "act",
+    "act",
+    "act",
+    "alerts",
+    "delivery",
+    "delivery",
+    "hold",
+    "hold",
+)
 MOST_TICKS = 300  # of one stretch of time
 
 
@@ -41,23 +54,43 @@ class Watched(Drive):
         assert change.timer == next_due(after)
         assert change.timer is None or change.timer > now, "what is due now is done now"
         known = {page.id: page for page in after.pages}
-        self.check_pages(before, after, [known[message.page] for message in change.outbox if message.kind == "page"])
+        self.check_pages(
+            before,
+            after,
+            [known[message.page] for message in change.outbox if message.kind == "page"],
+        )
         if after.state == "resolved":
             assert change.timer is None and not after.chains
         if after.state == "triggered":
-            ended = after.step_due is None and after.waiting == "" and after.position >= len(after.plan.steps)
+            ended = (
+                after.step_due is None
+                and after.waiting == ""
+                and after.position >= len(after.plan.steps)
+            )
             assert change.timer is not None or after.waiting == "alerts" or ended, "it is stuck"
             if change.timer is None and after.epoch > before.epoch and ended:
-                assert "ended" in [entry.kind for entry in change.timeline], "it triggered again and did nothing"
+                assert "ended" in [entry.kind for entry in change.timeline], (
+                    "it triggered again and did nothing"
+                )
 
     def check_pages(self, before: Incident, after: Incident, pages: list[Page]) -> None:
-        if before.state == after.state != "triggered" and before.epoch == after.epoch and before.version:
-            allowed = [page for page in pages if after.state == "acknowledged" and (page.insists or page.kind == "reminder")]
+        if (
+            before.state == after.state != "triggered"
+            and before.epoch == after.epoch
+            and before.version
+        ):
+            allowed = [
+                page
+                for page in pages
+                if after.state == "acknowledged" and (page.insists or page.kind == "reminder")
+            ]
             assert pages == allowed, f"paged while {after.state}"
         if before.held_until is not None and after.held_until is not None:
             assert all(page.insists for page in pages), "paged while held back"
         people = [(page.user, page.channel) for page in pages if page.user and page.kind == "page"]
-        steps = [(page.user, page.integration, page.channel, page.policy, page.step) for page in pages]
+        steps = [
+            (page.user, page.integration, page.channel, page.policy, page.step) for page in pages
+        ]
         assert len(set(steps)) == len(steps), "a step ran twice at one moment"
         assert people.count(("bob", "telegram")) <= 1, "one page of one moment is enough"
 
@@ -68,7 +101,9 @@ class Watched(Drive):
             ticks += 1
             self.now = max(self.now, due)
             self.do(TimerTick())
-            if ticks == MOST_TICKS:  # policies that hand over to each other in a circle go on for ever, once a minute
+            if (
+                ticks == MOST_TICKS
+            ):  # policies that hand over to each other in a circle go on for ever, once a minute
                 assert self.now - began > ticks * 5, "a busy loop"
                 break
         self.now = max(self.now, end)
@@ -77,9 +112,22 @@ class Watched(Drive):
 @st.composite
 def drives(draw: st.DrawFn) -> Watched:
     # few resolve or stand still, so that much can happen to them
-    steps = st.one_of(people, people, people, deeds, waits, waits, waits, draw(st.sampled_from((waits, waits, waits, gates))))
+    steps = st.one_of(
+        people,
+        people,
+        people,
+        deeds,
+        waits,
+        waits,
+        waits,
+        draw(st.sampled_from((waits, waits, waits, gates))),
+    )
     known = draw(policies(steps))
-    fields = {"common_labels": {"a": "b"}, "urgency": draw(st.sampled_from((None, "important"))), "firing": draw(st.integers(1, 3))}
+    fields = {
+        "common_labels": {"a": "b"},
+        "urgency": draw(st.sampled_from((None, "important"))),
+        "firing": draw(st.integers(1, 3)),
+    }
     return Watched(config={"policies": known}, incident={**fields, "plan": known["main"]})
 
 
@@ -100,7 +148,13 @@ def happen(drive: Watched, data: st.DataObject) -> None:
         until = drive.now + data.draw(st.sampled_from((-5.0, 300.0, 9000.0)))
         drive.do(Hold(reason=data.draw(st.sampled_from(("silenced", "maintenance"))), until=until))
     elif due:
-        drive.do(delivery(drive, data.draw(st.sampled_from(due)), data.draw(st.sampled_from(("sent", "failed", "skipped")))))
+        drive.do(
+            delivery(
+                drive,
+                data.draw(st.sampled_from(due)),
+                data.draw(st.sampled_from(("sent", "failed", "skipped"))),
+            )
+        )
 
 
 def change_alerts(drive: Watched, firing: int, fresh: int) -> None:
@@ -121,7 +175,9 @@ def delivery(drive: Watched, page: Page, outcome: str) -> Event:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drive=drives(), data=st.data())
-def test_whatever_happens_an_incident_is_never_stuck_never_busy_and_pages_nobody_who_must_not_be(drive: Watched, data: Any) -> None:
+def test_whatever_happens_an_incident_is_never_stuck_never_busy_and_pages_nobody_who_must_not_be(
+    drive: Watched, data: Any
+) -> None:
     for _ in range(data.draw(st.integers(1, 25))):
         try:
             happen(drive, data)
@@ -132,5 +188,7 @@ def test_whatever_happens_an_incident_is_never_stuck_never_busy_and_pages_nobody
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drive=drives())
-def test_a_policy_that_nobody_disturbs_comes_to_an_end_or_waits_for_something(drive: Watched) -> None:
+def test_a_policy_that_nobody_disturbs_comes_to_an_end_or_waits_for_something(
+    drive: Watched,
+) -> None:
     drive.wait(10 * 86400.0)

@@ -20,7 +20,15 @@ TWO_HOURS = 7200
 
 def config(**user: Any) -> dict[str, Any]:
     known = people()["users"]
-    tok = User(**{"name": "tok", "timezone": "Asia/Tokyo", "contacts": {"telegram": "9"}, "quiet_hours": ("night",), **user})
+    tok = User(
+        **{
+            "name": "tok",
+            "timezone": "Asia/Tokyo",
+            "contacts": {"telegram": "9"},
+            "quiet_hours": ("night",),
+            **user,
+        }
+    )
     return {"users": {**known, "tok": tok}, "time_intervals": {"night": NIGHT}}
 
 
@@ -45,7 +53,9 @@ def test_an_important_page_heeds_no_quiet_hours() -> None:
 
 
 def test_an_important_step_wakes_the_one_whose_page_waits_for_the_morning() -> None:
-    drive = Drive(TOKYO, Wait(seconds=60), NotifyStep(users=("tok",), urgency="important"), config=config())
+    drive = Drive(
+        TOKYO, Wait(seconds=60), NotifyStep(users=("tok",), urgency="important"), config=config()
+    )
     drive.until(TWO_HOURS)
     assert drive.pages == [(60, "tok", "telegram")]
 
@@ -64,8 +74,20 @@ def test_who_it_is_reassigned_to_by_hand_is_paged_at_once() -> None:
 
 
 def test_what_is_shown_as_coming_waits_too() -> None:
-    rules = {"default": (Wait(seconds=300), Notify(channels=("telegram",)), Wait(seconds=TWO_HOURS), Notify(channels=("email",)))}
-    drive = Drive(TOKYO, config=config(notification_rules=rules, contacts={"telegram": "9", "email": "t@example.org"}))
+    rules = {
+        "default": (
+            Wait(seconds=300),
+            Notify(channels=("telegram",)),
+            Wait(seconds=TWO_HOURS),
+            Notify(channels=("email",)),
+        )
+    }
+    drive = Drive(
+        TOKYO,
+        config=config(
+            notification_rules=rules, contacts={"telegram": "9", "email": "t@example.org"}
+        ),
+    )
     shown = [one.at - drive.now for one in list_upcoming(drive.incident, drive.roster)]
     assert shown == [TWO_HOURS, 2 * TWO_HOURS]
     drive.until(5 * TWO_HOURS)
@@ -87,5 +109,7 @@ def test_nothing_waits_any_more_once_somebody_has_acknowledged() -> None:
 @pytest.mark.parametrize("timezone", ["UTC", "Asia/Tbilisi"])
 def test_elsewhere_it_is_day(timezone: str) -> None:
     settings = config()
-    settings["users"]["tok"] = User(name="tok", timezone=timezone, contacts={"telegram": "9"}, quiet_hours=("night",))
+    settings["users"]["tok"] = User(
+        name="tok", timezone=timezone, contacts={"telegram": "9"}, quiet_hours=("night",)
+    )
     assert Drive(TOKYO, config=settings).pages == [(0, "tok", "telegram")]

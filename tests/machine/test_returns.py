@@ -22,7 +22,10 @@ from amproxy.machine.transition import next_due
 from tests.support.machine.incidents import START, Drive
 
 EVE, BOB = NotifyStep(users=("eve",)), NotifyStep(users=("bob",))
-FLAPPING: dict[str, Any] = {"reopen_within": 600.0, "flapping": Flapping(more_than=2, within=3600, hold=300)}
+FLAPPING: dict[str, Any] = {
+    "reopen_within": 600.0,
+    "flapping": Flapping(more_than=2, within=3600, hold=300),
+}
 
 
 def test_alerts_that_return_open_it_again_from_the_first_step() -> None:
@@ -31,7 +34,12 @@ def test_alerts_that_return_open_it_again_from_the_first_step() -> None:
     drive.alerts(0)
     drive.until(200)
     drive.come_back(2)
-    assert (drive.incident.state, drive.incident.firing, drive.incident.resolved, drive.incident.resolved_by) == ("triggered", 2, 0, "")
+    assert (
+        drive.incident.state,
+        drive.incident.firing,
+        drive.incident.resolved,
+        drive.incident.resolved_by,
+    ) == ("triggered", 2, 0, "")
     assert drive.said("Its alerts fire again after 1m40s")
     drive.until(300)
     assert drive.who == [(0, "eve"), (60, "bob"), (200, "eve"), (260, "bob")]
@@ -75,7 +83,9 @@ def test_one_that_comes_back_too_often_pages_nobody_unless_it_goes_on_firing() -
     drive = Drive(EVE, **FLAPPING)
     flap(drive, 100, 200, 300)
     assert drive.who == [(0, "eve"), (100, "eve"), (200, "eve")]
-    assert drive.said("Flapping: it came back 3 times in 1h. Nobody is paged unless it fires for 5m")
+    assert drive.said(
+        "Flapping: it came back 3 times in 1h. Nobody is paged unless it fires for 5m"
+    )
     drive.until(599)
     assert len(drive.who) == 3
     drive.until(600)
@@ -141,7 +151,11 @@ def test_counts_of_one_that_is_over_still_follow_its_alerts() -> None:
     drive.do(Resolve(user="eve", via="web"))
     said = len(drive.told)
     drive.alerts(0)
-    assert (drive.incident.state, drive.incident.resolved_by, drive.incident.firing) == ("resolved", "eve", 0)
+    assert (drive.incident.state, drive.incident.resolved_by, drive.incident.firing) == (
+        "resolved",
+        "eve",
+        0,
+    )
     assert len(drive.told) == said
 
 

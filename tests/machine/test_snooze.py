@@ -23,7 +23,12 @@ def test_nothing_runs_before_its_end_and_then_the_policy_begins_anew() -> None:
     snooze(drive, 1000)
     assert next_due(drive.incident) == START + 1000
     drive.until(5000)
-    assert drive.pages == [(0, "ann", "telegram"), (1000, "ann", "telegram"), (1300, "ann", "email"), (1600, "bob", "telegram")]
+    assert drive.pages == [
+        (0, "ann", "telegram"),
+        (1000, "ann", "telegram"),
+        (1300, "ann", "email"),
+        (1600, "bob", "telegram"),
+    ]
     assert drive.said("the policy begins anew")
 
 
@@ -32,7 +37,11 @@ def test_with_resume_waits_and_rules_go_on_with_what_was_left_of_them() -> None:
     drive.until(100)
     snooze(drive, 1000)
     drive.until(5000)
-    assert drive.pages == [(0, "ann", "telegram"), (1200, "ann", "email"), (1500, "bob", "telegram")]
+    assert drive.pages == [
+        (0, "ann", "telegram"),
+        (1200, "ann", "email"),
+        (1500, "bob", "telegram"),
+    ]
     assert drive.said("the policy goes on where it was")
 
 
@@ -43,7 +52,11 @@ def test_a_snooze_put_off_again_keeps_what_was_left() -> None:
     drive.until(900)
     snooze(drive, 2000)
     drive.until(5000)
-    assert drive.pages == [(0, "ann", "telegram"), (2200, "ann", "email"), (2500, "bob", "telegram")]
+    assert drive.pages == [
+        (0, "ann", "telegram"),
+        (2200, "ann", "email"),
+        (2500, "bob", "telegram"),
+    ]
 
 
 def test_a_second_snooze_after_the_first_counts_from_what_was_left_then() -> None:
@@ -53,7 +66,11 @@ def test_a_second_snooze_after_the_first_counts_from_what_was_left_then() -> Non
     drive.until(1100)
     snooze(drive, 2000)
     drive.until(5000)
-    assert drive.pages == [(0, "ann", "telegram"), (2100, "ann", "email"), (2400, "bob", "telegram")]
+    assert drive.pages == [
+        (0, "ann", "telegram"),
+        (2100, "ann", "email"),
+        (2400, "bob", "telegram"),
+    ]
 
 
 def test_acknowledging_while_snoozed_ends_both_and_a_later_snooze_begins_anew() -> None:
@@ -164,4 +181,8 @@ def test_what_a_reassigned_person_still_had_is_resumed() -> None:
     drive.until(100)
     snooze(drive, 1000)
     drive.until(3000)
-    assert drive.pages[1:] == [(0, "ann", "telegram"), (1200, "ann", "email"), (1800, "bob", "telegram")]
+    assert drive.pages[1:] == [
+        (0, "ann", "telegram"),
+        (1200, "ann", "email"),
+        (1800, "bob", "telegram"),
+    ]

@@ -35,7 +35,11 @@ def test_two_steps_that_reach_the_same_person_do_not_restart_the_rules() -> None
 def test_repeat_runs_the_steps_again_so_many_times() -> None:
     drive = Drive(BOB, Wait(seconds=600), repeat=2)
     drive.until(7200)
-    assert drive.pages == [(0, "bob", "telegram"), (600, "bob", "telegram"), (1200, "bob", "telegram")]
+    assert drive.pages == [
+        (0, "bob", "telegram"),
+        (600, "bob", "telegram"),
+        (1200, "bob", "telegram"),
+    ]
 
 
 def test_a_plan_without_any_wait_does_not_run_its_rounds_at_once() -> None:
@@ -69,7 +73,12 @@ def test_unacknowledging_and_the_end_of_a_snooze_start_from_the_first_step() -> 
     drive.do(Unacknowledge(user="ann", via="web"))
     drive.do(Snooze(user="ann", via="web", until=START + 1000))
     drive.until(1060)
-    assert drive.pages == [(0, "bob", "telegram"), (100, "bob", "telegram"), (1000, "bob", "telegram"), (1060, "ann", "telegram")]
+    assert drive.pages == [
+        (0, "bob", "telegram"),
+        (100, "bob", "telegram"),
+        (1000, "bob", "telegram"),
+        (1060, "ann", "telegram"),
+    ]
 
 
 def test_an_old_button_changes_nothing_after_the_incident_triggered_again() -> None:
@@ -86,7 +95,11 @@ def test_actions_that_the_state_forbids_are_refused_with_the_reason() -> None:
     with pytest.raises(Conflict, match="not acknowledged"):
         drive.do(Unacknowledge(user="ann", via="web"))
     drive.do(Resolve(user="ann", via="web"))
-    for event in (Acknowledge(user="bob", via="web"), Resolve(user="bob", via="web"), Escalate(user="bob", via="web")):
+    for event in (
+        Acknowledge(user="bob", via="web"),
+        Resolve(user="bob", via="web"),
+        Escalate(user="bob", via="web"),
+    ):
         with pytest.raises(Conflict, match="already resolved by Ann Ash"):
             drive.do(event)
 
@@ -106,7 +119,9 @@ def test_escalate_now_runs_the_next_step_without_its_wait() -> None:
         (IfNobody(kind="wait_for_shift"), []),
     ],
 )
-def test_nobody_on_call_is_never_silence(rule: IfNobody, pages: list[tuple[float, str, str]]) -> None:
+def test_nobody_on_call_is_never_silence(
+    rule: IfNobody, pages: list[tuple[float, str, str]]
+) -> None:
     drive = Drive(NotifyStep(schedule="empty"), BOB, if_nobody=rule)
     assert sorted(drive.pages) == sorted(pages)
     assert any("has nobody" in line for line in drive.told)
@@ -119,7 +134,11 @@ def test_a_step_that_does_not_match_is_skipped_and_says_so() -> None:
 
 
 def test_a_time_interval_that_left_the_file_holds_nothing_back() -> None:
-    drive = Drive(NotifyStep(users=("ann",), active_time_intervals=("gone",)), WaitUntilStep(interval="gone"), BOB)
+    drive = Drive(
+        NotifyStep(users=("ann",), active_time_intervals=("gone",)),
+        WaitUntilStep(interval="gone"),
+        BOB,
+    )
     assert drive.pages == [(0, "ann", "telegram"), (0, "bob", "telegram")]
 
 

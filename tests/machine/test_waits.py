@@ -37,19 +37,31 @@ def test_only_a_wait_is_cut_short_when_nobody_can_be_reached() -> None:
         ({"matchers": ('severity="critical"', 'team="db"')}, 'team="db" does not match'),
         ({"active_time_intervals": ("noon",)}, "outside time interval noon"),
         ({"mute_time_intervals": ("noon", "morning")}, "muted by time interval morning"),
-        ({"active_time_intervals": ("morning",), "mute_time_intervals": ("morning",)}, "muted by time interval morning"),
+        (
+            {"active_time_intervals": ("morning",), "mute_time_intervals": ("morning",)},
+            "muted by time interval morning",
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", [NotifyStep, WebhookStep, ResolveStep])
-def test_a_step_whose_condition_does_not_hold_is_skipped_with_its_reason(kind: Any, condition: dict[str, Any], why: str) -> None:
+def test_a_step_whose_condition_does_not_hold_is_skipped_with_its_reason(
+    kind: Any, condition: dict[str, Any], why: str
+) -> None:
     target = {NotifyStep: {"users": ("ann",)}, WebhookStep: {"receiver": "repair"}}.get(kind, {})
-    drive = Drive(kind(**target, **condition), BOB, incident={"common_labels": {"severity": "critical"}})
+    drive = Drive(
+        kind(**target, **condition), BOB, incident={"common_labels": {"severity": "critical"}}
+    )
     assert drive.who == [(0, "bob")]
     assert drive.said(f"Step 1 skipped: {why}")
 
 
 def test_a_step_whose_condition_holds_runs() -> None:
-    step = NotifyStep(users=("eve",), matchers=('severity=~"crit.*"',), active_time_intervals=("morning",), mute_time_intervals=("noon",))
+    step = NotifyStep(
+        users=("eve",),
+        matchers=('severity=~"crit.*"',),
+        active_time_intervals=("morning",),
+        mute_time_intervals=("noon",),
+    )
     assert Drive(step, incident={"common_labels": {"severity": "critical"}}).who == [(0, "eve")]
 
 

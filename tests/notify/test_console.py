@@ -35,9 +35,20 @@ def card(**changes: object) -> Card:
         "why": "You are on call for platform",
         "text": "CPU above 90%\nsince 13:55",
         "labels": {"severity": "critical"},
-        "alerts": [Alert(fingerprint="f", labels={"severity": "critical", "instance": "web-1"}, starts_ns=1)],
+        "alerts": [
+            Alert(
+                fingerprint="f", labels={"severity": "critical", "instance": "web-1"}, starts_ns=1
+            )
+        ],
         "firing": 1,
-        "buttons": [Button(action="acknowledge", text="Acknowledge", value="acknowledge:i1:1", url="http://127.0.0.1/a")],
+        "buttons": [
+            Button(
+                action="acknowledge",
+                text="Acknowledge",
+                value="acknowledge:i1:1",
+                url="http://127.0.0.1/a",
+            )
+        ],
         "links": [Link(text="Runbook", url="https://runbooks.example.org/cpu")],
         "url": "http://127.0.0.1/incidents/i1",
         "at": 1_800_000_000.0,
@@ -78,7 +89,9 @@ async def test_a_change_is_one_line_and_the_same_again_is_none() -> None:
     terminal = Terminal()
     ref = await terminal.channel.send("", card())
     terminal.text = ""
-    ref = await terminal.channel.edit("", ref, card(state="acknowledged", state_text="Acknowledged by Bob at 14:03 UTC"))
+    ref = await terminal.channel.edit(
+        "", ref, card(state="acknowledged", state_text="Acknowledged by Bob at 14:03 UTC")
+    )
     assert terminal.text == "#42 acknowledged HighCPU on eu1: Acknowledged by Bob at 14:03 UTC\n"
     await terminal.channel.edit("", ref, card(state="acknowledged"))
     assert terminal.text.count("\n") == 1
@@ -99,7 +112,9 @@ async def test_colours_come_only_where_they_are_wanted() -> None:
     assert "\x1b[1;31m#42 triggered \x1b[0m" in coloured.text
 
 
-async def test_by_default_it_writes_to_standard_error_without_colours_where_that_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_by_default_it_writes_to_standard_error_without_colours_where_that_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     await ConsoleChannel().send("", card())
     out, err = capsys.readouterr()
     assert out == ""
@@ -117,15 +132,35 @@ async def test_a_closed_terminal_is_an_error_of_the_delivery() -> None:
 
 
 @given(st.text())
-async def test_text_from_alerts_moves_no_cursor_rings_no_bell_and_leaves_no_frame(hostile: str) -> None:
+async def test_text_from_alerts_moves_no_cursor_rings_no_bell_and_leaves_no_frame(
+    hostile: str,
+) -> None:
     hostile = f"\x1b[2J\x1b]0;owned\a\u202e\r{hostile}\n└\x9b2J\x85"
     terminal = Terminal()
-    links = [Link(text=hostile, url="javascript:alert(1)"), Link(text=hostile, url="https://example.org/\x1b[2J")]
-    alert = Alert(fingerprint="f", labels={hostile: hostile}, annotations={"summary": hostile}, starts_ns=1)
-    shown = card(state="resolved", title=hostile, state_text=hostile, why=hostile, text=hostile, labels={hostile: hostile}, alerts=[alert])
-    await terminal.channel.send(hostile, Card(**{name: getattr(shown, name) for name in shown.__struct_fields__} | {"links": links}))
+    links = [
+        Link(text=hostile, url="javascript:alert(1)"),
+        Link(text=hostile, url="https://example.org/\x1b[2J"),
+    ]
+    alert = Alert(
+        fingerprint="f", labels={hostile: hostile}, annotations={"summary": hostile}, starts_ns=1
+    )
+    shown = card(
+        state="resolved",
+        title=hostile,
+        state_text=hostile,
+        why=hostile,
+        text=hostile,
+        labels={hostile: hostile},
+        alerts=[alert],
+    )
+    await terminal.channel.send(
+        hostile,
+        Card(**{name: getattr(shown, name) for name in shown.__struct_fields__} | {"links": links}),
+    )
     await terminal.channel.edit(hostile, {}, card(title=hostile, state_text=hostile))
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", terminal.text)
+    assert not re.search(
+        "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", terminal.text
+    )
     *block, change = terminal.text.removesuffix("\n").split("\n")
     assert all(line.startswith("│ ") for line in block[1:-1])
     assert change.startswith("#42 triggered")

@@ -55,12 +55,30 @@ async def test_both_parts_say_all_that_a_person_wants_to_know(server: SmtpServer
     (mail,) = server.mails
     page = Page(mail.part("html"))
     for told in (mail.part("plain"), page.text):
-        for text in ("#42", "triggered", "HighCPU on eu1", "Triggered at 14:00 UTC", "You are on call for platform (layer weekly)"):
+        for text in (
+            "#42",
+            "triggered",
+            "HighCPU on eu1",
+            "Triggered at 14:00 UTC",
+            "You are on call for platform (layer weekly)",
+        ):
             assert text in told
-        for text in ("CPU above 90% <b>&", "since 13:55", "severity", "critical", "instance=web-1", "Acknowledge", "Runbook"):
+        for text in (
+            "CPU above 90% <b>&",
+            "since 13:55",
+            "severity",
+            "critical",
+            "instance=web-1",
+            "Acknowledge",
+            "Runbook",
+        ):
             assert text in told
     assert "b" not in page.tags
-    assert page.targets == ["http://127.0.0.1/act/a?x=1&y=2", "http://127.0.0.1/incidents/i1", "https://runbooks.example.org/cpu"]
+    assert page.targets == [
+        "http://127.0.0.1/act/a?x=1&y=2",
+        "http://127.0.0.1/incidents/i1",
+        "https://runbooks.example.org/cpu",
+    ]
     assert "Acknowledge: http://127.0.0.1/act/a?x=1&y=2" in mail.part("plain")
 
 
@@ -86,11 +104,16 @@ async def test_the_headers_are_those_of_a_machine_that_wants_no_answer(server: S
     [
         ({"kind": "group", "number": 0, "state": "firing"}, "[firing] HighCPU on eu1"),
         ({"kind": "notice", "number": 0, "state": "notice", "title": "Test page"}, "Test page"),
-        ({"title": "a\r\nBcc: everybody@example.org"}, "[#42 triggered] a Bcc: everybody@example.org"),
+        (
+            {"title": "a\r\nBcc: everybody@example.org"},
+            "[#42 triggered] a Bcc: everybody@example.org",
+        ),
         ({"title": "磁盘已满 — «voll» 🙂"}, "[#42 triggered] 磁盘已满 — «voll» 🙂"),
     ],
 )
-async def test_the_subject_names_number_state_and_title(server: SmtpServer, changes: dict[str, Any], wanted: str) -> None:
+async def test_the_subject_names_number_state_and_title(
+    server: SmtpServer, changes: dict[str, Any], wanted: str
+) -> None:
     await EmailChannel().send(settings(server), card(**changes))
     assert server.mails[0].header("Subject") == wanted
 
@@ -103,22 +126,40 @@ async def test_texts_and_headers_of_the_file_take_the_place_of_our_own(server: S
         "Bad Name": "x",
         "To": "team@example.org",
     }
-    await EmailChannel().send(settings(server, headers=headers, text="plain words", html="<p>own</p>"), card())
+    await EmailChannel().send(
+        settings(server, headers=headers, text="plain words", html="<p>own</p>"), card()
+    )
     (mail,) = server.mails
-    assert (mail.header("Subject"), mail.header("X-Team"), mail.header("To")) == ("Mine", "platform Bcc: x@example.org", "team@example.org")
+    assert (mail.header("Subject"), mail.header("X-Team"), mail.header("To")) == (
+        "Mine",
+        "platform Bcc: x@example.org",
+        "team@example.org",
+    )
     assert (mail.part("plain").strip(), mail.part("html").strip()) == ("plain words", "<p>own</p>")
     assert mail.recipients == ["alice@example.org"]
 
 
 HOSTILE = st.text(max_size=300) | st.sampled_from(
-    ["\r\nBcc: x@y.z\r\n\r\n<script>", "\x00\x85\u2028.", "<" * 3000, "\n.\n" * 9, "ü" * 2000, '"><img src=x onerror=y>']
+    [
+        "\r\nBcc: x@y.z\r\n\r\n<script>",
+        "\x00\x85\u2028.",
+        "<" * 3000,
+        "\n.\n" * 9,
+        "ü" * 2000,
+        '"><img src=x onerror=y>',
+    ]
 )
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_no_text_breaks_headers_lines_or_html(title: str, value: str, url: str) -> None:
     quiet = Page(compose_part(card(), "html"))
-    alert = Alert(fingerprint="f", labels={value: title, "instance": value}, annotations={"summary": value}, starts_ns=1)
+    alert = Alert(
+        fingerprint="f",
+        labels={value: title, "instance": value},
+        annotations={"summary": value},
+        starts_ns=1,
+    )
     shown = card(
         title=title,
         state_text=value,
@@ -149,14 +190,24 @@ def subject_of(content: bytes) -> list[str]:
     from email import message_from_bytes
     from email.header import decode_header, make_header
 
-    return str(make_header(decode_header(str(message_from_bytes(content)["Subject"]).replace("\r\n", "")))).split()
+    return str(
+        make_header(decode_header(str(message_from_bytes(content)["Subject"]).replace("\r\n", "")))
+    ).split()
 
 
 # ------------------------------------------------------------------------------------------------------- ids and threads
 
 
-async def test_another_attempt_has_the_same_message_id_and_another_page_has_not(server: SmtpServer) -> None:
-    for one in (card(), card(at=NOW + 60, state="acknowledged"), card(key="p2"), card(key=""), card(key="", at=NOW + 1)):
+async def test_another_attempt_has_the_same_message_id_and_another_page_has_not(
+    server: SmtpServer,
+) -> None:
+    for one in (
+        card(),
+        card(at=NOW + 60, state="acknowledged"),
+        card(key="p2"),
+        card(key=""),
+        card(key="", at=NOW + 1),
+    ):
         await EmailChannel().send(settings(server), one)
     first, again, *others = [mail.header("Message-ID") for mail in server.mails]
     assert first == again
@@ -181,7 +232,9 @@ async def test_a_long_domain_does_not_break_the_ids(server: SmtpServer) -> None:
 async def test_only_the_end_is_told_by_a_second_mail_in_the_same_thread(server: SmtpServer) -> None:
     channel = EmailChannel()
     ref = await channel.send(settings(server), card())
-    ref = await channel.edit(settings(server), ref, card(state="acknowledged", state_text="Acknowledged by Bob"))
+    ref = await channel.edit(
+        settings(server), ref, card(state="acknowledged", state_text="Acknowledged by Bob")
+    )
     assert len(server.mails) == 1
     over = card(state="resolved", state_text="Resolved by Bob at 14:03 UTC")
     ref = await channel.edit(settings(server), ref, over)
@@ -189,7 +242,10 @@ async def test_only_the_end_is_told_by_a_second_mail_in_the_same_thread(server: 
     first, second = server.mails
     assert second.header("Subject") == "[#42 resolved] HighCPU on eu1"
     assert second.header("In-Reply-To") == first.header("Message-ID")
-    assert second.header("References").split() == [first.header("References"), first.header("Message-ID")]
+    assert second.header("References").split() == [
+        first.header("References"),
+        first.header("Message-ID"),
+    ]
     assert "Resolved by Bob at 14:03 UTC" in second.part("plain")
     assert "severity" not in second.part("plain")
 
@@ -198,6 +254,8 @@ async def test_the_mail_of_the_end_has_the_same_id_at_each_attempt(server: SmtpS
     channel = EmailChannel()
     ref = await channel.send(settings(server), card())
     for at in (NOW, NOW + 60):
-        await channel.edit(settings(server), ref, card(state="resolved", state_text="Resolved by Bob", at=at))
+        await channel.edit(
+            settings(server), ref, card(state="resolved", state_text="Resolved by Bob", at=at)
+        )
     ids = [mail.header("Message-ID") for mail in server.mails]
     assert ids[1] == ids[2] != ids[0]

@@ -19,7 +19,9 @@ from tests.support.notify.mails import NOW, card, refusal, settings
 from tests.support.standins.certificate import Certificate
 from tests.support.standins.smtp import SmtpServer
 
-pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # of the stand-in, on loopback
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Requiring AUTH while not requiring TLS"
+)  # of the stand-in, on loopback
 
 
 @pytest.fixture
@@ -48,7 +50,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
         ("530 5.7.0 authentication required", (True, "auth_error")),
     ],
 )
-async def test_4xx_is_temporary_and_5xx_is_not(server: SmtpServer, answer: str, wanted: tuple[bool, str]) -> None:
+async def test_4xx_is_temporary_and_5xx_is_not(
+    server: SmtpServer, answer: str, wanted: tuple[bool, str]
+) -> None:
     server.sender_answer = answer
     at_sender = await refusal(settings(server), card())
     server.sender_answer, server.content_answers = "", [answer]
@@ -63,14 +67,20 @@ async def test_an_unknown_recipient_is_refused_for_good(server: SmtpServer) -> N
     assert (await refusal(settings(server), card())).permanent
 
 
-async def test_one_refused_recipient_does_not_sink_the_others(server: SmtpServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_refused_recipient_does_not_sink_the_others(
+    server: SmtpServer, caplog: pytest.LogCaptureFixture
+) -> None:
     server.unknown = {"bob@example.org"}
-    await EmailChannel().send(settings(server, to="bob@example.org, Alice <alice@example.org>"), card())
+    await EmailChannel().send(
+        settings(server, to="bob@example.org, Alice <alice@example.org>"), card()
+    )
     assert server.mails[0].recipients == ["alice@example.org"]
     assert "bob@example.org was refused" in caplog.text
 
 
-async def test_greylisting_is_temporary_and_the_retry_goes_to_those_who_do_not_have_it_yet(server: SmtpServer) -> None:
+async def test_greylisting_is_temporary_and_the_retry_goes_to_those_who_do_not_have_it_yet(
+    server: SmtpServer,
+) -> None:
     channel = EmailChannel()
     server.greylisted = {"bob@example.org"}
     both = settings(server, to="alice@example.org, bob@example.org")
@@ -78,10 +88,15 @@ async def test_greylisting_is_temporary_and_the_retry_goes_to_those_who_do_not_h
         await channel.send(both, card())
     assert (caught.value.permanent, caught.value.retry_after) == (False, smtp.GREYLIST_RETRY_AFTER)
     await channel.send(both, card(at=NOW + 60))
-    assert [mail.recipients for mail in server.mails] == [["alice@example.org"], ["bob@example.org"]]
+    assert [mail.recipients for mail in server.mails] == [
+        ["alice@example.org"],
+        ["bob@example.org"],
+    ]
 
 
-async def test_a_retry_that_is_refused_for_good_is_over_where_somebody_has_the_mail(server: SmtpServer) -> None:
+async def test_a_retry_that_is_refused_for_good_is_over_where_somebody_has_the_mail(
+    server: SmtpServer,
+) -> None:
     channel = EmailChannel()
     both = settings(server, to="alice@example.org, bob@example.org")
     server.greylisted = {"bob@example.org"}
@@ -92,9 +107,13 @@ async def test_a_retry_that_is_refused_for_good_is_over_where_somebody_has_the_m
     assert len(server.mails) == 1
 
 
-async def test_of_refusals_for_good_and_for_now_the_hopeful_one_counts_where_nobody_has_it(server: SmtpServer) -> None:
+async def test_of_refusals_for_good_and_for_now_the_hopeful_one_counts_where_nobody_has_it(
+    server: SmtpServer,
+) -> None:
     server.unknown, server.greylisted = {"alice@example.org"}, {"bob@example.org"}
-    assert not (await refusal(settings(server, to="alice@example.org, bob@example.org"), card())).permanent
+    assert not (
+        await refusal(settings(server, to="alice@example.org, bob@example.org"), card())
+    ).permanent
 
 
 async def test_a_connection_lost_after_the_content_may_have_delivered(server: SmtpServer) -> None:
@@ -121,9 +140,16 @@ def answering(words: bytes) -> Callable[[socket.socket], None]:
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"), [(b"421 busy\r\n", "server_error"), (b"HTTP/1.1 400 Bad\r\n", "server_error"), (b"", "timeout")]
+    ("words", "reason"),
+    [
+        (b"421 busy\r\n", "server_error"),
+        (b"HTTP/1.1 400 Bad\r\n", "server_error"),
+        (b"", "timeout"),
+    ],
 )
-async def test_a_server_that_is_busy_silent_or_no_smtp_is_temporary(words: bytes, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_is_busy_silent_or_no_smtp_is_temporary(
+    words: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(smtp, "TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=answering(words), args=(listening,), daemon=True)
@@ -147,13 +173,21 @@ async def test_tls_that_is_required_and_not_offered_is_refused_for_good(server: 
 async def test_starttls_is_used_where_it_is_required(certificate: Certificate) -> None:
     with SmtpServer(certificate=certificate, login=("oncall", "pass:ü")) as server:
         tls = TlsSettings(ca_file=str(certificate.file))
-        signed_in = settings(server, require_tls=True, tls=tls, auth_username="oncall", auth_password=Secret("pass:ü"))
+        signed_in = settings(
+            server,
+            require_tls=True,
+            tls=tls,
+            auth_username="oncall",
+            auth_password=Secret("pass:ü"),
+        )
         await EmailChannel().send(signed_in, card())
         assert (server.mails[0].encrypted, server.mails[0].user) == (True, "oncall")
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Certificate, implicit: bool) -> None:
+async def test_a_certificate_that_nobody_vouches_for_is_refused(
+    certificate: Certificate, implicit: bool
+) -> None:
     with SmtpServer(certificate=certificate, implicit_tls=implicit) as server:
         error = await refusal(settings(server, require_tls=True, implicit_tls=implicit), card())
         assert error.permanent
@@ -162,22 +196,45 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: Cer
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-async def test_the_name_in_the_certificate_is_checked_and_may_be_given(tmp_path: Path, implicit: bool) -> None:
+async def test_the_name_in_the_certificate_is_checked_and_may_be_given(
+    tmp_path: Path, implicit: bool
+) -> None:
     named = Certificate(tmp_path, names="DNS:mail.example.org")
     with SmtpServer(certificate=named, implicit_tls=implicit) as server:
-        wrong = settings(server, require_tls=True, implicit_tls=implicit, tls=TlsSettings(ca=named.file.read_text()))
+        wrong = settings(
+            server,
+            require_tls=True,
+            implicit_tls=implicit,
+            tls=TlsSettings(ca=named.file.read_text()),
+        )
         assert "TLS failed" in str(await refusal(wrong, card()))
-        right = TlsSettings(ca=named.file.read_text(), server_name="mail.example.org", min_version="TLS12", max_version="TLS13")
-        await EmailChannel().send(settings(server, require_tls=True, implicit_tls=implicit, tls=right), card())
+        right = TlsSettings(
+            ca=named.file.read_text(),
+            server_name="mail.example.org",
+            min_version="TLS12",
+            max_version="TLS13",
+        )
         await EmailChannel().send(
-            settings(server, require_tls=True, implicit_tls=implicit, tls=TlsSettings(insecure_skip_verify=True)), card()
+            settings(server, require_tls=True, implicit_tls=implicit, tls=right), card()
+        )
+        await EmailChannel().send(
+            settings(
+                server,
+                require_tls=True,
+                implicit_tls=implicit,
+                tls=TlsSettings(insecure_skip_verify=True),
+            ),
+            card(),
         )
         assert [mail.encrypted for mail in server.mails] == [True, True]
 
 
 async def test_tls_from_the_first_byte_is_spoken_where_it_is_told(certificate: Certificate) -> None:
     with SmtpServer(certificate=certificate, implicit_tls=True) as server:
-        await EmailChannel().send(settings(server, implicit_tls=True, tls=TlsSettings(ca_file=str(certificate.file))), card())
+        await EmailChannel().send(
+            settings(server, implicit_tls=True, tls=TlsSettings(ca_file=str(certificate.file))),
+            card(),
+        )
         assert server.mails[0].encrypted
 
 
@@ -187,7 +244,9 @@ def test_port_465_means_tls_from_the_first_byte_unless_the_file_says_otherwise()
     assert not smtp._build_client(settings("mail.example.org:587")).use_tls
 
 
-async def test_a_password_goes_out_in_the_clear_over_loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_password_goes_out_in_the_clear_over_loopback_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with SmtpServer(login=("oncall", "pw")) as server:
         signed_in = settings(server, auth_username="oncall", auth_password=Secret("pw"))
         await EmailChannel().send(signed_in, card())
@@ -198,26 +257,38 @@ async def test_a_password_goes_out_in_the_clear_over_loopback_only(monkeypatch: 
         assert len(server.mails) == 1
 
 
-async def test_starttls_protects_a_password_though_it_is_not_required(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_starttls_protects_a_password_though_it_is_not_required(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(smtp, "_is_loopback", lambda client: False)
     with SmtpServer(certificate=certificate, login=("oncall", "pw")) as server:
         tls = TlsSettings(ca_file=str(certificate.file))
-        await EmailChannel().send(settings(server, auth_username="oncall", auth_password=Secret("pw"), tls=tls), card())
+        await EmailChannel().send(
+            settings(server, auth_username="oncall", auth_password=Secret("pw"), tls=tls), card()
+        )
         assert server.mails[0].encrypted
 
 
 async def test_a_wrong_password_is_an_auth_error_that_shows_no_password(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("wrong-one\n")
     with SmtpServer(login=("oncall", "pw")) as server:
-        error = await refusal(settings(server, auth_username="oncall", auth_password_file=str(tmp_path / "password")), card())
+        error = await refusal(
+            settings(server, auth_username="oncall", auth_password_file=str(tmp_path / "password")),
+            card(),
+        )
         assert (error.permanent, error.reason) == (True, "auth_error")
         assert "wrong-one" not in str(error)
-        error = await refusal(settings(server, auth_username="oncall", auth_password_file=str(tmp_path / "none")), card())
+        error = await refusal(
+            settings(server, auth_username="oncall", auth_password_file=str(tmp_path / "none")),
+            card(),
+        )
         assert (error.permanent, error.reason) == (True, "auth_error")
 
 
 async def test_a_server_that_wants_no_sign_in_gets_the_mail_without(server: SmtpServer) -> None:
-    await EmailChannel().send(settings(server, auth_username="oncall", auth_password=Secret("pw")), card())
+    await EmailChannel().send(
+        settings(server, auth_username="oncall", auth_password=Secret("pw")), card()
+    )
     assert server.mails[0].user == ""
 
 
@@ -225,12 +296,25 @@ async def test_a_server_that_wants_no_sign_in_gets_the_mail_without(server: Smtp
 
 
 def test_a_person_is_reached_over_the_server_of_global() -> None:
-    person = EmailChannel().person(Global(channels={"email": settings("mail.example.org:587")}), "bob@example.org")
+    person = EmailChannel().person(
+        Global(channels={"email": settings("mail.example.org:587")}), "bob@example.org"
+    )
     assert (person.to, person.smarthost) == ("bob@example.org", "mail.example.org:587")
 
 
 @pytest.mark.parametrize(
-    "address", ["", "bob", "bob@", "@example.org", "bob@exa mple.org", "bob@x\r\nRCPT TO:<eve@x>", "<>", "b\x00b@x.org", "bäb@x.org"]
+    "address",
+    [
+        "",
+        "bob",
+        "bob@",
+        "@example.org",
+        "bob@exa mple.org",
+        "bob@x\r\nRCPT TO:<eve@x>",
+        "<>",
+        "b\x00b@x.org",
+        "bäb@x.org",
+    ],
 )
 def test_an_address_that_is_none_is_refused_for_good(address: str) -> None:
     with pytest.raises(DeliveryError) as caught:
@@ -239,7 +323,14 @@ def test_an_address_that_is_none_is_refused_for_good(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lacking", [{"smarthost": ""}, {"smarthost": "mail"}, {"smarthost": "mail:smtp"}, {"smarthost": "mail:0"}, {"from_": ""}]
+    "lacking",
+    [
+        {"smarthost": ""},
+        {"smarthost": "mail"},
+        {"smarthost": "mail:smtp"},
+        {"smarthost": "mail:0"},
+        {"from_": ""},
+    ],
 )
 def test_a_person_cannot_be_reached_without_a_server_and_a_sender(lacking: dict[str, str]) -> None:
     with pytest.raises(DeliveryError) as caught:

@@ -28,9 +28,13 @@ def parsed(text: str) -> tuple[int, int]:
     whole, _, rest = text.removesuffix("Z").partition(".")
     digits = rest[: len(rest) - 6] if "+" in rest else rest
     zone = rest[len(digits) :] if "+" in rest else "+00:00"
-    moment = datetime.fromisoformat(whole + zone) if whole[-6] != "+" else datetime.fromisoformat(whole)
+    moment = (
+        datetime.fromisoformat(whole + zone) if whole[-6] != "+" else datetime.fromisoformat(whole)
+    )
     offset = moment.utcoffset() or timedelta()
-    return int(moment.timestamp()) * 1_000_000_000 + int(digits.ljust(9, "0") or 0), int(offset.total_seconds() // 60)
+    return int(moment.timestamp()) * 1_000_000_000 + int(digits.ljust(9, "0") or 0), int(
+        offset.total_seconds() // 60
+    )
 
 
 def card_of(sample: dict[str, Any]) -> Card:
@@ -81,7 +85,9 @@ def alert(**changes: Any) -> Alert:
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(build_payload(Card(**({"kind": "group", "title": "t", "at": NOW} | changes))))
+    decoded: dict[str, Any] = json.loads(
+        build_payload(Card(**({"kind": "group", "title": "t", "at": NOW} | changes)))
+    )
     return decoded
 
 
@@ -108,24 +114,48 @@ def test_what_is_common_is_worked_out_over_the_alerts_of_the_message_alone() -> 
 
 
 def test_an_incident_adds_itself_after_alertmanagers_own_fields() -> None:
-    told = message(kind="incident", incident="i1", number=42, state="acknowledged", title="Disk", url="http://x/i1", alerts=[alert()])
+    told = message(
+        kind="incident",
+        incident="i1",
+        number=42,
+        state="acknowledged",
+        title="Disk",
+        url="http://x/i1",
+        alerts=[alert()],
+    )
     assert list(told)[-1] == "incident"
-    assert told["incident"] == {"id": "i1", "number": 42, "state": "acknowledged", "title": "Disk", "url": "http://x/i1"}
+    assert told["incident"] == {
+        "id": "i1",
+        "number": 42,
+        "state": "acknowledged",
+        "title": "Disk",
+        "url": "http://x/i1",
+    }
 
 
 def test_an_incident_opened_by_hand_says_its_title_and_text_though_it_has_no_alerts() -> None:
-    told = message(kind="incident", incident="i1", number=1, state="resolved", title="Call me", text="now")
+    told = message(
+        kind="incident", incident="i1", number=1, state="resolved", title="Call me", text="now"
+    )
     assert told["status"] == "resolved"
     assert told["commonAnnotations"] == {"summary": "Call me", "description": "now"}
 
 
 def test_alerts_of_an_incident_that_the_card_does_not_hold_count_as_truncated() -> None:
-    assert message(kind="incident", alerts=[alert()], firing=20, resolved=4)["truncatedAlerts"] == 23
+    assert (
+        message(kind="incident", alerts=[alert()], firing=20, resolved=4)["truncatedAlerts"] == 23
+    )
 
 
 def test_the_reason_and_the_labels_of_the_route_are_told() -> None:
-    told = message(alerts=[alert()], reason="repeat interval elapsed", route_labels={"tier": "1"}, truncated=3)
-    assert (told["notification_reason"], told["routeLabels"], told["truncatedAlerts"]) == ("repeat interval elapsed", {"tier": "1"}, 3)
+    told = message(
+        alerts=[alert()], reason="repeat interval elapsed", route_labels={"tier": "1"}, truncated=3
+    )
+    assert (told["notification_reason"], told["routeLabels"], told["truncatedAlerts"]) == (
+        "repeat interval elapsed",
+        {"tier": "1"},
+        3,
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +174,9 @@ def test_times_are_written_as_go_writes_them(ns: int, offset: int, text: str) ->
 
 @given(st.dictionaries(TEXT, TEXT), TEXT)
 def test_any_text_survives_on_one_line_with_go_escapes(labels: dict[str, str], title: str) -> None:
-    body = build_payload(Card(kind="incident", title=title, at=NOW, alerts=[alert(labels=labels)], group_key=title))
+    body = build_payload(
+        Card(kind="incident", title=title, at=NOW, alerts=[alert(labels=labels)], group_key=title)
+    )
     decoded = json.loads(body)
     assert decoded["alerts"][0]["labels"] == labels == decoded["commonLabels"]
     assert decoded["incident"]["title"] == title == decoded["groupKey"]

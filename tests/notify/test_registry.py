@@ -68,7 +68,9 @@ def box() -> Iterator[SirenBox]:
 def command(tmp_path: Path, box: SirenBox) -> list[str]:
     """`amproxy` with the page's folder and the page's line, and a file that uses the channel."""
     folder = tmp_path / "channels"
-    blocks = re.findall(r"^```python\n# amproxy/notify/channels/(\S+)\n(.*?)^```$", PAGE, re.M | re.S)
+    blocks = re.findall(
+        r"^```python\n# amproxy/notify/channels/(\S+)\n(.*?)^```$", PAGE, re.M | re.S
+    )
     assert [name for name, _ in blocks] == ["siren/settings.py", "siren/channel.py"]
     for name, text in blocks:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

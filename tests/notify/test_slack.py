@@ -39,37 +39,69 @@ async def channel() -> AsyncIterator[SlackChannel]:
 
 
 def to(slack: SlackStandIn, **changes: Any) -> SlackSettings:
-    return SlackSettings(**{"app_url": slack.app_url, "app_token": Secret(slack.token), "channel": "#alerts"} | changes)
+    return SlackSettings(
+        **{"app_url": slack.app_url, "app_token": Secret(slack.token), "channel": "#alerts"}
+        | changes
+    )
 
 
 def hook(slack: SlackStandIn) -> SlackSettings:
     return SlackSettings(api_url=Secret(slack.webhook_url))
 
 
-async def test_a_page_has_header_state_text_labels_alerts_links_and_buttons(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_a_page_has_header_state_text_labels_alerts_links_and_buttons(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     ref = await channel.send(to(slack), card())
     [message] = slack.sent(CHANNEL)
     assert ref == {"channel": CHANNEL, "ts": message.ts}
-    assert [block["type"] for block in message.blocks] == ["header", "section", "section", "section", "section", "context", "actions"]
+    assert [block["type"] for block in message.blocks] == [
+        "header",
+        "section",
+        "section",
+        "section",
+        "section",
+        "context",
+        "actions",
+    ]
     header, state, text, labels, alerts, links, _ = message.blocks
     assert header["text"]["text"] == "🔴 #42 HighCPU on eu1"
-    assert state["text"]["text"] == "Triggered at 14:03 UTC · 1 firing, 1 resolved\nYou are on call for platform (layer weekly)"
+    assert (
+        state["text"]["text"]
+        == "Triggered at 14:03 UTC · 1 firing, 1 resolved\nYou are on call for platform (layer weekly)"
+    )
     assert text["text"]["text"].startswith("CPU is above 90 %")
     assert labels["fields"][0]["text"] == "*severity*\ncritical"
     assert "🔥 pod=web-1\nweb-1 is hot" in alerts["text"]["text"]
-    assert links["elements"][0]["text"] == "<https://oncall.example.org/incidents/INC|Open in amproxy>"
+    assert (
+        links["elements"][0]["text"] == "<https://oncall.example.org/incidents/INC|Open in amproxy>"
+    )
     assert "#42 HighCPU on eu1" in message.text
 
 
-async def test_each_button_has_an_action_of_its_own_and_carries_its_value(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_each_button_has_an_action_of_its_own_and_carries_its_value(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     await channel.send(to(slack), card())
     buttons = slack.sent(CHANNEL)[0].buttons
-    assert [button["text"]["text"] for button in buttons] == ["Acknowledge", "Resolve", "Snooze 1h", "Snooze 4h"]
-    assert [button["action_id"] for button in buttons] == ["acknowledge", "resolve", "snooze", "snooze_3"]
+    assert [button["text"]["text"] for button in buttons] == [
+        "Acknowledge",
+        "Resolve",
+        "Snooze 1h",
+        "Snooze 4h",
+    ]
+    assert [button["action_id"] for button in buttons] == [
+        "acknowledge",
+        "resolve",
+        "snooze",
+        "snooze_3",
+    ]
     assert buttons[2]["value"] == "snooze:INC:1:3600"
 
 
-async def test_after_the_end_the_message_says_resolved_and_by_whom_and_has_no_buttons(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_after_the_end_the_message_says_resolved_and_by_whom_and_has_no_buttons(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     ref = await channel.send(to(slack), card())
     assert await channel.edit(to(slack), ref, resolved()) == ref
     [message] = slack.sent(CHANNEL)
@@ -79,15 +111,23 @@ async def test_after_the_end_the_message_says_resolved_and_by_whom_and_has_no_bu
     assert len(message.history) == 1
 
 
-async def test_news_are_told_in_the_thread_once_the_message_has_changed(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_news_are_told_in_the_thread_once_the_message_has_changed(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     ref = await channel.send(to(slack), card())
     await channel.edit(to(slack), ref, card(news="<!here> Bob acknowledged"))
     first, news = slack.sent(CHANNEL)
     assert (news.thread_ts, news.text) == (first.ts, "&lt;!here&gt; Bob acknowledged")
-    assert [call.method for call in slack.calls] == ["chat.postMessage", "chat.update", "chat.postMessage"]
+    assert [call.method for call in slack.calls] == [
+        "chat.postMessage",
+        "chat.update",
+        "chat.postMessage",
+    ]
 
 
-async def test_a_message_that_is_gone_is_posted_anew(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_a_message_that_is_gone_is_posted_anew(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     ref = await channel.send(to(slack), card())
     slack.delete(CHANNEL, ref["ts"])
     slack.allow("message_not_found")
@@ -96,7 +136,9 @@ async def test_a_message_that_is_gone_is_posted_anew(slack: SlackStandIn, channe
     assert [message.ts for message in slack.sent(CHANNEL)] == [new["ts"]]
 
 
-async def test_a_person_is_written_to_directly_and_changed_there(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_a_person_is_written_to_directly_and_changed_there(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     direct = slack.add_person("U012AB3CD")
     person = channel.person(Global(channels={"slack": to(slack)}), "U012AB3CD")
     ref = await channel.send(person, card())
@@ -104,12 +146,18 @@ async def test_a_person_is_written_to_directly_and_changed_there(slack: SlackSta
     assert await channel.edit(person, ref, resolved()) == ref
 
 
-async def test_without_the_scope_direct_messages_are_opened_first(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_without_the_scope_direct_messages_are_opened_first(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     direct = slack.add_person("U012AB3CD", open_first=True)
     slack.allow("missing_scope")
     ref = await channel.send(to(slack, channel="U012AB3CD"), card())
     assert ref["channel"] == direct
-    assert [call.method for call in slack.calls] == ["chat.postMessage", "conversations.open", "chat.postMessage"]
+    assert [call.method for call in slack.calls] == [
+        "chat.postMessage",
+        "conversations.open",
+        "chat.postMessage",
+    ]
 
 
 async def test_refused_blocks_go_out_as_text(slack: SlackStandIn, channel: SlackChannel) -> None:
@@ -120,19 +168,28 @@ async def test_refused_blocks_go_out_as_text(slack: SlackStandIn, channel: Slack
     assert "CPU is above 90 %" in message.text
 
 
-async def test_an_incoming_webhook_gets_the_message_without_buttons_and_gives_no_ref(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_an_incoming_webhook_gets_the_message_without_buttons_and_gives_no_ref(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     assert await channel.send(hook(slack), card()) == {}
     [payload] = slack.hooked
     assert "actions" not in [block["type"] for block in payload["blocks"]]
     assert "channel" not in payload
 
 
-async def test_the_name_and_icon_of_the_file_are_used(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_the_name_and_icon_of_the_file_are_used(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     await channel.send(to(slack, username="pager", icon_emoji=":fire:"), card())
-    assert (slack.calls[0].payload["username"], slack.calls[0].payload["icon_emoji"]) == ("pager", ":fire:")
+    assert (slack.calls[0].payload["username"], slack.calls[0].payload["icon_emoji"]) == (
+        "pager",
+        ":fire:",
+    )
 
 
-async def test_title_and_text_of_the_file_take_the_place_of_the_cards(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_title_and_text_of_the_file_take_the_place_of_the_cards(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     await channel.send(to(slack, title="Mine", text="My text"), card())
     [message] = slack.sent(CHANNEL)
     assert message.text.startswith("🔴 #42 Mine\n")
@@ -162,7 +219,13 @@ async def failing(channel: SlackChannel, settings: SlackSettings) -> DeliveryErr
     ],
 )
 async def test_each_refusal_has_its_meaning(
-    slack: SlackStandIn, channel: SlackChannel, *, word: str, permanent: bool, reason: str, ambiguous: bool
+    slack: SlackStandIn,
+    channel: SlackChannel,
+    *,
+    word: str,
+    permanent: bool,
+    reason: str,
+    ambiguous: bool,
 ) -> None:
     slack.fail(word)
     error = await failing(channel, to(slack))
@@ -170,7 +233,9 @@ async def test_each_refusal_has_its_meaning(
     assert word in str(error)
 
 
-@pytest.mark.parametrize(("stated", "wait"), [("30", 30.0), ("soon", None), ("-1", None), ("99999999", 3600.0)])
+@pytest.mark.parametrize(
+    ("stated", "wait"), [("30", 30.0), ("soon", None), ("-1", None), ("99999999", 3600.0)]
+)
 async def test_a_rate_limit_says_how_long_where_it_makes_sense(
     slack: SlackStandIn, channel: SlackChannel, stated: str, wait: float | None
 ) -> None:
@@ -179,8 +244,16 @@ async def test_a_rate_limit_says_how_long_where_it_makes_sense(
     assert (error.permanent, error.reason, error.retry_after) == (False, "rate_limited", wait)
 
 
-async def test_answers_that_are_not_slacks_may_have_delivered(slack: SlackStandIn, channel: SlackChannel) -> None:
-    for status, body in ((200, b"<html>"), (200, b'{"ok": tr'), (200, b"[]"), (200, b'{"ok": true}'), (503, b"")):
+async def test_answers_that_are_not_slacks_may_have_delivered(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    for status, body in (
+        (200, b"<html>"),
+        (200, b'{"ok": tr'),
+        (200, b"[]"),
+        (200, b'{"ok": true}'),
+        (503, b""),
+    ):
         slack.answer(status, body)
         error = await failing(channel, to(slack))
         assert (error.permanent, error.ambiguous) == (False, True), (status, body)
@@ -207,7 +280,13 @@ async def test_a_time_out_may_have_delivered(slack: SlackStandIn, channel: Slack
     ],
 )
 async def test_an_incoming_webhook_is_judged_by_its_status(
-    slack: SlackStandIn, channel: SlackChannel, *, status: int, body: bytes, permanent: bool, reason: str
+    slack: SlackStandIn,
+    channel: SlackChannel,
+    *,
+    status: int,
+    body: bytes,
+    permanent: bool,
+    reason: str,
 ) -> None:
     slack.answer(status, body)
     error = await failing(channel, hook(slack))
@@ -222,12 +301,18 @@ async def test_secrets_show_neither_in_errors_nor_in_the_log(
     await channel.send(to(slack), card())
     slack.drop(after=False)
     slack.answer(404, slack.webhook_url.encode())
-    shown = caplog.text + str(await failing(channel, hook(slack))) + str(await failing(channel, hook(slack)))
+    shown = (
+        caplog.text
+        + str(await failing(channel, hook(slack)))
+        + str(await failing(channel, hook(slack)))
+    )
     assert "/services/T1" not in shown
     assert slack.token not in shown
 
 
-async def test_without_channel_or_credential_nothing_is_sent(slack: SlackStandIn, channel: SlackChannel) -> None:
+async def test_without_channel_or_credential_nothing_is_sent(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
     for settings_ in (SlackSettings(), to(slack, channel="")):
         assert (await failing(channel, settings_)).permanent
     assert slack.calls == []
@@ -245,8 +330,15 @@ def test_a_person_cannot_be_reached_by_an_incoming_webhook(slack: SlackStandIn) 
     assert (caught.value.permanent, caught.value.reason) == (True, "auth_error")
 
 
-async def test_no_text_from_outside_can_ping_anybody(slack: SlackStandIn, channel: SlackChannel) -> None:
-    await channel.send(to(slack), card(title=HOSTILE, text=HOSTILE, labels={HOSTILE: HOSTILE}, why=HOSTILE, state_text=HOSTILE))
+async def test_no_text_from_outside_can_ping_anybody(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    await channel.send(
+        to(slack),
+        card(
+            title=HOSTILE, text=HOSTILE, labels={HOSTILE: HOSTILE}, why=HOSTILE, state_text=HOSTILE
+        ),
+    )
     sent = json.dumps(slack.calls[0].payload)
     assert "<!channel>" not in sent
     assert "<@U1>" not in sent
@@ -261,7 +353,13 @@ def strict() -> Iterator[SlackStandIn]:
 
 
 AMPERSANDS = card(
-    title="&" * 250, number=10**9, state="notice", state_text="&" * 200, why="<" * 250, text="&" * 4000, url="https://e.org/" + "&" * 290
+    title="&" * 250,
+    number=10**9,
+    state="notice",
+    state_text="&" * 200,
+    why="<" * 250,
+    text="&" * 4000,
+    url="https://e.org/" + "&" * 290,
 )  # each a text that its escapes make five times as long
 
 

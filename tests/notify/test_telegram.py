@@ -42,7 +42,9 @@ async def channel() -> AsyncIterator[TelegramChannel]:
 
 
 def to(telegram: TelegramStandIn, **changes: Any) -> TelegramSettings:
-    return TelegramSettings(**{"api_url": telegram.url, "bot_token": Secret(telegram.token), "chat_id": CHAT} | changes)
+    return TelegramSettings(
+        **{"api_url": telegram.url, "bot_token": Secret(telegram.token), "chat_id": CHAT} | changes
+    )
 
 
 async def test_a_page_shows_number_title_state_reason_text_labels_alerts_and_links(
@@ -60,13 +62,18 @@ async def test_a_page_shows_number_title_state_reason_text_labels_alerts_and_lin
         "🔥 pod=web-1\nweb-1 is hot\n✅ pod=web-2\n\n"
         "Runbook"
     )
-    marked = {(entity.kind, message.text[entity.start : entity.end], entity.url) for entity in message.entities}
+    marked = {
+        (entity.kind, message.text[entity.start : entity.end], entity.url)
+        for entity in message.entities
+    }
     assert ("b", "HighCPU on eu1", "") in marked
     assert ("a", "#42", "https://oncall.example.org/incidents/INC") in marked
     assert ("a", "Runbook", "https://runbooks.example.org/cpu") in marked
 
 
-async def test_the_buttons_begin_with_acknowledge_and_carry_their_values(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_the_buttons_begin_with_acknowledge_and_carry_their_values(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     await channel.send(to(telegram), card())
     [message] = telegram.sent(CHAT)
     assert message.buttons == ["Acknowledge", "Resolve", "Snooze 1h", "Snooze 4h", "Open"]
@@ -84,12 +91,16 @@ async def test_after_the_end_the_message_says_resolved_and_by_whom_and_has_no_bu
     assert message.history[0][0].startswith("🔴")
 
 
-async def test_the_same_change_twice_is_a_success(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_the_same_change_twice_is_a_success(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     ref = await channel.send(to(telegram), card())
     assert await channel.edit(to(telegram), ref, card()) == ref
 
 
-async def test_a_message_that_is_gone_is_sent_anew(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_a_message_that_is_gone_is_sent_anew(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     ref = await channel.send(to(telegram), card())
     telegram.delete(CHAT, int(ref["message_id"]))
     telegram.allow("message to edit not found")
@@ -98,7 +109,9 @@ async def test_a_message_that_is_gone_is_sent_anew(telegram: TelegramStandIn, ch
     assert telegram.messages[CHAT, int(new["message_id"])].text.startswith("✅")
 
 
-async def test_a_message_that_cannot_be_edited_is_sent_anew(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_a_message_that_cannot_be_edited_is_sent_anew(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     ref = await channel.send(to(telegram), card())
     telegram.fail(status=400, description="Bad Request: message can't be edited")
     assert await channel.edit(to(telegram), ref, resolved()) != ref
@@ -114,47 +127,70 @@ async def test_a_group_that_moved_gets_the_message_where_it_is_now_and_the_ref_r
     assert [message.text[0] for message in telegram.sent(-100999)] == ["✅"]
 
 
-async def test_a_thread_that_is_gone_does_not_stop_the_page(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_a_thread_that_is_gone_does_not_stop_the_page(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     telegram.allow("message thread not found")
     await channel.send(to(telegram, message_thread_id=7), card())
     assert [message.thread for message in telegram.sent(CHAT)] == [0]
 
 
-async def test_a_thread_and_silence_are_kept(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_a_thread_and_silence_are_kept(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     telegram.add_chat(-5, "supergroup", threads={7})
-    await channel.send(to(telegram, chat_id=-5, message_thread_id=7, disable_notifications=True), card())
+    await channel.send(
+        to(telegram, chat_id=-5, message_thread_id=7, disable_notifications=True), card()
+    )
     [message] = telegram.sent(-5)
     assert (message.thread, message.silent) == (7, True)
 
 
-async def test_refused_markup_goes_out_as_plain_text(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_refused_markup_goes_out_as_plain_text(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     telegram.allow("can't parse entities")
     await channel.send(to(telegram, message="load < 5 & rising"), card())
     assert [message.text for message in telegram.sent(CHAT)] == ["load < 5 & rising"]
 
 
-async def test_an_overlong_message_of_the_file_is_cut_as_plain_text(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_an_overlong_message_of_the_file_is_cut_as_plain_text(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     await channel.send(to(telegram, message="<b>" + "x" * 5000 + "</b>"), card())
     [message] = telegram.sent(CHAT)
     assert len(message.text) == 4096
     assert message.text.endswith("…")
 
 
-async def test_a_refused_button_address_costs_only_that_button(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
-    telegram.fail(status=400, description="Bad Request: inline keyboard button URL 'https://x' is invalid: Wrong HTTP URL")
+async def test_a_refused_button_address_costs_only_that_button(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
+    telegram.fail(
+        status=400,
+        description="Bad Request: inline keyboard button URL 'https://x' is invalid: Wrong HTTP URL",
+    )
     await channel.send(to(telegram), card())
-    assert [message.buttons for message in telegram.sent(CHAT)] == [["Acknowledge", "Resolve", "Snooze 1h", "Snooze 4h"]]
+    assert [message.buttons for message in telegram.sent(CHAT)] == [
+        ["Acknowledge", "Resolve", "Snooze 1h", "Snooze 4h"]
+    ]
 
 
-async def test_an_address_without_a_dot_is_shown_as_text(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_an_address_without_a_dot_is_shown_as_text(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     links = [Link(text="Graph", url="http://grafana:3000/d/1")]
     await channel.send(to(telegram), card(url="http://localhost:9095/i/1", links=links))
     [message] = telegram.sent(CHAT)
-    assert "Open in amproxy: http://localhost:9095/i/1\nGraph: http://grafana:3000/d/1" in message.text
+    assert (
+        "Open in amproxy: http://localhost:9095/i/1\nGraph: http://grafana:3000/d/1" in message.text
+    )
     assert "Open" not in message.buttons
 
 
-async def test_a_value_over_64_bytes_is_a_programming_error(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_a_value_over_64_bytes_is_a_programming_error(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     button = Button(action="resolve", text="Resolve", value="x" * 65)
     with pytest.raises(ValueError, match="64 bytes"):
         await channel.send(to(telegram), card(buttons=[button]))
@@ -167,10 +203,17 @@ async def failing(channel: TelegramChannel, settings: TelegramSettings) -> Deliv
     return caught.value
 
 
-async def test_a_rate_limit_is_temporary_and_says_how_long(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_a_rate_limit_is_temporary_and_says_how_long(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     telegram.rate_limit(retry_after=17)
     error = await failing(channel, to(telegram))
-    assert (error.permanent, error.reason, error.retry_after, error.ambiguous) == (False, "rate_limited", 17.0, False)
+    assert (error.permanent, error.reason, error.retry_after, error.ambiguous) == (
+        False,
+        "rate_limited",
+        17.0,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,13 +244,21 @@ async def test_server_errors_pages_of_proxies_and_broken_answers_may_have_delive
     telegram.html(status=200)
     telegram.truncate()
     telegram.drop(after=True)
-    for expected in ("server_error", "server_error", "server_error", "network|server_error", "network"):
+    for expected in (
+        "server_error",
+        "server_error",
+        "server_error",
+        "network|server_error",
+        "network",
+    ):
         error = await failing(channel, to(telegram))
         assert (error.permanent, error.ambiguous) == (False, True)
         assert error.reason in expected.split("|")
 
 
-async def test_a_time_out_may_have_delivered(telegram: TelegramStandIn, channel: TelegramChannel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_time_out_may_have_delivered(
+    telegram: TelegramStandIn, channel: TelegramChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(call_telegram.__kwdefaults__ or {}, "within", 0.3)
     telegram.hang()
     error = await failing(channel, to(telegram))
@@ -215,11 +266,15 @@ async def test_a_time_out_may_have_delivered(telegram: TelegramStandIn, channel:
 
 
 async def test_nobody_listening_is_temporary_and_not_ambiguous(channel: TelegramChannel) -> None:
-    error = await failing(channel, TelegramSettings(api_url="http://127.0.0.1:9", bot_token=Secret("1:a"), chat_id=1))
+    error = await failing(
+        channel, TelegramSettings(api_url="http://127.0.0.1:9", bot_token=Secret("1:a"), chat_id=1)
+    )
     assert (error.permanent, error.ambiguous, error.reason) == (False, False, "network")
 
 
-async def test_without_chat_or_token_nothing_is_sent(telegram: TelegramStandIn, channel: TelegramChannel, tmp_path: Path) -> None:
+async def test_without_chat_or_token_nothing_is_sent(
+    telegram: TelegramStandIn, channel: TelegramChannel, tmp_path: Path
+) -> None:
     assert (await failing(channel, to(telegram, chat_id=0))).permanent
     for wrong in ({"bot_token": Secret("")}, {"bot_token_file": str(tmp_path / "missing")}):
         error = await failing(channel, to(telegram, **wrong))
@@ -233,19 +288,27 @@ async def test_the_token_shows_neither_in_errors_nor_in_the_log(
     caplog.set_level(logging.DEBUG)
     await channel.send(to(telegram), card())
     telegram.drop(after=False)
-    shown = str(await failing(channel, to(telegram))) + str(await failing(channel, to(telegram, api_url="nonsense://x"))) + caplog.text
+    shown = (
+        str(await failing(channel, to(telegram)))
+        + str(await failing(channel, to(telegram, api_url="nonsense://x")))
+        + caplog.text
+    )
     assert telegram.token not in shown
     assert telegram.token.partition(":")[2] not in shown
 
 
-async def test_a_redirect_is_a_failure_and_is_not_followed(telegram: TelegramStandIn, channel: TelegramChannel) -> None:
+async def test_a_redirect_is_a_failure_and_is_not_followed(
+    telegram: TelegramStandIn, channel: TelegramChannel
+) -> None:
     telegram.html(status=307)
     assert (await failing(channel, to(telegram))).permanent
     assert len(telegram.calls) == 1
 
 
 def test_a_person_is_reached_by_the_global_bot(telegram: TelegramStandIn) -> None:
-    given = Global(channels={"telegram": to(telegram, chat_id=0, message="<b>{{ for a group }}</b>")})
+    given = Global(
+        channels={"telegram": to(telegram, chat_id=0, message="<b>{{ for a group }}</b>")}
+    )
     person = TelegramChannel().person(given, " 4242 ")
     assert (person.chat_id, person.message, person.bot_token.reveal()) == (4242, "", telegram.token)
 
@@ -264,7 +327,11 @@ def test_a_person_cannot_be_reached_without_a_bot() -> None:
 
 
 def test_a_long_text_leaves_room_for_labels_alerts_and_links() -> None:
-    text, _ = parse(render_card(card(text="x" * 100_000, alerts=[alert(str(number)) for number in range(10)]))[0])
+    text, _ = parse(
+        render_card(card(text="x" * 100_000, alerts=[alert(str(number)) for number in range(10)]))[
+            0
+        ]
+    )
     assert 4000 < len(text) <= 4096
     assert "severity: critical" in text
     assert "pod=9" in text

@@ -17,7 +17,9 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(TEXT, st.integers(0, 10**6), TEXT, TEXT)
-def test_a_link_gives_back_what_was_signed_and_fits_into_a_path(incident: str, epoch: int, user: str, arg: str) -> None:
+def test_a_link_gives_back_what_was_signed_and_fits_into_a_path(
+    incident: str, epoch: int, user: str, arg: str
+) -> None:
     token = SignedLinks(KEY).sign(incident, "snooze", epoch, user, arg)
     assert SignedLinks(KEY).verify(token, 60) == SignedAction(incident, "snooze", epoch, user, arg)
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -51,7 +53,9 @@ def test_any_change_of_a_link_makes_it_bad() -> None:
             links.verify(changed, 60)
 
 
-@pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "🙂", "\udc80", "A" * 100_000, ".eJw.x.y"])
+@pytest.mark.parametrize(
+    "token", ["", ".", "..", "a.b.c", "🙂", "\udc80", "A" * 100_000, ".eJw.x.y"]
+)
 def test_nonsense_is_a_bad_link_and_nothing_worse(token: str) -> None:
     with pytest.raises(BadLink):
         SignedLinks(KEY).verify(token, 60)
@@ -59,10 +63,15 @@ def test_nonsense_is_a_bad_link_and_nothing_worse(token: str) -> None:
 
 def test_a_link_of_another_key_is_bad() -> None:
     with pytest.raises(BadLink):
-        SignedLinks(KEY).verify(SignedLinks("another key of some length").sign("i1", "acknowledge", 1, "alice"), 60)
+        SignedLinks(KEY).verify(
+            SignedLinks("another key of some length").sign("i1", "acknowledge", 1, "alice"), 60
+        )
 
 
-@pytest.mark.parametrize("said", [["i1", "delete", 1, "a", ""], ["i1", "resolve", "1", "a", ""], {"incident": "i1"}, [], None])
+@pytest.mark.parametrize(
+    "said",
+    [["i1", "delete", 1, "a", ""], ["i1", "resolve", "1", "a", ""], {"incident": "i1"}, [], None],
+)
 def test_what_we_signed_in_another_form_is_bad(said: Any) -> None:
     links = SignedLinks(KEY)
     with pytest.raises(BadLink):

@@ -53,11 +53,23 @@ async def test_a_button_of_a_message_comes_back_as_a_press(slack: SlackStandIn) 
     channel = SlackChannel()
     settings = SlackSettings(app_url=slack.app_url, app_token=Secret(slack.token), channel="C1")
     button = Button(action="acknowledge", text="Acknowledge", value="acknowledge:INC:1")
-    ref = await channel.send(settings, Card(kind="incident", title="T", state="triggered", buttons=[button], at=NOW))
+    ref = await channel.send(
+        settings, Card(kind="incident", title="T", state="triggered", buttons=[button], at=NOW)
+    )
     await channel.close()
-    body, headers = slack.press_request(ref["channel"], ref["ts"], "Acknowledge", "U012AB3CD", name="bob")
+    body, headers = slack.press_request(
+        ref["channel"], ref["ts"], "Acknowledge", "U012AB3CD", name="bob"
+    )
     verify_signature(slack.secret, headers, body, float(headers["X-Slack-Request-Timestamp"]))
-    assert parse_interactivity(body) == [Press(value="acknowledge:INC:1", channel="slack", account="U012AB3CD", name="bob", reply_to=slack.response_url)]
+    assert parse_interactivity(body) == [
+        Press(
+            value="acknowledge:INC:1",
+            channel="slack",
+            account="U012AB3CD",
+            name="bob",
+            reply_to=slack.response_url,
+        )
+    ]
 
 
 @pytest.mark.parametrize("seconds", [-300, 0, 300])
@@ -111,7 +123,19 @@ def test_a_wrapped_secret_and_headers_in_any_case_will_do() -> None:
 
 def test_other_kinds_and_buttons_without_a_value_are_ignored() -> None:
     assert parse_interactivity(form(pressed(type="view_submission"))) == []
-    assert parse_interactivity(form(pressed(actions=[{"type": "button", "action_id": "open"}, {"type": "datepicker", "value": "x"}]))) == []
+    assert (
+        parse_interactivity(
+            form(
+                pressed(
+                    actions=[
+                        {"type": "button", "action_id": "open"},
+                        {"type": "datepicker", "value": "x"},
+                    ]
+                )
+            )
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +166,9 @@ def test_what_is_no_press_is_a_bad_request(body: bytes) -> None:
 
 async def test_the_one_who_pressed_is_told_and_nobody_is_pinged(slack: SlackStandIn) -> None:
     await send_reply(slack.response_url, "<!channel> done")
-    assert slack.replies == [{"response_type": "ephemeral", "replace_original": False, "text": "&lt;!channel&gt; done"}]
+    assert slack.replies == [
+        {"response_type": "ephemeral", "replace_original": False, "text": "&lt;!channel&gt; done"}
+    ]
 
 
 async def test_a_refused_reply_is_an_error_without_the_address(slack: SlackStandIn) -> None:
@@ -152,8 +178,21 @@ async def test_a_refused_reply_is_an_error_without_the_address(slack: SlackStand
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "http://192.0.2.1/x", "http://example.org/", "file:///etc/passwd", "http://[", "https://"])
-async def test_only_https_and_loopback_are_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "http://192.0.2.1/x",
+        "http://example.org/",
+        "file:///etc/passwd",
+        "http://[",
+        "https://",
+    ],
+)
+async def test_only_https_and_loopback_are_answered(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     called: list[str] = []
 
     async def call(_client: object, _who: str, url: str, **_: Any) -> None:

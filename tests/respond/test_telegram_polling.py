@@ -69,10 +69,14 @@ class Pressed:
 
 
 def settings(telegram: TelegramStandIn, **changes: Any) -> TelegramSettings:
-    return TelegramSettings(**{"api_url": telegram.url, "bot_token": Secret(telegram.token), "chat_id": CHAT} | changes)
+    return TelegramSettings(
+        **{"api_url": telegram.url, "bot_token": Secret(telegram.token), "chat_id": CHAT} | changes
+    )
 
 
-def poller(telegram: TelegramStandIn, state: State, press: Callable[[Press], Awaitable[str]]) -> TelegramPoller:
+def poller(
+    telegram: TelegramStandIn, state: State, press: Callable[[Press], Awaitable[str]]
+) -> TelegramPoller:
     return TelegramPoller(settings(telegram), state, press, poll=1, lease=0.3, backoff=0.01)
 
 
@@ -92,7 +96,10 @@ async def page(telegram: TelegramStandIn) -> int:
     """Send a page with buttons; return the id of its message."""
     channel = TelegramChannel()
     button = Button(action="acknowledge", text="Acknowledge", value="acknowledge:INC:1")
-    ref = await channel.send(settings(telegram), Card(kind="incident", title="T", state="triggered", buttons=[button], at=0))
+    ref = await channel.send(
+        settings(telegram),
+        Card(kind="incident", title="T", state="triggered", buttons=[button], at=0),
+    )
     await channel.close()
     return int(ref["message_id"])
 
@@ -102,13 +109,21 @@ async def test_a_press_arrives_with_who_and_what_and_is_answered(telegram: Teleg
     async with running(poller(telegram, state, press)):
         query = telegram.press(CHAT, message, "Acknowledge", PERSON, name="Bob")
         await soon(lambda: state.saves)
-    assert press.seen == [Press(value="acknowledge:INC:1", channel="telegram", account="111", name="Bob")]
+    assert press.seen == [
+        Press(value="acknowledge:INC:1", channel="telegram", account="111", name="Bob")
+    ]
     assert telegram.answers == [{"callback_query_id": query, "text": "Acknowledged by Bob"}]
-    [polled] = {str(sorted(call.payload["allowed_updates"])) for call in telegram.calls if call.method == "getUpdates"}
+    [polled] = {
+        str(sorted(call.payload["allowed_updates"]))
+        for call in telegram.calls
+        if call.method == "getUpdates"
+    }
     assert polled == "['callback_query', 'message']"
 
 
-async def test_what_was_handled_is_confirmed_and_not_fetched_again(telegram: TelegramStandIn) -> None:
+async def test_what_was_handled_is_confirmed_and_not_fetched_again(
+    telegram: TelegramStandIn,
+) -> None:
     message, state, press = await page(telegram), State(), Pressed()
     async with running(poller(telegram, state, press)):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
@@ -118,7 +133,9 @@ async def test_what_was_handled_is_confirmed_and_not_fetched_again(telegram: Tel
     assert len(press.seen) == 1
 
 
-async def test_an_offset_that_could_not_be_stored_repeats_the_press_and_loses_none(telegram: TelegramStandIn) -> None:
+async def test_an_offset_that_could_not_be_stored_repeats_the_press_and_loses_none(
+    telegram: TelegramStandIn,
+) -> None:
     message, state = await page(telegram), State()
     seen: list[Press] = []
 
@@ -136,16 +153,23 @@ async def test_an_offset_that_could_not_be_stored_repeats_the_press_and_loses_no
     assert len(seen) == 2
 
 
-async def test_a_failing_press_is_answered_and_the_next_one_works(telegram: TelegramStandIn) -> None:
+async def test_a_failing_press_is_answered_and_the_next_one_works(
+    telegram: TelegramStandIn,
+) -> None:
     message, state, press = await page(telegram), State(), Pressed(RuntimeError("broken"), "Done")
     async with running(poller(telegram, state, press)):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         await soon(lambda: len(telegram.answers) == 2)
-    assert [answer["text"] for answer in telegram.answers] == ["That could not be done, try again.", "Done"]
+    assert [answer["text"] for answer in telegram.answers] == [
+        "That could not be done, try again.",
+        "Done",
+    ]
 
 
-async def test_a_press_that_hangs_is_answered_and_the_next_one_works(telegram: TelegramStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_press_that_hangs_is_answered_and_the_next_one_works(
+    telegram: TelegramStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("amproxy.notify.channels.telegram.updates.PRESS_TIMEOUT", 0.1)
     message, count = await page(telegram), iter(range(9))
 
@@ -157,10 +181,15 @@ async def test_a_press_that_hangs_is_answered_and_the_next_one_works(telegram: T
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         telegram.press(CHAT, message, "Acknowledge", PERSON)
         await soon(lambda: len(telegram.answers) == 2)
-    assert [answer["text"] for answer in telegram.answers] == ["That could not be done, try again.", "Done"]
+    assert [answer["text"] for answer in telegram.answers] == [
+        "That could not be done, try again.",
+        "Done",
+    ]
 
 
-async def test_a_long_answer_is_shortened_and_an_empty_one_still_ends_the_spinning(telegram: TelegramStandIn) -> None:
+async def test_a_long_answer_is_shortened_and_an_empty_one_still_ends_the_spinning(
+    telegram: TelegramStandIn,
+) -> None:
     message = await page(telegram)
     async with running(poller(telegram, State(), Pressed("x" * 500, ""))):
         telegram.press(CHAT, message, "Acknowledge", PERSON)
@@ -170,7 +199,9 @@ async def test_a_long_answer_is_shortened_and_an_empty_one_still_ends_the_spinni
     assert telegram.answers[1] == {"callback_query_id": query}
 
 
-async def test_a_press_of_an_old_message_that_is_no_longer_shown_arrives(telegram: TelegramStandIn) -> None:
+async def test_a_press_of_an_old_message_that_is_no_longer_shown_arrives(
+    telegram: TelegramStandIn,
+) -> None:
     press = Pressed()
     async with running(poller(telegram, State(), press)):
         telegram.press_raw(CHAT, 5, "resolve:INC:1", PERSON, accessible=False)
@@ -178,7 +209,9 @@ async def test_a_press_of_an_old_message_that_is_no_longer_shown_arrives(telegra
     assert press.seen[0].value == "resolve:INC:1"
 
 
-async def test_a_press_that_came_too_late_to_be_answered_is_done_all_the_same(telegram: TelegramStandIn) -> None:
+async def test_a_press_that_came_too_late_to_be_answered_is_done_all_the_same(
+    telegram: TelegramStandIn,
+) -> None:
     message, state, press = await page(telegram), State(), Pressed()
     telegram.allow("query is too old")
     telegram.expire(telegram.press(CHAT, message, "Acknowledge", PERSON))
@@ -195,7 +228,9 @@ async def test_an_answer_lost_on_the_way_is_given_again(telegram: TelegramStandI
         await soon(lambda: telegram.answers)
 
 
-async def test_trouble_of_every_kind_passes_and_the_press_arrives(telegram: TelegramStandIn, caplog: pytest.LogCaptureFixture) -> None:
+async def test_trouble_of_every_kind_passes_and_the_press_arrives(
+    telegram: TelegramStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
     message = await page(telegram)
     telegram.fail(2, 409, "Conflict: terminated by other getUpdates request", method="getUpdates")
     telegram.fail(2, 500, method="getUpdates")
@@ -209,17 +244,23 @@ async def test_trouble_of_every_kind_passes_and_the_press_arrives(telegram: Tele
     assert telegram.token not in caplog.text
 
 
-async def test_a_refused_token_is_said_once_and_tried_seldom(telegram: TelegramStandIn, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_token_is_said_once_and_tried_seldom(
+    telegram: TelegramStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
     wrong = settings(telegram, bot_token=Secret("1:wrong"))
     telegram.allow("Unauthorized", 3)
     state = State()
-    async with running(TelegramPoller(wrong, state, Pressed(), poll=1, lease=0.3, backoff=0.001)):  # tries again every 0.3 s
+    async with running(
+        TelegramPoller(wrong, state, Pressed(), poll=1, lease=0.3, backoff=0.001)
+    ):  # tries again every 0.3 s
         await soon(lambda: len(telegram.calls) == 3)
     assert caplog.text.count("Unauthorized") == 1
 
 
-async def test_of_two_replicas_one_polls_and_the_other_takes_over(telegram: TelegramStandIn) -> None:
+async def test_of_two_replicas_one_polls_and_the_other_takes_over(
+    telegram: TelegramStandIn,
+) -> None:
     message, state, first, second = await page(telegram), State(), Pressed(), Pressed()
     async with running(poller(telegram, state, second)):
         await soon(lambda: state.holder)
@@ -265,7 +306,9 @@ async def test_a_group_is_told_the_id_of_the_chat_in_its_thread(telegram: Telegr
     assert message.thread == 9
 
 
-async def test_other_messages_other_bots_commands_and_strange_updates_are_passed_over(telegram: TelegramStandIn) -> None:
+async def test_other_messages_other_bots_commands_and_strange_updates_are_passed_over(
+    telegram: TelegramStandIn,
+) -> None:
     state, press = State(), Pressed()
     for text in ("hello", "id", "/idle", "/start@other_bot", "say /id", ""):
         telegram.say(CHAT, text, PERSON)

@@ -54,15 +54,23 @@ async def running(*beats: DeadMansSwitchLoop) -> Any:
         await beat.close()
 
 
-async def test_it_is_called_again_and_again_and_a_reload_takes_up_another_url(house_of: Build, tmp_path: Path) -> None:
+async def test_it_is_called_again_and_again_and_a_reload_takes_up_another_url(
+    house_of: Build, tmp_path: Path
+) -> None:
     with Outside() as server:
         house = await house_of(switched(server))
         async with running(DeadMansSwitchLoop(house.context, "a", lambda: True)):
             await soon(lambda: len(server.requests) >= 2)
-            assert {(request.method, request.path.rpartition("/ping")[2]) for request in server.requests} == {("GET", "/s3cret")}
+            assert {
+                (request.method, request.path.rpartition("/ping")[2]) for request in server.requests
+            } == {("GET", "/s3cret")}
             (tmp_path / "url").write_text(f"{server.url}/ping/other\n")
-            house.context.use_config(switched(server, url=Secret(""), url_file=str(tmp_path / "url")))
-            await soon(lambda: any(request.path.endswith("/ping/other") for request in server.requests))
+            house.context.use_config(
+                switched(server, url=Secret(""), url_file=str(tmp_path / "url"))
+            )
+            await soon(
+                lambda: any(request.path.endswith("/ping/other") for request in server.requests)
+            )
         left = await health.load_dead_mans_switch(house.context.wire)
         assert left.up and left.at
 
@@ -70,25 +78,38 @@ async def test_it_is_called_again_and_again_and_a_reload_takes_up_another_url(ho
 async def test_of_two_replicas_one_calls(house_of: Build) -> None:
     with Outside() as server:
         house = await house_of(switched(server, every=300.0))
-        one, two = DeadMansSwitchLoop(house.context, "a", lambda: True), DeadMansSwitchLoop(house.context, "b", lambda: True)
+        one, two = (
+            DeadMansSwitchLoop(house.context, "a", lambda: True),
+            DeadMansSwitchLoop(house.context, "b", lambda: True),
+        )
         async with running(one, two):
             await soon(lambda: server.requests)
             switch = house.context.config.dead_mans_switch
             assert switch
             assert await two.once(switch)
             assert await one.once(switch)
-        assert len(server.requests) == 2, "the first call of the one, and the one that was asked for"
+        assert len(server.requests) == 2, (
+            "the first call of the one, and the one that was asked for"
+        )
 
 
-async def test_a_url_that_fails_is_tried_again_and_never_shows(house_of: Build, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_url_that_fails_is_tried_again_and_never_shows(
+    house_of: Build, caplog: pytest.LogCaptureFixture
+) -> None:
     with Outside() as server:
-        server.answers += [Answer(500), Answer(302, {"Location": "http://127.0.0.1/"}), Answer(drop=True)]
+        server.answers += [
+            Answer(500),
+            Answer(302, {"Location": "http://127.0.0.1/"}),
+            Answer(drop=True),
+        ]
         house = await house_of(switched(server))
         with caplog.at_level(logging.INFO):
             async with running(DeadMansSwitchLoop(house.context, "a", lambda: True)):
                 await soon(lambda: len(server.requests) >= 4)
                 await soon(lambda: "called again" in caplog.text)
-        told = [record.getMessage() for record in caplog.records if "dead man" in record.getMessage()]
+        told = [
+            record.getMessage() for record in caplog.records if "dead man" in record.getMessage()
+        ]
         assert len([text for text in told if "not called" in text]) == 3, told
         assert "s3cret" not in caplog.text and str(server.port) not in caplog.text
 
@@ -105,12 +126,22 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
             await wire.call("ZADD", keys.TIMERS, int((now - 90) * 1000), "incident:x")
         if what == "page":
             operations = Operations()
-            incidents.enqueue(operations, OutgoingMessage(id="n", kind="notification", channel="webhook", due=now - 900))
-            incidents.enqueue(operations, OutgoingMessage(id="r", kind="page", channel="chat", due=now - 900, attempt=2))
+            incidents.enqueue(
+                operations,
+                OutgoingMessage(id="n", kind="notification", channel="webhook", due=now - 900),
+            )
+            incidents.enqueue(
+                operations,
+                OutgoingMessage(id="r", kind="page", channel="chat", due=now - 900, attempt=2),
+            )
             assert await commit(wire, operations)
-            assert not await engine_health.find_problems(house.context, ready=True), "what is not a page, or was tried, is not stuck"
+            assert not await engine_health.find_problems(house.context, ready=True), (
+                "what is not a page, or was tried, is not stuck"
+            )
             operations = Operations()
-            incidents.enqueue(operations, OutgoingMessage(id="p", kind="page", channel="chat", due=now - 400))
+            incidents.enqueue(
+                operations, OutgoingMessage(id="p", kind="page", channel="chat", due=now - 400)
+            )
             assert await commit(wire, operations)
         beat = DeadMansSwitchLoop(house.context, "a", lambda: what != "part")
         switch = house.context.config.dead_mans_switch
@@ -118,10 +149,14 @@ async def test_it_is_not_called_while_something_is_wrong_and_says_why_once(
         for _ in range(3):
             assert not await beat.once(switch)
         assert not server.requests
-        [said] = [record.getMessage() for record in caplog.records if "dead man" in record.getMessage()]
+        [said] = [
+            record.getMessage() for record in caplog.records if "dead man" in record.getMessage()
+        ]
         wanted = {
-            "timer": "a timer is overdue by 1m3", "page": "a page has waited for 6m4", "part": "a part of this process does not run",
-        }[what]  # fmt: skip
+            "timer": "a timer is overdue by 1m3",
+            "page": "a page has waited for 6m4",
+            "part": "a part of this process does not run",
+        }[what]
         assert wanted in said
         if what != "part":
             assert not (await health.load_dead_mans_switch(wire)).up

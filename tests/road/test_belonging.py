@@ -19,7 +19,11 @@ PAST = "2026-01-01T00:00:00Z"
 async def push(house: House, *names: str, over: bool = False, **labels: str) -> None:
     """At the raw door; alerts without an end of their own fire for a resolve_timeout."""
     end = {"startsAt": PAST, "endsAt": PAST} if over else {}
-    assert (await house.post("/api/v2/alerts", [{"labels": {"alertname": name, **labels}, **end} for name in names]))[0] == 200
+    assert (
+        await house.post(
+            "/api/v2/alerts", [{"labels": {"alertname": name, **labels}, **end} for name in names]
+        )
+    )[0] == 200
 
 
 async def by_title(house: House, *states: str) -> dict[str, Incident]:
@@ -38,7 +42,11 @@ async def merged(house: House) -> tuple[Incident, Incident]:
     await push(house, "Disk", "Load")
     await soon(lambda: len(house.chat.sent) == 2)
     found = await by_title(house)
-    await perform(house.context, found["Disk"].id, ActionRequest(action="merge", user="bob", via="web", into=found["Load"].id))
+    await perform(
+        house.context,
+        found["Disk"].id,
+        ActionRequest(action="merge", user="bob", via="web", into=found["Load"].id),
+    )
     return found["Disk"], found["Load"]
 
 
@@ -78,7 +86,9 @@ async def test_it_is_over_when_the_alerts_of_both_are(house_of: Build) -> None:
 # ------------------------------------------------------------------------------------------------------ coming back
 
 
-async def test_alerts_that_return_soon_open_the_same_incident_though_their_group_was_forgotten(house_of: Build) -> None:
+async def test_alerts_that_return_soon_open_the_same_incident_though_their_group_was_forgotten(
+    house_of: Build,
+) -> None:
     house = await house_of(config(plan(NotifyStep(users=("ann",)), reopen_within=600.0)))
     await push(house, "Disk")
     await soon(lambda: house.chat.sent)
@@ -113,7 +123,9 @@ async def test_one_that_a_person_ended_learns_what_becomes_of_its_alerts(house_o
     await push(house, "Disk")
     await soon(lambda: house.chat.sent)
     [incident] = await house.incidents()
-    await perform(house.context, incident.id, ActionRequest(action="resolve", user="bob", via="web"))
+    await perform(
+        house.context, incident.id, ActionRequest(action="resolve", user="bob", via="web")
+    )
     await push(house, "Disk", over=True)
 
     async def told() -> bool:
@@ -132,7 +144,9 @@ QUIET = config(plan(NotifyStep(users=("ann",)), auto_resolve=3600.0))
 async def webhook(house: House) -> None:
     """An alert that has no end of its own."""
     alerts = [{"status": "firing", "labels": {"alertname": "Disk"}}]
-    assert (await house.post("/webhook/am", {"version": "4", "groupKey": "g", "alerts": alerts}))[0] == 200
+    assert (await house.post("/webhook/am", {"version": "4", "groupKey": "g", "alerts": alerts}))[
+        0
+    ] == 200
 
 
 async def opened(house: House, clock: Clock) -> None:
@@ -141,7 +155,9 @@ async def opened(house: House, clock: Clock) -> None:
     await soon(lambda: house.chat.sent)
 
 
-async def test_pushes_that_go_on_keep_an_incident_open_and_it_ends_when_they_stop(house_of: Build) -> None:
+async def test_pushes_that_go_on_keep_an_incident_open_and_it_ends_when_they_stop(
+    house_of: Build,
+) -> None:
     house = await house_of(QUIET)
     clock = Clock(house)
     await opened(house, clock)
@@ -155,7 +171,9 @@ async def test_pushes_that_go_on_keep_an_incident_open_and_it_ends_when_they_sto
     assert (await one(house, "resolved")).resolved_by == "silent"
 
 
-async def test_alerts_of_which_nothing_was_heard_do_not_bring_it_back_but_a_push_does(house_of: Build) -> None:
+async def test_alerts_of_which_nothing_was_heard_do_not_bring_it_back_but_a_push_does(
+    house_of: Build,
+) -> None:
     house = await house_of(QUIET)
     clock = Clock(house)
     await opened(house, clock)
@@ -173,10 +191,14 @@ async def test_alerts_of_which_nothing_was_heard_do_not_bring_it_back_but_a_push
 
 
 def in_turn(**more: Any) -> Config:
-    return config(plan(NotifyStep(users=("ann", "bob"), pick="round_robin"), Wait(seconds=600)), **more)
+    return config(
+        plan(NotifyStep(users=("ann", "bob"), pick="round_robin"), Wait(seconds=600)), **more
+    )
 
 
-async def test_incidents_that_start_together_take_turns_whichever_worker_opens_them(house_of: Build) -> None:
+async def test_incidents_that_start_together_take_turns_whichever_worker_opens_them(
+    house_of: Build,
+) -> None:
     one_house, other = await house_of(in_turn()), await house_of(in_turn())
     await push(one_house, *(f"Alert{number}" for number in range(20)))
     one_house.context.wake(timers=True)
@@ -194,13 +216,22 @@ async def test_incidents_that_start_together_take_turns_whichever_worker_opens_t
 
 async def test_two_incidents_of_one_group_take_two_turns_and_may_be_merged(house_of: Build) -> None:
     settings = OncallSettings(escalation_policy="main")
-    both = tuple(Integration(kind="oncall", index=index, send_resolved=True, settings=settings) for index in (0, 1))
-    house = await house_of(in_turn(receivers={"oncall": Receiver(name="oncall", integrations=both)}))
+    both = tuple(
+        Integration(kind="oncall", index=index, send_resolved=True, settings=settings)
+        for index in (0, 1)
+    )
+    house = await house_of(
+        in_turn(receivers={"oncall": Receiver(name="oncall", integrations=both)})
+    )
     await push(house, "Disk")
     await soon(lambda: len(house.chat.sent) == 2)
     assert sorted(address for address, _ in house.chat.sent) == ["ann", "bob"]
     first, second = await house.incidents()
-    await perform(house.context, first.id, ActionRequest(action="merge", user="bob", via="web", into=second.id))
+    await perform(
+        house.context,
+        first.id,
+        ActionRequest(action="merge", user="bob", via="web", into=second.id),
+    )
     await push(house, "Disk", host="db2")
 
     async def grown() -> bool:

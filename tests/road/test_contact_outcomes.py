@@ -29,7 +29,9 @@ def outcomes(house: House) -> Awaitable[ContactOutcomes]:
 
 async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> None:
     house = await house_of(config(plan(NotifyStep(users=("ann",)))))
-    house.chat.refuse = lambda address, card: DeliveryError(f"{address} has blocked the bot", permanent=True)
+    house.chat.refuse = lambda address, card: DeliveryError(
+        f"{address} has blocked the bot", permanent=True
+    )
     await push(house, "Disk1")
     await soon(lambda: len(house.mail.sent) == 1)
 
@@ -52,7 +54,9 @@ async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> 
 async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
     house = await house_of(config())
     operations = Operations()
-    for message in build_test_pages(house.context.config.users["ann"], ("chat", "mail"), house.context.now()):
+    for message in build_test_pages(
+        house.context.config.users["ann"], ("chat", "mail"), house.context.now()
+    ):
         enqueue(operations, message)
     house.mail.refuse = lambda address, card: DeliveryError("no such mailbox", permanent=True)
     assert await commit(house.context.wire, operations)
@@ -71,7 +75,13 @@ async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
 def test_an_outcome_is_written_when_it_says_something_new_or_once_an_hour() -> None:
     def written(before: Outcome | None, ok: bool, at: float, address: str = "1") -> bool:
         operations = Operations()
-        save_contact_outcome(operations, "ann", "chat", before, Outcome(ok=ok, at=at, address=address_digest(address)))
+        save_contact_outcome(
+            operations,
+            "ann",
+            "chat",
+            before,
+            Outcome(ok=ok, at=at, address=address_digest(address)),
+        )
         return bool(operations.ops)
 
     before = Outcome(ok=True, at=1000.0, address=address_digest("1"))

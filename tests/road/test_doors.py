@@ -27,7 +27,10 @@ def alert(**more: Any) -> dict[str, Any]:
 
 
 async def stored(house: House) -> int:
-    loaded = [await groups.load_group(house.context.wire, name) for name in await groups.load_group_ids(house.context.wire)]
+    loaded = [
+        await groups.load_group(house.context.wire, name)
+        for name in await groups.load_group_ids(house.context.wire)
+    ]
     return sum(len(group.alerts) for group in loaded if group)
 
 
@@ -56,7 +59,9 @@ async def stored(house: House) -> int:
         (422, {"alerts": [alert()], "groupKey": 1}, "groupKey"),
     ],
 )
-async def test_a_webhook_that_is_wrong_is_refused_whole(house_of: Build, status: int, body: Any, says: str) -> None:
+async def test_a_webhook_that_is_wrong_is_refused_whole(
+    house_of: Build, status: int, body: Any, says: str
+) -> None:
     house = await house_of(config())
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     got, answer = await house.post("/webhook/am", None, raw=raw)
@@ -69,12 +74,26 @@ async def test_bodies_may_be_packed_and_must_not_be_too_large(house_of: Build) -
     body = json.dumps({"alerts": [alert()]}).encode()
     bomb = gzip.compress(json.dumps({"alerts": [alert(annotations={"a": "x" * 100_000})]}).encode())
     assert (await house.post("/webhook/am", None, raw=b"x" * 2001))[0] == 413
-    assert (await house.post("/webhook/am", None, raw=bomb, headers={"content-encoding": "gzip"}))[0] == 413
-    assert (await house.post("/webhook/am", None, raw=body, headers={"content-encoding": "gzip"}))[0] == 400
-    assert (await house.post("/webhook/am", None, raw=gzip.compress(body)[:-5], headers={"content-encoding": "gzip"}))[0] == 400
-    assert (await house.post("/webhook/am", None, raw=body, headers={"content-encoding": "br"}))[0] == 415
+    assert (await house.post("/webhook/am", None, raw=bomb, headers={"content-encoding": "gzip"}))[
+        0
+    ] == 413
+    assert (await house.post("/webhook/am", None, raw=body, headers={"content-encoding": "gzip"}))[
+        0
+    ] == 400
+    assert (
+        await house.post(
+            "/webhook/am", None, raw=gzip.compress(body)[:-5], headers={"content-encoding": "gzip"}
+        )
+    )[0] == 400
+    assert (await house.post("/webhook/am", None, raw=body, headers={"content-encoding": "br"}))[
+        0
+    ] == 415
     assert await stored(house) == 0
-    assert (await house.post("/webhook/am", None, raw=gzip.compress(body), headers={"content-encoding": "gzip"}))[0] == 200
+    assert (
+        await house.post(
+            "/webhook/am", None, raw=gzip.compress(body), headers={"content-encoding": "gzip"}
+        )
+    )[0] == 200
     assert await stored(house) == 1
 
 
@@ -96,19 +115,32 @@ async def test_bodies_may_be_packed_and_must_not_be_too_large(house_of: Build) -
         (400, b'[{"labels":{"a":"b"},"x":' + b"9" * 5000 + b"}]", "application/json"),
     ],
 )
-async def test_the_raw_door_is_as_strict_and_as_forgiving_as_alertmanager(house_of: Build, status: int, body: bytes, kind: str) -> None:
+async def test_the_raw_door_is_as_strict_and_as_forgiving_as_alertmanager(
+    house_of: Build, status: int, body: bytes, kind: str
+) -> None:
     house = await house_of(config())
-    assert (await house.post("/api/v2/alerts", None, raw=body, headers={"content-type": kind}))[0] == status
+    assert (await house.post("/api/v2/alerts", None, raw=body, headers={"content-type": kind}))[
+        0
+    ] == status
     if status != 200:
         assert await stored(house) == 0
 
 
 async def test_good_alerts_of_a_raw_push_are_kept_beside_bad_ones(house_of: Build) -> None:
     house = await house_of(config())
-    bad = {"labels": {"alertname": "B"}, "startsAt": "2026-01-02T00:00:00Z", "endsAt": "2026-01-01T00:00:00Z"}
-    status, answer = await house.post("/api/v2/alerts", [{"labels": {"alertname": "A"}}, bad, {"labels": {"a": ""}}])
+    bad = {
+        "labels": {"alertname": "B"},
+        "startsAt": "2026-01-02T00:00:00Z",
+        "endsAt": "2026-01-01T00:00:00Z",
+    }
+    status, answer = await house.post(
+        "/api/v2/alerts", [{"labels": {"alertname": "A"}}, bad, {"labels": {"a": ""}}]
+    )
     assert status == 400
-    assert answer.split("\n") == ["start time must be before end time", "at least one label pair required"]
+    assert answer.split("\n") == [
+        "start time must be before end time",
+        "at least one label pair required",
+    ]
     assert await stored(house) == 1
 
 
@@ -128,7 +160,9 @@ async def test_what_real_senders_post_is_taken(house_of: Build, folder: str) -> 
     for path in sorted((ALERTMANAGER / folder).glob("*.json")):
         case = json.loads(path.read_text("utf-8"))
         if "body" in case:
-            assert (await house.post("/api/v2/alerts", None, raw=case["body"].encode()))[0] == 200, path.name
+            assert (await house.post("/api/v2/alerts", None, raw=case["body"].encode()))[
+                0
+            ] == 200, path.name
 
 
 async def test_what_grafana_posts_is_taken_with_its_extra_fields(house_of: Build) -> None:
@@ -137,17 +171,26 @@ async def test_what_grafana_posts_is_taken_with_its_extra_fields(house_of: Build
         case = json.loads(path.read_text("utf-8"))
         door = "/api/v2/alerts" if case["body"].lstrip().startswith("[") else "/webhook/grafana"
         assert (await house.post(door, None, raw=case["body"].encode()))[0] == 200, path.name
-    loaded = [await groups.load_group(house.context.wire, name) for name in await groups.load_group_ids(house.context.wire)]
+    loaded = [
+        await groups.load_group(house.context.wire, name)
+        for name in await groups.load_group_ids(house.context.wire)
+    ]
     kept = [a for group in loaded if group for a in group.alerts if "valueString" in a.extra]
     assert kept
     for a in kept:
         assert {"values", "valueString", "silenceURL", "dashboardURL", "panelURL"} <= a.extra.keys()
-    assert "bab3c32b8f2ef818" in {a.fingerprint for a in kept}  # Grafana's own, which is not that of the labels it shows
+    assert "bab3c32b8f2ef818" in {
+        a.fingerprint for a in kept
+    }  # Grafana's own, which is not that of the labels it shows
 
 
 async def test_any_json_object_is_better_than_no_page(house_of: Build) -> None:
     house = await house_of(config())
-    assert (await house.post("/webhook/x", {"title": "Backup failed", "message": "disk gone", "state": "alerting"}))[0] == 200
+    assert (
+        await house.post(
+            "/webhook/x", {"title": "Backup failed", "message": "disk gone", "state": "alerting"}
+        )
+    )[0] == 200
     await soon(lambda: house.chat.sent)
     assert "Backup failed" in house.chat.sent[0][1].title
     assert (await house.post("/webhook/x", {"title": "Backup failed", "state": "ok"}))[0] == 200
@@ -175,7 +218,9 @@ SOURCES = {
         (200, "/api/v2/alerts", {"authorization": "Bearer s3cret"}),
     ],
 )
-async def test_a_source_needs_its_token(house_of: Build, status: int, path: str, headers: dict[str, str]) -> None:
+async def test_a_source_needs_its_token(
+    house_of: Build, status: int, path: str, headers: dict[str, str]
+) -> None:
     house = await house_of(config(sources=SOURCES))
     body: Any = [{"labels": {"a": "b"}}] if path.startswith("/api") else {"alerts": [alert()]}
     assert (await house.post(path, body, headers=headers))[0] == status
@@ -200,7 +245,10 @@ async def test_grafanas_signature_is_demanded_under_both_its_names(house_of: Bui
 async def test_with_redis_away_the_sender_is_told_to_come_again(house_of: Build) -> None:
     house = await house_of(config(heartbeats={"w": Heartbeat(name="w", every=60.0)}))
     await house.context.wire.close()
-    for path, body in (("/webhook/am", {"alerts": [alert()]}), ("/api/v2/alerts", [{"labels": {"a": "b"}}])):
+    for path, body in (
+        ("/webhook/am", {"alerts": [alert()]}),
+        ("/api/v2/alerts", [{"labels": {"a": "b"}}]),
+    ):
         assert (await house.post(path, body))[0] == 503
 
 
@@ -215,9 +263,20 @@ async def test_a_webhooks_alert_without_news_lapses_and_says_why(house_of: Build
 
 async def test_where_no_route_says_group_by_the_senders_group_is_kept(house_of: Build) -> None:
     wanted = config()
-    house = await house_of(msgspec.structs.replace(wanted, route=msgspec.structs.replace(wanted.route, group_by=(), group_by_given=False)))
+    house = await house_of(
+        msgspec.structs.replace(
+            wanted, route=msgspec.structs.replace(wanted.route, group_by=(), group_by_given=False)
+        )
+    )
     for key in ("one", "two"):
-        await house.post("/webhook/am", {"alerts": [alert(labels={"alertname": key})], "groupKey": key, "groupLabels": {"k": key}})
+        await house.post(
+            "/webhook/am",
+            {
+                "alerts": [alert(labels={"alertname": key})],
+                "groupKey": key,
+                "groupLabels": {"k": key},
+            },
+        )
     found = await soon(lambda: _two(house))
     assert sorted(incident.group_labels["k"] for incident in found) == ["one", "two"]
 

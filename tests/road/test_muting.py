@@ -22,7 +22,12 @@ Build = Callable[[Config], Awaitable[House]]
 
 async def silence(house: House, matcher: str) -> None:
     made = Silence(
-        id="s1", matcher_sets=[[parse_matcher(matcher)]], starts_ns=0, ends_ns=1_900_000_000 * 10**9, created_by="ann", comment="upgrade"
+        id="s1",
+        matcher_sets=[[parse_matcher(matcher)]],
+        starts_ns=0,
+        ends_ns=1_900_000_000 * 10**9,
+        created_by="ann",
+        comment="upgrade",
     )
     operations = Operations()
     muting.save_silences(operations, made)
@@ -32,7 +37,9 @@ async def silence(house: House, matcher: str) -> None:
 async def test_a_silenced_alert_pages_nobody(house_of: Build) -> None:
     house = await house_of(config())
     await silence(house, 'alertname="Quiet"')
-    await house.post("/api/v2/alerts", [{"labels": {"alertname": "Quiet"}}, {"labels": {"alertname": "Loud"}}])
+    await house.post(
+        "/api/v2/alerts", [{"labels": {"alertname": "Quiet"}}, {"labels": {"alertname": "Loud"}}]
+    )
     await soon(lambda: house.chat.sent)
     assert {incident.title for incident in await house.incidents()} == {"Loud"}
 
@@ -46,14 +53,25 @@ async def test_an_incident_that_is_silenced_later_says_so_and_still_ends(house_o
     [why] = (await load_muting_reasons(house.context, [alert], time.time_ns()))[alert.fingerprint]
     assert why == "silenced by ann until 2030-03-17 17:46 UTC: upgrade (silence s1)"
     past = "2026-01-01T00:00:00Z"
-    await house.post("/api/v2/alerts", [{"labels": {"alertname": "Disk"}, "startsAt": past, "endsAt": past}])
+    await house.post(
+        "/api/v2/alerts", [{"labels": {"alertname": "Disk"}, "startsAt": past, "endsAt": past}]
+    )
     await soon(lambda: house.incidents("resolved"))
 
 
 @pytest.mark.parametrize("answer", ["acknowledge", "snooze"])
-async def test_an_answer_that_runs_out_while_the_alerts_are_silenced_pages_nobody(house_of: Build, answer: ActionName) -> None:
+async def test_an_answer_that_runs_out_while_the_alerts_are_silenced_pages_nobody(
+    house_of: Build, answer: ActionName
+) -> None:
     house = await house_of(config(plan(NotifyStep(users=("ann",)), acknowledge_timeout=3600.0)))
-    await house.post("/webhook/am", {"version": "4", "groupKey": "g", "alerts": [{"status": "firing", "labels": {"alertname": "Disk"}}]})
+    await house.post(
+        "/webhook/am",
+        {
+            "version": "4",
+            "groupKey": "g",
+            "alerts": [{"status": "firing", "labels": {"alertname": "Disk"}}],
+        },
+    )
     await soon(lambda: house.chat.sent)
     [incident] = await house.incidents("triggered")
     await perform(house.context, incident.id, ActionRequest(action=answer, user="ann", via="web"))
@@ -66,7 +84,9 @@ async def test_an_answer_that_runs_out_while_the_alerts_are_silenced_pages_nobod
 
 async def test_an_inhibited_alert_pages_nobody_until_its_source_is_over(house_of: Build) -> None:
     rule = InhibitRule(
-        source_matchers=(parse_matcher('severity="critical"'),), target_matchers=(parse_matcher('severity="warning"'),), equal=("cluster",)
+        source_matchers=(parse_matcher('severity="critical"'),),
+        target_matchers=(parse_matcher('severity="warning"'),),
+        equal=("cluster",),
     )
     house = await house_of(config(inhibit_rules=(rule,)))
     source = {"alertname": "Down", "severity": "critical", "cluster": "eu"}

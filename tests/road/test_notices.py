@@ -41,23 +41,40 @@ async def test_a_handoff_is_told_to_both_sides_once_by_two_replicas(redis_url: s
         await time.passes(2, one, two)
         assert await time.told() == [("going_on_call", "bob"), ("leaving", "ann")]
         coming, going = await time.sent()
-        assert coming.text == "You are on call for main until Wed 7 Jan 09:00 (UTC); after you: Ann."
+        assert (
+            coming.text == "You are on call for main until Wed 7 Jan 09:00 (UTC); after you: Ann."
+        )
         assert going.text == "You are no longer on call for main; Bob has taken over."
-        assert (coming.kind, coming.channel, coming.address, coming.subject) == ("notice", "chat", "bob", "You are on call for main")
+        assert (coming.kind, coming.channel, coming.address, coming.subject) == (
+            "notice",
+            "chat",
+            "bob",
+            "You are on call for main",
+        )
 
 
 async def test_nobody_who_did_not_ask_is_told(redis_url: str) -> None:
     async with replicas(redis_url) as time:
         one = await time.started(config(users=people() | {"bob": ALL["bob"]}))
         await time.passes(4 * DAY, one)
-        assert await time.told() == [("going_on_call", "bob"), ("leaving", "bob"), ("going_on_call", "bob"), ("leaving", "bob")]
+        assert await time.told() == [
+            ("going_on_call", "bob"),
+            ("leaving", "bob"),
+            ("going_on_call", "bob"),
+            ("leaving", "bob"),
+        ]
 
 
 async def test_each_channel_that_reaches_the_person_gets_the_notice(redis_url: str) -> None:
     async with replicas(redis_url) as time:
-        one = await time.started(config(users=people("going_on_call", channels=("chat", "phone_call", "mail"))))
+        one = await time.started(
+            config(users=people("going_on_call", channels=("chat", "phone_call", "mail")))
+        )
         await time.passes(DAY, one)
-        assert [(one.channel, one.address) for one in await time.sent()] == [("chat", "bob"), ("mail", "bob@example.org")]
+        assert [(one.channel, one.address) for one in await time.sent()] == [
+            ("chat", "bob"),
+            ("mail", "bob@example.org"),
+        ]
 
 
 async def test_an_override_that_begins_now_is_told_at_once_and_once(redis_url: str) -> None:
@@ -66,7 +83,11 @@ async def test_an_override_that_begins_now_is_told_at_once_and_once(redis_url: s
         both = await time.started(found), await time.started(found)
         await time.passes(HOUR, *both)
         for context in both:
-            context.use_schedule_changes(ManualScheduleChanges(overrides={"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]}))
+            context.use_schedule_changes(
+                ManualScheduleChanges(
+                    overrides={"main": [by_hand("cid", time.clock - 60, time.clock + HOUR)]}
+                )
+            )
         for context in both:
             await record_superseded(context)
         await time.passes(5, *both)
@@ -87,13 +108,17 @@ async def test_handoffs_of_a_standstill_are_told_only_while_they_are_news(redis_
         assert await time.told() == [("going_on_call", "bob"), ("leaving", "ann")]
 
 
-async def test_a_gap_is_told_when_it_comes_into_sight_and_a_day_before_it_begins(redis_url: str) -> None:
+async def test_a_gap_is_told_when_it_comes_into_sight_and_a_day_before_it_begins(
+    redis_url: str,
+) -> None:
     async with replicas(redis_url) as time:
         found = config(turns("ann", "bob"), users=people("gap_ahead", names=("ann", "bob")))
         both = await time.started(found), await time.started(found)
         await time.passes(DAY, *both)
         assert await time.told() == []
-        gone = away(found, "2026-01-15T09:00", "2026-01-16T09:00")  # everybody, from day 10 to day 11
+        gone = away(
+            found, "2026-01-15T09:00", "2026-01-16T09:00"
+        )  # everybody, from day 10 to day 11
         await changed(*both, to=gone)
         await time.passes(DAY, *both)
         assert await time.told() == []  # more than a week ahead
@@ -130,7 +155,10 @@ async def test_a_schedule_without_anybody_is_told_once_to_its_team(redis_url: st
         await time.passes(20 * DAY, one)
         [only] = await time.sent()
         assert (only.reason, only.user) == ("gap_ahead", "cid")
-        assert only.text == "Nobody is on call for main from now on until further notice: no layer is active."
+        assert (
+            only.text
+            == "Nobody is on call for main from now on until further notice: no layer is active."
+        )
 
 
 async def test_an_empty_shift_is_told_once_though_somebody_below_stands_in(redis_url: str) -> None:
@@ -145,10 +173,20 @@ async def test_an_empty_shift_is_told_once_though_somebody_below_stands_in(redis
         )
 
 
-async def test_a_swap_is_asked_of_everybody_of_the_schedule_but_the_one_who_asks(redis_url: str) -> None:
+async def test_a_swap_is_asked_of_everybody_of_the_schedule_but_the_one_who_asks(
+    redis_url: str,
+) -> None:
     async with replicas(redis_url) as time:
         one = await time.started(config(turns("ann", "bob", "cid"), users=ALL))
-        swap = Swap(id="s", schedule="main", user="ann", start=START, end=START + DAY, reason="<b>=1+1</b>", asked_at=START)
+        swap = Swap(
+            id="s",
+            schedule="main",
+            user="ann",
+            start=START,
+            end=START + DAY,
+            reason="<b>=1+1</b>",
+            asked_at=START,
+        )
         assert await commit(one.wire, swap_request_operations(one, swap))
         assert await time.told() == [("swap_asked", "bob"), ("swap_asked", "cid")]
         assert (await time.sent())[0].text == (
@@ -157,7 +195,9 @@ async def test_a_swap_is_asked_of_everybody_of_the_schedule_but_the_one_who_asks
         assert swap_request_operations(one, replace(swap, schedule="gone")).ops == []
 
 
-async def test_a_notice_arrives_over_its_channel_and_is_counted(house_of: Callable[[Config], Awaitable[House]]) -> None:
+async def test_a_notice_arrives_over_its_channel_and_is_counted(
+    house_of: Callable[[Config], Awaitable[House]],
+) -> None:
     found = config(turns(), users=people("gap_ahead", names=("ann",)), team="all")
     house = await house_of(replace(found, teams={"all": Team(name="all", members=("ann",))}))
     counter = metrics.notices.labels("gap_ahead", "chat")
@@ -172,5 +212,8 @@ async def test_a_notice_arrives_over_its_channel_and_is_counted(house_of: Callab
 def away(found: Config, start: str, end: str, *names: str) -> Config:
     """The same file with people absent: all of them, or these."""
     absence = Absence(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end))
-    users = {name: replace(user, absences=(absence,)) if name in (names or found.users) else user for name, user in found.users.items()}
+    users = {
+        name: replace(user, absences=(absence,)) if name in (names or found.users) else user
+        for name, user in found.users.items()
+    }
     return replace(found, users=users)

@@ -17,15 +17,23 @@ Build = Callable[[Config], Awaitable[House]]
 
 def counted(user: str) -> dict[str, float]:
     return {
-        time: metrics.registry.get_sample_value("amproxy_pages_by_time_total", {"user": user, "time": time}) or 0.0 for time in DAYTIMES
+        time: metrics.registry.get_sample_value(
+            "amproxy_pages_by_time_total", {"user": user, "time": time}
+        )
+        or 0.0
+        for time in DAYTIMES
     }
 
 
-async def test_a_page_that_went_out_is_counted_for_the_person_at_that_time_of_day(house_of: Build) -> None:
+async def test_a_page_that_went_out_is_counted_for_the_person_at_that_time_of_day(
+    house_of: Build,
+) -> None:
     before, began = counted("ann"), datetime.now(UTC)
     house = await house_of(config())
     alert = {"status": "firing", "labels": {"alertname": "Disk"}}
-    await house.post("/webhook/am", {"version": "4", "groupKey": "g", "groupLabels": {}, "alerts": [alert]})
+    await house.post(
+        "/webhook/am", {"version": "4", "groupKey": "g", "groupLabels": {}, "alerts": [alert]}
+    )
     await soon(lambda: house.chat.sent)
     await soon(lambda: sum(counted("ann").values()) > sum(before.values()))
     grown = {time for time, number in counted("ann").items() if number > before[time]}

@@ -43,8 +43,11 @@ async def test_what_is_over_is_written_and_what_is_to_come_is_the_plan(redis_url
         one = await time.started(config())
         await time.passes(2.5 * DAY, one)
         assert await shifts(one, START, START + 4 * DAY) == [
-            (0, 24, "ann", True), (24, 48, "bob", True), (48, 72, "ann", False), (72, 96, "bob", False),
-        ]  # fmt: skip
+            (0, 24, "ann", True),
+            (24, 48, "bob", True),
+            (48, 72, "ann", False),
+            (72, 96, "bob", False),
+        ]
 
 
 async def test_another_file_changes_the_future_and_not_the_past(redis_url: str) -> None:
@@ -55,22 +58,32 @@ async def test_another_file_changes_the_future_and_not_the_past(redis_url: str) 
         await time.passes(DAY, one)
         change = round(30 + 1234.5 / 3600, 4)
         assert await shifts(one, START, START + 3 * DAY) == [
-            (0, 24, "ann", True), (24, change, "bob", True), (change, 72, "cid", False),
-        ]  # fmt: skip
+            (0, 24, "ann", True),
+            (24, change, "bob", True),
+            (change, 72, "cid", False),
+        ]
         then = await recorded_on_call(one, "main", datetime.fromtimestamp(START + HOUR, UTC))
-        assert (then.users, then.until, then.next) == (("ann",), datetime.fromtimestamp(START + DAY, UTC), ("bob",))
+        assert (then.users, then.until, then.next) == (
+            ("ann",),
+            datetime.fromtimestamp(START + DAY, UTC),
+            ("bob",),
+        )
         with_plan = one.roster.on_call("main", datetime.fromtimestamp(START + HOUR, UTC))
         assert with_plan.users == ("cid",)  # that is what today's file would say
 
 
-async def test_the_part_of_a_shift_up_to_the_change_belongs_to_the_file_before_even_when_no_timer_was_due(redis_url: str) -> None:
+async def test_the_part_of_a_shift_up_to_the_change_belongs_to_the_file_before_even_when_no_timer_was_due(
+    redis_url: str,
+) -> None:
     async with replicas(redis_url) as time:
         one = await time.started(BOB)
         await time.looks(one)
         time.clock += 10.5  # far from the next look
         await changed(one, to=config(turns("ann")))
         time.clock += 10
-        assert [(who, recorded) for _, _, who, recorded in await shifts(one, START, START + 60)] == [("bob", True), ("ann", False)]
+        assert [
+            (who, recorded) for _, _, who, recorded in await shifts(one, START, START + 60)
+        ] == [("bob", True), ("ann", False)]
 
 
 async def test_while_redis_is_away_the_old_roster_is_remembered(redis_url: str) -> None:
@@ -84,7 +97,11 @@ async def test_while_redis_is_away_the_old_roster_is_remembered(redis_url: str) 
         await record_superseded(one)
         await record.handle_schedule_timer(one, Timer("shifts", "main", 0))
         found = await shifts(one, START, START + 300)
-        assert [(who, round((end - start) * 3600)) for start, end, who, _ in found] == [("bob", 100), ("ann", 100), ("cid", 100)]
+        assert [(who, round((end - start) * 3600)) for start, end, who, _ in found] == [
+            ("bob", 100),
+            ("ann", 100),
+            ("cid", 100),
+        ]
         assert all(recorded for *_, recorded in found)
 
 
@@ -92,23 +109,37 @@ async def test_an_override_by_hand_for_the_past_changes_nothing_of_it(redis_url:
     async with replicas(redis_url) as time:
         one = await time.started(config())
         await time.passes(3 * HOUR, one)
-        one.use_schedule_changes(ManualScheduleChanges(overrides={"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]}))
+        one.use_schedule_changes(
+            ManualScheduleChanges(
+                overrides={"main": [by_hand("cid", START + HOUR, START + 5 * HOUR)]}
+            )
+        )
         await record_superseded(one)
         await time.passes(3 * HOUR, one)
-        assert await shifts(one, START, START + 6 * HOUR) == [(0, 3, "ann", True), (3, 5, "cid", True), (5, 6, "ann", True)]
+        assert await shifts(one, START, START + 6 * HOUR) == [
+            (0, 3, "ann", True),
+            (3, 5, "cid", True),
+            (5, 6, "ann", True),
+        ]
 
 
-async def test_after_a_standstill_the_time_between_is_filled_from_the_roster(redis_url: str) -> None:
+async def test_after_a_standstill_the_time_between_is_filled_from_the_roster(
+    redis_url: str,
+) -> None:
     async with replicas(redis_url) as time:
         one = await time.started(config())
         await time.looks(one)
         time.clock += 3.5 * DAY
         two = await time.started(config())
         await time.looks(two)
-        assert [who for _, _, who, recorded in await shifts(two, START, time.clock) if recorded] == ["ann", "bob", "ann", "bob"]
+        assert [
+            who for _, _, who, recorded in await shifts(two, START, time.clock) if recorded
+        ] == ["ann", "bob", "ann", "bob"]
 
 
-async def test_an_end_in_order_writes_everything_before_another_file_is_started(redis_url: str) -> None:
+async def test_an_end_in_order_writes_everything_before_another_file_is_started(
+    redis_url: str,
+) -> None:
     async with replicas(redis_url) as time:
         one = await time.started(BOB)
         await time.looks(one)
@@ -117,7 +148,10 @@ async def test_an_end_in_order_writes_everything_before_another_file_is_started(
         two = await time.started(config(turns("ann")))
         time.clock += 900
         await record.handle_schedule_timer(two, Timer("shifts", "main", 0))
-        assert await shifts(two, START, time.clock) == [(0, 0.25, "bob", True), (0.25, 0.5, "ann", True)]
+        assert await shifts(two, START, time.clock) == [
+            (0, 0.25, "bob", True),
+            (0.25, 0.5, "ann", True),
+        ]
 
 
 async def test_before_anything_was_written_the_plan_answers_and_says_so(redis_url: str) -> None:
@@ -138,7 +172,9 @@ async def test_a_shift_that_goes_on_is_one_however_often_it_was_written(redis_ur
         assert await shifts(one, START + DAY, START + 2 * DAY) == [(24, 48, "bob", True)]
 
 
-async def test_a_schedule_that_left_the_file_keeps_its_past_and_coming_back_does_not_invent_one(redis_url: str) -> None:
+async def test_a_schedule_that_left_the_file_keeps_its_past_and_coming_back_does_not_invent_one(
+    redis_url: str,
+) -> None:
     without = replace(BOB, schedules={})
     async with replicas(redis_url) as time:
         one = await time.started(BOB)
@@ -151,7 +187,11 @@ async def test_a_schedule_that_left_the_file_keeps_its_past_and_coming_back_does
             await schedule_zone(one, "other")
         await changed(one, to=BOB)
         await time.passes(5 * HOUR, one)
-        assert await shifts(one, START, START + 16 * HOUR) == [(0, 5, "bob", True), (5, 10, "", True), (10, 16, "bob", False)]
+        assert await shifts(one, START, START + 16 * HOUR) == [
+            (0, 5, "bob", True),
+            (5, 10, "", True),
+            (10, 16, "bob", False),
+        ]
 
 
 async def test_a_schedule_that_is_gone_at_the_next_start_keeps_its_past(redis_url: str) -> None:
@@ -160,7 +200,9 @@ async def test_a_schedule_that_is_gone_at_the_next_start_keeps_its_past(redis_ur
         await time.passes(5 * HOUR, one)
         two = await time.started(replace(BOB, schedules={}))
         await time.passes(5 * HOUR, two)
-        assert [(start, who) for start, _, who, _ in await shifts(two, START, START + DAY)] == [(0, "bob")]
+        assert [(start, who) for start, _, who, _ in await shifts(two, START, START + DAY)] == [
+            (0, "bob")
+        ]
         assert await one.wire.call("ZCARD", keys.TIMERS) == 0
 
 
@@ -168,24 +210,38 @@ async def test_names_and_zones_of_people_are_those_of_their_time(redis_url: str)
     async with replicas(redis_url) as time:
         one = await time.started(BOB)
         await time.passes(HOUR, one)
-        moved = {name: replace(user, full_name="Robert", timezone="Asia/Tbilisi") for name, user in people().items()}
+        moved = {
+            name: replace(user, full_name="Robert", timezone="Asia/Tbilisi")
+            for name, user in people().items()
+        }
         await changed(one, to=replace(BOB, users=moved))
         await time.passes(HOUR, one)
         facts = await stored.load_facts(one.wire, "main", START, time.clock)
-        assert [(person.full_name, person.timezone) for fact in facts for person in fact.people] == [
+        assert [
+            (person.full_name, person.timezone) for fact in facts for person in fact.people
+        ] == [
             ("Bob", "UTC"),
             ("Robert", "Asia/Tbilisi"),
         ]
 
 
-async def test_the_auditor_forgets_what_is_older_than_four_hundred_days_and_sets_lost_timers(redis_url: str) -> None:
+async def test_the_auditor_forgets_what_is_older_than_four_hundred_days_and_sets_lost_timers(
+    redis_url: str,
+) -> None:
     async with replicas(redis_url) as time:
         one = await time.started(config())
         await time.passes(3 * DAY, one)
         time.clock += MIN_SHIFT_RETENTION - DAY
         await one.wire.call("DEL", keys.TIMERS)
         await audit_once(one)
-        assert next(start for start, _, _, recorded in await shifts(one, START - DAY, START + 3 * DAY) if recorded) == 24
+        assert (
+            next(
+                start
+                for start, _, _, recorded in await shifts(one, START - DAY, START + 3 * DAY)
+                if recorded
+            )
+            == 24
+        )
         assert await one.wire.call("ZCARD", keys.TIMERS) == 1
         await changed(one, to=replace(BOB, schedules={}))
         time.clock += MIN_SHIFT_RETENTION + DAY
@@ -198,12 +254,18 @@ def whole(found: list[tuple[float, float, str, bool]]) -> None:
     assert all(one[1] == two[0] for one, two in pairwise(found)), found
 
 
-STEP = st.tuples(st.sampled_from(["passes", "file", "override", "stop"]), st.integers(1, 40), st.sampled_from(["ann", "bob", "cid"]))
+STEP = st.tuples(
+    st.sampled_from(["passes", "file", "override", "stop"]),
+    st.integers(1, 40),
+    st.sampled_from(["ann", "bob", "cid"]),
+)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEP, min_size=1, max_size=8))
-async def test_two_replicas_write_every_moment_once_and_never_again(redis_url: str, steps: list[tuple[str, int, str]]) -> None:
+async def test_two_replicas_write_every_moment_once_and_never_again(
+    redis_url: str, steps: list[tuple[str, int, str]]
+) -> None:
     async with replicas(redis_url) as time:
         both = [await time.started(config()), await time.started(config())]
         await both[0].wire.call("FLUSHALL")
@@ -232,5 +294,15 @@ async def _step(time: Replicas, both: list[Context], kind: str, number: int, use
             await changed(*both, to=config(turns(user, "bob", every="5h", seconds=5 * 3600)))
         case "override":
             for context in both:
-                context.use_schedule_changes(ManualScheduleChanges(overrides={"main": [by_hand(user, time.clock - number * HOUR, time.clock + number * HOUR)]}))
+                context.use_schedule_changes(
+                    ManualScheduleChanges(
+                        overrides={
+                            "main": [
+                                by_hand(
+                                    user, time.clock - number * HOUR, time.clock + number * HOUR
+                                )
+                            ]
+                        }
+                    )
+                )
                 await record_superseded(context)

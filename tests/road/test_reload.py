@@ -12,12 +12,16 @@ from tests.support.road.house import House, config
 from tests.support.waiting import soon
 
 
-async def test_an_incident_whose_alerts_moved_ends_and_says_so(house_of: Callable[[Config], Awaitable[House]]) -> None:
+async def test_an_incident_whose_alerts_moved_ends_and_says_so(
+    house_of: Callable[[Config], Awaitable[House]],
+) -> None:
     before = config()
     house = await house_of(before)
     await house.post("/api/v2/alerts", [{"labels": {"alertname": "Disk", "host": "db1"}}])
     await soon(lambda: house.chat.sent)
-    house.context.use_config(replace(before, route=replace(before.route, group_by=("alertname", "host"))))
+    house.context.use_config(
+        replace(before, route=replace(before.route, group_by=("alertname", "host")))
+    )
     assert await regroup_all(house.context) == 1
     [old] = await soon(lambda: house.incidents("resolved"))
     assert any("since the file changed" in line for line in await house.timeline(old))

@@ -41,10 +41,16 @@ LENGTH = 14 * 3600.0
 ALERTS = ("Down", "Slow", "Full")
 seconds = st.integers(0, int(LENGTH) // 60).map(lambda minutes: minutes * 60.0 + 17.0)
 # one alert: from when, for how long
-fires = st.tuples(st.sampled_from(ALERTS), seconds, st.integers(1, 300).map(lambda minutes: minutes * 60.0))
+fires = st.tuples(
+    st.sampled_from(ALERTS), seconds, st.integers(1, 300).map(lambda minutes: minutes * 60.0)
+)
 MADE: dict[str, type[Act]] = {
-    "acknowledge": Acknowledge, "unacknowledge": Unacknowledge, "resolve": Resolve, "reopen": Reopen, "escalate": Escalate,
-}  # fmt: skip
+    "acknowledge": Acknowledge,
+    "unacknowledge": Unacknowledge,
+    "resolve": Resolve,
+    "reopen": Reopen,
+    "escalate": Escalate,
+}
 kinds = st.sampled_from(["acknowledge", *MADE, "snooze", "reassign", "add_responders"])
 acts = st.tuples(kinds, st.sampled_from(NAMES), seconds)
 
@@ -52,35 +58,54 @@ acts = st.tuples(kinds, st.sampled_from(NAMES), seconds)
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(configs(ends_told=True), st.lists(fires, min_size=1, max_size=5), st.lists(acts, max_size=5))
 def test_an_unchanged_file_changes_nothing(
-    redis_url: str, config: Config, alerts: list[tuple[str, float, float]], answers: list[tuple[str, str, float]]
+    redis_url: str,
+    config: Config,
+    alerts: list[tuple[str, float, float]],
+    answers: list[tuple[str, str, float]],
 ) -> None:
     lines = asyncio.run(stepping(redis_url, config, START, partial(lived, alerts, answers)))
     records, broken = read_history(lines)
     assert not broken and len(records) == len(lines)
     found = Replay(records, Roster(config))
     # A turn of round robin that led to no page, because that person was being paged already, is not in a history.
-    certain = [one for one in found.different if not any("round robin" in why for why in one.uncertain)]
+    certain = [
+        one for one in found.different if not any("round robin" in why for why in one.uncertain)
+    ]
     assert [[*explained(one.record), one.only_before, one.only_now] for one in certain] == []
 
 
 def explained(one: RecordedIncident) -> list[object]:
-    return [one.incident.number, one.incident.title, *[(event.kind, event.at.timestamp() - START, event.text) for event in one.events]]
+    return [
+        one.incident.number,
+        one.incident.title,
+        *[(event.kind, event.at.timestamp() - START, event.text) for event in one.events],
+    ]
 
 
-async def lived(alerts: list[tuple[str, float, float]], answers: list[tuple[str, str, float]], service: Stepping) -> list[bytes]:
+async def lived(
+    alerts: list[tuple[str, float, float]], answers: list[tuple[str, str, float]], service: Stepping
+) -> list[bytes]:
     """Let it happen, and export it."""
     happenings: list[tuple[float, Callable[[], Awaitable[object]]]] = []
     for name, at, length in alerts:
         labels = {"alertname": name, "severity": "critical"}
         happenings.append((START + at, partial(service.push, labels, START + at + length)))
     happenings += [
-        (START + at, partial(service.act, act(kind, user, START + at), newest=kind in ("reopen", "reassign"))) for kind, user, at in answers
+        (
+            START + at,
+            partial(
+                service.act, act(kind, user, START + at), newest=kind in ("reopen", "reassign")
+            ),
+        )
+        for kind, user, at in answers
     ]
     await service.until(START + LENGTH, *happenings)
     found = await service.incidents()
     timelines = await incidents.load_timelines(service.context.wire, [one.id for one in found])
     return [
-        msgspec.json.encode(history_line(one, timeline, views.incident_view(one, service.context.roster, "")))
+        msgspec.json.encode(
+            history_line(one, timeline, views.incident_view(one, service.context.roster, ""))
+        )
         for one, timeline in zip(found, timelines, strict=True)
     ]
 

@@ -36,7 +36,12 @@ async def pushed(config: WebConfig, client: str, *headers: tuple[bytes, bytes]) 
     async def receive() -> Any:
         raise AssertionError("nobody reads the body")
 
-    scope = {"type": "http", "path": "/api/v2/alerts", "client": (client, 1), "headers": list(headers)}
+    scope = {
+        "type": "http",
+        "path": "/api/v2/alerts",
+        "client": (client, 1),
+        "headers": list(headers),
+    }
     await BasicAuth(door, lambda: config)(scope, receive, send)
     return int(sent[0]["status"])
 

@@ -27,7 +27,14 @@ escalation_policies: [{name: simple, steps: [{notify: {schedule: db}}]}]
 
 def ics(summary: str, days: int = 1) -> bytes:
     begun = datetime.now(UTC) - timedelta(days=1)
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "BEGIN:VEVENT", "UID:1", f"DTSTART:{begun:%Y%m%dT%H%M%SZ}", f"DURATION:P{days + 1}D"]
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "BEGIN:VEVENT",
+        "UID:1",
+        f"DTSTART:{begun:%Y%m%dT%H%M%SZ}",
+        f"DURATION:P{days + 1}D",
+    ]
     return "\r\n".join([*lines, f"SUMMARY:{summary}", "END:VEVENT", "END:VCALENDAR", ""]).encode()
 
 
@@ -46,13 +53,21 @@ def on_call(amproxy: Server) -> list[str]:
 def paged(amproxy: Server) -> list[str]:
     found = []
     for incident in ask(amproxy, "/api/v1/incidents")["incidents"]:
-        found += [page["user"] for page in ask(amproxy, f"/api/v1/incidents/{incident['id']}")["pages"] if page["state"] == "sent"]
+        found += [
+            page["user"]
+            for page in ask(amproxy, f"/api/v1/incidents/{incident['id']}")["pages"]
+            if page["state"] == "sent"
+        ]
     return found
 
 
-def test_the_person_of_the_calendar_is_paged_also_after_a_restart_without_network(servers: Servers) -> None:
+def test_the_person_of_the_calendar_is_paged_also_after_a_restart_without_network(
+    servers: Servers,
+) -> None:
     with CalendarServer(texts={"/secret-path": ics("On call: BOB BIRCH")}) as calendar:
-        amproxy = servers.amproxy(ROUTES.replace("SOURCE", f"url: '{calendar.url('/secret-path')}'"))
+        amproxy = servers.amproxy(
+            ROUTES.replace("SOURCE", f"url: '{calendar.url('/secret-path')}'")
+        )
         until(lambda: on_call(amproxy) == ["bob"])
         ask(amproxy, "/api/v2/alerts", [{"labels": {"alertname": "DiskFull"}}])
         until(lambda: paged(amproxy) == ["bob"])
@@ -66,27 +81,50 @@ def test_the_person_of_the_calendar_is_paged_also_after_a_restart_without_networ
 
 def command(config: Path, *words: str) -> object:
     ran = subprocess.run(
-        [sys.executable, "-m", "amproxy", *words, "--config", str(config), "--json"], check=False, timeout=60, capture_output=True
+        [sys.executable, "-m", "amproxy", *words, "--config", str(config), "--json"],
+        check=False,
+        timeout=60,
+        capture_output=True,
     )
     return json.loads(ran.stdout)
 
 
-def test_a_file_counts_in_the_service_and_on_the_command_line(servers: Servers, tmp_path: Path) -> None:
+def test_a_file_counts_in_the_service_and_on_the_command_line(
+    servers: Servers, tmp_path: Path
+) -> None:
     (tmp_path / "db.ics").write_bytes(ics("bob"))
     amproxy = servers.amproxy(ROUTES.replace("SOURCE", f"file: '{tmp_path / 'db.ics'}'"))
     assert until(lambda: on_call(amproxy)) == ["bob"]
     (tmp_path / "db.ics").write_bytes(ics("alice"))
     until(lambda: on_call(amproxy) == ["alice"])
     assert command(amproxy.config, "oncall")[0]["users"] == ["alice"]
-    assert [page["user"] for page in command(amproxy.config, "simulate", "alertname=X")["pages"]] == ["alice"]
-    assert [warning["kind"] for warning in command(amproxy.config, "check")["warnings"]] == ["gap", "ends_with_nobody"]
+    assert [
+        page["user"] for page in command(amproxy.config, "simulate", "alertname=X")["pages"]
+    ] == ["alice"]
+    assert [warning["kind"] for warning in command(amproxy.config, "check")["warnings"]] == [
+        "gap",
+        "ends_with_nobody",
+    ]
     (tmp_path / "db.ics").write_bytes(ics("somebody else", days=60))
-    assert {warning["kind"] for warning in command(amproxy.config, "check")["warnings"]} == {"gap", "empty_shift", "ends_with_nobody"}
+    assert {warning["kind"] for warning in command(amproxy.config, "check")["warnings"]} == {
+        "gap",
+        "empty_shift",
+        "ends_with_nobody",
+    }
     (tmp_path / "db.ics").write_bytes(b"broken")
-    assert {warning["kind"] for warning in command(amproxy.config, "check")["warnings"]} == {"gap", "bad_calendar", "ends_with_nobody"}
+    assert {warning["kind"] for warning in command(amproxy.config, "check")["warnings"]} == {
+        "gap",
+        "bad_calendar",
+        "ends_with_nobody",
+    }
     assert "this is not a calendar" in command(amproxy.config, "oncall")[0]["reason"]
 
 
 def test_the_command_line_says_that_it_does_not_fetch(tmp_path: Path) -> None:
-    (tmp_path / "routes.yaml").write_text(ROUTES.replace("SOURCE", "url: 'https://calendar.example.org/db.ics'"))
-    assert command(tmp_path / "routes.yaml", "oncall")[0]["reason"] == "nobody: calendar not loaded: only the service reads its url"
+    (tmp_path / "routes.yaml").write_text(
+        ROUTES.replace("SOURCE", "url: 'https://calendar.example.org/db.ics'")
+    )
+    assert (
+        command(tmp_path / "routes.yaml", "oncall")[0]["reason"]
+        == "nobody: calendar not loaded: only the service reads its url"
+    )

@@ -45,15 +45,26 @@ def client(amproxy: Server, certificate: Certificate) -> Client:
 
 
 @needs("amtool")
-def test_amtool_works_through_prefix_password_and_tls(amproxy: Server, certificate: Certificate, tmp_path: Path) -> None:
+def test_amtool_works_through_prefix_password_and_tls(
+    amproxy: Server, certificate: Certificate, tmp_path: Path
+) -> None:
     def amtool(password: str, *words: str) -> subprocess.CompletedProcess[str]:
         config = tmp_path / "amtool-http.yml"
-        config.write_text(f"basic_auth: {{username: prometheus, password: {password}}}\ntls_config: {{ca_file: {certificate.file}}}\n")
-        command = [program("amtool"), f"--alertmanager.url={https(amproxy)}/am", f"--http.config.file={config}", *words]
+        config.write_text(
+            f"basic_auth: {{username: prometheus, password: {password}}}\ntls_config: {{ca_file: {certificate.file}}}\n"
+        )
+        command = [
+            program("amtool"),
+            f"--alertmanager.url={https(amproxy)}/am",
+            f"--http.config.file={config}",
+            *words,
+        ]
         return subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
 
     assert amtool(PASSWORD, "alert", "add", "DiskFull", "host=db1").returncode == 0
-    silence = amtool(PASSWORD, "silence", "add", "host=db1", "--author=me", "--comment=later").stdout.strip()
+    silence = amtool(
+        PASSWORD, "silence", "add", "host=db1", "--author=me", "--comment=later"
+    ).stdout.strip()
     assert silence in amtool(PASSWORD, "silence", "query").stdout
     shown = amtool(PASSWORD, "--output=json", "alert", "query", "--silenced").stdout
     assert [alert["labels"]["host"] for alert in json.loads(shown)] == ["db1"]
@@ -100,10 +111,19 @@ def test_vmalert_pushes_through_prefix_password_and_tls(
     assert [alert["labels"]["alertname"] for alert in alerts] == ["AlwaysFiring"]
 
 
-def test_a_senders_password_may_be_the_token_of_its_source(servers: Servers, tmp_path: Path) -> None:
+def test_a_senders_password_may_be_the_token_of_its_source(
+    servers: Servers, tmp_path: Path
+) -> None:
     routes = f"{ROUTES}\nsources: [{{name: prometheus, token: {PASSWORD}}}]"
-    url = servers.amproxy(routes, args=[web_config(tmp_path, users_section(prometheus=PASSWORD, alice="a"))]).url
+    url = servers.amproxy(
+        routes, args=[web_config(tmp_path, users_section(prometheus=PASSWORD, alice="a"))]
+    ).url
     alert = [{"labels": {"alertname": "DiskFull"}}]
     assert Client(url, login=f"prometheus:{PASSWORD}").ask("/api/v2/alerts", alert).status == 200
     assert Client(url, login="alice:a").ask("/api/v2/alerts", alert).status == 401
-    assert Client(url, login="alice:a").ask(f"/webhook/prometheus/{PASSWORD.replace(' ', '%20')}", {"title": "x"}).status == 200
+    assert (
+        Client(url, login="alice:a")
+        .ask(f"/webhook/prometheus/{PASSWORD.replace(' ', '%20')}", {"title": "x"})
+        .status
+        == 200
+    )

@@ -40,14 +40,19 @@ def children(server: Server) -> list[int]:
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
-            if re.search(rf"^PPid:\s{server.pid}$", status.read_text(), re.MULTILINE) and "--fd" in (status.parent / "cmdline").read_text():
+            if (
+                re.search(rf"^PPid:\s{server.pid}$", status.read_text(), re.MULTILINE)
+                and "--fd" in (status.parent / "cmdline").read_text()
+            ):
                 found.append(int(status.parent.name))
     return found
 
 
 @BOTH
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_in_seconds_with_code_0_while_pages_are_open(servers: Servers, workers: int, number: signal.Signals) -> None:
+def test_it_ends_in_seconds_with_code_0_while_pages_are_open(
+    servers: Servers, workers: int, number: signal.Signals
+) -> None:
     amproxy = start(servers, workers)
     pages = [sse(amproxy) for _ in range(4)]
     started = time.monotonic()
@@ -63,13 +68,18 @@ def test_it_ends_in_seconds_with_code_0_while_pages_are_open(servers: Servers, w
     assert "shutdown exceeded" not in amproxy.stderr and "Traceback" not in amproxy.stderr
 
 
-def test_workers_end_with_their_supervisor_and_it_starts_again_at_the_same_address(servers: Servers) -> None:
+def test_workers_end_with_their_supervisor_and_it_starts_again_at_the_same_address(
+    servers: Servers,
+) -> None:
     amproxy = start(servers, 2)
     url, workers = amproxy.url, children(amproxy)
     assert len(workers) == 2
     Client(url).ask("/api/v2/alerts", [ALERT])
     amproxy.kill()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), why="workers outlive their supervisor")
+    until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers),
+        why="workers outlive their supervisor",
+    )
     assert amproxy.restart().url == url
     assert [alert["labels"] for alert in Client(url).json("/api/v2/alerts")] == [ALERT["labels"]]
 
@@ -103,7 +113,14 @@ def receivers(server: Server, asked: int = 30) -> set[str]:
 
 def metric(server: Server, name: str) -> set[float]:
     pages = [Client(server.url).ask("/metrics").text for _ in range(10)]
-    return {sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{"))) for page in pages}
+    return {
+        sum(
+            float(line.split()[-1])
+            for line in page.splitlines()
+            if line.startswith((f"{name} ", f"{name}{{"))
+        )
+        for page in pages
+    }
 
 
 def reload_by_post(server: Server) -> int:
@@ -115,7 +132,9 @@ def reload_by_signal(server: Server) -> None:
 
 
 @BOTH
-def test_sighup_and_reload_reach_every_process_and_a_bad_file_none(servers: Servers, workers: int) -> None:
+def test_sighup_and_reload_reach_every_process_and_a_bad_file_none(
+    servers: Servers, workers: int
+) -> None:
     amproxy = start(servers, workers)
     changed(amproxy, "second")
     assert reload_by_post(amproxy) == 200
@@ -142,7 +161,12 @@ def test_sighup_and_reload_reach_every_process_and_a_bad_file_none(servers: Serv
 def test_metrics_of_workers_are_added_up_whichever_is_asked(servers: Servers) -> None:
     amproxy = start(servers, 2)
     for number in range(20):
-        assert Client(amproxy.url).ask("/api/v2/alerts", [{"labels": {"alertname": f"Number{number}"}}]).status == 200
+        assert (
+            Client(amproxy.url)
+            .ask("/api/v2/alerts", [{"labels": {"alertname": f"Number{number}"}}])
+            .status
+            == 200
+        )
     assert metric(amproxy, "amproxy_alerts_received_total") == {20}
     assert metric(amproxy, "amproxy_pushes_total") == {20}
     assert metric(amproxy, "amproxy_push_duration_seconds_count") == {20}
@@ -159,7 +183,9 @@ def test_metrics_of_workers_are_added_up_whichever_is_asked(servers: Servers) ->
 def test_options_reach_every_worker(servers: Servers, tmp_path: Path) -> None:
     certificate = Certificate(tmp_path)
     option = web_config(tmp_path, tls_section(certificate) + users_section(alice=PASSWORD))
-    amproxy = start(servers, 2, option, "--web.route-prefix=/am", "--web.external-url=https://example.org/x")
+    amproxy = start(
+        servers, 2, option, "--web.route-prefix=/am", "--web.external-url=https://example.org/x"
+    )
     for _ in range(10):
         client = Client(https(amproxy), trust=certificate.file, login=f"alice:{PASSWORD}")
         assert client.ask("/am/-/ready").status == 200 and client.ask("/-/ready").status == 404

@@ -38,10 +38,22 @@ LEFT_OUT = ("/-/reload", "/api/v1/config/apply")
 SPAN = {"start": "2026-01-06T09:00:00Z", "end": "2099-01-01T09:00"}
 # What most calls need to get past the first check; some keep what was made up instead.
 LIKELY: dict[str, Any] = {
-    **SPAN, "user": "alice", "by": "bob", "users": ["bob"], "schedule": "primary", "team": "ops", "policy": "simple", "for": "1h",
-    "until": "2099-01-01T09:00:00Z", "matchers": ['team="db"'], "timezone": "Europe/Berlin", "title": "Help", "expires": None,
-    "change": {"section": "teams", "name": "ops", "set": {"members": ["alice"]}}, "active_time_intervals": None,
-}  # fmt: skip
+    **SPAN,
+    "user": "alice",
+    "by": "bob",
+    "users": ["bob"],
+    "schedule": "primary",
+    "team": "ops",
+    "policy": "simple",
+    "for": "1h",
+    "until": "2099-01-01T09:00:00Z",
+    "matchers": ['team="db"'],
+    "timezone": "Europe/Berlin",
+    "title": "Help",
+    "expires": None,
+    "change": {"section": "teams", "name": "ops", "set": {"members": ["alice"]}},
+    "active_time_intervals": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +70,32 @@ def names(service: Server) -> dict[str, str]:
     incident = until(lambda: client.json("/api/v1/incidents")["incidents"])[0]["id"]
     wish = {"user": "alice", "start": "2090-01-01T00:00", "end": "2090-03-01T00:00"}
     swap = json.loads(client.ask("/api/v1/schedules/primary/swaps", wish).text)
-    window = json.loads(client.ask("/api/v1/maintenance", {"name": "w", "matchers": ['a="b"'], "for": "1h"}).text)
+    window = json.loads(
+        client.ask("/api/v1/maintenance", {"name": "w", "matchers": ['a="b"'], "for": "1h"}).text
+    )
     return {
-        "/api/v1/incidents/": incident, "/api/v1/swaps/": swap["id"], "/api/v1/maintenance/": window["id"], "/api/v1/schedules/": "primary",
-        "/api/v1/users/": "alice", "/api/v1/receivers/": "on-call", "/heartbeat/": "watchdog",
-    }  # fmt: skip
+        "/api/v1/incidents/": incident,
+        "/api/v1/swaps/": swap["id"],
+        "/api/v1/maintenance/": window["id"],
+        "/api/v1/schedules/": "primary",
+        "/api/v1/users/": "alice",
+        "/api/v1/receivers/": "on-call",
+        "/heartbeat/": "watchdog",
+    }
 
 
-def test_no_call_that_the_document_allows_ends_in_a_500_and_answers_keep_to_it(service: Server, names: dict[str, str]) -> None:
+def test_no_call_that_the_document_allows_ends_in_a_500_and_answers_keep_to_it(
+    service: Server, names: dict[str, str]
+) -> None:
     schema = schemathesis.openapi.from_url(f"{service.url}/api/v1/openapi.json")
     failed, answered = [], Counter[int]()
     for result in schema.get_all_operations():
         operation = result.ok()
         if operation.path in LEFT_OUT:
             continue
-        known = next((name for start, name in names.items() if operation.path.startswith(start)), "")
+        known = next(
+            (name for start, name in names.items() if operation.path.startswith(start)), ""
+        )
         try:
             calls(operation, known, answered)()
         except (FailureGroup, AssertionError) as error:
@@ -85,17 +108,27 @@ def calls(operation: Any, known: str, answered: Counter[int]) -> Callable[[], No
     """What calls one operation again and again. known: what there is at this address; answered: counts the statuses."""
 
     @hypothesis.settings(
-        max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[hypothesis.Phase.generate],
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
-    )  # fmt: skip
+    )
     @hypothesis.given(case=operation.as_strategy(), choice=st.randoms(use_true_random=False))
     def called(case: schemathesis.Case, choice: random.Random) -> None:
         name = next(iter(case.path_parameters), "")
         if known and name and choice.random() < 0.8:
             case.path_parameters[name] = known
         if isinstance(case.body, dict):
-            case.body |= {key: value for key, value in LIKELY.items() if key in case.body and choice.random() < 0.7}
-        answer = case.call_and_validate(checks=[not_a_server_error, content_type_conformance, response_schema_conformance])
+            case.body |= {
+                key: value
+                for key, value in LIKELY.items()
+                if key in case.body and choice.random() < 0.7
+            }
+        answer = case.call_and_validate(
+            checks=[not_a_server_error, content_type_conformance, response_schema_conformance]
+        )
         answered[answer.status_code] += 1
 
     return called
@@ -109,7 +142,9 @@ ODD = (
 
 
 @pytest.mark.parametrize("body", ODD)
-def test_what_no_store_can_write_of_a_webhook_keeps_no_page_from_being_sent(service: Server, body: str) -> None:
+def test_what_no_store_can_write_of_a_webhook_keeps_no_page_from_being_sent(
+    service: Server, body: str
+) -> None:
     answer = httpx.post(f"{service.url}/webhook/odd", content=body)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 

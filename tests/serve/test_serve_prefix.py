@@ -20,7 +20,15 @@ ALERT = {"labels": {"alertname": "DiskFull", "host": "db1"}}
 def test_everything_is_served_below_the_prefix_and_nothing_outside(servers: Servers) -> None:
     amproxy = servers.amproxy(ROUTES, args=["--web.route-prefix=/foo"])
     client = Client(amproxy.url)
-    for path in ("/-/healthy", "/-/ready", "/metrics", "/api/v2/status", "/api/v1/incidents", "/", "/static/style.css"):
+    for path in (
+        "/-/healthy",
+        "/-/ready",
+        "/metrics",
+        "/api/v2/status",
+        "/api/v1/incidents",
+        "/",
+        "/static/style.css",
+    ):
         assert client.ask(f"/foo{path}").status == 200, path
         if path != "/":
             assert client.ask(path).status == 404, path
@@ -34,7 +42,11 @@ def test_everything_is_served_below_the_prefix_and_nothing_outside(servers: Serv
 
 def test_the_way_in_leads_to_the_prefix_as_alertmanagers_does(servers: Servers) -> None:
     client = Client(servers.amproxy(ROUTES, args=["--web.route-prefix=foo/"]).url)
-    for path, status, location in (("/", 302, "/foo"), ("/foo", 301, "/foo/"), ("/foo/api/v2", 301, "/foo/api/v2/")):
+    for path, status, location in (
+        ("/", 302, "/foo"),
+        ("/foo", 301, "/foo/"),
+        ("/foo/api/v2", 301, "/foo/api/v2/"),
+    ):
         answer = client.ask(path)
         assert (answer.status, answer.headers["location"]) == (status, location)
 
@@ -46,12 +58,19 @@ def test_links_forms_and_redirects_of_the_page_stay_below_the_prefix(servers: Se
     assert client.ask("/incidents/api/v2/alerts", [ALERT]).status == 200
     [incident] = until(lambda: client.json("/incidents/api/v1/incidents")["incidents"])
     assert incident["url"] == f"{amproxy.url}/incidents/incidents/{incident['id']}"
-    for page in ("/incidents/", "/incidents/incidents", f"/incidents/incidents/{incident['id']}", "/incidents/nothing/here"):
+    for page in (
+        "/incidents/",
+        "/incidents/incidents",
+        f"/incidents/incidents/{incident['id']}",
+        "/incidents/nothing/here",
+    ):
         answer = client.ask(page)
         leads = re.findall(r'(?:href|src|action)="([^"#]*)"', answer.text)
         assert len(leads) > 5
         for lead in leads:
-            assert urljoin(f"{amproxy.url}{page}", lead).startswith(f"{amproxy.url}/incidents/"), f"{page} has {lead}"
+            assert urljoin(f"{amproxy.url}{page}", lead).startswith(f"{amproxy.url}/incidents/"), (
+                f"{page} has {lead}"
+            )
     style = next(lead for lead in leads if "style.css" in lead)
     assert client.ask(style).status == 200
 
@@ -69,7 +88,9 @@ def test_an_external_url_gives_the_prefix_and_stands_in_messages(servers: Server
 route: {{receiver: out, group_wait: 0s}}
 receivers: [{{name: out, webhook_configs: [{{url: '{webhook.url}'}}]}}]
 """
-        amproxy = servers.amproxy(routes, args=["--web.external-url=https://oncall.example.org/team/"])
+        amproxy = servers.amproxy(
+            routes, args=["--web.external-url=https://oncall.example.org/team/"]
+        )
         client = Client(amproxy.url)
         assert client.ask("/team/api/v2/alerts", [ALERT]).status == 200
         until(lambda: webhook.requests)
@@ -86,7 +107,10 @@ def test_behind_a_proxy_that_takes_the_path_away_links_keep_it(servers: Servers)
 
 
 def test_messages_have_the_prefix_where_the_external_url_has_no_path(servers: Servers) -> None:
-    amproxy = servers.amproxy(f"{ON_CALL}\nweb: {{external_url: 'http://oncall.example.org'}}", args=["--web.route-prefix=/am"])
+    amproxy = servers.amproxy(
+        f"{ON_CALL}\nweb: {{external_url: 'http://oncall.example.org'}}",
+        args=["--web.route-prefix=/am"],
+    )
     client = Client(amproxy.url)
     client.ask("/am/api/v2/alerts", [ALERT])
     [incident] = until(lambda: client.json("/am/api/v1/incidents")["incidents"])
@@ -111,7 +135,9 @@ def test_amtool_works_through_a_prefix(servers: Servers) -> None:
     amproxy = servers.amproxy(ROUTES, args=["--web.route-prefix=/foo"])
     amtool = [program("amtool"), f"--alertmanager.url={amproxy.url}/foo"]
     subprocess.run([*amtool, "alert", "add", "DiskFull", "host=db1"], check=True, timeout=60)
-    found = subprocess.run([*amtool, "--output=json", "alert", "query"], check=True, timeout=60, capture_output=True).stdout
+    found = subprocess.run(
+        [*amtool, "--output=json", "alert", "query"], check=True, timeout=60, capture_output=True
+    ).stdout
     assert [alert["labels"]["host"] for alert in json.loads(found)] == ["db1"]
 
 
@@ -120,10 +146,18 @@ def test_the_live_page_works_in_a_browser_below_a_prefix(servers: Servers) -> No
     from playwright.sync_api import sync_playwright
 
     amproxy = servers.amproxy(ON_CALL, args=["--web.route-prefix=/am"])
-    with sync_playwright() as browsers, browsers.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"]) as browser:
+    with (
+        sync_playwright() as browsers,
+        browsers.chromium.launch(
+            executable_path=program("chromium"), args=["--no-sandbox"]
+        ) as browser,
+    ):
         page = browser.new_page()
         failed: list[str] = []
-        page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
+        page.on(
+            "response",
+            lambda response: failed.append(response.url) if response.status >= 400 else None,
+        )
         page.goto(f"{amproxy.url}/am/")
         page.get_by_text("Live", exact=True).wait_for()
         Client(amproxy.url).ask("/am/api/v2/alerts", [ALERT])

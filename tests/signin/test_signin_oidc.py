@@ -49,7 +49,9 @@ def there(browser: Browser, back: str = "/") -> str:
     return sent.headers["location"]
 
 
-def test_a_person_whom_the_provider_knows_is_signed_in_and_led_back(amproxy: Server, provider: Provider) -> None:
+def test_a_person_whom_the_provider_knows_is_signed_in_and_led_back(
+    amproxy: Server, provider: Provider
+) -> None:
     browser = Browser(amproxy)
     page = browser.get("/sign-in?back=/incidents")
     assert "Sign in with Company" in page.text and "/sign-in/oidc?back=/incidents" in page.text
@@ -59,8 +61,17 @@ def test_a_person_whom_the_provider_knows_is_signed_in_and_led_back(amproxy: Ser
     assert log(browser)[0]["what"] == "signed in by oidc"
 
 
-@pytest.mark.parametrize("person", [{"email": "ROB@example.ORG"}, {"email": "rob@example.org", "email_verified": True}, {"email": "rita"}])
-def test_the_claim_is_a_contact_or_a_name_in_any_case(amproxy: Server, provider: Provider, person: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "person",
+    [
+        {"email": "ROB@example.ORG"},
+        {"email": "rob@example.org", "email_verified": True},
+        {"email": "rita"},
+    ],
+)
+def test_the_claim_is_a_contact_or_a_name_in_any_case(
+    amproxy: Server, provider: Provider, person: dict[str, object]
+) -> None:
     provider.person = {"sub": "2", **person}
     browser = Browser(amproxy)
     assert browser.get(there(browser)).status_code == 303 and browser.secret
@@ -68,9 +79,17 @@ def test_the_claim_is_a_contact_or_a_name_in_any_case(amproxy: Server, provider:
 
 @pytest.mark.parametrize(
     "person",
-    [{"email": "mallory@example.org"}, {"email": "ada@example.org", "email_verified": False}, {}, {"email": ""}, {"email": ["ada"]}],
+    [
+        {"email": "mallory@example.org"},
+        {"email": "ada@example.org", "email_verified": False},
+        {},
+        {"email": ""},
+        {"email": ["ada"]},
+    ],
 )
-def test_whom_the_file_does_not_know_is_told_so_and_not_let_in(amproxy: Server, provider: Provider, person: dict[str, object]) -> None:
+def test_whom_the_file_does_not_know_is_told_so_and_not_let_in(
+    amproxy: Server, provider: Provider, person: dict[str, object]
+) -> None:
     provider.person = {"sub": "3", **person}
     browser = Browser(amproxy)
     answer = browser.get(there(browser))
@@ -89,13 +108,24 @@ def test_a_claim_that_the_token_lacks_is_asked_for(amproxy: Server, provider: Pr
 @pytest.mark.parametrize(
     "spoil",
     [
-        {"nonce": "another"}, {"nonce": None}, {"aud": "another-client"}, {"aud": ["another-client"]}, {"aud": [CLIENT, "x"], "azp": "x"},
-        {"iss": "https://evil.example"}, {"exp": -3600}, {"exp": None}, {"nbf": 3600}, {"iat": 3600}, {"sub": None},
+        {"nonce": "another"},
+        {"nonce": None},
+        {"aud": "another-client"},
+        {"aud": ["another-client"]},
+        {"aud": [CLIENT, "x"], "azp": "x"},
+        {"iss": "https://evil.example"},
+        {"exp": -3600},
+        {"exp": None},
+        {"nbf": 3600},
+        {"iat": 3600},
+        {"sub": None},
         {"sub": 7},
     ],
     ids=str,
-)  # fmt: skip
-def test_a_token_that_does_not_hold_lets_nobody_in(amproxy: Server, provider: Provider, spoil: dict[str, object]) -> None:
+)
+def test_a_token_that_does_not_hold_lets_nobody_in(
+    amproxy: Server, provider: Provider, spoil: dict[str, object]
+) -> None:
     now = int(time.time())  # what a claim about time says here is seconds from then
     provider.spoil = {
         name: now + value if name in ("exp", "nbf", "iat") and isinstance(value, int) else value
@@ -107,7 +137,9 @@ def test_a_token_that_does_not_hold_lets_nobody_in(amproxy: Server, provider: Pr
     assert "Company cannot be asked right now, or its answer does not hold" in answer.text
 
 
-def test_a_token_that_another_key_has_signed_lets_nobody_in(amproxy: Server, provider: Provider) -> None:
+def test_a_token_that_another_key_has_signed_lets_nobody_in(
+    amproxy: Server, provider: Provider
+) -> None:
     provider.key = provider.other_key
     browser = Browser(amproxy)
     assert browser.get(there(browser)).status_code == 502 and not browser.secret
@@ -121,21 +153,33 @@ def forged(alg: str, secret: bytes) -> Callable[[dict[str, Any]], str]:
 
     def make(claims: dict[str, Any]) -> str:
         signed = f"{packed(json.dumps({'alg': alg, 'kid': 'one'}).encode())}.{packed(json.dumps(claims).encode())}"
-        return f"{signed}.{packed(hmac.digest(secret, signed.encode(), 'sha256')) if secret else ''}"
+        return (
+            f"{signed}.{packed(hmac.digest(secret, signed.encode(), 'sha256')) if secret else ''}"
+        )
 
     return make
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "HS256", "RS256", "xx"])
-def test_a_token_signed_by_nothing_or_by_the_public_key_lets_nobody_in(amproxy: Server, provider: Provider, alg: str) -> None:
+def test_a_token_signed_by_nothing_or_by_the_public_key_lets_nobody_in(
+    amproxy: Server, provider: Provider, alg: str
+) -> None:
     public = provider.own_key.as_pem(private=False)
-    for forge in (forged(alg, b""), forged(alg, public), forged(alg, SECRET.encode()), lambda claims: "a.b.c", lambda claims: ""):
+    for forge in (
+        forged(alg, b""),
+        forged(alg, public),
+        forged(alg, SECRET.encode()),
+        lambda claims: "a.b.c",
+        lambda claims: "",
+    ):
         provider.forge = forge
         browser = Browser(amproxy)
         assert browser.get(there(browser)).status_code == 502 and not browser.secret
 
 
-def test_an_answer_is_good_in_the_browser_that_asked_and_once(amproxy: Server, provider: Provider) -> None:
+def test_an_answer_is_good_in_the_browser_that_asked_and_once(
+    amproxy: Server, provider: Provider
+) -> None:
     attacker, victim = Browser(amproxy), Browser(amproxy)
     link = there(attacker)
     stolen = victim.get(link)  # nobody is signed in as somebody else by following a link
@@ -148,12 +192,19 @@ def test_an_answer_is_good_in_the_browser_that_asked_and_once(amproxy: Server, p
     assert again.get(link).status_code == 400 and not again.secret
 
 
-@pytest.mark.parametrize("query", ["", "?code=x", "?state=", "?state=x&code=y", "?error=access_denied", "?state=%00&code=%ff"])
-def test_nonsense_from_the_provider_is_no_defect(amproxy: Server, provider: Provider, query: str) -> None:
+@pytest.mark.parametrize(
+    "query",
+    ["", "?code=x", "?state=", "?state=x&code=y", "?error=access_denied", "?state=%00&code=%ff"],
+)
+def test_nonsense_from_the_provider_is_no_defect(
+    amproxy: Server, provider: Provider, query: str
+) -> None:
     assert Browser(amproxy).get(f"/sign-in/callback{query}").status_code == 400
 
 
-def test_a_person_who_says_no_at_the_provider_may_start_again(amproxy: Server, provider: Provider) -> None:
+def test_a_person_who_says_no_at_the_provider_may_start_again(
+    amproxy: Server, provider: Provider
+) -> None:
     browser = Browser(amproxy)
     state = parse_qs(urlsplit(there(browser)).query)["state"][0]
     answer = browser.get("/sign-in/callback", params={"state": state, "error": "access_denied"})
@@ -174,7 +225,11 @@ def test_nobody_is_led_to_another_site(amproxy: Server, provider: Provider) -> N
 def test_the_client_secret_and_the_tokens_show_nowhere(amproxy: Server, provider: Provider) -> None:
     browser = Browser(amproxy)
     browser.get(there(browser))
-    shown = browser.get("/api/v1/audit?limit=500").text + browser.get("/api/v2/status").text + amproxy.stderr
+    shown = (
+        browser.get("/api/v1/audit?limit=500").text
+        + browser.get("/api/v2/status").text
+        + amproxy.stderr
+    )
     assert SECRET not in shown and "eyJ" not in shown
 
 

@@ -32,7 +32,9 @@ def test_below_a_path_everything_stays_below_it(house: Servers) -> None:
     assert referred.headers["location"] == "/am/sign-in?back=/incidents"
 
 
-def test_with_passwords_of_the_web_config_file_both_are_needed(house: Servers, tmp_path: Path) -> None:
+def test_with_passwords_of_the_web_config_file_both_are_needed(
+    house: Servers, tmp_path: Path
+) -> None:
     import bcrypt
 
     hashed = bcrypt.hashpw(b"outer", bcrypt.gensalt(4)).decode()
@@ -41,9 +43,13 @@ def test_with_passwords_of_the_web_config_file_both_are_needed(house: Servers, t
     both = house.amproxy(company(), args=[f"--web.config.file={tmp_path / 'web.yml'}"])
     assert Browser(both).get("/sign-in").status_code == 401
     browser = Browser(both, Authorization=login)
-    assert browser.get("/").status_code == 303 and browser.signed_in("vic").get("/").status_code == 200
+    assert (
+        browser.get("/").status_code == 303 and browser.signed_in("vic").get("/").status_code == 200
+    )
     assert browser.post("/test-alert").status_code == 403
-    alone = house.amproxy(company().partition("\nsign_in")[0], args=[f"--web.config.file={tmp_path / 'web.yml'}"])
+    alone = house.amproxy(
+        company().partition("\nsign_in")[0], args=[f"--web.config.file={tmp_path / 'web.yml'}"]
+    )
     admin = Browser(alone, Authorization=login)
     assert admin.post("/-/reload").status_code == 200
     assert [(entry["via"], entry["user"]) for entry in log(admin)] == [("basic", "door")]
@@ -62,20 +68,42 @@ def test_with_sign_in_it_listens_anywhere_and_a_reload_cannot_open_it(house: Ser
     assert answer.status_code == 500 and "everybody who reaches amproxy could act" in answer.text
     assert httpx.get(f"{amproxy.url}/api/v1/incidents", trust_env=False).status_code == 401
     closed = subprocess.run(
-        [sys.executable, "-m", "amproxy", "serve", "--config", str(amproxy.config), "--listen", "0.0.0.0:0"],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "amproxy",
+            "serve",
+            "--config",
+            str(amproxy.config),
+            "--listen",
+            "0.0.0.0:0",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert closed.returncode == 1 and "sign_in in the file" in closed.stderr
 
 
 @pytest.mark.parametrize("broken", ["", "not a hash", "$2y$10$abcdefghijklmnopqrstuv"])
-def test_a_hash_in_a_file_is_read_anew_and_a_broken_one_lets_nobody_in(house: Servers, tmp_path: Path, broken: str) -> None:
+def test_a_hash_in_a_file_is_read_anew_and_a_broken_one_lets_nobody_in(
+    house: Servers, tmp_path: Path, broken: str
+) -> None:
     file = tmp_path / "hash"
     file.write_text(HASH.hash("first"))
-    amproxy = house.amproxy(company(more="").replace("{name: nopass,", f"{{name: nopass, password_hash_file: {file},"))
+    amproxy = house.amproxy(
+        company(more="").replace("{name: nopass,", f"{{name: nopass, password_hash_file: {file},")
+    )
     browser = Browser(amproxy)
     assert browser.sign_in("nopass", "first").status_code == 303
     file.write_text(HASH.hash("second") + "\n")
-    assert browser.sign_in("nopass", "second").status_code == 303 and browser.sign_in("nopass", "first").status_code == 401
+    assert (
+        browser.sign_in("nopass", "second").status_code == 303
+        and browser.sign_in("nopass", "first").status_code == 401
+    )
     file.write_text(broken)
-    assert browser.sign_in("nopass", "").status_code == 401 and browser.sign_in("nopass", "second").status_code == 401
+    assert (
+        browser.sign_in("nopass", "").status_code == 401
+        and browser.sign_in("nopass", "second").status_code == 401
+    )

@@ -26,13 +26,28 @@ def names(alerts: list[dict[str, Any]]) -> set[str]:
 
 def test_an_alert_is_shown_with_alertmanagers_keys_in_alertmanagers_order(api: Api) -> None:
     api.push(
-        {"labels": {"b": "2", "alertname": "A"}, "annotations": {"z": "1", "a": ""}, "generatorURL": "javascript:x"}, {"alertname": "B"}
+        {
+            "labels": {"b": "2", "alertname": "A"},
+            "annotations": {"z": "1", "a": ""},
+            "generatorURL": "javascript:x",
+        },
+        {"alertname": "B"},
     )
     answer = api.ask("GET", "/api/v2/alerts")
     assert answer.text.endswith("\n")
     first = next(alert for alert in answer.json if alert["labels"]["alertname"] == "A")
     assert list(first) == [
-        *("annotations", "endsAt", "fingerprint", "receivers", "startsAt", "status", "updatedAt", "generatorURL", "labels")
+        *(
+            "annotations",
+            "endsAt",
+            "fingerprint",
+            "receivers",
+            "startsAt",
+            "status",
+            "updatedAt",
+            "generatorURL",
+            "labels",
+        )
     ]
     assert list(first["annotations"]) == ["a", "z"]
     assert list(first["labels"]) == ["alertname", "b"]
@@ -43,7 +58,10 @@ def test_an_alert_is_shown_with_alertmanagers_keys_in_alertmanagers_order(api: A
 
 def test_times_have_milliseconds_and_the_senders_offset(api: Api) -> None:
     start = datetime.fromtimestamp(api.clock[0], UTC)
-    sent = {"startsAt": start.strftime("%Y-%m-%dT%H:%M:%S") + ".987654321+05:30", "endsAt": "2100-01-02T03:04:05-03:00"}
+    sent = {
+        "startsAt": start.strftime("%Y-%m-%dT%H:%M:%S") + ".987654321+05:30",
+        "endsAt": "2100-01-02T03:04:05-03:00",
+    }
     api.push({"labels": {"alertname": "A"}, **sent})
     (alert,) = api.get("/alerts")
     assert alert["startsAt"] == start.strftime("%Y-%m-%dT%H:%M:%S") + ".987+05:30"
@@ -52,8 +70,20 @@ def test_times_have_milliseconds_and_the_senders_offset(api: Api) -> None:
 
 
 def test_a_webhooks_alert_ends_when_it_would_lapse_without_news(api: Api) -> None:
-    alert = {"status": "firing", "labels": {"alertname": "A"}, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
-    body = {"version": "4", "groupKey": "g", "receiver": "r", "status": "firing", "groupLabels": {}, "alerts": [alert]}
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": "A"},
+        "startsAt": "2026-01-01T00:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
+    body = {
+        "version": "4",
+        "groupKey": "g",
+        "receiver": "r",
+        "status": "firing",
+        "groupLabels": {},
+        "alerts": [alert],
+    }
     assert api.ask("POST", "/webhook/am", body).status == 200
     assert api.get("/alerts")[0]["endsAt"] == rfc3339(api.clock[0] + 7 * 86400)
 
@@ -66,26 +96,46 @@ def test_resolved_alerts_are_never_shown(api: Api) -> None:
     assert api.get("/alerts/groups") == []
 
 
-def test_an_alert_of_several_groups_is_shown_once_with_its_receivers_in_the_order_of_the_routes(serve: Callable[..., Api]) -> None:
+def test_an_alert_of_several_groups_is_shown_once_with_its_receivers_in_the_order_of_the_routes(
+    serve: Callable[..., Api],
+) -> None:
     root = route(
         "z",
         "{}",
         routes=(
             route("z", '{}/{x="1"}', 'x="1"', continue_=True),
             route("b", '{}/{x=~".+"}', 'x=~".+"', continue_=True),
-            route("a", '{}/{x!=""}', 'x!=""', continue_=True, routes=(route("z", '{}/{x!=""}/{y="1"}', 'y="1"'),)),
+            route(
+                "a",
+                '{}/{x!=""}',
+                'x!=""',
+                continue_=True,
+                routes=(route("z", '{}/{x!=""}/{y="1"}', 'y="1"'),),
+            ),
         ),
     )
-    api = serve(config(route=root, receivers={name: Receiver(name=name) for name in "zba"}), now=1_790_000_000.0)
-    api.push({"alertname": "A", "x": "1", "y": "1"}, {"alertname": "B", "x": "1"}, {"alertname": "C"})
-    shown = {alert["labels"]["alertname"]: [receiver["name"] for receiver in alert["receivers"]] for alert in api.get("/alerts")}
+    api = serve(
+        config(route=root, receivers={name: Receiver(name=name) for name in "zba"}),
+        now=1_790_000_000.0,
+    )
+    api.push(
+        {"alertname": "A", "x": "1", "y": "1"}, {"alertname": "B", "x": "1"}, {"alertname": "C"}
+    )
+    shown = {
+        alert["labels"]["alertname"]: [receiver["name"] for receiver in alert["receivers"]]
+        for alert in api.get("/alerts")
+    }
     assert shown == {"A": ["z", "b", "z"], "B": ["z", "b", "a"], "C": ["z"]}
     grouped = {
-        (g["labels"]["alertname"], g["receiver"]["name"]): [r["name"] for r in g["alerts"][0]["receivers"]]
+        (g["labels"]["alertname"], g["receiver"]["name"]): [
+            r["name"] for r in g["alerts"][0]["receivers"]
+        ]
         for g in api.get("/alerts/groups")
     }
     assert grouped[("B", "z")] == ["a", "b", "z"]
-    assert [r["name"] for r in api.get("/alerts/groups?receiver=a%7Cb")[0]["alerts"][0]["receivers"]] == ["b"]
+    assert [
+        r["name"] for r in api.get("/alerts/groups?receiver=a%7Cb")[0]["alerts"][0]["receivers"]
+    ] == ["b"]
 
 
 def test_alerts_are_sorted_by_fingerprint(api: Api) -> None:
@@ -95,14 +145,33 @@ def test_alerts_are_sorted_by_fingerprint(api: Api) -> None:
     assert len(prints) == 20
 
 
-def test_groups_are_sorted_by_labels_then_receiver_and_their_alerts_as_in_a_message(serve: Callable[..., Api]) -> None:
+def test_groups_are_sorted_by_labels_then_receiver_and_their_alerts_as_in_a_message(
+    serve: Callable[..., Api],
+) -> None:
     by = ("a", "b")
-    below = (route("two", '{}/{a="1"}', 'a="1"', continue_=True, group_by=by), route("one", '{}/{a=~".*"}', 'a=~".*"', group_by=by))
+    below = (
+        route("two", '{}/{a="1"}', 'a="1"', continue_=True, group_by=by),
+        route("one", '{}/{a=~".*"}', 'a=~".*"', group_by=by),
+    )
     root = route("one", "{}", group_by=by, routes=below)
-    api = serve(config(route=root, receivers={name: Receiver(name=name) for name in ("two", "one")}), now=1_790_000_000.0)
-    api.push({"b": "2", "job": "z"}, {"a": "1", "job": "y"}, {"a": "1", "job": "x"}, {"a": "0", "b": "0"}, {"c": "1"}, {"a": "1"})
+    api = serve(
+        config(route=root, receivers={name: Receiver(name=name) for name in ("two", "one")}),
+        now=1_790_000_000.0,
+    )
+    api.push(
+        {"b": "2", "job": "z"},
+        {"a": "1", "job": "y"},
+        {"a": "1", "job": "x"},
+        {"a": "0", "b": "0"},
+        {"c": "1"},
+        {"a": "1"},
+    )
     groups = [
-        (group["labels"], group["receiver"]["name"], [alert["labels"].get("job") for alert in group["alerts"]])
+        (
+            group["labels"],
+            group["receiver"]["name"],
+            [alert["labels"].get("job") for alert in group["alerts"]],
+        )
         for group in api.get("/alerts/groups")
     ]
     assert groups == [
@@ -139,7 +208,10 @@ def test_groups_are_sorted_by_labels_then_receiver_and_their_alerts_as_in_a_mess
 def test_a_query_leaves_what_it_asks_for_among_alerts_and_among_groups(
     serve: Callable[..., Api], query: dict[str, Any], left: set[str]
 ) -> None:
-    receivers = {"default": Receiver(name="default", labels={"kind": "chat"}), **{n: Receiver(name=n) for n in ("team-a", "team-b")}}
+    receivers = {
+        "default": Receiver(name="default", labels={"kind": "chat"}),
+        **{n: Receiver(name=n) for n in ("team-a", "team-b")},
+    }
     api = serve(config(receivers=receivers), now=1_790_000_000.0)
     api.push(
         {"alertname": "Src", "severity": "critical", "cluster": "c1", "team": "a"},
@@ -150,7 +222,9 @@ def test_a_query_leaves_what_it_asks_for_among_alerts_and_among_groups(
     assert api.silence('alertname="Still"').status == 200
     asked = f"?{urlencode(query, doseq=True)}"
     assert names(api.get(f"/alerts{asked}")) == left
-    assert {name for group in api.get(f"/alerts/groups{asked}") for name in names(group["alerts"])} == left
+    assert {
+        name for group in api.get(f"/alerts/groups{asked}") for name in names(group["alerts"])
+    } == left
 
 
 @pytest.mark.parametrize(
@@ -174,10 +248,19 @@ def test_a_bad_query_is_answered_with_one_text(api: Api, path: str, query: str) 
 
 
 def test_what_is_inhibited_and_silenced_names_both_causes(api: Api) -> None:
-    api.push({"alertname": "Src", "severity": "critical"}, {"alertname": "Tgt", "severity": "warning"})
-    first, second = (api.silence(text).json["silenceID"] for text in ('alertname="Tgt"', 'severity=~"w.*"'))
+    api.push(
+        {"alertname": "Src", "severity": "critical"}, {"alertname": "Tgt", "severity": "warning"}
+    )
+    first, second = (
+        api.silence(text).json["silenceID"] for text in ('alertname="Tgt"', 'severity=~"w.*"')
+    )
     source, target = sorted(api.get("/alerts"), key=lambda alert: str(alert["labels"]["alertname"]))
-    assert source["status"] == {"inhibitedBy": [], "mutedBy": [], "silencedBy": [], "state": "active"}
+    assert source["status"] == {
+        "inhibitedBy": [],
+        "mutedBy": [],
+        "silencedBy": [],
+        "state": "active",
+    }
     assert target["status"] == {
         "inhibitedBy": [source["fingerprint"]],
         "mutedBy": [],
@@ -187,24 +270,43 @@ def test_what_is_inhibited_and_silenced_names_both_causes(api: Api) -> None:
 
 
 def test_a_muted_group_names_the_interval_and_can_be_left_out(serve: Callable[..., Api]) -> None:
-    muted = route("team-a", '{}/{team="a"}', 'team="a"', mute_time_intervals=("always",), labels={"tier": "1"})
-    api = serve(config(route=route("default", "{}", routes=(muted,)), time_intervals={"always": ALWAYS}), now=1_790_000_000.0)
+    muted = route(
+        "team-a", '{}/{team="a"}', 'team="a"', mute_time_intervals=("always",), labels={"tier": "1"}
+    )
+    api = serve(
+        config(route=route("default", "{}", routes=(muted,)), time_intervals={"always": ALWAYS}),
+        now=1_790_000_000.0,
+    )
     api.push({"alertname": "A", "team": "a"}, {"alertname": "B"})
     groups = {group["labels"]["alertname"]: group for group in api.get("/alerts/groups")}
-    assert groups["A"]["alerts"][0]["status"] == {"inhibitedBy": [], "mutedBy": ["always"], "silencedBy": [], "state": "suppressed"}
+    assert groups["A"]["alerts"][0]["status"] == {
+        "inhibitedBy": [],
+        "mutedBy": ["always"],
+        "silencedBy": [],
+        "state": "suppressed",
+    }
     assert groups["A"]["routeLabels"] == {"tier": "1"}
     assert groups["B"]["alerts"][0]["status"]["state"] == "active"
-    assert [group["labels"]["alertname"] for group in api.get("/alerts/groups?muted=false")] == ["B"]
+    assert [group["labels"]["alertname"] for group in api.get("/alerts/groups?muted=false")] == [
+        "B"
+    ]
     # the rest of an alert's state does not hang on one of its groups
     assert {alert["status"]["state"] for alert in api.get("/alerts")} == {"active"}
 
 
-def test_a_group_whose_route_and_interval_left_the_file_is_still_shown(serve: Callable[..., Api]) -> None:
+def test_a_group_whose_route_and_interval_left_the_file_is_still_shown(
+    serve: Callable[..., Api],
+) -> None:
     muted = route("team-a", '{}/{team="a"}', 'team="a"', mute_time_intervals=("always",))
-    api = serve(config(route=route("default", "{}", routes=(muted,)), time_intervals={"always": ALWAYS}), now=1_790_000_000.0)
+    api = serve(
+        config(route=route("default", "{}", routes=(muted,)), time_intervals={"always": ALWAYS}),
+        now=1_790_000_000.0,
+    )
     api.push({"alertname": "A", "team": "a"})
     assert api.context
-    api.context.use_config(config(route=route("default", "{}"), receivers={"default": Receiver(name="default")}))
+    api.context.use_config(
+        config(route=route("default", "{}"), receivers={"default": Receiver(name="default")})
+    )
     (group,) = api.get("/alerts/groups")
     assert group["receiver"] == {"name": "team-a"}
     assert group["alerts"][0]["status"]["state"] == "active"
@@ -217,13 +319,24 @@ def test_hostile_texts_come_back_as_they_were(api: Api) -> None:
     assert (alert["labels"]["x"], alert["annotations"]["summary"]) == (text, text)
 
 
-def test_ten_thousand_alerts_in_a_hundred_groups_are_shown_in_well_under_half_a_second(serve: Callable[..., Api]) -> None:
+def test_ten_thousand_alerts_in_a_hundred_groups_are_shown_in_well_under_half_a_second(
+    serve: Callable[..., Api],
+) -> None:
     api = serve()
     batch = [
-        {"labels": {"alertname": f"A{number % MANY_GROUPS}", "instance": f"host-{number}:9100", "job": "node", "severity": "warning"},
-         "annotations": {"summary": f"instance host-{number} has been down for more than 5 minutes"}}
+        {
+            "labels": {
+                "alertname": f"A{number % MANY_GROUPS}",
+                "instance": f"host-{number}:9100",
+                "job": "node",
+                "severity": "warning",
+            },
+            "annotations": {
+                "summary": f"instance host-{number} has been down for more than 5 minutes"
+            },
+        }
         for number in range(MANY)
-    ]  # fmt: skip
+    ]
     for start in range(0, MANY, 1000):
         api.push(*batch[start : start + 1000])
     assert api.context
@@ -232,7 +345,9 @@ def test_ten_thousand_alerts_in_a_hundred_groups_are_shown_in_well_under_half_a_
     for path in ("alerts", "alerts/groups"):
         took = []
         for _ in range(5):
-            started = time.process_time()  # not the wall clock: the machine may be busy with other things
+            started = (
+                time.process_time()
+            )  # not the wall clock: the machine may be busy with other things
             answer = api.ask("GET", f"/api/v2/{path}")
             took.append(time.process_time() - started)
         shown = json.loads(answer.text)

@@ -22,13 +22,23 @@ NOT_HERE = ("2fdc8432", "check-config")
 
 
 @pytest.fixture
-def amtool(serve: Callable[..., Api], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def amtool(
+    serve: Callable[..., Api], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     api = serve()
 
     def run(*arguments: str, said: str | None = None) -> subprocess.CompletedProcess[str]:
         command = [program("amtool"), f"--alertmanager.url={api.url}", *arguments]
         environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-        return subprocess.run(command, input=said, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        return subprocess.run(
+            command,
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment,
+            check=False,
+        )
 
     return run
 
@@ -48,11 +58,16 @@ Amtool = Callable[..., "subprocess.CompletedProcess[str]"]
 def test_every_recorded_command_ends_as_it_did_against_alertmanager(amtool: Amtool) -> None:
     for case in CASES:
         arguments = case["args"]
-        if case["url"] != "http://127.0.0.1:PORT" or any(word.startswith(NOT_HERE) for word in arguments):
+        if case["url"] != "http://127.0.0.1:PORT" or any(
+            word.startswith(NOT_HERE) for word in arguments
+        ):
             continue
         done = amtool(*arguments)
         assert done.returncode == case["exit"], (arguments, done)
-        assert bool(done.stdout) == bool(case["stdout"]) or "silence" in arguments, (arguments, done)
+        assert bool(done.stdout) == bool(case["stdout"]) or "silence" in arguments, (
+            arguments,
+            done,
+        )
 
 
 def test_alerts_are_added_and_queried(amtool: Amtool) -> None:
@@ -65,7 +80,9 @@ def test_alerts_are_added_and_queried(amtool: Amtool) -> None:
 
 def test_a_silence_is_added_queried_changed_and_expired(amtool: Amtool) -> None:
     printed(amtool("alert", "add", "foo"))
-    first = printed(amtool("silence", "add", "foo", "node=~b|", "-c", "works", "-a", "ann", "-d", "2h")).strip()
+    first = printed(
+        amtool("silence", "add", "foo", "node=~b|", "-c", "works", "-a", "ann", "-d", "2h")
+    ).strip()
     assert printed(amtool("silence", "query", "-q")).split() == [first]
     assert printed(amtool("silence", "query", "--within", "3h", "-q", "foo")).split() == [first]
     assert as_json(amtool("alert", "query", "-o", "json")) == []
@@ -89,7 +106,9 @@ def test_silences_are_exported_and_imported(amtool: Amtool) -> None:
         printed(amtool("silence", "expire", silence["id"]))
     printed(amtool("silence", "import", said=exported))
     printed(amtool("silence", "import", "--force", said=exported))
-    assert sorted(silence["comment"] for silence in as_json(amtool("silence", "query", "-o", "json"))) == ["one", "one", "two", "two"]
+    assert sorted(
+        silence["comment"] for silence in as_json(amtool("silence", "query", "-o", "json"))
+    ) == ["one", "one", "two", "two"]
 
 
 def test_an_unknown_silence_is_a_failure_and_not_a_crash(amtool: Amtool) -> None:

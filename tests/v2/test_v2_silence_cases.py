@@ -26,7 +26,12 @@ def ns(seconds: float | None) -> int:
 
 
 def silence(starts: float | None = 0, ends: float | None = 60, *matchers: Matcher) -> Silence:
-    return Silence(id="x", matcher_sets=[list(matchers) or [Matcher("a", "=", "b")]], starts_ns=ns(starts), ends_ns=ns(ends))
+    return Silence(
+        id="x",
+        matcher_sets=[list(matchers) or [Matcher("a", "=", "b")]],
+        starts_ns=ns(starts),
+        ends_ns=ns(ends),
+    )
 
 
 def by_name(case: dict[str, Any]) -> str:
@@ -62,13 +67,23 @@ def test_a_silence_lives_as_recorded(case: dict[str, Any], api: Api) -> None:
         elif step["op"] == "get" and case["name"] == LEFT_ALONE:
             assert answer.json == known[step["ref"]]
         elif step["op"] == "get":
-            assert shape(answer.json, api) == pytest.approx(expected["startsAt_rel_to_get"], abs=0.5)
-            assert until(answer.json["endsAt"], api) == pytest.approx(expected["endsAt_rel_to_get"], abs=0.5)
-            told = {"state": answer.json["status"]["state"], "comment": answer.json["comment"], "matchers": answer.json["matchers"]}
+            assert shape(answer.json, api) == pytest.approx(
+                expected["startsAt_rel_to_get"], abs=0.5
+            )
+            assert until(answer.json["endsAt"], api) == pytest.approx(
+                expected["endsAt_rel_to_get"], abs=0.5
+            )
+            told = {
+                "state": answer.json["status"]["state"],
+                "comment": answer.json["comment"],
+                "matchers": answer.json["matchers"],
+            }
             assert told == {field: expected[field] for field in told}
 
 
-def set_silence(api: Api, step: dict[str, Any], ids: dict[str, str], known: dict[str, dict[str, Any]]) -> Any:
+def set_silence(
+    api: Api, step: dict[str, Any], ids: dict[str, str], known: dict[str, dict[str, Any]]
+) -> Any:
     body = {"matchers": step["matchers"], "createdBy": "me", "comment": step.get("comment", "c")}
     for field, value in (("startsAt", step["starts"]), ("endsAt", step["ends"])):
         if isinstance(value, str):
@@ -76,7 +91,9 @@ def set_silence(api: Api, step: dict[str, Any], ids: dict[str, str], known: dict
             if value.startswith("keep_second"):
                 body[field] = body[field][:20] + "987Z"
         else:
-            body[field] = rfc3339(api.clock[0] + value - 0.001)  # what a text says is rounded: never ahead of the clock
+            body[field] = rfc3339(
+                api.clock[0] + value - 0.001
+            )  # what a text says is rounded: never ahead of the clock
     if "id" in step:
         body["id"] = step["id"].removeprefix("literal:") if ":" in step["id"] else ids[step["id"]]
     return api.ask("POST", "/api/v2/silences", body)
@@ -91,7 +108,16 @@ def until(text: str, api: Api) -> float:
 
 
 def shape(shown: dict[str, Any], api: Api) -> float:
-    assert list(shown) == ["id", "status", "updatedAt", "comment", "createdBy", "endsAt", "matchers", "startsAt"]
+    assert list(shown) == [
+        "id",
+        "status",
+        "updatedAt",
+        "comment",
+        "createdBy",
+        "endsAt",
+        "matchers",
+        "startsAt",
+    ]
     return until(shown["startsAt"], api)
 
 
@@ -115,21 +141,37 @@ def test_the_instant_of_the_end_mutes_but_is_shown_as_expired(case: dict[str, An
 
 @pytest.mark.parametrize("case", CASES["state_filter"]["cases"], ids=str)
 def test_a_state_that_is_not_asked_for_is_left_out(case: dict[str, Any]) -> None:
-    assert (silences.display_state(silence(*case["silence"]), NOW) in case["states"]) is case["kept"]
+    assert (silences.display_state(silence(*case["silence"]), NOW) in case["states"]) is case[
+        "kept"
+    ]
 
 
-@pytest.mark.parametrize("case", CASES["matching"]["cases"], ids=lambda case: f"{case['matchers']} {case['labels']}"[:150])
+@pytest.mark.parametrize(
+    "case",
+    CASES["matching"]["cases"],
+    ids=lambda case: f"{case['matchers']} {case['labels']}"[:150],
+)
 def test_a_silence_mutes_what_all_its_matchers_fit(case: dict[str, Any]) -> None:
-    matchers = [Matcher(m["name"], OPS[m["isEqual"], m["isRegex"]], m["value"]) for m in case["matchers"]]
+    matchers = [
+        Matcher(m["name"], OPS[m["isEqual"], m["isRegex"]], m["value"]) for m in case["matchers"]
+    ]
     alert = Alert(fingerprint="f", labels=case["labels"], starts_ns=NOW)
     assert silences_alert(silence(0, 60, *matchers), alert) is case["matches"]
 
 
 @pytest.mark.parametrize("case", CASES["validity"]["cases"], ids=by_name)
-def test_what_is_valid_in_utf8_mode_is_taken_and_the_rest_refused(case: dict[str, Any], api: Api) -> None:
+def test_what_is_valid_in_utf8_mode_is_taken_and_the_rest_refused(
+    case: dict[str, Any], api: Api
+) -> None:
     body = api.silence_body("x=y")
     body["matchers"] = [
-        {"name": m["name"], "value": m["value"], "isRegex": "~" in m["op"], "isEqual": m["op"] in ("=", "=~")} for m in case["matchers"]
+        {
+            "name": m["name"],
+            "value": m["value"],
+            "isRegex": "~" in m["op"],
+            "isEqual": m["op"] in ("=", "=~"),
+        }
+        for m in case["matchers"]
     ]
     answer = api.ask("POST", "/api/v2/silences", body)
     if case["error"] is None or case.get("valid_in_utf8_mode"):

@@ -58,11 +58,17 @@ def test_annotations_and_utf8_names_come_back(api: Api) -> None:
     created(api, '"город"="Тбилиси"', annotations={"ticket": "OPS-7", "": "x"})
     (shown,) = api.get("/silences")
     assert shown["annotations"] == {"": "x", "ticket": "OPS-7"}
-    assert shown["matchers"] == [{"isEqual": True, "isRegex": False, "name": "город", "value": "Тбилиси"}]
+    assert shown["matchers"] == [
+        {"isEqual": True, "isRegex": False, "name": "город", "value": "Тбилиси"}
+    ]
 
 
 def test_a_silence_until_the_year_9999_is_taken_and_mutes(api: Api) -> None:
-    answer = api.ask("POST", "/api/v2/silences", {**api.silence_body('alertname="A"'), "endsAt": "9999-12-31T23:59:59Z"})
+    answer = api.ask(
+        "POST",
+        "/api/v2/silences",
+        {**api.silence_body('alertname="A"'), "endsAt": "9999-12-31T23:59:59Z"},
+    )
     assert answer.status == 200
     api.push({"alertname": "A"})
     assert api.get("/alerts")[0]["status"]["state"] == "suppressed"
@@ -90,22 +96,33 @@ def test_forgotten_silences_leave_the_store_with_the_next_write(api: Api) -> Non
 def test_a_refused_change_leaves_the_old_silence_alone(api: Api) -> None:
     old = created(api, 'a="b"')
     before = api.get(f"/silence/{old}")
-    for wrong in (api.silence('a=""', id=old), api.silence('a="b"', id=old, end=-5), api.silence('a="b"', id=old, start=50, end=40)):
+    for wrong in (
+        api.silence('a=""', id=old),
+        api.silence('a="b"', id=old, end=-5),
+        api.silence('a="b"', id=old, start=50, end=40),
+    ):
         assert wrong.status == 400
         assert isinstance(wrong.json, str)
     assert api.get(f"/silence/{old}") == before
 
 
-def test_several_sets_of_matchers_mute_what_any_of_them_fits_and_the_first_is_shown(api: Api) -> None:
+def test_several_sets_of_matchers_mute_what_any_of_them_fits_and_the_first_is_shown(
+    api: Api,
+) -> None:
     now_ns = int(api.clock[0] * 10**9)
     sets = [[Matcher("alertname", "=", "A")], [Matcher("team", "=", "b")]]
     operations = Operations()
-    muting.save_silences(operations, Silence(id=UNKNOWN, matcher_sets=sets, starts_ns=now_ns, ends_ns=now_ns + HOUR * 10**9))
+    muting.save_silences(
+        operations,
+        Silence(id=UNKNOWN, matcher_sets=sets, starts_ns=now_ns, ends_ns=now_ns + HOUR * 10**9),
+    )
     assert api.context
     assert api.run(commit(api.context.wire, operations))
     api.push({"alertname": "A"}, {"alertname": "B", "team": "b"}, {"alertname": "B"})
     assert [alert["labels"] for alert in api.get("/alerts?silenced=false")] == [{"alertname": "B"}]
-    assert api.get(f"/silence/{UNKNOWN}")["matchers"] == [{"isEqual": True, "isRegex": False, "name": "alertname", "value": "A"}]
+    assert api.get(f"/silence/{UNKNOWN}")["matchers"] == [
+        {"isEqual": True, "isRegex": False, "name": "alertname", "value": "A"}
+    ]
     assert len(api.get("/silences?filter=team%3Db")) == 1
 
 
@@ -130,7 +147,9 @@ def test_what_was_stored_meanwhile_is_not_overwritten(api: Api) -> None:
     assert api.ask("DELETE", f"/api/v2/silence/{old}").status == 200
     late = Operations()
     muting.guard_silence(late, stored)
-    muting.save_silences(late, *silences.put_silence({old: stored.silence}, stored.silence, now_ns, "new"))
+    muting.save_silences(
+        late, *silences.put_silence({old: stored.silence}, stored.silence, now_ns, "new")
+    )
     assert api.run(commit(wire, late)) is False
     assert api.get(f"/silence/{old}")["status"]["state"] == "expired"
 
@@ -155,26 +174,69 @@ MATCHERS = '"matchers":[{"name":"a","value":"b","isRegex":false}]'
         (f'{{"matchers":null,{GOOD_TIMES},{SAID}}}', 422, 602),
         (f'{{"matchers":[null],{GOOD_TIMES},{SAID}}}', 400, 400),
         (f'{{"matchers":{{}},{GOOD_TIMES},{SAID}}}', 400, 400),
-        (f'{{"matchers":[{{"name":1,"value":"b","isRegex":false}}],{GOOD_TIMES},{SAID}}}', 400, 400),
-        (f'{{"matchers":[{{"name":"a","value":"b","isRegex":"no"}}],{GOOD_TIMES},{SAID}}}', 400, 400),
-        (f'{{"matchers":[{{"name":"a","value":null,"isRegex":false}}],{GOOD_TIMES},{SAID}}}', 422, 602),
+        (
+            f'{{"matchers":[{{"name":1,"value":"b","isRegex":false}}],{GOOD_TIMES},{SAID}}}',
+            400,
+            400,
+        ),
+        (
+            f'{{"matchers":[{{"name":"a","value":"b","isRegex":"no"}}],{GOOD_TIMES},{SAID}}}',
+            400,
+            400,
+        ),
+        (
+            f'{{"matchers":[{{"name":"a","value":null,"isRegex":false}}],{GOOD_TIMES},{SAID}}}',
+            422,
+            602,
+        ),
         (f'{{{MATCHERS},"startsAt":"tomorrow","endsAt":"2100-01-01T00:00:00Z",{SAID}}}', 400, 400),
         (f'{{{MATCHERS},"startsAt":5,"endsAt":"2100-01-01T00:00:00Z",{SAID}}}', 400, 400),
         (f'{{{MATCHERS},{GOOD_TIMES},{SAID},"id":5}}', 400, 400),
         (f'{{{MATCHERS},{GOOD_TIMES},{SAID},"annotations":{{"a":1}}}}', 400, 400),
-        (f'{{"matchers":[{{"name":"","value":"b","isRegex":false}}],{GOOD_TIMES},{SAID}}}', 400, None),
-        (f'{{"matchers":[{{"name":"a","value":"x*","isRegex":true}}],{GOOD_TIMES},{SAID}}}', 400, None),
-        (f'{{"matchers":[{{"name":"a","value":"(?=x)","isRegex":true}}],{GOOD_TIMES},{SAID}}}', 400, None),
-        (f'{{{MATCHERS},"startsAt":"2030-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z",{SAID}}}', 400, None),
-        (f'{{{MATCHERS},{GOOD_TIMES},{SAID}}} trailing', 200, None),
-        (f'{{"MATCHERS":[{{"NAME":"a","Value":"b","isregex":false}}],{GOOD_TIMES},{SAID}}}', 200, None),
+        (
+            f'{{"matchers":[{{"name":"","value":"b","isRegex":false}}],{GOOD_TIMES},{SAID}}}',
+            400,
+            None,
+        ),
+        (
+            f'{{"matchers":[{{"name":"a","value":"x*","isRegex":true}}],{GOOD_TIMES},{SAID}}}',
+            400,
+            None,
+        ),
+        (
+            f'{{"matchers":[{{"name":"a","value":"(?=x)","isRegex":true}}],{GOOD_TIMES},{SAID}}}',
+            400,
+            None,
+        ),
+        (
+            f'{{{MATCHERS},"startsAt":"2030-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z",{SAID}}}',
+            400,
+            None,
+        ),
+        (f"{{{MATCHERS},{GOOD_TIMES},{SAID}}} trailing", 200, None),
+        (
+            f'{{"MATCHERS":[{{"NAME":"a","Value":"b","isregex":false}}],{GOOD_TIMES},{SAID}}}',
+            200,
+            None,
+        ),
         (f'{{{MATCHERS},"startsAt":"","endsAt":"2100-01-01T00:00:00Z",{SAID}}}', 200, None),
-        (f'{{{MATCHERS},"startsAt":"0001-01-01T00:00:00Z","endsAt":"2100-01-01T00:00:00Z",{SAID}}}', 200, None),
+        (
+            f'{{{MATCHERS},"startsAt":"0001-01-01T00:00:00Z","endsAt":"2100-01-01T00:00:00Z",{SAID}}}',
+            200,
+            None,
+        ),
         (f'{{{MATCHERS},{GOOD_TIMES},{SAID},"id":null}}', 200, None),
-        ('{"matchers":[{"name":"a","value":"b\\ud800","isRegex":false,"isEqual":null}],' + f"{GOOD_TIMES},{SAID}}}", 200, None),
+        (
+            '{"matchers":[{"name":"a","value":"b\\ud800","isRegex":false,"isEqual":null}],'
+            + f"{GOOD_TIMES},{SAID}}}",
+            200,
+            None,
+        ),
     ],
-)  # fmt: skip
-def test_bodies_are_taken_and_refused_as_alertmanager_does(api: Api, body: str, status: int, code: int | None) -> None:
+)
+def test_bodies_are_taken_and_refused_as_alertmanager_does(
+    api: Api, body: str, status: int, code: int | None
+) -> None:
     answer = api.ask("POST", "/api/v2/silences", body, {"Content-Type": "application/json"})
     assert answer.status == status, answer
     if status == 200:
@@ -187,7 +249,10 @@ def test_bodies_are_taken_and_refused_as_alertmanager_does(api: Api, body: str, 
 
 
 def test_bytes_that_are_no_utf8_become_replacement_characters(api: Api) -> None:
-    body = b'{"matchers":[{"name":"a","value":"b\xff","isRegex":false}],%s,%s}' % (GOOD_TIMES.encode(), SAID.encode())
+    body = b'{"matchers":[{"name":"a","value":"b\xff","isRegex":false}],%s,%s}' % (
+        GOOD_TIMES.encode(),
+        SAID.encode(),
+    )
     assert api.ask("POST", "/api/v2/silences", body).status == 200
     assert api.get("/silences")[0]["matchers"][0]["value"] == "b�"
 
@@ -199,7 +264,11 @@ def test_a_body_over_a_megabyte_is_refused(api: Api) -> None:
 @pytest.mark.own_redis
 def test_with_redis_away_reading_and_writing_say_503(api: Api, redis: Redis) -> None:
     redis.kill()
-    for answer in (api.silence('a="b"'), api.ask("GET", "/api/v2/silences"), api.ask("GET", "/api/v2/alerts")):
+    for answer in (
+        api.silence('a="b"'),
+        api.ask("GET", "/api/v2/silences"),
+        api.ask("GET", "/api/v2/alerts"),
+    ):
         assert answer.status == 503
         assert answer.json["code"] == 503
         assert answer.headers["retry-after"] == "1"

@@ -41,7 +41,9 @@ async def site(redis: Redis) -> AsyncIterator[Site]:
         reload=_reloader(errors),
         links=lambda: links,
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(deps)), base_url=BASE) as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(build_web_app(deps)), base_url=BASE
+    ) as client:
         yield Site(context, deps, client, redis, clock, sent, errors)
     await wire.close()
 
@@ -80,6 +82,8 @@ async def edits(site: Site, routes_file: Path) -> AsyncIterator[Site]:
         site.context.use_config(load(routes_file).config)
 
     site.deps = replace(site.deps, reload=reload)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(site.deps)), base_url=BASE) as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(build_web_app(site.deps)), base_url=BASE
+    ) as client:
         site.client = client
         yield site

@@ -24,8 +24,16 @@ async def test_all_parts_are_shown(edits: Site) -> None:
     await outbox.keep_alive(wire, "replica-1")
     page = (await edits.client.get("/admin")).text
     said = words(page)
-    assert "All parts are well." in said and edits.context.config.path in said and "replica-1 alive 0 messages in hand" in said
-    assert re.search(r"Version \d+\.\d+", said) and "Keys of amproxy" in said and "The file has none." in said
+    assert (
+        "All parts are well." in said
+        and edits.context.config.path in said
+        and "replica-1 alive 0 messages in hand" in said
+    )
+    assert (
+        re.search(r"Version \d+\.\d+", said)
+        and "Keys of amproxy" in said
+        and "The file has none." in said
+    )
 
 
 async def test_admins_alone_see_it(edits: Site) -> None:
@@ -36,24 +44,42 @@ async def test_admins_alone_see_it(edits: Site) -> None:
             assert (await client.post(f"/admin/{path}")).status_code == 403
 
 
-async def test_warnings_of_the_file_and_a_file_that_has_changed_are_said(edits: Site, routes_file: Path) -> None:
+async def test_warnings_of_the_file_and_a_file_that_has_changed_are_said(
+    edits: Site, routes_file: Path
+) -> None:
     text = routes_file.read_text("utf-8")
     routes_file.write_text(text.replace("{console: there}", "{}"), "utf-8")
     page = words((await edits.client.get("/admin")).text)
-    assert "The file on the disk is another than the one in force" in page and "1 warning" in page and "routes.yaml :8:5" in page
-    assert (await edits.client.post("/admin/reload")).headers["location"] == "/admin?done=reload#file"
+    assert (
+        "The file on the disk is another than the one in force" in page
+        and "1 warning" in page
+        and "routes.yaml :8:5" in page
+    )
+    assert (await edits.client.post("/admin/reload")).headers[
+        "location"
+    ] == "/admin?done=reload#file"
     page = words((await edits.client.get("/admin?done=reload")).text)
     assert "It is in force." in page and "is another" not in page
     routes_file.write_text("route: {receiver: nobody}\n", "utf-8")
     page = words((await edits.client.get("/admin")).text)
-    assert "The file on the disk would not load. What was loaded before goes on." in page and "routes.yaml :1:" in page
+    assert (
+        "The file on the disk would not load. What was loaded before goes on." in page
+        and "routes.yaml :1:" in page
+    )
 
 
 async def test_a_broken_file_is_shown_with_its_place_and_what_runs_goes_on(edits: Site) -> None:
     edits.reload_error.append(BROKEN)
     answer = await edits.client.post("/admin/reload")
-    assert answer.status_code == 422 and "/etc/routes.yaml" in answer.text and "no such &lt;b&gt;thing" in answer.text
-    assert "The file was not taken. What was loaded before goes on. /etc/routes.yaml :7:3 no such" in words(answer.text)
+    assert (
+        answer.status_code == 422
+        and "/etc/routes.yaml" in answer.text
+        and "no such &lt;b&gt;thing" in answer.text
+    )
+    assert (
+        "The file was not taken. What was loaded before goes on. /etc/routes.yaml :7:3 no such"
+        in words(answer.text)
+    )
     edits.context.failed_load = FailedConfigLoad(edits.context.now(), tuple(BROKEN.problems))
     assert "The file was not taken at" in words((await edits.client.get("/admin")).text)
     edits.context.use_config(load(edits.context.config.path).config)
@@ -61,23 +87,48 @@ async def test_a_broken_file_is_shown_with_its_place_and_what_runs_goes_on(edits
 
 
 async def test_a_token_is_shown_once_works_and_is_revoked(edits: Site) -> None:
-    fields = {"name": "<i>grafana", "scopes": ["read", "respond"], "user": "alice", "expires": "2026-02-01T12:00"}
+    fields = {
+        "name": "<i>grafana",
+        "scopes": ["read", "respond"],
+        "user": "alice",
+        "expires": "2026-02-01T12:00",
+    }
     answer = await edits.client.post("/admin/tokens", data=fields)
     [secret] = re.findall(r"amp_[\w-]{40,}", answer.text)
-    assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store" and "<i>grafana" not in answer.text
+    assert (
+        answer.status_code == 200
+        and answer.headers["cache-control"] == "no-store"
+        and "<i>grafana" not in answer.text
+    )
     page = (await edits.client.get("/admin")).text
-    assert secret not in page and "read, respond · acts as Alice Ash" in words(page) and "never used" in page
+    assert (
+        secret not in page
+        and "read, respond · acts as Alice Ash" in words(page)
+        and "never used" in page
+    )
     [token] = (await edits.client.get("/api/v1/tokens")).json()
     assert token["expires"] == "2026-02-01T12:00:00.000Z"
-    assert (await edits.client.post(f"/admin/tokens/{token['id']}/delete")).headers["location"] == "/admin#tokens"
+    assert (await edits.client.post(f"/admin/tokens/{token['id']}/delete")).headers[
+        "location"
+    ] == "/admin#tokens"
     assert (await edits.client.get("/api/v1/tokens")).json() == []
     said = words((await edits.client.get("/admin")).text)
-    assert "made the API token <i>grafana (read, respond)" in said and "revoked the API token <i>grafana" in said and secret not in said
+    assert (
+        "made the API token <i>grafana (read, respond)" in said
+        and "revoked the API token <i>grafana" in said
+        and secret not in said
+    )
 
 
 async def test_a_token_that_makes_no_sense_is_not_made(edits: Site) -> None:
-    for fields in ({}, {"name": "x"}, {"name": "x", "scopes": "read", "user": "nobody"}, {"name": "a\nb", "scopes": "read"},
-                   {"name": "x", "scopes": "read", "expires": "2020-01-01T00:00"}, {"name": "x" * 101, "scopes": "read"}):  # fmt: skip
+    for fields in (
+        {},
+        {"name": "x"},
+        {"name": "x", "scopes": "read", "user": "nobody"},
+        {"name": "a\nb", "scopes": "read"},
+        {"name": "x", "scopes": "read", "expires": "2020-01-01T00:00"},
+        {"name": "x" * 101, "scopes": "read"},
+    ):
         answer = await edits.client.post("/admin/tokens", data=fields)
         assert answer.status_code == 422 and "Nothing done." in answer.text, fields
     assert (await edits.client.get("/api/v1/tokens")).json() == []
@@ -99,7 +150,9 @@ async def test_the_audit_log_is_looked_through_page_by_page(edits: Site) -> None
 
 
 async def test_heartbeats_are_shown(edits: Site, routes_file: Path) -> None:
-    routes_file.write_text(routes_file.read_text("utf-8") + "heartbeats: [{name: backup, every: 1h}]\n", "utf-8")
+    routes_file.write_text(
+        routes_file.read_text("utf-8") + "heartbeats: [{name: backup, every: 1h}]\n", "utf-8"
+    )
     await edits.client.post("/-/reload")
     await heartbeats.schedule_heartbeat_timers(edits.context)
     assert "backup never heard of well due in" in words((await edits.client.get("/admin")).text)
@@ -109,12 +162,21 @@ async def test_heartbeats_are_shown(edits: Site, routes_file: Path) -> None:
 
 async def test_the_api_says_how_redis_and_the_replicas_are(edits: Site) -> None:
     found = (await edits.client.get("/api/v1/redis")).json()
-    assert re.match(r"\d+\.", found["version"]) and found["role"] == "master" and found["keys"] >= 0 and found["all_keys_counted"]
+    assert (
+        re.match(r"\d+\.", found["version"])
+        and found["role"] == "master"
+        and found["keys"] >= 0
+        and found["all_keys_counted"]
+    )
     assert found["aof"] is False and found["clients"] >= 1 and found["ping_ms"] > 0
     assert (await edits.client.get("/api/v1/replicas")).json() == []
     await outbox.join(edits.context.wire)
-    await edits.context.wire.call("XGROUP", "CREATECONSUMER", "amproxy:{0}:outbox", "deliver", "one")
-    assert (await edits.client.get("/api/v1/replicas")).json() == []  # it is dead, and has left nothing
+    await edits.context.wire.call(
+        "XGROUP", "CREATECONSUMER", "amproxy:{0}:outbox", "deliver", "one"
+    )
+    assert (
+        await edits.client.get("/api/v1/replicas")
+    ).json() == []  # it is dead, and has left nothing
     await outbox.keep_alive(edits.context.wire, "one")
     [one] = (await edits.client.get("/api/v1/replicas")).json()
     assert one["name"] == "one" and one["alive"] and one["pending"] == 0

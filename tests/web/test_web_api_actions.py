@@ -10,7 +10,9 @@ from amproxy.model import Alert
 from tests.support.web.website import Site
 
 
-async def act(site: Site, incident: str, action: str, status: int = 200, **body: Any) -> dict[str, Any]:
+async def act(
+    site: Site, incident: str, action: str, status: int = 200, **body: Any
+) -> dict[str, Any]:
     answer = await site.client.post(f"/api/v1/incidents/{incident}/{action}", json=body)
     assert answer.status_code == status, answer.text
     return dict(answer.json())
@@ -27,7 +29,9 @@ async def texts(site: Site, incident: str) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------- reopen
 
 
-async def test_a_resolved_incident_is_opened_again_and_pages_from_the_first_step(site: Site) -> None:
+async def test_a_resolved_incident_is_opened_again_and_pages_from_the_first_step(
+    site: Site,
+) -> None:
     one = (await site.opened()).id
     await act(site, one, "resolve", user="bob")
     site.clock[0] += 60
@@ -47,7 +51,12 @@ async def test_only_what_is_resolved_can_be_opened_again(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("to", "who"),
-    [({"users": ["bob"]}, "bob"), ({"schedule": "platform"}, "alice"), ({"policy": "careful"}, "alice"), ({"team": "ops"}, "bob")],
+    [
+        ({"users": ["bob"]}, "bob"),
+        ({"schedule": "platform"}, "alice"),
+        ({"policy": "careful"}, "alice"),
+        ({"team": "ops"}, "bob"),
+    ],
 )
 async def test_an_incident_is_reassigned(site: Site, to: dict[str, Any], who: str) -> None:
     one = (await site.opened()).id
@@ -62,19 +71,28 @@ async def test_an_incident_is_reassigned(site: Site, to: dict[str, Any], who: st
 async def test_an_urgent_reassignment_says_so_of_people_only(site: Site) -> None:
     one = (await site.opened()).id
     await act(site, one, "reassign", users=["bob"], urgency="important")
-    assert "urgency" in (await act(site, one, "reassign", 422, policy="careful", urgency="important"))["detail"]
+    assert (
+        "urgency"
+        in (await act(site, one, "reassign", 422, policy="careful", urgency="important"))["detail"]
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ responders
 
 
-async def test_responders_are_paged_though_somebody_has_acknowledged_and_join_by_acknowledging(site: Site) -> None:
+async def test_responders_are_paged_though_somebody_has_acknowledged_and_join_by_acknowledging(
+    site: Site,
+) -> None:
     one = (await site.opened()).id
     await act(site, one, "acknowledge", user="alice")
     shown = await act(site, one, "responders", user="alice", users=["bob"])
     assert (shown["state"], shown["responders"]) == ("acknowledged", ["bob"])
     page = (await whole(site, one))["pages"][-1]
-    assert (page["user"], page["state"], page["reason"]) == ("bob", "due", "asked to join by Alice Ash (via api)")
+    assert (page["user"], page["state"], page["reason"]) == (
+        "bob",
+        "due",
+        "asked to join by Alice Ash (via api)",
+    )
     assert (await act(site, one, "acknowledge", user="bob"))["acknowledged_by"] == "alice"
     assert "bob is on it too (via api)." in await texts(site, one)
     await act(site, one, "acknowledge", 409, user="bob")
@@ -103,7 +121,9 @@ async def test_nobody_is_asked_to_join_what_is_snoozed(site: Site) -> None:
         ({"schedule": "empty"}, 409, "nobody to ask"),
     ],
 )
-async def test_who_is_meant_must_be_clear_and_there(site: Site, action: str, body: dict[str, Any], status: int, words: str) -> None:
+async def test_who_is_meant_must_be_clear_and_there(
+    site: Site, action: str, body: dict[str, Any], status: int, words: str
+) -> None:
     one = (await site.opened()).id
     assert words.lower() in (await act(site, one, action, status, **body))["detail"].lower()
     assert len(await texts(site, one)) == 2
@@ -111,19 +131,35 @@ async def test_who_is_meant_must_be_clear_and_there(site: Site, action: str, bod
 
 async def test_a_policy_cannot_join(site: Site) -> None:
     one = (await site.opened()).id
-    assert "Policy belongs to reassign" in (await act(site, one, "responders", 422, policy="careful"))["detail"]
+    assert (
+        "Policy belongs to reassign"
+        in (await act(site, one, "responders", 422, policy="careful"))["detail"]
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- merge
 
 
 async def test_an_incident_is_merged_into_another_with_its_alerts(site: Site) -> None:
-    one = await site.with_alerts(await site.opened(group="g1"), Alert(fingerprint="a", labels={"x": "1", "y": "2"}, starts_ns=1))
-    other = await site.with_alerts(await site.opened(group="g2"), Alert(fingerprint="b", labels={"x": "1", "y": "3"}, starts_ns=1))
+    one = await site.with_alerts(
+        await site.opened(group="g1"),
+        Alert(fingerprint="a", labels={"x": "1", "y": "2"}, starts_ns=1),
+    )
+    other = await site.with_alerts(
+        await site.opened(group="g2"),
+        Alert(fingerprint="b", labels={"x": "1", "y": "3"}, starts_ns=1),
+    )
     shown = await act(site, one.id, "merge", user="bob", into=other.id, text="same cause")
-    assert (shown["state"], shown["resolved_by"], shown["merged_into"], shown["next_step"]) == ("resolved", "merged", other.id, None)
+    assert (shown["state"], shown["resolved_by"], shown["merged_into"], shown["next_step"]) == (
+        "resolved",
+        "merged",
+        other.id,
+        None,
+    )
     into = await whole(site, other.id)
-    assert into["alerts"]["firing"] == 2 and {alert["fingerprint"] for alert in into["alerts"]["list"]} == {"a", "b"}
+    assert into["alerts"]["firing"] == 2 and {
+        alert["fingerprint"] for alert in into["alerts"]["list"]
+    } == {"a", "b"}
     assert into["common_labels"] == {"x": "1"} and into["state"] == "triggered"
     assert "bob: same cause" in await texts(site, one.id)
 
@@ -163,7 +199,9 @@ async def bulk(site: Site, status: int = 200, **body: Any) -> dict[str, Any]:
 async def test_one_action_on_many_says_what_became_of_each(site: Site) -> None:
     one, two, over = (await site.opened()).id, (await site.opened()).id, (await site.opened()).id
     await act(site, over, "resolve", user="alice")
-    done = await bulk(site, action="acknowledge", ids=[one, over, two, "none", one], user="bob", text="mine")
+    done = await bulk(
+        site, action="acknowledge", ids=[one, over, two, "none", one], user="bob", text="mine"
+    )
     assert done == {
         "done": 2,
         "results": [
@@ -173,7 +211,11 @@ async def test_one_action_on_many_says_what_became_of_each(site: Site) -> None:
             {"id": "none", "state": None, "error": "there is no incident none"},
         ],
     }
-    assert [("bob: mine" in await texts(site, incident)) for incident in (one, two, over)] == [True, True, False]
+    assert [("bob: mine" in await texts(site, incident)) for incident in (one, two, over)] == [
+        True,
+        True,
+        False,
+    ]
 
 
 async def test_many_are_merged_into_one_of_them(site: Site) -> None:
@@ -186,7 +228,9 @@ async def test_many_are_merged_into_one_of_them(site: Site) -> None:
 async def test_many_are_snoozed_to_the_same_moment(site: Site) -> None:
     ids = [(await site.opened()).id for _ in range(2)]
     await bulk(site, action="snooze", ids=ids, **{"for": "30m"})
-    assert {(await whole(site, one))["snoozed_until"] for one in ids} == {"2026-01-06T10:30:00.000Z"}
+    assert {(await whole(site, one))["snoozed_until"] for one in ids} == {
+        "2026-01-06T10:30:00.000Z"
+    }
 
 
 @pytest.mark.parametrize(
@@ -207,7 +251,9 @@ async def test_many_are_snoozed_to_the_same_moment(site: Site) -> None:
         {"action": "snooze", "ids": ["x"], "until": "2020-01-01T00:00:00Z"},
     ],
 )
-async def test_a_bulk_request_that_makes_no_sense_is_refused_whole(site: Site, body: dict[str, Any]) -> None:
+async def test_a_bulk_request_that_makes_no_sense_is_refused_whole(
+    site: Site, body: dict[str, Any]
+) -> None:
     assert set(await bulk(site, 422, **body)) == {"error", "detail"}
 
 
@@ -215,11 +261,17 @@ async def test_a_bulk_request_that_makes_no_sense_is_refused_whole(site: Site, b
 
 
 async def test_a_team_may_be_paged_by_hand(site: Site) -> None:
-    answer = await site.client.post("/api/v1/incidents", json={"title": "Please call", "team": "ops"})
+    answer = await site.client.post(
+        "/api/v1/incidents", json={"title": "Please call", "team": "ops"}
+    )
     assert answer.status_code == 201 and answer.json()["team"] == "ops"
 
 
-async def test_paging_by_hand_where_nobody_is_on_call_is_refused_with_the_reason(site: Site) -> None:
-    answer = await site.client.post("/api/v1/incidents", json={"title": "Please call", "schedule": "empty"})
+async def test_paging_by_hand_where_nobody_is_on_call_is_refused_with_the_reason(
+    site: Site,
+) -> None:
+    answer = await site.client.post(
+        "/api/v1/incidents", json={"title": "Please call", "schedule": "empty"}
+    )
     assert answer.status_code == 409 and "schedule empty has nobody" in answer.json()["detail"]
     assert (await site.client.get("/api/v1/incidents")).json()["incidents"] == []

@@ -26,7 +26,11 @@ async def made(site: Site, path: str) -> str:
 
 
 async def test_a_schedule_and_a_person_have_one_secret_address_each(site: Site) -> None:
-    first, again, person = (await site.client.post(SCHEDULE), await site.client.post(SCHEDULE), await site.client.post(PERSON))
+    first, again, person = (
+        await site.client.post(SCHEDULE),
+        await site.client.post(SCHEDULE),
+        await site.client.post(PERSON),
+    )
     assert (first.status_code, again.status_code, person.status_code) == (201, 200, 201)
     assert first.json() == again.json() != person.json()
     assert re.fullmatch(rf"{OURS}/calendar/[\w-]{{32}}\.ics", first.json()["url"])
@@ -34,10 +38,18 @@ async def test_a_schedule_and_a_person_have_one_secret_address_each(site: Site) 
 
 async def test_whoever_knows_the_address_reads_the_shifts(site: Site) -> None:
     answer = await site.client.get(await made(site, SCHEDULE))
-    assert answer.status_code == 200 and answer.headers["content-type"] == "text/calendar; charset=utf-8"
-    assert "SUMMARY:Alice Ash on call for platform\r\n" in answer.text and "SUMMARY:bob on call for platform\r\n" in answer.text
+    assert (
+        answer.status_code == 200
+        and answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    )
+    assert (
+        "SUMMARY:Alice Ash on call for platform\r\n" in answer.text
+        and "SUMMARY:bob on call for platform\r\n" in answer.text
+    )
     of_alice = await site.client.get(await made(site, PERSON))
-    assert "SUMMARY:Alice Ash on call for platform\r\n" in of_alice.text and "bob" not in of_alice.text
+    assert (
+        "SUMMARY:Alice Ash on call for platform\r\n" in of_alice.text and "bob" not in of_alice.text
+    )
 
 
 async def test_a_reader_that_comes_back_is_told_that_nothing_has_changed(site: Site) -> None:
@@ -47,7 +59,8 @@ async def test_a_reader_that_comes_back_is_told_that_nothing_has_changed(site: S
         same = await site.client.get(path, headers={"If-None-Match": known})
         assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
     await site.client.post(
-        "/api/v1/schedules/platform/overrides", json={"user": "bob", "start": "2026-01-06T12:00", "end": "2026-01-06T13:00"}
+        "/api/v1/schedules/platform/overrides",
+        json={"user": "bob", "start": "2026-01-06T12:00", "end": "2026-01-06T13:00"},
     )
     assert (await site.client.get(path, headers={"If-None-Match": etag})).status_code == 200
 
@@ -79,7 +92,9 @@ async def test_what_is_not_there_is_not_found(site: Site, method: str, path: str
 
 
 async def test_another_site_may_not_make_an_address(site: Site) -> None:
-    assert (await site.client.post(SCHEDULE, headers={"Sec-Fetch-Site": "cross-site"})).status_code == 403
+    assert (
+        await site.client.post(SCHEDULE, headers={"Sec-Fetch-Site": "cross-site"})
+    ).status_code == 403
 
 
 @pytest.mark.own_redis
@@ -89,29 +104,63 @@ async def test_without_redis_there_is_no_calendar_and_it_is_said(site: Site) -> 
     assert (await site.client.get(path)).status_code == 503
 
 
-async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_events_name_nobody(site: Site) -> None:
-    ical = Ical(url=Secret("https://calendar.example.org/secret"), overrides_file="/tmp/overrides.ics")
+async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_events_name_nobody(
+    site: Site,
+) -> None:
+    ical = Ical(
+        url=Secret("https://calendar.example.org/secret"), overrides_file="/tmp/overrides.ics"
+    )
     config = site.context.config
-    site.context.use_config(config.__class__(route=config.route, users=config.users, schedules={"db": Schedule(name="db", ical=ical)}))
+    site.context.use_config(
+        config.__class__(
+            route=config.route, users=config.users, schedules={"db": Schedule(name="db", ical=ical)}
+        )
+    )
     primary, _ = calendar_sources(site.context.config)
-    await calendars.save_text(site.context.wire, primary.id, b"x", etag="", modified="", now=NOW - 60)
-    await calendars.save_error(site.context.wire, primary.id, "the calendar of schedule db: 500", NOW)
+    await calendars.save_text(
+        site.context.wire, primary.id, b"x", etag="", modified="", now=NOW - 60
+    )
+    await calendars.save_error(
+        site.context.wire, primary.id, "the calendar of schedule db: 500", NOW
+    )
     day = utc(NOW + 86400)
-    party = Calendar(start=utc(0), end=utc(2 * NOW), texts=(CalendarEventText(summary="party"),), events=(CalendarEvent(day, utc(NOW + 2 * 86400), 0),))
+    party = Calendar(
+        start=utc(0),
+        end=utc(2 * NOW),
+        texts=(CalendarEventText(summary="party"),),
+        events=(CalendarEvent(day, utc(NOW + 2 * 86400), 0),),
+    )
     site.context.use_calendars({"db": ScheduleCalendars(party)})
     answer = await site.client.get("/api/v1/schedules/db/ical")
     assert answer.json() == {
         "schedule": "db",
         "calendars": [
             {
-                "calendar": "calendar", "loaded": True, "good_at": "2026-01-06T09:59:00.000Z", "checked_at": "2026-01-06T10:00:00.000Z",
+                "calendar": "calendar",
+                "loaded": True,
+                "good_at": "2026-01-06T09:59:00.000Z",
+                "checked_at": "2026-01-06T10:00:00.000Z",
                 "error": "the calendar of schedule db: 500",
             },
-            {"calendar": "overrides calendar", "loaded": False, "good_at": None, "checked_at": None, "error": None},
+            {
+                "calendar": "overrides calendar",
+                "loaded": False,
+                "good_at": None,
+                "checked_at": None,
+                "error": None,
+            },
         ],
         "empty_shifts": [
-            {"start": "2026-01-07T10:00:00.000Z", "end": "2026-01-08T10:00:00.000Z", "summary": "party", "calendar": "calendar"}
+            {
+                "start": "2026-01-07T10:00:00.000Z",
+                "end": "2026-01-08T10:00:00.000Z",
+                "summary": "party",
+                "calendar": "calendar",
+            }
         ],
-    }  # fmt: skip
+    }
     assert "secret" not in answer.text
-    assert 'amproxy_calendar_age_seconds{schedule="db"} 60.0' in (await site.client.get("/metrics")).text
+    assert (
+        'amproxy_calendar_age_seconds{schedule="db"} 60.0'
+        in (await site.client.get("/metrics")).text
+    )

@@ -11,7 +11,11 @@ from amproxy.errors import ConfigError, ConfigProblem
 from tests.support.web.edited import FILE, signed_in
 from tests.support.web.website import Site
 
-LAYER = {"name": "weekly", "users": ["bob", "alice"], "rotation": {"every": "1w", "start": "2026-01-05"}}
+LAYER = {
+    "name": "weekly",
+    "users": ["bob", "alice"],
+    "rotation": {"every": "1w", "start": "2026-01-05"},
+}
 TURNED = {"section": "schedules", "name": "primary", "set": {"layers": [LAYER]}}
 
 
@@ -21,60 +25,105 @@ async def preview(site: Site, change: dict[str, Any]) -> dict[str, Any]:
     return dict(answer.json())
 
 
-async def test_the_words_of_the_file_are_shown_and_given_back_they_change_nothing(edits: Site) -> None:
+async def test_the_words_of_the_file_are_shown_and_given_back_they_change_nothing(
+    edits: Site,
+) -> None:
     found = (await edits.client.get("/api/v1/config")).json()
-    assert found["in_force"] and found["writable"] and found["receivers"] == [{"name": "r", "escalation_policies": ["main"]}]
+    assert (
+        found["in_force"]
+        and found["writable"]
+        and found["receivers"] == [{"name": "r", "escalation_policies": ["main"]}]
+    )
     [policy] = found["escalation_policies"]
-    assert policy["steps"][1] == {"wait": "5m"} and found["route"]["routes"][0]["matchers"] == ['team="ops"']
+    assert policy["steps"][1] == {"wait": "5m"} and found["route"]["routes"][0]["matchers"] == [
+        'team="ops"'
+    ]
     same = await preview(edits, {"section": "escalation_policies", "name": "main", "set": policy})
     assert same["diff"] == "" and same["changes"] == {"shifts": [], "hours": {}, "policies": []}
 
 
-async def test_a_preview_says_whose_shifts_change_and_writes_nothing(edits: Site, routes_file: Path) -> None:
+async def test_a_preview_says_whose_shifts_change_and_writes_nothing(
+    edits: Site, routes_file: Path
+) -> None:
     found = await preview(edits, TURNED)
-    assert "+      - {name: weekly, users: [bob, alice]," in found["diff"] and found["problems"] == found["warnings"] == []
+    assert (
+        "+      - {name: weekly, users: [bob, alice]," in found["diff"]
+        and found["problems"] == found["warnings"] == []
+    )
     first = found["changes"]["shifts"][0]
     assert (first["schedule"], first["before"], first["after"]) == ("primary", ["alice"], ["bob"])
-    assert (first["start"], first["end"]) == ("2026-01-06T10:00:00.000Z", "2026-01-12T00:00:00.000Z")
+    assert (first["start"], first["end"]) == (
+        "2026-01-06T10:00:00.000Z",
+        "2026-01-12T00:00:00.000Z",
+    )
     assert found["changes"]["hours"] == {}  # four weeks, two each
     assert routes_file.read_text("utf-8") == FILE
 
 
-async def test_a_change_is_written_and_in_force_at_once_with_its_comments(edits: Site, routes_file: Path) -> None:
+async def test_a_change_is_written_and_in_force_at_once_with_its_comments(
+    edits: Site, routes_file: Path
+) -> None:
     found = await preview(edits, TURNED)
-    answer = await edits.client.post("/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]})
+    answer = await edits.client.post(
+        "/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]}
+    )
     assert answer.status_code == 200 and answer.json()["digest"] == edits.context.config.digest
-    assert routes_file.read_text("utf-8") == FILE.replace("[alice, bob], rotation", "[bob, alice], rotation")
+    assert routes_file.read_text("utf-8") == FILE.replace(
+        "[alice, bob], rotation", "[bob, alice], rotation"
+    )
     assert (await edits.client.get("/api/v1/oncall")).json()[0]["users"] == ["bob"]
-    again = await edits.client.post("/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]})
+    again = await edits.client.post(
+        "/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]}
+    )
     assert again.status_code == 409 and "changed since" in again.json()["detail"]
 
 
 async def test_a_policy_is_tried_out_on_the_labels_of_its_latest_incident(edits: Site) -> None:
     await edits.opened("main", group="g1", common_labels={"alertname": "Down", "team": "ops"})
     steps = [{"notify": {"users": ["bob"]}}]
-    found = await preview(edits, {"section": "escalation_policies", "name": "main", "set": {"steps": steps}})
+    found = await preview(
+        edits, {"section": "escalation_policies", "name": "main", "set": {"steps": steps}}
+    )
     [policy] = found["changes"]["policies"]
-    assert policy["before"][0] == "page who is on call for schedule primary" and policy["after"][0] == "page bob"
+    assert (
+        policy["before"][0] == "page who is on call for schedule primary"
+        and policy["after"][0] == "page bob"
+    )
     [example] = policy["examples"]
     assert example["labels"] == {"alertname": "Down", "team": "ops"}
     assert [page["user"] for page in example["before"]] == ["alice", "alice", "bob"]
     assert [page["user"] for page in example["after"]] == ["bob"]
 
 
-async def test_what_would_not_load_is_shown_with_its_place_and_never_written(edits: Site, routes_file: Path) -> None:
-    change = {"section": "escalation_policies", "name": "main", "set": {"steps": [{"notify": {"schedule": "gone"}}]}}
+async def test_what_would_not_load_is_shown_with_its_place_and_never_written(
+    edits: Site, routes_file: Path
+) -> None:
+    change = {
+        "section": "escalation_policies",
+        "name": "main",
+        "set": {"steps": [{"notify": {"schedule": "gone"}}]},
+    }
     found = await preview(edits, change)
-    assert found["changes"] is None and found["problems"][0]["line"] == 20 and "no schedule 'gone'" in found["problems"][0]["message"]
-    answer = await edits.client.post("/api/v1/config/apply", json={"change": change, "digest": found["digest"]})
+    assert (
+        found["changes"] is None
+        and found["problems"][0]["line"] == 20
+        and "no schedule 'gone'" in found["problems"][0]["message"]
+    )
+    answer = await edits.client.post(
+        "/api/v1/config/apply", json={"change": change, "digest": found["digest"]}
+    )
     assert answer.status_code == 422 and "routes.yaml:20:" in answer.json()["detail"]
     assert routes_file.read_text("utf-8") == FILE
 
 
 async def test_a_file_that_then_does_not_load_is_put_back(edits: Site, routes_file: Path) -> None:
     found = await preview(edits, TURNED)
-    edits.reload_error.append(ConfigError([ConfigProblem("a file went away", file="routes.yaml", line=1, column=1)]))
-    answer = await edits.client.post("/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]})
+    edits.reload_error.append(
+        ConfigError([ConfigProblem("a file went away", file="routes.yaml", line=1, column=1)])
+    )
+    answer = await edits.client.post(
+        "/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]}
+    )
     assert answer.status_code == 422 and "a file went away" in answer.json()["detail"]
     assert routes_file.read_text("utf-8") == FILE and edits.context.config.digest == found["digest"]
 
@@ -110,8 +159,12 @@ async def test_responders_change_what_is_their_teams_and_people_themselves(edits
         ({"user": "root", "role": "admin"}, own, 200),
     ]:
         async with signed_in(edits, **who) as client:
-            assert (await client.post("/api/v1/config/preview", json={"change": change})).status_code == status, (who, change)
-            applied = await client.post("/api/v1/config/apply", json={"change": change, "digest": "old"})
+            assert (
+                await client.post("/api/v1/config/preview", json={"change": change})
+            ).status_code == status, (who, change)
+            applied = await client.post(
+                "/api/v1/config/apply", json={"change": change, "digest": "old"}
+            )
             assert applied.status_code == (409 if status == 200 else status)
 
 
@@ -119,4 +172,6 @@ async def test_contacts_are_shown_to_admins_and_to_those_whose_they_are(edits: S
     async with signed_in(edits, user="bob", role="viewer") as client:
         alice, bob = (await client.get("/api/v1/config")).json()["users"]
     assert "contacts" not in alice and bob["contacts"] == {"console": "there"}
-    assert (await edits.client.get("/api/v1/config")).json()["users"][0]["contacts"]["email"] == "a@example.org"
+    assert (await edits.client.get("/api/v1/config")).json()["users"][0]["contacts"][
+        "email"
+    ] == "a@example.org"

@@ -23,40 +23,73 @@ API = "/api/v1/maintenance"
 
 
 def use(site: Site, **values: Any) -> None:
-    changed: Config = msgspec.structs.replace(site.context.config, time_intervals={"daily": DAILY}, **values)
+    changed: Config = msgspec.structs.replace(
+        site.context.config, time_intervals={"daily": DAILY}, **values
+    )
     site.context.use_config(changed)
 
 
 async def metric(site: Site, name: str) -> dict[str, float]:
     text = (await site.client.get("/metrics")).text
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    return {",".join(sample.labels.values()): sample.value for sample in families[name].samples} if name in families else {}
+    return (
+        {",".join(sample.labels.values()): sample.value for sample in families[name].samples}
+        if name in families
+        else {}
+    )
 
 
 async def test_a_window_by_hand_is_made_changed_prolonged_and_ended(site: Site) -> None:
     use(site)
-    body = {"name": "switch", "matchers": ['team="net"', 'site=~"eu.*"'], "for": "2h", "comment": " new rack ", "user": "alice"}
+    body = {
+        "name": "switch",
+        "matchers": ['team="net"', 'site=~"eu.*"'],
+        "for": "2h",
+        "comment": " new rack ",
+        "user": "alice",
+    }
     answer = await site.client.post(API, json=body)
     assert answer.status_code == 201
     made = answer.json()
     assert made == {
-        "id": made["id"], "name": "switch", "source": "hand", "state": "open", "matchers": ['team="net"', 'site=~"eu.*"'],
-        "start": rfc3339(NOW), "end": rfc3339(NOW + 7200), "timezone": "UTC", "active_time_intervals": [], "comment": "new rack",
-        "created_by": "alice", "open_until": rfc3339(NOW + 7200), "next_open": None,
-    }  # fmt: skip
+        "id": made["id"],
+        "name": "switch",
+        "source": "hand",
+        "state": "open",
+        "matchers": ['team="net"', 'site=~"eu.*"'],
+        "start": rfc3339(NOW),
+        "end": rfc3339(NOW + 7200),
+        "timezone": "UTC",
+        "active_time_intervals": [],
+        "comment": "new rack",
+        "created_by": "alice",
+        "open_until": rfc3339(NOW + 7200),
+        "next_open": None,
+    }
     assert await metric(site, "amproxy_maintenance_open") == {"switch": 1}
     where = f"{API}/{made['id']}"
-    assert (await site.client.post(f"{where}/extend", json={"for": "30m"})).json()["end"] == rfc3339(NOW + 9000)
-    assert (await site.client.post(f"{where}/extend", json={"until": "2026-01-06T15:00:00+01:00"})).json()["open_until"] == rfc3339(
-        NOW + 14400
+    assert (await site.client.post(f"{where}/extend", json={"for": "30m"})).json()[
+        "end"
+    ] == rfc3339(NOW + 9000)
+    assert (
+        await site.client.post(f"{where}/extend", json={"until": "2026-01-06T15:00:00+01:00"})
+    ).json()["open_until"] == rfc3339(NOW + 14400)
+    changed = (
+        await site.client.patch(where, json={"comment": "other rack", "matchers": ['team="db"']})
+    ).json()
+    assert (changed["comment"], changed["matchers"], changed["end"]) == (
+        "other rack",
+        ['team="db"'],
+        rfc3339(NOW + 14400),
     )
-    changed = (await site.client.patch(where, json={"comment": "other rack", "matchers": ['team="db"']})).json()
-    assert (changed["comment"], changed["matchers"], changed["end"]) == ("other rack", ['team="db"'], rfc3339(NOW + 14400))
     site.clock[0] += 60
     assert (await site.client.delete(where)).status_code == 204
     assert (await site.client.get(where)).json()["state"] == "expired"
     assert (await site.client.delete(where)).status_code == 204
-    for method, path, more in (("PATCH", where, {"comment": "x"}), ("POST", f"{where}/extend", {"for": "1h"})):
+    for method, path, more in (
+        ("PATCH", where, {"comment": "x"}),
+        ("POST", f"{where}/extend", {"for": "1h"}),
+    ):
         refused = await site.client.request(method, path, json=more)
         assert (refused.status_code, refused.json()["error"]) == (409, "conflict")
     assert await metric(site, "amproxy_maintenance_open") == {}
@@ -67,16 +100,32 @@ async def test_a_window_by_hand_is_made_changed_prolonged_and_ended(site: Site) 
 
 async def test_a_window_may_begin_later_or_recur(site: Site) -> None:
     use(site)
-    body = {"matchers": ['a="b"'], "start": "2026-01-06T20:00", "for": "1h", "timezone": "Asia/Tbilisi"}
+    body = {
+        "matchers": ['a="b"'],
+        "start": "2026-01-06T20:00",
+        "for": "1h",
+        "timezone": "Asia/Tbilisi",
+    }
     pending = (await site.client.post(API, json=body)).json()
     assert (pending["state"], pending["name"]) == ("pending", 'a="b"')
     assert (pending["start"], pending["end"], pending["next_open"]) == (
-        "2026-01-06T16:00:00.000Z", "2026-01-06T17:00:00.000Z", "2026-01-06T16:00:00.000Z",
-    )  # fmt: skip
-    recurring = (await site.client.post(API, json={"matchers": ['a="b"'], "active_time_intervals": ["daily"]})).json()
+        "2026-01-06T16:00:00.000Z",
+        "2026-01-06T17:00:00.000Z",
+        "2026-01-06T16:00:00.000Z",
+    )
+    recurring = (
+        await site.client.post(
+            API, json={"matchers": ['a="b"'], "active_time_intervals": ["daily"]}
+        )
+    ).json()
     assert (recurring["state"], recurring["start"], recurring["end"]) == ("open", None, None)
-    assert (recurring["open_until"], recurring["next_open"]) == ("2026-01-06T12:00:00.000Z", "2026-01-07T09:00:00.000Z")
-    assert (await site.client.post(f"{API}/{recurring['id']}/extend", json={"for": "1h"})).status_code == 409
+    assert (recurring["open_until"], recurring["next_open"]) == (
+        "2026-01-06T12:00:00.000Z",
+        "2026-01-07T09:00:00.000Z",
+    )
+    assert (
+        await site.client.post(f"{API}/{recurring['id']}/extend", json={"for": "1h"})
+    ).status_code == 409
     ended = await site.client.delete(f"{API}/{recurring['id']}")
     assert ended.status_code == 204
 
@@ -94,7 +143,10 @@ async def test_a_window_may_begin_later_or_recur(site: Site) -> None:
         ({"matchers": ['a="b"'], "for": "1h", "end": "2026-01-07T00:00:00Z"}, "either"),
         ({"matchers": ['a="b"'], "end": "tomorrow"}, "end"),
         ({"matchers": ['a="b"'], "end": "2026-01-06T09:00:00Z"}, "end"),
-        ({"matchers": ['a="b"'], "start": "2026-01-05T09:00:00Z", "end": "2026-01-06T09:00:00Z"}, "past"),
+        (
+            {"matchers": ['a="b"'], "start": "2026-01-05T09:00:00Z", "end": "2026-01-06T09:00:00Z"},
+            "past",
+        ),
         ({"matchers": ['a="b"'], "start": "9995-12-31T00:00:00Z", "for": "200y"}, ""),
         ({"matchers": ['a="b"'], "active_time_intervals": ["never"]}, "interval"),
         ({"matchers": ['a="b"'], "for": "1h", "timezone": "Europe"}, "time zone"),
@@ -103,7 +155,9 @@ async def test_a_window_may_begin_later_or_recur(site: Site) -> None:
         ({"matchers": ['a="b"'], "for": "1h", "colour": "red"}, "colour"),
     ],
 )
-async def test_a_window_that_makes_no_sense_is_refused_with_the_reason(site: Site, body: dict[str, Any], says: str) -> None:
+async def test_a_window_that_makes_no_sense_is_refused_with_the_reason(
+    site: Site, body: dict[str, Any], says: str
+) -> None:
     use(site)
     answer = await site.client.post(API, json=body)
     if says:
@@ -120,7 +174,11 @@ async def test_a_window_of_the_file_is_listed_and_cannot_be_changed(site: Site) 
     assert listed["open_until"] == "2026-01-06T11:00:00.000Z", "09:00 to 12:00 in Berlin"
     where = f"{API}/nightly%2Fbackup"
     assert (await site.client.get(where)).json() == listed
-    assert (await site.client.get(f"{where}/hidden")).json() == {"alerts": [], "count": 0, "complete": True}
+    assert (await site.client.get(f"{where}/hidden")).json() == {
+        "alerts": [],
+        "count": 0,
+        "complete": True,
+    }
     answers = [
         await site.client.patch(where, json={"comment": "x"}),
         await site.client.delete(where),
@@ -134,22 +192,42 @@ async def test_a_window_of_the_file_is_listed_and_cannot_be_changed(site: Site) 
 async def test_an_alert_in_a_window_shows_as_suppressed_in_alertmanagers_api(site: Site) -> None:
     use(site, maintenance={IN_FILE.name: IN_FILE})
     await push(site, {"alertname": "Late", "job": "backup"}, {"alertname": "Late", "job": "other"})
-    status = {one["labels"]["job"]: one["status"] for one in (await site.client.get("/api/v2/alerts")).json()}
-    assert status["backup"] == {"inhibitedBy": [], "mutedBy": ["nightly/backup"], "silencedBy": [], "state": "suppressed"}
+    status = {
+        one["labels"]["job"]: one["status"]
+        for one in (await site.client.get("/api/v2/alerts")).json()
+    }
+    assert status["backup"] == {
+        "inhibitedBy": [],
+        "mutedBy": ["nightly/backup"],
+        "silencedBy": [],
+        "state": "suppressed",
+    }
     assert status["other"]["state"] == "active"
     groups = (await site.client.get("/api/v2/alerts/groups", params={"muted": "false"})).json()
     assert [alert["labels"]["job"] for group in groups for alert in group["alerts"]] == ["other"]
 
 
 async def test_a_preview_says_what_would_be_hidden(site: Site) -> None:
-    await push(site, *({"alertname": "Disk", "host": f"db{n}"} for n in range(600)), {"alertname": "Net", "host": "db1"})
-    answer = (await site.client.post("/api/v1/silences/preview", json={"matchers": ['alertname="Disk", host=~"db.*"']})).json()
+    await push(
+        site,
+        *({"alertname": "Disk", "host": f"db{n}"} for n in range(600)),
+        {"alertname": "Net", "host": "db1"},
+    )
+    answer = (
+        await site.client.post(
+            "/api/v1/silences/preview", json={"matchers": ['alertname="Disk", host=~"db.*"']}
+        )
+    ).json()
     assert (answer["count"], len(answer["alerts"])) == (600, 500)
     assert answer["alerts"][0]["receivers"] == ["default"]
-    few = (await site.client.post("/api/v1/silences/preview", json={"matchers": ['host="db1"']})).json()
+    few = (
+        await site.client.post("/api/v1/silences/preview", json={"matchers": ['host="db1"']})
+    ).json()
     assert {alert["labels"]["alertname"] for alert in few["alerts"]} == {"Disk", "Net"}
     for wrong in ([], ["="], [""]):
-        assert (await site.client.post("/api/v1/silences/preview", json={"matchers": wrong})).status_code == 422
+        assert (
+            await site.client.post("/api/v1/silences/preview", json={"matchers": wrong})
+        ).status_code == 422
 
 
 async def test_what_was_hidden_is_shown_with_whether_it_fires_and_was_told(site: Site) -> None:
@@ -157,40 +235,72 @@ async def test_what_was_hidden_is_shown_with_whether_it_fires_and_was_told(site:
     placement = site.context.placer.place({"alertname": "Disk"})
     for told in (None, NOW + 60):
         one = SuppressedAlertRecord(
-            fingerprint=placement.fingerprint, labels={"alertname": "Disk"}, group=placement.groups[0].id, receiver="default", first=NOW,
-            last=NOW, told=told,
-        )  # fmt: skip
+            fingerprint=placement.fingerprint,
+            labels={"alertname": "Disk"},
+            group=placement.groups[0].id,
+            receiver="default",
+            first=NOW,
+            last=NOW,
+            told=told,
+        )
         operations = Operations()
-        await muting.record_suppressed(site.context.wire, operations, [SuppressionUpdate("silence:s1", one)])
+        await muting.record_suppressed(
+            site.context.wire, operations, [SuppressionUpdate("silence:s1", one)]
+        )
         assert await commit(site.context.wire, operations)
     assert (await site.client.get("/api/v1/silences/s1/hidden")).json() == {
         "alerts": [
             {
-                "fingerprint": placement.fingerprint, "labels": {"alertname": "Disk"}, "receiver": "default",
-                "group": placement.groups[0].id, "first_hidden": rfc3339(NOW), "last_hidden": rfc3339(NOW), "firing": True,
+                "fingerprint": placement.fingerprint,
+                "labels": {"alertname": "Disk"},
+                "receiver": "default",
+                "group": placement.groups[0].id,
+                "first_hidden": rfc3339(NOW),
+                "last_hidden": rfc3339(NOW),
+                "firing": True,
                 "told_at": rfc3339(NOW + 60),
             }
         ],
         "count": 1,
         "complete": True,
-    }  # fmt: skip
+    }
 
 
-async def test_heartbeats_say_when_they_were_heard_and_when_they_count_as_missing(site: Site) -> None:
-    watchdog = Heartbeat(name="watchdog", every=300, matchers=(parse_matcher('alertname="Watchdog"'),))
+async def test_heartbeats_say_when_they_were_heard_and_when_they_count_as_missing(
+    site: Site,
+) -> None:
+    watchdog = Heartbeat(
+        name="watchdog", every=300, matchers=(parse_matcher('alertname="Watchdog"'),)
+    )
     use(site, heartbeats={"cron": Heartbeat(name="cron", every=3600), "watchdog": watchdog})
     await correlate_heartbeats.schedule_heartbeat_timers(site.context)
     site.clock[0] += 10
     await correlate_heartbeats.record_heartbeat(site.context, "watchdog", "alert")
     cron, heard = (await site.client.get("/api/v1/heartbeats")).json()
     assert cron == {
-        "name": "cron", "every": "1h", "matchers": [], "last_beat": None, "age": 10, "source": None, "missing": False,
-        "missing_since": None, "next_due": rfc3339(NOW + 3600),
-    }  # fmt: skip
-    assert (heard["last_beat"], heard["source"], heard["age"], heard["next_due"]) == (rfc3339(NOW + 10), "alert", 0, rfc3339(NOW + 310))
+        "name": "cron",
+        "every": "1h",
+        "matchers": [],
+        "last_beat": None,
+        "age": 10,
+        "source": None,
+        "missing": False,
+        "missing_since": None,
+        "next_due": rfc3339(NOW + 3600),
+    }
+    assert (heard["last_beat"], heard["source"], heard["age"], heard["next_due"]) == (
+        rfc3339(NOW + 10),
+        "alert",
+        0,
+        rfc3339(NOW + 310),
+    )
     assert heard["matchers"] == ['alertname="Watchdog"']
     site.clock[0] += 400
-    await heartbeats.raise_missing(site.context.wire, "watchdog", Alert(fingerprint="f", labels={}, starts_ns=int(site.clock[0]) * 10**9))
+    await heartbeats.raise_missing(
+        site.context.wire,
+        "watchdog",
+        Alert(fingerprint="f", labels={}, starts_ns=int(site.clock[0]) * 10**9),
+    )
     assert (await site.client.get("/api/v1/heartbeats")).json()[1]["missing"] is True
 
 

@@ -12,7 +12,11 @@ from amproxy.engine.auditor import audit_once
 from tests.support.web.website import NOW, Site
 
 URL = "/api/v1/schedules/platform/swaps"
-WISH = {"user": "alice", "start": "2026-01-07T09:00", "end": "2026-01-09T09:00"}  # of Berlin: one hour less in UTC; it is Tuesday the 6th
+WISH = {
+    "user": "alice",
+    "start": "2026-01-07T09:00",
+    "end": "2026-01-09T09:00",
+}  # of Berlin: one hour less in UTC; it is Tuesday the 6th
 WEDNESDAY = "2026-01-07T12:00:00Z"
 DAY = 86400
 
@@ -36,20 +40,34 @@ async def states(site: Site) -> list[tuple[str, str | None]]:
     return [(one["state"], one["taken_by"]) for one in (await site.client.get(URL)).json()]
 
 
-async def test_a_swap_that_is_asked_for_is_open_and_shows_the_shifts_it_is_about(site: Site) -> None:
+async def test_a_swap_that_is_asked_for_is_open_and_shows_the_shifts_it_is_about(
+    site: Site,
+) -> None:
     made = (await site.client.post(URL, json={**WISH, "by": "bob", "reason": " dentist "})).json()
     assert made.pop("id")
     assert made == {
-        "schedule": "platform", "state": "open", "user": "alice", "start": "2026-01-07T08:00:00.000Z", "end": "2026-01-09T08:00:00.000Z",
-        "reason": "dentist", "asked_by": "bob", "asked_at": "2026-01-06T10:00:00.000Z", "taken_by": None, "taken_through": None,
+        "schedule": "platform",
+        "state": "open",
+        "user": "alice",
+        "start": "2026-01-07T08:00:00.000Z",
+        "end": "2026-01-09T08:00:00.000Z",
+        "reason": "dentist",
+        "asked_by": "bob",
+        "asked_at": "2026-01-06T10:00:00.000Z",
+        "taken_by": None,
+        "taken_through": None,
         "taken_at": None,
         "shifts": [
             {
-                "start": "2026-01-07T08:00:00.000Z", "end": "2026-01-09T08:00:00.000Z", "users": ["alice"], "reason": "layer weekly",
-                "layer": "weekly", "override": None,
+                "start": "2026-01-07T08:00:00.000Z",
+                "end": "2026-01-09T08:00:00.000Z",
+                "users": ["alice"],
+                "reason": "layer weekly",
+                "layer": "weekly",
+                "override": None,
             }
         ],
-    }  # fmt: skip
+    }
     assert await on_call(site) == (["alice"], "layer weekly")
 
 
@@ -69,7 +87,11 @@ async def test_a_taken_swap_holds_at_once_until_it_is_given_back(site: Site) -> 
     assert await on_call(site) == (["bob"], "layer weekly, bob for alice (swap)")
     assert await on_call(site, "2026-01-09T08:00:00Z") == (["alice"], "layer weekly")
     answer = await site.client.post(f"/api/v1/swaps/{swap}/untake", json={"by": "bob"})
-    assert (answer.status_code, answer.json()["state"], answer.json()["taken_by"]) == (200, "open", None)
+    assert (answer.status_code, answer.json()["state"], answer.json()["taken_by"]) == (
+        200,
+        "open",
+        None,
+    )
     assert await on_call(site) == (["alice"], "layer weekly")
 
 
@@ -83,7 +105,9 @@ async def test_a_deleted_swap_is_as_if_it_had_never_been(site: Site) -> None:
     assert (await take(site, swap)).status_code == 404
 
 
-async def test_of_two_who_take_a_swap_together_one_is_told_that_the_other_has_it(site: Site) -> None:
+async def test_of_two_who_take_a_swap_together_one_is_told_that_the_other_has_it(
+    site: Site,
+) -> None:
     swap = await asked(site, user="alice")
     answers = await asyncio.gather(*(take(site, swap) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
@@ -132,11 +156,17 @@ async def test_a_swap_that_makes_no_sense_is_refused(site: Site, wrong: dict[str
     assert await states(site) == []
 
 
-@pytest.mark.parametrize("wrong", [{"user": "eve"}, {"user": ""}, {"by": "eve"}, {"user": None}, {"extra": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"user": "eve"}, {"user": ""}, {"by": "eve"}, {"user": None}, {"extra": 1}]
+)
 async def test_only_people_of_the_file_take_a_swap(site: Site, wrong: dict[str, object]) -> None:
     swap = await asked(site)
-    assert (await site.client.post(f"/api/v1/swaps/{swap}/take", json={"user": "bob", **wrong})).status_code == 422
-    assert (await site.client.post(f"/api/v1/swaps/{swap}/untake", json={"by": "eve"})).status_code == 422
+    assert (
+        await site.client.post(f"/api/v1/swaps/{swap}/take", json={"user": "bob", **wrong})
+    ).status_code == 422
+    assert (
+        await site.client.post(f"/api/v1/swaps/{swap}/untake", json={"by": "eve"})
+    ).status_code == 422
     assert await states(site) == [("open", None)]
 
 

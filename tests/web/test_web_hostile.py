@@ -16,12 +16,18 @@ from tests.support.web.website import Site
 @pytest.mark.parametrize("evil", [SCRIPT, BIDI, LONG], ids=["script", "bidi", "long"])
 async def test_hostile_alert_text_is_harmless_on_every_page(site: Site, evil: str) -> None:
     labels = {"alertname": evil, evil[:200]: evil, "team": evil}
-    incident = await site.opened(title=evil, group_labels=labels, common_labels=labels, receiver=evil)
+    incident = await site.opened(
+        title=evil, group_labels=labels, common_labels=labels, receiver=evil
+    )
     annotations = {"summary": evil, "runbook_url": f"javascript:{evil}", evil[:200]: evil}
     alert = Alert(
-        fingerprint="a", labels=labels | {"own": evil}, annotations=annotations,
-        starts_ns=1, generator_url=f"https://example.org/{evil}", extra={"dashboardURL": f"data:text/html,{evil}", "panelURL": 5},
-    )  # fmt: skip
+        fingerprint="a",
+        labels=labels | {"own": evil},
+        annotations=annotations,
+        starts_ns=1,
+        generator_url=f"https://example.org/{evil}",
+        extra={"dashboardURL": f"data:text/html,{evil}", "panelURL": 5},
+    )
     incident = await site.with_alerts(incident, alert)
     incident = await site.stored(incident, Failed(page=incident.pages[0].id, error=evil, attempt=1))
     await site.stored(incident, Note(user="", via="web", text=evil))
@@ -43,11 +49,19 @@ async def test_hostile_alert_text_is_harmless_on_every_page(site: Site, evil: st
         tags = Tags()
         tags.feed(answer.text)
         scripts = [attributes.get("src") or "" for tag, attributes in tags.seen if tag == "script"]
-        assert scripts and all(re.fullmatch(r"/static/\w+\.js\?v=\w+", src) for src in scripts), path
-        assert not [tag for tag, attributes in tags.seen if any(name.startswith("on") or name == "style" for name in attributes)]
+        assert scripts and all(re.fullmatch(r"/static/\w+\.js\?v=\w+", src) for src in scripts), (
+            path
+        )
+        assert not [
+            tag
+            for tag, attributes in tags.seen
+            if any(name.startswith("on") or name == "style" for name in attributes)
+        ]
         assert not [tag for tag, _ in tags.seen if tag == "img"]
         for _, attributes in tags.seen:
-            assert not re.match(r"\s*(javascript|data|vbscript):", attributes.get("href") or "", re.IGNORECASE)
+            assert not re.match(
+                r"\s*(javascript|data|vbscript):", attributes.get("href") or "", re.IGNORECASE
+            )
         assert not set("\u202e\u2066\x00\x1b") & set(answer.text)
         assert len(answer.text) < 80_000, f"{path} is {len(answer.text)} characters long"
         assert "49{" not in answer.text

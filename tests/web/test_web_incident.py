@@ -31,7 +31,11 @@ async def page(site: Site, incident: Incident, query: str = "") -> str:
 async def test_a_page_offers_what_the_state_allows_and_nothing_else(site: Site, state: str) -> None:
     incident = await site.opened()
     if state != "triggered":
-        await do(site, incident, {"acknowledged": "acknowledge", "snoozed": "snooze", "resolved": "resolve"}[state])
+        await do(
+            site,
+            incident,
+            {"acknowledged": "acknowledge", "snoozed": "snooze", "resolved": "resolve"}[state],
+        )
     shown = await page(site, incident)
     for action in {action for offered in OFFERED_ACTIONS.values() for action in offered}:
         assert (f'id="do-{action}"' in shown) == (action in OFFERED_ACTIONS[state]), action  # type: ignore[index]
@@ -47,7 +51,9 @@ async def test_a_snooze_may_last_until_a_moment_on_the_readers_clock(site: Site)
     assert "until 18:30" in await page(site, incident)
 
 
-async def test_an_incident_is_handed_to_people_a_schedule_a_team_or_another_policy(site: Site) -> None:
+async def test_an_incident_is_handed_to_people_a_schedule_a_team_or_another_policy(
+    site: Site,
+) -> None:
     incident = await site.opened()
     assert await do(site, incident, "reassign", users=["alice", "bob"]) == 303
     assert {chain.user for chain in (await now(site, incident)).chains} == {"alice", "bob"}
@@ -76,7 +82,11 @@ async def test_a_merged_incident_and_the_one_it_is_part_of_lead_to_each_other(si
     one, other = await site.opened(title="Small"), await site.opened(title="Big")
     assert await do(site, one, "merge", into=f"#{other.number}") == 303
     small, big = await page(site, one), await page(site, other)
-    assert f'href="/incidents/{other.id}"' in small and "Big" in small and 'id="do-reopen"' not in small
+    assert (
+        f'href="/incidents/{other.id}"' in small
+        and "Big" in small
+        and 'id="do-reopen"' not in small
+    )
     assert "Merged into this:" in big and f'href="/incidents/{one.number}"' in big
     for into in ("", "#77", "nothing", other.id):
         assert await do(site, one, "merge", into=into) in (409, 422)
@@ -103,9 +113,13 @@ async def test_an_action_leads_back_to_where_it_was_pressed(site: Site) -> None:
     incident = await site.opened()
     listed = (await site.client.get("/incidents?user=alice")).text
     assert 'name="back" value="/incidents?user=alice"' in listed
-    answer = await site.client.post(f"/incidents/{incident.id}/acknowledge", data={"back": "/incidents?user=alice"})
+    answer = await site.client.post(
+        f"/incidents/{incident.id}/acknowledge", data={"back": "/incidents?user=alice"}
+    )
     assert answer.headers["location"] == "/incidents?user=alice"
-    answer = await site.client.post(f"/incidents/{incident.id}/unacknowledge", data={"back": "//evil.example"})
+    answer = await site.client.post(
+        f"/incidents/{incident.id}/unacknowledge", data={"back": "//evil.example"}
+    )
     assert answer.headers["location"] == "/"
 
 
@@ -113,10 +127,18 @@ async def test_somebody_is_paged_by_hand(site: Site) -> None:
     site.client.cookies.set("amproxy_user", "alice")
     assert 'action="/page"' in (await site.client.get("/page?title=Look&users=bob")).text
     answer = await site.client.post(
-        "/page", data={"title": "Please call", "text": "the shop is down", "users": ["bob"], "urgency": "important"}
+        "/page",
+        data={
+            "title": "Please call",
+            "text": "the shop is down",
+            "users": ["bob"],
+            "urgency": "important",
+        },
     )
     assert answer.status_code == 303
-    incident = await incidents.load(site.context.wire, answer.headers["location"].removeprefix("/incidents/"))
+    incident = await incidents.load(
+        site.context.wire, answer.headers["location"].removeprefix("/incidents/")
+    )
     assert (incident.title, incident.text, incident.urgency, incident.pages[0].user) == (
         "Please call",
         "the shop is down",
@@ -128,17 +150,31 @@ async def test_somebody_is_paged_by_hand(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"title": "x"}, {"title": " ", "users": ["bob"]}, {"title": "x" * 600, "users": ["bob"]}, {"title": "x", "to": "team:none"}],
+    [
+        {},
+        {"title": "x"},
+        {"title": " ", "users": ["bob"]},
+        {"title": "x" * 600, "users": ["bob"]},
+        {"title": "x", "to": "team:none"},
+    ],
 )
-async def test_what_was_written_is_kept_when_nobody_could_be_paged(site: Site, fields: dict[str, Any]) -> None:
+async def test_what_was_written_is_kept_when_nobody_could_be_paged(
+    site: Site, fields: dict[str, Any]
+) -> None:
     answer = await site.client.post("/page", data={"text": "all that I wrote", **fields})
-    assert answer.status_code == 422 and "all that I wrote" in answer.text and "Nothing done." in answer.text
+    assert (
+        answer.status_code == 422
+        and "all that I wrote" in answer.text
+        and "Nothing done." in answer.text
+    )
     assert (await site.client.get("/api/v1/incidents")).json()["incidents"] == []
 
 
 async def test_the_api_merges_by_number_too(site: Site) -> None:
     one, other = await site.opened(), await site.opened()
-    answer = await site.client.post(f"/api/v1/incidents/{one.id}/merge", json={"into": str(other.number)})
+    answer = await site.client.post(
+        f"/api/v1/incidents/{one.id}/merge", json={"into": str(other.number)}
+    )
     assert answer.status_code == 200 and answer.json()["merged_into"] == other.id
 
 

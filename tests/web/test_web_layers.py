@@ -57,7 +57,11 @@ def form_of(source: str) -> dict[str, object]:
         if 'type="checkbox"' in tag and "checked" not in tag:
             continue
         name = re.search(r' name="([^"]+)"', tag)
-        chosen = re.search(r'<option value="([^"]*)" selected>', tag) if tag.startswith("<select") else re.search(r' value="([^"]*)"', tag)
+        chosen = (
+            re.search(r'<option value="([^"]*)" selected>', tag)
+            if tag.startswith("<select")
+            else re.search(r' value="([^"]*)"', tag)
+        )
         if name:
             fields.setdefault(name[1], []).append(html.unescape(chosen[1]) if chosen else "")
     return dict(fields)
@@ -79,7 +83,11 @@ async def house(site: Site, tmp_path: Path) -> AsyncIterator[House]:
 
 async def test_the_form_shows_the_layers_of_the_file(house: House) -> None:
     fields = await house.fields()
-    assert fields["0.name"] == ["weekly"] and fields["0.every"] == ["1w"] and fields["0.start"] == ["2026-01-05T00:00"]
+    assert (
+        fields["0.name"] == ["weekly"]
+        and fields["0.every"] == ["1w"]
+        and fields["0.start"] == ["2026-01-05T00:00"]
+    )
     assert fields["0.turn.0"] == ["alice", ""] and fields["0.turn.1"] == ["bob", ""]
 
 
@@ -93,14 +101,25 @@ async def test_a_turn_is_moved_looked_at_and_written_with_the_comments_kept(hous
     saved = await house.press(form_of(moved.text), "save")
     assert saved.status_code == 303 and saved.headers["location"] == "/schedules/primary"
     assert house.file.read_text() == FILE.replace("[alice, bob]", "[bob, alice]")
-    assert 'value="bob" selected' in (await house.client.get(PAGE)).text.partition('name="0.turn.0"')[2].partition("</select>")[0]
+    assert (
+        'value="bob" selected'
+        in (await house.client.get(PAGE))
+        .text.partition('name="0.turn.0"')[2]
+        .partition("</select>")[0]
+    )
 
 
 async def test_only_what_was_looked_at_is_written(house: House) -> None:
     fields = form_of((await house.press(await house.fields(), "down-turn:0:0")).text)
     answer = await house.press({**fields, "0.every": ["2w"]}, "save")
-    assert answer.status_code == 409 and "look at what it would do" in answer.text and house.file.read_text() == FILE
-    saved = await house.press(form_of(answer.text), "save")  # the answer shows it: now it was looked at
+    assert (
+        answer.status_code == 409
+        and "look at what it would do" in answer.text
+        and house.file.read_text() == FILE
+    )
+    saved = await house.press(
+        form_of(answer.text), "save"
+    )  # the answer shows it: now it was looked at
     assert saved.status_code == 303 and "every: 2w" in house.file.read_text()
 
 
@@ -108,26 +127,43 @@ async def test_a_file_that_was_changed_meanwhile_is_not_overwritten(house: House
     fields = form_of((await house.press(await house.fields(), "down-turn:0:0")).text)
     house.file.write_text(FILE.replace("# ours", "# theirs"))
     answer = await house.press(fields, "save")
-    assert answer.status_code == 409 and "has changed since" in answer.text and "# theirs" in house.file.read_text()
+    assert (
+        answer.status_code == 409
+        and "has changed since" in answer.text
+        and "# theirs" in house.file.read_text()
+    )
 
 
 async def test_what_the_file_would_not_take_is_said_and_cannot_be_saved(house: House) -> None:
     answer = await house.press({**await house.fields(), "0.every": ["often"]}, "preview")
-    assert answer.status_code == 200 and "The file would not load" in answer.text and 'id="do-save"' not in answer.text
+    assert (
+        answer.status_code == 200
+        and "The file would not load" in answer.text
+        and 'id="do-save"' not in answer.text
+    )
     saved = await house.press(form_of(answer.text), "save")
     assert saved.status_code == 422 and house.file.read_text() == FILE
 
 
-async def test_a_file_that_is_read_only_is_shown_as_a_difference_to_copy(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_is_read_only_is_shown_as_a_difference_to_copy(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everything
     answer = await house.press(await house.fields(), "down-turn:0:0")
-    assert "The file cannot be written from here." in answer.text and 'id="do-save"' not in answer.text
+    assert (
+        "The file cannot be written from here." in answer.text and 'id="do-save"' not in answer.text
+    )
     assert "+      - {name: weekly, users: [bob, alice]" in html.unescape(answer.text)
 
 
 async def test_a_layer_is_added_with_people_who_are_on_call_together(house: House) -> None:
     fields = form_of((await house.press(await house.fields(), "add-layer")).text)
-    fields |= {"1.name": ["nights"], "1.turn.0": ["alice", "bob"], "1.every": ["1d"], "1.start": ["2026-01-05T22:00"]}
+    fields |= {
+        "1.name": ["nights"],
+        "1.turn.0": ["alice", "bob"],
+        "1.every": ["1d"],
+        "1.start": ["2026-01-05T22:00"],
+    }
     shown = await house.press(fields, "preview")
     assert (await house.press(form_of(shown.text), "save")).status_code == 303
     assert load(house.file).config.schedules["primary"].layers[1].users == (("alice", "bob"),)
@@ -139,11 +175,20 @@ async def test_nothing_changed_says_so(house: House) -> None:
 
 
 async def test_hostile_words_in_the_form_are_text(house: House) -> None:
-    answer = await house.press({**await house.fields(), "0.name": ["<script>alert(1)</script>"], "0.turn.0": ["<b>x</b>"]}, "preview")
-    assert answer.status_code == 200 and "<script>alert" not in answer.text and "<b>x" not in answer.text
+    answer = await house.press(
+        {**await house.fields(), "0.name": ["<script>alert(1)</script>"], "0.turn.0": ["<b>x</b>"]},
+        "preview",
+    )
+    assert (
+        answer.status_code == 200
+        and "<script>alert" not in answer.text
+        and "<b>x" not in answer.text
+    )
 
 
-async def test_those_of_another_team_may_not_even_try(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_those_of_another_team_may_not_even_try(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fields = await house.fields()
     app = house.client._transport.app  # type: ignore[attr-defined]
 

@@ -34,7 +34,10 @@ async def test_every_listener_hears_a_change() -> None:
     first, second = hub.listen(), hub.listen()
     heard = [await begin(first), await begin(second)]
     hub.publish("incident a")
-    assert [await asyncio.wait_for(task, PATIENCE) for task in heard] == ["incident a", "incident a"]
+    assert [await asyncio.wait_for(task, PATIENCE) for task in heard] == [
+        "incident a",
+        "incident a",
+    ]
 
 
 async def test_what_changes_within_a_round_is_told_once_in_the_next() -> None:
@@ -56,7 +59,9 @@ async def test_pages_that_cost_much_are_told_less_often(monkeypatch: pytest.Monk
     task = await begin(stream)
     hub.publish("incident a")
     await asyncio.wait_for(task, PATIENCE)
-    hub.add_cost(0.03)  # a tenth of the time may go into pages: the round after this one lasts 0.3 s
+    hub.add_cost(
+        0.03
+    )  # a tenth of the time may go into pages: the round after this one lasts 0.3 s
     began = asyncio.get_running_loop().time()
     hub.publish("incident b")
     await asyncio.wait_for(anext(stream), PATIENCE)
@@ -87,7 +92,9 @@ async def test_closing_ends_all_streams_and_later_ones_at_once() -> None:
     assert await asyncio.wait_for(_all(hub), PATIENCE) == []
 
 
-async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_shows_that_it_lives_and_cannot_be_broken_by_what_was_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(live, "KEEPALIVE", 0.05)
     hub = LiveHub()
     lines = LiveEvents(hub)._lines()
@@ -102,18 +109,26 @@ async def _all(hub: LiveHub) -> list[str]:
     return [heard async for heard in hub.listen()]
 
 
-async def test_pages_that_stay_up_to_date_are_drawn_once_for_all_who_see_the_same(site: Site) -> None:
+async def test_pages_that_stay_up_to_date_are_drawn_once_for_all_who_see_the_same(
+    site: Site,
+) -> None:
     first = await site.client.get("/", headers=LIVE)
     await site.opened(title="Fresh")
-    assert "Fresh" not in (await site.client.get("/", headers=LIVE)).text and "Fresh" not in first.text
-    assert "Fresh" in (await site.client.get("/")).text  # whoever comes by a link sees what is so now
+    assert (
+        "Fresh" not in (await site.client.get("/", headers=LIVE)).text and "Fresh" not in first.text
+    )
+    assert (
+        "Fresh" in (await site.client.get("/")).text
+    )  # whoever comes by a link sees what is so now
 
 
 async def test_a_page_is_never_older_than_what_its_reader_knows(site: Site) -> None:
     await site.client.get("/", headers=LIVE)
     await asyncio.sleep(0.05)
     await site.opened(title="Fresh")
-    assert "Fresh" in (await site.client.get("/", headers={LIVE_HEADER: "20"})).text  # they were told, or acted, 20 ms ago
+    assert (
+        "Fresh" in (await site.client.get("/", headers={LIVE_HEADER: "20"})).text
+    )  # they were told, or acted, 20 ms ago
     assert "Fresh" in (await site.client.get("/", headers=LIVE)).text
 
 
@@ -128,8 +143,14 @@ async def test_readers_do_not_see_what_is_drawn_for_others(site: Site) -> None:
     alice = await site.client.get("/", headers={**LIVE, "Cookie": "amproxy_user=alice"})
     assert "that is you" in alice.text
     assert "that is you" not in (await site.client.get("/", headers=LIVE)).text
-    assert '<html lang="ru">' in (await site.client.get("/", headers={**LIVE, "Accept-Language": "ru"})).text
-    assert "No incident is like this" in (await site.client.get("/incidents?label=team%3Dx", headers=LIVE)).text
+    assert (
+        '<html lang="ru">'
+        in (await site.client.get("/", headers={**LIVE, "Accept-Language": "ru"})).text
+    )
+    assert (
+        "No incident is like this"
+        in (await site.client.get("/incidents?label=team%3Dx", headers=LIVE)).text
+    )
     assert (await site.client.get("/incidents/none", headers=LIVE)).status_code == 404
 
 

@@ -62,6 +62,8 @@ async def test_it_is_healthy_always_and_ready_only_with_redis(site: Site) -> Non
 async def test_a_reload_is_a_post_and_says_what_is_wrong_with_the_file(site: Site) -> None:
     assert (await site.client.get("/-/reload")).status_code == 405
     assert (await site.client.post("/-/reload")).status_code == 200
-    site.reload_error.append(ConfigError([ConfigProblem("no receiver", file="routes.yaml", line=3, column=5)]))
+    site.reload_error.append(
+        ConfigError([ConfigProblem("no receiver", file="routes.yaml", line=3, column=5)])
+    )
     answer = await site.client.post("/-/reload")
     assert answer.status_code == 500 and "routes.yaml:3:5: no receiver" in answer.text

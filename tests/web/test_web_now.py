@@ -17,9 +17,16 @@ from amproxy.web.http.templates import NAVIGATION_PATHS
 from tests.support.web.website import CONFIG, Site
 
 ALICE = User(
-    name="alice", full_name="Alice Ash", timezone="Europe/Berlin",
-    contacts={"telegram": "111111", "email": "a+oncall@example.org", "phone": "+49 (170) 123-45", "webhook": "https://hooks.example.org/secret"},
-)  # fmt: skip
+    name="alice",
+    full_name="Alice Ash",
+    timezone="Europe/Berlin",
+    contacts={
+        "telegram": "111111",
+        "email": "a+oncall@example.org",
+        "phone": "+49 (170) 123-45",
+        "webhook": "https://hooks.example.org/secret",
+    },
+)
 
 
 def use(site: Site, **changes: object) -> None:
@@ -38,19 +45,39 @@ async def test_whoever_is_on_call_can_be_called_and_written_to_with_one_press(si
 async def test_where_strangers_may_look_addresses_are_not_shown(site: Site) -> None:
     use(site, users={**CONFIG.users, "alice": ALICE}, web=Web(allow_unauthenticated=True))
     page = (await site.client.get("/")).text
-    assert "Phone" in page and "tel:" not in page and "123-45" not in page and "mailto:" not in page and "example.org/" not in page
+    assert (
+        "Phone" in page
+        and "tel:" not in page
+        and "123-45" not in page
+        and "mailto:" not in page
+        and "example.org/" not in page
+    )
 
 
-@pytest.mark.parametrize("address", ["javascript:alert(1)", '"><script>alert(1)</script>', "+49\u202e170"])
-async def test_a_contact_leads_to_a_phone_or_a_mailbox_and_nowhere_else(site: Site, address: str) -> None:
-    use(site, users={**CONFIG.users, "alice": msgspec.structs.replace(ALICE, contacts={"phone": address, "email": f"{address}@x"})})
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", '"><script>alert(1)</script>', "+49\u202e170"]
+)
+async def test_a_contact_leads_to_a_phone_or_a_mailbox_and_nowhere_else(
+    site: Site, address: str
+) -> None:
+    use(
+        site,
+        users={
+            **CONFIG.users,
+            "alice": msgspec.structs.replace(
+                ALICE, contacts={"phone": address, "email": f"{address}@x"}
+            ),
+        },
+    )
     page = (await site.client.get("/")).text
     assert 'href="javascript:' not in page and "<script>alert" not in page and "\u202e" not in page
 
 
 async def test_a_contact_that_failed_says_so(site: Site) -> None:
     operations = Operations()
-    outcome = Outcome(ok=False, at=site.clock[0], error="no such mailbox", address=address_digest("a@example.org"))
+    outcome = Outcome(
+        ok=False, at=site.clock[0], error="no such mailbox", address=address_digest("a@example.org")
+    )
     deliveries.save_contact_outcome(operations, "alice", "email", None, outcome)
     await commit(site.context.wire, operations)
     assert "the last delivery failed" in (await site.client.get("/")).text
@@ -58,11 +85,17 @@ async def test_a_contact_that_failed_says_so(site: Site) -> None:
 
 async def test_open_windows_and_missing_heartbeats_have_a_line_each(site: Site) -> None:
     window = Maintenance(name="db upgrade", matchers=(Matcher("team", "=", "db"),))
-    use(site, maintenance={"db upgrade": window}, heartbeats={"backup": Heartbeat(name="backup", every=60)})
+    use(
+        site,
+        maintenance={"db upgrade": window},
+        heartbeats={"backup": Heartbeat(name="backup", every=60)},
+    )
     await heartbeats.schedule_heartbeat_timers(site.context)
     assert "backup" not in (await site.client.get("/")).text
     site.clock[0] += 61
-    await heartbeats.handle_heartbeat_timer(site.context, Timer("heartbeat", "backup", site.clock[0]))
+    await heartbeats.handle_heartbeat_timer(
+        site.context, Timer("heartbeat", "backup", site.clock[0])
+    )
     page = (await site.client.get("/")).text
     assert "Heartbeat <strong>backup</strong> is missing" in page
     assert "Maintenance <strong>db upgrade</strong> holds alerts back" in page
@@ -75,15 +108,31 @@ async def test_a_page_says_when_amproxy_itself_is_not_well(site: Site) -> None:
     assert "amproxy is not well: <bdi>a timer is overdue by" in (await site.client.get("/")).text
 
 
-async def test_all_places_are_within_reach_without_scripts_also_where_there_are_many(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    more = {name: f"/{name}" for name in ("schedules", "policies", "routes", "people", "silences", "deliveries", "insights", "admin")}
+async def test_all_places_are_within_reach_without_scripts_also_where_there_are_many(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {
+        name: f"/{name}"
+        for name in (
+            "schedules",
+            "policies",
+            "routes",
+            "people",
+            "silences",
+            "deliveries",
+            "insights",
+            "admin",
+        )
+    }
     for name, path in more.items():
         monkeypatch.setitem(NAVIGATION_PATHS, name, path)
     page = (await site.client.get("/")).text
     menu = page[page.index('<details id="menu"') : page.index("</details>")]
     places = list(NAVIGATION_PATHS.values())
     assert [path for path in places if f'href="{path}"' in menu] == places[3:]
-    assert all(page.count(f'href="{path}"') >= 2 for path in places[3:])  # once in the row of wide windows, once in the menu
+    assert all(
+        page.count(f'href="{path}"') >= 2 for path in places[3:]
+    )  # once in the row of wide windows, once in the menu
     assert "Menu" in menu
 
 

@@ -26,7 +26,9 @@ EN = load_texts("en")
 async def test_an_open_incident_stands_on_the_first_page_with_what_comes_next(site: Site) -> None:
     incident = await site.opened(title="HighCPU on eu1", common_labels={"severity": "critical"})
     page = (await site.client.get("/")).text
-    assert "1 incident without an answer" in page and "HighCPU on eu1" in page and "critical" in page
+    assert (
+        "1 incident without an answer" in page and "HighCPU on eu1" in page and "critical" in page
+    )
     assert "Alice Ash&#39;s next rule: email" in page and "in 5:00" in page
     assert "<title>(1) On call now</title>" in page and "/static/waiting.svg" in page
     assert f'action="/incidents/{incident.id}/acknowledge"' in page
@@ -34,7 +36,9 @@ async def test_an_open_incident_stands_on_the_first_page_with_what_comes_next(si
 
 async def test_who_acts_is_chosen_once_and_named_in_the_timeline(site: Site) -> None:
     incident = await site.opened()
-    chosen = await site.client.post("/me", data={"user": "alice", "back": f"/incidents/{incident.id}"})
+    chosen = await site.client.post(
+        "/me", data={"user": "alice", "back": f"/incidents/{incident.id}"}
+    )
     assert chosen.status_code == 303 and chosen.headers["location"] == f"/incidents/{incident.id}"
     assert "HttpOnly" in chosen.headers["set-cookie"]
     answer = await site.client.post(f"/incidents/{incident.id}/acknowledge", data={"epoch": "1"})
@@ -46,8 +50,15 @@ async def test_who_acts_is_chosen_once_and_named_in_the_timeline(site: Site) -> 
 
 
 async def test_nobody_can_be_sent_to_a_foreign_site(site: Site) -> None:
-    for back in ("//evil.example", "https://evil.example", "/\\evil.example", "/\r\nSet-Cookie: a=b"):
-        assert (await site.client.post("/me", data={"user": "", "back": back})).headers["location"] == "/"
+    for back in (
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "/\r\nSet-Cookie: a=b",
+    ):
+        assert (await site.client.post("/me", data={"user": "", "back": back})).headers[
+            "location"
+        ] == "/"
 
 
 async def test_every_action_works_as_a_plain_form(site: Site) -> None:
@@ -85,12 +96,19 @@ async def test_the_incident_shows_alerts_pages_timeline_and_the_steps_ahead(site
     await site.with_alerts(
         incident,
         Alert(
-            fingerprint="a", labels={"instance": "web-1"}, annotations={"runbook_url": "https://runbooks.example.org/cpu"},
-            starts_ns=int(site.clock[0] * 1e9), generator_url="javascript:alert(1)",
+            fingerprint="a",
+            labels={"instance": "web-1"},
+            annotations={"runbook_url": "https://runbooks.example.org/cpu"},
+            starts_ns=int(site.clock[0] * 1e9),
+            generator_url="javascript:alert(1)",
         ),
-    )  # fmt: skip
+    )
     page = (await site.client.get(f"/incidents/{incident.id}")).text
-    assert "web-1" in page and 'href="https://runbooks.example.org/cpu"' in page and "javascript:" not in page
+    assert (
+        "web-1" in page
+        and 'href="https://runbooks.example.org/cpu"' in page
+        and "javascript:" not in page
+    )
     assert "On its way" in page and "on call for platform: layer weekly" in page
     assert "Step 1: paging Alice Ash" in page
     assert "step 3: notify bob (users)" in page and "the steps run again (round 2 of 2)" in page
@@ -100,7 +118,11 @@ async def test_a_label_on_a_page_leads_to_the_incidents_that_share_it(site: Site
     incident = await site.opened(title="One", common_labels={"team": 'a "quoted" one'})
     await site.opened(title="Other", common_labels={"team": "b"})
     page = (await site.client.get("/")).text
-    link = next(found for found in re.findall(r'href="(/incidents\?label=[^"]+)"', page) if "quoted" in found)
+    link = next(
+        found
+        for found in re.findall(r'href="(/incidents\?label=[^"]+)"', page)
+        if "quoted" in found
+    )
     listed = (await site.client.get(link)).text
     assert f"/incidents/{incident.id}" in listed and ">Other<" not in listed
 
@@ -109,7 +131,10 @@ async def test_the_list_is_filtered_in_its_address(site: Site) -> None:
     incident = await site.opened(title="Gone by now")
     await site.client.post(f"/incidents/{incident.id}/resolve")
     assert "Gone by now" not in (await site.client.get("/incidents")).text
-    assert "Gone by now" in (await site.client.get("/incidents?state=resolved&label=", follow_redirects=True)).text
+    assert (
+        "Gone by now"
+        in (await site.client.get("/incidents?state=resolved&label=", follow_redirects=True)).text
+    )
     assert "No incident is like this" in (await site.client.get("/incidents?label=team%3Dx")).text
     assert (await site.client.get("/incidents?label=%7B")).status_code == 422
 
@@ -120,7 +145,9 @@ async def test_a_test_alert_is_one_button_away(site: Site) -> None:
     assert "A test alert is on its road" in (await site.client.get(answer.headers["location"])).text
 
 
-async def test_what_the_console_printed_is_on_the_first_page_without_its_colours(site: Site) -> None:
+async def test_what_the_console_printed_is_on_the_first_page_without_its_colours(
+    site: Site,
+) -> None:
     site.deps.console.write("\x1b[1;31m#1 triggered\x1b[0m <b>\n")
     page = (await site.client.get("/")).text
     assert "#1 triggered &lt;b&gt;" in page and "[1;31m" not in page
@@ -135,7 +162,11 @@ async def test_opening_a_signed_link_only_shows_what_it_would_do(site: Site) -> 
     assert (await incidents.load(site.context.wire, incident.id)).state == "triggered"
     assert (await site.client.post(url)).status_code == 303
     after = await incidents.load(site.context.wire, incident.id)
-    assert (after.state, after.snoozed_by, after.snoozed_until) == ("snoozed", "alice", site.clock[0] + 3600)
+    assert (after.state, after.snoozed_by, after.snoozed_until) == (
+        "snoozed",
+        "alice",
+        site.clock[0] + 3600,
+    )
 
 
 async def test_a_signed_link_from_an_earlier_moment_offers_nothing(site: Site) -> None:
@@ -162,7 +193,9 @@ async def test_an_error_on_a_page_is_a_page(site: Site) -> None:
     assert "There is no incident none." in answer.text
 
 
-async def test_without_scripts_the_page_reloads_itself_unless_told_to_stand_still(site: Site) -> None:
+async def test_without_scripts_the_page_reloads_itself_unless_told_to_stand_still(
+    site: Site,
+) -> None:
     assert '<meta http-equiv="refresh" content="10">' in (await site.client.get("/")).text
     assert "http-equiv" not in (await site.client.get("/?pause=1")).text
 
@@ -177,7 +210,12 @@ def test_times_read_at_a_glance() -> None:
         "2 h 13 min",
         "1 d 3 h",
     ]
-    assert [age_text(seconds, EN) for seconds in (0, 61, 7200, 200_000)] == ["just now", "1 min ago", "2 h ago", "2 d ago"]
+    assert [age_text(seconds, EN) for seconds in (0, 61, 7200, 200_000)] == [
+        "just now",
+        "1 min ago",
+        "2 h ago",
+        "2 d ago",
+    ]
 
 
 def test_a_moment_says_its_day_only_where_that_is_not_today() -> None:

@@ -38,8 +38,16 @@ async def test_every_policy_is_told_in_sentences_with_where_it_is_used(edits: Si
 
 
 async def test_a_policy_is_tried_out_on_labels_from_the_address(edits: Site) -> None:
-    said = words((await edits.client.get("/policies/main", params={"labels": "alertname=Down", "at": "2026-01-06T10:00"})).text)
-    assert re.search(r"at once 10:00 Alice Ash over console 1 Page who is on call for primary", said)
+    said = words(
+        (
+            await edits.client.get(
+                "/policies/main", params={"labels": "alertname=Down", "at": "2026-01-06T10:00"}
+            )
+        ).text
+    )
+    assert re.search(
+        r"at once 10:00 Alice Ash over console 1 Page who is on call for primary", said
+    )
     assert re.search(r"\+5 min 10:05 bob over console 3 Page bob", said)
     assert "No step is left, and nobody has answered." in said
     wrong = await edits.client.get("/policies/main", params={"labels": 'a=~"x"'})
@@ -47,19 +55,27 @@ async def test_a_policy_is_tried_out_on_labels_from_the_address(edits: Site) -> 
     assert (await edits.client.get("/policies/nowhere")).status_code == 404
 
 
-async def test_the_form_of_a_policy_sent_back_as_it_is_changes_nothing(edits: Site, routes_file: Path) -> None:
+async def test_the_form_of_a_policy_sent_back_as_it_is_changes_nothing(
+    edits: Site, routes_file: Path
+) -> None:
     routes_file.write_text(RICH, "utf-8")
     edits.context.use_config(load(routes_file).config)
-    fields = form((await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy")
+    fields = form(
+        (await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy"
+    )
     answer = await edits.client.post("/change/policy", data={**fields, "do": "preview"})
     assert answer.status_code == 200 and "Nothing changes." in answer.text
 
 
-async def test_steps_are_added_moved_and_deleted_by_buttons_shown_and_then_written(edits: Site, routes_file: Path) -> None:
+async def test_steps_are_added_moved_and_deleted_by_buttons_shown_and_then_written(
+    edits: Site, routes_file: Path
+) -> None:
     async def press(fields: dict[str, Any], do: str) -> httpx.Response:
         return await edits.client.post("/change/policy", data={**fields, "do": do})
 
-    fields = form((await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy")
+    fields = form(
+        (await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy"
+    )
     fields = form((await press(fields, "add team")).text, "/change/policy")
     assert fields["s3-kind"] == ["team"] and fields["s3-target"] == ["ops"]
     fields["s3-matchers"] = ['severity="critical"']
@@ -78,43 +94,68 @@ async def test_steps_are_added_moved_and_deleted_by_buttons_shown_and_then_writt
     assert routes_file.read_text("utf-8").endswith(
         "  - name: main\n    team: ops\n    repeat: 2\n    steps:\n      - notify: {schedule: primary}\n"
         "      - wait: 7m          # then the rest\n"
-        "      - notify: {team: ops}\n        matchers: [severity=\"critical\"]\n"
-    )  # fmt: skip
+        '      - notify: {team: ops}\n        matchers: [severity="critical"]\n'
+    )
     assert edits.context.config.policies["main"].repeat == 2
     late = await edits.client.post("/change/apply", data=hidden)
     assert late.status_code == 409 and "has changed since" in late.text
 
 
-async def test_what_would_not_load_leads_back_to_the_form_with_what_was_written(edits: Site, routes_file: Path) -> None:
-    fields = form((await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy")
+async def test_what_would_not_load_leads_back_to_the_form_with_what_was_written(
+    edits: Site, routes_file: Path
+) -> None:
+    fields = form(
+        (await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy"
+    )
     fields["s1-length"] = ["soon"]
     answer = await edits.client.post("/change/policy", data={**fields, "do": "preview"})
     assert answer.status_code == 422 and "not a valid duration" in answer.text
-    assert form(answer.text, "/change/policy")["s1-length"] == ["soon"] and routes_file.read_text("utf-8") == FILE
+    assert (
+        form(answer.text, "/change/policy")["s1-length"] == ["soon"]
+        and routes_file.read_text("utf-8") == FILE
+    )
 
 
 async def test_a_new_policy_is_added_and_a_used_one_is_not_deleted(edits: Site) -> None:
     fields = form((await edits.client.get("/change/policy")).text, "/change/policy")
     fields["name"] = ["night"]
-    assert "+ - name: night" in words((await edits.client.post("/change/policy", data={**fields, "do": "preview"})).text)
-    fields = form((await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy")
+    assert "+ - name: night" in words(
+        (await edits.client.post("/change/policy", data={**fields, "do": "preview"})).text
+    )
+    fields = form(
+        (await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy"
+    )
     answer = await edits.client.post("/change/policy", data={**fields, "do": "remove"})
-    assert answer.status_code == 422 and "there is no escalation policy &#39;main&#39;" in answer.text
+    assert (
+        answer.status_code == 422 and "there is no escalation policy &#39;main&#39;" in answer.text
+    )
 
 
-async def test_a_file_that_cannot_be_written_shows_the_lines_to_copy(edits: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_cannot_be_written_shows_the_lines_to_copy(
+    edits: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("amproxy.edit.change.os.access", lambda path, mode: False)
-    fields = form((await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy")
+    fields = form(
+        (await edits.client.get("/change/policy", params={"name": "main"})).text, "/change/policy"
+    )
     fields["repeat"] = ["1"]
     page = (await edits.client.post("/change/policy", data={**fields, "do": "preview"})).text
-    assert "The file cannot be written from here." in page and 'id="apply"' not in page and "repeat: 1" in page
+    assert (
+        "The file cannot be written from here." in page
+        and 'id="apply"' not in page
+        and "repeat: 1" in page
+    )
 
 
 async def test_only_who_may_change_a_policy_gets_its_form(edits: Site) -> None:
     async with signed_in(edits, user="bob", role="responder") as client:
         assert "/change/policy?name=main" not in (await client.get("/policies/main")).text
-        assert (await client.get("/change/policy", params={"name": "main"})).headers["location"] == "/policies/main"
-        assert (await client.post("/change/policy", data={"policy": "main", "do": "redraw"})).status_code == 403
+        assert (await client.get("/change/policy", params={"name": "main"})).headers[
+            "location"
+        ] == "/policies/main"
+        assert (
+            await client.post("/change/policy", data={"policy": "main", "do": "redraw"})
+        ).status_code == 403
     async with signed_in(edits, user="alice", role="responder", teams=frozenset(["ops"])) as client:
         assert "/change/policy?name=main" in (await client.get("/policies/main")).text
 
@@ -126,18 +167,32 @@ async def test_the_tree_of_routes_shows_the_way_of_an_alert_and_whom_it_pages(ed
     said = words(page)
     assert 'class="taken"' in page and 'class="passed"' in page and "lands here" in said
     assert "Paged at once Alice Ash over console 1 Page who is on call for primary" in said
-    assert re.search(r"Not paged at once bob not on call for primary before .* is paged after 5 min over console", said)
+    assert re.search(
+        r"Not paged at once bob not on call for primary before .* is paged after 5 min over console",
+        said,
+    )
     elsewhere = (await edits.client.get("/routes", params={"labels": 'team="db"'})).text
     assert 'class="failed"' in elsewhere and "does not hold" in elsewhere
 
 
 async def test_what_mutes_an_alert_is_said(edits: Site, routes_file: Path) -> None:
-    text = FILE.replace('matchers: [team="ops"]', 'matchers: [team="ops"], mute_time_intervals: [mornings]')
+    text = FILE.replace(
+        'matchers: [team="ops"]', 'matchers: [team="ops"], mute_time_intervals: [mornings]'
+    )
     text += "time_intervals:\n  - {name: mornings, time_intervals: [{times: [{start_time: '08:00', end_time: '11:00'}]}]}\n"
     routes_file.write_text(text, "utf-8")
     edits.context.use_config(load(routes_file).config)
-    assert "Muted by mornings until 11:00" in words((await edits.client.get("/routes", params={"labels": "team=ops"})).text)
-    assert "Muted by" not in (await edits.client.get("/routes", params={"labels": "team=ops", "at": "2026-01-06T12:00"})).text
+    assert "Muted by mornings until 11:00" in words(
+        (await edits.client.get("/routes", params={"labels": "team=ops"})).text
+    )
+    assert (
+        "Muted by"
+        not in (
+            await edits.client.get(
+                "/routes", params={"labels": "team=ops", "at": "2026-01-06T12:00"}
+            )
+        ).text
+    )
 
 
 HOSTILE = '"><script>alert(1)</script>\u202e{{ 7*7 }}'
@@ -145,10 +200,17 @@ HOSTILE = '"><script>alert(1)</script>\u202e{{ 7*7 }}'
 
 @pytest.mark.parametrize("address", ["/policies/main", "/routes"])
 async def test_hostile_labels_do_nothing(edits: Site, address: str) -> None:
-    for labels in (HOSTILE, f'alertname="{HOSTILE.replace(chr(34), "")}"', "x" * 60_000, 'a="' + "y" * 3000 + '"'):
+    for labels in (
+        HOSTILE,
+        f'alertname="{HOSTILE.replace(chr(34), "")}"',
+        "x" * 60_000,
+        'a="' + "y" * 3000 + '"',
+    ):
         answer = await edits.client.get(address, params={"labels": labels})
         assert answer.status_code == 200 and "<script>alert" not in answer.text
-    assert (await edits.client.get(address, params={"labels": "a=b", "at": HOSTILE})).status_code == 200
+    assert (
+        await edits.client.get(address, params={"labels": "a=b", "at": HOSTILE})
+    ).status_code == 200
 
 
 async def test_hostile_fields_of_the_form_do_nothing(edits: Site) -> None:
@@ -161,7 +223,15 @@ async def test_hostile_fields_of_the_form_do_nothing(edits: Site) -> None:
         "s1-kind": "users",
         "s1-users": HOSTILE,
     }
-    for do in ("redraw", "preview", "up 1", "delete 99999999999999999999", "add x", "up ²", HOSTILE):
+    for do in (
+        "redraw",
+        "preview",
+        "up 1",
+        "delete 99999999999999999999",
+        "add x",
+        "up ²",
+        HOSTILE,
+    ):
         answer = await edits.client.post("/change/policy", data={**fields, "do": do})
         assert answer.status_code in (200, 422) and "<script>alert" not in answer.text
     assert (await edits.client.post("/change/apply", data={"change": HOSTILE})).status_code == 422
@@ -189,11 +259,21 @@ def test_buttons_move_steps_and_stop_at_the_ends() -> None:
     assert [step.kind for step in apply_button(draft, "down 0").steps] == ["resolve", "wait"]
     assert apply_button(draft, "up 0") == apply_button(draft, "down 1") == draft
     assert [step.kind for step in apply_button(draft, "delete 0").steps] == ["resolve"]
-    assert [step.kind for step in apply_button(draft, "add forward").steps] == ["wait", "resolve", "forward"]
+    assert [step.kind for step in apply_button(draft, "add forward").steps] == [
+        "wait",
+        "resolve",
+        "forward",
+    ]
 
 
 def test_what_the_form_does_not_change_keeps_the_words_of_the_file() -> None:
-    entry = {"name": "x", "repeat": {"times": 2}, "steps": [{"notify": {"users": ["a"], "pick": "all"}}, {"wait": "300s"}]}
+    entry = {
+        "name": "x",
+        "repeat": {"times": 2},
+        "steps": [{"notify": {"users": ["a"], "pick": "all"}}, {"wait": "300s"}],
+    }
     draft = draft_from_file(entry)
     assert changed_keys(draft, entry) == {}
-    assert changed_keys(apply_button(draft, "add resolve"), entry) == {"steps": [*entry["steps"], {"resolve": True}]}  # type: ignore[misc]
+    assert changed_keys(apply_button(draft, "add resolve"), entry) == {
+        "steps": [*entry["steps"], {"resolve": True}]
+    }  # type: ignore[misc]

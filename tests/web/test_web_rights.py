@@ -20,24 +20,51 @@ from tests.support.web.website import BASE, CONFIG, Site
 
 # Open to everybody, each for its reason: they show nothing, or ask for a secret of their own.
 OPEN = {
-    "/act/{token}", "/sign-in", "/sign-in/oidc", "/sign-in/callback", "/language", "/slack/interactivity", "/-/healthy", "/-/ready",
+    "/act/{token}",
+    "/sign-in",
+    "/sign-in/oidc",
+    "/sign-in/callback",
+    "/language",
+    "/slack/interactivity",
+    "/-/healthy",
+    "/-/ready",
     "/calendar/{token}.ics",
-}  # fmt: skip
+}
 OWN = {"/sign-out", "/api/v1/sessions", "/api/v1/sessions/{id}", "/me"}  # of whoever is signed in
-OWN |= {f"/me/{path}" for path in ("test", "absences", "absences/{id}/delete", "calendar", "calendar/delete")}
+OWN |= {
+    f"/me/{path}"
+    for path in ("test", "absences", "absences/{id}/delete", "calendar", "calendar/delete")
+}
 OWN |= {"/me/sessions/delete", "/me/sessions/{id}/delete"}
-ADMIN = {"/api/v1/tokens", "/api/v1/tokens/{id}", "/api/v1/audit", "/-/reload", "/admin", "/admin/reload", "/admin/tokens"}
+ADMIN = {
+    "/api/v1/tokens",
+    "/api/v1/tokens/{id}",
+    "/api/v1/audit",
+    "/-/reload",
+    "/admin",
+    "/admin/reload",
+    "/admin/tokens",
+}
 ADMIN |= {"/admin/tokens/{id}/delete"}
-FORMS = ("/silences/new", "/silences/{id}/edit", "/silences/windows/{id:path}/edit")  # nothing but a form that a viewer may not send
+FORMS = (
+    "/silences/new",
+    "/silences/{id}/edit",
+    "/silences/windows/{id:path}/edit",
+)  # nothing but a form that a viewer may not send
 V2 = [("POST", "/api/v2/silences"), ("DELETE", "/api/v2/silence/{id}")]
-V2 += [("GET", f"/api/v2/{name}") for name in ("status", "receivers", "alerts", "alerts/groups", "silences", "silence/{id}")]
+V2 += [
+    ("GET", f"/api/v2/{name}")
+    for name in ("status", "receivers", "alerts", "alerts/groups", "silences", "silence/{id}")
+]
 
 
 @pytest.fixture
 async def closed(site: Site) -> AsyncIterator[Site]:
     """The site with people who sign in."""
     users = {**CONFIG.users, "vic": User(name="vic", role="viewer")}
-    site.context.use_config(msgspec.structs.replace(CONFIG, sign_in=SignIn(passwords=True), users=users))
+    site.context.use_config(
+        msgspec.structs.replace(CONFIG, sign_in=SignIn(passwords=True), users=users)
+    )
     yield site
 
 
@@ -45,7 +72,9 @@ async def program(site: Site, *scopes: TokenScope) -> httpx.AsyncClient:
     token = ApiToken(id=scopes[0], name=scopes[0], scopes=scopes, made=site.context.now())
     secret = await sign_in.create_token(site.context.wire, token)
     headers = {"Authorization": f"Bearer {secret}"}
-    return httpx.AsyncClient(transport=httpx.ASGITransport(build_web_app(site.deps)), base_url=BASE, headers=headers)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(build_web_app(site.deps)), base_url=BASE, headers=headers
+    )
 
 
 def everything(site: Site) -> Iterator[tuple[str, str]]:
@@ -63,7 +92,9 @@ def filled(path: str) -> str:
     return re.sub(r"\{[^}]+\}", "x", path)
 
 
-async def test_a_stranger_is_refused_everywhere_but_at_the_doors_that_are_open(closed: Site) -> None:
+async def test_a_stranger_is_refused_everywhere_but_at_the_doors_that_are_open(
+    closed: Site,
+) -> None:
     for method, path in everything(closed):
         answer = await closed.client.request(method, filled(path))
         to_sign_in = answer.status_code == 303 and answer.headers["location"].startswith("/sign-in")
@@ -89,32 +120,58 @@ async def test_a_responder_does_nothing_that_is_for_admins(closed: Site) -> None
             if path == "/events":
                 continue
             if path in ADMIN:
-                assert (await responder.request(method, filled(path))).status_code == 403, (method, path)
+                assert (await responder.request(method, filled(path))).status_code == 403, (
+                    method,
+                    path,
+                )
             elif path not in OWN:
-                assert (await responder.request(method, filled(path))).status_code != 403, (method, path)
+                assert (await responder.request(method, filled(path))).status_code != 403, (
+                    method,
+                    path,
+                )
 
 
 @pytest.mark.parametrize(
-    "path", ["//api/v1/incidents", "/api/v1/incidents/", "/API/v1/tokens", "/static/../api/v1/tokens", "/sign-in/x", "/act/a/b"]
+    "path",
+    [
+        "//api/v1/incidents",
+        "/api/v1/incidents/",
+        "/API/v1/tokens",
+        "/static/../api/v1/tokens",
+        "/sign-in/x",
+        "/act/a/b",
+    ],
 )
 async def test_a_path_written_otherwise_opens_nothing(closed: Site, path: str) -> None:
     for method in ("GET", "POST", "DELETE", "PATCH", "TRACE"):
         answer = await closed.client.request(method, f"{BASE}{path}")
-        assert answer.status_code in (401, 404, 405) or answer.headers["location"].startswith("/sign-in"), (method, answer.status_code)
+        assert answer.status_code in (401, 404, 405) or answer.headers["location"].startswith(
+            "/sign-in"
+        ), (method, answer.status_code)
 
 
 @pytest.mark.parametrize(
     ("method", "path", "role"),
     [
-        ("GET", "/", "viewer"), ("HEAD", "/incidents/x", "viewer"), ("POST", "/whatever/comes", "responder"),
-        ("GET", "/admin", "admin"), ("POST", "/admin/x", "admin"), ("GET", "/administer", "viewer"),
-        ("POST", "/me/calendar", "viewer"), ("POST", "/mean", "responder"),
-         ("PUT", "/api/v1/config", "responder"),
-        ("GET", "/api/v1/config", "viewer"), ("POST", "/-/reload", "admin"), ("DELETE", "/api/v1/sessions/x", "viewer"),
-        ("GET", "/static/style.css", None), ("GET", "/metrics", "viewer"),
+        ("GET", "/", "viewer"),
+        ("HEAD", "/incidents/x", "viewer"),
+        ("POST", "/whatever/comes", "responder"),
+        ("GET", "/admin", "admin"),
+        ("POST", "/admin/x", "admin"),
+        ("GET", "/administer", "viewer"),
+        ("POST", "/me/calendar", "viewer"),
+        ("POST", "/mean", "responder"),
+        ("PUT", "/api/v1/config", "responder"),
+        ("GET", "/api/v1/config", "viewer"),
+        ("POST", "/-/reload", "admin"),
+        ("DELETE", "/api/v1/sessions/x", "viewer"),
+        ("GET", "/static/style.css", None),
+        ("GET", "/metrics", "viewer"),
     ],
-)  # fmt: skip
-def test_an_address_that_nobody_thought_of_needs_a_role_by_itself(method: str, path: str, role: str | None) -> None:
+)
+def test_an_address_that_nobody_thought_of_needs_a_role_by_itself(
+    method: str, path: str, role: str | None
+) -> None:
     assert required_role(method, path) == role
 
 
@@ -134,13 +191,19 @@ async def test_a_signed_link_needs_no_sign_in_and_says_no_more_than_it_must(clos
     assert links is not None
     path = f"/act/{links.sign(incident.id, 'acknowledge', incident.epoch, '', '')}"
     shown = await closed.client.get(path)
-    assert shown.status_code == 200 and "Alice Ash" not in shown.text and 'name="user"' not in shown.text
+    assert (
+        shown.status_code == 200
+        and "Alice Ash" not in shown.text
+        and 'name="user"' not in shown.text
+    )
     done = await closed.client.post(path, data={"user": "alice"})
     assert done.status_code == 303 and done.headers["location"] == path
     assert "Acknowledged by somebody" in (await closed.client.get(path)).text
     async with await program(closed, "admin") as admin:
         entry = (await admin.get("/api/v1/audit")).json()["entries"][0]
-        assert (entry["via"], entry["user"]) == ("link", None) and entry["what"].startswith("acknowledge #1")
+        assert (entry["via"], entry["user"]) == ("link", None) and entry["what"].startswith(
+            "acknowledge #1"
+        )
 
 
 async def test_everything_over_tls_is_kept_to_tls(closed: Site) -> None:
@@ -153,11 +216,14 @@ async def test_everything_over_tls_is_kept_to_tls(closed: Site) -> None:
 @pytest.mark.parametrize(
     ("external_url", "cookie"),
     [
-        ("https://oncall.example.org", "__Host-amproxy_session"), ("https://oncall.example.org/am", "__Secure-amproxy_session"),
+        ("https://oncall.example.org", "__Host-amproxy_session"),
+        ("https://oncall.example.org/am", "__Secure-amproxy_session"),
         ("http://oncall.example.org/am", "amproxy_session"),
     ],
-)  # fmt: skip
-def test_the_cookie_is_bound_as_tightly_as_the_address_allows(external_url: str, cookie: str) -> None:
+)
+def test_the_cookie_is_bound_as_tightly_as_the_address_allows(
+    external_url: str, cookie: str
+) -> None:
     from starlette.responses import Response
 
     from amproxy.web.signin import session
@@ -166,4 +232,6 @@ def test_the_cookie_is_bound_as_tightly_as_the_address_allows(external_url: str,
     session.set_cookie(answer, session.SESSION_COOKIE, "x", external_url, 60)
     made = answer.headers["set-cookie"]
     assert made.startswith(f"{cookie}=x;") and "HttpOnly" in made
-    assert ("Path=/am" in made) == external_url.endswith("/am") and ("Secure" in made) == external_url.startswith("https")
+    assert ("Path=/am" in made) == external_url.endswith("/am") and (
+        "Secure" in made
+    ) == external_url.startswith("https")

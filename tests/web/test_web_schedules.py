@@ -18,7 +18,12 @@ from amproxy.web.http.permissions import Principal, set_principal
 from tests.support.web.website import CONFIG, Site
 
 PAGE = "/schedules/platform"
-NIGHT = {"user": "bob", "start": "2026-01-06T22:00", "end": "2026-01-07T06:00", "zone": "Europe/Berlin"}
+NIGHT = {
+    "user": "bob",
+    "start": "2026-01-06T22:00",
+    "end": "2026-01-07T06:00",
+    "zone": "Europe/Berlin",
+}
 
 
 async def text(site: Site, path: str = PAGE) -> str:
@@ -31,13 +36,17 @@ async def on_call(site: Site, at: str) -> list[str]:
     return list((await site.client.get("/api/v1/oncall", params={"at": at})).json()[0]["users"])
 
 
-async def test_all_schedules_stand_on_one_page_with_who_is_on_call_and_who_is_next(site: Site) -> None:
+async def test_all_schedules_stand_on_one_page_with_who_is_on_call_and_who_is_next(
+    site: Site,
+) -> None:
     page = await text(site, "/schedules")
     assert "platform Alice Ash until Mon 12 Jan 09:00, then bob" in page
     assert "empty Nobody is on call no change within a year" in page
     assert "On call now" not in page
     source = (await site.client.get("/schedules")).text
-    assert 'href="/schedules/platform"' in source and 'href="/schedules" aria-current="page"' in source
+    assert (
+        'href="/schedules/platform"' in source and 'href="/schedules" aria-current="page"' in source
+    )
     assert "Nobody" in source and 'fill="url(#hatch)"' in source
     assert "style=" not in source
 
@@ -45,7 +54,9 @@ async def test_all_schedules_stand_on_one_page_with_who_is_on_call_and_who_is_ne
 async def test_times_of_all_schedules_are_those_of_whoever_looks(site: Site) -> None:
     site.client.cookies.set("amproxy_user", "bob")
     assert "until Mon 12 Jan 12:00, then bob" in await text(site, "/schedules")
-    assert "until Mon 12 Jan 03:00, then bob" in await text(site, "/schedules?zone=America/New_York")
+    assert "until Mon 12 Jan 03:00, then bob" in await text(
+        site, "/schedules?zone=America/New_York"
+    )
     assert (await site.client.get("/schedules?zone=Mars")).status_code == 422
 
 
@@ -73,10 +84,15 @@ async def test_what_is_shown_stands_in_the_address(site: Site, query: str, said:
 
 async def test_another_clock_can_be_chosen(site: Site) -> None:
     source = (await site.client.get(f"{PAGE}?zone=Asia/Tbilisi")).text
-    assert "Mon 5 Jan 12:00 – Mon 12 Jan 12:00" in source and "Times are those of Asia/Tbilisi." in source
+    assert (
+        "Mon 5 Jan 12:00 – Mon 12 Jan 12:00" in source
+        and "Times are those of Asia/Tbilisi." in source
+    )
 
 
-@pytest.mark.parametrize("query", ["view=year", "from=never", "zone=Mars", "zone=%00", "from=9999-12-31"])
+@pytest.mark.parametrize(
+    "query", ["view=year", "from=never", "zone=Mars", "zone=%00", "from=9999-12-31"]
+)
 async def test_an_address_that_makes_no_sense_is_answered_in_words(site: Site, query: str) -> None:
     answer = await site.client.get(f"{PAGE}?{query}")
     assert answer.status_code == 422 and 'class="card problem"' in answer.text
@@ -95,9 +111,15 @@ async def test_a_gap_is_said_in_words_and_can_be_filled_from_where_it_stands(sit
 
 
 async def test_somebody_else_is_put_on_call_for_a_night_and_it_is_taken_back(site: Site) -> None:
-    answer = await site.client.post(f"{PAGE}/overrides", data={**NIGHT, "reason": "concert", "view": "month", "from": "2026-01-01"})
+    answer = await site.client.post(
+        f"{PAGE}/overrides",
+        data={**NIGHT, "reason": "concert", "view": "month", "from": "2026-01-01"},
+    )
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/schedules/platform?view=month&from=2026-01-01&zone=Europe%2FBerlin#overrides"
+    assert (
+        answer.headers["location"]
+        == "/schedules/platform?view=month&from=2026-01-01&zone=Europe%2FBerlin#overrides"
+    )
     assert await on_call(site, "2026-01-06T22:00:00Z") == ["bob"]
     source = (await site.client.get(PAGE)).text
     assert "bob · Tue 6 Jan 22:00 – Wed 7 Jan 06:00 · override by hand: concert" in source
@@ -109,7 +131,9 @@ async def test_somebody_else_is_put_on_call_for_a_night_and_it_is_taken_back(sit
 
 async def test_the_times_of_a_form_are_those_of_the_clock_that_the_page_shows(site: Site) -> None:
     await site.client.post(f"{PAGE}/overrides", data={**NIGHT, "zone": "Asia/Tbilisi"})
-    assert await on_call(site, "2026-01-06T18:30:00Z") == ["bob"] and await on_call(site, "2026-01-07T02:30:00Z") == ["alice"]
+    assert await on_call(site, "2026-01-06T18:30:00Z") == ["bob"] and await on_call(
+        site, "2026-01-07T02:30:00Z"
+    ) == ["alice"]
 
 
 @pytest.mark.parametrize(
@@ -125,15 +149,34 @@ async def test_the_times_of_a_form_are_those_of_the_clock_that_the_page_shows(si
 async def test_an_override_that_makes_no_sense_changes_nothing_and_keeps_what_was_filled_in(
     site: Site, wrong: dict[str, str], said: str
 ) -> None:
-    answer = await site.client.post(f"{PAGE}/overrides", data={**NIGHT, "reason": "to be <kept>", **wrong})
-    assert answer.status_code == 422 and said in html.unescape(answer.text) and 'value="to be &lt;kept&gt;"' in answer.text
+    answer = await site.client.post(
+        f"{PAGE}/overrides", data={**NIGHT, "reason": "to be <kept>", **wrong}
+    )
+    assert (
+        answer.status_code == 422
+        and said in html.unescape(answer.text)
+        and 'value="to be &lt;kept&gt;"' in answer.text
+    )
     assert 'role="alert"' in answer.text
     assert (await site.client.get("/api/v1/schedules/platform/overrides")).json() == []
-    assert (await site.client.get(f"{PAGE}/overrides")).headers["location"] == PAGE  # the answer, loaded again
+    assert (await site.client.get(f"{PAGE}/overrides")).headers[
+        "location"
+    ] == PAGE  # the answer, loaded again
 
 
-@pytest.mark.parametrize("odd", [{"zone": "Mars"}, {"zone": "\x00"}, {"view": "year"}, {"from": "x"}, {"start": "9999-12-31T23:59"}])
-async def test_hidden_fields_that_make_no_sense_are_refused(site: Site, odd: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"zone": "Mars"},
+        {"zone": "\x00"},
+        {"view": "year"},
+        {"from": "x"},
+        {"start": "9999-12-31T23:59"},
+    ],
+)
+async def test_hidden_fields_that_make_no_sense_are_refused(
+    site: Site, odd: dict[str, str]
+) -> None:
     for form in ("overrides", "swaps"):
         assert (await site.client.post(f"{PAGE}/{form}", data={**NIGHT, **odd})).status_code == 422
     assert (await site.client.get("/api/v1/schedules/platform/overrides")).json() == []
@@ -142,21 +185,46 @@ async def test_hidden_fields_that_make_no_sense_are_refused(site: Site, odd: dic
 async def test_a_shift_of_the_timeline_leads_to_forms_that_are_filled_in(site: Site) -> None:
     source = (await site.client.get(PAGE)).text
     links = [html.unescape(link) for link in re.findall(r'<a href="([^"]+)" class="bar', source)]
-    filled = (await site.client.get(next(link for link in links if "user=alice" in link).partition("#")[0])).text
-    assert 'id="override-start" name="start" type="datetime-local" step="60" required value="2026-01-05T09:00"' in filled
-    assert 'id="swap-end" name="end" type="datetime-local" step="60" required value="2026-01-12T09:00"' in filled
+    filled = (
+        await site.client.get(
+            next(link for link in links if "user=alice" in link).partition("#")[0]
+        )
+    ).text
+    assert (
+        'id="override-start" name="start" type="datetime-local" step="60" required value="2026-01-05T09:00"'
+        in filled
+    )
+    assert (
+        'id="swap-end" name="end" type="datetime-local" step="60" required value="2026-01-12T09:00"'
+        in filled
+    )
     assert '<option value="alice" selected>' in filled
 
 
 async def test_a_swap_is_asked_for_taken_given_back_and_forgotten(site: Site) -> None:
     site.client.cookies.set("amproxy_user", "bob")
-    wish = {"user": "alice", "start": "2026-01-07T09:00", "end": "2026-01-08T09:00", "reason": "dentist", "zone": "Europe/Berlin"}
+    wish = {
+        "user": "alice",
+        "start": "2026-01-07T09:00",
+        "end": "2026-01-08T09:00",
+        "reason": "dentist",
+        "zone": "Europe/Berlin",
+    }
     answer = await site.client.post(f"{PAGE}/swaps", data=wish)
     assert answer.status_code == 303 and answer.headers["location"].endswith("#swaps")
-    assert "Open AA Alice Ash Wed 7 Jan 09:00 – Thu 8 Jan 09:00 · dentist · asked by bob" in await text(site)
-    [swap] = re.findall(r'action="/schedules/platform/swaps/(\w+)/take"', (await site.client.get(PAGE)).text)
-    assert (await site.client.post(f"{PAGE}/swaps/{swap}/take", data={"user": "alice"})).status_code == 409  # her own
-    assert (await site.client.post(f"{PAGE}/swaps/{swap}/take", data={"user": "bob"})).status_code == 303
+    assert (
+        "Open AA Alice Ash Wed 7 Jan 09:00 – Thu 8 Jan 09:00 · dentist · asked by bob"
+        in await text(site)
+    )
+    [swap] = re.findall(
+        r'action="/schedules/platform/swaps/(\w+)/take"', (await site.client.get(PAGE)).text
+    )
+    assert (
+        await site.client.post(f"{PAGE}/swaps/{swap}/take", data={"user": "alice"})
+    ).status_code == 409  # her own
+    assert (
+        await site.client.post(f"{PAGE}/swaps/{swap}/take", data={"user": "bob"})
+    ).status_code == 303
     assert await on_call(site, "2026-01-07T12:00:00Z") == ["bob"]
     page = await text(site)
     assert "Taken AA Alice Ash → taken by B bob" in page and "bob for Alice Ash (swap)" in page
@@ -164,7 +232,9 @@ async def test_a_swap_is_asked_for_taken_given_back_and_forgotten(site: Site) ->
     assert await on_call(site, "2026-01-07T12:00:00Z") == ["alice"]
     assert (await site.client.post(f"{PAGE}/swaps/{swap}/delete", data={})).status_code == 303
     assert "Nobody asks for a swap." in await text(site)
-    assert (await site.client.post(f"{PAGE}/swaps/{swap}/take", data={"user": "bob"})).status_code == 404
+    assert (
+        await site.client.post(f"{PAGE}/swaps/{swap}/take", data={"user": "bob"})
+    ).status_code == 404
 
 
 async def test_a_swap_of_no_shift_says_so(site: Site) -> None:
@@ -174,15 +244,25 @@ async def test_a_swap_of_no_shift_says_so(site: Site) -> None:
 
 
 async def test_a_swap_that_nobody_took_in_time_is_past_due(site: Site) -> None:
-    await site.client.post(f"{PAGE}/swaps", data={"user": "alice", "start": "2026-01-06T12:00", "end": "2026-01-07T12:00"})
+    await site.client.post(
+        f"{PAGE}/swaps",
+        data={"user": "alice", "start": "2026-01-06T12:00", "end": "2026-01-07T12:00"},
+    )
     site.clock[0] += 7200
     assert "Nobody took it AA Alice Ash" in await text(site)
 
 
 async def test_an_override_of_the_file_is_shown_as_such_and_cannot_be_deleted(site: Site) -> None:
-    planned = Override(users=("bob",), start=datetime(2026, 1, 9, 9), end=datetime(2026, 1, 9, 18), reason="planned")  # noqa: DTZ001 wall clock
+    planned = Override(
+        users=("bob",),
+        start=datetime(2026, 1, 9, 9),
+        end=datetime(2026, 1, 9, 18),
+        reason="planned",
+    )
     platform = msgspec.structs.replace(CONFIG.schedules["platform"], overrides=(planned,))
-    site.context.use_config(msgspec.structs.replace(CONFIG, schedules={**CONFIG.schedules, "platform": platform}))
+    site.context.use_config(
+        msgspec.structs.replace(CONFIG, schedules={**CONFIG.schedules, "platform": platform})
+    )
     page = await text(site)
     assert "bob Fri 9 Jan 09:00 – 18:00 · planned in the file" in page
     assert "/delete" not in (await site.client.get(PAGE)).text
@@ -192,11 +272,18 @@ async def test_the_past_is_shown_as_it_was_written_down_with_the_names_of_then(s
     zoe = RecordedPerson(user="zoe", full_name="Zoe <b>Zed</b>", timezone="UTC")
     start, end = 1767600000.0, 1767690000.0  # Monday 08:00 UTC, Tuesday 09:00 UTC
     kept = await shifts.load_progress(site.context.wire, "platform")
-    fact = RecordedShift(start=start, end=end, people=(zoe,), reason="layer <i>old</i>", layer="old")
-    written = shifts.write_facts(kept, "platform", [fact], until=end, zone="Europe/Berlin", over=False, notices=None)
+    fact = RecordedShift(
+        start=start, end=end, people=(zoe,), reason="layer <i>old</i>", layer="old"
+    )
+    written = shifts.write_facts(
+        kept, "platform", [fact], until=end, zone="Europe/Berlin", over=False, notices=None
+    )
     assert await commit(site.context.wire, written)
     source = (await site.client.get(PAGE)).text
-    assert "Zoe &lt;b&gt;Zed&lt;/b&gt; · Mon 5 Jan 09:00 – Tue 6 Jan 10:00 · layer &lt;i&gt;old&lt;/i&gt;" in source
+    assert (
+        "Zoe &lt;b&gt;Zed&lt;/b&gt; · Mon 5 Jan 09:00 – Tue 6 Jan 10:00 · layer &lt;i&gt;old&lt;/i&gt;"
+        in source
+    )
     assert "as it was" in source and "<b>Zed" not in source
     assert "25 h" in await text(site)
 
@@ -215,24 +302,35 @@ async def test_names_of_people_and_of_schedules_are_text_and_nothing_else(site: 
     hostile = "<img src=x onerror=alert(1)>"
     users = {**CONFIG.users, "alice": User(name="alice", full_name=f"{hostile}\u202e{'x' * 500}")}
     platform = msgspec.structs.replace(CONFIG.schedules["platform"], name=hostile)
-    site.context.use_config(msgspec.structs.replace(CONFIG, users=users, schedules={hostile: platform}))
+    site.context.use_config(
+        msgspec.structs.replace(CONFIG, users=users, schedules={hostile: platform})
+    )
     for path in ("/schedules", f"/schedules/{quote(hostile, safe='')}"):
         answer = await site.client.get(path)
-        assert answer.status_code == 200 and "<img" not in answer.text and "&lt;img src=x" in answer.text
+        assert (
+            answer.status_code == 200
+            and "<img" not in answer.text
+            and "&lt;img src=x" in answer.text
+        )
         main = answer.text.partition("<main")[2]
         assert "\u202e" not in main and "x" * 70 not in main
 
 
 async def test_the_address_of_a_calendar_is_made_shown_and_taken_back(site: Site) -> None:
     assert (await site.client.post(f"{PAGE}/calendar", data={})).status_code == 303
-    [url] = re.findall(r'readonly value="https://oncall.example.org(/calendar/[^"]+)"', (await site.client.get(PAGE)).text)
+    [url] = re.findall(
+        r'readonly value="https://oncall.example.org(/calendar/[^"]+)"',
+        (await site.client.get(PAGE)).text,
+    )
     assert "BEGIN:VCALENDAR" in (await site.client.get(url)).text
     assert (await site.client.post(f"{PAGE}/calendar/delete", data={})).status_code == 303
     assert (await site.client.get(url)).status_code == 404
     assert "readonly" not in (await site.client.get(PAGE)).text
 
 
-async def test_whoever_may_only_look_sees_no_forms_and_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whoever_may_only_look_sees_no_forms_and_changes_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = site.client._transport.app  # type: ignore[attr-defined]
 
     async def as_viewer(scope, receive, send):  # type: ignore[no-untyped-def]
@@ -241,8 +339,14 @@ async def test_whoever_may_only_look_sees_no_forms_and_changes_nothing(site: Sit
 
     monkeypatch.setattr(site.client._transport, "app", as_viewer)
     source = (await site.client.get(PAGE)).text
-    assert "do-override" not in source and "Alice Ash" in source and 'action="/schedules/platform/overrides' not in source
+    assert (
+        "do-override" not in source
+        and "Alice Ash" in source
+        and 'action="/schedules/platform/overrides' not in source
+    )
     assert (await site.client.post(f"{PAGE}/overrides", data=NIGHT)).status_code == 403
-    assert (await site.client.post(f"{PAGE}/swaps", data={**NIGHT, "user": "alice"})).status_code == 403
+    assert (
+        await site.client.post(f"{PAGE}/swaps", data={**NIGHT, "user": "alice"})
+    ).status_code == 403
     assert (await site.client.post(f"{PAGE}/calendar", data={})).status_code == 403
     assert (await site.client.get("/api/v1/schedules/platform/overrides")).json() == []

@@ -22,15 +22,23 @@ from tests.support.web.website import NOW, Site
 
 
 def use(site: Site, **values: Any) -> None:
-    site.context.use_config(msgspec.structs.replace(site.context.config, time_intervals={"daily": DAILY}, **values))
+    site.context.use_config(
+        msgspec.structs.replace(site.context.config, time_intervals={"daily": DAILY}, **values)
+    )
 
 
-async def silenced(site: Site, seconds: float = 3600, comment: str = "known", **labels: str) -> Silence:
+async def silenced(
+    site: Site, seconds: float = 3600, comment: str = "known", **labels: str
+) -> Silence:
     now_ns = int(site.context.now() * 10**9)
     wanted = Silence(
-        id="", matcher_sets=[[Matcher(name, "=", value) for name, value in labels.items()]], starts_ns=now_ns,
-        ends_ns=now_ns + int(seconds * 10**9), created_by="alice", comment=comment,
-    )  # fmt: skip
+        id="",
+        matcher_sets=[[Matcher(name, "=", value) for name, value in labels.items()]],
+        starts_ns=now_ns,
+        ends_ns=now_ns + int(seconds * 10**9),
+        created_by="alice",
+        comment=comment,
+    )
     return await respond_muting.put_silence(site.context, wanted)
 
 
@@ -41,13 +49,22 @@ def seen_in(page: str) -> str:
     return found[1]
 
 
-async def test_the_list_says_what_is_in_force_how_long_and_how_many_alerts_it_hides(site: Site) -> None:
+async def test_the_list_says_what_is_in_force_how_long_and_how_many_alerts_it_hides(
+    site: Site,
+) -> None:
     use(site, maintenance={IN_FILE.name: IN_FILE})
-    await push(site, {"alertname": "Disk", "host": "db1"}, {"alertname": "Disk", "host": "db2"}, {"alertname": "Late", "job": "backup"})
+    await push(
+        site,
+        {"alertname": "Disk", "host": "db1"},
+        {"alertname": "Disk", "host": "db2"},
+        {"alertname": "Late", "job": "backup"},
+    )
     await silenced(site, alertname="Disk")
     page = plain((await site.client.get("/silences")).text)
     assert "2 in force. 3 alerts that fire are hidden." in page
-    assert 'until 11:00, in 1 h 0 min hides 2 alerts now known alertname="Disk" by Alice Ash' in page
+    assert (
+        'until 11:00, in 1 h 0 min hides 2 alerts now known alertname="Disk" by Alice Ash' in page
+    )
     assert "Maintenance until 11:00, in 1 h 0 min hides 1 alert now nightly/backup" in page
     assert "stands in the file recurs: daily (Berlin)" in page
 
@@ -55,15 +72,27 @@ async def test_the_list_says_what_is_in_force_how_long_and_how_many_alerts_it_hi
 async def test_an_alert_leads_to_a_silence_in_two_steps_without_scripts(site: Site) -> None:
     await push(site, {"alertname": "Disk", "host": "db1"}, {"alertname": "Net", "host": "db1"})
     await site.client.post("/me", data={"user": "alice"})
-    page = (await site.client.get("/silences/new", params={"label": ['alertname="Disk"', 'host="db1"']})).text
+    page = (
+        await site.client.get("/silences/new", params={"label": ['alertname="Disk"', 'host="db1"']})
+    ).text
     assert "alertname=&#34;Disk&#34;\nhost=&#34;db1&#34;</textarea>" in page
     assert "would hide 1 alert now" in plain(page)
-    fields = {"kind": "silence", "matchers": 'alertname="Disk"\nhost="db1"', "for": "4h", "comment": " new disk ", "seen": seen_in(page)}
+    fields = {
+        "kind": "silence",
+        "matchers": 'alertname="Disk"\nhost="db1"',
+        "for": "4h",
+        "comment": " new disk ",
+        "seen": seen_in(page),
+    }
     saved = await site.client.post("/silences/new", data=fields)
     assert saved.status_code == 303
     [silence] = (await site.client.get("/api/v2/silences")).json()
     assert saved.headers["location"] == f"/silences/{silence['id']}"
-    assert (silence["createdBy"], silence["comment"], silence["status"]["state"]) == ("alice", "new disk", "active")
+    assert (silence["createdBy"], silence["comment"], silence["status"]["state"]) == (
+        "alice",
+        "new disk",
+        "active",
+    )
     assert silence["endsAt"] == rfc3339(NOW + 4 * 3600)
     assert "hides 1 alert now" in plain((await site.client.get(saved.headers["location"])).text)
 
@@ -75,37 +104,70 @@ async def test_what_was_not_shown_is_shown_before_it_is_saved(site: Site) -> Non
     shown = await site.client.post("/silences/new", data=fields)
     assert shown.status_code == 200 and "These are all 2 alerts that fire." in plain(shown.text)
     assert (await site.client.get("/api/v2/silences")).json() == []
-    assert (await site.client.post("/silences/new", data={**fields, "seen": seen_in(shown.text)})).status_code == 303
+    assert (
+        await site.client.post("/silences/new", data={**fields, "seen": seen_in(shown.text)})
+    ).status_code == 303
 
 
 async def test_a_preview_names_the_incidents_that_would_stop_paging(site: Site) -> None:
     await push(site, {"alertname": "Disk", "host": "a"}, {"alertname": "Disk", "host": "b"})
     group = Placer(site.context.config).place({"alertname": "Disk", "host": "a"}).groups[0].id
     incident = await site.opened(title="Disks are full", group=group)
-    for label, says in (('host="a"', "1 of 2 alerts"), ('alertname="Disk"', "all 2 alerts: it stops paging")):
+    for label, says in (
+        ('host="a"', "1 of 2 alerts"),
+        ('alertname="Disk"', "all 2 alerts: it stops paging"),
+    ):
         page = plain((await site.client.get("/silences/new", params={"label": label})).text)
         assert f"#{incident.number} Disks are full {says}" in page
-    answer = (await site.client.post("/api/v1/silences/preview", json={"matchers": ['host="a"']})).json()
+    answer = (
+        await site.client.post("/api/v1/silences/preview", json={"matchers": ['host="a"']})
+    ).json()
     assert answer["incidents"] == [
-        {"id": incident.id, "number": incident.number, "title": "Disks are full", "state": "triggered", "hidden": 1, "firing": 2}
+        {
+            "id": incident.id,
+            "number": incident.number,
+            "title": "Disks are full",
+            "state": "triggered",
+            "hidden": 1,
+            "firing": 2,
+        }
     ]
 
 
 async def test_a_silence_is_prolonged_changed_and_ended(site: Site) -> None:
     silence = await silenced(site, alertname="Disk")
     where = f"/silences/{silence.id}"
-    assert (await site.client.post(f"{where}/extend", data={"for": "1h", "back": "list"})).headers["location"] == "/silences"
-    longer = await site.client.post(f"/api/v1/silences/{silence.id}/extend", json={"until": "2026-01-06T14:00:00+01:00"})
+    assert (await site.client.post(f"{where}/extend", data={"for": "1h", "back": "list"})).headers[
+        "location"
+    ] == "/silences"
+    longer = await site.client.post(
+        f"/api/v1/silences/{silence.id}/extend", json={"until": "2026-01-06T14:00:00+01:00"}
+    )
     assert longer.json()["endsAt"] == rfc3339(NOW + 3 * 3600)
-    assert (await site.client.post(f"/api/v1/silences/{silence.id}/extend", json={"until": "2026-01-06T12:00:00Z"})).status_code == 422
+    assert (
+        await site.client.post(
+            f"/api/v1/silences/{silence.id}/extend", json={"until": "2026-01-06T12:00:00Z"}
+        )
+    ).status_code == 422
     form = (await site.client.get(f"{where}/edit")).text
-    fields = {"matchers": 'alertname="Disk"', "for": "", "comment": "another word", "seen": seen_in(form)}
-    assert (await site.client.post(f"{where}/edit", data=fields)).headers["location"] == where, "the same matchers change in place"
+    fields = {
+        "matchers": 'alertname="Disk"',
+        "for": "",
+        "comment": "another word",
+        "seen": seen_in(form),
+    }
+    assert (await site.client.post(f"{where}/edit", data=fields)).headers["location"] == where, (
+        "the same matchers change in place"
+    )
     assert (await respond_muting.find_silence(site.context, silence.id)).comment == "another word"
     other = await site.client.get(f"{where}/edit", params={"matchers": 'alertname="Net"'})
-    moved = await site.client.post(f"{where}/edit", data={**fields, "matchers": 'alertname="Net"', "seen": seen_in(other.text)})
+    moved = await site.client.post(
+        f"{where}/edit", data={**fields, "matchers": 'alertname="Net"', "seen": seen_in(other.text)}
+    )
     made = moved.headers["location"]
-    assert made != where, "other matchers end the old silence and make a new one, as Alertmanager has it"
+    assert made != where, (
+        "other matchers end the old silence and make a new one, as Alertmanager has it"
+    )
     assert "ended at 10:00" in plain((await site.client.get(where)).text)
     site.clock[0] += 60
     assert (await site.client.post(f"{made}/end")).headers["location"] == made
@@ -119,14 +181,27 @@ async def test_a_silence_is_prolonged_changed_and_ended(site: Site) -> None:
 
 async def test_windows_are_made_changed_and_ended_and_those_of_the_file_are_not(site: Site) -> None:
     use(site, maintenance={IN_FILE.name: IN_FILE})
-    shown = await site.client.get("/silences/new", params={"kind": "maintenance", "label": 'team="db"'})
+    shown = await site.client.get(
+        "/silences/new", params={"kind": "maintenance", "label": 'team="db"'}
+    )
     fields = {
-        "kind": "maintenance", "name": "rack", "matchers": 'team="db"', "for": "endless", "interval": ["daily"], "timezone": "Asia/Tbilisi",
-        "user": "bob", "seen": seen_in(shown.text),
-    }  # fmt: skip
+        "kind": "maintenance",
+        "name": "rack",
+        "matchers": 'team="db"',
+        "for": "endless",
+        "interval": ["daily"],
+        "timezone": "Asia/Tbilisi",
+        "user": "bob",
+        "seen": seen_in(shown.text),
+    }
     where = (await site.client.post("/silences/new", data=fields)).headers["location"]
     [_, window] = await respond_muting.load_windows(site.context)
-    assert (window.name, window.active_time_intervals, window.end, window.timezone) == ("rack", ("daily",), None, "Asia/Tbilisi")
+    assert (window.name, window.active_time_intervals, window.end, window.timezone) == (
+        "rack",
+        ("daily",),
+        None,
+        "Asia/Tbilisi",
+    )
     assert window.created_by == "bob" and where == f"/silences/windows/{window.id}"
     form = await site.client.get(f"{where}/edit")
     assert 'value="daily" checked' in form.text
@@ -137,7 +212,10 @@ async def test_windows_are_made_changed_and_ended_and_those_of_the_file_are_not(
     assert "ended at 10:00" in plain((await site.client.get(where)).text)
     of_file = "/silences/windows/nightly%2Fbackup"
     assert "It stands in the file" in plain((await site.client.get(of_file)).text)
-    assert [(await site.client.post(f"{of_file}/{do}", data={"for": "1h"})).status_code for do in ("end", "extend")] == [409, 409]
+    assert [
+        (await site.client.post(f"{of_file}/{do}", data={"for": "1h"})).status_code
+        for do in ("end", "extend")
+    ] == [409, 409]
     assert (await site.client.get(f"{of_file}/edit")).status_code == 409
 
 
@@ -154,8 +232,16 @@ async def test_windows_are_made_changed_and_ended_and_those_of_the_file_are_not(
         ({"user": "mallory"}, "there is no user"),
     ],
 )
-async def test_what_makes_no_sense_is_said_on_the_form_and_what_was_written_stays(site: Site, fields: dict[str, str], says: str) -> None:
-    given = {"kind": "silence", "matchers": 'team="db"', "for": "1h", "comment": "my words", **fields}
+async def test_what_makes_no_sense_is_said_on_the_form_and_what_was_written_stays(
+    site: Site, fields: dict[str, str], says: str
+) -> None:
+    given = {
+        "kind": "silence",
+        "matchers": 'team="db"',
+        "for": "1h",
+        "comment": "my words",
+        **fields,
+    }
     looked = await site.client.get("/silences/new", params={"label": given["matchers"]})
     seen = seen_in(looked.text) if 'name="seen"' in looked.text else ""
     answer = await site.client.post("/silences/new", data={**given, "seen": seen})
@@ -176,22 +262,32 @@ async def test_text_of_another_time_zone_that_there_is_not_is_refused(site: Site
         (NOW - 86400, "2026-01-12T09:00"),  # Monday, 11:00
     ],
 )
-def test_until_monday_is_the_next_monday_morning_on_the_readers_clock(now: float, until: str) -> None:
+def test_until_monday_is_the_next_monday_morning_on_the_readers_clock(
+    now: float, until: str
+) -> None:
     assert next_monday(now, "Europe/Berlin") == until
 
 
 @pytest.mark.parametrize("evil", [SCRIPT, BIDI, LONG], ids=["script", "bidi", "long"])
-async def test_hostile_labels_are_harmless_in_previews_and_in_what_was_hidden(site: Site, evil: str) -> None:
+async def test_hostile_labels_are_harmless_in_previews_and_in_what_was_hidden(
+    site: Site, evil: str
+) -> None:
     use(site)
     labels = {"alertname": evil, evil[:200]: evil, "team": "db"}
     await push(site, labels)
     placement = site.context.placer.place(labels)
     incident = await site.opened(title=evil, group=placement.groups[0].id, common_labels=labels)
     await site.with_alerts(incident, Alert(fingerprint="a", labels=labels, starts_ns=1))
-    silence = await silenced(site, comment=evil, team="db", **({"alertname": evil} if evil is not LONG else {}))
-    one = SuppressedAlertRecord(fingerprint="f", labels=labels, group="g", receiver=evil, first=NOW, last=NOW)
+    silence = await silenced(
+        site, comment=evil, team="db", **({"alertname": evil} if evil is not LONG else {})
+    )
+    one = SuppressedAlertRecord(
+        fingerprint="f", labels=labels, group="g", receiver=evil, first=NOW, last=NOW
+    )
     operations = Operations()
-    await muting.record_suppressed(site.context.wire, operations, [SuppressionUpdate(f"silence:{silence.id}", one)])
+    await muting.record_suppressed(
+        site.context.wire, operations, [SuppressionUpdate(f"silence:{silence.id}", one)]
+    )
     assert await commit(site.context.wire, operations)
     for path in (
         "/silences",
@@ -203,9 +299,17 @@ async def test_hostile_labels_are_harmless_in_previews_and_in_what_was_hidden(si
         assert answer.status_code == 200, path
         tags = Tags()
         tags.feed(answer.text)
-        assert len([tag for tag, _ in tags.seen if tag == "script"]) == 1 + ("new" in path or "edit" in path), path
-        assert not [tag for tag, attributes in tags.seen if any(name.startswith("on") or name == "style" for name in attributes)]
+        assert len([tag for tag, _ in tags.seen if tag == "script"]) == 1 + (
+            "new" in path or "edit" in path
+        ), path
+        assert not [
+            tag
+            for tag, attributes in tags.seen
+            if any(name.startswith("on") or name == "style" for name in attributes)
+        ]
         assert not [tag for tag, _ in tags.seen if tag == "img"]
-        assert len(answer.text) < (300_000 if "edit" in path else 60_000), f"{path} is {len(answer.text)} characters long"
+        assert len(answer.text) < (300_000 if "edit" in path else 60_000), (
+            f"{path} is {len(answer.text)} characters long"
+        )
         if "edit" not in path:  # what somebody edits must be what stands there
             assert not set("\u202e\u2066\x00\x1b") & set(answer.text), path

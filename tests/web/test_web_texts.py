@@ -21,7 +21,9 @@ from tests.support.web.website import Site
 
 HERE = Path(amproxy.web.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
-MADE = re.compile(rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!html\b)[a-z_]*)(?:\{{\w+\}})?["']""")
+MADE = re.compile(
+    rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!html\b)[a-z_]*)(?:\{{\w+\}})?["']"""
+)
 
 
 def places(text: str) -> set[str]:
@@ -38,20 +40,40 @@ def test_a_language_has_the_texts_of_the_first_with_the_same_places(language: st
         if isinstance(entry, str) and isinstance(translated, str):
             assert places(entry) == places(translated), key
         elif not isinstance(entry, str) and not isinstance(translated, str):
-            assert set(translated) == PLURAL_FORMS[language][1] and set(entry) == PLURAL_FORMS[DEFAULT_LANGUAGE][1], key
-            assert set().union(*map(places, translated.values())) == set().union(*map(places, entry.values())), key
+            assert (
+                set(translated) == PLURAL_FORMS[language][1]
+                and set(entry) == PLURAL_FORMS[DEFAULT_LANGUAGE][1]
+            ), key
+            assert set().union(*map(places, translated.values())) == set().union(
+                *map(places, entry.values())
+            ), key
 
 
 def test_every_text_that_a_page_names_is_there_and_every_text_is_named() -> None:
-    known, sources = set(load_entries(DEFAULT_LANGUAGE)), [*HERE.rglob("*.html"), *HERE.rglob("*.py"), *(HERE.parent / "text").glob("*.py")]
+    known, sources = (
+        set(load_entries(DEFAULT_LANGUAGE)),
+        [*HERE.rglob("*.html"), *HERE.rglob("*.py"), *(HERE.parent / "text").glob("*.py")],
+    )
     named = {key for path in sources for key in MADE.findall(path.read_text("utf-8"))}
-    whole, beginnings = {key for key in named if key in known}, tuple(key for key in named if key not in known)
+    whole, beginnings = (
+        {key for key in named if key in known},
+        tuple(key for key in named if key not in known),
+    )
     # A key that is put together is named by its beginning: t("state." ~ name).
     assert all(any(key.startswith(beginning) for key in known) for beginning in beginnings)
     assert {key for key in known - whole if not key.startswith(beginnings)} == set()
 
 
-@pytest.mark.parametrize(("n", "text"), [(1, "Открыт 1 "), (2, "Открыто 2 "), (5, "Открыто 5 "), (11, "11 инцидентов"), (21, "Открыт 21")])
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (1, "Открыт 1 "),
+        (2, "Открыто 2 "),
+        (5, "Открыто 5 "),
+        (11, "11 инцидентов"),
+        (21, "Открыт 21"),
+    ],
+)
 def test_russian_counts_in_three_forms(n: int, text: str) -> None:
     assert text in load_texts("ru")("page.open_now", n=n)
 
@@ -62,15 +84,27 @@ def test_what_goes_into_a_text_is_escaped() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "accepted", "language"),
-    [("", "ru-RU,ru;q=0.9,en;q=0.8", "ru"), ("en", "ru", "en"), ("", "", "en"), ("xx", "de,fr", "en"), ("", "de, en;q=0.5", "en")],
+    [
+        ("", "ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        ("en", "ru", "en"),
+        ("", "", "en"),
+        ("xx", "de,fr", "en"),
+        ("", "de, en;q=0.5", "en"),
+    ],
 )
-def test_a_reader_gets_the_language_that_was_chosen_or_that_the_browser_accepts(asked: str, accepted: str, language: str) -> None:
+def test_a_reader_gets_the_language_that_was_chosen_or_that_the_browser_accepts(
+    asked: str, accepted: str, language: str
+) -> None:
     assert choose_language(asked, accepted) == language
 
 
-async def test_a_browser_that_reads_russian_gets_the_page_in_russian_and_may_choose_english(site: Site) -> None:
+async def test_a_browser_that_reads_russian_gets_the_page_in_russian_and_may_choose_english(
+    site: Site,
+) -> None:
     russian = await site.client.get("/", headers={"Accept-Language": "ru"})
     assert '<html lang="ru">' in russian.text and "Инциденты" in russian.text
     chosen = await site.client.post("/language", data={"language": "en", "back": "/incidents"})
     assert chosen.status_code == 303 and chosen.headers["location"] == "/incidents"
-    assert '<html lang="en">' in (await site.client.get("/", headers={"Accept-Language": "ru"})).text
+    assert (
+        '<html lang="en">' in (await site.client.get("/", headers={"Accept-Language": "ru"})).text
+    )

@@ -19,10 +19,20 @@ async def happened(site: Site, user: str, channel: str, address: str, error: str
     assert await commit(site.context.wire, operations)
 
 
-async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_without_addresses(site: Site) -> None:
+async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_without_addresses(
+    site: Site,
+) -> None:
     rules = {"default": (Notify(channels=("console",)),)}
-    users = CONFIG.users | {"carol": User(name="carol", contacts={"console": "hidden", "phone": "+1234"}, notification_rules=rules)}
-    site.context.use_config(msgspec.structs.replace(CONFIG, users=users, teams={"db": Team(name="db", members=("alice",))}))
+    users = CONFIG.users | {
+        "carol": User(
+            name="carol", contacts={"console": "hidden", "phone": "+1234"}, notification_rules=rules
+        )
+    }
+    site.context.use_config(
+        msgspec.structs.replace(
+            CONFIG, users=users, teams={"db": Team(name="db", members=("alice",))}
+        )
+    )
     await happened(site, "alice", "email", "a@example.org", "no such mailbox")
     shown = (await site.client.get("/api/v1/users/alice")).json()
     assert shown == {
@@ -34,8 +44,20 @@ async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_withou
         "reachable": True,
         "why_not": None,
         "channels": [
-            {"channel": "console", "state": "untried", "used": True, "last_delivery": None, "error": None},
-            {"channel": "email", "state": "failed", "used": True, "last_delivery": "2026-01-06T10:00:00.000Z", "error": "no such mailbox"},
+            {
+                "channel": "console",
+                "state": "untried",
+                "used": True,
+                "last_delivery": None,
+                "error": None,
+            },
+            {
+                "channel": "email",
+                "state": "failed",
+                "used": True,
+                "last_delivery": "2026-01-06T10:00:00.000Z",
+                "error": "no such mailbox",
+            },
         ],
         "rules": {
             "default": [{"notify": ["console"]}, {"wait": "5m"}, {"notify": ["email"]}],
@@ -44,14 +66,21 @@ async def test_a_person_is_shown_with_what_is_known_of_their_contacts_but_withou
     }
     listed = await site.client.get("/api/v1/users")
     assert [user["name"] for user in listed.json()["users"]] == ["alice", "bob", "carol"]
-    assert "a@example.org" not in listed.text and "hidden" not in listed.text and "+1234" not in listed.text
+    assert (
+        "a@example.org" not in listed.text
+        and "hidden" not in listed.text
+        and "+1234" not in listed.text
+    )
     assert (await site.client.get("/api/v1/users/nobody")).status_code == 404
 
 
 async def test_a_test_page_goes_over_one_contact_or_all(site: Site) -> None:
     answer = await site.client.post("/api/v1/users/alice/test", json={"channel": "email"})
     assert (answer.status_code, answer.json()) == (202, {"user": "alice", "sent": ["email"]})
-    assert (await site.client.post("/api/v1/users/alice/test")).json()["sent"] == ["console", "email"]
+    assert (await site.client.post("/api/v1/users/alice/test")).json()["sent"] == [
+        "console",
+        "email",
+    ]
     assert await site.context.wire.call("XLEN", keys.OUTBOX) == 3
 
 
@@ -61,11 +90,17 @@ async def test_a_test_page_that_cannot_be_sent_is_refused(site: Site) -> None:
     assert (await site.client.post("/api/v1/users/nobody/test")).status_code == 404
     unknown = await site.client.post("/api/v1/users/alice/test", json={"channel": "telegram"})
     assert (unknown.status_code, unknown.json()["error"]) == (422, "invalid")
-    assert (await site.client.post("/api/v1/users/alice/test", json={"channel": 5})).status_code == 422
-    assert (await site.client.post("/api/v1/users/carol/test")).status_code == 422
-    assert (await site.client.post("/api/v1/users/carol/test", json={"channel": "phone_call"})).status_code == 422
     assert (
-        await site.client.post("/api/v1/users/alice/test", content=b"{", headers={"content-type": "application/json"})
+        await site.client.post("/api/v1/users/alice/test", json={"channel": 5})
+    ).status_code == 422
+    assert (await site.client.post("/api/v1/users/carol/test")).status_code == 422
+    assert (
+        await site.client.post("/api/v1/users/carol/test", json={"channel": "phone_call"})
+    ).status_code == 422
+    assert (
+        await site.client.post(
+            "/api/v1/users/alice/test", content=b"{", headers={"content-type": "application/json"}
+        )
     ).status_code == 400
 
 
@@ -73,16 +108,28 @@ async def test_the_first_page_names_who_is_on_call_and_cannot_be_reached(site: S
     assert "cannot be reached" not in (await site.client.get("/")).text
     await happened(site, "bob", "console", "bob", "<closed>")
     page = (await site.client.get("/")).text
-    assert "<strong>bob</strong> is next on call for platform and cannot be reached: console: &lt;closed&gt;." in page
+    assert (
+        "<strong>bob</strong> is next on call for platform and cannot be reached: console: &lt;closed&gt;."
+        in page
+    )
     await happened(site, "alice", "console", "alice", "closed")
     await happened(site, "alice", "email", "a@example.org", "no such mailbox")
-    assert "<strong>Alice Ash</strong> is on call for platform and cannot be reached: " in (await site.client.get("/")).text
+    assert (
+        "<strong>Alice Ash</strong> is on call for platform and cannot be reached: "
+        in (await site.client.get("/")).text
+    )
 
 
 async def test_metrics_say_who_can_be_reached(site: Site) -> None:
     await happened(site, "bob", "console", "bob", "closed")
     await happened(site, "alice", "email", "a@example.org")
     page = (await site.client.get("/metrics")).text
-    assert 'amproxy_user_reachable{user="bob"} 0.0' in page and 'amproxy_user_reachable{user="alice"} 1.0' in page
-    assert 'amproxy_contact_up{channel="console",user="bob"} 0.0' in page and 'amproxy_contact_up{channel="email",user="alice"} 1.0' in page
+    assert (
+        'amproxy_user_reachable{user="bob"} 0.0' in page
+        and 'amproxy_user_reachable{user="alice"} 1.0' in page
+    )
+    assert (
+        'amproxy_contact_up{channel="console",user="bob"} 0.0' in page
+        and 'amproxy_contact_up{channel="email",user="alice"} 1.0' in page
+    )
     assert 'amproxy_contact_up{channel="console",user="alice"}' not in page

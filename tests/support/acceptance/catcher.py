@@ -23,8 +23,12 @@ class Catcher(WebhookServer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scripts: dict[str, list[Answer]] = {}  # path → answers used up one by one; the last one stays
-        self.old_senders: set[str] = set()  # paths that an Alertmanager before 0.32 calls: its payload lacks two keys
+        self.scripts: dict[
+            str, list[Answer]
+        ] = {}  # path → answers used up one by one; the last one stays
+        self.old_senders: set[str] = (
+            set()
+        )  # paths that an Alertmanager before 0.32 calls: its payload lacks two keys
 
     def address(self, path: str) -> str:
         """The URL of a receiver."""
@@ -55,7 +59,10 @@ class Catcher(WebhookServer):
 
     def told(self, path: str) -> list[dict[str, Any]]:
         """The messages of one receiver, without those that say again what was not taken the first time."""
-        return [payload for payload, _ in itertools.groupby(request.payload for request in self.came(path))]
+        return [
+            payload
+            for payload, _ in itertools.groupby(request.payload for request in self.came(path))
+        ]
 
 
 def shown(payload: dict[str, Any], label: str = "instance") -> list[tuple[str, str]]:

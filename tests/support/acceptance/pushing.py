@@ -26,7 +26,9 @@ def call(method: str, url: str, body: Any = None) -> Reply:
     connection = http.client.HTTPConnection(host, timeout=60)
     try:
         content = None if body is None else json.dumps(body).encode()
-        connection.request(method, f"/{path}", content, {"Content-Type": "application/json"} if content else {})
+        connection.request(
+            method, f"/{path}", content, {"Content-Type": "application/json"} if content else {}
+        )
         answer = connection.getresponse()
         return Reply(answer.status, answer.read())
     finally:
@@ -34,10 +36,18 @@ def call(method: str, url: str, body: Any = None) -> Reply:
 
 
 def alert(
-    labels: Mapping[str, str], *, starts: float | None = None, ends: float | None = None, annotations: Mapping[str, str] | None = None
+    labels: Mapping[str, str],
+    *,
+    starts: float | None = None,
+    ends: float | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """One alert of a push; times in Unix seconds, None = not sent."""
-    result: dict[str, Any] = {"labels": dict(labels), "annotations": dict(annotations or {}), "generatorURL": "http://127.0.0.1/rule"}
+    result: dict[str, Any] = {
+        "labels": dict(labels),
+        "annotations": dict(annotations or {}),
+        "generatorURL": "http://127.0.0.1/rule",
+    }
     for name, moment in (("startsAt", starts), ("endsAt", ends)):
         if moment is not None:
             result[name] = rfc3339(moment)
@@ -64,8 +74,17 @@ def resolves(url: str, *over: Mapping[str, str]) -> None:
 def silence(url: str, seconds: float, **labels: str) -> str:
     """Silence what has these labels from now on; the silence's id."""
     now = time.time()
-    matchers = [{"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in labels.items()]
-    body = {"matchers": matchers, "startsAt": rfc3339(now), "endsAt": rfc3339(now + seconds), "createdBy": "story", "comment": "story"}
+    matchers = [
+        {"name": name, "value": value, "isRegex": False, "isEqual": True}
+        for name, value in labels.items()
+    ]
+    body = {
+        "matchers": matchers,
+        "startsAt": rfc3339(now),
+        "endsAt": rfc3339(now + seconds),
+        "createdBy": "story",
+        "comment": "story",
+    }
     reply = call("POST", f"{url}/api/v2/silences", body)
     assert reply.status == 200, reply
     return str(reply.json["silenceID"])
@@ -77,6 +96,8 @@ def metric(url: str, name: str, **labels: str) -> float:
     total = 0.0
     for line in page.splitlines():
         head, _, value = line.rpartition(" ")
-        if head.partition("{")[0] == name and all(f'{key}="{wanted}"' in head for key, wanted in labels.items()):
+        if head.partition("{")[0] == name and all(
+            f'{key}="{wanted}"' in head for key, wanted in labels.items()
+        ):
             total += float(value)
     return total

@@ -55,11 +55,16 @@ class Stage:
         now = time.time()
         pushing.push(
             self.url,
-            *(pushing.alert(self.labels(one), starts=now, ends=now + 600, annotations=annotations) for one in instances),
+            *(
+                pushing.alert(self.labels(one), starts=now, ends=now + 600, annotations=annotations)
+                for one in instances
+            ),
         )
 
     def resolves(self, *instances: str) -> None:
-        pushing.push(self.url, *(pushing.alert(self.labels(one), ends=time.time()) for one in instances))
+        pushing.push(
+            self.url, *(pushing.alert(self.labels(one), ends=time.time()) for one in instances)
+        )
 
     def path(self, webhook: int = 0) -> str:
         """The receiver's address in the catcher."""
@@ -70,7 +75,9 @@ class Stage:
 
     def heard(self, webhook: int = 0) -> list[tuple[str, str]]:
         """Each message as ("a -b", reason): instances, a resolved one with a minus."""
-        return [(brief(payload), payload["notification_reason"]) for payload in self.payloads(webhook)]
+        return [
+            (brief(payload), payload["notification_reason"]) for payload in self.payloads(webhook)
+        ]
 
     def expect(self, *wanted: tuple[float, str, str], until: float, webhook: int = 0) -> None:
         """By second `until` of the story exactly these messages have come: (second, alerts as in `heard`, reason)."""
@@ -81,7 +88,9 @@ class Stage:
 
 
 def brief(payload: dict[str, Any]) -> str:
-    return " ".join(instance if status == "firing" else f"-{instance}" for instance, status in shown(payload))
+    return " ".join(
+        instance if status == "firing" else f"-{instance}" for instance, status in shown(payload)
+    )
 
 
 def routes(stories: Mapping[str, Story], catcher: Catcher) -> str:
@@ -90,13 +99,25 @@ def routes(stories: Mapping[str, Story], catcher: Catcher) -> str:
     receivers: list[dict[str, Any]] = [{"name": "nobody"}]
     for name, story in stories.items():
         children.append({"receiver": name, "matchers": [f'story="{name}"'], **story.route})
-        webhooks = [{"url": catcher.address(f"{name}/{index}"), **more} for index, more in enumerate(story.webhooks)]
+        webhooks = [
+            {"url": catcher.address(f"{name}/{index}"), **more}
+            for index, more in enumerate(story.webhooks)
+        ]
         receivers.append({"name": name, "webhook_configs": webhooks})
     timings = {"group_wait": "500ms", "group_interval": "1s", "repeat_interval": "1h"}
-    inhibit = {"source_matchers": ['role="source"'], "target_matchers": ['role="target"'], "equal": ["story"]}
+    inhibit = {
+        "source_matchers": ['role="source"'],
+        "target_matchers": ['role="target"'],
+        "equal": ["story"],
+    }
     return json.dumps(
         {
-            "route": {"receiver": "nobody", "group_by": ["alertname"], **timings, "routes": children},
+            "route": {
+                "receiver": "nobody",
+                "group_by": ["alertname"],
+                **timings,
+                "routes": children,
+            },
             "inhibit_rules": [inhibit],
             "receivers": receivers,
         }
@@ -109,5 +130,8 @@ def playing(stories: Mapping[str, Story], folder: Path) -> Iterator[dict[str, Fu
     with Catcher() as catcher, Servers(folder) as servers:
         amproxy = servers.amproxy(routes(stories, catcher))
         with ThreadPoolExecutor(len(stories)) as actors:
-            yield {name: actors.submit(story.play, Stage(name, amproxy.url, catcher)) for name, story in stories.items()}
+            yield {
+                name: actors.submit(story.play, Stage(name, amproxy.url, catcher))
+                for name, story in stories.items()
+            }
         assert catcher.problems == []

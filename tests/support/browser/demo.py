@@ -72,9 +72,22 @@ heartbeats:
 
 
 def alert(name: str, cluster: str, summary: str, **labels: str) -> dict[str, Any]:
-    labels = {"alertname": name, "cluster": cluster, "team": "platform", "severity": "critical", **labels}
-    annotations = {"summary": summary, "runbook_url": f"https://runbooks.example.org/{name.lower()}"}
-    return {"labels": labels, "annotations": annotations, "generatorURL": "https://vm.example.org/vmalert/alert?id=1"}
+    labels = {
+        "alertname": name,
+        "cluster": cluster,
+        "team": "platform",
+        "severity": "critical",
+        **labels,
+    }
+    annotations = {
+        "summary": summary,
+        "runbook_url": f"https://runbooks.example.org/{name.lower()}",
+    }
+    return {
+        "labels": labels,
+        "annotations": annotations,
+        "generatorURL": "https://vm.example.org/vmalert/alert?id=1",
+    }
 
 
 def ask(url: str, body: object = None, method: str | None = None) -> Any:
@@ -92,7 +105,9 @@ def push(url: str, *alerts: dict[str, Any]) -> None:
 
 def opened(url: str, title: str) -> dict[str, Any]:
     """The incident with this in its title, once it is there."""
-    every = f"{url}/api/v1/incidents?state=triggered&state=acknowledged&state=snoozed&state=resolved"
+    every = (
+        f"{url}/api/v1/incidents?state=triggered&state=acknowledged&state=snoozed&state=resolved"
+    )
 
     def found() -> dict[str, Any]:
         return next((dict(one) for one in ask(every)["incidents"] if title in one["title"]), {})
@@ -104,8 +119,30 @@ def fill(url: str) -> dict[str, Any]:
     """Three incidents: one that nobody has answered (returned), one acknowledged, one resolved."""
     push(url, alert("ReplicationLag", "eu2", "Replica db-4 is 94 s behind", instance="db-4"))
     lag = opened(url, "ReplicationLag")
-    ask(f"{url}/api/v1/incidents/{lag['id']}/acknowledge", {"user": "bob", "text": "Backup runs on db-4; watching it."})
-    push(url, alert("CertificateExpires", "eu1", "shop.example.org expires in 6 days", severity="warning"))
-    ask(f"{url}/api/v1/incidents/{opened(url, 'CertificateExpires')['id']}/resolve", {"user": "carol"})
-    push(url, *[alert("HighErrorRate", "eu1", "Checkout answers 12% with an error", instance=f"checkout-{n}") for n in range(3)])
+    ask(
+        f"{url}/api/v1/incidents/{lag['id']}/acknowledge",
+        {"user": "bob", "text": "Backup runs on db-4; watching it."},
+    )
+    push(
+        url,
+        alert(
+            "CertificateExpires", "eu1", "shop.example.org expires in 6 days", severity="warning"
+        ),
+    )
+    ask(
+        f"{url}/api/v1/incidents/{opened(url, 'CertificateExpires')['id']}/resolve",
+        {"user": "carol"},
+    )
+    push(
+        url,
+        *[
+            alert(
+                "HighErrorRate",
+                "eu1",
+                "Checkout answers 12% with an error",
+                instance=f"checkout-{n}",
+            )
+            for n in range(3)
+        ],
+    )
     return opened(url, "HighErrorRate")

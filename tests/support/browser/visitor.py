@@ -15,14 +15,23 @@ class Visitor:
     """A page of a fresh profile. Errors of scripts, refused resources and answers of 500 fail the test when it closes."""
 
     def __init__(
-        self, browser: Browser, url: str, *, size: Literal["desktop", "phone"] = "desktop", scripts: bool = True, dark: bool = False,
+        self,
+        browser: Browser,
+        url: str,
+        *,
+        size: Literal["desktop", "phone"] = "desktop",
+        scripts: bool = True,
+        dark: bool = False,
         language: str = "en",
-    ) -> None:  # fmt: skip
+    ) -> None:
         width, height = SIZES[size]
         self._context = browser.new_context(
-            viewport={"width": width, "height": height}, java_script_enabled=scripts, color_scheme="dark" if dark else "light",
-            locale=language, reduced_motion="reduce",
-        )  # fmt: skip
+            viewport={"width": width, "height": height},
+            java_script_enabled=scripts,
+            color_scheme="dark" if dark else "light",
+            locale=language,
+            reduced_motion="reduce",
+        )
         self.url, self.scripts = url, scripts
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(60_000)
@@ -48,7 +57,9 @@ class Visitor:
         """What stands on the page."""
         return self.page.locator("body").inner_text()
 
-    def press(self, name: str, role: Literal["button", "link", "checkbox", "tab"] = "button") -> Self:
+    def press(
+        self, name: str, role: Literal["button", "link", "checkbox", "tab"] = "button"
+    ) -> Self:
         """Press what has this name; the first where several do."""
         self.page.get_by_role(role, name=name).first.click()
         return self
@@ -60,7 +71,9 @@ class Visitor:
 
     def fits(self) -> Self:
         """Nothing sticks out: the page does not scroll sideways."""
-        inner, outer = self.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        inner, outer = self.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
         assert inner <= outer, f"{self.page.url} is {inner} pixels wide in a window of {outer}"
         return self
 
@@ -68,7 +81,9 @@ class Visitor:
         """No serious finding of axe-core. Needs scripts."""
         found = Axe().run(self.page).response["violations"]
         serious = [
-            f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes']][:3]}" for one in found if one["impact"] in SERIOUS
+            f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes']][:3]}"
+            for one in found
+            if one["impact"] in SERIOUS
         ]
         assert not serious, f"{self.page.url}: {serious}"
         return self

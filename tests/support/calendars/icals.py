@@ -25,7 +25,12 @@ def wall(text: str) -> datetime:
 
 def ics(*events: str, head: str = "") -> bytes:
     """Properties of an event, or of the calendar (`head`), are divided by "|"; each event has a UID of its own unless it gives one."""
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//tests//EN", *filter(None, head.split("|"))]
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//tests//EN",
+        *filter(None, head.split("|")),
+    ]
     for number, event in enumerate(events):
         given = event.split("|")
         uid = [] if any(line.startswith("UID:") for line in given) else [f"UID:{number}@tests"]
@@ -33,7 +38,9 @@ def ics(*events: str, head: str = "") -> bytes:
     return "\r\n".join([*lines, "END:VCALENDAR", ""]).encode()
 
 
-def parsed(*events: str, head: str = "", zone: str = BERLIN, start: datetime = START, end: datetime = END) -> Calendar:
+def parsed(
+    *events: str, head: str = "", zone: str = BERLIN, start: datetime = START, end: datetime = END
+) -> Calendar:
     return parse_calendar(ics(*events, head=head), ZoneInfo(zone), start, end)
 
 
@@ -47,8 +54,14 @@ def spans(calendar: Calendar, zone: str = BERLIN) -> list[str]:
 
 
 USERS = {
-    "alice": User(name="alice", full_name="Alice Ash", contacts={"email": "Alice@Example.org", "console": "here"}),
-    "bob": User(name="bob", full_name="Bob Birch", contacts={"email": "bob@example.org", "telegram": "1111"}),
+    "alice": User(
+        name="alice",
+        full_name="Alice Ash",
+        contacts={"email": "Alice@Example.org", "console": "here"},
+    ),
+    "bob": User(
+        name="bob", full_name="Bob Birch", contacts={"email": "bob@example.org", "telegram": "1111"}
+    ),
     "carol": User(name="carol", full_name="Cedar, Carol"),
     "ann": User(name="ann"),
 }
@@ -68,12 +81,22 @@ def roster(
             name=name,
             full_name=user.full_name,
             contacts=user.contacts,
-            absences=tuple(Absence(start=wall(span[0]), end=wall(span[1])) for who, span in (absent or {}).items() if who == name),
+            absences=tuple(
+                Absence(start=wall(span[0]), end=wall(span[1]))
+                for who, span in (absent or {}).items()
+                if who == name
+            ),
         )
         for name, user in USERS.items()
     }
     schedule = Schedule(
-        name="db", timezone="UTC", ical=Ical(file="db.ics"), overrides=file_overrides, place=FilePlace(file="routes.yaml", line=7, column=5)
+        name="db",
+        timezone="UTC",
+        ical=Ical(file="db.ics"),
+        overrides=file_overrides,
+        place=FilePlace(file="routes.yaml", line=7, column=5),
     )
-    config = Config(route=Route(receiver="default", key="{}"), users=users, schedules={"db": schedule})
+    config = Config(
+        route=Route(receiver="default", key="{}"), users=users, schedules={"db": schedule}
+    )
     return Roster(config, {"db": by_hand}, calendars={"db": ScheduleCalendars(primary, overrides)})

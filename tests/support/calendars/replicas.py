@@ -38,7 +38,10 @@ class Replica:
             if kind == "calendar":
                 self.tasks.append(asyncio.create_task(self.keeper.on_text_changed(rest)))
 
-        self.tasks += [asyncio.create_task(self.keeper.run()), asyncio.create_task(self.context.wire.subscribe(keys.CHANGES, heard))]
+        self.tasks += [
+            asyncio.create_task(self.keeper.run()),
+            asyncio.create_task(self.context.wire.subscribe(keys.CHANGES, heard)),
+        ]
 
     async def stop(self) -> None:
         for task in self.tasks:

@@ -42,7 +42,9 @@ def local(text: str, zone: str, fold: int = 0) -> datetime:
 def rotation(every: str, start: str, active_days: bool = False) -> Rotation:
     months = int(every[:-2]) if every.endswith("mo") else 0
     seconds = 0 if months else int(every[:-1]) * UNITS[every[-1]]
-    return Rotation(every=every, seconds=seconds, months=months, start=wall(start), active_days=active_days)
+    return Rotation(
+        every=every, seconds=seconds, months=months, start=wall(start), active_days=active_days
+    )
 
 
 def turns(*names: str) -> tuple[tuple[str, ...], ...]:
@@ -51,9 +53,14 @@ def turns(*names: str) -> tuple[tuple[str, ...], ...]:
 
 
 def layer(
-    name: str, *names: str, every: str = "1w", start: str = "2026-01-05T09:00", active: Sequence[str] = (), mute: Sequence[str] = (),
+    name: str,
+    *names: str,
+    every: str = "1w",
+    start: str = "2026-01-05T09:00",
+    active: Sequence[str] = (),
+    mute: Sequence[str] = (),
     active_days: bool = False,
-) -> Layer:  # fmt: skip
+) -> Layer:
     """A rotation; `every` "" = none."""
     return Layer(
         name=name,
@@ -65,7 +72,9 @@ def layer(
 
 
 def override(who: str, start: str, end: str, reason: str = "", id: str = "") -> Override:
-    return Override(users=tuple(who.split("+")), start=wall(start), end=wall(end), reason=reason, id=id)
+    return Override(
+        users=tuple(who.split("+")), start=wall(start), end=wall(end), reason=reason, id=id
+    )
 
 
 def taken(who: str, by: str, start: datetime, end: datetime, order: float = 0.0) -> Swap:
@@ -87,7 +96,9 @@ def away(start: datetime, end: datetime, reason: str = "") -> Absence:
     return Absence(start=start, end=end, reason=reason, id="by hand")
 
 
-def hours(name: str, start: str, end: str, zone: str, weekdays: Sequence[str] | None = None) -> dict[str, object]:
+def hours(
+    name: str, start: str, end: str, zone: str, weekdays: Sequence[str] | None = None
+) -> dict[str, object]:
     """A time interval of the day; `end` "24:00" is midnight."""
     entry: dict[str, object] = {"times": [{"start_time": start, "end_time": end}], "location": zone}
     if weekdays:
@@ -115,17 +126,27 @@ def roster(
             name=name,
             timezone=(zones or {}).get(name, "UTC"),
             quiet_hours=tuple((quiet or {}).get(name, ())),
-            absences=tuple(Absence(start=wall(start), end=wall(end)) for start, end in (absences or {}).get(name, ())),
+            absences=tuple(
+                Absence(start=wall(start), end=wall(end))
+                for start, end in (absences or {}).get(name, ())
+            ),
         )
         for name in PEOPLE
     }
     schedule = Schedule(
-        name="main", timezone=zone, layers=layers, overrides=tuple(overrides), ical=ical, place=FilePlace(file="routes.yaml", line=7, column=5)
+        name="main",
+        timezone=zone,
+        layers=layers,
+        overrides=tuple(overrides),
+        ical=ical,
+        place=FilePlace(file="routes.yaml", line=7, column=5),
     )
     config = Config(
         route=Route(receiver="default", key="{}"),
         users=people,
         schedules={"main": schedule},
-        time_intervals={name: parse_time_interval(name, value) for name, value in (intervals or {}).items()},
+        time_intervals={
+            name: parse_time_interval(name, value) for name, value in (intervals or {}).items()
+        },
     )
     return Roster(config, {"main": by_hand}, absences=away_by_hand, swaps={"main": swaps})

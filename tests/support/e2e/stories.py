@@ -77,6 +77,8 @@ def metric(page: str, name: str, **labels: str) -> float:
     total = 0.0
     for line in page.splitlines():
         head, _, value = line.rpartition(" ")
-        if head.partition("{")[0] == name and all(f'{key}="{wanted}"' in head for key, wanted in labels.items()):
+        if head.partition("{")[0] == name and all(
+            f'{key}="{wanted}"' in head for key, wanted in labels.items()
+        ):
             total += float(value)
     return total

@@ -31,8 +31,12 @@ from amproxy.labels.matchers import parse_matchers
 MONDAY = datetime.fromisoformat("2026-01-05T09:00:00+00:00")
 ROOT = Route(receiver="default", key="{}", group_by=("alertname",), group_by_given=True)
 
-ALICE = User(name="alice", full_name="Alice Ash", contacts={"telegram": "1", "email": "alice@example.org"})
-BOB = User(name="bob", full_name="Bob Birch", contacts={"telegram": "2", "email": "bob@example.org"})
+ALICE = User(
+    name="alice", full_name="Alice Ash", contacts={"telegram": "1", "email": "alice@example.org"}
+)
+BOB = User(
+    name="bob", full_name="Bob Birch", contacts={"telegram": "2", "email": "bob@example.org"}
+)
 CAROL = User(name="carol", contacts={"telegram": "3"})
 
 WEEKLY = Schedule(
@@ -42,39 +46,61 @@ WEEKLY = Schedule(
         Layer(
             name="weekly",
             users=(("alice",), ("bob",), ("carol",)),
-            rotation=Rotation(every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9)),  # noqa: DTZ001  naive by design
+            rotation=Rotation(every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9)),
         ),
     ),
 )
 
-NIGHTS = [{"times": [{"start_time": "22:00", "end_time": "24:00"}, {"start_time": "00:00", "end_time": "07:00"}]}]
+NIGHTS = [
+    {
+        "times": [
+            {"start_time": "22:00", "end_time": "24:00"},
+            {"start_time": "00:00", "end_time": "07:00"},
+        ]
+    }
+]
 OFFICE = [{"weekdays": ["monday:friday"], "times": [{"start_time": "09:00", "end_time": "18:00"}]}]
 
 # alice, five minutes later who comes next, and the chat
 POLICY = Policy(
     name="main",
-    steps=(NotifyStep(schedule="main"), Wait(seconds=600.0), NotifyStep(schedule="main", position="next"), NotifyStep(receiver="chat")),
+    steps=(
+        NotifyStep(schedule="main"),
+        Wait(seconds=600.0),
+        NotifyStep(schedule="main", position="next"),
+        NotifyStep(receiver="chat"),
+    ),
 )
 
 
 def route(receiver: str, *matchers: str, under: Route = ROOT, **more: Any) -> Route:
     """A route below the root, with the root's settings."""
     found = tuple(matcher for text in matchers for matcher in parse_matchers(text))
-    return replace(under, receiver=receiver, matchers=found, key=route_key(under.key, found), **more)
+    return replace(
+        under, receiver=receiver, matchers=found, key=route_key(under.key, found), **more
+    )
 
 
 def oncall(receiver: str, *policies: str, title: str = "") -> Receiver:
     settings = [OncallSettings(escalation_policy=policy, title=title) for policy in policies]
     return Receiver(
         name=receiver,
-        integrations=tuple(Integration(kind="oncall", index=i, send_resolved=True, settings=one) for i, one in enumerate(settings)),
+        integrations=tuple(
+            Integration(kind="oncall", index=i, send_resolved=True, settings=one)
+            for i, one in enumerate(settings)
+        ),
     )
 
 
 def chat(name: str, *kinds: str, undeliverable: str = "") -> Receiver:
     return Receiver(
         name=name,
-        integrations=tuple(Integration(kind=kind, index=0, send_resolved=True, settings={}, undeliverable=undeliverable) for kind in kinds),
+        integrations=tuple(
+            Integration(
+                kind=kind, index=0, send_resolved=True, settings={}, undeliverable=undeliverable
+            )
+            for kind in kinds
+        ),
     )
 
 
@@ -105,12 +131,22 @@ def config(
 
 
 def away(user: User, start: str, end: str, reason: str = "") -> User:
-    return replace(user, absences=(Absence(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end), reason=reason),))
+    return replace(
+        user,
+        absences=(
+            Absence(
+                start=datetime.fromisoformat(start), end=datetime.fromisoformat(end), reason=reason
+            ),
+        ),
+    )
 
 
 def upgrade(start: str, end: str) -> dict[str, Maintenance]:
     """A maintenance window for the alerts of team a."""
     window = Maintenance(
-        name="upgrade", matchers=tuple(parse_matchers('team="a"')), start=datetime.fromisoformat(start), end=datetime.fromisoformat(end)
+        name="upgrade",
+        matchers=tuple(parse_matchers('team="a"')),
+        start=datetime.fromisoformat(start),
+        end=datetime.fromisoformat(end),
     )
     return {"upgrade": window}

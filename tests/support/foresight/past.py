@@ -19,26 +19,45 @@ DOWN = {"alertname": "Down", "team": "a"}
 
 
 def lines(
-    config: Config, labels: dict[str, str] = DOWN, at: datetime = MONDAY, number: int = 1, answers: Any = (), over: float | None = 3600.0
+    config: Config,
+    labels: dict[str, str] = DOWN,
+    at: datetime = MONDAY,
+    number: int = 1,
+    answers: Any = (),
+    over: float | None = 3600.0,
 ) -> list[bytes]:
     """What the service would have exported of one alert, a line for each incident."""
-    asked = SimulationRequest(labels=labels, at=at, duration=86400.0, answers=answers, resolve_after=over)
+    asked = SimulationRequest(
+        labels=labels, at=at, duration=86400.0, answers=answers, resolve_after=over
+    )
     found = []
     for group in Simulation(asked, Roster(config)).groups:
         for simulated in group.incidents:
             one = simulated.incident
             one.number = number + len(found)
             view = {
-                "id": one.id, "number": one.number, "title": one.title, "state": one.state, "policy": one.policy,
-                "started_at": msgspec.to_builtins(datetime.fromtimestamp(one.started_at, tz=MONDAY.tzinfo)),
-            }  # fmt: skip
-            found.append(msgspec.json.encode(history_line(one, [entry.entry for entry in simulated.entries], view)))
+                "id": one.id,
+                "number": one.number,
+                "title": one.title,
+                "state": one.state,
+                "policy": one.policy,
+                "started_at": msgspec.to_builtins(
+                    datetime.fromtimestamp(one.started_at, tz=MONDAY.tzinfo)
+                ),
+            }
+            found.append(
+                msgspec.json.encode(
+                    history_line(one, [entry.entry for entry in simulated.entries], view)
+                )
+            )
     return found
 
 
 def week(config: Config, **more: Any) -> list[bytes]:
     """The same alert every day at nine."""
-    days = [lines(config, at=MONDAY + timedelta(days=day), number=day + 1, **more) for day in range(7)]
+    days = [
+        lines(config, at=MONDAY + timedelta(days=day), number=day + 1, **more) for day in range(7)
+    ]
     return [line for day in days for line in day]
 
 

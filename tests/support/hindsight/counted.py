@@ -10,7 +10,9 @@ from amproxy.reports.insights import Insights
 
 MONDAY = 1_767_571_200.0  # 2026-01-05 00:00 UTC
 ZONES = {"ann": "Europe/Berlin", "bob": "Asia/Tbilisi"}
-PLAN = Policy(name="p", steps=(NotifyStep(users=("ann",)), NotifyStep(users=("ann",), urgency="important")))
+PLAN = Policy(
+    name="p", steps=(NotifyStep(users=("ann",)), NotifyStep(users=("ann",), urgency="important"))
+)
 
 
 def counted(incidents: Sequence[Incident], zone: str = "UTC", user: str = "") -> Insights:

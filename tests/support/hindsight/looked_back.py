@@ -29,22 +29,36 @@ from amproxy.oncall.roster import Roster
 from amproxy.reports.why import WhyVerdict, why_not_paged
 
 START = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC, 11:00 in Berlin
-_MONDAY = datetime(2026, 1, 5, 9)  # noqa: DTZ001 wall clock
+_MONDAY = datetime(2026, 1, 5, 9)
 
 CONFIG: dict[str, Any] = {
     "route": Route(receiver="oncall", key="{}"),
     "users": {
         "ann": User(
-            name="ann", full_name="Ann Ash", timezone="Europe/Berlin", contacts={"telegram": "1", "email": "ann@example.org"},
-            notification_rules={"default": (Notify(channels=("telegram",)), Wait(seconds=300), Notify(channels=("email",)))},
+            name="ann",
+            full_name="Ann Ash",
+            timezone="Europe/Berlin",
+            contacts={"telegram": "1", "email": "ann@example.org"},
+            notification_rules={
+                "default": (
+                    Notify(channels=("telegram",)),
+                    Wait(seconds=300),
+                    Notify(channels=("email",)),
+                )
+            },
         ),
         "bob": User(name="bob", contacts={"telegram": "2"}),
         "slow": User(
-            name="slow", contacts={"telegram": "3"}, notification_rules={"default": (Wait(seconds=600), Notify(channels=("telegram",)))}
+            name="slow",
+            contacts={"telegram": "3"},
+            notification_rules={"default": (Wait(seconds=600), Notify(channels=("telegram",)))},
         ),
         "away": User(
-            name="away", contacts={"telegram": "4"},
-            absences=(Absence(start=datetime(2026, 1, 1), end=datetime(2026, 1, 9), reason="holidays"),),  # noqa: DTZ001
+            name="away",
+            contacts={"telegram": "4"},
+            absences=(
+                Absence(start=datetime(2026, 1, 1), end=datetime(2026, 1, 9), reason="holidays"),
+            ),
         ),
         "mute": User(name="mute"),
         "eve": User(name="eve", contacts={"email": "eve@example.org"}),
@@ -52,29 +66,49 @@ CONFIG: dict[str, Any] = {
     "teams": {"ops": Team(name="ops", members=("bob", "eve", "away"))},
     "schedules": {
         "weekly": Schedule(
-            name="weekly", timezone="Europe/Berlin",
+            name="weekly",
+            timezone="Europe/Berlin",
             layers=(
                 Layer(
-                    name="main", users=(("bob",), ("ann",), ("away",)),
+                    name="main",
+                    users=(("bob",), ("ann",), ("away",)),
                     rotation=Rotation(every="1w", seconds=604800, months=0, start=_MONDAY),
                 ),
             ),
         ),
         "empty": Schedule(name="empty"),
     },
-    "receivers": {"chat": Receiver(name="chat", integrations=(Integration(kind="slack", index=0, send_resolved=True, settings=None),))},
-}  # fmt: skip
+    "receivers": {
+        "chat": Receiver(
+            name="chat",
+            integrations=(Integration(kind="slack", index=0, send_resolved=True, settings=None),),
+        )
+    },
+}
 
 
 class Story:
     """One incident from its opening on; `told` is its timeline."""
 
-    def __init__(self, *steps: Step, config: dict[str, Any] | None = None, labels: dict[str, str] | None = None, **policy: Any) -> None:
+    def __init__(
+        self,
+        *steps: Step,
+        config: dict[str, Any] | None = None,
+        labels: dict[str, str] | None = None,
+        **policy: Any,
+    ) -> None:
         self.now, self.turns, self.told = START, dict[str, int](), list[TimelineEntry]()
         self.roster = Roster(Config(**{**CONFIG, **(config or {})}))
         plan = Policy(name="main", steps=steps, **policy)
         self.incident = Incident(
-            id="i", number=7, title="Disk", receiver="oncall", policy="main", plan=plan, started_at=START, common_labels=labels or {}
+            id="i",
+            number=7,
+            title="Disk",
+            receiver="oncall",
+            policy="main",
+            plan=plan,
+            started_at=START,
+            common_labels=labels or {},
         )
         self.do(Opened(reason="first notification"))
 

@@ -34,9 +34,14 @@ class Drive:
     """One incident under a virtual clock; what it sends and says is kept."""
 
     def __init__(
-        self, *steps: Step, config: dict[str, Any] | None = None, now: float = START, incident: dict[str, Any] | None = None,
-        turns: dict[str, int] | None = None, **policy: Any,
-    ) -> None:  # fmt: skip
+        self,
+        *steps: Step,
+        config: dict[str, Any] | None = None,
+        now: float = START,
+        incident: dict[str, Any] | None = None,
+        turns: dict[str, int] | None = None,
+        **policy: Any,
+    ) -> None:
         """config, incident: fields of them that differ. policy: keys of the policy besides its steps. turns: shared with other drives."""
         self.now = now
         self.turns = {} if turns is None else turns
@@ -69,12 +74,28 @@ class Drive:
 
     def alerts(self, firing: int, fresh: int = 0, group: str = "g") -> None:
         """The alerts of a group are so many now."""
-        reason: NotificationReason = "new alerts added" if fresh else "some alerts resolved" if firing else "all alerts resolved"
-        self.do(AlertsChanged(reason=reason, firing=firing, resolved=0 if fresh else 1, fresh=fresh, group=group))
+        reason: NotificationReason = (
+            "new alerts added"
+            if fresh
+            else "some alerts resolved"
+            if firing
+            else "all alerts resolved"
+        )
+        self.do(
+            AlertsChanged(
+                reason=reason, firing=firing, resolved=0 if fresh else 1, fresh=fresh, group=group
+            )
+        )
 
     def come_back(self, firing: int = 1) -> None:
         """The alerts fire again after the end."""
-        self.do(Returned(alerts=AlertsChanged(reason="first notification", firing=firing, resolved=0, fresh=firing, group="g")))
+        self.do(
+            Returned(
+                alerts=AlertsChanged(
+                    reason="first notification", firing=firing, resolved=0, fresh=firing, group="g"
+                )
+            )
+        )
 
     def until(self, seconds: float) -> None:
         """Let time pass up to `seconds` after the start."""
@@ -89,7 +110,11 @@ class Drive:
             self.do(Sent(page=page.id, ref={"m": page.id}, look=self.incident.look, attempt=1))
 
     def fail(self, user: str, channel: str) -> None:
-        page = next(page for page in self.incident.pages if (page.user, page.channel, page.state) == (user, channel, "due"))
+        page = next(
+            page
+            for page in self.incident.pages
+            if (page.user, page.channel, page.state) == (user, channel, "due")
+        )
         self.do(Failed(page=page.id, error="blocked", attempt=1))
 
     def said(self, words: str) -> bool:
@@ -104,42 +129,78 @@ class Drive:
     @property
     def pages(self) -> list[tuple[float, str, str]]:
         """(seconds after the start, person or receiver, channel), in order."""
-        return [(page.due - START, page.user or page.receiver, page.channel) for page in self.incident.pages]
+        return [
+            (page.due - START, page.user or page.receiver, page.channel)
+            for page in self.incident.pages
+        ]
 
 
 def people() -> dict[str, Any]:
     """ann has two contacts and rules of her own for pages; bob and eve have one contact, mute has none, pro has important rules,
     owl is quiet in the morning."""
     users = {
-        "ann": User(name="ann", full_name="Ann Ash", contacts={"telegram": "1", "email": "ann@example.org"},
-                    notification_rules={"default": (Notify(channels=("telegram",)), Wait(seconds=300), Notify(channels=("email",)))}),
+        "ann": User(
+            name="ann",
+            full_name="Ann Ash",
+            contacts={"telegram": "1", "email": "ann@example.org"},
+            notification_rules={
+                "default": (
+                    Notify(channels=("telegram",)),
+                    Wait(seconds=300),
+                    Notify(channels=("email",)),
+                )
+            },
+        ),
         "bob": User(name="bob", contacts={"telegram": "2"}),
         "mute": User(name="mute"),
         "eve": User(name="eve", contacts={"email": "eve@example.org"}),
-        "owl": User(name="owl", contacts={"telegram": "4", "email": "owl@example.org"}, quiet_hours=("morning",)),
-        "pro": User(name="pro", contacts={"telegram": "3", "email": "pro@example.org"}, notification_rules={
-            "default": (Notify(channels=("email",)), Wait(seconds=600), Notify(channels=("telegram",))),
-            "important": (Notify(channels=("telegram", "email")),)}),
-    }  # fmt: skip
+        "owl": User(
+            name="owl",
+            contacts={"telegram": "4", "email": "owl@example.org"},
+            quiet_hours=("morning",),
+        ),
+        "pro": User(
+            name="pro",
+            contacts={"telegram": "3", "email": "pro@example.org"},
+            notification_rules={
+                "default": (
+                    Notify(channels=("email",)),
+                    Wait(seconds=600),
+                    Notify(channels=("telegram",)),
+                ),
+                "important": (Notify(channels=("telegram", "email")),),
+            },
+        ),
+    }
     chat = Integration(kind="slack", index=0, send_resolved=True, settings=None)
     hook = Integration(kind="webhook", index=0, send_resolved=True, settings=None)
-    weekly = Rotation(every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9))  # noqa: DTZ001 wall clock
+    weekly = Rotation(every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9))
     return {
         "route": Route(receiver="oncall", key="{}"),
         "users": users,
         "teams": {"ops": Team(name="ops", members=("ann", "bob", "eve"))},
         "schedules": {
             "empty": Schedule(name="empty"),
-            "weekly": Schedule(name="weekly", layers=(Layer(name="turns", users=(("eve",), ("bob",)), rotation=weekly),)),
+            "weekly": Schedule(
+                name="weekly",
+                layers=(Layer(name="turns", users=(("eve",), ("bob",)), rotation=weekly),),
+            ),
             # on call from 12:00 to 18:00 only
-            "day": Schedule(name="day", layers=(Layer(name="noon", users=(("bob",),), active_time_intervals=("noon",)),)),
+            "day": Schedule(
+                name="day",
+                layers=(Layer(name="noon", users=(("bob",),), active_time_intervals=("noon",)),),
+            ),
         },
         "receivers": {
             "chat": Receiver(name="chat", integrations=(chat,)),
             "repair": Receiver(name="repair", integrations=(hook, chat)),
         },
         "time_intervals": {
-            "noon": parse_time_interval("noon", [{"times": [{"start_time": "12:00", "end_time": "18:00"}]}]),
-            "morning": parse_time_interval("morning", [{"times": [{"start_time": "08:00", "end_time": "12:00"}]}]),
+            "noon": parse_time_interval(
+                "noon", [{"times": [{"start_time": "12:00", "end_time": "18:00"}]}]
+            ),
+            "morning": parse_time_interval(
+                "morning", [{"times": [{"start_time": "08:00", "end_time": "12:00"}]}]
+            ),
         },
     }

@@ -16,7 +16,13 @@ HOSTILE = '<b>&lt;</b><a href="javascript:x">*_`<!channel> <@U1> & </i> \u202eev
 def alert(name: str = "a", *, over: bool = False, **annotations: str) -> Alert:
     ends = int((NOW - 60) * 1e9) if over else 0
     labels = {"alertname": "HighCPU", "severity": "critical", "pod": name}
-    return Alert(fingerprint=name, labels=labels, annotations=annotations, starts_ns=int((NOW - 600) * 1e9), ends_ns=ends)
+    return Alert(
+        fingerprint=name,
+        labels=labels,
+        annotations=annotations,
+        starts_ns=int((NOW - 600) * 1e9),
+        ends_ns=ends,
+    )
 
 
 def card(**changes: Any) -> Card:
@@ -46,11 +52,28 @@ def card(**changes: Any) -> Card:
 
 
 def resolved(**changes: Any) -> Card:
-    return card(**{"state": "resolved", "state_text": "Resolved by Bob Birch at 14:20 UTC", "firing": 0, "resolved": 2} | changes)
+    return card(
+        **{
+            "state": "resolved",
+            "state_text": "Resolved by Bob Birch at 14:20 UTC",
+            "firing": 0,
+            "resolved": 2,
+        }
+        | changes
+    )
 
 
 _anything = st.text(max_size=400) | st.sampled_from(
-    [HOSTILE, HOSTILE * 40, "<" * 5000, "&" * 5000, '"' * 5000, "😀" * 5000, "x" * 100_000, "\n" * 50]
+    [
+        HOSTILE,
+        HOSTILE * 40,
+        "<" * 5000,
+        "&" * 5000,
+        '"' * 5000,
+        "😀" * 5000,
+        "x" * 100_000,
+        "\n" * 50,
+    ]
 )
 _labels = st.dictionaries(_anything, _anything, max_size=15)
 _urls = st.sampled_from(
@@ -74,7 +97,16 @@ hostile_cards = st.builds(
     why=_anything,
     text=_anything,
     labels=_labels,
-    alerts=st.lists(st.builds(Alert, fingerprint=st.just("f"), labels=_labels, annotations=_labels, starts_ns=st.just(0)), max_size=10),
+    alerts=st.lists(
+        st.builds(
+            Alert,
+            fingerprint=st.just("f"),
+            labels=_labels,
+            annotations=_labels,
+            starts_ns=st.just(0),
+        ),
+        max_size=10,
+    ),
     links=st.lists(st.builds(Link, text=_anything, url=_urls), max_size=12),
     url=_urls,
     news=_anything,

@@ -18,7 +18,12 @@ NOW = 1_800_000_000.0
 
 def settings(server: SmtpServer | str = "127.0.0.1:1", **changes: Any) -> EmailSettings:
     host = server if isinstance(server, str) else server.smarthost
-    fields = {"smarthost": host, "from_": "On call <oncall@example.org>", "to": "alice@example.org", "require_tls": False}
+    fields = {
+        "smarthost": host,
+        "from_": "On call <oncall@example.org>",
+        "to": "alice@example.org",
+        "require_tls": False,
+    }
     return EmailSettings(**(fields | changes))
 
 
@@ -34,10 +39,19 @@ def card(**changes: Any) -> Card:
         "why": "You are on call for platform (layer weekly)",
         "text": "CPU above 90% <b>&\nsince 13:55",
         "labels": {"severity": "critical"},
-        "alerts": [Alert(fingerprint="f", labels={"severity": "critical", "instance": "web-1"}, starts_ns=1)],
+        "alerts": [
+            Alert(
+                fingerprint="f", labels={"severity": "critical", "instance": "web-1"}, starts_ns=1
+            )
+        ],
         "firing": 1,
         "buttons": [
-            Button(action="acknowledge", text="Acknowledge", value="acknowledge:i1:1", url="http://127.0.0.1/act/a?x=1&y=2"),
+            Button(
+                action="acknowledge",
+                text="Acknowledge",
+                value="acknowledge:i1:1",
+                url="http://127.0.0.1/act/a?x=1&y=2",
+            ),
             Button(action="resolve", text="Resolve", value="resolve:i1:1"),
         ],
         "links": [Link(text="Runbook", url="https://runbooks.example.org/cpu")],

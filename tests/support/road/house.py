@@ -71,22 +71,44 @@ class House:
 
     def start(self) -> None:
         channels = {channel.name: channel for channel in (self.chat, self.mail, self.hook)}
-        deliverer = DeliveryWorker(self.context, channels, lambda *words: "http://127.0.0.1/act/x", lambda i, e, o: apply_event(self.context, i, e, o))
-        self._tasks = [asyncio.create_task(run_worker(self.context)), asyncio.create_task(deliverer.run())]
+        deliverer = DeliveryWorker(
+            self.context,
+            channels,
+            lambda *words: "http://127.0.0.1/act/x",
+            lambda i, e, o: apply_event(self.context, i, e, o),
+        )
+        self._tasks = [
+            asyncio.create_task(run_worker(self.context)),
+            asyncio.create_task(deliverer.run()),
+        ]
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def post(self, path: str, body: Any, *, raw: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    async def post(
+        self,
+        path: str,
+        body: Any,
+        *,
+        raw: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
         """Push through a door as an HTTP server would; returns status and decoded answer."""
         content = raw if raw is not None else json.dumps(body).encode()
-        wanted = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
+        wanted = {
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+            **(headers or {}),
+        }
         scope = {
-            "type": "http", "method": "POST", "path": path, "client": ("127.0.0.1", 5),
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "client": ("127.0.0.1", 5),
             "headers": [(name.encode(), value.encode()) for name, value in wanted.items()],
-        }  # fmt: skip
+        }
         said: list[Any] = []
 
         async def receive() -> Any:
@@ -105,7 +127,9 @@ class House:
         return found
 
     async def timeline(self, incident: Incident) -> list[str]:
-        return [entry.text for entry in await incidents.load_timeline(self.context.wire, incident.id)]
+        return [
+            entry.text for entry in await incidents.load_timeline(self.context.wire, incident.id)
+        ]
 
 
 class Clock:
@@ -133,17 +157,36 @@ def plan(*steps: Step, **more: Any) -> Policy:
 def config(policy: Policy | None = None, **more: Any) -> Config:
     """Two people, one policy, one receiver, short waits."""
     route = Route(
-        receiver="oncall", key="{}", group_by=("alertname",), group_by_given=True, group_wait=0.05, group_interval=0.3, repeat_interval=3600
+        receiver="oncall",
+        key="{}",
+        group_by=("alertname",),
+        group_by_given=True,
+        group_wait=0.05,
+        group_interval=0.3,
+        repeat_interval=3600,
     )
     settings = {
         "route": route,
         "receivers": {
             "oncall": Receiver(
                 name="oncall",
-                integrations=(Integration(kind="oncall", index=0, send_resolved=True, settings=OncallSettings(escalation_policy="main")),),
+                integrations=(
+                    Integration(
+                        kind="oncall",
+                        index=0,
+                        send_resolved=True,
+                        settings=OncallSettings(escalation_policy="main"),
+                    ),
+                ),
             )
         },
-        "users": {name: User(name=name, contacts={"chat": name, "mail": f"{name}@example.org"}) for name in ("ann", "bob")},
-        "policies": {"main": policy or plan(NotifyStep(users=("ann",)), Wait(seconds=0.2), NotifyStep(users=("bob",)))},
+        "users": {
+            name: User(name=name, contacts={"chat": name, "mail": f"{name}@example.org"})
+            for name in ("ann", "bob")
+        },
+        "policies": {
+            "main": policy
+            or plan(NotifyStep(users=("ann",)), Wait(seconds=0.2), NotifyStep(users=("bob",)))
+        },
     }
     return Config(**{**settings, **more})

@@ -25,30 +25,43 @@ KINDS = ("going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked")
 NAMES = ("ann", "bob", "cid")
 
 
-def people(*kinds: str, names: tuple[str, ...] = NAMES, channels: tuple[str, ...] = ("chat",)) -> dict[str, User]:
+def people(
+    *kinds: str, names: tuple[str, ...] = NAMES, channels: tuple[str, ...] = ("chat",)
+) -> dict[str, User]:
     """People who want to be told of these kinds."""
     return {
         name: User(
-            name=name, full_name=name.title(), contacts={"chat": name, "mail": f"{name}@example.org"},
+            name=name,
+            full_name=name.title(),
+            contacts={"chat": name, "mail": f"{name}@example.org"},
             notices=dict.fromkeys(kinds, channels),  # type: ignore[arg-type]
         )
         for name in names
-    }  # fmt: skip
+    }
 
 
-def turns(*names: str, every: str = "1d", seconds: int = 86400, name: str = "daily", **more: Any) -> Layer:
+def turns(
+    *names: str, every: str = "1d", seconds: int = 86400, name: str = "daily", **more: Any
+) -> Layer:
     """A rotation that begins at START."""
-    rotation = Rotation(every=every, seconds=seconds, months=0, start=datetime(2026, 1, 5, 9))  # noqa: DTZ001 wall clock
+    rotation = Rotation(every=every, seconds=seconds, months=0, start=datetime(2026, 1, 5, 9))
     return Layer(name=name, users=tuple((one,) for one in names), rotation=rotation, **more)
 
 
 def config(*layers: Layer, users: dict[str, User] | None = None, **more: Any) -> Config:
     schedule = Schedule(name="main", layers=layers or (turns("ann", "bob"),), **more)
-    return Config(route=Route(receiver="r", key="{}"), users=users or people(), schedules={"main": schedule})
+    return Config(
+        route=Route(receiver="r", key="{}"), users=users or people(), schedules={"main": schedule}
+    )
 
 
 def by_hand(user: str, start: float, end: float, id: str = "o") -> Override:
-    return Override(users=(user,), start=datetime.fromtimestamp(start, UTC), end=datetime.fromtimestamp(end, UTC), id=id)
+    return Override(
+        users=(user,),
+        start=datetime.fromtimestamp(start, UTC),
+        end=datetime.fromtimestamp(end, UTC),
+        id=id,
+    )
 
 
 class Replicas:
@@ -108,9 +121,13 @@ async def changed(*contexts: Context, to: Config) -> None:
         await record_superseded(context)
 
 
-async def shifts(context: Context, start: float, end: float, schedule: str = "main") -> list[tuple[float, float, str, bool]]:
+async def shifts(
+    context: Context, start: float, end: float, schedule: str = "main"
+) -> list[tuple[float, float, str, bool]]:
     """(hours after START, hours after START, who, recorded)"""
-    found = await final_shifts(context, schedule, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
+    found = await final_shifts(
+        context, schedule, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
+    )
     return [(hours(one.start), hours(one.end), who(one), one.recorded) for one in found]
 
 

@@ -33,11 +33,17 @@ class Stepping:
         self.context = Context(config, wire, now=lambda: self.at)
         self.house = House(self.context)
         self._handler = MessageSender(
-            self.context, {name: Recorder(name) for name in CHANNELS}, lambda *words: "http://127.0.0.1/act/x",
-            lambda incident, event, operations: apply_event(self.context, incident, event, operations),
-        )  # fmt: skip
+            self.context,
+            {name: Recorder(name) for name in CHANNELS},
+            lambda *words: "http://127.0.0.1/act/x",
+            lambda incident, event, operations: apply_event(
+                self.context, incident, event, operations
+            ),
+        )
 
-    async def until(self, end: float, *happenings: tuple[float, Callable[[], Awaitable[object]]]) -> None:
+    async def until(
+        self, end: float, *happenings: tuple[float, Callable[[], Awaitable[object]]]
+    ) -> None:
         """Let everything happen up to `end`: what is due by itself, and what comes from outside at a time of its own, in order."""
         await muting.schedule_window_timers(self.context)
         waiting = sorted(happenings, key=lambda happening: happening[0])
@@ -63,7 +69,9 @@ class Stepping:
 
     async def act(self, event: Act, *, newest: bool = False) -> None:
         """Let a person do something to every incident, or to the newest; where the state forbids it, nothing happens."""
-        found, _ = await incidents.list_incidents(self.context.wire, incidents.STATES, limit=1 if newest else 500)
+        found, _ = await incidents.list_incidents(
+            self.context.wire, incidents.STATES, limit=1 if newest else 500
+        )
         for incident in found:
             with contextlib.suppress(Conflict):
                 await apply_event(self.context, incident.id, event)
@@ -90,7 +98,9 @@ class Stepping:
                 return
 
 
-async def stepping(url: str, config: Config, at: float, drive: Callable[[Stepping], Awaitable[Any]]) -> Any:
+async def stepping(
+    url: str, config: Config, at: float, drive: Callable[[Stepping], Awaitable[Any]]
+) -> Any:
     """Run `drive` on an empty Redis; returns what it does."""
     wire = Wire(url)
     wire.open()

@@ -40,7 +40,9 @@ def tls_section(certificate: Certificate) -> str:
 
 
 def users_section(**passwords: str) -> str:
-    return "basic_auth_users:\n" + "".join(f"  {user}: {hashed(password)}\n" for user, password in passwords.items())
+    return "basic_auth_users:\n" + "".join(
+        f"  {user}: {hashed(password)}\n" for user, password in passwords.items()
+    )
 
 
 def web_config(folder: Path, text: str) -> str:
@@ -64,9 +66,18 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 class Client:
     """Asks one server; redirects are answers like others. `login` is "user:password"."""
 
-    def __init__(self, url: str, *, login: str = "", trust: Path | None = None, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        login: str = "",
+        trust: Path | None = None,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
         self.url = url
-        self._headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+        self._headers = (
+            {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+        )
         handlers: list[urllib.request.BaseHandler] = [_Stay(), urllib.request.ProxyHandler({})]
         if trust:
             context = ssl.create_default_context(cafile=trust)
@@ -81,7 +92,10 @@ class Client:
         if isinstance(body, str):
             data = body.encode()
         elif body is not None:
-            data, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
+            data, headers = (
+                json.dumps(body).encode(),
+                {"Content-Type": "application/json", **headers},
+            )
         request = urllib.request.Request(self.url + path, data, {**self._headers, **headers})
         try:
             with self._opener.open(request, timeout=60) as answer:

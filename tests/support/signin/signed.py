@@ -9,7 +9,9 @@ from argon2 import PasswordHasher
 
 from tests.support.servers import Server
 
-CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # a real one takes longer by intent
+CHEAP = PasswordHasher(
+    time_cost=1, memory_cost=64, parallelism=1
+)  # a real one takes longer by intent
 PASSWORD = "correct horse"
 PEOPLE = {"ada": "admin", "rob": "responder", "rita": "responder", "vic": "viewer"}
 
@@ -42,7 +44,12 @@ class Browser(httpx.Client):
     """Keeps cookies, follows no redirect by itself, and says where its forms come from."""
 
     def __init__(self, server: Server, **headers: str) -> None:
-        super().__init__(base_url=server.url, headers={"Origin": server.url, "User-Agent": "Tests/1", **headers}, trust_env=False, timeout=60)
+        super().__init__(
+            base_url=server.url,
+            headers={"Origin": server.url, "User-Agent": "Tests/1", **headers},
+            trust_env=False,
+            timeout=60,
+        )
 
     def sign_in(self, name: str, password: str = PASSWORD, back: str = "/") -> httpx.Response:
         return self.post("/sign-in", data={"name": name, "password": password, "back": back})
@@ -62,7 +69,12 @@ class Browser(httpx.Client):
 
 class Program(httpx.Client):
     def __init__(self, server: Server, token: str) -> None:
-        super().__init__(base_url=server.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=60)
+        super().__init__(
+            base_url=server.url,
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+            timeout=60,
+        )
 
 
 def token(admin: httpx.Client, *scopes: str, **more: Any) -> str:

@@ -25,7 +25,12 @@ class CalendarServer:
         self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.stop()
 
     def url(self, path: str, login: str = "") -> str:
@@ -40,7 +45,10 @@ class CalendarServer:
         text = self.texts.get(request.path)
         if text is None:
             return Response(404, b"nothing here")
-        headers = {"ETag": f'"{hashlib.sha256(text).hexdigest()[:8]}"', "Content-Type": "text/calendar"}
+        headers = {
+            "ETag": f'"{hashlib.sha256(text).hexdigest()[:8]}"',
+            "Content-Type": "text/calendar",
+        }
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(304, b"", headers)
         return Response(200, text, headers)

@@ -13,7 +13,14 @@ class Certificate:
     def __init__(self, folder: Path, names: str = "IP:127.0.0.1,DNS:localhost") -> None:
         self.file, self._key = folder / "certificate.pem", folder / "key.pem"
         command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stand-in"
-        where = ["-addext", f"subjectAltName={names}", "-keyout", str(self._key), "-out", str(self.file)]
+        where = [
+            "-addext",
+            f"subjectAltName={names}",
+            "-keyout",
+            str(self._key),
+            "-out",
+            str(self.file),
+        ]
         subprocess.run([*command.split(), *where], check=True, capture_output=True)
 
     def context(self) -> ssl.SSLContext:

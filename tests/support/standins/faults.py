@@ -71,7 +71,10 @@ class Faults:
     def assert_no_surprises(self) -> None:
         with self.lock:
             left = [text for text, times in self._allowed.items() if times > 0]
-            surprises, self._surprises = self._surprises, []  # told once: the stand-in may serve many examples
+            surprises, self._surprises = (
+                self._surprises,
+                [],
+            )  # told once: the stand-in may serve many examples
             assert not surprises, "calls that the real one would refuse: " + "; ".join(surprises)
             assert not left, f"expected refusals that did not come: {left}"
 

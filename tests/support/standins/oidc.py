@@ -25,7 +25,11 @@ class Provider:
     def __init__(self) -> None:
         self.own_key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
         self.other_key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
-        self.person: dict[str, Any] = {"sub": "1", "email": "ada@example.org", "email_verified": True}
+        self.person: dict[str, Any] = {
+            "sub": "1",
+            "email": "ada@example.org",
+            "email_verified": True,
+        }
         self.spoil: dict[str, Any] = {}  # claims that the ID token has instead
         self.key = self.own_key  # what it is signed with
         self.forge: Callable[[dict[str, Any]], str] | None = None  # makes the ID token instead
@@ -48,12 +52,24 @@ class Provider:
         self.calls.append(request.path)
         match request.path:
             case "/.well-known/openid-configuration":
-                paths = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks", "userinfo_endpoint": "me"}
-                return Response.json({"issuer": self.url, **{name: f"{self.url}/{path}" for name, path in paths.items()}})
+                paths = {
+                    "authorization_endpoint": "authorize",
+                    "token_endpoint": "token",
+                    "jwks_uri": "jwks",
+                    "userinfo_endpoint": "me",
+                }
+                return Response.json(
+                    {
+                        "issuer": self.url,
+                        **{name: f"{self.url}/{path}" for name, path in paths.items()},
+                    }
+                )
             case "/jwks":
                 return Response.json({"keys": [self.own_key.as_dict(private=False)]})
             case "/authorize":
-                return self._authorize({name: values[0] for name, values in parse_qs(request.query).items()})
+                return self._authorize(
+                    {name: values[0] for name, values in parse_qs(request.query).items()}
+                )
             case "/token":
                 return self._token(request)
             case "/me" if request.headers.get("authorization") == "Bearer at":
@@ -63,9 +79,16 @@ class Provider:
     def _authorize(self, query: dict[str, str]) -> Response:
         if query.get("redirect_uri") not in self.redirect_uris:
             return self._refuse("redirect_uri")
-        if query.get("client_id") != CLIENT or query.get("response_type") != "code" or "openid" not in query.get("scope", "").split():
+        if (
+            query.get("client_id") != CLIENT
+            or query.get("response_type") != "code"
+            or "openid" not in query.get("scope", "").split()
+        ):
             return self._refuse("client")
-        if query.get("code_challenge_method") != "S256" or len(query.get("code_challenge", "")) != 43:
+        if (
+            query.get("code_challenge_method") != "S256"
+            or len(query.get("code_challenge", "")) != 43
+        ):
             return self._refuse("pkce")
         if not query.get("state") or not query.get("nonce"):
             return self._refuse("state and nonce")
@@ -76,21 +99,48 @@ class Provider:
 
     def _token(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
-        given = base64.b64decode(request.headers.get("authorization", "").removeprefix("Basic ")).decode().split(":")
+        given = (
+            base64.b64decode(request.headers.get("authorization", "").removeprefix("Basic "))
+            .decode()
+            .split(":")
+        )
         if [unquote(part) for part in given] != [CLIENT, SECRET]:
             return self._refuse("client secret", 401)
         asked = self._codes.pop(form.get("code", ""), None)
         if asked is None:
             return self._refuse("code")
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest()).rstrip(b"=").decode()
-        if challenge != asked["code_challenge"] or form.get("redirect_uri") != asked["redirect_uri"]:
+        challenge = (
+            base64.urlsafe_b64encode(
+                hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+            )
+            .rstrip(b"=")
+            .decode()
+        )
+        if (
+            challenge != asked["code_challenge"]
+            or form.get("redirect_uri") != asked["redirect_uri"]
+        ):
             return self._refuse("verifier")
         now = int(time.time())
         person = {"sub": self.person["sub"]} if self.only_userinfo else self.person
-        claims = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"], **person, **self.spoil}
-        token = self.forge(claims) if self.forge else jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
+        claims = {
+            "iss": self.url,
+            "aud": CLIENT,
+            "iat": now,
+            "exp": now + 300,
+            "nonce": asked["nonce"],
+            **person,
+            **self.spoil,
+        }
+        token = (
+            self.forge(claims)
+            if self.forge
+            else jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
+        )
         return Response.json({"id_token": token, "access_token": "at", "token_type": "Bearer"})
 
     def _refuse(self, why: str, status: int = 400) -> Response:
         self.refused.append(why)
-        return Response(status, json.dumps({"error": "invalid_request", "error_description": why}).encode())
+        return Response(
+            status, json.dumps({"error": "invalid_request", "error_description": why}).encode()
+        )

@@ -69,7 +69,9 @@ class Server:
             task = asyncio.current_task()
             assert task is not None
             connections.add(task)
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+            ):
                 await self._serve(reader, writer)
             connections.discard(task)
             writer.transport.abort()
@@ -89,8 +91,12 @@ class Server:
             if response.drop:
                 return
             headers = {"Content-Length": str(len(response.body)), **response.headers}
-            head = f"HTTP/1.1 {response.status} x\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-            writer.write(head.encode() + b"\r\n" + response.body[: len(response.body) - response.missing])
+            head = f"HTTP/1.1 {response.status} x\r\n" + "".join(
+                f"{name}: {value}\r\n" for name, value in headers.items()
+            )
+            writer.write(
+                head.encode() + b"\r\n" + response.body[: len(response.body) - response.missing]
+            )
             await writer.drain()
             if response.missing:
                 return

@@ -44,7 +44,12 @@ class Message:
 
     @property
     def buttons(self) -> list[dict[str, Any]]:
-        return [element for block in self.blocks if block["type"] == "actions" for element in block["elements"]]
+        return [
+            element
+            for block in self.blocks
+            if block["type"] == "actions"
+            for element in block["elements"]
+        ]
 
 
 class SlackStandIn:
@@ -56,8 +61,12 @@ class SlackStandIn:
         self.messages: dict[tuple[str, str], Message] = {}
         self.hooked: list[dict[str, Any]] = []
         self.replies: list[dict[str, Any]] = []  # what came to response_url
-        self.channels: dict[str, str] = {}  # a channel or a person → the channel that it is answered with
-        self.unopened: dict[str, str] = {}  # people whose direct messages need conversations.open → their channel
+        self.channels: dict[
+            str, str
+        ] = {}  # a channel or a person → the channel that it is answered with
+        self.unopened: dict[
+            str, str
+        ] = {}  # people whose direct messages need conversations.open → their channel
         self.faults = Faults()
         self._stamps = itertools.count(1)
         self._server = Server(self._handle)
@@ -98,16 +107,22 @@ class SlackStandIn:
         del self.messages[channel, ts]
 
     def rate_limit(self, times: int = 1, retry_after: str = "1", method: str = "") -> None:
-        response = Response.json({"ok": False, "error": "ratelimited"}, 429, Retry_After=retry_after)
+        response = Response.json(
+            {"ok": False, "error": "ratelimited"}, 429, Retry_After=retry_after
+        )
         self.faults.add(Fault("answer", times, method, response))
 
     def fail(self, error: str, times: int = 1, method: str = "", status: int = 200) -> None:
         """Answer ok: false with this error."""
-        self.faults.add(Fault("answer", times, method, Response.json({"ok": False, "error": error}, status)))
+        self.faults.add(
+            Fault("answer", times, method, Response.json({"ok": False, "error": error}, status))
+        )
 
     def answer(self, status: int, body: bytes, times: int = 1, method: str = "") -> None:
         """Answer with bytes that are not Slack's: a proxy's page, a webhook's refusal."""
-        self.faults.add(Fault("answer", times, method, Response(status, body, {"Content-Type": "text/plain"})))
+        self.faults.add(
+            Fault("answer", times, method, Response(status, body, {"Content-Type": "text/plain"}))
+        )
 
     def hang(self, times: int = 1, method: str = "") -> None:
         self.faults.add(Fault("hang", times, method))
@@ -117,7 +132,9 @@ class SlackStandIn:
 
     def sent(self, channel: str) -> list[Message]:
         """The messages of a channel, oldest first."""
-        return [message for (where, _), message in sorted(self.messages.items()) if where == channel]
+        return [
+            message for (where, _), message in sorted(self.messages.items()) if where == channel
+        ]
 
     def allow(self, error: str, times: int = 1) -> None:
         self.faults.allow(error, times)
@@ -125,7 +142,16 @@ class SlackStandIn:
     def assert_no_surprises(self) -> None:
         self.faults.assert_no_surprises()
 
-    async def press(self, url: str, channel: str, ts: str, button_text: str, user_id: str, *, name: str = "someone") -> httpx.Response:
+    async def press(
+        self,
+        url: str,
+        channel: str,
+        ts: str,
+        button_text: str,
+        user_id: str,
+        *,
+        name: str = "someone",
+    ) -> httpx.Response:
         """Press a button: post the signed request to `url` and return what it answered."""
         body, headers = self.press_request(channel, ts, button_text, user_id, name=name)
         async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
@@ -143,7 +169,12 @@ class SlackStandIn:
             "container": {"type": "message", "message_ts": ts, "channel_id": channel},
             "trigger_id": "1.2.3",
             "channel": {"id": channel, "name": "channel"},
-            "message": {"type": "message", "ts": ts, "text": message.text, "blocks": message.blocks},
+            "message": {
+                "type": "message",
+                "ts": ts,
+                "text": message.text,
+                "blocks": message.blocks,
+            },
             "response_url": self.response_url,
             "actions": [button | {"block_id": "b1", "action_ts": "1.0"}],
         }
@@ -153,14 +184,20 @@ class SlackStandIn:
     def sign(self, body: bytes, at: float | None = None) -> dict[str, str]:
         """The headers of a request that carries `body`."""
         stamp = str(int(time.time() if at is None else at))
-        digest = hmac.new(self.secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+        digest = hmac.new(
+            self.secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256
+        ).hexdigest()
         signed = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest}"}
         return signed | {"Content-Type": "application/x-www-form-urlencoded"}
 
     # ------------------------------------------------------------------------------------------- the API
 
     async def _handle(self, request: Request) -> Response:
-        method = request.path.removeprefix("/api/") if request.path.startswith("/api/") else request.path.split("/")[1]
+        method = (
+            request.path.removeprefix("/api/")
+            if request.path.startswith("/api/")
+            else request.path.split("/")[1]
+        )
         call = Call(method, {})
         self.calls.append(call)
         fault = self.faults.next(method, background=False)
@@ -171,8 +208,16 @@ class SlackStandIn:
             response = self._dispatch(request, method, call.payload)
         except Refusal as refusal:
             self.faults.surprise(f"{method}: {refusal} {refusal.messages}")
-            body = {"ok": False, "error": str(refusal), "response_metadata": {"messages": refusal.messages}}
-            response = Response.json(body | refusal.more) if method in METHODS else Response(400, str(refusal).encode())
+            body = {
+                "ok": False,
+                "error": str(refusal),
+                "response_metadata": {"messages": refusal.messages},
+            }
+            response = (
+                Response.json(body | refusal.more)
+                if method in METHODS
+                else Response(400, str(refusal).encode())
+            )
         call.status, call.answer = response.status, response.body
         response.drop = fault is not None
         return response
@@ -215,8 +260,12 @@ class SlackStandIn:
         where, thread = self.channels[channel], payload.get("thread_ts", "")
         if thread and (where, thread) not in self.messages:
             raise Refusal("thread_not_found")
-        message = self.messages[where, ts] = Message(where, ts, payload["text"], payload.get("blocks", []), thread)
-        return Response.json({"ok": True, "channel": where, "ts": ts, "message": {"text": message.text}})
+        message = self.messages[where, ts] = Message(
+            where, ts, payload["text"], payload.get("blocks", []), thread
+        )
+        return Response.json(
+            {"ok": True, "channel": where, "ts": ts, "message": {"text": message.text}}
+        )
 
     def _update(self, payload: dict[str, Any]) -> Response:
         message = self.messages.get((payload.get("channel", ""), payload.get("ts", "")))
@@ -225,10 +274,14 @@ class SlackStandIn:
             raise Refusal("message_not_found" if known else "channel_not_found")
         message.history.append((message.text, message.blocks))
         message.text, message.blocks = payload["text"], payload.get("blocks", message.blocks)
-        return Response.json({"ok": True, "channel": message.channel, "ts": message.ts, "text": message.text})
+        return Response.json(
+            {"ok": True, "channel": message.channel, "ts": message.ts, "text": message.text}
+        )
 
     def _open(self, payload: dict[str, Any]) -> Response:
-        direct = self.unopened.get(payload.get("users", "")) or self.channels.get(payload.get("users", ""))
+        direct = self.unopened.get(payload.get("users", "")) or self.channels.get(
+            payload.get("users", "")
+        )
         if direct is None:
             raise Refusal("user_not_found")
         return Response.json({"ok": True, "channel": {"id": direct}})

@@ -11,7 +11,9 @@ LINK = re.compile(r"<https?://[^<>|\s]+(\|[^<>|]+)?>")
 class Refusal(Exception):
     """An error of Slack; str() is its word."""
 
-    def __init__(self, error: str, messages: list[str] | None = None, more: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, error: str, messages: list[str] | None = None, more: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(error)
         self.messages, self.more = messages or [], more or {}
 
@@ -70,9 +72,21 @@ def _actions(block: dict[str, Any], where: str) -> None:
         spot = f"{where}/elements/{place}"
         _need(element.get("type") == "button", "unsupported type", spot)
         _plain(element.get("text"), 75, f"{spot}/text")
-        _need(1 <= len(element.get("action_id") or "") <= 255, "must be 1 to 255 characters", f"{spot}/action_id")
-        _need(len(element.get("value", "")) <= 2000, "must be less than 2001 characters", f"{spot}/value")
-        _need(element.get("style", "primary") in {"primary", "danger"}, "unknown style", f"{spot}/style")
+        _need(
+            1 <= len(element.get("action_id") or "") <= 255,
+            "must be 1 to 255 characters",
+            f"{spot}/action_id",
+        )
+        _need(
+            len(element.get("value", "")) <= 2000,
+            "must be less than 2001 characters",
+            f"{spot}/value",
+        )
+        _need(
+            element.get("style", "primary") in {"primary", "danger"},
+            "unknown style",
+            f"{spot}/style",
+        )
 
 
 CHECKS = {"header": _header, "section": _section, "context": _context, "actions": _actions}
@@ -89,7 +103,11 @@ def _object(text: Any, limit: int, where: str) -> None:
 
 def _plain(text: Any, limit: int, where: str) -> None:
     _need(isinstance(text, dict) and text.get("type") == "plain_text", "must be plain_text", where)
-    _need(1 <= len(text.get("text") or "") <= limit, f"must be 1 to {limit} characters", f"{where}/text")
+    _need(
+        1 <= len(text.get("text") or "") <= limit,
+        f"must be 1 to {limit} characters",
+        f"{where}/text",
+    )
 
 
 def _mrkdwn(text: Any, limit: int, where: str) -> None:
@@ -97,5 +115,9 @@ def _mrkdwn(text: Any, limit: int, where: str) -> None:
     _need(isinstance(text, str) and text, "must be more than 0 characters", where)
     _need(len(text) <= limit, f"must be less than {limit + 1} characters", where)
     rest = LINK.sub("", text)
-    _need("<" not in rest and ">" not in rest, f"raw angle brackets could ping people: {rest[:80]!r}", where)
+    _need(
+        "<" not in rest and ">" not in rest,
+        f"raw angle brackets could ping people: {rest[:80]!r}",
+        where,
+    )
     _need(not re.search(r"&(?!amp;|lt;|gt;)", text), "a raw ampersand", where)

@@ -25,8 +25,16 @@ _ONCE = ("from", "to", "subject", "date", "message-id", "mime-version")
 class Mail:
     """One mail that was taken: its envelope, its bytes, and both as the receiver's program reads them."""
 
-    def __init__(self, sender: str, recipients: list[str], content: bytes, encrypted: bool, user: str) -> None:
-        self.sender, self.recipients, self.content, self.encrypted, self.user = sender, recipients, content, encrypted, user
+    def __init__(
+        self, sender: str, recipients: list[str], content: bytes, encrypted: bool, user: str
+    ) -> None:
+        self.sender, self.recipients, self.content, self.encrypted, self.user = (
+            sender,
+            recipients,
+            content,
+            encrypted,
+            user,
+        )
         self.message: EmailMessage = email.message_from_bytes(content, policy=POLICY)
 
     def header(self, name: str) -> str:
@@ -42,7 +50,13 @@ class Mail:
 class SmtpServer:
     """`with SmtpServer() as server:` listens on 127.0.0.1:`server.port`. The knobs may be turned at any time."""
 
-    def __init__(self, *, certificate: Certificate | None = None, implicit_tls: bool = False, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        certificate: Certificate | None = None,
+        implicit_tls: bool = False,
+        login: tuple[str, str] | None = None,
+    ) -> None:
         """certificate: offers STARTTLS (or speaks TLS at once); login: offers AUTH and wants it."""
         self.mails: list[Mail] = []
         self.attempts: list[list[str]] = []  # recipients asked for, of each mail that was begun
@@ -65,7 +79,12 @@ class SmtpServer:
         self.port: int = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(60)
@@ -84,7 +103,8 @@ class SmtpServer:
                 tls_context=None if self._implicit else context,
                 authenticator=self._check if self._login else None,
                 auth_required=self._login is not None,
-                auth_require_tls=self._login is None,  # without a login it is not offered in the clear
+                auth_require_tls=self._login
+                is None,  # without a login it is not offered in the clear
             ),
             "127.0.0.1",
             0,
@@ -99,20 +119,30 @@ class SmtpServer:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    def _check(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
-        told = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
+    def _check(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
+    ) -> AuthResult:
+        told = (
+            (data.login.decode(), data.password.decode())
+            if isinstance(data, LoginPassword)
+            else None
+        )
         return AuthResult(success=told == self._login, handled=False, auth_data=data)
 
     # What aiosmtpd calls.
 
-    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         if self.sender_answer:
             return self.sender_answer
         envelope.mail_from = address
         self.attempts.append([])
         return "250 OK"
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         self.attempts[-1].append(address)
         if address in self.unknown:
             return "550 5.1.1 no such mailbox"
@@ -131,7 +161,15 @@ class SmtpServer:
             return self.content_answers.pop(0)
         data = session.auth_data
         user = data.login.decode() if isinstance(data, LoginPassword) else ""
-        self.mails.append(Mail(str(envelope.mail_from), list(envelope.rcpt_tos), content, session.ssl is not None or self._implicit, user))
+        self.mails.append(
+            Mail(
+                str(envelope.mail_from),
+                list(envelope.rcpt_tos),
+                content,
+                session.ssl is not None or self._implicit,
+                user,
+            )
+        )
         if self.lose_connection:
             cast(asyncio.Transport, server.transport).abort()
         return "250 taken"
@@ -146,7 +184,11 @@ def _problem(content: bytes) -> str:
     if not content.isascii() or b"\0" in content:
         return "8-bit content or NUL"
     head = content.split(b"\r\n\r\n", 1)[0]
-    names = [line.split(b":")[0].decode().lower() for line in head.split(b"\r\n") if line[:1] not in (b" ", b"\t")]
+    names = [
+        line.split(b":")[0].decode().lower()
+        for line in head.split(b"\r\n")
+        if line[:1] not in (b" ", b"\t")
+    ]
     for name in _ONCE:
         if names.count(name) != 1:
             return f"{names.count(name)} headers {name}"

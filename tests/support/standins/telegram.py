@@ -88,31 +88,58 @@ class TelegramStandIn:
     def __exit__(self, *_: object) -> None:
         self._server.stop()
 
-    def add_chat(self, chat_id: int, kind: str = "private", threads: set[int] | None = None) -> None:
+    def add_chat(
+        self, chat_id: int, kind: str = "private", threads: set[int] | None = None
+    ) -> None:
         self.chats[chat_id] = Chat(kind, threads=threads or set())
 
-    def block(self, chat_id: int, description: str = "Forbidden: bot was blocked by the user") -> None:
+    def block(
+        self, chat_id: int, description: str = "Forbidden: bot was blocked by the user"
+    ) -> None:
         self.chats[chat_id].refusal = Refusal(403, description, quiet=True)
 
     def migrate(self, old: int, new: int) -> None:
         """The group became a supergroup with another id."""
         moved = {"migrate_to_chat_id": new}
         self.add_chat(new, "supergroup")
-        self.chats[old].refusal = Refusal(400, "Bad Request: group chat was upgraded to a supergroup chat", moved, quiet=True)
+        self.chats[old].refusal = Refusal(
+            400, "Bad Request: group chat was upgraded to a supergroup chat", moved, quiet=True
+        )
 
     def delete(self, chat_id: int, message_id: int) -> None:
         del self.messages[chat_id, message_id]
 
     def rate_limit(self, times: int = 1, retry_after: int = 1, method: str = "") -> None:
-        body = refused(429, f"Too Many Requests: retry after {retry_after}", {"retry_after": retry_after})
-        self.faults.add(Fault("answer", times, method.lower(), Response.json(body, 429, Retry_After=str(retry_after))))
+        body = refused(
+            429, f"Too Many Requests: retry after {retry_after}", {"retry_after": retry_after}
+        )
+        self.faults.add(
+            Fault(
+                "answer",
+                times,
+                method.lower(),
+                Response.json(body, 429, Retry_After=str(retry_after)),
+            )
+        )
 
-    def fail(self, times: int = 1, status: int = 500, description: str = "Internal Server Error", method: str = "") -> None:
-        self.faults.add(Fault("answer", times, method.lower(), Response.json(refused(status, description), status)))
+    def fail(
+        self,
+        times: int = 1,
+        status: int = 500,
+        description: str = "Internal Server Error",
+        method: str = "",
+    ) -> None:
+        self.faults.add(
+            Fault(
+                "answer", times, method.lower(), Response.json(refused(status, description), status)
+            )
+        )
 
     def html(self, times: int = 1, status: int = 502, method: str = "") -> None:
         """A proxy's page instead of the API."""
-        page = Response(status, b"<html><body>Bad Gateway</body></html>", {"Content-Type": "text/html"})
+        page = Response(
+            status, b"<html><body>Bad Gateway</body></html>", {"Content-Type": "text/html"}
+        )
         self.faults.add(Fault("answer", times, method.lower(), page))
 
     def hang(self, times: int = 1, method: str = "") -> None:
@@ -127,14 +154,35 @@ class TelegramStandIn:
         self.faults.add(Fault("truncate", times, method.lower()))
 
     def press(
-        self, chat_id: int, message_id: int, button_text: str, user_id: int, *, name: str = "Someone", accessible: bool = True
+        self,
+        chat_id: int,
+        message_id: int,
+        button_text: str,
+        user_id: int,
+        *,
+        name: str = "Someone",
+        accessible: bool = True,
     ) -> str:
         """Press a button as a person does; return the id of the query."""
         message = self.messages[chat_id, message_id]
-        [data] = [button["callback_data"] for row in message.keyboard for button in row if button["text"] == button_text]
+        [data] = [
+            button["callback_data"]
+            for row in message.keyboard
+            for button in row
+            if button["text"] == button_text
+        ]
         return self.press_raw(chat_id, message_id, data, user_id, name=name, accessible=accessible)
 
-    def press_raw(self, chat_id: int, message_id: int, data: str, user_id: int, *, name: str = "Someone", accessible: bool = True) -> str:
+    def press_raw(
+        self,
+        chat_id: int,
+        message_id: int,
+        data: str,
+        user_id: int,
+        *,
+        name: str = "Someone",
+        accessible: bool = True,
+    ) -> str:
         """A press of a button that may be gone by now, or that a client has made up."""
         query = str(4_000_000_000 + len(self._queries))
         self._queries[query] = True
@@ -142,7 +190,17 @@ class TelegramStandIn:
         if accessible:
             shown |= {"date": int(time.time()), "text": self.messages[chat_id, message_id].text}
         person = {"id": user_id, "is_bot": False, "first_name": name}
-        self._queue({"callback_query": {"id": query, "from": person, "message": shown, "chat_instance": "1", "data": data}})
+        self._queue(
+            {
+                "callback_query": {
+                    "id": query,
+                    "from": person,
+                    "message": shown,
+                    "chat_instance": "1",
+                    "data": data,
+                }
+            }
+        )
         return query
 
     def expire(self, query: str) -> None:
@@ -194,7 +252,9 @@ class TelegramStandIn:
             if not refusal.quiet:
                 self.faults.surprise(f"{call.method}: {refusal.description}")
             call.status = refusal.code
-            return Response.json(refused(refusal.code, refusal.description, refusal.parameters), refusal.code)
+            return Response.json(
+                refused(refusal.code, refusal.description, refusal.parameters), refusal.code
+            )
         call.status, call.answer = 200, result
         response = Response.json({"ok": True, "result": result})
         if fault and fault.kind == "truncate":
@@ -207,13 +267,20 @@ class TelegramStandIn:
         if not bot.startswith("bot") or not method:
             raise Refusal(404, "Not Found")
         if bot != f"bot{self.token}":
-            raise Refusal(401, "Unauthorized" if ":" in bot else "Unauthorized: invalid token specified")
+            raise Refusal(
+                401, "Unauthorized" if ":" in bot else "Unauthorized: invalid token specified"
+            )
         if method.lower() not in PARAMETERS:
             raise Refusal(404, "Not Found: method not found")
         return method.lower()
 
     async def _getme(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"id": int(self.token.partition(":")[0]), "is_bot": True, "first_name": "amproxy", "username": self.username}
+        return {
+            "id": int(self.token.partition(":")[0]),
+            "is_bot": True,
+            "first_name": "amproxy",
+            "username": self.username,
+        }
 
     async def _sendmessage(self, call: dict[str, Any]) -> dict[str, Any]:
         chat_id = self._reachable(call)
@@ -223,8 +290,15 @@ class TelegramStandIn:
         text, entities = text_of(call)
         message_id = next(self._message_ids)
         silent = bool(call.get("disable_notification"))
-        self.messages[chat_id, message_id] = Message(chat_id, message_id, text, entities, keyboard_of(call), thread, silent)
-        return {"message_id": message_id, "date": int(time.time()), "chat": self._chat(chat_id), "text": text}
+        self.messages[chat_id, message_id] = Message(
+            chat_id, message_id, text, entities, keyboard_of(call), thread, silent
+        )
+        return {
+            "message_id": message_id,
+            "date": int(time.time()),
+            "chat": self._chat(chat_id),
+            "text": text,
+        }
 
     async def _editmessagetext(self, call: dict[str, Any]) -> dict[str, Any]:
         chat_id = self._reachable(call)
@@ -234,20 +308,26 @@ class TelegramStandIn:
         text, entities = text_of(call)
         keyboard = keyboard_of(call)
         if (text, entities, keyboard) == (message.text, message.entities, message.keyboard):
-            same = (
-                "specified new message content and reply markup are exactly the same as a current content and reply markup of the message"
-            )
+            same = "specified new message content and reply markup are exactly the same as a current content and reply markup of the message"
             raise Refusal(400, f"Bad Request: message is not modified: {same}", quiet=True)
         message.history.append((message.text, message.keyboard))
         message.text, message.entities, message.keyboard = text, entities, keyboard
-        return {"message_id": message.message_id, "date": int(time.time()), "chat": self._chat(chat_id), "text": text}
+        return {
+            "message_id": message.message_id,
+            "date": int(time.time()),
+            "chat": self._chat(chat_id),
+            "text": text,
+        }
 
     async def _answercallbackquery(self, call: dict[str, Any]) -> bool:
         query = call.get("callback_query_id")
         if len(str(call.get("text", ""))) > 200:
             raise Refusal(400, "Bad Request: MESSAGE_TOO_LONG")
         if not self._queries.get(str(query)):
-            raise Refusal(400, "Bad Request: query is too old and response timeout expired or query ID is invalid")
+            raise Refusal(
+                400,
+                "Bad Request: query is too old and response timeout expired or query ID is invalid",
+            )
         self.answers.append(call)
         return True
 
@@ -255,11 +335,17 @@ class TelegramStandIn:
         if self._poll is not None:
             self._poll.set()  # the newer request ends the older one
         mine = self._poll = asyncio.Event()
-        offset, until = int(call.get("offset", 0)), time.monotonic() + min(float(call.get("timeout", 0)), 50)
+        offset, until = (
+            int(call.get("offset", 0)),
+            time.monotonic() + min(float(call.get("timeout", 0)), 50),
+        )
         if offset:
             self._updates = [update for update in self._updates if update["update_id"] >= offset]
         wanted = set(call.get("allowed_updates") or ["message", "callback_query"])
-        while not (found := [update for update in self._updates if wanted & update.keys()]) and (left := until - time.monotonic()) > 0:
+        while (
+            not (found := [update for update in self._updates if wanted & update.keys()])
+            and (left := until - time.monotonic()) > 0
+        ):
             self._news.clear()
             waits = [asyncio.ensure_future(event.wait()) for event in (self._news, mine)]
             await asyncio.wait(waits, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -267,7 +353,9 @@ class TelegramStandIn:
                 wait.cancel()
             if mine.is_set():
                 text = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
-                raise Refusal(409, text, quiet=True)  # most often to a connection that nobody reads any more
+                raise Refusal(
+                    409, text, quiet=True
+                )  # most often to a connection that nobody reads any more
         self._poll = None
         return found[: int(call.get("limit", 100))]
 
@@ -284,4 +372,7 @@ class TelegramStandIn:
         return chat_id
 
     def _chat(self, chat_id: int) -> dict[str, Any]:
-        return {"id": chat_id, "type": self.chats[chat_id].kind if chat_id in self.chats else "private"}
+        return {
+            "id": chat_id,
+            "type": self.chats[chat_id].kind if chat_id in self.chats else "private",
+        }

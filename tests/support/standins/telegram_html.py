@@ -5,10 +5,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-TAGS = {"b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "tg-spoiler", "span", "a", "code", "pre", "blockquote", "tg-emoji"}
+TAGS = {
+    "b",
+    "strong",
+    "i",
+    "em",
+    "u",
+    "ins",
+    "s",
+    "strike",
+    "del",
+    "tg-spoiler",
+    "span",
+    "a",
+    "code",
+    "pre",
+    "blockquote",
+    "tg-emoji",
+}
 NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 _ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#[xX]([0-9a-fA-F]{1,6})|([a-z]+));?")
-_START = re.compile(r"<([a-zA-Z][-a-zA-Z0-9]*)((?:\s+[-a-zA-Z]+(?:=(?:\"[^\"<>]*\"|'[^'<>]*'))?)*)\s*>")
+_START = re.compile(
+    r"<([a-zA-Z][-a-zA-Z0-9]*)((?:\s+[-a-zA-Z]+(?:=(?:\"[^\"<>]*\"|'[^'<>]*'))?)*)\s*>"
+)
 _HREF = re.compile(r"href=(?:\"([^\"]*)\"|'([^']*)')")
 _END = re.compile(r"</([-a-zA-Z0-9]*)\s*>")
 
@@ -80,5 +99,7 @@ def _closed(markup: str, place: int, offset: int, opened: list[Entity]) -> tuple
     if found is None or not opened:
         raise BadMarkup(f"Unexpected end tag at byte offset {offset}")
     if found.group(1).lower() not in {"", opened[-1].kind}:
-        raise BadMarkup(f'Unmatched end tag at byte offset {offset}, expected "</{opened[-1].kind}>", found "</{found.group(1)}>"')
+        raise BadMarkup(
+            f'Unmatched end tag at byte offset {offset}, expected "</{opened[-1].kind}>", found "</{found.group(1)}>"'
+        )
     return opened.pop(), found.end()

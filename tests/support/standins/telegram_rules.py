@@ -13,10 +13,26 @@ from tests.support.standins.telegram_html import BadMarkup, Entity, parse
 PARAMETERS = {
     "getme": set[str](),
     "sendmessage": {
-        *("chat_id", "text", "parse_mode", "reply_markup", "message_thread_id", "disable_notification", "link_preview_options"),
+        *(
+            "chat_id",
+            "text",
+            "parse_mode",
+            "reply_markup",
+            "message_thread_id",
+            "disable_notification",
+            "link_preview_options",
+        ),
         *("entities", "reply_parameters", "protect_content"),
     },
-    "editmessagetext": {"chat_id", "message_id", "text", "parse_mode", "reply_markup", "link_preview_options", "entities"},
+    "editmessagetext": {
+        "chat_id",
+        "message_id",
+        "text",
+        "parse_mode",
+        "reply_markup",
+        "link_preview_options",
+        "entities",
+    },
     "answercallbackquery": {"callback_query_id", "text", "show_alert", "url", "cache_time"},
     "getupdates": {"offset", "limit", "timeout", "allowed_updates"},
 }
@@ -25,13 +41,29 @@ PARAMETERS = {
 class Refusal(Exception):
     """An error as the real one words it. quiet: a knob asked for it, so that it is no surprise."""
 
-    def __init__(self, code: int, description: str, parameters: dict[str, Any] | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        code: int,
+        description: str,
+        parameters: dict[str, Any] | None = None,
+        *,
+        quiet: bool = False,
+    ) -> None:
         super().__init__(description)
-        self.code, self.description, self.parameters, self.quiet = code, description, parameters, quiet
+        self.code, self.description, self.parameters, self.quiet = (
+            code,
+            description,
+            parameters,
+            quiet,
+        )
 
 
-def refused(code: int, description: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"ok": False, "error_code": code, "description": description} | ({"parameters": parameters} if parameters else {})
+def refused(
+    code: int, description: str, parameters: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"ok": False, "error_code": code, "description": description} | (
+        {"parameters": parameters} if parameters else {}
+    )
 
 
 def parameters(request: Request, method: str) -> dict[str, Any]:
@@ -39,12 +71,18 @@ def parameters(request: Request, method: str) -> dict[str, Any]:
     if request.method not in {"GET", "POST"}:
         raise Refusal(405, "Method Not Allowed")
     try:
-        call = json.loads(request.body) if kind == "application/json" else {k: v[0] for k, v in parse_qs(request.query).items()}
+        call = (
+            json.loads(request.body)
+            if kind == "application/json"
+            else {k: v[0] for k, v in parse_qs(request.query).items()}
+        )
     except ValueError:
         raise Refusal(400, "Bad Request: can't parse JSON object") from None
     unknown = call.keys() - PARAMETERS[method]
     if unknown:
-        raise Refusal(400, f"Bad Request: parameters that {method} does not know: {sorted(unknown)}")
+        raise Refusal(
+            400, f"Bad Request: parameters that {method} does not know: {sorted(unknown)}"
+        )
     return dict(call)
 
 
@@ -65,19 +103,30 @@ def text_of(call: dict[str, Any]) -> tuple[str, list[Entity]]:
         raise Refusal(400, "Bad Request: text must be non-empty")
     if len(text.strip()) > 4096:
         raise Refusal(400, "Bad Request: message is too long")
-    kept = [entity for entity in entities if entity.kind != "a" or "." in (urlsplit(entity.url).hostname or "")]
+    kept = [
+        entity
+        for entity in entities
+        if entity.kind != "a" or "." in (urlsplit(entity.url).hostname or "")
+    ]
     return text.strip(), kept[:100]
 
 
 def keyboard_of(call: dict[str, Any]) -> list[list[dict[str, str]]]:
     markup = call.get("reply_markup") or {}
-    rows = json.loads(markup)["inline_keyboard"] if isinstance(markup, str) else markup.get("inline_keyboard", [])
+    rows = (
+        json.loads(markup)["inline_keyboard"]
+        if isinstance(markup, str)
+        else markup.get("inline_keyboard", [])
+    )
     for button in itertools.chain.from_iterable(rows):
         if not button.get("text"):
             raise Refusal(400, "Bad Request: a button without text vanishes")
         if "url" in button:
             if "." not in (urlsplit(button["url"]).hostname or ""):
-                raise Refusal(400, f"Bad Request: inline keyboard button URL '{button['url']}' is invalid: Wrong HTTP URL")
+                raise Refusal(
+                    400,
+                    f"Bad Request: inline keyboard button URL '{button['url']}' is invalid: Wrong HTTP URL",
+                )
         elif not 1 <= len(str(button.get("callback_data", "")).encode()) <= 64:
             raise Refusal(400, "Bad Request: BUTTON_DATA_INVALID")
     return [list(row) for row in rows]

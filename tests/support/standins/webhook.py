@@ -11,9 +11,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-_KEYS = ["receiver", "status", "alerts", "notification_reason", "groupLabels", "commonLabels", "commonAnnotations", "routeLabels"]
+_KEYS = [
+    "receiver",
+    "status",
+    "alerts",
+    "notification_reason",
+    "groupLabels",
+    "commonLabels",
+    "commonAnnotations",
+    "routeLabels",
+]
 _KEYS += ["externalURL", "version", "groupKey", "truncatedAlerts"]
-_ALERT_KEYS = ["status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"]
+_ALERT_KEYS = [
+    "status",
+    "labels",
+    "annotations",
+    "startsAt",
+    "endsAt",
+    "generatorURL",
+    "fingerprint",
+]
 
 
 @dataclass
@@ -43,7 +60,9 @@ class Request:
 
 
 class _Listener(ThreadingHTTPServer):
-    request_queue_size = 256  # many callers at once: with the usual 5, the kernel lets some wait for a second
+    request_queue_size = (
+        256  # many callers at once: with the usual 5, the kernel lets some wait for a second
+    )
 
 
 class WebhookServer:
@@ -56,7 +75,9 @@ class WebhookServer:
         self.connections = 0
         self._ended = threading.Event()
         self._server = _Listener(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.05), daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: self._server.serve_forever(0.05), daemon=True
+        )
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}/hook"
 
@@ -64,7 +85,12 @@ class WebhookServer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._ended.set()
         self._server.shutdown()
         self._server.server_close()
@@ -100,7 +126,9 @@ class WebhookServer:
                 problem = server.problem(request)
                 if problem:
                     server.problems.append(problem)
-                self._answer(Answer(400, body=problem.encode()) if problem else server.answer(request))
+                self._answer(
+                    Answer(400, body=problem.encode()) if problem else server.answer(request)
+                )
 
             do_GET = do_PUT = do_POST
 
@@ -111,7 +139,10 @@ class WebhookServer:
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
+                self.send_header(
+                    "Content-Length",
+                    str(len(answer.body) if answer.length is None else answer.length),
+                )
                 with contextlib.suppress(ConnectionError):
                     self.end_headers()
                 server._ended.wait(answer.hang)
@@ -135,7 +166,9 @@ def _problem(request: Request) -> str:
         return "no content length"
     if not request.body.endswith(b"}\n") or request.body.count(b"\n") != 1:
         return "not one line with its end"
-    if any(char in request.body for char in (b"<", b">", b"&", "\u2028".encode(), "\u2029".encode())):
+    if any(
+        char in request.body for char in (b"<", b">", b"&", "\u2028".encode(), "\u2029".encode())
+    ):
         return "a character that Alertmanager escapes"
     try:
         message = json.loads(request.body)

@@ -44,14 +44,26 @@ def cases(name: str) -> Any:
 def route(receiver: str, key: str, matchers: str = "", **more: Any) -> Route:
     """A route with no waiting, so that nothing but the request decides what is shown."""
     found = tuple(parse_matchers(matchers)) if matchers else ()
-    return Route(**{"receiver": receiver, "key": key, "matchers": found, "group_by": ("alertname",), "group_wait": 0.0, **more})
+    return Route(
+        **{
+            "receiver": receiver,
+            "key": key,
+            "matchers": found,
+            "group_by": ("alertname",),
+            "group_wait": 0.0,
+            **more,
+        }
+    )
 
 
 def config(**more: Any) -> Config:
     root = route(
         "default",
         "{}",
-        routes=(route("team-a", '{}/{team="a"}', 'team="a"', continue_=True), route("team-b", '{}/{team=~"a|b"}', 'team=~"a|b"')),
+        routes=(
+            route("team-a", '{}/{team="a"}', 'team="a"', continue_=True),
+            route("team-b", '{}/{team=~"a|b"}', 'team=~"a|b"'),
+        ),
     )
     rule = InhibitRule(
         source_matchers=tuple(parse_matchers('severity="critical"')),
@@ -59,7 +71,15 @@ def config(**more: Any) -> Config:
         equal=("cluster",),
     )
     receivers = {name: Receiver(name=name) for name in ("default", "team-a", "team-b")}
-    return Config(**{"route": root, "receivers": receivers, "inhibit_rules": (rule,), "original": ORIGINAL, **more})
+    return Config(
+        **{
+            "route": root,
+            "receivers": receivers,
+            "inhibit_rules": (rule,),
+            "original": ORIGINAL,
+            **more,
+        }
+    )
 
 
 class Answered(NamedTuple):
@@ -81,7 +101,9 @@ class Api:
     context: Context | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
-    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answered:
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answered:
         """One request; a body that is no text or bytes is sent as JSON."""
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=60)
         sent = dict(headers if headers is not None else JSON if body is not None else {})
@@ -90,7 +112,11 @@ class Api:
         try:
             connection.request(method, path, body.encode() if isinstance(body, str) else body, sent)
             answer = connection.getresponse()
-            return Answered(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode())
+            return Answered(
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read().decode(),
+            )
         finally:
             connection.close()
 
@@ -101,18 +127,32 @@ class Api:
 
     def push(self, *alerts: dict[str, Any]) -> None:
         """Post alerts; a plain label set will do."""
-        answer = self.ask("POST", "/api/v2/alerts", [alert if "labels" in alert else {"labels": alert} for alert in alerts])
+        answer = self.ask(
+            "POST",
+            "/api/v2/alerts",
+            [alert if "labels" in alert else {"labels": alert} for alert in alerts],
+        )
         assert answer.status == 200, answer
 
     def silence(self, *matchers: str, start: float = 0, end: float = 3600, **more: Any) -> Answered:
         """Post a silence; times are seconds from the clock's."""
-        return self.ask("POST", "/api/v2/silences", self.silence_body(*matchers, start=start, end=end, **more))
+        return self.ask(
+            "POST", "/api/v2/silences", self.silence_body(*matchers, start=start, end=end, **more)
+        )
 
-    def silence_body(self, *matchers: str, start: float = 0, end: float = 3600, **more: Any) -> dict[str, Any]:
+    def silence_body(
+        self, *matchers: str, start: float = 0, end: float = 3600, **more: Any
+    ) -> dict[str, Any]:
         parsed = [parse_matchers(text)[0] for text in matchers]
         return {
             "matchers": [
-                {"name": m.name, "value": m.value, "isRegex": m.op in ("=~", "!~"), "isEqual": m.op in ("=", "=~")} for m in parsed
+                {
+                    "name": m.name,
+                    "value": m.value,
+                    "isRegex": m.op in ("=~", "!~"),
+                    "isEqual": m.op in ("=", "=~"),
+                }
+                for m in parsed
             ],
             "startsAt": rfc3339(self.clock[0] + start),
             "endsAt": rfc3339(self.clock[0] + end),

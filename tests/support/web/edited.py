@@ -52,7 +52,12 @@ class As:
 
 
 def signed_in(site: Site, **who: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(As(build_web_app(site.deps), Principal(via="session", **who))), base_url=BASE)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(
+            As(build_web_app(site.deps), Principal(via="session", **who))
+        ),
+        base_url=BASE,
+    )
 
 
 def words(text: str) -> str:
@@ -97,7 +102,9 @@ class _Form(HTMLParser):
             self._area = ""
         elif tag == "select" and self._select:
             name, options = self._select
-            chosen = next((value for value, selected in options if selected), options[0][0] if options else "")
+            chosen = next(
+                (value for value, selected in options if selected), options[0][0] if options else ""
+            )
             self.fields.setdefault(name, []).append(chosen)
             self._select = None
 

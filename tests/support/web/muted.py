@@ -11,7 +11,10 @@ from tests.support.web.website import Site
 
 DAILY = parse_time_interval("daily", [{"times": [{"start_time": "09:00", "end_time": "12:00"}]}])
 IN_FILE = Maintenance(
-    name="nightly/backup", matchers=(parse_matcher('job="backup"'),), timezone="Europe/Berlin", active_time_intervals=("daily",)
+    name="nightly/backup",
+    matchers=(parse_matcher('job="backup"'),),
+    timezone="Europe/Berlin",
+    active_time_intervals=("daily",),
 )
 
 

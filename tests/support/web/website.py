@@ -39,7 +39,10 @@ CONFIG = Config(
     route=Route(receiver="default", key="{}"),
     users={
         "alice": User(
-            name="alice", full_name="Alice Ash", timezone="Europe/Berlin", contacts={"console": "alice", "email": "a@example.org"}
+            name="alice",
+            full_name="Alice Ash",
+            timezone="Europe/Berlin",
+            contacts={"console": "alice", "email": "a@example.org"},
         ),
         "bob": User(name="bob", timezone="Asia/Tbilisi", contacts={"console": "bob"}),
     },
@@ -52,7 +55,9 @@ CONFIG = Config(
                 Layer(
                     name="weekly",
                     users=(("alice",), ("bob",)),
-                    rotation=Rotation(every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9)),  # noqa: DTZ001 wall clock
+                    rotation=Rotation(
+                        every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9)
+                    ),
                 ),
             ),
         ),
@@ -65,8 +70,13 @@ CONFIG = Config(
             if_nobody=IfNobody(kind="next_step"),
             steps=(NotifyStep(schedule="platform"), Wait(seconds=300), NotifyStep(users=("bob",))),
         ),
-        "turns": Policy(name="turns", steps=(Wait(seconds=300), NotifyStep(users=("alice", "bob"), pick="round_robin"))),
-        "careful": Policy(name="careful", acknowledge_timeout=3600, steps=(NotifyStep(users=("alice",)),)),
+        "turns": Policy(
+            name="turns",
+            steps=(Wait(seconds=300), NotifyStep(users=("alice", "bob"), pick="round_robin")),
+        ),
+        "careful": Policy(
+            name="careful", acknowledge_timeout=3600, steps=(NotifyStep(users=("alice",)),)
+        ),
     },
 )
 
@@ -86,9 +96,13 @@ class Site:
     async def opened(self, policy: str = "platform", **values: Any) -> Incident:
         """A stored incident; values are set on it first."""
         incident = await open_manual_incident(
-            self.context, title=values.pop("title", "HighCPU on eu1"), policy=self.context.config.policies[policy], urgency=None, text="",
+            self.context,
+            title=values.pop("title", "HighCPU on eu1"),
+            policy=self.context.config.policies[policy],
+            urgency=None,
+            text="",
             now=self.context.now(),
-        )  # fmt: skip
+        )
         for name, value in values.items():
             setattr(incident, name, value)
         return await self.stored(incident, Opened(reason="first notification"))
@@ -102,9 +116,13 @@ class Site:
         """The incident as a flush leaves it once these alerts fire."""
         shared = alerts[0]
         event = AlertsChanged(
-            reason="new alerts added", firing=len(alerts), resolved=0, fresh=len(alerts), common_labels=shared.labels,
+            reason="new alerts added",
+            firing=len(alerts),
+            resolved=0,
+            fresh=len(alerts),
+            common_labels=shared.labels,
             common_annotations=shared.annotations,
-        )  # fmt: skip
+        )
         change = transition(incident, event, self.context.now(), self.context.roster)
         operations = incidents.change_operations(change)
         for alert in alerts:
