@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # So many tests of a run may need a second try (only those that are marked flaky get one).
 RERUNS_ALLOWED = 3
 # The longest of a parallel run begin first, so that no process works alone at its end.
-BEGIN_FIRST = ("acceptance", "e2e", "browser", "serve")
+BEGIN_FIRST = ("acceptance", "e2e", "browser", "server")
 
 
 # ---------------------------------------------------------------------------------------- servers

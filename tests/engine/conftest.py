@@ -8,7 +8,7 @@ import pytest
 
 from amproxy.context import Context
 from amproxy.store.wire import Wire
-from tests.support.road.house import config
+from tests.support.integration.house import config
 
 
 @pytest.fixture

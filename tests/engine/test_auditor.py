@@ -16,7 +16,7 @@ from amproxy.machine.transition import next_due
 from amproxy.model import Incident
 from amproxy.store import incidents, keys
 from amproxy.store.commit import commit
-from tests.support.road.house import plan
+from tests.support.integration.house import plan
 
 PLAN = plan(NotifyStep(users=("ann",)), Wait(seconds=600), NotifyStep(users=("bob",)))
 

@@ -13,7 +13,7 @@ from amproxy.context import Context
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.shifts.final import final_shifts, recorded_on_call, schedule_zone
 from amproxy.store.schedule_changes import ManualScheduleChanges
-from tests.support.road.on_duty import (
+from tests.support.integration.on_duty import (
     DAY,
     HOUR,
     START,

@@ -18,7 +18,7 @@ from amproxy.store import keys
 from amproxy.store import shifts as stored
 from amproxy.store.commit import commit
 from amproxy.store.leases import Timer
-from tests.support.road.on_duty import (
+from tests.support.integration.on_duty import (
     DAY,
     HOUR,
     KINDS,

@@ -25,7 +25,7 @@ from amproxy.shifts.record import (
 from amproxy.store.schedule_changes import ManualScheduleChanges
 from amproxy.store.shifts import ScheduleProgress
 from amproxy.store.wire import Wire
-from tests.support.road.on_duty import (
+from tests.support.integration.on_duty import (
     DAY,
     HOUR,
     START,

@@ -1,0 +1,124 @@
+"""One alert's whole road, inside one process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from amproxy.config.structs import Config, NotifyStep, Wait
+from amproxy.errors import Conflict, DeliveryError
+from amproxy.respond.actions import ActionRequest, perform
+from tests.support.integration.house import Clock, House, config, plan
+from tests.support.waiting import soon
+
+Build = Callable[[Config], Awaitable[House]]
+
+
+def firing(name: str = "Disk", **labels: str) -> dict[str, Any]:
+    return {
+        "status": "firing",
+        "labels": {"alertname": name, **labels},
+        "annotations": {"summary": "It is full"},
+    }
+
+
+def webhook(*alerts: dict[str, Any], key: str = "g1") -> dict[str, Any]:
+    return {
+        "version": "4",
+        "groupKey": key,
+        "groupLabels": {"alertname": "Disk"},
+        "alerts": list(alerts),
+    }
+
+
+async def test_a_webhook_pages_escalates_and_stops_when_somebody_acknowledges(
+    house_of: Build,
+) -> None:
+    house = await house_of(config())
+    assert (await house.post("/webhook/am", webhook(firing())))[0] == 200
+    await soon(lambda: [address for address, _ in house.chat.sent] == ["ann", "bob"])
+    [incident] = await house.incidents("triggered")
+    await perform(
+        house.context, incident.id, ActionRequest(action="acknowledge", user="bob", via="chat")
+    )
+    await soon(lambda: len(house.chat.edits) == 2)
+    assert {card.state_text.partition(" at")[0] for _, card in house.chat.edits} == {
+        "Acknowledged by bob"
+    }
+    await house.post("/webhook/am", webhook({**firing(), "status": "resolved"}))
+    await soon(lambda: len(house.chat.edits) == 4)
+    assert house.chat.edits[-1][1].state == "resolved"
+    [incident] = await house.incidents("resolved")
+    assert incident.resolved_by == "source"
+    assert any("Acknowledged by bob" in line for line in await house.timeline(incident))
+
+
+async def test_the_raw_door_waits_for_the_group_and_resolves_by_ends_at(house_of: Build) -> None:
+    house = await house_of(config())
+    ends = datetime.now(UTC) + timedelta(seconds=3)  # told before, on a busy machine too
+    alerts = [
+        {"labels": {"alertname": "Disk", "disk": disk}, "endsAt": ends.isoformat()} for disk in "ab"
+    ]
+    assert await house.post("/api/v2/alerts", alerts) == (200, None)
+    await soon(lambda: house.chat.sent)
+    assert house.chat.sent[0][1].firing == 2
+    await soon(lambda: house.incidents("resolved"))
+
+
+async def test_a_repeated_push_opens_nothing_new(house_of: Build) -> None:
+    house = await house_of(config())
+    for _ in range(5):
+        await house.post("/webhook/am", webhook(firing()))
+    await soon(lambda: len(house.chat.sent) == 2)
+    assert len(await house.incidents()) == 1
+
+
+async def test_a_contact_that_fails_for_good_passes_to_the_next_at_once(house_of: Build) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)), Wait(seconds=60))))
+    house.chat.refuse = lambda address, card: DeliveryError(
+        "bot was blocked by the user", permanent=True
+    )
+    await house.post("/webhook/am", webhook(firing()))
+    await soon(lambda: [address for address, _ in house.mail.sent] == ["ann@example.org"])
+    [incident] = await house.incidents()
+    assert any("bot was blocked" in line for line in await house.timeline(incident))
+
+
+async def test_a_temporary_failure_is_tried_again(house_of: Build) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)))))
+    refusals = iter(
+        [
+            DeliveryError("busy", reason="rate_limited", retry_after=0.1),
+            DeliveryError("busy", reason="server_error"),
+            None,
+        ]
+    )
+    house.chat.refuse = lambda address, card: next(refusals)
+    await house.post("/webhook/am", webhook(firing()))
+    await soon(lambda: len(house.chat.sent) == 1)
+    [incident] = await house.incidents()
+    assert (await soon(lambda: [p for p in incident.pages if p.state] and incident)).pages[
+        0
+    ].state in ("due", "sent")
+
+
+async def test_nobody_is_paged_after_the_answer(house_of: Build) -> None:
+    house = await house_of(
+        config(plan(NotifyStep(users=("ann",)), Wait(seconds=60), NotifyStep(users=("bob",))))
+    )
+    await house.post("/webhook/am", webhook(firing()))
+    await soon(lambda: house.chat.sent)
+    [incident] = await house.incidents()
+    await perform(
+        house.context, incident.id, ActionRequest(action="acknowledge", user="ann", via="web")
+    )
+    await soon(lambda: house.chat.edits)
+    await Clock(house).later(61)
+    assert [address for address, _ in house.chat.sent] == ["ann"]
+    with pytest.raises(Conflict, match="already acknowledged by ann"):
+        await perform(
+            house.context, incident.id, ActionRequest(action="acknowledge", user="bob", via="web")
+        )
