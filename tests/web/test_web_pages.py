@@ -142,7 +142,7 @@ async def test_the_list_is_filtered_in_its_address(site: Site) -> None:
 async def test_a_test_alert_is_one_button_away(site: Site) -> None:
     answer = await site.client.post("/test-alert")
     assert answer.status_code == 303 and site.tests_sent == ["TestAlert"]
-    assert "A test alert is on its road" in (await site.client.get(answer.headers["location"])).text
+    assert "A test alert is on its way" in (await site.client.get(answer.headers["location"])).text
 
 
 async def test_what_the_console_printed_is_on_the_first_page_without_its_colours(

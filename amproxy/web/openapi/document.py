@@ -67,7 +67,7 @@ OPERATIONS: Final[dict[str, OperationTable]] = {
     "deliveries": DELIVERY_OPERATIONS,
     "file": CONFIG_OPERATIONS,
     "sign_in": SIGN_IN_OPERATIONS,
-    "doors": INTAKE_OPERATIONS,
+    "push": INTAKE_OPERATIONS,
     "service": SERVICE_OPERATIONS,
 }
 ALERTMANAGER_OPENAPI_URL: Final = (
