@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import unquote
 
@@ -57,13 +58,15 @@ _ERROR_NAMES: Final = {
 class PushEndpoints:
     """Answer `POST /api/v2/alerts`, `POST /webhook/NAME[/TOKEN]` and `/heartbeat/NAME`."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, stopped: Collection[str] = ()) -> None:
+        """stopped: loops of the process that do not run now; while there is one, no 200 is said."""
+        self._context, self._stopped = context, stopped
 
     async def v2_alerts(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /api/v2/alerts`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
         try:
+            self._check_running()
             source = tokens.source_by_token(self._context.config, scope)
             status, answer = await self._receive_v2_alerts(scope, receive, source)
         except ClientDisconnected:
@@ -80,6 +83,7 @@ class PushEndpoints:
         """`POST /webhook/NAME` and `POST /webhook/NAME/TOKEN`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
         try:
+            self._check_running()
             name, _, token = scope["path"][len(WEBHOOK_PATH) :].rstrip("/").partition("/")
             config = self._context.config
             known = tokens.webhook_source(config, scope, unquote(name), unquote(token))
@@ -96,6 +100,11 @@ class PushEndpoints:
         except StoreUnavailable as error:
             status, answer = 503, _error_body(503, str(error))
         await self._answer(send, status, answer, source, started)
+
+    def _check_running(self) -> None:
+        """Raises StoreUnavailable, a 503, where an alert might be stored and nobody notified."""
+        if stopped := ", ".join(sorted(self._stopped)):
+            raise StoreUnavailable(f"not running at the moment: {stopped}")
 
     async def heartbeat(self, scope: Scope, send: Send) -> None:
         """`GET` or `POST /heartbeat/NAME`."""

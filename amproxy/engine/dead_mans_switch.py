@@ -19,7 +19,6 @@ from amproxy.secret import reveal
 from amproxy.store import health, leases, outbox
 from amproxy.store.health import save_dead_mans_switch
 from amproxy.store.leases import LeaseStore
-from amproxy.store.wire import RedisRefused
 from amproxy.times import format_duration
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ async def find_problems(context: Context, *, ready: bool) -> list[str]:
     try:
         async with asyncio.timeout(STORE_TIMEOUT):
             found = await _find_store_problems(context)
-    except (StoreUnavailable, RedisRefused, TimeoutError):
+    except (StoreUnavailable, TimeoutError):
         found = ["Redis is away, or takes no writes"]
     return found if ready else ["a part of this process does not run", *found]
 

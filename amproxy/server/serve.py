@@ -182,6 +182,7 @@ def _build_app(
         reload=service.reload,
         links=lambda: service.links,
         ready=lambda: service.ready,
+        stopped=service.stopped,
     )
     app: Application = PrefixMiddleware(
         App(service.endpoints, build_web_app(deps)),

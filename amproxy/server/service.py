@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -54,6 +55,8 @@ log = logging.getLogger(__name__)
 
 # Seconds that a start waits for Redis before it serves without it, answering 503.
 STARTUP_WAIT = 10.0
+# Seconds before a loop that ended begins anew: at first, and at most.
+RESTART_WAITS = (0.1, 5.0)
 SHUTDOWN_WRITE_TIMEOUT = 2.0  # seconds that a stop waits for the shifts to be recorded
 
 
@@ -93,11 +96,13 @@ class Service:
         self.wire = Wire(redis_url)
         self.context = Context(loaded.config, self.wire)
         self.context.external_url = address.url(loaded.config.web.external_url)
-        self.endpoints = PushEndpoints(self.context)
+        # Loops that ended and are about to begin anew. While there is one, nothing may be promised.
+        self.stopped: set[str] = set()
+        self.endpoints = PushEndpoints(self.context, self.stopped)
         self.hub = LiveHub()
         self.console = Console(sys.stderr.write)
         self.links: SignedLinks | None = None
-        self.ready = False
+        self._begun = False
         self._channels = self._build_channels()
         self._dead_mans_switch = DeadMansSwitchLoop(self.context, self._name, lambda: self.ready)
         self._calendars = CalendarKeeper(self.context, self._name)
@@ -130,7 +135,7 @@ class Service:
         await asyncio.wait([self._spawn(self._supervise(self._begin()))], timeout=STARTUP_WAIT)
 
     async def stop(self) -> None:
-        if self.ready:
+        if self._begun:
             # if it fails, the next start records what is missing
             with contextlib.suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_WRITE_TIMEOUT):
@@ -206,17 +211,23 @@ class Service:
         await self._schedule_timers()
         deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply)
         self._use_pollers()
-        for loop in (
-            run_worker(self.context),
-            deliverer.run(),
-            run_auditor(self.context, self._name),
-            record.run_recorder(self.context),
-            self._dead_mans_switch.run(),
-            self._calendars.run(),
-            self.wire.subscribe(keys.CHANGES, self._handle_change),
-        ):
-            self._spawn(self._supervise(loop))
-        self.ready = True
+        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "timers": lambda: run_worker(self.context),
+            "delivery": deliverer.run,
+            "auditor": lambda: run_auditor(self.context, self._name),
+            "shifts": lambda: record.run_recorder(self.context),
+            "dead man's switch": self._dead_mans_switch.run,
+            "calendars": self._calendars.run,
+            "changes": lambda: self.wire.subscribe(keys.CHANGES, self._handle_change),
+        }
+        for name, run in loops.items():
+            self._spawn(self._keep_running(name, run))
+        self._begun = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether alerts are escalated and delivered."""
+        return self._begun and not self.stopped
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -224,15 +235,31 @@ class Service:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def _keep_running(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a loop for ever: one that ended would page nobody any more, so it begins anew."""
+        wait = RESTART_WAITS[0]
+        while True:
+            began = time.monotonic()
+            try:
+                await run()
+            except Exception:
+                # A defect: no error of Redis gets here. It is counted, logged and begun anew.
+                metrics.unexpected_errors.labels("service").inc()
+                log.critical("the loop %s ended; it begins anew", name, exc_info=True)
+            if time.monotonic() - began > RESTART_WAITS[1]:
+                wait = RESTART_WAITS[0]  # it had run well for long: not one more of a row
+            self.stopped.add(name)
+            await asyncio.sleep(wait)
+            self.stopped.discard(name)
+            wait = min(2 * wait, RESTART_WAITS[1])
+
     async def _supervise(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except Exception:
-            # A loop that ends is a defect, and nobody would be paged any more: the process stops
-            # being ready, so that its supervisor restarts it.
+            # Work of the start that failed is a defect: the process does not become ready.
             metrics.unexpected_errors.labels("service").inc()
-            log.critical("a part of the service ended", exc_info=True)
-            self.ready = False
+            log.critical("a part of the service failed", exc_info=True)
 
     async def _schedule_timers(self) -> None:
         """Set the timers of the file's heartbeats and maintenance windows."""

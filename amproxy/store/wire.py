@@ -31,25 +31,20 @@ REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection count
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SENTINEL_PORT = 26379
 SCRIPTS = ("ingest", "commit", "lease_timers", "hold", "release")
-# Error responses that mean "not now". They count as Redis being away: callers need one rule only.
-AWAY_ERRORS = (
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "NOSCRIPT",
-    "MISCONF",
-    "OOM",
-    "CLUSTERDOWN",
-    "BUSY ",
-)
+_SOURCES = {name: (Path(__file__).parent / f"{name}.lua").read_text("utf-8") for name in SCRIPTS}
 
 
 class BadRedisUrl(AmproxyError):
     """An address that amproxy cannot use; the text says why."""
 
 
-class RedisRefused(AmproxyError):
-    """Redis understood the command and refused it."""
+class RedisRefused(StoreUnavailable):
+    """Redis understood the command and refused it; the text begins with its code ("OOM …").
+
+    It counts as Redis being away, whatever the code: what is refused now may be taken in a moment
+    (a wiped consumer group, a permission, a full memory), and a loop that ended for it would page
+    nobody any more. Callers that expect a certain refusal catch this one.
+    """
 
 
 def redis_connector(url: str) -> Callable[[], Awaitable[Any]]:
@@ -122,6 +117,7 @@ class Wire:
         self._sha: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._loading: asyncio.Task[None] | None = None  # of scripts, within a connection
 
     def open(self) -> None:
         """Begin to connect, and keep connected until `close`."""
@@ -196,7 +192,7 @@ class Wire:
                     group.create_task(self._read(reader))
                     group.create_task(self._watch())
                     group.create_task(self._prepare())
-            except* (RedisError, OSError, StoreUnavailable, RedisRefused) as error:
+            except* (RedisError, OSError, StoreUnavailable) as error:
                 if self.up:
                     log.warning("Redis is away: %s", "; ".join(str(e) for e in error.exceptions))
             finally:
@@ -208,12 +204,16 @@ class Wire:
 
     async def _prepare(self) -> None:
         """Load the scripts. At every connection: Redis may have been restarted, or be another."""
-        here = Path(__file__).parent
         for name in SCRIPTS:
-            source = (here / f"{name}.lua").read_text("utf-8")
-            self._sha[name] = (await self.call("SCRIPT", "LOAD", source)).decode()
+            self._sha[name] = (await self.call("SCRIPT", "LOAD", _SOURCES[name])).decode()
         self.up = True
         self._ready.set()
+
+    async def _load_scripts(self) -> None:
+        # Where this fails too, the next call of a script asks again.
+        with contextlib.suppress(StoreUnavailable):
+            for name in SCRIPTS:
+                await self.call("SCRIPT", "LOAD", _SOURCES[name])
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         """Give each response to its call: Redis answers in the order of the calls."""
@@ -225,10 +225,17 @@ class Wire:
                 if future.done():  # its caller was cancelled
                     continue
                 if isinstance(response, hiredis.ReplyError):
-                    future.set_exception(_build_error(str(response)))
+                    future.set_exception(RedisRefused(str(response)))
+                    if str(response).startswith("NOSCRIPT"):
+                        self._reload_scripts()
                 else:
                     future.set_result(response)
         raise StoreUnavailable("Redis closed the connection")
+
+    def _reload_scripts(self) -> None:
+        """Load the scripts again, which SCRIPT FLUSH or a failover has taken away."""
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._load_scripts())
 
     async def _watch(self) -> None:
         """Break a connection whose oldest call waits too long: it may be dead without an error."""
@@ -249,7 +256,3 @@ class Wire:
                 # Of several calls made together, the first failure ends the wait for the others:
                 # without this asyncio would log theirs as never retrieved.
                 future.exception()
-
-
-def _build_error(text: str) -> AmproxyError:
-    return StoreUnavailable(text) if text.startswith(AWAY_ERRORS) else RedisRefused(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from amproxy.context import Context
@@ -22,3 +22,4 @@ class Deps:
     # a function, because the key lies in Redis: None until Redis has answered once
     links: Callable[[], SignedLinks | None] = lambda: None
     ready: Callable[[], bool] = lambda: True  # alerts are escalated and delivered already
+    stopped: Collection[str] = ()  # loops of the process that do not run now

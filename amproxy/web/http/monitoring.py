@@ -26,6 +26,8 @@ from amproxy.grouping import maintenance
 from amproxy.oncall.reachable import assess_reachability
 from amproxy.oncall.roster import Roster
 from amproxy.store import deliveries, health, incidents, outbox
+from amproxy.store.health import probe_write
+from amproxy.store.wire import RedisRefused
 from amproxy.web.http.deps import Deps
 
 READY_TIMEOUT = 1.0  # seconds for Redis to answer
@@ -72,15 +74,19 @@ class ManagementApi:
         return PlainTextResponse("OK")
 
     async def ready(self, request: Request) -> PlainTextResponse:
-        """Answer 503 while a push could not be stored, or nothing is delivered yet."""
+        """Answer 503 and the reason while a push could not be stored, or would not be told."""
+        context = self._deps.context
         try:
             async with asyncio.timeout(READY_TIMEOUT):
-                await self._deps.context.wire.call("PING")
-        except (StoreUnavailable, TimeoutError):
-            return PlainTextResponse("Redis is away", 503, {"Retry-After": "1"})
-        if not self._deps.ready():
-            return PlainTextResponse("still starting", 503, {"Retry-After": "1"})
-        return PlainTextResponse("OK")
+                await probe_write(context.wire, context.now())
+        except TimeoutError:
+            return _not_ready("Redis is away")
+        except StoreUnavailable as error:
+            refused = isinstance(error, RedisRefused)
+            return _not_ready(f"Redis takes no writes: {error}" if refused else "Redis is away")
+        if stopped := ", ".join(sorted(self._deps.stopped)):
+            return _not_ready(f"not running at the moment: {stopped}")
+        return PlainTextResponse("OK") if self._deps.ready() else _not_ready("still starting")
 
     async def reload(self, request: Request) -> PlainTextResponse:
         try:
@@ -88,6 +94,10 @@ class ManagementApi:
         except ConfigError as error:
             return PlainTextResponse(f"failed to reload config: {error}", 500)
         return PlainTextResponse("OK")
+
+
+def _not_ready(reason: str) -> PlainTextResponse:
+    return PlainTextResponse(reason, 503, {"Retry-After": "1"})
 
 
 class ScrapedFamilies(Collector):

@@ -19,6 +19,7 @@ from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable, U
 from amproxy.grouping.silences import BadSilence
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
+from amproxy.store.wire import RedisRefused
 from amproxy.web.http.permissions import Forbidden, NotSignedIn
 
 View = dict[str, Any]  # a value as the API shows it, ready for JSON
@@ -51,6 +52,7 @@ _STATUS_OF_ERROR: dict[type[Exception], int] = {
     BadSilence: 422,
     Uneditable: 422,
     StoreUnavailable: 503,
+    RedisRefused: 503,
     ExpiredLink: 410,
     BadLink: 404,
 }
