@@ -226,7 +226,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether alerts are escalated and delivered."""
+        """The state in which alerts are escalated and delivered."""
         return self._begun and not self.stopped
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
