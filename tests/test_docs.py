@@ -266,3 +266,21 @@ def shape(value: Any) -> Any:
 @pytest.mark.parametrize("text", blocks(API, "json"))
 def test_an_example_of_an_answer_is_json(text: str) -> None:
     json.loads(text)
+
+
+# ---------------------------------------------------------------------------------------- glossary.md
+
+
+def test_what_carries_a_term_of_the_glossary_is_there() -> None:
+    package = DOCS.parent / "amproxy"
+    defined = {
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(r"^class (\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    page = (DOCS / "glossary.md").read_text("utf-8")
+    rows = [line.split("|")[3] for line in page.splitlines() if line.count("|") == 4]
+    named = {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+    files = {word for word in named if "/" in word}
+    assert all((package / word).is_file() for word in files)
+    assert len(named) > 50 and named - files - defined == {"fingerprint"}, "a function of labels/"
