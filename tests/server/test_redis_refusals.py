@@ -69,6 +69,11 @@ def ready(amproxy: Server) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+def metrics(amproxy: Server) -> str:
+    with urllib.request.urlopen(f"{amproxy.url}/metrics", timeout=30) as answer:
+        return str(answer.read().decode())
+
+
 def paged(telegram: TelegramStandIn, name: str) -> int:
     return sum(name in message.text for message in telegram.sent(1111))
 
@@ -127,5 +132,7 @@ def test_ready_says_why_redis_takes_no_writes(amproxy: Server, redis: Server) ->
     command(redis, "CONFIG", "SET", "min-replicas-to-write", "1")
     status, reason = until(lambda: ready(amproxy) if ready(amproxy)[0] == 503 else None)
     assert status == 503 and "takes no writes" in reason and "NOREPLICAS" in reason
+    assert "amproxy_redis_up 0.0" in metrics(amproxy)
     command(redis, "CONFIG", "SET", "min-replicas-to-write", "0")
     until(lambda: ready(amproxy) == (200, "OK"))
+    assert "amproxy_redis_up 1.0" in metrics(amproxy)

@@ -49,7 +49,7 @@ _HELP = {
     "amproxy_maintenance_open": "1 while a maintenance window is open.",
     "amproxy_heartbeat_age_seconds": "Time since the last beat.",
     "amproxy_calendar_age_seconds": "Time since the calendar was last good.",
-    "amproxy_redis_up": "Whether Redis answers.",
+    "amproxy_redis_up": "Whether Redis answers and takes writes.",
     "amproxy_user_reachable": "Whether a page can arrive at a person.",
     "amproxy_contact_up": "Whether the last delivery arrived.",
     "amproxy_dead_mans_switch_last_beat_timestamp_seconds": ("When it was last called; 0 = never."),
@@ -134,6 +134,8 @@ class Metrics:
         scraped.add("alertmanager_build_info", 1, version=ALERTMANAGER_VERSION)
         try:
             await self._read_store(scraped)
+            # Last, so that what can be read is shown while Redis refuses writes.
+            await probe_write(self._context.wire, self._context.now())
             up = 1
         except StoreUnavailable:
             up = 0  # with the families that were read before
