@@ -55,9 +55,11 @@ def check_moments(
     assert all(-early < seconds < late for seconds in after), text
 
 
-def check_same_moments(found: Sequence[float], wanted: Sequence[float], what: str) -> None:
+def check_same_moments(
+    found: Sequence[float], wanted: Sequence[float], what: str, within: float = LATE
+) -> None:
     """Like `check_moments` where `wanted` was measured too, and may itself be late."""
-    check_moments(found, wanted, what, early=LATE)
+    check_moments(found, wanted, what, early=within, late=within)
 
 
 def check_ticks(found: Sequence[float], step: float, what: str) -> None:
