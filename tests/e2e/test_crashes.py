@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.e2e.stories import ALICE, BOB, ROUTES, get, metric, post, text
+from tests.support.e2e.stories import ALICE, BOB, ROUTES, get, metric, post, ready, text
 from tests.support.servers import Server, Servers
 from tests.support.standins.telegram import TelegramStandIn
 from tests.support.waiting import until
@@ -80,6 +80,7 @@ def test_a_storm_of_500_incidents_survives_kills_of_the_service_and_of_redis(
             list(senders.map(lambda number: push(amproxy.url, number), range(STORM)))
         killer.join()
         assert done.is_set()
+        until(lambda: ready(amproxy.url), why="Redis did not come back")
 
         def titles(chat: int) -> Counter[str]:
             return Counter(

@@ -59,6 +59,15 @@ def text(url: str) -> str:
         return str(answer.read().decode())
 
 
+def ready(url: str) -> bool:
+    """Whether the service says that it is, which it does not while its Redis is away."""
+    try:
+        text(f"{url}/-/ready")
+    except urllib.error.HTTPError:
+        return False
+    return True
+
+
 def post(url: str, body: Any = None) -> int:
     """POST JSON; the status, 0 where nobody answers."""
     data = json.dumps(body).encode() if body is not None else b""
