@@ -66,7 +66,7 @@ class DeliveryError(AmproxyError):
     reason: label of amproxy_delivery_attempts_total: timeout, rate_limited, auth_error,
     client_error, server_error, network.
     retry_after: seconds that the other side requested; None = our own back-off.
-    ambiguous: it may have been delivered after all (time-out or 5xx after sending).
+    ambiguous: it may have been delivered after all (the answer was late, cut off or lost).
     latency: seconds that the call lasted, set by its caller; None = there was no call.
     """
 

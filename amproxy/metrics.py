@@ -77,7 +77,7 @@ delivery_retries = Counter(
 )
 deliveries_repeated = Counter(
     "amproxy_deliveries_repeated_total",
-    "Messages taken over from a dead process: they may have arrived twice.",
+    "Messages sent again although an earlier attempt may have arrived.",
     ["channel"],
     registry=registry,
 )

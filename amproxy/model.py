@@ -325,10 +325,11 @@ class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     urgent: bool = False  # the person's first page of the incident: goes ahead of the queue
     due: float
     attempt: int = 1
+    unclear: int = 0  # attempts of which nobody knows whether they arrived
     deadline: float | None = None  # a notification is given up at the group's next flush
     # A notification of a receiver's integration (not a page): what it is about.
     group: Group | None = None
-    integration: str = ""  # "webhook/0"
+    integration: str = ""  # "webhook/0"; of a page or update to a receiver "RECEIVER/slack/0"
     alerts: list[Alert] = []
     truncated: int = 0
     reason: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -309,6 +309,9 @@ class Storm(Struct, frozen=True, kw_only=True):
     within: float
 
 
+DEFAULT_STORM: Final = Storm(more_than=10, within=60.0)
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     name: str
     team: str = ""  # whose incidents these are
@@ -321,7 +324,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     auto_resolve: float = 0.0  # after so long without news; 0 = never
     reopen_within: float = 0.0  # alerts that return so soon reopen the incident; 0 = never
     flapping: Flapping | None = None
-    storm: Storm | None = None
+    storm: Storm | None = None  # None = every page is a message of its own
     if_nobody: IfNobody = IfNobody()
     place: FilePlace = FilePlace()
 

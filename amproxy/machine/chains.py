@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
 from amproxy.config.channels import contact_address, notification_rules
-from amproxy.config.structs import Notify, Urgency
+from amproxy.config.structs import Config, Notify, Urgency
 from amproxy.machine.draft import Draft, end_wait, new_id
 from amproxy.model import Chain, Incident, Page
 
@@ -204,6 +204,20 @@ def untried_channels(draft: Draft, name: str, pages: Iterable[Page]) -> Iterator
         channel
         for channel in (user.contacts if user else ())
         if channel not in tried and channel != "phone"
+    )
+
+
+def has_other_contact(config: Config, incident: Incident, page: Page) -> bool:
+    """True where the failure of a page leaves another contact of its person that has not failed."""
+    user = config.users.get(page.user)
+    failed = {
+        one.channel
+        for one in incident.pages
+        if one.user == page.user and one.round == page.round and one.state == "failed"
+    }
+    return user is not None and any(
+        channel not in failed and channel not in (page.channel, "phone")
+        for channel in user.contacts
     )
 
 

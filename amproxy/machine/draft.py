@@ -70,6 +70,7 @@ class Draft:
             incident=self.incident.id,
             page=page.id,
             user=page.user,
+            integration=_destination(page),
             urgent=first,
             due=page.due,
         )
@@ -94,9 +95,15 @@ class Draft:
             incident=self.incident.id,
             page=page.id,
             user=page.user,
+            integration=_destination(page),
             due=self.now,
         )
         self.outbox.append(message)
+
+
+def _destination(page: Page) -> str:
+    """The integration whose chat a page goes to; "" where it goes to a person."""
+    return f"{page.receiver}/{page.integration}" if page.receiver else ""
 
 
 def new_id() -> str:

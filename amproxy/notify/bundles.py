@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 from amproxy import metrics
 from amproxy.errors import DeliveryError
+from amproxy.machine.chains import has_other_contact
 from amproxy.machine.deliveries import skip_reason
 from amproxy.machine.events import Event, Failed, Sent
 from amproxy.model import Incident, Outcome, OutgoingMessage, Page
 from amproxy.notify.compose import bundle_card
-from amproxy.notify.delivery import DeliveryService
+from amproxy.notify.delivery import DeliveryService, PreparedSend, is_too_old
 from amproxy.notify.pages import PageSender, count_delivered_page, count_page, find_page
 from amproxy.store import deliveries, incidents
 from amproxy.store.commit import Operations
-from amproxy.store.outbox import OutboxMessage, save_bundle_epochs
+from amproxy.store.outbox import OutboxMessage
+from amproxy.store.storms import save_bundle_epochs
 
 
 class BundledPage(NamedTuple):
@@ -38,16 +40,10 @@ class BundleSender:
         before it died are not sent again.
         """
         message = queued.message
-        due, before = await asyncio.gather(
-            self._load_due(message),
+        wanted, before = await asyncio.gather(
+            self._select_wanted(message),
             deliveries.load_contact_outcome(self._context.wire, message.user, message.channel),
         )
-        wanted = []
-        for one in due:
-            if reason := skip_reason(one.incident, one.page):
-                await self._pages.skip_page(Operations(), message, one.incident, one.page, reason)
-            else:
-                wanted.append(one)
         if not wanted:
             await self._service.finish(queued)
         elif len(wanted) == 1:
@@ -55,17 +51,36 @@ class BundleSender:
         else:
             await self._send_bundle(queued, wanted, before)
 
-    async def _load_due(self, message: OutgoingMessage) -> list[BundledPage]:
-        """The pages that are not recorded yet."""
+    async def divert(self, queued: OutboxMessage, error: DeliveryError) -> bool:
+        """Fail a bundle whose channel hangs, so that the person's next contact is tried.
+
+        False where there is none, so that the bundle has to wait. Raises StoreUnavailable.
+        """
+        message, context = queued.message, self._context
+        wanted = await self._select_wanted(message)
+        if not wanted:
+            await self._service.finish(queued)
+        elif has_other_contact(context.config, *wanted[0]) or is_too_old(message, context.now()):
+            await self._fail(queued, wanted, error, None)
+        else:
+            return False
+        return True
+
+    async def _select_wanted(self, message: OutgoingMessage) -> list[BundledPage]:
+        """The pages that are not recorded yet; those that somebody has answered are skipped."""
         ids = [incident_id for incident_id, _ in message.pages]
         loaded = await incidents.load_many(self._context.wire, ids)
-        due = []
+        wanted = []
         for incident_id, page_id in message.pages:
             incident = loaded.get(incident_id)
             page = find_page(incident, page_id) if incident else None
-            if incident and page and page.state == "due":
-                due.append(BundledPage(incident, page))
-        return due
+            if not incident or not page or page.state != "due":
+                continue
+            if reason := skip_reason(incident, page):
+                await self._pages.skip_page(Operations(), message, incident, page, reason)
+            else:
+                wanted.append(BundledPage(incident, page))
+        return wanted
 
     async def _send_bundle(
         self, queued: OutboxMessage, bundled: list[BundledPage], before: Outcome | None
@@ -74,25 +89,38 @@ class BundleSender:
         # Before the message: its button must work from the moment at which somebody can see it.
         epochs = {one.incident.id: one.incident.epoch for one in bundled}
         await save_bundle_epochs(self._context.wire, message.bundle, epochs)
-        error, operations = "", Operations()
-        about = [one.incident for one in bundled]
+        operations, about = Operations(), [one.incident for one in bundled]
         try:
-            result = await service.call(message, lambda: self._send(message, bundled))
+            result = await service.call(queued, lambda: self._prepare(message, bundled))
         except DeliveryError as failure:
-            if await service.retry_later(queued, failure, about=about, page=page):
-                return
-            error = str(failure)
-            service.log_delivery(
-                operations, message, "failed", about=about, page=page, error=failure
-            )
-        else:
-            service.log_delivery(
-                operations, message, "sent", about=about, page=page, seconds=result.seconds
-            )
-        await self._record(message, bundled, error)
+            other = has_other_contact(self._context.config, *bundled[0])
+            if not await service.retry_later(
+                queued, failure, about=about, page=page, other_contact=other
+            ):
+                await self._fail(queued, bundled, failure, before)
+            return
+        service.log_delivery(
+            operations, message, "sent", about=about, page=page, seconds=result.seconds
+        )
+        await self._record(message, bundled, "")
         # The message leaves the outbox last: after a crash before that, another process finds
         # here which pages are not recorded yet.
-        service.save_contact_outcome(operations, message, page.address, before, error)
+        service.save_contact_outcome(operations, message, page.address, before)
+        await service.finish(queued, operations)
+
+    async def _fail(
+        self,
+        queued: OutboxMessage,
+        bundled: list[BundledPage],
+        error: DeliveryError,
+        before: Outcome | None,
+    ) -> None:
+        """Record that each page failed for good."""
+        service, message, operations = self._service, queued.message, Operations()
+        about, page = [one.incident for one in bundled], bundled[0].page
+        service.log_delivery(operations, message, "failed", about=about, page=page, error=error)
+        await self._record(message, bundled, str(error))
+        service.save_contact_outcome(operations, message, page.address, before, str(error))
         await service.finish(queued, operations)
 
     async def _record(
@@ -123,7 +151,7 @@ class BundleSender:
             )
         )
 
-    async def _send(self, message: OutgoingMessage, bundled: list[BundledPage]) -> dict[str, str]:
+    async def _prepare(self, message: OutgoingMessage, bundled: list[BundledPage]) -> PreparedSend:
         channel = self._service.channel(message.channel)
         settings = channel.person(self._context.config.global_, bundled[0].page.address)
         wire, now, url = self._context.wire, self._context.now(), self._context.external_url
@@ -131,4 +159,4 @@ class BundleSender:
             *(incidents.load_alerts(wire, one.incident.id) for one in bundled)
         )
         card = bundle_card(message, bundled, alerts, now=now, external_url=url)
-        return await channel.send(settings, card)
+        return PreparedSend(lambda: channel.send(settings, card), channel.rate_limit(settings))

@@ -18,14 +18,15 @@ from amproxy import metrics
 from amproxy.config.channels import address_digest
 from amproxy.config.structs import Integration
 from amproxy.context import Context
-from amproxy.errors import DeliveryError, NotFound, StoreUnavailable
+from amproxy.errors import AmproxyError, DeliveryError, NotFound, StoreUnavailable
 from amproxy.machine.events import Event
 from amproxy.model import Incident, Outcome, OutgoingMessage, Page
 from amproxy.notify.channels import Channel
+from amproxy.notify.lanes import LaneHealth, lane_key
 from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
-from amproxy.store.outbox import OutboxMessage
+from amproxy.store.outbox import OutboxMessage, RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,13 @@ FIRST_RETRY_WAIT = 0.5  # seconds
 RETRY_GROWTH = 1.5  # each wait is half as long again as the one before, as Alertmanager's
 MAX_RETRY_WAIT = 60.0  # seconds between two attempts, before jitter
 JITTER = 0.5  # a wait is up to this share of it shorter or longer
+# A message of which nobody knows whether it arrived is tried so often, with longer waits; after
+# that the person's next contact is tried, or, where there is none, the same one rarely.
+MAX_COPIES = 3
+UNCLEAR_WAIT = 3.0  # seconds after the first such attempt, four times as long after the second
+RARE_WAIT = 60.0  # seconds
+DEFAULT_THROTTLE = 1.0  # seconds, where a destination asks for patience and does not say how much
+THROTTLE_MARGIN = 0.1  # seconds that are waited beyond what was asked for
 GIVE_UP_AFTER = 3600.0  # seconds after which a page that no channel took counts as failed
 WRITE_RETRY_INTERVAL = 0.25  # seconds between attempts to store an outcome while Redis is away
 LONGEST_SUBJECT, LONGEST_ERROR = 120, 500  # characters, in the log of deliveries
@@ -40,6 +48,25 @@ LONGEST_SUBJECT, LONGEST_ERROR = 120, 500  # characters, in the log of deliverie
 # Applies an event to an incident and commits the operations with it (amproxy.apply).
 # Raises NotFound, StoreUnavailable.
 ApplyEvent = Callable[[str, Event, Operations], Awaitable[object]]
+
+
+class NotOurs(AmproxyError):
+    """Another process has the message by now, or has finished it; nothing was sent."""
+
+
+class Throttled(AmproxyError):
+    """The destination wants no message for some seconds; nothing was sent."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no message is taken for {seconds:.1f} s")
+        self.seconds = seconds
+
+
+class PreparedSend(NamedTuple):
+    """A message that is ready to be sent by one call."""
+
+    send: Callable[[], Awaitable[dict[str, str]]]
+    limit: RateLimit
 
 
 class SendResult(NamedTuple):
@@ -56,6 +83,7 @@ class DeliveryService:
         self, context: Context, channels: Mapping[str, Channel], apply: ApplyEvent
     ) -> None:
         self.context = context
+        self.health = LaneHealth()
         self._channels, self._apply = channels, apply
 
     def channel(self, name: str) -> Channel:
@@ -79,17 +107,24 @@ class DeliveryService:
         raise DeliveryError(f"receiver {receiver} has no {key} any more", permanent=True)
 
     async def call(
-        self, message: OutgoingMessage, send: Callable[[], Awaitable[dict[str, str]]]
+        self, queued: OutboxMessage, prepare: Callable[[], Awaitable[PreparedSend]]
     ) -> SendResult:
-        """Call a channel; count and time the attempt. Raises DeliveryError, StoreUnavailable."""
-        began = time.perf_counter()
+        """Send a message, if it is still this process's; count and time the attempt.
+
+        Raises DeliveryError, and where nothing was sent StoreUnavailable, NotOurs, Throttled.
+        """
+        message, began, limit = queued.message, time.perf_counter(), RateLimit()
         try:
+            send, limit = await prepare()
+            await self._obtain_permit(queued, limit)
+            began = time.perf_counter()
             ref = await send()
         except DeliveryError as error:
             error.latency = time.perf_counter() - began
             metrics.delivery_attempts.labels(message.channel, "failed", error.reason).inc()
+            await self._note_failure(message, limit, error)
             raise
-        except StoreUnavailable:
+        except (StoreUnavailable, NotOurs, Throttled):
             raise
         except Exception as error:
             # A defect in a channel must neither lose the message nor stop its queue: the message
@@ -100,7 +135,31 @@ class DeliveryService:
                 f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True
             ) from error
         metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
+        self.health.record(lane_key(message), "", time.monotonic())
         return SendResult(ref, time.perf_counter() - began)
+
+    async def _obtain_permit(self, queued: OutboxMessage, limit: RateLimit) -> None:
+        """Ask for the permit to send now. Raises StoreUnavailable, NotOurs, Throttled."""
+        permit = await outbox.permit(self.context.wire, queued, limit)
+        if permit.state == "gone":
+            raise NotOurs(f"message {queued.message.id} is not this process's any more")
+        if permit.state == "throttled":
+            raise Throttled(permit.seconds)
+        if permit.repeated or queued.message.unclear:
+            metrics.deliveries_repeated.labels(queued.message.channel).inc()
+
+    async def _note_failure(
+        self, message: OutgoingMessage, limit: RateLimit, error: DeliveryError
+    ) -> None:
+        """Remember what a failed call says of the destination's next messages."""
+        if message.group is None:
+            self.health.record(lane_key(message), error.reason, time.monotonic())
+        known = error.retry_after is not None or limit.gap > 0
+        if error.reason == "rate_limited" and limit.names and known:
+            seconds = (error.retry_after or DEFAULT_THROTTLE) + THROTTLE_MARGIN
+            error.retry_after = seconds
+            wire, now = self.context.wire, self.context.now()
+            await self.write_until_saved(lambda: outbox.throttle(wire, limit, seconds, now))
 
     async def retry_later(
         self,
@@ -109,12 +168,18 @@ class DeliveryService:
         *,
         about: Iterable[Incident] = (),
         page: Page | None = None,
+        other_contact: bool = False,
     ) -> bool:
-        """Postpone a message to its next attempt; False where no attempt may succeed any more."""
+        """Postpone a message to its next attempt; False where the failure is final.
+
+        other_contact: the person can be told in another way.
+        """
         message, now = queued.message, self.context.now()
-        if error.permanent or now - message.due >= GIVE_UP_AFTER:
+        if error.permanent or is_too_old(message, now):
             return False
-        at = next_attempt(error, message.attempt, now)
+        if other_contact and message.unclear + error.ambiguous >= MAX_COPIES:
+            return False
+        at = next_attempt(error, message.attempt, now, message.unclear)
         await self.postpone(queued, at, error, about=about, page=page)
         return True
 
@@ -130,7 +195,9 @@ class DeliveryService:
         """Put a message off until `at`, Unix seconds, because of an error."""
         message = queued.message
         metrics.delivery_retries.labels(message.channel).inc()
-        following = msgspec.structs.replace(message, attempt=message.attempt + 1)
+        following = msgspec.structs.replace(
+            message, attempt=message.attempt + 1, unclear=message.unclear + error.ambiguous
+        )
         operations = outbox.postpone(queued, following, at)
         self.log_delivery(operations, message, "retry", about=about, page=page, error=error)
         await self.write_until_saved(lambda: commit(self.context.wire, operations))
@@ -216,15 +283,26 @@ class DeliveryService:
         deliveries.add(operations, delivery)
 
 
-def next_attempt(error: DeliveryError, attempt: int, now: float) -> float:
+def is_too_old(message: OutgoingMessage, now: float) -> bool:
+    """True where a message is given up. now: Unix seconds."""
+    return now - message.due >= GIVE_UP_AFTER
+
+
+def next_attempt(
+    error: DeliveryError, attempt: int, now: float, unclear: int | None = None
+) -> float:
     """Unix seconds of the next attempt after the `attempt`-th (from 1) failed.
 
     The waits grow exponentially; a longer one that the other side requested goes before.
+    unclear: earlier attempts of which nobody knows whether they arrived, because people should not
+    be told the same many times over; None = the recipient is a program.
     """
     # The power is bounded because a float overflows at a huge attempt; the cap is reached long
     # before. The jitter parts messages that failed together.
     wait = min(MAX_RETRY_WAIT, FIRST_RETRY_WAIT * RETRY_GROWTH ** min(attempt - 1, 100))
     wait *= random.uniform(1 - JITTER, 1 + JITTER)
+    if error.ambiguous and unclear is not None:
+        wait = max(wait, RARE_WAIT if unclear + 1 >= MAX_COPIES else UNCLEAR_WAIT * 4**unclear)
     return now + max(wait, error.retry_after or 0.0)
 
 

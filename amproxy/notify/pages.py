@@ -13,12 +13,13 @@ from amproxy import metrics
 from amproxy.clock import utc
 from amproxy.config.structs import Config
 from amproxy.errors import DeliveryError, NotFound
+from amproxy.machine.chains import has_other_contact
 from amproxy.machine.deliveries import skip_reason
 from amproxy.machine.events import Failed, Sent, Skipped, Updated
 from amproxy.model import Incident, Outcome, OutgoingMessage, Page
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink, incident_card
-from amproxy.notify.delivery import DeliveryService
+from amproxy.notify.delivery import DeliveryService, PreparedSend, is_too_old
 from amproxy.notify.message import Card
 from amproxy.notify.storms import hold_for_bundle
 from amproxy.notify.templates import render_settings
@@ -80,16 +81,13 @@ class PageSender:
         """
         service, message, about = self._service, queued.message, (incident,)
         try:
-            result = await service.call(message, lambda: self._send(incident, page))
+            result = await service.call(queued, lambda: self._prepare(incident, page))
         except DeliveryError as error:
-            if await service.retry_later(queued, error, about=about, page=page):
-                return
-            count_page(page, "failed")
-            operations = outbox.finish(queued)
-            service.log_delivery(operations, message, "failed", about=about, page=page, error=error)
-            service.save_contact_outcome(operations, message, page.address, before, str(error))
-            failed = Failed(page=page.id, error=str(error), attempt=message.attempt)
-            await service.record(incident.id, failed, operations)
+            other = has_other_contact(self._context.config, incident, page)
+            if not await service.retry_later(
+                queued, error, about=about, page=page, other_contact=other
+            ):
+                await self._fail(queued, incident, page, error, before)
             return
         count_delivered_page(self._context.config, incident, page, self._context.now())
         operations = outbox.finish(queued)
@@ -99,6 +97,40 @@ class PageSender:
         service.save_contact_outcome(operations, message, page.address, before)
         sent = Sent(page=page.id, ref=result.ref, look=incident.look, attempt=message.attempt)
         await service.record(incident.id, sent, operations)
+
+    async def _fail(
+        self,
+        queued: OutboxMessage,
+        incident: Incident,
+        page: Page,
+        error: DeliveryError,
+        before: Outcome | None,
+    ) -> None:
+        """Record that a page failed for good: its person's next contact is tried."""
+        service, message, operations = self._service, queued.message, outbox.finish(queued)
+        count_page(page, "failed")
+        service.log_delivery(
+            operations, message, "failed", about=(incident,), page=page, error=error
+        )
+        service.save_contact_outcome(operations, message, page.address, before, str(error))
+        failed = Failed(page=page.id, error=str(error), attempt=message.attempt)
+        await service.record(incident.id, failed, operations)
+
+    async def divert_page(self, queued: OutboxMessage, error: DeliveryError) -> bool:
+        """Fail a page whose channel hangs, so that the person's next contact is tried.
+
+        False where there is none, so that the page has to wait. Raises StoreUnavailable.
+        """
+        found = await self._find(queued.message)
+        if found is None or found[1].state != "due" or skip_reason(*found):
+            await self.send_page(queued)  # nothing is sent: it is over
+            return True
+        if not has_other_contact(self._context.config, *found) and not is_too_old(
+            queued.message, self._context.now()
+        ):
+            return False
+        await self._fail(queued, *found, error, None)
+        return True
 
     async def update_page(self, queued: OutboxMessage) -> None:
         """Make a message show the incident as it is now.
@@ -114,7 +146,7 @@ class PageSender:
         about, operations = (incident,), outbox.finish(queued)
         ref: dict[str, str] | None = None  # the message cannot be changed any more
         try:
-            ref = (await self._service.call(message, lambda: self._edit(incident, page))).ref
+            ref = (await self._service.call(queued, lambda: self._prepare_edit(incident, page))).ref
         except DeliveryError as error:
             if await self._service.retry_later(queued, error, about=about, page=page):
                 return
@@ -127,21 +159,24 @@ class PageSender:
         updated = Updated(page=page.id, ref=ref, look=incident.look)
         await self._service.record(incident.id, updated, operations)
 
-    async def _send(self, incident: Incident, page: Page) -> dict[str, str]:
+    async def _prepare(self, incident: Incident, page: Page) -> PreparedSend:
         channel, settings = self._target(page)
         card = await self._card(incident, page)
         settings = render_settings(page.channel, settings, card)
+        limit = channel.rate_limit(settings)
         earlier = _earlier_page(incident, page) if channel.threads else None
         if earlier is None:
-            return await channel.send(settings, card)
+            return PreparedSend(lambda: channel.send(settings, card), limit)
         # A chat that has the incident already gets news in the thread, not a second message.
-        card = replace(card, news=f"Paged again (round {page.round}).")
-        return await channel.edit(settings, earlier.ref, card)
+        news = replace(card, news=f"Paged again (round {page.round}).")
+        return PreparedSend(lambda: channel.edit(settings, earlier.ref, news), limit)
 
-    async def _edit(self, incident: Incident, page: Page) -> dict[str, str]:
+    async def _prepare_edit(self, incident: Incident, page: Page) -> PreparedSend:
         channel, settings = self._target(page)
         card = await self._card(incident, page)
-        return await channel.edit(render_settings(page.channel, settings, card), page.ref, card)
+        settings = render_settings(page.channel, settings, card)
+        limit = channel.rate_limit(settings)
+        return PreparedSend(lambda: channel.edit(settings, page.ref, card), limit)
 
     async def _find(self, message: OutgoingMessage) -> tuple[Incident, Page] | None:
         try:

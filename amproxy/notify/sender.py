@@ -6,13 +6,20 @@ import logging
 from collections.abc import Mapping
 
 from amproxy import metrics
+from amproxy.config.channels import addresses_people
 from amproxy.context import Context
 from amproxy.errors import DeliveryError
 from amproxy.model import LogEntry, OutgoingMessage
 from amproxy.notify.bundles import BundleSender
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink, group_card
-from amproxy.notify.delivery import ApplyEvent, DeliveryService, next_attempt
+from amproxy.notify.delivery import (
+    ApplyEvent,
+    DeliveryService,
+    PreparedSend,
+    next_attempt,
+)
+from amproxy.notify.lanes import LaneHealth
 from amproxy.notify.message import Card
 from amproxy.notify.pages import PageSender
 from amproxy.notify.templates import render_settings
@@ -35,8 +42,16 @@ class MessageSender:
         self._pages = PageSender(self._service, sign)
         self._bundles = BundleSender(self._service, self._pages)
 
+    @property
+    def health(self) -> LaneHealth:
+        """The outcomes of calls by destination."""
+        return self._service.health
+
     async def handle(self, queued: OutboxMessage) -> None:
-        """Send one message and record it. Raises StoreUnavailable only before anything was sent."""
+        """Send one message and record it.
+
+        Raises StoreUnavailable, NotOurs and Throttled only before anything was sent.
+        """
         match queued.message.kind:
             case "page":
                 await self._pages.send_page(queued)
@@ -49,18 +64,39 @@ class MessageSender:
             case "notice":
                 await self._handle_notice(queued)
 
+    async def divert(self, queued: OutboxMessage, reason: str) -> bool:
+        """Give a message up whose destination hangs, where its person has another contact.
+
+        False where it has to wait. reason: what the destination does. Raises StoreUnavailable.
+        """
+        error = DeliveryError(f"{queued.message.channel}: {reason}", reason="timeout")
+        match queued.message.kind:
+            case "page":
+                return await self._pages.divert_page(queued, error)
+            case "bundle":
+                return await self._bundles.divert(queued, error)
+        return False
+
+    async def put_back(self, queued: OutboxMessage, error: Exception) -> None:
+        """Postpone a message that met a defect."""
+        text = f"unexpected {type(error).__name__}"
+        failure, now = DeliveryError(text, reason="unexpected"), self._context.now()
+        at = next_attempt(failure, queued.message.attempt, now)
+        await self._service.postpone(queued, at, failure)
+
     async def _handle_notification(self, queued: OutboxMessage) -> None:
         service, message, now = self._service, queued.message, self._context.now()
-        operations = outbox.finish(queued)
+        operations = outbox.finish_once(queued)
         if message.deadline is not None and now > message.deadline:
             # The notification log stays as it is, so the group's next flush notifies the same.
             service.log_delivery(operations, message, "skipped", error=SUPERSEDED)
             await self._finish_notification(message, None, operations)
             return
         try:
-            result = await service.call(message, lambda: self._send_notification(message))
+            result = await service.call(queued, lambda: self._prepare_notification(message))
         except DeliveryError as error:
-            at = next_attempt(error, message.attempt, now)
+            unclear = message.unclear if addresses_people(message.channel) else None
+            at = next_attempt(error, message.attempt, now, unclear)
             if not error.permanent and (message.deadline is None or at <= message.deadline):
                 await service.postpone(queued, at, error)
                 return
@@ -89,14 +125,14 @@ class MessageSender:
         await self._service.write_until_saved(lambda: commit(self._context.wire, operations))
         self._context.wake(timers=True)
 
-    async def _send_notification(self, message: OutgoingMessage) -> dict[str, str]:
+    async def _prepare_notification(self, message: OutgoingMessage) -> PreparedSend:
         assert message.group is not None
         channel = self._service.channel(message.channel)
         integration = self._service.integration(message.group.receiver, message.integration)
         url = self._context.external_url
         card = group_card(message, now=self._context.now(), external_url=url)
         settings = render_settings(message.channel, integration.settings, card)
-        return await channel.send(settings, card)
+        return PreparedSend(lambda: channel.send(settings, card), channel.rate_limit(settings))
 
     async def _handle_notice(self, queued: OutboxMessage) -> None:
         service, message = self._service, queued.message
@@ -105,9 +141,10 @@ class MessageSender:
             self._context.wire, message.user, message.channel
         )
         try:
-            result = await service.call(message, lambda: self._send_notice(message))
+            result = await service.call(queued, lambda: self._prepare_notice(message))
         except DeliveryError as failure:
-            if await service.retry_later(queued, failure):
+            # as if there were another contact: news do not need to be told in another way
+            if await service.retry_later(queued, failure, other_contact=True):
                 return
             error = str(failure)
             service.log_delivery(operations, message, "failed", error=failure)
@@ -118,7 +155,7 @@ class MessageSender:
         service.save_contact_outcome(operations, message, message.address, before, error)
         await service.finish(queued, operations)
 
-    async def _send_notice(self, message: OutgoingMessage) -> dict[str, str]:
+    async def _prepare_notice(self, message: OutgoingMessage) -> PreparedSend:
         channel = self._service.channel(message.channel)
         settings = channel.person(self._context.config.global_, message.address)
         card = Card(
@@ -129,4 +166,4 @@ class MessageSender:
             at=self._context.now(),
             url=self._context.external_url,
         )
-        return await channel.send(settings, card)
+        return PreparedSend(lambda: channel.send(settings, card), channel.rate_limit(settings))

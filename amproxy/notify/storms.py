@@ -13,7 +13,7 @@ from amproxy.config.structs import Config, Storm
 from amproxy.context import Context
 from amproxy.machine.draft import new_id
 from amproxy.model import Incident, OutgoingMessage, Page
-from amproxy.store import outbox
+from amproxy.store import storms as stored
 from amproxy.store.outbox import OutboxMessage
 
 MAX_BUNDLE_PAGES = 60  # pages of one message of a bundle
@@ -29,8 +29,8 @@ async def hold_for_bundle(
     storm = storm_settings(context.config, incident, page)
     if storm is None:
         return False
-    key = outbox.storm_key(page.policy, page.user, page.channel)
-    if not await outbox.hold_page(context.wire, storm, key, queued, context.now()):
+    key = stored.storm_key(page.policy, page.user, page.channel)
+    if not await stored.hold_page(context.wire, storm, key, queued, context.now()):
         return False
     context.wake(timers=True)
     return True
@@ -52,7 +52,7 @@ def storm_settings(config: Config, incident: Incident, page: Page) -> Storm | No
 
 async def release_bundle(context: Context, key: str) -> None:
     """Send the held pages of a storm, whose timer is due, as bundles. Raises StoreUnavailable."""
-    backlog, now = await outbox.load_backlog(context.wire, key), context.now()
+    backlog, now = await stored.load_backlog(context.wire, key), context.now()
     if await backlog.release(context.wire, build_bundles(backlog.messages, now), now):
         context.wake(outbox=True)
 

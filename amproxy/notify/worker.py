@@ -1,7 +1,7 @@
 """The worker that empties the outbox: each message is sent, and its outcome is committed.
 
-Delivery is at least once: a message that a dead process was sending is sent again, which is
-counted and logged.
+Delivery is at least once: a message whose sending a dead or stopped process had begun is sent
+again, which is counted.
 """
 
 from __future__ import annotations
@@ -10,34 +10,36 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from amproxy import metrics
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.draft import new_id
-from amproxy.model import OutgoingMessage
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
-from amproxy.notify.delivery import ApplyEvent
+from amproxy.notify.delivery import ApplyEvent, NotOurs, Throttled
+from amproxy.notify.lanes import Lane, LaneEntry, lane_key, limit_key
 from amproxy.notify.sender import MessageSender
 from amproxy.store import outbox
-from amproxy.store.outbox import OutboxMessage
+from amproxy.store.outbox import ALIVE_SECONDS, OutboxMessage
 
 log = logging.getLogger(__name__)
 
 POLL_INTERVAL = 1.0  # seconds between checks for messages that another process left
-# Messages read from the outbox and not finished: enough that those which wait for a slow receiver
-# leave room for others.
-MAX_IN_PROGRESS = 1000
+RETRY_INTERVAL = POLL_INTERVAL / 4  # seconds between attempts while Redis is away
+RECOUNT_INTERVAL = 30.0  # seconds between searches for messages that nobody works on
+BATCH = 200  # messages read at once
+MAX_HELD = 200_000  # messages that a process holds; of most of them only the id
 MAX_CONCURRENT = 32  # calls under way in one channel, or to one receiver
 
 
 class DeliveryWorker:
-    """One queue for each destination keeps the order.
+    """One lane for each destination keeps the order.
 
-    The queues of a channel, or of one receiver, share a limit of concurrent calls.
+    The lanes of a channel, or of one receiver, share a limit of concurrent calls.
     """
 
     def __init__(
@@ -46,111 +48,209 @@ class DeliveryWorker:
         self._context = context
         self._sender = MessageSender(context, channels, sign, apply)
         self._name = new_id()  # of the consumer in Redis
-        self._queues: dict[str, deque[OutboxMessage]] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._held: set[str] = set()  # entries of the outbox that are in lanes or under way
         self._limits: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(MAX_CONCURRENT)
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_progress = 0
+        self._renewed = 0.0  # monotonic time of the last renewal of the lease; 0 = none
+        self._recounted = 0.0  # monotonic time of the last such search; 0 = search now
+        self._last_stray = ""  # id in the outbox up to which strays were looked for
 
     async def run(self) -> None:
         """Deliver for ever; cancel to stop.
 
         A message under way then is finished by another process or the next start.
         """
-        checked = -POLL_INTERVAL  # when the lease was renewed, and dead processes looked for
-        while True:
-            with contextlib.suppress(TimeoutError):
-                # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
-                async with asyncio.timeout(POLL_INTERVAL):
-                    await self._context.outbox_filled.wait()
+        try:
+            while True:
+                try:
+                    if await self._turn():
+                        continue
+                except StoreUnavailable:
+                    # A Redis that is back may be empty: the lease comes first again. And what a
+                    # response that was lost has given to this process is nowhere else.
+                    self._renewed = min(self._renewed, time.monotonic() - POLL_INTERVAL)
+                    self._recounted = 0.0
+                    await asyncio.sleep(RETRY_INTERVAL)
+                with contextlib.suppress(TimeoutError):
+                    # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
+                    async with asyncio.timeout(POLL_INTERVAL):
+                        await self._context.outbox_filled.wait()
                 self._context.outbox_filled.clear()
-            try:
-                if time.monotonic() - checked >= POLL_INTERVAL:
-                    await outbox.join(self._context.wire)
-                    # Before taking over: this process must not count as dead itself.
-                    await outbox.keep_alive(self._context.wire, self._name)
-                    self._accept(await outbox.take_over(self._context.wire, self._name))
-                    checked = time.monotonic()
-                while self._in_progress < MAX_IN_PROGRESS and (
-                    batch := await outbox.read(self._context.wire, self._name, MAX_IN_PROGRESS)
-                ):
-                    self._accept(batch)
-            except StoreUnavailable:
-                # A Redis that is back may be empty: join and lease come first again.
-                checked = -POLL_INTERVAL
-                await asyncio.sleep(POLL_INTERVAL / 4)
+        finally:
+            await self._end_tasks()
+
+    async def _turn(self) -> bool:
+        """Renew the lease where it is time, and read a batch; True where there may be more.
+
+        Raises StoreUnavailable.
+        """
+        wire, now = self._context.wire, time.monotonic()
+        if now - self._renewed >= POLL_INTERVAL:
+            await self._renew_lease(now)
+            self._accept(await outbox.take_over(wire, self._name))
+        if now - self._recounted >= RECOUNT_INTERVAL:
+            await self._read_own()
+            await self._restore_strays()
+            self._recounted = now
+        if len(self._held) >= MAX_HELD:
+            return False
+        batch = await outbox.read(wire, self._name, BATCH)
+        self._accept(batch)
+        return len(batch) == BATCH
+
+    async def _renew_lease(self, now: float) -> None:
+        """Say that this process lives. Where it was silent for too long, drop what it held.
+
+        Others may have taken that over. What is still this process's is read anew.
+        """
+        lapsed = self._renewed > 0 and now - self._renewed > ALIVE_SECONDS
+        if lapsed:
+            dropped = [one for lane in self._lanes.values() for one in lane.drop()]
+            self._held -= {one.entry for one in dropped}
+            log.warning(
+                "silent for %.0f s: others may have taken over %s messages",
+                now - self._renewed,
+                len(dropped),
+            )
+        await outbox.join(self._context.wire)
+        # Before taking over: this process must not count as dead itself.
+        await outbox.keep_alive(self._context.wire, self._name)
+        self._renewed = now
+        if lapsed:
+            await self._read_own()
+
+    async def _read_own(self) -> None:
+        """Take up messages that Redis counts as this process's and that it does not hold."""
+        after = "0"
+        while own := await outbox.read_own(self._context.wire, self._name, after, BATCH):
+            self._accept(own)
+            after = own[-1].entry
+
+    async def _restore_strays(self) -> None:
+        found, self._last_stray = await outbox.restore_strays(self._context.wire, self._last_stray)
+        if found:
+            log.error("%s messages were in nobody's hands; they are sent now", found)
 
     def _accept(self, batch: list[OutboxMessage]) -> None:
-        if again := [queued for queued in batch if queued.again]:
-            log.warning(
-                "%s messages were in the hands of a process that died: "
-                "those under way may arrive twice",
-                len(again),
-            )
         for queued in batch:
-            if queued.again:
-                metrics.deliveries_repeated.labels(queued.message.channel).inc()
-            self._enqueue(queued)
+            if queued.entry in self._held:
+                continue
+            self._held.add(queued.entry)
+            key = lane_key(queued.message)
+            lane = self._lanes.get(key)
+            if lane is None:
+                self._lanes[key] = lane = Lane(key)
+                lane.add(queued)
+                self._spawn(self._work(lane))
+            else:
+                lane.add(queued)
 
-    def _enqueue(self, queued: OutboxMessage) -> None:
-        """Add a message to the queue of its destination; an urgent one goes before the others."""
-        self._in_progress += 1
-        key = _queue_key(queued.message)
-        queue = self._queues.get(key)
-        if queue is None:
-            self._queues[key] = queue = deque([queued])
-            task = asyncio.create_task(self._work(key, queue))
-            self._tasks.add(task)  # asyncio itself holds tasks only weakly
-            task.add_done_callback(self._tasks.discard)
-        elif queued.message.urgent:
-            # behind the urgent ones, so that they stay in order among themselves
-            queue.insert(sum(waiting.message.urgent for waiting in queue), queued)
-        else:
-            queue.append(queued)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # asyncio itself holds tasks only weakly
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _work(self, key: str, queue: deque[OutboxMessage]) -> None:
-        """Deliver one queue until it is empty."""
-        while queue:
-            queued = queue.popleft()
-            try:
-                async with self._limits[_limit_key(queued.message)]:
-                    await self._deliver(queued)
-            finally:
-                self._in_progress -= 1
-        del self._queues[key]
-        if self._in_progress < MAX_IN_PROGRESS:
-            self._context.wake(outbox=True)  # there is room to read more
+    async def _end_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._held.clear()
+        self._recounted = 0.0
 
-    async def _deliver(self, queued: OutboxMessage) -> None:
+    async def _work(self, lane: Lane) -> None:
+        """Deliver one lane until it is empty."""
+        try:
+            while lane:
+                if reason := self._sender.health.stalled(lane.key, time.monotonic()):
+                    await self._work_stalled(lane, reason)
+                    continue
+                lane.resume()
+                one = lane.pop()
+                if one is None:  # all that is left is a probe under way
+                    await lane.wait(POLL_INTERVAL)
+                elif await self._deliver(lane, one):
+                    self._held.discard(one.entry)
+        finally:
+            del self._lanes[lane.key]
+
+    async def _work_stalled(self, lane: Lane, reason: str) -> None:
+        """Send one probe at a time; give the other messages to their people's next contacts."""
+        wait = self._sender.health.probe_in(lane.key, time.monotonic())
+        if lane.probe is None and wait == 0:
+            one = lane.kept.popleft() if lane.kept else lane.pop()
+            if one is not None:
+                lane.probe = self._spawn(self._probe(lane, one))
+        while one := lane.pop():
+            if await self._divert(one, reason):
+                self._held.discard(one.entry)
+            else:
+                lane.kept.append(one)
+        if lane:
+            await lane.wait(min(wait or POLL_INTERVAL, POLL_INTERVAL))
+
+    async def _probe(self, lane: Lane, one: LaneEntry) -> None:
+        try:
+            if await self._deliver(lane, one):
+                self._held.discard(one.entry)
+        finally:
+            lane.end_probe()
+
+    async def _divert(self, one: LaneEntry, reason: str) -> bool:
+        """Give a message of a stalled lane up, where its person can be told in another way."""
         while True:
             try:
-                await self._sender.handle(queued)
-                return
-            except StoreUnavailable:  # nothing was sent yet
-                await asyncio.sleep(POLL_INTERVAL / 4)
+                queued = await self._load(one)
+                return queued is None or await self._sender.divert(queued, reason)
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_INTERVAL)
+            except NotOurs:
+                return True
             except Exception:
-                # A defect must not stop the queue. The message stays in the stream, and the next
-                # start takes it over.
+                # A defect must not stop the lane: the message waits like those without a contact.
                 metrics.unexpected_errors.labels("deliver").inc()
-                log.exception("message %s failed unexpectedly", queued.message.id)
-                return
+                log.exception("message %s failed unexpectedly", one.entry)
+                return False
 
+    async def _deliver(self, lane: Lane, one: LaneEntry) -> bool:
+        """Deliver one message; False where it is in the lane again, because it has to wait."""
+        queued = one.message
+        while True:
+            try:
+                queued = queued or await self._load(one)
+                if queued is None:
+                    return True
+                async with self._limits[limit_key(queued.message)]:
+                    await self._sender.handle(queued)
+                return True
+            except StoreUnavailable:  # nothing was sent yet
+                await asyncio.sleep(RETRY_INTERVAL)
+            except NotOurs:
+                return True
+            except Throttled as error:
+                await self._wait_throttled(lane, one, error.seconds)
+                return False
+            except Exception as error:
+                # A defect must not stop the lane, nor lose the message.
+                metrics.unexpected_errors.labels("deliver").inc()
+                log.exception("message %s failed unexpectedly", one.entry)
+                if queued is not None:
+                    await self._sender.put_back(queued, error)
+                return True
 
-def _limit_key(message: OutgoingMessage) -> str:
-    """The channel or receiver whose calls share a limit: one that hangs must not block others."""
-    if message.group is None:
-        return message.channel
-    return f"{message.channel}/{message.group.receiver}/{message.integration}"
+    async def _wait_throttled(self, lane: Lane, one: LaneEntry, seconds: float) -> None:
+        """Put a message back and wait with the whole lane: its destination takes nothing now."""
+        lane.put_back(one)
+        self._sender.health.throttle(lane.key, seconds, time.monotonic())
+        if not self._sender.health.stalled(lane.key, time.monotonic()):
+            await asyncio.sleep(seconds)
 
-
-def _queue_key(message: OutgoingMessage) -> str:
-    """The destination whose messages go out one after the other.
-
-    People read in order; a program behind a webhook takes the messages of groups side by side.
-    """
-    if message.group is None:
-        return f"{message.channel}/{message.user or message.integration}"
-    if message.channel == "webhook":
-        return f"{_limit_key(message)}/{message.group.id}"
-    return _limit_key(message)
+    async def _load(self, one: LaneEntry) -> OutboxMessage | None:
+        """The message of an entry; None where it is gone. Raises StoreUnavailable."""
+        if one.message is not None:
+            return one.message
+        return await outbox.load(self._context.wire, self._name, one.entry)

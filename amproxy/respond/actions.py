@@ -23,7 +23,7 @@ from amproxy.machine.responders import incident_groups
 from amproxy.model import Incident
 from amproxy.notify.message import Press
 from amproxy.respond.targets import BadAction, PageTarget, people_step_for_target, step_for_target
-from amproxy.store import audit, incidents, outbox
+from amproxy.store import audit, incidents, storms
 from amproxy.store.audit import AuditEntry
 from amproxy.store.commit import commit
 
@@ -255,7 +255,7 @@ async def acknowledge_all(context: Context, bundle_id: str, *, user: str, via: s
 
     A second press changes nothing more. Raises StoreUnavailable.
     """
-    epochs = await outbox.load_bundle_epochs(context.wire, bundle_id)
+    epochs = await storms.load_bundle_epochs(context.wire, bundle_id)
     if not epochs:
         return "Nothing done: this button is too old."
     loaded = await incidents.load_many(context.wire, epochs)

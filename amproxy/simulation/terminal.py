@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
 from amproxy.config.structs import (
+    DEFAULT_STORM,
     Condition,
     Config,
     ForwardStep,
@@ -248,7 +249,10 @@ def describe_policy_end(config: Config, policy: Policy) -> str:
         within, hold = format_duration(flapping.within), format_duration(flapping.hold)
         returns = f"after more than {flapping.more_than} returns in {within}"
         texts.append(f"{returns} it must fire for {hold} before the steps run")
-    if storm := policy.storm:
+    storm = policy.storm
+    if storm is None:
+        texts.append("every page is a message of its own")
+    elif storm != DEFAULT_STORM:
         within = format_duration(storm.within)
         texts.append(f"more than {storm.more_than} pages in {within} become one message")
     return "; ".join(texts)

@@ -1,7 +1,8 @@
 -- Commit a change whole, or not at all when one of its guards is not met any more.
 -- KEYS[1]  prefix of the partition
 -- ARGV[1]  msgpack: {guards, operations}
---   guard      {hash key, field, expected text; "" = absent}
+--   guard      {hash key, field, expected text; "" = absent}, or
+--              {"!unfinished", consumer group, entry}: no process has finished the message
 --   operation  a Redis command as a list, or one of
 --              {"!remove", group id, fingerprint, revision}
 --                 delete an alert unless it was pushed again meanwhile
@@ -10,6 +11,10 @@
 --                 resolved alerts are deleted; a tick that waited for it comes now
 --              {"!prune", group id}
 --                 delete a group without alerts
+--              {"!finish", consumer group, entry, channel}
+--                 a message of the outbox is done, unless another process has finished it
+--              {"!postpone", consumer group, entry, message id, OutgoingMessage, due ms}
+--                 it goes to the retries instead; it goes on counting as waiting
 -- Returns 1 committed, 0 a guard was not met.
 local prefix = KEYS[1]
 local change = cmsgpack.unpack(ARGV[1])
@@ -53,14 +58,41 @@ local function settle(group, flush, delivered, now)
   prune(group)
 end
 
+local function leave(consumers, entry)
+  local left = redis.call('XACK', prefix .. 'outbox', consumers, entry)
+  redis.call('XDEL', prefix .. 'outbox', entry)
+  redis.call('HDEL', prefix .. 'begun', entry)
+  return left == 1
+end
+
+local function finish(consumers, entry, channel)
+  if leave(consumers, entry) then redis.call('HINCRBY', prefix .. 'depth', channel, -1) end
+end
+
+local function postpone(consumers, entry, id, message, due)
+  if leave(consumers, entry) then
+    redis.call('HSET', prefix .. 'retries', id, message)
+    redis.call('ZADD', prefix .. 'timers', due, 'retry:' .. id)
+  end
+end
+
+local function is_met(guard)
+  if guard[1] == '!unfinished' then
+    return #redis.call('XPENDING', prefix .. 'outbox', guard[2], guard[3], guard[3], 1) == 1
+  end
+  return (redis.call('HGET', guard[1], guard[2]) or '') == guard[3]
+end
+
 -- Every guard before the first operation: Redis does not undo a script half-way.
 for _, guard in ipairs(change[1]) do
-  if (redis.call('HGET', guard[1], guard[2]) or '') ~= guard[3] then return 0 end
+  if not is_met(guard) then return 0 end
 end
 for _, op in ipairs(change[2]) do
   if op[1] == '!remove' then remove(op[2], op[3], op[4])
   elseif op[1] == '!settle' then settle(op[2], op[3], op[4], op[5])
   elseif op[1] == '!prune' then prune(op[2])
+  elseif op[1] == '!finish' then finish(op[2], op[3], op[4])
+  elseif op[1] == '!postpone' then postpone(op[2], op[3], op[4], op[5], op[6])
   else redis.call(unpack(op)) end
 end
 return 1

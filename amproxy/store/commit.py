@@ -43,6 +43,10 @@ class Operations:
         """Demand that a field of a hash has this value; "" = that it is absent."""
         self.guards.append((key, name, word(expected)))
 
+    def guard_unfinished(self, consumers: str, entry: str) -> None:
+        """Demand that no process has finished a message of the outbox."""
+        self.guards.append(("!unfinished", consumers, word(entry)))
+
     def do(self, *words: Word) -> None:
         """Add one operation."""
         self.ops.append([word(given) for given in words])

@@ -2,17 +2,17 @@
 -- with a timer, to be bundled with others.
 -- KEYS[1]  prefix of the partition
 -- ARGV     key of the storm, page id, now (ms), within (ms), more_than, longest wait (ms),
---          consumer group, entry, OutgoingMessage
--- Returns  0 it goes out, 1 it is held (or another process has dealt with the entry)
+--          consumer group, entry, OutgoingMessage, consumer
+-- Returns  0 it goes out, 1 it is held (or another process has the entry)
 local prefix, key, page = KEYS[1], ARGV[1], ARGV[2]
 local now, within, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local storm, outbox = prefix .. 'storm:' .. key, prefix .. 'outbox'
 
--- Another attempt at a page that was let out is not counted twice. One that is not pending any more
--- was held for another process.
-if redis.call('ZSCORE', storm, page) then
-  return #redis.call('XPENDING', outbox, ARGV[7], ARGV[8], ARGV[8], 1) == 0 and 1 or 0
-end
+-- What another process has by now, or has held already, is its to decide.
+local owned = redis.call('XPENDING', outbox, ARGV[7], ARGV[8], ARGV[8], 1)[1]
+if not owned or owned[2] ~= ARGV[10] then return 1 end
+-- another attempt at a page that was let out is not counted twice
+if redis.call('ZSCORE', storm, page) then return 0 end
 redis.call('ZREMRANGEBYSCORE', storm, '-inf', now - within)
 local before = redis.call('ZCARD', storm)
 local oldest = redis.call('ZRANGE', storm, 0, 0, 'WITHSCORES')[2]
@@ -22,12 +22,11 @@ redis.call('ZREMRANGEBYRANK', storm, 0, -1 - most)
 redis.call('PEXPIRE', storm, within)
 if before < most then return 0 end
 
--- XACK = 0: another process took the entry over meanwhile, and the page is its to hold
-if redis.call('XACK', outbox, ARGV[7], ARGV[8]) == 1 then
-  redis.call('XDEL', outbox, ARGV[8])
-  redis.call('RPUSH', prefix .. 'held:' .. key, ARGV[9])
-  -- NX: the first page of a bundle sets how long it waits; later ones must not put it off
-  local due = math.min(now + ARGV[6], oldest + within)
-  redis.call('ZADD', prefix .. 'timers', 'NX', string.format('%d', due), 'bundle:' .. key)
-end
+redis.call('XACK', outbox, ARGV[7], ARGV[8])
+redis.call('XDEL', outbox, ARGV[8])
+redis.call('HDEL', prefix .. 'begun', ARGV[8])
+redis.call('RPUSH', prefix .. 'held:' .. key, ARGV[9])
+-- NX: the first page of a bundle sets how long it waits; later ones must not put it off
+local due = math.min(now + ARGV[6], oldest + within)
+redis.call('ZADD', prefix .. 'timers', 'NX', string.format('%d', due), 'bundle:' .. key)
 return 1

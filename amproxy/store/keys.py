@@ -30,12 +30,17 @@ P turns                hash    round-robin pointers
 
 Messages
 P outbox               stream  field m = OutgoingMessage; consumer group "deliver"
+P begun                hash    entry → consumer: messages whose sending has begun
 P retries              hash    id → OutgoingMessage that waits for its retry timer
 P depth                hash    channel → messages that wait
 P storm:KEY            zset    Page.id → milliseconds: the last pages of one policy to one person
                                over one channel; KEY = digest of these
 P held:KEY             list    OutgoingMessage: pages of a storm that wait for "bundle:KEY"
 P bundle:ID            hash    incident → epoch that the bundle's button acknowledges; a week
+P throttled:LIMIT      string  expires when the destination takes messages again
+P pace:LIMIT           string  milliseconds between its messages for a while after a refusal
+P refusing:LIMIT       zset    narrower limit → milliseconds until which it is throttled
+P unreadable           list    the last entries of the outbox that no version could decode
 P deliveries           stream  field m = Delivery: the last 100,000, and of `store.retention`
 P channels             hash    "sent CHANNEL", "failed CHANNEL" → the last such Delivery
 P contacts             hash    "channel user" → Outcome of the last delivery
@@ -98,6 +103,7 @@ COUNTS = P + "counts"
 NUMBER = P + "number"
 TURNS = P + "turns"
 OUTBOX = P + "outbox"
+UNREADABLE = P + "unreadable"
 RETRIES = P + "retries"
 DEPTH = P + "depth"
 DELIVERIES = P + "deliveries"

@@ -1,23 +1,25 @@
-"""The outbox: a stream with a consumer group, messages that wait for a retry, and storms.
+"""The outbox: a stream with a consumer group, messages that wait for a retry, and rate limits.
 
-A page that a storm holds back is out of the stream and in a backlog, until one script turns the
-backlog into messages of the stream: it is always in one of the two.
+A message is one process's at a time. It says every second that it lives; the messages of one that
+does not are taken over, and each send is permitted only to the process that has the message then.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from amproxy.config.structs import Storm
+from amproxy import metrics
 from amproxy.model import OutgoingMessage
 from amproxy.store import keys
-from amproxy.store.commit import Operations
+from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
 from amproxy.store.wire import RedisRefused, Wire
+
+log = logging.getLogger(__name__)
 
 _encode = msgspec.msgpack.Encoder().encode
 _outgoing = msgspec.msgpack.Decoder(OutgoingMessage).decode
@@ -26,16 +28,32 @@ CONSUMER_GROUP = "deliver"
 SCAN_LIMIT, CHUNK = 2000, 100  # messages that `longest_wait` reads, and how many of them at once
 # Seconds of a consumer's lease. One that has not renewed it is dead: others get its messages.
 ALIVE_SECONDS = 5
-LONGEST_WAIT = 30.0  # seconds that a held page waits for others at most
-BUNDLE_TTL = 7 * 86400  # seconds: how long the button of a bundle works
+MAX_UNREADABLE = 1000  # entries that are kept for a person to look at
+LONGEST_GAP = 10.0  # seconds between messages to a destination that refuses again and again
+GAP_SECONDS = 60.0  # seconds after a refusal in which gaps are kept
 
 
 class OutboxMessage(NamedTuple):
-    """A message that this process must deliver; `entry` is its id in the stream."""
+    """A message that a process must deliver; `entry` is its id in the stream."""
 
     entry: str
     message: OutgoingMessage
-    again: bool  # another process, now dead, had it: it may have been sent already
+    consumer: str  # the process
+
+
+class RateLimit(NamedTuple):
+    """The limits that a destination's messages fall under, by digests that show no secret."""
+
+    names: tuple[str, ...] = ()  # narrowest first: a chat, then its bot; () = none is known
+    gap: float = 0.0  # seconds between messages for a while after a refusal; 0 = none
+
+
+class SendPermit(NamedTuple):
+    """The response to a request to send one message now."""
+
+    state: Literal["permitted", "throttled", "gone"]
+    seconds: float = 0.0  # throttled: how long the destination wants no message
+    repeated: bool = False  # permitted: another process had begun to send it before
 
 
 class Consumer(NamedTuple):
@@ -68,10 +86,30 @@ async def join(wire: Wire) -> None:
 
 
 async def read(wire: Wire, consumer: str, limit: int) -> list[OutboxMessage]:
-    """New messages, oldest first; they are this consumer's until it finishes them or dies."""
+    """New messages, oldest first; they are this consumer's until it finishes them or dies.
+
+    Raises StoreUnavailable.
+    """
     group = ("GROUP", CONSUMER_GROUP, consumer)
     answer = await wire.call("XREADGROUP", *group, "COUNT", limit, "STREAMS", keys.OUTBOX, ">")
-    return [_parse_entry(entry, again=False) for entry in (answer[0][1] if answer else [])]
+    return await _parse_entries(wire, answer[0][1] if answer else (), consumer)
+
+
+async def read_own(wire: Wire, consumer: str, after: str, limit: int) -> list[OutboxMessage]:
+    """The messages that are this consumer's already, from the one after an id of the stream on.
+
+    Raises StoreUnavailable.
+    """
+    group = ("GROUP", CONSUMER_GROUP, consumer)
+    answer = await wire.call("XREADGROUP", *group, "COUNT", limit, "STREAMS", keys.OUTBOX, after)
+    return await _parse_entries(wire, answer[0][1] if answer else (), consumer)
+
+
+async def load(wire: Wire, consumer: str, entry: str) -> OutboxMessage | None:
+    """One message that is this consumer's; None where it is gone. Raises StoreUnavailable."""
+    found = await wire.call("XRANGE", keys.OUTBOX, entry, entry)
+    messages = await _parse_entries(wire, found, consumer)
+    return messages[0] if messages else None
 
 
 async def keep_alive(wire: Wire, consumer: str) -> None:
@@ -98,27 +136,50 @@ async def load_consumers(wire: Wire) -> list[Consumer]:
 
 async def take_over(wire: Wire, consumer: str, limit: int = 1000) -> list[OutboxMessage]:
     """Make the messages of dead consumers this one's, `limit` of each; raises StoreUnavailable."""
-    messages: list[OutboxMessage] = []
-    for fields in await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, CONSUMER_GROUP):
-        name = dict(zip(fields[::2], fields[1::2], strict=True))[b"name"].decode()
-        if name == consumer or await wire.call("EXISTS", keys.lease(f"consumer:{name}")):
-            continue
-        pending = await wire.call("XPENDING", keys.OUTBOX, CONSUMER_GROUP, "-", "+", limit, name)
-        if not pending:
-            # only now: with its consumer, a message that is pending would be lost
-            await wire.call("XGROUP", "DELCONSUMER", keys.OUTBOX, CONSUMER_GROUP, name)
-            continue
-        ids = [row[0] for row in pending]
-        entries = await wire.call("XCLAIM", keys.OUTBOX, CONSUMER_GROUP, consumer, 0, *ids)
-        # an entry that was deleted since comes back empty
-        messages += [_parse_entry(entry, again=True) for entry in entries if entry]
-    return messages
+    entries = await wire.script("take_over", keys.P, CONSUMER_GROUP, consumer, limit)
+    return await _parse_entries(wire, entries, consumer)
+
+
+async def restore_strays(wire: Wire, after: str, limit: int = 500) -> tuple[int, str]:
+    """Put messages back that were read and that no consumer has, so that nobody works on them.
+
+    Looks at `limit` messages after an id of the stream ("" = from the first). Returns how many
+    were put back, and where to go on ("" = all were looked at). Raises StoreUnavailable.
+    """
+    first = f"({after}" if after else "-"
+    found, last = await wire.script("strays", keys.P, CONSUMER_GROUP, first, limit)
+    return int(found), last.decode()
+
+
+async def permit(wire: Wire, queued: OutboxMessage, limit: RateLimit) -> SendPermit:
+    """Ask, in one trip, whether this process may send the message now. Raises StoreUnavailable."""
+    words = (CONSUMER_GROUP, queued.consumer, queued.entry, *limit.names)
+    state, detail = await wire.script("permit", keys.P, *words)
+    if state == b"gone":
+        return SendPermit("gone")
+    if state == b"throttled":
+        return SendPermit("throttled", seconds=int(detail) / 1000)
+    # our own: the response to an earlier request was lost, and nothing was sent then
+    return SendPermit("permitted", repeated=detail.decode() not in ("", queued.consumer))
+
+
+async def throttle(wire: Wire, limit: RateLimit, seconds: float, now: float) -> None:
+    """Send nothing to a destination for so long, from any replica. Raises StoreUnavailable."""
+    times = [int(1000 * one) for one in (now, seconds, limit.gap, LONGEST_GAP, GAP_SECONDS)]
+    await wire.script("throttle", keys.P, *times, *limit.names)
 
 
 def finish(queued: OutboxMessage) -> Operations:
     """The operations that remove a message from the outbox."""
-    result = _remove(queued)
-    result.do("HINCRBY", keys.DEPTH, queued.message.channel, -1)
+    result = Operations()
+    result.do("!finish", CONSUMER_GROUP, queued.entry, queued.message.channel)
+    return result
+
+
+def finish_once(queued: OutboxMessage) -> Operations:
+    """As `finish`, and all that is committed with it only if no process has finished it before."""
+    result = finish(queued)
+    result.guard_unfinished(CONSUMER_GROUP, queued.entry)
     return result
 
 
@@ -127,9 +188,8 @@ def postpone(queued: OutboxMessage, message: OutgoingMessage, at: float) -> Oper
 
     It goes on counting as waiting: the depth stays.
     """
-    result = _remove(queued)
-    result.do("HSET", keys.RETRIES, message.id, _encode(message))
-    result.do("ZADD", keys.TIMERS, int(at * 1000), f"retry:{message.id}")
+    due, result = int(at * 1000), Operations()
+    result.do("!postpone", CONSUMER_GROUP, queued.entry, message.id, _encode(message), due)
     return result
 
 
@@ -171,84 +231,27 @@ async def load_depths(wire: Wire) -> dict[str, int]:
     return {name.decode(): int(number) for name, number in zip(flat[::2], flat[1::2], strict=True)}
 
 
-def _parse_entry(entry: list[object], *, again: bool) -> OutboxMessage:
-    name, fields = entry
-    assert isinstance(name, bytes) and isinstance(fields, list)
-    return OutboxMessage(name.decode(), _outgoing(fields[1]), again)
+async def _parse_entries(
+    wire: Wire, entries: Iterable[Sequence[Any]], consumer: str
+) -> list[OutboxMessage]:
+    """The messages of a stream's entries; raises StoreUnavailable.
 
-
-def _remove(queued: OutboxMessage) -> Operations:
-    result = Operations()
-    result.do("XACK", keys.OUTBOX, CONSUMER_GROUP, queued.entry)
-    result.do("XDEL", keys.OUTBOX, queued.entry)
-    return result
-
-
-def storm_key(policy: str, user: str, channel: str) -> str:
-    """The name of a storm in Redis and in its timer."""
-    return hashlib.sha256("\0".join((policy, user, channel)).encode()).hexdigest()[:16]
-
-
-async def hold_page(wire: Wire, storm: Storm, key: str, queued: OutboxMessage, now: float) -> bool:
-    """Hold a page where too many came before it; return True where it is held.
-
-    Then it has left the outbox, and its timer is set. One script: a page is always either in the
-    outbox or among the held ones. Raises StoreUnavailable.
+    One that cannot be decoded must not keep the others from going out: it is set aside.
     """
-    words = (
-        int(now * 1000),
-        int(storm.within * 1000),
-        storm.more_than,
-        int(LONGEST_WAIT * 1000),
-        CONSUMER_GROUP,
-        queued.entry,
-    )
-    page, data = queued.message.page, _encode(queued.message)
-    return bool(await wire.script("hold", keys.P, key, page, *words, data))
-
-
-class StormBacklog:
-    """The held pages of one storm when they were read, oldest first."""
-
-    def __init__(self, key: str, data: Sequence[bytes]) -> None:
-        self._key, self._first = key, data[0] if data else b""
-        self.messages = [_outgoing(one) for one in data]
-
-    async def release(self, wire: Wire, messages: Sequence[OutgoingMessage], now: float) -> bool:
-        """Replace these pages by messages in the outbox; False when another process was quicker.
-
-        Pages that came in meanwhile wait for the timer, which is set anew. Raises StoreUnavailable.
-        """
-        channel = messages[0].channel if messages else ""
-        words = (
-            self._key,
-            self._first,
-            len(self.messages),
-            int(now * 1000),
-            int(LONGEST_WAIT * 1000),
-            channel,
-        )
-        return bool(await wire.script("release", keys.P, *words, *map(_encode, messages)))
-
-
-async def load_backlog(wire: Wire, key: str) -> StormBacklog:
-    """The held pages of a storm. Raises StoreUnavailable."""
-    return StormBacklog(key, await wire.call("LRANGE", keys.storm_pages(key), 0, -1))
-
-
-async def save_bundle_epochs(wire: Wire, bundle_id: str, epochs: Mapping[str, int]) -> None:
-    """Store incident → epoch as one message of a bundle shows them, besides its other messages'.
-
-    Raises StoreUnavailable.
-    """
-    words = [word for pair in epochs.items() for word in pair]
-    added = wire.call("HSET", keys.bundle(bundle_id), *words)
-    prolonged = wire.call("EXPIRE", keys.bundle(bundle_id), BUNDLE_TTL)
-    await added
-    await prolonged
-
-
-async def load_bundle_epochs(wire: Wire, bundle_id: str) -> dict[str, int]:
-    """Incident → epoch that a bundle showed; {} for one that has expired, or never was."""
-    flat = await wire.call("HGETALL", keys.bundle(bundle_id))
-    return {name.decode(): int(epoch) for name, epoch in zip(flat[::2], flat[1::2], strict=True)}
+    messages = []
+    for name, fields in entries:
+        if fields is None:  # deleted since
+            continue
+        entry = name.decode()
+        try:
+            messages.append(OutboxMessage(entry, _outgoing(fields[1]), consumer))
+        except (msgspec.DecodeError, IndexError):
+            metrics.unexpected_errors.labels("deliver").inc()
+            log.critical("entry %s of the outbox cannot be read; %s has it", entry, keys.UNREADABLE)
+            aside = Operations()
+            aside.do("LPUSH", keys.UNREADABLE, b"".join(fields))
+            aside.do("LTRIM", keys.UNREADABLE, 0, MAX_UNREADABLE - 1)
+            aside.do("XACK", keys.OUTBOX, CONSUMER_GROUP, entry)
+            aside.do("XDEL", keys.OUTBOX, entry)
+            await commit(wire, aside)
+    return messages

@@ -30,7 +30,10 @@ Word = str | bytes | int | float
 REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection counts as broken
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SENTINEL_PORT = 26379
-SCRIPTS = ("ingest", "commit", "lease_timers", "hold", "release")
+SCRIPTS = (
+    *("ingest", "commit", "lease_timers", "hold", "release"),
+    *("permit", "throttle", "take_over", "strays"),
+)
 _SOURCES = {name: (Path(__file__).parent / f"{name}.lua").read_text("utf-8") for name in SCRIPTS}
 
 

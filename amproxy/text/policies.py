@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from amproxy.config.structs import (
+    DEFAULT_STORM,
     Condition,
     ForwardStep,
     IfNobody,
@@ -122,7 +123,10 @@ def ending_phrases(policy: Policy) -> Iterator[Phrase]:
             "hold": duration_phrase(flapping.hold),
         }
         yield Phrase("step.flapping", limits)
-    if storm := policy.storm:
+    storm = policy.storm
+    if storm is None:
+        yield Phrase("step.no_storm")
+    elif storm != DEFAULT_STORM:
         within = duration_phrase(storm.within)
         yield Phrase("step.storm", {"count": str(storm.more_than), "within": within})
 

@@ -14,7 +14,7 @@ from amproxy.notify import storms
 from amproxy.notify.message import Card, Press
 from amproxy.respond.actions import handle_press
 from amproxy.store import keys, outbox
-from amproxy.store import outbox as store
+from amproxy.store import storms as store
 from tests.support.integration.house import House, Recorder, config, plan
 from tests.support.waiting import soon
 

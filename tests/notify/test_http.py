@@ -64,7 +64,8 @@ def test_a_wait_until_a_date_is_counted_from_now() -> None:
         *((401, True, "auth_error", False), (403, True, "auth_error", False)),
         *((408, False, "timeout", False), (425, False, "timeout", False)),
         (429, False, "rate_limited", False),
-        *((500, False, "server_error", True), (503, False, "server_error", True)),
+        *((500, False, "server_error", False), (503, False, "server_error", False)),
+        (504, False, "server_error", True),
     ],
 )
 def test_a_status_says_whether_to_try_again(

@@ -252,11 +252,13 @@ async def test_answers_that_are_not_slacks_may_have_delivered(
         (200, b'{"ok": tr'),
         (200, b"[]"),
         (200, b'{"ok": true}'),
-        (503, b""),
+        (504, b""),
     ):
         slack.answer(status, body)
         error = await failing(channel, to(slack))
         assert (error.permanent, error.ambiguous) == (False, True), (status, body)
+    slack.answer(503, b"")
+    assert not (await failing(channel, to(slack))).ambiguous
     slack.drop()
     assert (await failing(channel, to(slack))).ambiguous
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amproxy.model import OutgoingMessage
 from amproxy.store import incidents, keys, leases, outbox
 from amproxy.store.commit import Operations, commit
+from amproxy.store.outbox import RateLimit
 from amproxy.store.wire import Wire
 from tests.support.waiting import soon
 
@@ -30,7 +31,7 @@ async def die(wire: Wire, consumer: str) -> None:
 async def test_a_message_is_read_by_one_process_only(wire: Wire) -> None:
     await enqueue(wire, "m")
     [read] = await outbox.read(wire, "a", 10)
-    assert (read.message.id, read.again) == ("m", False)
+    assert (read.message.id, read.consumer) == ("m", "a")
     assert await outbox.read(wire, "b", 10) == []
 
 
@@ -41,7 +42,7 @@ async def test_messages_of_a_live_process_are_left_to_it(wire: Wire) -> None:
     assert await outbox.take_over(wire, "b") == []
 
 
-async def test_messages_of_a_dead_process_are_taken_over_once_and_known_as_repeated(
+async def test_messages_of_a_dead_process_are_taken_over_once(
     wire: Wire,
 ) -> None:
     await enqueue(wire, "m", "n")
@@ -50,7 +51,7 @@ async def test_messages_of_a_dead_process_are_taken_over_once_and_known_as_repea
     await die(wire, "a")
     await outbox.keep_alive(wire, "b")
     taken = await outbox.take_over(wire, "b")
-    assert [(one.message.id, one.again) for one in taken] == [("m", True), ("n", True)]
+    assert [(one.message.id, one.consumer) for one in taken] == [("m", "b"), ("n", "b")]
     assert await outbox.take_over(wire, "c") == [], "b is alive"
 
 
@@ -91,3 +92,60 @@ async def test_a_message_that_waits_for_its_retry_counts_as_waiting_and_comes_ba
     assert [one.message.id for one in await outbox.read(wire, "a", 10)] == ["m"]
     assert await outbox.load_depths(wire) == {"chat": 1}
     assert await outbox.requeue(wire, "m") is None
+
+
+async def test_a_bot_is_held_where_two_of_its_chats_are_refused_at_a_time(wire: Wire) -> None:
+    await enqueue(wire, "0", "1", "2")
+    await outbox.keep_alive(wire, "me")
+    messages = await outbox.read(wire, "me", 10)
+    chats = [RateLimit((f"chat:{number}", "bot"), 1.0) for number in range(3)]
+    await outbox.throttle(wire, chats[0], 30, now=1000)
+    assert (await outbox.permit(wire, messages[0], chats[0])).state == "throttled"
+    assert (await outbox.permit(wire, messages[1], chats[1])).state == "permitted"
+    await outbox.throttle(wire, chats[1], 20, now=1000)
+    held = await outbox.permit(wire, messages[2], chats[2])
+    assert held.state == "throttled" and 15 < held.seconds <= 20
+    await outbox.throttle(wire, chats[0], 5, now=1000)
+    held = await outbox.permit(wire, messages[0], chats[0])
+    assert held.seconds > 25, "an earlier answer asked for more patience"
+
+
+async def test_after_a_refusal_messages_to_the_chat_keep_a_distance_for_all_processes(
+    wire: Wire,
+) -> None:
+    await enqueue(wire, "0", "1")
+    [first] = await outbox.read(wire, "a", 1)
+    [second] = await outbox.read(wire, "b", 1)
+    limit = RateLimit(("chat:1", "bot"), 5.0)
+    await outbox.throttle(wire, limit, 0.001, now=1000)
+
+    async def free() -> bool:
+        return (await outbox.permit(wire, first, limit)).state == "permitted"
+
+    await soon(free)
+    held = await outbox.permit(wire, second, limit)
+    assert held.state == "throttled" and held.seconds > 4
+
+
+async def test_only_who_has_a_message_may_send_it_and_a_begun_one_counts_as_repeated(
+    wire: Wire,
+) -> None:
+    await enqueue(wire, "begun", "waiting")
+    await outbox.keep_alive(wire, "stopped")
+    begun, waiting = await outbox.read(wire, "stopped", 10)
+    none = RateLimit()
+    assert await outbox.permit(wire, begun, none) == outbox.SendPermit("permitted")
+    assert await outbox.permit(wire, begun, none) == outbox.SendPermit("permitted"), (
+        "asked again because the response was lost: nothing was sent in between"
+    )
+    await wire.call("DEL", keys.lease("consumer:stopped"))
+    await outbox.keep_alive(wire, "other")
+    taken = await outbox.take_over(wire, "other")
+    assert (await outbox.permit(wire, waiting, none)).state == "gone"
+    permits = {one.message.id: await outbox.permit(wire, one, none) for one in taken}
+    assert permits["begun"].repeated and not permits["waiting"].repeated
+    for one in taken:
+        assert await commit(wire, outbox.finish(one))
+    assert await commit(wire, outbox.finish(begun)), "the stopped one comes back, too late"
+    assert await outbox.load_depths(wire) == {"chat": 0}, "each message counts once"
+    assert await wire.call("HLEN", keys.P + "begun") == 0

@@ -19,6 +19,7 @@ from amproxy.config.read.values import (
     reference,
 )
 from amproxy.config.structs import (
+    DEFAULT_STORM,
     Flapping,
     ForwardStep,
     IfNobody,
@@ -32,7 +33,7 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.config.yaml import MappingNode
+from amproxy.config.yaml import MappingNode, ScalarNode
 
 # Seconds. The default of acknowledge_reminder is a quarter of the timeout, at most this.
 _MAX_REMINDER: Final = 1800.0
@@ -185,7 +186,9 @@ def _read_flapping(at: Cursor) -> Flapping | None:
     return Flapping(more_than=section["more_than"], within=float(section["within"]), **hold)
 
 
-def _read_storm(at: Cursor) -> Storm | None:
+def _read_storm(at: Cursor) -> Storm | Literal["off"] | None:
+    if isinstance(at.node, ScalarNode):
+        return "off" if choice("off")(at) else None
     section = at.section({"more_than": integer(1), "within": positive_duration})
     if not _require_rate(section, why="how many pages are too many?"):
         return None
@@ -220,6 +223,7 @@ def read_policy(at: Cursor) -> Policy:
             "flapping",
             "flapping needs reopen_within: only an incident that is opened again can flap",
         )
+    storm = section.get("storm", DEFAULT_STORM)
     return Policy(
         name=section.get("name", ""),
         team=section.get("team", ""),
@@ -232,7 +236,7 @@ def read_policy(at: Cursor) -> Policy:
         auto_resolve=float(section.get("auto_resolve", 0)),
         reopen_within=float(section.get("reopen_within", 0)),
         flapping=section.get("flapping"),
-        storm=section.get("storm"),
+        storm=None if storm == "off" else storm,
         if_nobody=section.get("if_nobody", IfNobody()),
         place=at.place,
     )

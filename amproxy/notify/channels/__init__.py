@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from amproxy.config.structs import Config, Global
 from amproxy.notify.message import Card
+from amproxy.store.outbox import RateLimit
 
 
 class Channel(Protocol):
@@ -27,6 +28,9 @@ class Channel(Protocol):
 
         Raises DeliveryError where `global` lacks something or the address is nonsense.
         """
+
+    def rate_limit(self, settings: Any) -> RateLimit:
+        """The limits under which the destination of a message falls. Raises DeliveryError."""
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
         """Send a message; return the `ref` of `edit` ({} = cannot change). Raises DeliveryError."""

@@ -26,6 +26,7 @@ from amproxy.notify.channels.text import (
     shared_labels,
 )
 from amproxy.notify.message import Card
+from amproxy.store.outbox import RateLimit
 
 CONSOLE: Final = ChannelKind(
     channel="amproxy.notify.channels.console:ConsoleChannel", addresses_people=False
@@ -83,6 +84,10 @@ class ConsoleChannel:
     def person(self, global_: Global, address: str) -> str:
         """Any text is good as an address."""
         return address
+
+    def rate_limit(self, settings: str) -> RateLimit:
+        """None: each message is tried again by itself."""
+        return RateLimit()
 
     async def send(self, settings: str, card: Card) -> dict[str, str]:
         """Print the page; the terminal rings for one that nobody has answered yet."""

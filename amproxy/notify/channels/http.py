@@ -158,7 +158,8 @@ def response_error(
         return DeliveryError(message, reason="auth_error", permanent=True)
     if 300 <= status < 500:  # a redirect is a failure: followed, it would carry secrets elsewhere
         return DeliveryError(message, reason="client_error", permanent=True)
-    return DeliveryError(message, reason="server_error", retry_after=wait, ambiguous=True)
+    # 504: a gateway waited in vain for the one that may have the message
+    return DeliveryError(message, reason="server_error", retry_after=wait, ambiguous=status == 504)
 
 
 def unreadable_response_error(who: str) -> DeliveryError:

@@ -73,6 +73,7 @@ class PolicyDraft(msgspec.Struct, frozen=True, kw_only=True):
     flapping_more: str = ""
     flapping_within: str = ""
     flapping_hold: str = ""
+    storm: str = ""  # "off" = every page is a message; "" = by the two fields below
     storm_more: str = ""
     storm_within: str = ""
     steps: tuple[StepDraft, ...] = ()
@@ -240,7 +241,8 @@ def _last_value(fields: Mapping[str, Sequence[str]], name: str) -> str:
 def draft_from_file(entry: Mapping[str, Any]) -> PolicyDraft:
     """A policy as the file has it."""
     repeat, flapping, storm = (entry.get(key) for key in ("repeat", "flapping", "storm"))
-    flapping, storm = flapping or {}, storm or {}
+    off, flapping = storm == "off", flapping or {}
+    storm = {} if off else storm or {}
     return PolicyDraft(
         name=_as_text(entry.get("name")),
         team=_as_text(entry.get("team")),
@@ -252,6 +254,7 @@ def draft_from_file(entry: Mapping[str, Any]) -> PolicyDraft:
         flapping_more=_as_text(flapping.get("more_than")),
         flapping_within=_as_text(flapping.get("within")),
         flapping_hold=_as_text(flapping.get("hold")),
+        storm="off" if off else "",
         storm_more=_as_text(storm.get("more_than")),
         storm_within=_as_text(storm.get("within")),
         steps=tuple(_step_from_file(step) for step in entry.get("steps") or ()),
@@ -337,7 +340,8 @@ def _policy_keys(draft: PolicyDraft) -> dict[str, Any]:
             within=draft.flapping_within,
             hold=draft.flapping_hold,
         ),
-        "storm": _without_empty(more_than=_as_number(draft.storm_more), within=draft.storm_within),
+        "storm": draft.storm
+        or _without_empty(more_than=_as_number(draft.storm_more), within=draft.storm_within),
     }
     return {key: value for key, value in keys.items() if value not in ("", None, {})}
 

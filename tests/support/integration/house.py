@@ -30,6 +30,7 @@ from amproxy.model import Incident
 from amproxy.notify.message import Card
 from amproxy.notify.worker import DeliveryWorker
 from amproxy.store import incidents, leases
+from amproxy.store.outbox import RateLimit
 from tests.support.waiting import soon
 
 
@@ -45,6 +46,9 @@ class Recorder:
 
     def person(self, global_: Global, address: str) -> str:
         return address
+
+    def rate_limit(self, settings: Any) -> RateLimit:
+        return RateLimit()
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
         address = settings if isinstance(settings, str) else "receiver"

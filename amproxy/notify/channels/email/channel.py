@@ -15,6 +15,7 @@ from amproxy.notify.channels.email.message import Mail, build_mail, parse_addres
 from amproxy.notify.channels.email.settings import EmailSettings
 from amproxy.notify.channels.email.smtp import parse_smarthost, send_mail
 from amproxy.notify.message import Card
+from amproxy.store.outbox import RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ class EmailChannel:
         parse_addresses(known.from_)
         parse_addresses(address)
         return replace(known, to=address)
+
+    def rate_limit(self, settings: EmailSettings) -> RateLimit:
+        """None: each message is tried again by itself."""
+        return RateLimit()
 
     async def send(self, settings: EmailSettings, card: Card) -> dict[str, str]:
         """Mail the card. A permanently refused recipient is logged if another has the mail.

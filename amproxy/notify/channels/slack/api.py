@@ -20,8 +20,9 @@ CREDENTIAL_ERRORS = {
     "access_denied",
 }
 RATE_LIMIT_ERRORS = {"ratelimited", "rate_limited"}
-# The message may have been posted all the same.
-SERVER_ERRORS = {"internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+# After these the message may have been posted all the same, says Slack's documentation.
+AMBIGUOUS_ERRORS = {"internal_error", "fatal_error", "request_timeout"}
+SERVER_ERRORS = AMBIGUOUS_ERRORS | {"service_unavailable"}
 
 
 class SlackError(DeliveryError):
@@ -74,12 +75,7 @@ async def post_webhook(
     client: httpx.AsyncClient, settings: SlackSettings, payload: dict[str, Any]
 ) -> None:
     """Post by an incoming webhook, which responds in plain text. Raises DeliveryError."""
-    try:
-        url = reveal(settings.api_url, settings.api_url_file)
-    except (OSError, UnicodeDecodeError):
-        raise _auth_error("the file of the webhook's URL cannot be read") from None
-    if not url:
-        raise _auth_error("neither an app token nor a webhook's URL is configured")
+    url = read_webhook_url(settings)
     response = await _send(client, settings, url, payload, {})
     if response.status != 200:
         # Only a word of Slack's own: a proxy's page may quote the URL.
@@ -102,6 +98,20 @@ def read_slack_token(settings: SlackSettings) -> str:
     if not token:
         raise _auth_error("no app token is configured")
     return token
+
+
+def read_webhook_url(settings: SlackSettings) -> str:
+    """The URL of the incoming webhook.
+
+    Raises DeliveryError (permanent) where there is none, or its file cannot be read.
+    """
+    try:
+        url = reveal(settings.api_url, settings.api_url_file)
+    except (OSError, UnicodeDecodeError):
+        raise _auth_error("the file of the webhook's URL cannot be read") from None
+    if not url:
+        raise _auth_error("neither an app token nor a webhook's URL is configured")
+    return url
 
 
 async def _send(
@@ -128,7 +138,7 @@ def _build_error(response: http.RemoteResponse, body: dict[str, Any]) -> SlackEr
         return SlackError(error, reason="rate_limited", retry_after=wait)
     if error in SERVER_ERRORS:
         reason = "timeout" if error == "request_timeout" else "server_error"
-        return SlackError(error, reason=reason, ambiguous=True)
+        return SlackError(error, reason=reason, ambiguous=error in AMBIGUOUS_ERRORS)
     reason = "auth_error" if error in CREDENTIAL_ERRORS else "client_error"
     detail = http.clean_for_log(f"needs {body['needed']}") if body.get("needed") else ""
     return SlackError(error, detail, reason=reason, permanent=True)

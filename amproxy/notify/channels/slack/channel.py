@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from msgspec.structs import replace
 
+from amproxy.config.channels import address_digest
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
@@ -20,12 +21,17 @@ from amproxy.notify.channels.slack.api import (
     call_slack,
     post_webhook,
     read_slack_token,
+    read_webhook_url,
 )
 from amproxy.notify.channels.slack.blocks import escape_mrkdwn, fallback_text, render_blocks
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.channels.text import clean_text
 from amproxy.notify.message import Card
+from amproxy.store.outbox import RateLimit
 
+# Seconds between messages to a channel that was sent too many: one a second, says
+# docs.slack.dev/apis/web-api/rate-limits.
+MESSAGE_GAP = 1.1
 MESSAGE_GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
 BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 NO_DIRECT_MESSAGE = {"missing_scope", "channel_not_found"}
@@ -55,6 +61,14 @@ class SlackChannel:
         if not address or any(char.isspace() for char in address):
             raise DeliveryError("Slack: the contact is not a Slack member id", permanent=True)
         return replace(settings, channel=address, title="", text="")
+
+    def rate_limit(self, settings: SlackSettings) -> RateLimit:
+        """A channel's limit, and its app's; an incoming webhook's. Raises DeliveryError."""
+        if not (settings.app_token or settings.app_token_file):
+            return RateLimit((f"slack:{address_digest(read_webhook_url(settings))}",), MESSAGE_GAP)
+        app = address_digest(f"{settings.app_url} {read_slack_token(settings)}")
+        names = (f"slack:{app}:{address_digest(settings.channel)}", f"slack:{app}")
+        return RateLimit(names, MESSAGE_GAP)
 
     async def send(self, settings: SlackSettings, card: Card) -> dict[str, str]:
         """Post a new message; return its ref ({} for an incoming webhook). Raises DeliveryError."""

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 
+from amproxy.config.channels import address_digest
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
@@ -21,9 +22,13 @@ from amproxy.notify.channels.telegram.text import (
 )
 from amproxy.notify.message import Card
 from amproxy.secret import reveal
+from amproxy.store.outbox import RateLimit
 
 SERVICE_NAME = "Telegram"
 BUTTONS_IN_ROW = 2  # readable on a phone
+# Seconds between messages to a chat that was sent too many: one a second, says
+# core.telegram.org/bots/faq, "My bot is hitting limits".
+MESSAGE_GAP = 1.1
 MAX_CORRECTIONS = 5  # different repairs of one message; each is tried once
 
 
@@ -159,6 +164,12 @@ class TelegramChannel:
             text = "the contact is not a Telegram id (a number; send /id to the bot to learn it)"
             raise DeliveryError(f"{SERVICE_NAME}: {text}", permanent=True)
         return replace(settings, chat_id=chat, message_thread_id=0, message="")
+
+    def rate_limit(self, settings: TelegramSettings) -> RateLimit:
+        """A chat's limit, and its bot's. Raises DeliveryError without a token."""
+        bot = address_digest(f"{settings.api_url} {read_telegram_token(settings)}")
+        names = (f"telegram:{bot}:{settings.chat_id}", f"telegram:{bot}")
+        return RateLimit(names, MESSAGE_GAP)
 
     async def send(self, settings: TelegramSettings, card: Card) -> dict[str, str]:
         """Send a new message and return its ref. Raises DeliveryError."""

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from amproxy import __version__
+from amproxy.config.channels import address_digest
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
@@ -18,6 +19,7 @@ from amproxy.notify.channels.http_settings import settings_for_url
 from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.notify.message import Card
 from amproxy.secret import Secret, reveal
+from amproxy.store.outbox import RateLimit
 
 MIN_ALERT_LIFETIME = 300.0  # seconds
 
@@ -46,6 +48,10 @@ class WebhookChannel:
         _check_url(address)
         settings: WebhookSettings = global_.channels.get(self.name, WebhookSettings())
         return msgspec.structs.replace(settings, url=Secret(address), url_file="")
+
+    def rate_limit(self, settings: WebhookSettings) -> RateLimit:
+        """The URL's, without gaps afterwards. Raises DeliveryError."""
+        return RateLimit((f"webhook:{address_digest(_webhook_url(settings))}",))
 
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card. Raises DeliveryError."""
@@ -79,6 +85,10 @@ class AlertmanagerChannel:
     def person(self, global_: Global, address: str) -> WebhookSettings:
         """Nobody is paged over an Alertmanager."""
         raise DeliveryError("a person cannot be paged over an Alertmanager", permanent=True)
+
+    def rate_limit(self, settings: WebhookSettings) -> RateLimit:
+        """The URL's, without gaps afterwards. Raises DeliveryError."""
+        return RateLimit((f"webhook:{address_digest(_webhook_url(settings))}",))
 
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card's alerts. Raises DeliveryError."""
