@@ -16,9 +16,10 @@ import asyncio
 import itertools
 import time
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from tests.support.standins.faults import Call, Fault, Faults, meet
+from tests.support.standins.flood import FloodLimits
 from tests.support.standins.serving import Request, Response, Server
 from tests.support.standins.telegram_html import Entity
 from tests.support.standins.telegram_rules import (
@@ -30,6 +31,8 @@ from tests.support.standins.telegram_rules import (
     text_of,
 )
 
+Loss = Literal["reset", "truncate", "stall"]
+SENDS = {"sendmessage", "editmessagetext"}
 TOKEN = "123456789:AAEstandinstandinstandinstandinstand"
 
 
@@ -44,6 +47,7 @@ class Message:
     keyboard: list[list[dict[str, str]]]
     thread: int = 0
     silent: bool = False
+    at: float = 0.0  # Unix seconds: when it was taken
     history: list[tuple[str, list[list[dict[str, str]]]]] = field(default_factory=list)
 
     @property
@@ -56,6 +60,8 @@ class Chat:
     kind: str = "private"
     refusal: Refusal | None = None  # what sending to it is answered
     threads: set[int] = field(default_factory=set)
+    hangs: bool = False  # nothing is taken, and nothing answered
+    loses: Loss | None = None  # what becomes of each answer after the call has taken effect
 
 
 class TelegramStandIn:
@@ -68,6 +74,7 @@ class TelegramStandIn:
         self.answers: list[dict[str, Any]] = []
         self.chats: dict[int, Chat] = {}
         self.faults = Faults()
+        self.limits: FloodLimits | None = None  # none = it takes as much as comes
         self._server = Server(self._handle)
         self._updates: list[dict[str, Any]] = []
         self._queries: dict[str, bool] = {}  # callback queries that can still be answered
@@ -152,6 +159,17 @@ class TelegramStandIn:
     def truncate(self, times: int = 1, method: str = "") -> None:
         """Take effect, then send a JSON that breaks off."""
         self.faults.add(Fault("truncate", times, method.lower()))
+
+    def hang_chat(self, chat_id: int, hangs: bool = True) -> None:
+        """Take nothing that is sent to this chat, and answer nothing, until told otherwise."""
+        self.chats[chat_id].hangs = hangs
+
+    def lose_answers(self, chat_id: int, how: Loss | None) -> None:
+        """Let each call to this chat take effect, and its answer never arrive whole.
+
+        reset: the connection ends; truncate: a JSON that breaks off; stall: no answer at all.
+        """
+        self.chats[chat_id].loses = how
 
     def press(
         self,
@@ -247,6 +265,7 @@ class TelegramStandIn:
             fault = self.faults.next(method, background=method == "getupdates")
             if fault and fault.kind in {"answer", "hang", "drop"}:
                 return await meet(fault)
+            loss = await self._trouble(method, call.payload)
             result = await getattr(self, f"_{method}")(call.payload)
         except Refusal as refusal:
             if not refusal.quiet:
@@ -257,10 +276,25 @@ class TelegramStandIn:
             )
         call.status, call.answer = 200, result
         response = Response.json({"ok": True, "result": result})
-        if fault and fault.kind == "truncate":
+        if loss == "stall":
+            await asyncio.Event().wait()
+        if loss == "truncate" or (fault and fault.kind == "truncate"):
             response.body = response.body[: len(response.body) // 2]
-        response.drop = fault is not None and fault.kind == "drop_after"
+        response.drop = loss == "reset" or (fault is not None and fault.kind == "drop_after")
         return response
+
+    async def _trouble(self, method: str, payload: dict[str, Any]) -> Loss | None:
+        """What becomes of the answer to a call to its chat. Raises Refusal beyond the flood limits."""
+        chat_id = payload.get("chat_id")
+        chat = self.chats.get(chat_id) if isinstance(chat_id, int) else None
+        if chat is None or chat_id is None or method not in SENDS:
+            return None
+        if chat.hangs:
+            await asyncio.Event().wait()
+        if self.limits and (wait := self.limits.refuse(chat_id, time.monotonic())):
+            text = f"Too Many Requests: retry after {wait}"
+            raise Refusal(429, text, {"retry_after": wait}, quiet=True)
+        return chat.loses
 
     def _method(self, request: Request) -> str:
         bot, _, method = request.path.removeprefix("/").partition("/")
@@ -291,7 +325,7 @@ class TelegramStandIn:
         message_id = next(self._message_ids)
         silent = bool(call.get("disable_notification"))
         self.messages[chat_id, message_id] = Message(
-            chat_id, message_id, text, entities, keyboard_of(call), thread, silent
+            chat_id, message_id, text, entities, keyboard_of(call), thread, silent, time.time()
         )
         return {
             "message_id": message_id,
