@@ -339,6 +339,7 @@ class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     address: str = ""
     subject: str = ""
     text: str = ""
+    tried: list[str] = []  # channels over which it failed for good
     # A bundle: pages of one policy to one person that are sent as one message, or as several where
     # they are too long; `text` has the number of this one.
     bundle: str = ""  # id that these messages share: Page.bundle of their pages

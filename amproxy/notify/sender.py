@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+import msgspec
+
 from amproxy import metrics
 from amproxy.config.channels import addresses_people
+from amproxy.config.structs import Config
 from amproxy.context import Context
 from amproxy.errors import DeliveryError
+from amproxy.machine.draft import new_id
 from amproxy.model import LogEntry, OutgoingMessage
 from amproxy.notify.bundles import BundleSender
 from amproxy.notify.channels import Channel
@@ -25,6 +29,7 @@ from amproxy.notify.pages import PageSender
 from amproxy.notify.templates import render_settings
 from amproxy.store import deliveries, groups, outbox
 from amproxy.store.commit import Operations, commit
+from amproxy.store.incidents import enqueue
 from amproxy.store.outbox import OutboxMessage
 
 log = logging.getLogger(__name__)
@@ -143,10 +148,13 @@ class MessageSender:
         try:
             result = await service.call(queued, lambda: self._prepare_notice(message))
         except DeliveryError as failure:
-            # as if there were another contact: news do not need to be told in another way
+            following = next_notice(self._context.config, message, self._context.now())
+            # a notice is given up where a page would go on: it wakes nobody
             if await service.retry_later(queued, failure, other_contact=True):
                 return
             error = str(failure)
+            if following is not None:
+                enqueue(operations, following)
             service.log_delivery(operations, message, "failed", error=failure)
             log.warning("notice to %s over %s: %s", message.user, message.channel, error)
         else:
@@ -154,6 +162,7 @@ class MessageSender:
             metrics.notices.labels(message.reason, message.channel).inc()
         service.save_contact_outcome(operations, message, message.address, before, error)
         await service.finish(queued, operations)
+        self._context.wake(outbox=bool(error))
 
     async def _prepare_notice(self, message: OutgoingMessage) -> PreparedSend:
         channel = self._service.channel(message.channel)
@@ -167,3 +176,29 @@ class MessageSender:
             url=self._context.external_url,
         )
         return PreparedSend(lambda: channel.send(settings, card), channel.rate_limit(settings))
+
+
+def next_notice(config: Config, message: OutgoingMessage, now: float) -> OutgoingMessage | None:
+    """The same notice over the person's next contact; None where there is none, or for a test.
+
+    now: Unix seconds.
+    """
+    user = config.users.get(message.user)
+    if user is None or not message.reason:
+        return None
+    tried = [*message.tried, message.channel]
+    # over these it goes out anyhow
+    chosen = [one for kind in user.notices if kind == message.reason for one in user.notices[kind]]
+    for channel, address in user.contacts.items():
+        if channel not in (*tried, *chosen, "phone"):
+            return msgspec.structs.replace(
+                message,
+                id=new_id(),
+                channel=channel,
+                address=address,
+                due=now,
+                attempt=1,
+                unclear=0,
+                tried=tried,
+            )
+    return None

@@ -323,3 +323,32 @@ async def test_a_message_that_meets_a_defect_goes_back_and_is_tried_again(
     await push(house, "Disk")
     await soon(lambda: titles(house.chat, "ann") == ["Disk"])
     assert len(failed) == 2
+
+
+async def test_a_notice_that_fails_goes_over_the_next_contact_and_a_test_page_does_not(
+    house_of: Build,
+) -> None:
+    house = await house_of(one_step())
+    house.chat.refuse = lambda address, card: DeliveryError("blocked", permanent=True)
+    operations = Operations()
+    for name, reason in (("shift", "gap_ahead"), ("test", "")):
+        notice = OutgoingMessage(
+            id=name,
+            kind="notice",
+            channel="chat",
+            user="ann",
+            address="ann",
+            subject=name,
+            reason=reason,
+            due=house.context.now(),
+        )
+        enqueue(operations, notice)
+    assert await commit(house.context.wire, operations)
+    house.context.wake(outbox=True)
+    await soon(lambda: titles(house.mail, "ann@example.org"))
+    await soon(lambda: _is_empty(house))
+    assert titles(house.mail, "ann@example.org") == ["shift"]
+
+
+async def _is_empty(house: House) -> bool:
+    return not any((await outbox.load_depths(house.context.wire)).values())
