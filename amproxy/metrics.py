@@ -168,6 +168,13 @@ reload_time = Gauge(
     registry=registry,
     multiprocess_mode="mostrecent",
 )
+destinations_hanging = Gauge(
+    "amproxy_destinations_hanging",
+    "People and chats whose channel has not answered three times in a row.",
+    ["channel"],
+    registry=registry,
+    multiprocess_mode="livesum",
+)
 undeliverable = Gauge(
     "amproxy_config_undeliverable",
     "Integrations in the file that cannot be delivered.",

@@ -135,7 +135,7 @@ class DeliveryService:
                 f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True
             ) from error
         metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
-        self.health.record(lane_key(message), "", time.monotonic())
+        self._record_health(message, "")
         return SendResult(ref, time.perf_counter() - began)
 
     async def _obtain_permit(self, queued: OutboxMessage, limit: RateLimit) -> None:
@@ -152,14 +152,19 @@ class DeliveryService:
         self, message: OutgoingMessage, limit: RateLimit, error: DeliveryError
     ) -> None:
         """Remember what a failed call says of the destination's next messages."""
-        if message.group is None:
-            self.health.record(lane_key(message), error.reason, time.monotonic())
+        self._record_health(message, error.reason)
         known = error.retry_after is not None or limit.gap > 0
         if error.reason == "rate_limited" and limit.names and known:
             seconds = (error.retry_after or DEFAULT_THROTTLE) + THROTTLE_MARGIN
             error.retry_after = seconds
             wire, now = self.context.wire, self.context.now()
             await self.write_until_saved(lambda: outbox.throttle(wire, limit, seconds, now))
+
+    def _record_health(self, message: OutgoingMessage, reason: str) -> None:
+        if message.group is None:  # a receiver's notifications have a limit of calls instead
+            self.health.record(lane_key(message), reason, time.monotonic())
+            hanging = self.health.hanging(message.channel)
+            metrics.destinations_hanging.labels(message.channel).set(hanging)
 
     async def retry_later(
         self,

@@ -121,6 +121,14 @@ class LaneHealth:
             stall.wait = min(2 * stall.wait, longest)
         stall.probe_at = now + stall.wait
 
+    def hanging(self, channel: str) -> int:
+        """The number of a channel's lanes that time-outs have stalled."""
+        return sum(
+            stall.timeouts >= TIMEOUTS_TO_STALL
+            for key, stall in self._stalls.items()
+            if key.startswith(f"{channel}/")
+        )
+
     def throttle(self, key: str, seconds: float, now: float) -> None:
         """Note that the destination takes no message for so long."""
         if seconds >= LONG_THROTTLE:
