@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from amproxy import metrics
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.machine.draft import new_id
+from amproxy.model import OutgoingMessage
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink
 from amproxy.notify.delivery import ApplyEvent, NotOurs, Throttled
@@ -33,7 +33,8 @@ RETRY_INTERVAL = POLL_INTERVAL / 4  # seconds between attempts while Redis is aw
 RECOUNT_INTERVAL = 30.0  # seconds between searches for messages that nobody works on
 BATCH = 200  # messages read at once
 MAX_HELD = 200_000  # messages that a process holds; of most of them only the id
-MAX_CONCURRENT = 32  # calls under way in one channel, or to one receiver
+MAX_CONCURRENT = 32  # calls under way to one receiver
+MAX_PEOPLE_CONCURRENT = 128  # calls under way in one channel; each person has one at most
 
 
 class DeliveryWorker:
@@ -50,9 +51,7 @@ class DeliveryWorker:
         self._name = new_id()  # of the consumer in Redis
         self._lanes: dict[str, Lane] = {}
         self._held: set[str] = set()  # entries of the outbox that are in lanes or under way
-        self._limits: defaultdict[str, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(MAX_CONCURRENT)
-        )
+        self._limits: dict[str, asyncio.Semaphore] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewed = 0.0  # monotonic time of the last renewal of the lease; 0 = none
         self._recounted = 0.0  # monotonic time of the last such search; 0 = search now
@@ -224,7 +223,7 @@ class DeliveryWorker:
                 queued = queued or await self._load(one)
                 if queued is None:
                     return True
-                async with self._limits[limit_key(queued.message)]:
+                async with self._limit(queued.message):
                     await self._sender.handle(queued)
                 return True
             except StoreUnavailable:  # nothing was sent yet
@@ -241,6 +240,10 @@ class DeliveryWorker:
                 if queued is not None:
                     await self._sender.put_back(queued, error)
                 return True
+
+    def _limit(self, message: OutgoingMessage) -> asyncio.Semaphore:
+        calls = MAX_PEOPLE_CONCURRENT if message.group is None else MAX_CONCURRENT
+        return self._limits.setdefault(limit_key(message), asyncio.Semaphore(calls))
 
     async def _wait_throttled(self, lane: Lane, one: LaneEntry, seconds: float) -> None:
         """Put a message back and wait with the whole lane: its destination takes nothing now."""

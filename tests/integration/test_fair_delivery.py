@@ -110,6 +110,23 @@ async def test_thousands_of_messages_to_a_chat_that_hangs_delay_nobody_else(
     assert chat.asked == 1, "a person's messages go out one after the other"
 
 
+async def test_many_chats_that_hang_delay_no_other(house_of: Build) -> None:
+    names = [f"p{number}" for number in range(100)]
+    users = {name: User(name=name, contacts={"chat": name}) for name in (*names, "bob")}
+    chat = Hanging(*names)
+    house = await house_with(house_of, config(users=users), chat)
+    operations = Operations()
+    for name in users:
+        notice = OutgoingMessage(
+            id=name, kind="notice", channel="chat", user=name, address=name, subject="Hi", due=0
+        )
+        enqueue(operations, notice)
+    assert await commit(house.context.wire, operations)
+    house.context.wake(outbox=True)
+    await soon(lambda: titles(chat, "bob") == ["Hi"], seconds=20)
+    assert chat.asked == len(names)
+
+
 async def test_a_chat_that_hangs_is_probed_one_message_at_a_time_and_the_others_go_elsewhere(
     house_of: Build, short_waits: None
 ) -> None:

@@ -208,3 +208,29 @@ async def test_an_address_that_is_none_fails_for_good_and_is_not_shown(
     assert caught.value.permanent
     assert str(caught.value) == "Somebody: the address or a header is not valid"
     assert not router.calls
+
+
+async def test_many_calls_that_hang_delay_no_other_over_the_same_client(
+    client: httpx.AsyncClient,
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if b"GET /quick" in request:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+        else:
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, backlog=512) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with asyncio.TaskGroup() as group:
+            hanging = [
+                group.create_task(send_request(client, "Somebody", f"{url}/hang", method="GET"))
+                for _ in range(160)
+            ]
+            await asyncio.sleep(0)
+            response = await send_request(client, "Somebody", f"{url}/quick", method="GET")
+            assert response.status == 200
+            for task in hanging:
+                task.cancel()

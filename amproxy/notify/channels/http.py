@@ -27,6 +27,7 @@ TIMEOUT = 10.0  # seconds for a whole call
 CONNECT_TIMEOUT = 5.0
 BODY_LIMIT = 64 * 1024  # bytes of a response that are read
 DRAIN_TIMEOUT = 1.0  # seconds for a body that is not used
+MAX_IDLE = 20  # connections of one client that are kept for the next message
 MAX_RETRY_AFTER = 3600.0  # seconds; a longer Retry-After is cut to this
 
 for _name in ("httpx", "httpcore"):
@@ -75,6 +76,9 @@ class HttpClients:
 def _build_client(http: HttpSettings, timeout: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
+        # Without httpx's bound of 100 for all destinations: some that hang would hold it all. How
+        # many calls one destination has under way is bounded by the delivery worker.
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE),
         follow_redirects=False,
         **client_options(http),
     )
