@@ -21,6 +21,7 @@ from amproxy.notify.delivery import (
     ApplyEvent,
     DeliveryService,
     PreparedSend,
+    is_too_old,
     next_attempt,
 )
 from amproxy.notify.lanes import LaneHealth
@@ -83,10 +84,19 @@ class MessageSender:
         return False
 
     async def put_back(self, queued: OutboxMessage, error: Exception) -> None:
-        """Postpone a message that met a defect."""
-        text = f"unexpected {type(error).__name__}"
-        failure, now = DeliveryError(text, reason="unexpected"), self._context.now()
-        at = next_attempt(failure, queued.message.attempt, now)
+        """Postpone a message that met a defect, perhaps after it was sent; drop it after long."""
+        text, message, now = (
+            f"unexpected {type(error).__name__}",
+            queued.message,
+            self._context.now(),
+        )
+        failure = DeliveryError(text, reason="unexpected", ambiguous=True)
+        if is_too_old(message, now):
+            operations = Operations()
+            self._service.log_delivery(operations, message, "failed", error=failure)
+            await self._service.finish(queued, operations)
+            return
+        at = next_attempt(failure, message.attempt, now, message.unclear)
         await self._service.postpone(queued, at, failure)
 
     async def _handle_notification(self, queued: OutboxMessage) -> None:

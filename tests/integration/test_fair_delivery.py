@@ -369,3 +369,19 @@ async def test_a_notice_that_fails_goes_over_the_next_contact_and_a_test_page_do
 
 async def _is_empty(house: House) -> bool:
     return not any((await outbox.load_depths(house.context.wire)).values())
+
+
+async def test_a_defect_after_a_message_was_sent_makes_no_copies_without_end(
+    house_of: Build, short_waits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await house_of(one_step())
+    from amproxy.notify import pages
+
+    def faulty(*words: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pages, "count_delivered_page", faulty)
+    await push(house, "Disk")
+    await soon(lambda: len(titles(house.chat, "ann")) == 3)
+    await asyncio.sleep(1)
+    assert len(titles(house.chat, "ann")) == 3
