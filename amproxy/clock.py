@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
@@ -46,22 +45,22 @@ class SteadyClock:
         self._jumped_at: float | None = None  # by the count; None: no jump to make up for
         self._looked_at = count()
         self._ahead = 0.0
-        self._lock = threading.Lock()  # files are checked in threads, which ask for the time
 
     def now(self) -> float:
         """The time in Unix seconds."""
-        with self._lock:
+        ahead, count = self._compare()
+        if abs(ahead) > SMALL_CORRECTION:
+            # The process may have been stopped between the two readings; then this one is good.
             ahead, count = self._compare()
-            if abs(ahead) > SMALL_CORRECTION:
-                # The process may have been stopped between the two readings; then this one is good.
-                ahead, count = self._compare()
-            if abs(ahead) <= SMALL_CORRECTION or (ahead > 0 and count < BOOT):
-                self._offset += ahead
-                self._jumped_at, self._ahead = None, 0.0
-            else:
-                self._approach(ahead, count)
-            self._looked_at = count
-            return count + self._offset
+        offset = self._offset
+        if abs(ahead) <= SMALL_CORRECTION or (ahead > 0 and count < BOOT):
+            offset += ahead
+            self._jumped_at, self._ahead = None, 0.0
+        else:
+            offset += self._approach(ahead, count)
+        # Assigned, not added to: threads that check files ask for the time as well.
+        self._offset, self._looked_at = offset, count
+        return count + offset
 
     @property
     def jump(self) -> float:
@@ -80,23 +79,23 @@ class SteadyClock:
         behind = last - self.now()
         if not SMALL_CORRECTION < behind <= LONGEST_RESUMED:
             return False
-        with self._lock:
-            self._offset += behind
+        self._offset += behind
         return True
 
     def _compare(self) -> tuple[float, float]:
-        """How far the system's clock is ahead of the time, and the count; both in seconds."""
+        """The seconds by which the system's clock is ahead of the time, and the count."""
         count = self._count()
         return self._system() - count - self._offset, count
 
-    def _approach(self, ahead: float, count: float) -> None:
+    def _approach(self, ahead: float, count: float) -> float:
+        """The seconds that the time is to be moved now."""
         if self._jumped_at is None or abs(ahead - self._ahead) > SMALL_CORRECTION:
             self._jumped_at, self._ahead = count, ahead
-            return
+            return 0.0
         since = max(self._looked_at, self._jumped_at + CONFIRMED_AFTER)
         step = math.copysign(max(0.0, count - since) * APPROACH, ahead)
-        self._offset += step
         self._ahead = ahead - step
+        return step
 
 
 def system_time() -> float:

@@ -15,6 +15,7 @@ from amproxy.grouping.placement import Placer
 from amproxy.oncall.calendars import ScheduleCalendars
 from amproxy.oncall.roster import Roster
 from amproxy.store import schedule_changes
+from amproxy.store.health import OperatorWarning
 from amproxy.store.muting import MaintenanceWindowCache, SilenceCache
 from amproxy.store.schedule_changes import ManualScheduleChanges
 from amproxy.store.wire import Wire
@@ -57,6 +58,8 @@ class Context:
         self.windows = MaintenanceWindowCache()
         self.external_url = ""
         self.in_force_since = now()  # when the configuration was loaded
+        self.warnings: tuple[OperatorWarning, ...] = ()  # about Redis and the clock
+        self.clock_difference: float | None = None  # seconds by which Redis' clock is ahead
         self.failed_load: FailedConfigLoad | None = None  # None: the last load went well
         self.use_config(config)
 

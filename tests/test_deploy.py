@@ -59,6 +59,9 @@ METRICS |= {
     "amproxy_pages_bundled_total",
     "amproxy_pages_by_time_total",
     "amproxy_user_reachable",
+    "amproxy_warning",
+    "amproxy_clock_jump_seconds",
+    "amproxy_redis_clock_difference_seconds",
 }
 # Those that only a rule asks for.
 RULED = {
@@ -203,6 +206,9 @@ FIRES = {
     "AmproxyUndeliverable": ("amproxy_config_undeliverable", "1x30"),
     "AmproxyPersonUnreachable": ('amproxy_user_reachable{user="u"}', HEALTHY),
     "AmproxyCalendarStale": ('amproxy_calendar_age_seconds{schedule="s"}', "30000x30"),
+    "AmproxyRedisDoubtful": ('amproxy_warning{kind="aof_off"}', "1x30"),
+    "AmproxyClockJumped": ("amproxy_clock_jump_seconds", "0x20 -3600x10"),
+    "AmproxyClockDiffers": ("amproxy_redis_clock_difference_seconds", "-7x30"),
 }
 
 
@@ -245,6 +251,9 @@ def test_no_rule_fires_where_all_is_well(tmp_path: Path) -> None:
         "amproxy_config_undeliverable": "0x90",
         'amproxy_user_reachable{user="u"}': "1x90",
         'amproxy_calendar_age_seconds{schedule="s"}': "600x90",
+        'amproxy_warning{kind="aof_off"}': "0x90",
+        "amproxy_clock_jump_seconds": "0x90",
+        "amproxy_redis_clock_difference_seconds": "0.01x90",
     }
     fed = [{"series": series, "values": values} for series, values in well.items()]
     query = {"expr": 'ALERTS{alertstate="firing"}', "eval_time": "80m", "exp_samples": []}

@@ -19,6 +19,8 @@ from amproxy.secret import reveal
 from amproxy.store import health, leases, outbox
 from amproxy.store.health import save_dead_mans_switch
 from amproxy.store.leases import LeaseStore
+from amproxy.store.wire import RedisRefused
+from amproxy.text import load_texts, render_phrase
 from amproxy.times import format_duration
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,17 @@ async def find_problems(context: Context, *, ready: bool) -> list[str]:
     try:
         async with asyncio.timeout(STORE_TIMEOUT):
             found = await _find_store_problems(context)
+    except RedisRefused as error:
+        found = [f"Redis takes no writes: {error}"]
     except (StoreUnavailable, TimeoutError):
         found = ["Redis is away, or takes no writes"]
+        if context.wire.refused:
+            found.append(context.wire.reason)
+    found += [
+        render_phrase(one.phrase, load_texts("en"))
+        for one in context.warnings
+        if one.kind == "old_redis"  # the other warnings are of what works for now
+    ]
     return found if ready else ["a part of this process does not run", *found]
 
 

@@ -31,6 +31,7 @@ from amproxy.correlate import heartbeats, muting
 from amproxy.correlate.regroup import regroup_all
 from amproxy.engine.auditor import run_auditor
 from amproxy.engine.dead_mans_switch import DeadMansSwitchLoop
+from amproxy.engine.surroundings import Surroundings
 from amproxy.engine.worker import run_worker
 from amproxy.errors import ConfigError, ConfigProblem, StoreUnavailable
 from amproxy.machine.draft import new_id
@@ -106,6 +107,7 @@ class Service:
         self._channels = self._build_channels()
         self._dead_mans_switch = DeadMansSwitchLoop(self.context, self._name, lambda: self.ready)
         self._calendars = CalendarKeeper(self.context, self._name)
+        self._surroundings = Surroundings(self.context)
         self._pollers = self._build_pollers()
         self._tasks: set[asyncio.Task[None]] = set()
         _report_load(loaded)
@@ -143,6 +145,7 @@ class Service:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._surroundings.end()
         for poller in self._pollers:
             await poller.close()
         await self._dead_mans_switch.close()
@@ -203,6 +206,8 @@ class Service:
         """Wait for Redis, load the state that decisions depend on, then start the loops."""
         self.wire.open()
         await self.wire.connected()
+        # first, because all that follows asks for the time
+        await self._surroundings.begin()
         self.links = SignedLinks(await load_signing_key(self.wire))
         # the loops come last: they must not page by a roster without overrides or calendars
         await self._load_schedule_changes()
@@ -218,6 +223,7 @@ class Service:
             "shifts": lambda: record.run_recorder(self.context),
             "dead man's switch": self._dead_mans_switch.run,
             "calendars": self._calendars.run,
+            "surroundings": self._surroundings.run,
             "changes": lambda: self.wire.subscribe(keys.CHANGES, self._handle_change),
         }
         for name, run in loops.items():

@@ -1,16 +1,25 @@
-"""The health of Redis as it reports it, a write probe, and the state of the dead man's switch."""
+"""The health of Redis as it reports it, what is doubtful about it, a write probe, and its clock.
+
+Also the state of the dead man's switch.
+"""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from amproxy.store import keys
 from amproxy.store.wire import RedisRefused, Wire
+from amproxy.text import Phrase
 
 SCAN_COUNT: Final = 1000  # keys in one call
 MAX_SCANS: Final = 50
+# The oldest Redis whose commands amproxy uses: GETDEL, ZADD LT, XTRIM MINID, ZRANGE BYSCORE.
+OLDEST_VERSION: Final = (6, 2)
+LONGEST_READING: Final = 2.0  # seconds of a call that is to compare two clocks
+TIME_KEPT: Final = 86400  # seconds
 
 
 class RedisInfo(NamedTuple):
@@ -23,7 +32,7 @@ class RedisInfo(NamedTuple):
     memory_limit: int | None  # None = none
     policy: str  # eviction policy: only "noeviction" loses no incident when memory is full
     clients: int | None
-    aof: bool  # every change is written to the disk …
+    aof: bool | None  # every change is written to the disk; None = Redis does not say …
     aof_ok: bool  # … and the last write went well
     saved_at: float | None  # the last snapshot, Unix seconds
     save_ok: bool
@@ -45,10 +54,7 @@ async def load_redis_info(wire: Wire) -> RedisInfo:
     began = time.perf_counter()
     await wire.call("PING")
     ping = time.perf_counter() - began
-    try:
-        info = _parse_info(await wire.call("INFO"))
-    except RedisRefused:  # amproxy's user in Redis may lack the permission
-        info = {}
+    info = await _load_info(wire)
     counted, whole = await _count_own_keys(wire)
     saved = _parse_number(info, "rdb_last_save_time")
     return RedisInfo(
@@ -59,7 +65,7 @@ async def load_redis_info(wire: Wire) -> RedisInfo:
         memory_limit=_parse_number(info, "maxmemory") or None,
         policy=info.get("maxmemory_policy", ""),
         clients=_parse_number(info, "connected_clients"),
-        aof=info.get("aof_enabled") == "1",
+        aof=info["aof_enabled"] == "1" if "aof_enabled" in info else None,
         aof_ok=info.get("aof_last_write_status", "ok") == "ok",
         saved_at=float(saved) if saved else None,
         save_ok=info.get("rdb_last_bgsave_status", "ok") == "ok",
@@ -68,6 +74,115 @@ async def load_redis_info(wire: Wire) -> RedisInfo:
         keys=counted,
         all_counted=whole,
     )
+
+
+async def _load_info(wire: Wire) -> dict[str, str]:
+    """The fields of INFO; {} where amproxy's user may not ask. Raises StoreUnavailable."""
+    try:
+        return _parse_info(await wire.call("INFO"))
+    except RedisRefused:
+        return {}
+
+
+class OperatorWarning(NamedTuple):
+    """A thing that the operator should mend; texts have the words, by `kind`."""
+
+    kind: str  # of WARNING_KINDS
+    values: Mapping[str, str] = {}  # that the text shows
+
+    @property
+    def phrase(self) -> Phrase:
+        return Phrase(f"operator.{self.kind}", self.values)
+
+
+# In the order in which they are told; amproxy_warning has each of them.
+WARNING_KINDS: Final = (
+    *("old_redis", "eviction", "aof_off", "aof_failed", "fsync_off"),
+    *("settings_hidden", "clock_ahead", "clock_back", "clock_differs"),
+)
+
+
+async def find_redis_warnings(wire: Wire) -> list[OperatorWarning]:
+    """The doubtful settings of Redis. Raises StoreUnavailable.
+
+    A managed Redis may refuse to tell: then nothing is claimed about what it hides.
+    """
+    info, fsync = await _load_info(wire), ""
+    try:
+        found = await wire.call("CONFIG", "GET", "appendfsync")
+        fsync = found[1].decode() if len(found) == 2 else ""
+    except RedisRefused:  # usual for a managed Redis; INFO has what matters most
+        pass
+    return judge_settings(info, fsync)
+
+
+def judge_settings(info: Mapping[str, str], fsync: str) -> list[OperatorWarning]:
+    """info: as INFO has it, {} = refused. fsync: its setting, "" = refused."""
+    if not info:
+        return [OperatorWarning("settings_hidden")]
+    warnings = []
+    version, policy = info.get("redis_version", ""), info.get("maxmemory_policy", "")
+    if is_too_old(version):
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        warnings.append(_warning("old_redis", version=version, oldest=oldest))
+    if policy not in ("", "noeviction"):
+        warnings.append(_warning("eviction", policy=policy))
+    if info.get("aof_enabled") == "0":
+        warnings.append(_warning("aof_off"))
+    elif info.get("aof_last_write_status", "ok") != "ok":
+        warnings.append(_warning("aof_failed"))
+    elif fsync == "no":
+        warnings.append(_warning("fsync_off"))
+    return warnings
+
+
+def _warning(kind: str, **values: str) -> OperatorWarning:
+    return OperatorWarning(kind, values)
+
+
+def is_too_old(version: str) -> bool:
+    """False for a text that is no version: other servers than Redis have their own numbers."""
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) < OLDEST_VERSION
+
+
+async def load_time_difference(wire: Wire, clock: Callable[[], float]) -> float | None:
+    """Seconds by which the clock of Redis is ahead of `clock`; negative: behind.
+
+    None where the answer took too long to say, or Redis refuses it. Raises StoreUnavailable.
+    """
+    before = clock()
+    try:
+        seconds, microseconds = await wire.call("TIME")
+    except RedisRefused:
+        return None
+    after = clock()
+    if not 0 <= after - before <= LONGEST_READING:
+        return None
+    # Redis read its clock somewhere between the two readings of ours.
+    return float(int(seconds) + int(microseconds) / 1e6 - (before + after) / 2)
+
+
+async def save_time(wire: Wire, host: str, now: float) -> None:
+    """Note how far time has come on this host, for a process that takes over after a crash.
+
+    Raises StoreUnavailable.
+    """
+    await wire.call("SET", keys.clock(host), repr(now), "EX", TIME_KEPT)
+
+
+async def load_time(wire: Wire, host: str) -> float | None:
+    """The time that was noted last, Unix seconds; None = none, or it is long ago.
+
+    Raises StoreUnavailable.
+    """
+    found = await wire.call("GET", keys.clock(host))
+    return float(found) if found else None
+
+
+async def forget_time(wire: Wire, host: str) -> None:
+    """Forget it: the next process begins with the system's clock. Raises StoreUnavailable."""
+    await wire.call("DEL", keys.clock(host))
 
 
 async def _count_own_keys(wire: Wire) -> tuple[int, bool]:

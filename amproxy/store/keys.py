@@ -71,6 +71,7 @@ P heartbeats           hash    name → "SECONDS SOURCE": the last ping, Unix se
 P heartbeats:missing   hash    name → the Alert that is raised while it is missing
 P switch               hash    dead man's switch: up (1, 0), at (last good call, Unix seconds)
 P written              string  time of the last write probe
+P clock:HOST           string  time of the last process on a host, Unix seconds; a day
 
 Processes
 P lease:NAME           string  holder of work that only one process may do (polling a bot)
@@ -185,6 +186,10 @@ def lease(name: str) -> str:
 
 def offset(name: str) -> str:
     return f"{P}offset:{name}"
+
+
+def clock(host: str) -> str:
+    return f"{P}clock:{host}"
 
 
 def source(key: str) -> str:

@@ -23,6 +23,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
 from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.store.reasons import Failure, describe_failure, place_of
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ Word = str | bytes | int | float
 REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection counts as broken
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SENTINEL_PORT = 26379
+REPEAT_REASON = 60.0  # seconds after which the log says once more why Redis is away
 SCRIPTS = (
     *("ingest", "commit", "lease_timers", "hold", "release"),
     *("permit", "throttle", "take_over", "strays"),
@@ -113,6 +115,9 @@ class Wire:
     def __init__(self, url: str) -> None:
         self.url = url
         self.up = False
+        self.reason = ""  # why the last attempt to connect failed, or the last connection broke
+        self.refused = False  # it is for a setting: a password, a name, a certificate …
+        self.connections = 0  # made so far: each may be to another Redis
         self._connect = redis_connector(url)
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
@@ -120,6 +125,7 @@ class Wire:
         self._sha: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._reason_logged = 0.0  # by the monotonic clock
         self._loading: asyncio.Task[None] | None = None  # of scripts, within a connection
 
     def open(self) -> None:
@@ -136,11 +142,16 @@ class Wire:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def away(self) -> str:
+        """A sentence that says that Redis is away and, where it is known, why; no secret."""
+        return f"Redis is away: {self.reason}" if self.reason else "Redis is away"
+
     def call(self, *words: Word) -> asyncio.Future[Any]:
         """Send one command; the future has its response."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._writer is None:
-            future.set_exception(StoreUnavailable("Redis is away"))
+            future.set_exception(StoreUnavailable(self.away))
             return future
         if not self._packed:
             # at the end of this turn of the loop: what others call until then leaves with it
@@ -196,8 +207,7 @@ class Wire:
                     group.create_task(self._watch())
                     group.create_task(self._prepare())
             except* (RedisError, OSError, StoreUnavailable) as error:
-                if self.up:
-                    log.warning("Redis is away: %s", "; ".join(str(e) for e in error.exceptions))
+                self._note_failure(describe_failure(error, place_of(self.url)))
             finally:
                 wait = RECONNECT_WAITS[0] if self.up else min(wait * 2, RECONNECT_WAITS[1])
                 self._drop_calls()
@@ -205,11 +215,23 @@ class Wire:
                     await connection.disconnect(nowait=True)
             await asyncio.sleep(wait)
 
+    def _note_failure(self, failure: Failure) -> None:
+        # Attempts are many, and a wrong password stays wrong: the log has each reason once, and
+        # again from time to time.
+        now, reason = time.monotonic(), failure.reason
+        if self.up or reason != self.reason or now - self._reason_logged >= REPEAT_REASON:
+            log.warning("Redis is away: %s", reason)
+            self._reason_logged = now
+        self.reason, self.refused = reason, failure.lasting
+
     async def _prepare(self) -> None:
         """Load the scripts. At every connection: Redis may have been restarted, or be another."""
         for name in SCRIPTS:
             self._sha[name] = (await self.call("SCRIPT", "LOAD", _SOURCES[name])).decode()
-        self.up = True
+        if self.reason:
+            log.info("Redis is back")
+        self.up, self.reason, self.refused = True, "", False
+        self.connections += 1
         self._ready.set()
 
     async def _load_scripts(self) -> None:

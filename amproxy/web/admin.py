@@ -24,6 +24,7 @@ from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.store import audit, outbox, sign_in
 from amproxy.store import health as store_health
 from amproxy.store.sign_in import TokenScope
+from amproxy.text import load_texts, render_phrase
 from amproxy.times import format_duration
 from amproxy.web.config.change import ConfigFileChecker
 from amproxy.web.http.deps import Deps
@@ -66,6 +67,11 @@ class ReplicasApi:
                 "unsaved_changes": info.unsaved,
                 "keys": info.keys,
                 "all_keys_counted": info.all_counted,
+                "clock_difference": self._context.clock_difference,
+                "warnings": [
+                    {"kind": one.kind, "text": render_phrase(one.phrase, load_texts("en"))}
+                    for one in self._context.warnings
+                ],
             }
         )
 

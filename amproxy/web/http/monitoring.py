@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from amproxy import __version__, metrics
+from amproxy import __version__, clock, metrics
 from amproxy.calendars import keeper
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
@@ -28,6 +28,7 @@ from amproxy.oncall.roster import Roster
 from amproxy.store import deliveries, health, incidents, outbox
 from amproxy.store.health import probe_write
 from amproxy.store.wire import RedisRefused
+from amproxy.text import load_texts, render_phrase
 from amproxy.web.http.deps import Deps
 
 READY_TIMEOUT = 1.0  # seconds for Redis to answer
@@ -55,6 +56,9 @@ _HELP = {
     "amproxy_dead_mans_switch_last_beat_timestamp_seconds": ("When it was last called; 0 = never."),
     "amproxy_dead_mans_switch_up": "1 while the dead man's switch is called: all is well.",
     "amproxy_on_call": "1 for each person on call.",
+    "amproxy_warning": "1 while something about Redis or the clock needs attention.",
+    "amproxy_clock_jump_seconds": "How far the system's clock is ahead after a jump; 0 = no jump.",
+    "amproxy_redis_clock_difference_seconds": "How far Redis' clock is ahead of this machine's.",
     "amproxy_uncovered_seconds": "Time without anybody in the next 7 days.",
 }
 
@@ -80,10 +84,14 @@ class ManagementApi:
             async with asyncio.timeout(READY_TIMEOUT):
                 await probe_write(context.wire, context.now())
         except TimeoutError:
-            return _not_ready("Redis is away")
+            return _not_ready("Redis is away: it does not answer in time")
         except StoreUnavailable as error:
             refused = isinstance(error, RedisRefused)
-            return _not_ready(f"Redis takes no writes: {error}" if refused else "Redis is away")
+            reason = f"Redis takes no writes: {error}" if refused else context.wire.away
+            return _not_ready(reason)
+        for warning in context.warnings:
+            if warning.kind == "old_redis":
+                return _not_ready(render_phrase(warning.phrase, load_texts("en")))
         if stopped := ", ".join(sorted(self._deps.stopped)):
             return _not_ready(f"not running at the moment: {stopped}")
         return PlainTextResponse("OK") if self._deps.ready() else _not_ready("still starting")
@@ -141,6 +149,7 @@ class Metrics:
             up = 0  # with the families that were read before
         await self._read_dead_mans_switch(scraped)
         scraped.add("amproxy_redis_up", up)
+        self._read_surroundings(scraped)
         await self._read_roster(scraped)
         return Response(metrics.render(scraped), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -158,6 +167,14 @@ class Metrics:
             scraped.add("amproxy_heartbeat_age_seconds", age, heartbeat=name)
         for schedule, age in (await keeper.calendar_ages(context)).items():
             scraped.add("amproxy_calendar_age_seconds", age, schedule=schedule)
+
+    def _read_surroundings(self, scraped: ScrapedFamilies) -> None:
+        active = {one.kind for one in self._context.warnings}
+        for kind in health.WARNING_KINDS:
+            scraped.add("amproxy_warning", kind in active, kind=kind)
+        scraped.add("amproxy_clock_jump_seconds", clock.steady.jump)
+        if (difference := self._context.clock_difference) is not None:
+            scraped.add("amproxy_redis_clock_difference_seconds", difference)
 
     async def _read_contacts(self, scraped: ScrapedFamilies) -> None:
         outcomes = await deliveries.load_contact_outcomes(self._context.wire)

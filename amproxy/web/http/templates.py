@@ -187,6 +187,8 @@ class PageTemplates:
             "may_act": partial(may_act, principal),
             "signing_in": context.config.sign_in is not None,
             "root": link_root(context.external_url),
+            # about Redis and the clock, for those who can mend it
+            "service_warnings": context.warnings if may(principal, "admin") else (),
             "path": request.url.path,
             "navigation": navigation(request),
             "live_texts": live_texts(t),

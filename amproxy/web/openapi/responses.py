@@ -18,6 +18,7 @@ from amproxy.oncall.reachable import ContactState
 from amproxy.oncall.swaps import SwapState
 from amproxy.reports.insights import TABLES
 from amproxy.store import audit, deliveries
+from amproxy.store import health as store_health
 from amproxy.store.heartbeats import HeartbeatSource
 from amproxy.store.sign_in import TokenScope
 from amproxy.web.http.permissions import Role
@@ -30,6 +31,7 @@ from amproxy.web.openapi.schema import (
     STRING,
     Schema,
     array_of,
+    choice_of,
     enum_of,
     map_of,
     nullable,
@@ -416,7 +418,12 @@ SERVICE_RESPONSES: Final[dict[str, Schema]] = {
             **properties_of(
                 nullable(INTEGER), "uptime memory memory_limit clients unsaved_changes"
             ),
-            **properties_of(BOOLEAN, "aof aof_ok save_ok all_keys_counted"),
+            **properties_of(BOOLEAN, "aof_ok save_ok all_keys_counted"),
+            "aof": nullable(BOOLEAN),
+            "clock_difference": nullable(NUMBER),
+            "warnings": array_of(
+                object_of({"kind": choice_of(store_health.WARNING_KINDS), "text": STRING})
+            ),
             "ping_ms": NUMBER,
             "saved_at": nullable(DATE_TIME),
             "keys": INTEGER,
