@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from amproxy import __version__, clock, times
-from amproxy.errors import AmproxyError, ConfigError
+from amproxy.errors import AmproxyError, ConfigError, os_error_words
 
 DEFAULT_CONFIG = "routes.yaml"
 JSON_HELP = "one JSON document on stdout, and nothing else"
@@ -29,7 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     command: Run = options.command
     try:
-        sys.exit(command(options))
+        status = command(options)
+        sys.stdout.flush()  # here, where a full disk is words and not a traceback
+        sys.exit(status)
     except ConfigError as error:
         for problem in error.problems:
             print(
@@ -43,8 +45,18 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # as in `amproxy … | head`: Python would complain when it flushes stdout at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # as in `amproxy … | head`
+    except OSError as error:
+        # What each part expects it says itself; any other refusal of the system is said here.
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"amproxy: {place}{os_error_words(error)}", file=sys.stderr)
+        _drop_output()
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Have Python not complain when it flushes stdout at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_oncall(commands)
     _add_hash_password(commands)
     _add_quality(commands)
+    _add_repair(commands)
     return parser
 
 
@@ -186,21 +199,29 @@ def _add_quality(commands: Any) -> None:
     command.add_argument("--for", dest="duration", metavar="DURATION", help=length)
 
 
+def _add_repair(commands: Any) -> None:
+    text = "Mend the embedded Redis' append-only file: copy it, then cut off what is damaged."
+    command = commands.add_parser("repair", help=text, description=text)
+    command.set_defaults(command=_repair)
+    data_dir = "of `amproxy serve`, which must not run (default: %(default)s)"
+    command.add_argument("--data-dir", default=".data", metavar="DIR", help=data_dir)
+
+
 def _serve(options: argparse.Namespace) -> int:
     _log_to_stderr()
     from amproxy.server.serve import ServeOptions, serve
 
     serve(
         ServeOptions(
-            config=Path(options.config).resolve(),
-            data_dir=Path(options.data_dir).resolve(),
+            config=Path(os.path.realpath(options.config)),
+            data_dir=Path(os.path.realpath(options.data_dir)),
             listen=options.listen,
             redis=options.redis,
             workers=options.workers,
             fd=options.fd,
             external_url=options.external_url,
             route_prefix=options.route_prefix,
-            web_config=Path(options.web_config).resolve() if options.web_config else None,
+            web_config=Path(os.path.realpath(options.web_config)) if options.web_config else None,
         )
     )
     return 0
@@ -324,6 +345,22 @@ def _quality(options: argparse.Namespace) -> int:
         options,
         lambda: oncall.quality_reports(config, roster, options.schedule, start, seconds),
         lambda: oncall.quality_text(config, roster, options.schedule, start, seconds),
+    )
+    return 0
+
+
+def _repair(options: argparse.Namespace) -> int:
+    from amproxy.store.repair import repair
+
+    done = repair(Path(options.data_dir))
+    if done.copy is None:
+        print(f"fine: nothing is damaged, {done.kept} commands; nothing was changed")
+        return 0
+    print(f"damaged: {done.file}")
+    print(f"copied to: {done.copy}")
+    print(
+        f"dropped: {done.dropped_bytes} bytes with {done.dropped_commands} whole commands; "
+        f"kept: {done.kept} commands"
     )
     return 0
 

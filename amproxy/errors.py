@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
+_OS_HINTS: Final = {
+    errno.EROFS: "it lies on a read-only file system",
+    errno.ENOSPC: "its disk is full: make room and start again",
+    errno.EDQUOT: "its disk quota is used up: make room and start again",
+    errno.EACCES: "amproxy's user lacks the permission",
+    errno.EPERM: "amproxy's user lacks the permission",
+    errno.EEXIST: "a file of this name is there",
+    errno.ENOTDIR: "a part of this path is a file",
+    errno.EAGAIN: "the system lets amproxy start no more processes (ulimit -u)",
+    errno.EMFILE: "amproxy may open no more files (ulimit -n)",
+    errno.ENFILE: "the system can open no more files",
+    errno.ENOMEM: "there is no memory left",
+}
+
 
 class AmproxyError(Exception):
     """Base of all of amproxy's own errors."""
@@ -84,3 +101,9 @@ class DeliveryError(AmproxyError):
         super().__init__(message)
         self.permanent, self.reason = permanent, reason
         self.retry_after, self.ambiguous = retry_after, ambiguous
+
+
+def os_error_words(error: OSError) -> str:
+    """The system's words for an error and, where there is one, what it means here."""
+    hint = _OS_HINTS.get(error.errno or 0)
+    return f"{error.strerror}; {hint}" if hint else error.strerror or str(error)

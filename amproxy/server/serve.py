@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,12 +24,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from amproxy.accept.body import Application
 from amproxy.config.loader import LoadedConfig, load
 from amproxy.config.structs import Config
-from amproxy.errors import AmproxyError, ConfigError
+from amproxy.errors import AmproxyError, ConfigError, os_error_words
 from amproxy.server import address, supervise, tls
 from amproxy.server.address import Address, is_loopback
 from amproxy.server.basic_auth import BasicAuth
 from amproxy.server.web_config import WebConfigFile
 from amproxy.store.embedded import EmbeddedRedis
+from amproxy.store.folder import make_private
 from amproxy.web.http.middleware import PeerMiddleware, PrefixMiddleware, link_root
 
 if TYPE_CHECKING:
@@ -35,6 +38,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("amproxy")
 
+MIN_FILES = 64
+MAX_PORT = 65535
+_LISTEN_HINTS = {
+    errno.EADDRINUSE: "another program listens there: end it, or choose another port",
+    errno.EADDRNOTAVAIL: "this machine has no such address: 0.0.0.0 means all that it has",
+    errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one",
+    errno.EAFNOSUPPORT: "this machine has no IPv6: name an address such as 127.0.0.1",
+}
 SHUTDOWN_GRACE = 5  # seconds that open requests have at the end
 # Alerts come in by the thousand and hold no cycles: with rarer collections new ones take a fifth
 # less time.
@@ -59,8 +70,9 @@ class ServeOptions:
 
 
 def serve(options: ServeOptions) -> None:
-    """Run until SIGINT or SIGTERM. Raises CannotServe, BadAddress, ConfigError, EmbeddedFailed."""
+    """Run until SIGINT or SIGTERM. Raises CannotServe, ConfigError and the like."""
     address.check(options.external_url, options.route_prefix)
+    _refuse_few_files()
     loaded = load(options.config)
     web_config = WebConfigFile(options.web_config) if options.web_config else None
     if options.fd >= 0:  # a worker: the socket is the supervisor's
@@ -71,6 +83,15 @@ def serve(options: ServeOptions) -> None:
     authenticated = locked or loaded.config.sign_in is not None
     listener = _open_listener(loaded.config, options.listen, authenticated=authenticated)
     uvloop.run(_serve_with_redis(options, loaded, web_config, listener))
+
+
+def _refuse_few_files() -> None:
+    """Raises CannotServe where so few files may be open that the start would end in the middle."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < MIN_FILES:
+        raise CannotServe(
+            f"amproxy may open {most} files only: allow it {MIN_FILES} at least (ulimit -n)"
+        )
 
 
 async def _serve_with_redis(
@@ -84,12 +105,19 @@ async def _serve_with_redis(
         await _run_processes(options, loaded, web_config, listener, url)
         return
     redis = EmbeddedRedis(options.data_dir, loaded.config.store.fsync)
-    await redis.start()
-    keeper = asyncio.create_task(redis.run())
+    tasks: list[asyncio.Task[None]] = []
     try:
-        await _run_processes(options, loaded, web_config, listener, redis.url)
+        await redis.start()
+        serving = _run_processes(options, loaded, web_config, listener, redis.url)
+        tasks = [asyncio.create_task(redis.run()), asyncio.create_task(serving)]
+        # Redis' own ends only when it cannot be kept running: then nothing can be served.
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        keeper.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await redis.stop()
 
 
@@ -103,6 +131,7 @@ async def _run_processes(
     if options.workers == 1:
         await _run_process(options, loaded, web_config, listener, url)
         return
+    make_private(options.data_dir)  # the workers' metrics are kept there
     listener.set_inheritable(True)  # the workers accept on this very socket
     own_address = _address_of(options, web_config, listener)
     await supervise.supervise(
@@ -271,7 +300,7 @@ def _open_listener(config: Config, option: str, *, authenticated: bool) -> socke
     text = option or config.web.listen
     host, colon, port = text.rpartition(":")
     host = host.strip("[]")
-    if not colon or not port.isdigit():
+    if not colon or not port.isdecimal():
         raise CannotServe(f"{text!r} is no HOST:PORT to listen on")
     if not is_loopback(host) and not authenticated and not config.web.allow_unauthenticated:
         raise CannotServe(
@@ -280,16 +309,27 @@ def _open_listener(config: Config, option: str, *, authenticated: bool) -> socke
             "or certificates of clients by --web.config.file, or say "
             "web.allow_unauthenticated: true in the file"
         )
+    if int(port) > MAX_PORT:
+        raise CannotServe(f"cannot listen on {text}: ports go up to {MAX_PORT}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, int(port)))
         listener.listen(2048)
     except OSError as error:
-        raise CannotServe(f"cannot listen on {text}: {error.strerror}") from None
+        raise CannotServe(f"cannot listen on {text}: {_listen_words(error)}") from None
+    except UnicodeError:  # a host that no DNS name can be
+        raise CannotServe(f"cannot listen on {text}: {host!r} is no host") from None
     listener.setblocking(False)
     return listener
+
+
+def _listen_words(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the host cannot be resolved ({error.strerror})"
+    hint = _LISTEN_HINTS.get(error.errno or 0)
+    return f"{error.strerror}; {hint}" if hint else os_error_words(error)
 
 
 def _on_signal(number: int, do: Callable[[], object]) -> None:

@@ -17,6 +17,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 
+from amproxy.errors import os_error_words
+
 log = logging.getLogger("amproxy")
 
 RESTART_DELAY = 1.0  # seconds before a worker process that died is started anew
@@ -44,13 +46,16 @@ async def supervise(
     loop.add_signal_handler(signal.SIGHUP, supervisor.send_signal, signal.SIGHUP)
     running = [asyncio.create_task(supervisor.run_worker(slot)) for slot in range(workers)]
     announcing = asyncio.create_task(supervisor.announce(workers, ready))
-    await supervisor.ending.wait()
-    announcing.cancel()
-    supervisor.send_signal(signal.SIGTERM)
-    await asyncio.wait(running, timeout=grace)
-    supervisor.send_signal(signal.SIGKILL)
-    for task in running:
-        task.cancel()
+    try:
+        await supervisor.ending.wait()
+    finally:  # also when Redis cannot be kept running
+        supervisor.ending.set()
+        announcing.cancel()
+        supervisor.send_signal(signal.SIGTERM)
+        await asyncio.wait(running, timeout=grace)
+        supervisor.send_signal(signal.SIGKILL)
+        for task in running:
+            task.cancel()
 
 
 class _Supervisor:
@@ -67,13 +72,13 @@ class _Supervisor:
     async def run_worker(self, slot: int) -> None:
         """Run one worker, and another when it dies, until the end."""
         while not self.ending.is_set():
-            self._children[slot] = child = await asyncio.create_subprocess_exec(
-                *self._command,
-                env=self._environment,
-                pass_fds=[self._socket_fd],
-                stdin=PIPE,
-                stdout=PIPE,
-            )
+            try:
+                child = await self._start_child()
+            except OSError as error:
+                log.error("no worker process can be started: %s", os_error_words(error))
+                await self._wait_before_restart()
+                continue
+            self._children[slot] = child
             if self.ending.is_set():  # the others got the signal while this one was being started
                 child.terminate()
             assert child.stdout is not None
@@ -84,8 +89,20 @@ class _Supervisor:
                 return
             log.error("worker process %s died (exit code %s); starting another", child.pid, code)
             _remove_metrics(self._metrics_dir, child.pid)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ending.wait(), RESTART_DELAY)
+            await self._wait_before_restart()
+
+    async def _start_child(self) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            env=self._environment,
+            pass_fds=[self._socket_fd],
+            stdin=PIPE,
+            stdout=PIPE,
+        )
+
+    async def _wait_before_restart(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ending.wait(), RESTART_DELAY)
 
     async def announce(self, workers: int, ready: Callable[[], None]) -> None:
         """Call `ready` as soon as every worker has been ready once."""

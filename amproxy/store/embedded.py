@@ -8,31 +8,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import fcntl
-import hashlib
 import importlib.util
 import logging
 import os
 import platform
+import re
 import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Literal
 
-from amproxy.errors import AmproxyError
+from amproxy.errors import AmproxyError, os_error_words
+from amproxy.store.folder import (
+    AOF_FOLDER,
+    lock_folder,
+    make_private,
+    make_socket_folder,
+    socket_path,
+)
 
 log = logging.getLogger(__name__)
 
-LONGEST_SOCKET = 100  # bytes of a path: kernels allow 103 to 107
-START_TIMEOUT = 20.0  # seconds, reading a large append-only file included
+START_TIMEOUT = 20.0  # seconds until it answers; reading a large file does not count
+PING_TIMEOUT = 5.0  # seconds
+LOADING_LOG_EVERY = 10.0  # seconds between two lines of the log while it reads a large file
+# Seconds before it is started anew, by how often it has failed in a row; then it is given up.
+RESTART_WAITS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+STEADY_AFTER = 10.0  # seconds after which a start counts as a good one
 STOP_TIMEOUT = 10.0  # seconds
 LOG_TAIL = 500  # characters of Redis' log in an error
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+_DAMAGED = re.compile(
+    r"(reading the append only file|manifest|RDB preamble|RDB reading|RDB checksum|loading DB|"
+    r"AOF file .* doesn't exist)"
+)
 
 
 class EmbeddedRedisFailed(AmproxyError):
@@ -43,35 +56,51 @@ class EmbeddedRedis:
     """The child: `start`, then `run` for as long as the service runs, then `stop`."""
 
     def __init__(self, folder: Path, fsync: Literal["always", "everysec"]) -> None:
-        self._folder = folder.resolve()
+        self._folder = Path(os.path.realpath(folder))
         self._fsync = fsync
         self._lock: IO[str] | None = None
         self._child: asyncio.subprocess.Process | None = None
-        self._socket = _socket_path(self._folder)
+        self._socket = socket_path(self._folder)
+        self._log_begin = 0  # bytes of the child's log before it was started
 
     @property
     def url(self) -> str:
         return f"unix://{self._socket}"
 
     async def start(self) -> None:
-        """Raises EmbeddedRedisFailed: the data folder is in use, or there is no server to run."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._take_lock()
+        """Raises EmbeddedRedisFailed, BadDataFolder."""
+        make_private(self._folder)
+        if self._socket.parent != self._folder:
+            make_socket_folder(self._socket.parent)
+        self._lock = lock_folder(self._folder)
         await self._end_orphan()
         await self._spawn()
 
     async def run(self) -> None:
-        """Start it anew whenever it dies; cancel to end."""
+        """Start it anew whenever it dies; cancel to end.
+
+        Raises EmbeddedRedisFailed when it cannot be kept running.
+        """
+        failures = 0
         while True:
             assert self._child is not None
-            code = await self._child.wait()
+            began, code = time.monotonic(), await self._child.wait()
             log.error("the embedded Redis died (exit code %s); starting it anew", code)
-            try:
-                await self._spawn()
-            except EmbeddedRedisFailed as error:
-                log.error("%s", error)
-                await asyncio.sleep(1)
+            # A death by a signal comes from outside, and says nothing about the next start.
+            is_own_end = code > 0 and time.monotonic() - began < STEADY_AFTER
+            failures = failures + 1 if is_own_end else 0
+            while True:
+                if failures >= len(RESTART_WAITS):
+                    raise EmbeddedRedisFailed(
+                        f"the embedded Redis was started {failures} times in vain; {self._reason()}"
+                    )
+                await asyncio.sleep(RESTART_WAITS[failures])
+                try:
+                    await self._spawn()
+                    break
+                except EmbeddedRedisFailed as error:
+                    failures += 1
+                    log.error("%s", error)
 
     async def stop(self) -> None:
         """End the child, by force after STOP_TIMEOUT, and give the folder free."""
@@ -85,17 +114,6 @@ class EmbeddedRedis:
                 await child.wait()
         if self._lock:
             self._lock.close()
-
-    def _take_lock(self) -> None:
-        # Two servers on one append-only file would destroy it. The kernel frees the lock even
-        # after kill -9.
-        self._lock = (self._folder / "lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise EmbeddedRedisFailed(
-                f"the data folder {self._folder} is in use by another amproxy"
-            ) from None
 
     async def _end_orphan(self) -> None:
         """End a server whose service was killed: with the lock ours, no other service needs it."""
@@ -111,9 +129,19 @@ class EmbeddedRedis:
             await asyncio.sleep(0.02)
 
     async def _spawn(self) -> None:
+        """Start the child, and wait until it has read its data. Raises EmbeddedRedisFailed."""
         program = find_server()
-        with contextlib.suppress(FileNotFoundError):
-            self._socket.unlink()
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self._socket.unlink()
+            self._log_begin = _size(self._folder / "redis.log")
+            self._child = await self._start_child(program)
+        except OSError as error:
+            text = f"the embedded Redis ({program}) cannot be started: {os_error_words(error)}"
+            raise EmbeddedRedisFailed(text) from None
+        await self._wait_until_ready(self._child)
+
+    async def _start_child(self, program: str) -> asyncio.subprocess.Process:
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -132,28 +160,63 @@ class EmbeddedRedis:
             "logfile": str(self._folder / "redis.log"),
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._child = await asyncio.create_subprocess_exec(
+        child = await asyncio.create_subprocess_exec(
             program,
             *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=_prepare_child(),
         )
         if sys.platform != "linux":
-            await _watch_parent(self._child.pid)
-        deadline = time.monotonic() + START_TIMEOUT
-        while not _is_answering(self._socket):
-            if self._child.returncode is not None or time.monotonic() > deadline:
-                reason = self._log_tail()
-                raise EmbeddedRedisFailed(f"the embedded Redis does not start: {reason}")
+            await _watch_parent(child.pid)
+        return child
+
+    async def _wait_until_ready(self, child: asyncio.subprocess.Process) -> None:
+        """Wait for an answer that is no longer LOADING: until then it may find its file damaged."""
+        began = logged = time.monotonic()
+        while (answer := await _ping(self._socket)) != b"+PONG":
+            now = time.monotonic()
+            if answer.startswith(b"-LOADING"):
+                began = now
+                if now - logged > LOADING_LOG_EVERY:
+                    log.info("the embedded Redis reads its data")
+                    logged = now
+            if child.returncode is not None:
+                raise EmbeddedRedisFailed(f"the embedded Redis does not start: {self._reason()}")
+            if now - began > START_TIMEOUT:
+                # Two servers on one append-only file would destroy it.
+                child.kill()
+                await child.wait()
+                text = f"the embedded Redis does not answer: {self._reason()}"
+                raise EmbeddedRedisFailed(text)
             await asyncio.sleep(0.005)
 
-    def _log_tail(self) -> str:
+    def _reason(self) -> str:
+        """The reason for its end, by its log since it was started, and what to do."""
         try:
-            text = (self._folder / "redis.log").read_text("utf-8", "replace")
+            with (self._folder / "redis.log").open("rb") as file:
+                file.seek(self._log_begin)
+                text = file.read().decode("utf-8", "replace")
         except OSError:
-            return "it left no log"
-        return text[-LOG_TAIL:].strip() or "it said nothing"
+            text = ""
+        lines = [line.partition(" # ")[2] for line in text.splitlines() if " # " in line]
+        told = " ".join(line for line in lines if "overcommit" not in line)[-LOG_TAIL:].strip()
+        if "No space left on device" in text:
+            return f"the disk of {self._folder} is full: make room and start again ({told})"
+        if _DAMAGED.search(told):
+            name = re.search(r"appendonly\.aof\.[\w.]*\w", told)
+            where = self._folder / AOF_FOLDER / (name[0] if name else "")
+            return (
+                f"its append-only file {where} is damaged. Stop amproxy and run: amproxy repair "
+                f"--data-dir {self._folder} (Redis says: {told})"
+            )
+        return told or "it said nothing"
+
+
+def refuse_running_server(folder: Path) -> None:
+    """Raises EmbeddedRedisFailed where the Redis of a killed amproxy still runs in a folder."""
+    if _is_answering(socket_path(Path(os.path.realpath(folder)))):
+        raise EmbeddedRedisFailed(f"a Redis still runs in {folder}: end it first")
 
 
 def find_server() -> str:
@@ -175,12 +238,26 @@ def find_server() -> str:
     )
 
 
-def _socket_path(folder: Path) -> Path:
-    path = folder / "redis.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET:
-        return path
-    short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"amproxy-{os.getuid()}-{short}" / "redis.sock"
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+async def _ping(path: Path) -> bytes:
+    """The first line of the answer to a PING; b"" for none."""
+    writer = None
+    try:
+        async with asyncio.timeout(PING_TIMEOUT):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            writer.write(b"PING\r\n")
+            return (await reader.readline()).rstrip()
+    except (OSError, TimeoutError):
+        return b""
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 def _is_answering(path: Path) -> bool:
@@ -192,19 +269,23 @@ def _is_answering(path: Path) -> bool:
     return True
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """A function for the child that has Linux end it when the service dies, kill -9 included."""
+def _prepare_child() -> Callable[[], None]:
+    """A function for the child: its files are its own, and it ends with the service.
+
+    Linux ends it when the service dies, kill -9 included.
+    """
     if sys.platform != "linux":
-        return None
+        return lambda: os.umask(0o077) and None
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
-    def end_with_parent() -> None:
+    def prepare() -> None:
+        os.umask(0o077)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before the call
             os.kill(os.getpid(), signal.SIGTERM)
 
-    return end_with_parent
+    return prepare
 
 
 async def _watch_parent(child: int) -> None:
