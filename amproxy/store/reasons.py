@@ -19,7 +19,7 @@ _WRONG = "invalid username-password pair"  # redis-py leaves out the code WRONGP
 
 _SYSTEM_WORDS: Final = {
     errno.ECONNREFUSED: "refuses connections: no Redis runs there, or it listens on another port",
-    errno.ECONNRESET: "closes connections at once: does it expect TLS (rediss://)?",
+    errno.ECONNRESET: "closed the connection; where none ever works, it may expect TLS (rediss://)",
     errno.ENOENT: "is not there: no Redis runs with this socket, or a file named for TLS lacks",
     errno.EACCES: "cannot be opened: amproxy's user has no permission",
     errno.EHOSTUNREACH: "cannot be reached: there is no route to this host",

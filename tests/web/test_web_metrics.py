@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.store.health import OperatorWarning
 from tests.support.waiting import soon
 from tests.support.web.website import Site
 
@@ -57,6 +58,24 @@ async def test_it_is_healthy_always_and_ready_only_with_redis(site: Site) -> Non
     await away(site)
     assert (await site.client.get("/-/healthy")).status_code == 200
     assert (await site.client.get("/-/ready")).status_code == 503
+
+
+async def test_with_a_redis_that_is_too_old_it_is_not_ready_and_not_well(site: Site) -> None:
+    values = {"version": "5.0.14", "oldest": "6.2"}
+    site.context.warnings = (OperatorWarning("old_redis", values),)
+    answer = await site.client.get("/-/ready")
+    assert answer.status_code == 503 and "version 5.0.14" in answer.text and "6.2" in answer.text
+    health = (await site.client.get("/api/v1/health")).json()
+    assert health["well"] is False and "version 5.0.14" in health["reasons"][0]
+    assert "version 5.0.14" in (await site.client.get("/")).text
+
+
+async def test_other_warnings_show_and_leave_it_ready_and_well(site: Site) -> None:
+    site.context.warnings = (OperatorWarning("clock_back", {"by": "<1h>"}),)
+    assert (await site.client.get("/-/ready")).status_code == 200
+    assert (await site.client.get("/api/v1/health")).json()["well"] is True
+    page = (await site.client.get("/schedules")).text
+    assert "set back by &lt;1h&gt;" in page
 
 
 async def test_a_reload_is_a_post_and_says_what_is_wrong_with_the_file(site: Site) -> None:

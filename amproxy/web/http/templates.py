@@ -168,7 +168,12 @@ class PageTemplates:
         return HTMLResponse(text, status, headers)
 
     async def error(self, request: Request, error: WebErrorResponse) -> HTMLResponse:
-        return await self.page(request, "error.html", error.status, error.headers, error=error)
+        # The reason that Redis is away is for those who can mend it.
+        is_admin = error.status == 503 and may(principal_of(request), "admin")
+        reason = self._context.wire.reason if is_admin else ""
+        return await self.page(
+            request, "error.html", error.status, error.headers, error=error, reason=reason
+        )
 
     async def _shared_values(self, request: Request, clock: str) -> dict[str, Any]:
         context, t, principal = self._context, reader_texts(request), principal_of(request)
