@@ -38,6 +38,8 @@ PING_TIMEOUT = 5.0  # seconds
 LOADING_LOG_EVERY = 10.0  # seconds between two lines of the log while it reads a large file
 # Seconds before it is started anew, by how often it has failed in a row; then it is given up.
 RESTART_WAITS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
+# Exit codes that say nothing about the next start: somebody else ended it.
+ENDED_FROM_OUTSIDE = (0, -signal.SIGTERM, -signal.SIGKILL)
 STEADY_AFTER = 10.0  # seconds after which a start counts as a good one
 STOP_TIMEOUT = 10.0  # seconds
 LOG_TAIL = 500  # characters of Redis' log in an error
@@ -81,26 +83,25 @@ class EmbeddedRedis:
 
         Raises EmbeddedRedisFailed when it cannot be kept running.
         """
-        failures = 0
+        failures, started = 0, True
         while True:
-            assert self._child is not None
-            began, code = time.monotonic(), await self._child.wait()
-            log.error("the embedded Redis died (exit code %s); starting it anew", code)
-            # A death by a signal comes from outside, and says nothing about the next start.
-            is_own_end = code > 0 and time.monotonic() - began < STEADY_AFTER
-            failures = failures + 1 if is_own_end else 0
-            while True:
-                if failures >= len(RESTART_WAITS):
-                    raise EmbeddedRedisFailed(
-                        f"the embedded Redis was started {failures} times in vain; {self._reason()}"
-                    )
-                await asyncio.sleep(RESTART_WAITS[failures])
-                try:
-                    await self._spawn()
-                    break
-                except EmbeddedRedisFailed as error:
-                    failures += 1
-                    log.error("%s", error)
+            began = time.monotonic()
+            code = await self._child.wait() if self._child else None
+            if started:
+                log.error("the embedded Redis died (exit code %s); starting it anew", code)
+            steady = time.monotonic() - began >= STEADY_AFTER
+            failures = 0 if steady or code in ENDED_FROM_OUTSIDE else failures + 1
+            if failures >= len(RESTART_WAITS):
+                raise EmbeddedRedisFailed(
+                    f"the embedded Redis was started {failures} times in vain; {self._reason()}"
+                )
+            await asyncio.sleep(RESTART_WAITS[failures])
+            try:
+                await self._spawn()
+                started = True
+            except EmbeddedRedisFailed as error:
+                started = False
+                log.error("%s", error)
 
     async def stop(self) -> None:
         """End the child, by force after STOP_TIMEOUT, and give the folder free."""
@@ -134,6 +135,7 @@ class EmbeddedRedis:
         try:
             with contextlib.suppress(FileNotFoundError):
                 self._socket.unlink()
+            self._child = None
             self._log_begin = _size(self._folder / "redis.log")
             self._child = await self._start_child(program)
         except OSError as error:
@@ -187,6 +189,7 @@ class EmbeddedRedis:
                 # Two servers on one append-only file would destroy it.
                 child.kill()
                 await child.wait()
+                self._child = None
                 text = f"the embedded Redis does not answer: {self._reason()}"
                 raise EmbeddedRedisFailed(text)
             await asyncio.sleep(0.005)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from amproxy.store import wire as store_wire
 from amproxy.store.reasons import describe_failure, place_of
 from amproxy.store.wire import Wire
 from tests.support.servers import Server, Servers, ask_redis, free_port, needs
+from tests.support.standins.certificate import Certificate
 from tests.support.waiting import soon
 
 PASSWORD = "s3same-open"
@@ -80,26 +79,11 @@ async def test_the_reason_of_the_system_is_said(url: str, words: str, refused: b
 
 @needs("redis-server")
 async def test_a_certificate_that_is_not_trusted_is_said(tmp_path: Path) -> None:
-    key, certificate, port = tmp_path / "key.pem", tmp_path / "cert.pem", free_port()
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=redis.example",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-        ],
-        check=True,
-        capture_output=True,
+    certificate = Certificate(tmp_path)
+    server = await asyncio.start_server(
+        lambda reader, writer: None, "127.0.0.1", 0, ssl=certificate.context()
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", port, ssl=context)
+    port = server.sockets[0].getsockname()[1]
     async with server:
         text, refused = await away(f"rediss://:pw-x@127.0.0.1:{port}/0")
     assert "TLS: the certificate of 127.0.0.1" in text and "is not trusted: self-signed" in text
