@@ -42,6 +42,7 @@ RESTART_WAITS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 ENDED_FROM_OUTSIDE = (0, -signal.SIGTERM, -signal.SIGKILL)
 STEADY_AFTER = 10.0  # seconds after which a start counts as a good one
 STOP_TIMEOUT = 10.0  # seconds
+FULL_BELOW = 1 << 16  # bytes that a disk must have free, or it counts as full
 LOG_TAIL = 500  # characters of Redis' log in an error
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 _DAMAGED = re.compile(
@@ -204,8 +205,9 @@ class EmbeddedRedis:
             text = ""
         lines = [line.partition(" # ")[2] for line in text.splitlines() if " # " in line]
         told = " ".join(line for line in lines if "overcommit" not in line)[-LOG_TAIL:].strip()
-        if "No space left on device" in text:
-            return f"the disk of {self._folder} is full: make room and start again ({told})"
+        # Where the disk is full, the log is empty as well.
+        if "No space left on device" in text or _free_bytes(self._folder) < FULL_BELOW:
+            return f"the disk of {self._folder} is full: make room and start again. {told}".rstrip()
         if _DAMAGED.search(told):
             name = re.search(r"appendonly\.aof\.[\w.]*\w", told)
             where = self._folder / AOF_FOLDER / (name[0] if name else "")
@@ -239,6 +241,13 @@ def find_server() -> str:
     raise EmbeddedRedisFailed(
         "no valkey-server or redis-server found: install one, or name a Redis in store.redis"
     )
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return sys.maxsize  # unknown
 
 
 def _size(path: Path) -> int:
