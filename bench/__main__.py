@@ -1,9 +1,13 @@
-"""`python -m bench [NAME…] [--quick] [--json FILE]`: run all benchmarks or those named."""
+"""`python -m bench [NAME…] [--quick] [--json FILE]`: run all benchmarks or those named.
+
+`python -m bench chaos [--kills N] [--replicas N] …` is a command of its own: it measures no speed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +15,18 @@ from typing import Any
 
 import uvloop
 
-from bench import cores, latency, live, memory, schedules, simulate, startup, throughput
+from bench import (
+    chaos,
+    cores,
+    fairness,
+    latency,
+    live,
+    memory,
+    schedules,
+    simulate,
+    startup,
+    throughput,
+)
 from bench.peers import alertmanager_version
 from bench.report import WIDTH
 
@@ -23,6 +38,7 @@ BENCHMARKS = {
     "schedules": schedules.run,
     "simulate": simulate.run,
     "live": live.run,
+    "fairness": fairness.run,
 }
 # Services keep their data below the current folder: the system's temporary folder may lie in
 # memory, where fsync costs nothing.
@@ -32,6 +48,8 @@ CALM = 0.15  # cores that other processes may use before a report warns
 
 def main() -> None:
     """Run the benchmarks that the command line names."""
+    if sys.argv[1:2] == ["chaos"]:
+        sys.exit(chaos.main(sys.argv[2:]))
     options = _options()
     DATA.mkdir(exist_ok=True)
     # The load generator is this process; it must never compete with the service for a core.

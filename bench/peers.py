@@ -99,6 +99,20 @@ def peers(folder: Path) -> Iterator[Peers]:
             running.stop()
 
 
+@contextlib.contextmanager
+def quiet_servers(folder: Path) -> Iterator[Servers]:
+    """Servers below a folder of their own, without the lines that a failed test would show.
+
+    They end with the `with`; their data and logs stay.
+    """
+    servers = Servers(Path(tempfile.mkdtemp(dir=folder)))
+    try:
+        yield servers
+    finally:
+        for server in reversed(servers.started):
+            server.stop()
+
+
 def present(*names: str) -> list[str]:
     """Those of the services that are installed, in the same order."""
     return [name for name in names if name != ALERTMANAGER or find("alertmanager")]

@@ -98,14 +98,14 @@ class Crowd:
 
     def push(self, url: str, name: str, incidents: int = 1) -> list[str]:
         """Push so many new incidents for somebody, until they are taken; returns their titles."""
-        titles = [f"{name}-{next(self._numbers[name])}" for _ in range(incidents)]
+        new = [f"{name}-{next(self._numbers[name])}" for _ in range(incidents)]
         for start in range(0, incidents, BATCH):
-            batch = titles[start : start + BATCH]
+            batch = new[start : start + BATCH]
             self.pushed |= dict.fromkeys(batch, time.time())
             alerts = [{"labels": {"alertname": title, "to": name}} for title in batch]
             while post(f"{url}/api/v2/alerts", alerts) != 200:
                 time.sleep(0.1)
-        return titles
+        return new
 
     def ask_for_a_swap(self, url: str) -> None:
         """Send the notice that swap_asked is, to all who want notices."""
@@ -115,7 +115,7 @@ class Crowd:
     def by_telegram(self, name: str) -> Counter[str]:
         """Incident → messages of the person's chat that name it."""
         chat = self.telegram.sent(self.chat(name))
-        return Counter(title for message in chat for title in _titles(name, message.text))
+        return Counter(title for message in chat for title in titles(name, message.text))
 
     def by_webhook(self, name: str) -> Counter[str]:
         """Incident → requests to the person's webhook that name it."""
@@ -123,7 +123,7 @@ class Crowd:
             title
             for request in list(self.hook.requests)
             if request.path.rpartition("/")[2] == name
-            for title in _titles(name, request.body.decode())
+            for title in titles(name, request.body.decode())
         )
 
     def delays(self, name: str) -> list[float]:
@@ -131,15 +131,16 @@ class Crowd:
         told: dict[str, float] = {}
         if "telegram" in self._users[name]["contacts"]:
             for message in self.telegram.sent(self.chat(name)):
-                for title in _titles(name, message.text):
+                for title in titles(name, message.text):
                     told.setdefault(title, message.at)
         for request in list(self.hook.requests):
-            for title in _titles(name, request.body.decode()):
+            for title in titles(name, request.body.decode()):
                 told.setdefault(title, request.at)
         return [told[title] - at for title, at in self.pushed.items() if title in told]
 
 
-def _titles(name: str, words: str) -> set[str]:
+def titles(name: str, words: str) -> set[str]:
+    """The incidents of somebody that a message names."""
     return set(re.findall(rf"\b{name}-\d+\b", words))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -54,8 +55,8 @@ def get(url: str) -> Any:
         return json.load(answer)
 
 
-def text(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=60) as answer:
+def text(url: str, *, seconds: float = 60.0) -> str:
+    with urllib.request.urlopen(url, timeout=seconds) as answer:
         return str(answer.read().decode())
 
 
@@ -68,16 +69,16 @@ def ready(url: str) -> bool:
     return True
 
 
-def post(url: str, body: Any = None) -> int:
+def post(url: str, body: Any = None, *, seconds: float = 60.0) -> int:
     """POST JSON; the status, 0 where nobody answers."""
     data = json.dumps(body).encode() if body is not None else b""
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except OSError:
+    except (OSError, http.client.HTTPException):  # nobody is there, or it ended half-way
         return 0
 
 

@@ -29,6 +29,7 @@ class Call:
     payload: dict[str, Any]
     status: int = 0
     answer: Any = None
+    lost: bool = False  # it took effect, and its answer was cut off
 
 
 class Faults:

@@ -32,6 +32,7 @@ from tests.support.standins.telegram_rules import (
 )
 
 Loss = Literal["reset", "truncate", "stall"]
+LOST: dict[str, Loss] = {"truncate": "truncate", "drop_after": "reset"}  # of a fault
 SENDS = {"sendmessage", "editmessagetext"}
 TOKEN = "123456789:AAEstandinstandinstandinstandinstand"
 
@@ -276,11 +277,14 @@ class TelegramStandIn:
             )
         call.status, call.answer = 200, result
         response = Response.json({"ok": True, "result": result})
+        if fault and not loss:
+            loss = LOST.get(fault.kind)
+        call.lost = loss is not None
         if loss == "stall":
             await asyncio.Event().wait()
-        if loss == "truncate" or (fault and fault.kind == "truncate"):
+        if loss == "truncate":
             response.body = response.body[: len(response.body) // 2]
-        response.drop = loss == "reset" or (fault is not None and fault.kind == "drop_after")
+        response.drop = loss == "reset"
         return response
 
     async def _trouble(self, method: str, payload: dict[str, Any]) -> Loss | None:
