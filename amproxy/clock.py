@@ -22,8 +22,8 @@ SMALL_CORRECTION = 2.0
 # waits for less is not touched by it.
 CONFIRMED_AFTER = 600.0
 # Seconds by which amproxy's time approaches the system's, for each second: five minutes then take
-# a quarter of a minute more or less, and an hour is made up in twenty.
-APPROACH = 0.05
+# a minute more or less, and an hour is made up in five.
+APPROACH = 0.2
 # Seconds after the start of the machine in which its clock is set for the first time.
 BOOT = 180.0
 # Seconds: what the last run noted may lie so far ahead, or it is of a clock that was nonsense.
