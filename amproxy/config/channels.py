@@ -60,6 +60,10 @@ class ChannelKind:
     build_global: Callable[[Section], Any] | None = None  # `global` → settings to reach people
     reaches_people: bool = True  # whether contacts and rules may name it
     addresses_people: bool = True  # whether a contact's address says who the person is
+    # An address → the account by which its person is recognised, in one normal form; "" = it only
+    # receives. No two people share an account (config/identities.py).
+    account: Callable[[str], str] = lambda address: ""
+    signs_in: bool = False  # the account is one of the sign-in, not of presses in a chat
     # Whether the file has what brings presses of buttons back; None = the channel has none.
     receives_presses: Callable[[Global, Mapping[str, Receiver]], bool | None] = (
         lambda global_, receivers: None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from amproxy.config.identities import check_identities
 from amproxy.config.read import policies, routing, schedules, service, sign_in
 from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
 from amproxy.config.read.global_ import build_global, read_global
@@ -133,6 +134,10 @@ def _read_sections(document: ConfigDocument, node: YamlNode | None) -> Section:
         }
     )
     sign_in.refuse_empty_sign_in(cursor)
+    if "users" in root:
+        check_identities(
+            root.cursors["users"], root["users"], with_sign_in=root.given("sign_in") != ""
+        )
     root.require("route", why="where do alerts go?")
     root["global"] = defaults
     if "route" in root:

@@ -79,6 +79,7 @@ class ConfigChangeProposal(NamedTuple):
     writable: bool
     digest: str  # of the file that it was made from
     loaded: LoadedConfig | None  # None where there are problems
+    before: LoadedConfig | None  # the file as it is; None where it would not load
 
 
 def propose_change(
@@ -115,6 +116,7 @@ def propose_change(
         writable=is_writable(path),
         digest=file_digest(data),
         loaded=after.loaded,
+        before=before.loaded,
     )
 
 

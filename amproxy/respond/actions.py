@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple, cast, get_args
 import msgspec
 
 from amproxy.apply import APPLY_TRIES, after_commit, apply_event
+from amproxy.config.identities import find_account
 from amproxy.config.structs import Urgency
 from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
@@ -244,10 +245,8 @@ async def _perform_press(context: Context, pressed: Press, user: str | None) -> 
 
 def account_owner(context: Context, channel: str, account: str) -> str | None:
     """The user whose contact in a chat this is."""
-    for user in context.config.users.values():
-        if user.contacts.get(channel) == account:
-            return user.name
-    return None
+    user = find_account(context.config.users.values(), channel, account)
+    return user.name if user else None
 
 
 async def acknowledge_all(context: Context, bundle_id: str, *, user: str, via: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from amproxy.errors import ConfigError, ConfigProblem
@@ -175,3 +176,43 @@ async def test_contacts_are_shown_to_admins_and_to_those_whose_they_are(edits: S
     assert (await edits.client.get("/api/v1/config")).json()["users"][0]["contacts"][
         "email"
     ] == "a@example.org"
+
+
+@pytest.mark.parametrize(
+    ("contacts", "status"),
+    [
+        ({"console": "elsewhere", "telegram": 222, "email": "bob@example.org"}, 200),
+        ({"console": "there", "telegram": 222, "email": "A@Example.org"}, 422),  # alice's
+        ({"console": "there", "telegram": 222, "email": "ALICE"}, 422),
+        ({"console": "there", "telegram": 111, "email": "bob@example.org"}, 422),  # alice's
+        ({"console": "there", "telegram": 222, "email": "new@example.org"}, 403),
+        ({"console": "there", "telegram": 223, "email": "bob@example.org"}, 403),
+        ({"console": "there", "telegram": 222}, 403),
+        ({"console": "there", "telegram": 222, "email": "bob@example.org", "slack": "U9"}, 403),
+    ],
+)
+async def test_people_change_only_those_contacts_of_theirs_by_which_nobody_is_recognised(
+    edits: Site, routes_file: Path, contacts: dict[str, Any], status: int
+) -> None:
+    text = FILE.replace("email: a@", "telegram: 111, email: a@").replace(
+        "{console: there}", "{console: there, telegram: 222, email: bob@example.org}"
+    )
+    routes_file.write_text(f"{text}sign_in: {{passwords: true}}\n", "utf-8")
+    await edits.deps.reload()
+    edits.context.config = msgspec.structs.replace(edits.context.config, sign_in=None)  # no gate
+    change = {"section": "users", "name": "bob", "set": {"contacts": contacts}}
+    before = routes_file.read_text("utf-8")
+    async with signed_in(edits, user="bob", role="responder") as bob:
+        shown = await bob.post("/api/v1/config/preview", json={"change": change})
+        assert shown.status_code == (403 if status == 403 else 200)
+        body = {"change": change, "digest": edits.context.config.digest}
+        applied = await bob.post("/api/v1/config/apply", json=body)
+    assert applied.status_code == status, applied.text
+    assert (routes_file.read_text("utf-8") == before) == (status != 200)
+    if status == 422:
+        assert "alice" in applied.json()["detail"] and shown.json()["problems"]
+    if status == 403:
+        assert "an admin changes this" in applied.json()["detail"]
+        edits.context.config = msgspec.structs.replace(edits.context.config, sign_in=None)
+        async with signed_in(edits, user="root", role="admin") as root:
+            assert (await root.post("/api/v1/config/apply", json=body)).status_code == 200

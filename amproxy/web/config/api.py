@@ -22,6 +22,7 @@ from amproxy.web.config.change import (
     preview_change,
     problem_view,
     require_change_allowed,
+    require_result_allowed,
 )
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import Principal, principal_of
@@ -76,8 +77,9 @@ class ConfigApi:
         """Preview a change; 200 also where the file would not load."""
         change = (await parse_json_body(request, ConfigPreviewRequest)).change
         require_change_allowed(request, self._context.config, change)
-        proposal, difference = await preview_change(self._deps, change)
         old = self._context.config
+        proposal, difference = await preview_change(self._deps, change)
+        require_result_allowed(request, old, change, proposal)
         new = proposal.loaded.config if proposal.loaded else old
         return json_response(
             {

@@ -18,6 +18,7 @@ from amproxy import metrics
 from amproxy.calendars.fetch import schedule_warnings
 from amproxy.check.report import check_config
 from amproxy.clock import utc
+from amproxy.config.identities import identities
 from amproxy.config.loader import load
 from amproxy.config.structs import Config, Policy, Schedule
 from amproxy.context import Context
@@ -39,7 +40,13 @@ from amproxy.simulation.config_diff import (
 )
 from amproxy.store import incidents
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import principal_of, require_role, set_audit_text
+from amproxy.web.http.permissions import (
+    Forbidden,
+    may,
+    principal_of,
+    require_role,
+    set_audit_text,
+)
 
 COMPARED_DAYS: Final = 28  # of shifts that are compared
 # Gaps ahead come nearer, so the result of a check is not true for ever.
@@ -76,6 +83,31 @@ def require_change_allowed(request: Request, config: Config, change: ConfigEntry
             # The new team as well: responders give an entry to teams of their own only.
             team = change.set.get("team")
             require_role(request, "responder", team if isinstance(team, str) else "")
+
+
+def require_result_allowed(
+    request: Request, config: Config, change: ConfigEntryChange, proposal: ConfigChangeProposal
+) -> None:
+    """Raise Forbidden where a change, once made, gives away more than its maker may.
+
+    Whoever is no admin changes only those of their contacts by which nobody is recognised.
+    """
+    if change.section != "users" or proposal.loaded is None:
+        return
+    before = proposal.before.config if proposal.before else config
+    after = proposal.loaded.config
+    kept, made = (
+        identities(file.users[change.name], with_sign_in=file.sign_in is not None)
+        if change.name in file.users
+        else {}
+        for file in (before, after)
+    )
+    if kept != made and not may(principal_of(request), "admin"):
+        keys = sorted({key for _, key in kept.items() ^ made.items()})
+        raise Forbidden(
+            f"{', '.join(keys)}: an admin changes this, because people are recognised by it"
+            " when they sign in or press a button"
+        )
 
 
 async def preview_change(
@@ -115,6 +147,7 @@ async def apply_change(
         raise Conflict("the file has changed since: look at the change again")
     if proposal.loaded is None:
         raise Uneditable("; ".join(map(str, proposal.problems)))
+    require_result_allowed(request, deps.context.config, change, proposal)
     if not proposal.writable:
         raise Conflict(
             "the file cannot be written from here: put the difference into it where it is kept"

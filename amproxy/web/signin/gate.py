@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from amproxy import metrics
 from amproxy.accept.body import header
 from amproxy.accept.tokens import AUTHENTICATED, LOGIN, parse_credential
+from amproxy.config.identities import find_sign_in
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
@@ -44,7 +45,6 @@ from amproxy.web.http.templates import page_address
 from amproxy.web.signin.session import (
     SESSION_COOKIE,
     client_address,
-    find_user,
     is_from_proxy,
     principal_of_token,
     principal_of_user,
@@ -217,7 +217,7 @@ async def _identify_by_token(context: Context, credential: str) -> IdentifiedCal
 def find_proxy_user(context: Context, scope: Scope, settings: SignIn) -> str:
     """The user of the file whom a trusted proxy names, "" = nobody."""
     name = proxy_user_name(scope, settings)
-    user = find_user(context.config, name) if name else None
+    user = find_sign_in(context.config.users.values(), name) if name else None
     return user.name if user else ""
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy.config.identities import find_sign_in
 from amproxy.config.structs import Oidc, SignIn, User
 from amproxy.store import audit, sign_in
 from amproxy.web.http.deps import Deps
@@ -25,7 +26,6 @@ from amproxy.web.signin.session import (
     SESSION_COOKIE,
     STATE_COOKIE,
     client_address,
-    find_user,
     read_cookie,
     set_cookie,
 )
@@ -67,7 +67,7 @@ class SignInPage:
             fields.get("name", "").strip()[:MAX_NAME_LENGTH],
             fields.get("password", ""),
         )
-        user = find_user(context.config, name)
+        user = find_sign_in(context.config.users.values(), name)
         by_name = sign_in.counter_by_name(user.name if user else name)
         by_address = sign_in.counter_by_address(client_address(request.scope, settings))
         # counted before the password is checked: many attempts at once must not pass the limit

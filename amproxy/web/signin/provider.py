@@ -11,13 +11,13 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import msgspec
 
+from amproxy.config.identities import find_sign_in
 from amproxy.config.structs import Oidc, User
 from amproxy.context import Context
 from amproxy.errors import AmproxyError
 from amproxy.secret import reveal
 from amproxy.store import sign_in
 from amproxy.store.sign_in import Handshake
-from amproxy.web.signin.session import find_user
 
 CALLBACK = "/sign-in/callback"
 TIMEOUT: Final = 10.0  # seconds
@@ -126,7 +126,8 @@ class OidcFlow:
         # anybody can enter somebody else's address at a provider that does not verify them
         if oidc.user_claim == "email" and claims.get("email_verified") in (False, "false"):
             raise UnknownSignInUser(f"{name} (an address that the provider has not verified)")
-        user = find_user(self._context.config, name) if isinstance(name, str) else None
+        users = self._context.config.users.values()
+        user = find_sign_in(users, name) if isinstance(name, str) else None
         if user is None:
             raise UnknownSignInUser(str(name or f"somebody without {oidc.user_claim}"))
         return user

@@ -56,19 +56,6 @@ def set_cookie(response: Response, kind: str, value: str, external_url: str, age
     )
 
 
-def find_user(config: Config, text: str) -> User | None:
-    """The one user with this name or e-mail address in any case; None if none or several do."""
-    wanted = text.strip().casefold()
-    if not wanted:
-        return None
-    names = {
-        user.name
-        for user in config.users.values()
-        if wanted in (user.name.casefold(), user.contacts.get("email", "").casefold())
-    }
-    return config.users[names.pop()] if len(names) == 1 else None
-
-
 def principal_of_user(config: Config, user: User, via: Literal["session", "proxy"]) -> Principal:
     teams = _teams_of_user(config, user.name)
     return Principal(user=user.name, role=user.role, teams=teams, via=via)

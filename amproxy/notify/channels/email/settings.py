@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from amproxy.config.channels import ChannelKind, Escape
+from amproxy.config.identities import fold_name
 from amproxy.config.read.cursor import Section
 from amproxy.config.read.http import build_tls_settings, read_tls_config
 from amproxy.config.read.kinds import IntegrationKind, address_keys, template_keys, with_file_key
@@ -142,4 +143,6 @@ EMAIL: Final = ChannelKind(
     global_secrets={"smtp_auth_password": secret, "smtp_auth_secret": secret},
     global_defaults={"smtp_hello": "localhost", "smtp_require_tls": True},
     build_global=_build_global,
+    account=fold_name,
+    signs_in=True,
 )

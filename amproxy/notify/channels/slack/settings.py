@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -22,6 +23,7 @@ from amproxy.config.read.values import boolean, list_of, raw, secret, secret_url
 from amproxy.config.structs import Global, HttpSettings, Receiver, Struct
 from amproxy.secret import Secret
 
+_CHANNEL: Final = re.compile("#|[CG][A-Z0-9]{7,}$", re.ASCII)
 _API_URL: Final = "https://slack.com/api/chat.postMessage"
 
 
@@ -100,6 +102,12 @@ def _receives_presses(global_: Global, receivers: Mapping[str, Receiver]) -> boo
     return bool(settings.signing_secret or settings.signing_secret_file)
 
 
+def _account(address: str) -> str:
+    """The id of a member; a channel ("#ops", "C012AB3CD") is nobody's own."""
+    account = address.strip().upper()
+    return "" if _CHANNEL.match(account) else account
+
+
 _DESTINATION: Final = ("api_url", "api_url_file", "app_token", "app_token_file")
 
 SLACK: Final = ChannelKind(
@@ -151,4 +159,5 @@ SLACK: Final = ChannelKind(
     check_global=_check_global,
     build_global=_build_global,
     receives_presses=_receives_presses,
+    account=_account,
 )

@@ -77,6 +77,15 @@ def _receives_presses(global_: Global, receivers: Mapping[str, Receiver]) -> boo
     return any(bot.bot_token or bot.bot_token_file for bot in bots)
 
 
+def _account(address: str) -> str:
+    """The id of a person, who can press buttons; that of a group is below 0, and nobody's own."""
+    try:
+        number = int(address)  # "0111" reaches the same chat as "111"
+    except ValueError:
+        return ""
+    return str(number) if number > 0 else ""
+
+
 TELEGRAM: Final = ChannelKind(
     channel="amproxy.notify.channels.telegram.channel:TelegramChannel",
     poller="amproxy.notify.channels.telegram.updates:TelegramPollers",
@@ -109,4 +118,5 @@ TELEGRAM: Final = ChannelKind(
     global_defaults={"telegram_api_url": "https://api.telegram.org"},
     build_global=_build_global,
     receives_presses=_receives_presses,
+    account=_account,
 )

@@ -1,0 +1,115 @@
+"""Identities: by what a person is recognised at the sign-in and when pressing a button in a chat.
+
+No two people share one, or the one would act as the other, or keep the other out. Contacts that
+only receive, such as a webhook or a chat of several people, may be shared.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from amproxy.config.channels import REGISTRY, channel_kind
+from amproxy.config.read.cursor import Cursor
+from amproxy.config.structs import User
+from amproxy.config.yaml import MappingNode, SequenceNode
+
+SIGN_IN: Final = "sign-in"
+
+
+class Identity(NamedTuple):
+    """SIGN_IN or a channel, and the name or account there in its one normal form."""
+
+    kind: str
+    value: str
+
+
+class SharedIdentity(NamedTuple):
+    """An identity of two people. key: of the later one's entry, "name" or a channel."""
+
+    first: User
+    later: User
+    key: str
+
+
+@lru_cache(maxsize=8192)
+def fold_name(text: str) -> str:
+    """The normal form of a name or address: without case, forms of letters, invisible marks."""
+    # Folding may undo the normal form, so that it is needed before and after.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(char for char in folded if unicodedata.category(char) != "Cf").strip()
+
+
+def identities(user: User, *, with_sign_in: bool) -> dict[Identity, str]:
+    """All identities of a person → the key that gives it: "name" or a channel.
+
+    with_sign_in: people sign in, so that what signs them in counts besides their names.
+    """
+    found = {Identity(SIGN_IN, fold_name(user.name)): "name"}
+    for channel, address in user.contacts.items():
+        kind = channel_kind(channel) if channel in REGISTRY else None
+        account = kind.account(address) if kind else ""
+        if kind and account and (with_sign_in or not kind.signs_in):
+            found.setdefault(Identity(SIGN_IN if kind.signs_in else channel, account), channel)
+    return found
+
+
+def find_sign_in(users: Iterable[User], text: str) -> User | None:
+    """The person who signs in by this name or address; None if nobody does, or several do."""
+    wanted = Identity(SIGN_IN, fold_name(text))
+    found = [user for user in users if wanted in identities(user, with_sign_in=True)]
+    return found[0] if len(found) == 1 and wanted.value else None
+
+
+def find_account(users: Iterable[User], channel: str, account: str) -> User | None:
+    """The person whose account in a chat this is."""
+    value = channel_kind(channel).account(account) if channel in REGISTRY else ""
+    if not value:
+        return None
+    wanted = Identity(channel, value)
+    return next((one for one in users if wanted in identities(one, with_sign_in=False)), None)
+
+
+def shared_identities(users: Iterable[User], *, with_sign_in: bool) -> Iterator[SharedIdentity]:
+    """Each identity that a person shares with one before them."""
+    owners: dict[Identity, User] = {}
+    for user in users:
+        for identity, key in identities(user, with_sign_in=with_sign_in).items():
+            owner = owners.setdefault(identity, user)
+            if owner is not user:
+                yield SharedIdentity(owner, user, key)
+
+
+def check_identities(at: Cursor, users: Iterable[User], *, with_sign_in: bool) -> None:
+    """Record an error for each shared identity of `users`, the section at `at`, at its place."""
+    for first, later, key in shared_identities(users, with_sign_in=with_sign_in):
+        if first.name != later.name:  # the same name twice is an error already
+            _place_of(at, later, key).error(_describe_shared(first, later, key))
+
+
+def _describe_shared(first: User, later: User, key: str) -> str:
+    who = f"user {later.name!r} and user {first.name!r} (line {first.place.line})"
+    if key == "name":
+        return (
+            f"{who} cannot be told apart when they sign in: names and addresses are compared"
+            " without capital letters and forms of letters"
+        )
+    if channel_kind(key).signs_in:
+        return f"{who} have the same name or address, by which people sign in"
+    return f"{who} have the same {key} account, by which it is known who presses a button"
+
+
+def _place_of(at: Cursor, user: User, key: str) -> Cursor:
+    """The cursor of the value that gives an identity, else of the person's entry."""
+    items = at.node.items if isinstance(at.node, SequenceNode) else ()
+    for position, item in enumerate(items):
+        if (item.line, item.column) != (user.place.line, user.place.column):
+            continue
+        found = at.child(item, position)
+        for name in ("name",) if key == "name" else ("contacts", key):
+            if isinstance(found.node, MappingNode) and name in found.node.pairs:
+                found = found.child(found.node.pairs[name][1], name)
+        return found
+    return at
