@@ -85,7 +85,7 @@ Sign-in
 P session:DIGEST       string  Session; DIGEST = SHA-256 of the cookie's secret; expires with it
 P sessions:USER        zset    DIGEST → end of the session, Unix seconds
 P sign-in:STATE        string  Handshake with the provider; STATE = SHA-256 of the state; expires
-P attempts:KEY         string  wrong passwords in a row, by name or address; expires
+P attempts:KEY         string  wrong passwords in a row, by AttemptCounter; expires
 P blocked:KEY          string  no password is checked while this is there; expires
 P tokens               hash    SHA-256 of an API token → ApiToken
 P tokens:used          hash    id of an API token → last use, Unix seconds

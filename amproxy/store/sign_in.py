@@ -8,6 +8,7 @@ do not slip past the counter.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import secrets
 from typing import Final, Literal, NamedTuple
 
@@ -24,8 +25,9 @@ TOKEN_PREFIX = "amp_"  # noqa: S105  no secret, only how each one begins
 TOKEN_USE_INTERVAL = 60.0  # seconds: the last use is stored no oftener
 HANDSHAKE_TIMEOUT = 600.0  # seconds that a person has at the provider
 
-NAME_TRIES: Final = 5  # wrong passwords for one name before it has to wait
-ADDRESS_TRIES: Final = 20  # from one address: a whole office may be behind it
+NAME_TRIES: Final = 5  # wrong passwords for one name from one address before these have to wait
+ADDRESS_TRIES: Final = 20  # from one address for any names: a whole office may be behind it
+NAME_TRIES_ANYWHERE: Final = 100  # for one name from all unknown browsers together
 # Seconds without an attempt after which they are forgotten, as long as nobody had to wait.
 ATTEMPT_WINDOW: Final = 60.0
 MAX_ATTEMPT_WAIT: Final = 900.0  # seconds
@@ -81,10 +83,12 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptCounter(NamedTuple):
-    """A name or an address that attempts are counted by."""
+    """What attempts are counted by. longest_wait: seconds."""
 
     key: str
     tries: int
+    longest_wait: float = MAX_ATTEMPT_WAIT
+    of_one_name: bool = True  # a right password clears it; else it takes back that attempt only
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -250,19 +254,47 @@ async def take_handshake(wire: Wire, state: str) -> Handshake | None:
     return None if data is None else _handshake(data)
 
 
-def counter_by_name(name: str) -> AttemptCounter:
-    return AttemptCounter(f"name:{hash_secret(name.casefold())[:32]}", NAME_TRIES)
+def attempt_counters(name: str, address: str, browser: str = "") -> tuple[AttemptCounter, ...]:
+    """The counters of an attempt to sign in by a name, in the order in which they are asked.
+
+    name: in its one normal form. browser: the id of one that has signed this name in before, "" =
+    an unknown one. Only its own wrong attempts count against such a browser, so that strangers
+    cannot lock its person out.
+    """
+    hashed = hash_secret(name)[:32]
+    if browser:
+        return (AttemptCounter(f"browser:{hashed}:{browser}", NAME_TRIES),)
+    network = client_network(address)
+    return (
+        AttemptCounter(f"name:{hashed}:{network}", NAME_TRIES),
+        AttemptCounter(f"address:{network}", ADDRESS_TRIES, of_one_name=False),
+        # Last: what the others refuse is not counted here, so that one address alone never fills
+        # it. Its short wait slows many addresses down without closing the name for long.
+        AttemptCounter(f"name:{hashed}", NAME_TRIES_ANYWHERE, longest_wait=ATTEMPT_WINDOW),
+    )
 
 
-def counter_by_address(address: str) -> AttemptCounter:
-    return AttemptCounter(f"address:{address}", ADDRESS_TRIES)
+def client_network(address: str) -> str:
+    """What attempts from an address are counted by: an IPv4 address, the /64 of an IPv6 one.
+
+    Whoever has an IPv6 address has 2 to the 64 of them.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is None:
+            return str(ipaddress.ip_network((found, 64), strict=False))
+        found = found.ipv4_mapped
+    return str(found)
 
 
-def wait_after(wrong: int, tries: int) -> float:
+def wait_after(wrong: int, tries: int, longest: float = MAX_ATTEMPT_WAIT) -> float:
     """Seconds to wait after so many wrong attempts: none, then 1, 2, 4 … minutes, 15 at most."""
     if wrong < tries:
         return 0.0
-    return min(MAX_ATTEMPT_WAIT, ATTEMPT_WINDOW * 2.0 ** min(wrong - tries, 10))
+    return min(longest, ATTEMPT_WINDOW * 2.0 ** min(wrong - tries, 10))
 
 
 async def begin_attempt(wire: Wire, *counters: AttemptCounter) -> float:
@@ -270,19 +302,29 @@ async def begin_attempt(wire: Wire, *counters: AttemptCounter) -> float:
 
     Raises StoreUnavailable.
     """
-    for counter in counters:
+    for position, counter in enumerate(counters):
         wait = await _count_attempt(wire, counter)
         if wait:
+            # It is not made, so that it is no wrong one: else a flood of others' attempts, which
+            # the last counter slows down, would close the first two for those who try again.
+            for counted in counters[:position]:
+                await _take_back(wire, counted)
             return wait
     return 0.0
 
 
-async def clear_attempts(wire: Wire, name: AttemptCounter, address: AttemptCounter) -> None:
+async def clear_attempts(wire: Wire, *counters: AttemptCounter) -> None:
     """Forget the attempts of a name whose password was right. Raises StoreUnavailable."""
-    await wire.call("DEL", keys.attempts(name.key), keys.blocked(name.key))
-    # Of the address only this attempt: whoever knows one password may not try others.
-    if await wire.call("DECR", keys.attempts(address.key)) < address.tries:
-        await wire.call("DEL", keys.blocked(address.key))
+    for counter in counters:
+        if counter.of_one_name:
+            await wire.call("DEL", keys.attempts(counter.key), keys.blocked(counter.key))
+        else:  # of the address only this: whoever knows one password may not try others
+            await _take_back(wire, counter)
+
+
+async def _take_back(wire: Wire, counter: AttemptCounter) -> None:
+    if await wire.call("DECR", keys.attempts(counter.key)) < counter.tries:
+        await wire.call("DEL", keys.blocked(counter.key))
 
 
 async def _count_attempt(wire: Wire, counter: AttemptCounter) -> float:
@@ -292,7 +334,7 @@ async def _count_attempt(wire: Wire, counter: AttemptCounter) -> float:
         return float(left) / 1000
     attempts = keys.attempts(counter.key)
     wrong = int(await wire.call("INCR", attempts))
-    wait = wait_after(wrong, counter.tries)
+    wait = wait_after(wrong, counter.tries, counter.longest_wait)
     # the count outlives the wait, so that the next wait is longer
     memory = wait + (MAX_ATTEMPT_WAIT if wait else ATTEMPT_WINDOW)
     await wire.call("PEXPIRE", attempts, int(memory * 1000))

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy.config.identities import find_sign_in
+from amproxy.config.identities import find_sign_in, fold_name
 from amproxy.config.structs import Oidc, SignIn, User
 from amproxy.store import audit, sign_in
+from amproxy.store.leases import load_signing_key
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import principal_of, set_audit_text
 from amproxy.web.http.request import own_path, parse_form
@@ -25,6 +26,7 @@ from amproxy.web.signin.provider import BadCallback, OidcFlow, ProviderError, Un
 from amproxy.web.signin.session import (
     SESSION_COOKIE,
     STATE_COOKIE,
+    KnownBrowsers,
     client_address,
     read_cookie,
     set_cookie,
@@ -40,6 +42,7 @@ class SignInPage:
     def __init__(self, deps: Deps, templates: PageTemplates) -> None:
         self._context, self._templates = deps.context, templates
         self._passwords, self._oidc_flow = SignInPasswords(), OidcFlow(deps.context)
+        self._known_browsers: KnownBrowsers | None = None
 
     def routes(self) -> list[Route]:
         return [
@@ -68,17 +71,21 @@ class SignInPage:
             fields.get("password", ""),
         )
         user = find_sign_in(context.config.users.values(), name)
-        by_name = sign_in.counter_by_name(user.name if user else name)
-        by_address = sign_in.counter_by_address(client_address(request.scope, settings))
+        known = (await self._load_known_browsers()).read(request.scope, context.external_url)
+        counters = sign_in.attempt_counters(
+            fold_name(user.name if user else name),
+            client_address(request.scope, settings),
+            known.id if user and user.name in known.users else "",
+        )
         # counted before the password is checked: many attempts at once must not pass the limit
-        wait = await sign_in.begin_attempt(context.wire, by_name, by_address)
+        wait = await sign_in.begin_attempt(context.wire, *counters)
         if wait:
             return await self._render_too_often(request, back, name, wait)
         fits = await self._passwords.check(user, password, context.config.users.values())
         if user is None or not fits:
             await self._audit(request, name, "gave a wrong name or password", refused=True)
             return await self._render(request, back, 401, given=name, problem="wrong")
-        await sign_in.clear_attempts(context.wire, by_name, by_address)
+        await sign_in.clear_attempts(context.wire, *counters)
         return await self._begin_session(request, user, "password", back)
 
     async def _render_too_often(
@@ -171,7 +178,16 @@ class SignInPage:
         await self._audit(request, user.name, f"signed in by {method}", role=user.role)
         response = RedirectResponse(back, 303)
         self._set_cookie(response, SESSION_COOKIE, secret, settings.session_lifetime)
+        browsers = await self._load_known_browsers()
+        known = browsers.read(request.scope, context.external_url)
+        browsers.write(response, known.with_user(user.name), context.external_url)
         return response
+
+    async def _load_known_browsers(self) -> KnownBrowsers:
+        """Raises StoreUnavailable."""
+        if self._known_browsers is None:
+            self._known_browsers = KnownBrowsers(await load_signing_key(self._context.wire))
+        return self._known_browsers
 
     def _set_cookie(self, response: Response, kind: str, value: str, age: float) -> None:
         set_cookie(response, kind, value, self._context.external_url, age)
