@@ -65,11 +65,11 @@ def find_sign_in(users: Iterable[User], text: str) -> User | None:
 
 def find_account(users: Iterable[User], channel: str, account: str) -> User | None:
     """The person whose account in a chat this is."""
-    value = channel_kind(channel).account(account) if channel in REGISTRY else ""
-    if not value:
+    normal = channel_kind(channel).account if channel in REGISTRY else str.strip
+    if not (wanted := normal(account)):
         return None
-    wanted = Identity(channel, value)
-    return next((one for one in users if wanted in identities(one, with_sign_in=False)), None)
+    owners = (one for one in users if normal(one.contacts.get(channel, "")) == wanted)
+    return next(owners, None)
 
 
 def shared_identities(users: Iterable[User], *, with_sign_in: bool) -> Iterator[SharedIdentity]:

@@ -23,6 +23,7 @@ from amproxy.machine import events, transition
 from amproxy.machine.responders import incident_groups
 from amproxy.model import Incident
 from amproxy.notify.message import Press
+from amproxy.respond.rights import Principal, incident_refusal, principal_of_user, refusal
 from amproxy.respond.targets import BadAction, PageTarget, people_step_for_target, step_for_target
 from amproxy.store import audit, incidents, storms
 from amproxy.store.audit import AuditEntry
@@ -71,6 +72,7 @@ _BUNDLE_RESULTS: Final = {
     "before": ("was acknowledged already", "were acknowledged already"),
     "changed": ("has triggered again since", "have triggered again since"),
     "gone": ("is not there any more", "are not there any more"),
+    "forbidden": ("belongs to another team", "belong to other teams"),
 }
 
 
@@ -222,11 +224,12 @@ async def _perform_press(context: Context, pressed: Press, user: str | None) -> 
     """The answer, and True where the action was performed."""
     if user is None:
         return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}.", False
-    if context.config.sign_in and context.config.users[user].role == "viewer":
-        return f"Nothing done: {user} is a viewer, who may look and not act.", False
+    principal = principal_of_user(context.config, user, "chat")
+    if reason := refusal(principal, "responder"):
+        return f"Nothing done: {reason}.", False
     action, _, rest = pressed.value.partition(":")
     if action == ACKNOWLEDGE_ALL:
-        return await acknowledge_all(context, rest, user=user, via=pressed.channel), True
+        return await acknowledge_all(context, rest, principal, via=pressed.channel), True
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
     if action not in _PRESS_RESULTS or not epoch.isdigit():
@@ -235,6 +238,8 @@ async def _perform_press(context: Context, pressed: Press, user: str | None) -> 
     name, via = cast(ActionName, action), pressed.channel
     request = ActionRequest(action=name, user=user, via=via, epoch=int(epoch), until=until)
     try:
+        if reason := incident_refusal(principal, await incidents.load(context.wire, incident_id)):
+            return f"Nothing done: {reason}.", False
         incident = await perform(context, incident_id, request)
     except NotFound:
         return "This incident is not there any more.", False
@@ -249,7 +254,9 @@ def account_owner(context: Context, channel: str, account: str) -> str | None:
     return user.name if user else None
 
 
-async def acknowledge_all(context: Context, bundle_id: str, *, user: str, via: str) -> str:
+async def acknowledge_all(
+    context: Context, bundle_id: str, principal: Principal, *, via: str
+) -> str:
     """Acknowledge the incidents of a bundle that are still as it showed them; return the answer.
 
     A second press changes nothing more. Raises StoreUnavailable.
@@ -259,7 +266,10 @@ async def acknowledge_all(context: Context, bundle_id: str, *, user: str, via: s
         return "Nothing done: this button is too old."
     loaded = await incidents.load_many(context.wire, epochs)
     results = await asyncio.gather(
-        *(_acknowledge(context, loaded.get(id), epoch, user, via) for id, epoch in epochs.items())
+        *(
+            _acknowledge(context, loaded.get(id), epoch, principal, via)
+            for id, epoch in epochs.items()
+        )
     )
     counts = Counter(results)
     texts = [
@@ -271,15 +281,17 @@ async def acknowledge_all(context: Context, bundle_id: str, *, user: str, via: s
 
 
 async def _acknowledge(
-    context: Context, incident: Incident | None, epoch: int, user: str, via: str
+    context: Context, incident: Incident | None, epoch: int, principal: Principal, via: str
 ) -> str:
     """A key of _BUNDLE_RESULTS."""
     if incident is None:
         return "gone"
+    if incident_refusal(principal, incident):
+        return "forbidden"
     if reason := _reason_unchanged(incident, epoch):
         return reason
     try:
-        acknowledge = events.Acknowledge(user=user, via=via, epoch=epoch)
+        acknowledge = events.Acknowledge(user=principal.user, via=via, epoch=epoch)
         await apply_event(context, incident.id, acknowledge)
     except NotFound:
         return "gone"

@@ -83,7 +83,7 @@ class Handshake(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptCounter(NamedTuple):
-    """What attempts are counted by. longest_wait: seconds."""
+    """One count of attempts. longest_wait: seconds."""
 
     key: str
     tries: int
@@ -275,7 +275,7 @@ def attempt_counters(name: str, address: str, browser: str = "") -> tuple[Attemp
 
 
 def client_network(address: str) -> str:
-    """What attempts from an address are counted by: an IPv4 address, the /64 of an IPv6 one.
+    """The network that attempts from an address count for: of IPv4 itself, of IPv6 its /64.
 
     Whoever has an IPv6 address has 2 to the 64 of them.
     """

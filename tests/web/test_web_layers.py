@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from amproxy.config.loader import load
+from amproxy.respond.rights import Principal
 from amproxy.web.app import build_web_app
-from amproxy.web.http.permissions import Principal, set_principal
+from amproxy.web.http.permissions import set_principal
 from tests.support.web.website import BASE, Site
 
 FILE = """\

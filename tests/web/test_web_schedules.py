@@ -12,9 +12,10 @@ import pytest
 
 from amproxy.config.structs import Override, User
 from amproxy.model import RecordedPerson, RecordedShift
+from amproxy.respond.rights import Principal
 from amproxy.store import shifts
 from amproxy.store.commit import commit
-from amproxy.web.http.permissions import Principal, set_principal
+from amproxy.web.http.permissions import set_principal
 from tests.support.web.website import CONFIG, Site
 
 PAGE = "/schedules/platform"

@@ -26,7 +26,8 @@ from amproxy.web.alertmanager.http import (
     coded_error,
     value_response,
 )
-from amproxy.web.http.permissions import set_audit_text
+from amproxy.web.http.permissions import Forbidden, set_audit_text
+from amproxy.web.silences.preview import MatcherSets, require_mute
 
 _OPS: dict[tuple[bool, bool], Op] = {
     (True, False): "=",
@@ -77,6 +78,9 @@ class AlertmanagerSilencesApi:
     async def post(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
         """Create or change a silence; respond with its ID, which a change may replace."""
         posted = parse_silence(await request.json())
+        await self._require(request, posted.matcher_sets)
+        if posted.id:
+            await self._require_change(request, posted.id)
         try:
             silence = await muting.put_silence(self._context, posted)
         except NotFound as error:
@@ -90,12 +94,28 @@ class AlertmanagerSilencesApi:
     async def delete(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
         """End a silence now; one that is over stays as it is."""
         silence_id = request.silence_id()
+        await self._require_change(request, silence_id)
         try:
             await muting.expire_silence(self._context, silence_id)
         except NotFound:
             return AlertmanagerResponse(404)
         set_audit_text(request, f"ended silence {silence_id}")
         return AlertmanagerResponse()
+
+    async def _require_change(self, request: AlertmanagerRequest, silence_id: str) -> None:
+        """Check the right to change a silence that there is. Raises AlertmanagerApiError (403)."""
+        old = (await muting.load_silences(self._context)).get(silence_id)
+        if old:
+            await self._require(request, old.matcher_sets, ends=True)
+
+    async def _require(
+        self, request: AlertmanagerRequest, sets: MatcherSets, *, ends: bool = False
+    ) -> None:
+        """Raises AlertmanagerApiError (403)."""
+        try:
+            await require_mute(request, self._context, sets, ends=ends)
+        except Forbidden as error:
+            raise AlertmanagerApiError(coded_error(403, str(error))) from None
 
     def _now_ns(self) -> int:
         return int(self._context.now() * 10**9)

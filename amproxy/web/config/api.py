@@ -15,6 +15,7 @@ from amproxy.config.structs import Config, Policy, Receiver
 from amproxy.edit.change import ConfigEntryChange, file_digest
 from amproxy.edit.sections import READABLE_SECTIONS, read_file_sections
 from amproxy.model import Page
+from amproxy.respond.rights import Principal
 from amproxy.simulation.config_diff import ConfigDifference, PolicyChange, PolicyChangeExample
 from amproxy.simulation.terminal import describe_policy_end, describe_step
 from amproxy.web.config.change import (
@@ -25,7 +26,7 @@ from amproxy.web.config.change import (
     require_result_allowed,
 )
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import Principal, principal_of
+from amproxy.web.http.permissions import principal_of
 from amproxy.web.http.request import parse_json_body
 from amproxy.web.http.response import View, json_response
 

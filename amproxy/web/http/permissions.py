@@ -7,25 +7,25 @@ viewer, everything else a responder.
 
 from __future__ import annotations
 
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-import msgspec
 from starlette.requests import Request
 from starlette.types import Scope
 
 from amproxy.context import Context
-from amproxy.errors import AmproxyError, NotFound
+from amproxy.errors import AmproxyError
 from amproxy.model import Incident
-from amproxy.reports.insights import concerns_user
+from amproxy.respond import rights
+from amproxy.respond.rights import Principal, Role, incident_refusal, refusal
 from amproxy.store import incidents, schedule_changes
 from amproxy.web.http.guard import SAFE_METHODS
 
-Role = Literal["viewer", "responder", "admin"]
-_ROLE_RANK: Final[dict[str, int]] = {"none": -1, "viewer": 0, "responder": 1, "admin": 2}
-# Keys of an ASGI scope: the principal, a sentence about the change, and the user it acted as.
+# Keys of an ASGI scope: the principal, a sentence about the change, the user it acted as, and the
+# reason for which it was refused.
 _PRINCIPAL_KEY: Final = "amproxy.principal"
 AUDIT_TEXT_KEY: Final = "amproxy.audit"
 ACTING_KEY: Final = "amproxy.acting"
+REFUSED_KEY: Final = "amproxy.refused"
 
 METRICS_PATH: Final = "/metrics"
 # Open to everybody: they show nothing, or demand a secret of their own.
@@ -57,16 +57,6 @@ class NotSignedIn(AmproxyError):
     """Unknown, and this is not open to everybody (HTTP 401)."""
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """The originator of a request. Without sign-in everybody may do everything as any user."""
-
-    user: str = ""  # name in the file; "" = nobody in particular
-    role: Role | Literal["none"] = "admin"
-    teams: frozenset[str] = frozenset()  # that the user is a member of
-    via: Literal["open", "session", "token", "proxy", "basic"] = "open"
-    token: str = ""  # name of the API token
-
-
 OPEN_ACCESS: Final = Principal()  # everybody, where there is no sign-in
 ANONYMOUS: Final = Principal(role="none")  # not signed in, where people sign in
 
@@ -78,7 +68,7 @@ class HasScope(Protocol):
     def scope(self) -> Scope: ...
 
 
-def principal_of(request: Request) -> Principal:
+def principal_of(request: HasScope) -> Principal:
     principal = request.scope.get(_PRINCIPAL_KEY, OPEN_ACCESS)
     assert isinstance(principal, Principal)
     return principal
@@ -89,25 +79,24 @@ def set_principal(scope: Scope, principal: Principal) -> None:
 
 
 def may(principal: Principal, role: Role, team: str = "") -> bool:
-    """Check a principal for a role. team: the owner of the thing at hand, "" = no team.
+    """Check a principal for a role. team: the owner of the thing at hand, "" = no team."""
+    return not refusal(principal, role, (team,))
 
-    Responders change what belongs to their own teams or to none; admins change everything.
+
+def require(request: HasScope, reason: str) -> None:
+    """Refuse a request for a reason of `respond.rights`, "" = go on. Raises Forbidden.
+
+    The audit log tells of it.
     """
-    if _ROLE_RANK[principal.role] < _ROLE_RANK[role]:
-        return False
-    return role == "viewer" or principal.role == "admin" or not team or team in principal.teams
+    if reason:
+        request.scope[REFUSED_KEY] = reason
+        raise Forbidden(reason)
 
 
 def require_role(request: Request, role: Role, team: str = "") -> Principal:
     """Return the principal if it has the role. Raises Forbidden."""
     principal = principal_of(request)
-    if not may(principal, role, team):
-        team_is_missing = team and _ROLE_RANK[principal.role] >= _ROLE_RANK[role]
-        of_team = f" of team {team}" if team_is_missing else ""
-        raise Forbidden(
-            f"this needs the role {role}{of_team}, and {principal.user or 'you'} have the role "
-            f"{principal.role}"
-        )
+    require(request, refusal(principal, role, (team,)))
     return principal
 
 
@@ -132,8 +121,8 @@ def set_audit_text(request: HasScope, text: str) -> None:
 
 
 def may_act(principal: Principal, incident: Incident) -> bool:
-    """Check the right to act on an incident; those paged for it have it, of whatever team."""
-    return may(principal, "responder", _incident_team(principal, incident))
+    """Check the right to act on an incident."""
+    return not incident_refusal(principal, incident)
 
 
 async def require_incidents(request: Request, context: Context, *incident_ids: str) -> None:
@@ -143,27 +132,21 @@ async def require_incidents(request: Request, context: Context, *incident_ids: s
         return
     for incident_id in incident_ids:
         incident = await incidents.load(context.wire, incident_id)
-        require_role(request, "responder", _incident_team(principal, incident))
+        require(request, incident_refusal(principal, incident))
 
 
 async def forbidden_incidents(
     request: Request, context: Context, incident_ids: list[str]
 ) -> dict[str, str]:
     """Of many incidents those that may not be acted on: id → reason. Raises StoreUnavailable."""
-    refused = {}
-    for incident_id in dict.fromkeys(incident_ids):
-        try:
-            await require_incidents(request, context, incident_id)
-        except Forbidden as error:
-            refused[incident_id] = str(error)
-        except NotFound:
-            continue  # the action itself will report it
+    principal, refused = require_role(request, "responder"), dict[str, str]()
+    if principal.role == "admin":
+        return refused
+    # an incident that is not there is reported by the action itself
+    for incident_id, incident in (await incidents.load_many(context.wire, incident_ids)).items():
+        if reason := incident_refusal(principal, incident):
+            refused[incident_id] = reason
     return refused
-
-
-def _incident_team(principal: Principal, incident: Incident) -> str:
-    # no team for those whom the incident concerns: they were paged to act on it
-    return "" if principal.user and concerns_user(incident, principal.user) else incident.team
 
 
 async def require_swap(request: Request, context: Context, swap_id: str) -> None:
@@ -181,21 +164,20 @@ async def require_swap(request: Request, context: Context, swap_id: str) -> None
 
 def require_schedule(request: Request, context: Context, name: str) -> None:
     """Check the right to change a schedule. Raises Forbidden where it is another team's."""
-    schedule = context.config.schedules.get(name)  # it may be gone from the file since
-    require_role(request, "responder", schedule.team if schedule else "")
+    require(request, rights.schedule_refusal(principal_of(request), context.config, name))
 
 
 def require_person(request: Request, context: Context, name: str) -> None:
-    """Check the right to change a person's absences: theirs, their teams', or all if in no team.
+    """Check the right to change a person's absences, and to send them test pages.
 
     Raises Forbidden.
     """
-    principal = require_role(request, "responder")
-    if principal.user == name:
-        return
-    teams = [team.name for team in context.config.teams.values() if name in team.members]
-    if teams and not any(may(principal, "responder", team) for team in teams):
-        require_role(request, "responder", teams[0])  # raises, with the team in its text
+    require(request, rights.person_refusal(principal_of(request), context.config, name))
+
+
+def require_receiver(request: Request, context: Context, name: str) -> None:
+    """Check the right to send a test notification to a receiver. Raises Forbidden."""
+    require(request, rights.receiver_refusal(principal_of(request), context.config, name))
 
 
 def required_role(method: str, path: str) -> Role | None:

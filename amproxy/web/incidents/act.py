@@ -18,6 +18,7 @@ from amproxy.notify.templates import LONGEST_TITLE
 from amproxy.respond import actions
 from amproxy.respond.actions import ActionName, BulkActionResult, perform_all, resolve_incident_id
 from amproxy.respond.links import SignedAction
+from amproxy.respond.rights import incident_refusal, principal_of_user
 from amproxy.respond.targets import BadAction, PageTarget, open_incident
 from amproxy.store import incidents
 from amproxy.times import format_duration, parse_duration
@@ -27,6 +28,7 @@ from amproxy.web.http.permissions import (
     forbidden_incidents,
     may,
     principal_of,
+    require,
     require_incidents,
     require_role,
     resolve_actor,
@@ -85,6 +87,12 @@ class ActPage:
         # With sign-in the form names nobody: only the link or the session names the actor.
         named = "" if self._context.config.sign_in else known_user(context, fields.get("user"))
         user = signed.user or named or acting_user(request, context)
+        if user:
+            # Without anybody in particular the link itself is the right: a chat of a team got it.
+            principal = principal_of_user(context.config, user, "link")
+            incident = await incidents.load(context.wire, signed.incident)
+            request.scope[ACTING_KEY] = user
+            require(request, incident_refusal(principal, incident))
         length = _snooze_seconds(signed)
         action = actions.ActionRequest(
             action=signed.action,
@@ -190,7 +198,9 @@ async def perform_allowed(
     results = await perform_all(context, [one for one in unique if one not in refused], action)
     results += [BulkActionResult(one, None, why) for one, why in refused.items()]
     done = " ".join(f"#{result.incident.number}" for result in results if result.incident)
-    set_audit_text(request, f"{action.action} {done or 'of many incidents, but none allowed it'}")
+    done = done or "of many incidents, but none allowed it"
+    forbidden = f"; {len(refused)} belong to other teams" if refused else ""
+    set_audit_text(request, f"{action.action} {done}{forbidden}")
     return results
 
 

@@ -20,7 +20,11 @@ from amproxy.respond.targets import PageTarget, open_incident
 from amproxy.store import incidents
 from amproxy.times import parse_duration
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_incidents, resolve_actor, set_audit_text
+from amproxy.web.http.permissions import (
+    require_incidents,
+    resolve_actor,
+    set_audit_text,
+)
 from amproxy.web.http.request import (
     find_incidents,
     invalid,

@@ -17,11 +17,11 @@ from amproxy.oncall.hours import DAYTIMES
 from amproxy.oncall.reachable import ContactState
 from amproxy.oncall.swaps import SwapState
 from amproxy.reports.insights import TABLES
+from amproxy.respond.rights import Role
 from amproxy.store import audit, deliveries
 from amproxy.store import health as store_health
 from amproxy.store.heartbeats import HeartbeatSource
 from amproxy.store.sign_in import TokenScope
-from amproxy.web.http.permissions import Role
 from amproxy.web.openapi.schema import (
     ANY_OBJECT,
     BOOLEAN,

@@ -55,8 +55,10 @@ class UsersApi:
     async def test(self, request: Request) -> Response:
         """Send a test page; the states of the person's channels show its outcome."""
         user = user_of_path(request, self._context)
+        require_person(request, self._context, user.name)
         channel = (await parse_json_body(request, TestPageRequest)).channel
         sent = await test_messages.send_test_page(self._context, user.name, channel)
+        set_audit_text(request, f"sent a test page to {user.name} over {', '.join(sent)}")
         return json_response({"user": user.name, "sent": sent}, 202)
 
 

@@ -18,6 +18,7 @@ from amproxy.config import channels as config_channels
 from amproxy.config.structs import Absence, Config, Team, User
 from amproxy.oncall.reachable import PersonReachability
 from amproxy.respond import test_messages
+from amproxy.respond.rights import person_refusal
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
 from amproxy.store import schedule_changes
@@ -25,7 +26,7 @@ from amproxy.text import Texts, render_phrase
 from amproxy.text.policies import rule_phrase
 from amproxy.times import local_to_utc
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import Forbidden, require_person, require_role, set_audit_text
+from amproxy.web.http.permissions import principal_of, require_person, set_audit_text
 from amproxy.web.http.request import parse_form, parse_time_param
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, reader_texts
@@ -89,7 +90,7 @@ class PeoplePage:
     async def test(self, request: Request) -> Response:
         """Send a test page; the states of the person's channels show its outcome."""
         user, fields = user_of_path(request, self._context), await parse_form(request)
-        require_role(request, "responder")
+        require_person(request, self._context, user.name)
         try:
             sent = await test_messages.send_test_page(
                 self._context, user.name, fields.get("channel", "")
@@ -160,11 +161,7 @@ class PeoplePage:
         )
 
     def _may_change(self, request: Request, name: str) -> bool:
-        try:
-            require_person(request, self._context, name)
-        except Forbidden:
-            return False
-        return True
+        return not person_refusal(principal_of(request), self._context.config, name)
 
     def _on_call(self, now: datetime) -> Mapping[str, list[PersonOnCallRow]]:
         """User → the schedules that they are on call for, or next."""

@@ -23,7 +23,13 @@ from amproxy.respond.targets import BadAction
 from amproxy.store import deliveries, outbox
 from amproxy.store.deliveries import Delivery, DeliveryListItem, DeliveryOutcome
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import may, principal_of, require_role, set_audit_text
+from amproxy.web.http.permissions import (
+    may,
+    principal_of,
+    require_person,
+    require_receiver,
+    set_audit_text,
+)
 from amproxy.web.http.request import (
     invalid,
     parse_form,
@@ -148,8 +154,8 @@ class DeliveriesApi:
 
     async def test(self, request: Request) -> Response:
         """Send a test notification; its outcome goes to the log of deliveries."""
-        require_role(request, "responder")
         name = request.path_params["name"]
+        require_receiver(request, self._context, name)
         body = await parse_json_body(request, TestReceiverRequest)
         sent = await test_messages.send_test_notification(self._context, name, body.integration)
         set_audit_text(request, f"Sent a test notification to the receiver {name}.")
@@ -235,9 +241,12 @@ class DeliveriesPage:
 
     async def test(self, request: Request) -> Response:
         """Test a person's contact, or a receiver's integration; the log shows its outcome."""
-        require_role(request, "responder")
         fields = await parse_form(request)
         user, receiver = fields.get("user", ""), fields.get("receiver", "")
+        if user:
+            require_person(request, self._context, user)
+        else:
+            require_receiver(request, self._context, receiver)
         try:
             if user:
                 await test_messages.send_test_page(self._context, user, fields.get("channel", ""))

@@ -22,6 +22,7 @@ from amproxy.config.identities import find_sign_in
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.respond.rights import Principal, principal_of_user
 from amproxy.store import audit, sign_in
 from amproxy.web.alertmanager.http import coded_error
 from amproxy.web.http.guard import SAFE_METHODS, with_security_headers
@@ -31,9 +32,9 @@ from amproxy.web.http.permissions import (
     ANONYMOUS,
     AUDIT_TEXT_KEY,
     METRICS_PATH,
+    REFUSED_KEY,
     Forbidden,
     NotSignedIn,
-    Principal,
     may,
     principal_of,
     required_role,
@@ -47,7 +48,6 @@ from amproxy.web.signin.session import (
     client_address,
     is_from_proxy,
     principal_of_token,
-    principal_of_user,
     read_cookie,
 )
 
@@ -89,6 +89,8 @@ class SignInGate:
             try:
                 await self._admit(scope, settings)
             except AmproxyError as error:
+                if REFUSED_KEY in scope and scope["path"] not in _UNAUDITED_PATHS:
+                    await self._audit(scope)
                 response = await self._refusal(Request(scope, receive), error)
                 send = with_security_headers(send, self._context.external_url)
                 await response(scope, receive, send)
@@ -115,7 +117,10 @@ class SignInGate:
         if not may(principal, needed):
             if principal.via == "open":
                 raise NotSignedIn("sign in first")
-            raise Forbidden(f"this needs the role {needed}; yours is {principal.role}")
+            reason = f"this needs the role {needed}; yours is {principal.role}"
+            if method not in SAFE_METHODS:
+                scope[REFUSED_KEY] = reason
+            raise Forbidden(reason)
         if method not in SAFE_METHODS:
             _require_browser_headers(scope, principal)
 
@@ -140,10 +145,15 @@ class SignInGate:
         return response
 
     def _with_audit(self, scope: Scope, send: Send) -> Send:
-        """A `send` that audits a change before its response: who sees it done finds it logged."""
+        """A `send` that audits a change before its response: who sees it done finds it logged.
+
+        What the rights of the principal forbade is logged as well. Of an error that comes with a
+        text for the log a part was done.
+        """
 
         async def send_audited(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] < 400:
+            logged = AUDIT_TEXT_KEY in scope or REFUSED_KEY in scope
+            if message["type"] == "http.response.start" and (message["status"] < 400 or logged):
                 await self._audit(scope)
             await send(message)
 
@@ -154,6 +164,8 @@ class SignInGate:
         # a signed link acts for the user it was sent to; its path is a secret, so it is not logged
         is_link = scope["path"].startswith("/act/")
         path = "/act" if is_link else scope["path"]
+        what = scope.get(AUDIT_TEXT_KEY) or f"{scope['method']} {path}"
+        reason = scope.get(REFUSED_KEY, "")
         entry = audit.AuditEntry(
             at=context.now(),
             user=scope.get(ACTING_KEY) or principal.user or scope.get(LOGIN, ""),
@@ -161,7 +173,8 @@ class SignInGate:
             via="link" if is_link else principal.via,
             token=principal.token,
             address=client_address(scope, context.config.sign_in),
-            what=scope.get(AUDIT_TEXT_KEY) or f"{scope['method']} {path}",
+            what=f"{what}: {reason}" if reason else what,
+            result="refused" if reason and AUDIT_TEXT_KEY not in scope else "done",
         )
         await write_audit(context, entry)
 
@@ -194,7 +207,7 @@ async def identify(context: Context, scope: Scope, settings: SignIn) -> Identifi
     user = find_proxy_user(context, scope, settings)
     if user:
         config = context.config
-        return IdentifiedCaller(principal_of_user(config, config.users[user], "proxy"))
+        return IdentifiedCaller(principal_of_user(config, user, "proxy"))
     secret = read_cookie(scope, SESSION_COOKIE, context.external_url)
     principal = await _principal_by_session(context, scope, settings, secret) if secret else None
     if principal:
@@ -237,8 +250,7 @@ async def _principal_by_session(
 ) -> Principal | None:
     now = context.now()
     session = await sign_in.load_session(context.wire, secret, now)
-    user = context.config.users.get(session.user) if session else None
-    if session is None or user is None:
+    if session is None or session.user not in context.config.users:
         return None
     # a reload that removes a method of signing in ends its sessions, one that shortens
     # their lifetime applies to sessions that exist
@@ -247,7 +259,7 @@ async def _principal_by_session(
         return None
     address = client_address(scope, settings)
     await sign_in.record_session_use(context.wire, secret, session, now, address)
-    return principal_of_user(context.config, user, "session")
+    return principal_of_user(context.config, session.user, "session")
 
 
 def _require_browser_headers(scope: Scope, principal: Principal) -> None:

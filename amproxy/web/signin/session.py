@@ -16,10 +16,10 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import Scope
 
-from amproxy.config.structs import Config, ProxyHeader, SignIn, User
+from amproxy.config.structs import Config, ProxyHeader, SignIn
+from amproxy.respond.rights import Principal, Role, user_teams
 from amproxy.store.sign_in import ApiToken
 from amproxy.web.http.middleware import PEER_SCOPE_KEY, link_root
-from amproxy.web.http.permissions import Principal, Role
 
 SESSION_COOKIE = "amproxy_session"
 STATE_COOKIE = "amproxy_sign_in"  # of a sign-in under way at the provider
@@ -104,11 +104,6 @@ class KnownBrowsers:
         set_cookie(response, KNOWN_COOKIE, text, external_url, KNOWN_COOKIE_AGE)
 
 
-def principal_of_user(config: Config, user: User, via: Literal["session", "proxy"]) -> Principal:
-    teams = _teams_of_user(config, user.name)
-    return Principal(user=user.name, role=user.role, teams=teams, via=via)
-
-
 def principal_of_token(config: Config, token: ApiToken) -> Principal | None:
     """The principal of a token; None where its user is no more in the file.
 
@@ -121,14 +116,10 @@ def principal_of_token(config: Config, token: ApiToken) -> Principal | None:
         user = config.users.get(token.user)
         if user is None:
             return None
-        teams = _teams_of_user(config, user.name)
+        teams = user_teams(config, user.name)
         if role != "none":
             role = min(role, user.role, key=_ROLE_ORDER.index)
     return Principal(user=token.user, role=role, teams=teams, via="token", token=token.name)
-
-
-def _teams_of_user(config: Config, user: str) -> frozenset[str]:
-    return frozenset(team.name for team in config.teams.values() if user in team.members)
 
 
 def is_from_proxy(scope: Scope, proxy: ProxyHeader) -> bool:

@@ -23,7 +23,7 @@ from amproxy.respond import muting
 from amproxy.times import EARLIEST, LATEST
 from amproxy.web.alertmanager import alerts
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_role, resolve_actor, set_audit_text
+from amproxy.web.http.permissions import resolve_actor, set_audit_text
 from amproxy.web.http.request import known_user, parse_json_body
 from amproxy.web.http.response import View, json_response
 from amproxy.web.silences.bodies import (
@@ -38,6 +38,7 @@ from amproxy.web.silences.preview import (
     hidden_alerts_view,
     muting_preview_view,
     parse_matcher_texts,
+    require_mute,
 )
 
 
@@ -66,10 +67,10 @@ class SilencesApi:
 
     async def extend(self, request: Request) -> Response:
         """Extend a silence; the response has it in the form of Alertmanager's API."""
-        require_role(request, "responder")
         body = await parse_json_body(request, ExtendRequest)
         resolve_actor(request, known_user(self._context, body.user))
         old = await muting.find_silence(self._context, request.path_params["id"])
+        await require_mute(request, self._context, old.matcher_sets)
         end_ns = parse_extended_end(old, body)
         extended = await muting.extend_silence(self._context, old.id, end_ns)
         set_audit_text(request, f"Prolonged the silence {extended.id}.")
@@ -117,6 +118,7 @@ class MaintenanceApi:
         body = await parse_json_body(request, MaintenanceWindowRequest)
         empty = new_window(body, resolve_actor(request, known_user(self._context, body.user)))
         window = window_from_request(self._context, empty, body)
+        await require_mute(request, self._context, [window.matchers])
         window = await muting.create_window(self._context, window)
         set_audit_text(request, f"made the maintenance window {window.name}")
         return json_response(window_view(self._context, window), 201)
@@ -124,11 +126,12 @@ class MaintenanceApi:
     async def change(self, request: Request) -> Response:
         body = await parse_json_body(request, MaintenanceWindowRequest)
         resolve_actor(request, known_user(self._context, body.user))
-        context = self._context
+        context, window_id = self._context, request.path_params["id"]
+        old = await muting.find_window(context, window_id)
+        await require_mute(request, context, [old.matchers], ends=True)
+        await require_mute(request, context, [window_from_request(context, old, body).matchers])
         changed = await muting.change_window(
-            context,
-            request.path_params["id"],
-            lambda old: window_from_request(context, old, body),
+            context, window_id, lambda old: window_from_request(context, old, body)
         )
         set_audit_text(request, f"changed the maintenance window {changed.name}")
         return json_response(window_view(context, changed))
@@ -137,6 +140,8 @@ class MaintenanceApi:
         body = await parse_json_body(request, ExtendRequest)
         resolve_actor(request, known_user(self._context, body.user))
         until, by = parse_extension(body)
+        window = await muting.find_window(self._context, request.path_params["id"])
+        await require_mute(request, self._context, [window.matchers])
         extended = await muting.extend_window(
             self._context, request.path_params["id"], until=until, by=by
         )
@@ -144,6 +149,8 @@ class MaintenanceApi:
         return json_response(window_view(self._context, extended))
 
     async def end(self, request: Request) -> Response:
+        window = await muting.find_window(self._context, request.path_params["id"])
+        await require_mute(request, self._context, [window.matchers], ends=True)
         await muting.end_window(self._context, request.path_params["id"])
         set_audit_text(request, f"ended the maintenance window {request.path_params['id']}")
         return Response(status_code=204)

@@ -24,7 +24,12 @@ from amproxy.labels.matchers import Matcher
 from amproxy.respond import muting
 from amproxy.respond.targets import BadAction
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_role, resolve_actor, set_audit_text
+from amproxy.web.http.permissions import (
+    Forbidden,
+    require_role,
+    resolve_actor,
+    set_audit_text,
+)
 from amproxy.web.http.request import known_user, parse_form_lists
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user
@@ -45,7 +50,12 @@ from amproxy.web.silences.page import (
     view_of_silence,
     view_of_window,
 )
-from amproxy.web.silences.preview import MutePreview, parse_matcher_texts, preview_muting
+from amproxy.web.silences.preview import (
+    MutePreview,
+    parse_matcher_texts,
+    preview_muting,
+    require_mute,
+)
 
 DURATION_CHOICES = ("1h", "2h", "4h", "8h", "1d", "3d", "1w")
 MONDAY, ENDLESS = "monday", "endless"  # until next Monday 9:00; of a window that recurs: no end
@@ -195,8 +205,11 @@ class SilenceFormPage:
             # A matcher that is too wide hides everything: nobody saves one without its preview.
             if fields.get("seen", [""])[-1] != preview.digest:
                 return await self._render(request, old, draft, preview, preview_first=True)
+            if old:
+                await require_mute(request, self._context, old.sets, ends=True)
+            await require_mute(request, self._context, [preview.matchers])
             saved = await self._save(request, old, draft)
-        except (HTTPException, Conflict, BadAction, BadSilence) as error:
+        except (HTTPException, Conflict, BadAction, BadSilence, Forbidden) as error:
             return await self._render(request, old, draft, preview, error)
         matchers = ", ".join(map(str, preview.matchers))[:300]
         set_audit_text(request, f"Saved the {saved.kind} {saved.id[:300]} of {matchers}.")

@@ -23,10 +23,11 @@ from amproxy.grouping.muting import window_key
 from amproxy.grouping.silences import BadSilence
 from amproxy.model import Silence
 from amproxy.respond import muting
+from amproxy.respond.rights import mute_refusal
 from amproxy.respond.targets import BadAction
 from amproxy.times import EARLIEST, LATEST
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import may, principal_of, require_role, set_audit_text
+from amproxy.web.http.permissions import may, principal_of, set_audit_text
 from amproxy.web.http.request import parse_form
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates
@@ -36,6 +37,7 @@ from amproxy.web.silences.preview import (
     load_hidden_rows,
     match_firing,
     preview_muting,
+    require_mute,
 )
 
 MuteKind = Literal["silence", "maintenance"]
@@ -99,8 +101,9 @@ class SilencesPage:
         return await self._render(request)
 
     async def extend(self, request: Request) -> Response:
-        require_role(request, "responder")
         kind, mute_id = requested_kind(request), request.path_params["id"]
+        mute = await find_mute(self._context, kind, mute_id)
+        await require_mute(request, self._context, mute.sets)
         fields = await parse_form(request)
         body = ExtendRequest(for_=fields.get("for", ""))
         try:
@@ -117,8 +120,9 @@ class SilencesPage:
         return await self._redirect_back(request, fields)
 
     async def end(self, request: Request) -> Response:
-        require_role(request, "responder")
         kind, mute_id = requested_kind(request), request.path_params["id"]
+        mute = await find_mute(self._context, kind, mute_id)
+        await require_mute(request, self._context, mute.sets, ends=True)
         fields = await parse_form(request)
         end = muting.expire_silence if kind == "silence" else muting.end_window
         try:
@@ -151,7 +155,7 @@ class SilencesPage:
             more_records=max(0, len(records) - MAX_LISTED_HIDDEN),
             max_alerts=MAX_LISTED_ALERTS,
             extensions=EXTENSIONS,
-            may_change=may(principal_of(request), "responder"),
+            may_change=not mute_refusal(principal_of(request), context.config, mute.sets),
         )
 
 

@@ -10,8 +10,10 @@ from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matchers
 from amproxy.model import MAX_SUPPRESSED, Alert, Incident, LoadedGroup, SuppressedAlertRecord
+from amproxy.respond.rights import hiding_refusal, mute_refusal
 from amproxy.store import incidents, muting
 from amproxy.store.groups import load_groups
+from amproxy.web.http.permissions import HasScope, principal_of, require
 from amproxy.web.http.request import invalid
 from amproxy.web.http.response import View
 
@@ -77,6 +79,23 @@ async def match_firing(context: Context, wanted: Mapping[str, MatcherSets]) -> d
         # Many silences over many alerts take a while: a push that comes in goes first.
         await asyncio.sleep(0)
     return found
+
+
+async def require_mute(
+    request: HasScope, context: Context, sets: MatcherSets, *, ends: bool = False
+) -> None:
+    """Check the right to make or change a silence or window with these matchers, or to end it.
+
+    Raises Forbidden, StoreUnavailable.
+    """
+    principal, config = principal_of(request), context.config
+    # In a thread: a large route tree takes a while, and pushes go on.
+    require(request, await asyncio.to_thread(mute_refusal, principal, config, sets))
+    if ends or principal.role == "admin":
+        return
+    snapshot = await load_firing(context)
+    firing = (snapshot.alerts[fingerprint].labels for fingerprint in snapshot.matching(sets))
+    require(request, hiding_refusal(principal, config, firing))
 
 
 async def preview_muting(context: Context, sets: MatcherSets) -> MutePreview:

@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from amproxy.respond.rights import Principal
 from amproxy.web.app import build_web_app
-from amproxy.web.http.permissions import Principal, set_principal
+from amproxy.web.http.permissions import set_principal
 from tests.support.web.website import BASE, Site
 
 FILE = """\
