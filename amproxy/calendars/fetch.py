@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from amproxy.calendars.parse import MAX_CALENDAR_BYTES, parse_in_process
 from amproxy.check.report import COVERAGE_CHECK_AHEAD, coverage_warnings
+from amproxy.config.networks import INTERNET, Reach
 from amproxy.config.structs import Config
 from amproxy.errors import BadCalendar, ConfigProblem, DeliveryError
 from amproxy.notify.channels import http
@@ -41,17 +42,27 @@ class FetchedCalendar(NamedTuple):
 
 
 async def fetch_calendar(
-    clients: http.HttpClients, who: str, url: str, *, etag: str = "", modified: str = ""
+    clients: http.HttpClients,
+    who: str,
+    url: str,
+    *,
+    etag: str = "",
+    modified: str = "",
+    reach: Reach = INTERNET,
 ) -> FetchedCalendar | None:
     """Fetch a calendar; None = it has not changed since the fetch that gave `etag` and `modified`.
 
-    who: its name in errors. Raises DeliveryError, and BadCalendar for one that is too large.
+    who: its name in errors. reach: of redirects to another host than that of the address, which is
+    the file's word. Raises DeliveryError, and BadCalendar for one
+    that is too large.
     """
     headers = {"Accept": "text/calendar, */*;q=0.1"}
     headers |= {"If-None-Match": etag} if etag else {}
     headers |= {"If-Modified-Since": modified} if modified else {}
-    client = clients.client()
+    own_host = urlsplit(url).hostname
     for _ in range(1 + MAX_REDIRECTS):
+        is_own = urlsplit(url).hostname == own_host
+        client = clients.client(reach=None if is_own else reach)
         answer = await http.send_request(
             client,
             who,

@@ -23,9 +23,11 @@ from amproxy.calendars.fetch import (
 )
 from amproxy.calendars.parse import parse_in_process
 from amproxy.clock import utc
+from amproxy.config.networks import Reach
 from amproxy.context import Context
 from amproxy.errors import BadCalendar, DeliveryError, StoreUnavailable
 from amproxy.notify.channels.http import HttpClients
+from amproxy.notify.channels.webhook.settings import contact_reach
 from amproxy.oncall.calendars import (
     OVERRIDES_CALENDAR,
     PRIMARY_CALENDAR,
@@ -180,6 +182,7 @@ class CalendarKeeper:
             source.url.reveal(),
             etag=stored.etag,
             modified=stored.modified,
+            reach=Reach(contact_reach(self._context.config.global_).networks),
         )
         if fetched is None or calendars.text_digest(fetched.text) == stored.digest:
             await calendars.save_good(wire, source.id, self._context.now())

@@ -11,7 +11,12 @@ from amproxy.check.reaching import (
     notify_steps,
     reachable_policies,
 )
-from amproxy.config.channels import contact_address, contact_channels, paging_channels
+from amproxy.config.channels import (
+    channel_kind,
+    contact_address,
+    contact_channels,
+    paging_channels,
+)
 from amproxy.config.loader import LoadedConfig
 from amproxy.config.structs import (
     Config,
@@ -77,6 +82,14 @@ def _lint_contacts(config: Config) -> Iterator[ConfigProblem]:
             elif channel not in paging_channels():
                 message = f"amproxy cannot page {user.name} over {channel} yet"
                 yield _problem("undeliverable", user.place, path, message)
+            elif reason := _refused_contact(config, user, channel):
+                message = f"amproxy does not page {user.name} over {channel}: {reason}"
+                yield _problem("undeliverable", user.place, path, message)
+
+
+def _refused_contact(config: Config, user: User, channel: str) -> str:
+    settings = config.global_.channels.get(channel)
+    return channel_kind(channel).refused_address(contact_address(user, channel) or "", settings)
 
 
 def _has_contact(user: User) -> bool:

@@ -64,6 +64,8 @@ class ChannelKind:
     # receives. No two people share an account (config/identities.py).
     account: Callable[[str], str] = lambda address: ""
     signs_in: bool = False  # the account is one of the sign-in, not of presses in a chat
+    # A contact's address and the settings to reach people → the reason why it is never called.
+    refused_address: Callable[[str, Any], str] = lambda address, settings: ""
     # Whether the file has what brings presses of buttons back; None = the channel has none.
     receives_presses: Callable[[Global, Mapping[str, Receiver]], bool | None] = (
         lambda global_, receivers: None

@@ -36,9 +36,14 @@ class SharedIdentity(NamedTuple):
 
 @lru_cache(maxsize=8192)
 def fold_name(text: str) -> str:
-    """The normal form of a name or address: without case, forms of letters, invisible marks."""
+    """The normal form of a name or address: without case, forms of letters, invisible marks.
+
+    Equal for all that `find_sign_in` takes to be the same, and for more.
+    """
     # Folding may undo the normal form, so that it is needed before and after.
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = unicodedata.normalize(
+        "NFKC", unicodedata.normalize("NFKC", _fold_case(text)).casefold()
+    )
     return "".join(char for char in folded if unicodedata.category(char) != "Cf").strip()
 
 
@@ -57,10 +62,25 @@ def identities(user: User, *, with_sign_in: bool) -> dict[Identity, str]:
 
 
 def find_sign_in(users: Iterable[User], text: str) -> User | None:
-    """The person who signs in by this name or address; None if nobody does, or several do."""
-    wanted = Identity(SIGN_IN, fold_name(text))
-    found = [user for user in users if wanted in identities(user, with_sign_in=True)]
-    return found[0] if len(found) == 1 and wanted.value else None
+    """The person who signs in by this name or address; None if nobody does, or several do.
+
+    Compared without case only, which is narrower than what makes identities differ: at a provider
+    somebody else may go by a name that merely looks like a person's.
+    """
+    wanted = _fold_case(text)
+    found = [user for user in users if wanted and wanted in map(_fold_case, _sign_in_names(user))]
+    return found[0] if len(found) == 1 else None
+
+
+def _sign_in_names(user: User) -> Iterator[str]:
+    yield user.name
+    for channel, address in user.contacts.items():
+        if channel in REGISTRY and channel_kind(channel).signs_in:
+            yield address
+
+
+def _fold_case(text: str) -> str:
+    return text.strip().casefold()
 
 
 def find_account(users: Iterable[User], channel: str, account: str) -> User | None:

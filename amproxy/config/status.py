@@ -29,6 +29,7 @@ _NEWER_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "global": (
         *("smtp_auth_secret_file", "smtp_tls_config", "smtp_force_implicit_tls"),
         *("slack_app_token", "slack_app_token_file", "slack_app_url"),
+        "contact_networks",
         *("slack_signing_secret", "slack_signing_secret_file", "wechat_api_secret_file"),
         *("telegram_bot_token", "telegram_bot_token_file", "jira_api_url"),
         *("rocketchat_api_url", "rocketchat_token", "rocketchat_token_file"),

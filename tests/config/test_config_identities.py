@@ -87,9 +87,10 @@ def test_people_are_found_as_they_are_compared() -> None:
     def name(user: User | None) -> str:
         return user.name if user else ""
 
-    for text in ("alice", "ALICE@example.org", "\uff21lice", " alice "):
+    for text in ("alice", "ALICE@example.org", " alice "):
         assert name(find_sign_in(users, text)) == "alice", text
-    for text in ("", " ", "carol", "111", "U012AB3CD"):
+    # a provider may know somebody else by a name that looks like hers
+    for text in ("", " ", "carol", "111", "U012AB3CD", "\uff21lice", "al\u200bice"):
         assert find_sign_in(users, text) is None, text
     assert name(find_account(users, "telegram", "222")) == "bob"
     assert name(find_account(users, "slack", "U012AB3CD")) == "alice"

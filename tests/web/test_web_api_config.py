@@ -216,3 +216,35 @@ async def test_people_change_only_those_contacts_of_theirs_by_which_nobody_is_re
         edits.context.config = msgspec.structs.replace(edits.context.config, sign_in=None)
         async with signed_in(edits, user="root", role="admin") as root:
             assert (await root.post("/api/v1/config/apply", json=body)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "responder", "admin"),
+    [
+        ("http://127.0.0.1:9093/x", 422, 200),
+        ("http://localhost/x", 422, 200),
+        ("http://2130706433/x", 422, 422),
+        ("http://169.254.169.254/latest", 422, 422),
+        ("http://[::ffff:10.0.0.1]/", 422, 422),
+        ("http://192.168.7.7/x", 200, 200),  # the file allows it
+        ("http://93.184.216.34/x", 200, 200),
+        ("http://not-there.invalid/x", 200, 200),  # checked again when it is called
+    ],
+)
+async def test_a_webhook_that_leads_into_this_network_is_not_saved(
+    edits: Site, routes_file: Path, address: str, responder: int, admin: int
+) -> None:
+    text = f"global: {{contact_networks: [192.168.7.0/24]}}\n{FILE}"
+    for role, status in (("responder", responder), ("admin", admin)):
+        routes_file.write_text(text, "utf-8")
+        await edits.deps.reload()
+        contacts = {"console": "there", "webhook": address}
+        change = {"section": "users", "name": "bob", "set": {"contacts": contacts}}
+        body = {"change": change, "digest": edits.context.config.digest}
+        async with signed_in(edits, user="bob", role=role) as bob:
+            shown = await bob.post("/api/v1/config/preview", json={"change": change})
+            applied = await bob.post("/api/v1/config/apply", json=body)
+        assert (shown.status_code, applied.status_code) == (status, status), applied.text
+        assert (routes_file.read_text("utf-8") == text) == (status == 422)
+        if status == 422:
+            assert "contact_networks" in applied.json()["detail"]

@@ -7,6 +7,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from amproxy.config.networks import IpNetwork, read_network
 from amproxy.config.read.cursor import Cursor, Reader
 from amproxy.config.read.kinds import with_file_key
 from amproxy.config.read.values import (
@@ -72,16 +73,9 @@ def _read_header_name(at: Cursor) -> str | None:
     return found
 
 
-def _read_network(at: Cursor) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    found = name(at)
-    if found is None:
-        return None
-    try:
-        network = ipaddress.ip_network(found, strict=False)
-    except ValueError:
-        at.error(f"{quote_value(at)} is neither an address nor a network such as 10.0.0.0/24")
-        return None
-    if network.prefixlen == 0:
+def _read_proxy_network(at: Cursor) -> IpNetwork | None:
+    network = read_network(at)
+    if network is not None and network.prefixlen == 0:
         # The header is trusted as it comes; from anywhere, anybody could set it.
         at.error("from everywhere, anybody could be anybody: name the addresses of the proxy")
         return None
@@ -110,7 +104,7 @@ def _read_oidc(at: Cursor) -> Oidc:
 
 
 def _read_proxy_header(at: Cursor) -> ProxyHeader:
-    section = at.section({"header": _read_header_name, "from": list_of(_read_network)})
+    section = at.section({"header": _read_header_name, "from": list_of(_read_proxy_network)})
     section.require("from", why="whose word counts? The addresses of the proxy")
     networks = tuple(section.pop("from", ()))
     if not networks and section.given("from"):

@@ -18,9 +18,11 @@ import httpx
 import msgspec
 
 from amproxy import clock
+from amproxy.config.networks import Reach
 from amproxy.config.structs import HttpSettings
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.http_settings import client_options
+from amproxy.notify.channels.reach import CheckedTransport
 from amproxy.secret import Secret
 
 TIMEOUT = 10.0  # seconds for a whole call
@@ -56,14 +58,22 @@ class HttpClients:
         self._clients: dict[bytes, httpx.AsyncClient] = {}
 
     def client(
-        self, http: HttpSettings | None = None, timeout: float = TIMEOUT
+        self,
+        http: HttpSettings | None = None,
+        timeout: float = TIMEOUT,
+        reach: Reach | None = None,
     ) -> httpx.AsyncClient:
-        """The client for these settings; `timeout` (seconds) bounds each single read and write."""
+        """The client for these settings; `timeout` (seconds) bounds each single read and write.
+
+        reach: of addresses that people set; None = the file's admin wrote the address, and it may
+        be any. A proxy connects by itself: what goes over one is checked beforehand, by
+        `reachable_addresses`.
+        """
         http = http or HttpSettings()
         # With the secrets: settings that differ in a password alone need clients of their own.
-        key = msgspec.json.encode((http, timeout), enc_hook=Secret.reveal)
+        key = msgspec.json.encode((http, timeout, reach), enc_hook=Secret.reveal)
         if key not in self._clients:
-            self._clients[key] = _build_client(http, timeout)
+            self._clients[key] = _build_client(http, timeout, reach)
         return self._clients[key]
 
     async def close(self) -> None:
@@ -73,15 +83,22 @@ class HttpClients:
             await client.aclose()
 
 
-def _build_client(http: HttpSettings, timeout: float) -> httpx.AsyncClient:
+def _build_client(http: HttpSettings, timeout: float, reach: Reach | None) -> httpx.AsyncClient:
+    options = client_options(http)
+    if reach is not None and not uses_proxy(http):
+        options["transport"] = CheckedTransport(options["verify"], reach)
     return httpx.AsyncClient(
         timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
         # Without httpx's bound of 100 for all destinations: some that hang would hold it all. How
         # many calls one destination has under way is bounded by the delivery worker.
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE),
         follow_redirects=False,
-        **client_options(http),
+        **options,
     )
+
+
+def uses_proxy(http: HttpSettings) -> bool:
+    return bool(http.proxy_url) or http.proxy_from_environment
 
 
 async def send_request(

@@ -80,7 +80,7 @@ class ConfigApi:
         require_change_allowed(request, self._context.config, change)
         old = self._context.config
         proposal, difference = await preview_change(self._deps, change)
-        require_result_allowed(request, old, change, proposal)
+        await require_result_allowed(request, old, change, proposal)
         new = proposal.loaded.config if proposal.loaded else old
         return json_response(
             {

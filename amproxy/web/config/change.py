@@ -20,6 +20,7 @@ from amproxy.check.report import check_config
 from amproxy.clock import utc
 from amproxy.config.identities import identities
 from amproxy.config.loader import load
+from amproxy.config.networks import Reach
 from amproxy.config.structs import Config, Policy, Schedule
 from amproxy.context import Context
 from amproxy.edit.change import (
@@ -32,6 +33,8 @@ from amproxy.edit.change import (
 )
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, Uneditable
 from amproxy.grouping.maintenance import expired_window_warnings
+from amproxy.notify.channels.reach import refused_url
+from amproxy.notify.channels.webhook.settings import contact_reach
 from amproxy.simulation.config_diff import (
     AlertLabels,
     ConfigDifference,
@@ -85,29 +88,38 @@ def require_change_allowed(request: Request, config: Config, change: ConfigEntry
             require_role(request, "responder", team if isinstance(team, str) else "")
 
 
-def require_result_allowed(
+async def require_result_allowed(
     request: Request, config: Config, change: ConfigEntryChange, proposal: ConfigChangeProposal
 ) -> None:
-    """Raise Forbidden where a change, once made, gives away more than its maker may.
+    """Check a change by what the file then says. Raises Forbidden, Uneditable.
 
-    Whoever is no admin changes only those of their contacts by which nobody is recognised.
+    Whoever is no admin changes only those of their contacts by which nobody is recognised, and
+    nobody sets an address that amproxy would not call.
     """
     if change.section != "users" or proposal.loaded is None:
         return
     before = proposal.before.config if proposal.before else config
-    after = proposal.loaded.config
+    after, is_admin = proposal.loaded.config, may(principal_of(request), "admin")
     kept, made = (
         identities(file.users[change.name], with_sign_in=file.sign_in is not None)
         if change.name in file.users
         else {}
         for file in (before, after)
     )
-    if kept != made and not may(principal_of(request), "admin"):
+    if kept != made and not is_admin:
         keys = sorted({key for _, key in kept.items() ^ made.items()})
         raise Forbidden(
             f"{', '.join(keys)}: an admin changes this, because people are recognised by it"
             " when they sign in or press a button"
         )
+    old, new = (
+        file.users[change.name].contacts.get("webhook", "") if change.name in file.users else ""
+        for file in (before, after)
+    )
+    if new and new != old:
+        reach = Reach(contact_reach(after.global_).networks, own_machine=is_admin)
+        if reason := await refused_url(new, reach):
+            raise Uneditable(f"webhook: {reason}")
 
 
 async def preview_change(
@@ -147,7 +159,7 @@ async def apply_change(
         raise Conflict("the file has changed since: look at the change again")
     if proposal.loaded is None:
         raise Uneditable("; ".join(map(str, proposal.problems)))
-    require_result_allowed(request, deps.context.config, change, proposal)
+    await require_result_allowed(request, deps.context.config, change, proposal)
     if not proposal.writable:
         raise Conflict(
             "the file cannot be written from here: put the difference into it where it is kept"

@@ -5,18 +5,28 @@ So amproxy can stand in front of a program that listens to Alertmanager, or of a
 
 from __future__ import annotations
 
+import contextlib
+
 import httpx
 import msgspec
 
 from amproxy import __version__
 from amproxy.config.channels import address_digest
+from amproxy.config.networks import Reach
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
 from amproxy.notify.alertmanager_payload import build_payload, go_time
-from amproxy.notify.channels.http import TIMEOUT, HttpClients, response_error, send_request
+from amproxy.notify.channels.http import (
+    TIMEOUT,
+    HttpClients,
+    response_error,
+    send_request,
+    uses_proxy,
+)
 from amproxy.notify.channels.http_settings import settings_for_url
-from amproxy.notify.channels.webhook.settings import WebhookSettings
+from amproxy.notify.channels.reach import reachable_addresses
+from amproxy.notify.channels.webhook.settings import WebhookSettings, contact_reach
 from amproxy.notify.message import Card
 from amproxy.secret import Secret, reveal
 from amproxy.store.outbox import RateLimit
@@ -47,7 +57,8 @@ class WebhookChannel:
         """The contact is the URL. Raises DeliveryError (permanent) where it is none."""
         _check_url(address)
         settings: WebhookSettings = global_.channels.get(self.name, WebhookSettings())
-        return msgspec.structs.replace(settings, url=Secret(address), url_file="")
+        reach = contact_reach(global_)
+        return msgspec.structs.replace(settings, url=Secret(address), url_file="", reach=reach)
 
     def rate_limit(self, settings: WebhookSettings) -> RateLimit:
         """The URL's, without gaps afterwards. Raises DeliveryError."""
@@ -129,12 +140,24 @@ async def _post_json(
 ) -> None:
     """POST JSON as the settings' http_config says. Raises DeliveryError for any status but 2xx."""
     timeout = settings.timeout or TIMEOUT
-    client = clients.client(settings_for_url(settings.http, url), timeout)
+    http = settings_for_url(settings.http, url)
+    if settings.reach is not None and uses_proxy(http):
+        await _check_before_proxy(who, url, settings.reach)
+    client = clients.client(http, timeout, settings.reach)
     response = await send_request(
         client, who, url, within=timeout, ignore_body=True, content=body, headers=_HEADERS
     )
     if not 200 <= response.status < 300:
         raise response_error(response, who)
+
+
+async def _check_before_proxy(who: str, url: str, reach: Reach) -> None:
+    """Raises DeliveryError where the host may not be reached. A name only the proxy knows may."""
+    with contextlib.suppress(httpx.TransportError):
+        try:
+            await reachable_addresses(httpx.URL(url).raw_host.decode("ascii"), reach)
+        except DeliveryError as error:
+            raise DeliveryError(f"{who}: {error}", permanent=True, reason=error.reason) from None
 
 
 def _webhook_url(settings: WebhookSettings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from amproxy.config.channels import ChannelKind
+from amproxy.config.networks import Reach, read_network, refused_literal
 from amproxy.config.read.cursor import Section
 from amproxy.config.read.http import build_http_settings
 from amproxy.config.read.kinds import (
@@ -15,8 +16,8 @@ from amproxy.config.read.kinds import (
     template_or_url,
     with_file_key,
 )
-from amproxy.config.read.values import literal
-from amproxy.config.structs import HttpSettings, Struct
+from amproxy.config.read.values import list_of, literal
+from amproxy.config.structs import Global, HttpSettings, Struct
 from amproxy.secret import Secret
 
 
@@ -28,6 +29,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True):
     max_alerts: int = 0
     timeout: float = 0.0  # seconds; 0 = none of its own
     http: HttpSettings = HttpSettings()
+    reach: Reach | None = None  # of a person's contact; None = any host
 
 
 def build_webhook_settings(section: Section) -> WebhookSettings:
@@ -40,7 +42,20 @@ def build_webhook_settings(section: Section) -> WebhookSettings:
 
 def _build_global(values: Section) -> WebhookSettings:
     """`global` has the http_config; the URL is a person's contact."""
-    return WebhookSettings(http=build_http_settings(values["http_config"]))
+    return WebhookSettings(
+        http=build_http_settings(values["http_config"]),
+        reach=Reach(tuple(map(str, values.get("contact_networks", ()))), own_machine=True),
+    )
+
+
+def contact_reach(global_: Global) -> Reach:
+    """The hosts that webhook contacts of people may lead to."""
+    settings: WebhookSettings = global_.channels.get("webhook", WebhookSettings())
+    return settings.reach or Reach(own_machine=True)
+
+
+def _refused_address(address: str, settings: WebhookSettings | None) -> str:
+    return refused_literal(address, (settings and settings.reach) or Reach(own_machine=True))
 
 
 def _reason_undeliverable(section: Section) -> str:
@@ -65,8 +80,10 @@ WEBHOOK: Final = ChannelKind(
     ),
     build=build_webhook_settings,
     reason_undeliverable=_reason_undeliverable,
+    global_keys={"contact_networks": list_of(read_network)},
     build_global=_build_global,
     addresses_people=False,
+    refused_address=_refused_address,
 )
 
 # amproxy's own kind: groups go on to another Alertmanager's API.

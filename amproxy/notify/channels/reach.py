@@ -1,0 +1,103 @@
+"""Calls to addresses that people set: each host is resolved once, checked, and called as checked.
+
+A name that has led to the internet may lead to this network a moment later, so that a check
+beforehand is not enough. config/networks.py decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+import httpx
+
+from amproxy.config.networks import REFUSED_TEXT, IpAddress, Reach, literal_address, may_reach
+from amproxy.errors import DeliveryError
+
+RESOLVE_TIMEOUT = 5.0  # seconds
+# As for all channels, a destination that hangs must not use up the connections of others.
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=4)
+
+
+class CheckedTransport(httpx.AsyncBaseTransport):
+    """Connects only to addresses that pass the check; Host and certificate stay the name's."""
+
+    def __init__(self, verify: ssl.SSLContext | bool, reach: Reach) -> None:
+        self._verify = httpx.create_ssl_context() if verify is True else verify
+        self._reach = reach
+        # One for each host: a connection is reused by its address, and two names with the same
+        # address must not share one, whose certificate was checked for the other name.
+        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises DeliveryError (permanent) where the host may not be reached, httpx's errors."""
+        host = request.url.raw_host.decode("ascii")  # of an international name as the DNS has it
+        addresses = await reachable_addresses(host, self._reach)
+        if host not in self._transports:
+            self._transports[host] = httpx.AsyncHTTPTransport(verify=self._verify, limits=LIMITS)
+        extensions = dict(request.extensions)
+        if literal_address(host) is None:
+            extensions["sni_hostname"] = host
+        for position, address in enumerate(addresses, 1):
+            pinned = httpx.Request(
+                request.method,
+                request.url.copy_with(host=str(address)),
+                headers=request.headers,  # with the Host that httpx has made of the name
+                stream=request.stream,
+                extensions=extensions,
+            )
+            try:
+                return await self._transports[host].handle_async_request(pinned)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if position == len(addresses):
+                    raise
+        raise httpx.ConnectError("the name has no address")
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+
+
+async def reachable_addresses(host: str, reach: Reach) -> list[IpAddress]:
+    """The addresses of a host that may be called.
+
+    Raises DeliveryError (permanent) where it has none of these, httpx.ConnectError where the name
+    cannot be resolved.
+    """
+    try:
+        async with asyncio.timeout(RESOLVE_TIMEOUT):
+            addresses = await _resolve(host)
+    except TimeoutError:
+        raise httpx.ConnectTimeout("the name is not resolved in time") from None
+    except (OSError, UnicodeError) as error:
+        raise httpx.ConnectError(f"the name cannot be resolved: {error}") from None
+    found = [address for address in addresses if may_reach(host, address, reach)]
+    if not found:
+        raise DeliveryError(REFUSED_TEXT, permanent=True, reason="client_error")
+    return found
+
+
+async def refused_url(url: str, reach: Reach) -> str:
+    """The reason why a URL may not become a contact, "" = it may.
+
+    A name that cannot be resolved now passes: it is checked again at each call.
+    """
+    try:
+        await reachable_addresses(urlsplit(url).hostname or "", reach)
+    except DeliveryError as error:
+        return str(error)
+    except (httpx.TransportError, ValueError):
+        return ""
+    return ""
+
+
+async def _resolve(host: str) -> list[IpAddress]:
+    literal = literal_address(host)
+    if literal is not None:
+        return [literal]
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    addresses = (literal_address(str(entry[4][0])) for entry in found)
+    return list(dict.fromkeys(one for one in addresses if one is not None))
