@@ -44,6 +44,8 @@ def fold_name(text: str) -> str:
     folded = unicodedata.normalize(
         "NFKC", unicodedata.normalize("NFKC", _fold_case(text)).casefold()
     )
+    if folded.isascii():
+        return folded.strip()
     return "".join(char for char in folded if unicodedata.category(char) != "Cf").strip()
 
 

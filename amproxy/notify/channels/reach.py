@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,6 +21,10 @@ from amproxy.errors import DeliveryError
 RESOLVE_TIMEOUT = 5.0  # seconds
 # As for all channels, a destination that hangs must not use up the connections of others.
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=4)
+
+
+# Threads of their own: a name server that never answers must not hold up passwords and files.
+_RESOLVERS = ThreadPoolExecutor(8, "resolve")
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
@@ -97,7 +103,7 @@ async def _resolve(host: str) -> list[IpAddress]:
     literal = literal_address(host)
     if literal is not None:
         return [literal]
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, ask)
     addresses = (literal_address(str(entry[4][0])) for entry in found)
     return list(dict.fromkeys(one for one in addresses if one is not None))

@@ -61,7 +61,7 @@ class PersonView(NamedTuple):
     reachability: PersonReachability
     rules: list[tuple[str, list[str]]]  # urgency → the rules in words
     absences: list[AbsenceRow]
-    may_change: bool  # absences
+    may_change: bool  # absences, and send test pages
 
 
 class TeamView(NamedTuple):

@@ -19,12 +19,12 @@ from amproxy.errors import NotFound
 from amproxy.notify.channel_health import ChannelHealth, assess_channels
 from amproxy.oncall.reachable import assess_reachability
 from amproxy.respond import test_messages
+from amproxy.respond.rights import person_refusal, receiver_refusal
 from amproxy.respond.targets import BadAction
 from amproxy.store import deliveries, outbox
 from amproxy.store.deliveries import Delivery, DeliveryListItem, DeliveryOutcome
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
-    may,
     principal_of,
     require_person,
     require_receiver,
@@ -265,7 +265,7 @@ class DeliveriesPage:
         self, request: Request, query: DeliveryQuery | None, error: Exception | None = None
     ) -> HTMLResponse:
         """query: None = it cannot be read, or a test was refused, and no log is shown."""
-        context, config = self._context, self._context.config
+        context, config, principal = self._context, self._context.config, principal_of(request)
         page = await find_deliveries(context, query) if query else deliveries.DeliveryList([], "")
         filters = [
             (name, value)
@@ -290,7 +290,8 @@ class DeliveriesPage:
             channels=sorted({one.channel for one in health} | paging_channels()),
             receivers=sorted(config.receivers),
             tested=tested if tested in config.users or tested in config.receivers else "",
-            may_change=may(principal_of(request), "responder"),
+            may_test_person=lambda name: not person_refusal(principal, config, name),
+            may_test_receiver=lambda name: not receiver_refusal(principal, config, name),
         )
 
     def _zone(self, request: Request) -> str:

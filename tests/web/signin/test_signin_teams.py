@@ -144,6 +144,10 @@ def test_test_messages_go_to_ones_own_team_and_to_nobodys(ada: Browser, rob: Bro
         rob.post("/api/v1/receivers/red/test", json={}),
     ):
         assert answer.status_code == 403 and "team red" in answer.text.replace("&#39;", "'")
+    people = rob.get("/people").text
+    assert 'action="/people/vic/test"' in people and 'action="/people/rita/test"' not in people
+    channels = rob.get("/deliveries").text
+    assert 'value="rob"' in channels and 'name="user" value="rita"' not in channels
     assert rob.post("/me/test").status_code == 303
     assert any("/people/rita/test" in one for one in refused_entries(ada, "rob"))
 
