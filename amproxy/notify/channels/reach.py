@@ -20,7 +20,7 @@ from amproxy.errors import DeliveryError
 
 RESOLVE_TIMEOUT = 5.0  # seconds
 # As for all channels, a destination that hangs must not use up the connections of others.
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=4)
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 
 
 # Threads of their own: a name server that never answers must not hold up passwords and files.
