@@ -57,6 +57,7 @@ class Context:
         self.silences = SilenceCache()
         self.windows = MaintenanceWindowCache()
         self.external_url = ""
+        self.signing_key = ""  # of links, as Redis has it; "" = not loaded yet
         self.in_force_since = now()  # when the configuration was loaded
         self.warnings: tuple[OperatorWarning, ...] = ()  # about Redis and the clock
         self.clock_difference: float | None = None  # seconds by which Redis' clock is ahead

@@ -153,8 +153,33 @@ unexpected_errors = Counter(
 )
 stuck = Counter(
     "amproxy_stuck_total",
-    "Incidents and groups that had lost their timer: each is a defect of amproxy.",
+    "Incidents, groups and messages that had lost their timer.",
     registry=registry,
+)
+part_running = Gauge(
+    "amproxy_part_running",
+    "1 while a part of the process runs; of several processes the lowest.",
+    ["part"],
+    registry=registry,
+    multiprocess_mode="livemin",
+)
+part_restarts = Counter(
+    "amproxy_part_restarts_total",
+    "Parts that ended and began anew: each is a defect of amproxy.",
+    ["part"],
+    registry=registry,
+)
+redis_refusals = Counter(
+    "amproxy_redis_refusals_total",
+    "Commands that Redis refused, by the code of its error.",
+    ["code"],
+    registry=registry,
+)
+start_time = Gauge(
+    "amproxy_start_time_seconds",
+    "When the process was started; of several the latest.",
+    registry=registry,
+    multiprocess_mode="mostrecent",
 )
 reload_successful = Gauge(
     "amproxy_config_last_reload_successful",

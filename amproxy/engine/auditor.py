@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from amproxy import metrics
 from amproxy.context import Context
@@ -15,29 +16,48 @@ from amproxy.shifts import record
 from amproxy.shifts.record import shift_retention
 from amproxy.store import audit as store_audit
 from amproxy.store import deliveries, groups, incidents, leases, schedule_changes, shifts
-from amproxy.store.leases import LeaseStore
+from amproxy.store.leases import LeaseStore, TimedWork
 
 log = logging.getLogger(__name__)
 
 AUDIT_EVERY = 60.0  # seconds
+LOOK_EVERY = 1.0  # seconds between two looks at how Redis is
+# Seconds without an error of Redis after which its trouble counts as over. Redis may have lost what
+# nothing else sets again, so that the next audit does not wait for its turn.
+CALM_AFTER = 2.0
 
 
 async def run_auditor(context: Context, name: str) -> None:
     """Audit for ever, in one process of all; cancel to stop."""
+    audited = time.monotonic()
     while True:
-        await asyncio.sleep(AUDIT_EVERY)
+        await asyncio.sleep(LOOK_EVERY)
+        if not _is_due(audited, context.wire.troubled_at, time.monotonic()):
+            continue
         try:
             # longer than a turn, so that the holder keeps it; soon over when the holder dies
             if await LeaseStore(context.wire).lease("auditor", name, 2 * AUDIT_EVERY):
                 await audit_once(context)
         except StoreUnavailable:
             log.debug("Redis is away; the audit waits")
+        else:
+            audited = time.monotonic()
+
+
+def _is_due(audited: float, troubled: float, now: float) -> bool:
+    """Decide whether to audit, by monotonic seconds: the last audit and Redis' last error."""
+    return now - audited >= AUDIT_EVERY or (audited < troubled <= now - CALM_AFTER)
 
 
 async def audit_once(context: Context) -> int:
-    """Audit; return how many incidents and groups had no timer. Raises StoreUnavailable."""
+    """Audit; return how many incidents, groups and messages had no timer.
+
+    Raises StoreUnavailable.
+    """
     stuck = await _restore_timers(context)
     metrics.stuck.inc(stuck)
+    if context.signing_key:
+        await leases.restore_signing_key(context.wire, context.signing_key)
     # Redis may have been away when the file was loaded: then these timers were not set.
     await heartbeats.schedule_heartbeat_timers(context)
     await muting.schedule_window_timers(context)
@@ -47,18 +67,25 @@ async def audit_once(context: Context) -> int:
 
 
 async def _restore_timers(context: Context) -> int:
-    """Give every open incident and group that has no timer its timer back; return how many."""
-    stuck = 0
+    """Give all work that has no timer its timer back; return how much there was."""
+    wire, now = context.wire, context.now()
+    works = dict[str, TimedWork]()  # by what the log calls it
     for incident in await _open_incidents(context):
-        due = next_due(incident)
-        if due is not None and await leases.restore(context.wire, f"incident:{incident.id}", due):
-            stuck += 1
-            log.error("incident #%s had no timer; it has one again", incident.number)
-    for group_id in await groups.load_group_ids(context.wire):
-        if await leases.restore(context.wire, f"flush:{group_id}", context.now()):
-            stuck += 1
-            log.error("group %s had no timer; it has one again", group_id)
-    return stuck
+        if (due := next_due(incident)) is not None:
+            works[f"incident #{incident.number}"] = leases.incident_work(
+                incident.id, incident.version, due
+            )
+    for group_id in await groups.load_group_ids(wire):
+        works[f"group {group_id}"] = leases.group_work(group_id, now)
+    for work in await leases.load_waiting_messages(wire, now):
+        works[f"what waits for {work.timer}"] = work
+    restored = set(await leases.restore_lost(wire, list(works.values())))
+    for name, work in works.items():
+        if work.timer in restored:
+            log.error("%s had no timer; it has one again", name)
+    if restored:
+        context.wake(timers=True)
+    return len(restored)
 
 
 async def _trim(context: Context) -> None:

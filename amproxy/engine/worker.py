@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from amproxy import metrics
 from amproxy.apply import apply_event
@@ -39,9 +41,17 @@ async def run_worker(context: Context) -> None:
     """
     free, tasks = asyncio.Semaphore(MAX_TIMERS_AT_ONCE), set[asyncio.Task[None]]()
 
-    async def handle(timer: Timer) -> None:
+    def begin(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)  # asyncio itself holds tasks only weakly
+        task.add_done_callback(tasks.discard)
+
+    async def handle(timer: Timer, leased_at: float) -> None:
         try:
             await _handle_timer(context, timer)
+        except StoreUnavailable as error:
+            log.debug("%s comes again: %s", timer, error)
+            begin(_give_back(context, timer, leased_at))
         finally:
             free.release()
 
@@ -49,16 +59,15 @@ async def run_worker(context: Context) -> None:
         while True:
             async with free:  # nothing is leased that would only wait here
                 pass
+            now = context.now()
             try:
-                leased = await leases.lease_due(context.wire, context.now(), MAX_TIMERS_AT_ONCE)
+                leased = await leases.lease_due(context.wire, now, MAX_TIMERS_AT_ONCE)
             except StoreUnavailable:
                 await asyncio.sleep(MAX_SLEEP / 4)
                 continue
             for timer in leased:
                 await free.acquire()
-                task = asyncio.create_task(handle(timer))
-                tasks.add(task)  # asyncio itself holds tasks only weakly
-                task.add_done_callback(tasks.discard)
+                begin(handle(timer, now))
             if not leased:
                 await _sleep_until_due(context)
     finally:
@@ -80,7 +89,23 @@ async def _sleep_until_due(context: Context) -> None:
     context.timers_changed.clear()
 
 
+async def _give_back(context: Context, timer: Timer, leased_at: float) -> None:
+    """Have a timer come again soon, for as long as this process has its lease.
+
+    Within a second of Redis being there again: the lease is there for those who die.
+    """
+    while context.now() < leased_at + leases.LEASE:
+        await asyncio.sleep(MAX_SLEEP / 2)
+        try:
+            await leases.give_back(context.wire, timer, leased_at, context.now())
+        except StoreUnavailable:
+            continue
+        context.wake(timers=True)
+        return
+
+
 async def _handle_timer(context: Context, timer: Timer) -> None:
+    """Do what is due. Raises StoreUnavailable; then it is to be done again."""
     metrics.timer_lateness.observe(max(0.0, context.now() - timer.due))
     try:
         match timer.kind:
@@ -102,7 +127,7 @@ async def _handle_timer(context: Context, timer: Timer) -> None:
                 log.error("timer of an unknown kind: %s", timer)
                 await leases.drop(context.wire, timer)
     except StoreUnavailable:
-        log.debug("Redis is away; %s comes again", timer)
+        raise
     except Exception:
         # A defect in one group or incident must not stop all others. The timer comes again when
         # its lease is over.

@@ -83,9 +83,60 @@ local function is_met(guard)
   return (redis.call('HGET', guard[1], guard[2]) or '') == guard[3]
 end
 
--- Every guard before the first operation: Redis does not undo a script half-way.
+local TYPES = {
+  HSET = 'hash', HSETNX = 'hash', HINCRBY = 'hash', HDEL = 'hash', ZADD = 'zset', ZREM = 'zset',
+  XADD = 'stream', XACK = 'stream', XDEL = 'stream', RPUSH = 'list', SADD = 'set', SREM = 'set',
+}
+
+-- Raise the error that an operation would meet: a command that the user in Redis may not use, or a
+-- key that somebody has given another type.
+local function check(...)
+  local command, key = ...
+  -- Redis 7 and later know the first
+  if redis.acl_check_cmd and not redis.acl_check_cmd(...) then
+    return error({err = 'NOPERM this user has no permission to run ' .. command})
+  end
+  local kind = TYPES[command] and redis.pcall('TYPE', key).ok
+  if kind and kind ~= 'none' and kind ~= TYPES[command] then
+    return error({err = 'WRONGTYPE ' .. key .. ' is a ' .. kind})
+  end
+end
+
+local function check_group(group)
+  local base = prefix .. 'group:' .. group
+  check('HDEL', base, 'flush')
+  check('HINCRBY', base, 'pending', '-1')
+  check('HDEL', base .. ':leases', '')
+  check('HDEL', base .. ':alerts', '')
+  check('DEL', base)
+  check('SREM', prefix .. 'groups', group)
+  check('ZREM', prefix .. 'timers', group)
+  check('ZADD', prefix .. 'timers', '0', group)
+  check('EXPIRE', base, '1')
+end
+
+local function check_outbox()
+  check('XACK', prefix .. 'outbox', 'g', '0-0')
+  check('XDEL', prefix .. 'outbox', '0-0')
+  check('HDEL', prefix .. 'begun', '')
+  check('HINCRBY', prefix .. 'depth', '', '-1')
+  check('HSET', prefix .. 'retries', '', '')
+  check('ZADD', prefix .. 'timers', '0', '')
+end
+
+-- Every guard and check before the first operation: Redis does not undo a script half-way.
 for _, guard in ipairs(change[1]) do
   if not is_met(guard) then return 0 end
+end
+local checked = {}
+for _, op in ipairs(change[2]) do
+  local kind, what = op[1], op[1] .. ' ' .. (op[2] or '')
+  if not checked[what] then
+    checked[what] = true
+    if kind == '!finish' or kind == '!postpone' then check_outbox()
+    elseif string.sub(kind, 1, 1) == '!' then check_group(op[2])
+    else check(unpack(op)) end
+  end
 end
 for _, op in ipairs(change[2]) do
   if op[1] == '!remove' then remove(op[2], op[3], op[4])

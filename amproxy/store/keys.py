@@ -59,9 +59,9 @@ P feeds:tokens         hash    "schedule NAME" or "user NAME" → token
 
 Muting
 P silences             hash    id → Silence
-P silences:version     string  goes up with every change of the silences
+P silences:version     string  another number with every change of the silences
 P maintenance          hash    id → Maintenance made by hand
-P maintenance:version  string  goes up with every change of these windows
+P maintenance:version  string  another number with every change of these windows
 P hidden:BY            hash    "GROUP FINGERPRINT" → SuppressedAlertRecord;
                                BY = "silence:ID" or "maintenance:ID"
 

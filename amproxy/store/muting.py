@@ -7,6 +7,7 @@ again. A record is bounded, and stored for a month after its last change.
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -112,6 +113,11 @@ def save_silences(result: Operations, *changed: Silence) -> None:
     _publish_silences(result)
 
 
+def _new_version() -> int:
+    # Not counted up: a Redis that has lost everything would come to a number that caches know.
+    return secrets.randbits(60)
+
+
 def delete_silences(result: Operations, *ids: str) -> None:
     """Remove silences that ended long ago."""
     result.do("HDEL", keys.SILENCES, *ids)
@@ -119,7 +125,7 @@ def delete_silences(result: Operations, *ids: str) -> None:
 
 
 def _publish_silences(result: Operations) -> None:
-    result.do("INCR", keys.SILENCES_VERSION)
+    result.do("SET", keys.SILENCES_VERSION, _new_version())
     result.do("PUBLISH", keys.CHANGES, "silences")
 
 
@@ -171,7 +177,7 @@ def flush_now(loaded: LoadedGroup, now: float) -> Operations:
 
 
 def _publish_windows(result: Operations) -> None:
-    result.do("INCR", keys.MAINTENANCE_VERSION)
+    result.do("SET", keys.MAINTENANCE_VERSION, _new_version())
     result.do("PUBLISH", keys.CHANGES, "maintenance")
 
 

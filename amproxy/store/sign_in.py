@@ -216,8 +216,8 @@ async def load_token(wire: Wire, secret: str, now: float) -> ApiToken | None:
 async def record_token_use(wire: Wire, token: ApiToken, now: float) -> None:
     """Store that a token was used. Raises StoreUnavailable."""
     if now - _use_recorded_at.get(token.id, 0.0) >= TOKEN_USE_INTERVAL:
-        _use_recorded_at[token.id] = now
         await wire.call("HSET", keys.TOKENS_USED, token.id, repr(now))
+        _use_recorded_at[token.id] = now
 
 
 async def load_tokens(wire: Wire) -> list[ApiTokenListItem]:

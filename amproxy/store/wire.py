@@ -22,6 +22,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
+from amproxy import metrics
 from amproxy.errors import AmproxyError, StoreUnavailable
 from amproxy.store.reasons import Failure, describe_failure, place_of
 
@@ -32,11 +33,21 @@ REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection count
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SENTINEL_PORT = 26379
 REPEAT_REASON = 60.0  # seconds after which the log says once more why Redis is away
+PING_INTERVAL = 10.0  # seconds of silence after which a subscription asks if Redis is there
+EXPECTED_REFUSAL = "BUSYGROUP"  # the group is there already: everyday, and no trouble
+UNKNOWN_CODE = "ERR"
 SCRIPTS = (
-    *("ingest", "commit", "lease_timers", "hold", "release"),
+    *("ingest", "commit", "lease_timers", "give_back", "restore", "hold", "release"),
     *("permit", "throttle", "take_over", "strays"),
 )
-_SOURCES = {name: (Path(__file__).parent / f"{name}.lua").read_text("utf-8") for name in SCRIPTS}
+
+
+def script_source(name: str) -> str:
+    """The text of one of SCRIPTS."""
+    return (Path(__file__).parent / f"{name}.lua").read_text("utf-8")
+
+
+_SOURCES = {name: script_source(name) for name in SCRIPTS}
 
 
 class BadRedisUrl(AmproxyError):
@@ -118,6 +129,7 @@ class Wire:
         self.reason = ""  # why the last attempt to connect failed, or the last connection broke
         self.refused = False  # it is for a setting: a password, a name, a certificate …
         self.connections = 0  # made so far: each may be to another Redis
+        self.troubled_at = time.monotonic()  # when Redis last refused something, or went away
         self._connect = redis_connector(url)
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
@@ -130,7 +142,7 @@ class Wire:
 
     def open(self) -> None:
         """Begin to connect, and keep connected until `close`."""
-        self._task = asyncio.create_task(self._stay_connected())
+        self._task = asyncio.create_task(self.stay_connected())
 
     async def connected(self) -> None:
         """Wait for the first connection, however long it takes."""
@@ -151,7 +163,7 @@ class Wire:
         """Send one command; the future has its response."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._writer is None:
-            future.set_exception(StoreUnavailable(self.away))
+            _fail(future, StoreUnavailable(self.away))
             return future
         if not self._packed:
             # at the end of this turn of the loop: what others call until then leaves with it
@@ -164,10 +176,16 @@ class Wire:
         """Run one of the scripts beside this file; the first word is its one key."""
         return self.call("EVALSHA", self._sha.get(name, ""), 1, *words)
 
-    async def subscribe(self, channel: str, on_message: Callable[[str], None]) -> None:
+    async def subscribe(
+        self,
+        channel: str,
+        on_message: Callable[[str], None],
+        on_subscribed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Call `on_message` with what is published, for ever; cancel to stop.
 
-        Messages published while Redis is away are lost.
+        Messages published while Redis is away are lost: `on_subscribed` is called whenever that may
+        have been so, which is also the case at the first time.
         """
         while True:
             connection = None
@@ -176,9 +194,11 @@ class Wire:
                 await connection.connect()
                 await connection.send_command("SUBSCRIBE", channel)
                 while True:
-                    kind, _, text = await connection.read_response(timeout=None)
-                    if kind == b"message":
-                        on_message(text.decode())
+                    kind, *rest = await _read_or_ping(connection)
+                    if kind == b"subscribe":
+                        on_subscribed()
+                    elif kind == b"message":
+                        on_message(rest[1].decode("utf-8", "replace"))
             except (RedisError, OSError):
                 await asyncio.sleep(RECONNECT_WAITS[1])
             finally:
@@ -192,7 +212,8 @@ class Wire:
             with contextlib.suppress(RuntimeError):
                 self._writer.write(b"".join(packed))
 
-    async def _stay_connected(self) -> None:
+    async def stay_connected(self) -> None:
+        """Connect, and connect anew whenever the connection breaks; cancel to stop."""
         wait = RECONNECT_WAITS[0]
         while True:
             connection = None
@@ -206,7 +227,8 @@ class Wire:
                     group.create_task(self._read(reader))
                     group.create_task(self._watch())
                     group.create_task(self._prepare())
-            except* (RedisError, OSError, StoreUnavailable) as error:
+            # HiredisError: what came is not Redis' protocol
+            except* (RedisError, hiredis.HiredisError, OSError, StoreUnavailable) as error:
                 self._note_failure(describe_failure(error, place_of(self.url)))
             finally:
                 wait = RECONNECT_WAITS[0] if self.up else min(wait * 2, RECONNECT_WAITS[1])
@@ -246,16 +268,25 @@ class Wire:
         while data := await reader.read(1 << 18):
             parser.feed(data)
             while (response := parser.gets()) is not ...:
+                if not self._waiting:
+                    raise StoreUnavailable("Redis sent what nobody had asked for")
                 _, future = self._waiting.popleft()
-                if future.done():  # its caller was cancelled
-                    continue
                 if isinstance(response, hiredis.ReplyError):
-                    future.set_exception(RedisRefused(str(response)))
-                    if str(response).startswith("NOSCRIPT"):
-                        self._reload_scripts()
-                else:
+                    self._refuse(future, str(response))
+                elif not future.done():  # else its caller was cancelled
                     future.set_result(response)
         raise StoreUnavailable("Redis closed the connection")
+
+    def _refuse(self, future: asyncio.Future[Any], text: str) -> None:
+        code = text.partition(" ")[0]
+        if code != EXPECTED_REFUSAL:
+            self.troubled_at = time.monotonic()
+            # "ERR …", but a script's own error may begin with anything
+            known = code.isascii() and code.isalpha() and code.isupper() and len(code) < 20
+            metrics.redis_refusals.labels(code if known else UNKNOWN_CODE).inc()
+        if code == "NOSCRIPT":
+            self._reload_scripts()
+        _fail(future, RedisRefused(text))
 
     def _reload_scripts(self) -> None:
         """Load the scripts again, which SCRIPT FLUSH or a failover has taken away."""
@@ -274,10 +305,29 @@ class Wire:
         self._writer = None
         self._packed.clear()
         self.up = False
+        self.troubled_at = time.monotonic()
         while self._waiting:
             _, future = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(StoreUnavailable("Redis went away before it answered"))
-                # Of several calls made together, the first failure ends the wait for the others:
-                # without this asyncio would log theirs as never retrieved.
-                future.exception()
+            _fail(future, StoreUnavailable("Redis went away before it answered"))
+
+
+def _fail(future: asyncio.Future[Any], error: StoreUnavailable) -> None:
+    """Fail a call, unless its caller was cancelled."""
+    if not future.done():
+        future.set_exception(error)
+        # Of several calls made together, the first failure ends the wait for the others: without
+        # this asyncio would log theirs as never retrieved.
+        future.exception()
+
+
+async def _read_or_ping(connection: Any) -> Any:
+    """The next message of a subscription. Raises RedisError, and OSError where Redis is silent.
+
+    A connection whose other end has vanished without a word would otherwise be read for ever.
+    """
+    for _ in range(2):
+        message = await connection.read_response(timeout=PING_INTERVAL)
+        if message is not None:  # None: nothing has come
+            return message
+        await connection.send_command("PING")
+    raise TimeoutError("Redis does not answer")

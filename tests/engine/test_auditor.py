@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
+import msgspec
 import pytest
 
 from amproxy.config.structs import NotifyStep, Wait
 from amproxy.context import Context
+from amproxy.engine import auditor
 from amproxy.engine.auditor import audit_once
-from amproxy.errors import NotFound
+from amproxy.engine.worker import run_worker
+from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.machine import transition
 from amproxy.machine.events import Opened, Resolve
 from amproxy.machine.transition import next_due
-from amproxy.model import Incident
-from amproxy.store import incidents, keys
+from amproxy.model import Incident, OutgoingMessage
+from amproxy.store import incidents, keys, leases
 from amproxy.store.commit import commit
+from amproxy.store.wire import Wire
 from tests.support.integration.house import plan
+from tests.support.waiting import soon
 
 PLAN = plan(NotifyStep(users=("ann",)), Wait(seconds=600), NotifyStep(users=("bob",)))
 
@@ -48,6 +54,76 @@ async def test_a_group_that_lost_its_timer_is_flushed_now(context: Context) -> N
     assert await audit_once(context) == 1
     due = int(await context.wire.call("ZSCORE", keys.TIMERS, "flush:g")) / 1000
     assert due <= context.now()
+
+
+@pytest.mark.parametrize("meanwhile", ["resolved", "changed", "set"])
+async def test_what_changes_while_the_auditor_looks_is_not_reported(
+    context: Context, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    await opened(context)
+    await context.wire.call("SADD", keys.GROUPS, "g")
+    load = leases.load_waiting_messages
+
+    async def change(wire: Wire, now: float) -> list[leases.TimedWork]:
+        """What another process does between the auditor's reading and its writing."""
+        await wire.call("SREM", keys.GROUPS, "g")
+        if meanwhile == "resolved":
+            stored = await incidents.load(wire, "i")
+            event = Resolve(user="ann", via="web")
+            done = transition(stored, event, context.now(), context.roster, {})
+            assert await commit(wire, incidents.change_operations(done))
+        elif meanwhile == "changed":
+            await wire.call("HINCRBY", keys.incident("i"), "v", 1)
+        else:
+            await leases.restore(wire, "incident:i", context.now() + 5)
+        return await load(wire, now)
+
+    await context.wire.call("ZREM", keys.TIMERS, "incident:i")
+    monkeypatch.setattr(leases, "load_waiting_messages", change)
+    assert await audit_once(context) == 0
+
+
+async def test_a_message_that_lost_its_retry_timer_is_sent_and_a_storm_goes_on(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire, page = context.wire, OutgoingMessage(id="m", kind="page", channel="chat", due=0.0)
+    await wire.call("HSET", keys.RETRIES, "m", msgspec.msgpack.encode(page))
+    await wire.call("RPUSH", keys.storm_pages("k"), msgspec.msgpack.encode(page))
+    assert await audit_once(context) == 2
+    due = await wire.call("ZRANGE", keys.TIMERS, 0, -1)
+    assert {b"retry:m", b"bundle:k"} <= set(due)
+    assert "retry:m had no timer" in caplog.text and "bundle:k had no timer" in caplog.text
+    assert await audit_once(context) == 0
+    working = asyncio.create_task(run_worker(context))
+
+    async def sent() -> bool:
+        waiting = await wire.call("EXISTS", keys.storm_pages("k"), keys.RETRIES)
+        return not waiting and await wire.call("XLEN", keys.OUTBOX) == 2
+
+    await soon(sent)
+    working.cancel()
+
+
+async def test_links_go_on_working_after_redis_has_lost_their_key(context: Context) -> None:
+    context.signing_key = await leases.load_signing_key(context.wire)
+    await context.wire.call("FLUSHALL")
+    await audit_once(context)
+    assert await leases.load_signing_key(context.wire) == context.signing_key
+
+
+async def test_after_trouble_with_redis_the_audit_does_not_wait_for_its_turn(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditor, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(auditor, "CALM_AFTER", 0.05)
+    await opened(context)
+    auditing = asyncio.create_task(auditor.run_auditor(context, "me"))
+    await asyncio.sleep(0.05)
+    with pytest.raises(StoreUnavailable):
+        await context.wire.call("NOSUCHCOMMAND")
+    await context.wire.call("ZREM", keys.TIMERS, "incident:i")
+    await soon(lambda: context.wire.call("EXISTS", keys.TIMERS), 20)
+    auditing.cancel()
 
 
 async def test_a_timer_that_is_there_stays_as_it_is(context: Context) -> None:

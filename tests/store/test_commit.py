@@ -9,10 +9,18 @@ from msgspec.structs import replace
 
 from amproxy.config.structs import Maintenance, Policy
 from amproxy.labels.matchers import parse_matcher
-from amproxy.model import Change, Group, Incident, LoadedGroup, OutgoingMessage, Silence
+from amproxy.model import (
+    Change,
+    Group,
+    Incident,
+    LoadedGroup,
+    OutgoingMessage,
+    Silence,
+    TimelineEntry,
+)
 from amproxy.store import groups, incidents, keys, muting, outbox, shifts
 from amproxy.store.commit import Operations, commit
-from amproxy.store.wire import Wire
+from amproxy.store.wire import RedisRefused, Wire
 
 Guarded = Callable[[Wire], Awaitable[Operations]]
 GROUP = Group(id="g", key="k", receiver="r", route_key="{}")
@@ -172,3 +180,43 @@ async def test_an_alert_that_was_pushed_again_is_not_deleted_by_an_older_decisio
     assert await commit(wire, operations)
     assert await wire.call("HKEYS", keys.leases("g")) == [b"pushed"]
     assert await wire.call("HKEYS", keys.alerts("g")) == [b"pushed"]
+
+
+@pytest.mark.parametrize("command", ["xadd", "publish", "zadd", "rpush", "hincrby"])
+async def test_a_commit_that_redis_would_refuse_half_way_changes_nothing(
+    wire: Wire, command: str
+) -> None:
+    await wire.call("ACL", "SETUSER", "default", f"-{command}")
+    change = replace(a_change(1), timeline=[TimelineEntry(at=1.0, kind="opened", text="x")])
+    try:
+        with pytest.raises(RedisRefused, match="NOPERM"):
+            await commit(wire, incidents.change_operations(change))
+    finally:
+        await wire.call("ACL", "SETUSER", "default", f"+{command}")
+    assert await wire.call("KEYS", "*") == []
+    assert await commit(wire, incidents.change_operations(change))
+
+
+@pytest.mark.parametrize("key", [keys.OUTBOX, keys.TIMERS, keys.COUNTS, keys.SUMMARIES])
+async def test_a_key_of_another_type_makes_a_commit_fail_before_its_first_change(
+    wire: Wire, key: str
+) -> None:
+    await wire.call("SET", key, "somebody's")
+    with pytest.raises(RedisRefused, match="WRONGTYPE"):
+        await commit(wire, incidents.change_operations(a_change(1)))
+    assert await wire.call("KEYS", "*") == [key.encode()]
+
+
+async def test_a_redis_that_has_lost_its_silences_comes_to_no_version_that_caches_know(
+    wire: Wire,
+) -> None:
+    cache = muting.SilenceCache()
+    for name in ("before", "after"):
+        operations = Operations()
+        muting.save_silences(
+            operations,
+            Silence(id=name, matcher_sets=[], starts_ns=0, ends_ns=1),
+        )
+        assert await commit(wire, operations)
+        assert list(await cache.all(wire)) == [name]
+        await wire.call("FLUSHALL")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from amproxy.store import keys, leases
 from amproxy.store.leases import LEASE, Timer
 from amproxy.store.wire import Wire
@@ -41,3 +43,42 @@ async def test_a_timer_that_is_there_is_not_restored(wire: Wire) -> None:
 async def test_the_rest_of_a_name_may_hold_any_sign(wire: Wire) -> None:
     await wire.call("ZADD", keys.TIMERS, 1, "heartbeat:a:b é")
     assert await leases.lease_due(wire, NOW, 10) == [Timer("heartbeat", "a:b é", 0.001)]
+
+
+async def test_a_timer_whose_work_could_not_be_done_comes_again_at_once(wire: Wire) -> None:
+    await leases.restore(wire, "incident:i", NOW)
+    [timer] = await leases.lease_due(wire, NOW, 10)
+    await leases.give_back(wire, timer, NOW, NOW + 1)
+    assert await leases.lease_due(wire, NOW + 1, 10) == [Timer("incident", "i", NOW + 1)]
+
+
+async def test_a_timer_that_was_set_meanwhile_is_not_given_back(wire: Wire) -> None:
+    await leases.restore(wire, "incident:i", NOW)
+    [timer] = await leases.lease_due(wire, NOW, 10)
+    await wire.call("ZADD", keys.TIMERS, int((NOW + 600) * 1000), "incident:i")
+    await leases.give_back(wire, timer, NOW, NOW + 1)
+    assert await leases.next_due(wire) == NOW + 600
+    await wire.call("ZREM", keys.TIMERS, "incident:i")
+    await leases.give_back(wire, timer, NOW, NOW + 1)
+    assert await leases.next_due(wire) is None
+
+
+@pytest.mark.parametrize(
+    ("timer", "key", "name"),
+    [
+        ("flush:g", keys.group("g"), "meta"),
+        ("incident:i", keys.incident("i"), "v"),
+        ("retry:m", keys.RETRIES, "m"),
+    ],
+)
+async def test_the_timer_of_what_has_come_back_is_not_dropped(
+    wire: Wire, timer: str, key: str, name: str
+) -> None:
+    await leases.restore(wire, timer, NOW)
+    [leased] = await leases.lease_due(wire, NOW, 10)
+    await wire.call("HSET", key, name, "x")
+    await leases.drop(wire, leased)
+    assert await leases.next_due(wire) is not None
+    await wire.call("DEL", key)
+    await leases.drop(wire, leased)
+    assert await leases.next_due(wire) is None
