@@ -69,14 +69,19 @@ class CalendarKeeper:
         self._changed = asyncio.Event()
 
     async def load(self) -> None:
-        """Use the files and stored texts of the configuration in force, and check them at once."""
+        """Use the files and stored texts of the configuration in force, and check them at once.
+
+        Raises StoreUnavailable; then those that could be read are in use all the same.
+        """
         self._retry_at.clear()
         self._parsed.use()
-        await self._update_all()
-        self._changed.set()
+        try:
+            await self._update_all()
+        finally:
+            self._changed.set()
 
     async def on_text_changed(self, calendar_id: str) -> None:
-        """Use the new text that a process has stored."""
+        """Use the new text that a process has stored; "" = any. Raises StoreUnavailable."""
         await self._update_all(calendar_id)
 
     async def run(self) -> None:
@@ -84,9 +89,13 @@ class CalendarKeeper:
         while True:
             # Cleared before the round: what changes during it is for the next one.
             self._changed.clear()
-            await self._update_all(may_fetch=True)
+            try:
+                await self._update_all(may_fetch=True)
+                pause = self._pause()
+            except StoreUnavailable:
+                pause = ROUND_PAUSES[0]
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
+                async with asyncio.timeout(pause):
                     await self._changed.wait()
 
     async def close(self) -> None:
@@ -98,34 +107,44 @@ class CalendarKeeper:
         return max(shortest, min([longest, *refreshes]))
 
     async def _update_all(self, calendar_id: str = "", *, may_fetch: bool = False) -> None:
-        """Update all calendars, or one."""
+        """Update all calendars, or one. Raises StoreUnavailable, after an attempt at each."""
         sources: dict[str, list[CalendarSource]] = {}
         for source in calendar_sources(self._context.config):
             if calendar_id in ("", source.id):
                 sources.setdefault(source.id, []).append(source)
-        await asyncio.gather(*(self._update(same, may_fetch) for same in sources.values()))
+        updates = [self._update(same, may_fetch) for same in sources.values()]
+        away: BaseException | None = None
+        for outcome in await asyncio.gather(*updates, return_exceptions=True):
+            if isinstance(outcome, StoreUnavailable):
+                away = outcome
+            elif isinstance(outcome, Exception):
+                # A defect with one calendar must not stop the others. It is tried again next time.
+                metrics.unexpected_errors.labels("calendars").inc()
+                log.error("a calendar failed unexpectedly", exc_info=outcome)
+        if away:
+            raise away
 
     async def _update(self, sources: list[CalendarSource], may_fetch: bool) -> None:
-        """Use the newest text of one address or file, for each of its schedules."""
+        """Use the newest text of one address or file, for each of its schedules.
+
+        Raises StoreUnavailable; then it stays as it is.
+        """
         async with self._fetches:
             # One after the other, so that the first fetches for all.
             for source in sources:
-                # Without Redis it stays as it is, until a later round.
-                with contextlib.suppress(StoreUnavailable):
-                    if source.file:
-                        await self._check_file(source)
-                        continue
-                    stored = await calendars.load_calendar(self._context.wire, source.id)
-                    if may_fetch and self._is_due(source, stored):
-                        stored = await self._check_address(source)
-                    await self._use_stored(source, stored)
+                if source.file:
+                    await self._check_file(source)
+                    continue
+                stored = await calendars.load_calendar(self._context.wire, source.id)
+                if may_fetch and self._is_due(source, stored):
+                    stored = await self._check_address(source)
+                await self._use_stored(source, stored)
 
     async def _check_file(self, source: CalendarSource) -> None:
         """Parse a file if it has changed. Raises StoreUnavailable."""
         key, now, stamp = source.key, self._context.now(), calendar_file_stamp(source.file)
         if now < self._retry_at.get(key, 0.0):
             return
-        self._retry_at[key] = now + source.refresh
         # Each process reads its own; the API and the metrics look for the outcome in Redis.
         try:
             if not self._parsed.is_fresh(source, stamp):
@@ -136,6 +155,7 @@ class CalendarKeeper:
         else:
             self._errors.pop(key, None)
             await calendars.save_good(self._context.wire, source.id, now)
+        self._retry_at[key] = now + source.refresh  # not before the outcome is stored
 
     def _is_due(self, source: CalendarSource, stored: StoredCalendar) -> bool:
         return self._context.now() >= stored.checked_at + source.refresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from msgspec import structs
@@ -40,13 +41,14 @@ async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
     group, now_ns = loaded.group, int(context.now() * 10**9)
     sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
     leaving, due_ns, operations = 0, list[int](), Operations()
+    stored: list[asyncio.Future[object]] = []
     for alert in loaded.alerts:
         placement = (
             context.placer.place_in(alert.labels, alert.fingerprint, sender)
             if sender
             else context.placer.place(alert.labels)
         )
-        _store_sources(context, placement, alert)
+        stored += _store_sources(context, placement, alert)
         here = next((known for known in placement.groups if known.id == group.id), None)
         elsewhere = tuple(known for known in placement.groups if known.id != group.id)
         if elsewhere:
@@ -62,26 +64,36 @@ async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
     if due_ns:
         operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
     operations.do("!prune", group.id)
-    await commit(context.wire, operations)
+    await asyncio.gather(*stored)
     if leaving and not due_ns:
-        await _close_group(context, loaded)
+        await _close_group(context, loaded, operations)
+    else:
+        await commit(context.wire, operations)
     return leaving
 
 
-async def _close_group(context: Context, loaded: LoadedGroup) -> None:
-    """End the incident of a group that is empty now: the alerts' new groups open their own."""
-    for entry in loaded.log.values():
-        if entry.incident and entry.firing:
-            event = AlertsChanged(
-                reason="all alerts resolved",
-                firing=0,
-                resolved=len(entry.firing),
-                ended_by="moved",
-                group=loaded.group.id,
-            )
-            with contextlib.suppress(NotFound):  # trimmed by retention
-                incident = await incidents.load_current(context.wire, entry.incident)
-                await apply_event(context, incident.id, event)
+async def _close_group(context: Context, loaded: LoadedGroup, removal: Operations) -> None:
+    """End the incidents of a group that is empty now: the alerts' new groups open their own.
+
+    removal: of the group, committed with the end of the last one. Were it gone before, an attempt
+    that Redis cuts short would leave incidents that nothing ends any more.
+    """
+    ending = [entry for entry in loaded.log.values() if entry.incident and entry.firing]
+    for number, entry in enumerate(ending, 1):
+        event = AlertsChanged(
+            reason="all alerts resolved",
+            firing=0,
+            resolved=len(entry.firing),
+            ended_by="moved",
+            group=loaded.group.id,
+        )
+        with contextlib.suppress(NotFound):  # trimmed by retention
+            incident = await incidents.load_current(context.wire, entry.incident)
+            last = removal if number == len(ending) else None
+            await apply_event(context, incident.id, event, last)
+            if last:
+                return
+    await commit(context.wire, removal)
 
 
 def _to_incoming(placement: Placement, alert: Alert) -> IncomingAlert:
@@ -96,8 +108,14 @@ def _to_incoming(placement: Placement, alert: Alert) -> IncomingAlert:
     )
 
 
-def _store_sources(context: Context, placement: Placement, alert: Alert) -> None:
-    """Store an alert as a source of inhibition: the rules may be new as well."""
+def _store_sources(
+    context: Context, placement: Placement, alert: Alert
+) -> list[asyncio.Future[object]]:
+    """Store an alert as a source of inhibition: the rules may be new as well.
+
+    The answers are to be awaited; each may be StoreUnavailable.
+    """
+    stored = []
     for key, two_sided in placement.sources:
         source = InhibitionSource(
             fingerprint=alert.fingerprint,
@@ -105,7 +123,5 @@ def _store_sources(context: Context, placement: Placement, alert: Alert) -> None
             ends_ns=alert.ends_ns or alert.lapses_ns,
         )
         data = groups.encode_source(source)
-        # Nobody waits for it: the alert's next push stores it as well.
-        context.wire.call("HSET", keys.source(key), alert.fingerprint, data).add_done_callback(
-            lambda done: done.exception()
-        )
+        stored.append(context.wire.call("HSET", keys.source(key), alert.fingerprint, data))
+    return stored

@@ -41,7 +41,7 @@ from amproxy.web.http.permissions import (
     set_principal,
 )
 from amproxy.web.http.request import own_path
-from amproxy.web.http.response import PROGRAM_PREFIXES
+from amproxy.web.http.response import PROGRAM_PREFIXES, describe_error
 from amproxy.web.http.templates import page_address
 from amproxy.web.signin.session import (
     SESSION_COOKIE,
@@ -131,11 +131,12 @@ class SignInGate:
 
     async def _refusal(self, request: Request, error: AmproxyError) -> Response:
         path = request.url.path
-        if path.startswith("/api/v2/") and isinstance(error, (NotSignedIn, Forbidden)):
+        if path.startswith("/api/v2/"):
             # amtool expects Alertmanager's shape of errors
-            status = 401 if isinstance(error, NotSignedIn) else 403
-            body = coded_error(status, str(error)).body
-            return Response(body, status, _challenge(error), "application/json")
+            described = describe_error(error)
+            body = coded_error(described.status, str(error)).body
+            headers = described.headers | _challenge(error)
+            return Response(body, described.status, headers, "application/json")
         if isinstance(error, NotSignedIn) and not path.startswith(PROGRAM_PREFIXES):
             back = _return_path(request, link_root(self._context.external_url))
             query = "" if back == "/" else f"?back={quote(back, safe='/')}"
