@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import unquote
 
@@ -58,8 +58,10 @@ _ERROR_NAMES: Final = {
 class PushEndpoints:
     """Answer `POST /api/v2/alerts`, `POST /webhook/NAME[/TOKEN]` and `/heartbeat/NAME`."""
 
-    def __init__(self, context: Context, stopped: Collection[str] = ()) -> None:
-        """stopped: loops of the process that do not run now; while there is one, no 200 is said."""
+    def __init__(
+        self, context: Context, stopped: Callable[[], Collection[str]] = lambda: ()
+    ) -> None:
+        """stopped: parts that telling needs and that do not run; with one, no 200 is said."""
         self._context, self._stopped = context, stopped
 
     async def v2_alerts(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +105,7 @@ class PushEndpoints:
 
     def _check_running(self) -> None:
         """Raises StoreUnavailable, a 503, where an alert might be stored and nobody notified."""
-        if stopped := ", ".join(sorted(self._stopped)):
+        if stopped := ", ".join(self._stopped()):
             raise StoreUnavailable(f"not running at the moment: {stopped}")
 
     async def heartbeat(self, scope: Scope, send: Send) -> None:

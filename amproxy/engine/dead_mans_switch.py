@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from amproxy import __version__, metrics
 from amproxy.config.structs import DeadMansSwitch, HttpSettings
@@ -35,10 +35,10 @@ TIMER_LATE_SECONDS = 60.0  # seconds that a timer may be overdue
 PAGE_STUCK_SECONDS = 300.0  # seconds that a page may wait without any attempt
 
 
-async def find_problems(context: Context, *, ready: bool) -> list[str]:
+async def find_problems(context: Context, *, ready: bool, stopped: Iterable[str] = ()) -> list[str]:
     """The problems of Redis, timers and pages, in words; [] = all is well.
 
-    ready: this process's own parts run.
+    ready: this process's own parts run. stopped: those that do not, where they are known.
     """
     try:
         async with asyncio.timeout(STORE_TIMEOUT):
@@ -54,7 +54,10 @@ async def find_problems(context: Context, *, ready: bool) -> list[str]:
         for one in context.warnings
         if one.kind == "old_redis"  # the other warnings are of what works for now
     ]
-    return found if ready else ["a part of this process does not run", *found]
+    if ready:
+        return found
+    names = ", ".join(sorted(stopped))
+    return [f"a part of this process does not run{names and f': {names}'}", *found]
 
 
 async def _find_store_problems(context: Context) -> list[str]:

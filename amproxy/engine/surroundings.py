@@ -42,11 +42,14 @@ class Surroundings:
         self._refusal, self._refusal_logged = "", 0.0
 
     async def begin(self) -> None:
-        """Go on from the time of a process that crashed, and check once before anything runs."""
+        """Go on from the time of a process that crashed, and check once before anything runs.
+
+        Raises StoreUnavailable where that time cannot be read.
+        """
+        last = await health.load_time(self._context.wire, self._host)
+        if last is not None and clock.steady.resume(last):
+            log.warning("the clock of this machine was set back since the last run")
         try:
-            last = await health.load_time(self._context.wire, self._host)
-            if last is not None and clock.steady.resume(last):
-                log.warning("the clock of this machine was set back since the last run")
             await self.look()
         except StoreUnavailable:
             log.debug("Redis is away; its settings are looked at later")

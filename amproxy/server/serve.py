@@ -28,6 +28,7 @@ from amproxy.errors import AmproxyError, ConfigError, os_error_words
 from amproxy.server import address, supervise, tls
 from amproxy.server.address import Address, is_loopback
 from amproxy.server.basic_auth import BasicAuth
+from amproxy.server.parts import PartFailed, Parts
 from amproxy.server.web_config import WebConfigFile
 from amproxy.store.embedded import EmbeddedRedis
 from amproxy.store.folder import make_private
@@ -70,7 +71,11 @@ class ServeOptions:
 
 
 def serve(options: ServeOptions) -> None:
-    """Run until SIGINT or SIGTERM. Raises CannotServe, ConfigError and the like."""
+    """Run until SIGINT or SIGTERM.
+
+    Raises CannotServe, ConfigError and the like; PartFailed after an orderly end, where a part of
+    the process, or every worker, cannot be kept running.
+    """
     address.check(options.external_url, options.route_prefix)
     _refuse_few_files()
     loaded = load(options.config)
@@ -164,21 +169,22 @@ async def _run_process(
     listener: socket.socket,
     url: str,
 ) -> None:
-    """Serve in this process: the only one, or a worker."""
-    # imported here: prometheus_client reads PROMETHEUS_MULTIPROC_DIR when it is imported
+    """Serve in this process: the only one, or a worker. Raises PartFailed."""
+    # imported here: the supervisor of workers needs none of it
     from amproxy.server.service import Service
 
-    is_worker = options.fd >= 0
+    is_worker, parts = options.fd >= 0, Parts()
     own_address = _address_of(options, web_config, listener)
-    service = Service(loaded, url, address=own_address)
+    service = Service(loaded, url, address=own_address, parts=parts)
     app = _build_app(service, own_address, web_config)
     server = _UvicornServer(service.hub.close, _uvicorn_config(app, web_config))
+    parts.on_failure = server.end
     await service.start()
     gc.freeze()  # the modules stay for ever: the collector need not walk them
     gc.set_threshold(*GC_THRESHOLDS)
     # the supervisor signals each of its workers, so they need not notify each other
     reload = partial(_reload, service.reload, publish=not is_worker)
-    _on_signal(signal.SIGHUP, lambda: asyncio.ensure_future(reload()))
+    _on_signal(signal.SIGHUP, lambda: parts.spawn(reload()))
     if is_worker:
         supervise.on_orphaned(server.end)
     try:
@@ -192,6 +198,8 @@ async def _run_process(
         await listening
     finally:
         await service.stop()
+    if parts.failure:
+        raise PartFailed(parts.failure)
 
 
 def _build_app(
@@ -211,7 +219,7 @@ def _build_app(
         reload=service.reload,
         links=lambda: service.links,
         ready=lambda: service.ready,
-        stopped=service.stopped,
+        stopped=service.parts.stopped,
     )
     app: Application = PrefixMiddleware(
         App(service.endpoints, build_web_app(deps)),

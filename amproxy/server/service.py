@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import logging
 import sys
-import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from functools import partial
+from typing import Final
 
 from starlette.types import ASGIApp
 
@@ -44,6 +43,7 @@ from amproxy.notify.worker import DeliveryWorker
 from amproxy.respond.actions import handle_press
 from amproxy.respond.links import SignedLinks
 from amproxy.server.address import Address
+from amproxy.server.parts import DELIVERY, START, TIMERS, Parts, PendingWork, Run
 from amproxy.shifts import record
 from amproxy.shifts.record import record_all_schedules
 from amproxy.store import calendars, keys, schedule_changes
@@ -56,9 +56,10 @@ log = logging.getLogger(__name__)
 
 # Seconds that a start waits for Redis before it serves without it, answering 503.
 STARTUP_WAIT = 10.0
-# Seconds before a loop that ended begins anew: at first, and at most.
-RESTART_WAITS = (0.1, 5.0)
 SHUTDOWN_WRITE_TIMEOUT = 2.0  # seconds that a stop waits for the shifts to be recorded
+# Names of pending work.
+SCHEDULE_CHANGES: Final = "loading overrides, absences and swaps"
+CALENDAR_TEXTS: Final = "loading calendars"
 
 
 class App:
@@ -91,25 +92,27 @@ class App:
 class Service:
     """`start`, then intake and pages work; `stop` ends all of it."""
 
-    def __init__(self, loaded: LoadedConfig, redis_url: str, *, address: Address) -> None:
+    def __init__(
+        self, loaded: LoadedConfig, redis_url: str, *, address: Address, parts: Parts | None = None
+    ) -> None:
         self._address = address
+        self.parts = parts or Parts()
         self._name = new_id()  # of this process, among the others that share the store
         self.wire = Wire(redis_url)
         self.context = Context(loaded.config, self.wire)
         self.context.external_url = address.url(loaded.config.web.external_url)
-        # Loops that ended and are about to begin anew. While there is one, nothing may be promised.
-        self.stopped: set[str] = set()
-        self.endpoints = PushEndpoints(self.context, self.stopped)
+        # Until they run, an alert might be stored and nobody notified.
+        self.parts.expect(START, TIMERS, DELIVERY)
+        self.endpoints = PushEndpoints(self.context, lambda: self.parts.vital_stopped)
         self.hub = LiveHub()
         self.console = Console(sys.stderr.write)
         self.links: SignedLinks | None = None
-        self._begun = False
+        self._pending = PendingWork()
         self._channels = self._build_channels()
         self._dead_mans_switch = DeadMansSwitchLoop(self.context, self._name, lambda: self.ready)
         self._calendars = CalendarKeeper(self.context, self._name)
         self._surroundings = Surroundings(self.context)
         self._pollers = self._build_pollers()
-        self._tasks: set[asyncio.Task[None]] = set()
         _report_load(loaded)
 
     def _build_channels(self) -> dict[str, Channel]:
@@ -123,30 +126,34 @@ class Service:
         return channels | {ConsoleChannel.name: ConsoleChannel(self.console.write, colours=colours)}
 
     def _use_pollers(self) -> None:
-        for poller in self._pollers:
+        for poller in self._pollers.values():
             poller.use(self.context.config)
 
-    def _build_pollers(self) -> list[Poller]:
+    def _build_pollers(self) -> dict[str, Poller]:
+        """The poller of each channel that has one, by the name of its part."""
         state = LeaseStore(self.wire)
-        places = [kind.poller for kind in channel_kinds().values() if kind.poller]
-        return [load_name(place)(state, self._handle_press) for place in places]
+        return {
+            f"{name} poller": load_name(kind.poller)(state, self._handle_press)
+            for name, kind in channel_kinds().items()
+            if kind.poller
+        }
 
     async def start(self) -> None:
         """Serve; the loops begin as soon as Redis answers."""
+        metrics.start_time.set_to_current_time()
+        self.parts.keep("Redis connection", self.wire.stay_connected)
         # Without Redis the service still starts: /-/ready and pushes answer 503 until it is back.
-        await asyncio.wait([self._spawn(self._supervise(self._begin()))], timeout=STARTUP_WAIT)
+        await asyncio.wait([self.parts.complete(START, self._begin)], timeout=STARTUP_WAIT)
 
     async def stop(self) -> None:
-        if self._begun:
+        if START not in self.parts.stopped:
             # if it fails, the next start records what is missing
             with contextlib.suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_WRITE_TIMEOUT):
                     await record_all_schedules(self.context)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.parts.stop()
         await self._surroundings.end()
-        for poller in self._pollers:
+        for poller in self._pollers.values():
             await poller.close()
         await self._dead_mans_switch.close()
         await self._calendars.close()
@@ -171,9 +178,10 @@ class Service:
         self.context.external_url = self._address.url(loaded.config.web.external_url)
         self._use_pollers()
         _report_load(loaded)
-        await self._load_calendars()
-        await self._regroup(requested=requested)
-        await self._schedule_timers()
+        # What Redis refuses is done as soon as it lets it: the file is in force all the same.
+        await self._pending.attempt(CALENDAR_TEXTS, self._load_calendars)
+        await self._pending.attempt("regrouping", partial(self._regroup, requested=requested))
+        await self._pending.attempt("setting timers", self._schedule_timers)
         log.info("loaded %s", loaded.config.path)
         if publish:
             # without Redis the others cannot be reached; each has its own signal as well
@@ -203,92 +211,61 @@ class Service:
         return f"{self.context.external_url}/act/{path}"
 
     async def _begin(self) -> None:
-        """Wait for Redis, load the state that decisions depend on, then start the loops."""
-        self.wire.open()
+        """Wait for Redis, load the state that decisions depend on, then start the loops.
+
+        Raises StoreUnavailable; then it can be done again.
+        """
         await self.wire.connected()
         # first, because all that follows asks for the time
         await self._surroundings.begin()
-        self.links = SignedLinks(await load_signing_key(self.wire))
+        self.context.signing_key = await load_signing_key(self.wire)
+        self.links = SignedLinks(self.context.signing_key)
         # the loops come last: they must not page by a roster without overrides or calendars
-        await self._load_schedule_changes()
+        await self.context.load_schedule_changes()
         await self._load_calendars()
         await self._regroup()
         await self._schedule_timers()
         deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply)
         self._use_pollers()
-        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "timers": lambda: run_worker(self.context),
-            "delivery": deliverer.run,
+        loops: dict[str, Run] = {
+            TIMERS: lambda: run_worker(self.context),
+            DELIVERY: deliverer.run,
             "auditor": lambda: run_auditor(self.context, self._name),
             "shifts": lambda: record.run_recorder(self.context),
             "dead man's switch": self._dead_mans_switch.run,
             "calendars": self._calendars.run,
             "surroundings": self._surroundings.run,
-            "changes": lambda: self.wire.subscribe(keys.CHANGES, self._handle_change),
+            "changes": self._follow_changes,
+            "pending work": self._pending.run,
+            **{name: poller.run for name, poller in self._pollers.items()},
         }
         for name, run in loops.items():
-            self._spawn(self._keep_running(name, run))
-        self._begun = True
+            self.parts.keep(name, run)
 
     @property
     def ready(self) -> bool:
-        """The state in which alerts are escalated and delivered."""
-        return self._begun and not self.stopped
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)  # asyncio itself holds tasks only weakly
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _keep_running(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a loop for ever: one that ended would page nobody any more, so it begins anew."""
-        wait = RESTART_WAITS[0]
-        while True:
-            began = time.monotonic()
-            try:
-                await run()
-            except Exception:
-                # A defect: no error of Redis gets here. It is counted, logged and begun anew.
-                metrics.unexpected_errors.labels("service").inc()
-                log.critical("the loop %s ended; it begins anew", name, exc_info=True)
-            if time.monotonic() - began > RESTART_WAITS[1]:
-                wait = RESTART_WAITS[0]  # it had run well for long: not one more of a row
-            self.stopped.add(name)
-            await asyncio.sleep(wait)
-            self.stopped.discard(name)
-            wait = min(2 * wait, RESTART_WAITS[1])
-
-    async def _supervise(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:
-            # Work of the start that failed is a defect: the process does not become ready.
-            metrics.unexpected_errors.labels("service").inc()
-            log.critical("a part of the service failed", exc_info=True)
+        """The state in which alerts are escalated and delivered, and nothing else stands still."""
+        return not self.parts.stopped
 
     async def _schedule_timers(self) -> None:
-        """Set the timers of the file's heartbeats and maintenance windows."""
-        # without Redis, the auditor, the next start or the next heartbeat sets them
-        with contextlib.suppress(StoreUnavailable):
-            await heartbeats.schedule_heartbeat_timers(self.context)
-            await muting.schedule_window_timers(self.context)
+        """Set the timers of the file's heartbeats and maintenance windows.
+
+        Raises StoreUnavailable.
+        """
+        await heartbeats.schedule_heartbeat_timers(self.context)
+        await muting.schedule_window_timers(self.context)
 
     async def _regroup(self, *, requested: bool = False) -> None:
-        """Move alerts to the groups of a changed file.
+        """Move alerts to the groups of a changed file. Raises StoreUnavailable.
 
         A requested reload does so even if the file has not changed: it restarts the groups'
         intervals.
         """
         digest = self.context.config.digest
-        try:
-            if not requested and await self.wire.call("GET", keys.DIGEST) == digest.encode():
-                return
-            moved = await regroup_all(self.context)
-            await self.wire.call("SET", keys.DIGEST, digest)
-        except StoreUnavailable:
-            log.warning("alerts stay in their groups until the file is loaded anew: Redis is away")
+        if not requested and await self.wire.call("GET", keys.DIGEST) == digest.encode():
             return
+        moved = await regroup_all(self.context)
+        await self.wire.call("SET", keys.DIGEST, digest)
         if moved:
             log.info("%s alerts moved to other groups", moved)
 
@@ -298,29 +275,41 @@ class Service:
     async def _handle_press(self, press: Press) -> str:
         return await handle_press(self.context, press)
 
-    async def _load_schedule_changes(self) -> None:
-        # without Redis, the next change or the next start brings them
-        with contextlib.suppress(StoreUnavailable):
-            await self.context.load_schedule_changes()
-
     async def _load_calendars(self) -> None:
         """Load calendars before anything is decided by them, for STARTUP_WAIT seconds at most.
 
-        A calendar that takes longer to parse is loaded in the background.
+        A calendar that takes longer to parse is loaded in the background. Raises StoreUnavailable.
         """
-        await asyncio.wait(
-            [self._spawn(self._supervise(self._calendars.load()))], timeout=STARTUP_WAIT
-        )
+        loading = asyncio.create_task(self._calendars.load())
+        try:
+            async with asyncio.timeout(STARTUP_WAIT):
+                await asyncio.shield(loading)
+        except TimeoutError:
+            self.parts.adopt(loading)
+        except asyncio.CancelledError:
+            loading.cancel()
+            raise
+
+    async def _follow_changes(self) -> None:
+        await self.wire.subscribe(keys.CHANGES, self._handle_change, self._load_missed_changes)
+
+    def _load_missed_changes(self) -> None:
+        """Read again what may have changed while nothing was heard."""
+        self._pending.add(SCHEDULE_CHANGES, self.context.load_schedule_changes)
+        self._pending.add(CALENDAR_TEXTS, partial(self._calendars.on_text_changed, ""))
+        self.hub.publish("connected")
 
     def _handle_change(self, text: str) -> None:
         """Take over a change that another process (or this one) has published: "kind ID"."""
         kind, _, rest = text.partition(" ")
         if kind in schedule_changes.SCHEDULE_CHANGED:
-            self._spawn(self._load_schedule_changes())
+            self._pending.add(SCHEDULE_CHANGES, self.context.load_schedule_changes)
         elif kind == calendars.CALENDAR_CHANGED:
-            self._spawn(self._calendars.on_text_changed(rest))
+            self._pending.add(
+                f"{CALENDAR_TEXTS} {rest}", partial(self._calendars.on_text_changed, rest)
+            )
         elif kind == "config" and rest != self._name:
-            self._spawn(self._reload_published())
+            self._pending.add("loading the file", self._reload_published)
         self.hub.publish(text)
 
     async def _reload_published(self) -> None:

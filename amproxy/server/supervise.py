@@ -13,15 +13,19 @@ import os
 import shutil
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 
 from amproxy.errors import os_error_words
+from amproxy.server.parts import PartFailed, RestartPolicy
 
 log = logging.getLogger("amproxy")
 
-RESTART_DELAY = 1.0  # seconds before a worker process that died is started anew
+RESTART_DELAYS = (1.0, 5.0)  # seconds before a worker that died is started anew: first, longest
+RAN_WELL = 20.0  # seconds: a worker that lived so long is not one more that cannot start
+PATIENCE = 20.0  # seconds that workers may die again and again before this process gives up too
 READY_LINE = b"ready\n"
 
 
@@ -37,29 +41,37 @@ async def supervise(
     """Run workers until SIGINT or SIGTERM; pass SIGHUP on to each.
 
     arguments: of a worker's `amproxy` command. grace: seconds that workers have to end. ready:
-    called once all of them serve.
+    called once all of them serve. Raises PartFailed where no worker can be kept running.
     """
-    supervisor = _Supervisor([sys.executable, "-m", "amproxy", *arguments], socket_fd, metrics_dir)
+    supervisor = _Supervisor(worker_command(arguments), socket_fd, metrics_dir, workers)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.ending.set)
     loop.add_signal_handler(signal.SIGHUP, supervisor.send_signal, signal.SIGHUP)
     running = [asyncio.create_task(supervisor.run_worker(slot)) for slot in range(workers)]
     announcing = asyncio.create_task(supervisor.announce(workers, ready))
+    ending = asyncio.create_task(supervisor.ending.wait())
     try:
-        await supervisor.ending.wait()
+        # A slot is over before the end only by a defect, which is raised below.
+        await asyncio.wait([ending, *running], return_when=asyncio.FIRST_COMPLETED)
     finally:  # also when Redis cannot be kept running
         supervisor.ending.set()
         announcing.cancel()
+        ending.cancel()
         supervisor.send_signal(signal.SIGTERM)
         await asyncio.wait(running, timeout=grace)
         supervisor.send_signal(signal.SIGKILL)
         for task in running:
             task.cancel()
+    for task in running:
+        if task.done() and not task.cancelled():
+            task.result()
+    if supervisor.failure:
+        raise PartFailed(supervisor.failure)
 
 
 class _Supervisor:
-    def __init__(self, command: list[str], socket_fd: int, metrics_dir: Path) -> None:
+    def __init__(self, command: list[str], socket_fd: int, metrics_dir: Path, slots: int) -> None:
         # counters of an earlier run would be added to those of this one
         shutil.rmtree(metrics_dir, ignore_errors=True)
         metrics_dir.mkdir(parents=True)
@@ -67,16 +79,21 @@ class _Supervisor:
         self._environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
         self._children: dict[int, Process] = {}
         self._ready: asyncio.Queue[int] = asyncio.Queue()
+        self._slots = slots
+        self._hopeless: set[int] = set()  # slots whose workers die again and again
         self.ending = asyncio.Event()
+        self.failure = ""
 
     async def run_worker(self, slot: int) -> None:
         """Run one worker, and another when it dies, until the end."""
+        policy = _worker_policy()
         while not self.ending.is_set():
+            began = time.monotonic()
             try:
                 child = await self._start_child()
             except OSError as error:
                 log.error("no worker process can be started: %s", os_error_words(error))
-                await self._wait_before_restart()
+                await self._wait_before_restart(slot, policy.next_wait(began, time.monotonic()))
                 continue
             self._children[slot] = child
             if self.ending.is_set():  # the others got the signal while this one was being started
@@ -89,7 +106,7 @@ class _Supervisor:
                 return
             log.error("worker process %s died (exit code %s); starting another", child.pid, code)
             _remove_metrics(self._metrics_dir, child.pid)
-            await self._wait_before_restart()
+            await self._wait_before_restart(slot, policy.next_wait(began, time.monotonic()))
 
     async def _start_child(self) -> Process:
         return await asyncio.create_subprocess_exec(
@@ -100,9 +117,21 @@ class _Supervisor:
             stdout=PIPE,
         )
 
-    async def _wait_before_restart(self) -> None:
+    async def _wait_before_restart(self, slot: int, wait: float | None) -> None:
+        """wait: seconds; None = its workers die again and again.
+
+        Begins the end where no slot has a worker that lives; one that has goes on serving.
+        """
+        if wait is not None:
+            self._hopeless.discard(slot)
+        else:
+            self._hopeless.add(slot)
+            if len(self._hopeless) == self._slots and not self.ending.is_set():
+                self.failure = "no worker process can be kept running: the log above says why"
+                log.critical("%s", self.failure)
+                self.ending.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.ending.wait(), RESTART_DELAY)
+            await asyncio.wait_for(self.ending.wait(), wait or RESTART_DELAYS[1])
 
     async def announce(self, workers: int, ready: Callable[[], None]) -> None:
         """Call `ready` as soon as every worker has been ready once."""
@@ -117,6 +146,15 @@ class _Supervisor:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.send_signal(number)
+
+
+def worker_command(arguments: list[str]) -> list[str]:
+    """The command of a worker process."""
+    return [sys.executable, "-m", "amproxy", *arguments]
+
+
+def _worker_policy() -> RestartPolicy:
+    return RestartPolicy(RESTART_DELAYS, ran_well=RAN_WELL, patience=PATIENCE)
 
 
 def _remove_metrics(folder: Path, pid: int) -> None:

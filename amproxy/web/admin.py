@@ -101,7 +101,9 @@ class HealthApi:
 
     async def health(self, request: Request) -> Response:
         """Always 200: problems are part of the answer."""
-        reasons = await engine_health.find_problems(self._context, ready=self._deps.ready())
+        reasons = await engine_health.find_problems(
+            self._context, ready=self._deps.ready(), stopped=self._deps.stopped
+        )
         return json_response({"well": not reasons, "reasons": reasons})
 
     async def heartbeats(self, request: Request) -> Response:
@@ -233,7 +235,9 @@ class AdminPage:
             sign_in.load_tokens(wire),
             outbox.load_consumers(wire),
             heartbeats.list_heartbeats(context),
-            engine_health.find_problems(context, ready=self._deps.ready()),
+            engine_health.find_problems(
+                context, ready=self._deps.ready(), stopped=self._deps.stopped
+            ),
         )
         return {
             "last_refused": context.failed_load,

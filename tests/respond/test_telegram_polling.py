@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from amproxy.config.structs import Config, Global, Receiver, Route
 from amproxy.errors import StoreUnavailable
 from amproxy.notify.channels.telegram.channel import TelegramChannel
 from amproxy.notify.channels.telegram.settings import TelegramSettings
-from amproxy.notify.channels.telegram.updates import TelegramPoller
+from amproxy.notify.channels.telegram.updates import TelegramPoller, TelegramPollers
 from amproxy.notify.message import Button, Card, Press
 from amproxy.secret import Secret
 from tests.support.standins.telegram import TelegramStandIn
@@ -319,3 +320,59 @@ async def test_other_messages_other_bots_commands_and_strange_updates_are_passed
         await soon(lambda: telegram.pending == 0 and state.saves == 9)
     assert telegram.sent(CHAT) == []
     assert press.seen == []
+
+
+class Poorly(State):
+    """A store's part that has a defect for once."""
+
+    broken = False
+
+    async def load_offset(self, name: str) -> int:
+        if self.broken:
+            self.broken = False
+            raise TypeError("a defect")
+        return await super().load_offset(name)
+
+
+def config_with(telegram: TelegramStandIn, *, bot: bool = True) -> Config:
+    channels = {"telegram": settings(telegram)} if bot else {}
+    return Config(
+        route=Route(key="{}", receiver="r"),
+        receivers={"r": Receiver(name="r")},
+        global_=Global(channels=channels),
+    )
+
+
+async def test_a_defect_ends_the_pollers_for_the_service_to_begin_them_anew(
+    telegram: TelegramStandIn,
+) -> None:
+    message, state, press = await page(telegram), Poorly(), Pressed("Acknowledged by Bob")
+    pollers, state.broken = TelegramPollers(state, press), True
+    pollers.use(config_with(telegram))
+    with pytest.raises(TypeError):
+        await pollers.run()
+    again = asyncio.create_task(pollers.run())
+    telegram.press(CHAT, message, "Acknowledge", PERSON)
+    await soon(lambda: telegram.answers, 5)  # the lease is its own still
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_a_bot_that_leaves_the_file_is_polled_no_more_and_one_that_comes_is(
+    telegram: TelegramStandIn,
+) -> None:
+    message, state, press = await page(telegram), State(), Pressed()
+    pollers = TelegramPollers(state, press)
+    running = asyncio.create_task(pollers.run())
+    pollers.use(config_with(telegram))
+    await soon(lambda: any(call.method == "getUpdates" for call in telegram.calls))
+    pollers.use(config_with(telegram, bot=False))
+    await asyncio.sleep(0.3)
+    telegram.press(CHAT, message, "Acknowledge", PERSON)
+    await asyncio.sleep(0.5)
+    assert not press.seen
+    pollers.use(config_with(telegram))
+    state.holder = ""  # as it lapses
+    await soon(lambda: press.seen)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -60,5 +60,12 @@ class Poller(Protocol):
     def use(self, config: Config) -> None:
         """Poll for the bots of this configuration from now on, and for no others."""
 
+    async def run(self) -> None:
+        """Poll for ever; cancelled to stop.
+
+        The service keeps it running as a part of its own: an error that nobody expected may end it,
+        and `run` is called again.
+        """
+
     async def close(self) -> None:
-        """Stop polling."""
+        """End connections, once `run` is over."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from amproxy.context import Context
 from amproxy.notify.channels.console import Console
@@ -22,4 +22,5 @@ class Deps:
     # a function, because the key lies in Redis: None until Redis has answered once
     links: Callable[[], SignedLinks | None] = lambda: None
     ready: Callable[[], bool] = lambda: True  # alerts are escalated and delivered already
-    stopped: Collection[str] = ()  # loops of the process that do not run now
+    # parts of the process that do not run now → the reason, "" = they have not begun yet
+    stopped: Mapping[str, str] = field(default_factory=dict)

@@ -50,6 +50,7 @@ _HELP = {
     "amproxy_maintenance_open": "1 while a maintenance window is open.",
     "amproxy_heartbeat_age_seconds": "Time since the last beat.",
     "amproxy_calendar_age_seconds": "Time since the calendar was last good.",
+    "amproxy_ready": "1 while /-/ready is 200: a write succeeds and all parts of the process run.",
     "amproxy_redis_up": "Whether Redis answers and takes writes.",
     "amproxy_user_reachable": "Whether a page can arrive at a person.",
     "amproxy_contact_up": "Whether the last delivery arrived.",
@@ -92,9 +93,14 @@ class ManagementApi:
         for warning in context.warnings:
             if warning.kind == "old_redis":
                 return _not_ready(render_phrase(warning.phrase, load_texts("en")))
-        if stopped := ", ".join(sorted(self._deps.stopped)):
-            return _not_ready(f"not running at the moment: {stopped}")
-        return PlainTextResponse("OK") if self._deps.ready() else _not_ready("still starting")
+        if self._deps.ready():
+            return PlainTextResponse("OK")
+        # A part that has not begun waits for the start.
+        reasons = {name: why for name, why in sorted(self._deps.stopped.items()) if why}
+        if not reasons:
+            return _not_ready("still starting")
+        parts = ", ".join(f"{name} ({why})" for name, why in reasons.items())
+        return _not_ready(f"not running at the moment: {parts}")
 
     async def reload(self, request: Request) -> PlainTextResponse:
         try:
@@ -128,7 +134,7 @@ class ScrapedFamilies(Collector):
 
 class Metrics:
     def __init__(self, deps: Deps) -> None:
-        self._context = deps.context
+        self._context, self._ready = deps.context, deps.ready
         # the roster they are of, the Unix time of reading, and schedule → seconds
         self._uncovered: tuple[Roster, float, dict[str, float]] | None = None
 
@@ -150,6 +156,7 @@ class Metrics:
         await self._read_dead_mans_switch(scraped)
         scraped.add("amproxy_redis_up", up)
         self._read_surroundings(scraped)
+        scraped.add("amproxy_ready", int(up and self._ready()))
         await self._read_roster(scraped)
         return Response(metrics.render(scraped), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

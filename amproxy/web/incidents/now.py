@@ -73,7 +73,9 @@ class NowPage:
             deliveries.load_contact_outcomes(wire),
             muting.load_manual_mutes(context, int(now * 10**9)),
             heartbeats.list_heartbeats(context),
-            dead_mans_switch.find_problems(context, ready=self._deps.ready()),
+            dead_mans_switch.find_problems(
+                context, ready=self._deps.ready(), stopped=self._deps.stopped
+            ),
         )
         reached = assess_reachability(context.config, outcomes)
         rows = [incident_row(incident, context.roster) for incident in found]

@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 POLL_LEASE = 6.0  # seconds; a replica that dies is replaced within this time
 CONFLICT_PAUSE = 3.0  # times `backoff`: another program polls, or a webhook is set
 UNAUTHORIZED_PAUSE = 300.0  # times `backoff`: the token is refused
-RESTART_PAUSE = 5.0  # seconds after an unexpected error
 # Seconds for one press: Telegram stops waiting soon, and other presses wait behind it.
 PRESS_TIMEOUT = 8.0
 ANSWER_LIMIT = 200  # characters
@@ -49,32 +48,47 @@ class TelegramPollers:
 
     def __init__(self, state: PollState, press: OnPress) -> None:
         self._state, self._press = state, press
-        self._tasks: dict[tuple[str, str, str], asyncio.Task[None]] = {}
+        self._pollers: dict[tuple[str, str, str], TelegramPoller] = {}
+        self._changed = asyncio.Event()
 
     def use(self, config: Config) -> None:
         """Poll for the bots of this configuration from now on, and for no others."""
         wanted = {_bot_key(settings): settings for settings in _bots(config)}
-        for bot in self._tasks.keys() - wanted.keys():
-            self._tasks.pop(bot).cancel()
-        for bot in wanted.keys() - self._tasks.keys():
-            self._tasks[bot] = asyncio.create_task(self._poll(wanted[bot]))
+        # A poller that stays keeps its lease.
+        self._pollers = {
+            bot: self._pollers.get(bot) or TelegramPoller(settings, self._state, self._press)
+            for bot, settings in wanted.items()
+        }
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Poll for ever; cancel to stop. A defect in one poller ends all, and is raised."""
+        running: dict[TelegramPoller, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._changed.clear()
+                for poller in running.keys() - set(self._pollers.values()):
+                    running.pop(poller).cancel()
+                for poller in set(self._pollers.values()) - running.keys():
+                    running[poller] = asyncio.create_task(poller.run())
+                changed = asyncio.create_task(self._changed.wait())
+                try:
+                    await asyncio.wait(
+                        {changed, *running.values()}, return_when=asyncio.FIRST_COMPLETED
+                    )
+                finally:
+                    changed.cancel()
+                for task in running.values():
+                    if task.done():
+                        task.result()
+                        raise RuntimeError("a poller has ended")
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
 
     async def close(self) -> None:
-        """Stop polling."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-
-    async def _poll(self, settings: TelegramSettings) -> None:
-        while True:
-            try:
-                await TelegramPoller(settings, self._state, self._press).run()
-            except Exception:
-                # A defect must not make every button dead for ever: it is counted, and polling
-                # begins anew.
-                metrics.unexpected_errors.labels("respond").inc()
-                log.exception("polling Telegram failed unexpectedly")
-                await asyncio.sleep(RESTART_PAUSE)
+        """Each poller ends its connections itself."""
 
 
 def _bots(config: Config) -> Iterator[TelegramSettings]:
@@ -257,11 +271,14 @@ async def _handle_press(query: dict[str, Any], press: OnPress) -> str:
     try:
         async with asyncio.timeout(PRESS_TIMEOUT):
             return await press(pressed)
+    except (StoreUnavailable, TimeoutError) as error:
+        log.warning("A button pressed in Telegram could not be acted on: %s", error or "too slow")
     except Exception:
         # Whatever went wrong behind the button, the person who pressed must be answered and
         # polling must go on.
+        metrics.unexpected_errors.labels("respond").inc()
         log.exception("A button pressed in Telegram could not be acted on")
-        return FAILURE_TEXT
+    return FAILURE_TEXT
 
 
 async def _answer_press(query: str, text: str, api: CallBotApi) -> None:
