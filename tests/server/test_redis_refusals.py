@@ -112,6 +112,8 @@ def find_key(redis: Server, word: str) -> str:
         ("ACL SETUSER default -hget", "ACL SETUSER default +hget"),
         ("ACL SETUSER default -xreadgroup", "ACL SETUSER default +xreadgroup"),
         ("ACL SETUSER default -evalsha", "ACL SETUSER default +evalsha"),
+        ("ACL SETUSER default -zadd", "ACL SETUSER default +zadd"),
+        ("ACL SETUSER default -xadd", "ACL SETUSER default +xadd"),
     ],
 )
 def test_what_redis_refuses_for_a_while_ends_nothing(
