@@ -182,7 +182,8 @@ class DeliveryService:
         message, now = queued.message, self.context.now()
         if error.permanent or is_too_old(message, now):
             return False
-        if other_contact and message.unclear + error.ambiguous >= MAX_COPIES:
+        hangs = self.health.stalled(lane_key(message), time.monotonic())
+        if other_contact and (hangs or message.unclear + error.ambiguous >= MAX_COPIES):
             return False
         at = next_attempt(error, message.attempt, now, message.unclear)
         await self.postpone(queued, at, error, about=about, page=page)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
 from amproxy import metrics
@@ -33,6 +33,7 @@ RETRY_INTERVAL = POLL_INTERVAL / 4  # seconds between attempts while Redis is aw
 RECOUNT_INTERVAL = 30.0  # seconds between searches for messages that nobody works on
 BATCH = 200  # messages read at once
 MAX_HELD = 200_000  # messages that a process holds; of most of them only the id
+DRAIN_TIMEOUT = 4.0  # seconds that an orderly end waits for calls under way
 MAX_CONCURRENT = 32  # calls under way to one receiver
 MAX_PEOPLE_CONCURRENT = 128  # calls under way in one channel; each person has one at most
 
@@ -53,6 +54,8 @@ class DeliveryWorker:
         self._held: set[str] = set()  # entries of the outbox that are in lanes or under way
         self._limits: dict[str, asyncio.Semaphore] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[Any]] = set()  # those of them that have a call under way
+        self._draining = False
         self._renewed = 0.0  # monotonic time of the last renewal of the lease; 0 = none
         self._recounted = 0.0  # monotonic time of the last such search; 0 = search now
         self._last_stray = ""  # id in the outbox up to which strays were looked for
@@ -60,7 +63,8 @@ class DeliveryWorker:
     async def run(self) -> None:
         """Deliver for ever; cancel to stop.
 
-        A message under way then is finished by another process or the next start.
+        Messages under way then are finished, for DRAIN_TIMEOUT at most; the others are left to
+        other processes, or the next start.
         """
         try:
             while True:
@@ -78,6 +82,9 @@ class DeliveryWorker:
                     async with asyncio.timeout(POLL_INTERVAL):
                         await self._context.outbox_filled.wait()
                 self._context.outbox_filled.clear()
+        except asyncio.CancelledError:
+            await self._drain()
+            raise
         finally:
             await self._end_tasks()
 
@@ -153,18 +160,28 @@ class DeliveryWorker:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def _drain(self) -> None:
+        """Finish what is being sent, begin nothing new, and leave the rest to others at once."""
+        self._draining = True
+        for task in self._tasks - self._sending:
+            task.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=DRAIN_TIMEOUT)
+        with contextlib.suppress(StoreUnavailable):
+            await outbox.leave(self._context.wire, self._name)
+
     async def _end_tasks(self) -> None:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._held.clear()
-        self._recounted = 0.0
+        self._recounted, self._draining = 0.0, False
 
     async def _work(self, lane: Lane) -> None:
         """Deliver one lane until it is empty."""
         try:
-            while lane:
+            while lane and not self._draining:
                 if reason := self._sender.health.stalled(lane.key, time.monotonic()):
                     await self._work_stalled(lane, reason)
                     continue
@@ -224,7 +241,8 @@ class DeliveryWorker:
                 if queued is None:
                     return True
                 async with self._limit(queued.message):
-                    await self._sender.handle(queued)
+                    with self._being_sent():
+                        await self._sender.handle(queued)
                 return True
             except StoreUnavailable:  # nothing was sent yet
                 await asyncio.sleep(RETRY_INTERVAL)
@@ -244,6 +262,17 @@ class DeliveryWorker:
     def _limit(self, message: OutgoingMessage) -> asyncio.Semaphore:
         calls = MAX_PEOPLE_CONCURRENT if message.group is None else MAX_CONCURRENT
         return self._limits.setdefault(limit_key(message), asyncio.Semaphore(calls))
+
+    @contextlib.contextmanager
+    def _being_sent(self) -> Iterator[None]:
+        """Keep the current task from being cancelled by an orderly end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._sending.add(task)
+        try:
+            yield
+        finally:
+            self._sending.discard(task)
 
     async def _wait_throttled(self, lane: Lane, one: LaneEntry, seconds: float) -> None:
         """Put a message back and wait with the whole lane: its destination takes nothing now."""

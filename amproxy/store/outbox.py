@@ -117,6 +117,11 @@ async def keep_alive(wire: Wire, consumer: str) -> None:
     await wire.call("SET", keys.lease(f"consumer:{consumer}"), "1", "EX", ALIVE_SECONDS)
 
 
+async def leave(wire: Wire, consumer: str) -> None:
+    """Give up the lease of this consumer: others take over what it has. Raises StoreUnavailable."""
+    await wire.call("DEL", keys.lease(f"consumer:{consumer}"))
+
+
 async def load_consumers(wire: Wire) -> list[Consumer]:
     """The consumers that are alive or have left messages, by name. Raises StoreUnavailable."""
     try:

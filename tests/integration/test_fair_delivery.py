@@ -292,6 +292,36 @@ async def test_a_process_that_was_silent_drops_what_it_held_and_takes_up_what_is
     assert len(chat.sent) == len(names), "nothing is sent twice"
 
 
+class Slow(Recorder):
+    """A chat that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__("chat")
+        self.asked = 0
+
+    async def send(self, settings: Any, card: Card) -> dict[str, str]:
+        self.asked += 1
+        await asyncio.sleep(0.5)
+        return await super().send(settings, card)
+
+
+async def test_an_orderly_end_finishes_what_is_being_sent_and_leaves_the_rest_to_others_at_once(
+    house_of: Build,
+) -> None:
+    chat, names = Slow(), [f"Disk{number}" for number in range(4)]
+    house = await house_with(house_of, one_step(), chat)
+    await push(house, *names)
+    await soon(lambda: chat.asked)
+    await house.stop()
+    assert len(titles(chat, "ann")) == 1, "the message under way was finished, no other begun"
+    other = House(house.context)
+    other.chat = chat
+    other.start()
+    await soon(lambda: sorted(titles(chat, "ann")) == names, seconds=outbox.ALIVE_SECONDS)
+    await other.stop()
+    assert chat.asked == len(names)
+
+
 async def test_a_message_of_which_no_consumer_knows_is_sent(house_of: Build) -> None:
     house = await house_of(one_step())
     wire = house.context.wire
