@@ -10,6 +10,8 @@ import argparse
 import json
 import random
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
@@ -54,6 +56,8 @@ class Found:
 def main(arguments: list[str]) -> int:
     """Run, print the report, return the exit status: 1 where a page was lost."""
     options = _options(arguments)
+    # So that a SIGTERM ends the processes too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     data = Path(".data")
     data.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=data)).resolve()
@@ -64,7 +68,7 @@ def main(arguments: list[str]) -> int:
         text = json.dumps(asdict(found), indent=2, ensure_ascii=False)
         Path(options.json).write_text(f"{text}\n", "utf-8")
     if found.lost:
-        print(f"\nlost: {', '.join(found.lost[:20])}\nlogs: {folder}")
+        print(f"\nlost: {', '.join(found.lost[:20])}; data and logs: {folder}")
         return 1
     shutil.rmtree(folder)
     return 0
@@ -82,16 +86,15 @@ def run(folder: Path, options: argparse.Namespace) -> Found:
         replicas = [
             Replica(servers.amproxy(routes, redis_url=redis.url)) for _ in range(options.replicas)
         ]
-        senders = Senders(people, [one.server.url for one in replicas], options.rate, options.seed)
+        urls = [one.server.url for one in replicas]
         trouble = Troublemaker(replicas, redis, people)
-        with trouble.watching():
-            senders.start()
+        with trouble.watching(), Senders(people, urls, options.rate, options.seed) as senders:
             for number, step in enumerate(plan, 1):
                 trouble.make(step)
                 if number % EVERY == 0 or number == len(plan):
                     _progress(number, len(plan), began, senders, people)
             trouble.settle()
-            senders.finish()
+            senders.finish(PATIENCE)
             _wait_until_quiet(senders.answered, people)
             trouble.look()
         found.kills, found.other_troubles = trouble.kills, trouble.others

@@ -182,7 +182,7 @@ class Troublemaker:
                 finally:
                     replica.mine.release()
 
-    def _read(self, replica: Replica, patience: float = 1.0) -> None:
+    def _read(self, replica: Replica, patience: float = 5.0) -> None:
         """Keep the counters of a process; one that does not answer keeps those it had."""
         with contextlib.suppress(OSError):
             page = text(f"{replica.server.url}/metrics", seconds=patience)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -63,6 +64,11 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = (
         256  # many callers at once: with the usual 5, the kernel lets some wait for a second
     )
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Quiet where the caller was killed; the rest is printed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class WebhookServer:
