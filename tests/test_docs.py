@@ -146,6 +146,7 @@ def test_links_lead_somewhere(page: str) -> None:
         "": anchors_of(page),
         "configuration.md": anchors_of(CONFIGURATION),
         "api.md": anchors_of(API),
+        "deploy.md": anchors_of((DOCS / "deploy.md").read_text("utf-8")),
     }
     for target in re.findall(r"\]\(([^)\s]+)\)", page):
         file, _, anchor = target.partition("#")

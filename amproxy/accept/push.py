@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from amproxy import metrics
-from amproxy.accept import tokens
+from amproxy.accept import origin, tokens
 from amproxy.accept.body import (
     ClientDisconnected,
     PushRefused,
@@ -28,7 +28,7 @@ from amproxy.accept.body import (
 from amproxy.accept.v2_alerts import BadAlertsBody, parse_alerts
 from amproxy.accept.webhook import parse_webhook
 from amproxy.clock import utc
-from amproxy.config.structs import Source
+from amproxy.config.structs import Heartbeat, Source
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.ingest import IncomingAlert, ingest
@@ -68,8 +68,10 @@ class PushEndpoints:
         """`POST /api/v2/alerts`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
         try:
+            origin.refuse_foreign_page(scope, self._context)
             self._check_running()
             source = tokens.source_by_token(self._context.config, scope)
+            self._check_name(scope, self._context.config.sources.get(source))
             status, answer = await self._receive_v2_alerts(scope, receive, source)
         except ClientDisconnected:
             return
@@ -85,10 +87,12 @@ class PushEndpoints:
         """`POST /webhook/NAME` and `POST /webhook/NAME/TOKEN`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
         try:
+            origin.refuse_foreign_page(scope, self._context)
             self._check_running()
             name, _, token = scope["path"][len(WEBHOOK_PATH) :].rstrip("/").partition("/")
             config = self._context.config
             known = tokens.webhook_source(config, scope, unquote(name), unquote(token))
+            self._check_name(scope, known)
             source = known.name
             body = await read_body(scope, receive, config.web.max_body)
             # The signature is over the bytes as sent, so it is checked before they are unpacked.
@@ -108,14 +112,24 @@ class PushEndpoints:
         if stopped := ", ".join(self._stopped()):
             raise StoreUnavailable(f"not running at the moment: {stopped}")
 
+    def _check_name(self, scope: Scope, sender: Source | Heartbeat | None) -> None:
+        """Raises PushRefused(403): a sender who shows nothing calls the service by its own name."""
+        if tokens.is_open(sender):
+            origin.refuse_foreign_name(scope, self._context)
+
     async def heartbeat(self, scope: Scope, send: Send) -> None:
-        """`GET` or `POST /heartbeat/NAME`."""
+        """`GET` or `POST /heartbeat/NAME` and `/heartbeat/NAME/TOKEN`."""
         started = time.perf_counter()
-        name = unquote(scope["path"][len(HEARTBEAT_PATH) :]).rstrip("/")
+        path = scope["path"][len(HEARTBEAT_PATH) :].rstrip("/")
+        name, token = map(unquote, path.partition("/")[::2])
         status, answer = 200, _OK
         try:
-            if name not in self._context.config.heartbeats:
+            origin.refuse_foreign_page(scope, self._context)
+            heartbeat = self._context.config.heartbeats.get(name)
+            if heartbeat is None:
                 raise PushRefused(404, f"there is no heartbeat {name!r}")
+            tokens.check_heartbeat(heartbeat, scope, token)
+            self._check_name(scope, heartbeat)
             await heartbeats.record_heartbeat(self._context, name)
         except PushRefused as error:
             status, answer = error.status, _error_body(error.status, error.detail)

@@ -1,4 +1,4 @@
-"""Check who pushes: a source's token, and Grafana's signature where the source demands it."""
+"""Check who pushes: the token of a source or heartbeat, and Grafana's signature where demanded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import ipaddress
 from functools import lru_cache
 
 from amproxy.accept.body import PushRefused, Scope, header
-from amproxy.config.structs import Config, Source
-from amproxy.secret import reveal
+from amproxy.accept.origin import AUTHENTICATED
+from amproxy.config.structs import Config, Heartbeat, Source
+from amproxy.secret import Secret, reveal
 
-# Keys of a scope whose sender the web config file has let in: by password or by certificate.
-AUTHENTICATED = "amproxy.authenticated"
-LOGIN = "amproxy.login"  # the name given there, "" where a certificate was enough
+LOGIN = "amproxy.login"  # key of a scope: the name given at AUTHENTICATED, "" = by certificate
+_PLACES = "as Bearer, as Basic password or as last path element"
 SIGNATURE_HEADERS = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
 
 
@@ -31,9 +31,21 @@ def webhook_source(config: Config, scope: Scope, name: str, last_element: str) -
     if source is None:
         raise PushRefused(404, f"there is no source {name!r}")
     if not _credential_matches(source, last_element or parse_credential(scope)):
-        places = "as Bearer, as Basic password or as last path element"
-        raise PushRefused(401, f"source {name!r} needs its token: {places}")
+        raise PushRefused(401, f"source {name!r} needs its token: {_PLACES}")
     return source
+
+
+def check_heartbeat(heartbeat: Heartbeat, scope: Scope, last_element: str) -> None:
+    """Check the token of a beat. Raises PushRefused: 401; 503 where its file cannot be read."""
+    if not _credential_matches(heartbeat, last_element or parse_credential(scope)):
+        raise PushRefused(401, f"heartbeat {heartbeat.name!r} needs its token: {_PLACES}")
+
+
+def is_open(sender: Source | Heartbeat | None) -> bool:
+    """Check for a sender that shows nothing: no token and no signature. None: not of the file."""
+    if sender is None:
+        return True
+    return not (sender.token or sender.token_file or _is_signed(sender))
 
 
 def source_by_token(config: Config, scope: Scope) -> str:
@@ -44,19 +56,25 @@ def source_by_token(config: Config, scope: Scope) -> str:
     if not config.sources:
         _require_loopback(scope)
         return "api"
+    sources = config.sources.values()
+    if all(map(is_open, sources)):
+        return next(iter(config.sources))
     credential = parse_credential(scope)
-    for source in config.sources.values():
-        # A source that signs its webhooks cannot push here: nothing would check a signature.
-        if not _is_signed(source) and _credential_matches(source, credential):
+    for source in sources:
+        # A source that signs its webhooks cannot push here: nothing would check a signature. Nor
+        # can an open one beside others: it would let everybody in without their tokens.
+        if not (is_open(source) or _is_signed(source)) and _credential_matches(source, credential):
             return source.name
     raise PushRefused(401, "a source's token is needed: as Bearer or as Basic password")
 
 
 def check_signature(source: Source, scope: Scope, body: bytes) -> None:
     """Check Grafana's HMAC over the body as sent. Raises PushRefused: 401, 503."""
-    secret = _read_secret(source, source.hmac_secret, source.hmac_secret_file)
-    if not secret:
+    if not _is_signed(source):
         return
+    secret = _read_secret(source, source.hmac_secret, source.hmac_secret_file)
+    if not secret:  # an empty file is a mistake, which must not open the source to everybody
+        raise PushRefused(401, f"the secret file of source {source.name!r} is empty")
     given = next((found for name in SIGNATURE_HEADERS if (found := header(scope, name))), "")
     if not given:
         raise PushRefused(401, f"source {source.name!r} needs Grafana's signature header")
@@ -73,29 +91,31 @@ def check_signature(source: Source, scope: Scope, body: bytes) -> None:
     raise PushRefused(401, f"the signature does not fit source {source.name!r}")
 
 
-def _credential_matches(source: Source, credential: str) -> bool:
-    """Check whether a credential opens a source.
+def _credential_matches(sender: Source | Heartbeat, credential: str) -> bool:
+    """Check whether a credential opens a source or heartbeat.
 
     One without token is open; its signature, where it has one, is checked with the body.
     """
-    token = _read_secret(source, source.token, source.token_file)
+    token = _read_secret(sender, sender.token, sender.token_file)
     if not token:
         # An empty token file is a mistake, which must not open the source to everybody.
-        return not source.token_file
+        return not sender.token_file
     return hmac.compare_digest(token.encode(), credential.encode())
 
 
-def _is_signed(source: Source) -> bool:
-    return bool(source.hmac_secret or source.hmac_secret_file)
+def _is_signed(sender: Source | Heartbeat) -> bool:
+    return isinstance(sender, Source) and bool(sender.hmac_secret or sender.hmac_secret_file)
 
 
-def _read_secret(source: Source, secret: object, file: str) -> str:
+def _read_secret(sender: Source | Heartbeat, secret: Secret, file: str) -> str:
     """Return the secret; "" where none is set. Raises PushRefused(503)."""
     try:
-        return reveal(secret, file)  # type: ignore[arg-type]
-    except OSError as error:
+        return reveal(secret, file)
+    except (OSError, UnicodeDecodeError) as error:
+        kind = "source" if isinstance(sender, Source) else "heartbeat"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise PushRefused(
-            503, f"the secret of source {source.name!r} cannot be read: {error.strerror}"
+            503, f"the secret of {kind} {sender.name!r} cannot be read: {reason}"
         ) from None
 
 

@@ -53,6 +53,7 @@ def lint(config: Config) -> list[ConfigProblem]:
             for problem in _lint_policy(config, policy, f"escalation_policies[{index}]")
         ),
         *_lint_forward_cycles(config),
+        *_lint_open_heartbeats(config),
     ]
 
 
@@ -60,6 +61,20 @@ def _problem(kind: str, place: FilePlace, path: str, message: str) -> ConfigProb
     return ConfigProblem(
         message, file=place.file, line=place.line, column=place.column, path=path, kind=kind
     )
+
+
+def _lint_open_heartbeats(config: Config) -> Iterator[ConfigProblem]:
+    """Yield heartbeats that anybody in the network could keep alive."""
+    host = config.web.listen.rpartition(":")[0].strip("[]")
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return
+    for index, heartbeat in enumerate(config.heartbeats.values()):
+        if not (heartbeat.token or heartbeat.token_file):
+            message = (
+                f"without token_file, anybody who reaches {config.web.listen} may beat as "
+                f"{heartbeat.name}, and its silence is never noticed"
+            )
+            yield _problem("no_token", heartbeat.place, f"heartbeats[{index}]", message)
 
 
 def _lint_contacts(config: Config) -> Iterator[ConfigProblem]:

@@ -362,6 +362,8 @@ class Source(Struct, frozen=True, kw_only=True):
 class Heartbeat(Struct, frozen=True, kw_only=True):
     name: str
     every: float
+    token: Secret = Secret("")
+    token_file: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     matchers: tuple[Matcher, ...] = ()  # firing alerts that match are pings, and go no further
@@ -379,6 +381,7 @@ class DeadMansSwitch(Struct, frozen=True, kw_only=True):
 class Web(Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:9095"
     external_url: str = ""  # "" = http:// and the address listened on
+    hosts: tuple[str, ...] = ()  # further names that it is called by, in lower case
     max_body: int = 16 * 1024 * 1024  # bytes, unpacked
     allow_unauthenticated: bool = False  # listen elsewhere than loopback without sign-in
 

@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from amproxy.accept.tokens import is_open
+from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError
 
 
@@ -27,10 +29,19 @@ class Address:
     def origin(self) -> str:
         return f"{'https' if self.secure else 'http'}://{self.listen}"
 
-    def is_open_to_strangers(self, *, signing_in: bool, allowed: bool) -> bool:
-        """Check for unwanted access from other machines. allowed: the file permits such."""
+    def open_access(self, config: Config) -> str:
+        """The words for what strangers of the network could do; "" = nothing, or it is allowed."""
         host = self.listen.rpartition(":")[0].strip("[]")
-        return not (self.locked or signing_in or allowed or is_loopback(host))
+        if self.locked or config.web.allow_unauthenticated or is_loopback(host):
+            return ""
+        if config.sign_in is None:
+            return "there is no sign-in, so everybody who reaches amproxy could act"
+        sources, heartbeats = config.sources.values(), config.heartbeats.values()
+        named = [f"source {source.name!r}" for source in sources if is_open(source)]
+        named += [f"heartbeat {one.name!r}" for one in heartbeats if is_open(one)]
+        if not named:
+            return ""
+        return f"{', '.join(named)}: no token, so everybody who reaches amproxy could push or beat"
 
     def prefix(self, file_url: str) -> str:
         """The path below which everything is served, without a slash at its end; "" = none.

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 import bcrypt
 
 from amproxy.accept.body import Application, Receive, Scope, Send, header
-from amproxy.accept.tokens import AUTHENTICATED, LOGIN
+from amproxy.accept.origin import AUTHENTICATED
+from amproxy.accept.tokens import LOGIN
 from amproxy.secret import Secret
 from amproxy.server.web_config import WebConfig
 
@@ -31,7 +32,7 @@ _MAX_WRONG_REMEMBERED = 100  # proofs: a sender with an old password must not co
 
 
 class BasicAuth:
-    """Pure ASGI: mark authenticated requests (tokens.AUTHENTICATED), add the file's headers."""
+    """Pure ASGI: mark authenticated requests (origin.AUTHENTICATED), add the file's headers."""
 
     def __init__(self, app: Application, config: Callable[[], WebConfig]) -> None:
         self._app, self._config = app, config

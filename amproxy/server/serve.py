@@ -26,7 +26,7 @@ from amproxy.config.loader import LoadedConfig, load
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError, ConfigError, os_error_words
 from amproxy.server import address, supervise, tls
-from amproxy.server.address import Address, is_loopback
+from amproxy.server.address import Address
 from amproxy.server.basic_auth import BasicAuth
 from amproxy.server.parts import PartFailed, Parts
 from amproxy.server.web_config import WebConfigFile
@@ -85,8 +85,7 @@ def serve(options: ServeOptions) -> None:
         uvloop.run(_run_process(options, loaded, web_config, listener, options.redis))
         return
     locked = web_config is not None and web_config.current().authenticates
-    authenticated = locked or loaded.config.sign_in is not None
-    listener = _open_listener(loaded.config, options.listen, authenticated=authenticated)
+    listener = _open_listener(loaded.config, options.listen, locked=locked)
     uvloop.run(_serve_with_redis(options, loaded, web_config, listener))
 
 
@@ -303,18 +302,23 @@ def _announce(own_address: Address, file_url: str) -> None:
     log.info('msg="Look at the page" url=%s/', url)
 
 
-def _open_listener(config: Config, option: str, *, authenticated: bool) -> socket.socket:
-    """Return the listening socket. option: of the command line, "" = none. Raises CannotServe."""
+def _open_listener(config: Config, option: str, *, locked: bool) -> socket.socket:
+    """Return the listening socket.
+
+    option: of the command line, "" = none. locked: the web config file demands a password or
+    certificate. Raises CannotServe.
+    """
     text = option or config.web.listen
     host, colon, port = text.rpartition(":")
     host = host.strip("[]")
     if not colon or not port.isdecimal():
         raise CannotServe(f"{text!r} is no HOST:PORT to listen on")
-    if not is_loopback(host) and not authenticated and not config.web.allow_unauthenticated:
+    if reason := Address(text, locked=locked).open_access(config):
+        tokens, people = "give each a token (token_file", "let people sign in (sign_in"
         raise CannotServe(
-            f"refusing to listen on {text}: there is no sign-in, so everybody who reaches it could "
-            "act. Listen on 127.0.0.1, let people sign in (sign_in in the file), demand passwords "
-            "or certificates of clients by --web.config.file, or say "
+            f"refusing to listen on {text}: {reason}. Listen on 127.0.0.1, "
+            f"{tokens if config.sign_in else people} in the file), "
+            "demand passwords or certificates of clients by --web.config.file, or say "
             "web.allow_unauthenticated: true in the file"
         )
     if int(port) > MAX_PORT:

@@ -190,14 +190,9 @@ class Service:
 
     def _refuse_open_access(self, loaded: LoadedConfig) -> None:
         """Refuse at a reload what a start would refuse. Raises ConfigError."""
-        config = loaded.config
-        signing_in, allowed = config.sign_in is not None, config.web.allow_unauthenticated
-        if self._address.is_open_to_strangers(signing_in=signing_in, allowed=allowed):
-            text = (
-                "without sign_in, everybody who reaches amproxy could act, "
-                "and it does not listen on loopback"
-            )
-            raise ConfigError([ConfigProblem(text, file=config.path)])
+        if reason := self._address.open_access(loaded.config):
+            text = f"amproxy does not listen on loopback, and {reason}"
+            raise ConfigError([ConfigProblem(text, file=loaded.config.path)])
 
     async def test_alert(self) -> str:
         """Push a test alert like any other; return a sentence about it. Raises StoreUnavailable."""

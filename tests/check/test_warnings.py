@@ -227,3 +227,21 @@ def test_quiet_hours_that_never_end_are_named(hours: str, expected: list[str]) -
         "contacts:", "timezone: Asia/Tbilisi, quiet_hours: [q], contacts:"
     )
     assert kinds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("listen", "token", "warned"),
+    [
+        ("127.0.0.1:9095", "", False),
+        ("'[::1]:9095'", "", False),
+        ("localhost:9095", "", False),
+        ("0.0.0.0:9095", "", True),
+        ("0.0.0.0:9095", ", token: t", False),
+    ],
+)
+def test_a_heartbeat_that_the_network_can_beat_is_warned_of(
+    listen: str, token: str, warned: bool
+) -> None:
+    beats = f"heartbeats: [{{name: cron, every: 1h{token}}}]\nweb: {{listen: {listen}}}\n"
+    found = [one for one in loaded(ONCALL + beats).warnings if one.kind == "no_token"]
+    assert [one.path for one in found] == (["heartbeats[0]"] if warned else [])

@@ -231,6 +231,12 @@ def test_an_on_call_part_that_cannot_work_is_refused(change: tuple[str, str], wo
     [
         ("sources: [{name: a/b, token: t}]", "cannot stand in a URL"),
         ("sources: [{name: a, token: t, token_file: f}]", "only one of"),
+        ("sources: [{name: a, token: ''}]", "is empty"),
+        ("sources: [{name: a, hmac_secret_file: ''}]", "is empty"),
+        ("heartbeats: [{name: a, every: 1h, token: ''}]", "is empty"),
+        ("heartbeats: [{name: a, every: 1h, token: t, token_file: f}]", "only one of"),
+        ("web: {hosts: ['https://amproxy']}", "without scheme and port"),
+        ("web: {hosts: ['amproxy:9095']}", "without scheme and port"),
         ("heartbeats: [{name: a}]", "missing every"),
         ("heartbeats: [{name: a, every: 0s}]", "longer than 0s"),
         ("web: {max_body: 16 Mb}", "16MiB"),

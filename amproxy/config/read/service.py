@@ -16,6 +16,7 @@ from amproxy.config.read.values import (
     host_port,
     interval_names,
     label_name,
+    list_of,
     map_of,
     name,
     positive_duration,
@@ -39,6 +40,7 @@ from amproxy.config.structs import (
 
 # Names of sources and heartbeats stand in the URLs that senders call.
 _URL_PATH_SEGMENT = re.compile(r"[^\x00-\x20\x7f/?#%]+")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _REDIS_URL = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster)://.+", re.DOTALL)
 
 
@@ -62,6 +64,7 @@ _SOURCE: Final[dict[str, Reader]] = {
 _HEARTBEAT: Final[dict[str, Reader]] = {
     "name": _url_path_name,
     "every": positive_duration,
+    **with_file_key("token"),
     "labels": map_of(text, key=label_name),
     "annotations": map_of(text, key=label_name),
     "matchers": read_matchers,
@@ -72,8 +75,7 @@ def read_source(at: Cursor) -> Source:
     """One source: a sender that may push."""
     section = at.section(_SOURCE)
     section.require("name")
-    section.exclusive("token", "token_file")
-    section.exclusive("hmac_secret", "hmac_secret_file")
+    _read_shown_secrets(section, "token", "hmac_secret")
     if not section.given("token", "token_file", "hmac_secret", "hmac_secret_file"):
         # Not an error: the source may be reachable only from a trusted network.
         section.cursor.warn(
@@ -87,14 +89,25 @@ def read_source(at: Cursor) -> Source:
     return Source(**section, place=at.place)
 
 
+def _read_shown_secrets(section: Section, *keys: str) -> None:
+    """Check the secrets of a door: one form of each, and none that an empty variable opens."""
+    for key in keys:
+        section.exclusive(key, f"{key}_file")
+        for given in (key, f"{key}_file"):
+            if section.get(given) == "":
+                section.error(given, "is empty: give the secret, or leave the key out")
+
+
 def read_heartbeat(at: Cursor) -> Heartbeat:
     """One heartbeat: a sign of life that must come again and again."""
     section = at.section(_HEARTBEAT)
     section.require("name")
+    _read_shown_secrets(section, "token")
     section.require("every", why="how long may it be silent?")
     return Heartbeat(
         name=section.get("name", ""),
         every=float(section.get("every", 0)),
+        **section.pick("token", "token_file"),
         labels=section.get("labels", {}),
         annotations=section.get("annotations", {}),
         matchers=tuple(section.get("matchers", ())),
@@ -123,15 +136,25 @@ def _redis_url(at: Cursor) -> str | None:
     return None
 
 
+def _host(at: Cursor) -> str | None:
+    found = name(at)
+    if found is not None and not _HOST.fullmatch(found):
+        at.error(f"expected the name of a host, without scheme and port, found {quote_value(at)}")
+        return None
+    return found.lower().rstrip(".") if found else None
+
+
 def read_web(at: Cursor) -> Web:
     """The address of the service, and its limits."""
     keys: dict[str, Reader] = {
         "listen": host_port,
         "external_url": url,
+        "hosts": list_of(_host),
         "max_body": size,
         "allow_unauthenticated": boolean,
     }
-    return Web(**at.section(keys))
+    section = at.section(keys)
+    return Web(**{**section, "hosts": tuple(section.get("hosts", ()))})
 
 
 def read_store(at: Cursor) -> StoreSettings:

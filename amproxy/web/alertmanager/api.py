@@ -1,9 +1,8 @@
 """Alertmanager's API v2 as one ASGI application, with GET /status and GET /receivers.
 
-A page of any site may read it, as it may Alertmanager's (Access-Control-Allow-Origin: *), so
-reading lies outside of web/http/guard.py. Alertmanager also lets a foreign page create silences
-through its reader's browser; here a browser's write passes the guard like a form of our own
-pages. Programs are not affected.
+A page of any site may read it, as it may Alertmanager's (Access-Control-Allow-Origin: *).
+Alertmanager also lets a foreign page create silences through its reader's browser; here a write
+passes the rule of web/http/guard.py like a form of our own pages.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from amproxy.web.alertmanager.http import (
     value_response,
 )
 from amproxy.web.alertmanager.silences import AlertmanagerSilencesApi
-from amproxy.web.http.guard import CrossSiteGuard
+from amproxy.web.http.guard import refusal_reason
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ class AlertmanagerApi:
 
     def __init__(self, context: Context, rest: ASGIApp) -> None:
         self._rest = rest
-        self._guarded = CrossSiteGuard(self._serve, context)
+        self._context = context
         alerts, silences = AlertmanagerAlertsApi(context), AlertmanagerSilencesApi(context)
         status = AlertmanagerStatusApi(context)
         self._calls: dict[str, dict[str, CallHandler]] = {
@@ -91,8 +90,6 @@ class AlertmanagerApi:
             await self._rest(scope, receive, send)
         elif preflight := preflight_response(scope):
             await preflight.send(send)
-        elif _is_write_of_browser(scope):
-            await self._guarded(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
 
@@ -115,6 +112,8 @@ class AlertmanagerApi:
         await response.send(send, cors_headers(scope["method"]))
 
     async def _call(self, scope: Scope, receive: Receive) -> AlertmanagerResponse:
+        if reason := refusal_reason(scope, self._context):
+            raise AlertmanagerApiError(coded_error(403, reason))
         path, method = scope["path"].removeprefix(PREFIX).removesuffix("/"), scope["method"]
         name, rest = path, ""
         if path.startswith(_SILENCE_PATH):
@@ -130,12 +129,6 @@ class AlertmanagerApi:
         if method != "POST" and not accepts_json(scope):
             raise AlertmanagerApiError(NOT_ACCEPTABLE)
         return await handler(AlertmanagerRequest(scope, receive, rest))
-
-
-def _is_write_of_browser(scope: Scope) -> bool:
-    return scope["method"] in ("POST", "DELETE") and bool(
-        header(scope, b"origin") or header(scope, b"sec-fetch-site")
-    )
 
 
 def accepts_json(scope: Scope) -> bool:

@@ -1,20 +1,17 @@
-"""Guard of every page and API call: no foreign site may read or act through a person's browser.
+"""Guard of pages and API: no foreign site may read or act through a person's browser.
 
-A browser reaches loopback addresses that the internet cannot. A name that is made to point here
-(DNS rebinding) shows in Host; a form or script of another site shows in Sec-Fetch-Site or Origin.
-Programs send neither of the two.
+accept/origin.py has the rule, which pushes and heartbeats keep to as well; here stands what is
+special to pages, and the headers of their responses.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import urlsplit
-
 import msgspec
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from amproxy.accept.origin import foreign_name, foreign_page, foreign_read
 from amproxy.context import Context
 
 SECURITY_HEADERS = {
@@ -31,12 +28,12 @@ SECURITY_HEADERS = {
 }
 HSTS = "max-age=31536000"  # this host only: its sibling domains are not ours to decide about
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# Served under any host name, as the network has it: nothing here is of use to a foreign site.
-_PROBE_PATHS = ("/metrics", "/-/")
+# Read under any host name, as the network has it: nothing here is of use to a foreign site.
+_PROBE_PATHS = ("/metrics", "/-/healthy", "/-/ready")
 
 
 class CrossSiteGuard:
-    """ASGI middleware. The endpoints for alerts lie outside: a hot path that no browser needs."""
+    """ASGI middleware. The endpoints for alerts lie outside and keep to the rule by themselves."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app, self._context = app, context
@@ -47,46 +44,21 @@ class CrossSiteGuard:
             return
 
         send_guarded = with_security_headers(send, self._context.external_url)
-        reason = self._refusal_reason(scope["method"], scope["path"], Headers(scope=scope))
+        reason = refusal_reason(scope, self._context) or foreign_read(scope, self._context)
         if not reason:
             await self._app(scope, receive, send_guarded)
             return
         body = msgspec.json.encode({"error": "forbidden", "detail": reason})
         await Response(body, 403, media_type="application/json")(scope, receive, send_guarded)
 
-    def _refusal_reason(self, method: str, path: str, headers: Headers) -> str:
-        """The reason for refusing a request, "" = it is served."""
-        host = headers.get("host", "")
-        if not path.startswith(_PROBE_PATHS) and not self._is_own_name(_host_name(host)):
-            return (
-                "This service is not called by this name; web.external_url says what it is called."
-            )
-        if method not in SAFE_METHODS and not self._is_same_site(host, headers):
-            return "Another site asked the browser for this; only amproxy's own pages may."
-        return ""
 
-    def _is_own_name(self, name: str) -> bool:
-        if name == "localhost" or name.endswith(".localhost"):
-            return True
-        try:
-            ipaddress.ip_address(name)
-            return True  # nobody can make an address point elsewhere
-        except ValueError:
-            return bool(name) and name in (
-                _host_name(self._context.config.web.listen),
-                _host_name(urlsplit(self._context.external_url).netloc),
-            )
-
-    def _is_same_site(self, host: str, headers: Headers) -> bool:
-        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        if site is not None:
-            return site in ("same-origin", "none")  # none: typed or bookmarked by the person
-        if origin is None:
-            return True  # no browser
-        return urlsplit(origin).netloc.lower() in (
-            host.lower(),
-            urlsplit(self._context.external_url).netloc.lower(),
-        )
+def refusal_reason(scope: Scope, context: Context) -> str:
+    """The reason for refusing a request of pages or API, "" = it is served."""
+    reading = scope["method"] in SAFE_METHODS
+    if not reading and (reason := foreign_page(scope, context)):
+        return reason
+    is_probe = reading and scope["path"] in _PROBE_PATHS
+    return "" if is_probe else foreign_name(scope, context)
 
 
 def with_security_headers(send: Send, external_url: str) -> Send:
@@ -103,11 +75,3 @@ def with_security_headers(send: Send, external_url: str) -> Send:
         await send(message)
 
     return send_guarded
-
-
-def _host_name(netloc: str) -> str:
-    """The host of "host:port", "[::1]:80" or "host"; "" for nonsense."""
-    try:
-        return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from starlette.requests import Request
 from starlette.types import Scope
 
+from amproxy.accept.origin import AUTHENTICATED
 from amproxy.context import Context
 from amproxy.errors import AmproxyError
 from amproxy.model import Incident
@@ -76,6 +77,8 @@ def principal_of(request: HasScope) -> Principal:
 
 def set_principal(scope: Scope, principal: Principal) -> None:
     scope[_PRINCIPAL_KEY] = principal
+    if principal.via == "token":
+        scope[AUTHENTICATED] = True
 
 
 def may(principal: Principal, role: Role, team: str = "") -> bool:

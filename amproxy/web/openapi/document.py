@@ -95,7 +95,7 @@ _SECURITY_SCHEMES: Final[dict[str, Any]] = {
     "source": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The token of a source of the file.",
+        "description": "The token of a source or heartbeat of the file.",
     },
 }
 
@@ -172,7 +172,7 @@ def _operation_object(
 ) -> dict[str, Any]:
     role = None if path.startswith(_INTAKE_PATHS) else required_role(method, path)
     security: list[dict[str, list[str]]] = []
-    if path.startswith("/webhook/"):
+    if path.startswith(_INTAKE_PATHS):
         security = [{"source": []}]
     elif role is not None:
         security = [{"token": []}, {"session": []}]

@@ -426,8 +426,8 @@ INTAKE_OPERATIONS: Final[OperationTable] = {
     "PUT /webhook/{source}": ApiOperation(
         "pushByPut", "The same", "Done", ANY_OBJECT, errors=(401, 403)
     ),
-    "GET /heartbeat/{name}": ApiOperation("beat", "A beat", "Done"),
-    "POST /heartbeat/{name}": ApiOperation("beatByPost", "The same", "Done"),
+    "GET /heartbeat/{name}": ApiOperation("beat", "A beat", "Done", errors=(401, 403)),
+    "POST /heartbeat/{name}": ApiOperation("beatByPost", "The same", "Done", errors=(401, 403)),
     "GET /api/v1/redis": ApiOperation("showRedis", "What Redis says of itself", "Redis"),
     "GET /api/v1/replicas": ApiOperation(
         "listReplicas",

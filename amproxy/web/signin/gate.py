@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy import metrics
 from amproxy.accept.body import header
-from amproxy.accept.tokens import AUTHENTICATED, LOGIN, parse_credential
+from amproxy.accept.origin import AUTHENTICATED
+from amproxy.accept.tokens import LOGIN, parse_credential
 from amproxy.config.identities import find_sign_in
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
