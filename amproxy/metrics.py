@@ -181,6 +181,19 @@ start_time = Gauge(
     registry=registry,
     multiprocess_mode="mostrecent",
 )
+connections = Gauge(
+    "amproxy_connections",
+    "Open connections of clients.",
+    registry=registry,
+    multiprocess_mode="livesum",
+)
+connections_cut = Counter(
+    "amproxy_connections_cut_total",
+    "Connections ended by a limit: full and evicted (too many), headers, headers_time, body_time, "
+    "bodies (too many at once), unread (an answer that nobody reads), malformed.",
+    ["reason"],
+    registry=registry,
+)
 reload_successful = Gauge(
     "amproxy_config_last_reload_successful",
     "Whether the last load of the file was good.",

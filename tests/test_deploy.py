@@ -70,6 +70,7 @@ METRICS |= {
 }
 # Those that only a rule asks for.
 RULED = {
+    "amproxy_connections_cut_total",
     "amproxy_destinations_hanging",
 }
 
@@ -212,6 +213,7 @@ FIRES = {
     "AmproxyScheduleUncovered": ('amproxy_uncovered_seconds{schedule="s"}', "3600x90"),
     "AmproxyOutboxGrowing": ('amproxy_outbox_depth{channel="slack"}', "1+2x30"),
     "AmproxyDestinationHangs": ('amproxy_destinations_hanging{channel="telegram"}', "2x30"),
+    "AmproxyConnectionsFull": ('amproxy_connections_cut_total{reason="evicted"}', "_x28 5 9"),
     "AmproxyUndeliverable": ("amproxy_config_undeliverable", "1x30"),
     "AmproxyPersonUnreachable": ('amproxy_user_reachable{user="u"}', HEALTHY),
     "AmproxyCalendarStale": ('amproxy_calendar_age_seconds{schedule="s"}', "30000x30"),
@@ -261,6 +263,8 @@ def test_no_rule_fires_where_all_is_well(tmp_path: Path) -> None:
         'amproxy_nobody_on_call_total{schedule="s"}': "3x90",
         'amproxy_uncovered_seconds{schedule="s"}': "0x90",
         'amproxy_outbox_depth{channel="slack"}': "0x5 7 0x84",
+        'amproxy_connections_cut_total{reason="full"}': "3x90",
+        'amproxy_connections_cut_total{reason="headers_time"}': "0+1x90",
         "amproxy_config_undeliverable": "0x90",
         'amproxy_user_reachable{user="u"}': "1x90",
         'amproxy_calendar_age_seconds{schedule="s"}': "600x90",

@@ -49,6 +49,11 @@ _.auth_flow
 _.get_timestamp
 _.force_exit
 _.capture_signals
+_.startup
+_.servers
+_.wait_closed
+_.send_400_response
+_.disconnected
 
 # The registry of channels (config/channels.py) names them as MODULE:NAME.
 _.ALERTMANAGER

@@ -28,6 +28,7 @@ from amproxy.errors import AmproxyError, ConfigError, os_error_words
 from amproxy.server import address, supervise, tls
 from amproxy.server.address import Address
 from amproxy.server.basic_auth import BasicAuth
+from amproxy.server.connections import Connections, connection_limit, raise_descriptor_limit
 from amproxy.server.parts import PartFailed, Parts
 from amproxy.server.web_config import WebConfigFile
 from amproxy.store.embedded import EmbeddedRedis
@@ -77,6 +78,7 @@ def serve(options: ServeOptions) -> None:
     the process, or every worker, cannot be kept running.
     """
     address.check(options.external_url, options.route_prefix)
+    raise_descriptor_limit()
     _refuse_few_files()
     loaded = load(options.config)
     web_config = WebConfigFile(options.web_config) if options.web_config else None
@@ -175,8 +177,10 @@ async def _run_process(
     is_worker, parts = options.fd >= 0, Parts()
     own_address = _address_of(options, web_config, listener)
     service = Service(loaded, url, address=own_address, parts=parts)
+    limit = connection_limit()
+    service.hub.limit = limit // 2
     app = _build_app(service, own_address, web_config)
-    server = _UvicornServer(service.hub.close, _uvicorn_config(app, web_config))
+    server = _UvicornServer(service.hub.close, _uvicorn_config(app, web_config), limit)
     parts.on_failure = server.end
     await service.start()
     gc.freeze()  # the modules stay for ever: the collector need not walk them
@@ -256,12 +260,22 @@ class _UvicornServer(uvicorn.Server):
     """A server that ends on SIGINT and SIGTERM and returns to its caller, who has to clean up.
 
     uvicorn's own would then kill the process with the signal. close_streams: end the event streams
-    of open pages, so that a stop need not wait for them.
+    of open pages, so that a stop need not wait for them. limit: of connections.
     """
 
-    def __init__(self, close_streams: Callable[[], None], config: uvicorn.Config) -> None:
+    def __init__(
+        self, close_streams: Callable[[], None], config: uvicorn.Config, limit: int
+    ) -> None:
         super().__init__(config)
-        self._close_streams = close_streams
+        self._close_streams, self._limit = close_streams, limit
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections; in the place of asyncio's server, which has no limit of them."""
+        assert sockets  # _run_process gives the one that it listens on
+        connections = Connections(self.config, self.server_state, sockets[0], self._limit)
+        connections.start()
+        self.servers = [cast("Any", connections)]
+        self.started = True
 
     def end(self) -> None:
         """Stop serving; at the second call without waiting for open requests."""

@@ -294,11 +294,17 @@ class Servers:
         env: Mapping[str, str] | None = None,
         redis_url: str | None = None,
         args: Sequence[str] = (),
+        descriptors: int | None = None,
     ) -> Server:
-        """amproxy itself, from this checkout; where no `redis_url` is given, with its own Redis."""
+        """amproxy itself, from this checkout; where no `redis_url` is given, with its own Redis.
+
+        descriptors: how many each of its processes may have open.
+        """
         folder = self._folder("amproxy")
         config = _write(folder / "routes.yaml", config_text)
+        limited = f'ulimit -n {descriptors} && exec "$@"'
         argv = [
+            *(("sh", "-c", limited, "sh") if descriptors else ()),
             sys.executable,
             "-m",
             "amproxy",

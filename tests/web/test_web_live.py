@@ -158,3 +158,18 @@ async def test_what_programs_ask_for_is_never_shared(site: Site) -> None:
     await site.client.get("/api/v1/incidents", headers=LIVE)
     await site.opened(title="Fresh")
     assert "Fresh" in (await site.client.get("/api/v1/incidents", headers=LIVE)).text
+
+
+async def test_pages_beyond_the_limit_are_told_to_ask_again_later() -> None:
+    hub = LiveHub()
+    hub.limit = 1
+    stream = hub.listen()
+    task = await begin(stream)
+    lines = [line async for line in LiveEvents(hub)._lines()]
+    assert lines == ["retry: 30000\n\n"]
+    hub.close()
+    with pytest.raises(StopAsyncIteration):
+        await task
+    hub = LiveHub()
+    hub.close()
+    assert [line async for line in LiveEvents(hub)._lines()] == ["retry: 2000\n\n"]

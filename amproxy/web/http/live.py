@@ -17,12 +17,16 @@ SHARE = 0.1  # of the process's time that refreshing open pages may take
 GUESS = 0.002  # seconds that a page costs which was not open in the round before
 KEEPALIVE = 15.0  # seconds until a comment line is sent, so that a reader that is gone is noticed
 RETRY_MS = 2000  # milliseconds until a browser reconnects
+# Pages that listen, at most: each holds a connection for as long as it is open.
+MAX_LISTENERS = 1000
+CROWDED_RETRY_MS = 30_000  # milliseconds until a page beyond that asks again, and refreshes itself
 
 
 class LiveHub:
     """Publish changes to all listeners, in rounds. `close` ends every stream, for a stop."""
 
     def __init__(self) -> None:
+        self.limit = MAX_LISTENERS
         self._listeners: set[asyncio.Queue[str | None]] = set()
         self._closed = False
         self._latest = ""
@@ -42,6 +46,11 @@ class LiveHub:
             self._round_planned = True
             loop = asyncio.get_running_loop()
             loop.call_at(max(self._next_round_at, loop.time()), self._begin_round)
+
+    @property
+    def crowded(self) -> bool:
+        """True while no further page may listen."""
+        return len(self._listeners) >= self.limit
 
     def age(self) -> float:
         """Seconds since the last round began: a page no older shows all changes before that."""
@@ -106,6 +115,9 @@ class LiveEvents:
         )
 
     async def _lines(self) -> AsyncIterator[str]:
+        if self._hub.crowded:
+            yield f"retry: {CROWDED_RETRY_MS}\n\n"
+            return
         yield f"retry: {RETRY_MS}\n\n"
         async for text in self._hub.listen():
             if not text:
