@@ -80,8 +80,10 @@ async def _load_info(wire: Wire) -> dict[str, str]:
     """The fields of INFO; {} where amproxy's user may not ask. Raises StoreUnavailable."""
     try:
         return _parse_info(await wire.call("INFO"))
-    except RedisRefused:
-        return {}
+    except RedisRefused as refused:
+        if str(refused).startswith(("NOPERM", "ERR unknown command")):
+            return {}
+        raise  # LOADING, BUSY …: it tells later
 
 
 class OperatorWarning(NamedTuple):

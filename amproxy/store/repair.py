@@ -107,6 +107,8 @@ def read_manifest(aof: Path) -> list[AofFile]:
         if not path.is_file():
             raise CannotRepair(f"{path} is missing: restore the folder from a backup")
         files.append(AofFile(path, fields["type"], line))
+    if not files:
+        raise CannotRepair(f"{aof / MANIFEST} is empty: restore the folder from a backup")
     return files
 
 

@@ -16,6 +16,7 @@ from amproxy.store.folder import lock_folder
 from amproxy.store.repair import CannotRepair, find_whole_part, read_manifest, repair
 from amproxy.store.wire import Wire
 
+MANIFEST = "appendonly.aof.manifest"
 INCR = "appendonly.aof.1.incr.aof"
 
 
@@ -125,9 +126,6 @@ async def test_files_after_the_damaged_one_leave_the_manifest(data: Path) -> Non
     assert len((await ask(data, ("KEYS", "*")))[0]) == 30  # type: ignore[arg-type]
 
 
-MANIFEST = "appendonly.aof.manifest"
-
-
 async def test_a_damaged_snapshot_is_left_alone_and_named(data: Path) -> None:
     base = next(one.path for one in read_manifest(data / "appendonlydir") if one.kind == "b")
     content = bytearray(base.read_bytes())
@@ -136,6 +134,15 @@ async def test_a_damaged_snapshot_is_left_alone_and_named(data: Path) -> None:
     with pytest.raises(CannotRepair, match=f"{base} is damaged"):
         repair(data)
     assert base.read_bytes() == content
+
+
+@pytest.mark.parametrize("text", ["", "\0" * 88, "file gone.aof seq 1 type i\n"])
+async def test_a_manifest_that_says_nothing_is_named(data: Path, text: str) -> None:
+    manifest = data / "appendonlydir" / MANIFEST
+    manifest.write_text(text)
+    with pytest.raises(CannotRepair, match="restore the folder from a backup"):
+        repair(data)
+    assert manifest.read_text() == text
 
 
 async def test_it_refuses_a_folder_in_use(data: Path) -> None:
