@@ -40,6 +40,7 @@ class Surroundings:
         self._connection = 0  # the one that these were found over
         self._check_at = self._note_at = 0.0  # by the monotonic clock: when each is due again
         self._refusal, self._refusal_logged = "", 0.0
+        self._ending = False  # the loop runs a moment longer, and must not note the time again
 
     async def begin(self) -> None:
         """Go on from the time of a process that crashed, and check once before anything runs.
@@ -65,6 +66,7 @@ class Surroundings:
 
     async def end(self) -> None:
         """After an orderly end, the next start takes the system's clock over at once."""
+        self._ending = True
         try:
             async with asyncio.timeout(END_TIMEOUT):
                 await health.forget_time(self._context.wire, self._host)
@@ -83,7 +85,7 @@ class Surroundings:
         if now >= self._check_at or self._connection != context.wire.connections:
             self._of_redis = await health.find_redis_warnings(context.wire)
             self._connection, self._check_at = context.wire.connections, now + CHECK_EVERY
-        if now >= self._note_at:
+        if now >= self._note_at and not self._ending:
             self._note_at = now + NOTE_EVERY
             difference = await health.load_time_difference(context.wire, clock.system_time)
             if difference is not None:

@@ -151,8 +151,8 @@ class Service:
             with contextlib.suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_WRITE_TIMEOUT):
                     await record_all_schedules(self.context)
+        await self._surroundings.end()  # before the parts, of which the connection is one
         await self.parts.stop()
-        await self._surroundings.end()
         for poller in self._pollers.values():
             await poller.close()
         await self._dead_mans_switch.close()
