@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from tests.support.servers import Servers, needs, program
 from tests.support.waiting import until
@@ -76,7 +76,9 @@ RULED = {
 
 
 def rules() -> list[dict[str, Any]]:
-    return [rule for group in YAML(typ="safe").load(RULES)["groups"] for rule in group["rules"]]
+    return [
+        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+    ]
 
 
 def expressions() -> list[str]:

@@ -39,10 +39,7 @@ _.truncated_alerts
 _.updatedAt
 _.versionInfo
 
-# Settings of libraries, and methods that they call: ruamel.yaml, re2, httpx, itsdangerous, uvicorn.
-_.default_flow_style
-_.sort_base_mapping_type_on_output
-_.Representer
+# Settings of libraries, and methods that they call: PyYAML, re2, httpx, itsdangerous, uvicorn.
 _.ignore_aliases
 _.log_errors
 _.auth_flow

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from amproxy.check.reaching import (
-    always_reaches_somebody,
     forward_cycles,
     forward_only_policies,
     notify_steps,
+    policies_that_reach,
     reachable_policies,
 )
 from amproxy.config.channels import (
@@ -47,11 +47,7 @@ def lint(config: Config) -> list[ConfigProblem]:
         *_lint_contacts(config),
         *_lint_notices(config),
         *_lint_routes(config.route, (), "route"),
-        *(
-            problem
-            for index, policy in enumerate(config.policies.values())
-            for problem in _lint_policy(config, policy, f"escalation_policies[{index}]")
-        ),
+        *_lint_policies(config),
         *_lint_forward_cycles(config),
         *_lint_open_heartbeats(config),
     ]
@@ -174,27 +170,38 @@ class _NonContinuingSiblings:
     """Routes without `continue`, indexed by one of their matchers: a file may have thousands."""
 
     def __init__(self) -> None:
-        self._by_matcher: dict[tuple[str, str | None], list[tuple[int, tuple[Matcher, ...]]]] = {}
+        # Of a route one matcher is a key, in full; one that is no `=` also by its name alone,
+        # because an equal label may fulfil it whatever its text.
+        self._by_key: dict[tuple[str, ...], list[tuple[int, tuple[Matcher, ...]]]] = {}
 
     def add(self, index: int, matchers: tuple[Matcher, ...]) -> None:
-        equal = next(
-            ((matcher.name, matcher.value) for matcher in matchers if matcher.op == "="), None
-        )
-        key = equal or (matchers[0].name if matchers else "", None)
-        self._by_matcher.setdefault(key, []).append((index, matchers))
+        # the rarest: all routes may share another
+        key = min(map(_matcher_key, matchers), key=self._count, default=())
+        keys = [key] if not key or key[1] == "=" else [key, key[:1]]
+        for one in keys:
+            self._by_key.setdefault(one, []).append((index, matchers))
+
+    def _count(self, key: tuple[str, ...]) -> int:
+        return len(self._by_key.get(key, ()))
 
     def first_for(self, conditions: tuple[Matcher, ...]) -> int | None:
         """The index of the first route that gets all alerts that fulfil the conditions."""
-        keys: set[tuple[str, str | None]] = {("", None)}
-        for condition in conditions:
-            keys |= {(condition.name, None), (condition.name, condition.value)}
-        found = [
-            index
+        keys = {(), *map(_matcher_key, conditions)}
+        fixed = {condition.name: condition.value for condition in conditions if condition.op == "="}
+        keys |= {(name,) for name in fixed}
+        known = frozenset(conditions)
+        found = (
+            next(
+                (index for index, own in self._by_key.get(key, ()) if _implies(known, fixed, own)),
+                None,
+            )
             for key in keys
-            for index, matchers in self._by_matcher.get(key, ())
-            if _implies(conditions, matchers)
-        ]
-        return min(found, default=None)
+        )
+        return min((index for index in found if index is not None), default=None)
+
+
+def _matcher_key(matcher: Matcher) -> tuple[str, ...]:
+    return matcher.name, matcher.op, matcher.value
 
 
 def _contradiction(conditions: tuple[Matcher, ...]) -> tuple[Matcher, Matcher] | None:
@@ -206,36 +213,50 @@ def _contradiction(conditions: tuple[Matcher, ...]) -> tuple[Matcher, Matcher] |
     return None
 
 
-def _implies(conditions: tuple[Matcher, ...], matchers: tuple[Matcher, ...]) -> bool:
-    """True if whatever fulfils the conditions surely fulfils the matchers."""
-    fixed = {condition.name: condition.value for condition in conditions if condition.op == "="}
+def _implies(
+    conditions: frozenset[Matcher], fixed: Mapping[str, str], matchers: tuple[Matcher, ...]
+) -> bool:
+    """True if whatever fulfils the conditions surely fulfils the matchers.
+
+    fixed: the labels that the conditions set.
+    """
     return all(
         matcher in conditions or (matcher.name in fixed and matcher.matches(fixed))
         for matcher in matchers
     )
 
 
-def _lint_policy(config: Config, policy: Policy, path: str) -> Iterator[ConfigProblem]:
-    name = repr(policy.name)
+def _lint_policies(config: Config) -> Iterator[ConfigProblem]:
     # Policies that others forward to are checked as parts of those.
-    if policy.name not in forward_only_policies(config):
+    begun = config.policies.keys() - forward_only_policies(config)
+    reaching = policies_that_reach(config)
+    for index, policy in enumerate(config.policies.values()):
+        path = f"escalation_policies[{index}]"
+        if policy.name in begun:
+            yield from _lint_begun_policy(config, policy, path, reaches=policy.name in reaching)
+        if policy.repeat and not any(isinstance(one, Wait | WaitUntilStep) for one in policy.steps):
+            message = (
+                f"the policy {policy.name!r} repeats its steps without any wait: "
+                "its rounds follow each other a minute apart"
+            )
+            yield _problem("no_wait_in_repeat", policy.place, path, message)
+        yield from _lint_receivers(config, policy, path)
+
+
+def _lint_begun_policy(
+    config: Config, policy: Policy, path: str, *, reaches: bool
+) -> Iterator[ConfigProblem]:
+    """Yield the warning that a policy which incidents begin with may end with nobody."""
+    if not reaches:
         policies = reachable_policies(config, policy).values()
         if not any(True for one in policies for _ in notify_steps(one)):
-            message = f"the policy {name} notifies nobody: it has no notify step"
-            yield _problem("ends_with_nobody", policy.place, path, message)
-        elif not always_reaches_somebody(config, policy):
+            message = f"the policy {policy.name!r} notifies nobody: it has no notify step"
+        else:
             message = (
-                f"the policy {name} can end with nobody told: "
+                f"the policy {policy.name!r} can end with nobody told: "
                 "no step surely reaches a person (see if_nobody)"
             )
-            yield _problem("ends_with_nobody", policy.place, path, message)
-    if policy.repeat and not any(isinstance(step, Wait | WaitUntilStep) for step in policy.steps):
-        message = (
-            f"the policy {name} repeats its steps without any wait: "
-            "its rounds follow each other a minute apart"
-        )
-        yield _problem("no_wait_in_repeat", policy.place, path, message)
-    yield from _lint_receivers(config, policy, path)
+        yield _problem("ends_with_nobody", policy.place, path, message)
 
 
 def _lint_receivers(config: Config, policy: Policy, path: str) -> Iterator[ConfigProblem]:
@@ -263,7 +284,7 @@ def _can_deliver(config: Config, receiver: str, kind: str) -> bool:
 
 
 def _lint_forward_cycles(config: Config) -> Iterator[ConfigProblem]:
-    names = list(config.policies)
+    positions = {name: index for index, name in enumerate(config.policies)}
     for cycle in forward_cycles(config):
         first = config.policies[cycle[0]]
         shown = " → ".join(map(repr, (*cycle, first.name)))
@@ -271,5 +292,5 @@ def _lint_forward_cycles(config: Config) -> Iterator[ConfigProblem]:
             f"the policy {first.name!r} comes back to itself ({shown}): "
             "it goes round until somebody answers"
         )
-        path = f"escalation_policies[{names.index(first.name)}]"
+        path = f"escalation_policies[{positions[first.name]}]"
         yield _problem("forwards_in_circle", first.place, path, message)

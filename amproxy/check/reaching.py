@@ -31,10 +31,25 @@ def reachable_policies(config: Config, policy: Policy) -> dict[str, Policy]:
     return found
 
 
-def always_reaches_somebody(
-    config: Config, policy: Policy, entered: frozenset[str] = frozenset()
-) -> bool:
-    """True if a person is notified in any case. entered: policies that forward to this one."""
+def policies_that_reach(config: Config) -> set[str]:
+    """The policies by which a person is notified in any case; in a circle of policies nobody is."""
+    found: set[str] = set()
+    forwarding: dict[str, list[str]] = {}  # policy → those that forward to it
+    for policy in config.policies.values():
+        for name in _forward_targets(policy):
+            forwarding.setdefault(name, []).append(policy.name)
+    todo = list(config.policies)
+    # One that reaches somebody may make those reach somebody that forward to it.
+    while todo:
+        name = todo.pop()
+        if name not in found and _always_reaches(config, config.policies[name], found):
+            found.add(name)
+            todo += forwarding.get(name, ())
+    return found
+
+
+def _always_reaches(config: Config, policy: Policy, reaching: set[str]) -> bool:
+    """True if a person is notified in any case. reaching: the policies of which that is known."""
     for step in policy.steps:
         if isinstance(step, NotifyStep) and _step_always_reaches(config, policy, step):
             return True
@@ -44,12 +59,7 @@ def always_reaches_somebody(
         if isinstance(step, ResolveStep) and not _is_conditional(step):
             return False
         if isinstance(step, ForwardStep):
-            target = config.policies.get(step.policy)
-            reaches = (
-                target is not None
-                and target.name not in entered
-                and always_reaches_somebody(config, target, entered | {target.name})
-            )
+            reaches = step.policy in reaching
             if not reaches or not _is_conditional(step):
                 return reaches
     return False
@@ -93,27 +103,56 @@ def forward_only_policies(config: Config) -> set[str]:
 
 
 def forward_cycles(config: Config) -> Iterator[tuple[str, ...]]:
-    """Yield each cycle of policies once, from its first policy in the file on, as names."""
-    known: set[frozenset[str]] = set()
+    """Yield cycles until each policy in one has been in one, each from its first policy on."""
+    circling = _circling_policies(config)
     for name in config.policies:
-        cycle = _shortest_cycle(config, name)
-        if cycle and frozenset(cycle) not in known:
-            known.add(frozenset(cycle))
-            yield cycle
+        if name in circling:
+            cycle = _shortest_cycle(config, name)
+            if cycle:
+                circling -= {*cycle}
+                yield cycle
+
+
+def _circling_policies(config: Config) -> set[str]:
+    """The policies that can come back to themselves, or lie between two that can."""
+    targets = {
+        name: {target for target in _forward_targets(policy) if target in config.policies}
+        for name, policy in config.policies.items()
+    }
+    sources: dict[str, set[str]] = {name: set() for name in targets}
+    for name, names in targets.items():
+        for target in names:
+            sources[target].add(name)
+    found = set(targets)
+    for forward, back in ((targets, sources), (sources, targets)):
+        # Take out what leads nowhere (then: what nothing leads to) until nothing is left to go.
+        left = {name: len(forward[name] & found) for name in found}
+        todo = [name for name, number in left.items() if not number]
+        while todo:
+            name = todo.pop()
+            found.discard(name)
+            for other in back[name] & found:
+                left[other] -= 1
+                if not left[other]:
+                    todo.append(other)
+    return found
 
 
 def _shortest_cycle(config: Config, start: str) -> tuple[str, ...]:
     """The names from a policy to the one that forwards back to it; () = there is none."""
-    paths: list[tuple[str, ...]] = [(start,)]
-    reached: set[str] = set()
+    came_from: dict[str, str] = {}
+    todo = [start]
     # Breadth first: the list grows while it is read.
-    for path in paths:
-        for name in _forward_targets(config.policies[path[-1]]):
-            if name == start:
-                return path
-            if name not in reached and name in config.policies:
-                reached.add(name)
-                paths.append((*path, name))
+    for name in todo:
+        for target in _forward_targets(config.policies[name]):
+            if target == start:
+                path = [name]
+                while path[-1] != start:
+                    path.append(came_from[path[-1]])
+                return tuple(reversed(path))
+            if target not in came_from and target in config.policies:
+                came_from[target] = name
+                todo.append(target)
     return ()
 
 

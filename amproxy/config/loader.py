@@ -39,6 +39,9 @@ from amproxy.config.structs import Config, StoreSettings, Web
 from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode, compose
 from amproxy.errors import ConfigError, ConfigProblem
 
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024  # the largest Alertmanager files known have one million
+MAX_ERRORS: Final = 1000  # of one file that are told
+
 # Section → the name space it fills: the two lists of time intervals share one.
 _NAME_SPACES: Final = {
     "receivers": "receivers",
@@ -69,24 +72,53 @@ def load(path: str | Path, env: Mapping[str, str] = os.environ) -> LoadedConfig:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(
-            [ConfigProblem(f"cannot read the file: {error.strerror or error}", file=str(path))]
-        ) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            [ConfigProblem("not UTF-8", file=str(path), line=line, column=1)]
-        ) from None
+        text = read_text(path)
+    except ConfigProblem as problem:
+        raise ConfigError([problem]) from None
     return load_text(text, str(path), env, path.parent)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file without a byte order mark.
+
+    Raises ConfigProblem where it cannot be read, is no UTF-8, or is larger than MAX_FILE_BYTES.
+    """
+    return decode(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file. Raises ConfigProblem as `read_text` does, whatever its encoding."""
+    try:
+        # opened by its name each time: a ConfigMap is a symlink that is turned to another folder
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        reason = error.strerror if isinstance(error, OSError) else ""
+        raise ConfigProblem(f"cannot read the file: {reason or error}", file=str(path)) from None
+    if len(data) > MAX_FILE_BYTES:
+        text = f"the file is larger than {MAX_FILE_BYTES >> 20} MiB"
+        raise ConfigProblem(text, file=str(path))
+    return data
+
+
+def decode(data: bytes, file: str, *, mark: bool = False) -> str:
+    """The text of a file's bytes, with a byte order mark only if asked for it.
+
+    Raises ConfigProblem where it is no UTF-8.
+    """
+    try:
+        return data.decode("utf-8" if mark else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise ConfigProblem("not UTF-8", file=file, line=line, column=column) from None
 
 
 def source_lines(path: str | Path) -> list[str]:
     """The lines of a file, to show problems in; [] where it cannot be read."""
     try:
-        return Path(path).read_text("utf-8-sig").split("\n")
-    except (OSError, ValueError):
+        return read_text(Path(path)).split("\n")
+    except ConfigProblem:
         return []
 
 
@@ -114,8 +146,12 @@ def _line_and_column(problem: ConfigProblem) -> tuple[int, int]:
 
 
 def _raise_errors(document: ConfigDocument) -> None:
-    if document.errors:
-        raise ConfigError(sorted(document.errors, key=_line_and_column))
+    errors = sorted(document.errors, key=_line_and_column)
+    if len(errors) > MAX_ERRORS:
+        more = f"and {len(errors) - MAX_ERRORS} more errors"
+        errors[MAX_ERRORS:] = [ConfigProblem(more, file=document.file)]
+    if errors:
+        raise ConfigError(errors)
 
 
 def _read_sections(document: ConfigDocument, node: YamlNode | None) -> Section:

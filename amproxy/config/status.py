@@ -7,13 +7,11 @@ at the top names those that are missing.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.representer import SafeRepresenter
+import yaml
 
 from amproxy.config.read.cursor import Section
 from amproxy.config.read.values import SECRET_PLACEHOLDER, Duration
@@ -179,17 +177,18 @@ def _clock_text(minute: int) -> str:
 
 
 def _dump_yaml(data: Any) -> str:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 10_000  # no folded lines
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.Representer = _Representer
-    out = io.StringIO()
-    yaml.dump(data, out)
-    return out.getvalue()
+    written: str = yaml.dump(
+        data,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=10_000,  # no folded lines
+    )
+    return written
 
 
-class _Representer(SafeRepresenter):
+class _Dumper(yaml.CSafeDumper):  # type: ignore[misc]  # the library has no types
     """Quotes texts that an older YAML would take for a number, a bool, a time or null."""
 
     def represent_str(self, data: str) -> Any:
@@ -201,4 +200,4 @@ class _Representer(SafeRepresenter):
         return True
 
 
-_Representer.add_representer(str, _Representer.represent_str)
+_Dumper.add_representer(str, _Dumper.represent_str)

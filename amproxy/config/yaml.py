@@ -4,20 +4,18 @@ The tree (`compose`) is for reading: nodes know their line, and scalars keep the
 be typed later by the field that reads them (`17:00` is no number here). The layout (`parse_layout`)
 is for changing a text: it knows where each value begins and ends, in characters from the start, so
 that all the rest stays byte for byte. In both only the first document counts, and anchors, aliases
-and merge keys work.
+and merge keys work. The scanner is libyaml, of which Alertmanager's is a port.
 """
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
+import yaml
+from yaml.events import (
     AliasEvent,
     DocumentEndEvent,
     MappingEndEvent,
@@ -26,19 +24,26 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
-from ruamel.yaml.reader import ReaderError
+from yaml.reader import ReaderError
 
 from amproxy.errors import ConfigProblem
 
 _NULL_SCALARS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _STRING_TAG: Final = "tag:yaml.org,2002:str"
 _MAX_DEPTH: Final = 200  # readers recurse once a level
+# Of characters. YAML has this limit for all keys but those after a question mark; each value's path
+# repeats the keys above it.
+_MAX_KEY: Final = 1024
 # Aliases of aliases grow exponentially ("billion laughs"). A file may have this many nodes once its
 # aliases are written out, or ten times its real number.
 _MAX_ALIASED_NODES: Final = 100_000
 _MAX_VALUES: Final = 1_000_000  # of a layout; whatever `compose` accepts has fewer
+_COLON_FIRST: Final = re.compile(r"(?<=[\[{,\s]):(?=[^\s,\[\]{}])")  # of a text without quotes
+_COLON: Final = "\ue000"  # for private use: no file has it
 # Text that may stand before the dash of an entry: spaces, comments, anchors and tags.
 _BEFORE_DASH: Final = re.compile(r"(?:\s+|(?<!\S)#[^\n]*|[&!]\S+)*")
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,29 +90,63 @@ def compose(text: str, file: str) -> YamlNode | None:
     Raises ConfigProblem with the position of what is no YAML.
     """
     try:
-        return _Composer(file).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
+        return _read(text, lambda events: _Composer(file).document(events))
     except ReaderError as error:
-        before = text[: error.position]
-        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise _problem(
-            file, *place, f"the character {chr(error.character)!a} is not allowed in YAML"
-        ) from None
-    except MarkedYAMLError as error:
+        # libyaml counts bytes
+        before = text.encode()[: error.position].decode(errors="ignore")
+        raise _character_problem(text, file, len(before)) from None
+    except UnicodeEncodeError as error:
+        raise _character_problem(text, file, error.start) from None
+    except yaml.MarkedYAMLError as error:
         raise _syntax_problem(text, file, error) from None
-    except YAMLError as error:
-        raise _problem(file, 0, 0, f"not YAML: {error}") from None
 
 
-def _syntax_problem(text: str, file: str, error: MarkedYAMLError) -> ConfigProblem:
+def _read(text: str, read: Callable[[Iterator[Any]], _Read]) -> _Read:
+    """Call `read` with the parser's events; their marks count lines and characters from 0."""
+    try:
+        return read(yaml.parse(text, Loader=yaml.CSafeLoader))
+    except yaml.parser.ParserError as error:
+        mark = error.problem_mark
+        if not _COLON_FIRST.match(text, mark.index if mark else 0) or _COLON in text:
+            raise
+    # libyaml refuses a value that begins with a colon inside of brackets, such as [::1], which is
+    # allowed today. A character of the same width stands in for such colons.
+    standing_in = _COLON_FIRST.sub(_COLON, text)
+    return read(map(_with_colons, yaml.parse(standing_in, Loader=yaml.CSafeLoader)))
+
+
+def _with_colons(event: Any) -> Any:
+    if isinstance(event, ScalarEvent):
+        event.value = event.value.replace(_COLON, ":")
+    return event
+
+
+def _character_problem(text: str, file: str, position: int) -> ConfigProblem:
+    place = _place_after(text[:position])
+    return _problem(file, *place, f"the character {text[position]!a} is not allowed in YAML")
+
+
+def _place_after(text: str) -> tuple[int, int]:
+    """The line and column, from 1, of what would follow a text."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+def _syntax_problem(text: str, file: str, error: yaml.MarkedYAMLError) -> ConfigProblem:
     # An unclosed quote or bracket is noticed at the end of the text; where it opens helps more.
     unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"
     mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
     message = " ".join(filter(None, (error.problem, error.context))) or "not YAML"
-    message = message.replace("'<stream end>'", "the end of the file")
-    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    if mark and text.split("\n")[mark.line][: mark.column].endswith("$"):
+    if mark is None:
+        return _problem(file, 0, 0, f"not YAML: {message}")
+    if "nesting depth" in message:  # libyaml's own limit: it reads ahead of the events
+        message = f"nested deeper than {_MAX_DEPTH} levels"
+    if mark.index >= len(text.rstrip()):
+        message += ", at the end of the file"
+        if mark.index >= len(text):  # libyaml is in a line after the last one by then
+            return _problem(file, *_place_after(text), f"not YAML: {message}")
+    if text[: mark.index].endswith("$"):
         message += " (inside of { } and [ ], put ${NAME} in quotes)"
-    return _problem(file, line, column, f"not YAML: {message}")
+    return _problem(file, mark.line + 1, mark.column + 1, f"not YAML: {message}")
 
 
 def _problem(file: str, line: int, column: int, message: str) -> ConfigProblem:
@@ -186,6 +225,8 @@ class _Composer:
             node.weight += 1 + value.weight
             if not isinstance(key, ScalarNode):
                 raise self._problem_at(key, "a key must be a plain text, not a list or a map")
+            if len(key.text) > _MAX_KEY:
+                raise self._problem_at(key, f"this key is longer than {_MAX_KEY} characters")
             if key.text == "<<" and key.plain:
                 merged.append(value)
             elif key.text in node.pairs:
@@ -252,8 +293,8 @@ def parse_layout(text: str, file: str) -> LayoutValue | None:
     Raises ConfigProblem for what is no YAML.
     """
     try:
-        return _LayoutParser(text).document(YAML(typ="safe", pure=True).parse(io.StringIO(text)))
-    except (YAMLError, KeyError, OverflowError, RecursionError):
+        return _read(text, lambda events: _LayoutParser(text).document(events))
+    except (yaml.YAMLError, UnicodeEncodeError, KeyError, OverflowError):
         compose(text, file)  # raises with the position and the reason
         raise ConfigProblem("not YAML that can be changed from here", file=file) from None
 
@@ -273,12 +314,14 @@ class _LayoutParser:
             if isinstance(event, DocumentEndEvent):
                 break
             if hasattr(event, "anchor"):
-                return self._value(event, events)
+                return self._value(event, events, 0)
         return None
 
-    def _value(self, event: Any, events: Iterator[Any]) -> LayoutValue:
+    def _value(self, event: Any, events: Iterator[Any], depth: int) -> LayoutValue:
         start, end, before = event.start_mark.index, event.end_mark.index, self._count
         self._count += 1
+        if depth > _MAX_DEPTH:
+            raise OverflowError
         found: LayoutValue
         if isinstance(event, AliasEvent):
             anchored, weight = self._anchors[event.anchor]
@@ -290,10 +333,10 @@ class _LayoutParser:
             found = self._scalar(event, start, end)
         elif isinstance(event, MappingStartEvent):
             empty = LayoutCollection(start=start, end=end, data={}, flow=bool(event.flow_style))
-            found = self._map(empty, events)
+            found = self._map(empty, events, depth + 1)
         else:
             empty = LayoutCollection(start=start, end=end, data=[], flow=bool(event.flow_style))
-            found = self._list(empty, events)
+            found = self._list(empty, events, depth + 1)
         if event.anchor:
             found.anchor = event.anchor
             self._anchors[event.anchor] = found, self._count - before
@@ -309,32 +352,33 @@ class _LayoutParser:
         data = None if event.value in _NULL_SCALARS else PlainScalar(event.value)
         return LayoutValue(start=start, end=end, data=data)
 
-    def _list(self, found: LayoutCollection, events: Iterator[Any]) -> LayoutCollection:
+    def _list(self, found: LayoutCollection, events: Iterator[Any], depth: int) -> LayoutCollection:
         last = found.start
         for event in events:
             if isinstance(event, SequenceEndEvent):
                 found.end = event.end_mark.index if found.flow else last
                 break
             if found.flow:
-                value = self._value(event, events)
+                value = self._value(event, events, depth)
                 begin = value.start
             else:
                 # The parser has no event for a dash: it stands after what may precede it.
                 spaces = _BEFORE_DASH.match(self._text, last)
                 begin = spaces.end() if spaces else last
-                value = self._value(event, events)
+                value = self._value(event, events, depth)
             found.elements.append(LayoutElement(begin=begin, value=value))
             found.data.append(value.data)
             last = value.end
         return self._set_column(found)
 
-    def _map(self, found: LayoutCollection, events: Iterator[Any]) -> LayoutCollection:
+    def _map(self, found: LayoutCollection, events: Iterator[Any], depth: int) -> LayoutCollection:
         last, merged = found.start, []
         for event in events:
             if isinstance(event, MappingEndEvent):
                 found.end = event.end_mark.index if found.flow else last
                 break
-            key, value = self._value(event, events), self._value(next(events), events)
+            key = self._value(event, events, depth)
+            value = self._value(next(events), events, depth)
             if isinstance(key, LayoutCollection):
                 raise KeyError  # no key can be a collection; `compose` reports the position
             element = LayoutElement(begin=key.start, key=str(key.data or ""), value=value)

@@ -20,7 +20,7 @@ import msgspec
 
 from amproxy.check.lint import all_warnings
 from amproxy.check.report import coverage_warnings, mask_secrets
-from amproxy.config.loader import LoadedConfig, load_text
+from amproxy.config.loader import LoadedConfig, decode, load_text, read_bytes
 from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.rewrite import rewrite_text
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, NotFound, Uneditable
@@ -92,13 +92,9 @@ def propose_change(
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            [ConfigProblem(f"cannot read the file: {error}", file=str(path))]
-        ) from None
-    try:
+        data = read_bytes(path)
+        # the mark stays in the text, so that it is written back
+        text = decode(data, str(path), mark=True)
         result = edit_text(text, change, str(path))
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from amproxy.config.loader import decode, read_bytes
 from amproxy.config.read.values import SECRET_PLACEHOLDER
 from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.change import EDITABLE_KEYS, file_digest, is_writable
@@ -37,9 +38,9 @@ def read_file_sections(path: str | Path) -> ConfigFileSections:
     """Read the file. Raises Uneditable where that fails, or where a section is no list of maps."""
     path = Path(path)
     try:
-        data = path.read_bytes()
-        root = parse_layout(data.decode("utf-8-sig"), str(path))
-    except (OSError, UnicodeDecodeError, ConfigProblem) as error:
+        data = read_bytes(path)
+        root = parse_layout(decode(data, str(path)), str(path))
+    except ConfigProblem as error:
         raise Uneditable(f"the file cannot be read: {error}") from None
     found = root.data if root is not None and isinstance(root.data, dict) else {}
     sections = {key: to_json(found[key]) for key in READABLE_SECTIONS if found.get(key)}

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from amproxy.config.loader import read_text
 from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
 from amproxy.config.read.values import boolean, choice, list_of, name, raw, section_of
 from amproxy.config.yaml import compose
@@ -141,13 +142,7 @@ def load_web_config(path: Path) -> WebConfig:
     Raises ConfigError with all problems, an unreadable file being one of them.
     """
     try:
-        text = path.read_text("utf-8-sig")
-        node = compose(text, str(path))
-    except OSError as error:
-        message = f"cannot read the file: {error.strerror or error}"
-        raise ConfigError([ConfigProblem(message, file=str(path))]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([ConfigProblem("not UTF-8", file=str(path))]) from None
+        node = compose(read_text(path), str(path))
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None
     if node is None:

@@ -7,16 +7,21 @@ a broken section is never used: the load stops at the recorded errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from amproxy.config.structs import FilePlace
 from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode
 from amproxy.errors import ConfigProblem
 
 Reader = Callable[["Cursor"], Any]
+
+# Errors of a file that propose a word: to search all known ones takes milliseconds, and a file may
+# have thousands of errors.
+_MAX_HINTS: Final = 20
+_MAX_MESSAGE: Final = 1000  # characters of an error, which may quote a value
 
 
 class ConfigDocument:
@@ -55,13 +60,17 @@ class Cursor:
 
     def _problem(self, message: str, kind: str) -> ConfigProblem:
         return ConfigProblem(
-            message,
+            message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE] + "…",
             file=self.document.file,
             line=self.node.line,
             column=self.node.column,
             path=self.path,
             kind=kind,
         )
+
+    def hint(self, word: str, known: Callable[[], Iterable[str]]) -> str:
+        """As `hint`, for the first errors of the file; "" for the rest."""
+        return hint(word, known()) if len(self.document.errors) < _MAX_HINTS else ""
 
     def child(self, node: YamlNode, key: str | int) -> Cursor:
         """The cursor of a node below, by its key or its position in a list."""
@@ -106,7 +115,7 @@ class Cursor:
         section = Section(self)
         for key, key_cursor, value in self.pairs():
             if key not in table:
-                key_cursor.error(f"unknown key {key!r}{hint(key, table)}")
+                key_cursor.error(f"unknown key {key!r}{self.hint(key, lambda: table)}")
                 continue
             if value.null:
                 continue
@@ -162,9 +171,10 @@ def describe_node(node: YamlNode) -> str:
     return "a list" if isinstance(node, SequenceNode) else "a map"
 
 
-def hint(word: str, known: Mapping[str, Any] | list[str] | frozenset[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> str:
     """The end of an error about an unknown word: the likely one, or all known ones if few."""
-    close = get_close_matches(word, list(known), n=1) or [
+    known = list(known)
+    close = get_close_matches(word, known, n=1) or [
         name for name in known if name.lower() == word.lower()
     ]
     if close:

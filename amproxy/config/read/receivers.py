@@ -39,7 +39,8 @@ _ONCALL: Final[dict[str, Reader]] = {
 _GO_TEMPLATE = re.compile(
     r"\{\{-|-\}\}"
     r"|\{\{\s*(?:[.$]|/\*|(?:if|else|end|range|with|template|block|define|break|continue)\b)"
-    r"|\{\{[^}]*(?:[\s(|][.$](?:[A-Za-z_)\s]|$)|:=)"
+    # not over the next {{, which is searched from by itself: many of them would take for ever
+    r"|\{\{(?:(?!\{\{)[^}])*(?:[\s(|][.$](?:[A-Za-z_)\s]|$)|:=)"
 )
 _JINJA = ImmutableSandboxedEnvironment()
 
@@ -152,6 +153,8 @@ def jinja_fault(text: str) -> str:
         _JINJA.parse(text)
     except TemplateError as error:
         return error.message or "not a template"
+    except RecursionError:
+        return "nested too deep"
     return ""
 
 

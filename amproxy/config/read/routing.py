@@ -6,6 +6,7 @@ with everything inherited filled in.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -103,7 +104,7 @@ def _read_group_by(at: Cursor) -> list[str] | None:
     names = [label for label in found or () if label != GROUP_BY_ALL]
     if found and names and GROUP_BY_ALL in found:
         at.error(f"{GROUP_BY_ALL!r} means all labels, so it stands alone")
-    for label in dict.fromkeys(label for label in names if names.count(label) > 1):
+    for label in [label for label, number in Counter(names).items() if number > 1]:
         at.error(f"the label {label!r} is given twice")
     return found
 

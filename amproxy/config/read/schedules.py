@@ -104,12 +104,14 @@ _OVERRIDE: Final[dict[str, Reader]] = {
 
 def _read_layers(at: Cursor) -> list[Section]:
     found: list[Section] = []
+    names: set[str] = set()
     for item in at.items():
         section = item.section(_LAYER)
         if not section.get("users"):
             section.error("users", "a layer needs users: whose turn it can be")
-        if "name" in section and any(section["name"] == other.get("name") for other in found):
+        if section.get("name") in names:
             section.error("name", f"the schedule has another layer {section['name']!r}")
+        names |= {section["name"]} if "name" in section else set()
         found.append(section)
     return found
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from amproxy.config.read.cursor import Cursor, Reader, describe_node, hint
+from amproxy.config.read.cursor import Cursor, Reader, describe_node
 from amproxy.config.yaml import ScalarNode, SequenceNode
 from amproxy.secret import Secret
 from amproxy.times import format_duration, parse_duration, parse_iso_time
@@ -235,7 +235,7 @@ def reference(section: str, what: str) -> Reader:
         known = at.document.names.get(section, {})
         if found is None or found in known:
             return found
-        at.error(f"there is no {what} {quote_value(at)}{hint(found, known)}")
+        at.error(f"there is no {what} {quote_value(at)}{at.hint(found, lambda: known)}")
         return None
 
     return read
@@ -386,8 +386,7 @@ def timezone(at: Cursor) -> str | None:
         ZoneInfo(found)
     except (KeyError, ValueError, OSError):
         # In this order: unknown; not a name at all; a folder of the database, such as "Europe".
-        known = frozenset(available_timezones())
-        at.error(f"there is no time zone {quote_value(at)}{hint(found, known)}")
+        at.error(f"there is no time zone {quote_value(at)}{at.hint(found, available_timezones)}")
         return None
     return found
 
