@@ -213,7 +213,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     serve(
         ServeOptions(
-            config=Path(os.path.realpath(options.config)),
+            # as written: a link is followed at each load, for it may be turned to another file
+            config=Path(options.config).absolute(),
             data_dir=Path(os.path.realpath(options.data_dir)),
             listen=options.listen,
             redis=options.redis,
@@ -221,7 +222,7 @@ def _serve(options: argparse.Namespace) -> int:
             fd=options.fd,
             external_url=options.external_url,
             route_prefix=options.route_prefix,
-            web_config=Path(os.path.realpath(options.web_config)) if options.web_config else None,
+            web_config=Path(options.web_config).absolute() if options.web_config else None,
         )
     )
     return 0

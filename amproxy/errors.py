@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+from typing import Any, Final
 
 _OS_HINTS: Final = {
     errno.EROFS: "it lies on a read-only file system",
@@ -55,6 +55,9 @@ class ConfigError(AmproxyError):
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ConfigError, (self.problems,)  # the text is made of them
+
 
 class StoreUnavailable(AmproxyError):
     """Redis is away, or did not answer in time: nothing was promised, the caller may try again."""
@@ -70,6 +73,10 @@ class NotFound(AmproxyError):
 
 class Uneditable(AmproxyError):
     """A change that cannot be made to the file as it is written (HTTP 422), and the reason."""
+
+
+class SideProcessFailed(AmproxyError):
+    """Work that was given to another process was not done, and the reason."""
 
 
 class BadCalendar(AmproxyError):

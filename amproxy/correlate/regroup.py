@@ -18,6 +18,7 @@ from amproxy.model import Alert, LoadedGroup
 from amproxy.store import groups, incidents, keys
 from amproxy.store.commit import Operations, commit
 
+BATCH = 100  # alerts that are stored elsewhere together
 UNKNOWN_CONTENT = bytes(8)  # content digest of a moved alert: its next push writes it anew
 
 
@@ -39,10 +40,38 @@ async def regroup_all(context: Context) -> int:
 
 async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
     group, now_ns = loaded.group, int(context.now() * 10**9)
+    due_ns, operations = list[int](), Operations()
+    # In batches: a group may have ten thousands, and pushes are to go on in between.
+    for start in range(0, len(loaded.alerts), BATCH):
+        batch = loaded.alerts[start : start + BATCH]
+        await _regroup_batch(context, loaded, batch, now_ns, due_ns, operations)
+    leaving = len(operations.ops)
+    if due_ns:
+        operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
+    operations.do("!prune", group.id)
+    if leaving and not due_ns:
+        await _close_group(context, loaded, operations)
+    else:
+        await commit(context.wire, operations)
+    return leaving
+
+
+async def _regroup_batch(
+    context: Context,
+    loaded: LoadedGroup,
+    alerts: list[Alert],
+    now_ns: int,
+    due_ns: list[int],
+    leaving: Operations,
+) -> None:
+    """Store some alerts of a group where they belong now.
+
+    due_ns gets the times at which those that stay want a flush, leaving the removal of the others.
+    """
+    group, elsewhere = loaded.group, list[IncomingAlert]()
     sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
-    leaving, due_ns, operations = 0, list[int](), Operations()
     stored: list[asyncio.Future[object]] = []
-    for alert in loaded.alerts:
+    for alert in alerts:
         placement = (
             context.placer.place_in(alert.labels, alert.fingerprint, sender)
             if sender
@@ -50,26 +79,19 @@ async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
         )
         stored += _store_sources(context, placement, alert)
         here = next((known for known in placement.groups if known.id == group.id), None)
-        elsewhere = tuple(known for known in placement.groups if known.id != group.id)
-        if elsewhere:
-            # Stored there before it is removed here: a crash in between leaves it in both.
-            incoming = _to_incoming(structs.replace(placement, groups=elsewhere), alert)
-            await ingest(context, [incoming], now_ns, hurry=False)
+        others = tuple(known for known in placement.groups if known.id != group.id)
+        if others:
+            elsewhere.append(_to_incoming(structs.replace(placement, groups=others), alert))
         if here is None:
-            leaving += 1
             revision = loaded.revisions[alert.fingerprint]
-            operations.do("!remove", group.id, alert.fingerprint, revision)
+            leaving.do("!remove", group.id, alert.fingerprint, revision)
         else:
             due_ns.append(first_flush(alert.starts_ns, here.group_wait, now_ns))
-    if due_ns:
-        operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
-    operations.do("!prune", group.id)
+    # Stored there before they are removed here: a crash in between leaves them in both.
+    if elsewhere:
+        await ingest(context, elsewhere, now_ns, hurry=False)
     await asyncio.gather(*stored)
-    if leaving and not due_ns:
-        await _close_group(context, loaded, operations)
-    else:
-        await commit(context.wire, operations)
-    return leaving
+    await asyncio.sleep(0)
 
 
 async def _close_group(context: Context, loaded: LoadedGroup, removal: Operations) -> None:

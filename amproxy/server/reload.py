@@ -1,0 +1,156 @@
+"""Reloads of routes.yaml: one at a time, a burst of them as few, beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amproxy import metrics
+from amproxy.check.lint import all_warnings
+from amproxy.config.loader import LoadedConfig, load
+from amproxy.config.parts import join_loaded, split_loaded
+from amproxy.config.structs import Config
+from amproxy.context import Context, FailedConfigLoad
+from amproxy.errors import ConfigError, ConfigProblem, SideProcessFailed
+from amproxy.sideprocess import SideProcess
+
+log = logging.getLogger(__name__)
+
+# Seconds from the beginning of one load to that of the next: what asks meanwhile shares it.
+LOAD_INTERVAL = 0.3
+_WARNINGS_AT_ONCE = 50  # lines of the log, between which the loop has a turn
+
+
+@dataclass
+class _PendingLoad:
+    """A load that has not begun, so that it will find the file as all who ask now have it."""
+
+    done: asyncio.Future[ConfigError | None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    publish: bool = False
+    requested: bool = False
+
+
+class Reloader:
+    """Loads the file anew and puts it in force.
+
+    use: puts a configuration in force, or raises ConfigError for one that may not take effect.
+    follow: does what takes longer then; `requested` says that a person asked. publish: makes the
+    other processes reload too.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        use: Callable[[Config], None],
+        follow: Callable[[bool], Awaitable[None]],
+        publish: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._context = context
+        self._use, self._follow, self._publish = use, follow, publish
+        self._aside = SideProcess()
+        self._pending: _PendingLoad | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._began = -LOAD_INTERVAL
+
+    async def reload(self, *, publish: bool = True, requested: bool = True) -> None:
+        """Return once a load that began after this call has taken effect.
+
+        Raises ConfigError; the running configuration then stays. publish: make the other processes
+        reload too. requested: by a person, not by another process.
+        """
+        pending = self._pending = self._pending or _PendingLoad()
+        pending.publish |= publish
+        pending.requested |= requested
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        # whoever asked may go away; the others wait on
+        error = await asyncio.shield(pending.done)
+        if error is not None:
+            raise error
+
+    async def close(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        await self._aside.close()
+
+    async def _run(self) -> None:
+        while self._pending is not None:
+            await asyncio.sleep(self._began + LOAD_INTERVAL - time.monotonic())
+            self._began = time.monotonic()
+            pending, self._pending = self._pending, None
+            try:
+                await self._load_and_use(pending)
+            except ConfigError as error:
+                log.error("not loaded, the running configuration goes on:\n%s", error)
+                pending.done.set_result(error)
+            except Exception as error:
+                # A defect, which is raised to whoever asked; the next load may go well.
+                metrics.unexpected_errors.labels("reload").inc()
+                log.critical("a load failed", exc_info=True)
+                pending.done.set_exception(error)
+                pending.done.exception()  # there may be nobody left who waits
+            else:
+                pending.done.set_result(None)
+            finally:
+                pending.done.cancel()  # nothing, but where this task was cancelled
+
+    async def _load_and_use(self, pending: _PendingLoad) -> None:
+        context = self._context
+        try:
+            loaded = await self._load(Path(context.config.path))
+            self._use(loaded.config)
+        except ConfigError as error:
+            metrics.reload_successful.set(0)
+            context.failed_load = FailedConfigLoad(context.now(), tuple(error.problems))
+            raise
+        report_config(loaded.config)
+        for start in range(0, len(loaded.warnings), _WARNINGS_AT_ONCE):
+            log_warnings(loaded.warnings[start : start + _WARNINGS_AT_ONCE])
+            await asyncio.sleep(0)  # a push that came in meanwhile goes first
+        await self._follow(pending.requested)
+        log.info("loaded %s", loaded.config.path)
+        if pending.publish:
+            await self._publish()
+
+    async def _load(self, path: Path) -> LoadedConfig:
+        """The file and all warnings about it. Raises ConfigError."""
+        try:
+            parts = await self._aside.run(_load_in_parts, path, size=file_size(path))
+        except SideProcessFailed as error:
+            text = f"the file could not be read on this machine now: {error}"
+            raise ConfigError([ConfigProblem(text, file=str(path))]) from None
+        return join_loaded(parts)
+
+
+def report_config(config: Config) -> None:
+    """Set the metrics that tell of the file that was loaded."""
+    metrics.reload_successful.set(1)
+    metrics.reload_time.set_to_current_time()
+    integrations = [one for receiver in config.receivers.values() for one in receiver.integrations]
+    metrics.undeliverable.set(sum(bool(one.undeliverable) for one in integrations))
+
+
+def log_warnings(warnings: Iterable[ConfigProblem]) -> None:
+    for warning in warnings:
+        log.warning("%s (%s)", warning, warning.kind)
+
+
+def file_size(path: Path) -> int:
+    """Bytes; 0 where there is no such file, of which the load will say so."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _load_in_parts(path: Path) -> Iterator[Any]:
+    loaded = load(path)
+    yield from split_loaded(LoadedConfig(loaded.config, all_warnings(loaded)))
