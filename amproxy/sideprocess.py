@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
 import os
@@ -151,6 +152,7 @@ def _results(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterat
 
 def _main(requests: BinaryIO, answers: BinaryIO) -> None:
     """In the child: take work from one pipe and answer on the other, until the first ends."""
+    gc.disable()  # it would look through millions of living objects again and again
     while header := requests.read(_LENGTH.size):
         # from the service that started this
         function, arguments = pickle.loads(requests.read(_LENGTH.unpack(header)[0]))  # noqa: S301
@@ -164,11 +166,12 @@ def _main(requests: BinaryIO, answers: BinaryIO) -> None:
                 error = SideProcessFailed("it takes too much memory")
             answers.write(_frame(("raised", error)))
         answers.flush()
+        function = arguments = None
+        gc.collect()
 
 
 def _limit() -> None:
-    """Put limits on this process: paging goes first, and where memory ends, this ends."""
-    os.nice(5)
+    """Put limits on this process: where memory ends, this ends, and not the service."""
     allowed = resource.getrlimit(resource.RLIMIT_AS)[1]
     if allowed == resource.RLIM_INFINITY or allowed > MEMORY_BYTES:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

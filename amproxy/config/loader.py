@@ -101,6 +101,14 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def file_size(path: Path) -> int:
+    """The size of a file in bytes; 0 where there is none, as whoever reads it will notice."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
 def decode(data: bytes, file: str, *, mark: bool = False) -> str:
     """The text of a file's bytes, with a byte order mark only if asked for it.
 

@@ -54,6 +54,7 @@ _REFERENCES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "schedules": (("escalation_policies", "steps", "notify", "schedule"),),
 }
 _DIFF_CONTEXT: Final = 3  # lines around each change in a diff
+_MAX_DEPTH: Final = 50  # of a new value; no key of the file takes one nested deeper than ten
 
 
 class ConfigEntryChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,16 +221,18 @@ def _check_change(change: ConfigEntryChange) -> None:
         raise Uneditable(f"a new {noun} needs a name")
 
 
-def to_data(value: Any) -> YamlData:
+def to_data(value: Any, depth: int = 0) -> YamlData:
     """Turn JSON values into layout data. Raises Uneditable for a value of any other type."""
+    if depth > _MAX_DEPTH:
+        raise Uneditable(f"a value is nested deeper than {_MAX_DEPTH} levels")
     if isinstance(value, bool | int):
         return PlainScalar(str(value).lower())
     if isinstance(value, float):
         return PlainScalar(msgspec.json.encode(value).decode())
     if isinstance(value, list | tuple):
-        return [to_data(item) for item in value]
+        return [to_data(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {str(key): to_data(item) for key, item in value.items()}
+        return {str(key): to_data(item, depth + 1) for key, item in value.items()}
     if value is None or isinstance(value, str):
         return value
     raise Uneditable(f"a value of kind {type(value).__name__} has no place in the file")

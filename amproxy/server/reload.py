@@ -12,7 +12,7 @@ from typing import Any
 
 from amproxy import metrics
 from amproxy.check.lint import all_warnings
-from amproxy.config.loader import LoadedConfig, load
+from amproxy.config.loader import LoadedConfig, file_size, load
 from amproxy.config.parts import join_loaded, split_loaded
 from amproxy.config.structs import Config
 from amproxy.context import Context, FailedConfigLoad
@@ -141,14 +141,6 @@ def report_config(config: Config) -> None:
 def log_warnings(warnings: Iterable[ConfigProblem]) -> None:
     for warning in warnings:
         log.warning("%s (%s)", warning, warning.kind)
-
-
-def file_size(path: Path) -> int:
-    """Bytes; 0 where there is no such file, of which the load will say so."""
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return 0
 
 
 def _load_in_parts(path: Path) -> Iterator[Any]:

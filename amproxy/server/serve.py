@@ -223,6 +223,7 @@ def _build_app(
         links=lambda: service.links,
         ready=lambda: service.ready,
         stopped=service.parts.stopped,
+        aside=service.aside,
     )
     app: Application = PrefixMiddleware(
         App(service.endpoints, build_web_app(deps)),

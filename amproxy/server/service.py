@@ -48,6 +48,7 @@ from amproxy.server.parts import DELIVERY, START, TIMERS, Parts, PendingWork, Ru
 from amproxy.server.reload import Reloader, log_warnings, report_config
 from amproxy.shifts import record
 from amproxy.shifts.record import record_all_schedules
+from amproxy.sideprocess import SideProcess
 from amproxy.store import calendars, keys, schedule_changes
 from amproxy.store.commit import Operations
 from amproxy.store.leases import LeaseStore, load_signing_key
@@ -108,6 +109,7 @@ class Service:
         self.endpoints = PushEndpoints(self.context, lambda: self.parts.vital_stopped)
         self.hub = LiveHub()
         self.console = Console(sys.stderr.write)
+        self.aside = SideProcess()  # for pages and the API
         self.links: SignedLinks | None = None
         self._pending = PendingWork()
         self._channels = self._build_channels()
@@ -164,6 +166,7 @@ class Service:
         await self._surroundings.end()  # before the parts, of which the connection is one
         await self.parts.stop()
         await self._reloader.close()
+        await self.aside.close()
         for poller in self._pollers.values():
             await poller.close()
         await self._dead_mans_switch.close()

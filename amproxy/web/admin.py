@@ -129,7 +129,7 @@ def _heartbeat_view(state: HeartbeatState, now: float) -> View:
 class AdminPage:
     def __init__(self, deps: Deps, templates: PageTemplates) -> None:
         self._deps, self._context, self._templates = deps, deps.context, templates
-        self._checks = ConfigFileChecker(deps.context)
+        self._checks = ConfigFileChecker(deps)
 
     def routes(self) -> list[Route]:
         return [

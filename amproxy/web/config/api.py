@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -13,13 +12,14 @@ from starlette.routing import Route
 from amproxy.clock import rfc3339
 from amproxy.config.structs import Config, Policy, Receiver
 from amproxy.edit.change import ConfigEntryChange, file_digest
-from amproxy.edit.sections import READABLE_SECTIONS, read_file_sections
+from amproxy.edit.sections import READABLE_SECTIONS
 from amproxy.model import Page
 from amproxy.respond.rights import Principal
 from amproxy.simulation.config_diff import ConfigDifference, PolicyChange, PolicyChangeExample
 from amproxy.simulation.terminal import describe_policy_end, describe_step
 from amproxy.web.config.change import (
     apply_change,
+    load_sections,
     preview_change,
     problem_view,
     require_change_allowed,
@@ -54,7 +54,7 @@ class ConfigApi:
     async def show(self, request: Request) -> Response:
         """The file as it is on the disk; contacts only for those who may see them."""
         config, principal = self._context.config, principal_of(request)
-        file = await asyncio.to_thread(read_file_sections, config.path)
+        file = await load_sections(self._deps)
         sections = {
             section: file.sections.get(section, {} if section == "route" else [])
             for section in READABLE_SECTIONS

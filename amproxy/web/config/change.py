@@ -7,7 +7,7 @@ it is the one in force.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,10 +19,10 @@ from amproxy.calendars.fetch import schedule_warnings
 from amproxy.check.report import check_config
 from amproxy.clock import utc
 from amproxy.config.identities import identities
-from amproxy.config.loader import load
+from amproxy.config.loader import file_size, load, read_bytes
 from amproxy.config.networks import Reach
+from amproxy.config.parts import join_loaded, split_loaded
 from amproxy.config.structs import Config, Policy, Schedule
-from amproxy.context import Context
 from amproxy.edit.change import (
     SECTION_NOUNS,
     ConfigChangeProposal,
@@ -31,7 +31,8 @@ from amproxy.edit.change import (
     propose_change,
     write_file,
 )
-from amproxy.errors import ConfigError, ConfigProblem, Conflict, Uneditable
+from amproxy.edit.sections import ConfigFileSections, read_file_sections
+from amproxy.errors import ConfigError, ConfigProblem, Conflict, SideProcessFailed, Uneditable
 from amproxy.grouping.maintenance import expired_window_warnings
 from amproxy.notify.channels.reach import refused_url
 from amproxy.notify.channels.webhook.settings import contact_reach
@@ -190,11 +191,35 @@ def describe_change(change: ConfigEntryChange) -> str:
 
 async def _propose_change(deps: Deps, change: ConfigEntryChange) -> ConfigChangeProposal:
     try:
-        return await asyncio.to_thread(
-            propose_change, deps.context.config.path, change, utc(deps.context.now())
-        )
+        first, *parts = await _run_on_file(deps, _propose_in_parts, change, utc(deps.context.now()))
     except ConfigError as error:
         raise Uneditable(str(error)) from None
+    proposal: ConfigChangeProposal = first
+    return proposal._replace(loaded=join_loaded(parts)) if parts else proposal
+
+
+def _propose_in_parts(path: Path, change: ConfigEntryChange, now: datetime) -> Iterator[Any]:
+    """`propose_change` without what would be loaded, which follows in parts where there is any."""
+    proposal = propose_change(path, change, now)
+    yield proposal._replace(loaded=None)
+    if proposal.loaded is not None:
+        yield from split_loaded(proposal.loaded)
+
+
+async def load_sections(deps: Deps) -> ConfigFileSections:
+    """The sections of the file on the disk. Raises Uneditable."""
+    [found] = await _run_on_file(deps, read_file_sections)
+    sections: ConfigFileSections = found
+    return sections
+
+
+async def _run_on_file(deps: Deps, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Call a function with the path of the file beside the loop. Raises Uneditable."""
+    path = Path(deps.context.config.path)
+    try:
+        return await deps.aside.run(function, path, *arguments, size=file_size(path))
+    except SideProcessFailed as error:
+        raise Uneditable(f"the file could not be read on this machine now: {error}") from None
 
 
 async def _recent_labels(deps: Deps, names: list[str]) -> dict[str, list[AlertLabels]]:
@@ -234,8 +259,8 @@ class ConfigFileChecker:
     Pages that keep themselves up to date need the result often, and a check takes a while.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, deps: Deps) -> None:
+        self._deps, self._context = deps, deps.context
         self._last: tuple[str, float, dict[str, Any]] | None = None  # digest, Unix seconds, report
 
     async def state(self) -> ConfigFileState:
@@ -244,16 +269,20 @@ class ConfigFileChecker:
         digest, last = await asyncio.to_thread(_file_digest, path), self._last
         # Below 0 the clock was set back.
         if last is None or last[0] != digest or not 0 <= now - last[1] < MAX_CHECK_AGE:
-            last = digest, now, await asyncio.to_thread(_check_file, path, utc(now))
-            self._last = last
+            try:
+                [found] = await _run_on_file(self._deps, _check_file, utc(now))
+            except Uneditable as error:
+                problem = problem_view(ConfigProblem(str(error), file=str(path)))
+                return ConfigFileState(digest == context.config.digest, [problem], [])
+            self._last = last = digest, now, found
         report, in_force = last[2], digest == context.config.digest
         return ConfigFileState(in_force, report["errors"], report["warnings"])
 
 
 def _file_digest(path: Path) -> str:
     try:
-        return file_digest(path.read_bytes())
-    except OSError:
+        return file_digest(read_bytes(path))
+    except ConfigProblem:
         return ""  # the check says why it cannot be read
 
 

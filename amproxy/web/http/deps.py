@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from amproxy.context import Context
 from amproxy.notify.channels.console import Console
 from amproxy.respond.links import SignedLinks
+from amproxy.sideprocess import SideProcess
 from amproxy.web.http.live import LiveHub
 
 
@@ -24,3 +25,4 @@ class Deps:
     ready: Callable[[], bool] = lambda: True  # alerts are escalated and delivered already
     # parts of the process that do not run now → the reason, "" = they have not begun yet
     stopped: Mapping[str, str] = field(default_factory=dict)
+    aside: SideProcess = field(default_factory=SideProcess)  # reads and changes the file

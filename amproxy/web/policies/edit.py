@@ -6,7 +6,6 @@ its spelling in the file.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,9 +16,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.edit.change import ConfigEntryChange
-from amproxy.edit.sections import read_file_sections
 from amproxy.errors import NotFound, Uneditable
-from amproxy.web.config.change import preview_change, require_change_allowed
+from amproxy.web.config.change import load_sections, preview_change, require_change_allowed
 from amproxy.web.config.page import SourceForm, render_preview
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import Forbidden
@@ -141,7 +139,7 @@ class PolicyEditPage:
         """The policy of the file on the disk; {} for a new one. Raises NotFound, Uneditable."""
         if not name:
             return {}
-        file = await asyncio.to_thread(read_file_sections, self._context.config.path)
+        file = await load_sections(self._deps)
         entry = file.entry("escalation_policies", name)
         if entry is None:
             raise NotFound(f"the file has no policy {name[:60]}")

@@ -6,7 +6,6 @@ what is wrong with it. What the form does not change keeps its spelling in the f
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -23,13 +22,13 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
 from amproxy.edit.change import ConfigChangeProposal, ConfigEntryChange
-from amproxy.edit.sections import read_file_sections
 from amproxy.errors import Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.config_diff import ShiftChange
 from amproxy.web.config.change import (
     COMPARED_DAYS,
     apply_change,
+    load_sections,
     preview_change,
     require_change_allowed,
 )
@@ -109,7 +108,7 @@ class LayersPage:
 
     async def _load_layers(self, schedule: Schedule) -> list[Any]:
         """The layers of the file on the disk. Raises Uneditable, NotFound."""
-        file = await asyncio.to_thread(read_file_sections, self._context.config.path)
+        file = await load_sections(self._deps)
         entry = file.entry("schedules", schedule.name)
         if entry is None:
             raise NotFound(f"the file has no schedule {schedule.name[:60]!r}")
