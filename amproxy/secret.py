@@ -24,6 +24,18 @@ class Secret(str):
         return format(str(self), spec)
 
 
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """Modification time (ns), size and inode of a file, links followed; None where it is missing.
+
+    A ConfigMap or Secret is a link that is turned to other files: their stamps differ.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
 def reveal(secret: Secret, file: str) -> str:
     """The text of a secret, given in the configuration or by a `*_file` key.
 

@@ -22,7 +22,7 @@ from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
 from amproxy.config.read.values import boolean, choice, list_of, name, raw, section_of
 from amproxy.config.yaml import compose
 from amproxy.errors import ConfigError, ConfigProblem
-from amproxy.secret import Secret
+from amproxy.secret import Secret, file_stamp
 from amproxy.server import tls
 from amproxy.server.tls import BadCertificate, TlsServer
 
@@ -40,8 +40,6 @@ _ALLOWED_HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
-
-_FileStamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,9 @@ class WebConfigFile:
         self._config = config
         log.info("loaded %s", self._path)
 
-    def _read_stamps(self) -> list[_FileStamp | None]:
+    def _read_stamps(self) -> list[tuple[int, int, int] | None]:
         certificates = self._config.tls.files if self._config.tls else []
-        return [_file_stamp(path) for path in (self._path, *certificates)]
+        return [file_stamp(path) for path in (self._path, *certificates)]
 
 
 def _with_new_certificates(old: TlsServer | None, new: TlsServer | None) -> TlsServer | None:
@@ -125,15 +123,6 @@ def _with_new_certificates(old: TlsServer | None, new: TlsServer | None) -> TlsS
     return replace(
         old, cert_file=new.cert_file, key_file=new.key_file, client_ca_file=new.client_ca_file
     )
-
-
-def _file_stamp(path: Path) -> _FileStamp | None:
-    """Modification time (ns), size and inode of a file; None where it is missing."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def load_web_config(path: Path) -> WebConfig:

@@ -12,7 +12,8 @@ import logging
 import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
@@ -21,13 +22,14 @@ from amproxy import clock
 from amproxy.config.networks import Reach
 from amproxy.config.structs import HttpSettings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.http_settings import client_options
+from amproxy.notify.channels.http_settings import certificate_files, client_options
 from amproxy.notify.channels.reach import CheckedTransport
-from amproxy.secret import Secret
+from amproxy.secret import Secret, file_stamp
 
 TIMEOUT = 10.0  # seconds for a whole call
 CONNECT_TIMEOUT = 5.0
 BODY_LIMIT = 64 * 1024  # bytes of a response that are read
+CLOSE_WAIT = 60.0  # seconds that calls under way have when a client is replaced
 DRAIN_TIMEOUT = 1.0  # seconds for a body that is not used
 MAX_IDLE = 20  # connections of one client that are kept for the next message
 MAX_RETRY_AFTER = 3600.0  # seconds; a longer Retry-After is cut to this
@@ -51,11 +53,20 @@ class RemoteResponse(msgspec.Struct, frozen=True):
             return None
 
 
+class _KnownClient(NamedTuple):
+    client: httpx.AsyncClient
+    stamps: list[tuple[int, int, int] | None]  # of the files of its certificates, when it was made
+
+
 class HttpClients:
-    """The connections of one channel: a client for each http_config, made at first use."""
+    """The connections of one channel: a client for each http_config, made at first use.
+
+    It is made anew when a file of its certificates has changed, and then if they can be used.
+    """
 
     def __init__(self) -> None:
-        self._clients: dict[bytes, httpx.AsyncClient] = {}
+        self._clients: dict[bytes, _KnownClient] = {}
+        self._replaced: dict[httpx.AsyncClient, asyncio.Task[None]] = {}  # and what closes them
 
     def client(
         self,
@@ -72,13 +83,32 @@ class HttpClients:
         http = http or HttpSettings()
         # With the secrets: settings that differ in a password alone need clients of their own.
         key = msgspec.json.encode((http, timeout, reach), enc_hook=Secret.reveal)
-        if key not in self._clients:
-            self._clients[key] = _build_client(http, timeout, reach)
-        return self._clients[key]
+        stamps = [file_stamp(Path(name)) for name in certificate_files(http.tls)]
+        known = self._clients.get(key)
+        if known is not None and known.stamps == stamps:
+            return known.client
+        try:
+            client = _build_client(http, timeout, reach)
+        except DeliveryError:
+            if known is None:
+                raise
+            return known.client  # half of the new files may be there yet
+        self._clients[key] = _KnownClient(client, stamps)
+        if known is not None:
+            self._replaced[known.client] = asyncio.create_task(self._close_later(known.client))
+        return client
+
+    async def _close_later(self, client: httpx.AsyncClient) -> None:
+        await asyncio.sleep(CLOSE_WAIT)
+        del self._replaced[client]
+        await client.aclose()
 
     async def close(self) -> None:
         """End all connections."""
-        clients, self._clients = list(self._clients.values()), {}
+        for closing in self._replaced.values():
+            closing.cancel()
+        clients = [*(known.client for known in self._clients.values()), *self._replaced]
+        self._clients, self._replaced = {}, {}
         for client in clients:
             await client.aclose()
 

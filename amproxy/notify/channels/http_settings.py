@@ -52,6 +52,12 @@ def settings_for_url(http: HttpSettings, url: str) -> HttpSettings:
     return http
 
 
+def certificate_files(settings: TlsSettings) -> list[str]:
+    """The files that `build_ssl_context` reads."""
+    named = (settings.ca_file, settings.cert_file, settings.key_file)
+    return [name for name in named if name]
+
+
 def build_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
     """The client's side of TLS: certificates are checked unless the settings forbid it.
 
