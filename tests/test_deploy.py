@@ -47,6 +47,7 @@ METRICS = {
     "amproxy_config_last_reload_successful",
     "amproxy_config_last_reload_success_timestamp_seconds",
     "amproxy_config_undeliverable",
+    "amproxy_config_digest_mismatch",
     "amproxy_redis_up",
     "amproxy_build_info",
 }
@@ -201,6 +202,7 @@ HEALTHY = "0x30"
 FIRES = {
     "AmproxyDown": ('up{job="amproxy"}', HEALTHY),
     "AmproxyReloadFailed": ("amproxy_config_last_reload_successful", HEALTHY),
+    "AmproxyConfigsDiffer": ("amproxy_config_digest_mismatch", "1x30"),
     "AmproxyRedisDown": ("amproxy_redis_up", HEALTHY),
     "AmproxyRedisRefuses": ('amproxy_redis_refusals_total{code="OOM"}', "0x10 0+20x20"),
     "AmproxyNotReady": ("amproxy_ready", HEALTHY),
@@ -254,6 +256,7 @@ def test_no_rule_fires_where_all_is_well(tmp_path: Path) -> None:
     well = {
         'up{job="amproxy"}': "1x90",
         "amproxy_config_last_reload_successful": "1x90",
+        "amproxy_config_digest_mismatch": "0x90",
         "amproxy_redis_up": "1x90",
         "amproxy_ready": "1x90",
         'amproxy_redis_refusals_total{code="NOSCRIPT"}': "0x5 2x85",

@@ -78,25 +78,25 @@ def load(path: str | Path, env: Mapping[str, str] = os.environ) -> LoadedConfig:
     return load_text(text, str(path), env, path.parent)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str:
     """The text of a file without a byte order mark.
 
-    Raises ConfigProblem where it cannot be read, is no UTF-8, or is larger than MAX_FILE_BYTES.
+    Raises ConfigProblem where it cannot be read, is no UTF-8, or has more than `limit` bytes.
     """
-    return decode(read_bytes(path), str(path))
+    return decode(read_bytes(path, limit), str(path))
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a file. Raises ConfigProblem as `read_text` does, whatever its encoding."""
     try:
         # opened by its name each time: a ConfigMap is a symlink that is turned to another folder
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         reason = error.strerror if isinstance(error, OSError) else ""
         raise ConfigProblem(f"cannot read the file: {reason or error}", file=str(path)) from None
-    if len(data) > MAX_FILE_BYTES:
-        text = f"the file is larger than {MAX_FILE_BYTES >> 20} MiB"
+    if len(data) > limit:
+        text = f"the file is larger than {limit >> 10:,} KiB"
         raise ConfigProblem(text, file=str(path))
     return data
 

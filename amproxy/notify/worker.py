@@ -45,11 +45,17 @@ class DeliveryWorker:
     """
 
     def __init__(
-        self, context: Context, channels: Mapping[str, Channel], sign: SignLink, apply: ApplyEvent
+        self,
+        context: Context,
+        channels: Mapping[str, Channel],
+        sign: SignLink,
+        apply: ApplyEvent,
+        name: str = "",
     ) -> None:
+        """name: of the consumer in Redis, "" = one of its own."""
         self._context = context
         self._sender = MessageSender(context, channels, sign, apply)
-        self._name = new_id()  # of the consumer in Redis
+        self._name = name or new_id()
         self._lanes: dict[str, Lane] = {}
         self._held: set[str] = set()  # entries of the outbox that are in lanes or under way
         self._limits: dict[str, asyncio.Semaphore] = {}

@@ -46,6 +46,7 @@ from amproxy.respond.links import SignedLinks
 from amproxy.server.address import Address
 from amproxy.server.parts import DELIVERY, START, TIMERS, Parts, PendingWork, Run
 from amproxy.server.reload import Reloader, log_warnings, report_config
+from amproxy.server.replica import ReplicaRecord
 from amproxy.shifts import record
 from amproxy.shifts.record import record_all_schedules
 from amproxy.sideprocess import SideProcess
@@ -116,6 +117,7 @@ class Service:
         self._dead_mans_switch = DeadMansSwitchLoop(self.context, self._name, lambda: self.ready)
         self._calendars = CalendarKeeper(self.context, self._name)
         self._surroundings = Surroundings(self.context)
+        self._replica = ReplicaRecord(self.context, self._name)
         self._pollers = self._build_pollers()
         self._reloader = Reloader(
             self.context,
@@ -162,6 +164,7 @@ class Service:
             # if it fails, the next start records what is missing
             with contextlib.suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_WRITE_TIMEOUT):
+                    await self._replica.forget()
                     await record_all_schedules(self.context)
         await self._surroundings.end()  # before the parts, of which the connection is one
         await self.parts.stop()
@@ -180,6 +183,7 @@ class Service:
         self._refuse_open_access(config)
         self.context.use_config(config)
         self.context.external_url = self._address.url(config.web.external_url)
+        self._replica.use(config.digest)
         self._use_pollers()
 
     async def _follow_config(self, requested: bool) -> None:
@@ -225,7 +229,7 @@ class Service:
         await self._load_calendars()
         await self._regroup()
         await self._schedule_timers()
-        deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply)
+        deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply, self._name)
         self._use_pollers()
         loops: dict[str, Run] = {
             TIMERS: lambda: run_worker(self.context),
@@ -235,6 +239,7 @@ class Service:
             "dead man's switch": self._dead_mans_switch.run,
             "calendars": self._calendars.run,
             "surroundings": self._surroundings.run,
+            "replicas": self._replica.run,
             "changes": self._follow_changes,
             "pending work": self._pending.run,
             **{name: poller.run for name, poller in self._pollers.items()},

@@ -28,6 +28,8 @@ from amproxy.server.tls import BadCertificate, TlsServer
 
 log = logging.getLogger(__name__)
 
+# It is read between two requests; three thousand passwords are less.
+MAX_FILE_BYTES: Final = 256 * 1024
 _CHECK_INTERVAL = 1.0  # seconds between two checks of the files
 _BCRYPT_HASH = re.compile(
     r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}"
@@ -131,7 +133,7 @@ def load_web_config(path: Path) -> WebConfig:
     Raises ConfigError with all problems, an unreadable file being one of them.
     """
     try:
-        node = compose(read_text(path), str(path))
+        node = compose(read_text(path, MAX_FILE_BYTES), str(path))
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None
     if node is None:

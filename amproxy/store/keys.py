@@ -79,6 +79,8 @@ P offset:NAME          string  how far a poller has read
 P changes              channel what other processes must read again: "overrides", "absences",
                                "swaps", "silences", "maintenance", "incident ID", "calendar ID"
 P digest               string  of the file that the groups were last made by
+P replicas             set     names of processes that serve, and of some that did
+P replica:NAME         string  Replica; expires soon after the process is gone
 P secret               string  key of signed links, made once
 
 Sign-in
@@ -127,6 +129,7 @@ WRITE_PROBE = P + "written"
 SECRET = P + "secret"
 DIGEST = P + "digest"
 CHANGES = P + "changes"
+REPLICAS = P + "replicas"
 TOKENS = P + "tokens"
 TOKENS_USED = P + "tokens:used"
 AUDIT = P + "audit"
@@ -182,6 +185,10 @@ def calendar(calendar_id: str) -> str:
 
 def lease(name: str) -> str:
     return f"{P}lease:{name}"
+
+
+def replica(name: str) -> str:
+    return f"{P}replica:{name}"
 
 
 def offset(name: str) -> str:

@@ -17,12 +17,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.clock import rfc3339
+from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.heartbeats import HeartbeatState
 from amproxy.engine import dead_mans_switch as engine_health
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.store import audit, outbox, sign_in
 from amproxy.store import health as store_health
+from amproxy.store.replicas import Replica, load_replicas
 from amproxy.store.sign_in import TokenScope
 from amproxy.text import load_texts, render_phrase
 from amproxy.times import format_duration
@@ -76,16 +78,34 @@ class ReplicasApi:
         )
 
     async def replicas(self, request: Request) -> Response:
-        consumers = await outbox.load_consumers(self._context.wire)
-        return json_response([_replica_view(one) for one in consumers])
+        return json_response([_replica_view(*each) for each in await load_processes(self._context)])
 
 
-def _replica_view(one: outbox.Consumer) -> View:
+async def load_processes(context: Context) -> list[tuple[outbox.Consumer, Replica | None]]:
+    """The living processes, and those that are gone and have left messages, by name.
+
+    Each with what it has loaded, None of one that is gone. Raises StoreUnavailable.
+    """
+    loaded = {replica.name: replica for replica in await load_replicas(context.wire)}
+    # Older versions of Redis know a consumer only once it has been given a message.
+    unknown = {name: outbox.Consumer(name, alive=True, pending=0, idle=0.0) for name in loaded}
+    consumers = unknown | {one.name: one for one in await outbox.load_consumers(context.wire)}
+    return [(one, loaded.get(name)) for name, one in sorted(consumers.items())]
+
+
+def _replica_view(one: outbox.Consumer, loaded: Replica | None) -> View:
     return {
         "name": one.name,
         "alive": one.alive,
         "pending": one.pending,
         "idle": round(one.idle, 3),
+        "host": loaded.host if loaded else None,
+        "pid": loaded.pid if loaded else None,
+        "version": loaded.version if loaded else None,
+        "started_at": rfc3339(loaded.started) if loaded else None,
+        "config_digest": loaded.digest if loaded else None,
+        "config_since": rfc3339(loaded.since) if loaded else None,
+        "loaded_at": rfc3339(loaded.loaded) if loaded else None,
     }
 
 
@@ -233,7 +253,7 @@ class AdminPage:
         file, tokens, replicas, heartbeat_states, problems = await asyncio.gather(
             self._checks.state(),
             sign_in.load_tokens(wire),
-            outbox.load_consumers(wire),
+            load_processes(context),
             heartbeats.list_heartbeats(context),
             engine_health.find_problems(
                 context, ready=self._deps.ready(), stopped=self._deps.stopped
@@ -246,6 +266,7 @@ class AdminPage:
             "file": file,
             "tokens": tokens,
             "replicas": replicas,
+            "digests": {loaded.digest for _, loaded in replicas if loaded},
             "redis": redis,
             "heartbeats": heartbeat_states,
             "health_problems": problems,

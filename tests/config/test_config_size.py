@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amproxy.check.lint import all_warnings
-from amproxy.config.loader import MAX_ERRORS, MAX_FILE_BYTES, load, load_text
+from amproxy.config.loader import MAX_ERRORS, load, load_text
 from amproxy.config.yaml import parse_layout
 from amproxy.errors import ConfigError, ConfigProblem
 from tests.support.config.configs import ROUTE, config, problem, problems
@@ -176,7 +176,7 @@ def test_a_file_that_is_far_too_large_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(100_000_000)
 
     def refused() -> None:
-        with pytest.raises(ConfigError, match=f"larger than {MAX_FILE_BYTES >> 20} MiB"):
+        with pytest.raises(ConfigError, match="larger than 16,384 KiB"):
             load(path)
 
     assert cpu_seconds(refused) < 0.5

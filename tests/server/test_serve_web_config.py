@@ -336,6 +336,8 @@ def test_listening_everywhere_is_allowed_where_everybody_shows_who_they_are(
         ("basic_auth_users:\n  alice:", "2:9", "expected a bcrypt hash"),
         ("basic_auth_users: [alice]", "1:19", "expected a map"),
         ("basic_auth_users: {", "1:20", "not YAML"),
+        ("basic_auth_users:\n  alice: " + "[" * 5000, "2:", "nested deeper than 200 levels"),
+        ("# " + "x" * 300_000, "0:0", "larger than 256 KiB"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place_and_the_reason(

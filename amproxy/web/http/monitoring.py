@@ -27,6 +27,7 @@ from amproxy.oncall.reachable import assess_reachability
 from amproxy.oncall.roster import Roster
 from amproxy.store import deliveries, health, incidents, outbox
 from amproxy.store.health import probe_write
+from amproxy.store.replicas import differ_since, load_replicas
 from amproxy.store.wire import RedisRefused
 from amproxy.text import load_texts, render_phrase
 from amproxy.web.http.deps import Deps
@@ -38,6 +39,8 @@ INSTANT = timedelta(seconds=1)
 # replica may be taking over.
 MAX_MISSED_CALLS = 3
 GRACE_SECONDS = 30.0
+# A change takes its way: a ConfigMap reaches the nodes one after the other.
+MISMATCH_SECONDS = 60.0
 UNCOVERED_AGE = 60.0  # seconds that a week's gaps are cached: they cost milliseconds per schedule
 ALERTMANAGER_VERSION = "0.27.0"  # the version whose API we speak: tools such as karma look for it
 
@@ -51,6 +54,9 @@ _HELP = {
     "amproxy_heartbeat_age_seconds": "Time since the last beat.",
     "amproxy_calendar_age_seconds": "Time since the calendar was last good.",
     "amproxy_ready": "1 while /-/ready is 200: a write succeeds and all parts of the process run.",
+    "amproxy_config_digest_mismatch": (
+        "1 where replicas have had different files in force for more than a minute."
+    ),
     "amproxy_redis_up": "Whether Redis answers and takes writes.",
     "amproxy_user_reachable": "Whether a page can arrive at a person.",
     "amproxy_contact_up": "Whether the last delivery arrived.",
@@ -167,6 +173,9 @@ class Metrics:
             scraped.add("amproxy_incidents", number, policy=policy, state=state)
         for channel, depth in (await outbox.load_depths(wire)).items():
             scraped.add("amproxy_outbox_depth", depth, channel=channel)
+        differing = differ_since(await load_replicas(wire))
+        mismatch = differing is not None and context.now() - differing > MISMATCH_SECONDS
+        scraped.add("amproxy_config_digest_mismatch", int(mismatch))
         await self._read_contacts(scraped)
         for name, is_open in (await self._window_states()).items():
             scraped.add("amproxy_maintenance_open", is_open, window=name)
@@ -226,6 +235,7 @@ class Metrics:
         for schedule in roster.config.schedules:
             for user in roster.shifts(schedule, now, now + INSTANT)[0].users:
                 scraped.add("amproxy_on_call", 1, schedule=schedule, user=user)
+            await asyncio.sleep(0)  # a push that came in meanwhile goes first
         for schedule, seconds in (await self._uncovered_seconds(roster)).items():
             scraped.add("amproxy_uncovered_seconds", seconds, schedule=schedule)
 

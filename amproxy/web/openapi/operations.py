@@ -431,7 +431,7 @@ INTAKE_OPERATIONS: Final[OperationTable] = {
     "GET /api/v1/redis": ApiOperation("showRedis", "What Redis says of itself", "Redis"),
     "GET /api/v1/replicas": ApiOperation(
         "listReplicas",
-        "The processes that deliver, and what each has in hand",
+        "The processes that deliver, what each has in hand, and the file that it has loaded",
         array_of(ref("Replica")),
     ),
     "GET /api/v1/heartbeats": ApiOperation(

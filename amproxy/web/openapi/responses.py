@@ -429,7 +429,17 @@ SERVICE_RESPONSES: Final[dict[str, Schema]] = {
             "keys": INTEGER,
         }
     ),
-    "Replica": object_of({"name": STRING, "alive": BOOLEAN, "pending": INTEGER, "idle": NUMBER}),
+    "Replica": object_of(
+        {
+            "name": STRING,
+            "alive": BOOLEAN,
+            "pending": INTEGER,
+            "idle": NUMBER,
+            **properties_of(nullable(STRING), "host version config_digest"),
+            "pid": nullable(INTEGER),
+            **properties_of(nullable(DATE_TIME), "started_at config_since loaded_at"),
+        }
+    ),
     "Heartbeat": object_of(
         {
             **properties_of(STRING, "name every"),
