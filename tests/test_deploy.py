@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from tests.support.servers import Servers, needs, program
 from tests.support.waiting import until
@@ -78,7 +78,9 @@ RULED = {
 
 def rules() -> list[dict[str, Any]]:
     return [
-        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+        rule
+        for group in YAML(typ="safe").load(RULES.read_text())["groups"]
+        for rule in group["rules"]
     ]
 
 

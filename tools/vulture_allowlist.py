@@ -39,8 +39,7 @@ _.truncated_alerts
 _.updatedAt
 _.versionInfo
 
-# Settings of libraries, and methods that they call: PyYAML, re2, httpx, itsdangerous, uvicorn.
-_.ignore_aliases
+# Settings of libraries, and methods that they call: ruamel.yaml, re2, httpx, itsdangerous, uvicorn.
 _.log_errors
 _.auth_flow
 _.get_timestamp

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-import yaml
-from yaml.events import (
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
     AliasEvent,
     DocumentEndEvent,
     MappingEndEvent,
@@ -24,7 +25,7 @@ from yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
-from yaml.reader import ReaderError
+from ruamel.yaml.reader import ReaderError
 
 from amproxy.errors import ConfigProblem
 
@@ -38,7 +39,8 @@ _MAX_KEY: Final = 1024
 # aliases are written out, or ten times its real number.
 _MAX_ALIASED_NODES: Final = 100_000
 _MAX_VALUES: Final = 1_000_000  # of a layout; whatever `compose` accepts has fewer
-_COLON_FIRST: Final = re.compile(r"(?<=[\[{,\s]):(?=[^\s,\[\]{}])")  # of a text without quotes
+# A colon that begins no value, so that it is part of a text; quotes and brackets may end a key.
+_COLON_WITHIN: Final = re.compile(r"(?<![\"'\]}]):(?=[^\s,\[\]{}])")
 _COLON: Final = "\ue000"  # for private use: no file has it
 # Text that may stand before the dash of an entry: spaces, comments, anchors and tags.
 _BEFORE_DASH: Final = re.compile(r"(?:\s+|(?<!\S)#[^\n]*|[&!]\S+)*")
@@ -97,22 +99,27 @@ def compose(text: str, file: str) -> YamlNode | None:
         raise _character_problem(text, file, len(before)) from None
     except UnicodeEncodeError as error:
         raise _character_problem(text, file, error.start) from None
-    except yaml.MarkedYAMLError as error:
+    except MarkedYAMLError as error:
         raise _syntax_problem(text, file, error) from None
 
 
 def _read(text: str, read: Callable[[Iterator[Any]], _Read]) -> _Read:
     """Call `read` with the parser's events; their marks count lines and characters from 0."""
     try:
-        return read(yaml.parse(text, Loader=yaml.CSafeLoader))
-    except yaml.parser.ParserError as error:
-        mark = error.problem_mark
-        if not _COLON_FIRST.match(text, mark.index if mark else 0) or _COLON in text:
+        return read(_parse(text))
+    except MarkedYAMLError:
+        # libyaml refuses colons in texts inside of brackets, such as [::1] and [17:00], which are
+        # allowed today. A character of the same width stands in for them.
+        standing_in = _COLON_WITHIN.sub(_COLON, text)
+        if standing_in == text or _COLON in text:
             raise
-    # libyaml refuses a value that begins with a colon inside of brackets, such as [::1], which is
-    # allowed today. A character of the same width stands in for such colons.
-    standing_in = _COLON_FIRST.sub(_COLON, text)
-    return read(map(_with_colons, yaml.parse(standing_in, Loader=yaml.CSafeLoader)))
+    return read(map(_with_colons, _parse(standing_in)))
+
+
+def _parse(text: str) -> Iterator[Any]:
+    """The parser's events, by libyaml."""
+    events: Iterator[Any] = YAML(typ="safe", pure=False).parse(text)
+    return events
 
 
 def _with_colons(event: Any) -> Any:
@@ -131,7 +138,7 @@ def _place_after(text: str) -> tuple[int, int]:
     return text.count("\n") + 1, len(text) - text.rfind("\n")
 
 
-def _syntax_problem(text: str, file: str, error: yaml.MarkedYAMLError) -> ConfigProblem:
+def _syntax_problem(text: str, file: str, error: MarkedYAMLError) -> ConfigProblem:
     # An unclosed quote or bracket is noticed at the end of the text; where it opens helps more.
     unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"
     mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
@@ -294,7 +301,7 @@ def parse_layout(text: str, file: str) -> LayoutValue | None:
     """
     try:
         return _read(text, lambda events: _LayoutParser(text).document(events))
-    except (yaml.YAMLError, UnicodeEncodeError, KeyError, OverflowError):
+    except (YAMLError, UnicodeEncodeError, KeyError, OverflowError):
         compose(text, file)  # raises with the position and the reason
         raise ConfigProblem("not YAML that can be changed from here", file=file) from None
 
