@@ -65,7 +65,7 @@ class RestartPolicy:
 
 
 class Parts:
-    """All parts of one process. `stop` ends them, the one that was kept first at last."""
+    """All parts of one process. `stop` ends them, the latest first."""
 
     def __init__(self, policy: Callable[[], RestartPolicy] = RestartPolicy) -> None:
         """policy: makes the policy of one part."""
@@ -88,7 +88,7 @@ class Parts:
 
     def keep(self, name: str, run: Run) -> None:
         """Run a loop for ever: when it ends it begins anew."""
-        self.spawn(self._keep(name, run, once=False))
+        self.spawn(self._keep(name, run, once=False)).set_name(name)
 
     def complete(self, name: str, run: Run) -> asyncio.Task[None]:
         """Run work until it succeeds once. Pushes and /-/ready wait for it like for a loop."""
@@ -105,10 +105,12 @@ class Parts:
         task.add_done_callback(self._forget)
         return task
 
-    async def stop(self) -> None:
-        """End all parts, within STOP_TIMEOUT seconds."""
+    async def stop(self, *, spare: str = "") -> None:
+        """End all parts but one, within STOP_TIMEOUT seconds."""
         deadline = time.monotonic() + STOP_TIMEOUT
         for task in reversed(list(self._tasks)):
+            if task.get_name() == spare:
+                continue
             task.cancel()
             await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
 

@@ -61,6 +61,7 @@ log = logging.getLogger(__name__)
 # Seconds that a start waits for Redis before it serves without it, answering 503.
 STARTUP_WAIT = 10.0
 SHUTDOWN_WRITE_TIMEOUT = 2.0  # seconds that a stop waits for the shifts to be recorded
+REDIS_CONNECTION: Final = "Redis connection"  # the part that all others need until their end
 # Names of pending work.
 SCHEDULE_CHANGES: Final = "loading overrides, absences and swaps"
 CALENDAR_TEXTS: Final = "loading calendars"
@@ -155,7 +156,7 @@ class Service:
     async def start(self) -> None:
         """Serve; the loops begin as soon as Redis answers."""
         metrics.start_time.set_to_current_time()
-        self.parts.keep("Redis connection", self.wire.stay_connected)
+        self.parts.keep(REDIS_CONNECTION, self.wire.stay_connected)
         # Without Redis the service still starts: /-/ready and pushes answer 503 until it is back.
         await asyncio.wait([self.parts.complete(START, self._begin)], timeout=STARTUP_WAIT)
 
@@ -166,8 +167,8 @@ class Service:
                 async with asyncio.timeout(SHUTDOWN_WRITE_TIMEOUT):
                     await self._replica.forget()
                     await record_all_schedules(self.context)
-        await self._surroundings.end()  # before the parts, of which the connection is one
-        await self.parts.stop()
+        await self.parts.stop(spare=REDIS_CONNECTION)
+        await self._surroundings.end()
         await self._reloader.close()
         await self.aside.close()
         for poller in self._pollers.values():
@@ -176,7 +177,7 @@ class Service:
         await self._calendars.close()
         for channel in self._channels.values():
             await channel.close()
-        await self.wire.close()
+        await self.parts.stop()
 
     def _use_config(self, config: Config) -> None:
         """Put a new configuration in force. Raises ConfigError where a start would refuse it."""
