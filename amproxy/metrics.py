@@ -151,6 +151,12 @@ unexpected_errors = Counter(
     ["stage"],
     registry=registry,
 )
+loop_stall = Histogram(
+    "amproxy_loop_stall_seconds",
+    "How late the process came to what was due: everybody has waited so long.",
+    buckets=FAST_BUCKETS,
+    registry=registry,
+)
 stuck = Counter(
     "amproxy_stuck_total",
     "Incidents, groups and messages that had lost their timer.",

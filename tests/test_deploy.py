@@ -73,6 +73,7 @@ METRICS |= {
 RULED = {
     "amproxy_connections_cut_total",
     "amproxy_destinations_hanging",
+    "amproxy_loop_stall_seconds",
 }
 
 
@@ -215,6 +216,10 @@ FIRES = {
         "_x28 1 1",
     ),
     "AmproxyTimersLate": ('amproxy_timer_lateness_seconds_bucket{le="5"}', HEALTHY),
+    "AmproxyStalls": (
+        'amproxy_loop_stall_seconds_bucket{instance="a",job="amproxy",le="1.0"}',
+        HEALTHY,
+    ),
     "AmproxyNobodyOnCall": ('amproxy_nobody_on_call_total{schedule="s"}', "3x28 4 4"),
     "AmproxyScheduleUncovered": ('amproxy_uncovered_seconds{schedule="s"}', "3600x90"),
     "AmproxyOutboxGrowing": ('amproxy_outbox_depth{channel="slack"}', "1+2x30"),
@@ -240,6 +245,9 @@ def test_each_rule_fires_when_it_should(alert: str, tmp_path: Path) -> None:
             {"series": f'amproxy_timer_lateness_seconds_bucket{{le="{le}"}}', "values": "0+60x30"}
             for le in ("10", "+Inf")
         ]
+    if alert == "AmproxyStalls":  # nothing within a second
+        series = 'amproxy_loop_stall_seconds_count{instance="a",job="amproxy"}'
+        fed += [{"series": series, "values": "0+60x30"}]
     at = "80m" if alert == "AmproxyScheduleUncovered" else "29m"
     query = {
         "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
@@ -267,6 +275,8 @@ def test_no_rule_fires_where_all_is_well(tmp_path: Path) -> None:
         'amproxy_pages_total{channel="email",policy="p",outcome="failed"}': "3x90",
         'amproxy_timer_lateness_seconds_bucket{le="5"}': "0+60x90",
         'amproxy_timer_lateness_seconds_bucket{le="+Inf"}': "0+60x90",
+        'amproxy_loop_stall_seconds_bucket{instance="a",job="amproxy",le="1.0"}': "0+60x90",
+        'amproxy_loop_stall_seconds_count{instance="a",job="amproxy"}': "0+60x90",
         'amproxy_nobody_on_call_total{schedule="s"}': "3x90",
         'amproxy_uncovered_seconds{schedule="s"}': "0x90",
         'amproxy_outbox_depth{channel="slack"}': "0x5 7 0x84",

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -50,8 +51,11 @@ _LISTEN_HINTS = {
 }
 SHUTDOWN_GRACE = 5  # seconds that open requests have at the end
 # Alerts come in by the thousand and hold no cycles: with rarer collections new ones take a fifth
-# less time.
-GC_THRESHOLDS = (50_000, 20, 50)
+# less time. The second generation is collected before it is large: all of the process waits for it.
+GC_THRESHOLDS = (50_000, 4, 250)
+
+# Seconds. So long the event loop waits for its turn while heavy work goes on beside it (aside.py).
+SWITCH_INTERVAL = 0.001
 
 
 class CannotServe(AmproxyError):
@@ -185,6 +189,7 @@ async def _run_process(
     await service.start()
     gc.freeze()  # the modules stay for ever: the collector need not walk them
     gc.set_threshold(*GC_THRESHOLDS)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     # the supervisor signals each of its workers, so they need not notify each other
     reload = partial(_reload, service.reload, publish=not is_worker)
     _on_signal(signal.SIGHUP, lambda: parts.spawn(reload()))
