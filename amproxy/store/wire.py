@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Word = str | bytes | int | float
 REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection counts as broken
+WATCH_INTERVAL = 1.0  # seconds between two looks
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SENTINEL_PORT = 26379
 REPEAT_REASON = 60.0  # seconds after which the log says once more why Redis is away
@@ -132,7 +133,8 @@ class Wire:
         self.troubled_at = time.monotonic()  # when Redis last refused something, or went away
         self._connect = redis_connector(url)
         self._writer: asyncio.StreamWriter | None = None
-        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._heard = False  # anything of Redis, since `_watch` looked last
         self._packed: list[bytes] = []
         self._sha: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
@@ -169,7 +171,7 @@ class Wire:
             # at the end of this turn of the loop: what others call until then leaves with it
             asyncio.get_running_loop().call_soon(self._flush)
         self._packed.append(hiredis.pack_command(words))  # type: ignore[arg-type]
-        self._waiting.append((time.monotonic(), future))
+        self._waiting.append(future)
         return future
 
     def script(self, name: str, *words: Word) -> asyncio.Future[Any]:
@@ -266,11 +268,12 @@ class Wire:
         """Give each response to its call: Redis answers in the order of the calls."""
         parser = hiredis.Reader(notEnoughData=...)
         while data := await reader.read(1 << 18):
+            self._heard = True
             parser.feed(data)
             while (response := parser.gets()) is not ...:
                 if not self._waiting:
                     raise StoreUnavailable("Redis sent what nobody had asked for")
-                _, future = self._waiting.popleft()
+                future = self._waiting.popleft()
                 if isinstance(response, hiredis.ReplyError):
                     self._refuse(future, str(response))
                 elif not future.done():  # else its caller was cancelled
@@ -294,11 +297,17 @@ class Wire:
             self._loading = asyncio.create_task(self._load_scripts())
 
     async def _watch(self) -> None:
-        """Break a connection whose oldest call waits too long: it may be dead without an error."""
-        while True:
-            await asyncio.sleep(1)
-            if self._waiting and time.monotonic() - self._waiting[0][0] > REDIS_TIMEOUT:
-                raise StoreUnavailable("Redis does not answer")
+        """Break a connection on which Redis is silent although calls wait: it may be dead.
+
+        Ticks are counted, not time: a tick that comes late, because this process was held up or
+        stopped, is one tick, and what Redis has said by then is read before the next.
+        """
+        silent = 0
+        while silent * WATCH_INTERVAL <= REDIS_TIMEOUT:
+            await asyncio.sleep(WATCH_INTERVAL)
+            silent = silent + 1 if self._waiting and not self._heard else 0
+            self._heard = False
+        raise StoreUnavailable("Redis does not answer")
 
     def _drop_calls(self) -> None:
         """Fail all calls that wait; nobody knows which of them Redis has carried out."""
@@ -307,7 +316,7 @@ class Wire:
         self.up = False
         self.troubled_at = time.monotonic()
         while self._waiting:
-            _, future = self._waiting.popleft()
+            future = self._waiting.popleft()
             _fail(future, StoreUnavailable("Redis went away before it answered"))
 
 
