@@ -18,7 +18,11 @@ from amproxy.labels.matchers import Matcher
 MAX_SUPPRESSED = 1000  # alerts that are stored of one silence or maintenance window
 
 
-class Alert(msgspec.Struct, kw_only=True, omit_defaults=True):
+# gc=False, here and below: these come by the hundred thousand and hold no cycles. The collector,
+# which stops the whole process, would walk all of them.
+
+
+class Alert(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One alert of one group; each group has its own copy."""
 
     fingerprint: str
@@ -45,11 +49,12 @@ def common_pairs(maps: Iterable[dict[str, str]]) -> dict[str, str]:
     rest = iter(maps)
     shared = dict(next(rest, {}))
     for other in rest:
-        shared = {name: value for name, value in shared.items() if other.get(name) == value}
+        if not shared.items() <= other.items():  # seldom: there may be a hundred thousand maps
+            shared = {name: value for name, value in shared.items() if other.get(name) == value}
     return shared
 
 
-class Group(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Group(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Alerts that are notified together: one route, one receiver, one set of group labels."""
 
     id: str  # short hash of key and receiver: what Redis keys carry

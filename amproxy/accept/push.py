@@ -13,9 +13,11 @@ from urllib.parse import unquote
 
 import msgspec
 
-from amproxy import metrics
+from amproxy import aside, metrics
 from amproxy.accept import origin, tokens
+from amproxy.accept.big_bodies import BigBodies, BigBody
 from amproxy.accept.body import (
+    BIG_BODY,
     ClientDisconnected,
     PushRefused,
     Receive,
@@ -37,6 +39,7 @@ from amproxy.errors import StoreUnavailable
 V2_ALERTS_PATH: Final = "/api/v2/alerts"
 WEBHOOK_PATH: Final = "/webhook/"
 HEARTBEAT_PATH: Final = "/heartbeat/"
+BYTES_OF_ALERT: Final = 256  # bytes of a body that take as long as an alert
 UNKNOWN_SOURCE: Final = "-"  # metrics' source of pushes that named no source of the file
 TEST_ALERT_SOURCE: Final = Source(name="test", expire_after=3600.0)
 
@@ -63,16 +66,18 @@ class PushEndpoints:
     ) -> None:
         """stopped: parts that telling needs and that do not run; with one, no 200 is said."""
         self._context, self._stopped = context, stopped
+        self._big_bodies = BigBodies()
 
     async def v2_alerts(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /api/v2/alerts`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
+        big = BigBody(self._big_bodies)
         try:
             origin.refuse_foreign_page(scope, self._context)
             self._check_running()
             source = tokens.source_by_token(self._context.config, scope)
             self._check_name(scope, self._context.config.sources.get(source))
-            status, answer = await self._receive_v2_alerts(scope, receive, source)
+            status, answer = await self._receive_v2_alerts(scope, receive, source, big)
         except ClientDisconnected:
             return
         except PushRefused as error:
@@ -81,11 +86,14 @@ class PushEndpoints:
             status, answer = error.status, _alertmanager_error(error.code, str(error))
         except StoreUnavailable as error:
             status, answer = 503, _alertmanager_error(503, str(error))
+        finally:
+            big.end()
         await self._answer(send, status, answer, source, started)
 
     async def webhook(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /webhook/NAME` and `POST /webhook/NAME/TOKEN`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
+        big = BigBody(self._big_bodies)
         try:
             origin.refuse_foreign_page(scope, self._context)
             self._check_running()
@@ -94,10 +102,13 @@ class PushEndpoints:
             known = tokens.webhook_source(config, scope, unquote(name), unquote(token))
             self._check_name(scope, known)
             source = known.name
-            body = await read_body(scope, receive, config.web.max_body)
-            # The signature is over the bytes as sent, so it is checked before they are unpacked.
-            tokens.check_signature(known, scope, body)
-            await self._store_webhook(decompress_body(scope, body, config.web.max_body), known)
+            sent = await read_body(scope, receive, config.web.max_body, big.begin)
+            # A few bytes of gzip may be many when they are unpacked.
+            size = len(sent) if header(scope, b"content-encoding") else len(sent) // BYTES_OF_ALERT
+            body = await aside.run(size, _open_body, known, scope, sent, config.web.max_body)
+            if len(body) > BIG_BODY:
+                await big.process()
+            await self._store_webhook(body, known)
             status, answer = 200, _OK
         except ClientDisconnected:
             return
@@ -105,6 +116,8 @@ class PushEndpoints:
             status, answer = error.status, _error_body(error.status, error.detail)
         except StoreUnavailable as error:
             status, answer = 503, _error_body(503, str(error))
+        finally:
+            big.end()
         await self._answer(send, status, answer, source, started)
 
     def _check_running(self) -> None:
@@ -142,7 +155,7 @@ class PushEndpoints:
         await self._store_webhook(build_test_alert(self._context.now()), TEST_ALERT_SOURCE)
 
     async def _receive_v2_alerts(
-        self, scope: Scope, receive: Receive, source: str
+        self, scope: Scope, receive: Receive, source: str, big: BigBody
     ) -> tuple[int, bytes]:
         """Return status and body. Raises PushRefused, BadAlertsBody, StoreUnavailable."""
         sent_type = header(scope, b"content-type").partition(";")[0].strip().lower()
@@ -152,14 +165,14 @@ class PushEndpoints:
                 415, f'unsupported media type "{kind}", only [application/json] are allowed'
             )
         config = self._context.config
-        body = await read_body(scope, receive, config.web.max_body)
+        body = await read_body(scope, receive, config.web.max_body, big.begin)
+        if len(body) > BIG_BODY:
+            await big.process()
         now_ns = self._now_ns()
-        request = parse_alerts(
-            body,
-            self._context.placer,
-            now_ns=now_ns,
-            resolve_timeout=config.global_.resolve_timeout,
-            source=source,
+        timeout = config.global_.resolve_timeout
+        request = await aside.run(
+            len(body) // BYTES_OF_ALERT,
+            *(parse_alerts, body, self._context.placer, now_ns, timeout, source),
         )
         await self._store(request.alerts, request.firing, source, now_ns, hurry=False)
         # As Alertmanager does: the good alerts are stored although the answer is 400.
@@ -169,7 +182,10 @@ class PushEndpoints:
 
     async def _store_webhook(self, body: bytes, source: Source) -> None:
         now_ns = self._now_ns()
-        request = parse_webhook(body, source, self._context.placer, now_ns)
+        request = await aside.run(
+            len(body) // BYTES_OF_ALERT,
+            *(parse_webhook, body, source, self._context.placer, now_ns),
+        )
         # The sender has waited and grouped already, so there is no second group_wait.
         await self._store(request.alerts, request.firing, source.name, now_ns, hurry=True)
 
@@ -178,11 +194,12 @@ class PushEndpoints:
     ) -> None:
         if self._context.placer.alert_heartbeats:
             await heartbeats.record_pushed_heartbeats(self._context, alerts, now_ns)
+        resolved = len(alerts) - firing
         result = await ingest(self._context, alerts, now_ns, hurry=hurry)
         if firing:
             metrics.received_counter(source, "firing").inc(firing)
-        if firing < len(alerts):
-            metrics.received_counter(source, "resolved").inc(len(alerts) - firing)
+        if resolved:
+            metrics.received_counter(source, "resolved").inc(resolved)
         if result.repeated:
             metrics.deduplicated_counter(source).inc(result.repeated)
 
@@ -221,6 +238,13 @@ def build_test_alert(now: float) -> bytes:
             "groupLabels": {"alertname": "TestAlert", "instance": labels["instance"]},
         }
     ).encode()
+
+
+def _open_body(source: Source, scope: Scope, sent: bytes, limit: int) -> bytes:
+    """Check the signature, undo the encoding. Raises PushRefused."""
+    # The signature is over the bytes as sent, so it is checked before they are unpacked.
+    tokens.check_signature(source, scope, sent)
+    return decompress_body(scope, sent, limit)
 
 
 async def send_method_not_allowed(send: Send, methods: str) -> None:

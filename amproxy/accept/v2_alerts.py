@@ -8,17 +8,29 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from amproxy.accept.body import BadTime, clamp_time, parse_time, replace_surrogates
+from amproxy.accept.body import (
+    BIG_BODY,
+    BadTime,
+    check_members,
+    check_separators,
+    clamp_time,
+    parse_time,
+    replace_surrogates,
+    split_list,
+)
 from amproxy.correlate.ingest import IncomingAlert
-from amproxy.grouping.placement import Placement, Placer
+from amproxy.grouping.placement import Placer
 from amproxy.model import Alert
 
 _REQUEST_URI = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9+.-]*:)[^\x00-\x20\x7f]*")
+_BLANKS: Final = " \t\r\n"  # of JSON
+_NEXT = re.compile(f"[{_BLANKS}]*")
 _JSON_TYPES: Final = {
     dict: "object",
     list: "array",
@@ -30,7 +42,7 @@ _JSON_TYPES: Final = {
 }
 
 
-class PostableAlert(msgspec.Struct, forbid_unknown_fields=True):
+class PostableAlert(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One alert as posted. Labels and annotations stay raw JSON until somebody needs them."""
 
     labels: msgspec.Raw
@@ -56,7 +68,7 @@ class BadAlertsBody(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-class _AlertTimes(msgspec.Struct, frozen=True):
+class _AlertTimes(msgspec.Struct, frozen=True, gc=False):
     starts_ns: int
     starts_offset: int  # minutes
     ends_ns: int
@@ -64,10 +76,34 @@ class _AlertTimes(msgspec.Struct, frozen=True):
     timeout: bool  # the sender gave no end
 
 
+class _PostedAlert(IncomingAlert, gc=False):
+    """Labels and annotations are decoded only when they are needed."""
+
+    posted: PostableAlert
+    times: _AlertTimes
+    source: str
+    labels: dict[str, str] | None  # None: not decoded yet
+
+    def make(self) -> Alert:
+        times = self.times
+        return Alert(
+            fingerprint=self.placement.fingerprint,
+            labels=_labels(self.posted) if self.labels is None else self.labels,
+            annotations=_annotations(self.posted),
+            starts_ns=times.starts_ns,
+            starts_offset=times.starts_offset,
+            ends_ns=times.ends_ns,
+            ends_offset=times.ends_offset,
+            timeout=times.timeout,
+            generator_url=self.posted.generatorURL,
+            source=self.source,
+        )
+
+
 def parse_alerts(
-    body: bytes, placer: Placer, *, now_ns: int, resolve_timeout: float, source: str
+    body: bytes, placer: Placer, now_ns: int, resolve_timeout: float, source: str
 ) -> PostAlertsRequest:
-    """Decode and place a body; resolve_timeout in seconds. Raises BadAlertsBody."""
+    """Decode and place a body; resolve_timeout in seconds. Raises BadAlertsBody, PushRefused."""
     timeout_ns = int(resolve_timeout * 10**9)
     request = PostAlertsRequest([], 0, [])
     for index, alert in enumerate(decode_alerts(body)):
@@ -122,16 +158,17 @@ def _to_incoming(
             422, 601, f"{index}.generatorURL in body must be of type uri: {alert.generatorURL!r}"
         )
     content = bytes(alert.annotations) + alert.generatorURL.encode()
-    return IncomingAlert(
-        placement=placement,
-        starts_ns=times.starts_ns,
-        ends_ns=times.ends_ns,
-        timeout=times.timeout,
-        lapses_ns=0,
-        content=hashlib.blake2b(content, digest_size=8).digest(),
-        make=lambda: _build_alert(
-            alert, _labels(alert) if labels is None else labels, times, placement, source
-        ),
+    return _PostedAlert(
+        placement,
+        times.starts_ns,
+        times.ends_ns,
+        times.timeout,
+        0,
+        hashlib.blake2b(content, digest_size=8).digest(),
+        alert,
+        times,
+        source,
+        labels,
     )
 
 
@@ -157,27 +194,6 @@ def _annotations(alert: PostableAlert) -> dict[str, str]:
     return {} if raw in (b"{}", b"null") else decode_map(alert.annotations)
 
 
-def _build_alert(
-    alert: PostableAlert,
-    labels: dict[str, str],
-    times: _AlertTimes,
-    placement: Placement,
-    source: str,
-) -> Alert:
-    return Alert(
-        fingerprint=placement.fingerprint,
-        labels=labels,
-        annotations=_annotations(alert),
-        starts_ns=times.starts_ns,
-        starts_offset=times.starts_offset,
-        ends_ns=times.ends_ns,
-        ends_offset=times.ends_offset,
-        timeout=times.timeout,
-        generator_url=alert.generatorURL,
-        source=source,
-    )
-
-
 @lru_cache(maxsize=4096)
 def _is_request_uri(text: str) -> bool:
     """Check whether Go's request-URI parser takes the text.
@@ -188,50 +204,90 @@ def _is_request_uri(text: str) -> bool:
 
 
 _decode_strictly = msgspec.json.Decoder(list[PostableAlert]).decode
+_decode_alert = msgspec.json.Decoder(PostableAlert).decode
 _decode_string_map = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def decode_alerts(body: bytes) -> list[PostableAlert]:
-    """Return the alerts of a body, the fast way if it can. Raises BadAlertsBody.
+    """Return the alerts of a body, the fast way if it can. Raises BadAlertsBody, PushRefused.
 
     The fast way leaves times and maps undecoded.
     """
     try:
-        return _decode_strictly(body)
+        return _decode_strictly(body) if len(body) <= BIG_BODY else _decode_in_pieces(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(body)
 
 
 def decode_map(raw: msgspec.Raw) -> dict[str, str]:
-    """Return labels or annotations: text to text. Raises BadAlertsBody."""
+    """Return labels or annotations: text to text. Raises BadAlertsBody, PushRefused."""
     try:
         return _decode_string_map(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _strings(_load_json(bytes(raw)), "labels")
 
 
+def _decode_in_pieces(body: bytes) -> list[PostableAlert]:
+    check_separators(body)
+    return [_decode_piece(index, raw) for index, raw in enumerate(split_list(body))]
+
+
+def _decode_piece(index: int, raw: msgspec.Raw) -> PostableAlert:
+    try:
+        return _decode_alert(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _parse_postable_alert(index, _load_json(bytes(raw)))
+
+
 def _decode_leniently(body: bytes) -> list[PostableAlert]:
-    """Decode all that Go's decoder takes. Raises BadAlertsBody.
+    """Decode all that Go's decoder takes. Raises BadAlertsBody, PushRefused.
 
     That is any case of keys, unknown keys, nulls, bad UTF-8, and text after the value.
     """
     if not body.strip():
         raise BadAlertsBody(422, 602, "alerts in body is required")
+    text = body.decode("utf-8", "replace").lstrip(_BLANKS)
+    if text.startswith("["):
+        return [_parse_postable_alert(index, item) for index, item in enumerate(_items(text))]
     loaded = _load_json(body)
     if loaded is None:
         return []
-    if not isinstance(loaded, list):
-        raise _go_type_error(loaded, "Go value of type models.PostableAlerts")
-    return [_parse_postable_alert(index, item) for index, item in enumerate(loaded)]
+    raise _go_type_error(loaded, "Go value of type models.PostableAlerts")
+
+
+def _items(text: str) -> Iterator[Any]:
+    """Decode the items of a JSON list one by one: all at once, many MB would take too long."""
+    position = _NEXT.match(text, 1).end()  # type: ignore[union-attr]  # it matches nothing as well
+    if text.startswith("]", position):
+        return
+    while True:
+        try:
+            value, position = _json.raw_decode(text, position)
+        except (ValueError, RecursionError) as error:
+            raise _body_error(str(error)) from None
+        yield value
+        position = _NEXT.match(text, position).end()  # type: ignore[union-attr]
+        if text.startswith("]", position):
+            return
+        if not text.startswith(",", position):
+            raise _body_error(f"expected a comma or a closing bracket at character {position + 1}")
+        position = _NEXT.match(text, position + 1).end()  # type: ignore[union-attr]
 
 
 def _load_json(body: bytes) -> Any:
-    text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
+    check_members(body)
     try:
-        value, _ = json.JSONDecoder().raw_decode(text)
+        value, _ = _json.raw_decode(body.decode("utf-8", "replace").lstrip(_BLANKS))
     except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
         raise _body_error(str(error)) from None
     return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_json = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _parse_postable_alert(index: int, item: Any) -> PostableAlert:

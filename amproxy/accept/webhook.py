@@ -11,7 +11,20 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from amproxy.accept.body import BadTime, PushRefused, clamp_time, make_storable, parse_time
+from amproxy.accept.body import (
+    BIG_BODY,
+    MAX_DEPTH,
+    BadTime,
+    PushRefused,
+    check_members,
+    check_separators,
+    clamp_time,
+    is_nested_too_deeply,
+    make_storable,
+    parse_time,
+    split_list,
+    tidy_json,
+)
 from amproxy.config.structs import Source
 from amproxy.correlate.ingest import IncomingAlert
 from amproxy.grouping.placement import Placer, SenderGroup
@@ -28,11 +41,42 @@ KNOWN_FIELDS: Final = frozenset(
 )
 
 
+_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode_sorted = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
 class _Push(NamedTuple):
     sender: SenderGroup
     source: Source
     placer: Placer
     now_ns: int
+
+
+class _SentAlert(IncomingAlert, gc=False):
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_offset: int  # minutes
+    ends_offset: int  # minutes
+    generator_url: str
+    extra: dict[str, Any]
+    source: str
+
+    def make(self) -> Alert:
+        return Alert(
+            fingerprint=self.placement.fingerprint,
+            labels=self.labels,
+            annotations=self.annotations,
+            starts_ns=self.starts_ns,
+            starts_offset=self.starts_offset,
+            ends_ns=self.ends_ns,
+            ends_offset=self.ends_offset,
+            generator_url=self.generator_url,
+            extra=self.extra,
+            source=self.source,
+            lapses_ns=self.lapses_ns,
+        )
 
 
 class WebhookPushRequest(msgspec.Struct):
@@ -45,7 +89,8 @@ class WebhookPushRequest(msgspec.Struct):
 def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> WebhookPushRequest:
     """Decode and place a body.
 
-    Raises PushRefused: 400 not JSON, 422 well-formed but wrong; then nothing of it is stored.
+    Raises PushRefused: 400 not JSON, 413 too much at once, 422 well-formed but wrong; then nothing
+    of it is stored.
     """
     payload = _load_json(body)
     if not isinstance(payload, dict):
@@ -62,8 +107,9 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
         source.name, _group_key(payload), _strings(payload.get("groupLabels"), "groupLabels")
     )
     push, request = _Push(sender, source, placer, now_ns), WebhookPushRequest([], 0)
-    for index, alert in enumerate(alerts):
+    for index, sent in enumerate(alerts):
         where = f"alerts[{index}]"
+        alert = _load_json(bytes(sent)) if isinstance(sent, msgspec.Raw) else sent
         if not isinstance(alert, dict):
             raise PushRefused(422, f"{where}: must be an object")
         incoming = _parse_alert(where, alert, push)
@@ -74,14 +120,40 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
 
 def _load_json(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode(body)
+    except _NOT_JSON:
         pass
     # Go writes what msgspec refuses: lone surrogates, text that is not quite UTF-8.
     try:
-        return make_storable(json.loads(body.decode("utf-8", "replace").encode("utf-8", "replace")))
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
+        return _decode(tidy_json(body))
+    except _NOT_JSON as error:
         raise PushRefused(400, f"the body is not JSON: {error}") from None
+
+
+def _decode(body: bytes) -> Any:
+    """Decode a body; of a big one the alerts stay msgspec.Raw.
+
+    Raises PushRefused(413) and _NOT_JSON.
+    """
+    if len(body) <= BIG_BODY:
+        return msgspec.json.decode(body)
+    check_separators(body)
+    try:
+        fields = _decode_fields(body)
+    except msgspec.ValidationError:  # no object
+        return _decode_piece(body)
+    payload: dict[str, Any] = {}
+    for name, raw in fields.items():
+        if name == "alerts" and bytes(raw).startswith(b"["):
+            payload[name] = split_list(raw)  # decoded when its turn comes
+        else:
+            payload[name] = _decode_piece(bytes(raw))
+    return payload
+
+
+def _decode_piece(raw: bytes) -> Any:
+    check_members(raw)
+    return msgspec.json.decode(raw)
 
 
 def _group_key(payload: dict[str, Any]) -> str:
@@ -105,38 +177,28 @@ def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> IncomingAler
     # A webhook's alert has no end of its own: without news for this long it counts as over.
     lapses_ns = push.now_ns + int(push.source.expire_after * 10**9) if firing else 0
 
-    def make() -> Alert:
-        return Alert(
-            fingerprint=placement.fingerprint,
-            labels=labels,
-            annotations=annotations,
-            starts_ns=starts_ns,
-            starts_offset=starts_offset,
-            ends_ns=ends_ns,
-            ends_offset=ends_offset,
-            generator_url=generator_url,
-            extra=extra,
-            source=push.source.name,
-            lapses_ns=lapses_ns,
-        )
-
-    return IncomingAlert(
-        placement=placement,
-        starts_ns=starts_ns,
-        ends_ns=ends_ns,
-        timeout=False,
-        lapses_ns=lapses_ns,
-        content=_digest(annotations, generator_url, extra),
-        make=make,
+    return _SentAlert(
+        placement,
+        starts_ns,
+        ends_ns,
+        False,
+        lapses_ns,
+        _digest(annotations, generator_url, extra),
+        labels,
+        annotations,
+        starts_offset,
+        ends_offset,
+        generator_url,
+        extra,
+        push.source.name,
     )
 
 
 def _status(alert: dict[str, Any], where: str) -> str:
     status = alert.get("status")
     if status not in ("firing", "resolved"):
-        raise PushRefused(
-            422, f"{where}.status: must be firing or resolved, not {json.dumps(status)[:100]}"
-        )
+        shown = json.dumps(status[:100]) if isinstance(status, str) else "something else"
+        raise PushRefused(422, f"{where}.status: must be firing or resolved, not {shown}")
     return str(status)
 
 
@@ -188,19 +250,18 @@ def _end(given: tuple[int, int] | None, *, firing: bool, now_ns: int) -> tuple[i
 def _storable_extra(alert: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that a sender added, as the store can write them. Raises PushRefused."""
     extra = {key: value for key, value in alert.items() if key not in KNOWN_FIELDS}
+    # Far from what the interpreter can: whoever reads it later may be deep in calls himself.
+    if is_nested_too_deeply(extra):
+        raise PushRefused(422, f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
     try:
-        try:
-            msgspec.msgpack.encode(extra)
-        except OverflowError:  # an integer of more than 64 bits
-            extra = make_storable(extra)
-    except RecursionError:
-        raise PushRefused(422, "the body is nested too deeply") from None
+        msgspec.msgpack.encode(extra)
+    except OverflowError:  # an integer of more than 64 bits
+        extra = make_storable(extra)
     return extra
 
 
 def _digest(*content: Any) -> bytes:
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return hashlib.blake2b(_encode_sorted(content), digest_size=8).digest()
 
 
 def _strings(value: Any, where: str) -> dict[str, str]:
@@ -210,7 +271,7 @@ def _strings(value: Any, where: str) -> dict[str, str]:
         raise PushRefused(422, f"{where}: must be an object of texts")
     for name, text in value.items():
         if not isinstance(text, str):
-            raise PushRefused(422, f"{where}: {json.dumps(name)[:100]} must be text")
+            raise PushRefused(422, f"{where}: {json.dumps(name[:100])} must be text")
         if not name:
             raise PushRefused(422, f"{where}: a name must not be empty")
     return value

@@ -12,7 +12,7 @@ import msgspec
 
 from amproxy.config.structs import Heartbeat
 from amproxy.context import Context
-from amproxy.correlate.ingest import IncomingAlert, ingest
+from amproxy.correlate.ingest import IncomingAlert, WholeAlert, ingest
 from amproxy.grouping.placement import HEARTBEAT_MISSING
 from amproxy.model import Alert
 from amproxy.store import heartbeats
@@ -169,13 +169,13 @@ async def _resolve_missing_alert(context: Context, name: str, raised: Alert) -> 
 
 
 async def _push_alert(context: Context, alert: Alert, now: float) -> None:
-    incoming = IncomingAlert(
+    incoming = WholeAlert(
         placement=context.placer.place(alert.labels),
         starts_ns=alert.starts_ns,
         ends_ns=alert.ends_ns,
         timeout=False,
         lapses_ns=0,
         content=HEARTBEAT_CONTENT,
-        make=lambda: msgspec.structs.replace(alert),
+        alert=alert,
     )
     await ingest(context, [incoming], int(now * 10**9), hurry=True)

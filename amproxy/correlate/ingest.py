@@ -5,7 +5,7 @@ The sender's answer comes only after that: what is answered is in Redis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -19,13 +19,15 @@ from amproxy.store import groups
 from amproxy.store.commit import binary
 from amproxy.store.groups import GroupWrite, Lease
 
+# Alerts of a push that are stored at a time: so few hold up neither this process nor Redis.
+SLICE = 500
 INGEST_TRIES = 20  # each loses to another process that changed the same alerts meanwhile
 # ns. The lapse of a webhook's alert moves in steps of a minute, so that repeats write nothing.
 LAPSE_STEP = 60 * 10**9
 
 
-class IncomingAlert(msgspec.Struct):
-    """One alert of a push. Labels and annotations are decoded only when it must be written."""
+class IncomingAlert(msgspec.Struct, gc=False):
+    """One alert of a push; `make` is the whole alert with these times, made when it is written."""
 
     placement: Placement
     starts_ns: int
@@ -33,7 +35,18 @@ class IncomingAlert(msgspec.Struct):
     timeout: bool
     lapses_ns: int
     content: bytes  # 8 bytes: digest of everything but labels and times
-    make: Callable[[], Alert]  # the whole alert, with these times
+
+    def make(self) -> Alert:
+        raise NotImplementedError
+
+
+class WholeAlert(IncomingAlert, gc=False):
+    """One that was made already."""
+
+    alert: Alert
+
+    def make(self) -> Alert:
+        return msgspec.structs.replace(self.alert)
 
 
 class IngestResult(msgspec.Struct):
@@ -46,18 +59,55 @@ class IngestResult(msgspec.Struct):
 async def ingest(
     context: Context, push: list[IncomingAlert], now_ns: int, *, hurry: bool
 ) -> IngestResult:
-    """Store a push.
+    """Store a push; a long one is taken out of the list, and stored slice by slice.
 
     hurry: the sender grouped and waited already, so the groups are flushed at once.
     Raises StoreUnavailable; then the push may be sent again as it is.
     """
-    wanted: dict[str, tuple[Group, dict[str, IncomingAlert]]] = {}
+    if len(push) <= SLICE:
+        return await _store(context, _by_group(push), now_ns, hurry)
+    result, timers = IngestResult(), dict[str, GroupWrite]()
+    while push:
+        part, push[:SLICE] = _by_group(push[:SLICE]), []
+        stored = await _store(context, part, now_ns, hurry, timers)
+        result.new += stored.new
+        result.repeated += stored.repeated
+    # The timers come last, so that a flush finds all of the push. All of its groups get theirs: a
+    # push that broke off and comes again finds its first alerts as they are already.
+    waiting = list(timers.values())
+    for start in range(0, len(waiting), SLICE):
+        await groups.ingest(context.wire, waiting[start : start + SLICE])
+    context.wake(timers=True)
+    return result
+
+
+Wanted = dict[
+    str, tuple[Group, dict[str, IncomingAlert]]
+]  # group id → group, alerts by fingerprint
+
+
+def _by_group(push: list[IncomingAlert]) -> Wanted:
+    wanted: Wanted = {}
     for incoming in push:
         for group in incoming.placement.groups:
             slot = wanted.get(group.id)
             if slot is None:
                 slot = wanted[group.id] = (group, {})
             slot[1][incoming.placement.fingerprint] = incoming  # twice in one push: the later wins
+    return wanted
+
+
+async def _store(
+    context: Context,
+    wanted: Wanted,
+    now_ns: int,
+    hurry: bool,
+    timers: dict[str, GroupWrite] | None = None,
+) -> IngestResult:
+    """Store alerts and set the timers of their groups; add those to `timers` where it is given.
+
+    Raises StoreUnavailable.
+    """
     for _ in range(INGEST_TRIES):
         stored = await groups.load_leases(
             context.wire, [(group_id, list(alerts)) for group_id, (_, alerts) in wanted.items()]
@@ -67,14 +117,32 @@ async def ingest(
             write = _group_write(group, alerts, leases, now_ns, hurry, result)
             if write is not None:
                 writes.append(write)
-        if not writes:
-            return result
+        if timers is not None:
+            writes = [write._replace(due_ms=0, hurry=False) for write in writes]
         # Refused as a whole when one of the alerts is not as it was loaded: load and merge anew.
-        if await groups.ingest(context.wire, writes):
-            if any(write.due_ms for write in writes):
-                context.wake(timers=True)
-            return result
-    raise StoreUnavailable("the same alerts keep changing")
+        if not writes or await groups.ingest(context.wire, writes):
+            break
+    else:
+        raise StoreUnavailable("the same alerts keep changing")
+    if timers is not None:
+        _collect_timers(timers, wanted, now_ns, hurry)
+    elif any(write.due_ms for write in writes):
+        context.wake(timers=True)
+    return result
+
+
+def _collect_timers(
+    timers: dict[str, GroupWrite], wanted: Wanted, now_ns: int, hurry: bool
+) -> None:
+    """Add to `timers` the write that sets the timer of each group, and stores nothing else."""
+    for group, alerts in wanted.values():
+        firing = [one.starts_ns for one in alerts.values() if not _has_ended(one.ends_ns, now_ns)]
+        if not (firing or hurry):
+            continue
+        due_ns = now_ns if hurry else first_flush(min(firing), group.group_wait, now_ns)
+        known = timers.get(group.id)
+        due_ms = min(due_ns // 10**6, known.due_ms) if known else due_ns // 10**6
+        timers[group.id] = GroupWrite(group.id, False, due_ms, hurry, [], [], [], [], [])
 
 
 def _group_write(

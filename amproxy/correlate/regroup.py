@@ -7,18 +7,18 @@ import contextlib
 
 from msgspec import structs
 
+from amproxy import aside
 from amproxy.apply import apply_event
 from amproxy.context import Context
-from amproxy.correlate.ingest import IncomingAlert, first_flush, ingest
+from amproxy.correlate.ingest import SLICE, IncomingAlert, WholeAlert, first_flush, ingest
 from amproxy.errors import NotFound
 from amproxy.grouping.muting import InhibitionSource
-from amproxy.grouping.placement import Placement, SenderGroup
+from amproxy.grouping.placement import Placement, Placer, SenderGroup
 from amproxy.machine.events import AlertsChanged
 from amproxy.model import Alert, LoadedGroup
 from amproxy.store import groups, incidents, keys
 from amproxy.store.commit import Operations, commit
 
-BATCH = 100  # alerts that are stored elsewhere together
 UNKNOWN_CONTENT = bytes(8)  # content digest of a moved alert: its next push writes it anew
 
 
@@ -39,59 +39,50 @@ async def regroup_all(context: Context) -> int:
 
 
 async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
-    group, now_ns = loaded.group, int(context.now() * 10**9)
-    due_ns, operations = list[int](), Operations()
-    # In batches: a group may have ten thousands, and pushes are to go on in between.
-    for start in range(0, len(loaded.alerts), BATCH):
-        batch = loaded.alerts[start : start + BATCH]
-        await _regroup_batch(context, loaded, batch, now_ns, due_ns, operations)
-    leaving = len(operations.ops)
-    if due_ns:
-        operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
-    operations.do("!prune", group.id)
-    if leaving and not due_ns:
-        await _close_group(context, loaded, operations)
-    else:
-        await commit(context.wire, operations)
-    return leaving
-
-
-async def _regroup_batch(
-    context: Context,
-    loaded: LoadedGroup,
-    alerts: list[Alert],
-    now_ns: int,
-    due_ns: list[int],
-    leaving: Operations,
-) -> None:
-    """Store some alerts of a group where they belong now.
-
-    due_ns gets the times at which those that stay want a flush, leaving the removal of the others.
-    """
-    group, elsewhere = loaded.group, list[IncomingAlert]()
-    sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
+    group, now_ns, size = loaded.group, int(context.now() * 10**9), len(loaded.alerts)
+    placed = await aside.run(size, _place_anew, context.placer, loaded)
+    elsewhere, leaving, due_ns = list[IncomingAlert](), list[tuple[str, bytes]](), list[int]()
     stored: list[asyncio.Future[object]] = []
-    for alert in alerts:
-        placement = (
-            context.placer.place_in(alert.labels, alert.fingerprint, sender)
-            if sender
-            else context.placer.place(alert.labels)
-        )
+    for number, (placement, alert) in enumerate(placed):
         stored += _store_sources(context, placement, alert)
         here = next((known for known in placement.groups if known.id == group.id), None)
         others = tuple(known for known in placement.groups if known.id != group.id)
         if others:
             elsewhere.append(_to_incoming(structs.replace(placement, groups=others), alert))
         if here is None:
-            revision = loaded.revisions[alert.fingerprint]
-            leaving.do("!remove", group.id, alert.fingerprint, revision)
+            leaving.append((alert.fingerprint, loaded.revisions[alert.fingerprint]))
         else:
             due_ns.append(first_flush(alert.starts_ns, here.group_wait, now_ns))
+        if number % SLICE == SLICE - 1:
+            await asyncio.gather(*stored)
+            stored = []
     # Stored there before they are removed here: a crash in between leaves them in both.
-    if elsewhere:
-        await ingest(context, elsewhere, now_ns, hurry=False)
+    await ingest(context, elsewhere, now_ns, hurry=False)
+    operations, gone = Operations(), len(leaving)
+    if due_ns:
+        operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
+    await aside.run(gone, groups.remove_alerts, operations, group.id, leaving)
+    operations.do("!prune", group.id)
     await asyncio.gather(*stored)
-    await asyncio.sleep(0)
+    if gone and not due_ns:
+        await _close_group(context, loaded, operations)
+    else:
+        await commit(context.wire, operations)
+    return gone
+
+
+def _place_anew(placer: Placer, loaded: LoadedGroup) -> list[tuple[Placement, Alert]]:
+    group = loaded.group
+    sender = SenderGroup(group.source, group.sender_key, group.labels) if group.source else None
+    return [
+        (
+            placer.place_in(alert.labels, alert.fingerprint, sender)
+            if sender
+            else placer.place(alert.labels),
+            alert,
+        )
+        for alert in loaded.alerts
+    ]
 
 
 async def _close_group(context: Context, loaded: LoadedGroup, removal: Operations) -> None:
@@ -119,14 +110,14 @@ async def _close_group(context: Context, loaded: LoadedGroup, removal: Operation
 
 
 def _to_incoming(placement: Placement, alert: Alert) -> IncomingAlert:
-    return IncomingAlert(
-        placement=placement,
-        starts_ns=alert.starts_ns,
-        ends_ns=alert.ends_ns,
-        timeout=alert.timeout,
-        lapses_ns=alert.lapses_ns,
-        content=UNKNOWN_CONTENT,
-        make=lambda: alert,
+    return WholeAlert(
+        placement,
+        alert.starts_ns,
+        alert.ends_ns,
+        alert.timeout,
+        alert.lapses_ns,
+        UNKNOWN_CONTENT,
+        alert,
     )
 
 

@@ -88,7 +88,7 @@ class SenderGroup(msgspec.Struct, frozen=True):
     labels: dict[str, str]
 
 
-class Placement(msgspec.Struct, frozen=True):
+class Placement(msgspec.Struct, frozen=True, gc=False):
     """The place of an alert. One that matches a heartbeat has no groups: it goes no further."""
 
     fingerprint: str

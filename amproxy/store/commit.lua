@@ -4,8 +4,8 @@
 --   guard      {hash key, field, expected text; "" = absent}, or
 --              {"!unfinished", consumer group, entry}: no process has finished the message
 --   operation  a Redis command as a list, or one of
---              {"!remove", group id, fingerprint, revision}
---                 delete an alert unless it was pushed again meanwhile
+--              {"!remove", group id, fingerprint, revision, fingerprint, revision, …}
+--                 delete alerts unless they were pushed again meanwhile
 --              {"!settle", group id, flush id, delivered ("1" or "0"), now ms}
 --                 one more integration is done; the last one ends the flush: if all were delivered,
 --                 resolved alerts are deleted; a tick that waited for it comes now
@@ -19,13 +19,22 @@
 local prefix = KEYS[1]
 local change = cmsgpack.unpack(ARGV[1])
 
+local CHUNK = 1000  -- Lua takes a few thousand arguments at most
+
 -- The first 8 bytes of a lease are its revision: every push gives it a new one.
-local function remove(group, fingerprint, revision)
-  local leases = prefix .. 'group:' .. group .. ':leases'
-  local have = redis.call('HGET', leases, fingerprint)
-  if have and string.sub(have, 1, 8) == revision then
-    redis.call('HDEL', leases, fingerprint)
-    redis.call('HDEL', prefix .. 'group:' .. group .. ':alerts', fingerprint)
+-- words: fingerprint, revision, fingerprint, revision, … from an index on
+local function remove(group, words, first)
+  local base = prefix .. 'group:' .. group
+  for from = first, #words, 2 * CHUNK do
+    local names, gone = {}, {}
+    for i = from, math.min(from + 2 * CHUNK - 2, #words), 2 do names[#names + 1] = words[i] end
+    for i, have in ipairs(redis.call('HMGET', base .. ':leases', unpack(names))) do
+      if have and string.sub(have, 1, 8) == words[from + 2 * i - 1] then gone[#gone + 1] = names[i] end
+    end
+    if #gone > 0 then
+      redis.call('HDEL', base .. ':leases', unpack(gone))
+      redis.call('HDEL', base .. ':alerts', unpack(gone))
+    end
   end
 end
 
@@ -49,7 +58,11 @@ local function settle(group, flush, delivered, now)
   if redis.call('HINCRBY', base, 'pending', -1) > 0 then return end
   local settled = redis.call('HGET', base, 'settle')
   if settled then
-    for _, pair in ipairs(cmsgpack.unpack(settled)) do remove(group, pair[1], pair[2]) end
+    local words = {}
+    for _, pair in ipairs(cmsgpack.unpack(settled)) do
+      words[#words + 1], words[#words + 2] = pair[1], pair[2]
+    end
+    remove(group, words, 1)
   end
   if redis.call('HGET', base, 'late') then
     redis.call('ZADD', prefix .. 'timers', 'XX', 'LT', now, 'flush:' .. group)
@@ -139,7 +152,7 @@ for _, op in ipairs(change[2]) do
   end
 end
 for _, op in ipairs(change[2]) do
-  if op[1] == '!remove' then remove(op[2], op[3], op[4])
+  if op[1] == '!remove' then remove(op[2], op, 3)
   elseif op[1] == '!settle' then settle(op[2], op[3], op[4], op[5])
   elseif op[1] == '!prune' then prune(op[2])
   elseif op[1] == '!finish' then finish(op[2], op[3], op[4])

@@ -6,11 +6,12 @@ import asyncio
 import itertools
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from amproxy import aside
 from amproxy.model import Alert, Group, LoadedGroup, LogEntry, MutedAlertsLog
 from amproxy.store import keys
 from amproxy.store.commit import Operations, binary
@@ -33,6 +34,9 @@ _revision_counter = itertools.count(1)
 def new_revision() -> bytes:
     """8 bytes that no other write has: 4 random ones of this process, 4 counted."""
     return _revision_prefix + (next(_revision_counter) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+GROUPS_AT_ONCE = 100  # loaded together: they leave as one write, and hold nobody up for long
 
 
 class Lease(NamedTuple):
@@ -121,8 +125,8 @@ async def load_group(wire: Wire, group_id: str) -> LoadedGroup | None:
     records = wire.call("HGETALL", keys.alerts(group_id))
     entries = wire.call("HGETALL", keys.log(group_id))
     meta, version, touched, until, hidden = await head
-    alerts, revisions = _load_alerts(_pairs(await leases), _pairs(await records))
-    log = _pairs(await entries)
+    stored, log = (await leases, await records), _pairs(await entries)
+    alerts, revisions = await aside.run(len(stored[0]), _load_alerts, *stored)
     if meta is None:
         return None
     return LoadedGroup(
@@ -143,22 +147,22 @@ async def load_group_ids(wire: Wire) -> list[str]:
 
 
 async def load_groups(wire: Wire) -> list[LoadedGroup]:
-    """All live groups with their alerts, in no order. Raises StoreUnavailable.
-
-    Loads that are begun together leave as one write. Each is decoded in a turn of its own, so that
-    even ten thousand alerts do not hold up the rest of the process for long.
-    """
+    """All live groups with their alerts, in no order. Raises StoreUnavailable."""
+    found: list[LoadedGroup] = []
     ids = await load_group_ids(wire)
-    found = await asyncio.gather(*(load_group(wire, group_id) for group_id in ids))
-    return [loaded for loaded in found if loaded is not None]
+    for start in range(0, len(ids), GROUPS_AT_ONCE):
+        some = ids[start : start + GROUPS_AT_ONCE]
+        loaded = await asyncio.gather(*(load_group(wire, group_id) for group_id in some))
+        found += [group for group in loaded if group is not None]
+    return found
 
 
 def _load_alerts(
-    leases: dict[bytes, bytes], records: dict[bytes, bytes]
+    leases: list[bytes], flat_records: list[bytes]
 ) -> tuple[list[Alert], dict[str, bytes]]:
     """The alerts with the times of their leases, and fingerprint → revision."""
-    alerts, revisions = [], {}
-    for name, data in leases.items():
+    alerts, revisions, records = [], {}, _pairs(flat_records)
+    for name, data in _pairs(leases).items():
         if name not in records:  # deleted between the two reads
             continue
         lease, alert = unpack_lease(data), _alert(records[name])
@@ -212,14 +216,20 @@ def expect_notifications(
     key = keys.group(group_id)
     if not integrations:
         result.do("HDEL", key, "flush", "pending", "settle", "until", "late")
-        for fingerprint, revision in resolved:
-            result.do("!remove", group_id, fingerprint, revision)
+        remove_alerts(result, group_id, resolved)
         result.do("!prune", group_id)
         return
     settle = _encode([(fingerprint, binary(revision)) for fingerprint, revision in resolved])
     result.do("HSET", key, "flush", flush, "pending", integrations)
     result.do("HSET", key, "settle", settle, "until", repr(until))
     result.do("HDEL", key, "late")
+
+
+def remove_alerts(result: Operations, group_id: str, resolved: Iterable[tuple[str, bytes]]) -> None:
+    """Delete alerts (fingerprint, revision), unless they are pushed again meanwhile."""
+    words = [word for pair in resolved for word in pair]
+    if words:
+        result.do("!remove", group_id, *words)
 
 
 def settle_integration(

@@ -68,7 +68,7 @@ def webhook_status(body: Any) -> int:
 def posted_request(body: Any) -> PostAlertsRequest:
     """The alerts of a body of POST /api/v2/alerts. Raises BadAlertsBody."""
     return parse_alerts(
-        encoded(body), Placer(config()), now_ns=NOW_NS, resolve_timeout=RESOLVE_TIMEOUT, source="p"
+        encoded(body), Placer(config()), NOW_NS, resolve_timeout=RESOLVE_TIMEOUT, source="p"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amproxy.config.structs import Maintenance
-from amproxy.correlate.ingest import IncomingAlert, ingest
+from amproxy.correlate.ingest import WholeAlert, ingest
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
 from amproxy.model import Alert
@@ -26,14 +26,14 @@ async def push(site: Site, *labels: dict[str, str]) -> None:
         placement = site.context.placer.place(one)
         alert = Alert(fingerprint=placement.fingerprint, labels=one, starts_ns=now_ns)
         incoming.append(
-            IncomingAlert(
+            WholeAlert(
                 placement=placement,
                 starts_ns=now_ns,
                 ends_ns=0,
                 timeout=False,
                 lapses_ns=0,
                 content=bytes(8),
-                make=lambda alert=alert: alert,
+                alert=alert,
             )
         )
     await ingest(site.context, incoming, now_ns, hurry=False)
