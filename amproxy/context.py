@@ -56,6 +56,9 @@ class Context:
         self._roster_since = now()
         self.silences = SilenceCache()
         self.windows = MaintenanceWindowCache()
+        # Held by who reads all alerts, or a big incident: several at once would take all memory,
+        # and both threads for heavy work.
+        self.big_read = asyncio.Semaphore(1)
         self.external_url = ""
         self.signing_key = ""  # of links, as Redis has it; "" = not loaded yet
         self.in_force_since = now()  # when the configuration was loaded

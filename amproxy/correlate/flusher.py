@@ -6,13 +6,20 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from amproxy import aside
 from amproxy.apply import after_commit
 from amproxy.config.structs import Integration, OncallSettings, Policy, Receiver, Urgency
 from amproxy.context import Context
 from amproxy.correlate.muting import look_up_muting
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.grouping import flush
-from amproxy.grouping.flush import DueNotification, notification_log_key
+from amproxy.grouping.flush import (
+    DueNotification,
+    FlushDecision,
+    MutedAlertsUpdate,
+    notification_log_key,
+)
+from amproxy.grouping.muting import Muting
 from amproxy.machine import transition
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import Opened, Returned
@@ -40,6 +47,7 @@ async def flush_group(context: Context, timer: Timer) -> None:
             operations = groups.wait_for_flush(loaded)
         else:
             operations, changes = await _flush_operations(context, loaded, timer.due)
+        await aside.scrap(loaded.alerts, loaded.revisions)
         # Refused when the group changed since it was loaded: then all of it is decided anew.
         if await commit(context.wire, operations):
             for change in changes:
@@ -54,8 +62,7 @@ async def open_incident(
 ) -> Incident:
     """The incident that a group of firing alerts opens; not stored yet."""
     settings: OncallSettings = integration.settings
-    labels = common_pairs(alert.labels for alert in firing)
-    annotations = common_pairs(alert.annotations for alert in firing)
+    labels, annotations = await aside.run(len(firing), _shared_pairs, firing)
     policy = settings.escalation_policy
     return Incident(
         id=new_id(),
@@ -133,31 +140,55 @@ async def _flush_operations(
     muting = await look_up_muting(context, loaded.alerts, int(now * 10**9))
     # ticks that were missed are not made up for
     tick = planned if planned + group.group_interval > now else now
-    decision = flush.decide_flush(loaded, group, receiver, context.roster, muting, now, tick)
+    size = len(loaded.alerts)
+    decision = await aside.run(
+        size, flush.decide_flush, loaded, group, receiver, context.roster, muting, now, tick
+    )
     operations = groups.begin_flush(loaded, next_due=tick + group.group_interval)
     flush_id, until = new_id(), now + max(group.group_interval, MIN_FLUSH_SECONDS)
     pages = [due for due in decision.notifications if due.integration.kind == "oncall"]
     messages = [due for due in decision.notifications if due.integration.kind != "oncall"]
     changes = await _change_incidents(context, operations, group, pages, now)
-    for notification in messages:
-        message = _outgoing_notification(group, notification, now, until, flush_id)
-        incidents.enqueue(operations, message)
     for key, entry in decision.log_only:
         groups.save_log_entry(operations, group.id, key, entry)
-    notified = {name for due in decision.notifications for name in due.log_entry.firing}
-    muted = flush.compare_muted_alerts(loaded, group, muting, notified, now)
+    await aside.run(size, _add_messages, operations, group, messages, now, until, flush_id)
+    muted = await aside.run(size, _compare_muted, loaded, group, muting, decision, now)
     if muted is not None:
         store_muting.save_following(operations, group.id, muted.log)
         await store_muting.record_suppressed(context.wire, operations, muted.records)
-    groups.expect_notifications(
-        operations,
-        group.id,
-        flush=flush_id,
-        integrations=len(messages),
-        until=until,
-        resolved=decision.resolved,
+    await aside.run(
+        size,
+        lambda: groups.expect_notifications(
+            operations,
+            group.id,
+            flush=flush_id,
+            integrations=len(messages),
+            until=until,
+            resolved=decision.resolved,
+        ),
     )
+    await aside.scrap(*(due.alerts for due in decision.notifications), decision.resolved, *muting)
     return operations, changes
+
+
+def _add_messages(
+    operations: Operations,
+    group: Group,
+    messages: list[DueNotification],
+    now: float,
+    until: float,
+    flush_id: str,
+) -> None:
+    for notification in messages:
+        message = _outgoing_notification(group, notification, now, until, flush_id)
+        incidents.enqueue(operations, message)
+
+
+def _compare_muted(
+    loaded: LoadedGroup, group: Group, muting: Muting, decision: FlushDecision, now: float
+) -> MutedAlertsUpdate | None:
+    notified = {name for due in decision.notifications for name in due.log_entry.firing}
+    return flush.compare_muted_alerts(loaded, group, muting, notified, now)
 
 
 async def _change_incidents(
@@ -178,7 +209,8 @@ async def _change_incidents(
             changes.append(_guard_turns(change, stored))
             turns |= {name: turn for name, (_, turn) in change.turns.items()}
             operations.extend(incidents.change_operations(changes[-1]))
-            _save_alerts(operations, change.incident, due)
+            news = await aside.run(len(due.alerts), _alerts_to_save, change.incident, due)
+            await incidents.save_alerts(context.wire, operations, change.incident, news)
     return changes
 
 
@@ -187,8 +219,9 @@ async def _incident_change(
 ) -> Change | None:
     """The change of the group's incident, or a new one's. Fills in the log entry's incident."""
     incident = await _load_incident(context, due)
-    firing = flush.firing_alerts(due)
-    changed = flush.alerts_changed(due, group, now)
+    size = len(due.alerts)
+    firing = await aside.run(size, flush.firing_alerts, due)
+    changed = await aside.run(size, flush.alerts_changed, due, group, now)
     event = flush.incident_event(incident, changed, pushed_at=_last_push(firing), now=now)
     if isinstance(event, Opened | Returned):
         due.log_entry.resolved = []  # it begins anew: what was resolved before is not its own
@@ -221,15 +254,18 @@ def _guard_turns(change: Change, stored: dict[str, int]) -> Change:
     return replace(change, turns=turns)
 
 
-def _save_alerts(operations: Operations, incident: Incident, due: DueNotification) -> None:
-    """Store with the incident the alerts that are news to it: they outlive the group."""
+def _alerts_to_save(incident: Incident, due: DueNotification) -> list[Alert]:
+    """The alerts that are news to the incident: they outlive the group."""
     firing, previous = set(due.log_entry.firing), due.previous
     known_firing = set(previous.firing) if previous else set[str]()
     known_resolved = set(previous.resolved) if previous else set[str]()
-    for alert in due.alerts:
-        known = known_firing if alert.fingerprint in firing else known_resolved
-        if alert.fingerprint not in known or incident.version == 1:
-            incidents.save_alert(operations, incident.id, alert)
+    return [
+        alert
+        for alert in due.alerts
+        if incident.version == 1
+        or alert.fingerprint
+        not in (known_firing if alert.fingerprint in firing else known_resolved)
+    ]
 
 
 def _outgoing_notification(
@@ -249,6 +285,12 @@ def _outgoing_notification(
         log=due.log_entry,
         flush=flush_id,
     )
+
+
+def _shared_pairs(alerts: Sequence[Alert]) -> tuple[dict[str, str], dict[str, str]]:
+    """The labels and the annotations that all alerts share."""
+    labels = common_pairs(alert.labels for alert in alerts)
+    return labels, common_pairs(alert.annotations for alert in alerts)
 
 
 def _incident_title(

@@ -7,12 +7,14 @@ waiting for group_interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from amproxy import aside
 from amproxy.clock import utc
-from amproxy.config.structs import Maintenance
+from amproxy.config.structs import InhibitRule, Maintenance
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.grouping.maintenance import is_open, next_change
@@ -20,8 +22,10 @@ from amproxy.grouping.muting import (
     InhibitionSource,
     ManualMutes,
     Muting,
+    SourceKey,
     describe_muting,
     find_inhibiting_alert,
+    firing_sources,
     join_reasons,
     may_unmute_at,
     silences_alert,
@@ -29,12 +33,13 @@ from amproxy.grouping.muting import (
     window_key,
 )
 from amproxy.labels.matchers import all_match
-from amproxy.model import Alert, Incident, LoadedGroup
+from amproxy.model import Alert, Incident, LoadedGroup, Silence
 from amproxy.store import groups, keys, leases, muting
 from amproxy.store.commit import Operations, commit
 from amproxy.store.leases import Timer
 
 WINDOW_TRIES = 20  # each loses to a flush of the group that was quicker
+KEYS_AT_ONCE = 200  # of sources: so few hold up nobody
 SHORTEST_HOLD = 0.001  # seconds: a hold that ends now would have its timer come at once, for ever
 
 _decode_source = msgspec.msgpack.Decoder(InhibitionSource).decode
@@ -62,16 +67,24 @@ async def evaluate_muting(
     context: Context, mutes: ManualMutes, alerts: Sequence[Alert], now_ns: int
 ) -> Muting:
     """The same where silences and windows are loaded already. Raises StoreUnavailable."""
-    silenced = {
+    return Muting(
+        await aside.run(len(alerts), _evaluate_silences, mutes.silences, alerts),
+        await _look_up_inhibition(context, alerts, now_ns),
+        await aside.run(len(alerts), _evaluate_windows, context, alerts, mutes, now_ns),
+    )
+
+
+def _evaluate_silences(
+    silences: Sequence[Silence], alerts: Iterable[Alert]
+) -> dict[str, list[str]]:
+    """Fingerprint → ids of the silences that mute an alert."""
+    if not silences:
+        return {}
+    return {
         alert.fingerprint: ids
         for alert in alerts
-        if (ids := [s.id for s in mutes.silences if silences_alert(s, alert)])
+        if (ids := [silence.id for silence in silences if silences_alert(silence, alert)])
     }
-    return Muting(
-        silenced,
-        await _look_up_inhibition(context, alerts, now_ns),
-        _evaluate_windows(context, alerts, mutes, now_ns),
-    )
 
 
 async def load_muting_reasons(
@@ -82,7 +95,8 @@ async def load_muting_reasons(
     Alerts that nothing mutes are left out.
     """
     mutes = await load_manual_mutes(context, now_ns)
-    return describe_muting(mutes, await evaluate_muting(context, mutes, alerts, now_ns))
+    muted = await evaluate_muting(context, mutes, alerts, now_ns)
+    return await aside.run(len(alerts), describe_muting, mutes, muted)
 
 
 async def find_hold(context: Context, incident: Incident) -> tuple[str, float] | None:
@@ -101,6 +115,12 @@ async def find_hold(context: Context, incident: Incident) -> tuple[str, float] |
         return None
     firing = await _load_firing_alerts(context, incident, now_ns)
     muted = await evaluate_muting(context, mutes, firing, now_ns)
+    return await aside.run(len(firing), _hold, mutes, muted, firing, now)
+
+
+def _hold(
+    mutes: ManualMutes, muted: Muting, firing: Sequence[Alert], now: float
+) -> tuple[str, float] | None:
     if not firing or not all(map(muted.is_muted, firing)):
         return None
     reasons = describe_muting(mutes, muted)
@@ -155,38 +175,72 @@ def _ended_at(resolved: Alert) -> float:
 
 
 async def _look_up_inhibition(
-    context: Context, alerts: Iterable[Alert], now_ns: int
+    context: Context, alerts: Sequence[Alert], now_ns: int
 ) -> dict[str, list[str]]:
-    rules = context.config.inhibit_rules
+    rules, size = context.config.inhibit_rules, len(alerts)
     if not rules:
         return {}
+    wanted, names = await aside.run(size, _wanted_sources, rules, alerts)
+    sources: dict[str, list[InhibitionSource]] = {}
+    for start in range(0, len(names), KEYS_AT_ONCE):
+        some = names[start : start + KEYS_AT_ONCE]
+        answers = [context.wire.call("HVALS", keys.source(key)) for key in some]
+        for key, answer in zip(some, answers, strict=True):
+            stored = await answer
+            sources[key] = await aside.run(len(stored), _decode_sources, stored)
+    over = await aside.run(size, _ended_sources, sources, now_ns)
+    _remove_sources(context, over)
+    inhibited = await aside.run(size, _find_inhibited, wanted, sources, now_ns)
+    await aside.scrap(wanted, sources)
+    return inhibited
+
+
+def _wanted_sources(
+    rules: Iterable[InhibitRule], alerts: Iterable[Alert]
+) -> tuple[dict[str, list[SourceKey]], list[str]]:
+    """Fingerprint → the keys to look for sources under, where a rule may mute it; and all keys."""
     wanted = {
         alert.fingerprint: found for alert in alerts if (found := target_keys(rules, alert.labels))
     }
-    names = {key for found in wanted.values() for key, _ in found}
-    answers = {key: context.wire.call("HVALS", keys.source(key)) for key in names}
-    sources = {
-        key: [_decode_source(data) for data in await answer] for key, answer in answers.items()
-    }
-    _remove_ended_sources(context, sources, now_ns)
+    return wanted, list({key for found in wanted.values() for key, _ in found})
+
+
+def _decode_sources(stored: Iterable[bytes]) -> list[InhibitionSource]:
+    return list(map(_decode_source, stored))
+
+
+def _find_inhibited(
+    wanted: Mapping[str, list[SourceKey]],
+    sources: Mapping[str, Sequence[InhibitionSource]],
+    now_ns: int,
+) -> dict[str, list[str]]:
+    """Fingerprint → that of the alert which mutes it."""
+    firing = {key: firing_sources(found, now_ns) for key, found in sources.items()}
     return {
         fingerprint: [source]
         for fingerprint, found in wanted.items()
-        if (source := find_inhibiting_alert(found, sources, now_ns))
+        if (source := find_inhibiting_alert(found, firing))
     }
 
 
-def _remove_ended_sources(
-    context: Context, sources: dict[str, list[InhibitionSource]], now_ns: int
-) -> None:
-    """Delete sources that ended, in the background."""
-    for key, found in sources.items():
-        over = [source.fingerprint for source in found if 0 < source.ends_ns <= now_ns]
-        if over:
-            # Nobody waits for it: a failure only leaves them for the next look-up.
-            context.wire.call("HDEL", keys.source(key), *over).add_done_callback(
-                lambda answer: answer.exception()
-            )
+def _ended_sources(
+    sources: Mapping[str, Sequence[InhibitionSource]], now_ns: int
+) -> dict[str, list[str]]:
+    """Key → fingerprints of the sources under it that ended."""
+    return {
+        key: over
+        for key, found in sources.items()
+        if (over := [source.fingerprint for source in found if 0 < source.ends_ns <= now_ns])
+    }
+
+
+def _remove_sources(context: Context, over: Mapping[str, Sequence[str]]) -> None:
+    """Delete some sources that ended, in the background."""
+    for key, fingerprints in itertools.islice(over.items(), KEYS_AT_ONCE):
+        # Nobody waits for it: a failure, and what is beyond, is left for the next look-up.
+        context.wire.call("HDEL", keys.source(key), *fingerprints[:KEYS_AT_ONCE]).add_done_callback(
+            lambda answer: answer.exception()
+        )
 
 
 async def schedule_window_timers(context: Context) -> None:

@@ -117,7 +117,7 @@ def _until_text(at: float) -> str:
     return f"until {utc(at):%Y-%m-%d %H:%M} UTC" if at < _FAR_FUTURE else "for ever"
 
 
-class InhibitionSource(msgspec.Struct, frozen=True):
+class InhibitionSource(msgspec.Struct, frozen=True, gc=False):
     """An alert as it is stored under one of its source keys."""
 
     fingerprint: str
@@ -143,8 +143,27 @@ def target_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list
     ]
 
 
+class FiringSources(NamedTuple):
+    """The lowest fingerprints of the sources under one key that fire; "" = there is none."""
+
+    any: str
+    one_sided: str  # of those that match the source side of the rule alone
+
+
+_NO_SOURCES = FiringSources("", "")
+
+
+def firing_sources(sources: Iterable[InhibitionSource], now_ns: int) -> FiringSources:
+    """Sum up once what every target asks for: there may be thousands of both."""
+    firing = [source for source in sources if _is_firing(source, now_ns)]
+    one_sided = (source.fingerprint for source in firing if not source.two_sided)
+    return FiringSources(
+        min((source.fingerprint for source in firing), default=""), min(one_sided, default="")
+    )
+
+
 def find_inhibiting_alert(
-    keys: Iterable[SourceKey], sources: Mapping[str, Iterable[InhibitionSource]], now_ns: int
+    keys: Iterable[SourceKey], sources: Mapping[str, FiringSources]
 ) -> str | None:
     """The fingerprint of the alert that mutes a target now; None = nothing does.
 
@@ -153,12 +172,8 @@ def find_inhibiting_alert(
     sources the lowest fingerprint is named.
     """
     for key, two_sided in keys:
-        muting = (
-            source
-            for source in sources.get(key, ())
-            if not (two_sided and source.two_sided) and _is_firing(source, now_ns)
-        )
-        if found := min((source.fingerprint for source in muting), default=None):
+        known = sources.get(key, _NO_SOURCES)
+        if found := known.one_sided if two_sided else known.any:
             return found
     return None
 

@@ -176,8 +176,8 @@ async def _merge(context: Context, incident_id: str, request: ActionRequest) -> 
         extended = transition(other, absorb, now, roster, turns)
         operations = incidents.change_operations(ended)
         operations.extend(incidents.change_operations(extended))
-        for alert in await incidents.load_alerts(context.wire, one.id):
-            incidents.save_alert(operations, other.id, alert)
+        alerts = await incidents.load_alerts(context.wire, one.id)
+        await incidents.save_alerts(context.wire, operations, extended.incident, alerts)
         if await commit(context.wire, operations):
             after_commit(context, ended)
             after_commit(context, extended)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from amproxy import aside
 from amproxy.errors import NotFound
 from amproxy.model import Alert, Change, Incident, IncidentState, OutgoingMessage, TimelineEntry
 from amproxy.store import keys
@@ -24,6 +25,8 @@ OPEN_STATES: tuple[IncidentState, ...] = ("triggered", "acknowledged", "snoozed"
 
 # Read and decoded in one go: so few that a push does not wait for them.
 SUMMARY_CHUNK = 500  # summaries
+ALERTS_AT_ONCE = 500  # stored by one command
+UNCOMMITTED_TTL = 86400  # seconds
 READ_SIZE = 50  # incidents, where a whole period is read
 LONGEST_SEARCH_TEXT = 2000  # characters of a description that can be searched
 
@@ -107,7 +110,8 @@ async def load_timelines(wire: Wire, ids: list[str]) -> list[list[TimelineEntry]
 
 async def load_alerts(wire: Wire, incident_id: str) -> list[Alert]:
     """The alerts as they were last notified, also after the end. Raises StoreUnavailable."""
-    return [_alert(data) for data in await wire.call("HVALS", keys.incident_alerts(incident_id))]
+    stored = await wire.call("HVALS", keys.incident_alerts(incident_id))
+    return await aside.run(len(stored), lambda: [_alert(data) for data in stored])
 
 
 async def load_counts(wire: Wire) -> dict[tuple[str, str], int]:
@@ -255,9 +259,27 @@ def enqueue(result: Operations, message: OutgoingMessage) -> None:
     result.do("HINCRBY", keys.DEPTH, message.channel, 1)
 
 
-def save_alert(result: Operations, incident_id: str, alert: Alert) -> None:
-    """Store an alert as the incident is notified of it."""
-    result.do("HSET", keys.incident_alerts(incident_id), alert.fingerprint, _encode(alert))
+async def save_alerts(
+    wire: Wire, result: Operations, incident: Incident, alerts: Sequence[Alert]
+) -> None:
+    """Store alerts as the incident is notified of them. Raises StoreUnavailable.
+
+    Many of them are stored before the commit, some at a time. Those of a new incident expire
+    without it.
+    """
+    key, is_new = keys.incident_alerts(incident.id), incident.version == 1
+    if len(alerts) <= ALERTS_AT_ONCE:
+        for alert in alerts:
+            result.do("HSET", key, alert.fingerprint, _encode(alert))
+        return
+    for start in range(0, len(alerts), ALERTS_AT_ONCE):
+        some = alerts[start : start + ALERTS_AT_ONCE]
+        words = [word for alert in some for word in (alert.fingerprint, _encode(alert))]
+        await wire.call("HSET", key, *words)
+        if is_new:
+            await wire.call("EXPIRE", key, UNCOMMITTED_TTL)
+    if is_new:
+        result.do("PERSIST", key)
 
 
 def policy_of(data: bytes) -> str:

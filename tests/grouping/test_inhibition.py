@@ -16,6 +16,7 @@ from amproxy.config.structs import InhibitRule
 from amproxy.grouping.muting import (
     InhibitionSource,
     find_inhibiting_alert,
+    firing_sources,
     source_keys,
     target_keys,
 )
@@ -59,7 +60,8 @@ def ask(
     for labels, ends_ns in [*alerts, (target, 0)]:
         for key, two_sided in source_keys(rules, labels):
             stored[key].append(InhibitionSource(fingerprint(labels), two_sided, ends_ns))
-    return find_inhibiting_alert(target_keys(rules, target), stored, NOW)
+    firing = {key: firing_sources(found, NOW) for key, found in stored.items()}
+    return find_inhibiting_alert(target_keys(rules, target), firing)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
-from amproxy.grouping.dedup import merge_alerts, sort_alerts
+from amproxy.grouping.dedup import SORTED_AT_ONCE, merge_alerts, sort_alerts
 from amproxy.model import Alert
 from tests.support.cases import ALERTMANAGER
 
@@ -116,6 +116,13 @@ def test_alerts_come_in_the_order_of_alertmanager(case: dict[str, Any]) -> None:
 def test_fewer_labels_come_first_then_names_and_values(ordered: list[dict[str, str]]) -> None:
     for mixed in permutations(ordered):
         assert [one.labels for one in sort_alerts(map(labelled, mixed))] == ordered
+
+
+def test_thousands_are_sorted_in_parts_and_come_in_one_order() -> None:
+    ordered = [{"job": "a", "instance": f"{number:05}"} for number in range(2 * SORTED_AT_ONCE + 1)]
+    mixed = ordered[1::2] + ordered[::2]
+    assert [one.labels for one in sort_alerts(map(labelled, mixed))] == ordered
+    assert sort_alerts([]) == []
 
 
 def before(one: dict[str, str], other: dict[str, str]) -> bool:

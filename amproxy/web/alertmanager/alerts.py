@@ -5,7 +5,7 @@ The order of a struct's fields is that of the JSON keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from amproxy import aside
 from amproxy.config.structs import Receiver, Route
 from amproxy.context import Context
 from amproxy.correlate.flusher import current_group
@@ -21,13 +22,13 @@ from amproxy.grouping import flush, silences
 from amproxy.grouping.dedup import sort_alerts
 from amproxy.grouping.muting import Muting
 from amproxy.labels.matchers import Matcher, all_match
-from amproxy.model import Alert, Group, Silence
+from amproxy.model import Alert, Group, LoadedGroup, Silence
 from amproxy.store.groups import load_groups
 from amproxy.web.alertmanager.http import (
     AlertmanagerQuery,
     AlertmanagerRequest,
     AlertmanagerResponse,
-    value_response,
+    encode_list,
 )
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # naive: the sender's offset is added to it
@@ -63,7 +64,7 @@ class GettableAlert(msgspec.Struct, gc=False):
 
 
 class GettableAlertGroup(msgspec.Struct):
-    alerts: list[GettableAlert]
+    alerts: msgspec.Raw  # a list of GettableAlert
     labels: dict[str, str]
     receiver: GettableReceiver
     routeLabels: dict[str, str]
@@ -215,22 +216,13 @@ class AlertmanagerAlertsApi:
         routes, even if the query wants one receiver.
         """
         query, now = AlertQuery(request.query), self._context.now()
-        receivers: dict[str, list[str]] = {}
-        newest: dict[str, Alert] = {}
-        wanted: set[str] = set()
-        for firing in await self._firing_groups(now):
-            receiver_matches = query.matches_receiver(firing.receiver)
-            for alert in filter(query.matches_labels, firing.alerts):
-                name = alert.fingerprint
-                receivers.setdefault(name, []).append(firing.receiver.name)
-                if name not in newest or newest[name].updated_ns < alert.updated_ns:
-                    newest[name] = alert
-                if receiver_matches:
-                    wanted.add(name)
-        alerts = [newest[name] for name in sorted(wanted)]
-        muting = await look_up_muting(self._context, alerts, int(now * 10**9))
-        alerts = [alert for alert in alerts if query.matches_state(alert, muting)]
-        return value_response([_gettable_alert(alert, receivers, muting, []) for alert in alerts])
+        async with self._context.big_read:
+            groups, size = await self._firing_groups(now)
+            alerts, receivers = await aside.run(size, _choose_alerts, query, groups)
+            muting = await look_up_muting(self._context, alerts, int(now * 10**9))
+            body = await aside.run(size, _alerts_json, query, alerts, receivers, muting)
+            await aside.scrap(*(one.alerts for one in groups), alerts, receivers, *muting)
+        return AlertmanagerResponse(200, body + b"\n")
 
     async def groups(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
         """All groups with an alert of the query, by labels.
@@ -239,32 +231,30 @@ class AlertmanagerAlertsApi:
         """
         now, shows_muted = self._context.now(), request.query.flag("muted")
         query = AlertQuery(request.query, muted=shows_muted)
-        listed = [
-            firing._replace(alerts=list(filter(query.matches_labels, firing.alerts)))
-            for firing in await self._firing_groups(now)
-            if query.matches_receiver(firing.receiver)
-        ]
-        muting = await look_up_muting(self._context, list(_unique_alerts(listed)), int(now * 10**9))
-        listed = [
-            firing._replace(
-                alerts=[alert for alert in firing.alerts if query.matches_state(alert, muting)]
-            )
-            for firing in listed
-        ]
-        receivers: dict[str, list[str]] = {}
-        for firing in sorted(listed, key=lambda firing: firing.receiver.name):
-            for alert in firing.alerts:
-                receivers.setdefault(alert.fingerprint, []).append(firing.receiver.name)
-        groups = []
-        for firing in sorted((firing for firing in listed if firing.alerts), key=_group_order):
-            muted_by = self._mute_intervals(firing.group, now)
-            if shows_muted or not muted_by:
-                groups.append(_gettable_group(firing, receivers, muting, muted_by))
-        return value_response(groups)
+        async with self._context.big_read:
+            groups, size = await self._firing_groups(now)
+            listed = await aside.run(size, _choose_groups, query, groups)
+            alerts = await aside.run(size, _unique_alerts, listed)
+            muting = await look_up_muting(self._context, alerts, int(now * 10**9))
+            muted_by = {one.group.id: self._mute_intervals(one.group, now) for one in listed}
+            if not shows_muted:
+                listed = [one for one in listed if not muted_by[one.group.id]]
+            body = await aside.run(size, _groups_json, query, listed, muting, muted_by)
+            await aside.scrap(*(one.alerts for one in (*groups, *listed)), alerts, *muting)
+        return AlertmanagerResponse(200, body + b"\n")
 
-    async def _firing_groups(self, now: float) -> list[FiringGroup]:
-        """All groups, in the order of their routes; those whose route is gone come last."""
-        now_ns = int(now * 10**9)
+    async def _firing_groups(self, now: float) -> tuple[list[FiringGroup], int]:
+        """All groups, in the order of their routes, and how many alerts and groups there are.
+
+        Those whose route is gone come last.
+        """
+        loaded = await load_groups(self._context.wire)
+        size = len(loaded) + sum(len(one.alerts) for one in loaded)
+        ranked = await aside.run(size, self._rank_groups, loaded, int(now * 10**9))
+        await aside.scrap(*(one.alerts for one in loaded), *(one.revisions for one in loaded))
+        return ranked, size
+
+    def _rank_groups(self, groups: list[LoadedGroup], now_ns: int) -> list[FiringGroup]:
         order = {key: place for place, key in enumerate(_route_keys(self._context.config.route))}
 
         def rank(firing: FiringGroup) -> tuple[int, str, str]:
@@ -272,7 +262,7 @@ class AlertmanagerAlertsApi:
             return place, firing.group.key, firing.receiver.name
 
         listed = []
-        for loaded in await load_groups(self._context.wire):
+        for loaded in groups:
             group, receiver = current_group(self._context, loaded.group)
             alerts = [alert for alert in loaded.alerts if not alert.resolved(now_ns)]
             listed.append(FiringGroup(group, receiver, alerts))
@@ -285,6 +275,70 @@ class AlertmanagerAlertsApi:
             return []
 
 
+Receivers = dict[str, list[str]]  # fingerprint → names of receivers
+
+
+def _choose_alerts(
+    query: AlertQuery, groups: Iterable[FiringGroup]
+) -> tuple[list[Alert], Receivers]:
+    """The alerts of a query, whatever mutes them, and the receivers of each."""
+    receivers: Receivers = {}
+    newest: dict[str, Alert] = {}
+    wanted: set[str] = set()
+    for firing in groups:
+        receiver_matches = query.matches_receiver(firing.receiver)
+        for alert in filter(query.matches_labels, firing.alerts):
+            name = alert.fingerprint
+            receivers.setdefault(name, []).append(firing.receiver.name)
+            if name not in newest or newest[name].updated_ns < alert.updated_ns:
+                newest[name] = alert
+            if receiver_matches:
+                wanted.add(name)
+    return [newest[name] for name in sorted(wanted)], receivers
+
+
+def _alerts_json(
+    query: AlertQuery, alerts: Iterable[Alert], receivers: Receivers, muting: Muting
+) -> bytes:
+    return encode_list(
+        _gettable_alert(alert, receivers, muting, [])
+        for alert in alerts
+        if query.matches_state(alert, muting)
+    )
+
+
+def _choose_groups(query: AlertQuery, groups: Iterable[FiringGroup]) -> list[FiringGroup]:
+    """The groups of a query with its alerts, whatever mutes them."""
+    return [
+        firing._replace(alerts=list(filter(query.matches_labels, firing.alerts)))
+        for firing in groups
+        if query.matches_receiver(firing.receiver)
+    ]
+
+
+def _groups_json(
+    query: AlertQuery,
+    groups: Iterable[FiringGroup],
+    muting: Muting,
+    muted_by: Mapping[str, list[str]],
+) -> bytes:
+    """muted_by: group id → names of time intervals."""
+    listed = [
+        firing._replace(
+            alerts=[alert for alert in firing.alerts if query.matches_state(alert, muting)]
+        )
+        for firing in groups
+    ]
+    receivers: Receivers = {}
+    for firing in sorted(listed, key=lambda firing: firing.receiver.name):
+        for alert in firing.alerts:
+            receivers.setdefault(alert.fingerprint, []).append(firing.receiver.name)
+    return encode_list(
+        _gettable_group(firing, receivers, muting, muted_by[firing.group.id])
+        for firing in sorted((firing for firing in listed if firing.alerts), key=_group_order)
+    )
+
+
 def _route_keys(route: Route) -> Iterator[str]:
     """The keys of all routes, in the order in which an alert tries them."""
     yield route.key
@@ -292,19 +346,19 @@ def _route_keys(route: Route) -> Iterator[str]:
         yield from _route_keys(child)
 
 
-def _unique_alerts(groups: Iterable[FiringGroup]) -> Iterator[Alert]:
+def _unique_alerts(groups: Iterable[FiringGroup]) -> list[Alert]:
     """Each alert once, however many groups hold it."""
-    return iter({alert.fingerprint: alert for group in groups for alert in group.alerts}.values())
+    return list({alert.fingerprint: alert for group in groups for alert in group.alerts}.values())
 
 
 def _gettable_group(
-    firing: FiringGroup, receivers: dict[str, list[str]], muting: Muting, muted_by: list[str]
+    firing: FiringGroup, receivers: Receivers, muting: Muting, muted_by: list[str]
 ) -> GettableAlertGroup:
+    alerts = (
+        _gettable_alert(alert, receivers, muting, muted_by) for alert in sort_alerts(firing.alerts)
+    )
     return GettableAlertGroup(
-        alerts=[
-            _gettable_alert(alert, receivers, muting, muted_by)
-            for alert in sort_alerts(firing.alerts)
-        ],
+        alerts=msgspec.Raw(encode_list(alerts)),
         labels=firing.group.labels,
         receiver=GettableReceiver(firing.receiver.name),
         routeLabels=firing.group.route_labels,
@@ -312,7 +366,7 @@ def _gettable_group(
 
 
 def _gettable_alert(
-    alert: Alert, receivers: dict[str, list[str]], muting: Muting, muted_by: list[str]
+    alert: Alert, receivers: Receivers, muting: Muting, muted_by: list[str]
 ) -> GettableAlert:
     return view_alert(
         alert,

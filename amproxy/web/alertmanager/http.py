@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -13,6 +14,7 @@ from amproxy.labels.matchers import BadMatcher, Matcher, parse_matcher
 
 MAX_BODY_BYTES = 1 << 20
 MAX_QUERY_FIELDS = 1000
+SENT_AT_ONCE = 1 << 18  # bytes
 
 _TRUE_VALUES = frozenset(
     ("true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled")
@@ -42,7 +44,12 @@ class AlertmanagerResponse(NamedTuple):
         if self.body:
             headers.append((b"content-type", b"application/json"))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        # In pieces: each waits until the reader has taken most of those before.
+        for start in range(SENT_AT_ONCE, len(self.body), SENT_AT_ONCE):
+            piece = self.body[start - SENT_AT_ONCE : start]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        rest = (len(self.body) - 1) // SENT_AT_ONCE * SENT_AT_ONCE
+        await send({"type": "http.response.body", "body": self.body[max(0, rest) :]})
 
 
 class AlertmanagerApiError(Exception):
@@ -56,6 +63,11 @@ class AlertmanagerApiError(Exception):
 def value_response(value: Any) -> AlertmanagerResponse:
     """200 with a struct, or a list of them."""
     return AlertmanagerResponse(200, _encode(value) + b"\n")
+
+
+def encode_list(values: Iterable[Any]) -> bytes:
+    """The JSON of a list, one value at a time: many MB in one call hold everybody up."""
+    return b"[" + b",".join(map(_encode, values)) + b"]"
 
 
 def coded_error(

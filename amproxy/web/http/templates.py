@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy import __version__
+from amproxy import __version__, aside
 from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
@@ -164,8 +164,8 @@ class PageTemplates:
         clock: the zone of its times, "" = the reader's.
         """
         shared = await self._shared_values(request, clock)
-        text = self._environment.get_template(template).render(**values, **shared)
-        return HTMLResponse(text, status, headers)
+        pieces = self._environment.get_template(template).generate(**values, **shared)
+        return HTMLResponse("".join(await aside.collect(pieces)), status, headers)
 
     async def error(self, request: Request, error: WebErrorResponse) -> HTMLResponse:
         # The reason that Redis is away is for those who can mend it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, get_args
 
 import msgspec
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from amproxy import aside
 from amproxy.config.structs import Urgency
 from amproxy.correlate import muting
 from amproxy.model import Incident
@@ -107,15 +109,26 @@ class IncidentsApi:
     async def show(self, request: Request) -> Response:
         context, incident_id = self._context, request.path_params["id"]
         incident = await incidents.load(context.wire, incident_id)
-        alerts = await incidents.load_alerts(context.wire, incident_id)
-        timeline = await incidents.load_timeline(context.wire, incident_id)
-        now, url = context.now(), context.external_url
-        muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
-        return json_response(
-            views.incident_detail_view(
-                incident, alerts, timeline, muted, roster=context.roster, external_url=url, now=now
+        is_big = incident.firing + incident.resolved > aside.LIGHT
+        async with context.big_read if is_big else contextlib.nullcontext():
+            alerts = await incidents.load_alerts(context.wire, incident_id)
+            timeline = await incidents.load_timeline(context.wire, incident_id)
+            now, url = context.now(), context.external_url
+            muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
+            response = await aside.run(
+                len(alerts),
+                lambda: json_response(
+                    views.incident_detail_view(
+                        incident,
+                        *(alerts, timeline, muted),
+                        roster=context.roster,
+                        external_url=url,
+                        now=now,
+                    )
+                ),
             )
-        )
+            await aside.scrap(alerts, muted)
+        return response
 
     async def act(self, request: Request) -> Response:
         """Do one action; a text that comes with another one than `note` becomes a note after it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy import aside
 from amproxy.correlate import muting
 from amproxy.errors import Conflict, NotFound
 from amproxy.model import Alert, Incident, IncidentState, TimelineEntry
@@ -77,7 +80,6 @@ class IncidentPage:
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
         context, incident_id = self._context, request.path_params["id"]
         incident = await incidents.load(context.wire, incident_id)
-        alerts = await incidents.load_alerts(context.wire, incident_id)
         timeline = await incidents.load_timeline(context.wire, incident_id)
         now_ns, config = int(context.now() * 10**9), context.config
         offered = self._offered(request, incident)
@@ -86,20 +88,28 @@ class IncidentPage:
         def firing_first(alert: Alert) -> tuple[bool, int]:
             return alert.resolved(now_ns), alert.starts_ns
 
+        is_big = incident.firing + incident.resolved > aside.LIGHT
+        async with context.big_read if is_big else contextlib.nullcontext():
+            alerts = await incidents.load_alerts(context.wire, incident_id)
+            number = len(alerts)
+            shown = await aside.run(
+                number, heapq.nsmallest, MAX_LISTED_ALERTS, alerts, firing_first
+            )
+            await aside.scrap(alerts)
         return await self._templates.page(
             request,
             "incident.html",
             describe_error(error).status if error else 200,
             incident=incident,
             problem=describe_error(error).detail if error else "",
-            alerts=sorted(alerts, key=firing_first)[:MAX_LISTED_ALERTS],
-            hidden=max(0, len(alerts) - MAX_LISTED_ALERTS),
+            alerts=shown,
+            hidden=max(0, number - MAX_LISTED_ALERTS),
             now_ns=now_ns,
             timeline=timeline,
             forecast=list_upcoming(incident, context.roster),
             offered=offered,
             snoozes=SNOOZE_DURATIONS,
-            muted=await muting.load_muting_reasons(context, alerts, now_ns),
+            muted=await muting.load_muting_reasons(context, shown, now_ns),
             others=await self._merge_targets(incident) if "merge" in offered else [],
             into=await self._merged_into(incident),
             merged_from=[entry.data["number"] for entry in timeline if _is_merge(entry)],

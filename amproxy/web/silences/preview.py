@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
+from amproxy import aside
 from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matchers
@@ -39,6 +40,15 @@ class FiringSnapshot(NamedTuple):
             if any(all_match(matchers, alert.labels) for matchers in sets)
         }
 
+    def matching_labels(self, sets: MatcherSets) -> list[dict[str, str]]:
+        """The labels of these alerts."""
+        return [self.alerts[fingerprint].labels for fingerprint in self.matching(sets)]
+
+    async def scrap(self) -> None:
+        """Give back what it holds."""
+        lists = [loaded.alerts for loaded in self.groups]
+        await aside.scrap(*lists, *(loaded.revisions for loaded in self.groups), self.alerts)
+
 
 class AffectedIncident(NamedTuple):
     """An open incident, some of whose alerts would be hidden."""
@@ -64,21 +74,15 @@ class HiddenAlertRow(NamedTuple):
     firing: bool  # now
 
 
-async def load_firing(context: Context) -> FiringSnapshot:
-    """Raises StoreUnavailable."""
-    now_ns, groups = int(context.now() * 10**9), await load_groups(context.wire)
-    alerts = (alert for loaded in groups for alert in loaded.alerts if not alert.resolved(now_ns))
-    return FiringSnapshot({alert.fingerprint: alert for alert in alerts}, groups)
-
-
 async def match_firing(context: Context, wanted: Mapping[str, MatcherSets]) -> dict[str, set[str]]:
     """Name → fingerprints of the alerts that fire now and match. Raises StoreUnavailable."""
-    snapshot, found = await load_firing(context), dict[str, set[str]]()
-    for name, sets in wanted.items():
-        found[name] = snapshot.matching(sets)
-        # Many silences over many alerts take a while: a push that comes in goes first.
-        await asyncio.sleep(0)
-    return found
+    async with context.big_read:
+        snapshot, size = await _load_firing(context)
+        found = {
+            name: await aside.run(size, snapshot.matching, sets) for name, sets in wanted.items()
+        }
+        await snapshot.scrap()
+        return found
 
 
 async def require_mute(
@@ -93,14 +97,37 @@ async def require_mute(
     require(request, await asyncio.to_thread(mute_refusal, principal, config, sets))
     if ends or principal.role == "admin":
         return
-    snapshot = await load_firing(context)
-    firing = (snapshot.alerts[fingerprint].labels for fingerprint in snapshot.matching(sets))
-    require(request, hiding_refusal(principal, config, firing))
+    async with context.big_read:
+        snapshot, size = await _load_firing(context)
+        hidden = await aside.run(size, snapshot.matching_labels, sets)
+        refusal = await aside.run(size, hiding_refusal, principal, config, hidden)
+        await snapshot.scrap()
+    require(request, refusal)
 
 
 async def preview_muting(context: Context, sets: MatcherSets) -> MutePreview:
     """Raises StoreUnavailable."""
-    snapshot = await load_firing(context)
+    async with context.big_read:
+        snapshot, size = await _load_firing(context)
+        newest, _ = await incidents.list_incidents(context.wire, limit=MAX_SEARCHED_INCIDENTS)
+        preview = await aside.run(size, _preview, snapshot, sets, newest)
+        await snapshot.scrap()
+        return preview
+
+
+async def _load_firing(context: Context) -> tuple[FiringSnapshot, int]:
+    """The alerts that fire, and how many alerts and groups there are. Raises StoreUnavailable."""
+    now_ns, groups = int(context.now() * 10**9), await load_groups(context.wire)
+    size = len(groups) + sum(len(loaded.alerts) for loaded in groups)
+    return await aside.run(size, _snapshot, groups, now_ns), size
+
+
+def _snapshot(groups: list[LoadedGroup], now_ns: int) -> FiringSnapshot:
+    alerts = (alert for loaded in groups for alert in loaded.alerts if not alert.resolved(now_ns))
+    return FiringSnapshot({alert.fingerprint: alert for alert in alerts}, groups)
+
+
+def _preview(snapshot: FiringSnapshot, sets: MatcherSets, newest: list[Incident]) -> MutePreview:
     hidden = snapshot.matching(sets)
     receivers: dict[str, set[str]] = {}
     for loaded in snapshot.groups:
@@ -111,7 +138,7 @@ async def preview_muting(context: Context, sets: MatcherSets) -> MutePreview:
     return MutePreview(
         sorted(alerts, key=lambda alert: (-alert.starts_ns, alert.fingerprint)),
         {fingerprint: sorted(names) for fingerprint, names in receivers.items()},
-        await _affected_incidents(context, snapshot, hidden) if hidden else [],
+        _affected_incidents(newest, snapshot, hidden) if hidden else [],
         len(snapshot.alerts),
     )
 
@@ -189,12 +216,11 @@ def parse_matcher_texts(texts: Sequence[str]) -> tuple[Matcher, ...]:
     return tuple(matchers)
 
 
-async def _affected_incidents(
-    context: Context, snapshot: FiringSnapshot, hidden: Iterable[str]
+def _affected_incidents(
+    newest: Iterable[Incident], snapshot: FiringSnapshot, hidden: Set[str]
 ) -> list[AffectedIncident]:
-    """Open incidents of groups that hold some of the hidden alerts, newest first."""
-    fingerprints, groups = set(hidden), {loaded.group.id: loaded for loaded in snapshot.groups}
-    newest, _ = await incidents.list_incidents(context.wire, limit=MAX_SEARCHED_INCIDENTS)
+    """Of these open incidents those whose groups hold some of the hidden alerts."""
+    groups = {loaded.group.id: loaded for loaded in snapshot.groups}
     affected = []
     for incident in newest:
         firing = {
@@ -204,6 +230,6 @@ async def _affected_incidents(
             for alert in loaded.alerts
             if alert.fingerprint in snapshot.alerts
         }
-        if firing & fingerprints:
-            affected.append(AffectedIncident(incident, len(firing & fingerprints), len(firing)))
+        if firing & hidden:
+            affected.append(AffectedIncident(incident, len(firing & hidden), len(firing)))
     return affected

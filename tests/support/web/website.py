@@ -28,7 +28,7 @@ from amproxy.machine.events import AlertsChanged, Event, Opened
 from amproxy.model import Alert, Incident
 from amproxy.store import incidents
 from amproxy.store.commit import commit
-from amproxy.store.incidents import save_alert
+from amproxy.store.incidents import save_alerts
 from amproxy.web.http.deps import Deps
 from tests.support.redis import Redis
 
@@ -125,7 +125,6 @@ class Site:
         )
         change = transition(incident, event, self.context.now(), self.context.roster)
         operations = incidents.change_operations(change)
-        for alert in alerts:
-            save_alert(operations, incident.id, alert)
+        await save_alerts(self.context.wire, operations, change.incident, alerts)
         assert await commit(self.context.wire, operations)
         return change.incident

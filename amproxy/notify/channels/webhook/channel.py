@@ -6,11 +6,12 @@ So amproxy can stand in front of a program that listens to Alertmanager, or of a
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 import httpx
 import msgspec
 
-from amproxy import __version__
+from amproxy import __version__, aside
 from amproxy.config.channels import address_digest
 from amproxy.config.networks import Reach
 from amproxy.config.structs import Global
@@ -66,7 +67,8 @@ class WebhookChannel:
 
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card. Raises DeliveryError."""
-        url, body = _webhook_url(settings), build_payload(card)
+        url = _webhook_url(settings)
+        body = await aside.run(len(card.alerts), build_payload, card)
         await _post_json(self._clients, self.name, settings, url, body)
         return {"state": card.state}
 
@@ -106,11 +108,11 @@ class AlertmanagerChannel:
         # twice, because the end must outlast the next repeat even where that is late
         lifetime_ns = int(max(2 * card.repeats_every, MIN_ALERT_LIFETIME) * 10**9)
         now_ns = int(card.at * 10**9)
-        alerts = [_postable_alert(alert, now_ns, lifetime_ns) for alert in card.alerts]
+        body = await aside.run(len(card.alerts), _postable_alerts, card.alerts, now_ns, lifetime_ns)
         url = _webhook_url(settings).rstrip("/")
         if not url.endswith(_V2_ALERTS_PATH):
             url += _V2_ALERTS_PATH
-        await _post_json(self._clients, self.name, settings, url, msgspec.json.encode(alerts))
+        await _post_json(self._clients, self.name, settings, url, body)
         return {}
 
     async def edit(
@@ -121,6 +123,10 @@ class AlertmanagerChannel:
 
     async def close(self) -> None:
         await self._clients.close()
+
+
+def _postable_alerts(alerts: Iterable[Alert], now_ns: int, lifetime_ns: int) -> bytes:
+    return msgspec.json.encode([_postable_alert(alert, now_ns, lifetime_ns) for alert in alerts])
 
 
 def _postable_alert(alert: Alert, now_ns: int, lifetime_ns: int) -> dict[str, object]:
