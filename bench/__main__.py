@@ -24,6 +24,7 @@ from bench import (
     memory,
     schedules,
     simulate,
+    stalls,
     startup,
     throughput,
 )
@@ -39,6 +40,7 @@ BENCHMARKS = {
     "simulate": simulate.run,
     "live": live.run,
     "fairness": fairness.run,
+    "stalls": stalls.run,
 }
 # Services keep their data below the current folder: the system's temporary folder may lie in
 # memory, where fsync costs nothing.

@@ -22,13 +22,15 @@ class Listener:
 
     def __init__(self) -> None:
         self.arrivals: dict[int, float] = {}
+        self.requests = 0
         self.port = 0
 
 
 class _Protocol(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._missing = 0  # bytes of the request that have not come yet
         self._began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -38,14 +40,18 @@ class _Protocol(asyncio.Protocol):
         if not self._buffer:
             self._began = time.perf_counter()
         self._buffer += data
-        head, blank, body = self._buffer.partition(b"\r\n\r\n")
+        if len(self._buffer) < self._missing:
+            return
+        head, blank, body = bytes(self._buffer).partition(b"\r\n\r\n")
         length = _LENGTH.search(head)
         if not blank or len(body) < (int(length[1]) if length else 0):
+            self._missing = len(head) + 4 + int(length[1]) if blank and length else 0
             return
+        self._listener.requests += 1
         for number in _PUSH.findall(body):
             # One request may carry many pushes, and a push may come again when it is retried.
             self._listener.arrivals.setdefault(int(number), self._began)
-        self._buffer = b""
+        self._buffer, self._missing = bytearray(), 0
         self._transport.write(_RESPONSE)
 
 
