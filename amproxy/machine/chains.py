@@ -230,7 +230,7 @@ def mark_unreachable(draft: Draft, chain: Chain) -> None:
         return
     chain.unreachable = True
     text = f"{draft.name(chain.user)} cannot be reached over any contact."
-    draft.record("failed", text, user=chain.user, step=chain.step)
+    draft.record("failed", text, user=chain.user, step=chain.step, unreachable=True)
     incident = draft.incident
     if _started_twice(draft, chain):
         return

@@ -140,7 +140,8 @@ def _run_step(draft: Draft, step: Step, number: int) -> None:
     if isinstance(step, Condition):
         skipped = skip_reason(step, incident, draft.roster, draft.now)
         if skipped:
-            draft.record("step", f"Step {number} skipped: {skipped}.", step=number)
+            text = f"Step {number} skipped: {skipped}."
+            draft.record("step", text, step=number, skipped=skipped)
             return
     match step:
         case Wait():

@@ -68,6 +68,12 @@ def _copy_incident(incident: Incident) -> Incident:
 
 def next_due(incident: Incident) -> float | None:
     """The time (Unix seconds) at which time alone changes the incident next; None = never."""
+    due = (next_due_with_news(incident), holds.auto_resolve_due(incident))
+    return min((at for at in due if at is not None), default=None)
+
+
+def next_due_with_news(incident: Incident) -> float | None:
+    """The same while there is always news of its alerts, so that silence never resolves it."""
     if incident.state == "resolved":
         return None
     due = [chain.due for chain in incident.chains if chains.is_running(incident, chain)]
@@ -79,7 +85,6 @@ def next_due(incident: Incident) -> float | None:
             due += [incident.acknowledge_due, incident.reminder_due]
         case "snoozed":
             due.append(incident.snoozed_until)
-    due.append(holds.auto_resolve_due(incident))
     return min((at for at in due if at is not None), default=None)
 
 

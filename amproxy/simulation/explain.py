@@ -125,6 +125,7 @@ def explain_groups(alert: SimulatedAlert, now: float, roster: Roster) -> list[Ex
         if not muted_by:
             incident = open_incident(alert.config, group, integration, alert.labels, 1, now)
             simulated = SimulatedIncident(incident, roster, turns)
+            simulated.open()
         explained.append(ExplainedGroup(group, integration, muted_by, simulated))
     return explained
 

@@ -273,8 +273,8 @@ class SimulatedGroup:
             opened = open_incident(
                 self._roster.config, self.group, self.integration, changed.common_labels, count, now
             )
-            self.incidents.append(
-                SimulatedIncident(opened, self._roster, self._turns, self._assumptions, reason)
-            )
+            simulated = SimulatedIncident(opened, self._roster, self._turns, self._assumptions)
+            self.incidents.append(simulated)
+            simulated.open(reason)
         elif simulated and event:
             simulated.apply(event, now)

@@ -165,7 +165,9 @@ class HistorySimulation:
             started_at=now,
             pushed_at=now,
         )
-        group.incidents.append(SimulatedIncident(incident, self.roster, self.turns, assumptions))
+        simulated = SimulatedIncident(incident, self.roster, self.turns, assumptions)
+        group.incidents.append(simulated)
+        simulated.open()
 
     def _schedule_events(self) -> None:
         pairs = [

@@ -1,4 +1,8 @@
-"""One incident under a virtual clock: the service's own reducer, with instant delivery."""
+"""One incident under a virtual clock: the service's own reducer, with instant delivery.
+
+`amproxy simulate`, `explain` and `replay` begin with an incident that opens; the forecast on a page
+begins with one as it is stored.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import NamedTuple
 from amproxy.config.channels import REGISTRY, paging_channels
 from amproxy.config.structs import Config
 from amproxy.machine import transition
+from amproxy.machine.deliveries import skip_reason
 from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, Page, TimelineEntry
@@ -46,7 +51,7 @@ class SimulationAssumptions:
 
 
 class SimulatedIncident:
-    """An incident from its opening on.
+    """An incident as it is, and from then on under a virtual clock.
 
     A page arrives at once, or fails for good where amproxy has no way to deliver it.
     """
@@ -57,15 +62,17 @@ class SimulatedIncident:
         roster: Roster,
         turns: RoundRobinTurns,
         assumptions: SimulationAssumptions | None = None,
-        reason: str = "first notification",
     ) -> None:
-        """turns: shared by incidents that run together, and changed. reason: of the opening."""
+        """turns: shared by incidents that run together, and changed."""
         self.incident = incident
         self.entries: list[SimulatedEntry] = []
         self.pages: list[Page] = []  # those that arrived, in order
         self._roster, self._turns = roster, turns
         self._assumptions = assumptions or SimulationAssumptions()
-        self.apply(Opened(reason=reason), incident.started_at)
+
+    def open(self, reason: str = "first notification") -> None:
+        """Begin the policy of a new incident, when it starts. reason: of the opening."""
+        self.apply(Opened(reason=reason), self.incident.started_at)
 
     @property
     def due(self) -> float | None:
@@ -77,7 +84,15 @@ class SimulatedIncident:
 
         Raises Conflict where the state forbids the action of a person.
         """
-        events: deque[Event] = deque([event])
+        self._apply_all(deque([event]), now)
+
+    def deliver(self, now: float) -> None:
+        """Deliver the pages that are on their way."""
+        due = [page for page in self.incident.pages if page.state == "due"]
+        for page in due:
+            self._apply_all(deque([self._delivery(self._page(page.id))]), now)
+
+    def _apply_all(self, events: deque[Event], now: float) -> None:
         while events:
             event = events.popleft()
             turns = self._turns | self._assumptions.turns(self.incident, now)
@@ -108,7 +123,7 @@ class SimulatedIncident:
 
     def _delivery(self, page: Page) -> Event:
         # Steps of the same moment may have ended what an earlier page of it was for.
-        if not _is_still_wanted(self.incident, page):
+        if skip_reason(self.incident, page):
             return Skipped(page=page.id, reason=f"the incident is {self.incident.state} by now")
         error = why_undeliverable(self._roster.config, page) or self._assumptions.refuse(page)
         if error:
@@ -116,19 +131,18 @@ class SimulatedIncident:
         return Sent(page=page.id, look=self.incident.look, attempt=1)
 
 
-def _is_still_wanted(incident: Incident, page: Page) -> bool:
-    """Check whether a page is still wanted when it is sent."""
-    wanted = "acknowledged" if page.kind == "reminder" else "triggered"
-    return incident.state == wanted or (page.insists and incident.state == "acknowledged")
-
-
 def why_undeliverable(config: Config, page: Page) -> str:
     """Return the reason why amproxy cannot deliver a page; "" = it can."""
-    receiver = config.receivers.get(page.receiver)
-    for integration in receiver.integrations if receiver else ():
-        is_its = f"{integration.kind}/{integration.index}" == page.integration
-        if is_its and integration.undeliverable:
-            return integration.undeliverable
+    if page.receiver:
+        receiver = config.receivers.get(page.receiver)
+        for integration in receiver.integrations if receiver else ():
+            if f"{integration.kind}/{integration.index}" == page.integration:
+                return integration.undeliverable or _why_no_channel(page)
+        return f"receiver {page.receiver} has no {page.integration} any more"
+    return _why_no_channel(page)
+
+
+def _why_no_channel(page: Page) -> str:
     if page.channel not in (paging_channels() if page.user else REGISTRY):
         return f"amproxy has no channel {page.channel}"
     return ""

@@ -192,6 +192,7 @@ def run_policy(
         started_at=now,
     )
     simulated = SimulatedIncident(incident, roster, {})
+    simulated.open()
     simulated.run(now + POLICY_RUN_SECONDS)
     return [
         PolicyRunEvent(entry.at - now, datetime.fromtimestamp(entry.at, start.tzinfo), entry, page)

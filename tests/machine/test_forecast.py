@@ -16,6 +16,7 @@ from amproxy.config.structs import (
     NotifyStep,
     Policy,
     ResolveStep,
+    User,
     Wait,
     WaitForAlertsStep,
 )
@@ -30,7 +31,7 @@ from amproxy.web.incidents.forecast import (
     list_upcoming,
 )
 from tests.support.machine.anything import PEOPLE, deeds, policies, waits
-from tests.support.machine.incidents import START, Drive
+from tests.support.machine.incidents import START, Drive, people
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
@@ -122,15 +123,114 @@ def test_answers_snoozes_and_holds_show_their_ends() -> None:
         (300, "ann's next rule: email"),
         (3000, "bob is reminded"),
         (3600, "acknowledgement runs out"),
-        (7200, "resolved, if there is no news until then"),
+        (3600, "step 1: notify bob (users)"),
+        (3600, "the policy has no further step"),
+        (10800, "resolved, if there is no news until then"),
     ]
     drive.do(Snooze(user="bob", via="web", until=START + 60))
-    assert coming(drive) == [(60, "snooze ends")]
+    assert coming(drive)[:2] == [(60, "snooze ends"), (60, "step 1: notify bob (users)")]
     drive.until(60)
     drive.do(Hold(reason="silenced by eve", until=START + 500))
     assert coming(drive)[0] == (500, "looked at again: silenced by eve")
     drive.alerts(0)
     assert coming(drive) == [] and find_next_step(drive.incident, drive.roster) is None
+
+
+def test_a_wait_for_somebody_whom_nothing_reaches_is_cut_short() -> None:
+    drive = Drive(
+        Wait(seconds=300), NotifyStep(users=("mute",)), Wait(seconds=3600), BOB, config={}
+    )
+    assert coming(drive) == [
+        (300, "step 2: notify mute (users)"),
+        (300, "mute cannot be reached over any contact"),
+        (300, "step 4: notify bob (users)"),
+        (300, "the policy has no further step"),
+    ]
+    drive.until(300)
+    assert drive.who == [(300, "bob")]
+
+
+def test_the_rules_that_a_step_begins_are_shown_with_their_contacts() -> None:
+    drive = Drive(Wait(seconds=300), ANN)
+    shown = list_upcoming(drive.incident, drive.roster)
+    assert [(one.at - START, said(one), one.pages) for one in shown] == [
+        (300, "step 2: notify ann (users)", (("ann", "telegram"),)),
+        (300, "the policy has no further step", ()),
+        (600, "ann's next rule: email", (("ann", "email"),)),
+    ]
+
+
+def test_nothing_is_promised_over_a_contact_that_nothing_can_deliver() -> None:
+    phone = User(name="zoe", contacts={"phone": "+1", "telegram": "9"})
+    config = {"users": {**people()["users"], "zoe": phone}}
+    drive = Drive(Wait(seconds=300), NotifyStep(users=("zoe",)), Wait(seconds=600), config=config)
+    shown = list_upcoming(drive.incident, drive.roster)
+    # the call fails at once, so that the next contact does not wait its five minutes
+    assert (shown[0].at - START, shown[0].pages) == (300, (("zoe", "telegram"),))
+    assert all(channel == "telegram" for one in shown for _, channel in one.pages)
+
+
+def test_a_page_under_way_that_cannot_arrive_moves_the_next_contact_up() -> None:
+    phone = User(name="zoe", contacts={"phone": "+1", "telegram": "9"})
+    config = {"users": {**people()["users"], "zoe": phone}}
+    drive = Drive(NotifyStep(users=("zoe",)), config=config)
+    assert drive.pages == [(0, "zoe", "phone_call")]
+    assert coming(drive) == [(0, "zoe's next rule: telegram")]
+
+
+def test_the_turn_of_a_round_robin_is_the_one_that_is_stored() -> None:
+    step = NotifyStep(team="ops", pick="round_robin")
+    drive = Drive(Wait(seconds=60), step, Wait(seconds=60), turns={"main/2/ops": 1})
+    shown = list_upcoming(drive.incident, drive.roster, drive.turns)
+    assert said(shown[0]) == "step 2: notify bob (team ops), in turn"
+    drive.until(60)
+    assert drive.who == [(60, "bob")]
+
+
+def test_whom_a_step_falls_back_to_is_shown() -> None:
+    drive = Drive(
+        Wait(seconds=60),
+        NotifyStep(schedule="empty", if_nobody=IfNobody(kind="user", user="bob")),
+        Wait(seconds=60),
+    )
+    first = list_upcoming(drive.incident, drive.roster)[0]
+    assert said(first) == "step 2: notify bob in place of nobody (schedule empty)"
+    assert first.pages == (("bob", "telegram"),)
+
+
+def test_a_shift_that_never_begins_is_waited_for_once() -> None:
+    drive = Drive(
+        Wait(seconds=60), NotifyStep(schedule="empty", if_nobody=IfNobody(kind="wait_for_shift"))
+    )
+    assert coming(drive) == [(60, "step 2: waits until somebody is on call for empty")]
+
+
+def test_a_round_that_repeats_shows_the_rules_that_began_in_it_and_ends() -> None:
+    drive = Drive(Wait(seconds=60), ANN, BOB, Wait(seconds=60), repeat=2)
+    assert coming(drive) == [
+        (60, "step 2: notify ann (users)"),
+        (60, "step 3: notify bob (users)"),
+        (120, "the steps run again (round 2 of 3)"),
+        (360, "ann's next rule: email"),
+    ]
+
+
+def test_a_step_that_can_do_nothing_says_so() -> None:
+    drive = Drive(Wait(seconds=60), NotifyStep(receiver="gone"), ForwardStep(policy="gone"), BOB)
+    assert [what for _, what in coming(drive)][:2] == [
+        "step 2: notify receiver gone (nothing comes of it, as things are)",
+        "step 3: policy gone takes over (nothing comes of it, as things are)",
+    ]
+
+
+def test_silence_is_counted_from_the_last_news_and_what_comes_with_news_follows() -> None:
+    drive = Drive(Wait(seconds=60), BOB, Wait(seconds=7200), ANN, auto_resolve=3600.0)
+    assert [one for one in coming(drive) if "rule" not in one[1]] == [
+        (60, "step 2: notify bob (users)"),
+        (3600, "resolved, if there is no news until then"),
+        (7260, "step 4: notify ann (users)"),
+        (7260, "the policy has no further step"),
+    ]
 
 
 # -------------------------------------------------------------------------------------------------- any policy

@@ -182,3 +182,17 @@ async def test_the_api_merges_by_number_too(site: Site) -> None:
 def test_every_kind_of_link_has_a_name(language: str) -> None:
     for text in (*LINK_ANNOTATIONS.values(), *LINK_EXTRAS.values()):
         assert load_texts(language).plain(f"incident.link_{_link_key(text)}")
+
+
+async def test_page_and_api_say_whose_turn_it_is_and_over_which_contact(site: Site) -> None:
+    incident = await site.opened("turns")
+    await site.context.wire.call("HSET", "amproxy:{0}:turns", "turns/2/alice,bob", 5)
+    shown = await page(site, incident)
+    assert "step 2: notify bob (users), in turn" in shown and "bob: console" in shown
+    answer = (await site.client.get(f"/api/v1/incidents/{incident.id}")).json()
+    assert answer["next_step"] == {
+        "at": "2026-01-06T10:05:00.000Z",
+        "what": "step 2: notify bob (users), in turn",
+    }
+    listed = (await site.client.get("/api/v1/incidents")).json()["incidents"][0]
+    assert listed["next_step"] == answer["next_step"]

@@ -102,9 +102,7 @@ class IncidentsApi:
 
     async def index(self, request: Request) -> Response:
         found, cursor = await find_incidents(self._context, parse_incident_query(request))
-        return json_response(
-            {"incidents": [self._view(incident) for incident in found], "next": cursor or None}
-        )
+        return json_response({"incidents": await self._views(found), "next": cursor or None})
 
     async def show(self, request: Request) -> Response:
         context, incident_id = self._context, request.path_params["id"]
@@ -113,6 +111,7 @@ class IncidentsApi:
         async with context.big_read if is_big else contextlib.nullcontext():
             alerts = await incidents.load_alerts(context.wire, incident_id)
             timeline = await incidents.load_timeline(context.wire, incident_id)
+            turns = await incidents.load_turns(context.wire)
             now, url = context.now(), context.external_url
             muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
             response = await aside.run(
@@ -122,6 +121,7 @@ class IncidentsApi:
                         incident,
                         *(alerts, timeline, muted),
                         roster=context.roster,
+                        turns=turns,
                         external_url=url,
                         now=now,
                     )
@@ -146,7 +146,7 @@ class IncidentsApi:
         set_audit_text(request, f"{action} #{incident.number} {incident.title}")
         if note := self._note(action_request):
             incident = await actions.perform(self._context, incident_id, note)
-        return json_response(self._view(incident))
+        return json_response(await self._view(incident))
 
     async def bulk(self, request: Request) -> Response:
         """Do the same action on many incidents; always 200, with a result for each."""
@@ -218,13 +218,22 @@ class IncidentsApi:
             text=body.text,
         )
         set_audit_text(request, f"paged by hand: #{incident.number} {incident.title}")
-        return json_response(self._view(incident), 201)
+        return json_response(await self._view(incident), 201)
 
     async def test_alert(self, request: Request) -> Response:
         return json_response({"text": await self._deps.test_alert()}, 202)
 
-    def _view(self, incident: Incident) -> View:
-        return views.incident_view(incident, self._context.roster, self._context.external_url)
+    async def _view(self, incident: Incident) -> View:
+        return (await self._views([incident]))[0]
+
+    async def _views(self, found: list[Incident]) -> list[View]:
+        context = self._context
+        roster, url, turns = (
+            context.roster,
+            context.external_url,
+            await incidents.load_turns(context.wire),
+        )
+        return [views.incident_view(one, roster, url, turns) for one in found]
 
 
 def _page_target(body: IncidentActionRequest | OpenIncidentRequest) -> PageTarget:

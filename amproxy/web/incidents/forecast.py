@@ -1,41 +1,39 @@
-"""The forecast of an incident: its coming steps, with the time of each if nobody acts. Pure.
+"""The forecast of an incident: what comes, with the time of each, if nobody acts. Pure.
 
-It follows the plan as of now. People are looked up again when a step runs, so an override may
-still change who is named.
+The machine itself is run under a virtual clock over the incident as it is stored, with the roster,
+the turns and the contacts of now; what it does is put into phrases here. An override or a change
+of the file may still change who is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from itertools import islice, takewhile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
-from amproxy.clock import utc
-from amproxy.config import channels
 from amproxy.config.structs import (
     Condition,
     ForwardStep,
-    Notify,
     NotifyStep,
-    Policy,
     ResolveStep,
-    Wait,
+    Step,
     WaitForAlertsStep,
-    WaitUntilStep,
     WebhookStep,
 )
-from amproxy.machine import chains, holds
-from amproxy.machine.steps import SHIFT_RETRY_SECONDS, skip_reason
-from amproxy.model import Chain, Incident
+from amproxy.machine import holds
+from amproxy.machine.events import Hold, TimerTick
+from amproxy.machine.transition import next_due_with_news
+from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
+from amproxy.simulation.incident import SimulatedIncident
 from amproxy.text import PeopleNames, Phrase, PhraseValue
-from amproxy.times import format_duration
+from amproxy.times import LATEST, format_duration
 
-MAX_UPCOMING = 40  # steps shown
-_INSTANT = timedelta(seconds=1)
-
-ActionStep = NotifyStep | WebhookStep | ForwardStep | ResolveStep
+MAX_UPCOMING = 40  # rows shown
+# Moments at which the machine is run for one forecast: quiet hours, policies that go round in a
+# circle and shifts that never begin may fill them with nothing to show.
+MAX_MOMENTS = 200
 
 
 class UpcomingIncidentStep(NamedTuple):
@@ -43,232 +41,277 @@ class UpcomingIncidentStep(NamedTuple):
 
     at: float  # Unix seconds
     what: Phrase  # "step 3: notify bob (users)"
-    ends: bool = False  # the incident: nothing comes after it
+    pages: tuple[tuple[str, str], ...] = ()  # (user, channel) of each page that arrives by it
+
+    @property
+    def contacts(self) -> tuple[Phrase, ...]:
+        """ "bob: telegram, email" for each person whom a step pages."""
+        channels: dict[str, list[str]] = {}
+        for user, channel in self.pages:
+            channels.setdefault(user, []).append(channel)
+        return tuple(
+            Phrase("forecast.contact", {"person": PeopleNames((user,)), "channels": ", ".join(by)})
+            for user, by in channels.items()
+            if self.what.key != "forecast.rule"  # which names them already
+        )
 
 
-def find_next_step(incident: Incident, roster: Roster) -> UpcomingIncidentStep | None:
-    """The first thing that happens if nobody acts; None = nothing."""
-    return min(
-        (first for events in _forecasts(incident, roster) if (first := next(events, None))),
-        key=lambda coming: coming.at,
-        default=None,
-    )
+def find_next_step(
+    incident: Incident, roster: Roster, turns: Mapping[str, int] | None = None
+) -> UpcomingIncidentStep | None:
+    """The first thing that happens if nobody acts; None = nothing.
 
-
-def list_upcoming(incident: Incident, roster: Roster) -> list[UpcomingIncidentStep]:
-    """Everything up to the end of this round, or of the incident, in order."""
-    # Each forecast is cut before they are sorted: rules or a wait for a shift may go on for long.
-    merged = sorted(
-        (
-            coming
-            for events in _forecasts(incident, roster)
-            for coming in islice(events, MAX_UPCOMING)
-        ),
-        key=lambda coming: coming.at,
-    )
-    end = min((coming.at for coming in merged if coming.ends), default=None)
-    return list(takewhile(lambda coming: end is None or coming.at <= end, merged))[:MAX_UPCOMING]
-
-
-def _forecasts(incident: Incident, roster: Roster) -> list[Iterator[UpcomingIncidentStep]]:
-    """One forecast for each timer of the incident; at the same moment the earlier goes first."""
-    if incident.state == "resolved":
-        return []
-    rules = [
-        _upcoming_rules(chain, incident, roster)
-        for chain in incident.chains
-        if chains.is_running(incident, chain)
-    ]
-    auto_resolve = _single_event(holds.auto_resolve_due(incident), Phrase("forecast.auto_resolve"))
-    match incident.state:
-        case "triggered" if incident.held_until is not None:
-            end = Phrase("forecast.held", {"reason": incident.held_by})
-            return [*rules, _single_event(incident.held_until, end), auto_resolve]
-        case "triggered":
-            return [*rules, upcoming_steps(incident, roster), auto_resolve]
-        case "acknowledged":
-            person = PeopleNames((incident.acknowledged_by,))
-            return [
-                *rules,
-                _single_event(
-                    incident.reminder_due, Phrase("forecast.reminded", {"person": person})
-                ),
-                _single_event(
-                    incident.acknowledge_due, Phrase("forecast.acknowledgement_runs_out")
-                ),
-                auto_resolve,
-            ]
-        case _:
-            return [_single_event(incident.snoozed_until, Phrase("forecast.snooze_ends"))]
-
-
-def _single_event(at: float | None, what: Phrase) -> Iterator[UpcomingIncidentStep]:
-    if at is not None:
-        yield UpcomingIncidentStep(at, what)
-
-
-def _upcoming_rules(
-    chain: Chain, incident: Incident, roster: Roster
-) -> Iterator[UpcomingIncidentStep]:
-    """The remaining notification rules of one person."""
-    user, at = roster.config.users.get(chain.user), chain.due
-    if user is None or at is None:
-        return
-    through_quiet_hours = chains.ignores_quiet_hours(incident, chain)
-    waits = True  # after a rule that reaches nothing the next one does not wait
-    for rule in channels.notification_rules(user, chain.urgency)[chain.position :]:
-        if not isinstance(rule, Notify):
-            at += rule.seconds if waits else 0.0
-            continue
-        quiet = None if through_quiet_hours else roster.quiet_until(chain.user, utc(at))
-        at = quiet.timestamp() if quiet else at
-        waits = any(channels.contact_address(user, name) is not None for name in rule.channels)
-        if waits:
-            values: dict[str, PhraseValue] = {
-                "person": PeopleNames((chain.user,)),
-                "channels": ", ".join(rule.channels),
-            }
-            yield UpcomingIncidentStep(at, Phrase("forecast.rule", values))
-
-
-def upcoming_steps(incident: Incident, roster: Roster) -> Iterator[UpcomingIncidentStep]:
-    """The steps up to the end of the round, and those of the policies that take over.
-
-    Policies that hand over to each other in a circle are followed once.
+    turns: of round robin, as stored; None = no turn was ever taken.
     """
-    if incident.step_due is None:
-        return
-    steps = _StepsForecast(incident, roster, incident.step_due)
-    yield from steps.follow(incident.plan, incident.position, incident.round)
-    while steps.forward is not None:
-        yield from steps.follow(steps.forward, 0, 1)
+    return next(_Forecast(incident, roster, turns or {}).steps(), None)
 
 
-class _StepsForecast:
-    """The time that the steps so far have reached, and the policy that takes over next."""
+def list_upcoming(
+    incident: Incident, roster: Roster, turns: Mapping[str, int] | None = None
+) -> list[UpcomingIncidentStep]:
+    """Everything up to the end of this round, or of the incident, in order; else as above."""
+    return list(islice(_Forecast(incident, roster, turns or {}).steps(), MAX_UPCOMING))
 
-    def __init__(self, incident: Incident, roster: Roster, at: float) -> None:
-        self._incident, self._roster = incident, roster
-        self._followed = set[str]()  # names of policies
-        self.at = at  # Unix seconds
-        self.forward: Policy | None = None
 
-    def follow(self, plan: Policy, position: int, round_: int) -> Iterator[UpcomingIncidentStep]:
-        """The steps of one policy from a position on."""
-        self._followed.add(plan.name)
-        self.forward = None
-        for number, step in enumerate(plan.steps[position:], position + 1):
-            match step:
-                case Wait() | WaitUntilStep():
-                    self.at = _wait_end(step, self._roster, self.at)
-                    continue
-                case WaitForAlertsStep():
-                    # alerts cannot be foreseen, so the forecast ends here
-                    yield UpcomingIncidentStep(self.at, _describe_wait_for_alerts(step, number))
-                    return
-            if skipped := skip_reason(step, self._incident, self._roster, self.at):
-                yield self._upcoming(step, number, skipped)
-                continue
-            if isinstance(step, NotifyStep):
-                yield from self._waits_for_shift(plan, step, number)
-            to = self._incident.forwards.get(step.policy) if isinstance(step, ForwardStep) else None
-            yield self._upcoming(step, number)
-            if to or isinstance(step, ResolveStep):
-                self.forward = to if to and to.name not in self._followed else None
-                return
-        yield self._round_end(plan, round_)
+@dataclass
+class _Row:
+    """One thing that happens, until all of its pages are known."""
 
-    def _upcoming(self, step: ActionStep, number: int, skipped: str = "") -> UpcomingIncidentStep:
-        action = _describe_action(step, self._roster, self.at)
-        what = Phrase("forecast.step", {"step": number, "action": action})
-        if conditions := _describe_conditions(step):
-            what = Phrase("forecast.conditional", {"what": what, "conditions": conditions})
-        if skipped:
-            what = Phrase("forecast.skipped", {"what": what, "reason": skipped})
-        ends = isinstance(step, ResolveStep) and not skipped
-        return UpcomingIncidentStep(self.at, what, ends)
+    what: Phrase | None  # None = a rule of a person, which its pages tell
+    policy: str = ""
+    step: int = 0
+    pages: list[tuple[str, str]] = field(default_factory=list)
 
-    def _waits_for_shift(
-        self, plan: Policy, step: NotifyStep, number: int
-    ) -> Iterator[UpcomingIncidentStep]:
-        """The waits of a step that finds nobody on call."""
-        rule, roster = step.if_nobody or plan.if_nobody, self._roster
-        if rule.kind != "wait_for_shift" or step.schedule not in roster.config.schedules:
+    @property
+    def of_policy(self) -> bool:
+        """True for a step, and for the end of a round."""
+        ends = self.what is not None and self.what.key in ("forecast.no_more", "forecast.again")
+        return self.step > 0 or ends
+
+    def causes(self, page: Page) -> bool:
+        """True where a page of the same moment belongs to it."""
+        if self.what is None:
+            return self.pages[0][0] == page.user
+        if page.kind == "reminder":
+            return self.what.key == "forecast.reminded"
+        return self.step > 0 and (self.policy, self.step) == (page.policy, page.step)
+
+    def freeze(self, at: float) -> UpcomingIncidentStep:
+        pages = tuple(self.pages)
+        if self.what is not None:
+            return UpcomingIncidentStep(at, self.what, pages)
+        values: dict[str, PhraseValue] = {
+            "person": PeopleNames((pages[0][0],)),
+            "channels": ", ".join(channel for _, channel in pages),
+        }
+        return UpcomingIncidentStep(at, Phrase("forecast.rule", values), pages)
+
+
+class _Forecast:
+    """One run of the machine, and how far what it does is shown."""
+
+    def __init__(self, incident: Incident, roster: Roster, turns: Mapping[str, int]) -> None:
+        self._run, self._roster = SimulatedIncident(incident, roster, dict(turns)), roster
+        self._start = incident.updated_at
+        self._seen = 0  # entries of the run that are told
+        self._under_way = {page.id for page in incident.pages}  # or sent long ago
+        self._plans = {incident.plan.name: incident.plan, **incident.forwards}
+        self._followed = {incident.policy}  # policies, since it last began anew
+        self._waited: tuple[str, int] | None = None  # (policy, step) that waits for a shift
+        # The round of its policy that is told; then only people's rules that began in it are.
+        self._last_round: int | None = None
+        self._over = False  # nothing more is told
+
+    def steps(self) -> Iterator[UpcomingIncidentStep]:
+        """All that happens, in order."""
+        if self._run.incident.state == "resolved":
             return
-        what = Phrase("forecast.waits_for_shift", {"step": number, "schedule": step.schedule})
-        while not _users_on_call(step, roster, self.at):
-            yield UpcomingIncidentStep(self.at, what)
-            until = roster.on_call(step.schedule, utc(self.at)).until
-            self.at = until.timestamp() if until else self.at + SHIFT_RETRY_SECONDS
+        self._run.deliver(self._start)
+        held = self._suspend_hold()
+        yield from self._told(self._start)
+        silent = False  # the moment without news is told; from then on there is some
+        for _ in range(MAX_MOMENTS):
+            due = next_due_with_news(self._run.incident)
+            if due is not None and (due >= LATEST.timestamp() or self._is_told()):
+                due = None
+            end = None if silent else holds.auto_resolve_due(self._run.incident)
+            if held is not None and _is_first(held.at, due, end):
+                yield held
+                held = None
+            elif end is not None and _is_first(end, due):
+                yield UpcomingIncidentStep(max(end, self._start), Phrase("forecast.auto_resolve"))
+                silent = True
+            elif due is None:
+                return
+            else:
+                at = max(due, self._start)
+                self._run.apply(self._tick(at if silent else None), at)
+                yield from self._told(at)
 
-    def _round_end(self, plan: Policy, round_: int) -> UpcomingIncidentStep:
-        if round_ > plan.repeat or not plan.steps:
-            return UpcomingIncidentStep(self.at, Phrase("forecast.no_more"))
-        values: dict[str, PhraseValue] = {"round": round_ + 1, "rounds": plan.repeat + 1}
-        return UpcomingIncidentStep(self.at, Phrase("forecast.again", values))
+    def _suspend_hold(self) -> UpcomingIncidentStep | None:
+        """Hold the policy for good: whether its alerts are muted then is looked up at the end."""
+        incident = self._run.incident
+        if incident.state != "triggered" or incident.held_until is None:
+            return None
+        at = max(incident.held_until, self._start)
+        self._run.apply(self._tick(None), self._start)
+        return UpcomingIncidentStep(at, Phrase("forecast.held", {"reason": incident.held_by}))
+
+    def _tick(self, pushed_at: float | None) -> TimerTick | Hold:
+        incident = self._run.incident
+        if incident.held_until is None:
+            return TimerTick(pushed_at=pushed_at)
+        return Hold(reason=incident.held_by, until=LATEST.timestamp(), pushed_at=pushed_at)
+
+    def _is_told(self) -> bool:
+        """True where the round is over, and so are the rules that began in it."""
+        last = self._last_round
+        return self._over or (
+            last is not None
+            and not any(
+                chain.due is not None and chain.round <= last for chain in self._run.incident.chains
+            )
+        )
+
+    def _told(self, at: float) -> Iterator[UpcomingIncidentStep]:
+        """The events of one moment, from the entries that came since the last."""
+        entries = self._run.entries[self._seen :]
+        self._seen += len(entries)
+        self._plans[self._run.incident.plan.name] = self._run.incident.plan
+        rows: list[_Row] = []
+        for entry, page in entries:
+            if page is not None:
+                self._add_page(rows, page)
+            elif not self._over and self._last_round is None and (what := self._describe(entry)):
+                rows.append(_Row(what, entry.policy, 0 if entry.user else entry.step))
+        yield from (row.freeze(at) for row in rows)
+
+    def _add_page(self, rows: list[_Row], page: Page) -> None:
+        """Note a page that arrived with the step that caused it, or as a rule of its person."""
+        if not page.user or page.id in self._under_way:
+            return
+        if self._last_round is not None and page.round > self._last_round:
+            return
+        row = next((row for row in rows if row.causes(page)), None)
+        if row is not None:
+            row.pages.append((page.user, page.channel))
+        elif page.kind == "page" and not self._over:
+            # The rules of earlier steps run before the steps of the same moment.
+            before = (place for place, row in enumerate(rows) if row.of_policy)
+            place = next(before, len(rows))
+            rows.insert(place, _Row(None, pages=[(page.user, page.channel)]))
+
+    def _describe(self, entry: TimelineEntry) -> Phrase | None:
+        """One entry of the timeline as a coming event; None for one that is not shown."""
+        match entry.kind:
+            case "reminded":
+                return Phrase("forecast.reminded", {"person": PeopleNames((entry.user,))})
+            case "unacknowledged" | "triggered":
+                self._followed = {entry.policy}
+                runs_out = entry.kind == "unacknowledged"
+                name = "acknowledgement_runs_out" if runs_out else "snooze_ends"
+                return Phrase(f"forecast.{name}")
+            case "failed" if entry.data.get("unreachable"):
+                return Phrase("forecast.unreachable", {"person": PeopleNames((entry.user,))})
+            case "ended":
+                return Phrase("forecast.no_more")
+            case "repeat":
+                incident = self._run.incident
+                self._last_round = incident.round - 1
+                return Phrase(
+                    "forecast.again",
+                    {"round": incident.round, "rounds": incident.plan.repeat + 1},
+                )
+            case _:
+                plan = self._plans.get(entry.policy)
+                if plan is None or entry.user or not 0 < entry.step <= len(plan.steps):
+                    return None
+                return self._describe_step(entry, plan.steps[entry.step - 1])
+
+    def _describe_step(self, entry: TimelineEntry, step: Step) -> Phrase | None:
+        waited, self._waited = self._waited, None
+        if isinstance(step, WaitForAlertsStep):
+            return self._describe_gate(entry, step)
+        if entry.kind == "nobody" and self._waits_for_shift(entry):
+            self._waited = (entry.policy, entry.step)
+            if waited == self._waited:  # nobody knows whether such a shift ever comes
+                self._over = True
+                return None
+            assert isinstance(step, NotifyStep)
+            values: dict[str, PhraseValue] = {"step": entry.step, "schedule": step.schedule}
+            return Phrase("forecast.waits_for_shift", values)
+        action = _describe_action(entry, step, self._roster)
+        if action is None:
+            return None
+        if entry.kind == "forwarded" and isinstance(step, ForwardStep):
+            self._over = step.policy in self._followed
+            self._followed.add(step.policy)
+        what = Phrase("forecast.step", {"step": entry.step, "action": action})
+        if isinstance(step, Condition) and (conditions := _describe_conditions(step)):
+            what = Phrase("forecast.conditional", {"what": what, "conditions": conditions})
+        if skipped := entry.data.get("skipped"):
+            return Phrase("forecast.skipped", {"what": what, "reason": skipped})
+        return Phrase("forecast.in_vain", {"what": what}) if entry.kind == "failed" else what
+
+    def _describe_gate(self, entry: TimelineEntry, step: WaitForAlertsStep) -> Phrase | None:
+        """A step that waits for alerts, which nobody can foresee; None where it went on."""
+        if self._run.incident.waiting != "alerts":
+            return None
+        values: dict[str, PhraseValue] = {
+            "step": entry.step,
+            "count": step.more_than,
+            "period": format_duration(step.within),
+        }
+        return Phrase("forecast.waits_for_alerts", values)
+
+    def _waits_for_shift(self, entry: TimelineEntry) -> bool:
+        incident = self._run.incident
+        here = (incident.policy, incident.position) == (entry.policy, entry.step - 1)
+        return incident.waiting == "shift" and here
 
 
-def _wait_end(step: Wait | WaitUntilStep, roster: Roster, at: float) -> float:
-    """The end of a wait that begins at `at`; both Unix seconds."""
-    if isinstance(step, Wait):
-        return at + step.seconds
-    if step.interval not in roster.config.time_intervals:
-        return at
-    opens = roster.opens(step.interval, utc(at))
-    return max(at, opens.timestamp()) if opens else at
+def _is_first(at: float, *others: float | None) -> bool:
+    return all(other is None or at <= other for other in others)
 
 
-def _describe_wait_for_alerts(step: WaitForAlertsStep, number: int) -> Phrase:
-    values: dict[str, PhraseValue] = {
-        "step": number,
-        "count": step.more_than,
-        "period": format_duration(step.within),
-    }
-    return Phrase("forecast.waits_for_alerts", values)
-
-
-def _describe_action(step: ActionStep, roster: Roster, at: float) -> Phrase:
+def _describe_action(entry: TimelineEntry, step: Step, roster: Roster) -> Phrase | None:
+    """The action of a step that ran, and its people; None for one that only waits."""
     match step:
         case NotifyStep():
-            return Phrase("forecast.notify", {"whom": _describe_recipients(step, roster, at)})
+            return Phrase("forecast.notify", {"whom": _describe_recipients(entry, step, roster)})
         case WebhookStep():
             return Phrase("forecast.webhooks", {"receiver": step.receiver})
         case ForwardStep():
             return Phrase("forecast.forward", {"policy": step.policy})
-        case _:
+        case ResolveStep():
             return Phrase("forecast.resolve")
+        case _:
+            return None
 
 
-def _describe_recipients(step: NotifyStep, roster: Roster, at: float) -> Phrase:
+def _describe_recipients(entry: TimelineEntry, step: NotifyStep, roster: Roster) -> Phrase:
     if step.receiver:
         return Phrase("forecast.receiver", {"receiver": step.receiver})
-    if step.users or step.team:
-        people = _describe_group(step, roster)
-        return Phrase("forecast.one_of", {"whom": people}) if step.pick == "round_robin" else people
-    if step.schedule not in roster.config.schedules:
+    people = PeopleNames(tuple(entry.data.get("users", ())))
+    if entry.kind == "nobody" and people.names:
+        whom = _name_recipients(PeopleNames(()), step, roster)
+        return Phrase("forecast.fallback", {"people": people, "whom": whom})
+    return _name_recipients(people, step, roster)
+
+
+def _name_recipients(people: PeopleNames, step: NotifyStep, roster: Roster) -> Phrase:
+    """People, and what of a step named them."""
+    values: dict[str, PhraseValue] = {"people": people}
+    if step.schedule and step.schedule not in roster.config.schedules:
         return Phrase("forecast.schedule_gone", {"schedule": step.schedule})
-    values: dict[str, PhraseValue] = {
-        "people": PeopleNames(_users_on_call(step, roster, at)),
-        "schedule": step.schedule,
-    }
-    return Phrase("forecast.next_after" if step.position == "next" else "forecast.schedule", values)
-
-
-def _describe_group(step: NotifyStep, roster: Roster) -> Phrase:
-    """The users or the team of a step."""
-    if step.users:
-        return Phrase("forecast.users", {"people": PeopleNames(step.users)})
-    team = roster.config.teams.get(step.team)
-    people = PeopleNames(tuple(team.members) if team else ())
-    return Phrase("forecast.team", {"people": people, "team": step.team})
-
-
-def _users_on_call(step: NotifyStep, roster: Roster, at: float) -> tuple[str, ...]:
-    moment = utc(at)
-    if step.position == "next":
-        return roster.turn_after(step.schedule, moment).users
-    # one moment's shift, because on_call searches a year for a change that is not needed here
-    return roster.shifts(step.schedule, moment, moment + _INSTANT)[0].users
+    if step.schedule:
+        key = "forecast.next_after" if step.position == "next" else "forecast.schedule"
+        return Phrase(key, values | {"schedule": step.schedule})
+    if step.team:
+        whom = Phrase("forecast.team", values | {"team": step.team})
+    else:
+        whom = Phrase("forecast.users", values)
+    return Phrase("forecast.in_turn", {"whom": whom}) if step.pick == "round_robin" else whom
 
 
 def _describe_conditions(step: Condition) -> tuple[Phrase, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound
 from amproxy.model import Incident
-from amproxy.oncall.roster import Roster
 from amproxy.reports.insights import NO_TEAM
 from amproxy.respond.actions import ActionName
 from amproxy.respond.targets import BadAction
@@ -48,8 +48,10 @@ class IncidentListRow(NamedTuple):
     next: UpcomingIncidentStep | None
 
 
-def incident_row(incident: Incident, roster: Roster) -> IncidentListRow:
-    return IncidentListRow(incident, find_next_step(incident, roster))
+async def incident_rows(context: Context, found: Iterable[Incident]) -> list[IncidentListRow]:
+    """Incidents, each with what happens next. Raises StoreUnavailable."""
+    roster, turns = context.roster, await incidents.load_turns(context.wire)
+    return [IncidentListRow(one, find_next_step(one, roster, turns)) for one in found]
 
 
 class IncidentsPage:
@@ -115,7 +117,7 @@ class IncidentsPage:
             request,
             "incidents.html",
             status,
-            rows=[incident_row(incident, context.roster) for incident in found],
+            rows=await incident_rows(context, found),
             query=query,
             states=incidents.STATES,
             narrow=[name for name, _ in filters if name not in ("state", "limit", "zone")],

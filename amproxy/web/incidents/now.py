@@ -23,7 +23,7 @@ from amproxy.web.http.format import ContactLink, contact_links
 from amproxy.web.http.permissions import principal_of, require_role, set_audit_text
 from amproxy.web.http.request import parse_form
 from amproxy.web.http.templates import PageTemplates
-from amproxy.web.incidents.list import incident_row
+from amproxy.web.incidents.list import incident_rows
 
 MAX_LISTED_OPEN = 30
 MAX_LISTED_RESOLVED = 5
@@ -78,7 +78,7 @@ class NowPage:
             ),
         )
         reached = assess_reachability(context.config, outcomes)
-        rows = [incident_row(incident, context.roster) for incident in found]
+        rows = await incident_rows(context, found)
         schedules = self._schedules(request, reached)
         return await self._templates.page(
             request,

@@ -106,7 +106,9 @@ class IncidentPage:
             hidden=max(0, number - MAX_LISTED_ALERTS),
             now_ns=now_ns,
             timeline=timeline,
-            forecast=list_upcoming(incident, context.roster),
+            forecast=list_upcoming(
+                incident, context.roster, await incidents.load_turns(context.wire)
+            ),
             offered=offered,
             snoozes=SNOOZE_DURATIONS,
             muted=await muting.load_muting_reasons(context, shown, now_ns),

@@ -19,8 +19,10 @@ from amproxy.web.http.response import View
 from amproxy.web.incidents.forecast import UpcomingIncidentStep, find_next_step
 
 
-def incident_view(value: Incident, roster: Roster, external_url: str) -> View:
-    """One incident as lists have it."""
+def incident_view(
+    value: Incident, roster: Roster, external_url: str, turns: Mapping[str, int] | None = None
+) -> View:
+    """One incident as lists have it. turns: of round robin, as stored."""
     return {
         "id": value.id,
         "number": value.number,
@@ -43,7 +45,7 @@ def incident_view(value: Incident, roster: Roster, external_url: str) -> View:
         "merged_into": value.merged_into or None,
         "responders": value.responders,
         "held_by": value.held_by or None,
-        "next_step": upcoming_view(find_next_step(value, roster)),
+        "next_step": upcoming_view(find_next_step(value, roster, turns)),
         "url": f"{external_url}/incidents/{value.id}",
     }
 
@@ -55,6 +57,7 @@ def incident_detail_view(
     muted: Mapping[str, list[str]],
     *,
     roster: Roster,
+    turns: Mapping[str, int],
     external_url: str,
     now: float,
 ) -> View:
@@ -62,7 +65,7 @@ def incident_detail_view(
 
     muted: fingerprint of an alert → the reasons that mute it now; now: Unix seconds.
     """
-    view = incident_view(value, roster, external_url)
+    view = incident_view(value, roster, external_url, turns)
     view["text"] = value.text
     view["common_annotations"] = value.common_annotations
     view["alerts"] |= {

@@ -38,7 +38,7 @@ from amproxy.web.http.permissions import (
 from amproxy.web.http.request import parse_form, parse_time_param
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
-from amproxy.web.incidents.list import incident_row
+from amproxy.web.incidents.list import incident_rows
 from amproxy.web.people.api import load_reachability
 from amproxy.web.people.page import current_absences, describe_rules
 from amproxy.web.schedules.calendars_api import feed_url
@@ -208,7 +208,7 @@ class MePage:
             "reachability": (await load_reachability(context))[name],
             "rules": describe_rules(user, reader_texts(request)),
             "absences": current_absences(user, absences, now),
-            "rows": [incident_row(one, context.roster) for one in found],
+            "rows": await incident_rows(context, found),
             "more": bool(older),
             "calendar": feed_url(context, token) if token else "",
             "may_respond": may(principal, "responder"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -101,15 +102,18 @@ class ReportsApi:
     async def _lines(self, start: float, end: float) -> AsyncIterator[bytes]:
         """Whole lines, a batch at a time."""
         context = self._context
+        turns = await incidents.load_turns(context.wire)
         async for batch in incidents.iterate_between(context.wire, start, end):
             timelines = await incidents.load_timelines(
                 context.wire, [incident.id for incident in batch]
             )
-            yield b"".join(map(self._line, batch, timelines))
+            yield b"".join(map(partial(self._line, turns), batch, timelines))
 
-    def _line(self, incident: Incident, timeline: list[TimelineEntry]) -> bytes:
+    def _line(
+        self, turns: Mapping[str, int], incident: Incident, timeline: list[TimelineEntry]
+    ) -> bytes:
         context = self._context
-        view = views.incident_view(incident, context.roster, context.external_url)
+        view = views.incident_view(incident, context.roster, context.external_url, turns)
         return _encode(export.history_line(incident, timeline, view)) + b"\n"
 
 
