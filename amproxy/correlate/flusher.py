@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from amproxy import aside
 from amproxy.apply import after_commit
-from amproxy.config.structs import Integration, OncallSettings, Policy, Receiver, Urgency
+from amproxy.config.structs import Policy, Receiver, Urgency
 from amproxy.context import Context
 from amproxy.correlate.muting import look_up_muting
 from amproxy.errors import NotFound, StoreUnavailable
@@ -22,9 +22,9 @@ from amproxy.grouping.flush import (
 from amproxy.grouping.muting import Muting
 from amproxy.machine import transition
 from amproxy.machine.draft import new_id
-from amproxy.machine.events import Opened, Returned
-from amproxy.model import Alert, Change, Group, Incident, LoadedGroup, OutgoingMessage, common_pairs
-from amproxy.notify.templates import default_title, render_title
+from amproxy.machine.events import Opened
+from amproxy.model import Alert, Change, Group, Incident, LoadedGroup, OutgoingMessage
+from amproxy.notify.templates import incident_title
 from amproxy.store import groups, incidents, leases
 from amproxy.store import muting as store_muting
 from amproxy.store.commit import Operations, commit
@@ -32,7 +32,6 @@ from amproxy.store.leases import Timer
 
 FLUSH_TRIES = 50  # each loses to a push in a hurry, or to another process that was quicker
 MIN_FLUSH_SECONDS = 10.0  # a notification is tried at least this long, as Alertmanager does
-MAX_TITLE_ALERTS = 100  # alerts that the template of a title gets
 
 
 async def flush_group(context: Context, timer: Timer) -> None:
@@ -55,33 +54,6 @@ async def flush_group(context: Context, timer: Timer) -> None:
             context.wake(timers=True, outbox=True)
             return
     raise StoreUnavailable(f"group {timer.id} keeps changing")
-
-
-async def open_incident(
-    context: Context, group: Group, integration: Integration, firing: Sequence[Alert], now: float
-) -> Incident:
-    """The incident that a group of firing alerts opens; not stored yet."""
-    settings: OncallSettings = integration.settings
-    labels, annotations = await aside.run(len(firing), _shared_pairs, firing)
-    policy = settings.escalation_policy
-    return Incident(
-        id=new_id(),
-        number=await incidents.next_number(context.wire),
-        title=_incident_title(settings.title, group, labels, annotations, firing),
-        receiver=group.receiver,
-        policy=policy,
-        plan=context.config.policies.get(policy) or Policy(name=policy),
-        urgency=settings.urgency,
-        group=group.id,
-        group_key=group.key,
-        group_labels=group.labels,
-        common_labels=labels,
-        common_annotations=annotations,
-        source=firing[0].source,
-        firing=len(firing),
-        started_at=now,
-        pushed_at=_last_push(firing),
-    )
 
 
 async def open_manual_incident(
@@ -220,13 +192,18 @@ async def _incident_change(
     """The change of the group's incident, or a new one's. Fills in the log entry's incident."""
     incident = await _load_incident(context, due)
     size = len(due.alerts)
-    firing = await aside.run(size, flush.firing_alerts, due)
-    changed = await aside.run(size, flush.alerts_changed, due, group, now)
-    event = flush.incident_event(incident, changed, pushed_at=_last_push(firing), now=now)
-    if isinstance(event, Opened | Returned):
-        due.log_entry.resolved = []  # it begins anew: what was resolved before is not its own
+    event = await aside.run(size, flush.decide_incident_event, due, group, incident, now)
     if isinstance(event, Opened):
-        incident = await open_incident(context, group, due.integration, firing, now)
+        firing, integration = await aside.run(size, flush.firing_alerts, due), due.integration
+        template = integration.settings.title
+        new_incident = partial(
+            flush.new_incident,
+            number=await incidents.next_number(context.wire),
+            title=await aside.run(size, incident_title, template, group, firing),
+        )
+        incident = await aside.run(
+            size, new_incident, context.config, group, integration, firing, now
+        )
         due.log_entry.incident = incident.id
     if incident is None or event is None:
         return None
@@ -285,38 +262,3 @@ def _outgoing_notification(
         log=due.log_entry,
         flush=flush_id,
     )
-
-
-def _shared_pairs(alerts: Sequence[Alert]) -> tuple[dict[str, str], dict[str, str]]:
-    """The labels and the annotations that all alerts share."""
-    labels = common_pairs(alert.labels for alert in alerts)
-    return labels, common_pairs(alert.annotations for alert in alerts)
-
-
-def _incident_title(
-    template: str,
-    group: Group,
-    labels: dict[str, str],
-    annotations: dict[str, str],
-    firing: Sequence[Alert],
-) -> str:
-    title = default_title(group.labels, labels)
-    if not template:
-        return title
-    values = {
-        "group_labels": group.labels,
-        "common_labels": labels,
-        "common_annotations": annotations,
-        "receiver": group.receiver,
-        "alerts": [
-            {"labels": alert.labels, "annotations": alert.annotations}
-            for alert in firing[:MAX_TITLE_ALERTS]
-        ],
-        "firing": len(firing),
-    }
-    return render_title(template, values, fallback=title)
-
-
-def _last_push(alerts: Sequence[Alert]) -> float:
-    """The time of the last push among alerts, Unix seconds; 0 where there are none."""
-    return max((alert.updated_ns for alert in alerts), default=0) / 10**9

@@ -23,11 +23,11 @@ from amproxy.grouping.muting import (
     ManualMutes,
     Muting,
     SourceKey,
+    decide_hold,
     describe_muting,
     find_inhibiting_alert,
+    find_maintenance,
     firing_sources,
-    join_reasons,
-    may_unmute_at,
     silences_alert,
     target_keys,
     window_key,
@@ -40,7 +40,6 @@ from amproxy.store.leases import Timer
 
 WINDOW_TRIES = 20  # each loses to a flush of the group that was quicker
 KEYS_AT_ONCE = 200  # of sources: so few hold up nobody
-SHORTEST_HOLD = 0.001  # seconds: a hold that ends now would have its timer come at once, for ever
 
 _decode_source = msgspec.msgpack.Decoder(InhibitionSource).decode
 
@@ -70,7 +69,7 @@ async def evaluate_muting(
     return Muting(
         await aside.run(len(alerts), _evaluate_silences, mutes.silences, alerts),
         await _look_up_inhibition(context, alerts, now_ns),
-        await aside.run(len(alerts), _evaluate_windows, context, alerts, mutes, now_ns),
+        await aside.run(len(alerts), find_maintenance, context.open_windows, mutes, alerts, now_ns),
     )
 
 
@@ -115,18 +114,7 @@ async def find_hold(context: Context, incident: Incident) -> tuple[str, float] |
         return None
     firing = await _load_firing_alerts(context, incident, now_ns)
     muted = await evaluate_muting(context, mutes, firing, now_ns)
-    return await aside.run(len(firing), _hold, mutes, muted, firing, now)
-
-
-def _hold(
-    mutes: ManualMutes, muted: Muting, firing: Sequence[Alert], now: float
-) -> tuple[str, float] | None:
-    if not firing or not all(map(muted.is_muted, firing)):
-        return None
-    reasons = describe_muting(mutes, muted)
-    until = min(may_unmute_at(mutes, muted, alert, now) for alert in firing)
-    text = join_reasons(reason for alert in firing for reason in reasons[alert.fingerprint])
-    return text, max(until, now + SHORTEST_HOLD)
+    return await aside.run(len(firing), decide_hold, mutes, muted, firing, now)
 
 
 async def _load_firing_alerts(context: Context, incident: Incident, now_ns: int) -> list[Alert]:
@@ -138,40 +126,6 @@ async def _load_firing_alerts(context: Context, incident: Incident, now_ns: int)
             if not alert.resolved(now_ns):
                 alerts[alert.fingerprint] = alert
     return list(alerts.values())
-
-
-def _evaluate_windows(
-    context: Context, alerts: Iterable[Alert], mutes: ManualMutes, now_ns: int
-) -> dict[str, list[str]]:
-    """Fingerprint → keys of the windows that mute an alert.
-
-    A window that was open when an alert ended mutes it for ever: nobody is notified of its end.
-    """
-    windows = context.open_windows.all(mutes.windows)
-    if not windows:
-        return {}
-    muted = {}
-    for alert in alerts:
-        matching = [
-            one.window for one in mutes.open_windows if all_match(one.window.matchers, alert.labels)
-        ]
-        if not matching and alert.resolved(now_ns):
-            ended = _ended_at(alert)
-            matching = [
-                window
-                for window in windows
-                if all_match(window.matchers, alert.labels)
-                and context.open_windows.was_open(window, ended)
-            ]
-        if matching:
-            muted[alert.fingerprint] = [window_key(window) for window in matching]
-    return muted
-
-
-def _ended_at(resolved: Alert) -> float:
-    """The end of a resolved alert, Unix seconds; not before amproxy heard of it."""
-    end_ns = min(end for end in (resolved.ends_ns, resolved.lapses_ns) if end)
-    return max(end_ns, resolved.updated_ns) / 10**9
 
 
 async def _look_up_inhibition(

@@ -5,15 +5,16 @@ Pure: `now` (Unix seconds) is an argument. correlate/flusher.py loads, asks here
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from amproxy.config.structs import Integration, Receiver
+from amproxy.config.structs import Config, Integration, OncallSettings, Policy, Receiver
 from amproxy.grouping.dedup import notification_reason, sort_alerts
 from amproxy.grouping.muting import Muting
+from amproxy.machine.draft import new_id
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import (
     MAX_SUPPRESSED,
@@ -181,6 +182,58 @@ def _due_notification(
     return DueNotification(
         integration, shown[:limit], max(0, len(shown) - limit), reason, log_entry, previous
     )
+
+
+def decide_incident_event(
+    due: DueNotification, group: Group, incident: Incident | None, now: float
+) -> Opened | Returned | AlertsChanged | None:
+    """Return the event of a notification for the group's incident; None = none.
+
+    `Opened` wants a new_incident. The log entry of the notification is brought up to date.
+    """
+    pushed_at = last_push(firing_alerts(due))
+    event = incident_event(incident, alerts_changed(due, group, now), pushed_at=pushed_at, now=now)
+    if isinstance(event, Opened | Returned):
+        due.log_entry.resolved = []  # it begins anew: what was resolved before is not its own
+    return event
+
+
+def new_incident(
+    config: Config,
+    group: Group,
+    integration: Integration,
+    firing: Sequence[Alert],
+    now: float,
+    *,
+    number: int,
+    title: str,
+) -> Incident:
+    """The incident that a group of firing alerts opens; not stored yet."""
+    settings: OncallSettings = integration.settings
+    policy = settings.escalation_policy
+    return Incident(
+        id=new_id(),
+        number=number,
+        title=title,
+        receiver=group.receiver,
+        policy=policy,
+        plan=config.policies.get(policy) or Policy(name=policy),
+        urgency=settings.urgency,
+        group=group.id,
+        group_key=group.key,
+        group_labels=group.labels,
+        common_labels=common_pairs(alert.labels for alert in firing),
+        common_annotations=common_pairs(alert.annotations for alert in firing),
+        source=firing[0].source,
+        firing=len(firing),
+        started_at=now,
+        pushed_at=last_push(firing),
+    )
+
+
+def last_push(alerts: Sequence[Alert]) -> float:
+    """The time of the last push among alerts, Unix seconds; 0 where there are none."""
+    return max((alert.updated_ns for alert in alerts), default=0) / 10**9
 
 
 def incident_event(

@@ -8,7 +8,7 @@ file: what is stored outlives a reload.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import msgspec
 
 from amproxy.clock import utc
 from amproxy.config.structs import InhibitRule, Maintenance
-from amproxy.grouping.maintenance import OpenWindow
+from amproxy.grouping.maintenance import OpenWindow, OpenWindows
 from amproxy.labels.matchers import all_match, matcher_sort_key
 from amproxy.model import Alert, Silence
 
@@ -27,6 +27,7 @@ SourceKey = tuple[str, bool]
 # Seconds after which an incident is checked again, however long its alerts are muted: a silence
 # may be deleted, the source of an inhibition may end.
 RECHECK_SECONDS = 60.0
+SHORTEST_HOLD = 0.001  # seconds: a hold that ends now would have its timer come at once, for ever
 MAX_REASONS = 3  # reasons in one text: many alerts may each have their own
 _FAR_FUTURE = 4_000_000_000.0  # beyond the year 2096 "for ever" says it better
 
@@ -59,6 +60,54 @@ def silences_alert(silence: Silence, alert: Alert) -> bool:
 def window_key(window: Maintenance) -> str:
     """The name of a window for programs: the id of one made by hand, the name of the file's."""
     return window.id or window.name
+
+
+def find_maintenance(
+    openings: OpenWindows, mutes: ManualMutes, alerts: Iterable[Alert], now_ns: int
+) -> dict[str, list[str]]:
+    """Fingerprint → keys of the windows that mute an alert.
+
+    A window that was open when an alert ended mutes it for ever: nobody is notified of its end.
+    """
+    windows = openings.all(mutes.windows)
+    if not windows:
+        return {}
+    muted = {}
+    for alert in alerts:
+        matching = [
+            one.window for one in mutes.open_windows if all_match(one.window.matchers, alert.labels)
+        ]
+        if not matching and alert.resolved(now_ns):
+            ended = _ended_at(alert)
+            matching = [
+                window
+                for window in windows
+                if all_match(window.matchers, alert.labels) and openings.was_open(window, ended)
+            ]
+        if matching:
+            muted[alert.fingerprint] = [window_key(window) for window in matching]
+    return muted
+
+
+def _ended_at(resolved: Alert) -> float:
+    """The end of a resolved alert, Unix seconds; not before amproxy heard of it."""
+    end_ns = min(end for end in (resolved.ends_ns, resolved.lapses_ns) if end)
+    return max(end_ns, resolved.updated_ns) / 10**9
+
+
+def decide_hold(
+    mutes: ManualMutes, muting: Muting, firing: Sequence[Alert], now: float
+) -> tuple[str, float] | None:
+    """The reason why an incident must not page now, and the time of the next check; None = it may.
+
+    firing: its alerts that fire. The time is Unix seconds, always later than now.
+    """
+    if not firing or not all(map(muting.is_muted, firing)):
+        return None
+    reasons = describe_muting(mutes, muting)
+    until = min(may_unmute_at(mutes, muting, alert, now) for alert in firing)
+    text = join_reasons(reason for alert in firing for reason in reasons[alert.fingerprint])
+    return text, max(until, now + SHORTEST_HOLD)
 
 
 def may_unmute_at(mutes: ManualMutes, muting: Muting, alert: Alert, now: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -12,11 +13,13 @@ from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from amproxy.config.channels import REGISTRY, Escape, channel_kind
+from amproxy.model import Alert, Group, common_pairs
 from amproxy.notify.message import Card
 
 log = logging.getLogger(__name__)
 
 LONGEST_TITLE = 500  # characters
+MAX_TITLE_ALERTS = 100  # alerts that the template of a title gets
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
@@ -75,6 +78,29 @@ def default_title(group_labels: dict[str, str], common_labels: dict[str, str]) -
     others = (item for item in sorted(group_labels.items()) if item[0] != "alertname")
     rest = ", ".join(f"{key}={value}" for key, value in others)
     return " ".join((f"{name} ({rest})" if rest else name).split())[:LONGEST_TITLE]
+
+
+def incident_title(template: str, group: Group, firing: Sequence[Alert]) -> str:
+    """The title of an incident that a group of firing alerts opens.
+
+    template: the receiver's own, "" = the default title.
+    """
+    labels = common_pairs(alert.labels for alert in firing)
+    title = default_title(group.labels, labels)
+    if not template:
+        return title
+    variables = {
+        "group_labels": group.labels,
+        "common_labels": labels,
+        "common_annotations": common_pairs(alert.annotations for alert in firing),
+        "receiver": group.receiver,
+        "alerts": [
+            {"labels": alert.labels, "annotations": alert.annotations}
+            for alert in firing[:MAX_TITLE_ALERTS]
+        ],
+        "firing": len(firing),
+    }
+    return render_title(template, variables, fallback=title)
 
 
 def _render(template: str, variables: dict[str, Any], fallback: str) -> str:

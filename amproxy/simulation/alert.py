@@ -5,7 +5,7 @@ All of the simulation asks here what mutes alerts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,18 +15,17 @@ from amproxy.config.structs import (
     Integration,
     Maintenance,
     NotifyStep,
-    OncallSettings,
     Policy,
     Receiver,
 )
 from amproxy.grouping import placement
-from amproxy.grouping.flush import active_mute_intervals
+from amproxy.grouping.flush import active_mute_intervals, new_incident
 from amproxy.grouping.maintenance import is_open, next_change, next_opening, open_until
 from amproxy.grouping.placement import Placer
+from amproxy.labels.fingerprint import fingerprint
 from amproxy.labels.matchers import all_match
-from amproxy.machine.draft import new_id
-from amproxy.model import Group, Incident, Page
-from amproxy.notify.templates import default_title, render_title
+from amproxy.model import Alert, Group, Incident, Page
+from amproxy.notify.templates import incident_title
 from amproxy.oncall.roster import Roster
 from amproxy.times import LATEST
 
@@ -57,6 +56,16 @@ class SimulatedAlert:
             for integration in self.receiver(group).integrations
             if integration.kind == "oncall"
         ]
+
+    def firing(self, now: float) -> Alert:
+        """The alert as it is stored when it comes in at a time (Unix seconds)."""
+        now_ns = int(now * 10**9)
+        return Alert(
+            fingerprint=fingerprint(self.labels),
+            labels=self.labels,
+            starts_ns=now_ns,
+            updated_ns=now_ns,
+        )
 
     def receiver(self, group: Group) -> Receiver:
         return self.config.receivers.get(group.receiver) or Receiver(name=group.receiver)
@@ -116,46 +125,11 @@ def zone_of_policy(config: Config, policy: Policy) -> str:
 
 
 def open_incident(
-    config: Config,
-    group: Group,
-    integration: Integration,
-    labels: Mapping[str, str],
-    firing: int,
-    now: float,
+    config: Config, group: Group, integration: Integration, firing: Sequence[Alert], now: float
 ) -> Incident:
-    """Return the incident that a group opens, as in the service; labels: common to its alerts."""
-    settings: OncallSettings = integration.settings
-    common = dict(labels)
-    return Incident(
-        id=new_id(),
-        title=_incident_title(group, common, settings.title, firing),
-        receiver=group.receiver,
-        policy=settings.escalation_policy,
-        plan=policy_of(config, integration),
-        urgency=settings.urgency,
-        group=group.id,
-        group_key=group.key,
-        group_labels=group.labels,
-        common_labels=common,
-        firing=firing,
-        started_at=now,
-        pushed_at=now,
-    )
-
-
-def _incident_title(group: Group, labels: dict[str, str], template: str, firing: int) -> str:
-    title = default_title(group.labels, labels)
-    if not template:
-        return title
-    variables = {
-        "group_labels": group.labels,
-        "common_labels": labels,
-        "common_annotations": {},
-        "receiver": group.receiver,
-        "alerts": [{"labels": labels, "annotations": {}}],
-        "firing": firing,
-    }
-    return render_title(template, variables, fallback=title)
+    """Return the incident that a group of firing alerts opens; its number is 0."""
+    title = incident_title(integration.settings.title, group, firing)
+    return new_incident(config, group, integration, firing, now, number=0, title=title)
 
 
 def muting_names(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> list[str]:
@@ -165,7 +139,11 @@ def muting_names(group: Group, labels: Mapping[str, str], roster: Roster, now: f
     """
     return [
         *active_mute_intervals(group, roster, now),
-        *(window.name for window in open_maintenance_windows(labels, roster, now)),
+        *(
+            window.name
+            for window in _matching_windows(labels, roster)
+            if is_open(window, roster.config.time_intervals, utc(now))
+        ),
     ]
 
 
@@ -206,25 +184,6 @@ def muting_end(group: Group, labels: Mapping[str, str], roster: Roster, now: flo
         if not muting_names(group, labels, roster, at.timestamp()):
             break
     return at.timestamp()
-
-
-def open_maintenance_windows(
-    labels: Mapping[str, str], roster: Roster, now: float
-) -> list[Maintenance]:
-    """Return the maintenance windows of the file that are open for alerts with these labels."""
-    return [
-        window
-        for window in _matching_windows(labels, roster)
-        if is_open(window, roster.config.time_intervals, utc(now))
-    ]
-
-
-def last_window_end(windows: list[Maintenance], roster: Roster, now: float) -> float:
-    """Return when the last of open windows is over, Unix seconds."""
-    ends = (
-        open_until(window, roster.config.time_intervals, utc(now)) or LATEST for window in windows
-    )
-    return max(ends, default=LATEST).timestamp()
 
 
 def next_window_end(labels: Mapping[str, str], roster: Roster, now: float) -> float | None:

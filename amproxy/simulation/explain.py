@@ -123,7 +123,7 @@ def explain_groups(alert: SimulatedAlert, now: float, roster: Roster) -> list[Ex
         muted_by = muting_names(group, alert.labels, roster, now)
         simulated = None
         if not muted_by:
-            incident = open_incident(alert.config, group, integration, alert.labels, 1, now)
+            incident = open_incident(alert.config, group, integration, [alert.firing(now)], now)
             simulated = SimulatedIncident(incident, roster, turns)
             simulated.open()
         explained.append(ExplainedGroup(group, integration, muted_by, simulated))

@@ -12,21 +12,34 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from amproxy.config.structs import Integration
+from amproxy.config.structs import Integration, Maintenance, Receiver
 from amproxy.errors import Conflict
-from amproxy.grouping.dedup import notification_reason
-from amproxy.grouping.flush import active_mute_intervals, incident_event
-from amproxy.machine.events import Act, AlertsChanged, Event, Hold, Opened, Returned, TimerTick
-from amproxy.model import Group, Incident, LogEntry, NotificationReason, TimelineEntry, common_pairs
+from amproxy.grouping.flush import (
+    DueNotification,
+    decide_flush,
+    decide_incident_event,
+    firing_alerts,
+    notification_log_key,
+)
+from amproxy.grouping.maintenance import OpenWindows
+from amproxy.grouping.muting import ManualMutes, Muting, decide_hold, find_maintenance
+from amproxy.machine.events import Act, Event, Hold, Opened, TimerTick
+from amproxy.model import (
+    Alert,
+    Group,
+    Incident,
+    LoadedGroup,
+    LogEntry,
+    TimelineEntry,
+    common_pairs,
+)
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.alert import (
-    last_window_end,
     muting_end,
     muting_names,
     muting_text,
     next_window_end,
     open_incident,
-    open_maintenance_windows,
 )
 from amproxy.simulation.incident import (
     RoundRobinTurns,
@@ -39,19 +52,43 @@ from amproxy.simulation.incident import (
 # when a flush falls on its end. A virtual clock is exact, and needs this much to be as late.
 TIMER_LATENESS: Final = 0.001
 
+_NO_WINDOWS: Final[dict[str, Maintenance]] = {}  # made by hand: only the service knows them
+
 # The order at one moment: an answer comes before the next step, and its incident before the answer.
 FLUSH_RANK, ANSWER_RANK, TICK_RANK = range(3)
 
 
 class SimulatedFiring(NamedTuple):
-    """Alerts that come and go together; times are Unix seconds."""
+    """Alerts that come and go together; times are Unix seconds.
+
+    The names of those of one sender differ by their numbers, from `first` on.
+    """
 
     labels: Mapping[str, str]
     alerts: int = 1
     ends: float = math.inf
-    last_push: float = (
-        math.inf
-    )  # their sender repeats until then, or until they end, that they fire
+    # Their sender repeats until then, or until they end, that they fire.
+    last_push: float = math.inf
+    sender: str = ""
+    first: int = 0
+
+    def stored(self, now: float) -> list[Alert]:
+        """The alerts as they are stored at a time."""
+        labels, pushed_at = dict(self.labels), min(now, self.ends, self.last_push)
+        return [
+            Alert(
+                fingerprint=name,
+                labels=labels,
+                starts_ns=0,
+                ends_ns=0 if math.isinf(self.ends) else int(self.ends * 10**9),
+                updated_ns=int(pushed_at * 10**9),
+            )
+            for name in self.fingerprints
+        ]
+
+    @property
+    def fingerprints(self) -> list[str]:
+        return [f"{self.sender}/{number}" for number in range(self.first, self.first + self.alerts)]
 
 
 class SimulatedGroup:
@@ -74,6 +111,8 @@ class SimulatedGroup:
         self.notes_before: list[SimulatedEntry] = []  # from the time without incident
         self.flush_due: float | None = None
         self._roster, self._turns, self._assumptions = roster, turns, assumptions
+        self._receiver = Receiver(name=group.receiver, integrations=(integration,))
+        self._openings = OpenWindows(roster.config)
         self._log: LogEntry | None = None
         # Incidents that a person opened again when another had begun: their timers run as well.
         self._reopened: list[SimulatedIncident] = []
@@ -128,42 +167,49 @@ class SimulatedGroup:
         entries = self.last_incident.entries if self.last_incident else self.notes_before
         entries.append(SimulatedEntry(TimelineEntry(at=at, kind="note", text=text)))
 
-    def flush(self, now: float, fresh: int | None = None) -> None:
-        """Notify of what has changed.
-
-        fresh: the number of new alerts; None = all that were not there before.
-        """
-        known = set(self._log.firing) if self._log else set()
-        muted_by = active_mute_intervals(self.group, self._roster, now)
-        unmuted = set[str]()
-        if not muted_by:
-            unmuted = {
-                name
-                for name, firing in self.alerts.items()
-                if not self._is_in_maintenance(firing, now)
-            }
-        if self.alerts and not unmuted and not self.incidents and not self.notes_before:
+    def flush(self, now: float) -> None:
+        """Notify of what has changed, as the service decides."""
+        alerts, mutes = self._stored(now), self._mutes(now)
+        muting = self._muting(mutes, alerts, now)
+        loaded = LoadedGroup(
+            group=self.group,
+            version="",
+            touched="",
+            alerts=alerts,
+            revisions=dict.fromkeys((alert.fingerprint for alert in alerts), b""),
+            log={} if self._log is None else {notification_log_key(self.integration): self._log},
+            busy_until=0.0,
+            following=None,
+        )
+        late = now + TIMER_LATENESS
+        decision = decide_flush(
+            loaded, self.group, self._receiver, self._roster, muting, late, tick=now
+        )
+        muted = bool(decision.muted_by) or all(map(muting.is_muted, alerts))
+        if alerts and muted and not self.incidents and not self.notes_before:
             why = muting_text(self.group, muting_names(self.group, self.labels, self._roster, now))
             self.add_note(now, f"The group is {why}: no incident is opened.")
-        # While muted nobody is notified of new alerts, but an incident learns the end of its own.
-        shown = {name: one for name, one in self.alerts.items() if name in unmuted or name in known}
-        if shown:
-            self._notify(shown, now, fresh, muted=not unmuted)
+        for due in decision.notifications:
+            self._notify(due, now)
+        for _, entry in decision.log_only:
+            self._log = entry
         self.alerts = {name: one for name, one in self.alerts.items() if one.ends > now}
-        self.flush_due = self._next_flush(now, muted=bool(muted_by))
+        self.flush_due = self._next_flush(now, muted=bool(decision.muted_by))
 
     def forget(self, name: str) -> None:
-        """Drop an alert; where it fires again it is news."""
+        """Drop the alerts of a sender; where they fire again they are news."""
+        dropped = self.alerts[name].fingerprints if name in self.alerts else []
         self.alerts = {other: one for other, one in self.alerts.items() if other != name}
         if self._log:
-            firing = [other for other in self._log.firing if other != name]
+            firing = [other for other in self._log.firing if other not in dropped]
             self._log = replace(self._log, firing=firing)
 
     def recall(self, name: str, firing: SimulatedFiring) -> None:
-        """Put in an alert as known already: nobody is notified of it."""
+        """Put in alerts as known already: nobody is notified of them."""
         self.alerts = {**self.alerts, name: firing}
         if self._log:
-            self._log = replace(self._log, firing=sorted({*self._log.firing, name}))
+            known = sorted({*self._log.firing, *firing.fingerprints})
+            self._log = replace(self._log, firing=known)
 
     def _due_times(self) -> Iterator[tuple[float, int]]:
         if self.flush_due is not None:
@@ -175,23 +221,27 @@ class SimulatedGroup:
     def _open_incidents(self) -> list[SimulatedIncident]:
         return [*self.incidents[-1:], *self._reopened]
 
-    def _is_in_maintenance(self, firing: SimulatedFiring, now: float) -> bool:
-        """Check whether a maintenance window mutes alerts, or did when they ended."""
-        return bool(open_maintenance_windows(firing.labels, self._roster, min(now, firing.ends)))
+    def _stored(self, now: float) -> list[Alert]:
+        return [alert for firing in self.alerts.values() for alert in firing.stored(now)]
+
+    def _mutes(self, now: float) -> ManualMutes:
+        return ManualMutes([], self._openings.open_now(_NO_WINDOWS, now), _NO_WINDOWS)
+
+    def _muting(self, mutes: ManualMutes, alerts: list[Alert], now: float) -> Muting:
+        return Muting({}, {}, find_maintenance(self._openings, mutes, alerts, int(now * 10**9)))
 
     def _tick(self, incident: Incident, now: float) -> Event:
-        """Return the event of a due timer: a tick, or a hold while all firing is in maintenance."""
+        """Return the event of a due timer: a tick, or a hold while all that fires is muted."""
         pushed_at = self._last_push(now)
-        firing = [one for one in self.alerts.values() if one.ends > now]
-        windows = [open_maintenance_windows(one.labels, self._roster, now) for one in firing]
-        if incident.state != "triggered" or not firing or not all(windows):
+        mutes = self._mutes(now)
+        if not mutes.open_windows:
             return TimerTick(pushed_at=pushed_at)
-        names = dict.fromkeys(window.name for found in windows for window in found)
-        return Hold(
-            reason=f"maintenance {', '.join(names)}",
-            until=min(last_window_end(found, self._roster, now) for found in windows),
-            pushed_at=pushed_at,
-        )
+        firing = [alert for alert in self._stored(now) if not alert.resolved(int(now * 10**9))]
+        hold = decide_hold(mutes, self._muting(mutes, firing, now), firing, now)
+        if hold is None:
+            return TimerTick(pushed_at=pushed_at)
+        reason, until = hold
+        return Hold(reason=reason, until=until, pushed_at=pushed_at)
 
     def _last_push(self, now: float) -> float:
         """Return the last push of any of its alerts up to now, Unix seconds; 0 without alerts."""
@@ -222,59 +272,19 @@ class SimulatedGroup:
             flushes.append(now + ticks * interval)
         return min(flushes, default=None)
 
-    def _notify(
-        self, shown: Mapping[str, SimulatedFiring], now: float, fresh: int | None, *, muted: bool
-    ) -> None:
-        """Write the notification log, and pass the news to the incident."""
-        previous = self._log
-        firing = {name: one for name, one in shown.items() if one.ends > now}
-        resolved = shown.keys() - firing.keys()
-        reason = notification_reason(
-            previous,
-            firing.keys(),
-            resolved,
-            send_resolved=self.integration.send_resolved,
-            repeat_interval=self.group.repeat_interval,
-            now=now + TIMER_LATENESS,
-        )
-        if reason is None or (muted and reason == "repeat interval elapsed"):
-            return
-        reported = set(previous.resolved) - firing.keys() if previous else set[str]()
-        self._log = LogEntry(firing=sorted(firing), resolved=sorted(reported | resolved), at=now)
-        if firing or self.integration.send_resolved:
-            if fresh is None:
-                fresh = len(firing.keys() - set(previous.firing if previous else ()))
-            self._apply_news(reason, firing or shown, now, fresh, fires=bool(firing))
-
-    def _apply_news(
-        self,
-        reason: NotificationReason,
-        shown: Mapping[str, SimulatedFiring],
-        now: float,
-        fresh: int,
-        *,
-        fires: bool,
-    ) -> None:
+    def _notify(self, due: DueNotification, now: float) -> None:
         """Open an incident, open it again, or let it know what has changed."""
-        simulated, count = self.last_incident, sum(one.alerts for one in shown.values())
-        changed = AlertsChanged(
-            reason=reason,
-            firing=count if fires else 0,
-            resolved=len(self._log.resolved) if self._log else 0,
-            fresh=fresh,
-            common_labels=common_pairs(dict(one.labels) for one in shown.values()),
-            group=self.group.id,
-        )
+        simulated, self._log = self.last_incident, due.log_entry
         incident = simulated.incident if simulated else None
-        event = incident_event(incident, changed, pushed_at=self._last_push(now), now=now)
-        if self._log and isinstance(event, Opened | Returned):
-            self._log = replace(self._log, resolved=[])
+        event = decide_incident_event(due, self.group, incident, now)
         if isinstance(event, Opened):
             opened = open_incident(
-                self._roster.config, self.group, self.integration, changed.common_labels, count, now
+                self._roster.config, self.group, self.integration, firing_alerts(due), now
             )
             simulated = SimulatedIncident(opened, self._roster, self._turns, self._assumptions)
             self.incidents.append(simulated)
-            simulated.open(reason)
+            simulated.open(event.reason)
         elif simulated and event:
             simulated.apply(event, now)
+        if simulated:
+            due.log_entry.incident = simulated.incident.id

@@ -241,17 +241,29 @@ class _RecordedAlerts:
         return math.inf
 
     def _fire(self, alerts: int, fresh: int | None, now: float) -> None:
-        firing = SimulatedFiring(
-            self._record.alert_labels, max(1, alerts), last_push=self._last_push(now)
-        )
+        before = self._group.alerts.get(self._name)
+        firing, ended = self._alerts(max(1, alerts), self._last_push(now)), 0
+        if before is not None:
+            # Of those that were known so many are still there: the rest ended, or is new.
+            fresh = max(0, alerts - before.alerts) if fresh is None else fresh
+            ended = before.alerts - max(0, min(before.alerts, firing.alerts - fresh))
+            firing = firing._replace(first=before.first + ended)
         self._group.alerts = {**self._group.alerts, self._name: firing}
-        self._group.flush(now, fresh)
+        if before is not None and ended:
+            over = before._replace(alerts=ended, ends=now)
+            self._group.alerts = {**self._group.alerts, f"{self._name} ended": over}
+        self._group.flush(now)
+
+    def _alerts(self, number: int, last_push: float = math.inf) -> SimulatedFiring:
+        return SimulatedFiring(
+            self._record.alert_labels, number, last_push=last_push, sender=self._name
+        )
 
     def _end(self, now: float) -> None:
         """End its alerts; also where something else resolved it, for then their end is unknown."""
         if self._name not in self._group.alerts:
             # They fired, though a person had resolved the incident before.
-            self._group.recall(self._name, SimulatedFiring(self._record.alert_labels))
+            self._group.recall(self._name, self._alerts(1))
         ended = self._group.alerts[self._name]._replace(ends=now)
         self._group.alerts = {**self._group.alerts, self._name: ended}
         self._group.flush(now)
@@ -273,10 +285,7 @@ class _RecordedAlerts:
     def _act(self, event: Act, firing: int, now: float) -> None:
         self._group.apply_action(event, now, self._next_start)
         if isinstance(event, Reopen) and firing:
-            alerts = SimulatedFiring(
-                self._record.alert_labels, firing, last_push=self._last_push(now)
-            )
-            self._group.recall(self._name, alerts)
+            self._group.recall(self._name, self._alerts(firing, self._last_push(now)))
         # The further course of its alerts is not recorded, or is an incident of its own.
         if isinstance(event, Resolve):
             self._group.forget(self._name)

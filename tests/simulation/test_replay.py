@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from amproxy.cli import main
-from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait
+from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait, WaitForAlertsStep
 from amproxy.simulation.replay import Replay, replay_document
 from amproxy.simulation.reports import replay_text
 from tests.support.simulation.files import MONDAY, ROOT, config, oncall, route, upgrade
@@ -189,6 +189,23 @@ def test_what_a_maintenance_window_would_have_held_back_is_not_paged() -> None:
         config(maintenance=upgrade("2026-01-05T08:00", "2026-01-05T12:00")),
     )
     assert found.incidents[0].reaches_nobody
+
+
+def test_alerts_that_join_an_incident_count_for_a_step_that_waits_for_them() -> None:
+    many = Policy(
+        name="main",
+        steps=(WaitForAlertsStep(more_than=4, within=3600.0), NotifyStep(users=("carol",))),
+    )
+    [line] = lines(config(policies=(ALICE_ALONE,)))
+    joined = {"at": 600, "kind": "alerts", "firing": 6, "resolved": 0, "fresh": 5}
+    [one] = replayed([eventful(line, joined)], config(policies=(many,))).incidents
+    assert [(call.user, call.at - one.record.start) for call in one.only_now] == [("carol", 600)]
+    swapped = [
+        {"at": 600 + 60 * number, "kind": "alerts", "firing": 1, "resolved": 1, "fresh": 1}
+        for number in range(5)
+    ]
+    [one] = replayed([eventful(line, *swapped)], config(policies=(many,))).incidents
+    assert [(call.user, call.at - one.record.start) for call in one.only_now] == [("carol", 780)]
 
 
 def test_a_contact_that_failed_then_fails_again() -> None:
