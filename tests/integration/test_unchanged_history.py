@@ -13,25 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
-from amproxy.config.structs import Config, NotifyStep
-from amproxy.machine.events import (
-    Acknowledge,
-    Act,
-    AddResponders,
-    Escalate,
-    Reassign,
-    Reopen,
-    Resolve,
-    Snooze,
-    Unacknowledge,
-)
+from amproxy.config.structs import Config
 from amproxy.oncall.roster import Roster
 from amproxy.reports.export import history_line
 from amproxy.simulation.recorded import RecordedIncident, read_history
 from amproxy.simulation.replay import Replay
 from amproxy.store import incidents
 from amproxy.web.incidents import views
-from tests.support.integration.plans import MONDAY, NAMES, configs
+from tests.support.integration.plans import MADE, MONDAY, NAMES, act, configs
 from tests.support.integration.stepping import Stepping, stepping
 
 EXAMPLES = int(os.environ.get("FORESIGHT_EXAMPLES", "30"))
@@ -44,13 +33,6 @@ seconds = st.integers(0, int(LENGTH) // 60).map(lambda minutes: minutes * 60.0 +
 fires = st.tuples(
     st.sampled_from(ALERTS), seconds, st.integers(1, 300).map(lambda minutes: minutes * 60.0)
 )
-MADE: dict[str, type[Act]] = {
-    "acknowledge": Acknowledge,
-    "unacknowledge": Unacknowledge,
-    "resolve": Resolve,
-    "reopen": Reopen,
-    "escalate": Escalate,
-}
 kinds = st.sampled_from(["acknowledge", *MADE, "snooze", "reassign", "add_responders"])
 acts = st.tuples(kinds, st.sampled_from(NAMES), seconds)
 
@@ -108,15 +90,3 @@ async def lived(
         )
         for one, timeline in zip(found, timelines, strict=True)
     ]
-
-
-def act(kind: str, user: str, at: float) -> Act:
-    match kind:
-        case "snooze":
-            return Snooze(user=user, via="web", until=at + 3600.0)
-        case "reassign":
-            return Reassign(user="ann", via="web", to=NotifyStep(users=(user,)))
-        case "add_responders":
-            return AddResponders(user="ann", via="web", to=NotifyStep(users=(user,)))
-        case _:
-            return MADE[kind](user=user, via="web")

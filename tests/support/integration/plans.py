@@ -37,6 +37,17 @@ from amproxy.config.structs import (
 )
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matcher
+from amproxy.machine.events import (
+    Acknowledge,
+    Act,
+    AddResponders,
+    Escalate,
+    Reassign,
+    Reopen,
+    Resolve,
+    Snooze,
+    Unacknowledge,
+)
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.channels.webhook.settings import WebhookSettings
 
@@ -55,6 +66,15 @@ INTERVALS = {
     "never": [],
 }
 LABELS = {"alertname": "Down", "severity": "critical"}
+
+# what people do by hand, by the names that an exported history has for it
+MADE: dict[str, type[Act]] = {
+    "acknowledge": Acknowledge,
+    "unacknowledge": Unacknowledge,
+    "resolve": Resolve,
+    "reopen": Reopen,
+    "escalate": Escalate,
+}
 
 durations = st.sampled_from([60.0, 300.0, 900.0, 3600.0, 5400.0])
 some_intervals = st.lists(st.sampled_from(sorted(INTERVALS)), max_size=1).map(tuple)
@@ -287,3 +307,16 @@ def configs(draw: st.DrawFn, *, ends_told: bool = False) -> Config:
         schedules={name: draw(schedules(name)) for name in ("first", "second")},
         policies={name: draw(policies(name)) for name in ("main", "other")},
     )
+
+
+def act(kind: str, user: str, at: float) -> Act:
+    """What a person does at a time (Unix seconds)."""
+    match kind:
+        case "snooze":
+            return Snooze(user=user, via="web", until=at + 3600.0)
+        case "reassign":
+            return Reassign(user="ann", via="web", to=NotifyStep(users=(user,)))
+        case "add_responders":
+            return AddResponders(user="ann", via="web", to=NotifyStep(users=(user,)))
+        case _:
+            return MADE[kind](user=user, via="web")

@@ -32,9 +32,10 @@ class Stepping:
         self.at = at
         self.context = Context(config, wire, now=lambda: self.at)
         self.house = House(self.context)
+        self.channels = {name: Recorder(name) for name in CHANNELS}
         self._handler = MessageSender(
             self.context,
-            {name: Recorder(name) for name in CHANNELS},
+            self.channels,
             lambda *words: "http://127.0.0.1/act/x",
             lambda incident, event, operations: apply_event(
                 self.context, incident, event, operations

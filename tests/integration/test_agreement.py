@@ -1,0 +1,12 @@
+"""What is foretold by the page, the API and `simulate` is what the service's own parts do."""
+
+from __future__ import annotations
+
+from tests.support.integration.agreement import run
+
+
+def test_what_is_foretold_is_what_happens() -> None:
+    """Any number of cases: `python -m tests.support.integration.agreement --cases 1000`."""
+    compared = run(100).figures
+    assert compared["cases"] >= 90 and compared["forecasts"] > 100
+    assert compared["things foretold"] > 100 and compared["simulations"] > 0
