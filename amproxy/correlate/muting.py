@@ -17,8 +17,9 @@ from amproxy.clock import utc
 from amproxy.config.structs import InhibitRule, Maintenance
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
-from amproxy.grouping.maintenance import is_open, next_change
+from amproxy.grouping.maintenance import OpenWindows, is_open, next_change
 from amproxy.grouping.muting import (
+    IncidentMuting,
     InhibitionSource,
     ManualMutes,
     Muting,
@@ -27,13 +28,13 @@ from amproxy.grouping.muting import (
     describe_muting,
     find_inhibiting_alert,
     find_maintenance,
+    find_silenced,
     firing_sources,
-    silences_alert,
     target_keys,
     window_key,
 )
 from amproxy.labels.matchers import all_match
-from amproxy.model import Alert, Incident, LoadedGroup, Silence
+from amproxy.model import Alert, Incident, LoadedGroup
 from amproxy.store import groups, keys, leases, muting
 from amproxy.store.commit import Operations, commit
 from amproxy.store.leases import Timer
@@ -67,23 +68,10 @@ async def evaluate_muting(
 ) -> Muting:
     """The same where silences and windows are loaded already. Raises StoreUnavailable."""
     return Muting(
-        await aside.run(len(alerts), _evaluate_silences, mutes.silences, alerts),
+        await aside.run(len(alerts), find_silenced, mutes.silences, alerts),
         await _look_up_inhibition(context, alerts, now_ns),
         await aside.run(len(alerts), find_maintenance, context.open_windows, mutes, alerts, now_ns),
     )
-
-
-def _evaluate_silences(
-    silences: Sequence[Silence], alerts: Iterable[Alert]
-) -> dict[str, list[str]]:
-    """Fingerprint → ids of the silences that mute an alert."""
-    if not silences:
-        return {}
-    return {
-        alert.fingerprint: ids
-        for alert in alerts
-        if (ids := [silence.id for silence in silences if silences_alert(silence, alert)])
-    }
 
 
 async def load_muting_reasons(
@@ -115,6 +103,21 @@ async def find_hold(context: Context, incident: Incident) -> tuple[str, float] |
     firing = await _load_firing_alerts(context, incident, now_ns)
     muted = await evaluate_muting(context, mutes, firing, now_ns)
     return await aside.run(len(firing), decide_hold, mutes, muted, firing, now)
+
+
+async def load_incident_muting(context: Context, incident: Incident) -> IncidentMuting:
+    """All that may mute an incident's alerts from now on. Raises StoreUnavailable."""
+    now_ns, wire = int(context.now() * 10**9), context.wire
+    silences, windows = await context.silences.all(wire), await context.windows.all(wire)
+    alerts = await _load_firing_alerts(context, incident, now_ns) if incident.group else []
+    return IncidentMuting(
+        alerts,
+        list(silences.values()),
+        windows,
+        # of its own: the one of the context remembers the present
+        OpenWindows(context.config),
+        await _look_up_inhibition(context, alerts, now_ns),
+    )
 
 
 async def _load_firing_alerts(context: Context, incident: Incident, now_ns: int) -> list[Alert]:

@@ -8,6 +8,7 @@ file: what is stored outlives a reload.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -95,27 +96,64 @@ def _ended_at(resolved: Alert) -> float:
     return max(end_ns, resolved.updated_ns) / 10**9
 
 
+class IncidentMuting(NamedTuple):
+    """All that may mute the alerts of one incident from now on, as far as it is known."""
+
+    alerts: Sequence[Alert]
+    silences: Sequence[Silence]  # those that have not begun too
+    windows: dict[str, Maintenance]  # made by hand
+    openings: OpenWindows
+    inhibited_by: dict[str, list[str]]  # for as long as anybody knows
+
+    def hold_at(self, at: float) -> tuple[str, float] | None:
+        """decide_hold at a time to come (Unix seconds), until the muting ends; inf = not known."""
+        at_ns = int(at * 10**9)
+        active = [one for one in self.silences if one.starts_ns <= at_ns <= one.ends_ns]
+        mutes = ManualMutes(active, self.openings.open_now(self.windows, at), self.windows)
+        firing = [alert for alert in self.alerts if not alert.resolved(at_ns)]
+        windows = find_maintenance(self.openings, mutes, firing, at_ns)
+        muting = Muting(find_silenced(active, firing), self.inhibited_by, windows)
+        return decide_hold(mutes, muting, firing, at, recheck=math.inf)
+
+
+def find_silenced(silences: Sequence[Silence], alerts: Iterable[Alert]) -> dict[str, list[str]]:
+    """Fingerprint → ids of the silences whose matchers match an alert."""
+    if not silences:
+        return {}
+    return {
+        alert.fingerprint: ids
+        for alert in alerts
+        if (ids := [silence.id for silence in silences if silences_alert(silence, alert)])
+    }
+
+
 def decide_hold(
-    mutes: ManualMutes, muting: Muting, firing: Sequence[Alert], now: float
+    mutes: ManualMutes,
+    muting: Muting,
+    firing: Sequence[Alert],
+    now: float,
+    *,
+    recheck: float = RECHECK_SECONDS,
 ) -> tuple[str, float] | None:
     """The reason why an incident must not page now, and the time of the next check; None = it may.
 
-    firing: its alerts that fire. The time is Unix seconds, always later than now.
+    firing: its alerts that fire. recheck: seconds to the next check at the latest. The time is Unix
+    seconds, always later than now.
     """
     if not firing or not all(map(muting.is_muted, firing)):
         return None
     reasons = describe_muting(mutes, muting)
-    until = min(may_unmute_at(mutes, muting, alert, now) for alert in firing)
+    until = min(may_unmute_at(mutes, muting, alert, now + recheck) for alert in firing)
     text = join_reasons(reason for alert in firing for reason in reasons[alert.fingerprint])
     return text, max(until, now + SHORTEST_HOLD)
 
 
-def may_unmute_at(mutes: ManualMutes, muting: Muting, alert: Alert, now: float) -> float:
+def may_unmute_at(mutes: ManualMutes, muting: Muting, alert: Alert, recheck: float) -> float:
     """The time (Unix seconds) until which a muted alert certainly stays so.
 
-    The end of its last silence or window, and RECHECK_SECONDS from now at the latest.
+    The end of its last silence or window, and `recheck` at the latest.
     """
-    name, recheck = alert.fingerprint, now + RECHECK_SECONDS
+    name = alert.fingerprint
     if name in muting.inhibited_by:
         return recheck  # nobody knows when a source ends
     silences = muting.silenced_by.get(name, ())

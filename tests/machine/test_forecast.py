@@ -233,6 +233,29 @@ def test_silence_is_counted_from_the_last_news_and_what_comes_with_news_follows(
     ]
 
 
+def test_what_mutes_the_alerts_later_holds_the_steps_that_fall_into_it() -> None:
+    drive = Drive(Wait(seconds=300), ANN, Wait(seconds=3600), BOB)
+
+    def silence(at: float) -> tuple[str, float] | None:
+        return ("silenced by eve", START + 1800) if START + 200 <= at < START + 1800 else None
+
+    shown = list_upcoming(drive.incident, drive.roster, hold=silence)
+    assert [(one.at - START, said(one)) for one in shown] == [
+        (300, "nobody is paged for now: silenced by eve"),
+        (1800, "no longer held back"),
+        (1800, "step 2: notify ann (users)"),
+        (2100, "ann's next rule: email"),
+        (5400, "step 4: notify bob (users)"),
+        (5400, "the policy has no further step"),
+    ]
+    inhibited = list_upcoming(
+        drive.incident, drive.roster, hold=lambda at: ("inhibited by alert x", float("inf"))
+    )
+    assert [(one.at - START, said(one)) for one in inhibited] == [
+        (300, "nobody is paged for now: inhibited by alert x")
+    ]
+
+
 # -------------------------------------------------------------------------------------------------- any policy
 
 

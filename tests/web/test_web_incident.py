@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from amproxy.model import Incident
+from amproxy.labels.matchers import parse_matcher
+from amproxy.model import Incident, Silence
 from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
+from amproxy.respond.muting import put_silence
 from amproxy.store import incidents
 from amproxy.text import LANGUAGES, load_texts
 from amproxy.web.http.format import _link_key
 from amproxy.web.incidents.page import OFFERED_ACTIONS
+from tests.support.web.muted import push
 from tests.support.web.website import Site
 
 
@@ -196,3 +199,24 @@ async def test_page_and_api_say_whose_turn_it_is_and_over_which_contact(site: Si
     }
     listed = (await site.client.get("/api/v1/incidents")).json()["incidents"][0]
     assert listed["next_step"] == answer["next_step"]
+
+
+async def test_page_and_api_foretell_that_a_silence_holds_the_next_step(site: Site) -> None:
+    labels = {"alertname": "HighCPU"}
+    [group] = site.context.placer.place(labels).groups
+    incident = await site.opened(group=group.id)
+    await push(site, labels)
+    silence = Silence(
+        id="",
+        matcher_sets=[[parse_matcher('alertname="HighCPU"')]],
+        starts_ns=0,
+        ends_ns=int((site.clock[0] + 3600) * 10**9),
+        created_by="eve",
+    )
+    await put_silence(site.context, silence)
+    coming = (await site.client.get(f"/api/v1/incidents/{incident.id}")).json()["next_step"]
+    assert coming["at"] == "2026-01-06T10:05:00.000Z"
+    assert coming["what"].startswith("nobody is paged for now: silenced by eve until")
+    shown = await page(site, incident)
+    assert "nobody is paged for now: silenced by eve" in shown and "no longer held back" in shown
+    assert shown.index("no longer held back") < shown.index("step 3: notify bob (users)")

@@ -112,6 +112,7 @@ class IncidentsApi:
             alerts = await incidents.load_alerts(context.wire, incident_id)
             timeline = await incidents.load_timeline(context.wire, incident_id)
             turns = await incidents.load_turns(context.wire)
+            hold = (await muting.load_incident_muting(context, incident)).hold_at
             now, url = context.now(), context.external_url
             muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
             response = await aside.run(
@@ -122,6 +123,7 @@ class IncidentsApi:
                         *(alerts, timeline, muted),
                         roster=context.roster,
                         turns=turns,
+                        hold=hold,
                         external_url=url,
                         now=now,
                     )

@@ -7,7 +7,8 @@ of the file may still change who is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -16,10 +17,8 @@ from amproxy.config.structs import (
     Condition,
     ForwardStep,
     NotifyStep,
-    ResolveStep,
     Step,
     WaitForAlertsStep,
-    WebhookStep,
 )
 from amproxy.machine import holds
 from amproxy.machine.events import Hold, TimerTick
@@ -28,12 +27,16 @@ from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.incident import SimulatedIncident
 from amproxy.text import PeopleNames, Phrase, PhraseValue
-from amproxy.times import LATEST, format_duration
+from amproxy.times import format_duration
+from amproxy.web.incidents.forecast_steps import describe_action, describe_conditions
 
 MAX_UPCOMING = 40  # rows shown
 # Moments at which the machine is run for one forecast: quiet hours, policies that go round in a
 # circle and shifts that never begin may fill them with nothing to show.
 MAX_MOMENTS = 200
+
+# Unix seconds → why an incident must not page then, and until when (inf = not known); None = it may
+FindHold = Callable[[float], tuple[str, float] | None]
 
 
 class UpcomingIncidentStep(NamedTuple):
@@ -57,20 +60,27 @@ class UpcomingIncidentStep(NamedTuple):
 
 
 def find_next_step(
-    incident: Incident, roster: Roster, turns: Mapping[str, int] | None = None
+    incident: Incident,
+    roster: Roster,
+    turns: Mapping[str, int] | None = None,
+    hold: FindHold | None = None,
 ) -> UpcomingIncidentStep | None:
     """The first thing that happens if nobody acts; None = nothing.
 
-    turns: of round robin, as stored; None = no turn was ever taken.
+    turns: of round robin, as stored; None = no turn was ever taken. hold: what mutes the alerts;
+    None = not looked up, so that a hold that is stored is as far as one sees.
     """
-    return next(_Forecast(incident, roster, turns or {}).steps(), None)
+    return next(_Forecast(incident, roster, turns or {}, hold).steps(), None)
 
 
 def list_upcoming(
-    incident: Incident, roster: Roster, turns: Mapping[str, int] | None = None
+    incident: Incident,
+    roster: Roster,
+    turns: Mapping[str, int] | None = None,
+    hold: FindHold | None = None,
 ) -> list[UpcomingIncidentStep]:
     """Everything up to the end of this round, or of the incident, in order; else as above."""
-    return list(islice(_Forecast(incident, roster, turns or {}).steps(), MAX_UPCOMING))
+    return list(islice(_Forecast(incident, roster, turns or {}, hold).steps(), MAX_UPCOMING))
 
 
 @dataclass
@@ -110,7 +120,14 @@ class _Row:
 class _Forecast:
     """One run of the machine, and how far what it does is shown."""
 
-    def __init__(self, incident: Incident, roster: Roster, turns: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        incident: Incident,
+        roster: Roster,
+        turns: Mapping[str, int],
+        hold: FindHold | None,
+    ) -> None:
+        self._hold = hold
         self._run, self._roster = SimulatedIncident(incident, roster, dict(turns)), roster
         self._start = incident.updated_at
         self._seen = 0  # entries of the run that are told
@@ -132,7 +149,7 @@ class _Forecast:
         silent = False  # the moment without news is told; from then on there is some
         for _ in range(MAX_MOMENTS):
             due = next_due_with_news(self._run.incident)
-            if due is not None and (due >= LATEST.timestamp() or self._is_told()):
+            if due is not None and (due == math.inf or self._is_told()):
                 due = None
             end = None if silent else holds.auto_resolve_due(self._run.incident)
             if held is not None and _is_first(held.at, due, end):
@@ -144,24 +161,29 @@ class _Forecast:
             elif due is None:
                 return
             else:
-                at = max(due, self._start)
-                self._run.apply(self._tick(at if silent else None), at)
+                at, before = max(due, self._start), self._run.incident.held_until
+                self._run.apply(self._tick(at, at if silent else None), at)
                 yield from self._told(at)
+                incident = self._run.incident
+                if incident.held_until == math.inf and before not in (None, math.inf):
+                    yield _held_step(at, incident.held_by)
 
     def _suspend_hold(self) -> UpcomingIncidentStep | None:
-        """Hold the policy for good: whether its alerts are muted then is looked up at the end."""
+        """Hold the policy for good where nobody has looked up what mutes its alerts later."""
         incident = self._run.incident
-        if incident.state != "triggered" or incident.held_until is None:
+        if self._hold or incident.state != "triggered" or incident.held_until is None:
             return None
-        at = max(incident.held_until, self._start)
-        self._run.apply(self._tick(None), self._start)
-        return UpcomingIncidentStep(at, Phrase("forecast.held", {"reason": incident.held_by}))
+        at, reason = max(incident.held_until, self._start), incident.held_by
+        self._hold = lambda at: (reason, math.inf)
+        self._run.apply(self._tick(self._start, None), self._start)
+        return _held_step(at, reason)
 
-    def _tick(self, pushed_at: float | None) -> TimerTick | Hold:
-        incident = self._run.incident
-        if incident.held_until is None:
+    def _tick(self, at: float, pushed_at: float | None) -> TimerTick | Hold:
+        hold = self._hold(at) if self._hold else None
+        if hold is None:
             return TimerTick(pushed_at=pushed_at)
-        return Hold(reason=incident.held_by, until=LATEST.timestamp(), pushed_at=pushed_at)
+        reason, until = hold
+        return Hold(reason=reason, until=until, pushed_at=pushed_at)
 
     def _is_told(self) -> bool:
         """True where the round is over, and so are the rules that began in it."""
@@ -211,6 +233,10 @@ class _Forecast:
                 runs_out = entry.kind == "unacknowledged"
                 name = "acknowledgement_runs_out" if runs_out else "snooze_ends"
                 return Phrase(f"forecast.{name}")
+            case "held":
+                return Phrase("forecast.held_back", {"reason": self._run.incident.held_by})
+            case "released":
+                return Phrase("forecast.released")
             case "failed" if entry.data.get("unreachable"):
                 return Phrase("forecast.unreachable", {"person": PeopleNames((entry.user,))})
             case "ended":
@@ -240,14 +266,14 @@ class _Forecast:
             assert isinstance(step, NotifyStep)
             values: dict[str, PhraseValue] = {"step": entry.step, "schedule": step.schedule}
             return Phrase("forecast.waits_for_shift", values)
-        action = _describe_action(entry, step, self._roster)
+        action = describe_action(entry, step, self._roster)
         if action is None:
             return None
         if entry.kind == "forwarded" and isinstance(step, ForwardStep):
             self._over = step.policy in self._followed
             self._followed.add(step.policy)
         what = Phrase("forecast.step", {"step": entry.step, "action": action})
-        if isinstance(step, Condition) and (conditions := _describe_conditions(step)):
+        if isinstance(step, Condition) and (conditions := describe_conditions(step)):
             what = Phrase("forecast.conditional", {"what": what, "conditions": conditions})
         if skipped := entry.data.get("skipped"):
             return Phrase("forecast.skipped", {"what": what, "reason": skipped})
@@ -270,62 +296,10 @@ class _Forecast:
         return incident.waiting == "shift" and here
 
 
+def _held_step(at: float, reason: str) -> UpcomingIncidentStep:
+    """The next look at what mutes the alerts, where nobody knows what it finds."""
+    return UpcomingIncidentStep(at, Phrase("forecast.held", {"reason": reason}))
+
+
 def _is_first(at: float, *others: float | None) -> bool:
     return all(other is None or at <= other for other in others)
-
-
-def _describe_action(entry: TimelineEntry, step: Step, roster: Roster) -> Phrase | None:
-    """The action of a step that ran, and its people; None for one that only waits."""
-    match step:
-        case NotifyStep():
-            return Phrase("forecast.notify", {"whom": _describe_recipients(entry, step, roster)})
-        case WebhookStep():
-            return Phrase("forecast.webhooks", {"receiver": step.receiver})
-        case ForwardStep():
-            return Phrase("forecast.forward", {"policy": step.policy})
-        case ResolveStep():
-            return Phrase("forecast.resolve")
-        case _:
-            return None
-
-
-def _describe_recipients(entry: TimelineEntry, step: NotifyStep, roster: Roster) -> Phrase:
-    if step.receiver:
-        return Phrase("forecast.receiver", {"receiver": step.receiver})
-    people = PeopleNames(tuple(entry.data.get("users", ())))
-    if entry.kind == "nobody" and people.names:
-        whom = _name_recipients(PeopleNames(()), step, roster)
-        return Phrase("forecast.fallback", {"people": people, "whom": whom})
-    return _name_recipients(people, step, roster)
-
-
-def _name_recipients(people: PeopleNames, step: NotifyStep, roster: Roster) -> Phrase:
-    """People, and what of a step named them."""
-    values: dict[str, PhraseValue] = {"people": people}
-    if step.schedule and step.schedule not in roster.config.schedules:
-        return Phrase("forecast.schedule_gone", {"schedule": step.schedule})
-    if step.schedule:
-        key = "forecast.next_after" if step.position == "next" else "forecast.schedule"
-        return Phrase(key, values | {"schedule": step.schedule})
-    if step.team:
-        whom = Phrase("forecast.team", values | {"team": step.team})
-    else:
-        whom = Phrase("forecast.users", values)
-    return Phrase("forecast.in_turn", {"whom": whom}) if step.pick == "round_robin" else whom
-
-
-def _describe_conditions(step: Condition) -> tuple[Phrase, ...]:
-    conditions = [Phrase("forecast.if", {"matcher": str(matcher)}) for matcher in step.matchers]
-    if active := step.active_time_intervals:
-        conditions.append(Phrase("forecast.only_in", {"intervals": _join_with_or(active)}))
-    if muted := step.mute_time_intervals:
-        conditions.append(Phrase("forecast.not_in", {"intervals": _join_with_or(muted)}))
-    return tuple(conditions)
-
-
-def _join_with_or(names: Sequence[str]) -> Phrase | str:
-    """ "a or b or c" """
-    *others, last = names
-    if not others:
-        return last
-    return Phrase("forecast.either", {"one": _join_with_or(others), "other": last})

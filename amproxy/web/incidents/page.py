@@ -107,7 +107,10 @@ class IncidentPage:
             now_ns=now_ns,
             timeline=timeline,
             forecast=list_upcoming(
-                incident, context.roster, await incidents.load_turns(context.wire)
+                incident,
+                context.roster,
+                await incidents.load_turns(context.wire),
+                (await muting.load_incident_muting(context, incident)).hold_at,
             ),
             offered=offered,
             snoozes=SNOOZE_DURATIONS,

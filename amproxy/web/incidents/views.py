@@ -16,13 +16,17 @@ from amproxy.oncall.roster import OnCall, Roster, Shift
 from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
 from amproxy.times import local_to_utc
 from amproxy.web.http.response import View
-from amproxy.web.incidents.forecast import UpcomingIncidentStep, find_next_step
+from amproxy.web.incidents.forecast import FindHold, UpcomingIncidentStep, find_next_step
 
 
 def incident_view(
-    value: Incident, roster: Roster, external_url: str, turns: Mapping[str, int] | None = None
+    value: Incident,
+    roster: Roster,
+    external_url: str,
+    turns: Mapping[str, int] | None = None,
+    hold: FindHold | None = None,
 ) -> View:
-    """One incident as lists have it. turns: of round robin, as stored."""
+    """One incident as lists have it. turns and hold: as find_next_step's."""
     return {
         "id": value.id,
         "number": value.number,
@@ -45,7 +49,7 @@ def incident_view(
         "merged_into": value.merged_into or None,
         "responders": value.responders,
         "held_by": value.held_by or None,
-        "next_step": upcoming_view(find_next_step(value, roster, turns)),
+        "next_step": upcoming_view(find_next_step(value, roster, turns, hold)),
         "url": f"{external_url}/incidents/{value.id}",
     }
 
@@ -58,6 +62,7 @@ def incident_detail_view(
     *,
     roster: Roster,
     turns: Mapping[str, int],
+    hold: FindHold,
     external_url: str,
     now: float,
 ) -> View:
@@ -65,7 +70,7 @@ def incident_detail_view(
 
     muted: fingerprint of an alert → the reasons that mute it now; now: Unix seconds.
     """
-    view = incident_view(value, roster, external_url, turns)
+    view = incident_view(value, roster, external_url, turns, hold)
     view["text"] = value.text
     view["common_annotations"] = value.common_annotations
     view["alerts"] |= {
