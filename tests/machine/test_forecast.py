@@ -83,6 +83,17 @@ def test_a_circle_of_policies_is_walked_once() -> None:
     ]
 
 
+def test_silence_is_not_foretold_beyond_the_policy_that_takes_over_again() -> None:
+    second = Policy(name="second", steps=(EVE, Wait(seconds=3600), ForwardStep(policy="main")))
+    drive = Drive(
+        Wait(seconds=300),
+        ForwardStep(policy="second"),
+        config={"policies": {"second": second}},
+        auto_resolve=2100.0,
+    )
+    assert coming(drive)[-1] == (3900, "step 3: policy main takes over")
+
+
 def test_a_shift_that_is_waited_for_is_waited_for() -> None:
     drive = Drive(
         Wait(seconds=60), NotifyStep(schedule="day"), EVE, if_nobody=IfNobody(kind="wait_for_shift")

@@ -138,6 +138,8 @@ class _Forecast:
         # The round of its policy that is told; then only people's rules that began in it are.
         self._last_round: int | None = None
         self._over = False  # nothing more is told
+        # After what is told another policy takes over, which counts as news.
+        self._goes_on = False
 
     def steps(self) -> Iterator[UpcomingIncidentStep]:
         """All that happens, in order."""
@@ -151,7 +153,8 @@ class _Forecast:
             due = next_due_with_news(self._run.incident)
             if due is not None and (due == math.inf or self._is_told()):
                 due = None
-            end = None if silent else holds.auto_resolve_due(self._run.incident)
+            known = not silent and not self._goes_on
+            end = holds.auto_resolve_due(self._run.incident) if known else None
             if held is not None and _is_first(held.at, due, end):
                 yield held
                 held = None
@@ -243,7 +246,7 @@ class _Forecast:
                 return Phrase("forecast.no_more")
             case "repeat":
                 incident = self._run.incident
-                self._last_round = incident.round - 1
+                self._last_round, self._goes_on = incident.round - 1, bool(incident.forwards)
                 return Phrase(
                     "forecast.again",
                     {"round": incident.round, "rounds": incident.plan.repeat + 1},
@@ -270,7 +273,7 @@ class _Forecast:
         if action is None:
             return None
         if entry.kind == "forwarded" and isinstance(step, ForwardStep):
-            self._over = step.policy in self._followed
+            self._over = self._goes_on = step.policy in self._followed
             self._followed.add(step.policy)
         what = Phrase("forecast.step", {"step": entry.step, "action": action})
         if isinstance(step, Condition) and (conditions := describe_conditions(step)):

@@ -12,11 +12,11 @@ import argparse
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -49,6 +49,9 @@ from amproxy.web.incidents.views import incident_view
 from tests.support.integration.plans import MONDAY, NAMES, act, configs
 from tests.support.integration.stepping import CHANNELS, Stepping, stepping
 from tests.support.redis import running
+
+T = TypeVar("T")
+Event = tuple[Any, ...]  # when (Unix seconds), what, and who over what, or which step
 
 LENGTH = 10 * 3600.0 + 45.0
 ALERTS = ("Down", "Slow", "Full")
@@ -281,10 +284,11 @@ def compare_look(case: Case, look: Look, lived: Lived, tally: Tally) -> None:
     upcoming = look.upcoming
     # a clock that jumps is a little late where a group is flushed at the same time
     until = min(_horizon(upcoming), _first_surprise(case, look, lived, after)) - LATENESS
-    foretold = sorted(found for row in upcoming if row.at < until for found in _foretold(row))
+    held = look.incident.held_until is not None
+    foretold = _events((row for row in upcoming if row.at < until), _foretold, held=held)
     plans = {look.incident.plan.name: look.incident.plan, **look.incident.forwards}
-    happened = sorted(
-        found for entry in after if entry.at < until for found in _happened(entry, plans)
+    happened = _events(
+        (entry for entry in after if entry.at < until), partial(_happened, plans), held=held
     )
     context = (look.at - case.start, until - case.start, look.incident, after)
     assert [found[1:] for found in foretold] == [found[1:] for found in happened], (
@@ -299,7 +303,22 @@ def compare_look(case: Case, look: Look, lived: Lived, tally: Tally) -> None:
     tally.figures.update(f"times {kind}" for _, kind, *_ in foretold)
 
 
-def _shown(found: list[tuple[Any, ...]], case: Case) -> list[tuple[Any, ...]]:
+def _events(found: Iterable[T], describe: Callable[[T], list[Event]], *, held: bool) -> list[Event]:
+    """What the forecast and the timeline say in the same words, in order of time.
+
+    Of a hold only the beginning and the end: that its reason changes meanwhile pages nobody.
+    """
+    events: list[Event] = []
+    for event in (event for one in found for event in describe(one)):
+        if event[1] in ("held", "released"):
+            if held == (event[1] == "held"):
+                continue
+            held = not held
+        events.append(event)
+    return sorted(events)
+
+
+def _shown(found: list[Event], case: Case) -> list[Event]:
     return [(at - case.start, *rest) for at, *rest in found]
 
 
@@ -308,12 +327,15 @@ def _horizon(upcoming: list[UpcomingIncidentStep]) -> float:
     ends = [row.at for row in upcoming if row.what.key in ("forecast.again", "forecast.held")]
     ends += [row.at for row in upcoming if row.what.key == "forecast.auto_resolve"]
     ends += [row.at for row in upcoming[-1:] if row.what.key == "forecast.held_back"]
-    if upcoming:
-        last = upcoming[-1]
-        circle = _bare(last.what).values.get("action")
-        forwards = isinstance(circle, Phrase) and circle.key == "forecast.forward"
-        if forwards or last.what.key == "forecast.waits_for_shift" or len(upcoming) == MAX_UPCOMING:
+    of_policy = [row for row in upcoming if "step" in _bare(row.what).values]
+    if of_policy:
+        last = of_policy[-1]
+        action = _bare(last.what).values.get("action")
+        forwards = isinstance(action, Phrase) and action.key == "forecast.forward"
+        if forwards or last.what.key == "forecast.waits_for_shift":
             ends.append(last.at)
+    if len(upcoming) == MAX_UPCOMING:
+        ends.append(upcoming[-1].at)
     return min(ends, default=float("inf"))
 
 
@@ -354,8 +376,8 @@ def _is_surprise(entry: TimelineEntry) -> bool:
     return entry.kind in OUTSIDE
 
 
-def _foretold(row: UpcomingIncidentStep) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = [(row.at, "page", user, channel) for user, channel in row.pages]
+def _foretold(row: UpcomingIncidentStep) -> list[Event]:
+    found: list[Event] = [(row.at, "page", user, channel) for user, channel in row.pages]
     if row.what.key in EVENTS:
         return [*found, (row.at, EVENTS[row.what.key], "", "")]
     step = _bare(row.what).values.get("step")
@@ -371,7 +393,7 @@ def _bare(what: Phrase) -> Phrase:
     return what
 
 
-def _happened(entry: TimelineEntry, plans: dict[str, Policy]) -> list[tuple[Any, ...]]:
+def _happened(plans: dict[str, Policy], entry: TimelineEntry) -> list[Event]:
     if entry.kind == "sent":
         return [(entry.at, "page", entry.user, entry.channel)] if entry.user else []
     if entry.kind in EVENTS.values():
