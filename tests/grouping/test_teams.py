@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.loader import load_text
 from amproxy.config.structs import Config
 from amproxy.grouping.teams import alert_teams, is_pinned, possible_teams
