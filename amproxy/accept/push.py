@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from amproxy import aside, metrics
+from amproxy import aside, clock, metrics
 from amproxy.accept import origin, tokens
 from amproxy.accept.big_bodies import BigBodies, BigBody
 from amproxy.accept.body import (
@@ -173,6 +173,7 @@ class PushEndpoints:
         request = await aside.run(
             len(body) // BYTES_OF_ALERT,
             *(parse_alerts, body, self._context.placer, now_ns, timeout, source),
+            int(max(0.0, -clock.steady.jump) * 10**9),
         )
         await self._store(request.alerts, request.firing, source, now_ns, hurry=False)
         # As Alertmanager does: the good alerts are stored although the answer is 400.

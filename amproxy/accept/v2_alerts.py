@@ -101,13 +101,21 @@ class _PostedAlert(IncomingAlert, gc=False):
 
 
 def parse_alerts(
-    body: bytes, placer: Placer, now_ns: int, resolve_timeout: float, source: str
+    body: bytes,
+    placer: Placer,
+    now_ns: int,
+    resolve_timeout: float,
+    source: str,
+    behind_ns: int = 0,
 ) -> PostAlertsRequest:
-    """Decode and place a body; resolve_timeout in seconds. Raises BadAlertsBody, PushRefused."""
+    """Decode and place a body; resolve_timeout in seconds. Raises BadAlertsBody, PushRefused.
+
+    behind_ns: how far the senders' clocks are behind `now_ns`, after this machine's was set back.
+    """
     timeout_ns = int(resolve_timeout * 10**9)
     request = PostAlertsRequest([], 0, [])
     for index, alert in enumerate(decode_alerts(body)):
-        times = _alert_times(alert, now_ns, timeout_ns)
+        times = _alert_times(alert, now_ns, timeout_ns, behind_ns)
         incoming = _to_incoming(index, alert, times, placer, source)
         if isinstance(incoming, str):
             request.refused.append(incoming)
@@ -117,7 +125,7 @@ def parse_alerts(
     return request
 
 
-def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int) -> _AlertTimes:
+def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int, behind_ns: int) -> _AlertTimes:
     """Without startsAt: now, or the end where one is given; without endsAt: the timeout from now.
 
     Raises BadAlertsBody.
@@ -131,7 +139,8 @@ def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int) -> _AlertTi
         starts = ends if ends is not None else (now_ns, 0)
     if ends is None:
         return _AlertTimes(*starts, now_ns + timeout_ns, 0, True)
-    return _AlertTimes(*starts, *ends, False)
+    # Moved with the sender's clock: an alert that fires must not count as over on arrival.
+    return _AlertTimes(*starts, ends[0] + behind_ns, ends[1], False)
 
 
 def _to_incoming(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from amproxy.model import OutgoingMessage
@@ -68,11 +69,14 @@ class Lane:
         while self.kept:
             self.put_back(self.kept.pop())
 
-    def drop(self) -> list[LaneEntry]:
-        """Forget all messages that are not under way; return them."""
-        dropped = [*self._urgent, *self._others, *self.kept]
+    def drop_others(self, own: Collection[str]) -> list[LaneEntry]:
+        """Forget the messages that are neither under way nor among these entries; return them."""
+        dropped = list[LaneEntry]()
         for queue in (self._urgent, self._others, self.kept):
+            held = list(queue)
+            dropped += [one for one in held if one.entry not in own]
             queue.clear()
+            queue.extend(one for one in held if one.entry in own)
         self._changed.set()
         return dropped
 

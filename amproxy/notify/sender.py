@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
-from amproxy import metrics
+from amproxy import aside, metrics
 from amproxy.config.channels import addresses_people
 from amproxy.config.structs import Config
 from amproxy.context import Context
@@ -145,7 +146,8 @@ class MessageSender:
         channel = self._service.channel(message.channel)
         integration = self._service.integration(message.group.receiver, message.integration)
         url = self._context.external_url
-        card = group_card(message, now=self._context.now(), external_url=url)
+        build = partial(group_card, message, now=self._context.now(), external_url=url)
+        card = await aside.run(len(message.alerts), build)
         settings = render_settings(message.channel, integration.settings, card)
         return PreparedSend(lambda: channel.send(settings, card), channel.rate_limit(settings))
 

@@ -114,32 +114,29 @@ class DeliveryWorker:
         return len(batch) == BATCH
 
     async def _renew_lease(self, now: float) -> None:
-        """Say that this process lives. Where it was silent for too long, drop what it held.
+        """Say that this process lives.
 
-        Others may have taken that over. What is still this process's is read anew.
+        Where it was silent for too long, drop what others have taken over.
         """
-        lapsed = self._renewed > 0 and now - self._renewed > ALIVE_SECONDS
-        if lapsed:
-            dropped = [one for lane in self._lanes.values() for one in lane.drop()]
-            self._held -= {one.entry for one in dropped}
-            log.warning(
-                "silent for %.0f s: others may have taken over %s messages",
-                now - self._renewed,
-                len(dropped),
-            )
+        silent = now - self._renewed if self._renewed else 0.0
         await outbox.join(self._context.wire)
         # Before taking over: this process must not count as dead itself.
         await outbox.keep_alive(self._context.wire, self._name)
         self._renewed = now
-        if lapsed:
-            await self._read_own()
+        if silent > ALIVE_SECONDS:
+            await self._drop_taken(silent)
+
+    async def _drop_taken(self, silent: float) -> None:
+        own = await outbox.load_own(self._context.wire, self._name)
+        dropped = [one for lane in self._lanes.values() for one in lane.drop_others(own)]
+        self._held -= {one.entry for one in dropped}
+        log.warning("silent for %.0f s: %s messages were taken over", silent, len(dropped))
 
     async def _read_own(self) -> None:
         """Take up messages that Redis counts as this process's and that it does not hold."""
-        after = "0"
-        while own := await outbox.read_own(self._context.wire, self._name, after, BATCH):
-            self._accept(own)
-            after = own[-1].entry
+        for entry in sorted(await outbox.load_own(self._context.wire, self._name) - self._held):
+            queued = await outbox.load(self._context.wire, self._name, entry)
+            self._accept([queued] if queued else [])
 
     async def _restore_strays(self) -> None:
         found, self._last_stray = await outbox.restore_strays(self._context.wire, self._last_stray)

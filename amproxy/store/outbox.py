@@ -28,6 +28,7 @@ CONSUMER_GROUP = "deliver"
 SCAN_LIMIT, CHUNK = 2000, 100  # messages that `longest_wait` reads, and how many of them at once
 # Seconds of a consumer's lease. One that has not renewed it is dead: others get its messages.
 ALIVE_SECONDS = 5
+OWN_AT_ONCE = 1000  # entries that `load_own` reads at once
 MAX_UNREADABLE = 1000  # entries that are kept for a person to look at
 LONGEST_GAP = 10.0  # seconds between messages to a destination that refuses again and again
 GAP_SECONDS = 60.0  # seconds after a refusal in which gaps are kept
@@ -95,14 +96,15 @@ async def read(wire: Wire, consumer: str, limit: int) -> list[OutboxMessage]:
     return await _parse_entries(wire, answer[0][1] if answer else (), consumer)
 
 
-async def read_own(wire: Wire, consumer: str, after: str, limit: int) -> list[OutboxMessage]:
-    """The messages that are this consumer's already, from the one after an id of the stream on.
-
-    Raises StoreUnavailable.
-    """
-    group = ("GROUP", CONSUMER_GROUP, consumer)
-    answer = await wire.call("XREADGROUP", *group, "COUNT", limit, "STREAMS", keys.OUTBOX, after)
-    return await _parse_entries(wire, answer[0][1] if answer else (), consumer)
+async def load_own(wire: Wire, consumer: str) -> set[str]:
+    """The entries that are this consumer's now. Raises StoreUnavailable."""
+    own, after = set[str](), "-"
+    while rows := await wire.call(
+        "XPENDING", keys.OUTBOX, CONSUMER_GROUP, after, "+", OWN_AT_ONCE, consumer
+    ):
+        own.update(row[0].decode() for row in rows)
+        after = f"({rows[-1][0].decode()}"
+    return own
 
 
 async def load(wire: Wire, consumer: str, entry: str) -> OutboxMessage | None:

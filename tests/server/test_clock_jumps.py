@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ STEP = 6.0  # seconds
 ALICE, BOB = 1111, 2222
 ROUTES = """
 global: {{telegram_api_url: '{url}', telegram_bot_token: '{token}'}}
-route: {{receiver: r, group_by: [alertname]}}
+route: {{receiver: r, group_by: [alertname], group_wait: 100ms}}
 receivers: [{{name: r, oncall_configs: [{{escalation_policy: p}}]}}]
 users:
   - {{name: alice, contacts: {{telegram: '1111'}}}}
@@ -125,3 +126,19 @@ def test_after_a_crash_the_time_goes_on_and_after_an_orderly_end_it_is_the_syste
     assert machine.metric("amproxy_clock_jump_seconds") < -HOUR / 2
     machine.amproxy.restart()
     assert machine.metric("amproxy_clock_jump_seconds") == 0
+
+
+def test_after_the_clock_was_set_back_an_alert_that_fires_is_not_over_on_arrival(
+    machine: Machine, telegram: TelegramStandIn
+) -> None:
+    machine.set(-HOUR)
+    until(lambda: machine.metric("amproxy_clock_jump_seconds") < -HOUR / 2)
+    # as vmalert sends it, by a clock that is right now: it lapses in four minutes
+    right = datetime.now(UTC) - timedelta(seconds=HOUR)
+    alert = {
+        "labels": {"alertname": "Raw"},
+        "startsAt": right.isoformat(),
+        "endsAt": (right + timedelta(minutes=4)).isoformat(),
+    }
+    assert post(f"{machine.amproxy.url}/api/v2/alerts", [alert]) == 200
+    until(lambda: telegram.sent(ALICE), why="an alert that fires was taken for one that is over")
