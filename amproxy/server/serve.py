@@ -228,7 +228,7 @@ def _build_app(
         links=lambda: service.links,
         ready=lambda: service.ready,
         stopped=service.parts.stopped,
-        aside=service.aside,
+        side_process=service.side_process,
     )
     app: Application = PrefixMiddleware(
         App(service.endpoints, build_web_app(deps)),

@@ -111,7 +111,7 @@ class Service:
         self.endpoints = PushEndpoints(self.context, lambda: self.parts.vital_stopped)
         self.hub = LiveHub()
         self.console = Console(sys.stderr.write)
-        self.aside = SideProcess()  # for pages and the API
+        self.side_process = SideProcess()  # for pages and the API
         self.links: SignedLinks | None = None
         self._pending = PendingWork()
         self._channels = self._build_channels()
@@ -171,7 +171,7 @@ class Service:
         await self.parts.stop(spare=REDIS_CONNECTION)
         await self._surroundings.end()
         await self._reloader.close()
-        await self.aside.close()
+        await self.side_process.close()
         for poller in self._pollers.values():
             await poller.close()
         await self._dead_mans_switch.close()

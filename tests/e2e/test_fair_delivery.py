@@ -38,7 +38,7 @@ WHAT = ("page", "bundle", "notice")
 # A call that gets no answer ends after ten seconds, and three of them come one after the other.
 TIMED_OUT = 90.0
 CALLS = 32  # sends that one process has under way at most
-STOPS = (5.0, 14.0)  # seconds: about as long as a process's beat holds, and far longer
+STOPS = (14.0,)  # seconds: far longer than a process's beat holds; bench/fairness.py has others
 
 
 @dataclass
@@ -100,11 +100,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             crowd.push(two, f"bundle{loss}", 4)
         crowd.ask_for_a_swap(one)
         # Over some time, so that the calls to the chat that hangs have filled what they can fill.
-        for _ in range(2):
-            for hooked, chatting in zip(*OTHERS, strict=True):
-                crowd.push(one, hooked)
-                crowd.push(two, chatting)
-                time.sleep(0.5)
+        for hooked, chatting in zip(*OTHERS, strict=True):
+            crowd.push(one, hooked)
+            crowd.push(two, chatting)
+            time.sleep(0.4)
         yield House(crowd, telegram.limits, replicas)
 
 
@@ -115,7 +114,7 @@ def test_pages_for_others_leave_while_2500_wait_for_a_chat_that_hangs(
     def delays() -> list[float]:
         return [delay for name in names for delay in house.crowd.delays(name)]
 
-    until(lambda: len(delays()) == 2 * len(names), why="a page for somebody else did not leave")
+    until(lambda: len(delays()) == len(names), why="a page for somebody else did not leave")
     assert max(delays()) <= SOON
 
 

@@ -217,7 +217,7 @@ async def _run_on_file(deps: Deps, function: Callable[..., Any], *arguments: Any
     """Call a function with the path of the file beside the loop. Raises Uneditable."""
     path = Path(deps.context.config.path)
     try:
-        return await deps.aside.run(function, path, *arguments, size=file_size(path))
+        return await deps.side_process.run(function, path, *arguments, size=file_size(path))
     except SideProcessFailed as error:
         raise Uneditable(f"the file could not be read on this machine now: {error}") from None
 

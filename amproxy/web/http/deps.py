@@ -25,4 +25,4 @@ class Deps:
     ready: Callable[[], bool] = lambda: True  # alerts are escalated and delivered already
     # parts of the process that do not run now → the reason, "" = they have not begun yet
     stopped: Mapping[str, str] = field(default_factory=dict)
-    aside: SideProcess = field(default_factory=SideProcess)  # reads and changes the file
+    side_process: SideProcess = field(default_factory=SideProcess)  # reads and changes the file
