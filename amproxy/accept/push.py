@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from amproxy import aside, clock, metrics
+from amproxy import clock, metrics, offload
 from amproxy.accept import origin, tokens
 from amproxy.accept.big_bodies import BigBodies, BigBody
 from amproxy.accept.body import (
@@ -105,7 +105,7 @@ class PushEndpoints:
             sent = await read_body(scope, receive, config.web.max_body, big.begin)
             # A few bytes of gzip may be many when they are unpacked.
             size = len(sent) if header(scope, b"content-encoding") else len(sent) // BYTES_OF_ALERT
-            body = await aside.run(size, _open_body, known, scope, sent, config.web.max_body)
+            body = await offload.run(size, _open_body, known, scope, sent, config.web.max_body)
             if len(body) > BIG_BODY:
                 await big.process()
             await self._store_webhook(body, known)
@@ -170,7 +170,7 @@ class PushEndpoints:
             await big.process()
         now_ns = self._now_ns()
         timeout = config.global_.resolve_timeout
-        request = await aside.run(
+        request = await offload.run(
             len(body) // BYTES_OF_ALERT,
             *(parse_alerts, body, self._context.placer, now_ns, timeout, source),
             int(max(0.0, -clock.steady.jump) * 10**9),
@@ -183,7 +183,7 @@ class PushEndpoints:
 
     async def _store_webhook(self, body: bytes, source: Source) -> None:
         now_ns = self._now_ns()
-        request = await aside.run(
+        request = await offload.run(
             len(body) // BYTES_OF_ALERT,
             *(parse_webhook, body, source, self._context.placer, now_ns),
         )

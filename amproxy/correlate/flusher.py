@@ -6,7 +6,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.apply import after_commit
 from amproxy.config.structs import Policy, Receiver, Urgency
 from amproxy.context import Context
@@ -46,7 +46,7 @@ async def flush_group(context: Context, timer: Timer) -> None:
             operations = groups.wait_for_flush(loaded)
         else:
             operations, changes = await _flush_operations(context, loaded, timer.due)
-        await aside.scrap(loaded.alerts, loaded.revisions)
+        await offload.scrap(loaded.alerts, loaded.revisions)
         # Refused when the group changed since it was loaded: then all of it is decided anew.
         if await commit(context.wire, operations):
             for change in changes:
@@ -113,7 +113,7 @@ async def _flush_operations(
     # ticks that were missed are not made up for
     tick = planned if planned + group.group_interval > now else now
     size = len(loaded.alerts)
-    decision = await aside.run(
+    decision = await offload.run(
         size, flush.decide_flush, loaded, group, receiver, context.roster, muting, now, tick
     )
     operations = groups.begin_flush(loaded, next_due=tick + group.group_interval)
@@ -123,12 +123,12 @@ async def _flush_operations(
     changes = await _change_incidents(context, operations, group, pages, now)
     for key, entry in decision.log_only:
         groups.save_log_entry(operations, group.id, key, entry)
-    await aside.run(size, _add_messages, operations, group, messages, now, until, flush_id)
-    muted = await aside.run(size, _compare_muted, loaded, group, muting, decision, now)
+    await offload.run(size, _add_messages, operations, group, messages, now, until, flush_id)
+    muted = await offload.run(size, _compare_muted, loaded, group, muting, decision, now)
     if muted is not None:
         store_muting.save_following(operations, group.id, muted.log)
         await store_muting.record_suppressed(context.wire, operations, muted.records)
-    await aside.run(
+    await offload.run(
         size,
         lambda: groups.expect_notifications(
             operations,
@@ -139,7 +139,7 @@ async def _flush_operations(
             resolved=decision.resolved,
         ),
     )
-    await aside.scrap(*(due.alerts for due in decision.notifications), decision.resolved, *muting)
+    await offload.scrap(*(due.alerts for due in decision.notifications), decision.resolved, *muting)
     return operations, changes
 
 
@@ -181,7 +181,7 @@ async def _change_incidents(
             changes.append(_guard_turns(change, stored))
             turns |= {name: turn for name, (_, turn) in change.turns.items()}
             operations.extend(incidents.change_operations(changes[-1]))
-            news = await aside.run(len(due.alerts), _alerts_to_save, change.incident, due)
+            news = await offload.run(len(due.alerts), _alerts_to_save, change.incident, due)
             await incidents.save_alerts(context.wire, operations, change.incident, news)
     return changes
 
@@ -192,16 +192,16 @@ async def _incident_change(
     """The change of the group's incident, or a new one's. Fills in the log entry's incident."""
     incident = await _load_incident(context, due)
     size = len(due.alerts)
-    event = await aside.run(size, flush.decide_incident_event, due, group, incident, now)
+    event = await offload.run(size, flush.decide_incident_event, due, group, incident, now)
     if isinstance(event, Opened):
-        firing, integration = await aside.run(size, flush.firing_alerts, due), due.integration
+        firing, integration = await offload.run(size, flush.firing_alerts, due), due.integration
         template = integration.settings.title
         new_incident = partial(
             flush.new_incident,
             number=await incidents.next_number(context.wire),
-            title=await aside.run(size, incident_title, template, group, firing),
+            title=await offload.run(size, incident_title, template, group, firing),
         )
-        incident = await aside.run(
+        incident = await offload.run(
             size, new_incident, context.config, group, integration, firing, now
         )
         due.log_entry.incident = incident.id

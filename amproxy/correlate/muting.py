@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.clock import utc
 from amproxy.config.structs import InhibitRule, Maintenance
 from amproxy.context import Context
@@ -68,9 +68,11 @@ async def evaluate_muting(
 ) -> Muting:
     """The same where silences and windows are loaded already. Raises StoreUnavailable."""
     return Muting(
-        await aside.run(len(alerts), find_silenced, mutes.silences, alerts),
+        await offload.run(len(alerts), find_silenced, mutes.silences, alerts),
         await _look_up_inhibition(context, alerts, now_ns),
-        await aside.run(len(alerts), find_maintenance, context.open_windows, mutes, alerts, now_ns),
+        await offload.run(
+            len(alerts), find_maintenance, context.open_windows, mutes, alerts, now_ns
+        ),
     )
 
 
@@ -83,7 +85,7 @@ async def load_muting_reasons(
     """
     mutes = await load_manual_mutes(context, now_ns)
     muted = await evaluate_muting(context, mutes, alerts, now_ns)
-    return await aside.run(len(alerts), describe_muting, mutes, muted)
+    return await offload.run(len(alerts), describe_muting, mutes, muted)
 
 
 async def find_hold(context: Context, incident: Incident) -> tuple[str, float] | None:
@@ -102,7 +104,7 @@ async def find_hold(context: Context, incident: Incident) -> tuple[str, float] |
         return None
     firing = await _load_firing_alerts(context, incident, now_ns)
     muted = await evaluate_muting(context, mutes, firing, now_ns)
-    return await aside.run(len(firing), decide_hold, mutes, muted, firing, now)
+    return await offload.run(len(firing), decide_hold, mutes, muted, firing, now)
 
 
 async def load_incident_muting(context: Context, incident: Incident) -> IncidentMuting:
@@ -137,18 +139,18 @@ async def _look_up_inhibition(
     rules, size = context.config.inhibit_rules, len(alerts)
     if not rules:
         return {}
-    wanted, names = await aside.run(size, _wanted_sources, rules, alerts)
+    wanted, names = await offload.run(size, _wanted_sources, rules, alerts)
     sources: dict[str, list[InhibitionSource]] = {}
     for start in range(0, len(names), KEYS_AT_ONCE):
         some = names[start : start + KEYS_AT_ONCE]
         answers = [context.wire.call("HVALS", keys.source(key)) for key in some]
         for key, answer in zip(some, answers, strict=True):
             stored = await answer
-            sources[key] = await aside.run(len(stored), _decode_sources, stored)
-    over = await aside.run(size, _ended_sources, sources, now_ns)
+            sources[key] = await offload.run(len(stored), _decode_sources, stored)
+    over = await offload.run(size, _ended_sources, sources, now_ns)
     _remove_sources(context, over)
-    inhibited = await aside.run(size, _find_inhibited, wanted, sources, now_ns)
-    await aside.scrap(wanted, sources)
+    inhibited = await offload.run(size, _find_inhibited, wanted, sources, now_ns)
+    await offload.scrap(wanted, sources)
     return inhibited
 
 

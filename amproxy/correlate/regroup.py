@@ -7,7 +7,7 @@ import contextlib
 
 from msgspec import structs
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.apply import apply_event
 from amproxy.context import Context
 from amproxy.correlate.ingest import SLICE, IncomingAlert, WholeAlert, first_flush, ingest
@@ -40,7 +40,7 @@ async def regroup_all(context: Context) -> int:
 
 async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
     group, now_ns, size = loaded.group, int(context.now() * 10**9), len(loaded.alerts)
-    placed = await aside.run(size, _place_anew, context.placer, loaded)
+    placed = await offload.run(size, _place_anew, context.placer, loaded)
     elsewhere, leaving, due_ns = list[IncomingAlert](), list[tuple[str, bytes]](), list[int]()
     stored: list[asyncio.Future[object]] = []
     for number, (placement, alert) in enumerate(placed):
@@ -61,7 +61,7 @@ async def _regroup_one(context: Context, loaded: LoadedGroup) -> int:
     operations, gone = Operations(), len(leaving)
     if due_ns:
         operations.do("ZADD", keys.TIMERS, min(due_ns) // 10**6, f"flush:{group.id}")
-    await aside.run(gone, groups.remove_alerts, operations, group.id, leaving)
+    await offload.run(gone, groups.remove_alerts, operations, group.id, leaving)
     operations.do("!prune", group.id)
     await asyncio.gather(*stored)
     if gone and not due_ns:

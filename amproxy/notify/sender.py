@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from amproxy import aside, metrics
+from amproxy import metrics, offload
 from amproxy.config.channels import addresses_people
 from amproxy.config.structs import Config
 from amproxy.context import Context
@@ -147,7 +147,7 @@ class MessageSender:
         integration = self._service.integration(message.group.receiver, message.integration)
         url = self._context.external_url
         build = partial(group_card, message, now=self._context.now(), external_url=url)
-        card = await aside.run(len(message.alerts), build)
+        card = await offload.run(len(message.alerts), build)
         settings = render_settings(message.channel, integration.settings, card)
         return PreparedSend(lambda: channel.send(settings, card), channel.rate_limit(settings))
 

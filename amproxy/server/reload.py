@@ -55,7 +55,7 @@ class Reloader:
     ) -> None:
         self._context = context
         self._use, self._follow, self._publish = use, follow, publish
-        self._aside = SideProcess()
+        self._process = SideProcess()
         self._pending: _PendingLoad | None = None
         self._running: asyncio.Task[None] | None = None
         self._began = -LOAD_INTERVAL
@@ -79,7 +79,7 @@ class Reloader:
     async def close(self) -> None:
         if self._running is not None:
             self._running.cancel()
-        await self._aside.close()
+        await self._process.close()
 
     async def _run(self) -> None:
         while self._pending is not None:
@@ -123,7 +123,7 @@ class Reloader:
     async def _load(self, path: Path) -> LoadedConfig:
         """The file and all warnings about it. Raises ConfigError."""
         try:
-            parts = await self._aside.run(_load_in_parts, path, size=file_size(path))
+            parts = await self._process.run(_load_in_parts, path, size=file_size(path))
         except SideProcessFailed as error:
             text = f"the file could not be read on this machine now: {error}"
             raise ConfigError([ConfigProblem(text, file=str(path))]) from None

@@ -54,7 +54,7 @@ SHUTDOWN_GRACE = 5  # seconds that open requests have at the end
 # less time. The second generation is collected before it is large: all of the process waits for it.
 GC_THRESHOLDS = (50_000, 4, 250)
 
-# Seconds. So long the event loop waits for its turn while heavy work goes on beside it (aside.py).
+# Seconds. So long the event loop waits for its turn beside heavy work (offload.py).
 SWITCH_INTERVAL = 0.001
 
 

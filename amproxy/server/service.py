@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from amproxy import aside, metrics
+from amproxy import metrics, offload
 from amproxy.accept.body import Receive, Scope, Send
 from amproxy.accept.push import (
     HEARTBEAT_PATH,
@@ -157,7 +157,7 @@ class Service:
         """Serve; the loops begin as soon as Redis answers."""
         metrics.start_time.set_to_current_time()
         self.parts.keep(REDIS_CONNECTION, self.wire.stay_connected)
-        self.parts.keep("stalls", aside.watch_stalls)
+        self.parts.keep("stalls", offload.watch_stalls)
         # Without Redis the service still starts: /-/ready and pushes answer 503 until it is back.
         await asyncio.wait([self.parts.complete(START, self._begin)], timeout=STARTUP_WAIT)
 

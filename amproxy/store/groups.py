@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.model import Alert, Group, LoadedGroup, LogEntry, MutedAlertsLog
 from amproxy.store import keys
 from amproxy.store.commit import Operations, binary
@@ -126,7 +126,7 @@ async def load_group(wire: Wire, group_id: str) -> LoadedGroup | None:
     entries = wire.call("HGETALL", keys.log(group_id))
     meta, version, touched, until, hidden = await head
     stored, log = (await leases, await records), _pairs(await entries)
-    alerts, revisions = await aside.run(len(stored[0]), _load_alerts, *stored)
+    alerts, revisions = await offload.run(len(stored[0]), _load_alerts, *stored)
     if meta is None:
         return None
     return LoadedGroup(

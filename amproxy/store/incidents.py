@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.errors import NotFound
 from amproxy.model import Alert, Change, Incident, IncidentState, OutgoingMessage, TimelineEntry
 from amproxy.store import keys
@@ -111,7 +111,7 @@ async def load_timelines(wire: Wire, ids: list[str]) -> list[list[TimelineEntry]
 async def load_alerts(wire: Wire, incident_id: str) -> list[Alert]:
     """The alerts as they were last notified, also after the end. Raises StoreUnavailable."""
     stored = await wire.call("HVALS", keys.incident_alerts(incident_id))
-    return await aside.run(len(stored), lambda: [_alert(data) for data in stored])
+    return await offload.run(len(stored), lambda: [_alert(data) for data in stored])
 
 
 async def load_counts(wire: Wire) -> dict[tuple[str, str], int]:

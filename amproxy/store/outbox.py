@@ -255,10 +255,10 @@ async def _parse_entries(
         except (msgspec.DecodeError, IndexError):
             metrics.unexpected_errors.labels("deliver").inc()
             log.critical("entry %s of the outbox cannot be read; %s has it", entry, keys.UNREADABLE)
-            aside = Operations()
-            aside.do("LPUSH", keys.UNREADABLE, b"".join(fields))
-            aside.do("LTRIM", keys.UNREADABLE, 0, MAX_UNREADABLE - 1)
-            aside.do("XACK", keys.OUTBOX, CONSUMER_GROUP, entry)
-            aside.do("XDEL", keys.OUTBOX, entry)
-            await commit(wire, aside)
+            removal = Operations()
+            removal.do("LPUSH", keys.UNREADABLE, b"".join(fields))
+            removal.do("LTRIM", keys.UNREADABLE, 0, MAX_UNREADABLE - 1)
+            removal.do("XACK", keys.OUTBOX, CONSUMER_GROUP, entry)
+            removal.do("XDEL", keys.OUTBOX, entry)
+            await commit(wire, removal)
     return messages

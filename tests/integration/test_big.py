@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from amproxy import aside, metrics
+from amproxy import metrics, offload
 from amproxy.accept import big_bodies
 from amproxy.config.structs import Config, InhibitRule, Integration, OncallSettings, Receiver
 from amproxy.errors import StoreUnavailable
@@ -106,7 +106,7 @@ async def test_thousands_of_alerts_that_end_are_forgotten_once_they_are_told(
     house_of: Build,
 ) -> None:
     house = await house_of(paging_config())
-    number = 3 * aside.LIGHT
+    number = 3 * offload.LIGHT
     await house.post("/webhook/am", webhook(number))
     await soon(lambda: len(house.hook.sent) == 1)
     await house.post("/webhook/am", webhook(number, "resolved"))
@@ -123,7 +123,7 @@ async def gone(house: House) -> bool:
 async def test_a_push_that_broke_off_in_the_middle_is_whole_when_it_comes_again(
     house_of: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house, number = await house_of(paging_config()), 3 * aside.LIGHT
+    house, number = await house_of(paging_config()), 3 * offload.LIGHT
     ingest, calls, broken = groups.ingest, 0, 0
 
     async def breaks_off(wire: Wire, writes: list[groups.GroupWrite]) -> bool:
@@ -151,7 +151,7 @@ async def test_more_big_bodies_than_fit_wait_and_small_ones_do_not(
     monkeypatch.setattr(big_bodies, "PATIENCE", 0.2)
     house = await house_of(config())
     await house.doors._big_bodies.processed.acquire()  # as if one was worked on for long
-    big = json.dumps(alerts(3 * aside.LIGHT)).encode()
+    big = json.dumps(alerts(3 * offload.LIGHT)).encode()
     waiting = [
         asyncio.create_task(house.post("/api/v2/alerts", None, raw=big))
         for _ in range(big_bodies.MAX_RECEIVED + 2)
@@ -171,7 +171,7 @@ async def test_the_metric_counts_what_held_everybody_up() -> None:
         name = "amproxy_loop_stall_seconds"
         return values[f"{name}_count", None] - values[f"{name}_bucket", "0.25"]
 
-    before, watching = longer_than_a_quarter(), asyncio.create_task(aside.watch_stalls())
+    before, watching = longer_than_a_quarter(), asyncio.create_task(offload.watch_stalls())
     await asyncio.sleep(0.1)
     time.sleep(0.4)  # the stall
     await soon(lambda: longer_than_a_quarter() > before)

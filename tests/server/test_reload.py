@@ -142,7 +142,7 @@ async def test_a_process_that_dies_is_a_reload_that_fails_with_words(loads: Load
     loads.path.write_text(LARGE)
     before = loads.context.config
     failing = asyncio.create_task(loads.reloader.reload())
-    child = await soon(lambda: loads.reloader._aside._child)
+    child = await soon(lambda: loads.reloader._process._child)
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(ConfigError, match=r"process for it died .*killed by signal 9"):
         await failing
@@ -154,28 +154,28 @@ async def test_a_process_that_dies_is_a_reload_that_fails_with_words(loads: Load
 async def test_work_that_takes_too_long_or_too_much_memory_fails_with_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    aside = SideProcess()
+    process = SideProcess()
     try:
         with pytest.raises(SideProcessFailed, match="too much memory"):
-            await aside.run(bytearray, 8 << 30, size=1 << 20)
-        assert await aside.run(sorted, [2, 1], size=1 << 20) == [[1, 2]]
+            await process.run(bytearray, 8 << 30, size=1 << 20)
+        assert await process.run(sorted, [2, 1], size=1 << 20) == [[1, 2]]
         monkeypatch.setattr(sideprocess, "TIMEOUT", 0.2)
         with pytest.raises(SideProcessFailed, match="took too long"):
-            await aside.run(time.sleep, 60, size=1 << 20)
+            await process.run(time.sleep, 60, size=1 << 20)
         monkeypatch.setattr(sideprocess, "TIMEOUT", 60.0)
-        assert await aside.run(sorted, [2, 1], size=1 << 20) == [[1, 2]]
+        assert await process.run(sorted, [2, 1], size=1 << 20) == [[1, 2]]
     finally:
-        await aside.close()
+        await process.close()
 
 
 async def test_a_process_without_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sideprocess, "IDLE_SECONDS", 0.05)
-    aside = SideProcess()
-    [pid] = await aside.run(os.getpid, size=1 << 20)
+    process = SideProcess()
+    [pid] = await process.run(os.getpid, size=1 << 20)
     await soon(lambda: not Path(f"/proc/{pid}/cmdline").exists())
-    [other] = await aside.run(os.getpid, size=1 << 20)
+    [other] = await process.run(os.getpid, size=1 << 20)
     assert other not in (pid, os.getpid())
-    await aside.close()
+    await process.close()
 
 
 def ask(server: Server, path: str, body: Any = None, method: str = "GET") -> bytes:

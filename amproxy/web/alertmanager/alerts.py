@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.config.structs import Receiver, Route
 from amproxy.context import Context
 from amproxy.correlate.flusher import current_group
@@ -218,10 +218,10 @@ class AlertmanagerAlertsApi:
         query, now = AlertQuery(request.query), self._context.now()
         async with self._context.big_read:
             groups, size = await self._firing_groups(now)
-            alerts, receivers = await aside.run(size, _choose_alerts, query, groups)
+            alerts, receivers = await offload.run(size, _choose_alerts, query, groups)
             muting = await look_up_muting(self._context, alerts, int(now * 10**9))
-            body = await aside.run(size, _alerts_json, query, alerts, receivers, muting)
-            await aside.scrap(*(one.alerts for one in groups), alerts, receivers, *muting)
+            body = await offload.run(size, _alerts_json, query, alerts, receivers, muting)
+            await offload.scrap(*(one.alerts for one in groups), alerts, receivers, *muting)
         return AlertmanagerResponse(200, body + b"\n")
 
     async def groups(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
@@ -233,14 +233,14 @@ class AlertmanagerAlertsApi:
         query = AlertQuery(request.query, muted=shows_muted)
         async with self._context.big_read:
             groups, size = await self._firing_groups(now)
-            listed = await aside.run(size, _choose_groups, query, groups)
-            alerts = await aside.run(size, _unique_alerts, listed)
+            listed = await offload.run(size, _choose_groups, query, groups)
+            alerts = await offload.run(size, _unique_alerts, listed)
             muting = await look_up_muting(self._context, alerts, int(now * 10**9))
             muted_by = {one.group.id: self._mute_intervals(one.group, now) for one in listed}
             if not shows_muted:
                 listed = [one for one in listed if not muted_by[one.group.id]]
-            body = await aside.run(size, _groups_json, query, listed, muting, muted_by)
-            await aside.scrap(*(one.alerts for one in (*groups, *listed)), alerts, *muting)
+            body = await offload.run(size, _groups_json, query, listed, muting, muted_by)
+            await offload.scrap(*(one.alerts for one in (*groups, *listed)), alerts, *muting)
         return AlertmanagerResponse(200, body + b"\n")
 
     async def _firing_groups(self, now: float) -> tuple[list[FiringGroup], int]:
@@ -250,8 +250,8 @@ class AlertmanagerAlertsApi:
         """
         loaded = await load_groups(self._context.wire)
         size = len(loaded) + sum(len(one.alerts) for one in loaded)
-        ranked = await aside.run(size, self._rank_groups, loaded, int(now * 10**9))
-        await aside.scrap(*(one.alerts for one in loaded), *(one.revisions for one in loaded))
+        ranked = await offload.run(size, self._rank_groups, loaded, int(now * 10**9))
+        await offload.scrap(*(one.alerts for one in loaded), *(one.revisions for one in loaded))
         return ranked, size
 
     def _rank_groups(self, groups: list[LoadedGroup], now_ns: int) -> list[FiringGroup]:

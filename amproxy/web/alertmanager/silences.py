@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.accept.body import BadTime, parse_time
 from amproxy.context import Context
 from amproxy.errors import NotFound
@@ -82,7 +82,7 @@ class AlertmanagerSilencesApi:
         """Create or change a silence; respond with its ID, which a change may replace."""
         body = await request.json()
         # a megabyte may hold twenty thousand regular expressions
-        posted = await aside.run(len(body) // BYTES_OF_MATCHER, parse_silence, body)
+        posted = await offload.run(len(body) // BYTES_OF_MATCHER, parse_silence, body)
         await self._require(request, posted.matcher_sets)
         if posted.id:
             await self._require_change(request, posted.id)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy import __version__, aside
+from amproxy import __version__, offload
 from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
@@ -165,7 +165,7 @@ class PageTemplates:
         """
         shared = await self._shared_values(request, clock)
         pieces = self._environment.get_template(template).generate(**values, **shared)
-        return HTMLResponse("".join(await aside.collect(pieces)), status, headers)
+        return HTMLResponse("".join(await offload.collect(pieces)), status, headers)
 
     async def error(self, request: Request, error: WebErrorResponse) -> HTMLResponse:
         # The reason that Redis is away is for those who can mend it.

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.config.structs import Urgency
 from amproxy.correlate import muting
 from amproxy.model import Incident
@@ -107,7 +107,7 @@ class IncidentsApi:
     async def show(self, request: Request) -> Response:
         context, incident_id = self._context, request.path_params["id"]
         incident = await incidents.load(context.wire, incident_id)
-        is_big = incident.firing + incident.resolved > aside.LIGHT
+        is_big = incident.firing + incident.resolved > offload.LIGHT
         async with context.big_read if is_big else contextlib.nullcontext():
             alerts = await incidents.load_alerts(context.wire, incident_id)
             timeline = await incidents.load_timeline(context.wire, incident_id)
@@ -115,7 +115,7 @@ class IncidentsApi:
             hold = (await muting.load_incident_muting(context, incident)).hold_at
             now, url = context.now(), context.external_url
             muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
-            response = await aside.run(
+            response = await offload.run(
                 len(alerts),
                 lambda: json_response(
                     views.incident_detail_view(
@@ -129,7 +129,7 @@ class IncidentsApi:
                     )
                 ),
             )
-            await aside.scrap(alerts, muted)
+            await offload.scrap(alerts, muted)
         return response
 
     async def act(self, request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.correlate import muting
 from amproxy.errors import Conflict, NotFound
 from amproxy.model import Alert, Incident, IncidentState, TimelineEntry
@@ -88,14 +88,14 @@ class IncidentPage:
         def firing_first(alert: Alert) -> tuple[bool, int]:
             return alert.resolved(now_ns), alert.starts_ns
 
-        is_big = incident.firing + incident.resolved > aside.LIGHT
+        is_big = incident.firing + incident.resolved > offload.LIGHT
         async with context.big_read if is_big else contextlib.nullcontext():
             alerts = await incidents.load_alerts(context.wire, incident_id)
             number = len(alerts)
-            shown = await aside.run(
+            shown = await offload.run(
                 number, heapq.nsmallest, MAX_LISTED_ALERTS, alerts, firing_first
             )
-            await aside.scrap(alerts)
+            await offload.scrap(alerts)
         return await self._templates.page(
             request,
             "incident.html",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
-from amproxy import aside
+from amproxy import offload
 from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matchers
@@ -47,7 +47,7 @@ class FiringSnapshot(NamedTuple):
     async def scrap(self) -> None:
         """Give back what it holds."""
         lists = [loaded.alerts for loaded in self.groups]
-        await aside.scrap(*lists, *(loaded.revisions for loaded in self.groups), self.alerts)
+        await offload.scrap(*lists, *(loaded.revisions for loaded in self.groups), self.alerts)
 
 
 class AffectedIncident(NamedTuple):
@@ -79,7 +79,7 @@ async def match_firing(context: Context, wanted: Mapping[str, MatcherSets]) -> d
     async with context.big_read:
         snapshot, size = await _load_firing(context)
         found = {
-            name: await aside.run(size, snapshot.matching, sets) for name, sets in wanted.items()
+            name: await offload.run(size, snapshot.matching, sets) for name, sets in wanted.items()
         }
         await snapshot.scrap()
         return found
@@ -99,8 +99,8 @@ async def require_mute(
         return
     async with context.big_read:
         snapshot, size = await _load_firing(context)
-        hidden = await aside.run(size, snapshot.matching_labels, sets)
-        refusal = await aside.run(size, hiding_refusal, principal, config, hidden)
+        hidden = await offload.run(size, snapshot.matching_labels, sets)
+        refusal = await offload.run(size, hiding_refusal, principal, config, hidden)
         await snapshot.scrap()
     require(request, refusal)
 
@@ -110,7 +110,7 @@ async def preview_muting(context: Context, sets: MatcherSets) -> MutePreview:
     async with context.big_read:
         snapshot, size = await _load_firing(context)
         newest, _ = await incidents.list_incidents(context.wire, limit=MAX_SEARCHED_INCIDENTS)
-        preview = await aside.run(size, _preview, snapshot, sets, newest)
+        preview = await offload.run(size, _preview, snapshot, sets, newest)
         await snapshot.scrap()
         return preview
 
@@ -119,7 +119,7 @@ async def _load_firing(context: Context) -> tuple[FiringSnapshot, int]:
     """The alerts that fire, and how many alerts and groups there are. Raises StoreUnavailable."""
     now_ns, groups = int(context.now() * 10**9), await load_groups(context.wire)
     size = len(groups) + sum(len(loaded.alerts) for loaded in groups)
-    return await aside.run(size, _snapshot, groups, now_ns), size
+    return await offload.run(size, _snapshot, groups, now_ns), size
 
 
 def _snapshot(groups: list[LoadedGroup], now_ns: int) -> FiringSnapshot:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import httpx
 import msgspec
 
-from amproxy import __version__, aside
+from amproxy import __version__, offload
 from amproxy.config.channels import address_digest
 from amproxy.config.networks import Reach
 from amproxy.config.structs import Global
@@ -68,7 +68,7 @@ class WebhookChannel:
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card. Raises DeliveryError."""
         url = _webhook_url(settings)
-        body = await aside.run(len(card.alerts), build_payload, card)
+        body = await offload.run(len(card.alerts), build_payload, card)
         await _post_json(self._clients, self.name, settings, url, body)
         return {"state": card.state}
 
@@ -108,7 +108,9 @@ class AlertmanagerChannel:
         # twice, because the end must outlast the next repeat even where that is late
         lifetime_ns = int(max(2 * card.repeats_every, MIN_ALERT_LIFETIME) * 10**9)
         now_ns = int(card.at * 10**9)
-        body = await aside.run(len(card.alerts), _postable_alerts, card.alerts, now_ns, lifetime_ns)
+        body = await offload.run(
+            len(card.alerts), _postable_alerts, card.alerts, now_ns, lifetime_ns
+        )
         url = _webhook_url(settings).rstrip("/")
         if not url.endswith(_V2_ALERTS_PATH):
             url += _V2_ALERTS_PATH

@@ -22,7 +22,7 @@ SLICE: Final = 0.01  # seconds
 WATCH_INTERVAL: Final = 0.05  # seconds
 # One for what comes in and is flushed, one for what somebody reads (Context.big_read): more would
 # only take the interpreter from each other.
-_THREADS: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="aside")
+_THREADS: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="offload")
 
 T = TypeVar("T")
 
