@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import stat
 import tempfile
@@ -13,9 +14,11 @@ from typing import IO, Final
 
 from amproxy.errors import AmproxyError, os_error_words
 
+log = logging.getLogger(__name__)
+
 LONGEST_SOCKET: Final = 100  # bytes of a path: kernels allow 103 to 107
 AOF_FOLDER: Final = "appendonlydir"  # Redis' own name
-# What amproxy and its Redis leave in a data folder: such a one may be closed to others.
+# What amproxy and its Redis leave in a data folder: one with nothing else is closed to others.
 OWN_ENTRIES: Final = frozenset({AOF_FOLDER, "lock", "redis.log", "redis.sock", "metrics"})
 
 
@@ -26,14 +29,17 @@ class BadDataFolder(AmproxyError):
 def make_private(folder: Path) -> None:
     """Make a folder that only this user may enter, or close it to others.
 
-    Raises BadDataFolder: it cannot be made, is another user's, or holds other things.
+    One that holds other things stays open, and what is amproxy's in it is closed. Raises
+    BadDataFolder: it cannot be made, is another user's, or everybody may write to it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
         if stat.S_IMODE(found.st_mode) & 0o077 == 0:
             return
-        _refuse_foreign(folder)
+        if _holds_foreign(folder):
+            _close_own(folder, found.st_mode)
+            return
     except OSError as error:
         raise _unusable(folder, error) from None
     try:
@@ -47,18 +53,24 @@ def make_private(folder: Path) -> None:
             ) from None
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Raises BadDataFolder where there are only things that are not amproxy's, and OSError.
-
-    A folder such as /tmp must not be closed to others.
-    """
+def _holds_foreign(folder: Path) -> bool:
+    """True where there is something that is not amproxy's. Raises OSError."""
     with os.scandir(folder) as entries:
-        names = {entry.name for entry in entries}
-    if names and not names & OWN_ENTRIES:
+        return any(entry.name not in OWN_ENTRIES for entry in entries)
+
+
+def _close_own(folder: Path, mode: int) -> None:
+    """Make private what Redis will write in a folder such as /etc, which must stay open to others.
+
+    Raises BadDataFolder for a folder such as /tmp, and OSError.
+    """
+    if mode & stat.S_IWOTH:
         raise BadDataFolder(
-            f"the data folder {folder} holds other things, and others can look into it: "
+            f"everybody may write to {folder}, which holds other things: "
             "name a folder for amproxy alone (--data-dir), which it makes itself"
         )
+    log.warning("others can look into the data folder %s, but not into amproxy's files", folder)
+    (folder / AOF_FOLDER).mkdir(mode=0o700, exist_ok=True)
 
 
 def _unusable(folder: Path, error: OSError) -> BadDataFolder:

@@ -112,6 +112,24 @@ def test_a_folder_with_other_things_is_not_closed_to_others(tmp_path: Path) -> N
     assert mode(shared) == 0o1777
 
 
+def test_in_a_folder_with_other_things_what_is_amproxys_is_closed(
+    servers: Servers, tmp_path: Path
+) -> None:
+    data = tmp_path / "project"
+    data.mkdir()
+    data.chmod(0o755)
+    (data / "notes.txt").touch()
+    for _ in range(2):
+        amproxy = servers.amproxy(ROUTES, data_dir=data)
+        assert "others can look into the data folder" in amproxy.stderr
+        amproxy.stop()
+    assert mode(data) == 0o755
+    own = [path for path in data.rglob("*") if path.name != "notes.txt" and path.is_file()]
+    assert any("aof" in path.name for path in own)
+    closed = [data / "appendonlydir", *(path for path in own if path.parent == data)]
+    assert [path for path in closed if mode(path) & 0o077 and path.name != "lock"] == []
+
+
 def test_the_folder_of_the_socket_must_be_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
