@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 POLL_INTERVAL = 1.0  # seconds between checks for messages that another process left
 RETRY_INTERVAL = POLL_INTERVAL / 4  # seconds between attempts while Redis is away
+# Seconds after Redis was away in which nothing is taken over: its other processes have been unable
+# to say that they live, and hold messages that are sent and not recorded yet.
+TAKE_OVER_PAUSE = 3.0
 RECOUNT_INTERVAL = 30.0  # seconds between searches for messages that nobody works on
 BATCH = 200  # messages read at once
 MAX_HELD = 200_000  # messages that a process holds; of most of them only the id
@@ -63,6 +66,7 @@ class DeliveryWorker:
         self._sending: set[asyncio.Task[Any]] = set()  # those of them that have a call under way
         self._draining = False
         self._renewed = 0.0  # monotonic time of the last renewal of the lease; 0 = none
+        self._refused = -TAKE_OVER_PAUSE  # monotonic time of the last refusal of Redis
         self._recounted = 0.0  # monotonic time of the last such search; 0 = search now
         self._last_stray = ""  # id in the outbox up to which strays were looked for
 
@@ -81,7 +85,7 @@ class DeliveryWorker:
                     # A Redis that is back may be empty: the lease comes first again. And what a
                     # response that was lost has given to this process is nowhere else.
                     self._renewed = min(self._renewed, time.monotonic() - POLL_INTERVAL)
-                    self._recounted = 0.0
+                    self._recounted, self._refused = 0.0, time.monotonic()
                     await asyncio.sleep(RETRY_INTERVAL)
                 with contextlib.suppress(TimeoutError):
                     # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
@@ -102,7 +106,8 @@ class DeliveryWorker:
         wire, now = self._context.wire, time.monotonic()
         if now - self._renewed >= POLL_INTERVAL:
             await self._renew_lease(now)
-            self._accept(await outbox.take_over(wire, self._name))
+            if now - self._refused >= TAKE_OVER_PAUSE:
+                self._accept(await outbox.take_over(wire, self._name))
         if now - self._recounted >= RECOUNT_INTERVAL:
             await self._read_own()
             await self._restore_strays()
