@@ -71,6 +71,8 @@ class Crowd:
         return json.dumps(
             {
                 "global": {
+                    # longer than any run: a webhook is told of an end by a request of its own
+                    "resolve_timeout": "12h",
                     "telegram_bot_token": self.telegram.token,
                     "telegram_api_url": self.telegram.url,
                     "contact_networks": ["127.0.0.0/8"],  # where the stand-ins are
