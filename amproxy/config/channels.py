@@ -127,6 +127,11 @@ def contact_address(user: User, channel: str) -> str | None:
     )
 
 
+def own_channels(user: User) -> tuple[str, ...]:
+    """The contacts that are channels, in order; `phone` is none, it serves others."""
+    return tuple(name for name in user.contacts if name != "phone")
+
+
 def contact_channels(user: User) -> tuple[str, ...]:
     """The channels of the person's rules, of any urgency, in order; else those of the contacts."""
     rules = (rule for urgency in URGENCIES for rule in notification_rules(user, urgency))

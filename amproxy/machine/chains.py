@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
-from amproxy.config.channels import contact_address, notification_rules
+from amproxy.config.channels import contact_address, notification_rules, own_channels
 from amproxy.config.structs import Config, Notify, Urgency
 from amproxy.machine.draft import Draft, end_wait, new_id
 from amproxy.model import Chain, Incident, Page
@@ -200,11 +200,7 @@ def try_next_contact(draft: Draft, page: Page) -> None:
 def untried_channels(draft: Draft, name: str, pages: Iterable[Page]) -> Iterator[str]:
     """The channels of a person that none of these pages used, in the order of the contacts."""
     user, tried = draft.roster.config.users.get(name), {page.channel for page in pages}
-    return (
-        channel
-        for channel in (user.contacts if user else ())
-        if channel not in tried and channel != "phone"
-    )
+    return (channel for channel in (own_channels(user) if user else ()) if channel not in tried)
 
 
 def has_other_contact(config: Config, incident: Incident, page: Page) -> bool:
@@ -216,8 +212,7 @@ def has_other_contact(config: Config, incident: Incident, page: Page) -> bool:
         if one.user == page.user and one.round == page.round and one.state == "failed"
     }
     return user is not None and any(
-        channel not in failed and channel not in (page.channel, "phone")
-        for channel in user.contacts
+        channel not in failed and channel != page.channel for channel in own_channels(user)
     )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from amproxy import metrics, offload
-from amproxy.config.channels import addresses_people
+from amproxy.config.channels import addresses_people, own_channels
 from amproxy.config.structs import Config
 from amproxy.context import Context
 from amproxy.errors import DeliveryError
@@ -201,13 +201,13 @@ def next_notice(config: Config, message: OutgoingMessage, now: float) -> Outgoin
     tried = [*message.tried, message.channel]
     # over these it goes out anyhow
     chosen = [one for kind in user.notices if kind == message.reason for one in user.notices[kind]]
-    for channel, address in user.contacts.items():
-        if channel not in (*tried, *chosen, "phone"):
+    for channel in own_channels(user):
+        if channel not in (*tried, *chosen):
             return msgspec.structs.replace(
                 message,
                 id=new_id(),
                 channel=channel,
-                address=address,
+                address=user.contacts[channel],
                 due=now,
                 attempt=1,
                 unclear=0,

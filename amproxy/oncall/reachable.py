@@ -14,6 +14,7 @@ from amproxy.config.channels import (
     address_digest,
     contact_address,
     contact_channels,
+    own_channels,
     paging_channels,
 )
 from amproxy.config.structs import Config, User
@@ -96,7 +97,7 @@ def assess_reachability(
 
 def _person_reachability(user: User, outcomes: OutcomesByContact) -> PersonReachability:
     used = contact_channels(user)
-    unused = [name for name in user.contacts if name not in used and name != "phone"]
+    unused = [name for name in own_channels(user) if name not in used]
     contacts = tuple(
         _contact_reachability(user, channel, outcomes, used=channel in used)
         for channel in (*used, *unused)

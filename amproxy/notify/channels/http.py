@@ -23,7 +23,7 @@ from amproxy.config.networks import Reach
 from amproxy.config.structs import HttpSettings
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.http_settings import certificate_files, client_options
-from amproxy.notify.channels.reach import CheckedTransport
+from amproxy.notify.channels.reach import LIMITS, CheckedTransport
 from amproxy.secret import Secret, file_stamp
 
 TIMEOUT = 10.0  # seconds for a whole call
@@ -31,7 +31,6 @@ CONNECT_TIMEOUT = 5.0
 BODY_LIMIT = 64 * 1024  # bytes of a response that are read
 CLOSE_WAIT = 60.0  # seconds that calls under way have when a client is replaced
 DRAIN_TIMEOUT = 1.0  # seconds for a body that is not used
-MAX_IDLE = 20  # connections of one client that are kept for the next message
 MAX_RETRY_AFTER = 3600.0  # seconds; a longer Retry-After is cut to this
 
 for _name in ("httpx", "httpcore"):
@@ -119,9 +118,7 @@ def _build_client(http: HttpSettings, timeout: float, reach: Reach | None) -> ht
         options["transport"] = CheckedTransport(options["verify"], reach)
     return httpx.AsyncClient(
         timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
-        # Without httpx's bound of 100 for all destinations: some that hang would hold it all. How
-        # many calls one destination has under way is bounded by the delivery worker.
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE),
+        limits=LIMITS,
         follow_redirects=False,
         **options,
     )

@@ -19,9 +19,9 @@ from amproxy.config.networks import REFUSED_TEXT, IpAddress, Reach, literal_addr
 from amproxy.errors import DeliveryError
 
 RESOLVE_TIMEOUT = 5.0  # seconds
-# As for all channels, a destination that hangs must not use up the connections of others.
+# Of every client of the channels. Without httpx's bound of 100 for all destinations: some that hang
+# would hold it all. How many calls one destination has under way is bounded by the delivery worker.
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-
 
 # Threads of their own: a name server that never answers must not hold up passwords and files.
 _RESOLVERS = ThreadPoolExecutor(8, "resolve")

@@ -11,7 +11,7 @@ import httpx
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
 from amproxy.notify.channels.slack.settings import SlackSettings
-from amproxy.secret import reveal
+from amproxy.secret import Secret, reveal
 
 SERVICE_NAME = "Slack"
 CREDENTIAL_ERRORS = {
@@ -91,13 +91,10 @@ def read_slack_token(settings: SlackSettings) -> str:
 
     Raises DeliveryError (permanent) where there is none, or its file cannot be read.
     """
-    try:
-        token = reveal(settings.app_token, settings.app_token_file)
-    except (OSError, UnicodeDecodeError):
-        raise _auth_error("the file of the app token cannot be read") from None
-    if not token:
-        raise _auth_error("no app token is configured")
-    return token
+    return _read_secret(
+        *(settings.app_token, settings.app_token_file, "the app token"),
+        missing="no app token is configured",
+    )
 
 
 def read_webhook_url(settings: SlackSettings) -> str:
@@ -105,13 +102,20 @@ def read_webhook_url(settings: SlackSettings) -> str:
 
     Raises DeliveryError (permanent) where there is none, or its file cannot be read.
     """
+    return _read_secret(
+        *(settings.api_url, settings.api_url_file, "the webhook's URL"),
+        missing="neither an app token nor a webhook's URL is configured",
+    )
+
+
+def _read_secret(secret: Secret, file: str, name: str, *, missing: str) -> str:
     try:
-        url = reveal(settings.api_url, settings.api_url_file)
+        value = reveal(secret, file)
     except (OSError, UnicodeDecodeError):
-        raise _auth_error("the file of the webhook's URL cannot be read") from None
-    if not url:
-        raise _auth_error("neither an app token nor a webhook's URL is configured")
-    return url
+        raise _auth_error(f"the file of {name} cannot be read") from None
+    if not value:
+        raise _auth_error(missing)
+    return value
 
 
 async def _send(
