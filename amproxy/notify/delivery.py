@@ -114,13 +114,16 @@ class DeliveryService:
         Raises DeliveryError, and where nothing was sent StoreUnavailable, NotOurs, Throttled.
         """
         message, began, limit = queued.message, time.perf_counter(), RateLimit()
+        copy = False
         try:
             send, limit = await prepare()
-            await self._obtain_permit(queued, limit)
+            copy = await self._obtain_permit(queued, limit)
             began = time.perf_counter()
             ref = await send()
         except DeliveryError as error:
             error.latency = time.perf_counter() - began
+            if error.ambiguous:
+                self._count_arrival(message, copy)
             metrics.delivery_attempts.labels(message.channel, "failed", error.reason).inc()
             await self._note_failure(message, limit, error)
             raise
@@ -131,22 +134,32 @@ class DeliveryService:
             # is tried again as after any failure.
             metrics.unexpected_errors.labels("deliver").inc()
             log.exception("channel %s failed unexpectedly", message.channel)
+            self._count_arrival(message, copy)
             raise DeliveryError(
                 f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True
             ) from error
         metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
+        self._count_arrival(message, copy)
         self._record_health(message, "")
         return SendResult(ref, time.perf_counter() - began)
 
-    async def _obtain_permit(self, queued: OutboxMessage, limit: RateLimit) -> None:
-        """Ask for the permit to send now. Raises StoreUnavailable, NotOurs, Throttled."""
+    async def _obtain_permit(self, queued: OutboxMessage, limit: RateLimit) -> bool:
+        """Ask for the permit to send now; True where an earlier attempt may have arrived.
+
+        Raises StoreUnavailable, NotOurs, Throttled.
+        """
         permit = await outbox.permit(self.context.wire, queued, limit)
         if permit.state == "gone":
             raise NotOurs(f"message {queued.message.id} is not this process's any more")
         if permit.state == "throttled":
             raise Throttled(permit.seconds)
-        if permit.repeated or queued.message.unclear:
-            metrics.deliveries_repeated.labels(queued.message.channel).inc()
+        return permit.repeated or queued.message.unclear > 0
+
+    def _count_arrival(self, message: OutgoingMessage, copy: bool) -> None:
+        """Count a message that arrived, or may have. copy: an earlier attempt may have arrived."""
+        # An attempt that was refused brought nobody a second copy.
+        if copy:
+            metrics.deliveries_repeated.labels(message.channel).inc()
 
     async def _note_failure(
         self, message: OutgoingMessage, limit: RateLimit, error: DeliveryError
