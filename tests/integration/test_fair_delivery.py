@@ -184,6 +184,23 @@ async def test_a_page_whose_answers_are_lost_goes_out_three_times_and_then_over_
     assert copies == ["Disk"] * 3
 
 
+async def test_attempts_that_are_refused_after_a_lost_answer_do_not_count_as_repeated(
+    house_of: Build, short_waits: None
+) -> None:
+    house = await house_of(one_step())
+    faults = [
+        broken(),
+        DeliveryError("chat: 503", reason="server_error"),
+        DeliveryError("chat: 503", reason="server_error"),
+    ]
+    house.chat.refuse = lambda address, card: faults.pop(0) if faults else None
+    counter = metrics.deliveries_repeated.labels("chat")._value
+    before = counter.get()
+    await push(house, "Disk")
+    await soon(lambda: titles(house.chat, "ann") == ["Disk"], seconds=20)
+    assert counter.get() - before == 1
+
+
 async def test_a_bundle_whose_answers_are_lost_goes_out_three_times_and_then_elsewhere(
     house_of: Build, short_waits: None
 ) -> None:
