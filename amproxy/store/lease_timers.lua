@@ -1,10 +1,21 @@
 -- Lease due timers: who dies leaves them to come again when the lease is over.
+-- Half of them are those due longest, half those due last, so that what comes behind a backlog of
+-- thousands does not wait for its end, and the backlog itself goes on.
 -- KEYS[1]  prefix of the partition
 -- ARGV     now (ms), lease (ms), how many at most
 -- Returns  a list of name, due, name, due …
-local timers = KEYS[1] .. 'timers'
-local due = redis.call('ZRANGEBYSCORE', timers, '-inf', ARGV[1], 'WITHSCORES', 'LIMIT', 0, ARGV[3])
-for i = 1, #due, 2 do
-  redis.call('ZADD', timers, 'XX', ARGV[1] + ARGV[2], due[i])
+local timers, now, limit = KEYS[1] .. 'timers', ARGV[1], tonumber(ARGV[3])
+local newest = math.floor(limit / 2)
+local leased = {}
+
+local function lease(due)
+  for i = 1, #due, 2 do
+    redis.call('ZADD', timers, 'XX', now + ARGV[2], due[i])
+    leased[#leased + 1] = due[i]
+    leased[#leased + 1] = due[i + 1]
+  end
 end
-return due
+
+lease(redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit - newest))
+lease(redis.call('ZREVRANGEBYSCORE', timers, now, '-inf', 'WITHSCORES', 'LIMIT', 0, newest))
+return leased

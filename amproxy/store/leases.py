@@ -34,14 +34,17 @@ class Timer(NamedTuple):
 
 
 async def lease_due(wire: Wire, now: float, limit: int) -> list[Timer]:
-    """Lease what is due. A timer that is not set anew or dropped within LEASE comes again."""
+    """Lease timers that are due, half of them those due last; returned by due time.
+
+    A timer that is not set anew or dropped within LEASE comes again.
+    """
     words = (int(now * 1000), int(LEASE * 1000), limit)
     flat = await wire.script("lease_timers", keys.P, *words)
     timers = []
     for name, due in zip(flat[::2], flat[1::2], strict=True):
         kind, _, rest = name.decode().partition(":")
         timers.append(Timer(kind, rest, float(due) / 1000))
-    return timers
+    return sorted(timers, key=lambda timer: timer.due)
 
 
 async def give_back(wire: Wire, timer: Timer, leased_at: float, now: float) -> None:

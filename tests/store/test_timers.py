@@ -27,11 +27,21 @@ async def test_a_timer_that_was_handled_does_not_come_again(wire: Wire) -> None:
     assert await leases.next_due(wire) is None
 
 
-async def test_the_earliest_come_first_and_no_more_than_a_worker_wants(wire: Wire) -> None:
+async def test_a_worker_gets_no_more_than_it_wants_by_due_time(wire: Wire) -> None:
     for number in range(5):
         await leases.restore(wire, f"flush:{number}", NOW - number)
-    assert [timer.id for timer in await leases.lease_due(wire, NOW, 2)] == ["4", "3"]
-    assert [timer.id for timer in await leases.lease_due(wire, NOW, 10)] == ["2", "1", "0"]
+    assert [timer.id for timer in await leases.lease_due(wire, NOW, 4)] == ["4", "3", "1", "0"]
+    assert [timer.id for timer in await leases.lease_due(wire, NOW, 10)] == ["2"]
+
+
+async def test_what_is_due_last_does_not_wait_for_a_backlog_and_the_backlog_goes_on(
+    wire: Wire,
+) -> None:
+    for number in range(100):
+        await leases.restore(wire, f"flush:old{number:02}", NOW - 100 + number / 2)
+    await leases.restore(wire, "flush:new", NOW)
+    leased = [timer.id for timer in await leases.lease_due(wire, NOW, 6)]
+    assert leased == ["old00", "old01", "old02", "old98", "old99", "new"]
 
 
 async def test_a_timer_that_is_there_is_not_restored(wire: Wire) -> None:
