@@ -12,7 +12,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, overload
 from zoneinfo import ZoneInfo
+
+import msgspec
+
+# A text as `rfc3339` writes it.
+Timestamp = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 _LOCALTIME = Path("/etc/localtime")
 
@@ -123,6 +129,10 @@ def utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+@overload
+def rfc3339(seconds: float) -> str: ...
+@overload
+def rfc3339(seconds: float | None) -> str | None: ...
 def rfc3339(seconds: float | None) -> str | None:
     """Unix seconds → RFC 3339 in UTC, such as "2026-01-05T09:00:00.000Z"; None stays None."""
     if seconds is None:

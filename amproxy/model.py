@@ -190,12 +190,16 @@ IncidentState = Literal["triggered", "acknowledged", "snoozed", "resolved"]
 WaitReason = Literal["", "time", "interval", "alerts", "shift", "round", "flapping", "answer"]
 
 
+# A reminder goes to the person who acknowledged, before the acknowledgement runs out.
+PageKind = Literal["page", "reminder"]
+PageState = Literal["due", "sent", "failed", "skipped"]
+
+
 class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One notification of one person over one channel, or of a receiver's chat (user = "")."""
 
     id: str
-    # A reminder goes to the person who acknowledged, before the acknowledgement runs out.
-    kind: Literal["page", "reminder"] = "page"
+    kind: PageKind = "page"
     user: str = ""
     receiver: str = ""  # instead of a user
     integration: str = ""  # of a receiver: "slack/0"
@@ -209,7 +213,7 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     once: bool = False  # of a webhook step: no updates follow
     bundle: str = ""  # id of the message about many incidents that it was sent in
     due: float
-    state: Literal["due", "sent", "failed", "skipped"] = "due"
+    state: PageState = "due"
     sent_at: float | None = None
     attempts: int = 0
     error: str = ""

@@ -39,6 +39,44 @@ _.truncated_alerts
 _.updatedAt
 _.versionInfo
 
+# Answers of the API: msgspec encodes the fields by their names.
+_.all_keys_counted
+_.config_digest
+_.config_since
+_.day_hours
+_.duration_ms
+_.end_local
+_.escalation_policies
+_.eviction
+_.externalDocs
+_.first_hidden
+_.last_beat
+_.last_delivery
+_.last_error
+_.last_hidden
+_.last_used
+_.loaded_at
+_.median_time_to_resolve
+_.next_open
+_.next_step
+_.night_hours
+_.openapi
+_.p50
+_.p90
+_.pages_day
+_.pages_night
+_.pages_weekend
+_.ping_ms
+_.seen_at
+_.signed_in_at
+_.snoozed
+_.start_local
+_.time_to_end_by_itself
+_.told_at
+_.triggered
+_.unsaved_changes
+_.weekend_hours
+
 # Settings of libraries, and methods that they call: ruamel.yaml, re2, httpx, itsdangerous, uvicorn.
 _.log_errors
 _.auth_flow

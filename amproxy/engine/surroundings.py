@@ -15,7 +15,7 @@ from amproxy import clock
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.store import health
-from amproxy.store.health import OperatorWarning
+from amproxy.store.health import OperatorWarning, WarningKind
 from amproxy.store.wire import RedisRefused
 from amproxy.text import load_texts, render_phrase
 from amproxy.times import format_duration
@@ -106,7 +106,7 @@ class Surroundings:
     def _of_clocks(self) -> list[OperatorWarning]:
         warnings, jump = list[OperatorWarning](), clock.steady.jump
         if jump:
-            kind = "clock_ahead" if jump > 0 else "clock_back"
+            kind: WarningKind = "clock_ahead" if jump > 0 else "clock_back"
             # by whole minutes at last, because it shrinks by the second and is told when it changes
             warnings.append(OperatorWarning(kind, {"by": _about(jump)}))
         difference = self._context.clock_difference

@@ -9,14 +9,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
-from amproxy.clock import rfc3339
-from amproxy.config.structs import Policy
-from amproxy.model import Incident, Page, TimelineEntry
+from amproxy.clock import Timestamp, rfc3339
+from amproxy.config.structs import Policy, Urgency
+from amproxy.model import Incident, Page, PageKind, PageState, TimelineEntry
 from amproxy.simulation.recorded import HISTORY_FORMAT
+
+ListedIncident = TypeVar("ListedIncident")  # as the API's lists have it
 
 # A spreadsheet takes a cell that begins so for a formula, and runs it: names of alerts and people
 # come from anywhere. Tab, CR and newline count because some drop them before they look.
@@ -58,9 +60,16 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def csv_columns(row: Mapping[str, Any]) -> list[str]:
-    """Return the columns of rows like this one: those of a map in a cell are NAME_KEY."""
-    return [name for name, _ in _flatten_row(row)]
+def csv_columns(row: type[msgspec.Struct]) -> list[str]:
+    """Return the columns of rows of this kind: those of a struct in a cell are NAME_FIELD."""
+    columns = list[str]()
+    for field in msgspec.structs.fields(row):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            inner = csv_columns(field.type)
+            columns += (f"{field.encode_name}_{name}" for name in inner)
+        else:
+            columns.append(field.encode_name)
+    return columns
 
 
 def _flatten_row(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -79,62 +88,108 @@ def _csv_cell(value: Any) -> Any:
     return value
 
 
+class HistoryLabels(msgspec.Struct, kw_only=True):
+    group_labels: dict[str, str]
+    common_labels: dict[str, str]
+    receiver: str | None
+    group_key: str | None
+
+
+class HistoryEvent(msgspec.Struct, kw_only=True):
+    at: Timestamp
+    kind: str
+    user: str | None
+    text: str
+    until: Timestamp | None
+    firing: int | None
+    resolved: int | None
+    fresh: int | None
+    by: str | None
+    to: list[str] | None
+    policy: str | None
+
+
+class HistoryPage(msgspec.Struct, kw_only=True):
+    due: Timestamp
+    at: Timestamp | None
+    kind: PageKind
+    user: str | None
+    receiver: str | None
+    channel: str
+    policy: str
+    step: int
+    round: int
+    state: PageState
+    reason: str
+
+
+class HistoryLine(msgspec.Struct, Generic[ListedIncident], kw_only=True):
+    """An incident with all that is needed to replay it under another policy."""
+
+    format: Literal["amproxy.history/1"]
+    incident: ListedIncident
+    plan: dict[str, Any]  # the policy as it was stored
+    forwards: dict[str, dict[str, Any]]
+    urgency: Urgency | None
+    team: str | None
+    labels: HistoryLabels
+    events: list[HistoryEvent]
+    pages: list[HistoryPage]
+
+
 def history_line(
-    incident: Incident, timeline: Iterable[TimelineEntry], view: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return an incident with all that is needed to replay it under another policy, for JSON.
-
-    Times are RFC 3339 in UTC. timeline: oldest first; view: the incident as in the API's lists.
-    """
-    return {
-        "format": HISTORY_FORMAT,
-        "incident": view,
-        "plan": _policy_fields(incident.plan),
-        "forwards": {name: _policy_fields(plan) for name, plan in incident.forwards.items()},
-        "urgency": incident.urgency,
-        "team": incident.team or None,
-        "labels": {
-            "group_labels": incident.group_labels,
-            "common_labels": incident.common_labels,
-            "receiver": incident.receiver or None,
-            "group_key": incident.group_key or None,
-        },
-        "events": [_event_fields(entry) for entry in timeline if entry.kind in _EVENT_KINDS],
-        "pages": [_page_fields(page) for page in incident.pages],
-    }
+    incident: Incident, timeline: Iterable[TimelineEntry], view: ListedIncident
+) -> HistoryLine[ListedIncident]:
+    """One line of the history. timeline: oldest first; view: the incident as in the API's lists."""
+    return HistoryLine(
+        format=HISTORY_FORMAT,
+        incident=view,
+        plan=_policy_fields(incident.plan),
+        forwards={name: _policy_fields(plan) for name, plan in incident.forwards.items()},
+        urgency=incident.urgency,
+        team=incident.team or None,
+        labels=HistoryLabels(
+            group_labels=incident.group_labels,
+            common_labels=incident.common_labels,
+            receiver=incident.receiver or None,
+            group_key=incident.group_key or None,
+        ),
+        events=[_history_event(entry) for entry in timeline if entry.kind in _EVENT_KINDS],
+        pages=[_history_page(page) for page in incident.pages],
+    )
 
 
-def _event_fields(entry: TimelineEntry) -> dict[str, Any]:
+def _history_event(entry: TimelineEntry) -> HistoryEvent:
     until = entry.data.get("until")
-    return {
-        "at": rfc3339(entry.at),
-        "kind": _EVENT_KINDS[entry.kind],
-        "user": entry.user or None,
-        "text": entry.text,
-        "until": rfc3339(until) if isinstance(until, int | float) else None,
-        "firing": entry.data.get("firing"),
-        "resolved": entry.data.get("resolved"),
-        "fresh": entry.data.get("fresh"),
-        "by": entry.data.get("by"),
-        "to": entry.data.get("to"),
-        "policy": entry.policy or None,
-    }
+    return HistoryEvent(
+        at=rfc3339(entry.at),
+        kind=_EVENT_KINDS[entry.kind],
+        user=entry.user or None,
+        text=entry.text,
+        until=rfc3339(until) if isinstance(until, int | float) else None,
+        firing=entry.data.get("firing"),
+        resolved=entry.data.get("resolved"),
+        fresh=entry.data.get("fresh"),
+        by=entry.data.get("by"),
+        to=entry.data.get("to"),
+        policy=entry.policy or None,
+    )
 
 
-def _page_fields(page: Page) -> dict[str, Any]:
-    return {
-        "due": rfc3339(page.due),
-        "at": rfc3339(page.sent_at),
-        "kind": page.kind,
-        "user": page.user or None,
-        "receiver": page.receiver or None,
-        "channel": page.channel,
-        "policy": page.policy,
-        "step": page.step,
-        "round": page.round,
-        "state": page.state,
-        "reason": page.reason,
-    }
+def _history_page(page: Page) -> HistoryPage:
+    return HistoryPage(
+        due=rfc3339(page.due),
+        at=rfc3339(page.sent_at),
+        kind=page.kind,
+        user=page.user or None,
+        receiver=page.receiver or None,
+        channel=page.channel,
+        policy=page.policy,
+        step=page.step,
+        round=page.round,
+        state=page.state,
+        reason=page.reason,
+    )
 
 
 def _policy_fields(plan: Policy) -> Any:

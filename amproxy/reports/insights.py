@@ -7,16 +7,31 @@ kinds of alerts, not with the number of incidents.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Urgency
 from amproxy.machine.draft import RESOLVED_TEXTS
-from amproxy.model import Incident, IncidentState, Page
-from amproxy.oncall.hours import DAYTIMES, Daytime, classify_daytime, night_start_date
+from amproxy.model import Incident, Page
+from amproxy.oncall.hours import Daytime, classify_daytime, night_start_date
+from amproxy.reports.insights_rows import (
+    AlertKey,
+    AlertRowView,
+    DayRowView,
+    HoursRowView,
+    IncidentTallyView,
+    InsightsTable,
+    PagesRowView,
+    PersonRowView,
+    PolicyRowView,
+    SpreadView,
+    TeamRowView,
+)
 from amproxy.simulation.terminal import labels_text
 
 NOISE_SECONDS: Final = 300.0  # an incident that ends by itself within them was probably noise
@@ -31,8 +46,6 @@ MIN_PAGE_SHARE: Final = 0.2  # of all pages, for one alert
 MIN_COUNT: Final = 5  # pages or incidents: below it no share means anything
 MIN_NOISE_SHARE: Final = 0.5  # of an alert's incidents that were probably noise
 MIN_UNANSWERED_SHARE: Final = 0.3  # of incidents that nobody acknowledged
-
-InsightsTableRow = dict[str, Any]
 
 
 class Insights:
@@ -51,7 +64,7 @@ class Insights:
         self._policies: dict[str, IncidentTally] = defaultdict(IncidentTally)
         self._people: dict[str, PersonTally] = defaultdict(PersonTally)
         self._pages: dict[tuple[str, str, Urgency], Counter[Daytime]] = defaultdict(Counter)
-        self._alerts: dict[tuple[str, str], AlertTally] = defaultdict(AlertTally)
+        self._alerts: dict[tuple[AlertKey, str], AlertTally] = defaultdict(AlertTally)
         self._hours = [[0] * 24 for _ in WEEKDAYS]
         self._days: dict[date, Counter[str]] = defaultdict(Counter)
 
@@ -73,9 +86,9 @@ class Insights:
         self._hours[started.weekday()][started.hour] += 1
         self._days[started.date()].update(incidents=1, pages=len(sent))
 
-    def table(self, name: str) -> list[InsightsTableRow]:
-        """Return the rows of one of TABLES. Raises KeyError."""
-        tables = {
+    def table(self, name: InsightsTable) -> Sequence[msgspec.Struct]:
+        """Return the rows of one of TABLES."""
+        tables: dict[InsightsTable, Callable[[], Sequence[msgspec.Struct]]] = {
             "teams": self.teams,
             "policies": self.policies,
             "people": self.people,
@@ -86,53 +99,61 @@ class Insights:
         }
         return tables[name]()
 
-    def summary(self) -> InsightsTableRow:
+    def summary(self) -> IncidentTallyView:
         """Return the tally of all incidents together."""
         return self._all.view()
 
-    def teams(self) -> list[InsightsTableRow]:
-        return _tally_rows("team", self._teams)
+    def teams(self) -> list[TeamRowView]:
+        return [
+            TeamRowView(team=name, **msgspec.structs.asdict(tally.view()))
+            for name, tally in sorted(self._teams.items())
+        ]
 
-    def policies(self) -> list[InsightsTableRow]:
-        return _tally_rows("policy", self._policies)
+    def policies(self) -> list[PolicyRowView]:
+        return [
+            PolicyRowView(policy=name, **msgspec.structs.asdict(tally.view()))
+            for name, tally in sorted(self._policies.items())
+        ]
 
-    def people(self) -> list[InsightsTableRow]:
-        return [row for row in _tally_rows("user", self._people) if self._user in ("", row["user"])]
+    def people(self) -> list[PersonRowView]:
+        return [
+            tally.view(name)
+            for name, tally in sorted(self._people.items())
+            if self._user in ("", name)
+        ]
 
-    def pages(self) -> list[InsightsTableRow]:
+    def pages(self) -> list[PagesRowView]:
         """Pages that were sent, by person, channel and urgency."""
         return [
-            {
-                "user": user,
-                "channel": channel,
-                "urgency": urgency,
-                "pages": times.total(),
-                **{time: times[time] for time in DAYTIMES},
-            }
+            PagesRowView(
+                user=user,
+                channel=channel,
+                urgency=urgency,
+                pages=times.total(),
+                day=times["day"],
+                night=times["night"],
+                weekend=times["weekend"],
+            )
             for (user, channel, urgency), times in sorted(self._pages.items())
             if self._user in ("", user)
         ]
 
-    def alerts(self) -> list[InsightsTableRow]:
+    def alerts(self) -> list[AlertRowView]:
         """The noisiest first, by alertname and by group labels."""
-        rows = [
-            {"by": by, "name": name, **tally.view()} for (by, name), tally in self._alerts.items()
-        ]
-        return sorted(
-            rows, key=lambda row: (-row["incidents"], -row["pages"], row["by"], row["name"])
-        )
+        rows = [tally.view(by, name) for (by, name), tally in self._alerts.items()]
+        return sorted(rows, key=lambda row: (-row.incidents, -row.pages, row.by, row.name))
 
-    def hours(self) -> list[InsightsTableRow]:
+    def hours(self) -> list[HoursRowView]:
         """Incidents that began in each hour of the week, a row a day."""
         return [
-            {"weekday": day, **{f"{hour:02}": n for hour, n in enumerate(row)}}
+            HoursRowView(weekday=day, **{f"h{hour:02}": n for hour, n in enumerate(row)})
             for day, row in zip(WEEKDAYS, self._hours, strict=True)
         ]
 
-    def days(self) -> list[InsightsTableRow]:
+    def days(self) -> list[DayRowView]:
         """Days with incidents that began on them, and the pages that people got of those."""
         return [
-            {"day": day.isoformat(), "incidents": n["incidents"], "pages": n["pages"]}
+            DayRowView(day=day, incidents=n["incidents"], pages=n["pages"])
             for day, n in sorted(self._days.items())
         ]
 
@@ -153,7 +174,7 @@ class Insights:
             person.nights.add(begun)
         self._pages[page.user, page.channel, urgency_of_page(incident, page)][time] += 1
 
-    def _alert(self, by: str, name: str) -> AlertTally:
+    def _alert(self, by: AlertKey, name: str) -> AlertTally:
         # Names come from alerts: a label that changes with every one must not fill the memory.
         known = (by, name) in self._alerts or len(self._alerts) < MAX_ALERT_KINDS
         return self._alerts[by, name if known else OTHER_ALERTS]
@@ -179,12 +200,6 @@ def urgency_of_page(incident: Incident, page: Page) -> Urgency:
     return "important" if important else "default"
 
 
-def _tally_rows(
-    key: str, tallies: Mapping[str, IncidentTally] | Mapping[str, PersonTally]
-) -> list[InsightsTableRow]:
-    return [{key: name, **tallies[name].view()} for name in sorted(tallies)]
-
-
 class IncidentTally:
     """Incidents of a team, of a policy, or all of them."""
 
@@ -206,16 +221,19 @@ class IncidentTally:
             spread = self.ended if ended_by_itself(incident) else self.resolved
             spread.add(lasted)
 
-    def view(self) -> dict[str, Any]:
-        return {
-            "incidents": self.states.total(),
-            **{state: self.states[state] for state in get_args(IncidentState)},
-            "never_acknowledged": self.never_acknowledged,
-            "reopened": self.reopened,
-            "time_to_acknowledge": self.acknowledged.view(),
-            "time_to_resolve": self.resolved.view(),
-            "time_to_end_by_itself": self.ended.view(),
-        }
+    def view(self) -> IncidentTallyView:
+        return IncidentTallyView(
+            incidents=self.states.total(),
+            triggered=self.states["triggered"],
+            acknowledged=self.states["acknowledged"],
+            snoozed=self.states["snoozed"],
+            resolved=self.states["resolved"],
+            never_acknowledged=self.never_acknowledged,
+            reopened=self.reopened,
+            time_to_acknowledge=self.acknowledged.view(),
+            time_to_resolve=self.resolved.view(),
+            time_to_end_by_itself=self.ended.view(),
+        )
 
 
 class PersonTally:
@@ -226,14 +244,17 @@ class PersonTally:
         self.pages: Counter[Daytime] = Counter()
         self.nights: set[date] = set()
 
-    def view(self) -> dict[str, Any]:
-        return {
-            "pages": self.pages.total(),
-            **{f"pages_{time}": self.pages[time] for time in DAYTIMES},
-            "nights_disturbed": len(self.nights),
-            "time_to_acknowledge": self.acknowledged.view(),
-            "time_to_resolve": self.resolved.view(),
-        }
+    def view(self, user: str) -> PersonRowView:
+        return PersonRowView(
+            user=user,
+            pages=self.pages.total(),
+            pages_day=self.pages["day"],
+            pages_night=self.pages["night"],
+            pages_weekend=self.pages["weekend"],
+            nights_disturbed=len(self.nights),
+            time_to_acknowledge=self.acknowledged.view(),
+            time_to_resolve=self.resolved.view(),
+        )
 
 
 class AlertTally:
@@ -253,14 +274,16 @@ class AlertTally:
             self.resolved.add(lasted)
             self.noise += ended_by_itself(incident) and lasted <= NOISE_SECONDS
 
-    def view(self) -> dict[str, Any]:
-        return {
-            "incidents": self.incidents,
-            "pages": self.pages,
-            "acknowledged": round(self.acknowledged / self.incidents, 3),
-            "probably_noise": round(self.noise / self.incidents, 3),
-            "median_time_to_resolve": self.resolved.percentile(50),
-        }
+    def view(self, by: AlertKey, name: str) -> AlertRowView:
+        return AlertRowView(
+            by=by,
+            name=name,
+            incidents=self.incidents,
+            pages=self.pages,
+            acknowledged=round(self.acknowledged / self.incidents, 3),
+            probably_noise=round(self.noise / self.incidents, 3),
+            median_time_to_resolve=self.resolved.percentile(50),
+        )
 
 
 def ended_by_itself(incident: Incident) -> bool:
@@ -309,35 +332,14 @@ class DurationSpread:
                 return seconds
         return None
 
-    def view(self) -> dict[str, Any]:
-        """Return the spread for JSON; without any length all but the count is None."""
-        return {
-            "count": self.count,
-            "mean": round(self._sum / self.count, 3) if self.count else None,
-            "p50": self.percentile(50),
-            "p90": self.percentile(90),
-            "max": round(self.max, 3) if self.count else None,
-        }
-
-
-# Every table, and an empty row of it: its columns are the same without any incident.
-TABLES: dict[str, InsightsTableRow] = {
-    "teams": {"team": "", **IncidentTally().view()},
-    "policies": {"policy": "", **IncidentTally().view()},
-    "people": {"user": "", **PersonTally().view()},
-    "pages": {"user": "", "channel": "", "urgency": "", "pages": 0, **dict.fromkeys(DAYTIMES, 0)},
-    "alerts": {
-        "by": "",
-        "name": "",
-        "incidents": 0,
-        "pages": 0,
-        "acknowledged": 0,
-        "probably_noise": 0,
-        "median_time_to_resolve": None,
-    },
-    "hours": {"weekday": "", **{f"{hour:02}": 0 for hour in range(24)}},
-    "days": {"day": "", "incidents": 0, "pages": 0},
-}
+    def view(self) -> SpreadView:
+        return SpreadView(
+            count=self.count,
+            mean=round(self._sum / self.count, 3) if self.count else None,
+            p50=self.percentile(50),
+            p90=self.percentile(90),
+            max=round(self.max, 3) if self.count else None,
+        )
 
 
 class NightsFinding(NamedTuple):
@@ -375,20 +377,18 @@ def find_highlights(insights: Insights) -> list[Finding]:
     """
     people, alerts, summary = insights.people(), insights.alerts(), insights.summary()
     result: list[Finding] = []
-    woken = max(people, key=lambda row: row["nights_disturbed"], default=None)
-    if woken and woken["nights_disturbed"] >= MIN_NIGHTS:
-        result.append(NightsFinding(woken["user"], woken["nights_disturbed"]))
-    pages = sum(row["pages"] for row in people)
-    named = [
-        row for row in alerts if row["by"] == "alertname" and row["name"] not in ("", OTHER_ALERTS)
-    ]
-    loudest = max(named, key=lambda row: row["pages"], default=None)
-    if loudest and pages >= MIN_COUNT and loudest["pages"] >= MIN_PAGE_SHARE * pages:
-        percent = min(100, round(100 * loudest["pages"] / pages))
+    woken = max(people, key=lambda row: row.nights_disturbed, default=None)
+    if woken and woken.nights_disturbed >= MIN_NIGHTS:
+        result.append(NightsFinding(woken.user, woken.nights_disturbed))
+    pages = sum(row.pages for row in people)
+    named = [row for row in alerts if row.by == "alertname" and row.name not in ("", OTHER_ALERTS)]
+    loudest = max(named, key=lambda row: row.pages, default=None)
+    if loudest and pages >= MIN_COUNT and loudest.pages >= MIN_PAGE_SHARE * pages:
+        percent = min(100, round(100 * loudest.pages / pages))
         result.append(
-            LoudAlertFinding(loudest["name"], percent, loudest["probably_noise"] >= MIN_NOISE_SHARE)
+            LoudAlertFinding(loudest.name, percent, loudest.probably_noise >= MIN_NOISE_SHARE)
         )
-    incidents, unanswered = summary["incidents"], summary["never_acknowledged"]
+    incidents, unanswered = summary.incidents, summary.never_acknowledged
     if incidents >= MIN_COUNT and unanswered >= MIN_UNANSWERED_SHARE * incidents:
         result.append(UnansweredFinding(unanswered, incidents))
     return result

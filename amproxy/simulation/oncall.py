@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from amproxy.clock import rfc3339
+import msgspec
+
+from amproxy.clock import Timestamp, rfc3339
 from amproxy.config.read.cursor import hint
 from amproxy.config.structs import Config
 from amproxy.errors import NotFound
@@ -32,6 +34,77 @@ MAX_LINES_OF_KIND: Final = 5  # lines of one kind in the text
 JSON = dict[str, Any]
 
 
+class OnCallView(msgspec.Struct, kw_only=True):
+    """The people on call for a schedule at a time."""
+
+    schedule: str
+    at: Timestamp
+    users: list[str]
+    until: Timestamp | None
+    next: list[str]
+    reason: str
+
+
+class PeriodView(msgspec.Struct, kw_only=True):
+    start: Timestamp
+    end: Timestamp
+
+
+class HoursWorkedView(msgspec.Struct, kw_only=True):
+    """Hours by kind, rounded for reading, and the numbers of nights and weekends."""
+
+    hours: float
+    night_hours: float
+    weekend_hours: float
+    day_hours: float
+    nights: int
+    weekends: int
+
+
+class CoverageGapView(PeriodView, kw_only=True):
+    reason: str
+
+
+class HiddenShiftView(PeriodView, kw_only=True):
+    users: tuple[str, ...]
+    reason: str
+    on_call: tuple[str, ...]
+
+
+class DoubleBookingView(PeriodView, kw_only=True):
+    user: str
+    schedule: str
+
+
+class _LoadView(HoursWorkedView, kw_only=True):
+    share: float
+    shifts: int
+    overloaded: bool
+    idle: bool
+    longest: PeriodView | None
+    shortest_rest: PeriodView | None
+
+
+# A field by place goes before those by keyword: the name first.
+class PersonLoadView(_LoadView):
+    user: str
+
+
+class QualityView(msgspec.Struct, kw_only=True):
+    """The quality of the plan of a schedule; shares are of 100."""
+
+    schedule: str
+    start: Timestamp
+    end: Timestamp
+    score: int
+    coverage: float
+    balance: float
+    gaps: list[CoverageGapView]
+    hidden: list[HiddenShiftView]
+    doubles: list[DoubleBookingView]
+    people: list[PersonLoadView]
+
+
 def oncall_reports(
     config: Config, roster: Roster, schedule: str | None, at: datetime
 ) -> list[JSON]:
@@ -39,17 +112,19 @@ def oncall_reports(
 
     at: aware, or naive as the wall-clock time of each schedule's own zone. Raises NotFound.
     """
-    return [
-        {
-            "schedule": on_call.schedule,
-            "at": rfc3339(on_call.at.timestamp()),
-            "users": list(on_call.users),
-            "until": rfc3339(on_call.until.timestamp()) if on_call.until else None,
-            "next": list(on_call.next),
-            "reason": on_call.reason,
-        }
-        for on_call in _on_call_now(config, roster, schedule, at)
-    ]
+    found = _on_call_now(config, roster, schedule, at)
+    return [msgspec.to_builtins(on_call_view(one)) for one in found]
+
+
+def on_call_view(value: OnCall) -> OnCallView:
+    return OnCallView(
+        schedule=value.schedule,
+        at=rfc3339(value.at.timestamp()),
+        users=list(value.users),
+        until=rfc3339(value.until.timestamp()) if value.until else None,
+        next=list(value.next),
+        reason=value.reason,
+    )
 
 
 def oncall_text(config: Config, roster: Roster, schedule: str | None, at: datetime) -> str:
@@ -98,7 +173,7 @@ def quality_reports(
     DEFAULT_REPORT_PERIOD. Raises NotFound, and ValueError for a period that is too long.
     """
     assessed = _assess_schedules(config, roster, schedule, start, seconds)
-    return [quality_report(quality) for quality in assessed]
+    return [msgspec.to_builtins(quality_view(quality)) for quality in assessed]
 
 
 def quality_text(
@@ -126,64 +201,66 @@ def _assess_schedules(
     return [assess_quality(roster, name, at, at + period) for name, at in starts.items()]
 
 
-def quality_report(quality: ScheduleQuality) -> JSON:
-    """Return one report as JSON; hours and shares are rounded for reading."""
-    return {
-        "schedule": quality.schedule,
-        **_period_report((quality.start, quality.end)),
-        "score": quality.score,
-        "coverage": round(quality.coverage * 100, 2),
-        "balance": round(quality.balance * 100, 2),
-        "gaps": [
-            {**_period_report((gap.start, gap.end)), "reason": gap.reason} for gap in quality.gaps
+def quality_view(quality: ScheduleQuality) -> QualityView:
+    """One report; hours and shares are rounded for reading."""
+    return QualityView(
+        schedule=quality.schedule,
+        start=rfc3339(quality.start.timestamp()),
+        end=rfc3339(quality.end.timestamp()),
+        score=quality.score,
+        coverage=round(quality.coverage * 100, 2),
+        balance=round(quality.balance * 100, 2),
+        gaps=[
+            CoverageGapView(**_bounds((gap.start, gap.end)), reason=gap.reason)
+            for gap in quality.gaps
         ],
-        "hidden": [
-            {
-                **_period_report((hidden.start, hidden.end)),
-                "users": list(hidden.users),
-                "reason": hidden.reason,
-                "on_call": list(hidden.on_call),
-            }
+        hidden=[
+            HiddenShiftView(
+                **_bounds((hidden.start, hidden.end)),
+                users=hidden.users,
+                reason=hidden.reason,
+                on_call=hidden.on_call,
+            )
             for hidden in quality.hidden
         ],
-        "doubles": [
-            {
-                **_period_report((double.start, double.end)),
-                "user": double.user,
-                "schedule": double.schedule,
-            }
+        doubles=[
+            DoubleBookingView(
+                **_bounds((double.start, double.end)), user=double.user, schedule=double.schedule
+            )
             for double in quality.doubles
         ],
-        "people": [_person_report(load) for load in quality.people],
-    }
+        people=[_person_load_view(load) for load in quality.people],
+    )
 
 
-def hours_report(hours: Hours) -> JSON:
-    """Return hours by kind, and the numbers of nights and weekends."""
-    return {
-        "hours": _rounded_hours(hours.total),
-        "night_hours": _rounded_hours(hours.night),
-        "weekend_hours": _rounded_hours(hours.weekend),
-        "day_hours": _rounded_hours(hours.day),
-        "nights": hours.nights,
-        "weekends": hours.weekends,
-    }
+def hours_worked(hours: Hours) -> dict[str, Any]:
+    """The fields of HoursWorkedView, for a struct that has more of them."""
+    return msgspec.structs.asdict(
+        HoursWorkedView(
+            hours=_rounded_hours(hours.total),
+            night_hours=_rounded_hours(hours.night),
+            weekend_hours=_rounded_hours(hours.weekend),
+            day_hours=_rounded_hours(hours.day),
+            nights=hours.nights,
+            weekends=hours.weekends,
+        )
+    )
 
 
-def _person_report(load: PersonLoad) -> JSON:
-    return {
-        "user": load.user,
-        **hours_report(load.hours),
-        "share": round(load.share * 100, 2),
-        "shifts": load.shifts,
-        "overloaded": load.overloaded,
-        "idle": load.idle,
-        "longest": load.longest and _period_report(load.longest),
-        "shortest_rest": load.shortest_rest and _period_report(load.shortest_rest),
-    }
+def _person_load_view(load: PersonLoad) -> PersonLoadView:
+    return PersonLoadView(
+        user=load.user,
+        **hours_worked(load.hours),
+        share=round(load.share * 100, 2),
+        shifts=load.shifts,
+        overloaded=load.overloaded,
+        idle=load.idle,
+        longest=PeriodView(**_bounds(load.longest)) if load.longest else None,
+        shortest_rest=PeriodView(**_bounds(load.shortest_rest)) if load.shortest_rest else None,
+    )
 
 
-def _period_report(period: TimePeriod) -> JSON:
+def _bounds(period: TimePeriod) -> dict[str, str]:
     return {"start": rfc3339(period[0].timestamp()), "end": rfc3339(period[1].timestamp())}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from amproxy.store import keys
 from amproxy.store.wire import RedisRefused, Wire
@@ -86,22 +86,30 @@ async def _load_info(wire: Wire) -> dict[str, str]:
         raise  # LOADING, BUSY …: it tells later
 
 
+WarningKind = Literal[
+    "old_redis",
+    "eviction",
+    "aof_off",
+    "aof_failed",
+    "fsync_off",
+    "settings_hidden",
+    "clock_ahead",
+    "clock_back",
+    "clock_differs",
+]
+# In the order in which they are told; amproxy_warning has each of them.
+WARNING_KINDS: Final[tuple[WarningKind, ...]] = get_args(WarningKind)
+
+
 class OperatorWarning(NamedTuple):
     """A thing that the operator should mend; texts have the words, by `kind`."""
 
-    kind: str  # of WARNING_KINDS
+    kind: WarningKind
     values: Mapping[str, str] = {}  # that the text shows
 
     @property
     def phrase(self) -> Phrase:
         return Phrase(f"operator.{self.kind}", self.values)
-
-
-# In the order in which they are told; amproxy_warning has each of them.
-WARNING_KINDS: Final = (
-    *("old_redis", "eviction", "aof_off", "aof_failed", "fsync_off"),
-    *("settings_hidden", "clock_ahead", "clock_back", "clock_differs"),
-)
 
 
 async def find_redis_warnings(wire: Wire) -> list[OperatorWarning]:
@@ -138,7 +146,7 @@ def judge_settings(info: Mapping[str, str], fsync: str) -> list[OperatorWarning]
     return warnings
 
 
-def _warning(kind: str, **values: str) -> OperatorWarning:
+def _warning(kind: WarningKind, **values: str) -> OperatorWarning:
     return OperatorWarning(kind, values)
 
 

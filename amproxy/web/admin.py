@@ -1,7 +1,4 @@
-"""The state of amproxy itself: Redis, replicas, health and heartbeats in the API; the page /admin.
-
-The page is for admins only; web/http/permissions.py has the roles of all paths.
-"""
+"""The page /admin: the state of amproxy, the file, tokens and the audit log; for admins only."""
 
 from __future__ import annotations
 
@@ -16,134 +13,30 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy.clock import rfc3339
-from amproxy.context import Context
 from amproxy.correlate import heartbeats
-from amproxy.correlate.heartbeats import HeartbeatState
 from amproxy.engine import dead_mans_switch as engine_health
 from amproxy.errors import ConfigError, ConfigProblem
-from amproxy.store import audit, outbox, sign_in
+from amproxy.store import audit, sign_in
 from amproxy.store import health as store_health
-from amproxy.store.replicas import Replica, load_replicas
 from amproxy.store.sign_in import TokenScope
-from amproxy.text import load_texts, render_phrase
-from amproxy.times import format_duration
 from amproxy.web.config.change import ConfigFileChecker
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_role, set_audit_text
+from amproxy.web.http.query import parse_query
 from amproxy.web.http.request import parse_form, parse_form_lists, parse_time_param
-from amproxy.web.http.response import View, describe_error, json_response
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, reader_zone
-from amproxy.web.signin.api import MAX_TOKEN_NAME, create_token, find_audit_entries, revoke_token
+from amproxy.web.service import load_processes
+from amproxy.web.signin.api import (
+    MAX_TOKEN_NAME,
+    AuditParameters,
+    create_token,
+    find_audit_entries,
+    revoke_token,
+)
 
 AUDIT_FILTERS = ("user", "from", "to")  # fields of an address
 TOKEN_SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
-
-
-class ReplicasApi:
-    def __init__(self, deps: Deps) -> None:
-        self._context = deps.context
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/redis", self.redis, methods=["GET"]),
-            Route("/api/v1/replicas", self.replicas, methods=["GET"]),
-        ]
-
-    async def redis(self, request: Request) -> Response:
-        info = await store_health.load_redis_info(self._context.wire)
-        return json_response(
-            {
-                "version": info.version or None,
-                "role": info.role or None,
-                "uptime": info.uptime,
-                "ping_ms": round(info.ping * 1000, 3),
-                "memory": info.memory,
-                "memory_limit": info.memory_limit,
-                "eviction": info.policy or None,
-                "clients": info.clients,
-                "aof": info.aof,
-                "aof_ok": info.aof_ok,
-                "saved_at": rfc3339(info.saved_at),
-                "save_ok": info.save_ok,
-                "unsaved_changes": info.unsaved,
-                "keys": info.keys,
-                "all_keys_counted": info.all_counted,
-                "clock_difference": self._context.clock_difference,
-                "warnings": [
-                    {"kind": one.kind, "text": render_phrase(one.phrase, load_texts("en"))}
-                    for one in self._context.warnings
-                ],
-            }
-        )
-
-    async def replicas(self, request: Request) -> Response:
-        return json_response([_replica_view(*each) for each in await load_processes(self._context)])
-
-
-async def load_processes(context: Context) -> list[tuple[outbox.Consumer, Replica | None]]:
-    """The living processes, and those that are gone and have left messages, by name.
-
-    Each with what it has loaded, None of one that is gone. Raises StoreUnavailable.
-    """
-    loaded = {replica.name: replica for replica in await load_replicas(context.wire)}
-    # Older versions of Redis know a consumer only once it has been given a message.
-    unknown = {name: outbox.Consumer(name, alive=True, pending=0, idle=0.0) for name in loaded}
-    consumers = unknown | {one.name: one for one in await outbox.load_consumers(context.wire)}
-    return [(one, loaded.get(name)) for name, one in sorted(consumers.items())]
-
-
-def _replica_view(one: outbox.Consumer, loaded: Replica | None) -> View:
-    return {
-        "name": one.name,
-        "alive": one.alive,
-        "pending": one.pending,
-        "idle": round(one.idle, 3),
-        "host": loaded.host if loaded else None,
-        "pid": loaded.pid if loaded else None,
-        "version": loaded.version if loaded else None,
-        "started_at": rfc3339(loaded.started) if loaded else None,
-        "config_digest": loaded.digest if loaded else None,
-        "config_since": rfc3339(loaded.since) if loaded else None,
-        "loaded_at": rfc3339(loaded.loaded) if loaded else None,
-    }
-
-
-class HealthApi:
-    def __init__(self, deps: Deps) -> None:
-        self._deps, self._context = deps, deps.context
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/health", self.health, methods=["GET"]),
-            Route("/api/v1/heartbeats", self.heartbeats, methods=["GET"]),
-        ]
-
-    async def health(self, request: Request) -> Response:
-        """Always 200: problems are part of the answer."""
-        reasons = await engine_health.find_problems(
-            self._context, ready=self._deps.ready(), stopped=self._deps.stopped
-        )
-        return json_response({"well": not reasons, "reasons": reasons})
-
-    async def heartbeats(self, request: Request) -> Response:
-        now = self._context.now()
-        states = await heartbeats.list_heartbeats(self._context)
-        return json_response([_heartbeat_view(state, now) for state in states])
-
-
-def _heartbeat_view(state: HeartbeatState, now: float) -> View:
-    return {
-        "name": state.heartbeat.name,
-        "every": format_duration(state.heartbeat.every),
-        "matchers": [str(matcher) for matcher in state.heartbeat.matchers],
-        "last_beat": rfc3339(state.last),
-        "age": round(max(0.0, now - state.since), 3),
-        "source": state.source,
-        "missing": state.missing_since is not None,
-        "missing_since": rfc3339(state.missing_since),
-        "next_due": rfc3339(state.next_due),
-    }
 
 
 class AdminPage:
@@ -277,7 +170,8 @@ class AdminPage:
         """The entries that the address selects; none, and the error, where it is wrong."""
         zone = reader_zone(request, self._context)
         try:
-            return await find_audit_entries(self._context, request, zone), None
+            query = parse_query(request, AuditParameters)
+            return await find_audit_entries(self._context, query, zone), None
         except HTTPException as error:
             return audit.AuditEntries([], ""), error
 

@@ -10,41 +10,33 @@ from starlette.types import ASGIApp, Scope
 
 from amproxy.errors import AmproxyError
 from amproxy.respond.slack_endpoint import SlackEndpoint
-from amproxy.web.admin import AdminPage, HealthApi, ReplicasApi
+from amproxy.web.admin import AdminPage
 from amproxy.web.alertmanager.api import AlertmanagerApi
-from amproxy.web.config.api import ConfigApi
 from amproxy.web.config.page import ChangePage
+from amproxy.web.http.api import api_routes
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.guard import CrossSiteGuard
 from amproxy.web.http.live import LiveEvents
-from amproxy.web.http.monitoring import ManagementApi, Metrics
 from amproxy.web.http.page_cache import PageCache
 from amproxy.web.http.response import exception_handlers
 from amproxy.web.http.templates import STATIC, PageTemplates, PreferencesPage
 from amproxy.web.incidents.act import ActPage, OpenIncidentPage
-from amproxy.web.incidents.api import IncidentsApi
 from amproxy.web.incidents.list import IncidentsPage
 from amproxy.web.incidents.now import NowPage
 from amproxy.web.incidents.page import IncidentPage
-from amproxy.web.openapi.document import OpenApi
-from amproxy.web.people.api import AbsencesApi, UsersApi
+from amproxy.web.openapi.document import APIS
+from amproxy.web.openapi.page import ApiPage
 from amproxy.web.people.me import MePage
 from amproxy.web.people.page import PeoplePage
 from amproxy.web.policies.edit import PolicyEditPage
 from amproxy.web.policies.page import PoliciesPage
 from amproxy.web.policies.routes import RoutesPage
-from amproxy.web.reports.api import ReportsApi
-from amproxy.web.reports.deliveries import DeliveriesApi, DeliveriesPage
+from amproxy.web.reports.deliveries import DeliveriesPage
 from amproxy.web.reports.insights import InsightsPage
-from amproxy.web.schedules.api import OncallApi, ShiftsApi
-from amproxy.web.schedules.calendars_api import CalendarsApi
 from amproxy.web.schedules.layers import LayersPage
 from amproxy.web.schedules.page import SchedulePage, SchedulesPage
-from amproxy.web.schedules.swaps_api import SwapsApi
-from amproxy.web.signin.api import SignInApi
 from amproxy.web.signin.gate import SignInGate
 from amproxy.web.signin.pages import SignInPage
-from amproxy.web.silences.api import MaintenanceApi, SilencesApi
 from amproxy.web.silences.form import SilenceFormPage
 from amproxy.web.silences.page import SilencesPage
 
@@ -73,39 +65,17 @@ def build_web_app(deps: Deps) -> ASGIApp:
 def build_routes(deps: Deps, templates: PageTemplates) -> list[BaseRoute]:
     """All routes, in matching order: a fixed path goes before one with a parameter."""
     return [
-        *_api_routes(deps),
+        *(route for api in APIS for route in api_routes(api(deps))),
         *_page_routes(deps, templates),
         Route("/events", LiveEvents(deps.hub).stream, methods=["GET"]),
-        *Metrics(deps).routes(),
         *SlackEndpoint(deps.context).routes(),
         Mount("/static", ImmutableFiles(directory=STATIC)),
     ]
 
 
-def _api_routes(deps: Deps) -> list[BaseRoute]:
-    return [
-        *IncidentsApi(deps).routes(),
-        *OncallApi(deps).routes(),
-        *ReportsApi(deps).routes(),
-        *SwapsApi(deps).routes(),
-        *AbsencesApi(deps).routes(),
-        *UsersApi(deps).routes(),
-        *ShiftsApi(deps).routes(),
-        *MaintenanceApi(deps).routes(),
-        *SilencesApi(deps).routes(),
-        *DeliveriesApi(deps).routes(),
-        *HealthApi(deps).routes(),
-        *ReplicasApi(deps).routes(),
-        *ConfigApi(deps).routes(),
-        *CalendarsApi(deps).routes(),
-        *SignInApi(deps).routes(),
-        *ManagementApi(deps).routes(),
-    ]
-
-
 def _page_routes(deps: Deps, templates: PageTemplates) -> list[BaseRoute]:
     return [
-        *OpenApi(deps, templates).routes(),
+        *ApiPage(deps, templates).routes(),
         *NowPage(deps, templates).routes(),
         *IncidentsPage(deps, templates).routes(),
         *OpenIncidentPage(deps, templates).routes(),

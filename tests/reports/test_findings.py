@@ -15,6 +15,7 @@ from amproxy.reports.insights import (
     UnansweredFinding,
     find_highlights,
 )
+from amproxy.reports.insights_rows import DayRowView, HoursRowView
 from amproxy.web.reports.insights import HEAT_LEVELS, PLOT_HEIGHT, plot_days, plot_week
 from tests.support.reports.counted import MONDAY, PLAN, counted
 
@@ -89,8 +90,8 @@ def test_days_have_what_began_and_what_was_sent_on_the_clock_that_was_asked_for(
     late = MONDAY - 3600  # Sunday 23:00 in UTC, Monday in Berlin
     found = counted([incident(1, late, pages=2), incident(2, MONDAY + 3 * 86400)], "Europe/Berlin")
     assert found.days() == [
-        {"day": "2026-01-05", "incidents": 1, "pages": 2},
-        {"day": "2026-01-08", "incidents": 1, "pages": 1},
+        DayRowView(day=date(2026, 1, 5), incidents=1, pages=2),
+        DayRowView(day=date(2026, 1, 8), incidents=1, pages=1),
     ]
 
 
@@ -105,20 +106,22 @@ def test_a_plot_of_days_holds_every_incident_and_stays_within_its_frame(
 ) -> None:
     first = date(2026, 1, 5)
     rows = [
-        {"day": (first + timedelta(days=n)).isoformat(), "incidents": incidents, "pages": pages}
+        DayRowView(day=first + timedelta(days=n), incidents=incidents, pages=pages)
         for n, (incidents, pages) in sorted(counts.items())
         if n <= last
     ]
     plot = plot_days(rows, first, first + timedelta(days=last))
-    assert sum(bar.incidents for bar in plot.bars) == sum(row["incidents"] for row in rows)
-    assert sum(bar.pages for bar in plot.bars) == sum(row["pages"] for row in rows)
+    assert sum(bar.incidents for bar in plot.bars) == sum(row.incidents for row in rows)
+    assert sum(bar.pages for bar in plot.bars) == sum(row.pages for row in rows)
     assert all(0 <= bar.height <= PLOT_HEIGHT for bar in plot.bars) and len(plot.bars) <= 62
     assert all(0 <= float(point.split(",")[1]) <= PLOT_HEIGHT for point in plot.line.split())
 
 
 def test_a_heat_map_has_a_cell_for_each_hour_and_the_busiest_is_the_darkest() -> None:
-    rows = [{"weekday": "", **{f"{hour:02}": 0 for hour in range(24)}} for _ in range(7)]
-    rows[2]["13"], rows[6]["00"] = 40, 1
+    hours = {f"h{hour:02}": 0 for hour in range(24)}
+    rows = [HoursRowView(weekday="", **hours) for _ in range(7)]
+    rows[2] = HoursRowView(weekday="", **{**hours, "h13": 40})
+    rows[6] = HoursRowView(weekday="", **{**hours, "h00": 1})
     cells = plot_week(rows)
     assert len(cells) == 168 and max(cells, key=lambda cell: cell.level)[:2] == (2, 13)
     assert {(cell.weekday, cell.hour): cell.level for cell in cells if cell.level} == {

@@ -73,10 +73,10 @@ def test_what_the_timeline_stored_for_programs_is_told() -> None:
         TimelineEntry(at=START + 9, kind="step", text="Step 1.", step=1),
     ]
     incident = Incident(id="i", plan=Policy(name="main"), started_at=START)
-    opened, alerts, snooze = history_line(incident, timeline, {})["events"]
-    assert (opened["firing"], opened["resolved"], opened["until"]) == (2, 0, None)
-    assert (alerts["firing"], alerts["resolved"], alerts["fresh"]) == (1, 1, 1)
-    assert (snooze["kind"], snooze["user"], snooze["until"]) == (
+    opened, alerts, snooze = history_line(incident, timeline, {}).events
+    assert (opened.firing, opened.resolved, opened.until) == (2, 0, None)
+    assert (alerts.firing, alerts.resolved, alerts.fresh) == (1, 1, 1)
+    assert (snooze.kind, snooze.user, snooze.until) == (
         "snooze",
         "ann",
         "2026-01-06T11:00:00.000Z",
@@ -87,5 +87,5 @@ def test_an_old_entry_without_them_is_told_without() -> None:
     incident = Incident(id="i", plan=Policy(name="main"), started_at=START)
     [event] = history_line(
         incident, [TimelineEntry(at=START, kind="alerts", text="Alerts changed.")], {}
-    )["events"]
-    assert event["firing"] is None and event["resolved"] is None and event["until"] is None
+    ).events
+    assert event.firing is None and event.resolved is None and event.until is None

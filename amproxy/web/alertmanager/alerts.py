@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from amproxy import offload
+from amproxy.clock import Timestamp
 from amproxy.config.structs import Receiver, Route
 from amproxy.context import Context
 from amproxy.correlate.flusher import current_group
@@ -81,16 +82,16 @@ class SilenceStatus(msgspec.Struct):
     state: silences.SilenceState
 
 
-class GettableSilence(msgspec.Struct):
+class GettableSilence(msgspec.Struct, kw_only=True):
     id: str
     status: SilenceStatus
-    updatedAt: str
-    annotations: dict[str, str] | UnsetType
+    updatedAt: Timestamp
+    annotations: dict[str, str] | UnsetType = UNSET
     comment: str
     createdBy: str
-    endsAt: str
+    endsAt: Timestamp
     matchers: list[GettableMatcher]
-    startsAt: str
+    startsAt: Timestamp
 
 
 def view_alert(

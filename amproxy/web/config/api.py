@@ -6,18 +6,16 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from amproxy.clock import rfc3339
+from amproxy.clock import Timestamp, rfc3339
 from amproxy.config.structs import Config, Policy, Receiver
 from amproxy.edit.change import ConfigEntryChange, file_digest
-from amproxy.edit.sections import READABLE_SECTIONS
 from amproxy.model import Page
 from amproxy.respond.rights import Principal
-from amproxy.simulation.config_diff import ConfigDifference, PolicyChange, PolicyChangeExample
+from amproxy.simulation.config_diff import ConfigDifference, PolicyChange
 from amproxy.simulation.terminal import describe_policy_end, describe_step
 from amproxy.web.config.change import (
+    ProblemView,
     apply_change,
     load_sections,
     preview_change,
@@ -25,10 +23,11 @@ from amproxy.web.config.change import (
     require_change_allowed,
     require_result_allowed,
 )
+from amproxy.web.http.api import JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import principal_of
-from amproxy.web.http.request import parse_json_body
-from amproxy.web.http.response import View, json_response
+
+FileEntry = dict[str, Any]  # as the file spells it
 
 
 class ConfigPreviewRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,115 +39,206 @@ class ConfigApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
     digest: str  # of the file that the preview was made from
 
 
+class FileReceiverView(msgspec.Struct, kw_only=True):
+    name: str
+    escalation_policies: list[str]
+
+
+class FileView(msgspec.Struct, kw_only=True):
+    """The file as it is on the disk; its sections are as it spells them."""
+
+    digest: str
+    in_force: bool
+    writable: bool
+    route: FileEntry
+    users: list[FileEntry]
+    teams: list[FileEntry]
+    schedules: list[FileEntry]
+    escalation_policies: list[FileEntry]
+    receivers: list[FileReceiverView]
+    time_intervals: list[str]
+
+
+class ShiftChangeView(msgspec.Struct, kw_only=True):
+    schedule: str
+    start: Timestamp
+    end: Timestamp
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+class HoursChangeView(msgspec.Struct, kw_only=True):
+    before: float
+    after: float
+
+
+class PreviewedPageView(msgspec.Struct, kw_only=True):
+    after: float  # seconds after the alert
+    user: str | None
+    receiver: str | None
+    channel: str
+    policy: str
+    step: int
+    reason: str
+
+
+class PolicyExampleView(msgspec.Struct, kw_only=True):
+    labels: dict[str, str]
+    before: list[PreviewedPageView]
+    after: list[PreviewedPageView]
+
+
+class PolicyChangeView(msgspec.Struct, kw_only=True):
+    policy: str
+    before: list[str] | None
+    after: list[str] | None
+    examples: list[PolicyExampleView]
+
+
+class DifferenceView(msgspec.Struct, kw_only=True):
+    shifts: list[ShiftChangeView]
+    hours: dict[str, HoursChangeView]
+    policies: list[PolicyChangeView]
+
+
+class PreviewView(msgspec.Struct, kw_only=True):
+    diff: str
+    problems: list[ProblemView]
+    warnings: list[ProblemView]
+    writable: bool
+    digest: str
+    changes: DifferenceView | None
+
+
+class AppliedView(msgspec.Struct, kw_only=True):
+    digest: str
+    warnings: list[ProblemView]
+
+
 class ConfigApi:
     def __init__(self, deps: Deps) -> None:
         self._deps, self._context = deps, deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/config", self.show, methods=["GET"]),
-            Route("/api/v1/config/preview", self.preview, methods=["POST"]),
-            Route("/api/v1/config/apply", self.apply, methods=["POST"]),
-        ]
-
-    async def show(self, request: Request) -> Response:
+    @operation(
+        "file",
+        "GET /api/v1/config",
+        "showFile",
+        "The file's own words, as far as they may be shown",
+        errors=(422,),
+    )
+    async def show(self, request: Request) -> FileView:
         """The file as it is on the disk; contacts only for those who may see them."""
         config, principal = self._context.config, principal_of(request)
         file = await load_sections(self._deps)
-        sections = {
-            section: file.sections.get(section, {} if section == "route" else [])
-            for section in READABLE_SECTIONS
-        }
-        sections["users"] = [
-            user if _may_see_contacts(principal, user) else _without_contacts(user)
-            for user in sections["users"]
-        ]
-        return json_response(
-            {
-                "digest": file.digest,
-                "in_force": file.digest == config.digest,
-                "writable": file.writable,
-                **sections,
-                "receivers": [_receiver_view(receiver) for receiver in config.receivers.values()],
-                "time_intervals": list(config.time_intervals),
-            }
+        return FileView(
+            digest=file.digest,
+            in_force=file.digest == config.digest,
+            writable=file.writable,
+            route=file.sections.get("route", {}),
+            users=[
+                user if _may_see_contacts(principal, user) else _without_contacts(user)
+                for user in file.sections.get("users", [])
+            ],
+            teams=file.sections.get("teams", []),
+            schedules=file.sections.get("schedules", []),
+            escalation_policies=file.sections.get("escalation_policies", []),
+            receivers=[_file_receiver_view(receiver) for receiver in config.receivers.values()],
+            time_intervals=list(config.time_intervals),
         )
 
-    async def preview(self, request: Request) -> Response:
+    @operation(
+        "file",
+        "POST /api/v1/config/preview",
+        "previewChange",
+        "What a change would do",
+        errors=(404,),
+    )
+    async def preview(self, request: Request, body: JsonBody[ConfigPreviewRequest]) -> PreviewView:
         """Preview a change; 200 also where the file would not load."""
-        change = (await parse_json_body(request, ConfigPreviewRequest)).change
+        change = (await body.read()).change
         require_change_allowed(request, self._context.config, change)
         old = self._context.config
         proposal, difference = await preview_change(self._deps, change)
         await require_result_allowed(request, old, change, proposal)
         new = proposal.loaded.config if proposal.loaded else old
-        return json_response(
-            {
-                "diff": proposal.diff,
-                "problems": list(map(problem_view, proposal.problems)),
-                "warnings": list(map(problem_view, proposal.warnings)),
-                "writable": proposal.writable,
-                "digest": proposal.digest,
-                "changes": difference_view(difference, old, new) if difference else None,
-            }
+        return PreviewView(
+            diff=proposal.diff,
+            problems=list(map(problem_view, proposal.problems)),
+            warnings=list(map(problem_view, proposal.warnings)),
+            writable=proposal.writable,
+            digest=proposal.digest,
+            changes=_difference_view(difference, old, new) if difference else None,
         )
 
-    async def apply(self, request: Request) -> Response:
-        body = await parse_json_body(request, ConfigApplyRequest)
-        require_change_allowed(request, self._context.config, body.change)
-        proposal = await apply_change(self._deps, request, body.change, body.digest)
-        return json_response(
-            {
-                "digest": file_digest(proposal.text.encode()),
-                "warnings": list(map(problem_view, proposal.warnings)),
-            }
+    @operation(
+        "file",
+        "POST /api/v1/config/apply",
+        "applyChange",
+        "Write a change into the file",
+        errors=(404, 409),
+    )
+    async def apply(self, request: Request, body: JsonBody[ConfigApplyRequest]) -> AppliedView:
+        given = await body.read()
+        require_change_allowed(request, self._context.config, given.change)
+        proposal = await apply_change(self._deps, request, given.change, given.digest)
+        return AppliedView(
+            digest=file_digest(proposal.text.encode()),
+            warnings=list(map(problem_view, proposal.warnings)),
         )
 
 
-def _receiver_view(receiver: Receiver) -> View:
-    policies = [
-        one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"
-    ]
-    return {"name": receiver.name, "escalation_policies": policies}
+def _file_receiver_view(receiver: Receiver) -> FileReceiverView:
+    return FileReceiverView(
+        name=receiver.name,
+        escalation_policies=[
+            one.settings.escalation_policy for one in receiver.integrations if one.kind == "oncall"
+        ],
+    )
 
 
-def _may_see_contacts(principal: Principal, user: dict[str, Any]) -> bool:
+def _may_see_contacts(principal: Principal, user: FileEntry) -> bool:
     itself = bool(principal.user) and principal.user == user.get("name")
     return itself or principal.role == "admin"
 
 
-def _without_contacts(user: dict[str, Any]) -> dict[str, Any]:
+def _without_contacts(user: FileEntry) -> FileEntry:
     return {key: value for key, value in user.items() if key != "contacts"}
 
 
-def difference_view(difference: ConfigDifference, old: Config, new: Config) -> View:
-    """The difference that a change makes, as JSON values."""
-    return {
-        "shifts": [
-            {
-                "schedule": change.schedule,
-                "start": rfc3339(change.start.timestamp()),
-                "end": rfc3339(change.end.timestamp()),
-                "before": change.before,
-                "after": change.after,
-            }
+def _difference_view(difference: ConfigDifference, old: Config, new: Config) -> DifferenceView:
+    return DifferenceView(
+        shifts=[
+            ShiftChangeView(
+                schedule=change.schedule,
+                start=rfc3339(change.start.timestamp()),
+                end=rfc3339(change.end.timestamp()),
+                before=change.before,
+                after=change.after,
+            )
             for change in difference.shifts
         ],
-        "hours": {
-            user: {"before": round(before, 2), "after": round(after, 2)}
+        hours={
+            user: HoursChangeView(before=round(before, 2), after=round(after, 2))
             for user, (before, after) in difference.hours.items()
         },
-        "policies": [_policy_view(change, old, new) for change in difference.policies],
-    }
+        policies=[_policy_change_view(change, old, new) for change in difference.policies],
+    )
 
 
-def _policy_view(change: PolicyChange, old: Config, new: Config) -> View:
-    return {
-        "policy": change.name,
-        "before": _policy_sentences(old, change.before),
-        "after": _policy_sentences(new, change.after),
-        "examples": [_example_view(example) for example in change.examples],
-    }
+def _policy_change_view(change: PolicyChange, old: Config, new: Config) -> PolicyChangeView:
+    return PolicyChangeView(
+        policy=change.name,
+        before=_policy_sentences(old, change.before),
+        after=_policy_sentences(new, change.after),
+        examples=[
+            PolicyExampleView(
+                labels=dict(example.labels),
+                before=_previewed_page_views(example.before),
+                after=_previewed_page_views(example.after),
+            )
+            for example in change.examples
+        ],
+    )
 
 
 def _policy_sentences(config: Config, policy: Policy | None) -> list[str] | None:
@@ -158,24 +248,16 @@ def _policy_sentences(config: Config, policy: Policy | None) -> list[str] | None
     return [*steps, describe_policy_end(config, policy)]
 
 
-def _example_view(example: PolicyChangeExample) -> View:
-    return {
-        "labels": example.labels,
-        "before": _pages_view(example.before),
-        "after": _pages_view(example.after),
-    }
-
-
-def _pages_view(pages: list[tuple[float, Page]]) -> list[View]:
+def _previewed_page_views(pages: list[tuple[float, Page]]) -> list[PreviewedPageView]:
     return [
-        {
-            "after": seconds,
-            "user": page.user or None,
-            "receiver": page.receiver or None,
-            "channel": page.channel,
-            "policy": page.policy,
-            "step": page.step,
-            "reason": page.reason,
-        }
+        PreviewedPageView(
+            after=seconds,
+            user=page.user or None,
+            receiver=page.receiver or None,
+            channel=page.channel,
+            policy=page.policy,
+            step=page.step,
+            reason=page.reason,
+        )
         for seconds, page in pages
     ]

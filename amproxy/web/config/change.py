@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 
 from amproxy import metrics
@@ -241,16 +243,32 @@ async def _recent_labels(deps: Deps, names: list[str]) -> dict[str, list[AlertLa
     return found
 
 
-def problem_view(problem: ConfigProblem) -> dict[str, Any]:
+class ProblemView(msgspec.Struct, kw_only=True):
     """An error or warning, as `amproxy check --json` has it."""
-    view = {key: getattr(problem, key) for key in ("file", "line", "column", "path", "message")}
-    return {**view, "kind": problem.kind} if problem.kind else view
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    kind: str | UnsetType = UNSET  # of a warning
+
+
+def problem_view(problem: ConfigProblem) -> ProblemView:
+    return ProblemView(
+        file=problem.file,
+        line=problem.line,
+        column=problem.column,
+        path=problem.path,
+        message=problem.message,
+        kind=problem.kind or UNSET,
+    )
 
 
 class ConfigFileState(NamedTuple):
     in_force: bool  # the file on the disk is the one that was loaded
-    errors: list[dict[str, Any]]  # {file, line, column, path, message}
-    warnings: list[dict[str, Any]]  # the same and kind
+    errors: list[ProblemView]
+    warnings: list[ProblemView]
 
 
 class ConfigFileChecker:
@@ -276,7 +294,10 @@ class ConfigFileChecker:
                 return ConfigFileState(digest == context.config.digest, [problem], [])
             self._last = last = digest, now, found
         report, in_force = last[2], digest == context.config.digest
-        return ConfigFileState(in_force, report["errors"], report["warnings"])
+        errors, warnings = (
+            msgspec.convert(report[key], list[ProblemView]) for key in ("errors", "warnings")
+        )
+        return ConfigFileState(in_force, errors, warnings)
 
 
 def _file_digest(path: Path) -> str:

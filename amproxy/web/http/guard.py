@@ -6,13 +6,12 @@ special to pages, and the headers of their responses.
 
 from __future__ import annotations
 
-import msgspec
 from starlette.datastructures import MutableHeaders
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy.accept.origin import foreign_name, foreign_page, foreign_read
 from amproxy.context import Context
+from amproxy.web.http.api import ErrorView, JsonResponse
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -48,8 +47,8 @@ class CrossSiteGuard:
         if not reason:
             await self._app(scope, receive, send_guarded)
             return
-        body = msgspec.json.encode({"error": "forbidden", "detail": reason})
-        await Response(body, 403, media_type="application/json")(scope, receive, send_guarded)
+        response = JsonResponse(ErrorView(error="forbidden", detail=reason), 403)
+        await response(scope, receive, send_guarded)
 
 
 def refusal_reason(scope: Scope, context: Context) -> str:

@@ -14,8 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse
 
 from amproxy import __version__, clock, metrics
 from amproxy.calendars import keeper
@@ -30,6 +29,7 @@ from amproxy.store.health import probe_write
 from amproxy.store.replicas import differ_since, load_replicas
 from amproxy.store.wire import RedisRefused
 from amproxy.text import load_texts, render_phrase
+from amproxy.web.http.api import operation
 from amproxy.web.http.deps import Deps
 
 READY_TIMEOUT = 1.0  # seconds for Redis to answer
@@ -74,16 +74,11 @@ class ManagementApi:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/-/healthy", self.healthy, methods=["GET"]),
-            Route("/-/ready", self.ready, methods=["GET"]),
-            Route("/-/reload", self.reload, methods=["POST", "PUT"]),
-        ]
-
+    @operation("service", "GET /-/healthy", "isHealthy", "Whether the process runs")
     async def healthy(self, request: Request) -> PlainTextResponse:
         return PlainTextResponse("OK")
 
+    @operation("service", "GET /-/ready", "isReady", "Whether a push can be stored; 503 while not")
     async def ready(self, request: Request) -> PlainTextResponse:
         """Answer 503 and the reason while a push could not be stored, or would not be told."""
         context = self._deps.context
@@ -108,12 +103,23 @@ class ManagementApi:
         parts = ", ".join(f"{name} ({why})" for name, why in reasons.items())
         return _not_ready(f"not running at the moment: {parts}")
 
+    @operation(
+        "service",
+        "POST /-/reload",
+        "reload",
+        "Read the file again; 500 where it does not load",
+        errors=(500,),
+    )
     async def reload(self, request: Request) -> PlainTextResponse:
         try:
             await self._deps.reload()
         except ConfigError as error:
             return PlainTextResponse(f"failed to reload config: {error}", 500)
         return PlainTextResponse("OK")
+
+    @operation("service", "PUT /-/reload", "reloadByPut", "The same", errors=(500,))
+    async def reload_by_put(self, request: Request) -> PlainTextResponse:
+        return await self.reload(request)
 
 
 def _not_ready(reason: str) -> PlainTextResponse:
@@ -144,10 +150,8 @@ class Metrics:
         # the roster they are of, the Unix time of reading, and schedule → seconds
         self._uncovered: tuple[Roster, float, dict[str, float]] | None = None
 
-    def routes(self) -> list[Route]:
-        return [Route("/metrics", self.show, methods=["GET"])]
-
-    async def show(self, request: Request) -> Response:
+    @operation("service", "GET /metrics", "readMetrics", "Metrics for Prometheus")
+    async def show(self, request: Request) -> PlainTextResponse:
         """Answer 200 always: Redis being away is itself a metric."""
         scraped = ScrapedFamilies()
         scraped.add("amproxy_build_info", 1, version=__version__)
@@ -164,7 +168,8 @@ class Metrics:
         self._read_surroundings(scraped)
         scraped.add("amproxy_ready", int(up and self._ready()))
         await self._read_roster(scraped)
-        return Response(metrics.render(scraped), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        text = metrics.render(scraped)
+        return PlainTextResponse(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     async def _read_store(self, scraped: ScrapedFamilies) -> None:
         """Raises StoreUnavailable."""

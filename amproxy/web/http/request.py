@@ -1,4 +1,4 @@
-"""Typed values from a request: JSON bodies, forms, times, and the queries of lists and simulations.
+"""Typed values from a request: JSON bodies, forms, times, and the queries of simulations.
 
 A wrong value is an HTTPException with the right status; only a simulation's query, which somebody
 is still typing, carries its error to the page.
@@ -6,7 +6,6 @@ is still typing, carries its error to the page.
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -14,26 +13,18 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import msgspec
-from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from amproxy.context import Context
-from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matcher, parse_matchers
-from amproxy.model import Incident, IncidentState
-from amproxy.reports.insights import NO_TEAM
-from amproxy.store import incidents
-from amproxy.store.incidents import IncidentSummary
+from amproxy.labels.matchers import BadMatcher, parse_matchers
 from amproxy.times import parse_command_time, parse_iso_time, to_utc, wall_to_utc
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 600
-DEFAULT_INCIDENTS_LIMIT = 100  # incidents of a list, unless its query gives a limit
-MAX_INCIDENTS_LIMIT = 500
 MAX_LABELS_LENGTH = 2000  # characters of labels: they must fit into an address
 
 _SPOILT_PLUS = re.compile(r" (\d\d:\d\d)$", re.ASCII)
-_CURSOR = re.compile(r"\d{1,12}(\.\d{1,9})?-[a-z0-9]{1,40}", re.ASCII)
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -131,103 +122,6 @@ def own_path(path: str) -> str:
     # browsers read "//host" and "/\host" as another host
     is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_own else "/"
-
-
-class IncidentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The filters of a list of incidents; texts are empty where all are wanted."""
-
-    states: tuple[IncidentState, ...]
-    matchers: tuple[Matcher, ...]
-    team: str
-    policy: str
-    user: str
-    text: str
-    since: datetime | None
-    until: datetime | None
-    limit: int
-    cursor: str
-
-    def matches(self, summary: IncidentSummary) -> bool:
-        """Check all but states and times. Labels are those of the group and those in common."""
-        return (
-            self.team in ("", summary.team or NO_TEAM)
-            and self.policy in ("", summary.policy)
-            and (not self.user or self.user in summary.people)
-            and self._matches_text(summary)
-            and all_match(self.matchers, summary.labels)
-        )
-
-    def _matches_text(self, summary: IncidentSummary) -> bool:
-        return (
-            not self.text
-            or self.text.casefold() in summary.text
-            or self.text == f"#{summary.number}"
-        )
-
-
-def parse_incident_query(request: Request) -> IncidentQuery:
-    """The filters of a query: state and label may be repeated. Raises HTTPException 422.
-
-    Times without offset are of the parameter `zone`, else UTC.
-    """
-    query = request.query_params
-    states, matchers = _parse_states(query.getlist("state")), _parse_matchers(query)
-    zone = known_zone(query.get("zone"))
-    since, until = (
-        parse_time_param(query[name], name, zone) if query.get(name) else None
-        for name in ("from", "to")
-    )
-    if since and until and since >= until:
-        raise invalid("to must lie after from")
-    limit, cursor = parse_page(request, _CURSOR)
-    texts = {name: query.get(name, "").strip() for name in ("team", "policy", "user", "text")}
-    return IncidentQuery(
-        states=states or incidents.OPEN_STATES,
-        matchers=matchers,
-        since=since,
-        until=until,
-        limit=limit,
-        cursor=cursor,
-        **texts,
-    )
-
-
-def _parse_states(given: list[str]) -> tuple[IncidentState, ...]:
-    for state in given:
-        if state and state not in incidents.STATES:
-            raise invalid(f"state is one of {', '.join(incidents.STATES)}, not {state[:60]!r}")
-    return tuple(state for state in incidents.STATES if state in given)
-
-
-def _parse_matchers(query: QueryParams) -> tuple[Matcher, ...]:
-    try:
-        return tuple(parse_matcher(text) for text in query.getlist("label") if text.strip())
-    except BadMatcher as error:
-        raise invalid(f"label is no matcher: {str(error)[:300]}") from None
-
-
-def parse_page(request: Request, cursor_pattern: re.Pattern[str]) -> tuple[int, str]:
-    """The limit and the cursor ("" = first page) of a query. Raises HTTPException 422."""
-    query = request.query_params
-    limit, cursor = query.get("limit", str(DEFAULT_INCIDENTS_LIMIT)), query.get("cursor", "")
-    if not re.fullmatch("[0-9]{1,9}", limit) or not 1 <= int(limit) <= MAX_INCIDENTS_LIMIT:
-        raise invalid(f"limit is a number from 1 to {MAX_INCIDENTS_LIMIT}")
-    if cursor and not cursor_pattern.fullmatch(cursor):
-        raise invalid("cursor is not one that an earlier answer gave")
-    return int(limit), cursor
-
-
-async def find_incidents(context: Context, query: IncidentQuery) -> tuple[list[Incident], str]:
-    """The incidents of a query, newest first, and the next cursor. Raises StoreUnavailable."""
-    return await incidents.list_incidents(
-        context.wire,
-        query.states,
-        keep=query.matches,
-        limit=query.limit,
-        before=query.cursor,
-        since=query.since.timestamp() if query.since else -math.inf,
-        until=query.until.timestamp() if query.until else math.inf,
-    )
 
 
 class SimulationQuery(NamedTuple):

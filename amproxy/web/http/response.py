@@ -1,4 +1,4 @@
-"""Responses: values as JSON, and errors, whose HTTP status is decided here and nowhere else.
+"""Errors as responses: their HTTP status is decided here and nowhere else.
 
 An error is JSON under /api and HTML on pages, with the same status and words.
 """
@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,10 +19,8 @@ from amproxy.grouping.silences import BadSilence
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
 from amproxy.store.wire import RedisRefused
+from amproxy.web.http.api import ErrorView, JsonResponse
 from amproxy.web.http.permissions import Forbidden, NotSignedIn
-
-View = dict[str, Any]  # a value as the API shows it, ready for JSON
-
 
 # Addresses that programs call: they get JSON errors and no redirect to the sign-in page.
 PROGRAM_PREFIXES = ("/api/", "/-/", "/metrics", "/events")
@@ -60,11 +57,6 @@ _STATUS_OF_ERROR: dict[type[Exception], int] = {
 ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def json_response(value: Any, status: int = 200) -> Response:
-    """A value that msgspec can encode, as JSON."""
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
-
-
 class WebErrorResponse(NamedTuple):
     """An error as the client sees it."""
 
@@ -84,8 +76,8 @@ def exception_handlers(
         if described.status == 500:
             metrics.unexpected_errors.labels("web").inc()
         if request.url.path.startswith(PROGRAM_PREFIXES):
-            body = msgspec.json.encode({"error": described.error, "detail": described.detail})
-            return Response(body, described.status, described.headers, "application/json")
+            view = ErrorView(error=described.error, detail=described.detail)
+            return JsonResponse(view, described.status, described.headers)
         return await page(request, described)
 
     return {HTTPException: respond, AmproxyError: respond, Exception: respond}

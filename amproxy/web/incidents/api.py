@@ -8,36 +8,28 @@ from typing import Annotated, get_args
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from amproxy import offload
 from amproxy.config.structs import Urgency
 from amproxy.correlate import muting
-from amproxy.model import Incident
+from amproxy.model import Incident, IncidentState
 from amproxy.notify.templates import LONGEST_TITLE
 from amproxy.respond import actions
 from amproxy.respond.actions import ActionName, BulkActionResult, perform_all, resolve_incident_id
 from amproxy.respond.targets import PageTarget, open_incident
 from amproxy.store import incidents
 from amproxy.times import parse_duration
+from amproxy.web.http.api import Accepted, Created, JsonBody, JsonResponse, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     require_incidents,
     resolve_actor,
     set_audit_text,
 )
-from amproxy.web.http.request import (
-    find_incidents,
-    invalid,
-    known_user,
-    parse_incident_query,
-    parse_json_body,
-    parse_time_param,
-)
-from amproxy.web.http.response import View, json_response
+from amproxy.web.http.request import invalid, known_user, parse_time_param
 from amproxy.web.incidents import views
 from amproxy.web.incidents.act import perform_allowed
+from amproxy.web.incidents.query import IncidentsParameters, find_incidents, parse_incident_query
 
 MAX_BULK_INCIDENTS = 500  # incidents in one call
 
@@ -86,25 +78,42 @@ class OpenIncidentRequest(msgspec.Struct, forbid_unknown_fields=True):
     text: str = ""
 
 
+class IncidentsView(msgspec.Struct, kw_only=True):
+    incidents: list[views.IncidentView]
+    next: str | None  # cursor
+
+
+class BulkActionResultView(msgspec.Struct, kw_only=True):
+    id: str
+    state: IncidentState | None
+    error: str | None
+
+
+class BulkResultView(msgspec.Struct, kw_only=True):
+    done: int
+    results: list[BulkActionResultView]
+
+
+class TestAlertView(msgspec.Struct, kw_only=True):
+    text: str
+
+
 class IncidentsApi:
     def __init__(self, deps: Deps) -> None:
         self._deps, self._context = deps, deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/incidents", self.index, methods=["GET"]),
-            Route("/api/v1/incidents", self.open, methods=["POST"]),
-            Route("/api/v1/incidents/bulk", self.bulk, methods=["POST"]),
-            Route("/api/v1/incidents/{id}", self.show, methods=["GET"]),
-            Route("/api/v1/incidents/{id}/{action}", self.act, methods=["POST"]),
-            Route("/api/v1/test-alert", self.test_alert, methods=["POST"]),
-        ]
+    @operation("incidents", "GET /api/v1/incidents", "listIncidents", "Incidents, newest first")
+    async def index(self, request: Request, query: IncidentsParameters) -> IncidentsView:
+        found, cursor = await find_incidents(self._context, parse_incident_query(query))
+        return IncidentsView(incidents=await self._views(found), next=cursor or None)
 
-    async def index(self, request: Request) -> Response:
-        found, cursor = await find_incidents(self._context, parse_incident_query(request))
-        return json_response({"incidents": await self._views(found), "next": cursor or None})
-
-    async def show(self, request: Request) -> Response:
+    @operation(
+        "incidents",
+        "GET /api/v1/incidents/{id}",
+        "showIncident",
+        "One incident, with alerts, timeline and pages",
+    )
+    async def show(self, request: Request) -> JsonResponse[views.WholeIncidentView]:
         context, incident_id = self._context, request.path_params["id"]
         incident = await incidents.load(context.wire, incident_id)
         is_big = incident.firing + incident.resolved > offload.LIGHT
@@ -117,8 +126,8 @@ class IncidentsApi:
             muted = await muting.load_muting_reasons(context, alerts, int(now * 10**9))
             response = await offload.run(
                 len(alerts),
-                lambda: json_response(
-                    views.incident_detail_view(
+                lambda: JsonResponse(
+                    views.whole_incident_view(
                         incident,
                         *(alerts, timeline, muted),
                         roster=context.roster,
@@ -132,7 +141,16 @@ class IncidentsApi:
             await offload.scrap(alerts, muted)
         return response
 
-    async def act(self, request: Request) -> Response:
+    @operation(
+        "incidents",
+        "POST /api/v1/incidents/{id}/{action}",
+        "actOnIncident",
+        "Acknowledge, resolve, snooze, reassign …",
+        errors=(409,),
+    )
+    async def act(
+        self, request: Request, body: JsonBody[IncidentActionRequest]
+    ) -> views.IncidentView:
         """Do one action; a text that comes with another one than `note` becomes a note after it."""
         action, incident_id = request.path_params["action"], request.path_params["id"]
         if action not in actions.ACTIONS:
@@ -140,37 +158,33 @@ class IncidentsApi:
                 404,
                 f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}",
             )
-        body = await parse_json_body(request, IncidentActionRequest)
-        action_request = await self._action_request(request, body, action)
+        action_request = await self._action_request(request, await body.read(), action)
         others = [action_request.into] if action_request.into else []
         await require_incidents(request, self._context, incident_id, *others)
         incident = await actions.perform(self._context, incident_id, action_request)
         set_audit_text(request, f"{action} #{incident.number} {incident.title}")
         if note := self._note(action_request):
             incident = await actions.perform(self._context, incident_id, note)
-        return json_response(await self._view(incident))
+        return await self._view(incident)
 
-    async def bulk(self, request: Request) -> Response:
+    @operation(
+        "incidents",
+        "POST /api/v1/incidents/bulk",
+        "actOnIncidents",
+        "One action on many incidents",
+    )
+    async def bulk(self, request: Request, body: JsonBody[BulkActionRequest]) -> BulkResultView:
         """Do the same action on many incidents; always 200, with a result for each."""
-        body = await parse_json_body(request, BulkActionRequest)
-        action_request = await self._action_request(request, body, body.action)
-        results = await perform_allowed(request, self._context, body.ids, action_request)
+        given = await body.read()
+        action_request = await self._action_request(request, given, given.action)
+        results = await perform_allowed(request, self._context, given.ids, action_request)
         if note := self._note(action_request):
             done = [result.id for result in results if result.incident]
             await perform_all(self._context, done, note)
-        return json_response(
-            {
-                "done": sum(result.incident is not None for result in results),
-                "results": [self._result_view(result) for result in results],
-            }
+        return BulkResultView(
+            done=sum(result.incident is not None for result in results),
+            results=[_bulk_action_result_view(result) for result in results],
         )
-
-    def _result_view(self, result: BulkActionResult) -> View:
-        return {
-            "id": result.id,
-            "state": result.incident.state if result.incident else None,
-            "error": result.error or None,
-        }
 
     async def _action_request(
         self, request: Request, body: IncidentActionRequest, action: ActionName
@@ -208,27 +222,42 @@ class IncidentsApi:
         except ValueError as error:
             raise invalid(f"for: {str(error)[:200]}") from None
 
-    async def open(self, request: Request) -> Response:
-        body = await parse_json_body(request, OpenIncidentRequest)
-        by = resolve_actor(request, known_user(self._context, body.user))
+    @operation(
+        "incidents",
+        "POST /api/v1/incidents",
+        "openIncident",
+        "Page somebody by hand",
+        errors=(409,),
+    )
+    async def open(
+        self, request: Request, body: JsonBody[OpenIncidentRequest]
+    ) -> Created[views.IncidentView]:
+        given = await body.read()
+        by = resolve_actor(request, known_user(self._context, given.user))
         incident = await open_incident(
             self._context,
-            title=body.title,
+            title=given.title,
             by=by,
-            to=_page_target(body),
-            urgency=body.urgency,
-            text=body.text,
+            to=_page_target(given),
+            urgency=given.urgency,
+            text=given.text,
         )
         set_audit_text(request, f"paged by hand: #{incident.number} {incident.title}")
-        return json_response(await self._view(incident), 201)
+        return Created(await self._view(incident))
 
-    async def test_alert(self, request: Request) -> Response:
-        return json_response({"text": await self._deps.test_alert()}, 202)
+    @operation(
+        "incidents",
+        "POST /api/v1/test-alert",
+        "sendTestAlert",
+        "Send a test alert through the routes",
+    )
+    async def test_alert(self, request: Request) -> Accepted[TestAlertView]:
+        return Accepted(TestAlertView(text=await self._deps.test_alert()))
 
-    async def _view(self, incident: Incident) -> View:
+    async def _view(self, incident: Incident) -> views.IncidentView:
         return (await self._views([incident]))[0]
 
-    async def _views(self, found: list[Incident]) -> list[View]:
+    async def _views(self, found: list[Incident]) -> list[views.IncidentView]:
         context = self._context
         roster, url, turns = (
             context.roster,
@@ -236,6 +265,14 @@ class IncidentsApi:
             await incidents.load_turns(context.wire),
         )
         return [views.incident_view(one, roster, url, turns) for one in found]
+
+
+def _bulk_action_result_view(result: BulkActionResult) -> BulkActionResultView:
+    return BulkActionResultView(
+        id=result.id,
+        state=result.incident.state if result.incident else None,
+        error=result.error or None,
+    )
 
 
 def _page_target(body: IncidentActionRequest | OpenIncidentRequest) -> PageTarget:

@@ -20,13 +20,8 @@ from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_role
-from amproxy.web.http.request import (
-    IncidentQuery,
-    find_incidents,
-    invalid,
-    parse_form_lists,
-    parse_incident_query,
-)
+from amproxy.web.http.query import parse_query
+from amproxy.web.http.request import invalid, parse_form_lists
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, reader_zone
 from amproxy.web.incidents.act import (
@@ -36,6 +31,12 @@ from amproxy.web.incidents.act import (
     perform_allowed,
 )
 from amproxy.web.incidents.forecast import UpcomingIncidentStep, find_next_step
+from amproxy.web.incidents.query import (
+    IncidentQuery,
+    IncidentsParameters,
+    find_incidents,
+    parse_incident_query,
+)
 
 BULK_ACTIONS: tuple[ActionName, ...] = ("acknowledge", "resolve", "snooze", "merge")
 # the fields of an address that select incidents
@@ -70,12 +71,12 @@ class IncidentsPage:
         address = _without_defaults(pairs)
         if len(address) < len(pairs):
             return RedirectResponse(f"/incidents{'?' if address else ''}{urlencode(address)}", 303)
-        return await self._draw(request, parse_incident_query(request))
+        return await self._draw(request, _parse_query(request))
 
     async def act(self, request: Request) -> Response:
         """Do one action on all that are ticked; the list then reports it, or each refusal."""
         require_role(request, "responder")
-        query, fields = parse_incident_query(request), await parse_form_lists(request)
+        query, fields = _parse_query(request), await parse_form_lists(request)
         action = next(
             (action for action in BULK_ACTIONS if action == last_value(fields, "action")), None
         )
@@ -134,6 +135,11 @@ class IncidentsPage:
             list_filters=f"{address}&" if filters else "",
             older=urlencode([*filters, ("cursor", cursor)]) if cursor else "",
         )
+
+
+def _parse_query(request: Request) -> IncidentQuery:
+    """Raises HTTPException 422."""
+    return parse_incident_query(parse_query(request, IncidentsParameters))
 
 
 def _done_of_address(request: Request) -> tuple[str, int]:

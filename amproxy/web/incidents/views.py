@@ -1,4 +1,4 @@
-"""Incidents, pages and shifts as the API shows them: plain dicts for JSON. Pure.
+"""Incidents, their alerts, timelines and pages as the API shows them. Pure.
 
 Times are RFC 3339 in UTC; missing values are null; people are named by their `name`. Addresses of
 contacts are left out: some of them are secrets.
@@ -7,16 +7,119 @@ contacts are left out: some of them are secrets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo
+from typing import Any, Generic, Literal, TypeVar
 
-from amproxy.clock import rfc3339
-from amproxy.config.structs import Override, Schedule
-from amproxy.model import Alert, Incident, Page, TimelineEntry
-from amproxy.oncall.roster import OnCall, Roster, Shift
+import msgspec
+
+from amproxy.clock import Timestamp, rfc3339
+from amproxy.config.structs import Urgency
+from amproxy.model import (
+    Alert,
+    Incident,
+    IncidentState,
+    Page,
+    PageKind,
+    PageState,
+    TimelineEntry,
+)
+from amproxy.oncall.roster import Roster
 from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
-from amproxy.times import local_to_utc
-from amproxy.web.http.response import View
 from amproxy.web.incidents.forecast import FindHold, UpcomingIncidentStep, find_next_step
+
+
+class NextStepView(msgspec.Struct, kw_only=True):
+    at: Timestamp | None
+    what: str
+
+
+# gc=False: an answer has thousands of them, and they hold no cycles.
+class AlertView(msgspec.Struct, kw_only=True, gc=False):
+    fingerprint: str
+    state: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: Timestamp
+    ends_at: Timestamp | None
+    generator_url: str | None
+    source: str | None
+    extra: dict[str, Any]  # as the sender has it
+    muted_by: list[str]
+
+
+class AlertCountsView(msgspec.Struct, kw_only=True):
+    firing: int
+    resolved: int
+
+
+class AlertsView(AlertCountsView, kw_only=True):
+    alerts: list[AlertView] = msgspec.field(name="list")
+
+
+class TimelineEntryView(msgspec.Struct, kw_only=True, gc=False):
+    at: Timestamp
+    kind: str
+    text: str
+    user: str | None
+    channel: str | None
+    policy: str | None
+    step: int | None
+
+
+class PageView(msgspec.Struct, kw_only=True):
+    id: str
+    kind: PageKind
+    user: str | None
+    receiver: str | None
+    channel: str
+    policy: str
+    step: int
+    round: int
+    reason: str
+    state: PageState
+    due: Timestamp
+    sent_at: Timestamp | None
+    attempts: int
+    error: str | None
+
+
+AnyAlerts = TypeVar("AnyAlerts", bound=AlertCountsView)
+
+
+class _AnyIncidentView(msgspec.Struct, Generic[AnyAlerts], kw_only=True):
+    id: str
+    number: int
+    state: IncidentState
+    title: str
+    receiver: str | None
+    policy: str
+    team: str | None
+    urgency: Urgency | None
+    group_labels: dict[str, str]
+    common_labels: dict[str, str]
+    alerts: AnyAlerts
+    started_at: Timestamp
+    acknowledged_by: str | None
+    acknowledged_at: Timestamp | None
+    snoozed_by: str | None
+    snoozed_until: Timestamp | None
+    resolved_by: str | None
+    resolved_at: Timestamp | None
+    merged_into: str | None
+    responders: list[str]
+    held_by: str | None
+    next_step: NextStepView | None
+    url: str
+
+
+class IncidentView(_AnyIncidentView[AlertCountsView], kw_only=True):
+    pass
+
+
+class WholeIncidentView(_AnyIncidentView[AlertsView], kw_only=True):
+    text: str
+    common_annotations: dict[str, str]
+    timeline: list[TimelineEntryView]
+    pages: list[PageView]
 
 
 def incident_view(
@@ -25,36 +128,36 @@ def incident_view(
     external_url: str,
     turns: Mapping[str, int] | None = None,
     hold: FindHold | None = None,
-) -> View:
+) -> IncidentView:
     """One incident as lists have it. turns and hold: as find_next_step's."""
-    return {
-        "id": value.id,
-        "number": value.number,
-        "state": value.state,
-        "title": value.title,
-        "receiver": value.receiver or None,
-        "policy": value.policy,
-        "team": value.team or None,
-        "urgency": value.urgency,
-        "group_labels": value.group_labels,
-        "common_labels": value.common_labels,
-        "alerts": {"firing": value.firing, "resolved": value.resolved},
-        "started_at": rfc3339(value.started_at),
-        "acknowledged_by": value.acknowledged_by or None,
-        "acknowledged_at": rfc3339(value.acknowledged_at),
-        "snoozed_by": value.snoozed_by or None,
-        "snoozed_until": rfc3339(value.snoozed_until),
-        "resolved_by": value.resolved_by or None,
-        "resolved_at": rfc3339(value.resolved_at),
-        "merged_into": value.merged_into or None,
-        "responders": value.responders,
-        "held_by": value.held_by or None,
-        "next_step": upcoming_view(find_next_step(value, roster, turns, hold)),
-        "url": f"{external_url}/incidents/{value.id}",
-    }
+    return IncidentView(
+        id=value.id,
+        number=value.number,
+        state=value.state,
+        title=value.title,
+        receiver=value.receiver or None,
+        policy=value.policy,
+        team=value.team or None,
+        urgency=value.urgency,
+        group_labels=value.group_labels,
+        common_labels=value.common_labels,
+        alerts=AlertCountsView(firing=value.firing, resolved=value.resolved),
+        started_at=rfc3339(value.started_at),
+        acknowledged_by=value.acknowledged_by or None,
+        acknowledged_at=rfc3339(value.acknowledged_at),
+        snoozed_by=value.snoozed_by or None,
+        snoozed_until=rfc3339(value.snoozed_until),
+        resolved_by=value.resolved_by or None,
+        resolved_at=rfc3339(value.resolved_at),
+        merged_into=value.merged_into or None,
+        responders=value.responders,
+        held_by=value.held_by or None,
+        next_step=_next_step_view(find_next_step(value, roster, turns, hold)),
+        url=f"{external_url}/incidents/{value.id}",
+    )
 
 
-def incident_detail_view(
+def whole_incident_view(
     value: Incident,
     alerts: list[Alert],
     timeline: list[TimelineEntry],
@@ -65,110 +168,77 @@ def incident_detail_view(
     hold: FindHold,
     external_url: str,
     now: float,
-) -> View:
+) -> WholeIncidentView:
     """One incident with its alerts, timeline and pages.
 
     muted: fingerprint of an alert → the reasons that mute it now; now: Unix seconds.
     """
-    view = incident_view(value, roster, external_url, turns, hold)
-    view["text"] = value.text
-    view["common_annotations"] = value.common_annotations
-    view["alerts"] |= {
-        "list": [
-            alert_view(one, now) | {"muted_by": muted.get(one.fingerprint, [])} for one in alerts
-        ]
-    }
-    view["timeline"] = [timeline_entry_view(entry) for entry in timeline]
-    view["pages"] = [page_view(one) for one in value.pages]
-    return view
+    listed = msgspec.structs.asdict(incident_view(value, roster, external_url, turns, hold))
+    listed["alerts"] = AlertsView(
+        firing=value.firing,
+        resolved=value.resolved,
+        alerts=[_alert_view(one, muted.get(one.fingerprint, []), now) for one in alerts],
+    )
+    return WholeIncidentView(
+        **listed,
+        text=value.text,
+        common_annotations=value.common_annotations,
+        timeline=[_timeline_entry_view(entry) for entry in timeline],
+        pages=[page_view(one) for one in value.pages],
+    )
 
 
-def upcoming_view(value: UpcomingIncidentStep | None) -> View | None:
-    return value and {
-        "at": rfc3339(value.at),
-        "what": render_phrase(value.what, load_texts(DEFAULT_LANGUAGE)),
-    }
+def _next_step_view(value: UpcomingIncidentStep | None) -> NextStepView | None:
+    if value is None:
+        return None
+    what = render_phrase(value.what, load_texts(DEFAULT_LANGUAGE))
+    return NextStepView(at=rfc3339(value.at), what=what)
 
 
-def alert_view(value: Alert, now: float) -> View:
+def _alert_view(value: Alert, muted_by: list[str], now: float) -> AlertView:
     """One alert; it fires or not as of now (Unix seconds)."""
     resolved = value.resolved(int(now * 10**9))
     ended = [end for end in (value.ends_ns, value.lapses_ns) if end]
-    return {
-        "fingerprint": value.fingerprint,
-        "state": "resolved" if resolved else "firing",
-        "labels": value.labels,
-        "annotations": value.annotations,
-        "starts_at": rfc3339(value.starts_ns / 10**9),
-        "ends_at": rfc3339(min(ended) / 10**9) if resolved else None,
-        "generator_url": value.generator_url or None,
-        "source": value.source or None,
-        "extra": value.extra,
-    }
+    return AlertView(
+        fingerprint=value.fingerprint,
+        state="resolved" if resolved else "firing",
+        labels=value.labels,
+        annotations=value.annotations,
+        starts_at=rfc3339(value.starts_ns / 10**9),
+        ends_at=rfc3339(min(ended) / 10**9) if resolved else None,
+        generator_url=value.generator_url or None,
+        source=value.source or None,
+        extra=value.extra,
+        muted_by=muted_by,
+    )
 
 
-def page_view(value: Page) -> View:
-    return {
-        "id": value.id,
-        "kind": value.kind,
-        "user": value.user or None,
-        "receiver": value.receiver or None,
-        "channel": value.channel,
-        "policy": value.policy,
-        "step": value.step,
-        "round": value.round,
-        "reason": value.reason,
-        "state": value.state,
-        "due": rfc3339(value.due),
-        "sent_at": rfc3339(value.sent_at),
-        "attempts": value.attempts,
-        "error": value.error or None,
-    }
+def page_view(value: Page) -> PageView:
+    return PageView(
+        id=value.id,
+        kind=value.kind,
+        user=value.user or None,
+        receiver=value.receiver or None,
+        channel=value.channel,
+        policy=value.policy,
+        step=value.step,
+        round=value.round,
+        reason=value.reason,
+        state=value.state,
+        due=rfc3339(value.due),
+        sent_at=rfc3339(value.sent_at),
+        attempts=value.attempts,
+        error=value.error or None,
+    )
 
 
-def timeline_entry_view(value: TimelineEntry) -> View:
-    return {
-        "at": rfc3339(value.at),
-        "kind": value.kind,
-        "text": value.text,
-        "user": value.user or None,
-        "channel": value.channel or None,
-        "policy": value.policy or None,
-        "step": value.step or None,
-    }
-
-
-def on_call_view(value: OnCall) -> View:
-    return {
-        "schedule": value.schedule,
-        "at": rfc3339(value.at.timestamp()),
-        "users": value.users,
-        "until": value.until and rfc3339(value.until.timestamp()),
-        "next": value.next,
-        "reason": value.reason,
-    }
-
-
-def planned_shift_view(value: Shift) -> View:
-    """One planned shift; the API of shifts has those that are final."""
-    return {
-        "start": rfc3339(value.start.timestamp()),
-        "end": rfc3339(value.end.timestamp()),
-        "users": value.users,
-        "reason": value.reason,
-        "layer": value.layer or None,
-        "override": value.override or None,
-    }
-
-
-def override_view(value: Override, schedule: Schedule) -> View:
-    """One override of a schedule; `id` is null for one of the file."""
-    zone = ZoneInfo(schedule.timezone)
-    return {
-        "id": value.id or None,
-        "schedule": schedule.name,
-        "user": value.users[0],
-        "start": rfc3339(local_to_utc(value.start, zone).timestamp()),
-        "end": rfc3339(local_to_utc(value.end, zone).timestamp()),
-        "reason": value.reason or None,
-    }
+def _timeline_entry_view(value: TimelineEntry) -> TimelineEntryView:
+    return TimelineEntryView(
+        at=rfc3339(value.at),
+        kind=value.kind,
+        text=value.text,
+        user=value.user or None,
+        channel=value.channel or None,
+        policy=value.policy or None,
+        step=value.step or None,
+    )

@@ -1,75 +1,51 @@
-"""The API described, for programs and for people: /api/v1/openapi.json and /api.
+"""The API described for programs: /api/v1/openapi.json.
 
-The document is put together from the tables of operations and responses, and from the bodies that
-the handlers decode, so it cannot differ from them.
+The document is made from the operations that handlers declare and from the types that they take
+and return, so it cannot differ from them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from amproxy import __version__
-from amproxy.reports.insights import TABLES
+from amproxy.reports.insights_rows import TABLES
 from amproxy.respond.actions import ActionName
-from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import required_role
-from amproxy.web.http.response import json_response
-from amproxy.web.http.templates import PageTemplates
-from amproxy.web.openapi.operations import (
-    CALENDAR_OPERATIONS,
-    CONFIG_OPERATIONS,
-    DELIVERY_OPERATIONS,
-    INCIDENT_OPERATIONS,
-    INTAKE_OPERATIONS,
-    MUTING_OPERATIONS,
-    PEOPLE_OPERATIONS,
-    REPORT_OPERATIONS,
-    SCHEDULE_OPERATIONS,
-    SERVICE_OPERATIONS,
-    SIGN_IN_OPERATIONS,
-)
-from amproxy.web.openapi.responses import (
-    INCIDENT_RESPONSES,
-    SCHEDULE_RESPONSES,
-    SERVICE_RESPONSES,
-)
-from amproxy.web.openapi.schema import (
+from amproxy.web.config.api import ConfigApi
+from amproxy.web.http.api import (
     JSON_MEDIA,
-    PLAIN_MEDIA,
-    SCHEMA_REFS,
-    STRING,
+    ApiAnswer,
     ApiOperation,
-    OperationTable,
-    Schema,
-    choice_of,
-    enum_of,
-    ref,
+    ApiSignature,
+    ErrorView,
+    OperationTag,
+    operation,
+    operations_of,
+    signature_of,
 )
+from amproxy.web.http.deps import Deps
+from amproxy.web.http.monitoring import ManagementApi, Metrics
+from amproxy.web.http.permissions import required_role
+from amproxy.web.incidents.api import IncidentsApi
+from amproxy.web.openapi.schemas import STRING, Schema, Schemas
+from amproxy.web.people.api import AbsencesApi, UsersApi
+from amproxy.web.reports.api import ReportsApi
+from amproxy.web.reports.deliveries_api import DeliveriesApi
+from amproxy.web.schedules.api import OncallApi, ShiftsApi
+from amproxy.web.schedules.calendars_api import CalendarsApi
+from amproxy.web.schedules.swaps_api import SwapsApi
+from amproxy.web.service import ServiceApi
 from amproxy.web.signin import session
+from amproxy.web.signin.api import SignInApi
+from amproxy.web.silences.api import MaintenanceApi, SilencesApi
 
-# tag → its operations
-OPERATIONS: Final[dict[str, OperationTable]] = {
-    "incidents": INCIDENT_OPERATIONS,
-    "hindsight": REPORT_OPERATIONS,
-    "schedules": SCHEDULE_OPERATIONS,
-    "people": PEOPLE_OPERATIONS,
-    "calendars": CALENDAR_OPERATIONS,
-    "muted": MUTING_OPERATIONS,
-    "deliveries": DELIVERY_OPERATIONS,
-    "file": CONFIG_OPERATIONS,
-    "sign_in": SIGN_IN_OPERATIONS,
-    "push": INTAKE_OPERATIONS,
-    "service": SERVICE_OPERATIONS,
-}
 ALERTMANAGER_OPENAPI_URL: Final = (
     "https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml"
 )
@@ -79,12 +55,16 @@ _DESCRIPTION: Final = (
     "file. Without sign_in in the file everybody who reaches amproxy may do everything; with it, "
     "each operation names the least role that it needs. /api/v2 is Alertmanager's own."
 )
+_PLAIN_MEDIA: Final = "text/plain"
 _ERROR_STATUSES: Final = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 # paths with secrets of their own instead of roles: they are outside of what build_web_app guards
 _INTAKE_PATHS: Final = ("/webhook/", "/heartbeat/")
 # parameters of paths; others are texts
-_PATH_PARAMETERS: Final = {"action": enum_of(ActionName), "table": choice_of(TABLES)}
-_SECURITY_SCHEMES: Final[dict[str, Any]] = {
+_PATH_PARAMETERS: Final[dict[str, Schema]] = {
+    "action": {**STRING, "enum": list(get_args(ActionName))},
+    "table": {**STRING, "enum": list(TABLES)},
+}
+_SECURITY_SCHEMES: Final[dict[str, Schema]] = {
     "token": {"type": "http", "scheme": "bearer", "description": "An API token, amp_…"},
     "session": {
         "type": "apiKey",
@@ -100,29 +80,51 @@ _SECURITY_SCHEMES: Final[dict[str, Any]] = {
 }
 
 
-class OpenApi:
-    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
-        self._context, self._templates = deps.context, templates
+class DoneView(msgspec.Struct):
+    status: Literal["ok"]
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/openapi.json", self.document, methods=["GET"]),
-            Route("/api", self.page, methods=["GET"]),
-        ]
 
-    async def document(self, request: Request) -> Response:
-        return json_response(build_document(self._context.external_url))
+class DocumentView(msgspec.Struct):
+    """An OpenAPI document."""
 
-    async def page(self, request: Request) -> HTMLResponse:
-        """Show the API, from the document alone."""
-        document = build_document(self._context.external_url)
-        return await self._templates.page(
-            request,
-            "api.html",
-            groups=group_operations(document),
-            document=document,
-            alertmanager=ALERTMANAGER_OPENAPI_URL,
-        )
+    openapi: str
+    info: dict[str, Any]
+    externalDocs: dict[str, str]
+    tags: list[dict[str, str]]
+    paths: dict[str, dict[str, Any]]
+    components: dict[str, dict[str, Any]]
+    servers: list[dict[str, str]]
+
+
+class DocumentApi:
+    def __init__(self, deps: Deps) -> None:
+        self._context = deps.context
+
+    @operation("service", "GET /api/v1/openapi.json", "showDescription", "This document")
+    async def document(self, request: Request) -> DocumentView:
+        return DocumentView(**build_document(self._context.external_url))
+
+
+# In matching order: a fixed path goes before one with a parameter.
+APIS: Final = (
+    IncidentsApi,
+    OncallApi,
+    ReportsApi,
+    SwapsApi,
+    AbsencesApi,
+    UsersApi,
+    ShiftsApi,
+    MaintenanceApi,
+    SilencesApi,
+    DeliveriesApi,
+    DocumentApi,
+    ServiceApi,
+    ConfigApi,
+    CalendarsApi,
+    SignInApi,
+    ManagementApi,
+    Metrics,
+)
 
 
 def build_document(external_url: str) -> dict[str, Any]:
@@ -130,21 +132,51 @@ def build_document(external_url: str) -> dict[str, Any]:
     return {**_cached_document(), "servers": [{"url": external_url or "/"}]}
 
 
+class _Described(NamedTuple):
+    """An operation and its types."""
+
+    operation: ApiOperation
+    signature: ApiSignature
+
+    @property
+    def path(self) -> str:
+        """The path as OpenAPI has it."""
+        return self.operation.path.replace(":path}", "}")
+
+    @property
+    def is_intake(self) -> bool:
+        return self.path.startswith(_INTAKE_PATHS)
+
+
+def _intake() -> Iterator[_Described]:
+    """The operations of accept/, which are no routes of the web framework."""
+    done = ApiSignature(None, None, (ApiAnswer(200, JSON_MEDIA, DoneView),))
+    push = "Alerts from Alertmanager, Grafana and anything else that sends JSON"
+    for method, path, name, summary in (
+        ("POST", "/webhook/{source}", "push", push),
+        ("PUT", "/webhook/{source}", "pushByPut", "The same"),
+        ("GET", "/heartbeat/{name}", "beat", "A beat"),
+        ("POST", "/heartbeat/{name}", "beatByPost", "The same"),
+    ):
+        yield _Described(ApiOperation("push", method, path, name, summary, (401, 403)), done)
+
+
+def _described() -> Iterator[_Described]:
+    """All operations, by tag."""
+    found = list(_intake())
+    for api in APIS:
+        found += (_Described(one, signature_of(handler)) for one, handler in operations_of(api))
+    yield from sorted(found, key=lambda one: get_args(OperationTag).index(one.operation.tag))
+
+
 @lru_cache
 def _cached_document() -> dict[str, Any]:
-    operations = [one for table in OPERATIONS.values() for one in table.values()]
-    bodies = {one.body for one in operations if isinstance(one.body, type)}
-    # sorted, so that every process serves the same bytes
-    kinds = sorted(bodies, key=lambda kind: kind.__name__)
-    shown, components = msgspec.json.schema_components(kinds, ref_template=f"{SCHEMA_REFS}{{name}}")
-    schemas = dict(zip(kinds, shown, strict=True))
+    described = list(_described())
+    schemas = Schemas(_types(described))
     paths: dict[str, Any] = {}
-    for tag, table in OPERATIONS.items():
-        for address, one in table.items():
-            method, _, path = address.partition(" ")
-            body = schemas[one.body] if isinstance(one.body, type) else one.body
-            built = _operation_object(tag, method, path, one, body)
-            paths.setdefault(path, {})[method.lower()] = built
+    for one in described:
+        built = _operation_object(one, schemas)
+        paths.setdefault(one.path, {})[one.operation.method.lower()] = built
     return {
         "openapi": "3.1.0",
         "info": {"title": "amproxy", "version": __version__, "description": _DESCRIPTION},
@@ -152,81 +184,95 @@ def _cached_document() -> dict[str, Any]:
             "url": ALERTMANAGER_OPENAPI_URL,
             "description": "Alertmanager's description of /api/v2",
         },
-        "tags": [{"name": tag} for tag in OPERATIONS],
+        "tags": [{"name": tag} for tag in get_args(OperationTag)],
         "paths": paths,
         "components": {
-            "schemas": {
-                **INCIDENT_RESPONSES,
-                **SCHEDULE_RESPONSES,
-                **SERVICE_RESPONSES,
-                **components,
-            },
-            "responses": {str(status): _json_error(status) for status in _ERROR_STATUSES},
+            "schemas": schemas.components,
+            "responses": {str(status): _json_error(schemas, status) for status in _ERROR_STATUSES},
             "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 
 
-def _operation_object(
-    tag: str, method: str, path: str, one: ApiOperation, body: Schema | None
-) -> dict[str, Any]:
-    role = None if path.startswith(_INTAKE_PATHS) else required_role(method, path)
+def _types(described: Iterable[_Described]) -> Iterator[Any]:
+    """Every type whose schema the document needs."""
+    yield ErrorView
+    for one in described:
+        yield from (answer.content for answer in one.signature.answers if answer.content)
+        yield from filter(None, (one.signature.body, one.signature.query))
+
+
+def _operation_object(one: _Described, schemas: Schemas) -> dict[str, Any]:
+    path, signature = one.path, one.signature
+    role = None if one.is_intake else required_role(one.operation.method, path)
     security: list[dict[str, list[str]]] = []
-    if path.startswith(_INTAKE_PATHS):
+    if one.is_intake:
         security = [{"source": []}]
     elif role is not None:
         security = [{"token": []}, {"session": []}]
-    found: dict[str, Any] = {"operationId": one.id, "tags": [tag], "summary": one.summary}
+    found: dict[str, Any] = {
+        "operationId": one.operation.id,
+        "tags": [one.operation.tag],
+        "summary": one.operation.summary,
+    }
     if role is not None:
         found["x-role"] = role
     found["parameters"] = [
-        *(
-            {
-                "name": name,
-                "in": "path",
-                "required": True,
-                "schema": _PATH_PARAMETERS.get(name, STRING),
-            }
-            for name in re.findall(r"{(\w+)}", path)
-        ),
-        *(parameter.view() for parameter in one.query),
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": _PATH_PARAMETERS.get(name, STRING),
+        }
+        for name in re.findall(r"{(\w+)}", path)
     ]
-    if body is not None:
+    if signature.query:
+        found["parameters"] += schemas.parameters(signature.query)
+    if body := _body_schema(one, schemas):
         # without a body the defaults of a struct hold; an intake cannot do without
         found["requestBody"] = {
-            "required": isinstance(one.body, dict),
+            "required": one.is_intake,
             "content": {JSON_MEDIA: {"schema": body}},
         }
-    found["responses"] = dict(_response_objects(path, one, has_role=role is not None))
+    found["responses"] = dict(_response_objects(one, schemas, has_role=role is not None))
     found["security"] = security
     return found
 
 
-def _response_objects(path: str, one: ApiOperation, *, has_role: bool) -> Iterator[tuple[str, Any]]:
+def _body_schema(one: _Described, schemas: Schemas) -> Schema | None:
+    if one.path.startswith("/webhook/"):
+        return {"type": "object"}
+    return schemas.of(one.signature.body) if one.signature.body else None
+
+
+def _response_objects(
+    one: _Described, schemas: Schemas, *, has_role: bool
+) -> Iterator[tuple[str, Any]]:
     """Status → the response object: the good ones first, then the errors in order."""
-    schema = ref(one.response) if isinstance(one.response, str) else one.response
-    content = {
-        media: {"schema": schema if media == one.media[0] else STRING} for media in one.media
-    }
-    for status in (one.status, 201) if one.created else (one.status,):
-        good: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-        yield str(status), {**good, "content": content} if schema else good
-    for status in sorted(_error_statuses(path, one, has_role=has_role)):
-        if _is_json_error(path, status):
+    good: dict[int, dict[str, Any]] = {}
+    for answer in one.signature.answers:
+        phrase = HTTPStatus(answer.status).phrase
+        found = good.setdefault(answer.status, {"description": phrase})
+        if answer.media:
+            schema = schemas.of(answer.content) if answer.content else STRING
+            found.setdefault("content", {})[answer.media] = {"schema": schema}
+    yield from ((str(status), found) for status, found in good.items())
+    for status in sorted(_error_statuses(one, has_role=has_role)):
+        if _is_json_error(one.path, status):
             yield str(status), {"$ref": f"#/components/responses/{status}"}
         else:
-            yield str(status), _plain_error(path, status)
+            yield str(status), _plain_error(one.path, status)
 
 
-def _error_statuses(path: str, one: ApiOperation, *, has_role: bool) -> set[int]:
-    statuses = {*one.errors, 503}  # any of them may find Redis away
+def _error_statuses(one: _Described, *, has_role: bool) -> set[int]:
+    statuses = {*one.operation.errors, 503}  # any of them may find Redis away
     if has_role:
         statuses |= {401, 403}
-    if "{" in path:
+    if "{" in one.path:
         statuses.add(404)
-    if one.body:
+    if one.signature.body or one.path.startswith("/webhook/"):
         statuses |= {400, 413, 415, 422}
-    if one.query:
+    if one.signature.query:
         statuses.add(422)
     return statuses
 
@@ -246,50 +292,13 @@ def _plain_error(path: str, status: int) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if status != HTTPStatus.NOT_MODIFIED:
-        media = "text/html" if path.startswith("/calendar/") else PLAIN_MEDIA
+        media = "text/html" if path.startswith("/calendar/") else _PLAIN_MEDIA
         found["content"] = {media: {"schema": STRING}}
     return found
 
 
-def _json_error(status: int) -> dict[str, Any]:
+def _json_error(schemas: Schemas, status: int) -> dict[str, Any]:
     return {
         "description": HTTPStatus(status).phrase,
-        "content": {JSON_MEDIA: {"schema": ref("Error")}},
+        "content": {JSON_MEDIA: {"schema": schemas.of(ErrorView)}},
     }
-
-
-class OperationOutline(NamedTuple):
-    """One operation of a document, in the order in which people read it."""
-
-    method: str
-    path: str
-    body: Schema | None  # None = no body
-    responses: list[tuple[str, str, Schema | None]]  # status, media type ("" = none), schema
-    errors: list[str]  # statuses
-    spec: dict[str, Any]  # all the rest, as the document has it
-
-
-def group_operations(document: dict[str, Any]) -> dict[str, list[OperationOutline]]:
-    """Tag → its operations, both in the order of the document."""
-    groups: dict[str, list[OperationOutline]] = {tag["name"]: [] for tag in document["tags"]}
-    for path, methods in document["paths"].items():
-        for method, spec in methods.items():
-            groups[spec["tags"][0]].append(_outline_operation(method.upper(), path, spec))
-    return groups
-
-
-def _outline_operation(method: str, path: str, spec: dict[str, Any]) -> OperationOutline:
-    bodies = [media["schema"] for media in spec.get("requestBody", {}).get("content", {}).values()]
-    good = {status: one for status, one in spec["responses"].items() if status.startswith("2")}
-    return OperationOutline(
-        method,
-        path,
-        bodies[0] if bodies else None,
-        [
-            (status, media_type, media["schema"])
-            for status, response in good.items()
-            for media_type, media in response.get("content", {"": {"schema": None}}).items()
-        ],
-        [status for status in spec["responses"] if status not in good],
-        spec,
-    )

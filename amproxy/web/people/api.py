@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from amproxy.clock import rfc3339
+from amproxy.clock import Timestamp, rfc3339
 from amproxy.config import channels as config_channels
-from amproxy.config.structs import Absence, Config, Notify, User, Wait
+from amproxy.config.structs import Absence, Config, Notify, Urgency, User, Wait
 from amproxy.context import Context
 from amproxy.errors import NotFound
-from amproxy.oncall.reachable import ContactReachability, PersonReachability, assess_reachability
+from amproxy.oncall.reachable import (
+    ContactReachability,
+    ContactState,
+    PersonReachability,
+    assess_reachability,
+)
 from amproxy.respond import test_messages
+from amproxy.respond.rights import Role
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.store import deliveries, schedule_changes
 from amproxy.times import format_duration, local_to_utc
+from amproxy.web.http.api import Accepted, Created, JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_person, set_audit_text
-from amproxy.web.http.request import parse_json_body, parse_time_param
-from amproxy.web.http.response import View, json_response
+from amproxy.web.http.request import parse_time_param
 
 
 class TestPageRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,35 +37,83 @@ class TestPageRequest(msgspec.Struct, forbid_unknown_fields=True):
     channel: str = ""
 
 
+class ContactView(msgspec.Struct, kw_only=True):
+    channel: str
+    state: ContactState
+    used: bool
+    last_delivery: Timestamp | None
+    error: str | None
+
+
+class NotificationRuleView(msgspec.Struct, kw_only=True):
+    """One of the two: channels, or a time to wait."""
+
+    notify: tuple[str, ...] | UnsetType = UNSET
+    wait: str | UnsetType = UNSET
+
+
+_OneKey = msgspec.Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})
+
+
+class UserView(msgspec.Struct, kw_only=True):
+    """Addresses are left out: some of them are secrets."""
+
+    name: str
+    full_name: str | None
+    timezone: str
+    role: Role
+    teams: list[str]
+    reachable: bool
+    why_not: str | None
+    channels: list[ContactView]
+    rules: dict[Urgency, list[Annotated[NotificationRuleView, _OneKey]]]
+
+
+class UsersView(msgspec.Struct, kw_only=True):
+    users: list[UserView]
+
+
+class TestPageView(msgspec.Struct, kw_only=True):
+    user: str
+    sent: tuple[str, ...]  # channels
+
+
 class UsersApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/users", self.index, methods=["GET"]),
-            Route("/api/v1/users/{name}", self.show, methods=["GET"]),
-            Route("/api/v1/users/{name}/test", self.test, methods=["POST"]),
-        ]
-
-    async def index(self, request: Request) -> Response:
+    @operation(
+        "people",
+        "GET /api/v1/users",
+        "listUsers",
+        "The people of the file, and whether they can be reached",
+    )
+    async def index(self, request: Request) -> UsersView:
         config, reachability = self._context.config, await load_reachability(self._context)
-        users = [user_view(user, config, reachability[user.name]) for user in config.users.values()]
-        return json_response({"users": users})
+        users = [
+            _user_view(user, config, reachability[user.name]) for user in config.users.values()
+        ]
+        return UsersView(users=users)
 
-    async def show(self, request: Request) -> Response:
+    @operation("people", "GET /api/v1/users/{name}", "showUser", "One person")
+    async def show(self, request: Request) -> UserView:
         user = user_of_path(request, self._context)
         reachability = await load_reachability(self._context)
-        return json_response(user_view(user, self._context.config, reachability[user.name]))
+        return _user_view(user, self._context.config, reachability[user.name])
 
-    async def test(self, request: Request) -> Response:
+    @operation(
+        "people", "POST /api/v1/users/{name}/test", "testUser", "Send a test page", errors=(409,)
+    )
+    async def test(
+        self, request: Request, body: JsonBody[TestPageRequest]
+    ) -> Accepted[TestPageView]:
         """Send a test page; the states of the person's channels show its outcome."""
         user = user_of_path(request, self._context)
         require_person(request, self._context, user.name)
-        channel = (await parse_json_body(request, TestPageRequest)).channel
+        channel = (await body.read()).channel
         sent = await test_messages.send_test_page(self._context, user.name, channel)
         set_audit_text(request, f"sent a test page to {user.name} over {', '.join(sent)}")
-        return json_response({"user": user.name, "sent": sent}, 202)
+        return Accepted(TestPageView(user=user.name, sent=sent))
 
 
 def user_of_path(request: Request, context: Context) -> User:
@@ -77,40 +131,39 @@ async def load_reachability(context: Context) -> dict[str, PersonReachability]:
     return assess_reachability(context.config, outcomes)
 
 
-def user_view(user: User, config: Config, reachability: PersonReachability) -> View:
-    """A person as the API shows one. Addresses are left out: some of them are secrets."""
-    return {
-        "name": user.name,
-        "full_name": user.full_name or None,
-        "timezone": user.timezone,
-        "role": user.role,
-        "teams": [team.name for team in config.teams.values() if user.name in team.members],
-        "reachable": reachability.reachable,
-        "why_not": reachability.why_not or None,
-        "channels": [_contact_view(contact) for contact in reachability.contacts],
-        "rules": {
+def _user_view(user: User, config: Config, reachability: PersonReachability) -> UserView:
+    return UserView(
+        name=user.name,
+        full_name=user.full_name or None,
+        timezone=user.timezone,
+        role=user.role,
+        teams=[team.name for team in config.teams.values() if user.name in team.members],
+        reachable=reachability.reachable,
+        why_not=reachability.why_not or None,
+        channels=[_contact_view(contact) for contact in reachability.contacts],
+        rules={
             urgency: [
                 _rule_view(rule) for rule in config_channels.notification_rules(user, urgency)
             ]
             for urgency in config_channels.URGENCIES
         },
-    }
+    )
 
 
-def _contact_view(contact: ContactReachability) -> View:
-    return {
-        "channel": contact.channel,
-        "state": contact.state,
-        "used": contact.used,
-        "last_delivery": rfc3339(contact.at),
-        "error": contact.error or None,
-    }
+def _contact_view(contact: ContactReachability) -> ContactView:
+    return ContactView(
+        channel=contact.channel,
+        state=contact.state,
+        used=contact.used,
+        last_delivery=rfc3339(contact.at),
+        error=contact.error or None,
+    )
 
 
-def _rule_view(rule: Notify | Wait) -> View:
+def _rule_view(rule: Notify | Wait) -> NotificationRuleView:
     if isinstance(rule, Notify):
-        return {"notify": rule.channels}
-    return {"wait": format_duration(rule.seconds)}
+        return NotificationRuleView(notify=rule.channels)
+    return NotificationRuleView(wait=format_duration(rule.seconds))
 
 
 class CreateAbsenceRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -121,51 +174,68 @@ class CreateAbsenceRequest(msgspec.Struct, forbid_unknown_fields=True):
     reason: str | None = None
 
 
+class AbsenceView(msgspec.Struct, kw_only=True):
+    id: str | None  # null for one of the file
+    user: str
+    start: Timestamp
+    end: Timestamp
+    reason: str | None
+
+
 class AbsencesApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/users/{name}/absences", self.index, methods=["GET"]),
-            Route("/api/v1/users/{name}/absences", self.add, methods=["POST"]),
-            Route("/api/v1/users/{name}/absences/{id}", self.delete, methods=["DELETE"]),
-        ]
-
-    async def index(self, request: Request) -> Response:
+    @operation(
+        "people", "GET /api/v1/users/{name}/absences", "listAbsences", "When a person is away"
+    )
+    async def index(self, request: Request) -> list[AbsenceView]:
         """Those of the file, then those by hand in the order in which they begin."""
         user = user_of_path(request, self._context)
         by_hand = (await schedule_changes.load_absences(self._context.wire)).get(user.name, ())
-        absences = [absence_view(absence, user) for absence in (*user.absences, *by_hand)]
-        return json_response(absences)
+        return [_absence_view(absence, user) for absence in (*user.absences, *by_hand)]
 
-    async def add(self, request: Request) -> Response:
+    @operation(
+        "people",
+        "POST /api/v1/users/{name}/absences",
+        "addAbsence",
+        "Say that a person is away",
+        errors=(409,),
+    )
+    async def add(
+        self, request: Request, body: JsonBody[CreateAbsenceRequest]
+    ) -> Created[AbsenceView]:
         user = user_of_path(request, self._context)
         require_person(request, self._context, user.name)
-        body = await parse_json_body(request, CreateAbsenceRequest)
-        start = parse_time_param(body.start, "start", user.timezone)
-        end = parse_time_param(body.end, "end", user.timezone)
+        given = await body.read()
+        start = parse_time_param(given.start, "start", user.timezone)
+        end = parse_time_param(given.end, "end", user.timezone)
         absence = await add_absence(
-            self._context, user.name, start=start, end=end, reason=body.reason or ""
+            self._context, user.name, start=start, end=end, reason=given.reason or ""
         )
-        set_audit_text(request, f"{user.name} is away from {body.start} to {body.end}")
-        return json_response(absence_view(absence, user), 201)
+        set_audit_text(request, f"{user.name} is away from {given.start} to {given.end}")
+        return Created(_absence_view(absence, user))
 
-    async def delete(self, request: Request) -> Response:
+    @operation(
+        "people",
+        "DELETE /api/v1/users/{name}/absences/{id}",
+        "deleteAbsence",
+        "Take an absence by hand back",
+        errors=(409,),
+    )
+    async def delete(self, request: Request) -> None:
         user = user_of_path(request, self._context)
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
         set_audit_text(request, f"took back an absence of {user.name}")
-        return Response(status_code=204)
 
 
-def absence_view(absence: Absence, user: User) -> View:
-    """One absence; `id` is null for one of the file."""
+def _absence_view(absence: Absence, user: User) -> AbsenceView:
     zone = ZoneInfo(user.timezone)
-    return {
-        "id": absence.id or None,
-        "user": user.name,
-        "start": rfc3339(local_to_utc(absence.start, zone).timestamp()),
-        "end": rfc3339(local_to_utc(absence.end, zone).timestamp()),
-        "reason": absence.reason or None,
-    }
+    return AbsenceView(
+        id=absence.id or None,
+        user=user.name,
+        start=rfc3339(local_to_utc(absence.start, zone).timestamp()),
+        end=rfc3339(local_to_utc(absence.end, zone).timestamp()),
+        reason=absence.reason or None,
+    )

@@ -4,100 +4,153 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
+from typing import Annotated
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
-from amproxy.clock import rfc3339
+from amproxy.clock import Timestamp, rfc3339
 from amproxy.model import Incident, TimelineEntry
-from amproxy.reports import export, insights
+from amproxy.reports import export
 from amproxy.reports.export import csv_columns, csv_text
+from amproxy.reports.insights_rows import (
+    TABLES,
+    AlertRowView,
+    DayRowView,
+    HoursRowView,
+    IncidentTallyView,
+    PagesRowView,
+    PersonRowView,
+    PolicyRowView,
+    TeamRowView,
+)
 from amproxy.reports.why import why_not_paged
 from amproxy.store import incidents
+from amproxy.web.http.api import CsvResponse, JsonLinesResponse, operation
 from amproxy.web.http.deps import Deps
+from amproxy.web.http.query import PeriodParameters
 from amproxy.web.http.request import invalid
-from amproxy.web.http.response import json_response
 from amproxy.web.incidents import views
-from amproxy.web.reports.insights import load_insights, parse_insights_query, parse_period
+from amproxy.web.reports.insights import (
+    InsightsParameters,
+    load_insights,
+    parse_insights_query,
+    parse_period,
+)
 
 MAX_ALERTS = 100  # rows of the table of alerts in JSON; its CSV has all
 
 _encode = msgspec.json.Encoder().encode
 
 
+class WhyParameters(msgspec.Struct, frozen=True):
+    user: Annotated[str, msgspec.Meta(description="The name of the person in question.")]
+
+
+class WhyView(msgspec.Struct, kw_only=True):
+    user: str
+    paged: bool
+    reasons: list[str]
+    pages: list[views.PageView]
+
+
+class InsightsView(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
+    from_: Timestamp
+    to: Timestamp
+    zone: str
+    team: str | None
+    policy: str | None
+    user: str | None
+    summary: IncidentTallyView
+    teams: list[TeamRowView]
+    policies: list[PolicyRowView]
+    people: list[PersonRowView]
+    pages: list[PagesRowView]
+    alerts: list[AlertRowView]
+    hours: list[HoursRowView]
+    days: list[DayRowView]
+
+
 class ReportsApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/incidents/{id}/why", self.why, methods=["GET"]),
-            Route("/api/v1/insights", self.insights, methods=["GET"]),
-            Route("/api/v1/insights/{table}.csv", self.table, methods=["GET"]),
-            Route("/api/v1/history", self.history, methods=["GET"]),
-        ]
-
-    async def why(self, request: Request) -> Response:
+    @operation(
+        "incidents",
+        "GET /api/v1/incidents/{id}/why",
+        "explainPages",
+        "Why a person was paged, or was not",
+    )
+    async def why(self, request: Request, query: WhyParameters) -> WhyView:
         """Explain why somebody was paged for an incident, or was not."""
-        context, incident_id = self._context, request.path_params["id"]
-        user = request.query_params.get("user", "")
-        if not user:
-            raise invalid("user is missing: the name of the person in question")
+        context, incident_id, user = self._context, request.path_params["id"], query.user
         incident = await incidents.load(context.wire, incident_id)
         timeline = await incidents.load_timeline(context.wire, incident_id)
         verdict = why_not_paged(incident, timeline, user, context.roster, context.now())
         if not verdict.known:
             raise invalid(f"there is no user {user[:60]!r}")
-        return json_response(
-            {
-                "user": user,
-                "paged": verdict.paged,
-                "reasons": verdict.reasons,
-                "pages": [views.page_view(one) for one in verdict.pages],
-            }
+        return WhyView(
+            user=user,
+            paged=verdict.paged,
+            reasons=verdict.reasons,
+            pages=[views.page_view(one) for one in verdict.pages],
         )
 
-    async def insights(self, request: Request) -> Response:
-        query = parse_insights_query(request, self._context.now())
-        found = await load_insights(self._context, query)
-        tables = {name: found.table(name) for name in insights.TABLES}
-        return json_response(
-            {
-                "from": rfc3339(query.start),
-                "to": rfc3339(query.end),
-                "zone": query.zone,
-                "team": query.team or None,
-                "policy": query.policy or None,
-                "user": query.user or None,
-                "summary": found.summary(),
-                **tables,
-                "alerts": tables["alerts"][:MAX_ALERTS],
-            }
+    @operation("hindsight", "GET /api/v1/insights", "showInsights", "How a span of time was")
+    async def insights(self, request: Request, query: InsightsParameters) -> InsightsView:
+        chosen = parse_insights_query(query, self._context.now())
+        found = await load_insights(self._context, chosen)
+        return InsightsView(
+            from_=rfc3339(chosen.start),
+            to=rfc3339(chosen.end),
+            zone=chosen.zone,
+            team=chosen.team or None,
+            policy=chosen.policy or None,
+            user=chosen.user or None,
+            summary=found.summary(),
+            teams=found.teams(),
+            policies=found.policies(),
+            people=found.people(),
+            pages=found.pages(),
+            alerts=found.alerts()[:MAX_ALERTS],
+            hours=found.hours(),
+            days=found.days(),
         )
 
-    async def table(self, request: Request) -> Response:
+    @operation(
+        "hindsight",
+        "GET /api/v1/insights/{table}.csv",
+        "exportInsights",
+        "One table of the insights",
+    )
+    async def table(self, request: Request, query: InsightsParameters) -> CsvResponse:
         """One table of the insights, for a spreadsheet."""
         name = request.path_params["table"]
-        if name not in insights.TABLES:
+        if name not in TABLES:
             raise HTTPException(
-                404, f"there is no table {name[:60]}; there are {', '.join(insights.TABLES)}"
+                404, f"there is no table {name[:60]}; there are {', '.join(TABLES)}"
             )
-        query = parse_insights_query(request, self._context.now())
-        found = await load_insights(self._context, query)
-        text = csv_text(csv_columns(insights.TABLES[name]), found.table(name))
+        found = await load_insights(self._context, parse_insights_query(query, self._context.now()))
+        rows = map(msgspec.to_builtins, found.table(name))
         headers = {"Content-Disposition": f'attachment; filename="amproxy-{name}.csv"'}
-        return Response(text, headers=headers, media_type="text/csv")
+        return CsvResponse(csv_text(csv_columns(TABLES[name]), rows), headers=headers)
 
-    async def history(self, request: Request) -> Response:
+    @operation(
+        "hindsight",
+        "GET /api/v1/history",
+        "exportHistory",
+        "Incidents of a span, oldest first, a line of JSON each",
+    )
+    async def history(
+        self, request: Request, query: PeriodParameters
+    ) -> JsonLinesResponse[export.HistoryLine[views.IncidentView]]:
         """Incidents of a period (all unless given), oldest first, as JSON lines."""
-        start, end = parse_period(request, self._context.now())
+        start, end = parse_period(query, self._context.now())
         lines = self._lines(0.0 if start is None else start, end)
         # The first lines are read before the response starts, while a 503 is still possible.
         first = await anext(lines, b"")
-        return StreamingResponse(_prepend(first, lines), media_type="application/x-ndjson")
+        return JsonLinesResponse(_prepend(first, lines))
 
     async def _lines(self, start: float, end: float) -> AsyncIterator[bytes]:
         """Whole lines, a batch at a time."""

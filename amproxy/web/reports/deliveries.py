@@ -1,9 +1,9 @@
-"""Deliveries in the API and as a page: the log of messages, the health of channels, and tests."""
+"""The log of messages and the health of channels: queries for the API too, and the page."""
 
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Annotated, get_args
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from amproxy.clock import rfc3339
 from amproxy.config.channels import paging_channels
 from amproxy.context import Context
 from amproxy.errors import NotFound
@@ -22,7 +21,7 @@ from amproxy.respond import test_messages
 from amproxy.respond.rights import person_refusal, receiver_refusal
 from amproxy.respond.targets import BadAction
 from amproxy.store import deliveries, outbox
-from amproxy.store.deliveries import Delivery, DeliveryListItem, DeliveryOutcome
+from amproxy.store.deliveries import Delivery, DeliveryOutcome
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     principal_of,
@@ -30,14 +29,16 @@ from amproxy.web.http.permissions import (
     require_receiver,
     set_audit_text,
 )
-from amproxy.web.http.request import (
-    invalid,
-    parse_form,
-    parse_json_body,
-    parse_page,
-    parse_time_param,
+from amproxy.web.http.query import (
+    DEFAULT_PAGE_LIMIT,
+    PageCursor,
+    PageLimit,
+    PeriodParameters,
+    check_cursor,
+    parse_query,
 )
-from amproxy.web.http.response import View, describe_error, json_response
+from amproxy.web.http.request import parse_form, parse_time_param
+from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user
 
 FAILURE_RATE_SECONDS = 3600.0  # the period of the rate of failures
@@ -79,32 +80,39 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def parse_delivery_query(request: Request, zone: str | None = None) -> DeliveryQuery:
-    """Read a query of the API or the page. Raises HTTPException 422.
+class DeliveryParameters(PeriodParameters, frozen=True, kw_only=True):
+    channel: Annotated[str, msgspec.Meta(description="Only those of this channel.")] = ""
+    user: Annotated[str, msgspec.Meta(description="Only those of this user.")] = ""
+    receiver: Annotated[str, msgspec.Meta(description="Only those of this receiver.")] = ""
+    outcome: Annotated[
+        tuple[DeliveryOutcome, ...], msgspec.Meta(description="What became of it.")
+    ] = ()
+    incident: Annotated[str, msgspec.Meta(description="An id, or a number.")] = ""
+    text: Annotated[str, msgspec.Meta(description="Part of the subject or of the error.")] = ""
+    limit: PageLimit = DEFAULT_PAGE_LIMIT
+    cursor: PageCursor = ""
+
+
+def parse_delivery_query(given: DeliveryParameters, zone: str | None = None) -> DeliveryQuery:
+    """Raises HTTPException 422.
 
     zone: of times without offset; None = they are refused.
     """
-    query = request.query_params
-    outcomes = tuple(outcome for outcome in OUTCOMES if outcome in query.getlist("outcome"))
-    for outcome in query.getlist("outcome"):
-        if outcome and outcome not in OUTCOMES:
-            raise invalid(f"outcome is one of {', '.join(OUTCOMES)}, not {outcome[:60]!r}")
-    limit, cursor = parse_page(request, _DELIVERY_CURSOR)
     since, until = (
-        parse_time_param(query[name], name, zone).timestamp() if query.get(name) else None
-        for name in ("from", "to")
+        parse_time_param(text, name, zone).timestamp() if text else None
+        for name, text in (("from", given.from_), ("to", given.to))
     )
     return DeliveryQuery(
-        channel=query.get("channel", ""),
-        user=query.get("user", ""),
-        receiver=query.get("receiver", ""),
-        outcomes=outcomes,
-        incident=query.get("incident", "").strip().lstrip("#"),
-        text=query.get("text", "").strip().casefold(),
+        channel=given.channel,
+        user=given.user,
+        receiver=given.receiver,
+        outcomes=tuple(outcome for outcome in OUTCOMES if outcome in given.outcome),
+        incident=given.incident.strip().lstrip("#"),
+        text=given.text.strip().casefold(),
         since=since,
         until=until,
-        limit=limit,
-        cursor=cursor,
+        limit=given.limit,
+        cursor=check_cursor(given.cursor, _DELIVERY_CURSOR),
     )
 
 
@@ -120,48 +128,6 @@ async def find_deliveries(context: Context, query: DeliveryQuery) -> deliveries.
     )
 
 
-class TestReceiverRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Of a test notification; without an integration ("slack/0") it goes to all of the receiver."""
-
-    integration: str = ""
-
-
-class DeliveriesApi:
-    def __init__(self, deps: Deps) -> None:
-        self._context = deps.context
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/deliveries", self.index, methods=["GET"]),
-            Route("/api/v1/channels", self.channels, methods=["GET"]),
-            Route("/api/v1/receivers/{name:path}/test", self.test, methods=["POST"]),
-        ]
-
-    async def index(self, request: Request) -> Response:
-        """Newest first. A page may be short although a next one exists: the scan is limited."""
-        page = await find_deliveries(self._context, parse_delivery_query(request))
-        return json_response(
-            {
-                "deliveries": [_logged_delivery_view(one) for one in page.items],
-                "next": page.next or None,
-            }
-        )
-
-    async def channels(self, request: Request) -> Response:
-        return json_response(
-            {"channels": [_channel_view(one) for one in await load_channel_health(self._context)]}
-        )
-
-    async def test(self, request: Request) -> Response:
-        """Send a test notification; its outcome goes to the log of deliveries."""
-        name = request.path_params["name"]
-        require_receiver(request, self._context, name)
-        body = await parse_json_body(request, TestReceiverRequest)
-        sent = await test_messages.send_test_notification(self._context, name, body.integration)
-        set_audit_text(request, f"Sent a test notification to the receiver {name}.")
-        return json_response({"receiver": name, "sent": sent}, 202)
-
-
 async def load_channel_health(context: Context) -> list[ChannelHealth]:
     """The health of every channel in use. Raises StoreUnavailable."""
     wire = context.wire
@@ -169,58 +135,6 @@ async def load_channel_health(context: Context) -> list[ChannelHealth]:
     rates = await deliveries.load_rates(wire, context.now() - FAILURE_RATE_SECONDS)
     last, waiting = await deliveries.load_last(wire), await outbox.load_depths(wire)
     return assess_channels(context.config, reached, last, rates, waiting)
-
-
-def _logged_delivery_view(one: DeliveryListItem) -> View:
-    return {"id": one.id, **_delivery_view(one.delivery)}
-
-
-def _delivery_view(delivery: Delivery) -> View:
-    return {
-        "at": rfc3339(delivery.at),
-        "kind": delivery.kind,
-        "channel": delivery.channel,
-        "outcome": delivery.outcome,
-        "user": delivery.user or None,
-        "receiver": delivery.receiver or None,
-        "integration": delivery.integration or None,
-        "incidents": [{"id": id_, "number": number} for id_, number in delivery.incidents],
-        "subject": delivery.subject,
-        "attempt": delivery.attempt,
-        "error": delivery.error or None,
-        "duration_ms": delivery.ms,
-    }
-
-
-def _channel_view(one: ChannelHealth) -> View:
-    return {
-        "channel": one.channel,
-        "state": one.state,
-        "last_sent": rfc3339(one.last_sent.at if one.last_sent else None),
-        "last_failed": rfc3339(one.last_failed.at if one.last_failed else None),
-        "last_error": (one.last_failed.error or None) if one.last_failed else None,
-        "attempts": one.rate.attempts,
-        "failed": one.rate.failed,
-        "waiting": one.waiting,
-        "answers": one.answers,
-        "people": [
-            {
-                "user": person.user,
-                "state": person.contact.state,
-                "used": person.contact.used,
-                "error": person.contact.error or None,
-            }
-            for person in one.people
-        ],
-        "receivers": [
-            {
-                "receiver": target.receiver,
-                "integration": target.integration,
-                "undeliverable": target.undeliverable or None,
-            }
-            for target in one.receivers
-        ],
-    }
 
 
 class DeliveriesPage:
@@ -235,7 +149,8 @@ class DeliveriesPage:
 
     async def show(self, request: Request) -> HTMLResponse:
         try:
-            return await self._draw(request, parse_delivery_query(request, self._zone(request)))
+            query = parse_query(request, DeliveryParameters)
+            return await self._draw(request, parse_delivery_query(query, self._zone(request)))
         except HTTPException as error:
             return await self._draw(request, None, error)
 

@@ -6,9 +6,9 @@ Templates draw the plots as SVG; lengths are in units of the drawing, 100 or the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -24,11 +24,17 @@ from amproxy.model import Incident
 from amproxy.oncall.hours import DAYTIMES
 from amproxy.reports import insights
 from amproxy.reports.insights import NO_TEAM, Insights, find_highlights
+from amproxy.reports.insights_rows import TABLES, DayRowView, HoursRowView
 from amproxy.store import incidents
 from amproxy.text import Texts
 from amproxy.times import parse_duration
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
+from amproxy.web.http.query import (
+    IncidentFilterParameters,
+    PeriodParameters,
+    parse_query,
+)
 from amproxy.web.http.request import invalid, known_zone, parse_time_param
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
@@ -64,17 +70,23 @@ class InsightsQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def parse_insights_query(request: Request, now: float, zone: str = "UTC") -> InsightsQuery:
-    """Read a query of the API or the page; zone: where it names none. Raises HTTPException 422."""
-    query = request.query_params
-    zone = known_zone(query.get("zone") or zone)
-    start, end = parse_period(request, now, zone)
+class InsightsParameters(IncidentFilterParameters, frozen=True, kw_only=True):
+    span: Annotated[
+        str, msgspec.Meta(description="A duration, such as 30d, instead of a beginning.")
+    ] = ""
+
+
+def parse_insights_query(given: InsightsParameters, now: float, zone: str = "UTC") -> InsightsQuery:
+    """zone: where the query names none. Raises HTTPException 422."""
+    zone = known_zone(given.zone or zone)
+    start, end = parse_period(given, now, zone)
     if start is None:  # `from` goes before `span`
-        start = end - _parse_period_length(query.get("span", ""))
+        start = end - _parse_period_length(given.span)
     if end - start > MAX_INSIGHTS_PERIOD:
         raise invalid(f"from and to may lie {MAX_INSIGHTS_PERIOD / DAY:.0f} days apart at most")
-    team, policy, user = (query.get(name, "") for name in ("team", "policy", "user"))
-    return InsightsQuery(start=start, end=end, zone=zone, team=team, policy=policy, user=user)
+    return InsightsQuery(
+        start=start, end=end, zone=zone, team=given.team, policy=given.policy, user=given.user
+    )
 
 
 async def load_insights(context: Context, query: InsightsQuery) -> Insights:
@@ -89,14 +101,15 @@ async def load_insights(context: Context, query: InsightsQuery) -> Insights:
     return found
 
 
-def parse_period(request: Request, now: float, zone: str = "UTC") -> tuple[float | None, float]:
+def parse_period(
+    given: PeriodParameters, now: float, zone: str = "UTC"
+) -> tuple[float | None, float]:
     """`from` (None = not given) and `to` (else now) of a query, as Unix seconds.
 
     zone: of times without offset. Raises HTTPException 422.
     """
-    start, end = (request.query_params.get(name) for name in ("from", "to"))
-    since = parse_time_param(start, "from", zone).timestamp() if start else None
-    until = parse_time_param(end, "to", zone).timestamp() if end else now
+    since = parse_time_param(given.from_, "from", zone).timestamp() if given.from_ else None
+    until = parse_time_param(given.to, "to", zone).timestamp() if given.to else now
     if since is not None and since >= until:
         raise invalid("to must lie after from")
     return since, until
@@ -126,7 +139,8 @@ class InsightsPage:
         user = acting_user(request, self._context)
         zone = self._context.config.users[user].timezone if user else "UTC"
         try:
-            query = parse_insights_query(request, self._context.now(), zone)
+            given = parse_query(request, InsightsParameters)
+            query = parse_insights_query(given, self._context.now(), zone)
             return await self._draw(request, query)
         except HTTPException as error:
             what = describe_error(error)
@@ -141,8 +155,7 @@ class InsightsPage:
 
     async def _draw(self, request: Request, query: InsightsQuery) -> HTMLResponse:
         found, t = await load_insights(self._context, query), reader_texts(request)
-        tables = {name: found.table(name) for name in insights.TABLES}
-        named = [row for row in tables["alerts"] if row["by"] == "alertname"]
+        named = [row for row in found.alerts() if row.by == "alertname"]
         filters = [
             (name, value) for name in INSIGHTS_FILTERS if (value := request.query_params.get(name))
         ]
@@ -155,16 +168,16 @@ class InsightsPage:
             **self._form_values(request, query.zone),
             highlights=find_highlights(found),
             query=query,
-            tables=tables,
+            tables={name: found.table(name) for name in TABLES},
             summary=found.summary(),
             length=lambda seconds: duration_or_dash(seconds, t),
             daytimes=DAYTIMES,
             alerts=named[:MAX_LISTED_ALERTS],
             more_alerts=max(0, len(named) - MAX_LISTED_ALERTS),
             widest=largest_value,
-            cells=plot_week(tables["hours"]),
+            cells=plot_week(found.hours()),
             height=PLOT_HEIGHT,
-            days=plot_days(tables["days"], *_period_days(query)),
+            days=plot_days(found.days(), *_period_days(query)),
             day_of=lambda day: format.day_text(day, t),
             weekdays=t.plain("time.weekdays").split(),
             csv=urlencode(filters),
@@ -229,9 +242,9 @@ class HourCell(NamedTuple):
     level: int  # 0 = none, up to HEAT_LEVELS
 
 
-def plot_days(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> DailyPlot:
+def plot_days(rows: Sequence[DayRowView], first: date, last: date) -> DailyPlot:
     """rows: the table of days; a day that is missing had nothing. The last day is included."""
-    known = {date.fromisoformat(row["day"]): row for row in rows}
+    known = {row.day: row for row in rows}
     count = (last - first).days + 1
     each = 1 if count <= MAX_SINGLE_DAYS else DAYS_PER_WEEK
     sums = list[tuple[date, int, int]]()
@@ -241,7 +254,7 @@ def plot_days(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> Dai
             for n in range(begin, min(begin + each, count))
             if (day := first + timedelta(days=n)) in known
         ]
-        opened, pages = (sum(row[name] for row in found) for name in ("incidents", "pages"))
+        opened, pages = sum(row.incidents for row in found), sum(row.pages for row in found)
         sums.append((first + timedelta(days=begin), opened, pages))
     top = max([1, *(max(incidents, pages) for _, incidents, pages in sums)])
     bars = [
@@ -255,23 +268,22 @@ def plot_days(rows: Sequence[Mapping[str, Any]], first: date, last: date) -> Dai
     return DailyPlot(bars, line, top, each)
 
 
-def plot_week(rows: Sequence[Mapping[str, Any]]) -> list[HourCell]:
+def plot_week(rows: Sequence[HoursRowView]) -> list[HourCell]:
     """rows: the table of hours, Monday first."""
-    most = max((row[f"{hour:02}"] for row in rows for hour in range(24)), default=0)
+    most = max((n for row in rows for n in row.by_hour()), default=0)
     return [
         HourCell(weekday, hour, n, -(-n * HEAT_LEVELS // most) if n else 0)
         for weekday, row in enumerate(rows)
-        for hour in range(24)
-        for n in (row[f"{hour:02}"],)
+        for hour, n in enumerate(row.by_hour())
     ]
 
 
-def largest_value(rows: Sequence[Mapping[str, Any]], *path: str) -> float:
+def largest_value(rows: Sequence[msgspec.Struct], *path: str) -> float:
     """The largest value under these keys, for a scale that rows share; never 0, to divide by."""
     return max([1e-9, *(value for row in rows if (value := _value_at(row, path)) is not None)])
 
 
 def _value_at(row: Any, path: Sequence[str]) -> float | None:
     for name in path:
-        row = row[name]
+        row = getattr(row, name)
     return None if row is None else float(row)

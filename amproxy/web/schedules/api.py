@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from amproxy.clock import rfc3339, utc
+from amproxy.clock import utc
 from amproxy.config.structs import Schedule
 from amproxy.context import Context
 from amproxy.errors import NotFound
-from amproxy.model import RecordedPerson
-from amproxy.oncall.hours import Hours, count_hours
-from amproxy.oncall.quality import (
-    DoubleBooking,
-    assess_quality,
-    find_double_bookings,
-    unbroken_periods,
-)
+from amproxy.oncall.quality import DoubleBooking, assess_quality, find_double_bookings
 from amproxy.reports.export import csv_text
 from amproxy.respond.schedule_changes import add_override, delete_override
 from amproxy.shifts.final import FinalShift, final_shifts, recorded_on_call, schedule_zone
-from amproxy.simulation.oncall import DEFAULT_REPORT_PERIOD, hours_report, quality_report
+from amproxy.simulation.oncall import (
+    DEFAULT_REPORT_PERIOD,
+    OnCallView,
+    QualityView,
+    on_call_view,
+    quality_view,
+)
 from amproxy.store.schedule_changes import load_overrides
+from amproxy.web.http.api import Created, CsvResponse, JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_role, set_audit_text
-from amproxy.web.http.request import invalid, parse_json_body, parse_time_param
-from amproxy.web.http.response import View, json_response
-from amproxy.web.incidents import views
+from amproxy.web.http.query import time_meta
+from amproxy.web.http.request import invalid, parse_time_param
+from amproxy.web.schedules import views
 
 SHIFT_COLUMNS = (
     *("user", "full_name", "schedule", "start", "end", "start_utc", "end_utc"),
@@ -64,124 +61,181 @@ class CreateOverrideRequest(msgspec.Struct, forbid_unknown_fields=True):
     reason: str | None = None
 
 
+class OncallParameters(msgspec.Struct, frozen=True):
+    at: Annotated[
+        str, time_meta("Then instead of now. Without offset, on each schedule's clock.")
+    ] = ""
+
+
+class _FromParameters(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    from_: Annotated[
+        str, time_meta("The beginning; now unless given. Without offset, on the schedule's clock.")
+    ] = ""
+
+
+class ShiftsParameters(_FromParameters, frozen=True, kw_only=True):
+    to: Annotated[str, time_meta("The end, excluded; 28 days later unless given.")] = ""
+    format: Annotated[
+        Literal["json", "csv"] | UnsetType,
+        msgspec.Meta(description="Without it the header Accept decides."),
+    ] = UNSET
+
+
+class QualityParameters(_FromParameters, frozen=True, kw_only=True):
+    days: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1, le=MAX_SHIFTS_PERIOD.days, description="How much of the plan is looked at."
+        ),
+    ] = DEFAULT_REPORT_PERIOD.days
+
+
 class OncallApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/oncall", self.on_call, methods=["GET"]),
-            Route("/api/v1/schedules/{name}/overrides", self.overrides, methods=["GET"]),
-            Route("/api/v1/schedules/{name}/overrides", self.add_override, methods=["POST"]),
-            Route(
-                "/api/v1/schedules/{name}/overrides/{id}", self.delete_override, methods=["DELETE"]
-            ),
-        ]
-
-    async def on_call(self, request: Request) -> Response:
+    @operation("schedules", "GET /api/v1/oncall", "showOnCall", "Who is on call, for each schedule")
+    async def on_call(self, request: Request, query: OncallParameters) -> list[OnCallView]:
         """Every schedule, now or at a time; without offset on the wall clock of each schedule.
 
         A time in the past is answered as it was recorded.
         """
-        text, now, context = (
-            request.query_params.get("at"),
-            utc(self._context.now()),
-            self._context,
-        )
+        text, now, context = query.at, utc(self._context.now()), self._context
         found = []
         for schedule in context.config.schedules.values():
             at = parse_time_param(text, "at", schedule.timezone) if text else now
-            found.append(views.on_call_view(await recorded_on_call(context, schedule.name, at)))
-        return json_response(found)
+            found.append(on_call_view(await recorded_on_call(context, schedule.name, at)))
+        return found
 
-    async def overrides(self, request: Request) -> Response:
+    @operation(
+        "schedules",
+        "GET /api/v1/schedules/{name}/overrides",
+        "listOverrides",
+        "Overrides of the file and by hand",
+    )
+    async def overrides(self, request: Request) -> list[views.OverrideView]:
         """Those of the file, then those made by hand in the order in which they were made."""
         schedule = find_schedule(self._context, request)
         by_hand = (await load_overrides(self._context.wire)).get(schedule.name, ())
         overrides = (*schedule.overrides, *by_hand)
-        return json_response([views.override_view(one, schedule) for one in overrides])
+        return [views.override_view(one, schedule) for one in overrides]
 
-    async def add_override(self, request: Request) -> Response:
+    @operation(
+        "schedules",
+        "POST /api/v1/schedules/{name}/overrides",
+        "addOverride",
+        "Put somebody on call",
+        errors=(409,),
+    )
+    async def add_override(
+        self, request: Request, body: JsonBody[CreateOverrideRequest]
+    ) -> Created[views.OverrideView]:
         schedule = find_schedule(self._context, request)
         require_role(request, "responder", team=schedule.team)
-        body = await parse_json_body(request, CreateOverrideRequest)
-        start = parse_time_param(body.start, "start", schedule.timezone)
-        end = parse_time_param(body.end, "end", schedule.timezone)
+        given = await body.read()
+        start = parse_time_param(given.start, "start", schedule.timezone)
+        end = parse_time_param(given.end, "end", schedule.timezone)
         made = await add_override(
-            self._context, schedule, user=body.user, start=start, end=end, reason=body.reason or ""
+            *(self._context, schedule),
+            user=given.user,
+            start=start,
+            end=end,
+            reason=given.reason or "",
         )
-        period = f"from {body.start} to {body.end}"
-        set_audit_text(request, f"override of schedule {schedule.name}: {body.user} {period}")
-        return json_response(views.override_view(made, schedule), 201)
+        period = f"from {given.start} to {given.end}"
+        set_audit_text(request, f"override of schedule {schedule.name}: {given.user} {period}")
+        return Created(views.override_view(made, schedule))
 
-    async def delete_override(self, request: Request) -> Response:
+    @operation(
+        "schedules",
+        "DELETE /api/v1/schedules/{name}/overrides/{id}",
+        "deleteOverride",
+        "Take an override by hand back",
+        errors=(409,),
+    )
+    async def delete_override(self, request: Request) -> None:
         schedule = find_schedule(self._context, request)
         require_role(request, "responder", team=schedule.team)
         await delete_override(self._context, schedule, request.path_params["id"])
         set_audit_text(request, f"took back an override of schedule {schedule.name}")
-        return Response(status_code=204)
 
 
 class ShiftsApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/schedules/{name}/shifts", self.shifts, methods=["GET"]),
-            Route("/api/v1/schedules/{name}/hours", self.hours, methods=["GET"]),
-            Route("/api/v1/schedules/{name}/quality", self.quality, methods=["GET"]),
-        ]
-
-    async def shifts(self, request: Request) -> Response:
+    @operation(
+        "schedules",
+        "GET /api/v1/schedules/{name}/shifts",
+        "listShifts",
+        "The final shifts: as they were, and as they will be",
+    )
+    async def shifts(
+        self, request: Request, query: ShiftsParameters
+    ) -> list[views.FinalShiftView] | CsvResponse:
         """As JSON one entry for each shift, as CSV one row for each person and shift."""
-        name, zone, final = await self._final_shifts(request)
-        if _wants_csv(request):
-            return _csv_response(csv_text(SHIFT_COLUMNS, shift_rows(final, name, zone)), "shifts")
-        return json_response([final_shift_view(shift, zone) for shift in final])
+        name, zone, final = await self._final_shifts(request, query)
+        if _wants_csv(request, query):
+            rows = views.shift_rows(final, name, zone)
+            return _csv_response(csv_text(SHIFT_COLUMNS, rows), "shifts")
+        return [views.final_shift_view(shift, zone) for shift in final]
 
-    async def hours(self, request: Request) -> Response:
-        name, _, final = await self._final_shifts(request)
-        totals = total_rows(final, name)
-        if _wants_csv(request):
-            return _csv_response(csv_text(TOTAL_COLUMNS, totals), "hours")
-        return json_response(totals)
+    @operation(
+        "schedules",
+        "GET /api/v1/schedules/{name}/hours",
+        "listHours",
+        "The hours that each person worked",
+    )
+    async def hours(
+        self, request: Request, query: ShiftsParameters
+    ) -> list[views.HoursView] | CsvResponse:
+        name, _, final = await self._final_shifts(request, query)
+        totals = views.hours_views(final, name)
+        if _wants_csv(request, query):
+            rows = map(msgspec.structs.asdict, totals)
+            return _csv_response(csv_text(TOTAL_COLUMNS, rows), "hours")
+        return totals
 
-    async def quality(self, request: Request) -> Response:
+    @operation(
+        "schedules",
+        "GET /api/v1/schedules/{name}/quality",
+        "judgeSchedule",
+        "How good the plan is",
+    )
+    async def quality(self, request: Request, query: QualityParameters) -> QualityView:
         """The quality of the plan in force; recorded shifts of the past play no part."""
         schedule, roster = find_schedule(self._context, request), self._context.roster
-        start = self._start(request, schedule.timezone)
-        days = request.query_params.get("days") or str(DEFAULT_REPORT_PERIOD.days)
-        most = MAX_SHIFTS_PERIOD.days
-        if not re.fullmatch("[0-9]{1,3}", days, re.ASCII) or not 1 <= int(days) <= most:
-            raise invalid(f"days is a number from 1 to {most}")
-        end = start + timedelta(days=int(days))
+        start = self._start(query, schedule.timezone)
+        end = start + timedelta(days=query.days)
         doubles: list[DoubleBooking] = []
         for other in roster.config.schedules:
             if other != schedule.name:
                 doubles += find_double_bookings(roster, schedule.name, other, start, end)
                 await asyncio.sleep(0)  # a push that came in meanwhile goes first
         quality = assess_quality(roster, schedule.name, start, end, doubles)
-        return json_response(quality_report(quality))
+        return quality_view(quality)
 
-    async def _final_shifts(self, request: Request) -> tuple[str, str, list[FinalShift]]:
+    async def _final_shifts(
+        self, request: Request, query: ShiftsParameters
+    ) -> tuple[str, str, list[FinalShift]]:
         """The schedule, its zone and its shifts between `from` and `to`.
 
         Raises NotFound, HTTPException 422, StoreUnavailable.
         """
-        name, text = request.path_params["name"], request.query_params.get("to")
+        name, text = request.path_params["name"], query.to
         # The schedule may be gone from the file: its shifts of the past can still be read.
         zone = await schedule_zone(self._context, name)
-        start = self._start(request, zone)
+        start = self._start(query, zone)
         end = parse_time_param(text, "to", zone) if text else start + DEFAULT_SHIFTS_PERIOD
         if not start < end <= start + MAX_SHIFTS_PERIOD:
             raise invalid(f"to must lie after from, by {MAX_SHIFTS_PERIOD.days} days at most")
         return name, zone, await final_shifts(self._context, name, start, end)
 
-    def _start(self, request: Request, zone: str) -> datetime:
+    def _start(self, query: _FromParameters, zone: str) -> datetime:
         """The time of `from`, by default now. Raises HTTPException 422."""
-        text = request.query_params.get("from")
-        return parse_time_param(text, "from", zone) if text else utc(self._context.now())
+        return (
+            parse_time_param(query.from_, "from", zone) if query.from_ else utc(self._context.now())
+        )
 
 
 def find_schedule(context: Context, request: Request) -> Schedule:
@@ -193,16 +247,10 @@ def find_schedule(context: Context, request: Request) -> Schedule:
     return schedule
 
 
-def _wants_csv(request: Request) -> bool:
-    """`format` decides, else the Accept header; JSON where that prefers neither.
-
-    Raises HTTPException 422.
-    """
-    name = request.query_params.get("format")
-    if name:
-        if name not in ("csv", "json"):
-            raise invalid(f"format is csv or json, not {name[:60]!r}")
-        return name == "csv"
+def _wants_csv(request: Request, query: ShiftsParameters) -> bool:
+    """`format` decides, else the Accept header; JSON where that prefers neither."""
+    if query.format:
+        return query.format == "csv"
     qualities = {"text/csv": 0.0, "application/json": 0.0}
     for entry in request.headers.get("accept", "").split(","):
         media, quality = (entry.partition(";")[0].strip().lower(), _ACCEPT_QUALITY.search(entry))
@@ -211,90 +259,6 @@ def _wants_csv(request: Request) -> bool:
     return qualities["text/csv"] > qualities["application/json"]
 
 
-def _csv_response(text: str, name: str) -> Response:
-    headers: dict[str, Any] = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    return Response(text, headers=headers, media_type="text/csv; header=present")
-
-
-def final_shift_view(value: FinalShift, zone: str) -> View:
-    """One shift with the hours of each of its people. zone: of the schedule."""
-    return {
-        "start": rfc3339(value.start.timestamp()),
-        "end": rfc3339(value.end.timestamp()),
-        "start_local": _local_time(value.start, zone),
-        "end_local": _local_time(value.end, zone),
-        "users": [person.user for person in value.people],
-        "people": [
-            _person_view(person) | hours_report(_sum_hours([(value, person)]))
-            for person in value.people
-        ],
-        "reason": value.reason,
-        "layer": value.layer or None,
-        "override": value.override or None,
-        "recorded": value.recorded,
-    }
-
-
-def shift_rows(shifts: Iterable[FinalShift], schedule: str, zone: str) -> list[View]:
-    """One row for each person and shift, with SHIFT_COLUMNS."""
-    return [
-        _person_view(person)
-        | hours_report(_sum_hours([(value, person)]))
-        | {
-            "schedule": schedule,
-            "start": _local_time(value.start, zone),
-            "end": _local_time(value.end, zone),
-            "start_utc": rfc3339(value.start.timestamp()),
-            "end_utc": rfc3339(value.end.timestamp()),
-            "layer": value.layer or None,
-            "override": value.override or None,
-            "reason": value.reason,
-            "recorded": value.recorded,
-        }
-        for value in shifts
-        for person in value.people
-    ]
-
-
-def hours_by_person(shifts: Iterable[FinalShift]) -> dict[str, Hours]:
-    """Person → their hours; nights and weekends are those of their own clock."""
-    return {user: _sum_hours(theirs) for user, theirs in _shifts_by_person(shifts).items()}
-
-
-def total_rows(shifts: Sequence[FinalShift], schedule: str) -> list[View]:
-    """The totals of each person by name, with TOTAL_COLUMNS.
-
-    A shift that goes on for another reason counts as one.
-    """
-    periods = unbroken_periods(
-        (value.start, value.end, [person.user for person in value.people]) for value in shifts
-    )
-    return [
-        _person_view(theirs[-1][1])
-        | {"schedule": schedule}
-        | hours_report(_sum_hours(theirs))
-        | {"shifts": len(periods[user]), "recorded": all(value.recorded for value, _ in theirs)}
-        for user, theirs in sorted(_shifts_by_person(shifts).items())
-    ]
-
-
-def _shifts_by_person(
-    shifts: Iterable[FinalShift],
-) -> dict[str, list[tuple[FinalShift, RecordedPerson]]]:
-    people: dict[str, list[tuple[FinalShift, RecordedPerson]]] = {}
-    for value in shifts:
-        for person in value.people:
-            people.setdefault(person.user, []).append((value, person))
-    return people
-
-
-def _sum_hours(shifts: Iterable[tuple[FinalShift, RecordedPerson]]) -> Hours:
-    return count_hours((value.start, value.end, person.timezone) for value, person in shifts)
-
-
-def _person_view(person: RecordedPerson) -> View:
-    return {"user": person.user, "full_name": person.full_name or None}
-
-
-def _local_time(at: datetime, zone: str) -> str:
-    return at.astimezone(ZoneInfo(zone)).isoformat(timespec="milliseconds")
+def _csv_response(text: str, name: str) -> CsvResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return CsvResponse(text, headers=headers, media_type="text/csv; header=present")

@@ -3,89 +3,155 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
-from typing import Any, Final
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from amproxy.calendars.export import export_calendar, final_shifts_query
 from amproxy.calendars.keeper import load_calendar_health
 from amproxy.check.report import COVERAGE_CHECK_AHEAD
-from amproxy.clock import rfc3339, utc
+from amproxy.clock import Timestamp, rfc3339, utc
 from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.oncall.calendars import OVERRIDES_CALENDAR, PRIMARY_CALENDAR, CalendarShift
+from amproxy.simulation.oncall import PeriodView
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed, FeedKind
+from amproxy.web.http.api import Created, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_person, require_schedule, set_audit_text
-from amproxy.web.http.response import json_response
 
 MAX_TOKEN_LENGTH = 64  # characters: a longer one is no token, and is not looked up
-FEED_KINDS: Final[tuple[FeedKind, ...]] = ("schedule", "user")
+
+
+class CalendarStateView(msgspec.Struct, kw_only=True):
+    calendar: str
+    loaded: bool
+    good_at: Timestamp | None
+    checked_at: Timestamp | None
+    error: str | None
+
+
+class EmptyShiftView(PeriodView, kw_only=True):
+    """An event that names nobody."""
+
+    summary: str
+    calendar: str
+
+
+class CalendarsView(msgspec.Struct, kw_only=True):
+    schedule: str
+    calendars: list[CalendarStateView]
+    empty_shifts: list[EmptyShiftView]
+
+
+class CalendarAddressView(msgspec.Struct, kw_only=True):
+    url: str
+
+
+class CalendarResponse(Response):
+    media_type = "text/calendar"
 
 
 class CalendarsApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/schedules/{name}/ical", self.health, methods=["GET"]),
-            *(
-                Route(
-                    f"/api/v1/{kind}s/{{name}}/calendar", partial(endpoint, kind), methods=[method]
-                )
-                for kind in FEED_KINDS
-                for method, endpoint in (("POST", self.create), ("DELETE", self.revoke))
-            ),
-            Route("/calendar/{token}.ics", self.show, methods=["GET"]),
-        ]
-
-    async def health(self, request: Request) -> Response:
+    @operation(
+        "calendars",
+        "GET /api/v1/schedules/{name}/ical",
+        "showCalendars",
+        "The calendars that a schedule comes from",
+    )
+    async def health(self, request: Request) -> CalendarsView:
         """The calendars that a schedule comes from, and their coming events that name nobody."""
         name, context = request.path_params["name"], self._context
         if name not in context.config.schedules:
             raise NotFound(f"there is no schedule {name[:60]}")
         now = utc(context.now())
-        views = [
-            {
-                "calendar": one.calendar,
-                "loaded": one.loaded,
-                "good_at": rfc3339(one.stored.good_at or None),
-                "checked_at": rfc3339(one.stored.checked_at or None),
-                "error": one.stored.error or None,
-            }
-            for one in await load_calendar_health(context, name)
-        ]
         empty = context.roster.empty_shifts(name, now, now + COVERAGE_CHECK_AHEAD)
-        return json_response(
-            {
-                "schedule": name,
-                "calendars": views,
-                "empty_shifts": [_empty_shift_view(shift) for shift in empty],
-            }
+        return CalendarsView(
+            schedule=name,
+            calendars=[
+                CalendarStateView(
+                    calendar=one.calendar,
+                    loaded=one.loaded,
+                    good_at=rfc3339(one.stored.good_at or None),
+                    checked_at=rfc3339(one.stored.checked_at or None),
+                    error=one.stored.error or None,
+                )
+                for one in await load_calendar_health(context, name)
+            ],
+            empty_shifts=[_empty_shift_view(shift) for shift in empty],
         )
 
-    async def create(self, kind: FeedKind, request: Request) -> Response:
+    @operation(
+        "calendars",
+        "POST /api/v1/schedules/{name}/calendar",
+        "makeScheduleCalendar",
+        "The address of a schedule's calendar",
+    )
+    async def create_of_schedule(
+        self, request: Request
+    ) -> CalendarAddressView | Created[CalendarAddressView]:
+        return await self._create("schedule", request)
+
+    @operation(
+        "calendars",
+        "DELETE /api/v1/schedules/{name}/calendar",
+        "revokeScheduleCalendar",
+        "Make that address worthless",
+    )
+    async def revoke_of_schedule(self, request: Request) -> None:
+        await self._revoke("schedule", request)
+
+    @operation(
+        "calendars",
+        "POST /api/v1/users/{name}/calendar",
+        "makeUserCalendar",
+        "The address of a user's calendar",
+    )
+    async def create_of_user(
+        self, request: Request
+    ) -> CalendarAddressView | Created[CalendarAddressView]:
+        return await self._create("user", request)
+
+    @operation(
+        "calendars",
+        "DELETE /api/v1/users/{name}/calendar",
+        "revokeUserCalendar",
+        "Make that address worthless",
+    )
+    async def revoke_of_user(self, request: Request) -> None:
+        await self._revoke("user", request)
+
+    async def _create(
+        self, kind: FeedKind, request: Request
+    ) -> CalendarAddressView | Created[CalendarAddressView]:
         """The secret address of a calendar of ours, made where there is none yet."""
         feed = self._feed(kind, request)
         self._require(feed, request)
         token, is_new = await calendars.create_feed(self._context.wire, feed)
         set_audit_text(request, f"asked for the calendar address of {kind} {feed.name}")
-        return json_response({"url": feed_url(self._context, token)}, 201 if is_new else 200)
+        view = CalendarAddressView(url=feed_url(self._context, token))
+        return Created(view) if is_new else view
 
-    async def revoke(self, kind: FeedKind, request: Request) -> Response:
+    async def _revoke(self, kind: FeedKind, request: Request) -> None:
         feed = self._feed(kind, request)
         self._require(feed, request)
         await calendars.revoke_feed(self._context.wire, feed)
         set_audit_text(request, f"revoked the calendar address of {kind} {feed.name}")
-        return Response(status_code=204)
 
-    async def show(self, request: Request) -> Response:
+    @operation(
+        "calendars",
+        "GET /calendar/{token}.ics",
+        "readCalendar",
+        "Shifts for a calendar program",
+        errors=(304,),
+    )
+    async def show(self, request: Request) -> CalendarResponse:
         """A calendar of ours: calendar programs cannot sign in, so the token alone admits them."""
         body = await self._export(request.path_params["token"])
         if body is None:
@@ -94,8 +160,8 @@ class CalendarsApi:
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
         known = request.headers.get("if-none-match", "")
         if etag in (word.strip().removeprefix("W/") for word in known.split(",")):
-            return Response(status_code=304, headers=headers)
-        return Response(body, media_type="text/calendar; charset=utf-8", headers=headers)
+            return CalendarResponse(status_code=304, headers=headers)
+        return CalendarResponse(body, headers=headers)
 
     async def _export(self, token: str) -> bytes | None:
         context = self._context
@@ -126,10 +192,10 @@ def feed_url(context: Context, token: str) -> str:
     return f"{context.external_url}/calendar/{token}.ics"
 
 
-def _empty_shift_view(shift: CalendarShift) -> dict[str, Any]:
-    return {
-        "start": rfc3339(shift.start.timestamp()),
-        "end": rfc3339(shift.end.timestamp()),
-        "summary": shift.summary,
-        "calendar": OVERRIDES_CALENDAR if shift.rank[0] else PRIMARY_CALENDAR,
-    }
+def _empty_shift_view(shift: CalendarShift) -> EmptyShiftView:
+    return EmptyShiftView(
+        start=rfc3339(shift.start.timestamp()),
+        end=rfc3339(shift.end.timestamp()),
+        summary=shift.summary,
+        calendar=OVERRIDES_CALENDAR if shift.rank[0] else PRIMARY_CALENDAR,
+    )

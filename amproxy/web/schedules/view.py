@@ -32,7 +32,6 @@ from amproxy.store import calendars
 from amproxy.store.calendars import Feed
 from amproxy.text import Texts
 from amproxy.times import local_to_utc
-from amproxy.web.schedules.api import hours_by_person
 from amproxy.web.schedules.calendars_api import feed_url
 from amproxy.web.schedules.formatter import ScheduleFormatter, render_bar
 from amproxy.web.schedules.timeline import (
@@ -43,6 +42,7 @@ from amproxy.web.schedules.timeline import (
     midnight,
     upper_tracks,
 )
+from amproxy.web.schedules.views import hours_by_person
 
 ScheduleRange = Literal["day", "weeks", "month"]
 SCHEDULE_RANGES: Final[tuple[ScheduleRange, ...]] = ("day", "weeks", "month")

@@ -7,25 +7,24 @@ from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from amproxy.clock import rfc3339
+from amproxy.clock import Timestamp, rfc3339
 from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.machine.draft import new_id
 from amproxy.store import audit, sign_in
 from amproxy.store.sign_in import ApiToken, TokenScope
+from amproxy.web.http.api import Created, JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import Forbidden, principal_of, require_role, set_audit_text
-from amproxy.web.http.request import (
-    invalid,
-    known_user,
-    parse_json_body,
-    parse_page,
-    parse_time_param,
+from amproxy.web.http.query import (
+    DEFAULT_PAGE_LIMIT,
+    PageCursor,
+    PageLimit,
+    check_cursor,
+    time_meta,
 )
-from amproxy.web.http.response import View, json_response
+from amproxy.web.http.request import invalid, known_user, parse_time_param
 from amproxy.web.signin.session import SESSION_COOKIE, read_cookie
 
 MAX_TOKEN_NAME: Final = 100  # characters
@@ -72,26 +71,32 @@ async def revoke_token(context: Context, request: Request, token_id: str) -> Non
     set_audit_text(request, f"revoked the API token {token.name}")
 
 
+class AuditParameters(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    user: Annotated[str, msgspec.Meta(description="Only what this person did.")] = ""
+    from_: Annotated[str, time_meta("The beginning.")] = ""
+    to: Annotated[str, time_meta("The end, excluded.")] = ""
+    limit: PageLimit = DEFAULT_PAGE_LIMIT
+    cursor: PageCursor = ""
+
+
 async def find_audit_entries(
-    context: Context, request: Request, zone: str | None = None
+    context: Context, given: AuditParameters, zone: str | None = None
 ) -> audit.AuditEntries:
-    """The audit entries of a query (user, from, to, limit, cursor).
+    """The audit entries of a query.
 
     zone: of times without offset; None refuses those. Raises HTTPException 422, StoreUnavailable.
     """
-    query = request.query_params
     start, end = (
-        parse_time_param(query[name], name, zone).timestamp() if query.get(name) else None
-        for name in ("from", "to")
+        parse_time_param(text, name, zone).timestamp() if text else None
+        for name, text in (("from", given.from_), ("to", given.to))
     )
-    limit, cursor = parse_page(request, audit.CURSOR_PATTERN)
     return await audit.find(
         context.wire,
-        user=query.get("user", ""),
+        user=given.user,
         start=start or 0.0,
         end=float("inf") if end is None else end,
-        limit=limit,
-        cursor=cursor,
+        limit=given.limit,
+        cursor=check_cursor(given.cursor, audit.CURSOR_PATTERN),
     )
 
 
@@ -104,67 +109,118 @@ class CreateTokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     expires: str | None = None
 
 
+class SessionsParameters(msgspec.Struct, frozen=True):
+    user: Annotated[
+        str, msgspec.Meta(description="Whose; one's own unless given. Of others only for admins.")
+    ] = ""
+
+
+class TokenView(msgspec.Struct, kw_only=True):
+    id: str
+    name: str
+    scopes: tuple[TokenScope, ...]
+    user: str | None
+    made_at: Timestamp
+    made_by: str | None
+    expires: Timestamp | None
+    last_used: Timestamp | None
+
+
+class NewTokenView(TokenView, kw_only=True):
+    token: str  # the secret
+
+
+class AuditEntryView(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
+    at: Timestamp
+    user: str | None
+    role: str | None
+    via: str
+    token: str | None
+    from_: str | None
+    what: str
+    result: audit.AuditResult
+
+
+class AuditLogView(msgspec.Struct, kw_only=True):
+    entries: list[AuditEntryView]
+    next: str | None  # cursor
+
+
+class SessionView(msgspec.Struct, kw_only=True):
+    id: str
+    current: bool
+    way: str
+    agent: str
+    address: str
+    signed_in_at: Timestamp
+    seen_at: Timestamp
+    ends_at: Timestamp
+
+
+class EndedSessionsView(msgspec.Struct, kw_only=True):
+    ended: int
+
+
 class SignInApi:
     def __init__(self, deps: Deps) -> None:
         self._context = deps.context
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/api/v1/tokens", self.tokens, methods=["GET"]),
-            Route("/api/v1/tokens", self.make_token, methods=["POST"]),
-            Route("/api/v1/tokens/{id}", self.revoke_token, methods=["DELETE"]),
-            Route("/api/v1/audit", self.audit, methods=["GET"]),
-            Route("/api/v1/sessions", self.sessions, methods=["GET"]),
-            Route("/api/v1/sessions", self.end_sessions, methods=["DELETE"]),
-            Route("/api/v1/sessions/{id}", self.end_session, methods=["DELETE"]),
-        ]
-
-    async def tokens(self, request: Request) -> Response:
+    @operation("sign_in", "GET /api/v1/tokens", "listTokens", "API tokens")
+    async def tokens(self, request: Request) -> list[TokenView]:
         listed = await sign_in.load_tokens(self._context.wire)
-        return json_response([_token_view(item.token, item.used) for item in listed])
+        return [_token_view(item.token, item.used) for item in listed]
 
-    async def make_token(self, request: Request) -> Response:
+    @operation(
+        "sign_in", "POST /api/v1/tokens", "makeToken", "Make an API token, and show it this once"
+    )
+    async def make_token(
+        self, request: Request, body: JsonBody[CreateTokenRequest]
+    ) -> Created[NewTokenView]:
         """Create a token; this is the only response that contains its secret."""
-        body = await parse_json_body(request, CreateTokenRequest)
-        expires = parse_time_param(body.expires, "expires").timestamp() if body.expires else None
+        given = await body.read()
+        expires = parse_time_param(given.expires, "expires").timestamp() if given.expires else None
         token, secret = await create_token(
-            self._context, request, body.name, body.scopes, user=body.user or "", expires=expires
+            self._context, request, given.name, given.scopes, user=given.user or "", expires=expires
         )
-        return json_response({**_token_view(token, None), "token": secret}, 201)
+        fields = msgspec.structs.asdict(_token_view(token, None))
+        return Created(NewTokenView(**fields, token=secret))
 
-    async def revoke_token(self, request: Request) -> Response:
+    @operation("sign_in", "DELETE /api/v1/tokens/{id}", "revokeToken", "Revoke an API token")
+    async def revoke_token(self, request: Request) -> None:
         await revoke_token(self._context, request, request.path_params["id"])
-        return Response(status_code=204)
 
-    async def audit(self, request: Request) -> Response:
-        page = await find_audit_entries(self._context, request)
+    @operation("sign_in", "GET /api/v1/audit", "readAuditLog", "Who changed what, newest first")
+    async def audit(self, request: Request, query: AuditParameters) -> AuditLogView:
+        page = await find_audit_entries(self._context, query)
         entries = [_audit_entry_view(entry) for entry in page.entries]
-        return json_response({"entries": entries, "next": page.cursor or None})
+        return AuditLogView(entries=entries, next=page.cursor or None)
 
-    async def sessions(self, request: Request) -> Response:
+    @operation("sign_in", "GET /api/v1/sessions", "listSessions", "Where a person is signed in")
+    async def sessions(self, request: Request, query: SessionsParameters) -> list[SessionView]:
         """List one's own sessions; admins may list another person's."""
-        listed = await sign_in.load_sessions(self._context.wire, self._user_of(request))
-        secret = self._session_secret(request)
+        user, secret = self._user_of(request, query), self._session_secret(request)
+        listed = await sign_in.load_sessions(self._context.wire, user)
         current = sign_in.session_list_id(secret) if secret else ""
-        return json_response([_session_view(item, current=item.id == current) for item in listed])
+        return [_session_view(item, current=item.id == current) for item in listed]
 
-    async def end_sessions(self, request: Request) -> Response:
+    @operation("sign_in", "DELETE /api/v1/sessions", "endSessions", "Sign out everywhere but here")
+    async def end_sessions(self, request: Request, query: SessionsParameters) -> EndedSessionsView:
         """End all sessions but the one that the request comes from."""
-        user, secret = self._user_of(request), self._session_secret(request)
+        user, secret = self._user_of(request, query), self._session_secret(request)
         ended = await sign_in.end_all_sessions(self._context.wire, user, but=secret)
         set_audit_text(request, f"signed {user} out everywhere else ({ended})")
-        return json_response({"ended": ended})
+        return EndedSessionsView(ended=ended)
 
-    async def end_session(self, request: Request) -> Response:
-        user, session_id = self._user_of(request), request.path_params["id"]
+    @operation("sign_in", "DELETE /api/v1/sessions/{id}", "endSession", "Sign out of one browser")
+    async def end_session(self, request: Request, query: SessionsParameters) -> None:
+        user, session_id = self._user_of(request, query), request.path_params["id"]
         if not await sign_in.end_session_by_id(self._context.wire, user, session_id):
             raise NotFound(f"{user} has no session {session_id[:60]}")
         set_audit_text(request, f"signed {user} out of one browser")
-        return Response(status_code=204)
 
-    def _user_of(self, request: Request) -> str:
+    def _user_of(self, request: Request, query: SessionsParameters) -> str:
         """The user whose sessions are meant. Raises Forbidden, HTTPException 422."""
-        principal, user = principal_of(request), request.query_params.get("user", "")
+        principal, user = principal_of(request), query.user
         if user and user != principal.user:
             require_role(request, "admin")
             return known_user(self._context, user)
@@ -176,41 +232,41 @@ class SignInApi:
         return read_cookie(request.scope, SESSION_COOKIE, self._context.external_url)
 
 
-def _token_view(token: ApiToken, used: float | None) -> View:
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scopes": list(token.scopes),
-        "user": token.user or None,
-        "made_at": rfc3339(token.made),
-        "made_by": token.made_by or None,
-        "expires": rfc3339(token.expires),
-        "last_used": rfc3339(used),
-    }
+def _token_view(token: ApiToken, used: float | None) -> TokenView:
+    return TokenView(
+        id=token.id,
+        name=token.name,
+        scopes=token.scopes,
+        user=token.user or None,
+        made_at=rfc3339(token.made),
+        made_by=token.made_by or None,
+        expires=rfc3339(token.expires),
+        last_used=rfc3339(used),
+    )
 
 
-def _audit_entry_view(entry: audit.AuditEntry) -> View:
-    return {
-        "at": rfc3339(entry.at),
-        "user": entry.user or None,
-        "role": entry.role or None,
-        "via": entry.via,
-        "token": entry.token or None,
-        "from": entry.address or None,
-        "what": entry.what,
-        "result": entry.result,
-    }
+def _audit_entry_view(entry: audit.AuditEntry) -> AuditEntryView:
+    return AuditEntryView(
+        at=rfc3339(entry.at),
+        user=entry.user or None,
+        role=entry.role or None,
+        via=entry.via,
+        token=entry.token or None,
+        from_=entry.address or None,
+        what=entry.what,
+        result=entry.result,
+    )
 
 
-def _session_view(item: sign_in.SessionListItem, *, current: bool) -> View:
+def _session_view(item: sign_in.SessionListItem, *, current: bool) -> SessionView:
     session = item.session
-    return {
-        "id": item.id,
-        "current": current,
-        "way": session.way,
-        "agent": session.agent,
-        "address": session.address,
-        "signed_in_at": rfc3339(session.made),
-        "seen_at": rfc3339(session.seen),
-        "ends_at": rfc3339(session.ends),
-    }
+    return SessionView(
+        id=item.id,
+        current=current,
+        way=session.way,
+        agent=session.agent,
+        address=session.address,
+        signed_in_at=rfc3339(session.made),
+        seen_at=rfc3339(session.seen),
+        ends_at=rfc3339(session.ends),
+    )

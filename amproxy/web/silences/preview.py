@@ -6,17 +6,25 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
+import msgspec
+
 from amproxy import offload
-from amproxy.clock import rfc3339
+from amproxy.clock import Timestamp, rfc3339
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matchers
-from amproxy.model import MAX_SUPPRESSED, Alert, Incident, LoadedGroup, SuppressedAlertRecord
+from amproxy.model import (
+    MAX_SUPPRESSED,
+    Alert,
+    Incident,
+    IncidentState,
+    LoadedGroup,
+    SuppressedAlertRecord,
+)
 from amproxy.respond.rights import hiding_refusal, mute_refusal
 from amproxy.store import incidents, muting
 from amproxy.store.groups import load_groups
 from amproxy.web.http.permissions import HasScope, principal_of, require
 from amproxy.web.http.request import invalid
-from amproxy.web.http.response import View
 
 MAX_PREVIEWED_ALERTS = 500
 MAX_SEARCHED_INCIDENTS = 500  # of the open incidents, the newest ones
@@ -72,6 +80,46 @@ class HiddenAlertRow(NamedTuple):
 
     hidden: SuppressedAlertRecord
     firing: bool  # now
+
+
+class PreviewAlertView(msgspec.Struct, kw_only=True):
+    fingerprint: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: Timestamp
+    receivers: list[str]
+
+
+class PreviewIncidentView(msgspec.Struct, kw_only=True):
+    id: str
+    number: int
+    title: str
+    state: IncidentState
+    hidden: int
+    firing: int
+
+
+class SilencePreviewView(msgspec.Struct, kw_only=True):
+    count: int
+    alerts: list[PreviewAlertView]
+    incidents: list[PreviewIncidentView]
+
+
+class HiddenAlertView(msgspec.Struct, kw_only=True):
+    fingerprint: str
+    labels: dict[str, str]
+    receiver: str
+    group: str
+    first_hidden: Timestamp
+    last_hidden: Timestamp
+    firing: bool
+    told_at: Timestamp | None
+
+
+class HiddenView(msgspec.Struct, kw_only=True):
+    alerts: list[HiddenAlertView]
+    count: int
+    complete: bool
 
 
 async def match_firing(context: Context, wanted: Mapping[str, MatcherSets]) -> dict[str, set[str]]:
@@ -143,33 +191,33 @@ def _preview(snapshot: FiringSnapshot, sets: MatcherSets, newest: list[Incident]
     )
 
 
-async def muting_preview_view(context: Context, matchers: Sequence[Matcher]) -> View:
+async def silence_preview_view(context: Context, matchers: Sequence[Matcher]) -> SilencePreviewView:
     """The preview as the API shows it. Raises StoreUnavailable."""
     preview = await preview_muting(context, [matchers])
-    return {
-        "count": len(preview.alerts),
-        "alerts": [
-            {
-                "fingerprint": alert.fingerprint,
-                "labels": alert.labels,
-                "annotations": alert.annotations,
-                "starts_at": rfc3339(alert.starts_ns / 10**9),
-                "receivers": preview.receivers[alert.fingerprint],
-            }
+    return SilencePreviewView(
+        count=len(preview.alerts),
+        alerts=[
+            PreviewAlertView(
+                fingerprint=alert.fingerprint,
+                labels=alert.labels,
+                annotations=alert.annotations,
+                starts_at=rfc3339(alert.starts_ns / 10**9),
+                receivers=preview.receivers[alert.fingerprint],
+            )
             for alert in preview.alerts[:MAX_PREVIEWED_ALERTS]
         ],
-        "incidents": [
-            {
-                "id": one.incident.id,
-                "number": one.incident.number,
-                "title": one.incident.title,
-                "state": one.incident.state,
-                "hidden": one.hidden,
-                "firing": one.firing,
-            }
+        incidents=[
+            PreviewIncidentView(
+                id=one.incident.id,
+                number=one.incident.number,
+                title=one.incident.title,
+                state=one.incident.state,
+                hidden=one.hidden,
+                firing=one.firing,
+            )
             for one in preview.incidents
         ],
-    }
+    )
 
 
 async def load_hidden_rows(context: Context, by: str) -> list[HiddenAlertRow]:
@@ -182,22 +230,22 @@ async def load_hidden_rows(context: Context, by: str) -> list[HiddenAlertRow]:
     return [HiddenAlertRow(*pair) for pair in zip(records, firing, strict=True)]
 
 
-async def hidden_alerts_view(context: Context, by: str) -> View:
+async def hidden_alerts_view(context: Context, by: str) -> HiddenView:
     """The alerts that were hidden as the API shows them. Raises StoreUnavailable."""
     alerts = [
-        {
-            "fingerprint": record.fingerprint,
-            "labels": record.labels,
-            "receiver": record.receiver,
-            "group": record.group,
-            "first_hidden": rfc3339(record.first),
-            "last_hidden": rfc3339(record.last),
-            "firing": firing,
-            "told_at": rfc3339(record.told),
-        }
+        HiddenAlertView(
+            fingerprint=record.fingerprint,
+            labels=record.labels,
+            receiver=record.receiver,
+            group=record.group,
+            first_hidden=rfc3339(record.first),
+            last_hidden=rfc3339(record.last),
+            firing=firing,
+            told_at=rfc3339(record.told),
+        )
         for record, firing in await load_hidden_rows(context, by)
     ]
-    return {"alerts": alerts, "count": len(alerts), "complete": len(alerts) < MAX_SUPPRESSED}
+    return HiddenView(alerts=alerts, count=len(alerts), complete=len(alerts) < MAX_SUPPRESSED)
 
 
 def parse_matcher_texts(texts: Sequence[str]) -> tuple[Matcher, ...]:

@@ -45,7 +45,7 @@ from amproxy.simulation.simulate import Simulation, SimulationRequest
 from amproxy.store import incidents
 from amproxy.text import Phrase, load_texts, render_phrase
 from amproxy.web.incidents.forecast import MAX_UPCOMING, UpcomingIncidentStep, list_upcoming
-from amproxy.web.incidents.views import incident_view
+from amproxy.web.incidents.views import NextStepView, incident_view
 from tests.support.integration.plans import MONDAY, NAMES, act, configs
 from tests.support.integration.stepping import CHANNELS, Stepping, stepping
 from tests.support.redis import running
@@ -267,12 +267,12 @@ async def _look(service: Stepping, looks: list[Look]) -> None:
         upcoming = list_upcoming(incident, roster, turns, hold)
         known = len(await incidents.load_timeline(wire, incident.id))
         looks.append(Look(incident, service.at, known, upcoming))
-        shown = incident_view(incident, roster, "", turns, hold)["next_step"]
+        shown = incident_view(incident, roster, "", turns, hold).next_step
         if not upcoming:
             assert shown is None
             continue
         what = render_phrase(upcoming[0].what, load_texts("en"))
-        assert shown == {"at": rfc3339(upcoming[0].at), "what": what}
+        assert shown == NextStepView(at=rfc3339(upcoming[0].at), what=what)
 
 
 # ---------------------------------------------------------------------------- what was foretold
