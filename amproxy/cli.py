@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -17,9 +16,12 @@ from typing import Any
 
 from amproxy import __version__, clock, times
 from amproxy.errors import AmproxyError, ConfigError, os_error_words
+from amproxy.log import FORMATS, LEVELS, EventLog, WholeText, begin_log
 
 DEFAULT_CONFIG = "routes.yaml"
 JSON_HELP = "one JSON document on stdout, and nothing else"
+
+log = EventLog(__name__)
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -117,6 +119,10 @@ def _add_serve(commands: Any) -> None:
     add("--web.route-prefix", "PATH", route_prefix, dest="route_prefix")
     web_config = "TLS and basic auth, in the form of the Prometheus family"
     add("--web.config.file", "FILE", web_config, dest="web_config")
+    log_format = "one line an event: logfmt or json (default: %(default)s)"
+    add("--log.format", "FORMAT", log_format, dest="log_format", default="logfmt", choices=FORMATS)
+    log_level = "debug, info, warn or error (default: %(default)s)"
+    add("--log.level", "LEVEL", log_level, dest="log_level", default="info", choices=LEVELS)
     # for the workers of `serve --workers`: the socket that they inherit
     command.add_argument("--fd", type=int, default=-1, help=argparse.SUPPRESS)
 
@@ -208,23 +214,35 @@ def _add_repair(commands: Any) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    _log_to_stderr()
+    begin_log(options.log_format, options.log_level)
     from amproxy.server.serve import ServeOptions, serve
 
-    serve(
-        ServeOptions(
-            # as written: a link is followed at each load, for it may be turned to another file
-            config=Path(options.config).absolute(),
-            data_dir=Path(os.path.realpath(options.data_dir)),
-            listen=options.listen,
-            redis=options.redis,
-            workers=options.workers,
-            fd=options.fd,
-            external_url=options.external_url,
-            route_prefix=options.route_prefix,
-            web_config=Path(options.web_config).absolute() if options.web_config else None,
+    try:
+        serve(
+            ServeOptions(
+                # as written: a link is followed at each load, for it may be turned to another file
+                config=Path(options.config).absolute(),
+                data_dir=Path(os.path.realpath(options.data_dir)),
+                listen=options.listen,
+                redis=options.redis,
+                workers=options.workers,
+                fd=options.fd,
+                external_url=options.external_url,
+                route_prefix=options.route_prefix,
+                web_config=Path(options.web_config).absolute() if options.web_config else None,
+                log_format=options.log_format,
+                log_level=options.log_level,
+            )
         )
-    )
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("cannot start", error=WholeText(problem))
+        return 1
+    except (AmproxyError, ValueError) as error:
+        log.error("cannot go on", error=WholeText(error))
+        return 1
+    if options.fd < 0:  # not of each worker
+        log.info("amproxy ended", pid=os.getpid())
     return 0
 
 
@@ -410,12 +428,3 @@ def _print(
     options: argparse.Namespace, document: Callable[[], Any], text: Callable[[], str]
 ) -> None:
     print(json.dumps(document(), ensure_ascii=False, indent=2) if options.json else text())
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s level=%(levelname)s %(message)s"
-    )
-    # they log URLs, and URLs of chats are secrets
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("httpcore").setLevel(logging.WARNING)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Final
+
+HIDDEN: Final = "<secret>"
+# Characters. What is shorter is a part of too many words to be taken out of a text.
+SHORTEST_HIDDEN: Final = 6
+
+# All secrets that this process has read → the forms in which they may stand in a line of the log:
+# what others say of a call that failed, or what a sender took for a name, may quote one.
+_known: dict[str, set[str]] = {}
 
 
 class Secret(str):
@@ -10,15 +20,19 @@ class Secret(str):
 
     __slots__ = ()
 
+    def __new__(cls, text: str = "") -> Secret:
+        _remember(text)
+        return super().__new__(cls, text)
+
     def reveal(self) -> str:
         """The text itself."""
         return str.__str__(self)
 
     def __str__(self) -> str:
-        return "<secret>" if len(self) else ""
+        return HIDDEN if len(self) else ""
 
     def __repr__(self) -> str:
-        return "Secret(<secret>)" if len(self) else "Secret('')"
+        return f"Secret({HIDDEN})" if len(self) else "Secret('')"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
@@ -42,4 +56,21 @@ def reveal(secret: Secret, file: str) -> str:
     The file is read at each call, so that a rotated secret takes effect. Raises OSError where it
     cannot be read.
     """
-    return Path(file).read_text("utf-8").strip() if file else secret.reveal()
+    return _remember(Path(file).read_text("utf-8").strip()) if file else secret.reveal()
+
+
+def hide_secrets(line: str) -> str:
+    """A line of quoted texts, in which no secret stands that this process has read."""
+    for forms in tuple(_known.values()):
+        for form in forms:
+            if form in line:
+                line = line.replace(form, HIDDEN)
+    return line
+
+
+def _remember(text: str) -> str:
+    if len(text) >= SHORTEST_HIDDEN and text not in _known:
+        plain = str.__str__(text)
+        forms = plain, repr(plain)[1:-1]
+        _known[plain] = {json.dumps(form, ensure_ascii=False)[1:-1] for form in forms}
+    return text

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import gc
 import inspect
-import logging
 import os
 import pickle
 import resource
@@ -25,8 +24,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from amproxy.errors import SideProcessFailed
-
-log = logging.getLogger(__name__)
 
 TIMEOUT = 120.0  # seconds for one piece of work
 IDLE_SECONDS = 30.0  # until a process without work ends

@@ -106,3 +106,8 @@ _.WebhookChannel
 # A key of Alertmanager's that loads and is without effect: a redirect is a failed delivery, because
 # following it would lose the body.
 _.follow_redirects
+
+# Switches of the logging module, which it reads for each record.
+_.logThreads
+_.logProcesses
+_.logMultiprocessing

@@ -6,6 +6,7 @@ A 200 means: it is stored in Redis.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Collection
 from typing import Final
@@ -35,6 +36,10 @@ from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.ingest import IncomingAlert, ingest
 from amproxy.errors import StoreUnavailable
+from amproxy.log import EventLog
+from amproxy.repeats import Flood
+
+log = EventLog(__name__)
 
 V2_ALERTS_PATH: Final = "/api/v2/alerts"
 WEBHOOK_PATH: Final = "/webhook/"
@@ -67,6 +72,12 @@ class PushEndpoints:
         """stopped: parts that telling needs and that do not run; with one, no 200 is said."""
         self._context, self._stopped = context, stopped
         self._big_bodies = BigBodies()
+        self._pushed, self._refused = Flood(log, "pushed"), Flood(log, "refused")
+
+    def close(self) -> None:
+        """Write the lines of the log that wait for more of their kind."""
+        self._pushed.close()
+        self._refused.close()
 
     async def v2_alerts(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /api/v2/alerts`."""
@@ -82,10 +93,13 @@ class PushEndpoints:
             return
         except PushRefused as error:
             status, answer = error.status, _alertmanager_error(error.status, error.detail)
+            self._log_refusal(scope, source, status, error.detail)
         except BadAlertsBody as error:
             status, answer = error.status, _alertmanager_error(error.code, str(error))
+            self._log_refusal(scope, source, status, str(error))
         except StoreUnavailable as error:
             status, answer = 503, _alertmanager_error(503, str(error))
+            self._log_refusal(scope, source, status, str(error))
         finally:
             big.end()
         await self._answer(send, status, answer, source, started)
@@ -114,8 +128,10 @@ class PushEndpoints:
             return
         except PushRefused as error:
             status, answer = error.status, _error_body(error.status, error.detail)
+            self._log_refusal(scope, source, status, error.detail)
         except StoreUnavailable as error:
             status, answer = 503, _error_body(503, str(error))
+            self._log_refusal(scope, source, status, str(error))
         finally:
             big.end()
         await self._answer(send, status, answer, source, started)
@@ -146,8 +162,10 @@ class PushEndpoints:
             await heartbeats.record_heartbeat(self._context, name)
         except PushRefused as error:
             status, answer = error.status, _error_body(error.status, error.detail)
+            self._log_refusal(scope, "heartbeat", status, error.detail)
         except StoreUnavailable as error:
             status, answer = 503, _error_body(503, str(error))
+            self._log_refusal(scope, "heartbeat", status, str(error))
         await self._answer(send, status, answer, "heartbeat", started)
 
     async def send_test_alert(self) -> None:
@@ -178,6 +196,8 @@ class PushEndpoints:
         await self._store(request.alerts, request.firing, source, now_ns, hurry=False)
         # As Alertmanager does: the good alerts are stored although the answer is 400.
         if request.refused:
+            alerts = len(request.refused)
+            self._log_refusal(scope, source, 400, request.refused[0], alerts=alerts)
             return 400, msgspec.json.encode("\n".join(request.refused)) + b"\n"
         return 200, b""
 
@@ -203,6 +223,30 @@ class PushEndpoints:
             metrics.received_counter(source, "resolved").inc(resolved)
         if result.repeated:
             metrics.deduplicated_counter(source).inc(result.repeated)
+        # What senders only repeat is no news of the night.
+        news = len(alerts) > result.repeated
+        self._pushed.add(
+            logging.INFO if news else logging.DEBUG,
+            (source, news),
+            {"source": source},
+            pushes=1,
+            firing=firing,
+            resolved=resolved,
+            repeated=result.repeated,
+        )
+
+    def _log_refusal(
+        self, scope: Scope, source: str, status: int, detail: str, **counts: int
+    ) -> None:
+        """counts: what was refused besides the push as a whole."""
+        client = scope.get("client")
+        fields = {
+            "source": "" if source == UNKNOWN_SOURCE else source,
+            "status": status,
+            "client": client[0] if client else "",
+            "detail": detail,
+        }
+        self._refused.add(logging.WARNING, (source, status), fields, pushes=1, **counts)
 
     def _now_ns(self) -> int:
         return int(self._context.now() * 10**9)

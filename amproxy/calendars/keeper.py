@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -26,6 +25,7 @@ from amproxy.clock import utc
 from amproxy.config.networks import Reach
 from amproxy.context import Context
 from amproxy.errors import BadCalendar, DeliveryError, StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.notify.channels.http import HttpClients
 from amproxy.notify.channels.webhook.settings import contact_reach
 from amproxy.oncall.calendars import (
@@ -38,7 +38,7 @@ from amproxy.store import calendars
 from amproxy.store.calendars import StoredCalendar
 from amproxy.store.leases import LeaseStore
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # The parsed period moves on with the clock; after so long a calendar is parsed again for it.
 CALENDAR_STALE_AFTER: Final = timedelta(days=1)
@@ -120,7 +120,7 @@ class CalendarKeeper:
             elif isinstance(outcome, Exception):
                 # A defect with one calendar must not stop the others. It is tried again next time.
                 metrics.unexpected_errors.labels("calendars").inc()
-                log.error("a calendar failed unexpectedly", exc_info=outcome)
+                log.error("a calendar failed unexpectedly", cause=outcome)
         if away:
             raise away
 
@@ -240,7 +240,7 @@ class CalendarKeeper:
     def _log_problem(self, source: CalendarSource, error: str) -> None:
         # Each error once: a broken calendar is checked again and again.
         if self._errors.get(source.key) != error:
-            log.warning("%s", error)
+            log.warning("calendar not loaded", schedule=source.schedule, error=error)
         self._errors[source.key] = error
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
+from typing import Any
 
 from amproxy import metrics
 from amproxy.context import Context
 from amproxy.correlate import heartbeats, muting
 from amproxy.errors import StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident
 from amproxy.shifts import record
@@ -18,7 +19,7 @@ from amproxy.store import audit as store_audit
 from amproxy.store import deliveries, groups, incidents, leases, schedule_changes, shifts
 from amproxy.store.leases import LeaseStore, TimedWork
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 AUDIT_EVERY = 60.0  # seconds
 LOOK_EVERY = 1.0  # seconds between two looks at how Redis is
@@ -69,20 +70,19 @@ async def audit_once(context: Context) -> int:
 async def _restore_timers(context: Context) -> int:
     """Give all work that has no timer its timer back; return how much there was."""
     wire, now = context.wire, context.now()
-    works = dict[str, TimedWork]()  # by what the log calls it
+    works = list[tuple[dict[str, Any], TimedWork]]()  # with the log's fields
     for incident in await _open_incidents(context):
         if (due := next_due(incident)) is not None:
-            works[f"incident #{incident.number}"] = leases.incident_work(
-                incident.id, incident.version, due
-            )
+            work = leases.incident_work(incident.id, incident.version, due)
+            works.append(({"incident": incident.number, "policy": incident.policy}, work))
     for group_id in await groups.load_group_ids(wire):
-        works[f"group {group_id}"] = leases.group_work(group_id, now)
+        works.append(({"group": group_id}, leases.group_work(group_id, now)))
     for work in await leases.load_waiting_messages(wire, now):
-        works[f"what waits for {work.timer}"] = work
-    restored = set(await leases.restore_lost(wire, list(works.values())))
-    for name, work in works.items():
+        works.append(({"timer": work.timer}, work))
+    restored = set(await leases.restore_lost(wire, [work for _, work in works]))
+    for fields, work in works:
         if work.timer in restored:
-            log.error("%s had no timer; it has one again", name)
+            log.error("had no timer; it has one again", **fields)
     if restored:
         context.wake(timers=True)
     return len(restored)
@@ -93,11 +93,11 @@ async def _trim(context: Context) -> None:
     before = context.now() - context.config.store.retention
     trimmed = await store_audit.trim_incidents(context.wire, before)
     if trimmed:
-        log.info("forgot %s resolved incidents that began before the retention", trimmed)
+        log.info("forgot what is past its retention", incidents=trimmed)
     await deliveries.trim(context.wire, before)
     over = await schedule_changes.trim_manual_changes(context.wire, before)
     if over:
-        log.info("forgot %s overrides, absences and swaps that ended before the retention", over)
+        log.info("forgot what is past its retention", overrides_absences_swaps=over)
     await shifts.trim_facts(context.wire, before=context.now() - shift_retention(context))
 
 

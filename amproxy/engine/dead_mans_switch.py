@@ -6,13 +6,13 @@ All is well while `find_problems` finds nothing; the page of the administrator s
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 
 from amproxy import __version__, metrics
 from amproxy.config.structs import DeadMansSwitch, HttpSettings
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.notify.channels.http import TIMEOUT, HttpClients, response_error, send_request
 from amproxy.notify.channels.http_settings import settings_for_url
 from amproxy.secret import reveal
@@ -23,7 +23,7 @@ from amproxy.store.wire import RedisRefused
 from amproxy.text import load_texts, render_phrase
 from amproxy.times import format_duration
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # Seconds between two checks whether a reload has changed the switch; they cost nothing.
 CONFIG_CHECK_EVERY = 1.0
@@ -107,7 +107,7 @@ class DeadMansSwitchLoop:
             return False
         if problems != self._logged:
             if problems:
-                log.warning("the dead man's switch is not called: %s", problems)
+                log.warning("the dead man's switch is not called", reason=problems)
             else:
                 log.info("the dead man's switch is called again")
         self._logged = problems

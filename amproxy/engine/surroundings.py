@@ -7,25 +7,25 @@ Looked at again and again: a failover brings another Redis, and clocks are set w
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import time
 
 from amproxy import clock
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
+from amproxy.log import EventLog
+from amproxy.repeats import Trouble
 from amproxy.store import health
 from amproxy.store.health import OperatorWarning, WarningKind
 from amproxy.store.wire import RedisRefused
 from amproxy.text import load_texts, render_phrase
 from amproxy.times import format_duration
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 LOOK_EVERY = 1.0  # seconds between two looks at the system's clock
 NOTE_EVERY = 5.0  # seconds between two looks at Redis' clock, at which the time is noted there
 CHECK_EVERY = 30.0  # seconds between two looks at Redis' settings
-REPEAT_REFUSAL = 60.0  # seconds after which the log says once more why Redis takes no writes
 MAX_DIFFERENCE = 5.0  # seconds by which two clocks may differ
 END_TIMEOUT = 1.0  # seconds that an orderly end waits for Redis
 
@@ -39,7 +39,7 @@ class Surroundings:
         self._of_redis: list[OperatorWarning] = []
         self._connection = 0  # the one that these were found over
         self._check_at = self._note_at = 0.0  # by the monotonic clock: when each is due again
-        self._refusal, self._refusal_logged = "", 0.0
+        self._refusal = Trouble(log, "Redis takes no writes", "Redis takes writes again")
         self._ending = False  # the loop runs a moment longer, and must not note the time again
 
     async def begin(self) -> None:
@@ -90,18 +90,15 @@ class Surroundings:
             difference = await health.load_time_difference(context.wire, clock.system_time)
             if difference is not None:
                 context.clock_difference = difference
-            await self._note_time(now)
+            await self._note_time()
 
-    async def _note_time(self, now: float) -> None:
+    async def _note_time(self) -> None:
         try:
             await health.save_time(self._context.wire, self._host, self._context.now())
         except RedisRefused as refused:
-            if str(refused) != self._refusal or now - self._refusal_logged >= REPEAT_REFUSAL:
-                log.warning("Redis takes no writes: %s", refused)
-                self._refusal_logged = now
-            self._refusal = str(refused)
+            self._refusal.note(str(refused))
         else:
-            self._refusal = ""
+            self._refusal.end()
 
     def _of_clocks(self) -> list[OperatorWarning]:
         warnings, jump = list[OperatorWarning](), clock.steady.jump
@@ -118,9 +115,10 @@ class Surroundings:
         before = {one.kind for one in self._context.warnings}
         for one in warnings:
             if one.kind not in before:
-                log.warning("%s (%s)", render_phrase(one.phrase, load_texts("en")), one.kind)
+                detail = render_phrase(one.phrase, load_texts("en"))
+                log.warning("doubtful", kind=one.kind, detail=detail)
         for kind in before - {one.kind for one in warnings}:
-            log.info("no longer: %s", kind)
+            log.info("no longer doubtful", kind=kind)
         self._context.warnings = warnings
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from amproxy.context import Context
 from amproxy.correlate import heartbeats, muting
 from amproxy.correlate.flusher import flush_group
 from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.machine import holds
 from amproxy.machine.events import Event, Hold, TimerTick
 from amproxy.model import Incident
@@ -27,7 +27,7 @@ from amproxy.store import groups, leases, outbox
 from amproxy.store.commit import commit
 from amproxy.store.leases import Timer
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # Seconds of the longest sleep: another process may have set an earlier timer and died.
 MAX_SLEEP = 1.0
@@ -50,7 +50,7 @@ async def run_worker(context: Context) -> None:
         try:
             await _handle_timer(context, timer)
         except StoreUnavailable as error:
-            log.debug("%s comes again: %s", timer, error)
+            log.debug("timer comes again", timer=timer, reason=error)
             begin(_give_back(context, timer, leased_at))
         finally:
             free.release()
@@ -124,7 +124,7 @@ async def _handle_timer(context: Context, timer: Timer) -> None:
             case "retry":
                 await _retry_message(context, timer)
             case _:
-                log.error("timer of an unknown kind: %s", timer)
+                log.error("timer of an unknown kind", timer=timer)
                 await leases.drop(context.wire, timer)
     except StoreUnavailable:
         raise
@@ -132,7 +132,7 @@ async def _handle_timer(context: Context, timer: Timer) -> None:
         # A defect in one group or incident must not stop all others. The timer comes again when
         # its lease is over.
         metrics.unexpected_errors.labels("escalate").inc()
-        log.exception("timer %s failed unexpectedly", timer)
+        log.exception("timer failed unexpectedly", timer=timer)
 
 
 async def _advance_incident(context: Context, timer: Timer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -13,10 +12,11 @@ from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from amproxy.config.channels import REGISTRY, Escape, channel_kind
+from amproxy.log import EventLog
 from amproxy.model import Alert, Group, common_pairs
 from amproxy.notify.message import Card
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 LONGEST_TITLE = 500  # characters
 MAX_TITLE_ALERTS = 100  # alerts that the template of a title gets
@@ -107,7 +107,7 @@ def _render(template: str, variables: dict[str, Any], fallback: str) -> str:
     try:
         return _compile(template).render(variables)
     except _TEMPLATE_ERRORS as error:
-        log.warning("template %r failed: %s", template, error)
+        log.warning("template failed", template=template, error=error)
         return fallback
 
 

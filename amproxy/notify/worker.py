@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from amproxy import metrics
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.machine.draft import new_id
 from amproxy.model import OutgoingMessage
 from amproxy.notify.channels import Channel
@@ -26,7 +26,7 @@ from amproxy.notify.sender import MessageSender
 from amproxy.store import outbox
 from amproxy.store.outbox import ALIVE_SECONDS, OutboxMessage
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 POLL_INTERVAL = 1.0  # seconds between checks for messages that another process left
 RETRY_INTERVAL = POLL_INTERVAL / 4  # seconds between attempts while Redis is away
@@ -107,7 +107,10 @@ class DeliveryWorker:
         if now - self._renewed >= POLL_INTERVAL:
             await self._renew_lease(now)
             if now - self._refused >= TAKE_OVER_PAUSE:
-                self._accept(await outbox.take_over(wire, self._name))
+                taken = await outbox.take_over(wire, self._name)
+                if taken:
+                    log.warning("took over messages of a process that died", messages=len(taken))
+                self._accept(taken)
         if now - self._recounted >= RECOUNT_INTERVAL:
             await self._read_own()
             await self._restore_strays()
@@ -135,7 +138,9 @@ class DeliveryWorker:
         own = await outbox.load_own(self._context.wire, self._name)
         dropped = [one for lane in self._lanes.values() for one in lane.drop_others(own)]
         self._held -= {one.entry for one in dropped}
-        log.warning("silent for %.0f s: %s messages were taken over", silent, len(dropped))
+        log.warning(
+            "others took over messages of this process", messages=len(dropped), silent=silent
+        )
 
     async def _read_own(self) -> None:
         """Take up messages that Redis counts as this process's and that it does not hold."""
@@ -146,7 +151,7 @@ class DeliveryWorker:
     async def _restore_strays(self) -> None:
         found, self._last_stray = await outbox.restore_strays(self._context.wire, self._last_stray)
         if found:
-            log.error("%s messages were in nobody's hands; they are sent now", found)
+            log.error("messages were in nobody's hands; they are sent now", messages=found)
 
     def _accept(self, batch: list[OutboxMessage]) -> None:
         for queued in batch:
@@ -237,7 +242,7 @@ class DeliveryWorker:
             except Exception:
                 # A defect must not stop the lane: the message waits like those without a contact.
                 metrics.unexpected_errors.labels("deliver").inc()
-                log.exception("message %s failed unexpectedly", one.entry)
+                log.exception("message failed unexpectedly", entry=one.entry)
                 return False
 
     async def _deliver(self, lane: Lane, one: LaneEntry) -> bool:
@@ -262,7 +267,7 @@ class DeliveryWorker:
             except Exception as error:
                 # A defect must not stop the lane, nor lose the message.
                 metrics.unexpected_errors.labels("deliver").inc()
-                log.exception("message %s failed unexpectedly", one.entry)
+                log.exception("message failed unexpectedly", entry=one.entry)
                 if queued is not None:
                     await self._sender.put_back(queued, error)
                 return True

@@ -5,12 +5,12 @@ Permissions are checked before.
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
 from amproxy.config.structs import Absence, Override, Schedule
 from amproxy.context import Context
 from amproxy.errors import NotFound
+from amproxy.log import EventLog
 from amproxy.machine.draft import new_id
 from amproxy.model import Swap
 from amproxy.oncall.swaps import give_back_swap, request_swap, take_swap
@@ -18,7 +18,7 @@ from amproxy.respond.targets import BadAction
 from amproxy.shifts.record import swap_request_operations
 from amproxy.store import schedule_changes
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # Each function ends by loading all changes: the caller's next request must see its own, and the
 # message on which the processes load them may come later.
@@ -126,7 +126,7 @@ async def accept_swap(context: Context, swap_id: str, *, user: str, by: str = ""
 async def return_swap(context: Context, swap_id: str, *, by: str = "") -> Swap:
     """Give the shifts back to their owner. Raises Conflict, NotFound, StoreUnavailable."""
     swap = await schedule_changes.change_swap(context.wire, swap_id, give_back_swap)
-    log.info("swap %s of %s is open again%s", swap.id, swap.user, f", says {by}" if by else "")
+    log.info("swap is open again", swap=swap.id, user=swap.user, by=by)
     await context.load_schedule_changes()
     return swap
 

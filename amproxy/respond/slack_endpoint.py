@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,6 +10,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fi
 
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.notify.channels.slack.presses import (
     BadInteractivityRequest,
     BadSlackSignature,
@@ -24,7 +23,7 @@ from amproxy.notify.message import Press
 from amproxy.respond.actions import handle_press
 from amproxy.secret import reveal
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 PATH = "/slack/interactivity"
 MAX_BODY = 1 << 20  # bytes
@@ -71,7 +70,7 @@ class SlackEndpoint:
             try:
                 await send_reply(pressed.reply_to, text)
             except DeliveryError as error:
-                log.warning("the one who pressed in Slack could not be told: %s", error)
+                log.warning("an answer in Slack was not given", error=error)
 
     @retry(
         retry=retry_if_exception_type(StoreUnavailable),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import resource
 import socket
 import ssl
@@ -21,9 +20,11 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from amproxy import metrics
+from amproxy.log import EventLog
+from amproxy.repeats import Trouble
 from amproxy.server.protocol import HEAD_TIME, ClientConnection
 
-log = logging.getLogger("amproxy")
+log = EventLog(__name__)
 
 MAX_CONNECTIONS: Final = 4096  # of a process, however many descriptors it may have
 ACCEPT_AT_ONCE: Final = 64
@@ -78,6 +79,7 @@ class Connections:
         self._leaving: set[ClientConnection] = set()
         self._bodies = 0  # bytes of all bodies that are not answered yet
         self._listening = False
+        self._trouble = Trouble(log, "cannot accept connections", "connections are accepted again")
 
     def start(self) -> None:
         self._listen()
@@ -102,10 +104,10 @@ class Connections:
             for _ in range(ACCEPT_AT_ONCE):
                 self._admit(*self._listener.accept())
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
+            self._trouble.end()
         except OSError as error:
             # no descriptors or memory: the next try must not be at once, or it were a busy loop
-            log.error("cannot accept connections: %s", error.strerror)
+            self._trouble.note(error.strerror or str(error))
             metrics.connections_cut.labels("full").inc()
             self._loop.remove_reader(self._listener.fileno())
             self._loop.call_later(ACCEPT_PAUSE, self._listen_again)

@@ -6,15 +6,15 @@ An error of Redis never counts against a part: it waits, for ever, until Redis i
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from amproxy import metrics
 from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.log import EventLog
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 START: Final = "start"  # the work before the loops begin
 TIMERS: Final = "timers"
@@ -118,7 +118,7 @@ class Parts:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             metrics.unexpected_errors.labels("service").inc()
-            log.error("work in the background failed", exc_info=error)
+            log.error("work in the background failed", cause=error)
 
     async def _keep(self, name: str, run: Run, *, once: bool) -> None:
         policy = self._policy()
@@ -146,7 +146,7 @@ class Parts:
             except Exception as error:
                 # A defect: no error of Redis gets here. It is counted, logged and begun anew.
                 reason = _describe_defect(error)
-                log.critical("%s failed unexpectedly", name, exc_info=True)
+                log.exception("a part failed unexpectedly", part=name)
             metrics.unexpected_errors.labels("service").inc()
             metrics.part_restarts.labels(name).inc()
             self._mark_stopped(name, reason)
@@ -154,7 +154,7 @@ class Parts:
             if wait is None:
                 self._give_up(name, reason)
                 return
-            log.error("%s ended (%s); it begins anew in %.1f s", name, reason, wait)
+            log.error("a part ended and begins anew", part=name, reason=reason, wait=wait)
             await asyncio.sleep(wait)
 
     def _mark_running(self, name: str) -> None:
@@ -171,7 +171,7 @@ class Parts:
                 f"the part {name} cannot be kept running ({reason}): "
                 "this process ends, so that another takes its place"
             )
-            log.critical("%s", self.failure)
+            log.error("a part cannot be kept running", part=name, reason=reason)
             self.on_failure()
 
 
@@ -200,7 +200,7 @@ class PendingWork:
         try:
             await work()
         except StoreUnavailable as error:
-            log.warning("Redis is away, %s waits for it: %s", name, error)
+            log.warning("work waits for Redis", work=name, reason=error)
             self.add(name, work)
 
     async def run(self) -> None:

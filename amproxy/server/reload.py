@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,12 +17,14 @@ from amproxy.config.parts import join_loaded, split_loaded
 from amproxy.config.structs import Config
 from amproxy.context import Context, FailedConfigLoad
 from amproxy.errors import ConfigError, ConfigProblem, SideProcessFailed
+from amproxy.log import EventLog, WholeText
 from amproxy.sideprocess import SideProcess
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # Seconds from the beginning of one load to that of the next: what asks meanwhile shares it.
 LOAD_INTERVAL = 0.3
+DIGEST_SHOWN = 12  # characters: enough to see whether replicas have the same file
 _WARNINGS_AT_ONCE = 50  # lines of the log, between which the loop has a turn
 
 
@@ -89,12 +91,12 @@ class Reloader:
             try:
                 await self._load_and_use(pending)
             except ConfigError as error:
-                log.error("not loaded, the running configuration goes on:\n%s", error)
+                self._log_failure(error)
                 pending.done.set_result(error)
             except Exception as error:
                 # A defect, which is raised to whoever asked; the next load may go well.
                 metrics.unexpected_errors.labels("reload").inc()
-                log.critical("a load failed", exc_info=True)
+                log.exception("not loaded", pid=os.getpid())
                 pending.done.set_exception(error)
                 pending.done.exception()  # there may be nobody left who waits
             else:
@@ -116,9 +118,27 @@ class Reloader:
             log_warnings(loaded.warnings[start : start + _WARNINGS_AT_ONCE])
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
         await self._follow(pending.requested)
-        log.info("loaded %s", loaded.config.path)
+        log.info(
+            "reloaded",
+            file=loaded.config.path,
+            digest=loaded.config.digest[:DIGEST_SHOWN],
+            warnings=len(loaded.warnings),
+            pid=os.getpid(),
+            seconds=time.monotonic() - self._began,
+        )
         if pending.publish:
             await self._publish()
+
+    def _log_failure(self, error: ConfigError) -> None:
+        """The running configuration goes on."""
+        problems = error.problems
+        log.error(
+            "not loaded",
+            file=self._context.config.path,
+            problems=len(problems),
+            error=WholeText("; ".join(map(str, problems))),
+            pid=os.getpid(),
+        )
 
     async def _load(self, path: Path) -> LoadedConfig:
         """The file and all warnings about it. Raises ConfigError."""
@@ -140,7 +160,8 @@ def report_config(config: Config) -> None:
 
 def log_warnings(warnings: Iterable[ConfigProblem]) -> None:
     for warning in warnings:
-        log.warning("%s (%s)", warning, warning.kind)
+        place = f"{warning.file}:{warning.line}:{warning.column}"
+        log.warning("doubtful in the file", kind=warning.kind, at=place, detail=warning.message)
 
 
 def _load_in_parts(path: Path) -> Iterator[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 
@@ -13,9 +12,10 @@ from msgspec import structs
 from amproxy import __version__
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.store.replicas import Replica, forget_replica, publish_replica
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 PUBLISH_INTERVAL = 5.0  # seconds: a third of what the record lives
 

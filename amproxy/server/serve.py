@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import gc
-import logging
 import os
 import resource
 import signal
@@ -22,10 +21,12 @@ import uvicorn
 import uvloop
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from amproxy import __version__
 from amproxy.accept.body import Application
 from amproxy.config.loader import LoadedConfig, load
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError, ConfigError, os_error_words
+from amproxy.log import EventLog, LogFormat
 from amproxy.server import address, supervise, tls
 from amproxy.server.address import Address
 from amproxy.server.basic_auth import BasicAuth
@@ -39,7 +40,7 @@ from amproxy.web.http.middleware import PeerMiddleware, PrefixMiddleware, link_r
 if TYPE_CHECKING:
     from amproxy.server.service import Service
 
-log = logging.getLogger("amproxy")
+log = EventLog(__name__)
 
 MIN_FILES = 64
 MAX_PORT = 65535
@@ -73,6 +74,8 @@ class ServeOptions:
     external_url: str = ""  # "" = the file's
     route_prefix: str = ""  # "" = the path of the external URL
     web_config: Path | None = None
+    log_format: LogFormat = "logfmt"
+    log_level: str = "info"
 
 
 def serve(options: ServeOptions) -> None:
@@ -90,6 +93,7 @@ def serve(options: ServeOptions) -> None:
         listener = socket.socket(fileno=options.fd)
         uvloop.run(_run_process(options, loaded, web_config, listener, options.redis))
         return
+    log.info("amproxy starts", version=__version__, config=options.config, pid=os.getpid())
     locked = web_config is not None and web_config.current().authenticates
     listener = _open_listener(loaded.config, options.listen, locked=locked)
     uvloop.run(_serve_with_redis(options, loaded, web_config, listener))
@@ -163,6 +167,8 @@ def _worker_arguments(options: ServeOptions, url: str, fd: int) -> list[str]:
         "--web.external-url": options.external_url,
         "--web.route-prefix": options.route_prefix,
         "--web.config.file": options.web_config or "",
+        "--log.format": options.log_format,
+        "--log.level": options.log_level,
     }
     return ["serve", *(f"{name}={value}" for name, value in given.items())]
 
@@ -180,7 +186,7 @@ async def _run_process(
 
     is_worker, parts = options.fd >= 0, Parts()
     own_address = _address_of(options, web_config, listener)
-    service = Service(loaded, url, address=own_address, parts=parts)
+    service = Service(loaded, url, address=own_address, parts=parts, log_format=options.log_format)
     limit = connection_limit()
     service.hub.limit = limit // 2
     app = _build_app(service, own_address, web_config)
@@ -316,8 +322,8 @@ def _address_of(
 
 def _announce(own_address: Address, file_url: str) -> None:
     url = own_address.origin + own_address.prefix(file_url)
-    log.info('msg="Listening on" address=%s', own_address.listen)
-    log.info('msg="Look at the page" url=%s/', url)
+    log.info("Listening on", address=own_address.listen)
+    log.info("Look at the page", url=f"{url}/")
 
 
 def _open_listener(config: Config, option: str, *, locked: bool) -> socket.socket:

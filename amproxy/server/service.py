@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 from functools import partial
 from typing import Final
@@ -34,6 +33,7 @@ from amproxy.engine.dead_mans_switch import DeadMansSwitchLoop
 from amproxy.engine.surroundings import Surroundings
 from amproxy.engine.worker import run_worker
 from amproxy.errors import ConfigError, ConfigProblem, StoreUnavailable
+from amproxy.log import EventLog, LogFormat, terminal
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import Event
 from amproxy.model import Incident
@@ -56,7 +56,7 @@ from amproxy.store.leases import LeaseStore, load_signing_key
 from amproxy.store.wire import Wire
 from amproxy.web.http.live import LiveHub
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # Seconds that a start waits for Redis before it serves without it, answering 503.
 STARTUP_WAIT = 10.0
@@ -98,7 +98,13 @@ class Service:
     """`start`, then intake and pages work; `stop` ends all of it."""
 
     def __init__(
-        self, loaded: LoadedConfig, redis_url: str, *, address: Address, parts: Parts | None = None
+        self,
+        loaded: LoadedConfig,
+        redis_url: str,
+        *,
+        address: Address,
+        parts: Parts | None = None,
+        log_format: LogFormat = "logfmt",
     ) -> None:
         self._address = address
         self.parts = parts or Parts()
@@ -110,7 +116,8 @@ class Service:
         self.parts.expect(START, TIMERS, DELIVERY)
         self.endpoints = PushEndpoints(self.context, lambda: self.parts.vital_stopped)
         self.hub = LiveHub()
-        self.console = Console(sys.stderr.write)
+        self.console = Console(terminal(log_format))
+        self._colours = log_format == "logfmt" and sys.stderr.isatty()
         self.side_process = SideProcess()  # for pages and the API
         self.links: SignedLinks | None = None
         self._pending = PendingWork()
@@ -137,8 +144,8 @@ class Service:
             if name != ConsoleChannel.name
         }
         # The console prints on the terminal of this process, and the page shows it too.
-        colours = sys.stderr.isatty()
-        return channels | {ConsoleChannel.name: ConsoleChannel(self.console.write, colours=colours)}
+        console = ConsoleChannel(self.console.write, colours=self._colours)
+        return channels | {ConsoleChannel.name: console}
 
     def _use_pollers(self) -> None:
         for poller in self._pollers.values():
@@ -168,6 +175,7 @@ class Service:
                 async with asyncio.timeout(SHUTDOWN_WRITE_TIMEOUT):
                     await self._replica.forget()
                     await record_all_schedules(self.context)
+        self.endpoints.close()
         await self.parts.stop(spare=REDIS_CONNECTION)
         await self._surroundings.end()
         await self._reloader.close()
@@ -274,7 +282,7 @@ class Service:
         moved = await regroup_all(self.context)
         await self.wire.call("SET", keys.DIGEST, digest)
         if moved:
-            log.info("%s alerts moved to other groups", moved)
+            log.info("alerts moved to other groups", alerts=moved)
 
     async def _apply(self, incident_id: str, event: Event, operations: Operations) -> Incident:
         return await apply_event(self.context, incident_id, event, operations)

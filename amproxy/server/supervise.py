@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import shutil
 import signal
@@ -19,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amproxy.errors import os_error_words
+from amproxy.log import EventLog
 from amproxy.server.parts import PartFailed, RestartPolicy
 
-log = logging.getLogger("amproxy")
+log = EventLog(__name__)
 
 RESTART_DELAYS = (1.0, 5.0)  # seconds before a worker that died is started anew: first, longest
 RAN_WELL = 20.0  # seconds: a worker that lived so long is not one more that cannot start
@@ -92,7 +92,7 @@ class _Supervisor:
             try:
                 child = await self._start_child()
             except OSError as error:
-                log.error("no worker process can be started: %s", os_error_words(error))
+                log.error("no worker process can be started", error=os_error_words(error))
                 await self._wait_before_restart(slot, policy.next_wait(began, time.monotonic()))
                 continue
             self._children[slot] = child
@@ -104,7 +104,7 @@ class _Supervisor:
             code = await child.wait()
             if self.ending.is_set():
                 return
-            log.error("worker process %s died (exit code %s); starting another", child.pid, code)
+            log.error("worker process died; starting another", pid=child.pid, exit_code=code)
             _remove_metrics(self._metrics_dir, child.pid)
             await self._wait_before_restart(slot, policy.next_wait(began, time.monotonic()))
 
@@ -128,7 +128,7 @@ class _Supervisor:
             self._hopeless.add(slot)
             if len(self._hopeless) == self._slots and not self.ending.is_set():
                 self.failure = "no worker process can be kept running: the log above says why"
-                log.critical("%s", self.failure)
+                log.error("no worker process can be kept running")
                 self.ending.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.ending.wait(), wait or RESTART_DELAYS[1])

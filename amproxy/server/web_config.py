@@ -7,7 +7,6 @@ effect by itself while the service runs, as in the Prometheus family.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import ssl
@@ -22,11 +21,12 @@ from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
 from amproxy.config.read.values import boolean, choice, list_of, name, raw, section_of
 from amproxy.config.yaml import compose
 from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.log import EventLog, WholeText
 from amproxy.secret import Secret, file_stamp
 from amproxy.server import tls
 from amproxy.server.tls import BadCertificate, TlsServer
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # It is read between two requests; three thousand passwords are less.
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -95,7 +95,8 @@ class WebConfigFile:
         try:
             self._use(load_web_config(self._path))
         except (ConfigError, BadCertificate) as error:
-            log.error("the web config file is not loaded, what it said before goes on:\n%s", error)
+            text = "; ".join(str(error).splitlines())
+            log.error("the web config file is not loaded", file=self._path, error=WholeText(text))
 
     def _use(self, new: WebConfig) -> None:
         server = _with_new_certificates(self._config.tls, new.tls)
@@ -105,13 +106,11 @@ class WebConfigFile:
             message = "nobody would have to show who they are: that takes a restart"
             raise ConfigError([ConfigProblem(message, file=str(self._path))])
         if server != new.tls:
-            log.warning(
-                "%s: how TLS is spoken changes at the next start; all else has changed now",
-                self._path,
-            )
+            text = "how TLS is spoken changes at the next start; all else has changed now"
+            log.warning("the web config file takes a restart", file=self._path, detail=text)
         self._context = server.context() if server else None
         self._config = config
-        log.info("loaded %s", self._path)
+        log.info("the web config file is reloaded", file=self._path)
 
     def _read_stamps(self) -> list[tuple[int, int, int] | None]:
         certificates = self._config.tls.files if self._config.tls else []

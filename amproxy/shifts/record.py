@@ -8,7 +8,6 @@ out over the channels that each person named.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
@@ -17,6 +16,7 @@ from amproxy.clock import utc
 from amproxy.config.channels import contact_address
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.machine.draft import new_id
 from amproxy.model import NoticeLog, OutgoingMessage, RecordedPerson, RecordedShift, Swap
 from amproxy.oncall.notice import Notice
@@ -28,7 +28,7 @@ from amproxy.store.incidents import enqueue
 from amproxy.store.leases import Timer
 from amproxy.store.shifts import ScheduleProgress
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 # Seconds that facts are kept at least, however short the retention: pay is reckoned by the year.
 MIN_SHIFT_RETENTION: Final = 400 * 86400.0

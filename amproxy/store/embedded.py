@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import ctypes
 import importlib.util
-import logging
 import os
 import platform
 import re
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from amproxy.errors import AmproxyError, os_error_words
+from amproxy.log import EventLog, WholeText
+from amproxy.repeats import Trouble
 from amproxy.store.folder import (
     AOF_FOLDER,
     lock_folder,
@@ -31,11 +32,11 @@ from amproxy.store.folder import (
     socket_path,
 )
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 START_TIMEOUT = 20.0  # seconds until it answers; reading a large file does not count
 PING_TIMEOUT = 5.0  # seconds
-LOADING_LOG_EVERY = 10.0  # seconds between two lines of the log while it reads a large file
+SLOW_START = 2.0  # seconds after which the log says why it waits
 # Seconds before it is started anew, by how often it has failed in a row; then it is given up.
 RESTART_WAITS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)
 # Exit codes that say nothing about the next start: somebody else ended it.
@@ -89,7 +90,7 @@ class EmbeddedRedis:
             began = time.monotonic()
             code = await self._child.wait() if self._child else None
             if started:
-                log.error("the embedded Redis died (exit code %s); starting it anew", code)
+                log.error("the embedded Redis died; starting it anew", exit_code=code)
             steady = time.monotonic() - began >= STEADY_AFTER
             failures = 0 if steady or code in ENDED_FROM_OUTSIDE else failures + 1
             if failures >= len(RESTART_WAITS):
@@ -102,7 +103,7 @@ class EmbeddedRedis:
                 started = True
             except EmbeddedRedisFailed as error:
                 started = False
-                log.error("%s", error)
+                log.error("the embedded Redis was started in vain", error=WholeText(error))
 
     async def stop(self) -> None:
         """End the child, by force after STOP_TIMEOUT, and give the folder free."""
@@ -176,14 +177,15 @@ class EmbeddedRedis:
 
     async def _wait_until_ready(self, child: asyncio.subprocess.Process) -> None:
         """Wait for an answer that is no longer LOADING: until then it may find its file damaged."""
-        began = logged = time.monotonic()
+        began = started = time.monotonic()
+        waiting = Trouble(log, "the embedded Redis is not ready", "the embedded Redis is ready")
         while (answer := await _ping(self._socket)) != b"+PONG":
             now = time.monotonic()
-            if answer.startswith(b"-LOADING"):
+            loading = answer.startswith(b"-LOADING")
+            if loading:
                 began = now
-                if now - logged > LOADING_LOG_EVERY:
-                    log.info("the embedded Redis reads its data")
-                    logged = now
+            if now - started > SLOW_START:
+                waiting.note("it reads its data" if loading else "it has not answered yet")
             if child.returncode is not None:
                 raise EmbeddedRedisFailed(f"the embedded Redis does not start: {self._reason()}")
             if now - began > START_TIMEOUT:
@@ -194,6 +196,7 @@ class EmbeddedRedis:
                 text = f"the embedded Redis does not answer: {self._reason()}"
                 raise EmbeddedRedisFailed(text)
             await asyncio.sleep(0.005)
+        waiting.end()
 
     def _reason(self) -> str:
         """The reason for its end, by its log since it was started, and what to do."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import logging
 import os
 import stat
 import tempfile
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from amproxy.errors import AmproxyError, os_error_words
+from amproxy.log import EventLog
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 LONGEST_SOCKET: Final = 100  # bytes of a path: kernels allow 103 to 107
 AOF_FOLDER: Final = "appendonlydir"  # Redis' own name
@@ -69,7 +69,7 @@ def _close_own(folder: Path, mode: int) -> None:
             f"everybody may write to {folder}, which holds other things: "
             "name a folder for amproxy alone (--data-dir), which it makes itself"
         )
-    log.warning("others can look into the data folder %s, but not into amproxy's files", folder)
+    log.warning("others can look into the data folder, but not into amproxy's files", folder=folder)
     (folder / AOF_FOLDER).mkdir(mode=0o700, exist_ok=True)
 
 

@@ -6,20 +6,20 @@ does not are taken over, and each send is permitted only to the process that has
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from amproxy import metrics
+from amproxy.log import EventLog
 from amproxy.model import OutgoingMessage
 from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
 from amproxy.store.wire import RedisRefused, Wire
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 _encode = msgspec.msgpack.Encoder().encode
 _outgoing = msgspec.msgpack.Decoder(OutgoingMessage).decode
@@ -254,7 +254,7 @@ async def _parse_entries(
             messages.append(OutboxMessage(entry, _outgoing(fields[1]), consumer))
         except (msgspec.DecodeError, IndexError):
             metrics.unexpected_errors.labels("deliver").inc()
-            log.critical("entry %s of the outbox cannot be read; %s has it", entry, keys.UNREADABLE)
+            log.error("a message cannot be read and is set aside", entry=entry, key=keys.UNREADABLE)
             removal = Operations()
             removal.do("LPUSH", keys.UNREADABLE, b"".join(fields))
             removal.do("LTRIM", keys.UNREADABLE, 0, MAX_UNREADABLE - 1)

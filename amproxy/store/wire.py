@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -24,16 +23,18 @@ from redis.exceptions import RedisError
 
 from amproxy import metrics
 from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.log import EventLog
+from amproxy.repeats import Trouble
 from amproxy.store.reasons import Failure, describe_failure, place_of
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 Word = str | bytes | int | float
 REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection counts as broken
 WATCH_INTERVAL = 1.0  # seconds between two looks
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SENTINEL_PORT = 26379
-REPEAT_REASON = 60.0  # seconds after which the log says once more why Redis is away
+SLOW_CONNECT = 2.0  # seconds of an attempt to connect after which the log says that it waits
 PING_INTERVAL = 10.0  # seconds of silence after which a subscription asks if Redis is there
 EXPECTED_REFUSAL = "BUSYGROUP"  # the group is there already: everyday, and no trouble
 UNKNOWN_CODE = "ERR"
@@ -139,7 +140,8 @@ class Wire:
         self._sha: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-        self._reason_logged = 0.0  # by the monotonic clock
+        self._slow: asyncio.TimerHandle  # of the attempt to connect
+        self._trouble = Trouble(log, "Redis is away", "Redis is back")
         self._loading: asyncio.Task[None] | None = None  # of scripts, within a connection
 
     def open(self) -> None:
@@ -192,9 +194,10 @@ class Wire:
         while True:
             connection = None
             try:
-                connection = await self._connect()
-                await connection.connect()
-                await connection.send_command("SUBSCRIBE", channel)
+                async with asyncio.timeout(REDIS_TIMEOUT):
+                    connection = await self._connect()
+                    await connection.connect()
+                    await connection.send_command("SUBSCRIBE", channel)
                 while True:
                     kind, *rest = await _read_or_ping(connection)
                     if kind == b"subscribe":
@@ -219,9 +222,11 @@ class Wire:
         wait = RECONNECT_WAITS[0]
         while True:
             connection = None
+            self._warn_if_slow()
             try:
-                connection = await self._connect()
-                await connection.connect()
+                async with asyncio.timeout(REDIS_TIMEOUT):  # what accepts it may say nothing
+                    connection = await self._connect()
+                    await connection.connect()
                 # redis-py has no public access to its streams; constraints.txt pins the version
                 # that this was tested with
                 reader, self._writer = connection._reader, connection._writer
@@ -233,27 +238,28 @@ class Wire:
             except* (RedisError, hiredis.HiredisError, OSError, StoreUnavailable) as error:
                 self._note_failure(describe_failure(error, place_of(self.url)))
             finally:
+                self._slow.cancel()
                 wait = RECONNECT_WAITS[0] if self.up else min(wait * 2, RECONNECT_WAITS[1])
                 self._drop_calls()
                 if connection is not None:
                     await connection.disconnect(nowait=True)
             await asyncio.sleep(wait)
 
+    def _warn_if_slow(self) -> None:
+        """Have the log say that an attempt takes long, unless it has ended by then."""
+        waits, loop = f"{place_of(self.url)} has not answered yet", asyncio.get_running_loop()
+        self._slow = loop.call_later(SLOW_CONNECT, self._trouble.note, waits)
+
     def _note_failure(self, failure: Failure) -> None:
-        # Attempts are many, and a wrong password stays wrong: the log has each reason once, and
-        # again from time to time.
-        now, reason = time.monotonic(), failure.reason
-        if self.up or reason != self.reason or now - self._reason_logged >= REPEAT_REASON:
-            log.warning("Redis is away: %s", reason)
-            self._reason_logged = now
-        self.reason, self.refused = reason, failure.lasting
+        self._trouble.note(failure.reason)
+        self.reason, self.refused = failure.reason, failure.lasting
 
     async def _prepare(self) -> None:
         """Load the scripts. At every connection: Redis may have been restarted, or be another."""
         for name in SCRIPTS:
             self._sha[name] = (await self.call("SCRIPT", "LOAD", _SOURCES[name])).decode()
-        if self.reason:
-            log.info("Redis is back")
+        self._slow.cancel()
+        self._trouble.end()
         self.up, self.reason, self.refused = True, "", False
         self.connections += 1
         self._ready.set()

@@ -201,5 +201,5 @@ async def test_an_error_that_stays_is_logged_once(
         await soon(lambda: len(calendar_server.asked) == 2)
         await asyncio.sleep(0.3)
     assert [record.getMessage() for record in caplog.records] == [
-        "the calendar of schedule db: 404"
+        'calendar not loaded schedule=db error="the calendar of schedule db: 404"'
     ]

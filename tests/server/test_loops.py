@@ -293,4 +293,4 @@ async def test_workers_that_cannot_live_end_the_supervisor_too(
     async with asyncio.timeout(60):
         with pytest.raises(PartFailed, match="no worker"):
             await supervise.supervise([], 0, tmp_path / "m", workers=2, grace=1, ready=lambda: None)
-    assert "died (exit code 1); starting another" in caplog.text
+    assert "worker process died; starting another" in caplog.text and "exit_code=1" in caplog.text

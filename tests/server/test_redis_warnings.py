@@ -84,7 +84,7 @@ def test_settings_that_lose_data_are_told_and_looked_at_again(
     ask_redis(redis, "CLIENT KILL TYPE normal")  # as at a failover: another connection
     until(lambda: warnings(amproxy) == [])
     assert not metric(amproxy, "eviction")
-    assert "no longer: eviction" in amproxy.stderr
+    assert '"no longer doubtful" kind=eviction' in amproxy.stderr
     assert "maxmemory-policy allkeys-lru" not in text(f"{amproxy.url}/")
 
     ask_redis(redis, "ACL SETUSER default -info -config")  # as some managed ones
@@ -115,7 +115,7 @@ def test_a_wrong_password_is_said_by_the_log_and_by_ready(servers: Servers, redi
     assert "does not take the user or the password" in said and "WRONGPASS" in said
     health: Any = get(f"{amproxy.url}/api/v1/health")
     assert health["well"] is False and "WRONGPASS" in json.dumps(health)
-    assert amproxy.stderr.count("WRONGPASS") == 1
+    assert 1 <= amproxy.stderr.count("WRONGPASS") <= 3  # seldom, however often it is tried
     with pytest.raises(urllib.error.HTTPError) as refused:
         text(f"{amproxy.url}/admin")
     assert "WRONGPASS" in refused.value.read().decode()

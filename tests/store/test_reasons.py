@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from amproxy import repeats
 from amproxy.errors import StoreUnavailable
 from amproxy.store import wire as store_wire
 from amproxy.store.reasons import describe_failure, place_of
@@ -111,30 +113,41 @@ def test_a_sentinels_error_shows_no_settings() -> None:
     assert "pw-x" not in failure.reason
 
 
-async def test_the_log_has_a_reason_once_and_again_from_time_to_time(
+async def told_of(wire: Wire, caplog: pytest.LogCaptureFixture, times: int) -> list[float]:
+    """When the log told that Redis is away, once it did so often enough: Unix seconds."""
+    with caplog.at_level(logging.INFO):
+        wire.open()
+        try:
+            await soon(lambda: len(_away(caplog)) >= times)
+        finally:
+            await wire.close()
+    assert all("pw-x" not in record.getMessage() for record in caplog.records)
+    return [record.created for record in _away(caplog)]
+
+
+def _away(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [one for one in caplog.records if one.getMessage().startswith("Redis is away")]
+
+
+async def test_a_reason_is_told_once_and_then_with_growing_gaps(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_wire, "RECONNECT_WAITS", (0.001, 0.001))
-    connections = 0
-    with socket.socket() as listener:  # it closes each connection at once
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        listener.setblocking(False)
-        wire = Wire(f"redis://:pw-x@127.0.0.1:{listener.getsockname()[1]}/0")
-        wire.open()
-        loop = asyncio.get_running_loop()
-        with caplog.at_level(logging.WARNING):
-            while connections < 30:
-                accepted, _ = await loop.sock_accept(listener)
-                accepted.close()
-                connections += 1
-            said = [one for one in caplog.records if "Redis is away" in one.getMessage()]
-            assert 1 <= len(said) <= 3  # a connection may end in more than one way
-            monkeypatch.setattr(store_wire, "REPEAT_REASON", 0.0)
-            for _ in range(10):
-                accepted, _ = await loop.sock_accept(listener)
-                accepted.close()
-            later = [one for one in caplog.records if "Redis is away" in one.getMessage()]
-        await wire.close()
-    assert len(later) > len(said) + 4
-    assert all("pw-x" not in one.getMessage() for one in later)
+    monkeypatch.setattr(repeats, "FIRST_GAP", 0.2)
+    times = await told_of(Wire(f"redis://:pw-x@127.0.0.1:{free_port()}/0"), caplog, 4)
+    first, second, third = (later - at for at, later in itertools.pairwise(times))
+    assert first >= 0.19 and second >= 0.39 and third >= 0.79
+
+
+async def test_a_redis_that_takes_connections_and_says_nothing_is_told_all_the_same(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_wire, "SLOW_CONNECT", 0.05)
+    monkeypatch.setattr(store_wire, "REDIS_TIMEOUT", 0.3)
+    monkeypatch.setattr(repeats, "FIRST_GAP", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        await told_of(Wire(f"redis://:pw-x@127.0.0.1:{silent.getsockname()[1]}/0"), caplog, 4)
+    assert "has not answered yet" in _away(caplog)[0].getMessage()
+    assert any("does not answer in time" in one.getMessage() for one in _away(caplog))

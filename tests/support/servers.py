@@ -380,7 +380,7 @@ def _redis_answers(server: Server) -> bool:
 
 def _listens(server: Server) -> bool:
     """Ready when the line is printed; a restart then asks for the same port."""
-    line = re.search(r"Listening on.*?address=\"?([^\s\"]+)", server.printed)
+    line = re.search(r"Listening on.*?address\"?[=:]\"?([^\s\"]+)", server.printed)
     if not line:
         return False
     server.url = f"http://{line[1]}"

@@ -140,7 +140,9 @@ class _Credentials(httpx.Auth):
     def _header(self) -> str:
         http = self._http
         if _has_basic(http):
-            user = reveal(Secret(http.basic_auth_username), http.basic_auth_username_file)
+            # no Secret of a name given as text: the log would hide it wherever else it stands
+            file = http.basic_auth_username_file
+            user = reveal(Secret(""), file) if file else http.basic_auth_username
             password = reveal(http.basic_auth_password, http.basic_auth_password_file)
             return httpx.BasicAuth(user, password)._auth_header
         credentials = reveal(http.authorization_credentials, http.authorization_credentials_file)

@@ -7,7 +7,6 @@ passes the rule of web/http/guard.py like a form of our own pages.
 
 from __future__ import annotations
 
-import logging
 import posixpath
 import re
 from collections.abc import Awaitable, Callable
@@ -22,6 +21,7 @@ from amproxy.accept.body import ClientDisconnected, Receive, Scope, Send, header
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.labels.matchers import all_match
+from amproxy.log import EventLog
 from amproxy.web.alertmanager.alerts import AlertmanagerAlertsApi, format_time, receiver_labels
 from amproxy.web.alertmanager.http import (
     AlertmanagerApiError,
@@ -34,7 +34,7 @@ from amproxy.web.alertmanager.http import (
 from amproxy.web.alertmanager.silences import AlertmanagerSilencesApi
 from amproxy.web.http.guard import refusal_reason
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 PREFIX = "/api/v2/"
 NOT_ACCEPTABLE = coded_error(

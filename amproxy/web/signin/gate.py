@@ -6,7 +6,6 @@ Where the file has no `sign_in`, everybody is an admin, and a request costs one 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -23,6 +22,7 @@ from amproxy.config.identities import find_sign_in
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.respond.rights import Principal, principal_of_user
 from amproxy.store import audit, sign_in
 from amproxy.web.alertmanager.http import coded_error
@@ -52,7 +52,7 @@ from amproxy.web.signin.session import (
     read_cookie,
 )
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 SIGN_IN_PATH = "/sign-in"
 MAX_RETURN_PATH = 2000  # characters of a path to return to after the sign-in
@@ -191,10 +191,7 @@ async def write_audit(context: Context, entry: audit.AuditEntry) -> None:
     except StoreUnavailable:
         metrics.unexpected_errors.labels("audit").inc()
         log.warning(
-            "not in the audit log, Redis is away: %s by %s over %s",
-            entry.what,
-            entry.user or "somebody",
-            entry.via,
+            "not in the audit log: Redis is away", user=entry.user, via=entry.via, what=entry.what
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Literal
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from starlette.routing import Route
 
 from amproxy.config.identities import find_sign_in, fold_name
 from amproxy.config.structs import Oidc, SignIn, User
+from amproxy.log import EventLog
 from amproxy.store import audit, sign_in
 from amproxy.store.leases import load_signing_key
 from amproxy.web.http.deps import Deps
@@ -32,7 +32,7 @@ from amproxy.web.signin.session import (
     set_cookie,
 )
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 MAX_AGENT_LENGTH = 200  # characters
 MAX_NAME_LENGTH = 200  # characters
@@ -107,7 +107,7 @@ class SignInPage:
         try:
             url, state = await self._oidc_flow.begin(oidc, back)
         except ProviderError as error:
-            log.warning("nobody can sign in by %s: %s", oidc.issuer, error)
+            log.warning("nobody can sign in", issuer=oidc.issuer, error=error)
             return await self._render(request, back, 502, problem="provider")
         response = RedirectResponse(url, 303)
         self._set_cookie(response, STATE_COOKIE, state, sign_in.HANDSHAKE_TIMEOUT)
@@ -127,7 +127,7 @@ class SignInPage:
             await self._audit(request, str(error), what, refused=True)
             return await self._render(request, "/", 403, problem="unknown", given=str(error))
         except ProviderError as error:
-            log.warning("somebody could not sign in by %s: %s", oidc.issuer, error)
+            log.warning("somebody could not sign in", issuer=oidc.issuer, error=error)
             what = "came back from the provider, whose answer does not hold"
             await self._audit(request, "", what, refused=True)
             return await self._render(request, "/", 502, problem="provider")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,9 +11,10 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from amproxy.config.structs import User
+from amproxy.log import EventLog
 from amproxy.secret import reveal
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 MAX_CONCURRENT_CHECKS = 2  # an attacker who guesses passwords must not take all cores and memory
 MAX_PASSWORD_LENGTH = 1024  # characters
@@ -48,7 +48,7 @@ def _user_hash(user: User) -> str:
     try:
         return reveal(user.password_hash, user.password_hash_file)
     except OSError as error:
-        log.error("the password hash of %s cannot be read: %s", user.name, error.strerror)
+        log.error("a password hash cannot be read", user=user.name, error=error.strerror)
         return ""
 
 

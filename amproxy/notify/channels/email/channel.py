@@ -5,19 +5,18 @@ Buttons are links.
 
 from __future__ import annotations
 
-import logging
-
 from msgspec.structs import replace
 
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
+from amproxy.log import EventLog
 from amproxy.notify.channels.email.message import Mail, build_mail, parse_addresses
 from amproxy.notify.channels.email.settings import EmailSettings
 from amproxy.notify.channels.email.smtp import parse_smarthost, send_mail
 from amproxy.notify.message import Card
 from amproxy.store.outbox import RateLimit
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 _MAX_REMEMBERED = 1000  # mails that some recipients have and others do not yet
 
@@ -87,7 +86,7 @@ class EmailChannel:
             raise temporary[0]
         self._received.pop(mail.id, None)
         for recipient, refusal in refused.items():
-            log.warning("email to %s was refused: %s", recipient, refusal)
+            log.warning("a recipient was refused", recipient=recipient, error=refusal)
 
     def _remember(self, id: str, received: set[str]) -> None:
         # The oldest are forgotten: a mail that is given up would stay for ever.

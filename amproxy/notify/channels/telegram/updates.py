@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -18,6 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from amproxy import metrics
 from amproxy.config.structs import Config
 from amproxy.errors import DeliveryError, StoreUnavailable
+from amproxy.log import EventLog
 from amproxy.notify.channels import PollState, http
 from amproxy.notify.channels.telegram.channel import (
     SERVICE_NAME,
@@ -28,8 +28,9 @@ from amproxy.notify.channels.telegram.channel import (
 from amproxy.notify.channels.telegram.settings import TelegramSettings
 from amproxy.notify.channels.text import clip_text, one_line
 from amproxy.notify.message import OnPress, Press
+from amproxy.repeats import Trouble
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 POLL_LEASE = 6.0  # seconds; a replica that dies is replaced within this time
 CONFLICT_PAUSE = 3.0  # times `backoff`: another program polls, or a webhook is set
@@ -126,14 +127,18 @@ class TelegramPoller:
         self._settings, self._state, self._press = settings, state, press
         self._poll, self._lease, self._backoff = poll, lease, backoff
         self._holder = secrets.token_hex(8)  # of the lease
+        self._leased = False  # the last attempt to take the lease went well
         self._clients = http.HttpClients()
-        self._logged = ""  # the last problem, which is logged once
+        self._trouble = Trouble(log, "poller lost", "poller back", channel="telegram")
 
     async def run(self) -> None:
         """Poll while the lease is held, for ever; cancel to stop."""
         try:
             while True:
-                if await self._take_lease():
+                took_over, self._leased = not self._leased, await self._take_lease()
+                if self._leased:
+                    if took_over:
+                        log.info("poller runs in this process", channel="telegram")
                     await self._poll_while_leased()
                 await asyncio.sleep(self._lease / 3)
         finally:
@@ -148,7 +153,7 @@ class TelegramPoller:
         try:
             return await self._state.lease(self._name(), self._holder, self._lease)
         except (StoreUnavailable, DeliveryError) as error:
-            self._log_once(error)
+            self._trouble.note(str(error))
             return False
 
     async def _poll_while_leased(self) -> None:
@@ -163,7 +168,7 @@ class TelegramPoller:
             polling.cancel()
             [outcome] = await asyncio.gather(polling, return_exceptions=True)
             if isinstance(outcome, (StoreUnavailable, DeliveryError)):
-                self._log_once(outcome)
+                self._trouble.note(str(outcome))
             elif isinstance(outcome, Exception):
                 raise outcome
 
@@ -200,7 +205,7 @@ class TelegramPoller:
                 result = await self._call("getUpdates", payload)
                 if not isinstance(result, list):
                     raise http.unreadable_response_error(SERVICE_NAME)
-        self._logged = ""
+        self._trouble.end()
         readable = (
             update
             for update in result
@@ -225,12 +230,7 @@ class TelegramPoller:
 
     def _before_sleep(self, state: RetryCallState) -> None:
         if state.outcome and (error := state.outcome.exception()):
-            self._log_once(error)
-
-    def _log_once(self, error: BaseException) -> None:
-        if str(error) != self._logged:
-            self._logged = str(error)
-            log.warning("Buttons pressed in Telegram do not arrive for now: %s", error)
+            self._trouble.note(str(error))
 
 
 async def handle_update(update: dict[str, Any], api: CallBotApi, press: OnPress) -> None:
@@ -250,7 +250,7 @@ async def handle_update(update: dict[str, Any], api: CallBotApi, press: OnPress)
             "query is too old", "query id is invalid"
         )
         if not too_late:
-            log.warning("An answer in Telegram was not given: %s", error)
+            log.warning("an answer in Telegram was not given", error=error)
     except (KeyError, TypeError, AttributeError, ValueError):
         log.warning("Telegram sent an update of an unknown form; it is passed over")
 
@@ -272,12 +272,12 @@ async def _handle_press(query: dict[str, Any], press: OnPress) -> str:
         async with asyncio.timeout(PRESS_TIMEOUT):
             return await press(pressed)
     except (StoreUnavailable, TimeoutError) as error:
-        log.warning("A button pressed in Telegram could not be acted on: %s", error or "too slow")
+        log.warning("a press in Telegram was not acted on", error=str(error) or "too slow")
     except Exception:
         # Whatever went wrong behind the button, the person who pressed must be answered and
         # polling must go on.
         metrics.unexpected_errors.labels("respond").inc()
-        log.exception("A button pressed in Telegram could not be acted on")
+        log.exception("a press in Telegram was not acted on")
     return FAILURE_TEXT
 
 
