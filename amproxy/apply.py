@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from amproxy import metrics
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
+from amproxy.incident_log import log_change
 from amproxy.machine import transition
 from amproxy.machine.events import Event
 from amproxy.model import Change, Incident
@@ -43,8 +44,9 @@ async def apply_event(
 
 
 def after_commit(context: Context, change: Change) -> None:
-    """Wake the loops that a committed change concerns, and count it in the metrics."""
+    """Wake the loops that a committed change concerns, log it, and count it in the metrics."""
     context.wake(timers=change.timer is not None, outbox=bool(change.outbox))
+    log_change(change)
     incident = change.incident
     took = incident.updated_at - incident.started_at
     if not change.before:

@@ -369,6 +369,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     outbox: list[OutgoingMessage]
     turns: dict[str, tuple[int, int]]  # round-robin pointers: key → (expected, new)
     nobody: list[str]  # schedules that had nobody on call
+    # For the log: the page that a delivery was of, and how a person acted ("web", "telegram" …).
+    page: str = ""
+    via: str = ""
 
 
 class LoadedGroup(NamedTuple):

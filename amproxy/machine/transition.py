@@ -51,6 +51,8 @@ def transition(
         outbox=draft.outbox,
         turns=draft.moved_turns,
         nobody=draft.nobody,
+        page=event.page if isinstance(event, Sent | Failed | Skipped) else "",
+        via=event.via if isinstance(event, Act) else "",
     )
 
 

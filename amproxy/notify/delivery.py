@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from tenacity import retry, retry_if_exception_type, wait_fixed
@@ -19,6 +19,8 @@ from amproxy.config.channels import address_digest
 from amproxy.config.structs import Integration
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, DeliveryError, NotFound, StoreUnavailable
+from amproxy.incident_log import incident_fields
+from amproxy.log import EventLog
 from amproxy.machine.events import Event
 from amproxy.model import Incident, Outcome, OutgoingMessage, Page
 from amproxy.notify.channels import Channel
@@ -28,7 +30,7 @@ from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
 from amproxy.store.outbox import OutboxMessage, RateLimit
 
-log = logging.getLogger(__name__)
+log = EventLog(__name__)
 
 FIRST_RETRY_WAIT = 0.5  # seconds
 RETRY_GROWTH = 1.5  # each wait is half as long again as the one before, as Alertmanager's
@@ -44,6 +46,15 @@ THROTTLE_MARGIN = 0.1  # seconds that are waited beyond what was asked for
 GIVE_UP_AFTER = 3600.0  # seconds after which a page that no channel took counts as failed
 WRITE_RETRY_INTERVAL = 0.25  # seconds between attempts to store an outcome while Redis is away
 LONGEST_SUBJECT, LONGEST_ERROR = 120, 500  # characters, in the log of deliveries
+
+# The level and message of the service's log for each outcome.
+_LINES: Final[dict[DeliveryOutcome, tuple[int, str]]] = {
+    "sent": (logging.INFO, "delivered"),
+    "failed": (logging.ERROR, "failed"),
+    "skipped": (logging.INFO, "skipped"),
+    "retry": (logging.INFO, "try failed"),
+}
+_OF_INCIDENTS: Final = frozenset({"page", "reminder", "bundle"})
 
 # Applies an event to an incident and commits the operations with it (amproxy.apply).
 # Raises NotFound, StoreUnavailable.
@@ -133,7 +144,7 @@ class DeliveryService:
             # A defect in a channel must neither lose the message nor stop its queue: the message
             # is tried again as after any failure.
             metrics.unexpected_errors.labels("deliver").inc()
-            log.exception("channel %s failed unexpectedly", message.channel)
+            log.exception("channel failed unexpectedly", channel=message.channel)
             self._count_arrival(message, copy)
             raise DeliveryError(
                 f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True
@@ -218,7 +229,9 @@ class DeliveryService:
             message, attempt=message.attempt + 1, unclear=message.unclear + error.ambiguous
         )
         operations = outbox.postpone(queued, following, at)
-        self.log_delivery(operations, message, "retry", about=about, page=page, error=error)
+        self.log_delivery(
+            operations, message, "retry", about=about, page=page, error=error, again_at=at
+        )
         await self.write_until_saved(lambda: commit(self.context.wire, operations))
         self.context.wake(timers=True)
 
@@ -286,20 +299,61 @@ class DeliveryService:
         page: Page | None = None,
         error: DeliveryError | str = "",
         seconds: float | None = None,
+        again_at: float | None = None,
     ) -> None:
-        """Add an attempt to the log of deliveries; as `build_delivery`, at this moment."""
+        """Add an attempt to the log of deliveries; as `build_delivery`, at this moment.
+
+        again_at: Unix seconds of the next attempt.
+        """
+        now, incidents = self.context.now(), tuple(about)
         if isinstance(error, DeliveryError):
             seconds = error.latency
         delivery = build_delivery(
             message,
             outcome,
-            self.context.now(),
-            about=about,
+            now,
+            about=incidents,
             page=page,
             error=str(error),
             seconds=seconds,
         )
         deliveries.add(operations, delivery)
+        # What became of a page is logged with the change of its incident, once that is stored.
+        if outcome == "retry" or delivery.kind not in _OF_INCIDENTS or not incidents:
+            level, msg = _LINES[outcome]
+            if delivery.kind == "update":
+                level = logging.WARNING if outcome == "failed" else logging.DEBUG
+            elif message.attempt > 1 and outcome == "retry":
+                level = logging.DEBUG  # the first try tells what is wrong
+            wait = None if again_at is None else again_at - now
+            log.log(level, msg, _line_fields(delivery, incidents, page, wait))
+
+
+def _line_fields(
+    delivery: Delivery, about: tuple[Incident, ...], page: Page | None, wait: float | None
+) -> dict[str, Any]:
+    """The fields of a line of the service's log. wait: seconds until the next attempt."""
+    fields: dict[str, Any] = {
+        "user": delivery.user,
+        "receiver": delivery.receiver,
+        "integration": delivery.integration,
+        "channel": delivery.channel,
+        "kind": "" if delivery.kind == "page" else delivery.kind,
+    }
+    if len(about) == 1:
+        fields = incident_fields(about[0]) | fields
+        if page is not None and page.policy:
+            fields["policy"] = page.policy
+    elif about:
+        fields = {"incidents": [incident.number for incident in about], **fields}
+    else:
+        fields["subject"] = delivery.subject
+    return fields | {
+        "attempt": delivery.attempt,
+        "ms": delivery.ms,
+        "error": delivery.error,
+        "again_in": wait,
+    }
 
 
 def is_too_old(message: OutgoingMessage, now: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,8 +26,6 @@ from amproxy.oncall.hours import classify_daytime
 from amproxy.store import deliveries, incidents, outbox
 from amproxy.store.commit import Operations
 from amproxy.store.outbox import OutboxMessage
-
-log = logging.getLogger(__name__)
 
 
 class PageSender:
@@ -152,9 +149,6 @@ class PageSender:
                 return
             self._service.log_delivery(
                 operations, message, "failed", about=about, page=page, error=error
-            )
-            log.warning(
-                "message of #%s over %s cannot be changed: %s", incident.number, page.channel, error
             )
         updated = Updated(page=page.id, ref=ref, look=incident.look)
         await self._service.record(incident.id, updated, operations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -33,8 +32,6 @@ from amproxy.store import deliveries, groups, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
 from amproxy.store.outbox import OutboxMessage
-
-log = logging.getLogger(__name__)
 
 SUPERSEDED = "its group's next notification tells it anew"
 
@@ -116,8 +113,6 @@ class MessageSender:
             if not error.permanent and (message.deadline is None or at <= message.deadline):
                 await service.postpone(queued, at, error)
                 return
-            receiver = message.group and message.group.receiver
-            log.warning("receiver %s, %s: %s", receiver, message.integration, error)
             service.log_delivery(operations, message, "failed", error=error)
             await self._finish_notification(message, None, operations)
             return
@@ -168,7 +163,6 @@ class MessageSender:
             if following is not None:
                 enqueue(operations, following)
             service.log_delivery(operations, message, "failed", error=failure)
-            log.warning("notice to %s over %s: %s", message.user, message.channel, error)
         else:
             service.log_delivery(operations, message, "sent", seconds=result.seconds)
             metrics.notices.labels(message.reason, message.channel).inc()
