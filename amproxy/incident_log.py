@@ -28,7 +28,7 @@ _OF_PAGES: Final = frozenset({"sent", "failed", "skipped"})
 _SAY_ALL: Final = frozenset(
     {"opened", "alerts", "acknowledged", "snoozed", "resolved", "note", *_OF_PAGES}
 )
-_LEFT_OUT: Final = frozenset({"note"})  # values
+_LEFT_OUT: Final = frozenset({"note", "undeliverable"})  # values; the second is in the detail
 
 
 class IncidentLine(NamedTuple):

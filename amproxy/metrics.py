@@ -221,7 +221,7 @@ destinations_hanging = Gauge(
 )
 undeliverable = Gauge(
     "amproxy_config_undeliverable",
-    "Integrations in the file that cannot be delivered.",
+    "Integrations and contacts in the file that cannot be delivered to.",
     registry=registry,
     multiprocess_mode="mostrecent",
 )

@@ -12,10 +12,10 @@ from amproxy.check.reaching import (
     reachable_policies,
 )
 from amproxy.config.channels import (
-    channel_kind,
+    can_be_reached,
     contact_address,
     contact_channels,
-    paging_channels,
+    why_undeliverable,
 )
 from amproxy.config.loader import LoadedConfig
 from amproxy.config.structs import (
@@ -32,6 +32,7 @@ from amproxy.config.structs import (
 from amproxy.errors import ConfigProblem
 from amproxy.labels.matchers import Matcher
 from amproxy.oncall.reachable import is_always_quiet
+from amproxy.text import in_english
 
 
 def all_warnings(loaded: LoadedConfig) -> list[ConfigProblem]:
@@ -77,36 +78,31 @@ def _lint_contacts(config: Config) -> Iterator[ConfigProblem]:
     paged = _can_be_paged(config)
     for index, user in enumerate(config.users.values()):
         path = f"users[{index}]"
-        if user.name in paged and not _has_contact(user):
+        if user.name in paged and not _has_contact(config, user):
             message = f"{user.name} can be paged, but has no contact"
             if user.contacts:
                 message += " that amproxy can deliver to"
             yield _problem("no_contact", user.place, path, message)
         # Without any contact one warning is enough.
         for channel in contact_channels(user) if user.contacts else ():
-            if contact_address(user, channel) is None:
+            address = contact_address(user, channel)
+            if address is None:
                 message = (
                     f"{user.name} is to be told over {channel}, but has no contact for it: "
                     "that rule is passed over"
                 )
                 yield _problem("no_contact", user.place, path, message)
-            elif channel not in paging_channels():
-                message = f"amproxy cannot page {user.name} over {channel} yet"
+            elif reason := why_undeliverable(config, channel, address):
+                message = (
+                    f"{user.name} cannot be paged over the contact {channel}: {in_english(reason)}"
+                )
                 yield _problem("undeliverable", user.place, path, message)
-            elif reason := _refused_contact(config, user, channel):
-                message = f"amproxy does not page {user.name} over {channel}: {reason}"
-                yield _problem("undeliverable", user.place, path, message)
 
 
-def _refused_contact(config: Config, user: User, channel: str) -> str:
-    settings = config.global_.channels.get(channel)
-    return channel_kind(channel).refused_address(contact_address(user, channel) or "", settings)
-
-
-def _has_contact(user: User) -> bool:
+def _has_contact(config: Config, user: User) -> bool:
     # A rule for a missing contact has a warning of its own, which is enough.
-    return bool(user.contacts) and any(
-        channel in paging_channels() or contact_address(user, channel) is None
+    return can_be_reached(config, user) or any(
+        user.contacts and contact_address(user, channel) is None
         for channel in contact_channels(user)
     )
 
@@ -130,13 +126,16 @@ def _lint_notices(config: Config) -> Iterator[ConfigProblem]:
         wanted = ((kind, channel) for kind, names in user.notices.items() for channel in names)
         for kind, channel in wanted:
             path = f"users[{index}].notices.{kind}"
-            if contact_address(user, channel) is None:
+            address = contact_address(user, channel)
+            if address is None:
                 message = (
                     f"{user.name} is to be told of {kind} over {channel}, but has no contact for it"
                 )
                 yield _problem("no_contact", user.place, path, message)
-            elif channel not in paging_channels():
-                message = f"amproxy cannot tell {user.name} of {kind} over {channel} yet"
+            elif reason := why_undeliverable(config, channel, address):
+                message = (
+                    f"{user.name} cannot be told of {kind} over {channel}: {in_english(reason)}"
+                )
                 yield _problem("undeliverable", user.place, path, message)
         if is_always_quiet(user, config.time_intervals):
             path = f"users[{index}].quiet_hours"
@@ -229,11 +228,20 @@ def _implies(
 def _lint_policies(config: Config) -> Iterator[ConfigProblem]:
     # Policies that others forward to are checked as parts of those.
     begun = config.policies.keys() - forward_only_policies(config)
-    reaching = policies_that_reach(config)
+    reaching = policies_that_reach(config, config.users.keys())
+    delivering = policies_that_reach(
+        config, {user.name for user in config.users.values() if can_be_reached(config, user)}
+    )
     for index, policy in enumerate(config.policies.values()):
         path = f"escalation_policies[{index}]"
         if policy.name in begun:
             yield from _lint_begun_policy(config, policy, path, reaches=policy.name in reaching)
+            if policy.name in reaching - delivering:
+                message = (
+                    f"the policy {policy.name!r} can end with nobody told: it may page nobody but "
+                    "people without a contact that amproxy can deliver to"
+                )
+                yield _problem("ends_with_nobody", policy.place, path, message)
         if policy.repeat and not any(isinstance(one, Wait | WaitUntilStep) for one in policy.steps):
             message = (
                 f"the policy {policy.name!r} repeats its steps without any wait: "

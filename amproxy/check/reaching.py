@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from amproxy.config.structs import (
     Condition,
@@ -31,8 +31,11 @@ def reachable_policies(config: Config, policy: Policy) -> dict[str, Policy]:
     return found
 
 
-def policies_that_reach(config: Config) -> set[str]:
-    """The policies by which a person is notified in any case; in a circle of policies nobody is."""
+def policies_that_reach(config: Config, people: Set[str]) -> set[str]:
+    """The policies by which one of these people is notified in any case.
+
+    In a circle of policies nobody is.
+    """
     found: set[str] = set()
     forwarding: dict[str, list[str]] = {}  # policy → those that forward to it
     for policy in config.policies.values():
@@ -42,16 +45,16 @@ def policies_that_reach(config: Config) -> set[str]:
     # One that reaches somebody may make those reach somebody that forward to it.
     while todo:
         name = todo.pop()
-        if name not in found and _always_reaches(config, config.policies[name], found):
+        if name not in found and _always_reaches(config, config.policies[name], found, people):
             found.add(name)
             todo += forwarding.get(name, ())
     return found
 
 
-def _always_reaches(config: Config, policy: Policy, reaching: set[str]) -> bool:
-    """True if a person is notified in any case. reaching: the policies of which that is known."""
+def _always_reaches(config: Config, policy: Policy, reaching: set[str], people: Set[str]) -> bool:
+    """True if one is notified in any case. reaching: the policies of which that is known."""
     for step in policy.steps:
-        if isinstance(step, NotifyStep) and _step_always_reaches(config, policy, step):
+        if isinstance(step, NotifyStep) and _step_always_reaches(config, policy, step, people):
             return True
         # What follows may never run: the alerts may not come, or the incident is over.
         if isinstance(step, WaitForAlertsStep):
@@ -65,14 +68,27 @@ def _always_reaches(config: Config, policy: Policy, reaching: set[str]) -> bool:
     return False
 
 
-def _step_always_reaches(config: Config, policy: Policy, step: NotifyStep) -> bool:
+def _step_always_reaches(
+    config: Config, policy: Policy, step: NotifyStep, people: Set[str]
+) -> bool:
     if _is_conditional(step) or step.receiver:
         return False
-    if (step.if_nobody or policy.if_nobody).kind != "next_step" or step.users:
-        return True
-    if step.team:
-        return bool(config.teams[step.team].members)
-    return _is_always_covered(config.schedules[step.schedule])
+    if step.schedule:
+        schedule = config.schedules[step.schedule]
+        turns = [turn for layer in schedule.layers for turn in layer.users]
+        turns += [override.users for override in schedule.overrides]
+        # Whoever a calendar names is not known here.
+        reaches = all(people & set(turn) for turn in turns)
+        covered = _is_always_covered(schedule)
+    else:
+        named = step.users or config.teams[step.team].members
+        covered = bool(named)
+        # Of a round robin it may be any one of them.
+        one_by_one = step.pick == "round_robin" or not named
+        reaches = set(named) <= people if one_by_one else bool(people & set(named))
+    rule = step.if_nobody or policy.if_nobody
+    falls_back = rule.kind == "wait_for_shift" or (rule.kind == "user" and rule.user in people)
+    return reaches and (covered or falls_back)
 
 
 def _is_always_covered(schedule: Schedule) -> bool:

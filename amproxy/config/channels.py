@@ -3,7 +3,8 @@
 A channel is a folder or file below notify/channels/. What the file says of it is read by its own
 settings module, which a line names as MODULE:NAME and which is imported when it is first asked for,
 as a plug-in is: config knows the form of a channel, the channel knows config's readers, and code
-that sends is not loaded to check a file. Below the registry: how one person is reached over them.
+that sends is not loaded to check a file. Below the registry: how one person is reached over them,
+and why they may not be.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from typing import Any, Final, Literal
 
 from amproxy.config.read.cursor import Reader, Section
 from amproxy.config.read.kinds import IntegrationKind
-from amproxy.config.structs import Global, Notify, Receiver, Urgency, User, Wait
+from amproxy.config.structs import (
+    Config,
+    Global,
+    HttpSettings,
+    Notify,
+    Receiver,
+    Urgency,
+    User,
+    Wait,
+)
+from amproxy.text import Phrase
 
 REGISTRY: Final = {
     "webhook": "amproxy.notify.channels.webhook.settings:WEBHOOK",
@@ -48,7 +59,8 @@ class ChannelKind:
     # Entries of `NAME_configs`; None where no receiver has such.
     integration: IntegrationKind | None = None
     build: Callable[[Section], Any] = dict  # entry → settings
-    reason_undeliverable: Callable[[Section], str] = lambda section: ""  # of an entry; "" = none
+    # An entry, and the settings built of it → the reason why it cannot be sent.
+    entry_fault: Callable[[Section, Any], Phrase | None] = lambda section, settings: None
     unused: tuple[str, ...] = ()  # keys that load and have no effect
     templates: tuple[str, ...] = ()  # keys that are Jinja2
     escape: Callable[[Any, str], Escape] = lambda settings, key: "none"  # settings, key
@@ -64,8 +76,11 @@ class ChannelKind:
     # receives. No two people share an account (config/identities.py).
     account: Callable[[str], str] = lambda address: ""
     signs_in: bool = False  # the account is one of the sign-in, not of presses in a chat
+    # Keys of `global` without which nobody is reached → the fields of the settings to reach people
+    # of which one must be set.
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # A contact's address and the settings to reach people → the reason why it is never called.
-    refused_address: Callable[[str, Any], str] = lambda address, settings: ""
+    contact_fault: Callable[[str, Any], Phrase | None] = lambda address, settings: None
     # Whether the file has what brings presses of buttons back; None = the channel has none.
     receives_presses: Callable[[Global, Mapping[str, Receiver]], bool | None] = (
         lambda global_, receivers: None
@@ -102,17 +117,79 @@ def addresses_people(name: str) -> bool:
     return name not in REGISTRY or channel_kind(name).addresses_people
 
 
-def notification_rules(user: User, urgency: Urgency) -> tuple[Notify | Wait, ...]:
+def why_undeliverable(config: Config, channel: str, address: str) -> Phrase | None:
+    """The reason why no message to a person's contact can arrive; None = the file has none.
+
+    The one place that decides it, for whatever pages, foretells, checks or shows.
+    """
+    if channel not in paging_channels():
+        return Phrase("undeliverable.no_channel", {"channel": channel})
+    kind, settings = channel_kind(channel), config.global_.channels.get(channel)
+    lacking = [
+        key
+        for key, names in kind.needs.items()
+        if not any(getattr(settings, name, "") for name in names)
+    ]
+    if lacking:
+        return Phrase("undeliverable.lacking", {"keys": ", ".join(lacking)})
+    return settings_fault(settings) or kind.contact_fault(address, settings)
+
+
+def settings_fault(settings: Any) -> Phrase | None:
+    """The reason why nothing can be sent by settings of a channel, whomever they reach."""
+    http: HttpSettings | None = getattr(settings, "http", None)
+    by_oauth = http is not None and http.oauth2 is not None
+    return Phrase("undeliverable.no_oauth") if by_oauth else None
+
+
+def why_contact_undeliverable(config: Config, user: User, channel: str) -> Phrase | None:
+    """The same of the person's address on a channel, where there is one; None without any."""
+    address = contact_address(user, channel)
+    return None if address is None else why_undeliverable(config, channel, address)
+
+
+def is_deliverable(config: Config, user: User, channel: str) -> bool:
+    """True where the person has an address on a channel, and messages to it can arrive."""
+    address = contact_address(user, channel)
+    return address is not None and why_undeliverable(config, channel, address) is None
+
+
+def can_be_reached(config: Config, user: User) -> bool:
+    """True where the person's rules, of any urgency, use a contact that can be delivered to."""
+    return any(is_deliverable(config, user, channel) for channel in contact_channels(user))
+
+
+def notification_rules(config: Config, user: User, urgency: Urgency) -> tuple[Notify | Wait, ...]:
     """The rules for pages of this urgency, in order; () = the person cannot be reached.
 
-    Without important rules the default ones apply; without those, every contact in the order
-    written, DEFAULT_CONTACT_WAIT apart.
+    Without important rules the default ones apply; without those, every contact that can be
+    delivered to, in the order written and DEFAULT_CONTACT_WAIT apart.
     """
-    return (
-        user.notification_rules.get(urgency)
-        or user.notification_rules.get("default")
-        or _default_rules(user)
+    written = _written_rules(user, urgency)
+    if written:
+        return written
+    steps: list[Notify | Wait] = []
+    for channel in _implied_channels(user):
+        if is_deliverable(config, user, channel):
+            if steps:
+                steps.append(Wait(seconds=DEFAULT_CONTACT_WAIT))
+            steps.append(Notify(channels=(channel,)))
+    return tuple(steps)
+
+
+def left_out_channels(config: Config, user: User, urgency: Urgency) -> list[tuple[str, Phrase]]:
+    """The contacts that `notification_rules` leaves out of rules that are not written: why each."""
+    if _written_rules(user, urgency):
+        return []
+    found = (
+        (channel, why_contact_undeliverable(config, user, channel))
+        for channel in _implied_channels(user)
     )
+    return [(channel, reason) for channel, reason in found if reason]
+
+
+def _written_rules(user: User, urgency: Urgency) -> tuple[Notify | Wait, ...]:
+    return user.notification_rules.get(urgency) or user.notification_rules.get("default") or ()
 
 
 def contact_address(user: User, channel: str) -> str | None:
@@ -133,10 +210,18 @@ def own_channels(user: User) -> tuple[str, ...]:
 
 
 def contact_channels(user: User) -> tuple[str, ...]:
-    """The channels of the person's rules, of any urgency, in order; else those of the contacts."""
-    rules = (rule for urgency in URGENCIES for rule in notification_rules(user, urgency))
-    channels = (channel for rule in rules if isinstance(rule, Notify) for channel in rule.channels)
-    return tuple(dict.fromkeys(channels))
+    """The channels of the person's rules, of any urgency, in order; else those of the contacts.
+
+    Among them are those that cannot be delivered to, and those of rules without a contact.
+    """
+    channels: dict[str, None] = {}
+    for urgency in URGENCIES:
+        if rules := _written_rules(user, urgency):
+            for rule in rules:
+                channels |= dict.fromkeys(rule.channels if isinstance(rule, Notify) else ())
+        else:
+            channels |= dict.fromkeys(_implied_channels(user))
+    return tuple(channels)
 
 
 def address_digest(address: str) -> str:
@@ -144,15 +229,12 @@ def address_digest(address: str) -> str:
     return hashlib.sha256(address.encode()).hexdigest()[:12]
 
 
-def _default_rules(user: User) -> tuple[Notify | Wait, ...]:
-    channels = dict.fromkeys(
-        _PHONE_CHANNELS[0] if contact == "phone" else contact
-        for contact, address in user.contacts.items()
-        if address
+def _implied_channels(user: User) -> tuple[str, ...]:
+    """The channels that serve the person's contacts, in the order of those."""
+    return tuple(
+        dict.fromkeys(
+            _PHONE_CHANNELS[0] if contact == "phone" else contact
+            for contact, address in user.contacts.items()
+            if address
+        )
     )
-    steps: list[Notify | Wait] = []
-    for channel in channels:
-        if steps:
-            steps.append(Wait(seconds=DEFAULT_CONTACT_WAIT))
-        steps.append(Notify(channels=(channel,)))
-    return tuple(steps)

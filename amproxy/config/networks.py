@@ -15,13 +15,12 @@ import msgspec
 
 from amproxy.config.read.cursor import Cursor
 from amproxy.config.read.values import name, quote_value
+from amproxy.text import Phrase
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-REFUSED_TEXT: Final = (
-    "the address lies in a network that contacts may not reach (global.contact_networks)"
-)
+REFUSED: Final = Phrase("undeliverable.network")
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits
 
@@ -98,11 +97,8 @@ def literal_address(host: str) -> IpAddress | None:
         return None
 
 
-def refused_literal(url: str, reach: Reach) -> str:
-    """The reason why a URL is never called, as far as that needs no DNS; "" = none."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return ""  # no URL, which is another error
+def refused_literal(url: str, reach: Reach) -> Phrase | None:
+    """The reason why a URL is never called, as far as that needs no DNS; None = none."""
+    host = urlsplit(url).hostname or ""
     address = literal_address(host)
-    return REFUSED_TEXT if address and not may_reach(host, address, reach) else ""
+    return REFUSED if address and not may_reach(host, address, reach) else None

@@ -16,6 +16,7 @@ import msgspec
 from amproxy.labels.intervals import TimeInterval
 from amproxy.labels.matchers import Matcher
 from amproxy.secret import Secret
+from amproxy.text import Phrase
 
 Urgency = Literal["default", "important"]
 
@@ -72,7 +73,7 @@ class Integration(Struct, frozen=True, kw_only=True):
     index: int  # position in its list
     send_resolved: bool
     settings: Any
-    undeliverable: str = ""  # the reason (kind not built, Go template); "" = it can be sent
+    undeliverable: Phrase | None = None  # the reason (kind not built …); None = it can be sent
     place: FilePlace = FilePlace()
 
 

@@ -6,7 +6,7 @@ Actions that involve others are in responders.py.
 from __future__ import annotations
 
 from amproxy.clock import utc
-from amproxy.config.channels import contact_address, notification_rules
+from amproxy.config.channels import contact_address, notification_rules, why_undeliverable
 from amproxy.config.structs import Notify
 from amproxy.errors import Conflict
 from amproxy.machine.chains import untried_channels
@@ -179,7 +179,7 @@ def _remind(draft: Draft, due: float) -> None:
     """Remind over the channels of the first rule; where it has no contact, over any other."""
     name = draft.incident.acknowledged_by
     user = draft.roster.config.users.get(name)
-    rules = notification_rules(user, "default") if user else ()
+    rules = notification_rules(draft.roster.config, user, "default") if user else ()
     rule = next((rule for rule in rules if isinstance(rule, Notify)), None)
     # A list, not any() of a generator: all channels of the rule are used.
     reminded = [_remind_over(draft, name, channel) for channel in rule.channels] if rule else []
@@ -192,9 +192,10 @@ def _remind(draft: Draft, due: float) -> None:
 
 
 def _remind_over(draft: Draft, name: str, channel: str) -> bool:
-    """Send one reminder over one channel; False where there is no contact for it."""
-    address = contact_address(draft.roster.config.users[name], channel)
-    if address is None:
+    """Send one reminder over one channel; False where no contact for it can be delivered to."""
+    config = draft.roster.config
+    address = contact_address(config.users[name], channel)
+    if address is None or why_undeliverable(config, channel, address):
         return False
     page = Page(
         id=new_id(),

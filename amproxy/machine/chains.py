@@ -7,10 +7,18 @@ from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
-from amproxy.config.channels import contact_address, notification_rules, own_channels
+from amproxy.config.channels import (
+    contact_address,
+    is_deliverable,
+    left_out_channels,
+    notification_rules,
+    own_channels,
+    why_undeliverable,
+)
 from amproxy.config.structs import Config, Notify, Urgency
 from amproxy.machine.draft import Draft, end_wait, new_id
 from amproxy.model import Chain, Incident, Page
+from amproxy.text import Phrase, in_english
 
 # Within so many seconds a step begins a person's rules twice only if policies go in a circle.
 SAME_STEP_SECONDS = 60.0
@@ -63,8 +71,12 @@ def _was_just_paged(draft: Draft, user: str) -> bool:
 def _is_more_urgent(draft: Draft, running: Chain, urgency: Urgency) -> bool:
     if urgency != "important" or running.urgency == "important":
         return False
-    user = draft.roster.config.users[running.user]
-    return notification_rules(user, "important") != notification_rules(user, "default")
+    config = draft.roster.config
+    important, default = (
+        notification_rules(config, config.users[running.user], one)
+        for one in ("important", "default")
+    )
+    return important != default
 
 
 def _end_quiet_hours(draft: Draft, running: Chain, urgency: Urgency) -> None:
@@ -93,13 +105,17 @@ def is_running(incident: Incident, chain: Chain) -> bool:
 
 
 def _run_rule(draft: Draft, chain: Chain) -> None:
-    user = draft.roster.config.users.get(chain.user)
-    rules = notification_rules(user, chain.urgency) if user else ()
-    if chain.position >= len(rules):
-        _end_chain(draft, chain)
-        return
-    rule = rules[chain.position]
+    config = draft.roster.config
+    user = config.users.get(chain.user)
+    rules = notification_rules(config, user, chain.urgency) if user else ()
+    rule = rules[chain.position] if chain.position < len(rules) else None
     if isinstance(rule, Notify) and _wait_for_quiet_hours(draft, chain):
+        return
+    if user and not chain.position:
+        for channel, reason in left_out_channels(config, user, chain.urgency):
+            _note_undeliverable(draft, chain, channel, reason)
+    if rule is None:
+        _end_chain(draft, chain)
         return
     chain.position += 1
     if not isinstance(rule, Notify):
@@ -114,9 +130,13 @@ def _run_rule(draft: Draft, chain: Chain) -> None:
 
 
 def _end_chain(draft: Draft, chain: Chain) -> None:
+    """End a person's rules; where they reached nothing, try the contacts that they do not use."""
     chain.due = None
-    pages = (page for page in draft.incident.pages if page.user == chain.user)
-    if not any(page.state in ("due", "sent") for page in pages):
+    pages = [page for page in draft.incident.pages if page.user == chain.user]
+    if any(page.state in ("due", "sent") for page in pages):
+        return
+    untried = untried_channels(draft, chain.user, (p for p in pages if p.round == chain.round))
+    if not any(page_contact(draft, chain, channel) for channel in untried):
         mark_unreachable(draft, chain)
 
 
@@ -144,12 +164,15 @@ def ignores_quiet_hours(incident: Incident, chain: Chain) -> bool:
 
 
 def page_contact(draft: Draft, chain: Chain, channel: str) -> bool:
-    """Page one person over one channel; False where there is no contact for it."""
+    """Page one person over one channel; False where no contact for it can be delivered to."""
     user = draft.roster.config.users[chain.user]
     address = contact_address(user, channel)
     if address is None:
         text = f"{draft.name(user.name)} has no {channel} contact."
         draft.record("failed", text, user=user.name, channel=channel, step=chain.step)
+        return False
+    if reason := why_undeliverable(draft.roster.config, channel, address):
+        _note_undeliverable(draft, chain, channel, reason)
         return False
     page = Page(
         id=new_id(),
@@ -165,6 +188,19 @@ def page_contact(draft: Draft, chain: Chain, channel: str) -> bool:
     )
     draft.page(page)
     return True
+
+
+def _note_undeliverable(draft: Draft, chain: Chain, channel: str, reason: Phrase) -> None:
+    """Record why a contact is passed over: the next one is tried at once."""
+    text = f"{channel} to {draft.name(chain.user)}: not sent, {in_english(reason)}."
+    draft.record(
+        "failed",
+        text,
+        user=chain.user,
+        channel=channel,
+        step=chain.step,
+        undeliverable={"code": reason.key, **reason.values},
+    )
 
 
 def try_next_contact(draft: Draft, page: Page) -> None:
@@ -198,9 +234,19 @@ def try_next_contact(draft: Draft, page: Page) -> None:
 
 
 def untried_channels(draft: Draft, name: str, pages: Iterable[Page]) -> Iterator[str]:
-    """The channels of a person that none of these pages used, in the order of the contacts."""
-    user, tried = draft.roster.config.users.get(name), {page.channel for page in pages}
-    return (channel for channel in (own_channels(user) if user else ()) if channel not in tried)
+    """The channels of a person that none of these pages used, in the order of the contacts.
+
+    Those that cannot be delivered to are not among them.
+    """
+    config, tried = draft.roster.config, {page.channel for page in pages}
+    user = config.users.get(name)
+    if user is None:
+        return iter(())
+    return (
+        channel
+        for channel in own_channels(user)
+        if channel not in tried and is_deliverable(config, user, channel)
+    )
 
 
 def has_other_contact(config: Config, incident: Incident, page: Page) -> bool:
@@ -212,7 +258,8 @@ def has_other_contact(config: Config, incident: Incident, page: Page) -> bool:
         if one.user == page.user and one.round == page.round and one.state == "failed"
     }
     return user is not None and any(
-        channel not in failed and channel != page.channel for channel in own_channels(user)
+        channel not in failed and channel != page.channel and is_deliverable(config, user, channel)
+        for channel in own_channels(user)
     )
 
 
@@ -242,8 +289,9 @@ def _started_twice(draft: Draft, chain: Chain) -> bool:
 
     If such a wait were cut short too, policies in a circle would run without any pause.
     """
-    user = draft.roster.config.users.get(chain.user)
-    rules = notification_rules(user, chain.urgency) if user else ()
+    config = draft.roster.config
+    user = config.users.get(chain.user)
+    rules = notification_rules(config, user, chain.urgency) if user else ()
     once = Counter(
         channel for rule in rules if isinstance(rule, Notify) for channel in rule.channels
     )

@@ -152,8 +152,7 @@ class BundleSender:
         )
 
     async def _prepare(self, message: OutgoingMessage, bundled: list[BundledPage]) -> PreparedSend:
-        channel = self._service.channel(message.channel)
-        settings = channel.person(self._context.config.global_, bundled[0].page.address)
+        channel, settings = self._service.person(message.channel, bundled[0].page.address)
         wire, now, url = self._context.wire, self._context.now(), self._context.external_url
         alerts = await asyncio.gather(
             *(incidents.load_alerts(wire, one.incident.id) for one in bundled)

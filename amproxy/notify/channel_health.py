@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from amproxy.config.channels import REGISTRY, channel_kind, paging_channels
+from amproxy.config.channels import REGISTRY, channel_kind
 from amproxy.config.structs import Config
 from amproxy.oncall.reachable import ContactReachability, PersonReachability
 from amproxy.store.deliveries import Delivery, DeliveryRate
+from amproxy.text import Phrase
 
 # failing: the last attempt failed, or FAILING_SHARE of the last hour's attempts did.
 # undeliverable: nothing that uses the channel can be delivered at all.
@@ -28,7 +29,7 @@ class ChannelReceiver(msgspec.Struct, frozen=True, kw_only=True):
 
     receiver: str
     integration: str  # "slack/0"
-    undeliverable: str = ""  # why amproxy cannot send to it
+    undeliverable: Phrase | None = None  # why amproxy cannot send to it
 
 
 class ChannelPerson(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ def assess_channels(
         sent, failed = known.get("sent"), known.get("failed")
         persons, integrations = people.get(channel, []), receivers.get(channel, [])
         deliverable = (
-            bool(persons and channel in paging_channels())
+            any(one.contact.state not in ("undeliverable", "missing") for one in persons)
             or any(not one.undeliverable for one in integrations)
             or channel in waiting
         )

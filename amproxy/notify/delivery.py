@@ -15,7 +15,7 @@ import msgspec
 from tenacity import retry, retry_if_exception_type, wait_fixed
 
 from amproxy import metrics
-from amproxy.config.channels import address_digest
+from amproxy.config.channels import address_digest, why_undeliverable
 from amproxy.config.structs import Integration
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, DeliveryError, NotFound, StoreUnavailable
@@ -29,6 +29,7 @@ from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
 from amproxy.store.outbox import OutboxMessage, RateLimit
+from amproxy.text import in_english
 
 log = EventLog(__name__)
 
@@ -104,6 +105,17 @@ class DeliveryService:
             raise DeliveryError(f"amproxy has no channel {name}", permanent=True)
         return channel
 
+    def person(self, channel: str, address: str) -> tuple[Channel, Any]:
+        """The channel and its settings to reach a person.
+
+        Raises DeliveryError where the contact cannot be delivered to.
+        """
+        if reason := why_undeliverable(self.context.config, channel, address):
+            text = f"{channel}: {in_english(reason)}"
+            raise DeliveryError(text, permanent=True)
+        found = self.channel(channel)
+        return found, found.person(self.context.config.global_, address)
+
     def integration(self, receiver: str, key: str) -> Integration:
         """The integration "slack/0" of a receiver.
 
@@ -113,7 +125,8 @@ class DeliveryService:
         for integration in known.integrations if known else ():
             if f"{integration.kind}/{integration.index}" == key:
                 if integration.undeliverable:
-                    raise DeliveryError(integration.undeliverable, permanent=True)
+                    text = in_english(integration.undeliverable)
+                    raise DeliveryError(text, permanent=True)
                 return integration
         raise DeliveryError(f"receiver {receiver} has no {key} any more", permanent=True)
 

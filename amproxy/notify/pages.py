@@ -198,10 +198,10 @@ class PageSender:
 
         Raises DeliveryError where nothing does.
         """
-        channel = self._service.channel(page.channel)
         if page.user:
-            return channel, channel.person(self._context.config.global_, page.address)
-        return channel, self._service.integration(page.receiver, page.integration).settings
+            return self._service.person(page.channel, page.address)
+        integration = self._service.integration(page.receiver, page.integration)
+        return self._service.channel(page.channel), integration.settings
 
 
 def find_page(incident: Incident, page_id: str) -> Page | None:

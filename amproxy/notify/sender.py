@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from amproxy import metrics, offload
-from amproxy.config.channels import addresses_people, own_channels
+from amproxy.config.channels import addresses_people, is_deliverable, own_channels
 from amproxy.config.structs import Config
 from amproxy.context import Context
 from amproxy.errors import DeliveryError
@@ -171,8 +171,7 @@ class MessageSender:
         self._context.wake(outbox=bool(error))
 
     async def _prepare_notice(self, message: OutgoingMessage) -> PreparedSend:
-        channel = self._service.channel(message.channel)
-        settings = channel.person(self._context.config.global_, message.address)
+        channel, settings = self._service.person(message.channel, message.address)
         card = Card(
             kind="notice",
             key=message.id,
@@ -196,7 +195,7 @@ def next_notice(config: Config, message: OutgoingMessage, now: float) -> Outgoin
     # over these it goes out anyhow
     chosen = [one for kind in user.notices if kind == message.reason for one in user.notices[kind]]
     for channel in own_channels(user):
-        if channel not in (*tried, *chosen):
+        if channel not in (*tried, *chosen) and is_deliverable(config, user, channel):
             return msgspec.structs.replace(
                 message,
                 id=new_id(),

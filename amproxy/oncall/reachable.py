@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
@@ -15,20 +15,21 @@ from amproxy.config.channels import (
     contact_address,
     contact_channels,
     own_channels,
-    paging_channels,
+    why_undeliverable,
 )
 from amproxy.config.structs import Config, User
 from amproxy.labels.intervals import TimeInterval
 from amproxy.model import Outcome
 from amproxy.oncall.piecewise import cached_interval
+from amproxy.text import Phrase
 from amproxy.times import to_utc
 
 # (user, channel) → the result of the last delivery
 OutcomesByContact = Mapping[tuple[str, str], Outcome]
 
 # works: the last delivery arrived. failed: it failed for good. untried: none is known.
-# undeliverable: amproxy cannot send over the channel. missing: a rule uses the channel, but there
-# is no address for it.
+# undeliverable: amproxy cannot send to it, as the file is. missing: a rule uses the channel, but
+# there is no address for it.
 ContactState = Literal["works", "failed", "untried", "undeliverable", "missing"]
 
 _ANY_TIME = datetime(2025, 1, 1, tzinfo=UTC)
@@ -77,6 +78,7 @@ class ContactReachability(msgspec.Struct, frozen=True, kw_only=True):
     state: ContactState
     at: float | None = None  # of the last delivery, Unix seconds
     error: str = ""
+    reason: Phrase | None = None  # of undeliverable
     used: bool  # by the person's notification rules
 
 
@@ -85,39 +87,56 @@ class PersonReachability(msgspec.Struct, frozen=True, kw_only=True):
 
     contacts: tuple[ContactReachability, ...]  # those of the rules first
     reachable: bool  # at least one contact that the rules use may work
-    why_not: str = ""
+    why_not: Phrase | None = None
 
 
 def assess_reachability(
     config: Config, outcomes: OutcomesByContact
 ) -> dict[str, PersonReachability]:
     """User → reachability. An outcome of an address that is not in the file any more is ignored."""
-    return {name: _person_reachability(user, outcomes) for name, user in config.users.items()}
+    return {
+        name: person_reachability(config, user, outcomes) for name, user in config.users.items()
+    }
 
 
-def _person_reachability(user: User, outcomes: OutcomesByContact) -> PersonReachability:
+def person_reachability(
+    config: Config, user: User, outcomes: OutcomesByContact
+) -> PersonReachability:
+    """The same of one person."""
     used = contact_channels(user)
     unused = [name for name in own_channels(user) if name not in used]
     contacts = tuple(
-        _contact_reachability(user, channel, outcomes, used=channel in used)
+        _contact_reachability(config, user, channel, outcomes, used=channel in used)
         for channel in (*used, *unused)
     )
     # An untried contact may work: without any news nobody counts as unreachable.
     broken = [one for one in contacts if one.used and one.state not in ("works", "untried")]
     if len(broken) < len(used):
         return PersonReachability(contacts=contacts, reachable=True)
-    problems = "; ".join(f"{one.channel}: {_problem_text(one)}" for one in broken)
-    return PersonReachability(contacts=contacts, reachable=False, why_not=problems or "no contact")
+    return PersonReachability(contacts=contacts, reachable=False, why_not=_why_not(broken))
+
+
+def _why_not(broken: Sequence[ContactReachability]) -> Phrase:
+    """The problems of all contacts that the rules use."""
+    if not broken:
+        return Phrase("reach.no_contact")
+    problem, *rest = (
+        Phrase("reach.contact", {"channel": one.channel, "problem": _problem(one)})
+        for one in broken
+    )
+    for another in rest:
+        problem = Phrase("reach.and", {"first": problem, "rest": another})
+    return problem
 
 
 def _contact_reachability(
-    user: User, channel: str, outcomes: OutcomesByContact, *, used: bool
+    config: Config, user: User, channel: str, outcomes: OutcomesByContact, *, used: bool
 ) -> ContactReachability:
     address = contact_address(user, channel)
     if address is None:
         return ContactReachability(channel=channel, state="missing", used=used)
-    if channel not in paging_channels():
-        return ContactReachability(channel=channel, state="undeliverable", used=used)
+    if reason := why_undeliverable(config, channel, address):
+        return ContactReachability(channel=channel, state="undeliverable", reason=reason, used=used)
     last = outcomes.get((user.name, channel))
     if last is None or last.address != address_digest(address):
         return ContactReachability(channel=channel, state="untried", used=used)
@@ -130,11 +149,7 @@ def _contact_reachability(
     )
 
 
-def _problem_text(contact: ContactReachability) -> str:
-    match contact.state:
-        case "missing":
-            return "no such contact"
-        case "undeliverable":
-            return "amproxy cannot deliver over it yet"
-        case _:
-            return contact.error or "the last delivery failed"
+def _problem(contact: ContactReachability) -> Phrase | str:
+    if contact.state == "missing":
+        return Phrase("reach.missing")
+    return contact.reason or contact.error or Phrase("reach.failed")

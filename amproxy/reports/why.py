@@ -170,7 +170,8 @@ def _next_rule(evidence: IncidentEvidence, chain: Chain, at: float) -> _NextRule
     if evidence.user_config is None:
         return None
     urgency: Urgency = chain.urgency
-    for rule in notification_rules(evidence.user_config, urgency)[chain.position :]:
+    rules = notification_rules(evidence.roster.config, evidence.user_config, urgency)
+    for rule in rules[chain.position :]:
         if isinstance(rule, Notify):
             return _NextRule(at, ", ".join(rule.channels))
         at += rule.seconds
@@ -196,7 +197,7 @@ def _add_policy_reasons(
     if evidence.user_config is None:
         text = f"The file does not know {evidence.user} any more."
         found.append(EvidenceReason(EvidenceRank.NO_CONTACT, text))
-    elif not has_usable_contact(evidence.user_config):
+    elif not has_usable_contact(evidence.roster.config, evidence.user_config):
         text = f"{evidence.name} has no contact that amproxy can use, as the file is now."
         found.append(EvidenceReason(EvidenceRank.NO_CONTACT, text))
     return found

@@ -5,8 +5,12 @@ Both go out by the outbox like any other message; their outcomes are in the log 
 
 from __future__ import annotations
 
-from amproxy.config.channels import contact_address, contact_channels, paging_channels
-from amproxy.config.structs import Integration, Receiver, User
+from amproxy.config.channels import (
+    contact_address,
+    contact_channels,
+    why_contact_undeliverable,
+)
+from amproxy.config.structs import Config, Integration, Receiver, User
 from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.labels.fingerprint import fingerprint
@@ -15,6 +19,7 @@ from amproxy.model import Alert, Group, OutgoingMessage
 from amproxy.respond.targets import BadAction
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
+from amproxy.text import in_english
 
 TEST_PAGE_SUBJECT = "Test page"
 TEST_PAGE_TEXT = (
@@ -32,7 +37,7 @@ async def send_test_page(context: Context, name: str, channel: str = "") -> tupl
     user = context.config.users.get(name)
     if user is None:
         raise NotFound(f"there is no user {name[:60]}")
-    channels = _select_channels(user, channel)
+    channels = _select_channels(context.config, user, channel)
     await _enqueue_messages(context, build_test_pages(user, channels, context.now()))
     return channels
 
@@ -77,18 +82,20 @@ def _integration_key(integration: Integration) -> str:
     return f"{integration.kind}/{integration.index}"
 
 
-def _select_channels(user: User, channel: str) -> tuple[str, ...]:
-    """The channels to test: the one given, or all ("")."""
+def _select_channels(config: Config, user: User, channel: str) -> tuple[str, ...]:
+    """The channels to test: the one given, or all ("") that can be delivered to."""
     names = dict.fromkeys((*contact_channels(user), *user.contacts))
     known = tuple(name for name in names if contact_address(user, name))
     if channel and channel not in known:
         raise BadAction(f"{user.name} has no contact {channel[:60]!r}")
-    wanted = (channel,) if channel else known
-    selected = tuple(name for name in wanted if name in paging_channels())
-    if not selected and channel:
-        raise BadAction(f"amproxy cannot deliver over {channel}")
+    reasons = {name: why_contact_undeliverable(config, user, name) for name in known}
+    if channel and (reason := reasons[channel]):
+        raise BadAction(f"amproxy cannot deliver to {channel}: {in_english(reason)}")
+    selected = (channel,) if channel else tuple(name for name in known if not reasons[name])
     if not selected:
-        raise BadAction(f"{user.name} has no contact that amproxy can deliver to")
+        why = "; ".join(f"{name}: {in_english(one)}" for name, one in reasons.items() if one)
+        text = f"{user.name} has no contact that amproxy can deliver to"
+        raise BadAction(f"{text} ({why})" if why else text)
     return selected
 
 
@@ -104,7 +111,8 @@ def _select_integrations(receiver: Receiver, key: str) -> list[Integration]:
         return selected
     if any(one.kind == "oncall" for one in known):
         raise BadAction("a test of oncall_configs would page people: send a test alert instead")
-    raise BadAction(f"amproxy cannot deliver to it: {known[0].undeliverable}")
+    reason = next(one.undeliverable for one in known if one.undeliverable)
+    raise BadAction(f"amproxy cannot deliver to it: {in_english(reason)}")
 
 
 def _test_notification(receiver: Receiver, integration: Integration, now: float) -> OutgoingMessage:

@@ -12,6 +12,7 @@ from typing import Any
 
 from amproxy import metrics
 from amproxy.check.lint import all_warnings
+from amproxy.config.channels import contact_channels, why_contact_undeliverable
 from amproxy.config.loader import LoadedConfig, file_size, load
 from amproxy.config.parts import join_loaded, split_loaded
 from amproxy.config.structs import Config
@@ -154,8 +155,20 @@ def report_config(config: Config) -> None:
     """Set the metrics that tell of the file that was loaded."""
     metrics.reload_successful.set(1)
     metrics.reload_time.set_to_current_time()
-    integrations = [one for receiver in config.receivers.values() for one in receiver.integrations]
-    metrics.undeliverable.set(sum(bool(one.undeliverable) for one in integrations))
+    metrics.undeliverable.set(_count_undeliverable(config))
+
+
+def _count_undeliverable(config: Config) -> int:
+    """Integrations of receivers, and contacts of people, that cannot be delivered to."""
+    integrations = (one for receiver in config.receivers.values() for one in receiver.integrations)
+    contacts = (
+        why_contact_undeliverable(config, user, channel)
+        for user in config.users.values()
+        for channel in contact_channels(user)
+    )
+    return sum(one.undeliverable is not None for one in integrations) + sum(
+        reason is not None for reason in contacts
+    )
 
 
 def log_warnings(warnings: Iterable[ConfigProblem]) -> None:

@@ -12,12 +12,13 @@ from zoneinfo import ZoneInfo
 
 from amproxy.check.reaching import notify_steps, reachable_policies
 from amproxy.clock import rfc3339, utc
-from amproxy.config.channels import contact_address, notification_rules, paging_channels
-from amproxy.config.structs import Absence, Config, Integration, Notify, Policy, Schedule, User
+from amproxy.config.channels import contact_channels, is_deliverable, own_channels
+from amproxy.config.structs import Absence, Config, Integration, Policy, Schedule, User
 from amproxy.grouping import placement
 from amproxy.grouping.placement import RouteVisit
 from amproxy.labels.matchers import all_match
 from amproxy.model import Group, Page
+from amproxy.oncall.reachable import person_reachability
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.alert import (
     SimulatedAlert,
@@ -38,6 +39,7 @@ from amproxy.simulation.terminal import (
     wrap_hanging,
     zoned_time_text,
 )
+from amproxy.text import Phrase, in_english
 from amproxy.times import format_duration, to_utc, wall_to_utc
 
 LATER_PAGE_SECONDS: Final = 86400.0  # for which the policy is followed for a later page
@@ -67,7 +69,8 @@ class NotPagedReason(NamedTuple):
     kind: NotPagedKind
     schedule: str = ""
     at: datetime | None = None  # when an absence ends, or a shift begins
-    text: str = ""  # the reason of an absence, or the contacts that somebody has
+    text: str = ""  # the reason of an absence
+    why: Phrase | None = None  # what is wrong with the contacts that somebody has
     page: Page | None = None  # that comes later
 
 
@@ -155,7 +158,9 @@ def _route_lines(visit: RouteVisit, labels: Mapping[str, str], depth: int) -> It
 def _group_lines(alert: SimulatedAlert, group: Group, now: float, roster: Roster) -> Iterator[str]:
     yield from wrap_hanging("Group   ", group.key)
     kinds = [
-        f"{one.kind} (cannot be delivered: {one.undeliverable})" if one.undeliverable else one.kind
+        f"{one.kind} (cannot be delivered: {in_english(one.undeliverable)})"
+        if one.undeliverable
+        else one.kind
         for one in alert.receiver(group).integrations
     ]
     yield from wrap_hanging(
@@ -286,10 +291,11 @@ class _NotPagedPeople:
             reasons.append(NotPagedReason("absent", at=end, text=absence.reason))
         if quiet := self._roster.quiet_until(user.name, self._at):
             reasons.append(NotPagedReason("quiet", at=quiet))
-        if not user.contacts and not has_usable_contact(user):
+        if not user.contacts and not has_usable_contact(self._config, user):
             reasons.append(NotPagedReason("no_contact"))
-        elif not has_usable_contact(user):
-            reasons.append(NotPagedReason("no_channel", text=", ".join(user.contacts)))
+        elif not has_usable_contact(self._config, user):
+            why = person_reachability(self._config, user, {}).why_not
+            reasons.append(NotPagedReason("no_channel", why=why))
         reasons += self._shift_reasons(user)
         if later:
             reasons.append(NotPagedReason("later", page=later))
@@ -318,7 +324,8 @@ def _describe_reason(reason: NotPagedReason, at: datetime, zone: str) -> str:
         case "absent":
             return f"absent until {when}" + (f" ({reason.text})" if reason.text else "")
         case "no_channel":
-            return f"has no contact that amproxy can use ({reason.text})"
+            assert reason.why is not None
+            return f"has no contact that amproxy can use ({in_english(reason.why)})"
         case "no_contact":
             return "has no contact"
         case "not_on_call":
@@ -359,11 +366,7 @@ def current_absence(user: User, at: datetime) -> Absence | None:
     return max(in_force, key=lambda absence: absence.end, default=None)
 
 
-def has_usable_contact(user: User) -> bool:
-    """Check whether amproxy has a channel to a person at all."""
-    rules = (*notification_rules(user, "default"), *notification_rules(user, "important"))
-    named = {channel for rule in rules if isinstance(rule, Notify) for channel in rule.channels}
-    return any(
-        channel in paging_channels() and contact_address(user, channel)
-        for channel in named | user.contacts.keys()
-    )
+def has_usable_contact(config: Config, user: User) -> bool:
+    """Check whether a page can be delivered to a person at all, by a rule or without one."""
+    channels = (*contact_channels(user), *own_channels(user))
+    return any(is_deliverable(config, user, channel) for channel in channels)

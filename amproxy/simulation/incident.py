@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from amproxy.config.channels import REGISTRY, paging_channels
+from amproxy.config.channels import why_undeliverable
 from amproxy.config.structs import Config
 from amproxy.machine import transition
 from amproxy.machine.deliveries import skip_reason
@@ -18,9 +18,7 @@ from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, TimerTi
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
-
-# The channels of amproxy.notify.channels, named here so that a simulation loads none of them.
-
+from amproxy.text import in_english
 
 RoundRobinTurns = dict[str, int]  # key of a round robin → index of the person whose turn it is
 
@@ -125,24 +123,19 @@ class SimulatedIncident:
         # Steps of the same moment may have ended what an earlier page of it was for.
         if skip_reason(self.incident, page):
             return Skipped(page=page.id, reason=f"the incident is {self.incident.state} by now")
-        error = why_undeliverable(self._roster.config, page) or self._assumptions.refuse(page)
+        error = _why_not_delivered(self._roster.config, page) or self._assumptions.refuse(page)
         if error:
             return Failed(page=page.id, error=error, attempt=1)
         return Sent(page=page.id, look=self.incident.look, attempt=1)
 
 
-def why_undeliverable(config: Config, page: Page) -> str:
-    """Return the reason why amproxy cannot deliver a page; "" = it can."""
-    if page.receiver:
-        receiver = config.receivers.get(page.receiver)
-        for integration in receiver.integrations if receiver else ():
-            if f"{integration.kind}/{integration.index}" == page.integration:
-                return integration.undeliverable or _why_no_channel(page)
-        return f"receiver {page.receiver} has no {page.integration} any more"
-    return _why_no_channel(page)
-
-
-def _why_no_channel(page: Page) -> str:
-    if page.channel not in (paging_channels() if page.user else REGISTRY):
-        return f"amproxy has no channel {page.channel}"
-    return ""
+def _why_not_delivered(config: Config, page: Page) -> str:
+    """Return the reason why a page cannot be delivered; "" = it can."""
+    if page.user:
+        reason = why_undeliverable(config, page.channel, page.address)
+        return f"{page.channel}: {in_english(reason)}" if reason else ""
+    receiver = config.receivers.get(page.receiver)
+    for integration in receiver.integrations if receiver else ():
+        if f"{integration.kind}/{integration.index}" == page.integration:
+            return in_english(integration.undeliverable) if integration.undeliverable else ""
+    return f"receiver {page.receiver} has no {page.integration} any more"

@@ -114,6 +114,11 @@ def render_phrase(phrase: Phrase, t: Texts, full_name: Callable[[str], str] = st
     return t.plain(phrase.key, **values)
 
 
+def in_english(phrase: Phrase) -> str:
+    """A phrase as it stands in logs, in terminals, and in answers of the API."""
+    return render_phrase(phrase, load_texts(DEFAULT_LANGUAGE))
+
+
 def _render_value(value: PhraseValue, t: Texts, full_name: Callable[[str], str]) -> str | int:
     match value:
         case int():

@@ -45,7 +45,7 @@ def test_a_warning_has_its_kind_and_leaves_the_file_fine(tmp_path: Path) -> None
     found, text, path = _report(tmp_path, ONCALL.replace(", contacts: {console: here}", ""))
     assert found["ok"] is True
     assert f"{path}:1:9: warning (no_contact): alice" in text
-    assert text.endswith("fine: 1 warning")
+    assert text.endswith("fine: 2 warnings")
 
 
 def test_warnings_from_elsewhere_take_their_place_in_the_file(tmp_path: Path) -> None:
@@ -60,6 +60,7 @@ def test_warnings_from_elsewhere_take_their_place_in_the_file(tmp_path: Path) ->
     assert [(warning["kind"], warning["line"]) for warning in found["warnings"]] == [
         ("no_contact", 1),
         ("gap", 2),
+        ("ends_with_nobody", 3),
     ]
 
 

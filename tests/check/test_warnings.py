@@ -34,7 +34,8 @@ def test_a_go_template_is_undeliverable(text: str) -> None:
     assert [(warning.kind, warning.path) for warning in found.warnings] == [
         ("undeliverable", "receivers[0].slack_configs[0]")
     ]
-    assert "text" in found.config.receivers["d"].integrations[0].undeliverable
+    assert found.config.receivers["d"].integrations[0].undeliverable is not None
+    assert "text is " in found.warnings[0].message
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_go_template_is_undeliverable(text: str) -> None:
 def test_plain_text_and_jinja_are_delivered(text: str) -> None:
     found = loaded(_slack("text", text))
     assert found.warnings == []
-    assert found.config.receivers["d"].integrations[0].undeliverable == ""
+    assert found.config.receivers["d"].integrations[0].undeliverable is None
 
 
 @pytest.mark.parametrize(
@@ -74,9 +75,10 @@ def test_a_key_without_effect_is_named() -> None:
 
 def test_a_person_who_can_be_paged_needs_a_contact() -> None:
     text = ONCALL.replace(", contacts: {console: here}", "")
-    (warning,) = loaded(text).warnings
+    warning, policy = loaded(text).warnings
     assert (warning.kind, warning.line, warning.path) == ("no_contact", 1, "users[0]")
     assert "alice" in warning.message
+    assert policy.kind == "ends_with_nobody" and "without a contact" in policy.message
 
 
 def test_a_person_who_is_never_paged_needs_none() -> None:
@@ -85,7 +87,8 @@ def test_a_person_who_is_never_paged_needs_none() -> None:
 
 def test_a_person_whom_only_foreign_channels_reach_has_no_contact() -> None:
     found = loaded(ONCALL.replace("{console: here}", "{phone: '+1'}")).warnings
-    assert [warning.kind for warning in found] == ["no_contact", "undeliverable"]
+    kinds = ["no_contact", "undeliverable", "ends_with_nobody"]
+    assert [warning.kind for warning in found] == kinds
     assert "deliver" in found[0].message
 
 
@@ -93,8 +96,8 @@ def test_a_rule_needs_a_contact_for_its_channel() -> None:
     text = ONCALL.replace(
         "contacts:", "notification_rules: {default: [{notify: email}]}, contacts:"
     )
-    (warning,) = loaded(text).warnings
-    assert warning.kind == "no_contact"
+    warning, policy = loaded(text).warnings
+    assert (warning.kind, policy.kind) == ("no_contact", "ends_with_nobody")
     assert "email" in warning.message
 
 

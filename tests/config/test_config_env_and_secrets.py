@@ -77,7 +77,7 @@ def test_a_chat_id_can_come_from_a_file(tmp_path: Path) -> None:
         ROUTE + "receivers: [{name: d, telegram_configs: [{bot_token: t, chat_id_file: chat}]}]\n"
     )
     integration = load_text(text, env={}, folder=tmp_path).config.receivers["d"].integrations[0]
-    assert (integration.settings.chat_id, integration.undeliverable) == (-42, "")
+    assert (integration.settings.chat_id, integration.undeliverable) == (-42, None)
 
 
 def test_nothing_that_is_written_or_printed_shows_a_secret() -> None:

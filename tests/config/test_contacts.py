@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from amproxy.config.channels import contact_address, notification_rules
-from amproxy.config.structs import Notify, Urgency, User, Wait
+from amproxy.config.channels import contact_address, contact_channels, notification_rules
+from amproxy.config.structs import Config, Global, Notify, Route, Urgency, User, Wait
+from tests.support.config.configs import REACHES
+
+
+def rules_of(user: User, urgency: Urgency, global_: Global = REACHES) -> tuple[Notify | Wait, ...]:
+    config = Config(global_=global_, route=Route(receiver="r", key="{}"))
+    return notification_rules(config, user, urgency)
+
 
 TELEGRAM, CALL = Notify(channels=("telegram",)), Notify(channels=("telegram", "phone_call"))
 BOTH: dict[Urgency, tuple[Notify | Wait, ...]] = {
@@ -16,8 +23,8 @@ BOTH: dict[Urgency, tuple[Notify | Wait, ...]] = {
 
 def test_a_page_follows_the_rules_of_its_urgency() -> None:
     user = User(name="alice", contacts={"telegram": "1"}, notification_rules=BOTH)
-    assert notification_rules(user, "default") == (TELEGRAM, Wait(seconds=60.0))
-    assert notification_rules(user, "important") == (CALL,)
+    assert rules_of(user, "default") == (TELEGRAM, Wait(seconds=60.0))
+    assert rules_of(user, "important") == (CALL,)
 
 
 @pytest.mark.parametrize("important", [{}, {"important": ()}])
@@ -29,7 +36,7 @@ def test_without_important_rules_the_default_ones_serve(
         contacts={"email": "a@example.org"},
         notification_rules={"default": (TELEGRAM,), **important},
     )
-    assert notification_rules(user, "important") == (TELEGRAM,)
+    assert rules_of(user, "important") == (TELEGRAM,)
 
 
 @pytest.mark.parametrize("urgency", ["default", "important"])
@@ -37,7 +44,7 @@ def test_without_rules_every_contact_is_tried_in_the_order_written_five_minutes_
     urgency: Urgency,
 ) -> None:
     user = User(name="alice", contacts={"slack": "U1", "email": "a@example.org", "telegram": "1"})
-    assert notification_rules(user, urgency) == (
+    assert rules_of(user, urgency) == (
         Notify(channels=("slack",)),
         Wait(seconds=300.0),
         Notify(channels=("email",)),
@@ -50,28 +57,24 @@ def test_important_rules_alone_leave_an_ordinary_page_to_the_contacts() -> None:
     user = User(
         name="alice", contacts={"email": "a@example.org"}, notification_rules={"important": (CALL,)}
     )
-    assert notification_rules(user, "default") == (Notify(channels=("email",)),)
+    assert rules_of(user, "default") == (Notify(channels=("email",)),)
 
 
-def test_a_phone_among_the_contacts_of_someone_without_rules_is_called() -> None:
-    user = User(
-        name="alice",
-        contacts={
-            "phone": "+491700000001",
-            "phone_call": "+491700000002",
-            "email": "a@example.org",
-        },
-    )
-    assert notification_rules(user, "default") == (
-        Notify(channels=("phone_call",)),
+def test_contacts_that_cannot_be_delivered_to_are_left_out_for_someone_without_rules() -> None:
+    contacts = {"phone": "+49170", "telegram": "@alice", "slack": "U1", "email": "a@example.org"}
+    user = User(name="alice", contacts=contacts)
+    assert rules_of(user, "default") == (
+        Notify(channels=("slack",)),
         Wait(seconds=300.0),
         Notify(channels=("email",)),
     )
+    assert rules_of(user, "default", Global()) == ()
+    assert contact_channels(user) == ("phone_call", "telegram", "slack", "email")
 
 
 def test_someone_without_contacts_has_no_rules() -> None:
-    assert notification_rules(User(name="alice"), "default") == ()
-    assert notification_rules(User(name="alice", contacts={"email": ""}), "important") == ()
+    assert rules_of(User(name="alice"), "default") == ()
+    assert rules_of(User(name="alice", contacts={"email": ""}), "important") == ()
 
 
 @pytest.mark.parametrize(

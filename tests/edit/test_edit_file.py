@@ -30,6 +30,7 @@ escalation_policies:
       - notify: {schedule: primary}
 sources:
   - {name: am, token: very-secret}
+global: {telegram_bot_token: very-secret}
 """
 
 

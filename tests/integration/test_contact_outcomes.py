@@ -40,13 +40,16 @@ async def test_a_contact_is_known_to_fail_and_to_work_again(house_of: Build) -> 
         return found if len(found) == 2 else {}
 
     found = await soon(known)
-    assert (found["ann", "chat"].ok, found["ann", "chat"].error) == (False, "… has blocked the bot")
-    assert found["ann", "mail"].ok
+    assert (found["ann", "console"].ok, found["ann", "console"].error) == (
+        False,
+        "… has blocked the bot",
+    )
+    assert found["ann", "email"].ok
     house.chat.refuse = lambda address, card: None
     await push(house, "Disk2")
 
     async def works() -> bool:
-        return (await outcomes(house))["ann", "chat"].ok
+        return (await outcomes(house))["ann", "console"].ok
 
     await soon(works)
 
@@ -55,7 +58,7 @@ async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
     house = await house_of(config())
     operations = Operations()
     for message in build_test_pages(
-        house.context.config.users["ann"], ("chat", "mail"), house.context.now()
+        house.context.config.users["ann"], ("console", "email"), house.context.now()
     ):
         enqueue(operations, message)
     house.mail.refuse = lambda address, card: DeliveryError("no such mailbox", permanent=True)
@@ -67,7 +70,7 @@ async def test_a_test_page_counts_like_a_page(house_of: Build) -> None:
         return found if len(found) == 2 else {}
 
     found = await soon(known)
-    assert found["ann", "chat"].ok and not found["ann", "mail"].ok
+    assert found["ann", "console"].ok and not found["ann", "email"].ok
     [(address, card)] = house.chat.sent
     assert (address, card.title) == ("ann", "Test page")
 
@@ -78,7 +81,7 @@ def test_an_outcome_is_written_when_it_says_something_new_or_once_an_hour() -> N
         save_contact_outcome(
             operations,
             "ann",
-            "chat",
+            "console",
             before,
             Outcome(ok=ok, at=at, address=address_digest(address)),
         )

@@ -61,12 +61,12 @@ async def test_a_page_that_fails_and_one_that_arrives_are_both_written_down(
     assert (failed.kind, failed.user, failed.channel, failed.outcome, failed.incidents) == (
         "page",
         "ann",
-        "chat",
+        "console",
         "failed",
         about,
     )
     assert failed.error == "… has blocked the bot", "an address may be a secret"
-    assert (sent.channel, sent.outcome, sent.subject, sent.error) == ("mail", "sent", "Disk", "")
+    assert (sent.channel, sent.outcome, sent.subject, sent.error) == ("email", "sent", "Disk", "")
     assert sent.ms is not None and sent.ms < 60000 and abs(sent.at - house.context.now()) < 60
 
 
@@ -84,9 +84,9 @@ async def test_each_attempt_is_an_entry_of_its_own(house_of: Build) -> None:
         ("sent", 3),
     ]
     last = await deliveries.load_last(house.context.wire)
-    assert last["chat"]["sent"] == found[2] and last["chat"]["failed"] == found[1]
+    assert last["console"]["sent"] == found[2] and last["console"]["failed"] == found[1]
     assert (await deliveries.load_rates(house.context.wire, house.context.now() - 3600))[
-        "chat"
+        "console"
     ] == deliveries.DeliveryRate(attempts=3, failed=2)
 
 
@@ -146,15 +146,15 @@ async def test_a_test_page_is_a_notice_in_the_log(house_of: Build) -> None:
     house.mail.refuse = lambda address, card: DeliveryError("no such mailbox", permanent=True)
     operations = Operations()
     for message in build_test_pages(
-        house.context.config.users["ann"], ("chat", "mail"), house.context.now()
+        house.context.config.users["ann"], ("console", "email"), house.context.now()
     ):
         enqueue(operations, message)
     assert await commit(house.context.wire, operations)
     house.context.wake(outbox=True)
     found = {one.channel: one for one in await entries(house, 2)}
-    assert (found["chat"].kind, found["chat"].outcome, found["chat"].subject) == (
+    assert (found["console"].kind, found["console"].outcome, found["console"].subject) == (
         "notice",
         "sent",
         "Test page",
     )
-    assert (found["mail"].outcome, found["mail"].error) == ("failed", "no such mailbox")
+    assert (found["email"].outcome, found["email"].error) == ("failed", "no such mailbox")

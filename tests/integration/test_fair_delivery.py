@@ -36,13 +36,13 @@ def broken(address: str = "", card: Card | None = None) -> DeliveryError:
 
 def one_step(**more: Any) -> Config:
     """Ann is paged over her chat, and ten minutes later over her mail; bob has a chat only."""
-    rules = (Notify(channels=("chat",)), Wait(seconds=600), Notify(channels=("mail",)))
+    rules = (Notify(channels=("console",)), Wait(seconds=600), Notify(channels=("email",)))
     ann = User(
         name="ann",
-        contacts={"chat": "ann", "mail": "ann@example.org"},
+        contacts={"console": "ann", "email": "ann@example.org"},
         notification_rules={"default": rules},
     )
-    bob = User(name="bob", contacts={"chat": "bob"})
+    bob = User(name="bob", contacts={"console": "bob"})
     return config(plan(NotifyStep(users=("ann",))), users={"ann": ann, "bob": bob}, **more)
 
 
@@ -67,7 +67,7 @@ class Hanging(Recorder):
     """A chat that never answers some people."""
 
     def __init__(self, *hang: str) -> None:
-        super().__init__("chat")
+        super().__init__("console")
         self.hang, self.asked = set(hang), 0
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
@@ -93,14 +93,14 @@ async def test_thousands_of_messages_to_a_chat_that_hangs_delay_nobody_else(
     operations = Operations()
     for number in range(3000):
         notice = OutgoingMessage(
-            id=f"n{number}", kind="notice", channel="chat", user="ann", address="ann", due=0
+            id=f"n{number}", kind="notice", channel="console", user="ann", address="ann", due=0
         )
         enqueue(operations, notice)
     assert await commit(house.context.wire, operations)
     house.context.wake(outbox=True)
     await soon(lambda: chat.asked)
     notice = OutgoingMessage(
-        id="b", kind="notice", channel="chat", user="bob", address="bob", subject="Hi", due=0
+        id="b", kind="notice", channel="console", user="bob", address="bob", subject="Hi", due=0
     )
     operations = Operations()
     enqueue(operations, notice)
@@ -112,13 +112,13 @@ async def test_thousands_of_messages_to_a_chat_that_hangs_delay_nobody_else(
 
 async def test_many_chats_that_hang_delay_no_other(house_of: Build) -> None:
     names = [f"p{number}" for number in range(100)]
-    users = {name: User(name=name, contacts={"chat": name}) for name in (*names, "bob")}
+    users = {name: User(name=name, contacts={"console": name}) for name in (*names, "bob")}
     chat = Hanging(*names)
     house = await house_with(house_of, config(users=users), chat)
     operations = Operations()
     for name in users:
         notice = OutgoingMessage(
-            id=name, kind="notice", channel="chat", user=name, address=name, subject="Hi", due=0
+            id=name, kind="notice", channel="console", user=name, address=name, subject="Hi", due=0
         )
         enqueue(operations, notice)
     assert await commit(house.context.wire, operations)
@@ -135,10 +135,10 @@ async def test_a_chat_that_hangs_is_probed_one_message_at_a_time_and_the_others_
     names = [f"Disk{number}" for number in range(12)]
     await push(house, *names)
     await soon(lambda: sorted(titles(house.mail, "ann@example.org")) == sorted(names))
-    attempts = metrics.delivery_attempts.labels("chat", "failed", "timeout")._value.get()
+    attempts = metrics.delivery_attempts.labels("console", "failed", "timeout")._value.get()
     await push(house, "Late")
     await soon(lambda: "Late" in titles(house.mail, "ann@example.org"))
-    later = metrics.delivery_attempts.labels("chat", "failed", "timeout")._value.get()
+    later = metrics.delivery_attempts.labels("console", "failed", "timeout")._value.get()
     assert later - attempts <= 3
     house.chat.refuse = lambda address, card: None
 
@@ -152,7 +152,7 @@ async def test_a_chat_that_hangs_is_probed_one_message_at_a_time_and_the_others_
 async def test_who_has_no_other_contact_is_told_once_the_chat_answers_again(
     house_of: Build, short_waits: None
 ) -> None:
-    users = {"ann": User(name="ann", contacts={"chat": "ann"})}
+    users = {"ann": User(name="ann", contacts={"console": "ann"})}
     house = await house_of(config(plan(NotifyStep(users=("ann",))), users=users))
     house.chat.refuse = timed_out
     names = [f"Disk{number}" for number in range(8)]
@@ -243,7 +243,7 @@ async def test_a_notice_whose_answers_are_lost_goes_out_three_times(
     notice = OutgoingMessage(
         id="n",
         kind="notice",
-        channel="chat",
+        channel="console",
         user="ann",
         address="ann",
         subject="Hi",
@@ -264,13 +264,13 @@ class Limited(Recorder):
     """A chat with a limit that all its messages share."""
 
     def rate_limit(self, settings: Any) -> RateLimit:
-        return RateLimit((f"chat:{settings}", "chat"), 0.05)
+        return RateLimit((f"chat:{settings}", "console"), 0.05)
 
 
 async def test_a_refusal_for_being_too_fast_holds_every_message_to_the_chat(
     house_of: Build,
 ) -> None:
-    chat = Limited("chat")
+    chat = Limited("console")
     house, told = await house_with(house_of, one_step(), chat), list[tuple[float, str]]()
     refused: list[float] = []
     clock = asyncio.get_running_loop().time
@@ -313,7 +313,7 @@ class Slow(Recorder):
     """A chat that takes its time."""
 
     def __init__(self) -> None:
-        super().__init__("chat")
+        super().__init__("console")
         self.asked = 0
 
     async def send(self, settings: Any, card: Card) -> dict[str, str]:
@@ -348,7 +348,7 @@ async def test_a_message_of_which_no_consumer_knows_is_sent(house_of: Build) -> 
     await soon(lambda: titles(house.chat, "ann"))
     await house.stop()
     notice = OutgoingMessage(
-        id="n", kind="notice", channel="chat", user="bob", address="bob", subject="Stray", due=0
+        id="n", kind="notice", channel="console", user="bob", address="bob", subject="Stray", due=0
     )
     operations = Operations()
     enqueue(operations, notice)
@@ -399,7 +399,7 @@ async def test_a_notice_that_fails_goes_over_the_next_contact_and_a_test_page_do
         notice = OutgoingMessage(
             id=name,
             kind="notice",
-            channel="chat",
+            channel="console",
             user="ann",
             address="ann",
             subject=name,

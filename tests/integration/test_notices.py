@@ -47,7 +47,7 @@ async def test_a_handoff_is_told_to_both_sides_once_by_two_replicas(redis_url: s
         assert going.text == "You are no longer on call for main; Bob has taken over."
         assert (coming.kind, coming.channel, coming.address, coming.subject) == (
             "notice",
-            "chat",
+            "console",
             "bob",
             "You are on call for main",
         )
@@ -68,12 +68,12 @@ async def test_nobody_who_did_not_ask_is_told(redis_url: str) -> None:
 async def test_each_channel_that_reaches_the_person_gets_the_notice(redis_url: str) -> None:
     async with replicas(redis_url) as time:
         one = await time.started(
-            config(users=people("going_on_call", channels=("chat", "phone_call", "mail")))
+            config(users=people("going_on_call", channels=("console", "phone_call", "email")))
         )
         await time.passes(DAY, one)
         assert [(one.channel, one.address) for one in await time.sent()] == [
-            ("chat", "bob"),
-            ("mail", "bob@example.org"),
+            ("console", "bob"),
+            ("email", "bob@example.org"),
         ]
 
 
@@ -200,7 +200,7 @@ async def test_a_notice_arrives_over_its_channel_and_is_counted(
 ) -> None:
     found = config(turns(), users=people("gap_ahead", names=("ann",)), team="all")
     house = await house_of(replace(found, teams={"all": Team(name="all", members=("ann",))}))
-    counter = metrics.notices.labels("gap_ahead", "chat")
+    counter = metrics.notices.labels("gap_ahead", "console")
     before = counter._value.get()
     await record.restore_schedule_timers(house.context)
     await soon(lambda: house.chat.sent)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amproxy.config.structs import Config, NotifyStep, Wait
+from amproxy.config.structs import Config, Global, NotifyStep, User, Wait
 from amproxy.errors import Conflict, DeliveryError
 from amproxy.respond.actions import ActionRequest, perform
 from tests.support.integration.house import Clock, House, config, plan
@@ -122,3 +122,26 @@ async def test_nobody_is_paged_after_the_answer(house_of: Build) -> None:
         await perform(
             house.context, incident.id, ActionRequest(action="acknowledge", user="bob", via="web")
         )
+
+
+async def test_a_contact_that_the_file_cannot_reach_gives_way_at_once_and_the_log_says_so(
+    house_of: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = {
+        "ann": User(name="ann", contacts={"email": "ann@example.org", "console": "ann"}),
+        "bob": User(name="bob", contacts={"telegram": "2"}),
+    }
+    steps = (NotifyStep(users=("bob",)), Wait(seconds=600), NotifyStep(users=("ann",)))
+    house = await house_of(config(plan(*steps), users=users, global_=Global()))
+    await house.post("/webhook/am", webhook(firing()))
+    await soon(lambda: [address for address, _ in house.chat.sent] == ["ann"])
+    [incident] = await house.incidents("triggered")
+    said = await house.timeline(incident)
+    for line in (
+        "telegram to bob: not sent, global has no telegram_bot_token.",
+        "bob cannot be reached over any contact.",
+        "email to ann: not sent, global has no smtp_smarthost, smtp_from.",
+    ):
+        assert said.count(line) == 1
+    for channel in ("telegram to bob", "email to ann"):
+        assert f"#{incident.number}: {channel}: not sent, global has no" in caplog.text

@@ -23,7 +23,7 @@ STORM = Storm(more_than=3, within=1.0)
 LONG = Storm(
     more_than=3, within=600.0
 )  # for tests that say themselves when the time is over: `bundled`
-KEY = store.storm_key("main", "ann", "chat")
+KEY = store.storm_key("main", "ann", "console")
 
 
 def stormy(storm: Storm = STORM, **more: Any) -> Config:
@@ -70,7 +70,7 @@ async def settled(house: House) -> None:
 
 async def bundled(house: House, held: int, user: str = "ann") -> None:
     """Once so many pages are held, the time of the storm is over."""
-    key = store.storm_key("main", user, "chat")
+    key = store.storm_key("main", user, "console")
     await soon(lambda: _held(house, held, key))
     await storms.release_bundle(house.context, key)
 
@@ -262,7 +262,7 @@ async def test_one_press_acknowledges_all_parts_and_says_what_was_answered_alrea
     assert (await house.post("/api/v2/alerts", ends))[0] == 200
     over = {incident.title for incident in await soon(lambda: _at_least(house, 2))}
     gone = len(over & {entry.title for card in (first, second) for entry in card.entries})
-    pressed = Press(value=second.buttons[0].value, channel="chat", account="ann")
+    pressed = Press(value=second.buttons[0].value, channel="email", account="ann@example.org")
     answer = await handle_press(house.context, pressed)
     assert (
         answer
@@ -271,9 +271,9 @@ async def test_one_press_acknowledges_all_parts_and_says_what_was_answered_alrea
     )
     assert len(await house.incidents("acknowledged")) == 97 - gone
     assert (await handle_press(house.context, pressed)).startswith("0 acknowledged, ")
-    stranger = Press(value=second.buttons[0].value, channel="chat", account="nobody")
+    stranger = Press(value=second.buttons[0].value, channel="email", account="nobody@example.org")
     assert "Nobody in amproxy's file" in await handle_press(house.context, stranger)
-    made_up = Press(value="acknowledge-all:x", channel="chat", account="ann")
+    made_up = Press(value="acknowledge-all:x", channel="email", account="ann@example.org")
     assert await handle_press(house.context, made_up) == "Nothing done: this button is too old."
 
 

@@ -105,7 +105,7 @@ def test_one_of_several_reminders_that_arrives_is_enough() -> None:
     rules = {"default": (Notify(channels=("telegram", "email")),)}
     three = User(
         name="three",
-        contacts={"telegram": "1", "email": "2", "slack": "3"},
+        contacts={"telegram": "1", "email": "t@example.org", "slack": "3"},
         notification_rules=rules,
     )
     drive = acknowledged("three", config={"users": people()["users"] | {"three": three}})

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import (
     ForwardStep,
+    Global,
     IfNobody,
     NotifyStep,
     Policy,
@@ -23,6 +24,7 @@ from amproxy.config.structs import (
 from amproxy.machine.events import Acknowledge, AddResponders, Event, Hold, Snooze
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, TimelineEntry
+from amproxy.oncall.roster import Roster
 from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
 from amproxy.web.incidents.forecast import (
     MAX_UPCOMING,
@@ -30,6 +32,7 @@ from amproxy.web.incidents.forecast import (
     find_next_step,
     list_upcoming,
 )
+from tests.support.config.configs import REACHES
 from tests.support.machine.anything import PEOPLE, deeds, policies, waits
 from tests.support.machine.incidents import START, Drive, people
 
@@ -184,8 +187,15 @@ def test_nothing_is_promised_over_a_contact_that_nothing_can_deliver() -> None:
 def test_a_page_under_way_that_cannot_arrive_moves_the_next_contact_up() -> None:
     phone = User(name="zoe", contacts={"phone": "+1", "telegram": "9"})
     config = {"users": {**people()["users"], "zoe": phone}}
+    config |= {
+        "users": config["users"]
+        | {"zoe": replace(phone, contacts={"slack": "Z", **phone.contacts})}
+    }
     drive = Drive(NotifyStep(users=("zoe",)), config=config)
-    assert drive.pages == [(0, "zoe", "phone_call")]
+    assert drive.pages == [(0, "zoe", "slack")]
+    # The file has changed since: what slack needs is gone.
+    gone = {name: one for name, one in REACHES.channels.items() if name != "slack"}
+    drive.roster = Roster(replace(drive.roster.config, global_=Global(channels=gone)))
     assert coming(drive) == [(0, "zoe's next rule: telegram")]
 
 

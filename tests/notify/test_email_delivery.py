@@ -15,6 +15,7 @@ from amproxy.errors import DeliveryError
 from amproxy.notify.channels.email import smtp
 from amproxy.notify.channels.email.channel import EmailChannel
 from amproxy.secret import Secret
+from tests.support.config.configs import fault
 from tests.support.notify.mails import NOW, card, refusal, settings
 from tests.support.standins.certificate import Certificate
 from tests.support.standins.smtp import SmtpServer
@@ -316,26 +317,26 @@ def test_a_person_is_reached_over_the_server_of_global() -> None:
         "bäb@x.org",
     ],
 )
-def test_an_address_that_is_none_is_refused_for_good(address: str) -> None:
-    with pytest.raises(DeliveryError) as caught:
-        EmailChannel().person(Global(channels={"email": settings()}), address)
-    assert caught.value.permanent
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    assert fault({"email": settings()}, "email", address) == "it is no e-mail address"
 
 
 @pytest.mark.parametrize(
-    "lacking",
+    ("lacking", "reason"),
     [
-        {"smarthost": ""},
-        {"smarthost": "mail"},
-        {"smarthost": "mail:smtp"},
-        {"smarthost": "mail:0"},
-        {"from_": ""},
+        ({"smarthost": ""}, "global has no smtp_smarthost"),
+        ({"smarthost": "", "from_": ""}, "global has no smtp_smarthost, smtp_from"),
+        ({"smarthost": "mail"}, "smtp_smarthost is not host:port with the number of a port"),
+        ({"smarthost": "mail:smtp"}, "smtp_smarthost is not host:port with the number of a port"),
+        ({"smarthost": "mail:0"}, "smtp_smarthost is not host:port with the number of a port"),
+        ({"from_": ""}, "global has no smtp_from"),
+        ({"from_": "amproxy"}, "smtp_from is no e-mail address"),
     ],
 )
-def test_a_person_cannot_be_reached_without_a_server_and_a_sender(lacking: dict[str, str]) -> None:
-    with pytest.raises(DeliveryError) as caught:
-        EmailChannel().person(Global(channels={"email": settings(**lacking)}), "bob@example.org")
-    assert caught.value.permanent
+def test_a_person_cannot_be_reached_without_a_server_and_a_sender(
+    lacking: dict[str, str], reason: str
+) -> None:
+    assert fault({"email": settings(**lacking)}, "email", "bob@example.org") == reason
 
 
 async def test_an_international_domain_is_written_in_ascii(server: SmtpServer) -> None:

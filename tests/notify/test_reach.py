@@ -248,8 +248,12 @@ escalation_policies: [{{name: p, steps: [{{notify: {{users: [a]}}}}]}}]
 @pytest.mark.parametrize(
     ("address", "networks", "kinds"),
     [
-        ("http://10.0.0.5/x", "[]", ["undeliverable"]),
-        ("http://169.254.169.254/x", "[10.0.0.0/8]", ["undeliverable"]),
+        ("http://10.0.0.5/x", "[]", ["no_contact", "undeliverable", "ends_with_nobody"]),
+        (
+            "http://169.254.169.254/x",
+            "[10.0.0.0/8]",
+            ["no_contact", "undeliverable", "ends_with_nobody"],
+        ),
         ("http://10.0.0.5/x", "[10.0.0.0/8]", []),
         ("http://127.0.0.1:1/x", "[]", []),
         ("https://hooks.example.org/x", "[]", []),

@@ -17,6 +17,7 @@ from amproxy.errors import DeliveryError
 from amproxy.notify.channels.slack.channel import SlackChannel
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.secret import Secret
+from tests.support.config.configs import fault
 from tests.support.notify.cards import HOSTILE, card, hostile_cards, resolved
 from tests.support.standins.slack import SlackStandIn
 
@@ -322,14 +323,12 @@ async def test_without_channel_or_credential_nothing_is_sent(
 
 @pytest.mark.parametrize("address", ["", "U1 U2"])
 def test_an_address_that_is_none_is_refused(slack: SlackStandIn, address: str) -> None:
-    with pytest.raises(DeliveryError):
-        SlackChannel().person(Global(channels={"slack": to(slack)}), address)
+    assert fault({"slack": to(slack)}, "slack", address) == "it is no Slack member id"
 
 
 def test_a_person_cannot_be_reached_by_an_incoming_webhook(slack: SlackStandIn) -> None:
-    with pytest.raises(DeliveryError) as caught:
-        SlackChannel().person(Global(channels={"slack": hook(slack)}), "U012AB3CD")
-    assert (caught.value.permanent, caught.value.reason) == (True, "auth_error")
+    found = fault({"slack": hook(slack)}, "slack", "U012AB3CD")
+    assert found == "global has no slack_app_token"
 
 
 async def test_no_text_from_outside_can_ping_anybody(

@@ -19,6 +19,7 @@ from amproxy.notify.channels.telegram.settings import TelegramSettings
 from amproxy.notify.channels.telegram.text import render_card
 from amproxy.notify.message import Button, Link
 from amproxy.secret import Secret
+from tests.support.config.configs import fault
 from tests.support.notify.cards import HOSTILE, alert, card, hostile_cards, resolved
 from tests.support.standins.telegram import TelegramStandIn
 from tests.support.standins.telegram_html import parse
@@ -315,15 +316,12 @@ def test_a_person_is_reached_by_the_global_bot(telegram: TelegramStandIn) -> Non
 
 @pytest.mark.parametrize("address", ["", "0", "bob", "@bob", "1.5", "٣", "9" * 30, "--5", "- 5"])
 def test_an_address_that_is_no_id_is_refused(telegram: TelegramStandIn, address: str) -> None:
-    with pytest.raises(DeliveryError) as caught:
-        TelegramChannel().person(Global(channels={"telegram": to(telegram)}), address)
-    assert caught.value.permanent
+    found = fault({"telegram": to(telegram)}, "telegram", address)
+    assert found.startswith("it is no Telegram id")
 
 
 def test_a_person_cannot_be_reached_without_a_bot() -> None:
-    with pytest.raises(DeliveryError) as caught:
-        TelegramChannel().person(Global(), "5")
-    assert (caught.value.permanent, caught.value.reason) == (True, "auth_error")
+    assert fault({}, "telegram", "5") == "global has no telegram_bot_token"
 
 
 def test_a_long_text_leaves_room_for_labels_alerts_and_links() -> None:

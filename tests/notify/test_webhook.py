@@ -19,6 +19,7 @@ from amproxy.notify.channels.webhook.channel import WebhookChannel
 from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.notify.message import Card
 from amproxy.secret import Secret
+from tests.support.config.configs import fault
 from tests.support.standins.webhook import Answer, WebhookServer
 from tests.support.waiting import PATIENCE
 
@@ -335,13 +336,8 @@ async def test_certificates_that_cannot_be_used_are_refused_for_good(
         "http://x:99999/hook-secret",
     ],
 )
-async def test_an_address_that_is_no_url_is_refused_without_being_shown(
-    channel: WebhookChannel, url: str
-) -> None:
-    with pytest.raises(DeliveryError) as caught:
-        channel.person(Global(), url)
-    assert caught.value.permanent
-    assert "secret" not in str(caught.value)
+def test_an_address_that_is_no_url_is_refused_without_being_shown(url: str) -> None:
+    assert fault({}, "webhook", url) == "it is no http or https URL"
 
 
 async def test_no_error_shows_the_url(server: WebhookServer, channel: WebhookChannel) -> None:

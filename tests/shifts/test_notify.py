@@ -109,13 +109,13 @@ async def test_the_timer_of_a_schedule_that_was_never_written_ends_with_it(time:
 
 
 async def test_a_notice_becomes_a_message_for_each_channel_with_an_address(time: Replicas) -> None:
-    channels = ("chat", "phone_call", "mail")
+    channels = ("console", "phone_call", "email")
     one = await time.started(replace(FOUND, users=people("leaving", channels=channels)))
     notice = Notice(kind="leaving", user="ann", subject="You are off call", text="…")
     sent = outgoing_notices(one, [notice, replace(notice, kind="gap_ahead")])
     assert [(message.channel, message.address) for message in sent] == [
-        ("chat", "ann"),
-        ("mail", "ann@example.org"),
+        ("console", "ann"),
+        ("email", "ann@example.org"),
     ]
     assert {(message.kind, message.reason, message.due) for message in sent} == {
         ("notice", "leaving", START)

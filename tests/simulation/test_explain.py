@@ -20,6 +20,7 @@ from amproxy.config.structs import (
 from amproxy.labels.matchers import parse_matchers
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.explain import explain, explain_text
+from amproxy.text import Phrase
 from tests.support.simulation.files import (
     ALICE,
     BOB,
@@ -144,13 +145,12 @@ def test_the_text_says_that_nobody_is_paged_where_no_receiver_pages() -> None:
 
 
 def test_a_receiver_that_cannot_be_told_says_why() -> None:
+    reason = Phrase("undeliverable.not_built", {"kind": "pagerduty"})
     found = config(
         route("phones"),
-        receivers=(
-            chat("phones", "pagerduty", undeliverable="amproxy does not speak to PagerDuty"),
-        ),
+        receivers=(chat("phones", "pagerduty", undeliverable=reason),),
     )
-    assert "amproxy does not speak to PagerDuty" in " ".join(told(found).split())
+    assert "amproxy cannot deliver pagerduty yet" in " ".join(told(found).split())
 
 
 def test_the_text_warns_of_what_would_inhibit_the_alert() -> None:
@@ -229,7 +229,9 @@ def test_people_without_a_contact_that_works_are_told_as_such_and_the_next_step_
     assert [(page["user"], page["step"]) for page in asked(found)["pages"]] == [("bob", 3), ("", 4)]
     text = told(found)
     assert "alice cannot be reached over any contact" in text
-    assert why_not(text, "alice").startswith("has no contact that amproxy can use (phone)")
+    assert why_not(text, "alice").startswith(
+        "has no contact that amproxy can use (phone_call: amproxy cannot deliver over it yet)"
+    )
     assert "carol: has no contact;" in text
 
 
@@ -242,7 +244,7 @@ def test_a_contact_that_amproxy_cannot_use_gives_way_to_the_next_at_once() -> No
     )
     found = config(users=(phoned, BOB, CAROL))
     assert [page["channel"] for page in asked(found)["pages"]] == ["email"]
-    assert "amproxy has no channel phone_call" in told(found)
+    assert "phone_call to alice: not sent, amproxy cannot deliver over it yet" in told(found)
 
 
 def test_an_alert_cannot_steer_the_terminal() -> None:

@@ -23,6 +23,7 @@ from amproxy.errors import NotFound
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.reports import simulate_text
 from amproxy.simulation.simulate import SimulationRequest, simulate
+from amproxy.text import Phrase
 from tests.support.simulation.files import (
     ALICE,
     BOB,
@@ -219,12 +220,13 @@ def test_nobody_on_call_does_what_the_policy_says() -> None:
 
 def test_a_chat_that_cannot_be_told_is_no_page_but_is_named() -> None:
     policy = Policy(name="main", steps=(NotifyStep(receiver="phones"),))
+    reason = Phrase("undeliverable.go_template", {"key": "text"})
     found = config(
-        receivers=(chat("phones", "slack", undeliverable="the text is a Go template"),),
+        receivers=(chat("phones", "slack", undeliverable=reason),),
         policies=(policy,),
     )
     assert pages(found) == []
-    assert "the text is a Go template" in told(found)
+    assert "text is a Go template" in told(found)
 
 
 def test_the_timeline_tells_the_end_plainly() -> None:

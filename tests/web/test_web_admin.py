@@ -52,7 +52,7 @@ async def test_warnings_of_the_file_and_a_file_that_has_changed_are_said(
     page = words((await edits.client.get("/admin")).text)
     assert (
         "The file on the disk is another than the one in force" in page
-        and "1 warning" in page
+        and "2 warnings" in page
         and "routes.yaml :8:5" in page
     )
     assert (await edits.client.post("/admin/reload")).headers[

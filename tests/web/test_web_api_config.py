@@ -234,7 +234,7 @@ async def test_people_change_only_those_contacts_of_theirs_by_which_nobody_is_re
 async def test_a_webhook_that_leads_into_this_network_is_not_saved(
     edits: Site, routes_file: Path, address: str, responder: int, admin: int
 ) -> None:
-    text = f"global: {{contact_networks: [192.168.7.0/24]}}\n{FILE}"
+    text = FILE.replace("global: {", "global: {contact_networks: [192.168.7.0/24], ")
     for role, status in (("responder", responder), ("admin", admin)):
         routes_file.write_text(text, "utf-8")
         await edits.deps.reload()

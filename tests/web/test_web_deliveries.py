@@ -18,6 +18,7 @@ from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery
 from amproxy.store.incidents import enqueue
+from amproxy.text import Phrase
 from tests.support.web.pages import BIDI, LONG, SCRIPT, Tags, plain
 from tests.support.web.website import CONFIG, Site
 
@@ -33,7 +34,7 @@ RECEIVERS = {
                 index=0,
                 send_resolved=True,
                 settings={},
-                undeliverable="not built yet",
+                undeliverable=Phrase("undeliverable.not_built", {"kind": "pagerduty"}),
             ),
         ),
     ),
@@ -234,7 +235,11 @@ async def test_channels_say_how_they_do(site: Site) -> None:
     )
     assert [one["integration"] for one in hook["receivers"]] == ["webhook/0", "webhook/1"]
     assert found["pagerduty"]["receivers"] == [
-        {"receiver": "chat/ops", "integration": "pagerduty/0", "undeliverable": "not built yet"}
+        {
+            "receiver": "chat/ops",
+            "integration": "pagerduty/0",
+            "undeliverable": "amproxy cannot deliver pagerduty yet",
+        }
     ]
     assert found["email"]["waiting"] == 1 and [
         one["user"] for one in found["console"]["people"]
@@ -243,7 +248,7 @@ async def test_channels_say_how_they_do(site: Site) -> None:
     assert (
         "Failing now: webhook." in page
         and "3 of 3 attempts failed" in page
-        and "cannot deliver not built yet" in page
+        and "cannot deliver amproxy cannot deliver pagerduty yet" in page
     )
     await wrote(site, user="", receiver="chat/ops", channel="webhook", at=site.clock[0] + 1)
     hook = (await site.client.get("/api/v1/channels")).json()["channels"]

@@ -22,7 +22,7 @@ from tests.support.web.website import Site
 HERE = Path(amproxy.web.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
 MADE = re.compile(
-    rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!html\b)[a-z_]*)(?:\{{\w+\}})?["']"""
+    rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!(?:html|yaml)\b)[a-z_]*)(?:\{{\w+\}})?["']"""
 )
 
 
@@ -52,7 +52,7 @@ def test_a_language_has_the_texts_of_the_first_with_the_same_places(language: st
 def test_every_text_that_a_page_names_is_there_and_every_text_is_named() -> None:
     known, sources = (
         set(load_entries(DEFAULT_LANGUAGE)),
-        [*HERE.rglob("*.html"), *HERE.rglob("*.py"), *(HERE.parent / "text").glob("*.py")],
+        [*HERE.rglob("*.html"), *HERE.parent.rglob("*.py")],
     )
     named = {key for path in sources for key in MADE.findall(path.read_text("utf-8"))}
     whole, beginnings = (

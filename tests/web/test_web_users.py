@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from amproxy.config.channels import address_digest
-from amproxy.config.structs import Notify, Team, User
+from amproxy.config.structs import Global, Notify, Team, User
 from amproxy.model import Outcome
 from amproxy.store import deliveries, keys
 from amproxy.store.commit import Operations, commit
+from amproxy.web.http.templates import USER_COOKIE
 from tests.support.web.website import CONFIG, NOW, Site
 
 
@@ -133,3 +134,22 @@ async def test_metrics_say_who_can_be_reached(site: Site) -> None:
         and 'amproxy_contact_up{channel="email",user="alice"} 1.0' in page
     )
     assert 'amproxy_contact_up{channel="console",user="alice"}' not in page
+
+
+async def test_a_contact_without_what_it_needs_is_shown_in_the_readers_language(site: Site) -> None:
+    users = CONFIG.users | {"alice": User(name="alice", contacts={"email": "a@example.org"})}
+    site.context.use_config(msgspec.structs.replace(CONFIG, users=users, global_=Global()))
+    shown = (await site.client.get("/api/v1/users/alice")).json()
+    assert (shown["reachable"], shown["channels"][0]["state"]) == (False, "undeliverable")
+    assert shown["why_not"] == "email: global has no smtp_smarthost, smtp_from"
+    assert shown["rules"] == {"default": [], "important": []}
+    refused = await site.client.post("/api/v1/users/alice/test")
+    assert refused.status_code == 422 and "smtp_smarthost" in refused.text
+    for path in ("/", "/people", "/deliveries", "/me"):
+        for language, words in (("en", "global has no smtp_"), ("ru", "в global не задано: smtp_")):
+            headers = {"accept-language": language, "cookie": f"{USER_COOKIE}=alice"}
+            page = await site.client.get(path, headers=headers)
+            assert words in page.text, path
+    metrics = (await site.client.get("/metrics")).text
+    assert 'amproxy_user_reachable{user="alice"} 0.0' in metrics
+    assert 'amproxy_contact_up{channel="email",user="alice"} 0.0' in metrics

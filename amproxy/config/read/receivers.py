@@ -14,13 +14,14 @@ from typing import Any, Final
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from amproxy.config.channels import ChannelKind, channel_kinds
+from amproxy.config.channels import ChannelKind, channel_kinds, settings_fault
 from amproxy.config.read.cursor import Cursor, Reader, Section
 from amproxy.config.read.foreign_kinds import FOREIGN_KINDS
 from amproxy.config.read.kinds import IntegrationKind
 from amproxy.config.read.values import boolean, choice, raw, reference
 from amproxy.config.structs import Integration, OncallSettings
 from amproxy.secret import Secret
+from amproxy.text import Phrase, in_english
 
 # In the order in which Alertmanager sends; amproxy's own kinds come last.
 _ORDER: Final = (
@@ -91,9 +92,9 @@ def build_integration(kind: str, index: int, section: Section) -> Integration:
     """The struct of one entry; where amproxy cannot deliver it, a warning says why."""
     channel = channel_kinds().get(kind)
     settings = channel.build(section) if channel else dict(section)
-    reason = _undeliverable_reason(kind, channel, section)
+    reason = _why_undeliverable(kind, channel, section, settings)
     if reason:
-        section.cursor.warn("undeliverable", reason)
+        section.cursor.warn("undeliverable", in_english(reason))
     for key in channel.unused if channel else ():
         if section.given(key):
             message = f"{key} has no effect: amproxy draws its own message"
@@ -108,20 +109,20 @@ def build_integration(kind: str, index: int, section: Section) -> Integration:
     )
 
 
-def _undeliverable_reason(kind: str, channel: ChannelKind | None, section: Section) -> str:
-    """The reason why amproxy cannot send this; "" = it can."""
+def _why_undeliverable(
+    kind: str, channel: ChannelKind | None, section: Section, settings: Any
+) -> Phrase | None:
+    """The reason why amproxy cannot send this; None = it can."""
     if channel is None:
-        return f"amproxy cannot deliver {kind} yet"
+        return Phrase("undeliverable.not_built", {"kind": kind})
     go = next(go_template_keys(section), "")
     if go:
-        return f"{go} is a Go template, which amproxy does not run (its own texts are Jinja2)"
+        return Phrase("undeliverable.go_template", {"key": go})
     for key in channel.templates:
         fault = jinja_fault(section.get(key, ""))
         if fault:
-            return f"{key} is neither plain text nor a Jinja2 template: {fault}"
-    if "oauth2" in section.get("http_config", {}):
-        return "amproxy cannot log in by oauth2 yet"
-    return channel.reason_undeliverable(section)
+            return Phrase("undeliverable.template", {"key": key, "fault": fault})
+    return settings_fault(settings) or channel.entry_fault(section, settings)
 
 
 def read_oncall_integration(at: Cursor, index: int) -> Integration | None:

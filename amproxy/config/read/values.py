@@ -104,14 +104,14 @@ def url(at: Cursor) -> str | None:
     found = text(at)
     if found is None:
         return None
-    wrong = _url_fault(found)
+    wrong = url_fault(found)
     if wrong:
         at.error(f"not a usable URL: {wrong}")
         return None
     return found
 
 
-def _url_fault(found: str) -> str:
+def url_fault(found: str) -> str:
     """The reason why a text is no usable URL; "" = it is one.
 
     The reasons never quote the URL: it may be a secret, or hold one.

@@ -24,10 +24,7 @@ class Channel(Protocol):
     threads: bool
 
     def person(self, global_: Global, address: str) -> Any:
-        """Settings that reach one person.
-
-        Raises DeliveryError where `global` lacks something or the address is nonsense.
-        """
+        """Settings that reach one person, of whom `why_undeliverable` knows nothing wrong."""
 
     def rate_limit(self, settings: Any) -> RateLimit:
         """The limits under which the destination of a message falls. Raises DeliveryError."""

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from amproxy.config.networks import REFUSED_TEXT, IpAddress, Reach, literal_address, may_reach
+from amproxy.config.networks import REFUSED, IpAddress, Reach, literal_address, may_reach
 from amproxy.errors import DeliveryError
+from amproxy.text import in_english
 
 RESOLVE_TIMEOUT = 5.0  # seconds
 # Of every client of the channels. Without httpx's bound of 100 for all destinations: some that hang
@@ -81,7 +82,7 @@ async def reachable_addresses(host: str, reach: Reach) -> list[IpAddress]:
         raise httpx.ConnectError(f"the name cannot be resolved: {error}") from None
     found = [address for address in addresses if may_reach(host, address, reach)]
     if not found:
-        raise DeliveryError(REFUSED_TEXT, permanent=True, reason="client_error")
+        raise DeliveryError(in_english(REFUSED), permanent=True, reason="client_error")
     return found
 
 

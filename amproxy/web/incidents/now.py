@@ -18,6 +18,7 @@ from amproxy.engine import dead_mans_switch
 from amproxy.oncall.reachable import PersonReachability, assess_reachability
 from amproxy.oncall.roster import OnCall
 from amproxy.store import deliveries, incidents
+from amproxy.text import Phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.format import ContactLink, contact_links
 from amproxy.web.http.permissions import principal_of, require_role, set_audit_text
@@ -52,7 +53,7 @@ class UnreachablePersonRow(NamedTuple):
     name: str
     schedule: str
     now: bool  # on call now
-    why: str
+    why: Phrase
 
 
 class NowPage:
@@ -138,7 +139,7 @@ def _unreachable_people(
     people += [(name, row.schedule.name, False) for row in rows for name in row.on_call.next]
     unreachable: dict[str, UnreachablePersonRow] = {}
     for name, schedule, now in people:
-        if not reached[name].reachable:
-            row = UnreachablePersonRow(name, schedule, now, reached[name].why_not)
+        if why := reached[name].why_not:
+            row = UnreachablePersonRow(name, schedule, now, why)
             unreachable.setdefault(name, row)
     return list(unreachable.values())

@@ -24,6 +24,7 @@ from amproxy.respond import test_messages
 from amproxy.respond.rights import Role
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.store import deliveries, schedule_changes
+from amproxy.text import in_english
 from amproxy.times import format_duration, local_to_utc
 from amproxy.web.http.api import Accepted, Created, JsonBody, operation
 from amproxy.web.http.deps import Deps
@@ -139,11 +140,12 @@ def _user_view(user: User, config: Config, reachability: PersonReachability) -> 
         role=user.role,
         teams=[team.name for team in config.teams.values() if user.name in team.members],
         reachable=reachability.reachable,
-        why_not=reachability.why_not or None,
+        why_not=in_english(reachability.why_not) if reachability.why_not else None,
         channels=[_contact_view(contact) for contact in reachability.contacts],
         rules={
             urgency: [
-                _rule_view(rule) for rule in config_channels.notification_rules(user, urgency)
+                _rule_view(rule)
+                for rule in config_channels.notification_rules(config, user, urgency)
             ]
             for urgency in config_channels.URGENCIES
         },
@@ -156,7 +158,7 @@ def _contact_view(contact: ContactReachability) -> ContactView:
         state=contact.state,
         used=contact.used,
         last_delivery=rfc3339(contact.at),
-        error=contact.error or None,
+        error=contact.error or (in_english(contact.reason) if contact.reason else None),
     )
 
 

@@ -206,7 +206,7 @@ class MePage:
             "my_shifts": shifts,
             "open_swaps": find_open_swaps(context, schedules, name, context.now()),
             "reachability": (await load_reachability(context))[name],
-            "rules": describe_rules(user, reader_texts(request)),
+            "rules": describe_rules(context.config, user, reader_texts(request)),
             "absences": current_absences(user, absences, now),
             "rows": await incident_rows(context, found),
             "more": bool(older),

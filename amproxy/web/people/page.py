@@ -143,7 +143,7 @@ class PeoplePage:
                 [team.name for team in config.teams.values() if user.name in team.members],
                 on_call.get(user.name, []),
                 reachability[user.name],
-                describe_rules(user, t),
+                describe_rules(config, user, t),
                 current_absences(user, absences.get(user.name, ()), now),
                 self._may_change(request, user.name),
             )
@@ -189,12 +189,12 @@ def _team_views(config: Config) -> list[TeamView]:
     ]
 
 
-def describe_rules(user: User, t: Texts) -> list[tuple[str, list[str]]]:
+def describe_rules(config: Config, user: User, t: Texts) -> list[tuple[str, list[str]]]:
     """Urgency → its rules in words; only "" → rules where those of both are the same."""
     rules_of = {
         urgency: [
             render_phrase(rule_phrase(rule), t)
-            for rule in config_channels.notification_rules(user, urgency)
+            for rule in config_channels.notification_rules(config, user, urgency)
         ]
         for urgency in config_channels.URGENCIES
     }

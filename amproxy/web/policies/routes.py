@@ -157,7 +157,10 @@ class RoutesPage:
 
 def _reason_phrase(reason: NotPagedReason, now: float, clock: FormatTime) -> Phrase:
     """The reason for which somebody is not paged now."""
-    values: dict[str, PhraseValue] = {"schedule": reason.schedule, "text": reason.text}
+    values: dict[str, PhraseValue] = {
+        "schedule": reason.schedule,
+        "text": reason.why or reason.text,
+    }
     if reason.at:
         values["at"] = clock(reason.at)
     if reason.kind == "absent" and reason.text:

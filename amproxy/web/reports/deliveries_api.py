@@ -10,6 +10,7 @@ from amproxy.notify.channel_health import ChannelHealth, ChannelState
 from amproxy.oncall.reachable import ContactState
 from amproxy.respond import test_messages
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
+from amproxy.text import in_english
 from amproxy.web.http.api import Accepted, JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_receiver, set_audit_text
@@ -167,7 +168,8 @@ def _channel_view(one: ChannelHealth) -> ChannelView:
                 user=person.user,
                 state=person.contact.state,
                 used=person.contact.used,
-                error=person.contact.error or None,
+                error=person.contact.error
+                or (in_english(person.contact.reason) if person.contact.reason else None),
             )
             for person in one.people
         ],
@@ -175,7 +177,7 @@ def _channel_view(one: ChannelHealth) -> ChannelView:
             ChannelReceiverView(
                 receiver=target.receiver,
                 integration=target.integration,
-                undeliverable=target.undeliverable or None,
+                undeliverable=in_english(target.undeliverable) if target.undeliverable else None,
             )
             for target in one.receivers
         ],

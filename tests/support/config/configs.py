@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from amproxy.check.lint import all_warnings
+from amproxy.config.channels import why_undeliverable
 from amproxy.config.loader import LoadedConfig, load_text
-from amproxy.config.structs import Config
+from amproxy.config.structs import Config, Global, Route
 from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.notify.channels.email.settings import EmailSettings
+from amproxy.notify.channels.slack.settings import SlackSettings
+from amproxy.notify.channels.telegram.settings import TelegramSettings
+from amproxy.secret import Secret
+from amproxy.text import in_english
 
+# What people's contacts need, as a file has it and as the structs have it.
+GLOBAL = """\
+global: {telegram_bot_token: '1:x', slack_app_token: x, smtp_smarthost: '127.0.0.1:25', smtp_from: a@example.org}
+"""
+REACHES = Global(
+    channels={
+        "telegram": TelegramSettings(bot_token=Secret("1:x")),
+        "slack": SlackSettings(app_token=Secret("x")),
+        "email": EmailSettings(smarthost="127.0.0.1:25", from_="a@example.org"),
+    }
+)
 ROUTE = "route: {receiver: d}\n"
 ONCALL = """\
 users: [{name: alice, contacts: {console: here}}]
@@ -30,6 +48,13 @@ def loaded(text: str, env: Mapping[str, str] | None = None) -> LoadedConfig:
 
 def config(text: str, env: Mapping[str, str] | None = None) -> Config:
     return loaded(text, env).config
+
+
+def fault(channels: Mapping[str, Any], channel: str, address: str) -> str:
+    """The reason why a contact cannot be delivered to, with these settings in `global`; "" = it can."""
+    known = Config(route=Route(receiver="r", key="{}"), global_=Global(channels=dict(channels)))
+    reason = why_undeliverable(known, channel, address)
+    return in_english(reason) if reason else ""
 
 
 def problems(text: str, env: Mapping[str, str] | None = None) -> list[ConfigProblem]:

@@ -31,6 +31,7 @@ from amproxy.notify.message import Card
 from amproxy.notify.worker import DeliveryWorker
 from amproxy.store import incidents, leases
 from amproxy.store.outbox import RateLimit
+from tests.support.config.configs import REACHES
 from tests.support.waiting import soon
 
 
@@ -70,7 +71,11 @@ class House:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.doors = PushEndpoints(context)
-        self.chat, self.mail, self.hook = Recorder("chat"), Recorder("mail"), Recorder("webhook")
+        self.chat, self.mail, self.hook = (
+            Recorder("console"),
+            Recorder("email"),
+            Recorder("webhook"),
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -170,6 +175,7 @@ def config(policy: Policy | None = None, **more: Any) -> Config:
         repeat_interval=3600,
     )
     settings = {
+        "global_": REACHES,
         "route": route,
         "receivers": {
             "oncall": Receiver(
@@ -185,7 +191,7 @@ def config(policy: Policy | None = None, **more: Any) -> Config:
             )
         },
         "users": {
-            name: User(name=name, contacts={"chat": name, "mail": f"{name}@example.org"})
+            name: User(name=name, contacts={"console": name, "email": f"{name}@example.org"})
             for name in ("ann", "bob")
         },
         "policies": {

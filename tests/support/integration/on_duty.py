@@ -17,6 +17,7 @@ from amproxy.shifts.final import FinalShift, final_shifts
 from amproxy.shifts.record import record_superseded
 from amproxy.store import keys, leases
 from amproxy.store.wire import Wire
+from tests.support.config.configs import REACHES
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -26,14 +27,14 @@ NAMES = ("ann", "bob", "cid")
 
 
 def people(
-    *kinds: str, names: tuple[str, ...] = NAMES, channels: tuple[str, ...] = ("chat",)
+    *kinds: str, names: tuple[str, ...] = NAMES, channels: tuple[str, ...] = ("console",)
 ) -> dict[str, User]:
     """People who want to be told of these kinds."""
     return {
         name: User(
             name=name,
             full_name=name.title(),
-            contacts={"chat": name, "mail": f"{name}@example.org"},
+            contacts={"console": name, "email": f"{name}@example.org"},
             notices=dict.fromkeys(kinds, channels),  # type: ignore[arg-type]
         )
         for name in names
@@ -51,7 +52,10 @@ def turns(
 def config(*layers: Layer, users: dict[str, User] | None = None, **more: Any) -> Config:
     schedule = Schedule(name="main", layers=layers or (turns("ann", "bob"),), **more)
     return Config(
-        route=Route(receiver="r", key="{}"), users=users or people(), schedules={"main": schedule}
+        global_=REACHES,
+        route=Route(receiver="r", key="{}"),
+        users=users or people(),
+        schedules={"main": schedule},
     )
 
 

@@ -50,6 +50,7 @@ from amproxy.machine.events import (
 )
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.channels.webhook.settings import WebhookSettings
+from tests.support.config.configs import REACHES
 
 MONDAY = datetime(2026, 1, 5)
 NAMES = ("ann", "bob", "cyd", "dan")
@@ -92,6 +93,17 @@ spans = st.tuples(st.integers(-24, 30), st.integers(1, 20)).map(
 )
 
 
+def address(kind: str, name: str) -> str:
+    addresses = {"email": f"{name}@example.org", "telegram": str(1 + NAMES.index(name))}
+    return addresses.get(kind, name)
+
+
+# A file that lacks what mail needs: these contacts are passed over.
+WITHOUT_MAIL = replace(
+    REACHES, channels={name: one for name, one in REACHES.channels.items() if name != "email"}
+)
+
+
 @st.composite
 def users(draw: st.DrawFn, name: str) -> User:
     found = {key: tuple(draw(rules)) for key in ("default", "important") if draw(rarely)}
@@ -109,7 +121,7 @@ def users(draw: st.DrawFn, name: str) -> User:
     )
     return User(
         name=name,
-        contacts=dict.fromkeys(kinds, name),
+        contacts={kind: address(kind, name) for kind in kinds},
         notification_rules=found,
         absences=tuple(absences),
         timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])),
@@ -279,6 +291,7 @@ def configs(draw: st.DrawFn, *, ends_told: bool = False) -> Config:
         active_time_intervals=draw(some_intervals),
     )
     return Config(
+        global_=draw(st.sampled_from([REACHES, REACHES, WITHOUT_MAIL])),
         maintenance={"upgrade": window} if draw(rarely) else {},
         route=Route(
             receiver="people",

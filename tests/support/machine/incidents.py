@@ -26,6 +26,7 @@ from amproxy.machine.events import AlertsChanged, Event, Failed, Opened, Returne
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, Incident, NotificationReason, OutgoingMessage
 from amproxy.oncall.roster import Roster
+from tests.support.config.configs import REACHES
 
 START = 1_767_603_600.0  # 2026-01-05 09:00 UTC, a Monday
 
@@ -176,6 +177,7 @@ def people() -> dict[str, Any]:
     hook = Integration(kind="webhook", index=0, send_resolved=True, settings=None)
     weekly = Rotation(every="1w", seconds=604800, months=0, start=datetime(2026, 1, 5, 9))
     return {
+        "global_": REACHES,
         "route": Route(receiver="oncall", key="{}"),
         "users": users,
         "teams": {"ops": Team(name="ops", members=("ann", "bob", "eve"))},

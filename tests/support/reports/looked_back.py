@@ -27,11 +27,13 @@ from amproxy.machine.transition import next_due
 from amproxy.model import Incident, TimelineEntry
 from amproxy.oncall.roster import Roster
 from amproxy.reports.why import WhyVerdict, why_not_paged
+from tests.support.config.configs import REACHES
 
 START = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC, 11:00 in Berlin
 _MONDAY = datetime(2026, 1, 5, 9)
 
 CONFIG: dict[str, Any] = {
+    "global_": REACHES,
     "route": Route(receiver="oncall", key="{}"),
     "users": {
         "ann": User(

@@ -27,6 +27,8 @@ from amproxy.config.structs import (
 )
 from amproxy.labels.intervals import parse_time_interval
 from amproxy.labels.matchers import parse_matchers
+from amproxy.text import Phrase
+from tests.support.config.configs import REACHES
 
 MONDAY = datetime.fromisoformat("2026-01-05T09:00:00+00:00")
 ROOT = Route(receiver="default", key="{}", group_by=("alertname",), group_by_given=True)
@@ -92,7 +94,7 @@ def oncall(receiver: str, *policies: str, title: str = "") -> Receiver:
     )
 
 
-def chat(name: str, *kinds: str, undeliverable: str = "") -> Receiver:
+def chat(name: str, *kinds: str, undeliverable: Phrase | None = None) -> Receiver:
     return Receiver(
         name=name,
         integrations=tuple(
@@ -116,6 +118,7 @@ def config(
     """Alerts go to the receiver "people", which pages by the policy "main"; with routes, only what these match."""
     known = (chat("default"), oncall("people", "main"), chat("chat", "slack"), *receivers)
     return Config(
+        global_=REACHES,
         route=replace(root, routes=routes or (route("people", under=root),)),
         receivers={one.name: one for one in known},
         users={one.name: one for one in users},

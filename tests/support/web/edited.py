@@ -16,7 +16,7 @@ from amproxy.web.http.permissions import set_principal
 from tests.support.web.website import BASE, Site
 
 FILE = """\
-# ours
+global: {smtp_smarthost: 'mail.example.org:25', smtp_from: amproxy@example.org}  # ours
 route:
   receiver: r
   routes: [{receiver: r, matchers: [team="ops"]}]

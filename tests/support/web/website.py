@@ -30,12 +30,14 @@ from amproxy.store import incidents
 from amproxy.store.commit import commit
 from amproxy.store.incidents import save_alerts
 from amproxy.web.http.deps import Deps
+from tests.support.config.configs import REACHES
 from tests.support.redis import Redis
 
 NOW = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC
 BASE = "http://127.0.0.1:9095"
 
 CONFIG = Config(
+    global_=REACHES,
     route=Route(receiver="default", key="{}"),
     users={
         "alice": User(

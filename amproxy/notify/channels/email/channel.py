@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.log import EventLog
-from amproxy.notify.channels.email.message import Mail, build_mail, parse_addresses
+from amproxy.notify.channels.email.message import Mail, build_mail
 from amproxy.notify.channels.email.settings import EmailSettings
-from amproxy.notify.channels.email.smtp import parse_smarthost, send_mail
+from amproxy.notify.channels.email.smtp import send_mail
 from amproxy.notify.message import Card
 from amproxy.store.outbox import RateLimit
 
@@ -32,14 +32,8 @@ class EmailChannel:
         self._received: dict[str, set[str]] = {}
 
     def person(self, global_: Global, address: str) -> EmailSettings:
-        """Settings that mail one address.
-
-        Raises DeliveryError (permanent) where it is none, or `global` has no server or sender.
-        """
+        """Settings that mail one address."""
         known: EmailSettings = global_.channels.get(self.name, EmailSettings())
-        parse_smarthost(known.smarthost)
-        parse_addresses(known.from_)
-        parse_addresses(address)
         return replace(known, to=address)
 
     def rate_limit(self, settings: EmailSettings) -> RateLimit:

@@ -12,7 +12,7 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, getaddresses
+from email.utils import format_datetime
 from importlib.resources import files
 
 import msgspec
@@ -20,7 +20,7 @@ from jinja2 import Environment
 
 from amproxy import clock
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.email.settings import EmailSettings
+from amproxy.notify.channels.email.settings import EmailSettings, parse_addresses
 from amproxy.notify.channels.text import (
     card_heading,
     card_links,
@@ -45,7 +45,6 @@ _COLOURS = {
     "snoozed": "#6247aa",
     "resolved": "#2e7d32",
 }
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9_.\-\[\]:]{1,253}")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 # Not for the file to set. Bcc would be shown to all recipients.
 _RESERVED_HEADERS = {
@@ -71,8 +70,8 @@ def build_mail(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
 
     Raises DeliveryError (permanent) where an address is nonsense or there is none.
     """
-    sender = parse_addresses(settings.from_)[0]
-    recipients = parse_addresses(settings.to)
+    sender = _read_addresses(settings.from_)[0]
+    recipients = _read_addresses(settings.to)
     message = EmailMessage(SMTP)
     if answers:
         id = _make_message_id(sender.domain, "mail", answers, card.state_text)
@@ -99,15 +98,6 @@ def build_mail(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
         recipients=list({to.addr_spec: 0 for to in recipients}),  # each once, in order
         content=message.as_bytes(),
     )
-
-
-def parse_addresses(text: str) -> list[Address]:
-    """The addresses of a From or To, at least one. Raises DeliveryError (permanent)."""
-    parsed = getaddresses([text]) if text.isprintable() else []
-    # The parser mends what is broken ("bob@exa mple.org"): an address that nobody wrote is refused.
-    if not parsed or not all(address in text for _, address in parsed):
-        raise DeliveryError(f"email: {one_line(text, 100)!r} is not an address", permanent=True)
-    return [_parse_address(name, address) for name, address in parsed]
 
 
 def mail_subject(card: Card) -> str:
@@ -140,16 +130,11 @@ def render_html(card: Card) -> str:
     )
 
 
-def _parse_address(name: str, address: str) -> Address:
-    local, _, domain = address.rpartition("@")
-    try:
-        spec = f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
-        if not _ADDRESS.fullmatch(spec):
-            raise ValueError
-        return Address(name, addr_spec=spec)
-    except (ValueError, MessageError):
-        text = f"email: {one_line(address, 100)!r} is not an address"
-        raise DeliveryError(text, permanent=True) from None
+def _read_addresses(text: str) -> list[Address]:
+    found = parse_addresses(text)
+    if not found:
+        raise DeliveryError(f"email: {one_line(text, 100)!r} is not an address", permanent=True)
+    return [Address(name, addr_spec=address) for name, address in found]
 
 
 def _first_message_id(domain: str, settings: EmailSettings, card: Card) -> str:

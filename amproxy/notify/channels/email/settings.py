@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from email.utils import getaddresses
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -23,6 +26,13 @@ from amproxy.config.read.values import (
 )
 from amproxy.config.structs import Struct, TlsSettings
 from amproxy.secret import Secret
+from amproxy.text import Phrase
+
+# Words with dots between them, at a host or an [address].
+_ADDRESS: Final = re.compile(
+    r"(?=.{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?=.{1,253}$)(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[A-Za-z0-9.:]+\])"
+)
 
 
 class EmailSettings(Struct, frozen=True, kw_only=True):
@@ -90,6 +100,54 @@ def _check(section: Section) -> None:
             section.error("threading", "missing thread_by_date: none or daily")
 
 
+@lru_cache(maxsize=4096)  # each look at people asks about all of their contacts
+def parse_addresses(text: str) -> tuple[tuple[str, str], ...]:
+    """The addresses of a From or To, each with its name, "" = none; () = the text is no address."""
+    parsed = getaddresses([text]) if text.isprintable() else []
+    # The parser mends what is broken ("bob@exa mple.org"): an address that nobody wrote is refused.
+    if not all(address in text for _, address in parsed):
+        return ()
+    try:
+        found = tuple((name, _in_ascii(address)) for name, address in parsed)
+    except UnicodeError:
+        return ()
+    return found if all(_ADDRESS.fullmatch(address) for _, address in found) else ()
+
+
+def _in_ascii(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain if domain.isascii() else domain.encode('idna').decode()}"
+
+
+def parse_smarthost(smarthost: str) -> tuple[str, int]:
+    """Host and port of "host:port". Raises ValueError."""
+    host, _, port = smarthost.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("not host:port")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _fault(settings: EmailSettings, prefix: str) -> Phrase | None:
+    """The reason why no mail can go out, whomever it is to. prefix: of the keys in the file."""
+    try:
+        parse_smarthost(settings.smarthost)
+    except ValueError:
+        return Phrase("undeliverable.no_port", {"key": f"{prefix}smarthost"})
+    if not parse_addresses(settings.from_):
+        return Phrase("undeliverable.no_mail_address_in", {"key": f"{prefix}from"})
+    return None
+
+
+def _contact_fault(address: str, settings: EmailSettings) -> Phrase | None:
+    known = _fault(settings, "smtp_")
+    return known or (None if parse_addresses(address) else Phrase("undeliverable.no_mail_address"))
+
+
+def _entry_fault(section: Section, settings: EmailSettings) -> Phrase | None:
+    bad_to = Phrase("undeliverable.no_mail_address_in", {"key": "to"})
+    return _fault(settings, "") or (None if parse_addresses(settings.to) else bad_to)
+
+
 def _escape(settings: EmailSettings, key: str) -> Escape:
     """The plain text of a mail needs nothing."""
     return "attribute" if key == "html" else "none"
@@ -129,6 +187,7 @@ EMAIL: Final = ChannelKind(
         check=_check,
     ),
     build=_build,
+    entry_fault=_entry_fault,
     unused=("auth_secret", "auth_secret_file", "threading"),
     templates=("html", "text"),
     escape=_escape,
@@ -145,4 +204,6 @@ EMAIL: Final = ChannelKind(
     build_global=_build_global,
     account=fold_name,
     signs_in=True,
+    needs={"smtp_smarthost": ("smarthost",), "smtp_from": ("from_",)},
+    contact_fault=_contact_fault,
 )

@@ -10,7 +10,7 @@ import ssl
 import aiosmtplib
 
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.email.settings import EmailSettings
+from amproxy.notify.channels.email.settings import EmailSettings, parse_smarthost
 from amproxy.notify.channels.http import clean_for_log
 from amproxy.notify.channels.http_settings import build_ssl_context
 from amproxy.secret import reveal
@@ -47,16 +47,11 @@ async def send_mail(
     return refused
 
 
-def parse_smarthost(smarthost: str) -> tuple[str, int]:
-    """Host and port of "host:port". Raises DeliveryError (permanent)."""
-    host, _, port = smarthost.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise DeliveryError("email: smtp_smarthost is not host:port", permanent=True)
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
 def _build_client(settings: EmailSettings) -> aiosmtplib.SMTP:
-    host, port = parse_smarthost(settings.smarthost)
+    try:
+        host, port = parse_smarthost(settings.smarthost)
+    except ValueError:
+        raise DeliveryError("email: the smarthost is not host:port", permanent=True) from None
     implicit = port == 465 if settings.implicit_tls is None else settings.implicit_tls
     try:
         return aiosmtplib.SMTP(

@@ -52,14 +52,8 @@ class SlackChannel:
         self._clients = http.HttpClients()
 
     def person(self, global_: Global, address: str) -> SlackSettings:
-        """Settings that reach one person.
-
-        Raises DeliveryError (permanent) without an app token, or for an address that is none.
-        """
+        """Settings that reach one person by the app."""
         settings: SlackSettings = global_.channels.get(self.name, SlackSettings())
-        read_slack_token(settings)
-        if not address or any(char.isspace() for char in address):
-            raise DeliveryError("Slack: the contact is not a Slack member id", permanent=True)
         return replace(settings, channel=address, title="", text="")
 
     def rate_limit(self, settings: SlackSettings) -> RateLimit:

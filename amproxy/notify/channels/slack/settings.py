@@ -22,6 +22,7 @@ from amproxy.config.read.kinds import (
 from amproxy.config.read.values import boolean, list_of, raw, secret, secret_url, url
 from amproxy.config.structs import Global, HttpSettings, Receiver, Struct
 from amproxy.secret import Secret
+from amproxy.text import Phrase
 
 _CHANNEL: Final = re.compile("#|[CG][A-Z0-9]{7,}$", re.ASCII)
 _API_URL: Final = "https://slack.com/api/chat.postMessage"
@@ -108,6 +109,17 @@ def _account(address: str) -> str:
     return "" if _CHANNEL.match(account) else account
 
 
+def _contact_fault(address: str, settings: SlackSettings | None) -> Phrase | None:
+    blank = not address or any(char.isspace() for char in address)
+    return Phrase("undeliverable.no_slack_id") if blank else None
+
+
+def _entry_fault(section: Section, settings: SlackSettings) -> Phrase | None:
+    """An incoming webhook has a channel of its own; an app must be told one."""
+    by_app = settings.app_token or settings.app_token_file
+    return Phrase("undeliverable.no_slack_channel") if by_app and not settings.channel else None
+
+
 _DESTINATION: Final = ("api_url", "api_url_file", "app_token", "app_token_file")
 
 SLACK: Final = ChannelKind(
@@ -142,6 +154,7 @@ SLACK: Final = ChannelKind(
         check=_check,
     ),
     build=_build,
+    entry_fault=_entry_fault,
     # amproxy draws its messages itself.
     unused=(
         *("color", "title_link", "pretext", "message_text", "fields", "short_fields"),
@@ -160,4 +173,6 @@ SLACK: Final = ChannelKind(
     build_global=_build_global,
     receives_presses=_receives_presses,
     account=_account,
+    needs={"slack_app_token": ("app_token", "app_token_file")},
+    contact_fault=_contact_fault,
 )

@@ -13,7 +13,7 @@ from amproxy.config.channels import address_digest
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
-from amproxy.notify.channels.telegram.settings import TelegramSettings
+from amproxy.notify.channels.telegram.settings import TelegramSettings, parse_telegram_id
 from amproxy.notify.channels.telegram.text import (
     MESSAGE_LIMIT,
     clip_plain_text,
@@ -153,16 +153,9 @@ class TelegramChannel:
         self._clients = http.HttpClients()
 
     def person(self, global_: Global, address: str) -> TelegramSettings:
-        """Settings that reach one person.
-
-        Raises DeliveryError (permanent) for an address that is no id, or without a token.
-        """
+        """Settings that reach one person."""
         settings: TelegramSettings = global_.channels.get(self.name, TelegramSettings())
-        read_telegram_token(settings)
-        chat = _parse_id(address)
-        if not chat:
-            text = "the contact is not a Telegram id (a number; send /id to the bot to learn it)"
-            raise DeliveryError(f"{SERVICE_NAME}: {text}", permanent=True)
+        chat = parse_telegram_id(address)
         return replace(settings, chat_id=chat, message_thread_id=0, message="")
 
     def rate_limit(self, settings: TelegramSettings) -> RateLimit:
@@ -182,7 +175,10 @@ class TelegramChannel:
 
         Raises DeliveryError.
         """
-        chat, message_id = _parse_id(ref.get("chat_id", "")), _parse_id(ref.get("message_id", ""))
+        chat, message_id = (
+            parse_telegram_id(ref.get("chat_id", "")),
+            parse_telegram_id(ref.get("message_id", "")),
+        )
         message = _build_message(settings, card, chat or settings.chat_id)
         return await self._deliver(settings, replace(message, message_id=message_id))
 
@@ -275,9 +271,3 @@ def _keyboard(card: Card) -> tuple[tuple[dict[str, str], ...], ...]:
 
 def _ref(chat_id: int, message_id: int) -> dict[str, str]:
     return {"chat_id": str(chat_id), "message_id": str(message_id)}
-
-
-def _parse_id(text: str) -> int:
-    """An id as Telegram has them (at most 52 bits); 0 where it is none."""
-    digits = text.strip().removeprefix("-")
-    return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 16 else 0

@@ -12,6 +12,7 @@ from amproxy.config.read.kinds import COMMON, IntegrationKind, choice_or_templat
 from amproxy.config.read.values import boolean, integer, raw, secret, url
 from amproxy.config.structs import Global, HttpSettings, Receiver, Struct
 from amproxy.secret import Secret, reveal
+from amproxy.text import Phrase
 
 
 class TelegramSettings(Struct, frozen=True, kw_only=True):
@@ -56,9 +57,18 @@ def _build_global(values: Section) -> TelegramSettings:
     )
 
 
-def _reason_undeliverable(section: Section) -> str:
-    found = section.get("chat_id")
-    return "" if found else "the file of chat_id_file does not hold a chat id"
+def parse_telegram_id(text: str) -> int:
+    """An id as Telegram has them (at most 52 bits); 0 where it is none."""
+    digits = text.strip().removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 16 else 0
+
+
+def _contact_fault(address: str, settings: TelegramSettings | None) -> Phrase | None:
+    return None if parse_telegram_id(address) else Phrase("undeliverable.no_telegram_id")
+
+
+def _entry_fault(section: Section, settings: TelegramSettings) -> Phrase | None:
+    return None if settings.chat_id else Phrase("undeliverable.no_chat_id")
 
 
 def _escape(settings: TelegramSettings, key: str) -> Escape:
@@ -110,7 +120,7 @@ TELEGRAM: Final = ChannelKind(
         defaults={"parse_mode": "HTML"},
     ),
     build=build_telegram_settings,
-    reason_undeliverable=_reason_undeliverable,
+    entry_fault=_entry_fault,
     templates=("message",),
     escape=_escape,
     global_keys={"telegram_api_url": url},
@@ -119,4 +129,6 @@ TELEGRAM: Final = ChannelKind(
     build_global=_build_global,
     receives_presses=_receives_presses,
     account=_account,
+    needs={"telegram_bot_token": ("bot_token", "bot_token_file")},
+    contact_fault=_contact_fault,
 )

@@ -55,8 +55,7 @@ class WebhookChannel:
         self._clients = HttpClients()
 
     def person(self, global_: Global, address: str) -> WebhookSettings:
-        """The contact is the URL. Raises DeliveryError (permanent) where it is none."""
-        _check_url(address)
+        """The contact is the URL."""
         settings: WebhookSettings = global_.channels.get(self.name, WebhookSettings())
         reach = contact_reach(global_)
         return msgspec.structs.replace(settings, url=Secret(address), url_file="", reach=reach)

@@ -16,9 +16,10 @@ from amproxy.config.read.kinds import (
     template_or_url,
     with_file_key,
 )
-from amproxy.config.read.values import list_of, literal
+from amproxy.config.read.values import list_of, literal, url_fault
 from amproxy.config.structs import Global, HttpSettings, Struct
 from amproxy.secret import Secret
+from amproxy.text import Phrase
 
 
 class WebhookSettings(Struct, frozen=True, kw_only=True):
@@ -54,14 +55,14 @@ def contact_reach(global_: Global) -> Reach:
     return settings.reach or Reach(own_machine=True)
 
 
-def _refused_address(address: str, settings: WebhookSettings | None) -> str:
+def _contact_fault(address: str, settings: WebhookSettings | None) -> Phrase | None:
+    if url_fault(address):
+        return Phrase("undeliverable.no_url")
     return refused_literal(address, (settings and settings.reach) or Reach(own_machine=True))
 
 
-def _reason_undeliverable(section: Section) -> str:
-    if "payload" in section:
-        return "a payload of its own is not supported: amproxy sends Alertmanager's version 4"
-    return ""
+def _entry_fault(section: Section, settings: WebhookSettings) -> Phrase | None:
+    return Phrase("undeliverable.payload") if "payload" in section else None
 
 
 WEBHOOK: Final = ChannelKind(
@@ -79,11 +80,11 @@ WEBHOOK: Final = ChannelKind(
         defaults={"max_alerts": 0},
     ),
     build=build_webhook_settings,
-    reason_undeliverable=_reason_undeliverable,
+    entry_fault=_entry_fault,
     global_keys={"contact_networks": list_of(read_network)},
     build_global=_build_global,
     addresses_people=False,
-    refused_address=_refused_address,
+    contact_fault=_contact_fault,
 )
 
 # amproxy's own kind: groups go on to another Alertmanager's API.
