@@ -110,8 +110,7 @@ async def _flush_operations(
     now = context.now()
     group, receiver = current_group(context, loaded.group)
     muting = await look_up_muting(context, loaded.alerts, int(now * 10**9))
-    # ticks that were missed are not made up for
-    tick = planned if planned + group.group_interval > now else now
+    tick = flush.flush_tick(group, planned, now)
     size = len(loaded.alerts)
     decision = await offload.run(
         size, flush.decide_flush, loaded, group, receiver, context.roster, muting, now, tick

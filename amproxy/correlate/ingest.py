@@ -12,7 +12,8 @@ import msgspec
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.grouping.dedup import merge_alerts
-from amproxy.grouping.muting import InhibitionSource
+from amproxy.grouping.flush import first_flush
+from amproxy.grouping.inhibition import stored_sources
 from amproxy.grouping.placement import Placement
 from amproxy.model import Alert, Group
 from amproxy.store import groups
@@ -188,19 +189,9 @@ def _source_words(
     fingerprint: str, incoming: IncomingAlert, lease: Lease
 ) -> Iterator[str | msgspec.Raw]:
     """Key, fingerprint and packed source for each inhibition rule that an alert is a source of."""
-    for key, two_sided in incoming.placement.sources:
-        ends_ns = lease.ends_ns or lease.lapses_ns
-        source = InhibitionSource(fingerprint=fingerprint, two_sided=two_sided, ends_ns=ends_ns)
+    keys = incoming.placement.sources
+    for key, source in stored_sources(keys, fingerprint, lease.ends_ns, lease.lapses_ns):
         yield from (key, fingerprint, binary(groups.encode_source(source)))
-
-
-def first_flush(starts_ns: int, group_wait: float, now_ns: int) -> int:
-    """The time of a group's first flush, ns: after `group_wait` seconds.
-
-    At once where its alert has fired for longer than that.
-    """
-    wait_ns = int(group_wait * 10**9)
-    return now_ns if starts_ns + wait_ns < now_ns else now_ns + wait_ns
 
 
 def _has_ended(ends_ns: int, now_ns: int) -> bool:

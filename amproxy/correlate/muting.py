@@ -14,26 +14,24 @@ import msgspec
 
 from amproxy import offload
 from amproxy.clock import utc
-from amproxy.config.structs import InhibitRule, Maintenance
+from amproxy.config.structs import Maintenance
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
-from amproxy.grouping.maintenance import OpenWindows, is_open, next_change
+from amproxy.grouping.inhibition import InhibitionSource, find_inhibited, wanted_sources
+from amproxy.grouping.maintenance import OpenWindows, is_open, is_told_at_close, next_change_at
 from amproxy.grouping.muting import (
     IncidentMuting,
-    InhibitionSource,
     ManualMutes,
     Muting,
-    SourceKey,
     decide_hold,
     describe_muting,
-    find_inhibiting_alert,
     find_maintenance,
     find_silenced,
-    firing_sources,
-    target_keys,
+    may_match,
+    mutes_at,
     window_key,
 )
-from amproxy.labels.matchers import all_match
+from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Incident, LoadedGroup
 from amproxy.store import groups, keys, leases, muting
 from amproxy.store.commit import Operations, commit
@@ -54,8 +52,7 @@ async def load_manual_mutes(context: Context, now_ns: int) -> ManualMutes:
     versions = await wire.call("MGET", keys.SILENCES_VERSION, keys.MAINTENANCE_VERSION)
     silences = await context.silences.at(wire, versions[0])
     windows = await context.windows.at(wire, versions[1])
-    active = [one for one in silences.values() if one.starts_ns <= now_ns <= one.ends_ns]
-    return ManualMutes(active, context.open_windows.open_now(windows, now_ns / 10**9), windows)
+    return mutes_at(silences.values(), context.open_windows, windows, now_ns)
 
 
 async def look_up_muting(context: Context, alerts: Sequence[Alert], now_ns: int) -> Muting:
@@ -109,17 +106,43 @@ async def find_hold(context: Context, incident: Incident) -> tuple[str, float] |
 
 async def load_incident_muting(context: Context, incident: Incident) -> IncidentMuting:
     """All that may mute an incident's alerts from now on. Raises StoreUnavailable."""
+    return (await load_incident_mutings(context, [incident]))[incident.id]
+
+
+async def load_incident_mutings(
+    context: Context, found: Iterable[Incident]
+) -> dict[str, IncidentMuting]:
+    """The same by the id of each incident. Raises StoreUnavailable.
+
+    Alerts are read only where the labels that they share leave it open that something mutes them.
+    """
     now_ns, wire = int(context.now() * 10**9), context.wire
     silences, windows = await context.silences.all(wire), await context.windows.all(wire)
-    alerts = await _load_firing_alerts(context, incident, now_ns) if incident.group else []
-    return IncidentMuting(
-        alerts,
-        list(silences.values()),
-        windows,
-        # of its own: the one of the context remembers the present
-        OpenWindows(context.config),
-        await _look_up_inhibition(context, alerts, now_ns),
-    )
+    # of its own: the one of the context remembers the present
+    openings, mutings = OpenWindows(context.config), dict[str, IncidentMuting]()
+    to_come = [one for one in silences.values() if one.ends_ns >= now_ns]
+    known: list[Sequence[Matcher]] = [sides for one in to_come for sides in one.matcher_sets]
+    known += [one.matchers for one in openings.all(windows)]
+    known += [rule.target_matchers for rule in context.config.inhibit_rules]
+    for incident in found:
+        alerts = list[Alert]()
+        if (
+            incident.state != "resolved"
+            and incident.group
+            and any(may_match(matchers, incident.common_labels) for matchers in known)
+        ):
+            alerts = await _load_firing_alerts(context, incident, now_ns)
+            for alert in alerts:
+                # Its sender moves the end that it has now with each push.
+                alert.ends_ns = alert.lapses_ns = 0
+        mutings[incident.id] = IncidentMuting(
+            alerts,
+            to_come,
+            windows,
+            openings,
+            await _look_up_inhibition(context, alerts, now_ns) if alerts else {},
+        )
+    return mutings
 
 
 async def _load_firing_alerts(context: Context, incident: Incident, now_ns: int) -> list[Alert]:
@@ -139,47 +162,39 @@ async def _look_up_inhibition(
     rules, size = context.config.inhibit_rules, len(alerts)
     if not rules:
         return {}
-    wanted, names = await offload.run(size, _wanted_sources, rules, alerts)
-    sources: dict[str, list[InhibitionSource]] = {}
+    wanted = await offload.run(size, wanted_sources, rules, alerts)
+    sources = await _load_sources(context, {key for found in wanted.values() for key, _ in found})
+    over = await offload.run(size, _ended_sources, sources, now_ns)
+    _remove_sources(context, over)
+    inhibited = await offload.run(size, find_inhibited, wanted, sources, now_ns)
+    await offload.scrap(wanted, sources)
+    return inhibited
+
+
+async def load_inhibition_sources(
+    context: Context, alerts: Iterable[Alert]
+) -> dict[str, list[InhibitionSource]]:
+    """Key → the sources that may mute these alerts. Raises StoreUnavailable."""
+    wanted = wanted_sources(context.config.inhibit_rules, alerts)
+    return await _load_sources(context, {key for found in wanted.values() for key, _ in found})
+
+
+async def _load_sources(
+    context: Context, wanted: Iterable[str]
+) -> dict[str, list[InhibitionSource]]:
+    """Key → the sources that are stored under it."""
+    names, sources = list(wanted), dict[str, list[InhibitionSource]]()
     for start in range(0, len(names), KEYS_AT_ONCE):
         some = names[start : start + KEYS_AT_ONCE]
         answers = [context.wire.call("HVALS", keys.source(key)) for key in some]
         for key, answer in zip(some, answers, strict=True):
             stored = await answer
             sources[key] = await offload.run(len(stored), _decode_sources, stored)
-    over = await offload.run(size, _ended_sources, sources, now_ns)
-    _remove_sources(context, over)
-    inhibited = await offload.run(size, _find_inhibited, wanted, sources, now_ns)
-    await offload.scrap(wanted, sources)
-    return inhibited
-
-
-def _wanted_sources(
-    rules: Iterable[InhibitRule], alerts: Iterable[Alert]
-) -> tuple[dict[str, list[SourceKey]], list[str]]:
-    """Fingerprint → the keys to look for sources under, where a rule may mute it; and all keys."""
-    wanted = {
-        alert.fingerprint: found for alert in alerts if (found := target_keys(rules, alert.labels))
-    }
-    return wanted, list({key for found in wanted.values() for key, _ in found})
+    return sources
 
 
 def _decode_sources(stored: Iterable[bytes]) -> list[InhibitionSource]:
     return list(map(_decode_source, stored))
-
-
-def _find_inhibited(
-    wanted: Mapping[str, list[SourceKey]],
-    sources: Mapping[str, Sequence[InhibitionSource]],
-    now_ns: int,
-) -> dict[str, list[str]]:
-    """Fingerprint → that of the alert which mutes it."""
-    firing = {key: firing_sources(found, now_ns) for key, found in sources.items()}
-    return {
-        fingerprint: [source]
-        for fingerprint, found in wanted.items()
-        if (source := find_inhibiting_alert(found, firing))
-    }
 
 
 def _ended_sources(
@@ -234,8 +249,7 @@ async def handle_window_timer(context: Context, timer: Timer) -> None:
 
 
 def _next_window_change(context: Context, window: Maintenance) -> float | None:
-    change = next_change(window, context.config.time_intervals, utc(context.now()))
-    return None if change is None else change.timestamp()
+    return next_change_at(window, context.config.time_intervals, context.now())
 
 
 async def _flush_still_firing(context: Context, window: Maintenance) -> None:
@@ -248,17 +262,11 @@ async def _flush_group_now(context: Context, window: Maintenance, first: LoadedG
     loaded: LoadedGroup | None = first
     for _ in range(WINDOW_TRIES):
         # a group that was never flushed has its first flush before it, after group_wait
-        if loaded is None or not loaded.version or not _has_firing(context, loaded, window):
+        if loaded is None or not loaded.version:
+            return
+        if not is_told_at_close(window, loaded.alerts, int(context.now() * 10**9)):
             return
         if await commit(context.wire, muting.flush_now(loaded, context.now())):
             return
         loaded = await groups.load_group(context.wire, first.group.id)
     raise StoreUnavailable(f"group {first.group.id} keeps changing")
-
-
-def _has_firing(context: Context, loaded: LoadedGroup, window: Maintenance) -> bool:
-    now_ns = int(context.now() * 10**9)
-    return any(
-        not alert.resolved(now_ns) and all_match(window.matchers, alert.labels)
-        for alert in loaded.alerts
-    )

@@ -10,9 +10,10 @@ from msgspec import structs
 from amproxy import offload
 from amproxy.apply import apply_event
 from amproxy.context import Context
-from amproxy.correlate.ingest import SLICE, IncomingAlert, WholeAlert, first_flush, ingest
+from amproxy.correlate.ingest import SLICE, IncomingAlert, WholeAlert, ingest
 from amproxy.errors import NotFound
-from amproxy.grouping.muting import InhibitionSource
+from amproxy.grouping.flush import first_flush
+from amproxy.grouping.inhibition import stored_sources
 from amproxy.grouping.placement import Placement, Placer, SenderGroup
 from amproxy.machine.events import AlertsChanged
 from amproxy.model import Alert, LoadedGroup
@@ -129,12 +130,8 @@ def _store_sources(
     The answers are to be awaited; each may be StoreUnavailable.
     """
     stored = []
-    for key, two_sided in placement.sources:
-        source = InhibitionSource(
-            fingerprint=alert.fingerprint,
-            two_sided=two_sided,
-            ends_ns=alert.ends_ns or alert.lapses_ns,
-        )
+    name = alert.fingerprint
+    for key, source in stored_sources(placement.sources, name, alert.ends_ns, alert.lapses_ns):
         data = groups.encode_source(source)
-        stored.append(context.wire.call("HSET", keys.source(key), alert.fingerprint, data))
+        stored.append(context.wire.call("HSET", keys.source(key), name, data))
     return stored

@@ -19,7 +19,7 @@ from amproxy.correlate.flusher import flush_group
 from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.log import EventLog
 from amproxy.machine import holds
-from amproxy.machine.events import Event, Hold, TimerTick
+from amproxy.machine.events import Event, time_event
 from amproxy.model import Incident
 from amproxy.notify import storms
 from amproxy.shifts import record
@@ -156,10 +156,7 @@ async def timer_event(context: Context, incident: Incident, now: float) -> Event
     # In every open state: an acknowledgement or a snooze may run out now, and what triggers again
     # must not page either while its alerts are muted.
     hold = await muting.find_hold(context, incident) if incident.state != "resolved" else None
-    if hold is None:
-        return TimerTick(pushed_at=pushed_at)
-    reason, until = hold
-    return Hold(reason=reason, until=until, pushed_at=pushed_at)
+    return time_event(hold, pushed_at)
 
 
 async def _retry_message(context: Context, timer: Timer) -> None:

@@ -106,6 +106,23 @@ def decide_flush(
     return decision
 
 
+def first_flush(starts_ns: int, group_wait: float, now_ns: int) -> int:
+    """The time of a group's first flush, ns: after `group_wait` seconds.
+
+    At once where its alert has fired for longer than that.
+    """
+    wait_ns = int(group_wait * 10**9)
+    return now_ns if starts_ns + wait_ns < now_ns else now_ns + wait_ns
+
+
+def flush_tick(group: Group, planned: float, now: float) -> float:
+    """The tick that a flush counts as, when it was planned for one; the next is an interval later.
+
+    Ticks that were missed are not made up for. All in Unix seconds.
+    """
+    return planned if planned + group.group_interval > now else now
+
+
 def notification_log_key(integration: Integration) -> str:
     """The key of an integration in its group's notification log: `webhook/0`."""
     return f"{integration.kind}/{integration.index}"

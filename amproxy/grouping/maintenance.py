@@ -9,7 +9,7 @@ file any more is never active: a window that has lost its interval mutes nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -20,6 +20,8 @@ from amproxy.clock import utc
 from amproxy.config.structs import Config, Maintenance
 from amproxy.errors import ConfigProblem
 from amproxy.labels.intervals import TimeInterval
+from amproxy.labels.matchers import all_match
+from amproxy.model import Alert
 from amproxy.times import EARLIEST, LATEST, to_utc, wall_to_utc
 
 WindowState = Literal["pending", "open", "closed", "expired"]
@@ -59,6 +61,19 @@ def next_change(window: Maintenance, intervals: IntervalsByName, at: datetime) -
     if until is not None:
         return until if until < LATEST else None
     return next_opening(window, intervals, at)
+
+
+def next_change_at(window: Maintenance, intervals: IntervalsByName, at: float) -> float | None:
+    """The same in Unix seconds."""
+    change = next_change(window, intervals, utc(at))
+    return None if change is None else change.timestamp()
+
+
+def is_told_at_close(window: Maintenance, alerts: Iterable[Alert], now_ns: int) -> bool:
+    """Decide whether a window that closes has a group flushed: an alert still fires."""
+    return any(
+        not alert.resolved(now_ns) and all_match(window.matchers, alert.labels) for alert in alerts
+    )
 
 
 def window_state(window: Maintenance, intervals: IntervalsByName, at: datetime) -> WindowState:

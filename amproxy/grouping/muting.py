@@ -1,29 +1,19 @@
 """Muting as values: the silences, maintenance windows and inhibitions of alerts, and their wording.
 
-Pure; correlate/muting.py looks them up. Inhibition: an alert that fires (the source) mutes others
-(the targets). Sources are stored under keys made of the rule and the values of its `equal` labels,
-so that a target is checked by one look-up. A key does not depend on the place of a rule in the
-file: what is stored outlives a reload.
+Pure; correlate/muting.py looks them up, grouping/inhibition.py has the values of inhibition.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from hashlib import blake2b
 from typing import NamedTuple
 
-import msgspec
-
 from amproxy.clock import utc
-from amproxy.config.structs import InhibitRule, Maintenance
+from amproxy.config.structs import Maintenance
 from amproxy.grouping.maintenance import OpenWindow, OpenWindows
-from amproxy.labels.matchers import all_match, matcher_sort_key
+from amproxy.labels.matchers import Matcher, all_match
 from amproxy.model import Alert, Silence
-
-# The key to store or look under, and whether the alert matches both sides of that rule.
-SourceKey = tuple[str, bool]
 
 # Seconds after which an incident is checked again, however long its alerts are muted: a silence
 # may be deleted, the source of an inhibition may end.
@@ -96,10 +86,21 @@ def _ended_at(resolved: Alert) -> float:
     return max(end_ns, resolved.updated_ns) / 10**9
 
 
+def mutes_at(
+    silences: Iterable[Silence], openings: OpenWindows, windows: dict[str, Maintenance], at_ns: int
+) -> ManualMutes:
+    """The silences and windows that are in force at a time.
+
+    windows: all made by hand, by id; the same dict as long as none of them changes.
+    """
+    active = [one for one in silences if one.starts_ns <= at_ns <= one.ends_ns]
+    return ManualMutes(active, openings.open_now(windows, at_ns / 10**9), windows)
+
+
 class IncidentMuting(NamedTuple):
     """All that may mute the alerts of one incident from now on, as far as it is known."""
 
-    alerts: Sequence[Alert]
+    alerts: Sequence[Alert]  # those that fire now: nobody knows when they end
     silences: Sequence[Silence]  # those that have not begun too
     windows: dict[str, Maintenance]  # made by hand
     openings: OpenWindows
@@ -107,13 +108,20 @@ class IncidentMuting(NamedTuple):
 
     def hold_at(self, at: float) -> tuple[str, float] | None:
         """decide_hold at a time to come (Unix seconds), until the muting ends; inf = not known."""
+        if not self.alerts:
+            return None
         at_ns = int(at * 10**9)
-        active = [one for one in self.silences if one.starts_ns <= at_ns <= one.ends_ns]
-        mutes = ManualMutes(active, self.openings.open_now(self.windows, at), self.windows)
-        firing = [alert for alert in self.alerts if not alert.resolved(at_ns)]
-        windows = find_maintenance(self.openings, mutes, firing, at_ns)
-        muting = Muting(find_silenced(active, firing), self.inhibited_by, windows)
-        return decide_hold(mutes, muting, firing, at, recheck=math.inf)
+        mutes = mutes_at(self.silences, self.openings, self.windows, at_ns)
+        windows = find_maintenance(self.openings, mutes, self.alerts, at_ns)
+        muting = Muting(find_silenced(mutes.silences, self.alerts), self.inhibited_by, windows)
+        return decide_hold(mutes, muting, self.alerts, at, recheck=math.inf)
+
+
+def may_match(matchers: Iterable[Matcher], common_labels: Mapping[str, str]) -> bool:
+    """Decide whether matchers may match an alert of which only some labels are known."""
+    return all(
+        matcher.matches(common_labels) for matcher in matchers if matcher.name in common_labels
+    )
 
 
 def find_silenced(silences: Sequence[Silence], alerts: Iterable[Alert]) -> dict[str, list[str]]:
@@ -202,88 +210,3 @@ def _describe_window(opening: OpenWindow) -> str:
 
 def _until_text(at: float) -> str:
     return f"until {utc(at):%Y-%m-%d %H:%M} UTC" if at < _FAR_FUTURE else "for ever"
-
-
-class InhibitionSource(msgspec.Struct, frozen=True, gc=False):
-    """An alert as it is stored under one of its source keys."""
-
-    fingerprint: str
-    two_sided: bool = False
-    ends_ns: int = 0  # 0 = no end
-
-
-def source_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
-    """The keys to store an alert under: one for each rule whose source side it matches."""
-    return [
-        (_rule_key(rule, labels), all_match(rule.target_matchers, labels))
-        for rule in rules
-        if all_match(rule.source_matchers, labels)
-    ]
-
-
-def target_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
-    """The keys to look for sources under: one for each rule whose target side the alert matches."""
-    return [
-        (_rule_key(rule, labels), all_match(rule.source_matchers, labels))
-        for rule in rules
-        if all_match(rule.target_matchers, labels)
-    ]
-
-
-class FiringSources(NamedTuple):
-    """The lowest fingerprints of the sources under one key that fire; "" = there is none."""
-
-    any: str
-    one_sided: str  # of those that match the source side of the rule alone
-
-
-_NO_SOURCES = FiringSources("", "")
-
-
-def firing_sources(sources: Iterable[InhibitionSource], now_ns: int) -> FiringSources:
-    """Sum up once what every target asks for: there may be thousands of both."""
-    firing = [source for source in sources if _is_firing(source, now_ns)]
-    one_sided = (source.fingerprint for source in firing if not source.two_sided)
-    return FiringSources(
-        min((source.fingerprint for source in firing), default=""), min(one_sided, default="")
-    )
-
-
-def find_inhibiting_alert(
-    keys: Iterable[SourceKey], sources: Mapping[str, FiringSources]
-) -> str | None:
-    """The fingerprint of the alert that mutes a target now; None = nothing does.
-
-    keys: the target's, from `target_keys`; sources: those stored under them. An alert that matches
-    both sides of a rule is not muted by another that matches both, so never by itself. Of several
-    sources the lowest fingerprint is named.
-    """
-    for key, two_sided in keys:
-        known = sources.get(key, _NO_SOURCES)
-        if found := known.one_sided if two_sided else known.any:
-            return found
-    return None
-
-
-def _is_firing(source: InhibitionSource, now_ns: int) -> bool:
-    return not 0 < source.ends_ns <= now_ns
-
-
-def _rule_key(rule: InhibitRule, labels: Mapping[str, str]) -> str:
-    identity, equal = _rule_identity(rule)
-    return _digest([identity, *(labels.get(name, "") for name in equal)])
-
-
-@lru_cache(maxsize=1024)
-def _rule_identity(rule: InhibitRule) -> tuple[str, tuple[str, ...]]:
-    equal = tuple(sorted(set(rule.equal)))
-    sides = [
-        [str(matcher) for matcher in sorted(side, key=matcher_sort_key)]
-        for side in (rule.source_matchers, rule.target_matchers)
-    ]
-    return _digest([*sides, equal]), equal
-
-
-def _digest(values: object) -> str:
-    # JSON keeps the values apart: two that are joined otherwise must not have one digest
-    return blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from amproxy.config.structs import Config, Route
-from amproxy.grouping.muting import SourceKey, source_keys
+from amproxy.grouping.inhibition import SourceKey, source_keys
 from amproxy.labels.fingerprint import fingerprint
 from amproxy.labels.matchers import Matcher, all_match, quote
 from amproxy.model import Group

@@ -54,6 +54,14 @@ class Hold(Event, frozen=True, kw_only=True):
     pushed_at: float | None = None  # as TimerTick's
 
 
+def time_event(hold: tuple[str, float] | None, pushed_at: float | None) -> TimerTick | Hold:
+    """The event of an incident whose timer is due. hold: reason and until; None = it may page."""
+    if hold is None:
+        return TimerTick(pushed_at=pushed_at)
+    reason, until = hold
+    return Hold(reason=reason, until=until, pushed_at=pushed_at)
+
+
 class Act(Event, frozen=True, kw_only=True):
     """A person's action."""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.config.structs import InhibitRule
-from amproxy.grouping.muting import (
+from amproxy.grouping.inhibition import (
     InhibitionSource,
     find_inhibiting_alert,
     firing_sources,
