@@ -163,6 +163,28 @@ def _add_simulate(commands: Any) -> None:
         metavar="DURATION",
         help="the alert ends after so long (default: it keeps firing)",
     )
+    span = "from and until when, after the first alert; both may miss"
+    command.add_argument(
+        "--alert",
+        action="append",
+        default=[],
+        metavar="'LABEL=VALUE … @FROM-UNTIL'",
+        help=f"another alert that fires ({span})",
+    )
+    command.add_argument(
+        "--silence",
+        action="append",
+        default=[],
+        metavar="'MATCHERS @FROM-UNTIL'",
+        help=f"somebody silences the alerts that match ({span})",
+    )
+    command.add_argument(
+        "--window",
+        action="append",
+        default=[],
+        metavar="'MATCHERS @FROM-UNTIL'",
+        help=f"somebody makes a maintenance window ({span})",
+    )
 
 
 def _add_replay(commands: Any) -> None:
@@ -273,7 +295,7 @@ def _explain(options: argparse.Namespace) -> int:
     from amproxy.simulation import alert, explain
 
     config, roster = _load_config_and_roster(options, options.at)
-    labels = _parse_labels(options.labels)
+    labels = alert.parse_labels(options.labels)
     at = times.parse_command_time(options.at, alert.zone_of_alert(config, labels), clock.now())
     _print(
         options,
@@ -287,7 +309,7 @@ def _simulate(options: argparse.Namespace) -> int:
     from amproxy.simulation import alert, reports, simulate
 
     config, roster = _load_config_and_roster(options, options.at)
-    labels = _parse_labels(options.labels)
+    labels = alert.parse_labels(options.labels)
     at = times.parse_command_time(options.at, alert.zone_of_alert(config, labels), clock.now())
     request = simulate.SimulationRequest(
         labels=labels,
@@ -295,6 +317,9 @@ def _simulate(options: argparse.Namespace) -> int:
         duration=_seconds(options.duration),
         answers=[_parse_answer(text) for text in options.answer],
         resolve_after=_seconds(options.resolve_after),
+        others=list(map(simulate.parse_alert, options.alert)),
+        silences=[simulate.parse_silence(text, at) for text in options.silence],
+        windows=[simulate.parse_window(text, at) for text in options.window],
     )
     _print(
         options,
@@ -392,17 +417,6 @@ def _load_config_and_roster(options: argparse.Namespace, at: str) -> tuple[Any, 
     config = load(options.config).config
     time = times.resolve_command_time(times.read_command_time(at, clock.now()), "UTC")
     return config, offline_roster(config, time)
-
-
-def _parse_labels(arguments: list[str]) -> dict[str, str]:
-    """Labels without the empty ones. Raises ValueError."""
-    labels = {}
-    for text in arguments:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"{text!r} is no LABEL=VALUE")
-        labels[name] = value.strip('"') if value.startswith('"') else value
-    return {name: value for name, value in labels.items() if value}
 
 
 def _parse_answer(text: str) -> tuple[str, float]:

@@ -42,6 +42,8 @@ _EVENT_KINDS: Final = {
     "renewed": "acknowledge",
     "reassigned": "reassign",
     "responders": "add_responders",
+    "held": "hold",
+    "released": "release",
 }
 
 

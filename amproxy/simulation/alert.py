@@ -1,32 +1,35 @@
-"""One alert and a configuration: its groups, what mutes them and for how long, what it opens.
-
-All of the simulation asks here what mutes alerts.
-"""
+"""One alert and a configuration: its groups, what mutes them and for how long, what it opens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from amproxy.clock import rfc3339, utc
 from amproxy.config.structs import (
     Config,
     Integration,
-    Maintenance,
     NotifyStep,
     Policy,
     Receiver,
 )
 from amproxy.grouping import placement
 from amproxy.grouping.flush import active_mute_intervals, new_incident
-from amproxy.grouping.maintenance import is_open, next_change, next_opening, open_until
+from amproxy.grouping.muting import (
+    SHORTEST_HOLD,
+    ManualMutes,
+    Muting,
+    describe_muting,
+    join_reasons,
+    may_unmute_at,
+    window_key,
+)
 from amproxy.grouping.placement import Placer
-from amproxy.labels.fingerprint import fingerprint
-from amproxy.labels.matchers import all_match
 from amproxy.model import Alert, Group, Incident, Page
 from amproxy.notify.templates import incident_title
-from amproxy.oncall.roster import Roster
+from amproxy.simulation.surroundings import SimulatedSurroundings
 from amproxy.times import LATEST
 
 # Changes of intervals and windows that are tried for the end of a muting, so that intervals which
@@ -40,7 +43,8 @@ class SimulatedAlert:
     def __init__(self, config: Config, labels: Mapping[str, str]) -> None:
         self.config = config
         self.labels = {name: value for name, value in labels.items() if value}
-        self.groups: tuple[Group, ...] = Placer(config).place(self.labels).groups
+        self.placement = Placer(config).place(self.labels)
+        self.groups = self.placement.groups
 
     @cached_property
     def receivers(self) -> list[str]:
@@ -61,7 +65,7 @@ class SimulatedAlert:
         """The alert as it is stored when it comes in at a time (Unix seconds)."""
         now_ns = int(now * 10**9)
         return Alert(
-            fingerprint=fingerprint(self.labels),
+            fingerprint=self.placement.fingerprint,
             labels=self.labels,
             starts_ns=now_ns,
             updated_ns=now_ns,
@@ -73,27 +77,45 @@ class SimulatedAlert:
     def policy(self, integration: Integration) -> Policy:
         return policy_of(self.config, integration)
 
-    def document(self, at: float, pages: Iterable[Page], roster: Roster) -> dict[str, Any]:
-        """Return the answer of `explain` and `simulate` as JSON values, with the muting at `at`."""
-        groups = [
+
+def alerts_document(
+    alerts: Sequence[SimulatedAlert],
+    at: float,
+    pages: Iterable[Page],
+    surroundings: SimulatedSurroundings,
+) -> dict[str, Any]:
+    """Return the answer of `explain` and `simulate` as JSON values, with the muting at `at`."""
+    groups = {(group.id): (group, alert) for alert in reversed(alerts) for group in alert.groups}
+    order = dict.fromkeys(group.id for alert in alerts for group in alert.groups)
+    return {
+        "receivers": list(dict.fromkeys(name for alert in alerts for name in alert.receivers)),
+        "groups": [
             {
                 "receiver": group.receiver,
                 "group_labels": group.labels,
                 "group_key": group.key,
-                "muted_by": muting_names(group, self.labels, roster, at),
+                "muted_by": group_muting(group, [alert.firing(at)], surroundings, at).names,
             }
-            for group in self.groups
-        ]
-        return {
-            "receivers": self.receivers,
-            "groups": groups,
-            "pages": [_page_document(page) for page in pages],
-        }
+            for group, alert in (groups[id_] for id_ in order)
+        ],
+        "pages": [_page_document(page) for page in pages],
+    }
+
+
+def parse_labels(arguments: Iterable[str]) -> dict[str, str]:
+    """Labels without the empty ones. Raises ValueError."""
+    labels = {}
+    for text in arguments:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{text!r} is no LABEL=VALUE")
+        labels[name] = value.strip('"') if value.startswith('"') else value
+    return {name: value for name, value in labels.items() if value}
 
 
 def _page_document(page: Page) -> dict[str, Any]:
     return {
-        "at": rfc3339(page.due),
+        "at": rfc3339(page.sent_at),
         "user": page.user,
         "channel": page.channel,
         "policy": page.policy,
@@ -132,75 +154,99 @@ def open_incident(
     return new_incident(config, group, integration, firing, now, number=0, title=title)
 
 
-def muting_names(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> list[str]:
-    """Return the names of what mutes alerts of a group: time intervals, then maintenance windows.
+class GroupMuting(NamedTuple):
+    """All that mutes alerts of one group at a time, as the service finds it."""
 
-    labels: of the alerts; now: Unix seconds.
-    """
-    return [
-        *active_mute_intervals(group, roster, now),
-        *(
-            window.name
-            for window in _matching_windows(labels, roster)
-            if is_open(window, roster.config.time_intervals, utc(now))
-        ),
-    ]
+    group: Group
+    intervals: list[str]  # names of time intervals, which mute the group
+    alerts: Sequence[Alert]
+    mutes: ManualMutes
+    muting: Muting
+
+    @property
+    def is_muted(self) -> bool:
+        """True where a flush would tell of none of the alerts."""
+        return bool(self.intervals) or self._mutes_alerts
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what mutes all alerts; [] = something of them is told."""
+        if not self.is_muted:
+            return []
+        names = [*self.intervals, *self._windows]
+        for kind, found in (
+            ("silence", self.muting.silenced_by),
+            ("alert", self.muting.inhibited_by),
+        ):
+            names += [f"{kind} {one}" for one in _unique(found)]
+        return names
+
+    @property
+    def text(self) -> str:
+        """The same in words: "muted by nights", "in maintenance upgrade", "silenced by …"."""
+        # A mute interval is the stronger reason: active ones are named only where none of those is.
+        muting = any(name in self.group.mute_time_intervals for name in self.intervals)
+        texts = []
+        if self.intervals:
+            texts.append(f"muted {'by' if muting else 'outside of'} {', '.join(self.intervals)}")
+        if windows := self._windows:
+            texts.append(f"in maintenance {', '.join(windows)}")
+        others = describe_muting(self.mutes, self.muting._replace(maintained_by={}))
+        if others:
+            texts.append(join_reasons(reason for found in others.values() for reason in found))
+        return " and ".join(texts)
+
+    @property
+    def reasons(self) -> list[str]:
+        """The silences, windows and inhibitions that mute the alerts, for people."""
+        return _unique(describe_muting(self.mutes, self.muting))
+
+    def may_end_at(self) -> float:
+        """The time up to which nothing of it changes, as far as is known; Unix seconds."""
+        ends = [math.inf]
+        if self._mutes_alerts:
+            ends += [may_unmute_at(self.mutes, self.muting, one, math.inf) for one in self.alerts]
+        return min(ends)
+
+    @property
+    def _mutes_alerts(self) -> bool:
+        return bool(self.alerts) and all(map(self.muting.is_muted, self.alerts))
+
+    @property
+    def _windows(self) -> list[str]:
+        known = {window_key(one.window): one.window.name for one in self.mutes.open_windows}
+        return [known.get(name, name) for name in _unique(self.muting.maintained_by)]
 
 
-def muting_text(group: Group, muted_by: list[str]) -> str:
-    """Return muting_names in words.
-
-    For example "muted by nights", "muted outside of business-hours", "in maintenance upgrade".
-    """
-    muting = [name for name in muted_by if name in group.mute_time_intervals]
-    active = [name for name in muted_by if name in group.active_time_intervals]
-    windows = [name for name in muted_by if name not in (*muting, *active)]
-    texts = []
-    # A mute interval is the stronger reason: active ones are named only where none of those is.
-    if muting or active:
-        texts.append(f"muted {'by' if muting else 'outside of'} {', '.join(muting or active)}")
-    if windows:
-        texts.append(f"in maintenance {', '.join(windows)}")
-    return " and ".join(texts)
+def _unique(found: Mapping[str, Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(name for names in found.values() for name in names))
 
 
-def muting_end(group: Group, labels: Mapping[str, str], roster: Roster, now: float) -> float | None:
+def group_muting(
+    group: Group, alerts: Sequence[Alert], surroundings: SimulatedSurroundings, now: float
+) -> GroupMuting:
+    """Find what mutes alerts of a group at a time (Unix seconds)."""
+    intervals = active_mute_intervals(group, surroundings.roster, now)
+    return GroupMuting(group, intervals, alerts, *surroundings.muting(alerts, now))
+
+
+def muting_end(
+    group: Group, alerts: Sequence[Alert], surroundings: SimulatedSurroundings, now: float
+) -> float | None:
     """Return when a group that is muted now is no longer, Unix seconds; None = not within years.
 
     Where intervals change very often it is an earlier time, up to which the group is muted.
     """
-    config = roster.config
+    roster, at = surroundings.roster, now
     names = roster.known_intervals((*group.mute_time_intervals, *group.active_time_intervals))
-    intervals = [config.time_intervals[name] for name in names]
-    windows = list(_matching_windows(labels, roster))
-    at = utc(now)
+    intervals = [roster.config.time_intervals[name] for name in names]
     for _ in range(_MAX_CHANGES):
-        changes = [interval.changes(at) for interval in intervals]
-        changes += [next_change(window, config.time_intervals, at) for window in windows]
-        known = [change for change in changes if change]
-        if not known:
-            return None
-        at = min(known)
-        if not muting_names(group, labels, roster, at.timestamp()):
+        muting = group_muting(group, alerts, surroundings, at)
+        if not muting.is_muted:
             break
-    return at.timestamp()
-
-
-def next_window_end(labels: Mapping[str, str], roster: Roster, now: float) -> float | None:
-    """Return the end of the next maintenance window of alerts, Unix seconds; None = there is none.
-
-    People are notified then of what still fires.
-    """
-    at, intervals, ends = utc(now), roster.config.time_intervals, []
-    for window in _matching_windows(labels, roster):
-        opens = at if is_open(window, intervals, at) else next_opening(window, intervals, at)
-        closes = open_until(window, intervals, opens) if opens else None
-        if closes and closes < LATEST:
-            ends.append(closes.timestamp())
-    return min(ends, default=None)
-
-
-def _matching_windows(labels: Mapping[str, str], roster: Roster) -> Iterator[Maintenance]:
-    for window in roster.config.maintenance.values():
-        if all_match(window.matchers, labels):
-            yield window
+        changes = [interval.changes(utc(at)) for interval in intervals]
+        ends = [change.timestamp() for change in changes if change] + [muting.may_end_at()]
+        if math.isinf(min(ends)) or min(ends) >= LATEST.timestamp():
+            return None
+        at = max(min(ends), at + SHORTEST_HOLD)
+    return at

@@ -21,14 +21,16 @@ from amproxy.model import Group, Page
 from amproxy.oncall.reachable import person_reachability
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.alert import (
+    GroupMuting,
     SimulatedAlert,
+    alerts_document,
+    group_muting,
     muting_end,
-    muting_names,
-    muting_text,
-    open_incident,
     zone_of_policy,
 )
-from amproxy.simulation.incident import RoundRobinTurns, SimulatedIncident
+from amproxy.simulation.group import SimulatedFiring, SimulatedGroup
+from amproxy.simulation.incident import SimulatedIncident
+from amproxy.simulation.surroundings import SimulatedSurroundings
 from amproxy.simulation.terminal import (
     describe_policy_end,
     describe_step,
@@ -79,7 +81,7 @@ class ExplainedGroup(NamedTuple):
 
     group: Group
     integration: Integration
-    muted_by: list[str]
+    muting: GroupMuting
     simulated: SimulatedIncident | None  # None where the group is muted
 
 
@@ -91,26 +93,28 @@ def explain(
     Its pages are those that arrive at once if the group is flushed at `at` (aware).
     """
     alert, now = SimulatedAlert(config, labels), to_utc(at).timestamp()
+    surroundings = SimulatedSurroundings(roster)
     pages = [
         page
-        for explained in explain_groups(alert, now, roster)
+        for explained in explain_groups(alert, now, surroundings)
         if explained.simulated
         for page in explained.simulated.pages
     ]
-    return alert.document(now, pages, roster)
+    return alerts_document([alert], now, pages, surroundings)
 
 
 def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster: Roster) -> str:
     """Return the same in words, with the policy, and why other people are not paged."""
     alert, now = SimulatedAlert(config, labels), to_utc(at).timestamp()
-    explained = explain_groups(alert, now, roster)
+    surroundings = SimulatedSurroundings(roster)
+    explained = explain_groups(alert, now, surroundings)
     zone = zone_of_policy(config, alert.policy(explained[0].integration)) if explained else "UTC"
     visit = placement.explain(config.route, alert.labels)
     lines = wrap_hanging("Alert   ", labels_text(alert.labels))
     lines += wrap_hanging("At      ", f"{zoned_time_text(now, zone)} {zone} ({rfc3339(now)})")
     lines += ["", "Routes", *_route_lines(visit, alert.labels, 1)]
     for group in alert.groups:
-        lines += ["", *_group_lines(alert, group, now, roster)]
+        lines += ["", *_group_lines(alert, group, now, surroundings)]
     for one in explained:
         lines += ["", *_policy_lines(alert, one, now, roster)]
     if not explained:
@@ -118,18 +122,19 @@ def explain_text(config: Config, labels: Mapping[str, str], at: datetime, roster
     return "\n".join([*lines, "", *wrap_hanging("", _LIVE_ONLY_NOTE)])
 
 
-def explain_groups(alert: SimulatedAlert, now: float, roster: Roster) -> list[ExplainedGroup]:
+def explain_groups(
+    alert: SimulatedAlert, now: float, surroundings: SimulatedSurroundings
+) -> list[ExplainedGroup]:
     """Flush the groups of an alert at `now` (Unix seconds): one entry per oncall integration."""
-    turns: RoundRobinTurns = {}
+    firing = SimulatedFiring(alert.labels, sender=alert.placement.fingerprint)
+    surroundings.add_sources(alert.placement.sources, alert.firing(now))
     explained = []
     for group, integration in alert.oncall:
-        muted_by = muting_names(group, alert.labels, roster, now)
-        simulated = None
-        if not muted_by:
-            incident = open_incident(alert.config, group, integration, [alert.firing(now)], now)
-            simulated = SimulatedIncident(incident, roster, turns)
-            simulated.open()
-        explained.append(ExplainedGroup(group, integration, muted_by, simulated))
+        simulated = SimulatedGroup(group, integration, surroundings)
+        simulated.receive("", firing, now)
+        simulated.flush(now)
+        muting = group_muting(group, [alert.firing(now)], surroundings, now)
+        explained.append(ExplainedGroup(group, integration, muting, simulated.last_incident))
     return explained
 
 
@@ -155,7 +160,9 @@ def _route_lines(visit: RouteVisit, labels: Mapping[str, str], depth: int) -> It
         )
 
 
-def _group_lines(alert: SimulatedAlert, group: Group, now: float, roster: Roster) -> Iterator[str]:
+def _group_lines(
+    alert: SimulatedAlert, group: Group, now: float, surroundings: SimulatedSurroundings
+) -> Iterator[str]:
     yield from wrap_hanging("Group   ", group.key)
     kinds = [
         f"{one.kind} (cannot be delivered: {in_english(one.undeliverable)})"
@@ -166,11 +173,13 @@ def _group_lines(alert: SimulatedAlert, group: Group, now: float, roster: Roster
     yield from wrap_hanging(
         "  ", f"receiver {group.receiver}: {', '.join(kinds) or 'tells nobody'}"
     )
-    if muted_by := muting_names(group, alert.labels, roster, now):
-        until = muting_end(group, alert.labels, roster, now)
+    firing = [alert.firing(now)]
+    muting = group_muting(group, firing, surroundings, now)
+    if muting.is_muted:
+        until = muting_end(group, firing, surroundings, now)
         zone = _zone_of_group(alert, group)
         end = f"until {zoned_time_text(until, zone)} {zone}" if until else "for years"
-        yield from wrap_hanging("  ", f"{muting_text(group, muted_by)} {end}")
+        yield from wrap_hanging("  ", f"{muting.text} {end}")
     else:
         yield "  not muted by a time interval, not in maintenance"
     for rule in alert.config.inhibit_rules:
@@ -200,8 +209,8 @@ def _policy_lines(
         yield from wrap_hanging("      ", describe_policy_end(config, reachable))
     simulated = explained.simulated
     if simulated is None:
-        muting = muting_text(explained.group, explained.muted_by)
-        yield from wrap_hanging("Paged now: ", f"nobody, because the group is {muting}")
+        text = f"nobody, because the group is {explained.muting.text}"
+        yield from wrap_hanging("Paged now: ", text)
         return
     paged = f'incident "{simulated.incident.title}"' if simulated.pages else "nobody"
     yield from wrap_hanging("Paged now: ", paged)

@@ -1,7 +1,7 @@
 """One group of alerts under a virtual clock: its notifications, and the incidents they open.
 
-A group is flushed as in the service: first after `group_wait`, then at ticks of `group_interval`.
-Ticks that would change nothing are left out.
+A group is flushed as in the service: first after `group_wait`, then at each tick of
+`group_interval`, and when a maintenance window closes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from amproxy.grouping.flush import (
     decide_flush,
     decide_incident_event,
     firing_alerts,
+    first_flush,
+    flush_tick,
     notification_log_key,
 )
-from amproxy.grouping.maintenance import OpenWindows
-from amproxy.grouping.muting import ManualMutes, Muting, decide_hold, find_maintenance
-from amproxy.machine.events import Act, Event, Hold, Opened, TimerTick
+from amproxy.grouping.maintenance import is_told_at_close
+from amproxy.machine.events import Act, Event, Opened, time_event
 from amproxy.model import (
     Alert,
     Group,
@@ -33,35 +34,23 @@ from amproxy.model import (
     TimelineEntry,
     common_pairs,
 )
-from amproxy.oncall.roster import Roster
-from amproxy.simulation.alert import (
-    muting_end,
-    muting_names,
-    muting_text,
-    next_window_end,
-    open_incident,
-)
+from amproxy.simulation.alert import GroupMuting, open_incident
 from amproxy.simulation.incident import (
-    RoundRobinTurns,
     SimulatedEntry,
     SimulatedIncident,
     SimulationAssumptions,
 )
+from amproxy.simulation.surroundings import FLUSH_RANK, TICK_RANK, SimulatedSurroundings
 
 # Seconds: the service's timers are never quite punctual, so that repeat_interval has always passed
 # when a flush falls on its end. A virtual clock is exact, and needs this much to be as late.
 TIMER_LATENESS: Final = 0.001
 
-_NO_WINDOWS: Final[dict[str, Maintenance]] = {}  # made by hand: only the service knows them
-
-# The order at one moment: an answer comes before the next step, and its incident before the answer.
-FLUSH_RANK, ANSWER_RANK, TICK_RANK = range(3)
-
 
 class SimulatedFiring(NamedTuple):
     """Alerts that come and go together; times are Unix seconds.
 
-    The names of those of one sender differ by their numbers, from `first` on.
+    The names of those of one sender differ by their numbers, from `first` on; number 0 has none.
     """
 
     labels: Mapping[str, str]
@@ -88,7 +77,8 @@ class SimulatedFiring(NamedTuple):
 
     @property
     def fingerprints(self) -> list[str]:
-        return [f"{self.sender}/{number}" for number in range(self.first, self.first + self.alerts)]
+        numbers = range(self.first, self.first + self.alerts)
+        return [f"{self.sender}/{number}" if number else self.sender for number in numbers]
 
 
 class SimulatedGroup:
@@ -101,8 +91,7 @@ class SimulatedGroup:
         self,
         group: Group,
         integration: Integration,
-        roster: Roster,
-        turns: RoundRobinTurns,
+        surroundings: SimulatedSurroundings,
         assumptions: SimulationAssumptions | None = None,
     ) -> None:
         self.group, self.integration = group, integration
@@ -110,9 +99,10 @@ class SimulatedGroup:
         self.incidents: list[SimulatedIncident] = []  # in the order of their openings
         self.notes_before: list[SimulatedEntry] = []  # from the time without incident
         self.flush_due: float | None = None
-        self._roster, self._turns, self._assumptions = roster, turns, assumptions
+        self._surroundings = surroundings
+        self._assumptions = assumptions or SimulationAssumptions()
         self._receiver = Receiver(name=group.receiver, integrations=(integration,))
-        self._openings = OpenWindows(roster.config)
+        self._is_flushed = False  # since it has alerts
         self._log: LogEntry | None = None
         # Incidents that a person opened again when another had begun: their timers run as well.
         self._reopened: list[SimulatedIncident] = []
@@ -134,6 +124,18 @@ class SimulatedGroup:
     def due(self) -> tuple[float, int] | None:
         """Return the time (Unix seconds) and rank of what is due next; None = nothing."""
         return min(self._due_times(), default=None)
+
+    def receive(self, name: str, firing: SimulatedFiring, now: float) -> None:
+        """Take in alerts that fire (Unix seconds); a group that has none begins to wait."""
+        self.alerts = {**self.alerts, name: firing}
+        if self.flush_due is None:
+            now_ns = int(now * 10**9)
+            self.flush_due = first_flush(now_ns, self.group.group_wait, now_ns) / 10**9
+
+    def close_window(self, window: Maintenance, now: float) -> None:
+        """Flush soon, where an alert that a window muted still fires."""
+        if self._is_flushed and is_told_at_close(window, self._stored(now), int(now * 10**9)):
+            self.flush_due = now
 
     def run_due(self, now: float) -> None:
         """Do what is due: flush, or run one incident's timer."""
@@ -167,10 +169,24 @@ class SimulatedGroup:
         entries = self.last_incident.entries if self.last_incident else self.notes_before
         entries.append(SimulatedEntry(TimelineEntry(at=at, kind="note", text=text)))
 
+    def begin(self, incident: Incident) -> SimulatedIncident:
+        """Make a new incident the group's last one."""
+        around = self._surroundings
+        simulated = SimulatedIncident(
+            incident,
+            around.roster,
+            around.turns,
+            self._assumptions,
+            around.storms,
+            lambda: around.clock.schedule_due(self),
+        )
+        self.incidents.append(simulated)
+        return simulated
+
     def flush(self, now: float) -> None:
         """Notify of what has changed, as the service decides."""
-        alerts, mutes = self._stored(now), self._mutes(now)
-        muting = self._muting(mutes, alerts, now)
+        alerts, late = self._stored(now), now + TIMER_LATENESS
+        mutes, muting = self._surroundings.muting(alerts, late)
         loaded = LoadedGroup(
             group=self.group,
             version="",
@@ -181,20 +197,25 @@ class SimulatedGroup:
             busy_until=0.0,
             following=None,
         )
-        late = now + TIMER_LATENESS
+        tick = flush_tick(self.group, now, late)
         decision = decide_flush(
-            loaded, self.group, self._receiver, self._roster, muting, late, tick=now
+            *(loaded, self.group, self._receiver, self._surroundings.roster),
+            *(muting, late, tick),
         )
-        muted = bool(decision.muted_by) or all(map(muting.is_muted, alerts))
-        if alerts and muted and not self.incidents and not self.notes_before:
-            why = muting_text(self.group, muting_names(self.group, self.labels, self._roster, now))
-            self.add_note(now, f"The group is {why}: no incident is opened.")
+        if alerts and not self.incidents and not self.notes_before:
+            found = GroupMuting(self.group, decision.muted_by, alerts, mutes, muting)
+            if found.is_muted:
+                self.add_note(now, f"The group is {found.text}: no incident is opened.")
         for due in decision.notifications:
             self._notify(due, now)
         for _, entry in decision.log_only:
             self._log = entry
-        self.alerts = {name: one for name, one in self.alerts.items() if one.ends > now}
-        self.flush_due = self._next_flush(now, muted=bool(decision.muted_by))
+        over = {fingerprint for fingerprint, _ in decision.resolved}
+        self.alerts = {
+            name: one for name, one in self.alerts.items() if not over.issuperset(one.fingerprints)
+        }
+        self._is_flushed = bool(self.alerts)
+        self.flush_due = tick + self.group.group_interval if self.alerts else None
 
     def forget(self, name: str) -> None:
         """Drop the alerts of a sender; where they fire again they are news."""
@@ -224,53 +245,16 @@ class SimulatedGroup:
     def _stored(self, now: float) -> list[Alert]:
         return [alert for firing in self.alerts.values() for alert in firing.stored(now)]
 
-    def _mutes(self, now: float) -> ManualMutes:
-        return ManualMutes([], self._openings.open_now(_NO_WINDOWS, now), _NO_WINDOWS)
-
-    def _muting(self, mutes: ManualMutes, alerts: list[Alert], now: float) -> Muting:
-        return Muting({}, {}, find_maintenance(self._openings, mutes, alerts, int(now * 10**9)))
-
     def _tick(self, incident: Incident, now: float) -> Event:
         """Return the event of a due timer: a tick, or a hold while all that fires is muted."""
-        pushed_at = self._last_push(now)
-        mutes = self._mutes(now)
-        if not mutes.open_windows:
-            return TimerTick(pushed_at=pushed_at)
         firing = [alert for alert in self._stored(now) if not alert.resolved(int(now * 10**9))]
-        hold = decide_hold(mutes, self._muting(mutes, firing, now), firing, now)
-        if hold is None:
-            return TimerTick(pushed_at=pushed_at)
-        reason, until = hold
-        return Hold(reason=reason, until=until, pushed_at=pushed_at)
+        hold = self._surroundings.hold(firing, now) or self._assumptions.hold(now)
+        return time_event(hold, self._last_push(now))
 
     def _last_push(self, now: float) -> float:
         """Return the last push of any of its alerts up to now, Unix seconds; 0 without alerts."""
         pushes = (min(one.ends, one.last_push) for one in self.alerts.values())
         return min(now, max(pushes, default=0.0))
-
-    def _next_flush(self, now: float, *, muted: bool) -> float | None:
-        """Return when a flush may change something; None = never.
-
-        That is a tick of the group's interval after a change, or the end of a maintenance window.
-        """
-        if not self.alerts:
-            return None
-        changes = [one.ends for one in self.alerts.values()]
-        if muted:
-            changes.append(muting_end(self.group, {}, self._roster, now) or math.inf)
-        elif self._log:
-            changes.append(max(now, self._log.at + self.group.repeat_interval))
-        flushes = [
-            end
-            for one in self.alerts.values()
-            if (end := next_window_end(one.labels, self._roster, now))
-        ]
-        change, interval = min(changes), self.group.group_interval
-        if not math.isinf(change):
-            # Rounded before `ceil`, or the error of a float makes one tick too many.
-            ticks = max(1, math.ceil(round((change - now) / interval, 6)))
-            flushes.append(now + ticks * interval)
-        return min(flushes, default=None)
 
     def _notify(self, due: DueNotification, now: float) -> None:
         """Open an incident, open it again, or let it know what has changed."""
@@ -278,11 +262,9 @@ class SimulatedGroup:
         incident = simulated.incident if simulated else None
         event = decide_incident_event(due, self.group, incident, now)
         if isinstance(event, Opened):
-            opened = open_incident(
-                self._roster.config, self.group, self.integration, firing_alerts(due), now
-            )
-            simulated = SimulatedIncident(opened, self._roster, self._turns, self._assumptions)
-            self.incidents.append(simulated)
+            config, firing = self._surroundings.roster.config, firing_alerts(due)
+            opened = open_incident(config, self.group, self.integration, firing, now)
+            simulated = self.begin(opened)
             simulated.open(event.reason)
         elif simulated and event:
             simulated.apply(event, now)

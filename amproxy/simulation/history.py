@@ -29,10 +29,10 @@ from amproxy.machine.events import (
 )
 from amproxy.model import Group, Incident, Page
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.group import ANSWER_RANK, FLUSH_RANK, SimulatedFiring, SimulatedGroup
-from amproxy.simulation.incident import RoundRobinTurns, SimulatedIncident, SimulationAssumptions
+from amproxy.simulation.group import SimulatedFiring, SimulatedGroup
+from amproxy.simulation.incident import RoundRobinTurns, SimulationAssumptions
 from amproxy.simulation.recorded import RecordedEvent, RecordedIncident, RecordedPage
-from amproxy.simulation.simulate import VirtualClock
+from amproxy.simulation.surroundings import ANSWER_RANK, FLUSH_RANK, SimulatedSurroundings
 
 # Seconds: pages to one person over one channel that are no further apart count as the same page.
 SAME_PAGE_SECONDS: Final = 60.0
@@ -61,16 +61,19 @@ class HistorySimulation:
     def __init__(self, records: Sequence[RecordedIncident], roster: Roster) -> None:
         """records: in order of their beginning."""
         self.records, self.roster = records, roster
-        self.turns: RoundRobinTurns = {}
+        self._surroundings = SimulatedSurroundings(roster)
+        self.turns = self._surroundings.turns
         self.end = max((record.end for record in records), default=0.0)
         self.groups: list[list[SimulatedGroup]] = []
         self.joined_to: list[int] = []
-        self._clock, self._placer = VirtualClock(), Placer(roster.config)
+        self._clock, self._placer = self._surroundings.clock, Placer(roster.config)
         self._known: dict[tuple[str, int], SimulatedGroup] = {}
         self._assumptions: dict[int, RecordedAssumptions] = {}  # by id() of the group
         self._place_records()
         self._schedule_events()
-        self._clock.run(self.end)
+        followers = {id(one): one for groups in self.groups for one in groups}
+        start = min((record.start for record in records), default=0.0)
+        self._surroundings.run(list(followers.values()), start, self.end)
 
     def _place_records(self) -> None:
         placed = [self._place(record) for record in self.records]
@@ -125,7 +128,7 @@ class HistorySimulation:
         if simulated is None:
             assumptions = RecordedAssumptions(self.roster)
             simulated = self._known[key] = SimulatedGroup(
-                group, integration, self.roster, self.turns, assumptions
+                group, integration, self._surroundings, assumptions
             )
             self._assumptions[id(simulated)] = assumptions
         self._assumptions[id(simulated)].add(record)
@@ -140,11 +143,10 @@ class HistorySimulation:
         simulated = SimulatedGroup(
             Group(id="", key="", receiver="", route_key=""),
             Integration(kind="oncall", index=0, send_resolved=True, settings=settings),
-            self.roster,
-            self.turns,
+            self._surroundings,
             assumptions,
         )
-        open_it = partial(self._open, simulated, record, policy, assumptions)
+        open_it = partial(self._open, simulated, record, policy)
         self._clock.schedule(record.start, FLUSH_RANK, simulated, open_it)
         return simulated
 
@@ -153,7 +155,6 @@ class HistorySimulation:
         group: SimulatedGroup,
         record: RecordedIncident,
         policy: Policy,
-        assumptions: RecordedAssumptions,
         now: float,
     ) -> None:
         incident = Incident(
@@ -165,9 +166,7 @@ class HistorySimulation:
             started_at=now,
             pushed_at=now,
         )
-        simulated = SimulatedIncident(incident, self.roster, self.turns, assumptions)
-        group.incidents.append(simulated)
-        simulated.open()
+        group.begin(incident).open()
 
     def _schedule_events(self) -> None:
         pairs = [
@@ -307,6 +306,7 @@ class RecordedAssumptions(SimulationAssumptions):
         self._arrived: set[tuple[str, str]] = set()
         self._turns: defaultdict[int, list[RecordedPage]] = defaultdict(list)  # by minute
         self._pages_of_turns: dict[str, RecordedPage] = {}  # by key of the round robin
+        self._holds: list[tuple[float, float]] = []  # Unix seconds
 
     def add(self, record: RecordedIncident) -> None:
         for page in record.pages:
@@ -316,6 +316,7 @@ class RecordedAssumptions(SimulationAssumptions):
             failed = page.state == "failed"
             (self._failed if failed else self._arrived).add((recipient, page.channel))
             self._nearby[recipient, page.channel, _minute_of(due)].append((due, failed))
+        self._holds += record.holds
         for page in _first_pages_of_turns(record):
             self._turns[_minute_of(page.due.timestamp())].append(page)
 
@@ -330,6 +331,11 @@ class RecordedAssumptions(SimulationAssumptions):
         ]
         never = contact in self._failed and contact not in self._arrived
         return "it failed then" if (any(near) if near else never) else ""
+
+    def hold(self, now: float) -> tuple[str, float] | None:
+        """Hold an incident as it was held: what muted its alerts is not recorded otherwise."""
+        ends = [end for start, end in self._holds if start - _MAX_STEP_LATENESS <= now < end]
+        return ("what held it then", max(ends)) if ends else None
 
     def turns(self, incident: Incident, now: float) -> RoundRobinTurns:
         """Return the turns that the same steps of the same policies took at about this time."""

@@ -113,6 +113,19 @@ class RecordedIncident(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 over = math.inf
         return over
 
+    @property
+    def holds(self) -> list[tuple[float, float]]:
+        """The periods in which nobody was paged because the alerts were muted, Unix seconds."""
+        holds, since = [], math.inf
+        for event in self.events:
+            at = event.at.timestamp()
+            if event.kind == "hold":
+                since = min(since, at)
+            elif event.kind in ("release", "resolve") and since < at:
+                holds.append((since, at))
+                since = math.inf
+        return [*holds, (since, self.end)] if since < self.end else holds
+
     @cached_property
     def alert_labels(self) -> dict[str, str]:
         """The labels that its alerts shared."""

@@ -283,6 +283,8 @@ def _describe_doubts(compared: ComparedIncident, groups: Sequence[SimulatedGroup
     record = compared.record
     if record.by_hand:
         yield "it was opened by hand"
+    if record.holds:
+        yield "its alerts were muted for a while, and are taken to be muted again"
     for event in record.events:
         if event.kind in _MANUAL_ACTIONS and event.user is not None:
             yield _MANUAL_ACTIONS[event.kind]

@@ -7,8 +7,9 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
+from amproxy.grouping.maintenance import window_bounds
 from amproxy.oncall.roster import Roster
-from amproxy.simulation.alert import muting_names, muting_text, zone_of_policy
+from amproxy.simulation.alert import group_muting, policy_of, zone_of_policy
 from amproxy.simulation.group import SimulatedGroup
 from amproxy.simulation.incident import SimulatedEntry
 from amproxy.simulation.replay import ComparedIncident, ComparedPage, IncidentDestination, Replay
@@ -31,28 +32,54 @@ def simulate_text(request: SimulationRequest, roster: Roster) -> str:
     Raises NotFound for an unknown person.
     """
     simulation = Simulation(request, roster)
-    lines = wrap_hanging("Alert      ", labels_text(simulation.alert.labels))
-    lines += wrap_hanging("Receivers  ", ", ".join(map(str, _receiver_texts(simulation))))
+    lines = list(_request_lines(simulation))
+    lines += wrap_hanging("Receivers  ", ", ".join(_receiver_texts(simulation)))
     for group in simulation.groups:
         lines += ["", *_group_lines(simulation, group)]
     if not simulation.groups:
         lines += ["", "Nobody is paged: no receiver of this alert has oncall_configs."]
-    if simulation.turns:
+    if simulation.surroundings.turns:
         begins = "Round robin is taken to begin with the first of the team"
         lines += ["", *wrap_hanging("", f"{begins}; the service goes on where it was.")]
     return "\n".join(lines)
 
 
-def _receiver_texts(simulation: Simulation) -> Iterator[str]:
-    labels, roster = simulation.alert.labels, simulation.roster
-    for group in simulation.alert.groups:
-        muted_by = muting_names(group, labels, roster, simulation.start)
-        text = f" ({muting_text(group, muted_by)})" if muted_by else ""
-        yield f"{group.receiver}{text}"
+def _request_lines(simulation: Simulation) -> Iterator[str]:
+    """The alerts, and what people have muted by hand."""
+    for alert, asked in zip(simulation.alerts, simulation.request.alerts, strict=True):
+        after = f", after {elapsed_text(asked.start)[1:]}" if asked.start else ""
+        yield from wrap_hanging("Alert      ", f"{labels_text(alert.labels)}{after}")
+    for silence in simulation.request.silences:
+        sets = [", ".join(map(str, matchers)) for matchers in silence.matcher_sets]
+        bounds = silence.starts_ns / 10**9, silence.ends_ns / 10**9
+        yield from _mute_lines(simulation, "Silence    ", " or ".join(sets), bounds)
+    for window in simulation.request.windows:
+        start, end = (at.timestamp() for at in window_bounds(window))
+        text = ", ".join(map(str, window.matchers))
+        yield from _mute_lines(simulation, "Window     ", text, (start, end))
+
+
+def _mute_lines(
+    simulation: Simulation, title: str, matchers: str, bounds: tuple[float, float]
+) -> Iterator[str]:
+    start, end = (elapsed_text(at - simulation.start)[1:] for at in bounds)
+    yield from wrap_hanging(title, f"{{{matchers}}}, from {start} to {end}")
+
+
+def _receiver_texts(simulation: Simulation) -> list[str]:
+    """Each receiver, with what mutes its group when the simulation begins."""
+    texts, start = [], simulation.start
+    for alert in simulation.alerts:
+        for group in alert.groups:
+            muting = group_muting(group, [alert.firing(start)], simulation.surroundings, start)
+            text = f" ({muting.text})" if muting.is_muted else ""
+            texts.append(f"{group.receiver}{text}")
+    return list(dict.fromkeys(texts))
 
 
 def _group_lines(simulation: Simulation, group: SimulatedGroup) -> Iterator[str]:
-    config, policy = simulation.alert.config, simulation.alert.policy(group.integration)
+    config = simulation.roster.config
+    policy = policy_of(config, group.integration)
     zone = zone_of_policy(config, policy)
     simulated = group.last_incident
     yield from wrap_hanging("", simulated.incident.title if simulated else "No incident")
@@ -65,15 +92,22 @@ def _group_lines(simulation: Simulation, group: SimulatedGroup) -> Iterator[str]
 
 def _timeline(simulation: Simulation, group: SimulatedGroup) -> list[tuple[float, str]]:
     """Return the timeline of a group from the alert on: Unix seconds and text."""
-    wait = elapsed_text(group.group.group_wait)[1:]
-    timeline = [(simulation.start, f"the alert fires; its group waits {wait}")]
+    length = simulation.end - simulation.start
+    timeline: list[tuple[float, str]] = []
+    for alert, asked in zip(simulation.alerts, simulation.request.alerts, strict=True):
+        if group.group not in alert.groups or asked.start > length:
+            continue
+        several = len(simulation.alerts) > 1
+        name = f"alert {labels_text(alert.labels)}" if several else "the alert"
+        wait = elapsed_text(group.group.group_wait)[1:]
+        waits = "" if timeline else f"; its group waits {wait}"
+        timeline.append((simulation.start + asked.start, f"{name} fires{waits}"))
+        if asked.end is not None and asked.end <= length:
+            text = f"{name} ends; people hear of it when its group is looked at next"
+            timeline.append((simulation.start + asked.end, text))
     entries = [_without_heading(entry) for entry in group.entries if entry.entry.kind != "ended"]
-    timeline += describe_timeline(simulation.alert.config, entries)
-    if simulation.alert_end <= simulation.end:
-        text = "the alert ends; people hear of it when its group is looked at next"
-        timeline.append((simulation.alert_end, text))
-        timeline.sort(key=lambda line: line[0])
-    return timeline
+    timeline += describe_timeline(simulation.roster.config, entries)
+    return sorted(timeline, key=lambda line: line[0])
 
 
 def _without_heading(entry: SimulatedEntry) -> SimulatedEntry:
@@ -120,7 +154,7 @@ def _describe_end(simulation: Simulation, group: SimulatedGroup, zone: str) -> s
         at = zoned_time_text(due, zone)
         return f"the look ahead stops {after}{further}; {coming} at {at}."
     if acknowledged:
-        name = person_name(simulation.alert.config, incident.acknowledged_by)
+        name = person_name(simulation.roster.config, incident.acknowledged_by)
         return f"acknowledged by {name}; nothing more is due."
     if incident.waiting_for:
         return f"the policy stands still: it waits for {incident.waiting_for}."

@@ -16,6 +16,7 @@ from amproxy.cli import main
 from amproxy.config.structs import Flapping, NotifyStep, Policy, Wait, WaitForAlertsStep
 from amproxy.simulation.replay import Replay, replay_document
 from amproxy.simulation.reports import replay_text
+from amproxy.simulation.simulate import parse_silence
 from tests.support.simulation.files import MONDAY, ROOT, config, oncall, route, upgrade
 from tests.support.simulation.past import lines, replayed, week
 
@@ -189,6 +190,20 @@ def test_what_a_maintenance_window_would_have_held_back_is_not_paged() -> None:
         config(maintenance=upgrade("2026-01-05T08:00", "2026-01-05T12:00")),
     )
     assert found.incidents[0].reaches_nobody
+
+
+def test_an_incident_that_a_silence_held_is_held_again_and_said_to_be_uncertain() -> None:
+    silence = parse_silence('team="a" @5m-30m', MONDAY)
+    found = lines(config(), silences=[silence])
+    [one] = replayed(found, config()).incidents
+    assert not one.different and [call.user for call in one.same] == [
+        "alice",
+        "alice",
+        "bob",
+        "",
+        "bob",
+    ]
+    assert one.uncertain == ["its alerts were muted for a while, and are taken to be muted again"]
 
 
 def test_alerts_that_join_an_incident_count_for_a_step_that_waits_for_them() -> None:

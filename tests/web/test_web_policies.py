@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import httpx
 import pytest
 
 from amproxy.config.loader import load
+from amproxy.labels.matchers import parse_matcher
+from amproxy.model import Silence
+from amproxy.respond.muting import put_silence
 from amproxy.web.policies.edit import (
     STEP_KINDS,
     apply_button,
@@ -192,6 +196,30 @@ async def test_what_mutes_an_alert_is_said(edits: Site, routes_file: Path) -> No
                 "/routes", params={"labels": "team=ops", "at": "2026-01-06T12:00"}
             )
         ).text
+    )
+
+
+async def test_silences_and_windows_made_by_hand_mute_an_alert_that_is_tried_now_or_later(
+    edits: Site,
+) -> None:
+    now = edits.clock[0]
+    silence = Silence(
+        id="",
+        matcher_sets=[[parse_matcher('team="ops"')]],
+        starts_ns=int((now + 3600) * 10**9),
+        ends_ns=int((now + 7200) * 10**9),
+        created_by="eve",
+    )
+    await put_silence(edits.context, silence)
+    asked = {"labels": "alertname=Down, team=ops"}
+    free = words((await edits.client.get("/routes", params=asked)).text)
+    assert "Muted by" not in free and "Paged at once Alice Ash" in free
+    later = asked | {"at": datetime.fromtimestamp(now + 3700, UTC).isoformat()}
+    muted = words((await edits.client.get("/routes", params=later)).text)
+    assert "Muted by silence" in muted and "Paged at once Alice Ash" not in muted
+    edits.clock[0] += 3600
+    assert "Held back now: silenced by eve until" in words(
+        (await edits.client.get("/routes", params=asked)).text
     )
 
 

@@ -24,10 +24,17 @@ from amproxy.correlate import muting
 from amproxy.grouping import placement
 from amproxy.grouping.placement import RouteVisit
 from amproxy.labels.matchers import Matcher
-from amproxy.model import Alert, Group, Page
-from amproxy.simulation.alert import SimulatedAlert, muting_end, muting_names, zone_of_alert
+from amproxy.model import Group, Page
+from amproxy.simulation.alert import (
+    GroupMuting,
+    SimulatedAlert,
+    group_muting,
+    muting_end,
+    zone_of_alert,
+)
 from amproxy.simulation.explain import NotPagedReason, explain_groups, reasons_not_paged
 from amproxy.simulation.incident import SimulatedIncident
+from amproxy.simulation.surroundings import SimulatedSurroundings
 from amproxy.text import Phrase, PhraseValue, Texts, render_phrase
 from amproxy.text.policies import duration_phrase, step_phrase
 from amproxy.web.http import format
@@ -65,7 +72,7 @@ class RouteGroupView(NamedTuple):
 
     group: Group
     kinds: list[str]  # of the receiver's integrations beside `oncall`
-    muted_by: list[str]
+    muting: GroupMuting
     until: float | None  # the end of the muting
     policies: list[RoutePolicyView]
 
@@ -91,19 +98,9 @@ class RoutesPage:
             tree=build_route_tree(config, visit),
             query=query,
             alert_zone=zone,
-            muting_reasons=await self._muting_reasons(query),
-            groups=self._group_views(query, clock, t) if with_alert else None,
+            groups=await self._group_views(query, clock, t) if with_alert else None,
             duration_in_words=lambda seconds: render_phrase(duration_phrase(seconds), t),
         )
-
-    async def _muting_reasons(self, query: SimulationQuery) -> list[str]:
-        """The silences, windows and inhibitions that mute the alert now."""
-        if not query.labels or query.at_text:  # they are known of the present alone
-            return []
-        now_ns = int(self._context.now() * 10**9)
-        alert = Alert(fingerprint="simulated", labels=query.labels, starts_ns=now_ns)
-        reasons = await muting.load_muting_reasons(self._context, [alert], now_ns)
-        return reasons.get(alert.fingerprint, [])
 
     def _zone(self, request: Request) -> str:
         """The zone of the first schedule that such an alert pages."""
@@ -113,12 +110,19 @@ class RoutesPage:
             return "UTC"
         return zone_of_alert(self._context.config, labels)
 
-    def _group_views(
+    async def _group_views(
         self, query: SimulationQuery, clock: FormatTime, t: Texts
     ) -> list[RouteGroupView]:
-        roster, now = self._context.roster, query.at.timestamp()
+        context, roster, now = self._context, self._context.roster, query.at.timestamp()
         alert = SimulatedAlert(roster.config, query.labels or {})
-        explained = explain_groups(alert, now, roster)
+        firing = [alert.firing(now)]
+        surroundings = SimulatedSurroundings(
+            roster,
+            (await context.silences.all(context.wire)).values(),
+            (await context.windows.all(context.wire)).values(),
+            await muting.load_inhibition_sources(context, firing),
+        )
+        explained = explain_groups(alert, now, surroundings)
         views = []
         for group in alert.groups:
             policies = [
@@ -126,10 +130,10 @@ class RoutesPage:
                 for one in explained
                 if one.group is group and one.simulated is not None
             ]
-            muted_by = muting_names(group, alert.labels, roster, now)
-            until = muting_end(group, alert.labels, roster, now) if muted_by else None
+            found = group_muting(group, firing, surroundings, now)
+            until = muting_end(group, firing, surroundings, now) if found.is_muted else None
             kinds = [one.kind for one in alert.receiver(group).integrations if one.kind != "oncall"]
-            views.append(RouteGroupView(group, kinds, muted_by, until, policies))
+            views.append(RouteGroupView(group, kinds, found, until, policies))
         return views
 
     def _policy_view(

@@ -25,10 +25,11 @@ def lines(
     number: int = 1,
     answers: Any = (),
     over: float | None = 3600.0,
+    **more: Any,
 ) -> list[bytes]:
     """What the service would have exported of one alert, a line for each incident."""
     asked = SimulationRequest(
-        labels=labels, at=at, duration=86400.0, answers=answers, resolve_after=over
+        labels=labels, at=at, duration=86400.0, answers=answers, resolve_after=over, **more
     )
     found = []
     for group in Simulation(asked, Roster(config)).groups:
