@@ -17,6 +17,7 @@ from amproxy.config.structs import (
     NotifyStep,
     Policy,
     ResolveStep,
+    Storm,
     User,
     Wait,
     WaitForAlertsStep,
@@ -145,7 +146,11 @@ def test_answers_snoozes_and_holds_show_their_ends() -> None:
     assert coming(drive)[:2] == [(60, "snooze ends"), (60, "step 1: notify bob (users)")]
     drive.until(60)
     drive.do(Hold(reason="silenced by eve", until=START + 500))
-    assert coming(drive)[0] == (500, "looked at again: silenced by eve")
+    assert coming(drive)[0] == (500, "no longer held back")
+    unknown = list_upcoming(
+        drive.incident, drive.roster, hold=lambda at: ("silenced by eve", float("inf"))
+    )
+    assert said(unknown[0]) == "looked at again: silenced by eve"
     drive.alerts(0)
     assert coming(drive) == [] and find_next_step(drive.incident, drive.roster) is None
 
@@ -277,6 +282,24 @@ def test_what_mutes_the_alerts_later_holds_the_steps_that_fall_into_it() -> None
     ]
 
 
+def test_a_page_that_the_next_step_overtakes_is_no_step_of_its_own() -> None:
+    drive = Drive(Wait(seconds=60), NotifyStep(receiver="chat"), ResolveStep())
+    assert coming(drive) == [
+        (60, "step 2: notify receiver chat"),
+        (60, "step 3: resolve"),
+    ]
+
+
+def test_pages_that_a_storm_holds_come_after_their_step() -> None:
+    drive = Drive(ANN, Wait(seconds=600), ANN, storm=Storm(more_than=1, within=900.0))
+    assert coming(drive)[:4] == [
+        (300, "ann's next rule: email"),
+        (600, "step 3: notify ann (users)"),
+        (600, "the policy has no further step"),
+        (630, "ann, in one message with others: telegram"),
+    ]
+
+
 # -------------------------------------------------------------------------------------------------- any policy
 
 
@@ -294,7 +317,7 @@ def reachable(policy: Policy) -> Policy:
         else step
         for step in policy.steps
     )
-    return replace(policy, steps=steps, auto_resolve=0.0, flapping=None)
+    return replace(policy, steps=steps, auto_resolve=0.0, flapping=None, storm=None)
 
 
 @st.composite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from amproxy.store import incidents
 from amproxy.text import LANGUAGES, load_texts
 from amproxy.web.http.format import _link_key
 from amproxy.web.incidents.page import OFFERED_ACTIONS
+from tests.support.web.edited import words
 from tests.support.web.muted import push
 from tests.support.web.website import Site
 
@@ -220,3 +222,30 @@ async def test_page_and_api_foretell_that_a_silence_holds_the_next_step(site: Si
     shown = await page(site, incident)
     assert "nobody is paged for now: silenced by eve" in shown and "no longer held back" in shown
     assert shown.index("no longer held back") < shown.index("step 3: notify bob (users)")
+    listed = (await site.client.get("/api/v1/incidents")).json()["incidents"][0]
+    assert listed["next_step"] == coming
+    site.clock[0] += 1
+    [line] = (await site.client.get("/api/v1/history")).text.splitlines()
+    assert json.loads(line)["incident"]["next_step"] == coming
+    for path in ("/incidents", "/"):
+        assert "nobody is paged for now: silenced by eve" in words(
+            (await site.client.get(path)).text
+        )
+
+
+async def test_an_end_that_its_sender_will_move_does_not_end_what_is_foretold(site: Site) -> None:
+    labels = {"alertname": "HighCPU"}
+    [group] = site.context.placer.place(labels).groups
+    incident = await site.opened(group=group.id)
+    await push(site, labels)  # fires for resolve_timeout, five minutes
+    silence = Silence(
+        id="",
+        matcher_sets=[[parse_matcher('alertname="HighCPU"')]],
+        starts_ns=int((site.clock[0] + 290) * 10**9),
+        ends_ns=int((site.clock[0] + 36000) * 10**9),
+        created_by="eve",
+    )
+    await put_silence(site.context, silence)
+    site.clock[0] += 10
+    coming = (await site.client.get(f"/api/v1/incidents/{incident.id}")).json()["next_step"]
+    assert coming["what"].startswith("nobody is paged for now: silenced by eve until")

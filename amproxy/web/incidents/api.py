@@ -264,7 +264,10 @@ class IncidentsApi:
             context.external_url,
             await incidents.load_turns(context.wire),
         )
-        return [views.incident_view(one, roster, url, turns) for one in found]
+        mutings = await muting.load_incident_mutings(context, found)
+        return [
+            views.incident_view(one, roster, url, turns, mutings[one.id].hold_at) for one in found
+        ]
 
 
 def _bulk_action_result_view(result: BulkActionResult) -> BulkActionResultView:

@@ -21,7 +21,7 @@ from amproxy.config.structs import (
     WaitForAlertsStep,
 )
 from amproxy.machine import holds
-from amproxy.machine.events import Hold, TimerTick
+from amproxy.machine.events import Hold, TimerTick, time_event
 from amproxy.machine.transition import next_due_with_news
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
@@ -37,6 +37,10 @@ MAX_MOMENTS = 200
 
 # Unix seconds → why an incident must not page then, and until when (inf = not known); None = it may
 FindHold = Callable[[float], tuple[str, float] | None]
+
+
+def never_held(at: float) -> None:
+    """The FindHold of an incident whose alerts nothing mutes."""
 
 
 class UpcomingIncidentStep(NamedTuple):
@@ -55,7 +59,7 @@ class UpcomingIncidentStep(NamedTuple):
         return tuple(
             Phrase("forecast.contact", {"person": PeopleNames((user,)), "channels": ", ".join(by)})
             for user, by in channels.items()
-            if self.what.key != "forecast.rule"  # which names them already
+            if self.what.key not in ("forecast.rule", "forecast.bundled")  # which name them
         )
 
 
@@ -63,12 +67,11 @@ def find_next_step(
     incident: Incident,
     roster: Roster,
     turns: Mapping[str, int] | None = None,
-    hold: FindHold | None = None,
+    hold: FindHold = never_held,
 ) -> UpcomingIncidentStep | None:
     """The first thing that happens if nobody acts; None = nothing.
 
-    turns: of round robin, as stored; None = no turn was ever taken. hold: what mutes the alerts;
-    None = not looked up, so that a hold that is stored is as far as one sees.
+    turns: of round robin, as stored; None = no turn was ever taken. hold: what mutes the alerts.
     """
     return next(_Forecast(incident, roster, turns or {}, hold).steps(), None)
 
@@ -77,7 +80,7 @@ def list_upcoming(
     incident: Incident,
     roster: Roster,
     turns: Mapping[str, int] | None = None,
-    hold: FindHold | None = None,
+    hold: FindHold = never_held,
 ) -> list[UpcomingIncidentStep]:
     """Everything up to the end of this round, or of the incident, in order; else as above."""
     return list(islice(_Forecast(incident, roster, turns or {}, hold).steps(), MAX_UPCOMING))
@@ -125,13 +128,14 @@ class _Forecast:
         incident: Incident,
         roster: Roster,
         turns: Mapping[str, int],
-        hold: FindHold | None,
+        hold: FindHold,
     ) -> None:
         self._hold = hold
         self._run, self._roster = SimulatedIncident(incident, roster, dict(turns)), roster
         self._start = incident.updated_at
         self._seen = 0  # entries of the run that are told
-        self._under_way = {page.id for page in incident.pages}  # or sent long ago
+        # Or sent long ago; what a storm holds is still to come.
+        self._under_way = {page.id for page in incident.pages if not self._run.is_held(page)}
         self._plans = {incident.plan.name: incident.plan, **incident.forwards}
         self._followed = {incident.policy}  # policies, since it last began anew
         self._waited: tuple[str, int] | None = None  # (policy, step) that waits for a shift
@@ -146,47 +150,38 @@ class _Forecast:
         if self._run.incident.state == "resolved":
             return
         self._run.deliver(self._start)
-        held = self._suspend_hold()
         yield from self._told(self._start)
         silent = False  # the moment without news is told; from then on there is some
         for _ in range(MAX_MOMENTS):
-            due = next_due_with_news(self._run.incident)
-            if due is not None and (due == math.inf or self._is_told()):
+            due = self._next_due()
+            if self._is_told():
+                due = self._run.held_due
+            if due == math.inf:
                 due = None
             known = not silent and not self._goes_on
             end = holds.auto_resolve_due(self._run.incident) if known else None
-            if held is not None and _is_first(held.at, due, end):
-                yield held
-                held = None
-            elif end is not None and _is_first(end, due):
+            if end is not None and (due is None or end <= due):
                 yield UpcomingIncidentStep(max(end, self._start), Phrase("forecast.auto_resolve"))
                 silent = True
             elif due is None:
                 return
             else:
                 at, before = max(due, self._start), self._run.incident.held_until
-                self._run.apply(self._tick(at, at if silent else None), at)
+                self._run.release_held(at)
+                if (due := next_due_with_news(self._run.incident)) is not None and due <= at:
+                    self._run.apply(self._tick(at, at if silent else None), at)
                 yield from self._told(at)
                 incident = self._run.incident
                 if incident.held_until == math.inf and before not in (None, math.inf):
                     yield _held_step(at, incident.held_by)
 
-    def _suspend_hold(self) -> UpcomingIncidentStep | None:
-        """Hold the policy for good where nobody has looked up what mutes its alerts later."""
-        incident = self._run.incident
-        if self._hold or incident.state != "triggered" or incident.held_until is None:
-            return None
-        at, reason = max(incident.held_until, self._start), incident.held_by
-        self._hold = lambda at: (reason, math.inf)
-        self._run.apply(self._tick(self._start, None), self._start)
-        return _held_step(at, reason)
+    def _next_due(self) -> float | None:
+        """The time at which the machine or a storm goes on, while there is always news."""
+        due = next_due_with_news(self._run.incident), self._run.held_due
+        return min((at for at in due if at is not None), default=None)
 
     def _tick(self, at: float, pushed_at: float | None) -> TimerTick | Hold:
-        hold = self._hold(at) if self._hold else None
-        if hold is None:
-            return TimerTick(pushed_at=pushed_at)
-        reason, until = hold
-        return Hold(reason=reason, until=until, pushed_at=pushed_at)
+        return time_event(self._hold(at), pushed_at)
 
     def _is_told(self) -> bool:
         """True where the round is over, and so are the rules that began in it."""
@@ -217,6 +212,9 @@ class _Forecast:
             return
         if self._last_round is not None and page.round > self._last_round:
             return
+        if page.sent_at != page.due and page.kind == "page":
+            self._add_held(rows, page)
+            return
         row = next((row for row in rows if row.causes(page)), None)
         if row is not None:
             row.pages.append((page.user, page.channel))
@@ -225,6 +223,12 @@ class _Forecast:
             before = (place for place, row in enumerate(rows) if row.of_policy)
             place = next(before, len(rows))
             rows.insert(place, _Row(None, pages=[(page.user, page.channel)]))
+
+    def _add_held(self, rows: list[_Row], page: Page) -> None:
+        """Note a page that a storm has held back: it comes after its step."""
+        person = PeopleNames((page.user,))
+        values: dict[str, PhraseValue] = {"person": person, "channel": page.channel}
+        rows.append(_Row(Phrase("forecast.bundled", values), pages=[(page.user, page.channel)]))
 
     def _describe(self, entry: TimelineEntry) -> Phrase | None:
         """One entry of the timeline as a coming event; None for one that is not shown."""
@@ -253,7 +257,10 @@ class _Forecast:
                 )
             case _:
                 plan = self._plans.get(entry.policy)
-                if plan is None or entry.user or not 0 < entry.step <= len(plan.steps):
+                # A page that is not sent is no step, though it names the one that it is of.
+                if plan is None or entry.user or entry.kind == "skipped":
+                    return None
+                if not 0 < entry.step <= len(plan.steps):
                     return None
                 return self._describe_step(entry, plan.steps[entry.step - 1])
 
@@ -302,7 +309,3 @@ class _Forecast:
 def _held_step(at: float, reason: str) -> UpcomingIncidentStep:
     """The next look at what mutes the alerts, where nobody knows what it finds."""
     return UpcomingIncidentStep(at, Phrase("forecast.held", {"reason": reason}))
-
-
-def _is_first(at: float, *others: float | None) -> bool:
-    return all(other is None or at <= other for other in others)

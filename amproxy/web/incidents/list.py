@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.context import Context
+from amproxy.correlate.muting import load_incident_mutings
 from amproxy.errors import Conflict, NotFound
 from amproxy.model import Incident
 from amproxy.reports.insights import NO_TEAM
@@ -51,8 +52,12 @@ class IncidentListRow(NamedTuple):
 
 async def incident_rows(context: Context, found: Iterable[Incident]) -> list[IncidentListRow]:
     """Incidents, each with what happens next. Raises StoreUnavailable."""
-    roster, turns = context.roster, await incidents.load_turns(context.wire)
-    return [IncidentListRow(one, find_next_step(one, roster, turns)) for one in found]
+    listed, roster, turns = list(found), context.roster, await incidents.load_turns(context.wire)
+    mutings = await load_incident_mutings(context, listed)
+    return [
+        IncidentListRow(one, find_next_step(one, roster, turns, mutings[one.id].hold_at))
+        for one in listed
+    ]
 
 
 class IncidentsPage:

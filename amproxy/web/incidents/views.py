@@ -24,7 +24,12 @@ from amproxy.model import (
 )
 from amproxy.oncall.roster import Roster
 from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
-from amproxy.web.incidents.forecast import FindHold, UpcomingIncidentStep, find_next_step
+from amproxy.web.incidents.forecast import (
+    FindHold,
+    UpcomingIncidentStep,
+    find_next_step,
+    never_held,
+)
 
 
 class NextStepView(msgspec.Struct, kw_only=True):
@@ -127,7 +132,7 @@ def incident_view(
     roster: Roster,
     external_url: str,
     turns: Mapping[str, int] | None = None,
-    hold: FindHold | None = None,
+    hold: FindHold = never_held,
 ) -> IncidentView:
     """One incident as lists have it. turns and hold: as find_next_step's."""
     return IncidentView(

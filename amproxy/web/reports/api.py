@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from amproxy.clock import Timestamp, rfc3339
+from amproxy.correlate.muting import load_incident_mutings
+from amproxy.grouping.muting import IncidentMuting
 from amproxy.model import Incident, TimelineEntry
 from amproxy.reports import export
 from amproxy.reports.export import csv_columns, csv_text
@@ -160,13 +162,19 @@ class ReportsApi:
             timelines = await incidents.load_timelines(
                 context.wire, [incident.id for incident in batch]
             )
-            yield b"".join(map(partial(self._line, turns), batch, timelines))
+            mutings = await load_incident_mutings(context, batch)
+            yield b"".join(map(partial(self._line, turns, mutings), batch, timelines))
 
     def _line(
-        self, turns: Mapping[str, int], incident: Incident, timeline: list[TimelineEntry]
+        self,
+        turns: Mapping[str, int],
+        mutings: Mapping[str, IncidentMuting],
+        incident: Incident,
+        timeline: list[TimelineEntry],
     ) -> bytes:
-        context = self._context
-        view = views.incident_view(incident, context.roster, context.external_url, turns)
+        roster, url = self._context.roster, self._context.external_url
+        hold = mutings[incident.id].hold_at
+        view = views.incident_view(incident, roster, url, turns, hold)
         return _encode(export.history_line(incident, timeline, view)) + b"\n"
 
 
