@@ -1,62 +1,57 @@
 """What pages, the API and `simulate` foretell is what the service's own parts then do, on generated cases.
 
 `python -m tests.support.integration.agreement --cases 1000 --seed 7` runs any number of them and prints how much was compared.
-Each case is a team, alerts that come and go, people who answer, deliveries that fail, overrides, silences and windows made by hand, inhibition. The service lives
-through it under a clock that jumps; at some moments the forecast of every open incident is kept, and compared afterwards with what
-happened up to the next thing that nobody could foresee.
+The cases are those of team_cases.py. The service lives through each under a clock that jumps; at some moments the forecast of every open incident is kept (the
+page's, that of the lists and that of the API), and compared afterwards with what happened up to the next thing that nobody could
+foresee. What `simulate` says of the same alerts is compared as a whole.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import itertools
+import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
-from msgspec.structs import replace
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.clock import rfc3339, utc
-from amproxy.config.structs import (
-    Config,
-    InhibitRule,
-    Maintenance,
-    Policy,
-    Wait,
-    WaitForAlertsStep,
-    WaitUntilStep,
-)
-from amproxy.correlate.muting import load_incident_muting
-from amproxy.errors import DeliveryError
-from amproxy.labels.matchers import parse_matcher
-from amproxy.model import Incident, Page, Silence, TimelineEntry
+from amproxy.config.structs import Policy, Wait, WaitForAlertsStep, WaitUntilStep
+from amproxy.correlate.muting import load_incident_mutings
+from amproxy.errors import Conflict, DeliveryError
+from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.notify.message import Card
 from amproxy.oncall.roster import Roster
 from amproxy.respond.muting import create_window, put_silence
-from amproxy.respond.schedule_changes import add_override
-from amproxy.simulation.simulate import Simulation, SimulationRequest
+from amproxy.respond.schedule_changes import accept_swap, add_absence, add_override, create_swap
+from amproxy.respond.targets import BadAction
+from amproxy.simulation.incident import SimulationAssumptions
+from amproxy.simulation.simulate import Simulation
 from amproxy.store import incidents
+from amproxy.store.storms import LONGEST_WAIT
 from amproxy.text import Phrase, load_texts, render_phrase
 from amproxy.web.incidents.forecast import MAX_UPCOMING, UpcomingIncidentStep, list_upcoming
+from amproxy.web.incidents.list import incident_rows
 from amproxy.web.incidents.views import NextStepView, incident_view
-from tests.support.integration.plans import MONDAY, NAMES, act, configs
-from tests.support.integration.stepping import CHANNELS, Stepping, stepping
+from tests.support.integration.plans import act
+from tests.support.integration.stepping import Stepping, stepping
+from tests.support.integration.team_cases import LENGTH, Case, Change, Mute, cases
 from tests.support.redis import running
 
 T = TypeVar("T")
 Event = tuple[Any, ...]  # when (Unix seconds), what, and who over what, or which step
 
-LENGTH = 10 * 3600.0 + 45.0
-ALERTS = ("Down", "Slow", "Full")
-LATER = (47.0, 1009.0, 7001.0)  # seconds after an alert
 LATENESS = 0.3  # seconds
+SMALL_STORM = 2  # pages; a case never has as many as a larger one lets out
 TOLERANCE = 2.0  # seconds that the lateness of flushes may add up to
 # what nobody could foresee of an incident; "failed" is one where the channel exists
 OUTSIDE = frozenset(
@@ -76,92 +71,6 @@ EVENTS = {
     "forecast.no_more": "ended",
 }
 
-# odd seconds, so that nothing from outside comes at the very moment of something else
-seconds = st.integers(0, int(LENGTH) // 60).map(lambda minutes: minutes * 60.0 + 17.0)
-
-
-class Case(NamedTuple):
-    """One team and what comes to it; all times are seconds after the beginning."""
-
-    config: Config
-    hour: int
-    alerts: list[tuple[str, float, float]]  # name, from when, for how long
-    answers: list[tuple[str, str, float]]  # what, who, when
-    refusing: frozenset[tuple[str, str]]  # (user, channel) whose deliveries fail
-    overrides: list[tuple[str, str, float]]  # schedule, who, when it is made and begins
-    mutes: list[tuple[str, str, float, float, float]]  # how, alert, when made, after how long, for
-
-    @property
-    def start(self) -> float:
-        return MONDAY.replace(tzinfo=UTC).timestamp() + self.hour * 3600.0
-
-    @property
-    def looks(self) -> list[float]:
-        """The moments whose forecasts are kept: after alerts and answers, and some time later."""
-        after = [at + later for _, at, _ in self.alerts for later in LATER]
-        return [at for at in (*after, *(at + 7.0 for *_, at in self.answers)) if at < LENGTH]
-
-    @property
-    def is_simple(self) -> bool:
-        """True for what `simulate` is asked: one alert, and people who acknowledge."""
-        acknowledged = all(kind == "acknowledge" for kind, _, _ in self.answers)
-        silent = any(policy.auto_resolve for policy in self.config.policies.values())
-        untouched = not (self.refusing or self.overrides or self.mutes or silent)
-        return len(self.alerts) == 1 and acknowledged and untouched
-
-
-@st.composite
-def slow_configs(draw: st.DrawFn) -> Config:
-    """Mostly with waits between the steps, so that there is something to foretell."""
-    config = draw(configs())
-    if not draw(st.integers(0, 3)):
-        return config
-    waits = st.sampled_from([240.0, 600.0, 2400.0])
-    known = {
-        name: replace(
-            policy,
-            steps=tuple(
-                part for step in policy.steps for part in (Wait(seconds=draw(waits)), step)
-            ),
-        )
-        for name, policy in config.policies.items()
-    }
-    down, slow = parse_matcher('alertname="Down"'), parse_matcher('alertname="Slow"')
-    rule = InhibitRule(source_matchers=(down,), target_matchers=(slow,), equal=())
-    rules = () if draw(st.integers(0, 3)) else (rule,)
-    return replace(config, policies=known, inhibit_rules=rules)
-
-
-fires = st.tuples(
-    st.sampled_from(ALERTS),
-    seconds.map(lambda at: at // 3 + 0.5),
-    st.integers(120, 900).map(lambda minutes: minutes * 60.0),
-)
-answers = st.tuples(
-    st.sampled_from(["acknowledge", "acknowledge", "unacknowledge", "escalate", "snooze"]),
-    st.sampled_from(NAMES),
-    seconds,
-)
-mutes = st.tuples(
-    st.sampled_from(["silence", "window"]),
-    st.sampled_from(ALERTS),
-    seconds.map(lambda at: at // 2 + 3.0),
-    st.sampled_from([0.0, 1800.0]),
-    st.sampled_from([1800.0, 9000.0]),
-)
-cases = st.builds(
-    Case,
-    slow_configs(),
-    st.sampled_from([9, 15, 21]),
-    st.lists(fires, min_size=1, max_size=3),
-    st.lists(answers, max_size=2),
-    st.frozensets(st.tuples(st.sampled_from(NAMES), st.sampled_from(CHANNELS[:3])), max_size=2),
-    st.lists(
-        st.tuples(st.sampled_from(["first", "second"]), st.sampled_from(NAMES), seconds), max_size=1
-    ),
-    st.lists(mutes, max_size=2),
-)
-
 
 @dataclass
 class Look:
@@ -180,6 +89,7 @@ class Lived:
     incidents: list[Incident]
     timelines: dict[str, list[TimelineEntry]]
     looks: list[Look]
+    roster: Roster  # with the changes made by hand
 
 
 @dataclass
@@ -196,9 +106,11 @@ def agree(redis_url: str, case: Case, tally: Tally) -> None:
     """Live through a case; raises AssertionError where something that was foretold differs."""
     lived = asyncio.run(stepping(redis_url, case.config, case.start, partial(live, case)))
     tally.figures["cases"] += 1
+    entries = (entry for timeline in lived.timelines.values() for entry in timeline)
+    tally.figures.update(f"happened {entry.kind}" for entry in entries)
     for look in lived.looks:
         compare_look(case, look, lived, tally)
-    if case.is_simple:
+    if case.is_foreseeable:
         compare_simulation(case, lived, tally)
 
 
@@ -210,22 +122,26 @@ async def live(case: Case, service: Stepping) -> Lived:
     for name, recorder in service.channels.items():
         recorder.refuse = partial(_refuse, case, name)
     happenings: list[tuple[float, Callable[[], Awaitable[object]]]] = []
-    for name, at, length in case.alerts:
-        labels, begins = {"alertname": name, "severity": "critical"}, case.start + at
-        happenings.append((begins, partial(service.push, labels, begins + length)))
+    for one in case.alerts:
+        begins = case.start + one.at
+        happenings.append((begins, partial(service.push, one.labels, begins + one.length)))
     for kind, user, at in case.answers:
         event = act(kind, user, case.start + at)
         happenings.append((case.start + at, partial(service.act, event)))
-    for schedule, user, at in case.overrides:
-        happenings.append((case.start + at, partial(_override, service, schedule, user)))
-    for how, name, at, later, length in case.mutes:
-        make = partial(_mute, service, how, name, later, length)
-        happenings.append((case.start + at, make))
+    for change in case.changes:
+        happenings.append((case.start + change.made, partial(_change, service, case, change)))
+    for mute in case.mutes:
+        happenings.append((case.start + mute.made, partial(_mute, service, case, mute)))
     happenings += [(case.start + at, partial(_look, service, looks)) for at in case.looks]
     await service.until(case.start + LENGTH, *happenings)
     found = await service.incidents()
     timelines = await incidents.load_timelines(service.context.wire, [one.id for one in found])
-    return Lived(found, dict(zip((one.id for one in found), timelines, strict=True)), looks)
+    return Lived(
+        found,
+        dict(zip((one.id for one in found), timelines, strict=True)),
+        looks,
+        service.context.roster,
+    )
 
 
 def _refuse(case: Case, channel: str, address: str, card: Card) -> DeliveryError | None:
@@ -233,41 +149,42 @@ def _refuse(case: Case, channel: str, address: str, card: Card) -> DeliveryError
     return DeliveryError("blocked", permanent=True) if refused else None
 
 
-async def _override(service: Stepping, name: str, user: str) -> None:
-    schedule, start = service.context.config.schedules[name], utc(service.at)
-    end = start + timedelta(hours=3)
-    await add_override(service.context, schedule, user=user, start=start, end=end)
-
-
-async def _mute(service: Stepping, how: str, name: str, later: float, length: float) -> None:
-    start, matcher = service.at + later, parse_matcher(f'alertname="{name}"')
-    if how == "window":
-        begins, ends = utc(start), utc(start + length)
-        window = Maintenance(name="by hand", matchers=(matcher,), start=begins, end=ends)
-        await create_window(service.context, window)
-        return
-    silence = Silence(
-        id="",
-        matcher_sets=[[matcher]],
-        starts_ns=int(start * 10**9),
-        ends_ns=int((start + length) * 10**9),
-        created_by="ann",
-        comment="known",
+async def _change(service: Stepping, case: Case, change: Change) -> None:
+    context, start = service.context, utc(case.start + change.start)
+    schedule, end = (
+        context.config.schedules[change.schedule],
+        start + timedelta(seconds=change.length),
     )
-    await put_silence(service.context, silence)
+    with contextlib.suppress(BadAction, Conflict):
+        match change.kind:
+            case "override":
+                await add_override(context, schedule, user=change.user, start=start, end=end)
+            case "absence":
+                await add_absence(context, change.user, start=start, end=end)
+            case _:
+                swap = await create_swap(context, schedule, user=change.user, start=start, end=end)
+                await accept_swap(context, swap.id, user=change.other)
+
+
+async def _mute(service: Stepping, case: Case, mute: Mute) -> None:
+    if mute.kind == "window":
+        await create_window(service.context, mute.window(case.start))
+    else:
+        await put_silence(service.context, mute.silence(case.start))
 
 
 async def _look(service: Stepping, looks: list[Look]) -> None:
     wire, roster = service.context.wire, service.context.roster
     turns = await incidents.load_turns(wire)
-    for incident in await service.incidents():
-        if incident.state == "resolved":
-            continue
-        hold = (await load_incident_muting(service.context, incident)).hold_at
+    found = [one for one in await service.incidents() if one.state != "resolved"]
+    mutings = await load_incident_mutings(service.context, found)
+    for incident, row in zip(found, await incident_rows(service.context, found), strict=True):
+        hold = mutings[incident.id].hold_at
         upcoming = list_upcoming(incident, roster, turns, hold)
         known = len(await incidents.load_timeline(wire, incident.id))
         looks.append(Look(incident, service.at, known, upcoming))
         shown = incident_view(incident, roster, "", turns, hold).next_step
+        assert row.next == (upcoming[0] if upcoming else None)
         if not upcoming:
             assert shown is None
             continue
@@ -342,14 +259,15 @@ def _horizon(upcoming: list[UpcomingIncidentStep]) -> float:
 def _first_surprise(case: Case, look: Look, lived: Lived, after: list[TimelineEntry]) -> float:
     """The time of the first thing after a look that nobody could foresee; Unix seconds."""
     times = [entry.at for entry in after if _is_surprise(entry)]
-    times += [case.start + at for _, _, at in case.overrides if case.start + at > look.at]
-    times += [case.start + at for _, _, at, _, _ in case.mutes if case.start + at > look.at]
+    made = [one.made for one in (*case.changes, *case.mutes)]
+    times += [case.start + at for at in made if case.start + at > look.at]
+    times += _storms(case, look, lived)
     # An alert that fires on longer, or that no longer inhibits another, mutes otherwise.
     changes = [
-        case.start + at + later
-        for name, at, length in case.alerts
-        for later in (0.0, length)
-        if case.config.inhibit_rules or look.incident.group_labels == {"alertname": name}
+        case.start + one.at + later
+        for one in case.alerts
+        for later in (0.0, one.length)
+        if case.config.inhibit_rules or look.incident.group_labels == {"alertname": one.name}
     ]
     times += [at for at in changes if at > look.at]
     # Another incident may take a turn before this one does.
@@ -361,6 +279,25 @@ def _first_surprise(case: Case, look: Look, lived: Lived, after: list[TimelineEn
         if entry.at >= look.at and "next in turn" in entry.text
     ]
     return min([*times, case.start + LENGTH])
+
+
+def _storms(case: Case, look: Look, lived: Lived) -> Iterator[float]:
+    """The times of other incidents' pages that count for a storm of this incident's."""
+    storms = {name: policy.storm for name, policy in case.config.policies.items()}
+    keys = {
+        (page.policy, page.user, page.channel)
+        for one in lived.incidents
+        if one.id == look.incident.id
+        for page in one.pages
+    }
+    for other in lived.incidents:
+        for page in other.pages:
+            storm = storms[page.policy]
+            if storm is None or storm.more_than > SMALL_STORM or other.id == look.incident.id:
+                continue
+            same = (page.policy, page.user, page.channel) in keys
+            if same and page.due > look.at - storm.within - LONGEST_WAIT:
+                yield page.due
 
 
 def _is_surprise(entry: TimelineEntry) -> bool:
@@ -399,7 +336,7 @@ def _happened(plans: dict[str, Policy], entry: TimelineEntry) -> list[Event]:
     if entry.kind in EVENTS.values():
         return [(entry.at, entry.kind, "", "")]
     plan = plans.get(entry.policy)
-    if entry.user or not entry.step or plan is None or entry.kind == "escalated":
+    if entry.user or not entry.step or plan is None or entry.kind in ("escalated", "skipped"):
         return []
     waits = isinstance(plan.steps[entry.step - 1], Wait | WaitUntilStep | WaitForAlertsStep)
     return [] if waits else [(entry.at, "step", str(entry.step), "")]
@@ -410,34 +347,88 @@ def _happened(plans: dict[str, Policy], entry: TimelineEntry) -> list[Event]:
 
 def compare_simulation(case: Case, lived: Lived, tally: Tally) -> None:
     """Compare all pages of the case with those of `simulate`."""
-    [(name, at, length)] = case.alerts
-    start = case.start + at
-    request = SimulationRequest(
-        labels={"alertname": name, "severity": "critical"},
-        at=utc(start),
-        duration=LENGTH - at,
-        answers=[(user, when - at) for _, user, when in case.answers if when > at],
-        resolve_after=length,
-    )
-    simulated = [
-        page
-        for group in Simulation(request, Roster(case.config)).groups
-        for one in group.incidents
-        for page in one.incident.pages
-    ]
-    real = [page for one in lived.incidents for page in one.pages]
-    told, found = [_page(page, start) for page in simulated], [_page(page, start) for page in real]
-    assert [key[1:] for key in told] == [key[1:] for key in found], (told, found)
-    assert all(
-        abs(one[0] - other[0]) <= TOLERANCE for one, other in zip(told, found, strict=True)
-    ), (told, found)
+    start = case.start + case.alerts[0].at
+    simulation = Simulation(case.request, lived.roster, Refusing(case.refusing))
+    until = _first_tie(case, lived) - start
+    told, found = dict[str, list[Any]](), dict[str, list[Any]]()
+    for group in simulation.groups:
+        for one in group.incidents:
+            told.setdefault(group.group.key, []).append(_pages(one.incident, start, until))
+    for incident in lived.incidents:
+        found.setdefault(incident.group_key, []).append(_pages(incident, start, until))
+    if until < math.inf:
+        told, found = _paged(told), _paged(found)
+        tally.figures["simulations compared up to a tie"] += 1
+    assert told.keys() == found.keys(), (told, found)
+    for key, incidents_told in told.items():
+        differ = (case.start, key, incidents_told, found[key])
+        assert len(incidents_told) == len(found[key]), differ
+        for one_told, one_found in zip(incidents_told, found[key], strict=True):
+            assert [page[2:] for page in one_told] == [page[2:] for page in one_found], differ
+            for page, real in zip(one_told, one_found, strict=True):
+                assert abs(page[0] - real[0]) <= TOLERANCE, differ
+                assert abs(page[1] - real[1]) <= TOLERANCE, differ
+            tally.figures["pages simulated"] += len(one_told)
+            tally.figures["pages in bundles"] += sum(
+                page[1] - page[0] > TOLERANCE for page in one_told
+            )
     tally.figures["simulations"] += 1
-    tally.figures["pages simulated"] += len(told)
+    tally.figures["incidents simulated"] += sum(map(len, told.values()))
+
+
+class Refusing(SimulationAssumptions):
+    """The contacts of a case that refuse whatever is sent to them."""
+
+    def __init__(self, refusing: frozenset[tuple[str, str]]) -> None:
+        self._refusing = refusing
+
+    def refuse(self, page: Page) -> str:
+        return "blocked" if (page.user, page.channel) in self._refusing else ""
+
+
+def _first_tie(case: Case, lived: Lived) -> float:
+    """The first moment at which two incidents go on at once, where it matters which is first; Unix seconds.
+
+    Their turns in a round robin, and which of their pages a storm holds, are then a matter of their random ids.
+    """
+    policies = case.config.policies.values()
+    storms = any(policy.storm and policy.storm.more_than <= SMALL_STORM for policy in policies)
+    turns = any(
+        getattr(step, "pick", "") == "round_robin" for one in policies for step in one.steps
+    )
+    if not (storms or turns):
+        return math.inf
+    steps = sorted(
+        (entry.at, id_)
+        for id_, timeline in lived.timelines.items()
+        for entry in timeline
+        if entry.step
+    )
+    ties = (
+        at
+        for (at, one), (following, other) in itertools.pairwise(steps)
+        if one != other and following - at < LATENESS
+    )
+    return next(ties, math.inf)
+
+
+def _pages(incident: Incident, start: float, until: float) -> list[tuple[Any, ...]]:
+    """The pages of an incident up to a time (seconds after `start`), so that what became of each is known."""
+    pages = [_page(page, start) for page in incident.pages]
+    return [page for page in pages if page[0] < until - LONGEST_WAIT - TOLERANCE]
+
+
+def _paged(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Only incidents that paged somebody: of others nobody knows whether they came after a tie."""
+    paged = {key: [pages for pages in incidents if pages] for key, incidents in found.items()}
+    return {key: incidents for key, incidents in paged.items() if incidents}
 
 
 def _page(page: Page, start: float) -> tuple[Any, ...]:
     what = page.kind, page.user, page.receiver, page.channel, page.policy, page.step, page.round
-    return (round(page.due - start, 1), *what, page.state if page.kind == "page" else "")
+    state = page.state if page.kind == "page" else ""
+    sent = page.sent_at if page.sent_at and page.kind == "page" else page.due
+    return (round(page.due - start, 1), round(sent - start, 1), *what, state)
 
 
 # -------------------------------------------------------------------------------- any number of
