@@ -96,29 +96,13 @@ local function is_met(guard)
   return (redis.call('HGET', guard[1], guard[2]) or '') == guard[3]
 end
 
-local TYPES = {
-  HSET = 'hash', HSETNX = 'hash', HINCRBY = 'hash', HDEL = 'hash', ZADD = 'zset', ZREM = 'zset',
-  XADD = 'stream', XACK = 'stream', XDEL = 'stream', RPUSH = 'list', SADD = 'set', SREM = 'set',
-}
-
--- Raise the error that an operation would meet: a command that the user in Redis may not use, or a
--- key that somebody has given another type.
-local function check(...)
-  local command, key = ...
-  -- Redis 7 and later know the first
-  if redis.acl_check_cmd and not redis.acl_check_cmd(...) then
-    return error({err = 'NOPERM this user has no permission to run ' .. command})
-  end
-  local kind = TYPES[command] and redis.pcall('TYPE', key).ok
-  if kind and kind ~= 'none' and kind ~= TYPES[command] then
-    return error({err = 'WRONGTYPE ' .. key .. ' is a ' .. kind})
-  end
-end
-
 local function check_group(group)
   local base = prefix .. 'group:' .. group
+  check('HGET', base, 'flush')
   check('HDEL', base, 'flush')
   check('HINCRBY', base, 'pending', '-1')
+  check('HMGET', base .. ':leases', '')
+  check('EXISTS', base .. ':leases')
   check('HDEL', base .. ':leases', '')
   check('HDEL', base .. ':alerts', '')
   check('DEL', base)

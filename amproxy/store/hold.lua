@@ -13,6 +13,18 @@ local owned = redis.call('XPENDING', outbox, ARGV[7], ARGV[8], ARGV[8], 1)[1]
 if not owned or owned[2] ~= ARGV[10] then return 1 end
 -- another attempt at a page that was let out is not counted twice
 if redis.call('ZSCORE', storm, page) then return 0 end
+check('ZREMRANGEBYSCORE', storm, '-inf', '0')
+check('ZCARD', storm)
+check('ZRANGE', storm, '0', '0')
+check('ZADD', storm, '0', page)
+check('ZREMRANGEBYRANK', storm, '0', '-1')
+check('PEXPIRE', storm, '1')
+check('XACK', outbox, ARGV[7], ARGV[8])
+check('XDEL', outbox, ARGV[8])
+check('HDEL', prefix .. 'begun', ARGV[8])
+check('RPUSH', prefix .. 'held:' .. key, '')
+check('ZADD', prefix .. 'timers', '0', '')
+
 redis.call('ZREMRANGEBYSCORE', storm, '-inf', now - within)
 local before = redis.call('ZCARD', storm)
 local oldest = redis.call('ZRANGE', storm, 0, 0, 'WITHSCORES')[2]

@@ -275,9 +275,11 @@ async def save_alerts(
     for start in range(0, len(alerts), ALERTS_AT_ONCE):
         some = alerts[start : start + ALERTS_AT_ONCE]
         words = [word for alert in some for word in (alert.fingerprint, _encode(alert))]
-        await wire.call("HSET", key, *words)
+        stored = Operations()
+        stored.do("HSET", key, *words)
         if is_new:
-            await wire.call("EXPIRE", key, UNCOMMITTED_TTL)
+            stored.do("EXPIRE", key, UNCOMMITTED_TTL)
+        await commit(wire, stored)
     if is_new:
         result.do("PERSIST", key)
 

@@ -22,26 +22,24 @@ for _, g in ipairs(groups) do
   end
 end
 
--- Redis undoes nothing of a script that fails half-way, and the sender's next attempt would find
--- alerts that are known already. So what an operator may have forbidden is asked before, and leases,
--- which say that an alert is known, are written last.
-local function check(kind, command, key, ...)
-  if redis.acl_check_cmd and not redis.acl_check_cmd(command, key, ...) then
-    return error({err = 'NOPERM this user has no permission to run ' .. command})
-  end
-  local found = redis.pcall('TYPE', key).ok
-  if found and found ~= 'none' and found ~= kind then
-    return error({err = 'WRONGTYPE ' .. key .. ' is a ' .. found})
-  end
-end
-
+-- Permissions are asked for once, there may be hundreds of groups. Leases, which say that an alert is
+-- known, are written last.
 local some = prefix .. 'group:' .. groups[1][1]
-check('hash', 'HSET', some .. ':leases', 'f', 'v')
-check('hash', 'HSETNX', some, 'f', 'v')
-check('hash', 'HINCRBY', some, 'f', '1')
-check('hash', 'EXPIRE', some, '1')
-check('set', 'SADD', prefix .. 'groups', 'g')
-check('zset', 'ZADD', prefix .. 'timers', '0', 't')
+check('EXISTS', some)
+check('HSET', some .. ':leases', 'f', 'v')
+check('HSET', some .. ':alerts', 'f', 'v')
+check('HSETNX', some, 'f', 'v')
+check('HINCRBY', some, 'f', '1')
+check('EXPIRE', some, '1')
+check('SADD', prefix .. 'groups', 'g')
+check('ZADD', prefix .. 'timers', '0', 't')
+for _, g in ipairs(groups) do
+  local base = prefix .. 'group:' .. g[1]
+  check_type('HSET', base)
+  check_type('HSET', base .. ':alerts')
+  check_type('HSET', base .. ':leases')
+  for i = 1, #g[9], 3 do check_type('HSET', prefix .. 'source:' .. g[9][i]) end
+end
 
 local function set(key, words)
   for from = 1, #words, 2 * CHUNK do

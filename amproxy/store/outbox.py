@@ -28,6 +28,8 @@ CONSUMER_GROUP = "deliver"
 SCAN_LIMIT, CHUNK = 2000, 100  # messages that `longest_wait` reads, and how many of them at once
 # Seconds of a consumer's lease. One that has not renewed it is dead: others get its messages.
 ALIVE_SECONDS = 5
+# No stream, no consumer group: nobody has delivered anything here yet.
+NO_CONSUMERS = ("ERR no such key", "NOGROUP ")
 OWN_AT_ONCE = 1000  # entries that `load_own` reads at once
 MAX_UNREADABLE = 1000  # entries that are kept for a person to look at
 LONGEST_GAP = 10.0  # seconds between messages to a destination that refuses again and again
@@ -128,7 +130,9 @@ async def load_consumers(wire: Wire) -> list[Consumer]:
     """The consumers that are alive or have left messages, by name. Raises StoreUnavailable."""
     try:
         answer = await wire.call("XINFO", "CONSUMERS", keys.OUTBOX, CONSUMER_GROUP)
-    except RedisRefused:  # no consumer group: nobody has delivered anything here yet
+    except RedisRefused as error:
+        if not str(error).startswith(NO_CONSUMERS):
+            raise
         return []
     consumers = []
     for row in answer:

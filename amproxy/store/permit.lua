@@ -13,6 +13,12 @@ for i = 4, #ARGV do
   wait = math.max(wait, redis.call('PTTL', prefix .. 'throttled:' .. ARGV[i]))
 end
 if wait > 0 then return {'throttled', string.format('%d', wait)} end
+check('HGET', prefix .. 'begun', entry)
+check('HSET', prefix .. 'begun', entry, '')
+for i = 4, #ARGV do
+  check('GET', prefix .. 'pace:' .. ARGV[i])
+  check('SET', prefix .. 'throttled:' .. ARGV[i], '1')
+end
 for i = 4, #ARGV do
   -- after a refusal the next messages keep a distance, for all replicas
   local gap = redis.call('GET', prefix .. 'pace:' .. ARGV[i])

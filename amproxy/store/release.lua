@@ -9,6 +9,13 @@ local held, timers, timer = prefix .. 'held:' .. key, prefix .. 'timers', 'bundl
 -- Pages come in at the end and leave at the beginning: where the first is the same, all that was
 -- read is still there.
 local same = (redis.call('LINDEX', held, 0) or '') == ARGV[2]
+check('LTRIM', held, '0', '-1')
+check('XADD', prefix .. 'outbox', '*', 'm', '')
+check('HINCRBY', prefix .. 'depth', ARGV[6], '0')
+check('EXISTS', held)
+check('ZREM', timers, timer)
+check('PTTL', held)
+check('ZADD', timers, '0', timer)
 if same and count > 0 then
   redis.call('LTRIM', held, count, -1)
   for i = 7, #ARGV do redis.call('XADD', prefix .. 'outbox', '*', 'm', ARGV[i]) end

@@ -31,6 +31,7 @@ NAME_TRIES_ANYWHERE: Final = 100  # for one name from all unknown browsers toget
 # Seconds without an attempt after which they are forgotten, as long as nobody had to wait.
 ATTEMPT_WINDOW: Final = 60.0
 MAX_ATTEMPT_WAIT: Final = 900.0  # seconds
+LONGEST_GROWTH: Final = 10  # attempts after the free ones at which waits have long stopped growing
 
 TokenScope = Literal["read", "respond", "admin", "metrics"]
 
@@ -235,8 +236,10 @@ async def revoke_token(wire: Wire, token_id: str) -> ApiToken:
     for digest, data in zip(flat[::2], flat[1::2], strict=True):
         token = _token(data)
         if token.id == token_id:
-            await wire.call("HDEL", keys.TOKENS, digest)
-            await wire.call("HDEL", keys.TOKENS_USED, token.id)
+            operations = Operations()
+            operations.do("HDEL", keys.TOKENS, digest)
+            operations.do("HDEL", keys.TOKENS_USED, token.id)
+            await commit(wire, operations)
             return token
     raise NotFound(f"there is no token {token_id[:60]}")
 
@@ -294,53 +297,32 @@ def wait_after(wrong: int, tries: int, longest: float = MAX_ATTEMPT_WAIT) -> flo
     """Seconds to wait after so many wrong attempts: none, then 1, 2, 4 … minutes, 15 at most."""
     if wrong < tries:
         return 0.0
-    return min(longest, ATTEMPT_WINDOW * 2.0 ** min(wrong - tries, 10))
+    return min(longest, ATTEMPT_WINDOW * 2.0 ** min(wrong - tries, LONGEST_GROWTH))
 
 
 async def begin_attempt(wire: Wire, *counters: AttemptCounter) -> float:
     """Count an attempt; return the seconds to wait before it may be made, 0 = now.
 
-    Raises StoreUnavailable.
+    One that has to wait is not counted: else a flood of others' attempts, which the last counter
+    slows down, would close the first two for those who try again. Raises StoreUnavailable.
     """
-    for position, counter in enumerate(counters):
-        wait = await _count_attempt(wire, counter)
-        if wait:
-            # It is not made, so that it is no wrong one: else a flood of others' attempts, which
-            # the last counter slows down, would close the first two for those who try again.
-            for counted in counters[:position]:
-                await _take_back(wire, counted)
-            return wait
-    return 0.0
+    asked = [(counter.key, counter.tries, _waits(counter)) for counter in counters]
+    memory = int(ATTEMPT_WINDOW * 1000), int(MAX_ATTEMPT_WAIT * 1000)
+    left = await wire.script("begin_attempt", keys.P, _encode(asked), *memory)
+    return float(left) / 1000
+
+
+def _waits(counter: AttemptCounter) -> list[int]:
+    """Milliseconds to wait after the last attempt that is free, and after each one more."""
+    numbers = range(counter.tries, counter.tries + LONGEST_GROWTH + 1)
+    waits = [wait_after(wrong, counter.tries, counter.longest_wait) for wrong in numbers]
+    return [int(wait * 1000) for wait in waits]
 
 
 async def clear_attempts(wire: Wire, *counters: AttemptCounter) -> None:
-    """Forget the attempts of a name whose password was right. Raises StoreUnavailable."""
-    for counter in counters:
-        if counter.of_one_name:
-            await wire.call("DEL", keys.attempts(counter.key), keys.blocked(counter.key))
-        else:  # of the address only this: whoever knows one password may not try others
-            await _take_back(wire, counter)
+    """Forget the attempts of a name whose password was right. Raises StoreUnavailable.
 
-
-async def _take_back(wire: Wire, counter: AttemptCounter) -> None:
-    if await wire.call("DECR", keys.attempts(counter.key)) < counter.tries:
-        await wire.call("DEL", keys.blocked(counter.key))
-
-
-async def _count_attempt(wire: Wire, counter: AttemptCounter) -> float:
-    blocked = keys.blocked(counter.key)
-    left = await wire.call("PTTL", blocked)
-    if left > 0:
-        return float(left) / 1000
-    attempts = keys.attempts(counter.key)
-    wrong = int(await wire.call("INCR", attempts))
-    wait = wait_after(wrong, counter.tries, counter.longest_wait)
-    # the count outlives the wait, so that the next wait is longer
-    memory = wait + (MAX_ATTEMPT_WAIT if wait else ATTEMPT_WINDOW)
-    await wire.call("PEXPIRE", attempts, int(memory * 1000))
-    # the attempt that sets the block may still be made; those after it wait
-    if not wait or await wire.call("SET", blocked, 1, "NX", "PX", int(wait * 1000)):
-        return 0.0
-    # Another attempt was faster, and has set the block: this one is not made, so it is not counted.
-    await wire.call("DECR", attempts)
-    return wait
+    Of the address only this one: whoever knows one password may not try others.
+    """
+    asked = [(counter.key, counter.tries, counter.of_one_name) for counter in counters]
+    await wire.script("clear_attempts", keys.P, _encode(asked))

@@ -14,6 +14,7 @@ import msgspec
 from amproxy.config.structs import Storm
 from amproxy.model import OutgoingMessage
 from amproxy.store import keys
+from amproxy.store.commit import Operations, commit
 from amproxy.store.outbox import CONSUMER_GROUP, OutboxMessage
 from amproxy.store.wire import Wire
 
@@ -82,11 +83,11 @@ async def save_bundle_epochs(wire: Wire, bundle_id: str, epochs: Mapping[str, in
 
     Raises StoreUnavailable.
     """
-    words = [word for pair in epochs.items() for word in pair]
-    added = wire.call("HSET", keys.bundle(bundle_id), *words)
-    prolonged = wire.call("EXPIRE", keys.bundle(bundle_id), BUNDLE_TTL)
-    await added
-    await prolonged
+    operations, key = Operations(), keys.bundle(bundle_id)
+    for incident_id, epoch in epochs.items():
+        operations.do("HSET", key, incident_id, epoch)
+    operations.do("EXPIRE", key, BUNDLE_TTL)
+    await commit(wire, operations)
 
 
 async def load_bundle_epochs(wire: Wire, bundle_id: str) -> dict[str, int]:

@@ -13,6 +13,9 @@ for _, fields in ipairs(redis.call('XINFO', 'GROUPS', outbox)) do
   if name == ARGV[1] then read = delivered end
 end
 local entries = redis.call('XRANGE', outbox, ARGV[2], read, 'COUNT', ARGV[3])
+check('XPENDING', outbox, ARGV[1])
+check('XADD', outbox, '*', 'm', '')
+check('XDEL', outbox, '0-0')
 for _, entry in ipairs(entries) do
   last = entry[1]
   if #redis.call('XPENDING', outbox, ARGV[1], last, last, 1) == 0 then

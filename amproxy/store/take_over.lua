@@ -3,6 +3,10 @@
 -- ARGV     consumer group, consumer, how many messages of each at most
 -- Returns  the entries, as XCLAIM does
 local outbox, claimed = KEYS[1] .. 'outbox', {}
+check('EXISTS', outbox)
+check('XPENDING', outbox, ARGV[1])
+check('XGROUP', 'DELCONSUMER', outbox, ARGV[1], '')
+check('XCLAIM', outbox, ARGV[1], ARGV[2], '0', '0-0')
 for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', outbox, ARGV[1])) do
   local name
   for i = 1, #fields, 2 do

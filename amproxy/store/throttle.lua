@@ -11,6 +11,17 @@ local function hold(name)
   if redis.call('PTTL', key) < wait then redis.call('SET', key, '1', 'PX', wait) end
 end
 
+check('PTTL', prefix .. 'throttled:' .. narrow)
+check('SET', prefix .. 'throttled:' .. narrow, '1')
+check('GET', prefix .. 'pace:' .. narrow)
+if wide then
+  check('SET', prefix .. 'throttled:' .. wide, '1')
+  check('ZREMRANGEBYSCORE', prefix .. 'refusing:' .. wide, '-inf', '0')
+  check('ZADD', prefix .. 'refusing:' .. wide, '0', narrow)
+  check('PEXPIRE', prefix .. 'refusing:' .. wide, '1')
+  check('ZCARD', prefix .. 'refusing:' .. wide)
+end
+
 hold(narrow)
 if tonumber(ARGV[3]) > 0 then
   local key = prefix .. 'pace:' .. narrow

@@ -40,13 +40,14 @@ EXPECTED_REFUSAL = "BUSYGROUP"  # the group is there already: everyday, and no t
 UNKNOWN_CODE = "ERR"
 SCRIPTS = (
     *("ingest", "commit", "lease_timers", "give_back", "restore", "hold", "release"),
-    *("permit", "throttle", "take_over", "strays"),
+    *("permit", "throttle", "take_over", "strays", "begin_attempt", "clear_attempts"),
 )
 
 
 def script_source(name: str) -> str:
-    """The text of one of SCRIPTS."""
-    return (Path(__file__).parent / f"{name}.lua").read_text("utf-8")
+    """The text of one of SCRIPTS, after the function that all of them share."""
+    folder = Path(__file__).parent
+    return "".join((folder / f"{part}.lua").read_text("utf-8") for part in ("check", name))
 
 
 _SOURCES = {name: script_source(name) for name in SCRIPTS}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from amproxy.model import OutgoingMessage
 from amproxy.store import incidents, keys, leases, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.outbox import RateLimit
-from amproxy.store.wire import Wire
+from amproxy.store.wire import RedisRefused, Wire
 from tests.support.waiting import soon
 
 
@@ -149,3 +151,15 @@ async def test_only_who_has_a_message_may_send_it_and_a_begun_one_counts_as_repe
     assert await commit(wire, outbox.finish(begun)), "the stopped one comes back, too late"
     assert await outbox.load_depths(wire) == {"chat": 0}, "each message counts once"
     assert await wire.call("HLEN", keys.P + "begun") == 0
+
+
+async def test_consumers_that_redis_does_not_tell_are_not_none(wire: Wire) -> None:
+    assert await outbox.load_consumers(wire) == [], "there is no outbox yet"
+    await wire.call("XADD", keys.OUTBOX, "*", "m", "m")
+    assert await outbox.load_consumers(wire) == [], "there is no consumer group yet"
+    await wire.call("ACL", "SETUSER", "default", "-xinfo")
+    try:
+        with pytest.raises(RedisRefused, match="NOPERM"):
+            await outbox.load_consumers(wire)
+    finally:
+        await wire.call("ACL", "SETUSER", "default", "+xinfo")
