@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any, get_args
 import pytest
 
 from tests.support.e2e.crowd import HANDOVER, Crowd, repeated
-from tests.support.e2e.stories import metric, text
+from tests.support.e2e.stories import metric, post, text
 from tests.support.servers import Server, Servers
 from tests.support.standins.flood import FloodLimits
 from tests.support.standins.telegram import Loss, TelegramStandIn
@@ -207,6 +208,43 @@ def test_a_replica_that_stood_still_in_a_storm_repeats_only_sends_under_way(
         assert twice <= CALLS * len(STOPS)
         # A process may be stopped between the permit to send and the first byte of it.
         assert abs(repeated(one, two) - twice) <= max(5, 0.1 * twice)
+
+
+class HeldHook(AnyHook):
+    """Answers nothing before `go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def answer(self, request: Request) -> Answer:
+        self.go.wait(60)
+        return Answer()
+
+
+def test_what_was_answered_while_a_process_stood_still_is_not_sent_again(
+    servers: Servers,
+) -> None:
+    with HeldHook() as hook:
+        amproxy = servers.amproxy(
+            f"""
+route: {{receiver: hook, group_by: [alertname], group_wait: 0s}}
+receivers: [{{name: hook, webhook_configs: [{{url: '{hook.url}', timeout: 5s}}]}}]
+"""
+        )
+        names = [f"held-{number}" for number in range(20)]
+        alerts = [{"labels": {"alertname": name}} for name in names]
+        assert post(f"{amproxy.url}/api/v2/alerts", alerts) == 200
+        until(lambda: len(hook.requests) == len(names), why="not all are under way")
+        os.kill(amproxy.pid, signal.SIGSTOP)
+        try:
+            hook.go.set()
+            time.sleep(6.0)  # over the time-out of the webhook
+        finally:
+            os.kill(amproxy.pid, signal.SIGCONT)
+        until(lambda: not _waiting(amproxy), why="a message is left")
+        told = Counter(request.payload["groupLabels"]["alertname"] for request in hook.requests)
+        assert told == dict.fromkeys(names, 1)
 
 
 def _waiting(replica: Server) -> float:

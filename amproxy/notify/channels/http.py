@@ -73,7 +73,7 @@ class HttpClients:
         timeout: float = TIMEOUT,
         reach: Reach | None = None,
     ) -> httpx.AsyncClient:
-        """The client for these settings; `timeout` (seconds) bounds each single read and write.
+        """The client for these settings; `timeout` (seconds) bounds the wait for a connection.
 
         reach: of addresses that people set; None = the file's admin wrote the address, and it may
         be any. A proxy connects by itself: what goes over one is checked beforehand, by
@@ -117,7 +117,9 @@ def _build_client(http: HttpSettings, timeout: float, reach: Reach | None) -> ht
     if reach is not None and not uses_proxy(http):
         options["transport"] = CheckedTransport(options["verify"], reach)
     return httpx.AsyncClient(
-        timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
+        # Reads and writes have none of their own: `send_request` bounds a call by a clock that a
+        # process that was held up can trust.
+        timeout=httpx.Timeout(None, connect=min(CONNECT_TIMEOUT, timeout), pool=timeout),
         limits=LIMITS,
         follow_redirects=False,
         **options,
@@ -148,8 +150,7 @@ async def send_request(
     Raises DeliveryError where no response came: ambiguous once the request may have been received.
     """
     try:
-        # httpx's time-outs bound single reads only; a body that trickles in needs this one.
-        async with asyncio.timeout(within), client.stream(method, url, **request) as response:
+        async with clock.timeout(within), client.stream(method, url, **request) as response:
             body = await _drain_body(response) if ignore_body else await _read_body(response, limit)
             return RemoteResponse(response.status_code, response.headers, body)
     # `from None` everywhere: the text and the request of httpx's error may hold the URL.

@@ -83,7 +83,7 @@ class ManagementApi:
         """Answer 503 and the reason while a push could not be stored, or would not be told."""
         context = self._deps.context
         try:
-            async with asyncio.timeout(READY_TIMEOUT):
+            async with clock.timeout(READY_TIMEOUT):
                 await probe_write(context.wire, context.now())
         except TimeoutError:
             return _not_ready("Redis is away: it does not answer in time")
