@@ -137,22 +137,23 @@ async def timeout(seconds: float) -> AsyncIterator[None]:
     be made a second time. So ticks are counted, not time: one that comes late is one tick. After
     the last of them the loop has turns enough to read.
     """
-    loop = asyncio.get_running_loop()
-    ticks = max(1, math.ceil(seconds / TICK))
+    loop, ticks = asyncio.get_running_loop(), max(1, math.ceil(seconds / TICK))
+    timers = list[asyncio.TimerHandle]()
+
+    def tick(left: int) -> None:
+        timers.clear()
+        if left < 0:
+            scope.reschedule(loop.time())
+        else:
+            timers.append(loop.call_later(seconds / ticks if left else LAST_LOOK, tick, left - 1))
+
     async with asyncio.timeout(None) as scope:
-
-        def tick(left: int) -> None:
-            nonlocal timer
-            if left < 0:
-                scope.reschedule(loop.time())
-            else:
-                timer = loop.call_later(seconds / ticks if left else LAST_LOOK, tick, left - 1)
-
-        timer = loop.call_later(seconds / ticks, tick, ticks - 1)
+        tick(ticks)
         try:
             yield
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
 
 
 def utc(seconds: float) -> datetime:

@@ -115,7 +115,7 @@ class IncidentPage:
             offered=offered,
             snoozes=SNOOZE_DURATIONS,
             muted=await muting.load_muting_reasons(context, shown, now_ns),
-            others=await self._merge_targets(incident) if "merge" in offered else [],
+            others=await self._merge_targets(request, incident) if "merge" in offered else [],
             into=await self._merged_into(incident),
             merged_from=[entry.data["number"] for entry in timeline if _is_merge(entry)],
             why_user=user,
@@ -135,13 +135,15 @@ class IncidentPage:
             return ("acknowledge", *offered)
         return offered
 
-    async def _merge_targets(self, incident: Incident) -> list[Incident]:
-        """Open incidents that it can be merged into."""
+    async def _merge_targets(self, request: Request, incident: Incident) -> list[Incident]:
+        """Open incidents that this reader can merge it into."""
         # one more is loaded, because the incident itself may be among them
         found, _ = await incidents.list_incidents(
             self._context.wire, limit=MAX_LISTED_INCIDENTS + 1
         )
-        return [other for other in found if other.id != incident.id][:MAX_LISTED_INCIDENTS]
+        principal = principal_of(request)
+        targets = [one for one in found if one.id != incident.id and may_act(principal, one)]
+        return targets[:MAX_LISTED_INCIDENTS]
 
     async def _merged_into(self, incident: Incident) -> Incident | None:
         """The incident that it was merged into; None where there is none (any more)."""

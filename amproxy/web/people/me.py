@@ -21,6 +21,7 @@ from amproxy.model import Swap
 from amproxy.oncall.roster import Roster
 from amproxy.oncall.swaps import swap_state
 from amproxy.respond import test_messages
+from amproxy.respond.rights import schedule_refusal
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
 from amproxy.store import calendars, incidents, schedule_changes, sign_in
@@ -212,6 +213,7 @@ class MePage:
             "more": bool(older),
             "calendar": feed_url(context, token) if token else "",
             "may_respond": may(principal, "responder"),
+            "may_take": lambda swap: not schedule_refusal(principal, context.config, swap.schedule),
             # Where anybody may be in the network, addresses are only for those who signed in.
             "addresses": principal.via != "open" or not context.config.web.allow_unauthenticated,
             "sessions": await sign_in.load_sessions(wire, name) if context.config.sign_in else [],

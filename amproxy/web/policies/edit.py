@@ -20,7 +20,7 @@ from amproxy.errors import NotFound, Uneditable
 from amproxy.web.config.change import load_sections, preview_change, require_change_allowed
 from amproxy.web.config.page import SourceForm, render_preview
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import Forbidden
+from amproxy.web.http.permissions import Forbidden, may, principal_of
 from amproxy.web.http.request import parse_form_lists
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates
@@ -169,7 +169,7 @@ class PolicyEditPage:
             kinds=STEP_KINDS,
             waits=WAIT_KINDS,
             targets=targets,
-            teams=list(config.teams),
+            teams=[team for team in config.teams if may(principal_of(request), "responder", team)],
             intervals=list(config.time_intervals),
             full=len(draft.steps) >= MAX_STEPS,
         )

@@ -26,6 +26,7 @@ from amproxy.respond.targets import BadAction
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
+    principal_of,
     require_role,
     resolve_actor,
     set_audit_text,
@@ -52,6 +53,7 @@ from amproxy.web.silences.page import (
 )
 from amproxy.web.silences.preview import (
     MutePreview,
+    load_mute_rights,
     parse_matcher_texts,
     preview_muting,
     require_mute,
@@ -164,6 +166,7 @@ class DraftPreview(NamedTuple):
     matchers: Sequence[Matcher]
     muting: MutePreview
     digest: str  # of the matchers
+    refusal: str  # the reason why the reader may not save it, "" = they may
 
 
 class SilenceFormPage:
@@ -182,13 +185,15 @@ class SilenceFormPage:
         """The form, filled in from the address, with a preview once it has matchers."""
         require_role(request, "responder")
         old, query = await self._find_edited(request), request.query_params
+        if old:
+            await require_mute(request, self._context, old.sets, ends=True)
         kind, zone = _draft_kind(old, query.get("kind", "")), self._zone(request)
         if old and "matchers" not in query:
             draft = draft_from_mute(old, zone)
         else:
             draft = parse_draft({name: query.getlist(name) for name in query}, kind, zone)
         try:
-            preview = await self._preview(draft) if draft.matcher_lines else None
+            preview = await self._preview(request, draft) if draft.matcher_lines else None
             return await self._render(request, old, draft, preview)
         except HTTPException as error:
             return await self._render(request, old, draft, None, error)
@@ -201,7 +206,7 @@ class SilenceFormPage:
         draft = parse_draft(fields, kind, self._zone(request))
         preview = None
         try:
-            preview = await self._preview(draft)
+            preview = await self._preview(request, draft)
             # A matcher that is too wide hides everything: nobody saves one without its preview.
             if fields.get("seen", [""])[-1] != preview.digest:
                 return await self._render(request, old, draft, preview, preview_first=True)
@@ -234,11 +239,13 @@ class SilenceFormPage:
             window = await muting.create_window(context, window)
         return view_of_window(context, window)
 
-    async def _preview(self, draft: MuteDraft) -> DraftPreview:
+    async def _preview(self, request: Request, draft: MuteDraft) -> DraftPreview:
         """Raises HTTPException 422, StoreUnavailable."""
-        matchers = parse_matcher_texts(draft.matcher_lines)
+        context, matchers = self._context, parse_matcher_texts(draft.matcher_lines)
         digest = hashlib.sha256("\n".join(map(str, matchers)).encode()).hexdigest()[:16]
-        return DraftPreview(matchers, await preview_muting(self._context, [matchers]), digest)
+        rights = await load_mute_rights(context, principal_of(request), [matchers])
+        muting = await preview_muting(context, [matchers])
+        return DraftPreview(matchers, muting, digest, rights.extend)
 
     async def _find_edited(self, request: Request) -> MuteView | None:
         """The silence or window that is edited; None for a new one.

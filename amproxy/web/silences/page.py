@@ -23,18 +23,20 @@ from amproxy.grouping.muting import window_key
 from amproxy.grouping.silences import BadSilence
 from amproxy.model import Silence
 from amproxy.respond import muting
-from amproxy.respond.rights import mute_refusal
+from amproxy.respond.rights import Principal
 from amproxy.respond.targets import BadAction
 from amproxy.times import EARLIEST, LATEST
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import may, principal_of, set_audit_text
+from amproxy.web.http.permissions import principal_of, set_audit_text
 from amproxy.web.http.request import parse_form
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates
 from amproxy.web.silences.bodies import ExtendRequest, parse_extended_end, parse_extension
 from amproxy.web.silences.preview import (
     MatcherSets,
+    MuteRights,
     load_hidden_rows,
+    load_mute_rights,
     match_firing,
     preview_muting,
     require_mute,
@@ -79,22 +81,20 @@ class SilencesPage:
             if _contains_text(mute, text.casefold())
         ]
         ended = [mute for mute in mutes if mute.state == "expired"]
-        rows, hidden_now = await count_alerts(
-            self._context, [mute for mute in mutes if mute.state != "expired"]
-        )
+        live = [mute for mute in mutes if mute.state != "expired"]
+        rows, hidden_now = await count_alerts(self._context, principal_of(request), live)
         return await self._templates.page(
             request,
             "silences.html",
             in_force=[row for row in rows if row.mute.state == "active"],
             planned=[row for row in rows if row.mute.state != "active"],
-            ended=ended[:MAX_LISTED_ENDED] if with_ended else [],
+            ended=[MuteRow(mute, 0, None) for mute in ended[:MAX_LISTED_ENDED] if with_ended],
             with_ended=with_ended,
             more_ended=max(0, len(ended) - MAX_LISTED_ENDED) if with_ended else 0,
             any_ended=bool(ended),
             hidden_now=hidden_now,
             text=text,
             extensions=EXTENSIONS,
-            may_change=may(principal_of(request), "responder"),
         )
 
     async def show(self, request: Request) -> HTMLResponse:
@@ -143,7 +143,9 @@ class SilencesPage:
         context = self._context
         mute = await find_mute(context, requested_kind(request), request.path_params["id"])
         records = await load_hidden_rows(context, mute.record_key)
-        over = mute.state == "expired"
+        over, rights = mute.state == "expired", None
+        if mute.changeable:
+            rights = await load_mute_rights(context, principal_of(request), mute.sets)
         return await self._templates.page(
             request,
             "silence.html",
@@ -155,7 +157,7 @@ class SilencesPage:
             more_records=max(0, len(records) - MAX_LISTED_HIDDEN),
             max_alerts=MAX_LISTED_ALERTS,
             extensions=EXTENSIONS,
-            may_change=not mute_refusal(principal_of(request), context.config, mute.sets),
+            rights=rights,
         )
 
 
@@ -205,10 +207,14 @@ class MuteView(NamedTuple):
 
 
 class MuteRow(NamedTuple):
-    """A silence or window, and the number of alerts that fire now and match."""
+    """A silence or window, and the number of alerts that fire now and match.
+
+    rights: of the reader, None where nobody changes it.
+    """
 
     mute: MuteView
     alerts: int
+    rights: MuteRights | None
 
 
 def view_of_silence(silence: Silence, now: float) -> MuteView:
@@ -274,15 +280,23 @@ async def load_mutes(context: Context) -> list[MuteView]:
     return sorted(mutes, key=_mute_rank)
 
 
-async def count_alerts(context: Context, mutes: list[MuteView]) -> tuple[list[MuteRow], int]:
+async def count_alerts(
+    context: Context, principal: Principal, mutes: list[MuteView]
+) -> tuple[list[MuteRow], int]:
     """The rows of the mutes, and the number of alerts that those in force hide together.
 
     Raises StoreUnavailable.
     """
-    matching = await match_firing(context, {mute.record_key: mute.sets for mute in mutes})
-    in_force = (matching[mute.record_key] for mute in mutes if mute.state == "active")
-    rows = [MuteRow(mute, len(matching[mute.record_key])) for mute in mutes]
-    return rows, len(set[str]().union(*in_force))
+    wanted = {mute.record_key: mute.sets for mute in mutes}
+    matching = await match_firing(context, principal, wanted)
+    rows, in_force = list[MuteRow](), set[str]()
+    for mute in mutes:
+        found = matching[mute.record_key]
+        rights = found.rights if mute.changeable else None
+        rows.append(MuteRow(mute, len(found.fingerprints), rights))
+        if mute.state == "active":
+            in_force |= found.fingerprints
+    return rows, len(in_force)
 
 
 def _mute_rank(mute: MuteView) -> tuple[int, float, str]:

@@ -20,7 +20,7 @@ from amproxy.model import (
     LoadedGroup,
     SuppressedAlertRecord,
 )
-from amproxy.respond.rights import hiding_refusal, mute_refusal
+from amproxy.respond.rights import Principal, hiding_refusal, mute_refusal
 from amproxy.store import incidents, muting
 from amproxy.store.groups import load_groups
 from amproxy.web.http.permissions import HasScope, principal_of, require
@@ -47,10 +47,6 @@ class FiringSnapshot(NamedTuple):
             for fingerprint, alert in self.alerts.items()
             if any(all_match(matchers, alert.labels) for matchers in sets)
         }
-
-    def matching_labels(self, sets: MatcherSets) -> list[dict[str, str]]:
-        """The labels of these alerts."""
-        return [self.alerts[fingerprint].labels for fingerprint in self.matching(sets)]
 
     async def scrap(self) -> None:
         """Give back what it holds."""
@@ -122,15 +118,49 @@ class HiddenView(msgspec.Struct, kw_only=True):
     complete: bool
 
 
-async def match_firing(context: Context, wanted: Mapping[str, MatcherSets]) -> dict[str, set[str]]:
-    """Name → fingerprints of the alerts that fire now and match. Raises StoreUnavailable."""
+class MuteRights(NamedTuple):
+    """The reasons why somebody may not use a silence or window, "" = they may."""
+
+    end: str
+    extend: str  # or make it, or change it to these matchers
+
+
+class MatchingAlerts(NamedTuple):
+    """What a silence or window hides now, and what a reader may do with it."""
+
+    fingerprints: set[str]
+    rights: MuteRights
+
+
+async def match_firing(
+    context: Context, principal: Principal, wanted: Mapping[str, MatcherSets]
+) -> dict[str, MatchingAlerts]:
+    """Name → the alerts that fire now and match. Raises StoreUnavailable."""
+    config = context.config
+    # In a thread: a large route tree takes a while, and pushes go on.
+    ends = await asyncio.to_thread(
+        lambda: {name: mute_refusal(principal, config, sets) for name, sets in wanted.items()}
+    )
+
+    def look(snapshot: FiringSnapshot, name: str) -> MatchingAlerts:
+        found, end = snapshot.matching(wanted[name]), ends[name]
+        labels = (snapshot.alerts[fingerprint].labels for fingerprint in found)
+        extend = end or hiding_refusal(principal, config, labels)
+        return MatchingAlerts(found, MuteRights(end, extend))
+
     async with context.big_read:
         snapshot, size = await _load_firing(context)
-        found = {
-            name: await offload.run(size, snapshot.matching, sets) for name, sets in wanted.items()
-        }
+        matching = {name: await offload.run(size, look, snapshot, name) for name in wanted}
         await snapshot.scrap()
-        return found
+        return matching
+
+
+async def load_mute_rights(context: Context, principal: Principal, sets: MatcherSets) -> MuteRights:
+    """The rights of somebody to a silence or window. Raises StoreUnavailable."""
+    end = await asyncio.to_thread(mute_refusal, principal, context.config, sets)
+    if end or principal.role == "admin":  # whatever fires
+        return MuteRights(end, end)
+    return (await match_firing(context, principal, {"": sets}))[""].rights
 
 
 async def require_mute(
@@ -140,17 +170,12 @@ async def require_mute(
 
     Raises Forbidden, StoreUnavailable.
     """
-    principal, config = principal_of(request), context.config
-    # In a thread: a large route tree takes a while, and pushes go on.
-    require(request, await asyncio.to_thread(mute_refusal, principal, config, sets))
-    if ends or principal.role == "admin":
-        return
-    async with context.big_read:
-        snapshot, size = await _load_firing(context)
-        hidden = await offload.run(size, snapshot.matching_labels, sets)
-        refusal = await offload.run(size, hiding_refusal, principal, config, hidden)
-        await snapshot.scrap()
-    require(request, refusal)
+    principal = principal_of(request)
+    if ends:
+        reason = await asyncio.to_thread(mute_refusal, principal, context.config, sets)
+    else:
+        reason = (await load_mute_rights(context, principal, sets)).extend
+    require(request, reason)
 
 
 async def preview_muting(context: Context, sets: MatcherSets) -> MutePreview:
