@@ -1,17 +1,14 @@
 """The clock and the zone of this machine, read only here; decisions take `now` as an argument.
 
-Also the conversions of Unix seconds, zones by name, as Alertmanager's `location` has them, and
-time-outs.
+Also the conversions of Unix seconds, and zones by name, as Alertmanager's `location` has them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +34,6 @@ APPROACH = 0.2
 BOOT = 180.0
 # Seconds: what the last run noted may lie so far ahead, or it is of a clock that was nonsense.
 LONGEST_RESUMED = 86400.0
-TICK, LAST_LOOK = 1.0, 0.25  # seconds: the steps of a time-out, and what it waits after them
 
 
 class SteadyClock:
@@ -126,34 +122,6 @@ steady = SteadyClock(system_time, _seconds_since_boot)
 def now() -> float:
     """The current time in Unix seconds, without the jumps of the system's clock."""
     return steady.now()
-
-
-@contextlib.asynccontextmanager
-async def timeout(seconds: float) -> AsyncIterator[None]:
-    """Raise TimeoutError after so many seconds in which the event loop ran, and LAST_LOOK more.
-
-    In a process that was stopped or held up, timers come before what sockets have received
-    meanwhile: by asyncio.timeout a call that was answered long ago would count as not answered, and
-    be made a second time. So ticks are counted, not time: one that comes late is one tick. After
-    the last of them the loop has turns enough to read.
-    """
-    loop, ticks = asyncio.get_running_loop(), max(1, math.ceil(seconds / TICK))
-    timers = list[asyncio.TimerHandle]()
-
-    def tick(left: int) -> None:
-        timers.clear()
-        if left < 0:
-            scope.reschedule(loop.time())
-        else:
-            timers.append(loop.call_later(seconds / ticks if left else LAST_LOOK, tick, left - 1))
-
-    async with asyncio.timeout(None) as scope:
-        tick(ticks)
-        try:
-            yield
-        finally:
-            for timer in timers:
-                timer.cancel()
 
 
 def utc(seconds: float) -> datetime:

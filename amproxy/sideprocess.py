@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from amproxy import clock
+from amproxy import timeouts
 from amproxy.errors import SideProcessFailed
 
 TIMEOUT = 120.0  # seconds for one piece of work
@@ -55,7 +55,7 @@ class SideProcess:
             if self._ending is not None:
                 self._ending.cancel()
             try:
-                async with clock.timeout(TIMEOUT):
+                async with timeouts.limit(TIMEOUT):
                     results, error = await self._run_in_child(function, arguments)
             except TimeoutError:
                 await self._kill()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from amproxy import clock
+from amproxy import timeouts
 from amproxy.accept.body import PushRefused
 
 MAX_RECEIVED: Final = 4  # big bodies that are kept at a time
@@ -36,7 +36,7 @@ class BigBody:
         if self._is_received:
             return
         try:
-            async with clock.timeout(PATIENCE):
+            async with timeouts.limit(PATIENCE):
                 await self._bodies.received.acquire()
         except TimeoutError:
             raise PushRefused(503, "other big bodies come in just now") from None

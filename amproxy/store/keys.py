@@ -215,14 +215,6 @@ def handshake(state: str) -> str:
     return f"{P}sign-in:{state}"
 
 
-def attempts(key: str) -> str:
-    return f"{P}attempts:{key}"
-
-
-def blocked(key: str) -> str:
-    return f"{P}blocked:{key}"
-
-
 def shifts(schedule: str) -> str:
     return f"{P}shifts:{schedule}"
 

@@ -71,6 +71,9 @@ users: [{{name: alice, contacts: {{telegram: '1111'}}}}]
 schedules: [{{name: s, layers: [{{users: [alice]}}]}}]
 escalation_policies: [{{name: p, storm: off, steps: [{{notify: {{schedule: s}}}}]}}]
 """
+ALL = os.environ.get("AMPROXY_FAULTS") == "all"
+# Seconds between pushes; each makes a group, of which an hour should not bring tens of thousands.
+PUSH_PAUSE = 1.0 if ALL else 0.05
 RECOVERY = 20.0  # seconds after an error until all parts run: ten, on a machine that is not busy
 PAGES = ("/", "/incidents", "/admin", "/people", "/schedules", "/silences", "/metrics")
 CALLS = (
@@ -117,7 +120,7 @@ class Pusher:
             if status == 200:
                 self.accepted.append(Push(labels["alertname"], begun))
                 number += 1
-            self._over.wait(0.05)
+            self._over.wait(PUSH_PAUSE)
 
 
 def ask(amproxy: Server, path: str, body: object = None, method: str | None = None) -> int:
@@ -236,7 +239,7 @@ def is_ready(amproxy: Server) -> bool:
 def rounds(commands: list[str]) -> Iterator[tuple[str, list[str]]]:
     """An error, and the commands that meet it together."""
     for number, error in enumerate(ERRORS):
-        if os.environ.get("AMPROXY_FAULTS") == "all":
+        if ALL:
             yield from ((error, [command]) for command in commands)
         elif some := commands[number :: len(ERRORS)]:
             yield error, some

@@ -135,7 +135,7 @@ async def prepare_attempts(wire: Wire) -> Action:
 
 async def prepare_clearing(wire: Wire) -> Action:
     await (await prepare_attempts(wire))()
-    await wire.call("SET", keys.blocked(COUNTERS[1].key), 1)
+    await wire.call("SET", f"{keys.P}blocked:{COUNTERS[1].key}", 1)
     return lambda: sign_in.clear_attempts(wire, *COUNTERS)
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
-from amproxy import clock
+from amproxy import clock, timeouts
 from amproxy.config.networks import Reach
 from amproxy.config.structs import HttpSettings
 from amproxy.errors import DeliveryError
@@ -150,7 +150,7 @@ async def send_request(
     Raises DeliveryError where no response came: ambiguous once the request may have been received.
     """
     try:
-        async with clock.timeout(within), client.stream(method, url, **request) as response:
+        async with timeouts.limit(within), client.stream(method, url, **request) as response:
             body = await _drain_body(response) if ignore_body else await _read_body(response, limit)
             return RemoteResponse(response.status_code, response.headers, body)
     # `from None` everywhere: the text and the request of httpx's error may hold the URL.

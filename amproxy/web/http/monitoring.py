@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from amproxy import __version__, clock, metrics
+from amproxy import __version__, clock, metrics, timeouts
 from amproxy.calendars import keeper
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
@@ -83,7 +83,7 @@ class ManagementApi:
         """Answer 503 and the reason while a push could not be stored, or would not be told."""
         context = self._deps.context
         try:
-            async with clock.timeout(READY_TIMEOUT):
+            async with timeouts.limit(READY_TIMEOUT):
                 await probe_write(context.wire, context.now())
         except TimeoutError:
             return _not_ready("Redis is away: it does not answer in time")

@@ -126,7 +126,7 @@ class MuteRights(NamedTuple):
 
 
 class MatchingAlerts(NamedTuple):
-    """What a silence or window hides now, and what a reader may do with it."""
+    """The alerts that a silence or window hides now, and the rights of a reader to it."""
 
     fingerprints: set[str]
     rights: MuteRights

@@ -9,7 +9,7 @@ import ssl
 
 import aiosmtplib
 
-from amproxy import clock
+from amproxy import timeouts
 from amproxy.errors import DeliveryError
 from amproxy.notify.channels.email.settings import EmailSettings, parse_smarthost
 from amproxy.notify.channels.http import clean_for_log
@@ -40,7 +40,7 @@ async def send_mail(
         if len(refused) == len(recipients):
             raise _least_permanent(refused)
         sending = True
-        async with clock.timeout(CONTENT_TIMEOUT):
+        async with timeouts.limit(CONTENT_TIMEOUT):
             await client.data(content, timeout=None)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         raise _to_delivery_error(error, sending) from None

@@ -14,7 +14,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from amproxy import clock, metrics
+from amproxy import metrics, timeouts
 from amproxy.config.structs import Config
 from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.log import EventLog
@@ -269,7 +269,7 @@ async def _handle_press(query: dict[str, Any], press: OnPress) -> str:
         value=value, channel="telegram", account=str(person["id"]), name=one_line(str(name), 100)
     )
     try:
-        async with clock.timeout(PRESS_TIMEOUT):
+        async with timeouts.limit(PRESS_TIMEOUT):
             return await press(pressed)
     except (StoreUnavailable, TimeoutError) as error:
         log.warning("a press in Telegram was not acted on", error=str(error) or "too slow")
