@@ -16,6 +16,8 @@ local function lease(due)
   end
 end
 
+check('ZADD', timers, '0', '')
+check('ZREVRANGEBYSCORE', timers, now, '-inf')
 lease(redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit - newest))
 lease(redis.call('ZREVRANGEBYSCORE', timers, now, '-inf', 'WITHSCORES', 'LIMIT', 0, newest))
 return leased
