@@ -19,42 +19,43 @@ from urllib.parse import urlsplit
 
 from amproxy.accept.body import PushRefused, Scope
 from amproxy.context import Context
+from amproxy.text import Phrase, as_sentence
 
 # Key of a scope whose sender has shown a password or certificate of the web config file, or an API
 # token: what no page can make a browser send under a name that points here.
 AUTHENTICATED = "amproxy.authenticated"
-FOREIGN_PAGE = "Another site asked the browser for this; only amproxy's own pages may."
+FOREIGN_PAGE = Phrase("refusal.foreign_page")
 
 _LOOKED_AT = frozenset((b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"))
 
 
-def foreign_page(scope: Scope, context: Context) -> str:
-    """The reason for refusing a change that a page of another site asks for, "" = it is none."""
+def foreign_page(scope: Scope, context: Context) -> Phrase | None:
+    """The reason for refusing a change that a page of another site asks for, None = it is none."""
     given = _headers(scope)
     site, origin = given.get(b"sec-fetch-site"), given.get(b"origin")
     if site is not None:
         # none: typed or bookmarked by the person
-        return "" if site in (b"same-origin", b"none") else FOREIGN_PAGE
+        return None if site in (b"same-origin", b"none") else FOREIGN_PAGE
     if origin is None:
-        return ""  # no browser
+        return None  # no browser
     own = (given.get(b"host", b"").decode("latin-1"), urlsplit(context.external_url).netloc)
     is_own = _netloc(origin.decode("latin-1")) in {name.lower() for name in own if name}
-    return "" if is_own else FOREIGN_PAGE
+    return None if is_own else FOREIGN_PAGE
 
 
-def foreign_read(scope: Scope, context: Context) -> str:
+def foreign_read(scope: Scope, context: Context) -> Phrase | None:
     """The reason for refusing what a page of another site loads behind its reader's back.
 
-    "" for programs, for our own pages, and for a page that the reader is led to.
+    None for programs, for our own pages, and for a page that the reader is led to.
     """
     given = _headers(scope)
     mode = given.get(b"sec-fetch-mode")
     loads = mode != b"navigate" if mode is not None else bool(given.get(b"origin"))
-    return foreign_page(scope, context) if loads else ""
+    return foreign_page(scope, context) if loads else None
 
 
-def foreign_name(scope: Scope, context: Context) -> str:
-    """The reason for refusing the name that a request calls the service by, "" = it may.
+def foreign_name(scope: Scope, context: Context) -> Phrase | None:
+    """The reason for refusing the name that a request calls the service by, None = it may.
 
     For requests that prove nothing. One without Host comes from no browser.
     """
@@ -65,23 +66,20 @@ def foreign_name(scope: Scope, context: Context) -> str:
         or scope.get(AUTHENTICATED)
         or _is_known(host, context.external_url, web.listen, web.hosts)
     ):
-        return ""
-    return (
-        f"This service is not known as {host.decode('latin-1')[:100]!r}. Add the name to web.hosts "
-        "in the file, make it that of web.external_url, or send a token or password."
-    )
+        return None
+    return Phrase("refusal.foreign_name", {"host": host.decode("latin-1")[:100]})
 
 
 def refuse_foreign_page(scope: Scope, context: Context) -> None:
     """Raises PushRefused(403) for a push that a page of another site asks for."""
     if reason := foreign_page(scope, context):
-        raise PushRefused(403, reason)
+        raise PushRefused(403, as_sentence(str(reason)))
 
 
 def refuse_foreign_name(scope: Scope, context: Context) -> None:
     """Raises PushRefused(403) for a push without a credential under a name that is not ours."""
     if reason := foreign_name(scope, context):
-        raise PushRefused(403, reason)
+        raise PushRefused(403, as_sentence(str(reason)))
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

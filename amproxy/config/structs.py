@@ -444,3 +444,8 @@ class Config(Struct, frozen=True, kw_only=True):
     web: Web = Web()
     sign_in: SignIn | None = None  # None: anybody who reaches amproxy may do everything
     store: StoreSettings = StoreSettings()
+
+    def full_name(self, user: str) -> str:
+        """The full name of a user, or the name itself where the file has none or not the user."""
+        known = self.users.get(user)
+        return (known.full_name or user) if known else user

@@ -25,6 +25,7 @@ from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.rewrite import rewrite_text
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
+from amproxy.text import Phrase
 
 SectionName = Literal["users", "teams", "schedules", "escalation_policies"]
 
@@ -155,17 +156,14 @@ def edit_text(text: str, change: ConfigEntryChange, file: str = "routes.yaml") -
     body = body.replace("\r\n", "\n") if windows else body
     root = parse_layout(body, file)
     if root is None or not isinstance(root.data, dict):
-        raise Uneditable("the file holds no sections")
+        raise Uneditable(Phrase("refusal.no_sections"))
     wanted = edit_data(root.data, change)
     result = rewrite_text(body, root, wanted)
     # Read back what was written: whatever the rewriter did not foresee in somebody's YAML must
     # end as a refusal here, never as a file that means something else.
     again = parse_layout(result, file)
     if again is None or again.data != wanted:
-        raise Uneditable(
-            "this part of the file is written in a way that cannot be changed from here:"
-            " change it in the file"
-        )
+        raise Uneditable(Phrase("refusal.unusual_yaml"))
     return mark + (result.replace("\n", "\r\n") if windows else result)
 
 
@@ -173,7 +171,7 @@ def edit_data(data: YamlData, change: ConfigEntryChange) -> YamlData:
     """The data of a whole file once the change is made. Raises NotFound, Uneditable."""
     entries = data.get(change.section) or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise Uneditable(f"{change.section} is no list of maps")
+        raise Uneditable(Phrase("refusal.list_of_maps", {"section": change.section}))
     _check_change(change)
     position = _entry_position(entries, change)
     before, after = entries[:position], entries[position + 1 :]
@@ -197,34 +195,45 @@ def _entry_position(entries: list[dict[str, YamlData]], change: ConfigEntryChang
         return len(entries)
     found = [position for position, entry in enumerate(entries) if entry.get("name") == change.name]
     if not found:
-        raise NotFound(f"the file has no {SECTION_NOUNS[change.section]} {change.name[:60]!r}")
+        raise NotFound(
+            Phrase(
+                "refusal.no_entry",
+                {
+                    "noun": Phrase(f"refusal.entry_{change.section}"),
+                    "name": change.name[:60],
+                },
+            )
+        )
     return found[0]
 
 
 def _check_change(change: ConfigEntryChange) -> None:
-    noun, allowed = SECTION_NOUNS[change.section], EDITABLE_KEYS[change.section]
+    allowed = EDITABLE_KEYS[change.section]
+    noun = Phrase(f"refusal.entry_{change.section}")
     if "name" not in allowed and (change.delete or not change.name):
-        raise Uneditable(f"a {noun} is added and deleted in the file itself")
+        raise Uneditable(Phrase("refusal.only_in_file", {"noun": noun}))
     if change.delete and (change.set or not change.name):
-        raise Uneditable("delete takes a name and nothing to set")
+        raise Uneditable(Phrase("refusal.delete_takes"))
     for key in change.set:
         if key not in allowed:
             raise Uneditable(
-                f"{key[:60]} of a {noun} cannot be changed from here"
-                f" (what can: {', '.join(allowed)})"
+                Phrase(
+                    "refusal.key_fixed",
+                    {"key": key[:60], "noun": noun, "allowed": ", ".join(allowed)},
+                )
             )
     if "name" in change.set and not (
         isinstance(change.set["name"], str) and change.set["name"].strip()
     ):
-        raise Uneditable("the name must be a text that is not empty")
+        raise Uneditable(Phrase("refusal.name_empty"))
     if not change.name and "name" not in change.set:
-        raise Uneditable(f"a new {noun} needs a name")
+        raise Uneditable(Phrase("refusal.new_needs_name", {"noun": noun}))
 
 
 def to_data(value: Any, depth: int = 0) -> YamlData:
     """Turn JSON values into layout data. Raises Uneditable for a value of any other type."""
     if depth > _MAX_DEPTH:
-        raise Uneditable(f"a value is nested deeper than {_MAX_DEPTH} levels")
+        raise Uneditable(Phrase("refusal.depth", {"most": _MAX_DEPTH}))
     if isinstance(value, bool | int):
         return PlainScalar(str(value).lower())
     if isinstance(value, float):
@@ -235,7 +244,7 @@ def to_data(value: Any, depth: int = 0) -> YamlData:
         return {str(key): to_data(item, depth + 1) for key, item in value.items()}
     if value is None or isinstance(value, str):
         return value
-    raise Uneditable(f"a value of kind {type(value).__name__} has no place in the file")
+    raise Uneditable(Phrase("refusal.value_kind", {"kind": type(value).__name__}))
 
 
 def rename_references(data: YamlData, section: str, old: str, new: str) -> YamlData:
@@ -277,11 +286,13 @@ def write_file(path: str | Path, data: bytes, expected: str) -> bytes:
         with _file_lock(real):
             before = real.read_bytes()
             if file_digest(before) != expected:
-                raise Conflict("the file has changed since: look at the change again")
+                raise Conflict(Phrase("refusal.file_changed"))
             _replace_file(real, data)
             return before
     except OSError as error:
-        raise Conflict(f"the file cannot be written: {error.strerror or error}") from None
+        raise Conflict(
+            Phrase("refusal.file_unwritten", {"error": error.strerror or str(error)})
+        ) from None
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from amproxy.config.yaml import LayoutCollection, LayoutValue, PlainScalar, YamlData
 from amproxy.errors import Uneditable
+from amproxy.text import Phrase
 
 _MAX_INLINE_WIDTH: Final = 100  # characters; a longer list or map is written without brackets
 # Texts that some reader of YAML (1.1 or 1.2) takes for a number, a bool, null or a time of day.
@@ -57,9 +58,7 @@ def render_scalar(text: str | None, style: str = "", *, typed: bool = False) -> 
     if text is None:
         return "null"
     if "${" in text:
-        raise Uneditable(
-            "a value that comes from the environment (${…}) is written in the file itself"
-        )
+        raise Uneditable(Phrase("refusal.environment"))
     if isinstance(text, PlainScalar) or (
         style not in ("'", '"')
         and _is_safe_unquoted(text)

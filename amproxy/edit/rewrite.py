@@ -19,6 +19,7 @@ from amproxy.edit.render import (
     render_scalar,
 )
 from amproxy.errors import Uneditable
+from amproxy.text import Phrase
 
 # A new key goes after the last one present that precedes it here; keys not listed go last.
 _KEY_ORDER: Final = (
@@ -80,23 +81,25 @@ class _Rewriter:
             return self._rewrite_flow(value, wanted)
         return self._rewrite_block(value, wanted)
 
-    def _uneditable(self, value: LayoutValue, reason: str) -> Uneditable:
+    def _uneditable(self, value: LayoutValue, reason: Phrase) -> Uneditable:
         line = self._text.count("\n", 0, value.start) + 1
-        return Uneditable(f"line {line}: {reason}: change it in the file")
+        return Uneditable(Phrase("refusal.at_line", {"line": str(line), "reason": reason}))
 
     def _check_changeable(self, value: LayoutValue) -> None:
         if value.alias:
-            raise self._uneditable(value, f"this part is written elsewhere (*{value.alias})")
+            raise self._uneditable(value, Phrase("refusal.alias", {"alias": value.alias}))
         if value.anchor in self._shared:
-            raise self._uneditable(value, f"this part is used elsewhere too (&{value.anchor})")
+            raise self._uneditable(value, Phrase("refusal.anchor", {"anchor": value.anchor}))
         if isinstance(value.data, str) and "${" in value.data:
-            reason = f"this value comes from the environment ({value.data[:60]})"
+            reason = Phrase("refusal.from_environment", {"value": value.data[:60]})
             raise self._uneditable(value, reason)
 
     def _check_removable(self, value: LayoutValue) -> None:
         for inner in _walk_values(value):
             if inner.anchor in self._shared:
-                raise self._uneditable(inner, f"&{inner.anchor} is used elsewhere")
+                raise self._uneditable(
+                    inner, Phrase("refusal.inner_anchor", {"anchor": inner.anchor})
+                )
 
     def _check_removed(self, elements: list[LayoutElement], entries: list[_WantedEntry]) -> None:
         staying = {id(element) for element, _, _ in entries if element}
@@ -107,7 +110,7 @@ class _Rewriter:
     def _check_merged_keys(self, value: LayoutCollection, wanted: YamlData) -> None:
         for key in value.merged:
             if wanted.get(key) != value.data[key]:
-                raise self._uneditable(value, f"{key} comes from a merge key (<<)")
+                raise self._uneditable(value, Phrase("refusal.merge_key", {"key": key}))
 
     def _match_elements(self, value: LayoutCollection, wanted: YamlData) -> list[_WantedEntry]:
         """The wanted entries in order, each with the old element that it was."""
@@ -222,7 +225,7 @@ class _Rewriter:
             self._text[end : after.begin] for end, after in zip(ends, elements[1:], strict=False)
         ]
         if any("#" in text for text in (*between, self._text[ends[-1] : value.end])):
-            raise self._uneditable(value, "comments stand between the entries in brackets")
+            raise self._uneditable(value, Phrase("refusal.comments_between"))
         self._check_removed(elements, entries)
         texts = [self._rewrite_flow_element(element, key, data) for element, key, data in entries]
         opening = self._text[value.start : elements[0].begin]

@@ -11,6 +11,7 @@ from amproxy.config.read.values import SECRET_PLACEHOLDER
 from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.change import EDITABLE_KEYS, file_digest, is_writable
 from amproxy.errors import ConfigProblem, Uneditable
+from amproxy.text import Phrase
 
 READABLE_SECTIONS: Final = ("route", "users", "teams", "schedules", "escalation_policies")
 # Shown beside the editable keys. A list of what may show, not of what may not: a key that is not
@@ -41,13 +42,13 @@ def read_file_sections(path: str | Path) -> ConfigFileSections:
         data = read_bytes(path)
         root = parse_layout(decode(data, str(path)), str(path))
     except ConfigProblem as error:
-        raise Uneditable(f"the file cannot be read: {error}") from None
+        raise Uneditable(Phrase("refusal.file_unread", {"error": str(error)})) from None
     found = root.data if root is not None and isinstance(root.data, dict) else {}
     sections = {key: to_json(found[key]) for key in READABLE_SECTIONS if found.get(key)}
     for section in READABLE_SECTIONS[1:]:
         entries = sections.get(section, [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise Uneditable(f"{section} is no list of maps")
+            raise Uneditable(Phrase("refusal.list_of_maps", {"section": section}))
     return ConfigFileSections(
         file_digest(data),
         is_writable(path),

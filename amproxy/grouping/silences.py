@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from amproxy.errors import AmproxyError, NotFound
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Silence
+from amproxy.text import Phrase
 
 SilenceState = Literal["active", "pending", "expired"]
 
@@ -55,7 +56,7 @@ def put_silence(
     _check_times(wanted, now_ns)
     old = known.get(wanted.id) if wanted.id else None
     if wanted.id and old is None:
-        raise NotFound("silence not found")
+        raise NotFound(Phrase("refusal.silence_not_found"))
     _check_matchers(wanted)
     if old is not None and may_update(old, wanted, now_ns):
         return [replace(wanted, updated_ns=now_ns)]
@@ -117,20 +118,16 @@ def has_all_matchers(silence: Silence, matchers: Iterable[Matcher]) -> bool:
 
 def _check_times(silence: Silence, now_ns: int) -> None:
     if silence.starts_ns >= silence.ends_ns:
-        raise BadSilence("Failed to create silence: start time must be before end time")
+        raise BadSilence(Phrase("refusal.silence_start"))
     if silence.ends_ns < now_ns:
-        raise BadSilence("Failed to create silence: end time can't be in the past")
+        raise BadSilence(Phrase("refusal.silence_past"))
 
 
 def _check_matchers(silence: Silence) -> None:
     for matchers in silence.matcher_sets:
         for index, matcher in enumerate(matchers):
             if not matcher.name:
-                raise BadSilence(
-                    f'silence invalid: invalid label matcher {index}: invalid label name ""'
-                )
+                raise BadSilence(Phrase("refusal.silence_label", {"index": str(index)}))
         # a negative matcher is accepted whatever it matches, as Alertmanager does
         if all(matcher.op in ("=", "=~") and matcher.matches({}) for matcher in matchers):
-            raise BadSilence(
-                "silence invalid: at least one matcher must not match the empty string"
-            )
+            raise BadSilence(Phrase("refusal.silence_empty"))

@@ -57,8 +57,28 @@ _ESCAPE = re.compile(
 )
 
 
+Expected = Literal["name", "some_name", "operator", "value", "brace", "end"]
+
+
 class BadMatcher(ValueError):
-    """A text that is no matcher, or whose regular expression is none; the message says why."""
+    """A text that is no matcher, or whose regular expression is none; the message says why.
+
+    text: what is wrong. expected and column (from 1): what was missing where, of its grammar.
+    """
+
+    def __init__(
+        self, message: str, text: str, expected: Expected | None = None, column: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.text, self.expected, self.column = text, expected, column
+
+
+class _SyntaxFault(ValueError):
+    """A place at which the text of matchers cannot be read any further."""
+
+    def __init__(self, message: str, expected: Expected | None, column: int) -> None:
+        super().__init__(message)
+        self.expected, self.column = expected, column
 
 
 class Matcher(msgspec.Struct, frozen=True):
@@ -111,7 +131,7 @@ def parse_matchers(text: str, mode: MatcherMode = "fallback") -> list[Matcher]:
 def parse_matcher(text: str, mode: MatcherMode = "fallback") -> Matcher:
     """Exactly one matcher without braces, for filters of the API. Raises BadMatcher."""
     if mode != "classic" and (text.startswith("{") or text.endswith("}")):
-        raise BadMatcher(f"{text!r}: one matcher is written without braces")
+        raise BadMatcher(f"{text!r}: one matcher is written without braces", text)
     return _parse_in_mode(
         text, mode, lambda text: [parse_classic_single(text)], _parse_utf8_single
     )[0]
@@ -133,7 +153,7 @@ def _parse_in_mode(
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise BadMatcher(f"{text!r}: not valid UTF-8") from None
+        raise BadMatcher(f"{text!r}: not valid UTF-8", "") from None
     if mode != "fallback":
         return _parse_with_grammar(text, classic if mode == "classic" else utf8)
     try:
@@ -152,8 +172,11 @@ def _parse_in_mode(
 def _parse_with_grammar(text: str, grammar: Callable[[str], list[ParsedMatcher]]) -> list[Matcher]:
     try:
         return [Matcher(*parsed) for parsed in grammar(text)]
+    except _SyntaxFault as error:
+        message = f"{text!r}: {error}"
+        raise BadMatcher(message, text, error.expected, error.column) from None
     except ValueError as error:
-        raise BadMatcher(f"{text!r}: {error}") from None
+        raise BadMatcher(f"{text!r}: {error}", text) from None
 
 
 @lru_cache(maxsize=4096)
@@ -164,7 +187,7 @@ def _compile_regex(pattern: str) -> Any:
         reason = error.args[0] if error.args else ""
         if isinstance(reason, bytes):
             reason = reason.decode(errors="replace")
-        raise BadMatcher(f"bad regular expression {pattern!r}: {reason}") from None
+        raise BadMatcher(f"bad regular expression {pattern!r}: {reason}", pattern) from None
 
 
 def _regex_matches(pattern: str, value: str) -> bool:
@@ -241,10 +264,20 @@ def parse_utf8_list(text: str) -> list[ParsedMatcher]:
         if not scan.skip(","):
             break
     if braced and not scan.skip("}"):
-        raise scan.error("expected a comma or a closing brace")
+        raise scan.error("brace")
     if not scan.at_end():
-        raise scan.error("expected a comma or the end")
+        raise scan.error("end")
     return matchers
+
+
+_EXPECTED: Final[dict[Expected, str]] = {
+    "name": "expected a label name",
+    "some_name": "the label name is empty",
+    "operator": "expected one of = != =~ !~",
+    "value": "expected a value",
+    "brace": "expected a comma or a closing brace",
+    "end": "expected a comma or the end",
+}
 
 
 class _MatcherScanner:
@@ -269,32 +302,32 @@ class _MatcherScanner:
 
     def matcher(self) -> ParsedMatcher:
         """The next matcher. Raises ValueError that names the column."""
-        name = self._word("a label name")
+        name = self._word("name")
         if not name:
-            raise self.error("the label name is empty")
+            raise self.error("some_name")
         operator = _OPERATOR.match(self.text, self.position)
         if operator is None:
-            raise self.error("expected one of = != =~ !~")
+            raise self.error("operator")
         self._advance(operator.end())
-        return name, _OPERATORS[operator[0]], self._word("a value")
+        return name, _OPERATORS[operator[0]], self._word("value")
 
-    def error(self, reason: str) -> ValueError:
-        rest = self.text[self.position :]
-        return ValueError(
-            f"{reason} at column {self.position + 1}" + (f", not {rest[:20]!r}" if rest else "")
-        )
+    def error(self, expected: Expected | None, reason: str = "") -> ValueError:
+        """The fault at the present place: what was expected, or another reason."""
+        rest, column = self.text[self.position :], self.position + 1
+        message = f"{_EXPECTED[expected] if expected else reason} at column {column}"
+        return _SyntaxFault(message + (f", not {rest[:20]!r}" if rest else ""), expected, column)
 
-    def _word(self, what: str) -> str:
+    def _word(self, expected: Expected) -> str:
         if bare := _BARE.match(self.text, self.position):
             self._advance(bare.end())
             return bare[0]
         quoted = _QUOTED.match(self.text, self.position)
         if quoted is None:
-            raise self.error(f"expected {what}")
+            raise self.error(expected)
         try:
             word = unquote(quoted[0])
         except ValueError as error:
-            raise self.error(str(error)) from None
+            raise self.error(None, str(error)) from None
         self._advance(quoted.end())
         return word
 

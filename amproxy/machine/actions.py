@@ -40,6 +40,7 @@ from amproxy.machine.holds import release_hold
 from amproxy.machine.responders import absorb, add_responders, merge, reassign
 from amproxy.machine.steps import begin_policy_anew
 from amproxy.model import Page
+from amproxy.text import PeopleNames, Phrase
 
 
 def act(draft: Draft, event: Act) -> None:
@@ -81,23 +82,25 @@ def act(draft: Draft, event: Act) -> None:
 
 
 def _refuse_stale(draft: Draft, event: Act) -> None:
-    incident, number = draft.incident, f"#{draft.incident.number}"
+    incident = draft.incident
+    number = {"number": str(incident.number)}
+    state = Phrase(f"refusal.state_{incident.state}")
     if isinstance(event, Note):
         return  # a note may be added whatever the state
     if incident.merged_into:
-        raise Conflict(f"{number} is part of another incident now")
+        raise Conflict(Phrase("refusal.merged", number))
     if isinstance(event, Reopen):
         if incident.state != "resolved":
-            raise Conflict(f"{number} is not resolved; it is {incident.state}")
+            raise Conflict(Phrase("refusal.not_resolved", {**number, "state": state}))
     elif incident.state == "resolved":
-        end = RESOLVED_TEXTS.get(incident.resolved_by)
-        how = f": {end}" if end else f" by {draft.name(incident.resolved_by)}"
-        raise Conflict(f"{number} is already resolved{how}")
+        if incident.resolved_by in RESOLVED_TEXTS:
+            end = Phrase(f"refusal.end_{incident.resolved_by}")
+            raise Conflict(Phrase("refusal.already_over", {**number, "end": end}))
+        by = PeopleNames((incident.resolved_by,))
+        raise Conflict(Phrase("refusal.already_resolved", {**number, "user": by}))
     # A button in an old message must not, say, acknowledge what was triggered again since.
     if event.epoch is not None and event.epoch != incident.epoch:
-        raise Conflict(
-            f"this button is from an earlier alarm of {number}; it is {incident.state} now"
-        )
+        raise Conflict(Phrase("refusal.stale_button", {**number, "state": state}))
 
 
 def _acknowledge(draft: Draft, event: Acknowledge) -> None:
@@ -106,8 +109,15 @@ def _acknowledge(draft: Draft, event: Acknowledge) -> None:
     if incident.state != "acknowledged":
         _set_acknowledged(draft, event)
     elif not (_try_join(draft, event) or _try_renew(draft, event)):
-        by = draft.name(incident.acknowledged_by)
-        raise Conflict(f"#{incident.number} is already acknowledged by {by}")
+        raise Conflict(
+            Phrase(
+                "refusal.already_acknowledged",
+                {
+                    "number": str(incident.number),
+                    "user": PeopleNames((incident.acknowledged_by,)),
+                },
+            )
+        )
 
 
 def _set_acknowledged(draft: Draft, event: Acknowledge) -> None:
@@ -244,7 +254,10 @@ def remind_after_failure(draft: Draft, page: Page) -> None:
 def _unacknowledge(draft: Draft, event: Unacknowledge) -> None:
     incident = draft.incident
     if incident.state != "acknowledged":
-        raise Conflict(f"#{incident.number} is not acknowledged; it is {incident.state}")
+        state = Phrase(f"refusal.state_{incident.state}")
+        raise Conflict(
+            Phrase("refusal.not_acknowledged", {"number": str(incident.number), "state": state})
+        )
     text = f"Acknowledgement withdrawn by {draft.name(event.user)} (via {event.via})."
     trigger_again(draft, "unacknowledged", text, event.user)
 
@@ -253,7 +266,7 @@ def _snooze(draft: Draft, event: Snooze) -> None:
     """Let nothing happen until a time, in any state. Raises Conflict for a time that is past."""
     incident = draft.incident
     if event.until <= draft.now:
-        raise Conflict("the end of a snooze must lie in the future")
+        raise Conflict(Phrase("refusal.snooze_future"))
     if incident.state == "triggered":
         _save_remaining_waits(draft)
     # After an acknowledgement there is nothing to resume: the policy had stopped.

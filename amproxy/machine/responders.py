@@ -12,6 +12,7 @@ from amproxy.machine.holds import record_arrivals
 from amproxy.machine.recipients import find_recipients, page_urgency
 from amproxy.machine.steps import begin_policy
 from amproxy.model import Incident, MergedGroup
+from amproxy.text import Phrase
 from amproxy.times import format_duration
 
 # Seconds that people paged by hand have to answer; then the policy begins again, so that an
@@ -47,10 +48,7 @@ def add_responders(draft: Draft, event: AddResponders) -> None:
     """
     incident, by = draft.incident, f"by {draft.name(event.user)} (via {event.via})"
     if incident.state == "snoozed":
-        raise Conflict(
-            f"#{incident.number} is snoozed, and nobody is paged before its end; "
-            "acknowledge it first"
-        )
+        raise Conflict(Phrase("refusal.snoozed", {"number": str(incident.number)}))
     users, why = _resolve_people(draft, event.to)
     text = f"{', '.join(map(draft.name, users))} asked to join {by}."
     draft.record("responders", text, user=event.user, to=list(users))
@@ -69,7 +67,7 @@ def merge(draft: Draft, event: Merge) -> None:
     """Resolve it: it becomes part of another incident."""
     incident = draft.incident
     if event.into == incident.id:
-        raise Conflict("an incident cannot be merged into itself")
+        raise Conflict(Phrase("refusal.merge_itself"))
     incident.merged_into = event.into
     text = f"Merged into #{event.number} by {draft.name(event.user)} (via {event.via})."
     close_incident(draft, by="merged", text=text, user=event.user)
@@ -116,5 +114,5 @@ def _resolve_people(draft: Draft, to: NotifyStep) -> tuple[tuple[str, ...], str]
     """The people, and the reason for them where they are not named. Raises Conflict if nobody."""
     found = find_recipients(draft, to)
     if not found.users:
-        raise Conflict(f"nobody to ask: {found.reason}")
+        raise Conflict(Phrase("refusal.nobody_to_ask", {"reason": found.reason}))
     return found.users, "" if to.users else found.reason

@@ -14,6 +14,7 @@ from amproxy.config.structs import User
 from amproxy.errors import Conflict
 from amproxy.model import Swap
 from amproxy.oncall.layers import Assignment, Cover, LayerCover
+from amproxy.text import PeopleNames, Phrase
 from amproxy.times import LATEST
 
 SwapState = Literal["open", "taken", "past_due"]
@@ -32,13 +33,13 @@ def swap_state(swap: Swap, now: float) -> SwapState:
 
 
 def request_swap(swap: Swap, now: float) -> Swap:
-    """Return a new swap as it is stored. Raises ValueError, a text for people, for bad times."""
+    """Return a new swap as it is stored. Raises ValueError with a phrase for bad times."""
     if swap.end <= swap.start:
-        raise ValueError("the end of a swap must lie after its start")
+        raise ValueError(Phrase("refusal.swap_end_after_start"))
     if swap.end <= now:
-        raise ValueError("a swap cannot end in the past")
+        raise ValueError(Phrase("refusal.swap_end_past"))
     if swap.end - swap.start > MAX_SWAP_SECONDS:
-        raise ValueError(f"a swap lasts {MAX_SWAP_SECONDS // 86400:.0f} days at most")
+        raise ValueError(Phrase("refusal.swap_length", {"days": round(MAX_SWAP_SECONDS // 86400)}))
     return replace(swap, asked_by=_if_not_self(swap.asked_by, swap.user), asked_at=now)
 
 
@@ -48,18 +49,18 @@ def take_swap(swap: Swap, user: str, by: str, now: float) -> Swap:
     Raises Conflict where it is taken or past due, or where the shifts are the user's own.
     """
     if swap.taken_by:
-        raise Conflict(f"the swap is already taken by {swap.taken_by}")
+        raise Conflict(Phrase("refusal.swap_taken", {"user": PeopleNames((swap.taken_by,))}))
     if user == swap.user:
-        raise Conflict(f"{user} cannot take over their own shifts")
+        raise Conflict(Phrase("refusal.swap_own", {"user": PeopleNames((user,))}))
     if swap_state(swap, now) == "past_due":
-        raise Conflict("the swap is past due: nobody took it before it began")
+        raise Conflict(Phrase("refusal.swap_past_due"))
     return replace(swap, taken_by=user, taken_through=_if_not_self(by, user), taken_at=now)
 
 
 def give_back_swap(swap: Swap) -> Swap:
     """Return the swap as open again. Raises Conflict where nobody has taken it."""
     if not swap.taken_by:
-        raise Conflict("nobody has taken the swap")
+        raise Conflict(Phrase("refusal.swap_not_taken"))
     return replace(swap, taken_by="", taken_through="", taken_at=None)
 
 

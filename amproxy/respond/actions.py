@@ -28,6 +28,7 @@ from amproxy.respond.targets import BadAction, PageTarget, people_step_for_targe
 from amproxy.store import audit, incidents, storms
 from amproxy.store.audit import AuditEntry
 from amproxy.store.commit import commit
+from amproxy.text import DEFAULT_LANGUAGE, Phrase, load_texts, render_phrase
 
 ActionName = Literal[
     "acknowledge",
@@ -95,7 +96,7 @@ class BulkActionResult(NamedTuple):
 
     id: str
     incident: Incident | None
-    error: str = ""
+    error: Phrase | None = None
 
 
 async def perform(context: Context, incident_id: str, request: ActionRequest) -> Incident:
@@ -122,7 +123,7 @@ async def perform_all(
             incident = await perform(context, incident_id, request)
             results.append(BulkActionResult(incident_id, incident))
         except (Conflict, NotFound) as error:
-            results.append(BulkActionResult(incident_id, None, str(error)))
+            results.append(BulkActionResult(incident_id, None, error.args[0]))
     return results
 
 
@@ -140,14 +141,14 @@ def _build_event(context: Context, request: ActionRequest) -> events.Act:
         case "snooze":
             until = request.until if request.until is not None else context.now() + DEFAULT_SNOOZE
             if until <= context.now():
-                raise BadAction("the end of a snooze must lie in the future")
+                raise BadAction(Phrase("refusal.snooze_future"))
             return events.Snooze(user=user, via=via, epoch=epoch, until=until)
         case "note":
             if not request.text.strip():
-                raise BadAction("a note needs a text")
+                raise BadAction(Phrase("refusal.note_text"))
             return events.Note(user=user, via=via, text=request.text.strip())
         case _:
-            raise BadAction(f"{request.action} is no action on one incident")
+            raise BadAction(Phrase("refusal.no_single_action", {"action": request.action}))
 
 
 async def _merge(context: Context, incident_id: str, request: ActionRequest) -> Incident:
@@ -158,7 +159,7 @@ async def _merge(context: Context, incident_id: str, request: ActionRequest) -> 
     """
     user, via, into = request.user, request.via, request.into
     if not into:
-        raise BadAction("into is needed: the id of the incident that takes this one in")
+        raise BadAction(Phrase("refusal.into_needed"))
     # One commit guarded by the versions of both, so that no alert is ever in neither or in both;
     # where another commit was first, both are loaded anew.
     for _ in range(APPLY_TRIES):
@@ -166,7 +167,7 @@ async def _merge(context: Context, incident_id: str, request: ActionRequest) -> 
         try:
             other, turns = await incidents.load_with_turns(context.wire, into)
         except NotFound:
-            raise BadAction(f"there is no incident {into[:60]!r} to merge into") from None
+            raise BadAction(Phrase("refusal.no_incident_into", {"incident": into[:60]})) from None
         now, roster = context.now(), context.roster
         merge = events.Merge(user=user, via=via, into=other.id, number=other.number)
         ended = transition(one, merge, now, roster)
@@ -195,7 +196,7 @@ async def resolve_incident_id(context: Context, text: str) -> str:
         return text.strip()
     incident = await incidents.find_by_number(context.wire, int(found[1]), incidents.OPEN_STATES)
     if incident is None:
-        raise BadAction(f"there is no open incident #{found[1]}")
+        raise BadAction(Phrase("refusal.no_open_incident", {"number": found[1]}))
     return incident.id
 
 
@@ -226,7 +227,7 @@ async def _perform_press(context: Context, pressed: Press, user: str | None) -> 
         return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}.", False
     principal = principal_of_user(context.config, user, "chat")
     if reason := refusal(principal, "responder"):
-        return f"Nothing done: {reason}.", False
+        return _refusal_text(context, reason), False
     action, _, rest = pressed.value.partition(":")
     if action == ACKNOWLEDGE_ALL:
         return await acknowledge_all(context, rest, principal, via=pressed.channel), True
@@ -239,13 +240,19 @@ async def _perform_press(context: Context, pressed: Press, user: str | None) -> 
     request = ActionRequest(action=name, user=user, via=via, epoch=int(epoch), until=until)
     try:
         if reason := incident_refusal(principal, await incidents.load(context.wire, incident_id)):
-            return f"Nothing done: {reason}.", False
+            return _refusal_text(context, reason), False
         incident = await perform(context, incident_id, request)
     except NotFound:
         return "This incident is not there any more.", False
     except (Conflict, BadAction) as error:
-        return f"Nothing done: {error}.", False
+        return _refusal_text(context, error.args[0]), False
     return f"#{incident.number} {_PRESS_RESULTS[action]}.", True
+
+
+def _refusal_text(context: Context, reason: Phrase) -> str:
+    """A refusal in a chat, in its language, which is English."""
+    words = render_phrase(reason, load_texts(DEFAULT_LANGUAGE), context.config.full_name)
+    return f"Nothing done: {words}."
 
 
 def account_owner(context: Context, channel: str, account: str) -> str | None:

@@ -15,6 +15,7 @@ from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from amproxy import clock
 from amproxy.errors import AmproxyError
 from amproxy.notify.message import Action
+from amproxy.text import Phrase
 
 _ACTIONS = frozenset(get_args(Action))
 
@@ -75,8 +76,8 @@ class SignedLinks:
             fields, stamp = self._serializer.loads(token, return_timestamp=True)
             action = msgspec.convert(fields, SignedAction)
         except (BadData, UnicodeError, msgspec.ValidationError):
-            raise BadLink("this link is not valid") from None
+            raise BadLink(Phrase("refusal.bad_link")) from None
         # Compared here, not by itsdangerous, whose age of a stamp from the future is an error.
         if clock.now() - stamp.timestamp() > max_age:
-            raise ExpiredLink("this link has expired")
+            raise ExpiredLink(Phrase("refusal.expired_link"))
         return action

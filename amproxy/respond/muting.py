@@ -24,6 +24,7 @@ from amproxy.model import Silence
 from amproxy.respond.targets import BadAction
 from amproxy.store import muting
 from amproxy.store.commit import Operations, commit
+from amproxy.text import Moment, Phrase
 from amproxy.times import LATEST, to_utc
 
 TRIES = 20  # each loses to another change of the same silence or window, which is rare
@@ -46,7 +47,7 @@ async def find_silence(context: Context, silence_id: str) -> Silence:
     """The silence of this id. Raises NotFound, StoreUnavailable."""
     silence = (await load_silences(context)).get(silence_id)
     if silence is None:
-        raise NotFound(f"there is no silence {silence_id[:60]}")
+        raise NotFound(Phrase("refusal.no_silence", {"silence": silence_id[:60]}))
     return silence
 
 
@@ -73,9 +74,9 @@ async def extend_silence(context: Context, silence_id: str, ends_ns: int) -> Sil
     """
     old = await find_silence(context, silence_id)
     if silences.display_state(old, _now_ns(context)) == "expired":
-        raise Conflict("this silence is over: make another one")
+        raise Conflict(Phrase("refusal.silence_over"))
     if ends_ns <= old.ends_ns:
-        raise BadSilence("it ends then already, or later")
+        raise BadSilence(Phrase("refusal.ends_later"))
     return await put_silence(context, replace(old, ends_ns=ends_ns))
 
 
@@ -85,7 +86,7 @@ async def expire_silence(context: Context, silence_id: str) -> Silence:
         operations, now_ns = Operations(), _now_ns(context)
         old = await _load_guarded_silence(context, operations, silence_id, now_ns)
         if old is None:
-            raise NotFound(f"there is no silence {silence_id[:60]}")
+            raise NotFound(Phrase("refusal.no_silence", {"silence": silence_id[:60]}))
         ended = silences.expire_silence(old, now_ns)
         if ended == old or await _commit_silences(context, operations, now_ns, ended):
             return ended
@@ -140,7 +141,7 @@ async def find_window(context: Context, name: str) -> Maintenance:
     for window in await load_windows(context):
         if window_key(window) == name:
             return window
-    raise NotFound(f"there is no maintenance window {name[:60]}")
+    raise NotFound(Phrase("refusal.no_window", {"window": name[:60]}))
 
 
 async def create_window(context: Context, wanted: Maintenance) -> Maintenance:
@@ -171,7 +172,7 @@ async def change_window(
 
     def changed(old: Maintenance) -> Maintenance:
         if _is_over(context, old):
-            raise Conflict(f"the maintenance window {old.name} is over")
+            raise Conflict(Phrase("refusal.window_over", {"window": old.name}))
         new = change(old)
         _check_window(context, new)
         return new
@@ -201,11 +202,11 @@ async def extend_window(
 
     def extended(old: Maintenance) -> Maintenance:
         if old.end is None:
-            raise Conflict(f"the maintenance window {old.name} has no end")
+            raise Conflict(Phrase("refusal.window_endless", {"window": old.name}))
         new = until or add_time(old.end, by)
         if new <= old.end:
-            end = f"{old.end:%Y-%m-%d %H:%M} UTC"
-            raise BadAction(f"it ends at {end} already, which is not earlier")
+            end = Moment(old.end.timestamp())
+            raise BadAction(Phrase("refusal.not_longer", {"end": end}))
         return replace(old, end=new)
 
     return await change_window(context, window_id, extended)
@@ -225,11 +226,11 @@ async def _update_window(
     """Store a window as `change` returns it, which may be unchanged; guarded as silences are."""
     if window_id in context.config.maintenance:
         name = window_id[:60]
-        raise Conflict(f"the maintenance window {name} stands in the file: it is changed there")
+        raise Conflict(Phrase("refusal.window_in_file", {"window": name}))
     for _ in range(TRIES):
         stored = await muting.load_window(context.wire, window_id)
         if stored is None or _is_past_retention(context, stored.window):
-            raise NotFound(f"there is no maintenance window {window_id[:60]}")
+            raise NotFound(Phrase("refusal.no_window", {"window": window_id[:60]}))
         new = change(stored.window)
         if new == stored.window:
             return new
@@ -257,18 +258,17 @@ async def _save_window(context: Context, operations: Operations, window: Mainten
 
 def _check_window(context: Context, window: Maintenance) -> None:
     if window.end is None and not window.active_time_intervals:
-        text = "say until when: end, for, or active_time_intervals for a window that recurs"
-        raise BadAction(text)
+        raise BadAction(Phrase("refusal.window_until_when"))
     for name in window.active_time_intervals:
         if name not in context.config.time_intervals:
-            raise BadAction(f"there is no time interval {name[:60]!r}")
+            raise BadAction(Phrase("refusal.no_interval", {"interval": name[:60]}))
     start, end = window_bounds(window)
     if end <= start:
-        raise BadAction("the end must lie after the start")
+        raise BadAction(Phrase("refusal.end_after_start"))
     if end <= utc(context.now()):
-        raise BadAction("the end lies in the past")
+        raise BadAction(Phrase("refusal.end_past"))
     if len(window.name) > LONGEST_NAME:
-        raise BadAction(f"a name has at most {LONGEST_NAME} characters")
+        raise BadAction(Phrase("refusal.name_length", {"most": LONGEST_NAME}))
 
 
 def _is_over(context: Context, window: Maintenance) -> bool:

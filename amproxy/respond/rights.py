@@ -1,12 +1,13 @@
 """Rights by role and by team: the one decision for pages, API, chats and links. Pure.
 
 A responder acts on what belongs to a team of theirs, or to no team. Every function here returns
-the reason for a refusal in words, "" = allowed; without sign-in everybody may do everything.
+the reason for a refusal, None = allowed; without sign-in everybody may do everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Final, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from amproxy.grouping.teams import Teams, alert_teams, is_pinned, possible_teams
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Incident
 from amproxy.reports.insights import concerns_user
+from amproxy.text import PeopleNames, Phrase, PhraseValue
 
 Role = Literal["viewer", "responder", "admin"]
 Via = Literal["open", "session", "token", "proxy", "basic", "chat", "link"]
@@ -46,42 +48,56 @@ def user_teams(config: Config, name: str) -> Teams:
     return frozenset(team.name for team in config.teams.values() if name in team.members)
 
 
-def refusal(principal: Principal, role: Role, teams: Iterable[str] = ()) -> str:
+def refusal(principal: Principal, role: Role, teams: Iterable[str] = ()) -> Phrase | None:
     """Decide on a thing of these teams, a member of any of which may; none = everybody's."""
     owners = sorted(team for team in teams if team)
     has_role = _ROLE_RANK[principal.role] >= _ROLE_RANK[role]
     is_free = role == "viewer" or principal.role == "admin" or not owners
     if has_role and (is_free or principal.teams.intersection(owners)):
-        return ""
-    of_team = f" of team {' or '.join(owners)}" if owners and has_role else ""
-    who = f"{principal.user} has" if principal.user else "you have"
-    return f"this needs the role {role}{of_team}, and {who} the role {principal.role}"
+        return None
+    values: dict[str, PhraseValue] = {
+        "role": Phrase(f"refusal.role_{role}"),
+        "own": Phrase(f"refusal.role_{principal.role}"),
+        "user": PeopleNames((principal.user,) if principal.user else ()),
+        "teams": _listed("refusal.either", owners),
+    }
+    if owners and has_role:
+        return Phrase("refusal.needs_team_of" if principal.user else "refusal.needs_team", values)
+    return Phrase("refusal.needs_role_of" if principal.user else "refusal.needs_role", values)
 
 
-def incident_refusal(principal: Principal, incident: Incident) -> str:
+def _listed(joint: str, names: Sequence[str]) -> PhraseValue:
+    """Names with "or" or "and" between them. joint: the text that joins two."""
+    values: list[PhraseValue] = list(names)
+    return reduce(lambda one, other: Phrase(joint, {"one": one, "other": other}), values or [""])
+
+
+def incident_refusal(principal: Principal, incident: Incident) -> Phrase | None:
     """Decide on an action on an incident; those paged for it may act, of whatever team."""
     is_paged = bool(principal.user) and concerns_user(incident, principal.user)
     return refusal(principal, "responder", () if is_paged else (incident.team,))
 
 
-def schedule_refusal(principal: Principal, config: Config, name: str) -> str:
+def schedule_refusal(principal: Principal, config: Config, name: str) -> Phrase | None:
     """Decide on a change of a schedule, also of one that is gone from the file."""
     schedule = config.schedules.get(name)
     return refusal(principal, "responder", (schedule.team,) if schedule else ())
 
 
-def person_refusal(principal: Principal, config: Config, name: str) -> str:
+def person_refusal(principal: Principal, config: Config, name: str) -> Phrase | None:
     """Decide on a person's absences and test pages: their own, their teams', all if in none."""
     own = bool(principal.user) and principal.user == name
     return refusal(principal, "responder", () if own else user_teams(config, name))
 
 
-def receiver_refusal(principal: Principal, config: Config, name: str) -> str:
+def receiver_refusal(principal: Principal, config: Config, name: str) -> Phrase | None:
     """Decide on a test of a receiver: it belongs to the teams whose policies it begins."""
     return refusal(principal, "responder", receiver_teams(config, name))
 
 
-def mute_refusal(principal: Principal, config: Config, sets: Iterable[Sequence[Matcher]]) -> str:
+def mute_refusal(
+    principal: Principal, config: Config, sets: Iterable[Sequence[Matcher]]
+) -> Phrase | None:
     """Decide on a silence or window by the alerts that it can hide. sets: any is enough.
 
     What can only hide other teams' alerts is theirs. What can hide them besides one's own must
@@ -90,34 +106,28 @@ def mute_refusal(principal: Principal, config: Config, sets: Iterable[Sequence[M
     if reason := refusal(principal, "responder"):
         return reason
     if principal.role == "admin":
-        return ""
+        return None
     for matchers in sets:
         possible = possible_teams(config, matchers)
         foreign = [teams for teams in possible if _is_foreign(principal, teams)]
         if foreign and len(foreign) == len(possible):
             return refusal(principal, "responder", Teams().union(*foreign))
         if foreign and not is_pinned(matchers):
-            others = " and ".join(sorted(Teams().union(*foreign)))
-            return (
-                f"this could hide alerts of team {others} as well: name the value of a label "
-                '(alertname="…", instance="…"), or ask an admin'
-            )
-    return ""
+            others = _listed("refusal.both", sorted(Teams().union(*foreign)))
+            return Phrase("refusal.could_hide", {"teams": others})
+    return None
 
 
 def hiding_refusal(
     principal: Principal, config: Config, firing: Iterable[Mapping[str, str]]
-) -> str:
+) -> Phrase | None:
     """Decide on hiding alerts with these labels, which fire now."""
     if principal.role == "admin":
-        return ""
+        return None
     for labels in firing:
         if _is_foreign(principal, teams := alert_teams(config, labels)):
-            return (
-                f"this would hide an alert of team {' and '.join(sorted(teams))} that fires now: "
-                "add a matcher that leaves it out, or ask an admin"
-            )
-    return ""
+            return Phrase("refusal.would_hide", {"teams": _listed("refusal.both", sorted(teams))})
+    return None
 
 
 def _is_foreign(principal: Principal, teams: Teams) -> bool:

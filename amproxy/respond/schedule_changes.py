@@ -17,6 +17,7 @@ from amproxy.oncall.swaps import give_back_swap, request_swap, take_swap
 from amproxy.respond.targets import BadAction
 from amproxy.shifts.record import swap_request_operations
 from amproxy.store import schedule_changes
+from amproxy.text import Phrase
 
 log = EventLog(__name__)
 
@@ -35,10 +36,10 @@ async def add_override(
 ) -> Override:
     """Put a person on call between two times (aware). Raises BadAction, StoreUnavailable."""
     if not user:
-        raise BadAction("an override needs a user")
+        raise BadAction(Phrase("refusal.override_user"))
     _check_user(context, user)
     if end <= start:
-        raise BadAction("the end of an override must lie after its start")
+        raise BadAction(Phrase("refusal.override_end"))
     made = Override(users=(user,), start=start, end=end, reason=reason.strip(), id=new_id())
     await schedule_changes.save_override(context.wire, schedule.name, made, context.now())
     await context.load_schedule_changes()
@@ -59,9 +60,9 @@ async def add_absence(
     Raises NotFound, BadAction, StoreUnavailable.
     """
     if user not in context.config.users:
-        raise NotFound(f"there is no user {user[:60]}")
+        raise NotFound(Phrase("refusal.no_user", {"user": user[:60]}))
     if end <= start:
-        raise BadAction("the end of an absence must lie after its start")
+        raise BadAction(Phrase("refusal.absence_end"))
     made = Absence(start=start, end=end, reason=reason.strip(), id=new_id())
     await schedule_changes.save_absence(context.wire, user, made, context.now())
     await context.load_schedule_changes()
@@ -102,7 +103,7 @@ async def create_swap(
     try:
         swap = request_swap(wanted, now)
     except ValueError as error:
-        raise BadAction(str(error)) from None
+        raise BadAction(*error.args) from None
     # the notices to the others are in the same commit
     await schedule_changes.save_swap(context.wire, swap, swap_request_operations(context, swap))
     context.wake(outbox=True)
@@ -140,7 +141,7 @@ async def delete_swap(context: Context, swap_id: str) -> None:
 def _check_user(context: Context, user: str) -> str:
     """The name of a user of the file. Raises BadAction for an unknown one, or none."""
     if not user:
-        raise BadAction("user names nobody")
+        raise BadAction(Phrase("refusal.user_empty"))
     if user not in context.config.users:
-        raise BadAction(f"there is no user {user[:60]!r}")
+        raise BadAction(Phrase("refusal.unknown_user", {"user": user[:60]}))
     return user

@@ -18,6 +18,7 @@ from amproxy.machine.events import Opened
 from amproxy.model import Incident
 from amproxy.store import incidents
 from amproxy.store.commit import commit
+from amproxy.text import Phrase
 
 
 class BadAction(AmproxyError):
@@ -41,20 +42,20 @@ def step_for_target(
     Raises BadAction where the target is none, several, or not in the file.
     """
     if sum(map(bool, (target.users, target.schedule, target.team, target.policy))) != 1:
-        raise BadAction("exactly one of users, schedule, team and policy is needed")
+        raise BadAction(Phrase("refusal.one_target"))
     for user in target.users:
         if user not in config.users:
-            raise BadAction(f"there is no user {user[:60]!r}")
+            raise BadAction(Phrase("refusal.unknown_user", {"user": user[:60]}))
     for kind, name, known in (
         ("schedule", target.schedule, config.schedules),
         ("team", target.team, config.teams),
         ("policy", target.policy, config.policies),
     ):
         if name and name not in known:
-            raise BadAction(f"there is no {kind} {name[:60]!r}")
+            raise BadAction(Phrase(f"refusal.unknown_{kind}", {kind: name[:60]}))
     if target.policy:
         if urgency == "important":
-            raise BadAction("the urgency of a policy's pages is that of its steps")
+            raise BadAction(Phrase("refusal.policy_urgency"))
         return config.policies[target.policy]
     return NotifyStep(
         users=tuple(dict.fromkeys(target.users)),
@@ -69,7 +70,7 @@ def people_step_for_target(
 ) -> NotifyStep:
     """A step that pages the target, which may not be a policy. Raises BadAction."""
     if target.policy:
-        raise BadAction("a policy cannot be asked to join: name users, a schedule or a team")
+        raise BadAction(Phrase("refusal.policy_to_join"))
     step = step_for_target(config, target, urgency)
     assert isinstance(step, NotifyStep)
     return step
@@ -89,7 +90,7 @@ async def open_incident(
     Raises BadAction, Conflict (nobody is there), StoreUnavailable.
     """
     if not title.strip():
-        raise BadAction("a title is needed")
+        raise BadAction(Phrase("refusal.title_needed"))
     found = step_for_target(context.config, to)
     if isinstance(found, Policy):
         policy = found
@@ -105,7 +106,7 @@ async def open_incident(
         change = transition(incident, opened, context.now(), context.roster, turns)
         if change.nobody and isinstance(found, NotifyStep):
             reasons = [entry.text for entry in change.timeline if entry.kind == "nobody"]
-            raise Conflict(f"nobody to page: {'; '.join(reasons)}")
+            raise Conflict(Phrase("refusal.nobody_to_page", {"reasons": "; ".join(reasons)}))
         if await commit(context.wire, incidents.change_operations(change)):
             after_commit(context, change)
             return change.incident

@@ -19,7 +19,7 @@ from amproxy.model import Alert, Group, OutgoingMessage
 from amproxy.respond.targets import BadAction
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
-from amproxy.text import in_english
+from amproxy.text import Phrase
 
 TEST_PAGE_SUBJECT = "Test page"
 TEST_PAGE_TEXT = (
@@ -36,7 +36,7 @@ async def send_test_page(context: Context, name: str, channel: str = "") -> tupl
     """
     user = context.config.users.get(name)
     if user is None:
-        raise NotFound(f"there is no user {name[:60]}")
+        raise NotFound(Phrase("refusal.no_user", {"user": name[:60]}))
     channels = _select_channels(context.config, user, channel)
     await _enqueue_messages(context, build_test_pages(user, channels, context.now()))
     return channels
@@ -51,7 +51,7 @@ async def send_test_notification(
     """
     receiver = context.config.receivers.get(name)
     if receiver is None:
-        raise NotFound(f"there is no receiver {name[:60]}")
+        raise NotFound(Phrase("refusal.no_receiver", {"receiver": name[:60]}))
     selected, now = _select_integrations(receiver, integration), context.now()
     await _enqueue_messages(context, [_test_notification(receiver, one, now) for one in selected])
     return tuple(_integration_key(one) for one in selected)
@@ -87,15 +87,21 @@ def _select_channels(config: Config, user: User, channel: str) -> tuple[str, ...
     names = dict.fromkeys((*contact_channels(user), *user.contacts))
     known = tuple(name for name in names if contact_address(user, name))
     if channel and channel not in known:
-        raise BadAction(f"{user.name} has no contact {channel[:60]!r}")
+        raise BadAction(Phrase("refusal.no_contact", {"user": user.name, "channel": channel[:60]}))
     reasons = {name: why_contact_undeliverable(config, user, name) for name in known}
     if channel and (reason := reasons[channel]):
-        raise BadAction(f"amproxy cannot deliver to {channel}: {in_english(reason)}")
+        raise BadAction(
+            Phrase("refusal.contact_undeliverable", {"channel": channel, "reason": reason})
+        )
     selected = (channel,) if channel else tuple(name for name in known if not reasons[name])
     if not selected:
-        why = "; ".join(f"{name}: {in_english(one)}" for name, one in reasons.items() if one)
-        text = f"{user.name} has no contact that amproxy can deliver to"
-        raise BadAction(f"{text} ({why})" if why else text)
+        why = tuple(
+            Phrase("reach.contact", {"channel": name, "problem": one})
+            for name, one in reasons.items()
+            if one
+        )
+        key = "refusal.no_deliverable_contact" if why else "refusal.no_contact_at_all"
+        raise BadAction(Phrase(key, {"user": user.name, "why": why}))
     return selected
 
 
@@ -103,16 +109,18 @@ def _select_integrations(receiver: Receiver, key: str) -> list[Integration]:
     """The integrations to test: the one given, or all ("")."""
     known = [one for one in receiver.integrations if key in ("", _integration_key(one))]
     if not known and key:
-        raise BadAction(f"the receiver {receiver.name} has no {key[:60]!r}")
+        raise BadAction(
+            Phrase("refusal.no_integration", {"receiver": receiver.name, "integration": key[:60]})
+        )
     if not known:
-        raise BadAction(f"the receiver {receiver.name} tells nobody")
+        raise BadAction(Phrase("refusal.receiver_empty", {"receiver": receiver.name}))
     selected = [one for one in known if one.kind != "oncall" and not one.undeliverable]
     if selected:
         return selected
     if any(one.kind == "oncall" for one in known):
-        raise BadAction("a test of oncall_configs would page people: send a test alert instead")
+        raise BadAction(Phrase("refusal.test_pages_people"))
     reason = next(one.undeliverable for one in known if one.undeliverable)
-    raise BadAction(f"amproxy cannot deliver to it: {in_english(reason)}")
+    raise BadAction(Phrase("refusal.undeliverable", {"reason": reason}))
 
 
 def _test_notification(receiver: Receiver, integration: Integration, now: float) -> OutgoingMessage:

@@ -13,6 +13,7 @@ from amproxy.model import RecordedPerson, RecordedShift
 from amproxy.oncall.roster import OnCall
 from amproxy.shifts.record import rosters_between, to_recorded_shift
 from amproxy.store import shifts
+from amproxy.text import Phrase
 
 
 class FinalShift(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ async def schedule_zone(context: Context, schedule: str) -> str:
         return known.timezone
     progress = await shifts.load_progress(context.wire, schedule)
     if progress.until is None:
-        raise NotFound(f"there is no schedule {schedule[:60]}")
+        raise NotFound(Phrase("refusal.no_schedule", {"schedule": schedule[:60]}))
     return progress.zone
 
 

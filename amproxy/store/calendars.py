@@ -16,6 +16,7 @@ from amproxy.errors import NotFound
 from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
+from amproxy.text import Phrase
 
 CALENDAR_TTL = 90 * 86400  # seconds that a calendar is stored after its last check
 CALENDAR_CHANGED = "calendar"  # published on keys.CHANGES, with the id
@@ -149,4 +150,4 @@ async def _require_feed_token(wire: Wire, feed: Feed) -> bytes:
 
 
 def _feed_not_found(feed: Feed) -> NotFound:
-    return NotFound(f"the {feed} has no calendar")
+    return NotFound(Phrase("refusal.no_feed", {"feed": str(feed)}))

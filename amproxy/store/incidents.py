@@ -19,6 +19,7 @@ from amproxy.model import Alert, Change, Incident, IncidentState, OutgoingMessag
 from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
+from amproxy.text import Phrase
 
 STATES: tuple[IncidentState, ...] = ("triggered", "acknowledged", "snoozed", "resolved")
 OPEN_STATES: tuple[IncidentState, ...] = ("triggered", "acknowledged", "snoozed")
@@ -63,7 +64,7 @@ async def load(wire: Wire, incident_id: str) -> Incident:
     """Raises NotFound, StoreUnavailable."""
     data = await wire.call("HGET", keys.incident(incident_id), "data")
     if data is None:
-        raise NotFound(f"there is no incident {incident_id}")
+        raise NotFound(Phrase("refusal.no_incident", {"incident": incident_id}))
     return _incident(data)
 
 
@@ -90,7 +91,7 @@ async def load_with_turns(wire: Wire, incident_id: str) -> tuple[Incident, dict[
     turns = wire.call("HGETALL", keys.TURNS)
     data, flat = await incident, await turns
     if data is None:
-        raise NotFound(f"there is no incident {incident_id}")
+        raise NotFound(Phrase("refusal.no_incident", {"incident": incident_id}))
     return _incident(data), _parse_turns(flat)
 
 

@@ -19,6 +19,7 @@ from amproxy.store import keys
 from amproxy.store.audit import TRIM_LIMIT
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
+from amproxy.text import Phrase
 
 # published on keys.CHANGES when one of them changes
 OVERRIDES_CHANGED = "overrides"
@@ -114,7 +115,9 @@ async def delete_override(wire: Wire, schedule: str, override_id: str) -> None:
     delete_overrides(operations, override_id)
     known = data is not None and _stored_override(data).schedule == schedule
     if not (known and await commit(wire, operations)):
-        raise NotFound(f"schedule {schedule} has no override {override_id} made by hand")
+        raise NotFound(
+            Phrase("refusal.no_override", {"schedule": schedule, "override": override_id[:60]})
+        )
 
 
 def delete_overrides(operations: Operations, *ids: str) -> None:
@@ -151,7 +154,7 @@ async def delete_absence(wire: Wire, user: str, absence_id: str) -> None:
     delete_absences(operations, absence_id)
     known = data is not None and _stored_absence(data).user == user
     if not (known and await commit(wire, operations)):
-        raise NotFound(f"{user} has no absence {absence_id[:60]} made by hand")
+        raise NotFound(Phrase("refusal.no_absence", {"user": user, "absence": absence_id[:60]}))
 
 
 def delete_absences(operations: Operations, *ids: str) -> None:
@@ -229,5 +232,5 @@ async def load_swaps(wire: Wire) -> list[Swap]:
 async def _load_swap(wire: Wire, swap_id: str) -> bytes:
     data: bytes | None = await wire.call("HGET", keys.SWAPS, swap_id)
     if data is None:
-        raise NotFound(f"there is no swap {swap_id[:60]}")
+        raise NotFound(Phrase("refusal.no_swap", {"swap": swap_id[:60]}))
     return data

@@ -18,6 +18,7 @@ from amproxy.errors import NotFound
 from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
+from amproxy.text import Phrase
 
 SESSION_USE_INTERVAL = 60.0  # seconds: `seen` is stored no oftener
 SESSION_ID_DIGITS = 16  # digits of a digest that name a session to its owner
@@ -241,7 +242,7 @@ async def revoke_token(wire: Wire, token_id: str) -> ApiToken:
             operations.do("HDEL", keys.TOKENS_USED, token.id)
             await commit(wire, operations)
             return token
-    raise NotFound(f"there is no token {token_id[:60]}")
+    raise NotFound(Phrase("refusal.no_token", {"token": token_id[:60]}))
 
 
 async def save_handshake(wire: Wire, state: str, handshake: Handshake) -> None:

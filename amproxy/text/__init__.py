@@ -1,5 +1,8 @@
 """The texts of all pages, one TOML file a language, and phrases without a language yet. Pure.
 
+A phrase is a code with its arguments: a reason, a refusal, a step of a policy. It is put into words
+where its reader's language and clock are known; `str()` of it is English on the clock of UTC.
+
 `en.toml` is the reference; other languages have the same keys. A value is a text with
 {placeholders}, or a table of plural forms chosen by `n`. Texts may contain markup; values are
 escaped.
@@ -14,6 +17,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, Union
 
 from markupsafe import Markup
+
+from amproxy.clock import rfc3339, utc
 
 TEXT_FOLDER: Final = Path(__file__).parent
 DEFAULT_LANGUAGE: Final = "en"
@@ -89,13 +94,19 @@ def choose_language(chosen: str, accepted: str) -> str:
     return next((language for language in candidates if language in LANGUAGES), DEFAULT_LANGUAGE)
 
 
-PhraseValue = Union[str, int, "PeopleNames", "Phrase", tuple["Phrase", ...]]
+PhraseValue = Union[str, int, "PeopleNames", "Moment", "Phrase", tuple["Phrase", ...]]
 
 
 class PeopleNames(NamedTuple):
     """Users by their names in the file, "" for an unknown one; () = nobody."""
 
     names: tuple[str, ...]
+
+
+class Moment(NamedTuple):
+    """A time, shown on its reader's clock."""
+
+    at: float  # Unix seconds
 
 
 class Phrase(NamedTuple):
@@ -107,11 +118,8 @@ class Phrase(NamedTuple):
     key: str
     values: Mapping[str, PhraseValue] = {}
 
-
-def render_phrase(phrase: Phrase, t: Texts, full_name: Callable[[str], str] = str) -> str:
-    """Render a phrase as text without markup. full_name: of a user; by default as in the file."""
-    values = {name: _render_value(value, t, full_name) for name, value in phrase.values.items()}
-    return t.plain(phrase.key, **values)
+    def __str__(self) -> str:
+        return in_english(self)
 
 
 def in_english(phrase: Phrase) -> str:
@@ -119,17 +127,66 @@ def in_english(phrase: Phrase) -> str:
     return render_phrase(phrase, load_texts(DEFAULT_LANGUAGE))
 
 
-def _render_value(value: PhraseValue, t: Texts, full_name: Callable[[str], str]) -> str | int:
-    match value:
-        case int():
-            return value  # not as text: it may choose a plural form
-        # before tuple(): people and phrases are tuples as well
-        case PeopleNames():
-            names = [full_name(name) if name else t.plain("page.somebody") for name in value.names]
-            return ", ".join(names) or t.plain("forecast.nobody")
-        case Phrase():
-            return render_phrase(value, t, full_name)
-        case tuple():
-            return ", ".join(render_phrase(phrase, t, full_name) for phrase in value)
-        case _:
-            return str(value)
+def utc_text(at: float) -> str:
+    """A time with its zone, for a reader whose clock is unknown: "2026-01-05 09:00 UTC"."""
+    return f"{utc(at):%Y-%m-%d %H:%M} UTC"
+
+
+def render_phrase(
+    phrase: Phrase,
+    t: Texts,
+    full_name: Callable[[str], str] = str,
+    moment: Callable[[float], str] = utc_text,
+) -> str:
+    """Render a phrase as text without markup.
+
+    full_name: of a user; by default as in the file. moment: a time's text on the reader's clock.
+    """
+
+    def rendered(value: PhraseValue) -> str | int:
+        match value:
+            case int():
+                return value  # not as text: it may choose a plural form
+            # before tuple(): people, moments and phrases are tuples as well
+            case PeopleNames():
+                names = [full_name(name) if name else t.plain("page.somebody") for name in value[0]]
+                return ", ".join(names) or t.plain("forecast.nobody")
+            case Moment():
+                return moment(value.at)
+            case Phrase():
+                return render_phrase(value, t, full_name, moment)
+            case tuple():
+                return ", ".join(render_phrase(one, t, full_name, moment) for one in value)
+            case _:
+                return str(value)
+
+    return t.plain(phrase.key, **{name: rendered(value) for name, value in phrase.values.items()})
+
+
+def phrase_code(phrase: Phrase) -> str:
+    """The key of a phrase without its section: what a program distinguishes refusals by."""
+    return phrase.key.partition(".")[2]
+
+
+def phrase_arguments(phrase: Phrase) -> dict[str, object]:
+    """The values of a phrase for a program: names in lists, times as RFC 3339, phrases as codes."""
+
+    def plain(value: PhraseValue) -> object:
+        match value:
+            case PeopleNames():
+                return list(value.names)
+            case Moment():
+                return rfc3339(value.at)
+            case Phrase():
+                return {"code": phrase_code(value), "arguments": phrase_arguments(value)}
+            case tuple():
+                return [plain(one) for one in value]
+            case _:
+                return value
+
+    return {name: plain(value) for name, value in phrase.values.items()}
+
+
+def as_sentence(text: str) -> str:
+    """Return words as a sentence: a capital letter at its beginning, one full stop at its end."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""

@@ -37,6 +37,8 @@ from amproxy.web.signin.api import (
 
 AUDIT_FILTERS = ("user", "from", "to")  # fields of an address
 TOKEN_SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
+# Ways in that have a name in the texts; a chat is called by its channel.
+_NAMED_VIAS = frozenset({"open", "session", "token", "proxy", "basic", "link", "sign-in"})
 
 
 class AdminPage:
@@ -123,7 +125,7 @@ class AdminPage:
             describe_error(error).status if error else status,
             # a secret must not stay in a cache of the browser
             {"Cache-Control": "no-store"} if secret else None,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             refused=refused,
             **await self._service_values(),
             entries=audit_log.entries,
@@ -136,6 +138,7 @@ class AdminPage:
             secret=secret,
             older=_older_query(filters, audit_log.cursor),
             done=query.get("done", ""),
+            vias=_NAMED_VIAS,
         )
 
     async def _service_values(self) -> dict[str, Any]:

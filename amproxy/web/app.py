@@ -53,7 +53,7 @@ class ImmutableFiles(StaticFiles):
 def build_web_app(deps: Deps) -> ASGIApp:
     """Return the application for people, their tools and Prometheus; without the alert intake."""
     context, templates = deps.context, PageTemplates(deps.context)
-    handlers = exception_handlers(templates.error)
+    handlers = exception_handlers(templates.error, context)
     routes = build_routes(deps, templates)
     # Outermost first: sign-in, then the API v2 (which lets any site read it), the guard against
     # other sites, and the cache, whose key needs the principal of the sign-in.

@@ -100,7 +100,7 @@ def test_actions_that_the_state_forbids_are_refused_with_the_reason() -> None:
         Resolve(user="bob", via="web"),
         Escalate(user="bob", via="web"),
     ):
-        with pytest.raises(Conflict, match="already resolved by Ann Ash"):
+        with pytest.raises(Conflict, match="already resolved by ann"):
             drive.do(event)
 
 

@@ -103,7 +103,7 @@ async def test_a_token_is_shown_once_works_and_is_revoked(edits: Site) -> None:
     page = (await edits.client.get("/admin")).text
     assert (
         secret not in page
-        and "read, respond · acts as Alice Ash" in words(page)
+        and "read, answer incidents · acts as Alice Ash" in words(page)
         and "never used" in page
     )
     [token] = (await edits.client.get("/api/v1/tokens")).json()

@@ -124,7 +124,12 @@ async def test_what_the_state_forbids_is_a_conflict_with_its_reason(site: Site) 
     ] == "bob"
     answer = await site.client.post(f"{url}/acknowledge", json={"user": "alice"})
     assert answer.status_code == 409
-    assert answer.json() == {"error": "conflict", "detail": "#1 is already resolved by bob."}
+    assert answer.json() == {
+        "error": "conflict",
+        "detail": "#1 is already resolved by bob.",
+        "code": "already_resolved",
+        "arguments": {"number": "1", "user": ["bob"]},
+    }
 
 
 async def test_a_note_needs_a_text_and_nothing_else(site: Site) -> None:
@@ -168,7 +173,7 @@ async def test_a_bad_body_is_refused_and_changes_nothing(
         headers={"content-type": content_type},
     )
     assert answer.status_code == status, answer.text
-    assert set(answer.json()) == {"error", "detail"}
+    assert set(answer.json()) == {"error", "detail", "code", "arguments"}
     assert (await site.client.get(f"/api/v1/incidents/{incident.id}")).json()[
         "state"
     ] == "triggered"

@@ -202,13 +202,27 @@ async def test_one_action_on_many_says_what_became_of_each(site: Site) -> None:
     done = await bulk(
         site, action="acknowledge", ids=[one, over, two, "none", one], user="bob", text="mine"
     )
+    well = {"error": None, "code": None, "arguments": None}
+    by_alice = {"number": "3", "user": ["alice"]}
     assert done == {
         "done": 2,
         "results": [
-            {"id": one, "state": "acknowledged", "error": None},
-            {"id": over, "state": None, "error": "#3 is already resolved by Alice Ash"},
-            {"id": two, "state": "acknowledged", "error": None},
-            {"id": "none", "state": None, "error": "there is no incident none"},
+            {"id": one, "state": "acknowledged"} | well,
+            {
+                "id": over,
+                "state": None,
+                "error": "#3 is already resolved by Alice Ash",
+                "code": "already_resolved",
+                "arguments": by_alice,
+            },
+            {"id": two, "state": "acknowledged"} | well,
+            {
+                "id": "none",
+                "state": None,
+                "error": "there is no incident none",
+                "code": "no_incident",
+                "arguments": {"incident": "none"},
+            },
         ],
     }
     assert [("bob: mine" in await texts(site, incident)) for incident in (one, two, over)] == [
@@ -254,7 +268,7 @@ async def test_many_are_snoozed_to_the_same_moment(site: Site) -> None:
 async def test_a_bulk_request_that_makes_no_sense_is_refused_whole(
     site: Site, body: dict[str, Any]
 ) -> None:
-    assert set(await bulk(site, 422, **body)) == {"error", "detail"}
+    assert set(await bulk(site, 422, **body)) == {"error", "detail", "code", "arguments"}
 
 
 # ---------------------------------------------------------------------------------------------------------- by hand

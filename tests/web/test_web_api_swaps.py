@@ -112,7 +112,12 @@ async def test_of_two_who_take_a_swap_together_one_is_told_that_the_other_has_it
     answers = await asyncio.gather(*(take(site, swap) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
     refused = next(answer for answer in answers if answer.status_code == 409)
-    assert refused.json() == {"error": "conflict", "detail": "The swap is already taken by bob."}
+    assert refused.json() == {
+        "error": "conflict",
+        "detail": "The swap is already taken by bob.",
+        "code": "swap_taken",
+        "arguments": {"user": ["bob"]},
+    }
 
 
 async def test_nobody_takes_over_their_own_shifts(site: Site) -> None:

@@ -22,7 +22,7 @@ from tests.support.web.website import Site
 HERE = Path(amproxy.web.__file__).parent
 OTHERS = [language for language in LANGUAGES if language != DEFAULT_LANGUAGE]
 MADE = re.compile(
-    rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!(?:html|yaml)\b)[a-z_]*)(?:\{{\w+\}})?["']"""
+    rf"""["']((?:{"|".join({key.partition(".")[0] for key in load_entries(DEFAULT_LANGUAGE)})})\.(?!html\b|yaml\b)[a-z_]*)(?:\{{[^{{}}"']+\}})?["']"""
 )
 
 

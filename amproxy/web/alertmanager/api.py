@@ -22,6 +22,7 @@ from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.labels.matchers import all_match
 from amproxy.log import EventLog
+from amproxy.text import as_sentence
 from amproxy.web.alertmanager.alerts import AlertmanagerAlertsApi, format_time, receiver_labels
 from amproxy.web.alertmanager.http import (
     AlertmanagerApiError,
@@ -113,7 +114,7 @@ class AlertmanagerApi:
 
     async def _call(self, scope: Scope, receive: Receive) -> AlertmanagerResponse:
         if reason := refusal_reason(scope, self._context):
-            raise AlertmanagerApiError(coded_error(403, reason))
+            raise AlertmanagerApiError(coded_error(403, as_sentence(str(reason))))
         path, method = scope["path"].removeprefix(PREFIX).removesuffix("/"), scope["method"]
         name, rest = path, ""
         if path.startswith(_SILENCE_PATH):

@@ -45,6 +45,7 @@ from amproxy.simulation.config_diff import (
     compare_configs,
 )
 from amproxy.store import incidents
+from amproxy.text import Phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
@@ -111,10 +112,7 @@ async def require_result_allowed(
     )
     if kept != made and not is_admin:
         keys = sorted({key for _, key in kept.items() ^ made.items()})
-        raise Forbidden(
-            f"{', '.join(keys)}: an admin changes this, because people are recognised by it"
-            " when they sign in or press a button"
-        )
+        raise Forbidden(Phrase("refusal.identity_keys", {"keys": ", ".join(keys)}))
     old, new = (
         file.users[change.name].contacts.get("webhook", "") if change.name in file.users else ""
         for file in (before, after)
@@ -122,7 +120,7 @@ async def require_result_allowed(
     if new and new != old:
         reach = Reach(contact_reach(after.global_).networks, own_machine=is_admin)
         if reason := await refused_url(new, reach):
-            raise Uneditable(f"webhook: {reason}")
+            raise Uneditable(Phrase("refusal.webhook_address", {"reason": reason}))
 
 
 async def preview_change(
@@ -159,14 +157,14 @@ async def apply_change(
     path = Path(deps.context.config.path)
     proposal = await _propose_change(deps, change)
     if proposal.digest != expected:
-        raise Conflict("the file has changed since: look at the change again")
+        raise Conflict(Phrase("refusal.file_changed"))
     if proposal.loaded is None:
-        raise Uneditable("; ".join(map(str, proposal.problems)))
+        raise Uneditable(
+            Phrase("refusal.would_not_load", {"problems": "; ".join(map(str, proposal.problems))})
+        )
     await require_result_allowed(request, deps.context.config, change, proposal)
     if not proposal.writable:
-        raise Conflict(
-            "the file cannot be written from here: put the difference into it where it is kept"
-        )
+        raise Conflict(Phrase("refusal.read_only"))
     data = proposal.text.encode()
     before = await asyncio.to_thread(write_file, path, data, expected)
     try:
@@ -176,7 +174,7 @@ async def apply_change(
         # force, so the metric of the failed reload must not alarm.
         await asyncio.to_thread(write_file, path, before, file_digest(data))
         metrics.reload_successful.set(1)
-        raise Uneditable(f"nothing was changed, because the file would not load: {error}") from None
+        raise Uneditable(Phrase("refusal.put_back", {"problems": str(error)})) from None
     set_audit_text(request, describe_change(change))
     return proposal
 
@@ -195,7 +193,7 @@ async def _propose_change(deps: Deps, change: ConfigEntryChange) -> ConfigChange
     try:
         first, *parts = await _run_on_file(deps, _propose_in_parts, change, utc(deps.context.now()))
     except ConfigError as error:
-        raise Uneditable(str(error)) from None
+        raise Uneditable(Phrase("refusal.would_not_load", {"problems": str(error)})) from None
     proposal: ConfigChangeProposal = first
     return proposal._replace(loaded=join_loaded(parts)) if parts else proposal
 
@@ -221,7 +219,7 @@ async def _run_on_file(deps: Deps, function: Callable[..., Any], *arguments: Any
     try:
         return await deps.side_process.run(function, path, *arguments, size=file_size(path))
     except SideProcessFailed as error:
-        raise Uneditable(f"the file could not be read on this machine now: {error}") from None
+        raise Uneditable(Phrase("refusal.file_unread_now", {"reason": str(error)})) from None
 
 
 async def _recent_labels(deps: Deps, names: list[str]) -> dict[str, list[AlertLabels]]:

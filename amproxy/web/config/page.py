@@ -17,7 +17,7 @@ from amproxy.edit.change import ConfigEntryChange
 from amproxy.errors import Conflict, Uneditable
 from amproxy.model import Page
 from amproxy.simulation.config_diff import ConfigDifference, PolicyChangeExample
-from amproxy.text import Texts
+from amproxy.text import Phrase, Texts
 from amproxy.web.config.change import (
     ConfigChangePreview,
     apply_change,
@@ -78,13 +78,13 @@ class ChangePage:
         try:
             change = msgspec.json.decode(fields.get("change", ""), type=ConfigEntryChange)
         except msgspec.DecodeError:
-            raise invalid("this is no change") from None
+            raise invalid(Phrase("refusal.no_change")) from None
         require_change_allowed(request, self._context.config, change)
         try:
             await apply_change(self._deps, request, change, fields.get("digest", ""))
         except (Conflict, Uneditable) as error:
             preview = await preview_change(self._deps, change)
-            problem = describe_error(error).detail
+            problem = describe_error(error).phrase
             return await render_preview(request, self._templates, change, preview, problem=problem)
         return RedirectResponse(own_path(fields.get("back") or section_page(change)), 303)
 
@@ -101,7 +101,7 @@ async def render_preview(
     preview: ConfigChangePreview,
     *,
     source: SourceForm | None = None,
-    problem: str = "",
+    problem: Phrase | None = None,
 ) -> HTMLResponse:
     """The page that shows a change. source: the form to go back to; problem: why it failed."""
     t, proposal = reader_texts(request), preview.proposal

@@ -24,17 +24,19 @@ TONE_COUNT = 12  # colours in static/people.css
 _NOT_DIALLED = re.compile(r"[^0-9+*#]")
 
 
-def shorten_line(text: str, limit: int = MAX_VALUE_LENGTH) -> str:
+def shorten_line(text: str, limit: int, t: Texts) -> str:
     """Return one line of text from outside, with its full length if it was cut."""
     line = one_line(text, limit)
     is_cut = len(text) > limit and line.endswith("…")
-    return f"{line} ({len(text):,} characters)" if is_cut else line
+    return f"{line} ({t.plain('page.characters', n=len(text))})" if is_cut else line
 
 
-def shorten_text(text: str, limit: int = MAX_TEXT_LENGTH) -> str:
+def shorten_text(text: str, limit: int, t: Texts) -> str:
     """Return text from outside with its line breaks, and with its full length if it was cut."""
     shown = clean_text(text[: limit * 2])  # twice the limit: cleaning removes characters
-    return shown if len(shown) <= limit else f"{shown[:limit].rstrip()}… ({len(text):,} characters)"
+    if len(shown) <= limit:
+        return shown
+    return f"{shown[:limit].rstrip()}… ({t.plain('page.characters', n=len(text))})"
 
 
 def duration_text(seconds: float, t: Texts) -> str:

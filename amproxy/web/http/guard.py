@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy.accept.origin import foreign_name, foreign_page, foreign_read
 from amproxy.context import Context
+from amproxy.text import Phrase, as_sentence, phrase_arguments, phrase_code
 from amproxy.web.http.api import ErrorView, JsonResponse
 
 SECURITY_HEADERS = {
@@ -47,17 +48,24 @@ class CrossSiteGuard:
         if not reason:
             await self._app(scope, receive, send_guarded)
             return
-        response = JsonResponse(ErrorView(error="forbidden", detail=reason), 403)
+        # JSON on pages as well: a page shows names and numbers, which a foreign site must not read
+        view = ErrorView(
+            error="forbidden",
+            detail=as_sentence(str(reason)),
+            code=phrase_code(reason),
+            arguments=phrase_arguments(reason),
+        )
+        response = JsonResponse(view, 403)
         await response(scope, receive, send_guarded)
 
 
-def refusal_reason(scope: Scope, context: Context) -> str:
-    """The reason for refusing a request of pages or API, "" = it is served."""
+def refusal_reason(scope: Scope, context: Context) -> Phrase | None:
+    """The reason for refusing a request of pages or API, None = it is served."""
     reading = scope["method"] in SAFE_METHODS
     if not reading and (reason := foreign_page(scope, context)):
         return reason
     is_probe = reading and scope["path"] in _PROBE_PATHS
-    return "" if is_probe else foreign_name(scope, context)
+    return None if is_probe else foreign_name(scope, context)
 
 
 def with_security_headers(send: Send, external_url: str) -> Send:

@@ -21,7 +21,7 @@ from amproxy.context import Context
 from amproxy.web.http.live import LiveHub
 from amproxy.web.http.permissions import principal_of
 from amproxy.web.http.response import PROGRAM_PREFIXES
-from amproxy.web.http.templates import acting_user, reader_texts
+from amproxy.web.http.templates import acting_user, reader_texts, reader_zone
 
 LIVE_HEADER: Final = "x-live"
 MAX_PAGE_AGE: Final = 1.0  # seconds
@@ -57,10 +57,11 @@ class PageCache:
             await send(dict(message))
 
     def _key(self, scope: Scope) -> Hashable:
-        """Everything that a page depends on beside the state: address, rights, user, language."""
+        """Everything that a page depends on beside the state: address, rights, and the reader."""
         request = Request(scope)
         user = acting_user(request, self._context)
-        reader = (principal_of(request), user, reader_texts(request).language)
+        language, zone = reader_texts(request).language, reader_zone(request, self._context)
+        reader = (principal_of(request), user, language, zone)
         return (scope["path"], scope["query_string"], reader)
 
     async def _render(self, scope: Scope) -> list[Message]:

@@ -19,6 +19,7 @@ from amproxy.model import Incident
 from amproxy.respond import rights
 from amproxy.respond.rights import Principal, Role, incident_refusal, refusal
 from amproxy.store import incidents, schedule_changes
+from amproxy.text import Phrase
 from amproxy.web.http.guard import SAFE_METHODS
 
 # Keys of an ASGI scope: the principal, a sentence about the change, the user it acted as, and the
@@ -86,13 +87,13 @@ def may(principal: Principal, role: Role, team: str = "") -> bool:
     return not refusal(principal, role, (team,))
 
 
-def require(request: HasScope, reason: str) -> None:
-    """Refuse a request for a reason of `respond.rights`, "" = go on. Raises Forbidden.
+def require(request: HasScope, reason: Phrase | None) -> None:
+    """Refuse a request for a reason of `respond.rights`, None = go on. Raises Forbidden.
 
     The audit log tells of it.
     """
     if reason:
-        request.scope[REFUSED_KEY] = reason
+        request.scope[REFUSED_KEY] = str(reason)
         raise Forbidden(reason)
 
 
@@ -140,9 +141,9 @@ async def require_incidents(request: Request, context: Context, *incident_ids: s
 
 async def forbidden_incidents(
     request: Request, context: Context, incident_ids: list[str]
-) -> dict[str, str]:
+) -> dict[str, Phrase]:
     """Of many incidents those that may not be acted on: id → reason. Raises StoreUnavailable."""
-    principal, refused = require_role(request, "responder"), dict[str, str]()
+    principal, refused = require_role(request, "responder"), dict[str, Phrase]()
     if principal.role == "admin":
         return refused
     # an incident that is not there is reported by the action itself

@@ -14,7 +14,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from amproxy.web.http.request import invalid
+from amproxy.text import Phrase
+from amproxy.web.http.request import field_name, invalid
 
 DEFAULT_PAGE_LIMIT = 100  # entries of a list, unless its query gives a limit
 MAX_PAGE_LIMIT = 500
@@ -77,7 +78,12 @@ def parse_query(request: Request, kind: type[Query]) -> Query:
         if texts := [text for text in given if text]:
             values[field.name] = _parse_parameter(name, field.type, texts)
         elif field.required:
-            raise invalid(f"{name} is missing: {_description(field.type)}")
+            raise invalid(
+                Phrase(
+                    "refusal.missing",
+                    {"field": field_name(name), "description": _description(field.type)},
+                )
+            )
     return kind(**values)
 
 
@@ -105,11 +111,21 @@ def _parse_parameter(name: str, kind: msgspec.inspect.Type, texts: Sequence[str]
         case msgspec.inspect.LiteralType():
             if texts[-1] not in kind.values:
                 names = ", ".join(map(str, kind.values))
-                raise invalid(f"{name} is one of {names}, not {texts[-1][:60]!r}")
+                raise invalid(
+                    Phrase(
+                        "refusal.choice",
+                        {"field": field_name(name), "known": names, "text": texts[-1][:60]},
+                    )
+                )
         case msgspec.inspect.IntType(ge=least, le=most):
             in_range = re.fullmatch("[0-9]{1,9}", texts[-1], re.ASCII)
             if not in_range or not (least or 0) <= int(texts[-1]) <= (most or 0):
-                raise invalid(f"{name} is a number from {least} to {most}")
+                raise invalid(
+                    Phrase(
+                        "refusal.range",
+                        {"field": field_name(name), "least": least or 0, "most": most or 0},
+                    )
+                )
             return int(texts[-1])
     return texts[-1]
 
@@ -117,5 +133,5 @@ def _parse_parameter(name: str, kind: msgspec.inspect.Type, texts: Sequence[str]
 def check_cursor(cursor: str, pattern: re.Pattern[str]) -> str:
     """A cursor ("" = first page), unchanged. Raises HTTPException 422."""
     if cursor and not pattern.fullmatch(cursor):
-        raise invalid("cursor is not one that an earlier answer gave")
+        raise invalid(Phrase("refusal.cursor"))
     return cursor

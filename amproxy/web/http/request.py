@@ -13,25 +13,43 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, parse_matchers
+from amproxy.text import Phrase, PhraseValue
 from amproxy.times import parse_command_time, parse_iso_time, to_utc, wall_to_utc
+from amproxy.web.http.refusals import RefusedRequest, error_phrase
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 600
 MAX_LABELS_LENGTH = 2000  # characters of labels: they must fit into an address
+
+# Fields whose names are in the texts.
+_FIELD_NAMES = frozenset(["from", "to", "start", "end", "until", "for", "span", "at", "expires"])
 
 _SPOILT_PLUS = re.compile(r" (\d\d:\d\d)$", re.ASCII)
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-def invalid(reason: str) -> HTTPException:
+def invalid(reason: Phrase) -> RefusedRequest:
     """Return the error for a value that is well-formed, but wrong."""
-    return HTTPException(422, reason)
+    return RefusedRequest(422, reason)
+
+
+def field_name(name: str) -> PhraseValue:
+    """The name of a field of a form or query, for a refusal."""
+    return Phrase(f"refusal.name_{name}") if name in _FIELD_NAMES else name
+
+
+def matcher_fault(error: BadMatcher) -> PhraseValue:
+    """The reason why a text is no matcher; that of a regular expression is RE2's own."""
+    if error.expected is None:
+        return str(error)[:300]
+    what = Phrase(f"refusal.expected_{error.expected}")
+    column = str(error.column)
+    return Phrase("refusal.syntax", {"text": error.text[:200], "what": what, "column": column})
 
 
 async def parse_json_body(request: Request, kind: type[Body]) -> Body:
@@ -40,13 +58,13 @@ async def parse_json_body(request: Request, kind: type[Body]) -> Body:
     if not data:
         data = b"{}"
     elif _media_type(request) != "application/json":
-        raise HTTPException(415, "the body must be JSON, with Content-Type: application/json")
+        raise RefusedRequest(415, Phrase("refusal.body_json"))
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
+        raise invalid(Phrase("refusal.json_value", {"error": str(error)})) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HTTPException(400, f"the body is not JSON: {error}") from None
+        raise RefusedRequest(400, Phrase("refusal.not_json", {"error": str(error)})) from None
 
 
 async def parse_form(request: Request) -> dict[str, str]:
@@ -58,13 +76,13 @@ async def parse_form_lists(request: Request) -> dict[str, list[str]]:
     """A form's fields, each with all its values. Raises HTTPException 400, 413, 415."""
     data = await _read_body(request)
     if data and _media_type(request) != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "the body must be a form")
+        raise RefusedRequest(415, Phrase("refusal.body_form"))
     try:
         return parse_qs(
             data.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS
         )
     except ValueError:
-        raise HTTPException(400, "the form cannot be read") from None
+        raise RefusedRequest(400, Phrase("refusal.form_unread")) from None
 
 
 async def _read_body(request: Request) -> bytes:
@@ -73,7 +91,7 @@ async def _read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         data += chunk
         if len(data) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
+            raise RefusedRequest(413, Phrase("refusal.body_bytes", {"most": MAX_BODY_BYTES}))
     return bytes(data)
 
 
@@ -88,7 +106,7 @@ def parse_time_param(text: str, name: str, zone: str | None = None) -> datetime:
     """
     # a "+" in a query that was not escaped arrives as a space
     text = _SPOILT_PLUS.sub(r"+\1", text)
-    wrong = invalid(f"{name} is not an RFC 3339 time such as 2026-01-05T09:00:00Z: {text[:60]!r}")
+    wrong = invalid(Phrase("refusal.time", {"field": field_name(name), "text": text[:60]}))
     try:
         at = parse_iso_time(text.upper(), date_alone=False)
         if at.tzinfo:
@@ -96,14 +114,14 @@ def parse_time_param(text: str, name: str, zone: str | None = None) -> datetime:
     except (ValueError, OverflowError):
         raise wrong from None
     if zone is None:
-        raise invalid(f"{name} needs an offset from UTC, such as 2026-01-05T09:00:00Z")
+        raise invalid(Phrase("refusal.time_offset", {"field": field_name(name)}))
     return wall_to_utc(at, ZoneInfo(zone))
 
 
 def known_user(context: Context, user: str | None) -> str:
     """Return the name of a user of the file, "" where none is given. Raises HTTPException 422."""
     if user and user not in context.config.users:
-        raise invalid(f"there is no user {user[:60]!r}")
+        raise invalid(Phrase("refusal.unknown_user", {"user": user[:60]}))
     return user or ""
 
 
@@ -113,7 +131,7 @@ def known_zone(name: str | None) -> str:
         ZoneInfo(name or "UTC")
     # unknown; not a name at all; a folder of the database, such as "Europe"
     except (KeyError, ValueError, OSError):
-        raise invalid(f"there is no time zone {str(name)[:60]!r}") from None
+        raise invalid(Phrase("refusal.no_zone", {"zone": str(name)[:60]})) from None
     return name or "UTC"
 
 
@@ -131,7 +149,7 @@ class SimulationQuery(NamedTuple):
     at_text: str
     labels: dict[str, str] | None  # None where there are none, or they are wrong
     at: datetime
-    error: str
+    error: Phrase | None
 
 
 def parse_simulation_query(request: Request, zone: str, now: float) -> SimulationQuery:
@@ -141,21 +159,25 @@ def parse_simulation_query(request: Request, zone: str, now: float) -> Simulatio
     at = parse_command_time(None, zone, now)  # stays where `at` cannot be parsed
     try:
         at = parse_command_time(at_text or None, zone, now)
-        return SimulationQuery(text, at_text, parse_labels(text) if text else None, at, "")
+    except ValueError:
+        wrong = Phrase("refusal.no_time", {"text": at_text})
+        return SimulationQuery(text, at_text, None, at, wrong)
+    try:
+        return SimulationQuery(text, at_text, parse_labels(text) if text else None, at, None)
     except ValueError as error:
-        return SimulationQuery(text, at_text, None, at, str(error)[:300])
+        return SimulationQuery(text, at_text, None, at, error_phrase(error))
 
 
 def parse_labels(text: str) -> dict[str, str]:
     """Parse labels such as `alertname="Down", team="ops"`; braces, quotes and commas may miss.
 
-    Raises ValueError.
+    Raises ValueError with a phrase.
     """
     pairs = [text] if '"' in text else re.split(r"[,\s]+", text.strip("{}, "))
     try:
         matchers = [matcher for pair in pairs for matcher in parse_matchers(pair)]
     except BadMatcher as error:
-        raise ValueError(f"not labels: {error}") from None
+        raise ValueError(Phrase("refusal.not_labels", {"error": matcher_fault(error)})) from None
     if wrong := next((matcher for matcher in matchers if matcher.op != "="), None):
-        raise ValueError(f"{wrong}: an alert has values, so only = can stand here")
+        raise ValueError(Phrase("refusal.only_equals", {"matcher": str(wrong)[:100]}))
     return {matcher.name: matcher.value for matcher in matchers if matcher.value}

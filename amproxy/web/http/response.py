@@ -1,26 +1,31 @@
 """Errors as responses: their HTTP status is decided here and nowhere else.
 
-An error is JSON under /api and HTML on pages, with the same status and words.
+An error is JSON under /api, in English and as a code with its arguments, and HTML on pages, in the
+reader's language, with the same status.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from amproxy import metrics
+from amproxy.config.structs import Config
+from amproxy.context import Context
 from amproxy.errors import AmproxyError, Conflict, NotFound, StoreUnavailable, Uneditable
 from amproxy.grouping.silences import BadSilence
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
 from amproxy.store.wire import RedisRefused
+from amproxy.text import Phrase, as_sentence, phrase_arguments, phrase_code
 from amproxy.web.http.api import ErrorView, JsonResponse
 from amproxy.web.http.permissions import Forbidden, NotSignedIn
+from amproxy.web.http.refusals import RefusedRequest, english_text, error_phrase, words_phrase
 
 # Addresses that programs call: they get JSON errors and no redirect to the sign-in page.
 PROGRAM_PREFIXES = ("/api/", "/-/", "/metrics", "/events")
@@ -35,9 +40,11 @@ _ERROR_CODES = {
     500: "internal error",
     503: "unavailable",
 }
-_DEFAULT_DETAILS = {
-    404: "there is nothing at this address",
-    405: "this address does not take this method",
+_DEFAULT_PHRASES: Final = {
+    404: Phrase("refusal.nothing_here"),
+    405: Phrase("refusal.method"),
+    500: Phrase("refusal.defect"),
+    503: Phrase("refusal.redis_away"),
 }
 # By exact type: a subclass that nobody listed is a defect, and must not inherit a status.
 _STATUS_OF_ERROR: dict[type[Exception], int] = {
@@ -62,12 +69,12 @@ class WebErrorResponse(NamedTuple):
 
     status: int
     error: str  # a word or two
-    detail: str  # a sentence
+    phrase: Phrase
     headers: dict[str, str]
 
 
 def exception_handlers(
-    page: Callable[[Request, WebErrorResponse], Awaitable[Response]],
+    page: Callable[[Request, WebErrorResponse], Awaitable[Response]], context: Context
 ) -> dict[Any, ExceptionHandler]:
     """Return the exception handlers for Starlette; `page` renders an error for a person."""
 
@@ -76,30 +83,41 @@ def exception_handlers(
         if described.status == 500:
             metrics.unexpected_errors.labels("web").inc()
         if request.url.path.startswith(PROGRAM_PREFIXES):
-            view = ErrorView(error=described.error, detail=described.detail)
+            view = error_view(described.error, described.phrase, context.config)
             return JsonResponse(view, described.status, described.headers)
         return await page(request, described)
 
     return {HTTPException: respond, AmproxyError: respond, Exception: respond}
 
 
+def error_view(error: str, phrase: Phrase, config: Config) -> ErrorView:
+    """An error as the API shows it. error: a word or two."""
+    return ErrorView(
+        error=error,
+        detail=as_sentence(english_text(phrase, config)),
+        code=phrase_code(phrase),
+        arguments=phrase_arguments(phrase),
+    )
+
+
 def describe_error(error: Exception) -> WebErrorResponse:
     """Return the client's view of an error; that of an unexpected one hides its cause."""
     headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
-        status, detail, headers = error.status_code, str(error.detail), dict(error.headers or {})
-        if detail == HTTPStatus(status).phrase:
-            detail = _DEFAULT_DETAILS.get(status, detail)
+        status, headers = error.status_code, dict(error.headers or {})
+        phrase = error.phrase if isinstance(error, RefusedRequest) else _default_phrase(error)
     elif type(error) in _STATUS_OF_ERROR:
-        status, detail = _STATUS_OF_ERROR[type(error)], str(error)
+        status, phrase = _STATUS_OF_ERROR[type(error)], error_phrase(error)
     else:
-        status, detail = 500, "this is a defect of amproxy; its log says more"
+        status, phrase = 500, _DEFAULT_PHRASES[500]
     if status == 503:
-        detail = "Redis is away; nothing was changed, try again in a moment"
+        phrase = _DEFAULT_PHRASES[503]
         headers["Retry-After"] = "1"
-    return WebErrorResponse(
-        status,
-        _ERROR_CODES.get(status, HTTPStatus(status).phrase.lower()),
-        f"{detail[:1].upper()}{detail[1:].rstrip('.')}.",
-        headers,
-    )
+    error_name = _ERROR_CODES.get(status, HTTPStatus(status).phrase.lower())
+    return WebErrorResponse(status, error_name, phrase, headers)
+
+
+def _default_phrase(error: HTTPException) -> Phrase:
+    if error.detail != HTTPStatus(error.status_code).phrase:
+        return words_phrase(str(error.detail))
+    return _DEFAULT_PHRASES.get(error.status_code, words_phrase(str(error.detail)))

@@ -1,4 +1,4 @@
-"""Pages from templates, and the reader's preferences: the acting user and the language, as cookies.
+"""Pages from templates, and the reader's preferences as cookies: acting user, language, zone.
 
 All values are escaped; templates clean and cut texts from outside by their filters.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context as TemplateContext
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -27,7 +29,15 @@ from amproxy.labels.matchers import Matcher
 from amproxy.machine import draft
 from amproxy.notify.channels.text import is_link_url
 from amproxy.store import incidents
-from amproxy.text import LANGUAGES, Texts, choose_language, load_texts, render_phrase
+from amproxy.text import (
+    LANGUAGES,
+    Phrase,
+    Texts,
+    as_sentence,
+    choose_language,
+    load_texts,
+    render_phrase,
+)
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.middleware import link_root
@@ -39,6 +49,8 @@ WEB_FOLDER = Path(__file__).parent.parent  # web/
 STATIC = WEB_FOLDER / "static"
 USER_COOKIE = "amproxy_user"  # the acting user where there is no sign-in
 LANGUAGE_COOKIE = "amproxy_language"
+ZONE_COOKIE = "amproxy_zone"  # of a reader who is nobody in particular; set by live.js
+MAX_ZONE_LENGTH = 60  # characters of a zone's name
 COOKIE_AGE = 365 * 86400  # seconds
 
 
@@ -62,6 +74,8 @@ _LIVE_TIME_TEXTS = (
     *("just_now", "now", "in", "hours", "days"),
     *("minutes_ago", "hours_ago", "days_ago"),
 )
+# Statuses whose pages have a title of their own, in the section `error` of the texts.
+TITLED_STATUSES = frozenset({400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 500, 503})
 _LIVE_TIME_VALUES = ("duration", "h", "m", "d")
 
 
@@ -112,9 +126,25 @@ def acting_user(request: Request, context: Context) -> str:
 
 
 def reader_zone(request: Request, context: Context) -> str:
-    """The time zone of the acting user, "UTC" where there is none."""
-    user = acting_user(request, context)
-    return context.config.users[user].timezone if user in context.config.users else "UTC"
+    """The time zone of the acting user; of anybody else that of the browser, if it has told.
+
+    Without either it is the zone that all schedules of the file share, else "UTC".
+    """
+    user = context.config.users.get(acting_user(request, context))
+    if user:
+        return user.timezone
+    zones = {schedule.timezone for schedule in context.config.schedules.values()}
+    return browser_zone(request) or (zones.pop() if len(zones) == 1 else "UTC")
+
+
+def browser_zone(request: Request) -> str:
+    """The time zone that live.js has read from the browser; "" = none that is known."""
+    name = unquote(request.cookies.get(ZONE_COOKIE, ""))[:MAX_ZONE_LENGTH]
+    try:
+        return ZoneInfo(name).key if name else ""
+    # unknown; not a name at all; a folder of the database, such as "Europe"
+    except (KeyError, ValueError, OSError):
+        return ""
 
 
 class PageTemplates:
@@ -130,8 +160,9 @@ class PageTemplates:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
-            "short": format.shorten_line,
-            "long": format.shorten_text,
+            "short": _short,
+            "long": _long,
+            "sentence": _sentence,
             "zone_name": format.zone_name,
             "initials": format.initials,
             "iso": rfc3339,
@@ -171,21 +202,35 @@ class PageTemplates:
         # The reason that Redis is away is for those who can mend it.
         is_admin = error.status == 503 and may(principal_of(request), "admin")
         reason = self._context.wire.reason if is_admin else ""
+        t = reader_texts(request)
+        titled = error.status if error.status in TITLED_STATUSES else "other"
         return await self.page(
-            request, "error.html", error.status, error.headers, error=error, reason=reason
+            request,
+            "error.html",
+            error.status,
+            error.headers,
+            error=error,
+            title=t(f"error.status_{titled}"),
+            reason=reason,
         )
 
     async def _shared_values(self, request: Request, clock: str) -> dict[str, Any]:
         context, t, principal = self._context, reader_texts(request), principal_of(request)
         now, person = context.now(), partial(self._person, t)
-        zone = clock or reader_zone(request, context)
+        zone, acting = clock or reader_zone(request, context), acting_user(request, context)
+
+        def moment(at: float | datetime) -> str:
+            return format.time_text(at, ZoneInfo(zone), now, t)
+
         return {
             "t": t,
             "now": now,
             "zone": zone,
+            # None for people of the file, whose zone it has
+            "browser_zone": None if acting in context.config.users else browser_zone(request),
             # strangers on the sign-in page learn nothing, not even a number
             "counts": await self._counts() if may(principal, "viewer") else None,
-            "acting": acting_user(request, context),
+            "acting": acting,
             "users": context.config.users.values(),
             "principal": principal,
             "may": partial(may, principal),
@@ -202,12 +247,12 @@ class PageTemplates:
             "still": request.method != "GET",
             "paused": "pause" in request.query_params,
             "pause_query": _paused_query(request),
-            "moment": lambda at: format.time_text(at, ZoneInfo(zone), now, t),
+            "moment": moment,
             "duration": partial(format.duration_text, t=t),
             "age": partial(format.age_text, t=t),
             "weekday": partial(format.weekday_text, t=t),
             "person": person,
-            "phrase_text": lambda phrase: render_phrase(phrase, t, person),
+            "phrase_text": lambda phrase: render_phrase(phrase, t, person, moment),
         }
 
     async def _counts(self) -> dict[str, int] | None:
@@ -226,6 +271,22 @@ class PageTemplates:
         """The full name of a user, or the name itself; "" = somebody."""
         user = self._context.config.users.get(name)
         return (user.full_name or name) if user else name or t.plain("page.somebody")
+
+
+@pass_context
+def _short(shown: TemplateContext, text: str, limit: int = format.MAX_VALUE_LENGTH) -> str:
+    return format.shorten_line(text, limit, shown["t"])
+
+
+@pass_context
+def _long(shown: TemplateContext, text: str, limit: int = format.MAX_TEXT_LENGTH) -> str:
+    return format.shorten_text(text, limit, shown["t"])
+
+
+@pass_context
+def _sentence(shown: TemplateContext, reason: Phrase | str) -> str:
+    """A reason in the reader's words, as a sentence; words about the file stay as they are."""
+    return as_sentence(shown["phrase_text"](reason)) if isinstance(reason, Phrase) else reason
 
 
 def _labels_query(labels: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from amproxy.respond.links import SignedAction
 from amproxy.respond.rights import incident_refusal, principal_of_user
 from amproxy.respond.targets import BadAction, PageTarget, open_incident
 from amproxy.store import incidents
+from amproxy.text import Phrase
 from amproxy.times import format_duration, parse_duration
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
@@ -148,7 +149,7 @@ class OpenIncidentPage:
         title = last_value(fields, "title")
         try:
             if len(title) > LONGEST_TITLE:
-                raise BadAction(f"a title has at most {LONGEST_TITLE} characters")
+                raise BadAction(Phrase("refusal.title_length", {"most": LONGEST_TITLE}))
             incident = await open_incident(
                 context,
                 title=title,
@@ -170,7 +171,7 @@ class OpenIncidentPage:
             request,
             "page.html",
             422 if error else 200,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             longest=LONGEST_TITLE,
             given={
                 name: clean_text(last_value(fields, name))
@@ -218,7 +219,7 @@ async def parse_action_form(
     """Raises HTTPException 422, BadAction, StoreUnavailable."""
     epoch, into = last_value(fields, "epoch"), last_value(fields, "into")
     if action == "merge" and not into:
-        raise BadAction("say into which incident")
+        raise BadAction(Phrase("refusal.merge_into_which"))
     is_epoch = epoch.isascii() and epoch.isdigit() and len(epoch) <= MAX_EPOCH_DIGITS
     return actions.ActionRequest(
         action=action,
@@ -240,7 +241,7 @@ def parse_target(fields: FormLists) -> PageTarget:
     """
     kind, _, name = last_value(fields, "to").partition(":")
     if kind not in ("", "team", "schedule", "policy"):
-        raise invalid("this form names somebody whom amproxy cannot reach so")
+        raise invalid(Phrase("refusal.form_target"))
     return PageTarget(
         users=tuple(name for name in fields.get("users", ()) if name),
         **({kind: name} if kind else {}),
@@ -263,8 +264,8 @@ def _parse_until(request: Request, context: Context, fields: FormLists) -> float
         return None
     try:
         return context.now() + parse_duration(length)
-    except ValueError as error:
-        raise invalid(str(error)[:200]) from None
+    except ValueError:
+        raise invalid(Phrase("refusal.duration", {"text": length[:60]})) from None
 
 
 def last_value(fields: FormLists, name: str) -> str:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from amproxy import offload
-from amproxy.config.structs import Urgency
+from amproxy.config.structs import Config, Urgency
 from amproxy.correlate import muting
+from amproxy.errors import NotFound
 from amproxy.model import Incident, IncidentState
 from amproxy.notify.templates import LONGEST_TITLE
 from amproxy.respond import actions
 from amproxy.respond.actions import ActionName, BulkActionResult, perform_all, resolve_incident_id
 from amproxy.respond.targets import PageTarget, open_incident
 from amproxy.store import incidents
+from amproxy.text import Phrase, phrase_arguments, phrase_code
 from amproxy.times import parse_duration
 from amproxy.web.http.api import Accepted, Created, JsonBody, JsonResponse, operation
 from amproxy.web.http.deps import Deps
@@ -26,7 +27,8 @@ from amproxy.web.http.permissions import (
     resolve_actor,
     set_audit_text,
 )
-from amproxy.web.http.request import invalid, known_user, parse_time_param
+from amproxy.web.http.refusals import english_text
+from amproxy.web.http.request import field_name, invalid, known_user, parse_time_param
 from amproxy.web.incidents import views
 from amproxy.web.incidents.act import perform_allowed
 from amproxy.web.incidents.query import IncidentsParameters, find_incidents, parse_incident_query
@@ -87,6 +89,8 @@ class BulkActionResultView(msgspec.Struct, kw_only=True):
     id: str
     state: IncidentState | None
     error: str | None
+    code: str | None
+    arguments: dict[str, Any] | None
 
 
 class BulkResultView(msgspec.Struct, kw_only=True):
@@ -154,9 +158,11 @@ class IncidentsApi:
         """Do one action; a text that comes with another one than `note` becomes a note after it."""
         action, incident_id = request.path_params["action"], request.path_params["id"]
         if action not in actions.ACTIONS:
-            raise HTTPException(
-                404,
-                f"there is no action {action[:60]}; there are {', '.join(get_args(ActionName))}",
+            raise NotFound(
+                Phrase(
+                    "refusal.no_action",
+                    {"action": action[:60], "known": ", ".join(get_args(ActionName))},
+                )
             )
         action_request = await self._action_request(request, await body.read(), action)
         others = [action_request.into] if action_request.into else []
@@ -183,7 +189,7 @@ class IncidentsApi:
             await perform_all(self._context, done, note)
         return BulkResultView(
             done=sum(result.incident is not None for result in results),
-            results=[_bulk_action_result_view(result) for result in results],
+            results=[_bulk_action_result_view(result, self._context.config) for result in results],
         )
 
     async def _action_request(
@@ -192,7 +198,12 @@ class IncidentsApi:
         """Raises HTTPException 422, and what resolve_incident_id raises."""
         for key, takers in _ACTIONS_OF_KEY.items():
             if getattr(body, key) and action not in takers:
-                raise invalid(f"{key.rstrip('_')} belongs to {' and '.join(takers)}")
+                raise invalid(
+                    Phrase(
+                        "refusal.key_of_action",
+                        {"key": key.rstrip("_"), "actions": " and ".join(takers)},
+                    )
+                )
         return actions.ActionRequest(
             action=action,
             user=resolve_actor(request, known_user(self._context, body.user)),
@@ -212,15 +223,16 @@ class IncidentsApi:
 
     def _until(self, body: IncidentActionRequest) -> float | None:
         if body.until is not None and body.for_ is not None:
-            raise invalid("give either until or for, not both")
+            raise invalid(Phrase("refusal.until_or_for"))
         if body.until is not None:
             return parse_time_param(body.until, "until").timestamp()
         if body.for_ is None:
             return None
         try:
             return self._context.now() + parse_duration(body.for_)
-        except ValueError as error:
-            raise invalid(f"for: {str(error)[:200]}") from None
+        except ValueError:
+            wrong = {"field": field_name("for"), "text": body.for_[:60]}
+            raise invalid(Phrase("refusal.field_duration", wrong)) from None
 
     @operation(
         "incidents",
@@ -270,11 +282,13 @@ class IncidentsApi:
         ]
 
 
-def _bulk_action_result_view(result: BulkActionResult) -> BulkActionResultView:
+def _bulk_action_result_view(result: BulkActionResult, config: Config) -> BulkActionResultView:
     return BulkActionResultView(
         id=result.id,
         state=result.incident.state if result.incident else None,
-        error=result.error or None,
+        error=english_text(result.error, config) if result.error else None,
+        code=phrase_code(result.error) if result.error else None,
+        arguments=phrase_arguments(result.error) if result.error else None,
     )
 
 

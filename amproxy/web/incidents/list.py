@@ -19,6 +19,7 @@ from amproxy.reports.insights import NO_TEAM
 from amproxy.respond.actions import ActionName
 from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
+from amproxy.text import Phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_role
 from amproxy.web.http.query import parse_query
@@ -86,17 +87,17 @@ class IncidentsPage:
             (action for action in BULK_ACTIONS if action == last_value(fields, "action")), None
         )
         if action is None:
-            raise invalid("this cannot be done to many at once")
+            raise invalid(Phrase("refusal.not_for_many"))
         try:
             action_request = await parse_action_form(request, self._context, action, fields)
             # the incident that the others are merged into may be ticked as well
             ids = [name for name in fields.get("id", ()) if name and name != action_request.into]
             if not ids:
-                raise BadAction("tick the incidents first")
+                raise BadAction(Phrase("refusal.tick_first"))
             results = await perform_allowed(request, self._context, ids, action_request)
         except (BadAction, Conflict, NotFound) as error:
             what = describe_error(error)
-            return await self._draw(request, query, what.status, [what.detail])
+            return await self._draw(request, query, what.status, [what.phrase])
         done = sum(result.incident is not None for result in results)
         if refused := [result.error for result in results if result.error]:
             return await self._draw(request, query, 409, refused, action if done else "", done)
@@ -108,7 +109,7 @@ class IncidentsPage:
         request: Request,
         query: IncidentQuery,
         status: int = 200,
-        problems: Sequence[str] = (),
+        problems: Sequence[Phrase] = (),
         done: str = "",
         number: int = 0,
     ) -> HTMLResponse:

@@ -19,6 +19,7 @@ from amproxy.respond import actions
 from amproxy.respond.actions import ActionName
 from amproxy.respond.targets import BadAction
 from amproxy.store import incidents
+from amproxy.text import Phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import may_act, principal_of, require_incidents, set_audit_text
 from amproxy.web.http.request import own_path, parse_form_lists
@@ -57,7 +58,7 @@ class IncidentPage:
         if name.isascii() and name.isdigit() and len(name) <= MAX_NUMBER_DIGITS:
             incident = await incidents.find_by_number(self._context.wire, int(name))
             if incident is None:
-                raise NotFound(f"there is no incident #{name}")
+                raise NotFound(Phrase("refusal.no_incident", {"incident": f"#{name}"}))
             return RedirectResponse(f"/incidents/{incident.id}", 303)
         return await self._draw(request)
 
@@ -101,7 +102,7 @@ class IncidentPage:
             "incident.html",
             describe_error(error).status if error else 200,
             incident=incident,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             alerts=shown,
             hidden=max(0, number - MAX_LISTED_ALERTS),
             now_ns=now_ns,

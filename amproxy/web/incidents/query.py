@@ -16,6 +16,7 @@ from amproxy.model import Incident, IncidentState
 from amproxy.reports.insights import NO_TEAM
 from amproxy.store import incidents
 from amproxy.store.incidents import IncidentSummary
+from amproxy.text import Phrase
 from amproxy.web.http.query import (
     DEFAULT_PAGE_LIMIT,
     IncidentFilterParameters,
@@ -23,7 +24,7 @@ from amproxy.web.http.query import (
     PageLimit,
     check_cursor,
 )
-from amproxy.web.http.request import invalid, known_zone, parse_time_param
+from amproxy.web.http.request import invalid, known_zone, matcher_fault, parse_time_param
 
 _CURSOR = re.compile(r"\d{1,12}(\.\d{1,9})?-[a-z0-9]{1,40}", re.ASCII)
 
@@ -93,7 +94,7 @@ def parse_incident_query(given: IncidentsParameters) -> IncidentQuery:
         for name, text in (("from", given.from_), ("to", given.to))
     )
     if since and until and since >= until:
-        raise invalid("to must lie after from")
+        raise invalid(Phrase("refusal.to_after_from"))
     states = tuple(state for state in incidents.STATES if state in given.state)
     return IncidentQuery(
         states=states or incidents.OPEN_STATES,
@@ -113,7 +114,7 @@ def _parse_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
     try:
         return tuple(parse_matcher(text) for text in texts if text.strip())
     except BadMatcher as error:
-        raise invalid(f"label is no matcher: {str(error)[:300]}") from None
+        raise invalid(Phrase("refusal.label_matcher", {"error": matcher_fault(error)})) from None
 
 
 async def find_incidents(context: Context, query: IncidentQuery) -> tuple[list[Incident], str]:

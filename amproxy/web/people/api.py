@@ -24,7 +24,7 @@ from amproxy.respond import test_messages
 from amproxy.respond.rights import Role
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.store import deliveries, schedule_changes
-from amproxy.text import in_english
+from amproxy.text import Phrase, in_english
 from amproxy.times import format_duration, local_to_utc
 from amproxy.web.http.api import Accepted, Created, JsonBody, operation
 from amproxy.web.http.deps import Deps
@@ -122,7 +122,7 @@ def user_of_path(request: Request, context: Context) -> User:
     name = request.path_params["name"]
     user = context.config.users.get(name)
     if user is None:
-        raise NotFound(f"there is no user {name[:60]}")
+        raise NotFound(Phrase("refusal.no_user", {"user": name[:60]}))
     return user
 
 

@@ -27,6 +27,7 @@ from amproxy.respond.targets import BadAction
 from amproxy.store import calendars, incidents, schedule_changes, sign_in
 from amproxy.store.calendars import Feed
 from amproxy.store.incidents import IncidentSummary
+from amproxy.text import Phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
@@ -109,7 +110,7 @@ class MePage:
         """Act and redirect back; an action that makes no sense is an error on the page."""
         fields, user = await parse_form(request), self._user(request)
         if user is None:
-            raise Forbidden("nobody in particular asks: say who you are first")
+            raise Forbidden(Phrase("refusal.say_who"))
         try:
             done = await action(request, user, fields)
         except BadAction as error:
@@ -161,7 +162,7 @@ class MePage:
         if not await sign_in.end_session_by_id(
             self._context.wire, user.name, request.path_params["id"]
         ):
-            raise NotFound("there is no such session any more")
+            raise NotFound(Phrase("refusal.no_session"))
         return f"signed {user.name} out of one browser"
 
     def _user(self, request: Request) -> User | None:
@@ -180,7 +181,7 @@ class MePage:
             "me.html",
             describe_error(error).status if error else 200,
             me=user,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             sent=request.query_params.get("done") == "test",
             **values,
         )

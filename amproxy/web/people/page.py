@@ -155,7 +155,7 @@ class PeoplePage:
             describe_error(error).status if error else 200,
             persons=persons,
             teams=_team_views(config),
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             about=request.path_params.get("name", ""),
             sent=request.query_params.get("sent", ""),
         )

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from amproxy.edit.change import ConfigEntryChange
 from amproxy.errors import NotFound, Uneditable
+from amproxy.text import Phrase
 from amproxy.web.config.change import load_sections, preview_change, require_change_allowed
 from amproxy.web.config.page import SourceForm, render_preview
 from amproxy.web.http.deps import Deps
@@ -124,7 +125,7 @@ class PolicyEditPage:
             require_change_allowed(request, self._context.config, change)
             preview = await preview_change(self._deps, change)
         except Uneditable as error:
-            return await self._render(request, name, draft, [describe_error(error).detail])
+            return await self._render(request, name, draft, [describe_error(error).phrase])
         if problems := preview.proposal.problems:
             return await self._render(request, name, draft, [one.message for one in problems])
         source = SourceForm(_PATH, {key: values for key, values in fields.items() if key != "do"})
@@ -142,11 +143,11 @@ class PolicyEditPage:
         file = await load_sections(self._deps)
         entry = file.entry("escalation_policies", name)
         if entry is None:
-            raise NotFound(f"the file has no policy {name[:60]}")
+            raise NotFound(Phrase("refusal.no_policy_in_file", {"policy": name[:60]}))
         return entry
 
     async def _render(
-        self, request: Request, name: str, draft: PolicyDraft, problems: Sequence[str] = ()
+        self, request: Request, name: str, draft: PolicyDraft, problems: Sequence[Phrase | str] = ()
     ) -> HTMLResponse:
         config = self._context.config
         schedules, receivers = list(config.schedules), list(config.receivers)

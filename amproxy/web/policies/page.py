@@ -95,7 +95,7 @@ class PoliciesPage:
         config, name, t = self._context.config, request.path_params["name"], reader_texts(request)
         policy = config.policies.get(name)
         if policy is None:
-            raise NotFound(f"there is no policy {name[:60]}")
+            raise NotFound(Phrase("refusal.no_policy", {"policy": name[:60]}))
         zone = zone_of_policy(config, policy)
         query = parse_simulation_query(request, zone, self._context.now())
         rows = None

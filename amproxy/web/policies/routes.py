@@ -40,7 +40,7 @@ from amproxy.text.policies import duration_phrase, step_phrase
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.request import SimulationQuery, parse_labels, parse_simulation_query
-from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
+from amproxy.web.http.templates import PageTemplates, reader_texts, reader_zone
 from amproxy.web.policies.page import full_name, policies_of_receiver
 
 # taken: the alert ends here. passed: it matches, and a route below takes the alert. failed: a
@@ -86,9 +86,8 @@ class RoutesPage:
 
     async def show(self, request: Request) -> HTMLResponse:
         config, now, t = self._context.config, self._context.now(), reader_texts(request)
-        zone, reader = self._zone(request), acting_user(request, self._context)
-        reader_zone = ZoneInfo(config.users[reader].timezone if reader else "UTC")
-        clock = partial(format.time_text, zone=reader_zone, now=now, t=t)
+        zone, own_zone = self._zone(request), ZoneInfo(reader_zone(request, self._context))
+        clock = partial(format.time_text, zone=own_zone, now=now, t=t)
         query = parse_simulation_query(request, zone, now)
         with_alert = query.labels is not None
         visit = placement.explain(config.route, query.labels) if query.labels is not None else None

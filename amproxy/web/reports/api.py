@@ -7,11 +7,11 @@ from functools import partial
 from typing import Annotated
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from amproxy.clock import Timestamp, rfc3339
 from amproxy.correlate.muting import load_incident_mutings
+from amproxy.errors import NotFound
 from amproxy.grouping.muting import IncidentMuting
 from amproxy.model import Incident, TimelineEntry
 from amproxy.reports import export
@@ -29,6 +29,7 @@ from amproxy.reports.insights_rows import (
 )
 from amproxy.reports.why import why_not_paged
 from amproxy.store import incidents
+from amproxy.text import Phrase
 from amproxy.web.http.api import CsvResponse, JsonLinesResponse, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.query import PeriodParameters
@@ -91,7 +92,7 @@ class ReportsApi:
         timeline = await incidents.load_timeline(context.wire, incident_id)
         verdict = why_not_paged(incident, timeline, user, context.roster, context.now())
         if not verdict.known:
-            raise invalid(f"there is no user {user[:60]!r}")
+            raise invalid(Phrase("refusal.unknown_user", {"user": user[:60]}))
         return WhyView(
             user=user,
             paged=verdict.paged,
@@ -130,8 +131,8 @@ class ReportsApi:
         """One table of the insights, for a spreadsheet."""
         name = request.path_params["table"]
         if name not in TABLES:
-            raise HTTPException(
-                404, f"there is no table {name[:60]}; there are {', '.join(TABLES)}"
+            raise NotFound(
+                Phrase("refusal.no_table", {"table": name[:60], "known": ", ".join(TABLES)})
             )
         found = await load_insights(self._context, parse_insights_query(query, self._context.now()))
         rows = map(msgspec.to_builtins, found.table(name))

@@ -39,7 +39,7 @@ from amproxy.web.http.query import (
 )
 from amproxy.web.http.request import parse_form, parse_time_param
 from amproxy.web.http.response import describe_error
-from amproxy.web.http.templates import PageTemplates, acting_user
+from amproxy.web.http.templates import PageTemplates, reader_zone
 
 FAILURE_RATE_SECONDS = 3600.0  # the period of the rate of failures
 # the fields of an address that select deliveries
@@ -193,7 +193,7 @@ class DeliveriesPage:
             request,
             "deliveries.html",
             describe_error(error).status if error else 200,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             query=query,
             written={name: request.query_params.get(name, "") for name in DELIVERY_FILTERS},
             filtered=bool(filters),
@@ -210,5 +210,4 @@ class DeliveriesPage:
         )
 
     def _zone(self, request: Request) -> str:
-        user = acting_user(request, self._context)
-        return self._context.config.users[user].timezone if user else "UTC"
+        return reader_zone(request, self._context)

@@ -26,7 +26,7 @@ from amproxy.reports import insights
 from amproxy.reports.insights import NO_TEAM, Insights, find_highlights
 from amproxy.reports.insights_rows import TABLES, DayRowView, HoursRowView
 from amproxy.store import incidents
-from amproxy.text import Texts
+from amproxy.text import Phrase, Texts
 from amproxy.times import parse_duration
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
@@ -35,9 +35,9 @@ from amproxy.web.http.query import (
     PeriodParameters,
     parse_query,
 )
-from amproxy.web.http.request import invalid, known_zone, parse_time_param
+from amproxy.web.http.request import field_name, invalid, known_zone, parse_time_param
 from amproxy.web.http.response import describe_error
-from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
+from amproxy.web.http.templates import PageTemplates, reader_texts, reader_zone
 
 DAY = 86400.0
 DEFAULT_INSIGHTS_PERIOD, MAX_INSIGHTS_PERIOD = 30 * DAY, 366 * DAY  # seconds
@@ -83,7 +83,7 @@ def parse_insights_query(given: InsightsParameters, now: float, zone: str = "UTC
     if start is None:  # `from` goes before `span`
         start = end - _parse_period_length(given.span)
     if end - start > MAX_INSIGHTS_PERIOD:
-        raise invalid(f"from and to may lie {MAX_INSIGHTS_PERIOD / DAY:.0f} days apart at most")
+        raise invalid(Phrase("refusal.apart_days", {"days": round(MAX_INSIGHTS_PERIOD / DAY)}))
     return InsightsQuery(
         start=start, end=end, zone=zone, team=given.team, policy=given.policy, user=given.user
     )
@@ -111,7 +111,7 @@ def parse_period(
     since = parse_time_param(given.from_, "from", zone).timestamp() if given.from_ else None
     until = parse_time_param(given.to, "to", zone).timestamp() if given.to else now
     if since is not None and since >= until:
-        raise invalid("to must lie after from")
+        raise invalid(Phrase("refusal.to_after_from"))
     return since, until
 
 
@@ -121,10 +121,12 @@ def _parse_period_length(text: str) -> float:
         return DEFAULT_INSIGHTS_PERIOD
     try:
         seconds = parse_duration(text)
-    except ValueError as error:
-        raise invalid(f"span: {str(error)[:200]}") from None
+    except ValueError:
+        raise invalid(
+            Phrase("refusal.field_duration", {"field": field_name("span"), "text": text[:60]})
+        ) from None
     if not seconds:
-        raise invalid("span: must be longer than 0")
+        raise invalid(Phrase("refusal.field_positive", {"field": field_name("span")}))
     return seconds
 
 
@@ -136,8 +138,7 @@ class InsightsPage:
         return [Route("/insights", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> HTMLResponse:
-        user = acting_user(request, self._context)
-        zone = self._context.config.users[user].timezone if user else "UTC"
+        zone = reader_zone(request, self._context)
         try:
             given = parse_query(request, InsightsParameters)
             query = parse_insights_query(given, self._context.now(), zone)
@@ -148,7 +149,7 @@ class InsightsPage:
                 request,
                 "insights.html",
                 what.status,
-                problem=what.detail,
+                problem=what.phrase,
                 **self._form_values(request, zone),
                 query=None,
             )

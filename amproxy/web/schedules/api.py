@@ -27,6 +27,7 @@ from amproxy.simulation.oncall import (
     quality_view,
 )
 from amproxy.store.schedule_changes import load_overrides
+from amproxy.text import Phrase
 from amproxy.web.http.api import Created, CsvResponse, JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_role, set_audit_text
@@ -228,7 +229,7 @@ class ShiftsApi:
         start = self._start(query, zone)
         end = parse_time_param(text, "to", zone) if text else start + DEFAULT_SHIFTS_PERIOD
         if not start < end <= start + MAX_SHIFTS_PERIOD:
-            raise invalid(f"to must lie after from, by {MAX_SHIFTS_PERIOD.days} days at most")
+            raise invalid(Phrase("refusal.period_days", {"days": MAX_SHIFTS_PERIOD.days}))
         return name, zone, await final_shifts(self._context, name, start, end)
 
     def _start(self, query: _FromParameters, zone: str) -> datetime:
@@ -243,7 +244,7 @@ def find_schedule(context: Context, request: Request) -> Schedule:
     name = request.path_params["name"]
     schedule = context.config.schedules.get(name)
     if schedule is None:
-        raise NotFound(f"there is no schedule {name[:60]}")
+        raise NotFound(Phrase("refusal.no_schedule", {"schedule": name[:60]}))
     return schedule
 
 

@@ -19,6 +19,7 @@ from amproxy.oncall.calendars import OVERRIDES_CALENDAR, PRIMARY_CALENDAR, Calen
 from amproxy.simulation.oncall import PeriodView
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed, FeedKind
+from amproxy.text import Phrase
 from amproxy.web.http.api import Created, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_person, require_schedule, set_audit_text
@@ -69,7 +70,7 @@ class CalendarsApi:
         """The calendars that a schedule comes from, and their coming events that name nobody."""
         name, context = request.path_params["name"], self._context
         if name not in context.config.schedules:
-            raise NotFound(f"there is no schedule {name[:60]}")
+            raise NotFound(Phrase("refusal.no_schedule", {"schedule": name[:60]}))
         now = utc(context.now())
         empty = context.roster.empty_shifts(name, now, now + COVERAGE_CHECK_AHEAD)
         return CalendarsView(
@@ -183,7 +184,7 @@ class CalendarsApi:
     def _feed(self, kind: FeedKind, request: Request) -> Feed:
         name, config = request.path_params["name"], self._context.config
         if name not in (config.users if kind == "user" else config.schedules):
-            raise NotFound(f"there is no {kind} {name[:60]}")
+            raise NotFound(Phrase(f"refusal.no_{kind}", {kind: name[:60]}))
         return Feed(kind, name)
 
 

@@ -66,7 +66,7 @@ class ScheduleFormatter:
     def _name(self, user: str) -> str:
         known = self._users.get(user)
         full_name = known.full_name if known else self._former.get(user, "")
-        return format.shorten_line(full_name or user, MAX_NAME_LENGTH)
+        return format.shorten_line(full_name or user, MAX_NAME_LENGTH, self._t)
 
     def names(self, users: Sequence[str]) -> str:
         return ", ".join(map(self.name, users)) or self._t.plain("schedules.nobody")
@@ -136,7 +136,7 @@ class ScheduleFormatter:
 
     def _reason(self, reason: str) -> str:
         """A reason of the roster in the reader's language; names and free text stay as they are."""
-        t, text = self._t, format.shorten_line(reason)
+        t, text = self._t, format.shorten_line(reason, format.MAX_VALUE_LENGTH, self._t)
         if text.startswith("layer "):
             text = t.plain("schedules.reason_layer", name=text.removeprefix("layer "))
         else:

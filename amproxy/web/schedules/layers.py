@@ -25,6 +25,7 @@ from amproxy.edit.change import ConfigChangeProposal, ConfigEntryChange
 from amproxy.errors import Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.config_diff import ShiftChange
+from amproxy.text import Phrase
 from amproxy.web.config.change import (
     COMPARED_DAYS,
     apply_change,
@@ -98,9 +99,7 @@ class LayersPage:
         try:
             # Nobody saves what they have not been shown: the browser sends back the digest.
             if (fields.get("seen") or [""])[-1] != _change_digest(change):
-                raise Conflict(
-                    "the form has changed since: look at what it would do, and save then"
-                )
+                raise Conflict(Phrase("refusal.form_changed"))
             await apply_change(self._deps, request, change, (fields.get("digest") or [""])[-1])
         except (Conflict, Uneditable) as error:
             return await self._render(request, schedule, layers, change, error)
@@ -111,7 +110,7 @@ class LayersPage:
         file = await load_sections(self._deps)
         entry = file.entry("schedules", schedule.name)
         if entry is None:
-            raise NotFound(f"the file has no schedule {schedule.name[:60]!r}")
+            raise NotFound(Phrase("refusal.no_schedule_in_file", {"schedule": schedule.name[:60]}))
         return _as_list(entry.get("layers"))
 
     async def _render(
@@ -132,7 +131,7 @@ class LayersPage:
             clock=schedule.timezone,
             schedule=schedule,
             layers=layers,
-            problem=problem.detail if problem else "",
+            problem=problem.phrase if problem else "",
             preview=preview,
             render_bar=render_bar,
             max_shifts=MAX_CHANGED_SHIFTS,

@@ -27,6 +27,7 @@ from amproxy.respond import schedule_changes
 from amproxy.respond.targets import BadAction
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed
+from amproxy.text import Phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     may,
@@ -36,9 +37,16 @@ from amproxy.web.http.permissions import (
     resolve_actor,
     set_audit_text,
 )
+from amproxy.web.http.refusals import error_phrase
 from amproxy.web.http.request import invalid, parse_form, parse_time_param
 from amproxy.web.http.response import describe_error
-from amproxy.web.http.templates import PageTemplates, acting_user, reader_texts
+from amproxy.web.http.templates import (
+    PageTemplates,
+    acting_user,
+    browser_zone,
+    reader_texts,
+    reader_zone,
+)
 from amproxy.web.schedules.api import find_schedule
 from amproxy.web.schedules.formatter import ScheduleFormatter, render_bar
 from amproxy.web.schedules.timeline import (
@@ -178,13 +186,13 @@ class SchedulePage:
         swaps = self._context.schedule_changes.swaps.get(schedule.name, ())
         swap = next((one for one in swaps if one.id == swap_id), None)
         if swap is None:
-            raise NotFound(f"there is no swap {swap_id[:60]}")
+            raise NotFound(Phrase("refusal.no_swap", {"swap": swap_id[:60]}))
         return swap
 
     async def _render(
         self, request: Request, fields: FormFields, error: Exception | None = None
     ) -> HTMLResponse:
-        context, user = self._context, acting_user(request, self._context)
+        context, own_zone = self._context, reader_zone(request, self._context)
         schedule = find_schedule(context, request)
         viewed = self._viewed_period(schedule, fields)
         user_zones = [one.timezone for one in context.config.users.values()]
@@ -196,12 +204,12 @@ class SchedulePage:
             "schedule.html",
             describe_error(error).status if error else 200,
             clock=viewed.zone,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             schedule=schedule,
             viewed=viewed,
             fields=fields,
-            reader_zone=context.config.users[user].timezone if user else "",
-            zones=dict.fromkeys((schedule.timezone, *user_zones, "UTC")),
+            reader_zone=own_zone,
+            zones=dict.fromkeys((schedule.timezone, own_zone, *user_zones, "UTC")),
             may_change=may(principal_of(request), "responder", schedule.team),
             today=utc(context.now()),
             **values,
@@ -217,7 +225,7 @@ class SchedulePage:
         try:
             return parse_viewed_period(fields, schedule.timezone, utc(self._context.now()))
         except ValueError as error:
-            raise invalid(str(error)) from None
+            raise invalid(error_phrase(error)) from None
 
 
 def schedule_address(schedule: Schedule, viewed: ViewedPeriod | None = None) -> str:
@@ -280,9 +288,9 @@ class SchedulesPage:
         try:
             zone = check_zone(request.query_params.get("zone") or "UTC")
         except ValueError as error:
-            raise invalid(str(error)) from None
+            raise invalid(error_phrase(error)) from None
         if request.query_params.get("zone"):
             return zone
-        if user:
-            return self._context.config.users[user].timezone
+        if user or browser_zone(request):
+            return reader_zone(request, self._context)
         return next((one.timezone for one in schedules.values()), zone)

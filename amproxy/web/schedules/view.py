@@ -30,7 +30,7 @@ from amproxy.oncall.swaps import SwapState, swap_state
 from amproxy.shifts.final import FinalShift, final_shifts
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed
-from amproxy.text import Texts
+from amproxy.text import Phrase, Texts
 from amproxy.times import local_to_utc
 from amproxy.web.schedules.calendars_api import feed_url
 from amproxy.web.schedules.formatter import ScheduleFormatter, render_bar
@@ -104,20 +104,24 @@ def period_around(view: ScheduleRange, day: date, zone: str) -> ViewedPeriod:
 def parse_viewed_period(query: Mapping[str, str], zone: str, now: datetime) -> ViewedPeriod:
     """The period that a query names; by default two weeks around now on the clock of `zone`.
 
-    Raises ValueError with a message for the reader.
+    Raises ValueError with a phrase for the reader.
     """
     zone = check_zone(query.get("zone") or zone)
     name = query.get("view") or "weeks"
     view = next((one for one in SCHEDULE_RANGES if one == name), None)
     if view is None:
-        raise ValueError(f"view is one of {', '.join(SCHEDULE_RANGES)}, not {name[:60]!r}")
+        raise ValueError(
+            Phrase("refusal.view", {"known": ", ".join(SCHEDULE_RANGES), "view": name[:60]})
+        )
     text = query.get("from") or ""
     try:
         day = date.fromisoformat(text[:10]) if text else now.astimezone(ZoneInfo(zone)).date()
     except ValueError:
-        raise ValueError(f"from is a day such as 2026-12-01, not {text[:60]!r}") from None
+        raise ValueError(Phrase("refusal.from_day", {"day": text[:60]})) from None
     if not _EARLIEST <= day < _LATEST:
-        raise ValueError(f"from lies between {_EARLIEST.year} and {_LATEST.year}")
+        raise ValueError(
+            Phrase("refusal.from_years", {"first": _EARLIEST.year, "last": _LATEST.year})
+        )
     return period_around(view, day, zone)
 
 
@@ -126,7 +130,7 @@ def check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as "Europe"
-        raise ValueError(f"there is no zone {name[:60]!r}") from None
+        raise ValueError(Phrase("refusal.no_such_zone", {"zone": name[:60]})) from None
     return name
 
 

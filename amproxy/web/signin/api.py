@@ -14,6 +14,7 @@ from amproxy.errors import NotFound
 from amproxy.machine.draft import new_id
 from amproxy.store import audit, sign_in
 from amproxy.store.sign_in import ApiToken, TokenScope
+from amproxy.text import Phrase
 from amproxy.web.http.api import Created, JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import Forbidden, principal_of, require_role, set_audit_text
@@ -45,12 +46,11 @@ async def create_token(
     """
     now, name = context.now(), name.strip()
     if not name or len(name) > MAX_TOKEN_NAME or not name.isprintable():
-        limit = f"of at most {MAX_TOKEN_NAME} characters"
-        raise invalid(f"name must be a text that can be read, {limit}")
+        raise invalid(Phrase("refusal.token_name", {"most": MAX_TOKEN_NAME}))
     if not scopes:
-        raise invalid("a token needs at least one scope")
+        raise invalid(Phrase("refusal.token_scope"))
     if expires is not None and expires <= now:
-        raise invalid("expires must lie in the future")
+        raise invalid(Phrase("refusal.token_expires"))
     token = ApiToken(
         id=new_id(),
         name=name,
@@ -215,7 +215,9 @@ class SignInApi:
     async def end_session(self, request: Request, query: SessionsParameters) -> None:
         user, session_id = self._user_of(request, query), request.path_params["id"]
         if not await sign_in.end_session_by_id(self._context.wire, user, session_id):
-            raise NotFound(f"{user} has no session {session_id[:60]}")
+            raise NotFound(
+                Phrase("refusal.no_session_of", {"user": user, "session": session_id[:60]})
+            )
         set_audit_text(request, f"signed {user} out of one browser")
 
     def _user_of(self, request: Request, query: SessionsParameters) -> str:
@@ -225,7 +227,7 @@ class SignInApi:
             require_role(request, "admin")
             return known_user(self._context, user)
         if not principal.user:
-            raise Forbidden("nobody in particular asks, and only people have sessions")
+            raise Forbidden(Phrase("refusal.sessions_of_people"))
         return principal.user
 
     def _session_secret(self, request: Request) -> str:

@@ -25,6 +25,7 @@ from amproxy.errors import AmproxyError, StoreUnavailable
 from amproxy.log import EventLog
 from amproxy.respond.rights import Principal, principal_of_user
 from amproxy.store import audit, sign_in
+from amproxy.text import Phrase
 from amproxy.web.alertmanager.http import coded_error
 from amproxy.web.http.guard import SAFE_METHODS, with_security_headers
 from amproxy.web.http.middleware import link_root
@@ -117,10 +118,16 @@ class SignInGate:
             return
         if not may(principal, needed):
             if principal.via == "open":
-                raise NotSignedIn("sign in first")
-            reason = f"this needs the role {needed}; yours is {principal.role}"
+                raise NotSignedIn(Phrase("refusal.sign_in"))
+            reason = Phrase(
+                "refusal.role",
+                {
+                    "role": Phrase(f"refusal.role_{needed}"),
+                    "own": Phrase(f"refusal.role_{principal.role}"),
+                },
+            )
             if method not in SAFE_METHODS:
-                scope[REFUSED_KEY] = reason
+                scope[REFUSED_KEY] = str(reason)
             raise Forbidden(reason)
         if method not in SAFE_METHODS:
             _require_browser_headers(scope, principal)
@@ -219,9 +226,7 @@ async def _identify_by_token(context: Context, credential: str) -> IdentifiedCal
     token = await sign_in.load_token(context.wire, credential, now)
     principal = principal_of_token(context.config, token) if token else None
     if token is None or principal is None:
-        raise NotSignedIn(
-            "this API token is unknown, revoked or expired, or its user is no more in the file"
-        )
+        raise NotSignedIn(Phrase("refusal.token"))
     await sign_in.record_token_use(context.wire, token, now)
     return IdentifiedCaller(principal, "metrics" in token.scopes)
 
@@ -271,10 +276,7 @@ def _require_browser_headers(scope: Scope, principal: Principal) -> None:
     """
     has_headers = header(scope, b"sec-fetch-site") or header(scope, b"origin")
     if principal.via in ("session", "proxy") and not has_headers:
-        raise Forbidden(
-            "your browser does not say which page asks for this (Origin); "
-            "a program uses an API token"
-        )
+        raise Forbidden(Phrase("refusal.no_origin"))
 
 
 def _return_path(request: Request, root: str) -> str:

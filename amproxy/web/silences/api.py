@@ -25,6 +25,7 @@ from amproxy.grouping.maintenance import (
 )
 from amproxy.grouping.muting import window_key
 from amproxy.respond import muting
+from amproxy.text import Phrase
 from amproxy.times import EARLIEST, LATEST
 from amproxy.web.alertmanager import alerts
 from amproxy.web.http.api import Created, JsonBody, operation
@@ -119,7 +120,7 @@ class SilencesApi:
         silence_id = request.path_params["id"]
         view = await hidden_alerts_view(self._context, f"silence:{silence_id}")
         if not view.alerts and silence_id not in await muting.load_silences(self._context):
-            raise NotFound(f"there is no silence {silence_id[:60]}")
+            raise NotFound(Phrase("refusal.no_silence", {"silence": silence_id[:60]}))
         return view
 
 
@@ -186,7 +187,7 @@ class MaintenanceApi:
         if not view.alerts:
             windows = await muting.load_windows(self._context)
             if window_id not in map(window_key, windows):
-                raise NotFound(f"there is no maintenance window {window_id[:60]}")
+                raise NotFound(Phrase("refusal.no_window", {"window": window_id[:60]}))
         return view
 
     @operation("muted", "GET /api/v1/maintenance/{id:path}", "showWindow", "One window")

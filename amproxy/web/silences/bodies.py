@@ -16,8 +16,9 @@ from amproxy.context import Context
 from amproxy.grouping.silences import FOREVER_NS
 from amproxy.model import Silence
 from amproxy.respond.muting import add_time
+from amproxy.text import Phrase
 from amproxy.times import parse_duration
-from amproxy.web.http.request import invalid, parse_time_param
+from amproxy.web.http.request import field_name, invalid, parse_time_param
 from amproxy.web.silences.preview import parse_matcher_texts
 
 
@@ -86,7 +87,7 @@ def _window_end(
     timezone: str,
 ) -> datetime | None:
     if body.end is not None and body.for_ is not None:
-        raise invalid("give either end or for, not both")
+        raise invalid(Phrase("refusal.end_or_for"))
     if body.for_ is None:
         return old if body.end is None else parse_time_param(body.end, "end", timezone)
     # A length counts from the start, but from now for a window that is open and keeps its start.
@@ -135,14 +136,14 @@ def _silence_end(
     old: Silence | None, start_ns: int, body: EditSilenceRequest, now_ns: int, timezone: str
 ) -> int:
     if body.end is not None and body.for_ is not None:
-        raise invalid("give either end or for, not both")
+        raise invalid(Phrase("refusal.end_or_for"))
     if body.end is not None:
         return _to_ns(parse_time_param(body.end, "end", timezone))
     if body.for_ is not None:
         begin = utc(max(start_ns, now_ns) / 10**9)
         return _to_ns(add_time(begin, parse_positive_duration(body.for_)))
     if old is None:
-        raise invalid("say until when: end, or for")
+        raise invalid(Phrase("refusal.until_when"))
     return old.ends_ns
 
 
@@ -158,7 +159,7 @@ def parse_extension(
     timezone: of a time without offset.
     """
     if (body.until is None) == (body.for_ is None):
-        raise invalid("give either until or for")
+        raise invalid(Phrase("refusal.either_until_or_for"))
     until = parse_time_param(body.until, "until", timezone) if body.until is not None else None
     return until, parse_positive_duration(body.for_) if body.for_ is not None else timedelta()
 
@@ -167,10 +168,12 @@ def parse_positive_duration(text: str) -> timedelta:
     """A duration above zero. Raises HTTPException 422."""
     try:
         seconds = parse_duration(text)
-    except ValueError as error:
-        raise invalid(f"for: {str(error)[:200]}") from None
+    except ValueError:
+        raise invalid(
+            Phrase("refusal.field_duration", {"field": field_name("for"), "text": text[:60]})
+        ) from None
     if not seconds:
-        raise invalid("for: must be longer than 0")
+        raise invalid(Phrase("refusal.field_positive", {"field": field_name("for")}))
     return timedelta(seconds=seconds)
 
 
@@ -179,5 +182,5 @@ def parse_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown; not a name; a folder such as "Europe"
-        raise invalid(f"there is no time zone {name[:60]!r}") from None
+        raise invalid(Phrase("refusal.no_zone", {"zone": name[:60]})) from None
     return name

@@ -23,6 +23,7 @@ from amproxy.grouping.silences import BadSilence
 from amproxy.labels.matchers import Matcher
 from amproxy.respond import muting
 from amproxy.respond.targets import BadAction
+from amproxy.text import Phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
@@ -33,7 +34,7 @@ from amproxy.web.http.permissions import (
 )
 from amproxy.web.http.request import known_user, parse_form_lists
 from amproxy.web.http.response import describe_error
-from amproxy.web.http.templates import PageTemplates, acting_user
+from amproxy.web.http.templates import PageTemplates, acting_user, reader_zone
 from amproxy.web.silences.bodies import (
     EditSilenceRequest,
     MaintenanceWindowRequest,
@@ -257,15 +258,12 @@ class SilenceFormPage:
         mute = await find_mute(self._context, requested_kind(request), request.path_params["id"])
         if not mute.changeable:
             raise Conflict(
-                "this stands in the file, and is changed there"
-                if mute.from_file
-                else "this is over: make another one"
+                Phrase("refusal.mute_in_file" if mute.from_file else "refusal.mute_over")
             )
         return mute
 
     def _zone(self, request: Request) -> str:
-        user = acting_user(request, self._context)
-        return self._context.config.users[user].timezone if user else "UTC"
+        return reader_zone(request, self._context)
 
     async def _render(
         self,
@@ -282,7 +280,7 @@ class SilenceFormPage:
             request,
             "silence_form.html",
             describe_error(error).status if error else 200,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             old=old,
             submitted=request.method == "POST",
             draft=draft,

@@ -150,7 +150,7 @@ class SilencesPage:
             request,
             "silence.html",
             describe_error(error).status if error else 200,
-            problem=describe_error(error).detail if error else "",
+            problem=describe_error(error).phrase if error else "",
             mute=mute,
             preview=None if over else await preview_muting(context, mute.sets),
             records=records[:MAX_LISTED_HIDDEN],

@@ -23,8 +23,9 @@ from amproxy.model import (
 from amproxy.respond.rights import Principal, hiding_refusal, mute_refusal
 from amproxy.store import incidents, muting
 from amproxy.store.groups import load_groups
+from amproxy.text import Phrase
 from amproxy.web.http.permissions import HasScope, principal_of, require
-from amproxy.web.http.request import invalid
+from amproxy.web.http.request import invalid, matcher_fault
 
 MAX_PREVIEWED_ALERTS = 500
 MAX_SEARCHED_INCIDENTS = 500  # of the open incidents, the newest ones
@@ -283,9 +284,9 @@ def parse_matcher_texts(texts: Sequence[str]) -> tuple[Matcher, ...]:
         try:
             matchers += parse_matchers(text[:MAX_MATCHER_LENGTH])
         except BadMatcher as error:
-            raise invalid(f"not a matcher: {str(error)[:300]}") from None
+            raise invalid(Phrase("refusal.matcher", {"error": matcher_fault(error)})) from None
     if not matchers:
-        raise invalid("matchers name no alerts: without any, everything would be hidden")
+        raise invalid(Phrase("refusal.no_matchers"))
     return tuple(matchers)
 
 
