@@ -60,3 +60,12 @@ def test_long_names_fit_on_a_phone_and_nothing_in_the_first_row_lies_over_the_ot
         assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(lefts)), lefts
     chosen = visitor.page.locator("#me-user").evaluate("one => [one.clientWidth, one.scrollWidth]")
     assert chosen[0] >= 90, "what is chosen is cut off"
+
+
+def test_a_reader_who_has_not_said_who_they_are_sees_the_clock_of_the_browser(
+    amproxy: Server, visit: Visit
+) -> None:
+    tokyo = visit(amproxy, "/incidents", zone="Asia/Tokyo", language="ru")
+    tokyo.sees("Время по часам: Tokyo.").go("/").sees("Время по часам: Tokyo.")
+    still = visit(amproxy, zone="Asia/Tokyo", scripts=False)
+    still.sees("Times are those of UTC; say who you are to see yours.")

@@ -213,6 +213,23 @@
     setTimeout(() => history.replaceState(null, "", address), 20000);
   }
 
+  // A reader who is nobody in particular gets the clock of this browser: pages are drawn by the cookie.
+  // Only once for each zone, so that a server that does not know the zone is not asked for ever.
+  function tellZone() {
+    const drawn = document.body.dataset.zone;
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (drawn === undefined || !zone || drawn === zone) return false;
+    const cookie = `amproxy_zone=${encodeURIComponent(zone)}`;
+    const isTold = () => document.cookie.split("; ").includes(cookie);
+    if (isTold()) return false;
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `${cookie}; Path=${ROOT}; Max-Age=31536000; SameSite=Lax${secure}`;
+    return isTold();
+  }
+
+  // The response to a form cannot be fetched again: the next page has the zone.
+  if (tellZone() && !document.querySelector("main[data-still]")) return location.reload();
+
   measureSkew();
   tick();
   setInterval(tick, 1000);

@@ -23,6 +23,7 @@ class Visitor:
         scripts: bool = True,
         dark: bool = False,
         language: str = "en",
+        zone: str | None = None,
     ) -> None:
         width, height = SIZES[size]
         self._context = browser.new_context(
@@ -30,6 +31,7 @@ class Visitor:
             java_script_enabled=scripts,
             color_scheme="dark" if dark else "light",
             locale=language,
+            timezone_id=zone,
             reduced_motion="reduce",
         )
         self.url, self.scripts = url, scripts
