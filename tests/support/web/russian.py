@@ -1,0 +1,264 @@
+"""What a page says to a reader of Russian: its words, counts and clock times, without the data of users.
+
+All data of users in the world of the crawl has MARK in each of its words, so that whatever Latin
+word is left on a page is amproxy's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from socket import gethostname
+from typing import NamedTuple
+
+MARK = "zq"
+VOID = frozenset({"meta", "link", "input", "br", "img", "hr", "source", "path", "circle", "rect"})
+# What a reader sees or hears besides text between tags.
+SPOKEN = ("aria-label", "title", "alt", "data-announcement")
+
+# Names that are the same in Russian: products, protocols, keys of the file, values of queries.
+NAMES = frozenset(
+    [
+        "amproxy",
+        "redis",
+        "api",
+        "openapi",
+        "csv",
+        "telegram",
+        "slack",
+        "grafana",
+        "alertmanager",
+        "prometheus",
+        "json",
+        "yaml",
+        "utc",
+        "id",
+        "aof",
+        "ntp",
+        "routes.yaml",
+        "users",
+        "schedules",
+        "sign_in",
+        "web.hosts",
+        "web.external_url",
+        "maxmemory-policy",
+        "appendonly",
+        "appendfsync",
+        "noeviction",
+        "everysec",
+        "always",
+        "info",
+        "config",
+        "console",
+        "email",
+        "webhook",
+        "phone",
+        "oncall",
+        "e-mail",
+        "http",
+        "post",
+        "get",
+        "origin",
+        "alertname",
+        "instance",
+        "severity",
+        "team",
+        "english",
+        "content-type",
+        "application",
+        "oncall_configs",
+        "noreply",
+        "mib",
+        "kib",
+        "ms",
+        "phone_call",
+        "global",
+        "smtp_smarthost",
+        "smtp_from",
+        "tests",
+        "python",
+        "shop",
+        "db",
+        "summary",
+        "active_time_intervals",
+        "until",
+        "for",
+        "from",
+        "to",
+        "end",
+        "start",
+        "state",
+        "label",
+        "limit",
+        "cursor",
+        "zone",
+        "outcome",
+        "user",
+        "view",
+        "span",
+        "days",
+        "format",
+        "triggered",
+        "acknowledged",
+        "snoozed",
+        "resolved",
+        "sent",
+        "failed",
+        "skipped",
+        "retry",
+        "csv",
+        "weeks",
+        "day",
+        "month",
+        "berlin",
+        "kathmandu",
+        "europe",
+        "asia",
+    ]
+) | {gethostname().lower()}
+# Places whose words are stored as sentences, or come from the loader of the file: (class or id of an
+# element, reason). Each line ends when what it names is a code with arguments.
+STORED = {
+    "entry-text": "timeline entries are stored in English",
+    "reasons": "the answer to why somebody was not paged is put together from stored sentences",
+    "reason": "reasons of pages and of shifts are stored in English",
+    "error": "what a channel or a system said is stored as it was said",
+    "done": "audit entries are stored in English",
+    "note": "events of a simulated policy are entries of a timeline",
+    "problems": "the file's warnings and errors are those of `amproxy check`, in English",
+}
+
+
+# Words of that kind within others: what mutes an alert is stored as a sentence.
+STORED_WORDS = re.compile(
+    r"(silenced by|inhibited by|maintenance|ended within) .*|silence [\da-f-]{36}"
+)
+
+
+class Text(NamedTuple):
+    words: str
+    place: tuple[str, ...]
+
+
+class PageReader(HTMLParser):
+    """Collects the texts of a page with the classes, ids and tags around them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[Text] = []
+        self._open: list[tuple[str, tuple[str, ...]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        marks = (tag, given.get("id", ""), *given.get("class", "").split())
+        if "data-in" in given or "data-ago" in given:
+            marks += ("counted",)
+        if given.get("lang"):
+            marks += (f"lang-{given['lang']}",)
+        place = (*self._place(), *marks)
+        spoken = [given[name] for name in SPOKEN if given.get(name)]
+        if tag == "input" and given.get("type") in ("submit", "button"):
+            spoken.append(given.get("value", ""))
+        self.texts += [Text(words, place) for words in spoken]
+        if tag not in VOID:
+            self._open.append((tag, marks))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and any(name == tag for name, _ in self._open):
+            if self._open.pop()[0] == tag:
+                return
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append(Text(" ".join(data.split()), self._place()))
+
+    def _place(self) -> tuple[str, ...]:
+        return tuple(mark for _, marks in self._open for mark in marks)
+
+
+def texts_of(page: str) -> list[Text]:
+    reader = PageReader()
+    reader.feed(page)
+    hidden = {
+        "script",
+        "style",
+        "code",
+        "pre",
+        "lang-en",
+        "textarea",
+        "datalist",
+        "badge",
+        "mark",
+        "swatch",
+        *STORED,
+    }
+    return [text for text in reader.texts if not hidden.intersection(text.place)]
+
+
+_LATIN = re.compile(r"[A-Za-z][\w.'’-]*")
+
+
+def english(page: str) -> Iterator[str]:
+    """The texts with a Latin word that is neither data of users nor a name."""
+    for text in texts_of(page):
+        # matchers, versions and addresses are written alike in every language
+        own = STORED_WORDS.sub(" ", text.words)
+        words = re.sub(r"\S+://\S+|/\S*|\b\d[\w:.-]*|«[^»]*»", " ", own)
+        for word in _LATIN.findall(words):
+            bare = word.strip(".'’-_").lower()
+            if MARK not in bare and bare not in NAMES and len(bare) > 1:
+                yield f"{word!r} in {text.words[:160]!r} at {' '.join(text.place[-6:])}"
+                break
+
+
+_FORMS = {
+    form: number
+    for forms in (
+        "инцидент инцидента инцидентов",
+        "алерт алерта алертов",
+        "вызов вызова вызовов",
+        "попытка попытки попыток",
+        "сообщение сообщения сообщений",
+        "смена смены смен",
+        "человек человека человек",
+        "получатель получателя получателей",
+        "пробел пробела пробелов",
+        "предупреждение предупреждения предупреждений",
+        "замечание замечания замечаний",
+        "день дня дней",
+        "ночь ночи ночей",
+        "минуту минуты минут",
+        "знак знака знаков",
+    )
+    for number, form in enumerate(forms.split())
+}
+_COUNTED = re.compile(r"(?<![\d:.,-])(\d+) ([а-яё]+)")
+_MONTHS = "янв фев мар апр мая июн июл авг сен окт ноя дек"
+
+
+def wrong_counts(page: str) -> Iterator[str]:
+    """Numbers with a noun in a form that Russian does not use after them."""
+    for text in texts_of(page):
+        for found in _COUNTED.finditer(text.words):
+            number, noun = int(found[1]), found[2]
+            before = text.words[: found.start()].rstrip().rpartition(" ")[2].lower()
+            if noun not in _FORMS or before in ("из", "больше", "около", "чаще"):
+                continue
+            last, teen = number % 10, 11 <= number % 100 <= 14
+            wanted = 0 if last == 1 and not teen else 1 if last in (2, 3, 4) and not teen else 2
+            if _FORMS[noun] != wanted and noun != "человек":
+                yield f"{found[0]!r} in {text.words[:120]!r}"
+
+
+_CLOCK = re.compile(r"(?<![\d:])(\d{1,2}:\d{2})(?![\d:])(?:[ ,]+([A-Z][A-Za-z_]+))?")
+
+
+def clock_times(page: str) -> list[tuple[str, str]]:
+    """(time, its text), of each absolute time that stands without a zone, in order."""
+    found = []
+    for text in texts_of(page):
+        # Countdowns are lengths. A place that names its zone may keep another clock.
+        if not {"counted", "local", "option", "hours", "rect"}.intersection(text.place):
+            found += [(at, text.words) for at, zone in _CLOCK.findall(text.words) if not zone]
+    return found
