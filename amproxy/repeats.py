@@ -40,10 +40,6 @@ class Trouble:
         self._told_at = self._gap = 0.0
         self._reasons: set[str] = set()
 
-    @property
-    def lasts(self) -> bool:
-        return self._began is not None
-
     def note(self, reason: str) -> None:
         """It is away, for a reason that shows no secret."""
         now = self._now()
