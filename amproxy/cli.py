@@ -138,7 +138,10 @@ def _add_check(commands: Any) -> None:
 def _add_explain(commands: Any) -> None:
     text = "Say where an alert goes and why, and whom it pages."
     command = _add_query(commands, "explain", _explain, text)
-    command.add_argument("labels", nargs="+", metavar="LABEL=VALUE")
+    command.add_argument("labels", nargs="*", metavar="LABEL=VALUE")
+    source = "explain the alerts of --body, as a push to /webhook/NAME brings them"
+    command.add_argument("--source", metavar="NAME", help=source)
+    command.add_argument("--body", metavar="FILE", help="what the source sends; - is stdin")
 
 
 def _add_simulate(commands: Any) -> None:
@@ -294,13 +297,52 @@ def _check(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from amproxy.simulation import alert, explain
 
+    if (options.source is None) != (options.body is None):
+        raise ValueError("--source and --body belong together")
+    if bool(options.labels) == (options.body is not None):
+        raise ValueError("give either LABEL=VALUE or --source NAME --body FILE")
     config, roster = _load_config_and_roster(options, options.at)
+    if options.body is not None:
+        return _explain_body(options, config, roster)
     labels = alert.parse_labels(options.labels)
     at = times.parse_command_time(options.at, alert.zone_of_alert(config, labels), clock.now())
     _print(
         options,
         lambda: explain.explain(config, labels, at, roster),
         lambda: explain.explain_text(config, labels, at, roster),
+    )
+    return 0
+
+
+def _explain_body(options: argparse.Namespace, config: Any, roster: Any) -> int:
+    from amproxy.accept.explain import UnderstoodAlert, understand
+    from amproxy.simulation import alert, explain
+    from amproxy.simulation.terminal import wrap_hanging
+
+    body = sys.stdin.buffer.read() if options.body == "-" else Path(options.body).read_bytes()
+    now = clock.now()
+    understood = understand(body, config, options.source, int(now * 10**9))
+
+    def time_of(one: UnderstoodAlert) -> Any:
+        return times.parse_command_time(options.at, alert.zone_of_alert(config, one.labels), now)
+
+    def document(one: UnderstoodAlert) -> dict[str, Any]:
+        if one.state != "firing":
+            return one.document()
+        where = explain.explain(config, one.labels, time_of(one), roster)
+        return {**one.document(), "explained": where}
+
+    def text(one: UnderstoodAlert) -> str:
+        lines = [line for name, said in one.lines() for line in wrap_hanging(f"{name:<10}", said)]
+        if one.state == "firing":
+            where = explain.explain_text(config, one.labels, time_of(one), roster)
+            lines += ["", where]
+        return "\n".join(lines)
+
+    _print(
+        options,
+        lambda: [document(one) for one in understood],
+        lambda: "\n\n".join(map(text, understood)) or "The body brings no alert.",
     )
     return 0
 

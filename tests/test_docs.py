@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from amproxy.accept.shapes import SHAPES
 from amproxy.calendars.fetch import schedule_warnings
 from amproxy.check.report import check_config
 from amproxy.config.loader import load, load_text
@@ -26,6 +27,7 @@ from tests.support.waiting import until
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 API = (DOCS / "api.md").read_text("utf-8")
+SENDERS = (DOCS / "senders.md").read_text("utf-8")
 EXAMPLE = cases.EXAMPLE.read_text("utf-8")
 
 CALENDAR = re.findall(r"^```ics\n(.*?)^```$", CONFIGURATION, re.DOTALL | re.MULTILINE)[0]
@@ -140,13 +142,16 @@ def test_every_key_of_the_grammar_is_named_where_its_section_is_described(
     assert {top: keys for top, keys in missing.items() if keys} == {}
 
 
-@pytest.mark.parametrize("page", [CONFIGURATION, API], ids=["configuration", "api"])
+@pytest.mark.parametrize(
+    "page", [CONFIGURATION, API, SENDERS], ids=["configuration", "api", "senders"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     anchors = {
         "": anchors_of(page),
         "configuration.md": anchors_of(CONFIGURATION),
         "api.md": anchors_of(API),
         "deploy.md": anchors_of((DOCS / "deploy.md").read_text("utf-8")),
+        "senders.md": anchors_of(SENDERS),
     }
     for target in re.findall(r"\]\(([^)\s]+)\)", page):
         file, _, anchor = target.partition("#")
@@ -154,6 +159,18 @@ def test_links_lead_somewhere(page: str) -> None:
             continue
         assert not file or (DOCS / file).exists(), target
         assert not anchor or anchor in anchors[file], target
+
+
+def test_the_page_of_senders_names_every_one_that_is_recognised() -> None:
+    rows = set(re.findall(r"^\| ([^|]+) \|", SENDERS, re.MULTILINE))
+    named = {name.strip() for row in rows for name in row.split(",")}
+    assert {shape.sender for shape in SHAPES} <= named
+
+
+def test_the_mapping_of_the_page_of_senders_loads(tmp_path: Path) -> None:
+    [mapping] = [block for block in blocks(SENDERS, "yaml") if block.startswith("sources:")]
+    text = "route: {receiver: r}\nreceivers: [{name: r}]\n" + mapping
+    assert checked(text, tmp_path)["errors"] == []
 
 
 def anchors_of(page: str) -> set[str]:

@@ -9,13 +9,14 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
 from amproxy import clock, metrics, offload
-from amproxy.accept import origin, tokens
+from amproxy.accept import origin, sns, tokens
+from amproxy.accept.answers import OK, alertmanager_error, error_body, send_answer
 from amproxy.accept.big_bodies import BigBodies, BigBody
 from amproxy.accept.body import (
     BIG_BODY,
@@ -28,16 +29,19 @@ from amproxy.accept.body import (
     header,
     read_body,
 )
+from amproxy.accept.remembered import join_remembered
 from amproxy.accept.v2_alerts import BadAlertsBody, parse_alerts
-from amproxy.accept.webhook import parse_webhook
+from amproxy.accept.webhook import WebhookPushRequest, parse_webhook
 from amproxy.clock import utc
 from amproxy.config.structs import Heartbeat, Source
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.ingest import IncomingAlert, ingest
-from amproxy.errors import StoreUnavailable
+from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.log import EventLog
+from amproxy.notify.channels.sns import fetch
 from amproxy.repeats import Flood
+from amproxy.store.told import load_told, save_told
 
 log = EventLog(__name__)
 
@@ -46,31 +50,24 @@ WEBHOOK_PATH: Final = "/webhook/"
 HEARTBEAT_PATH: Final = "/heartbeat/"
 BYTES_OF_ALERT: Final = 256  # bytes of a body that take as long as an alert
 UNKNOWN_SOURCE: Final = "-"  # metrics' source of pushes that named no source of the file
+HEARTBEAT_SOURCE: Final = "heartbeat"  # metrics' source of beats
 TEST_ALERT_SOURCE: Final = Source(name="test", expire_after=3600.0)
-
-_OK: Final = b'{"status":"ok"}\n'
-_JSON_HEADERS: Final = [(b"content-type", b"application/json")]
-_ERROR_NAMES: Final = {
-    400: "malformed",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not found",
-    405: "method not allowed",
-    413: "too large",
-    415: "unsupported media type",
-    422: "not valid",
-    503: "try again",
-}
 
 
 class PushEndpoints:
     """Answer `POST /api/v2/alerts`, `POST /webhook/NAME[/TOKEN]` and `/heartbeat/NAME`."""
 
     def __init__(
-        self, context: Context, stopped: Callable[[], Collection[str]] = lambda: ()
+        self,
+        context: Context,
+        stopped: Callable[[], Collection[str]] = lambda: (),
+        fetch: sns.Fetch = fetch,
     ) -> None:
-        """stopped: parts that telling needs and that do not run; with one, no 200 is said."""
-        self._context, self._stopped = context, stopped
+        """stopped: parts that telling needs and that do not run; with one, no 200 is said.
+
+        fetch: what asks Amazon SNS.
+        """
+        self.context, self._stopped, self._fetch = context, stopped, fetch
         self._big_bodies = BigBodies()
         self._pushed, self._refused = Flood(log, "pushed"), Flood(log, "refused")
 
@@ -79,98 +76,112 @@ class PushEndpoints:
         self._pushed.close()
         self._refused.close()
 
+    def new_body(self) -> BigBody:
+        """The turn of one body among those of this process; whoever asks must end it."""
+        return BigBody(self._big_bodies)
+
     async def v2_alerts(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /api/v2/alerts`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
-        big = BigBody(self._big_bodies)
+        big = self.new_body()
         try:
-            origin.refuse_foreign_page(scope, self._context)
-            self._check_running()
-            source = tokens.source_by_token(self._context.config, scope)
-            self._check_name(scope, self._context.config.sources.get(source))
+            origin.refuse_foreign_page(scope, self.context)
+            self.check_running()
+            source = tokens.source_by_token(self.context.config, scope)
+            self.check_name(scope, self.context.config.sources.get(source))
             status, answer = await self._receive_v2_alerts(scope, receive, source, big)
         except ClientDisconnected:
             return
         except PushRefused as error:
-            status, answer = error.status, _alertmanager_error(error.status, error.detail)
-            self._log_refusal(scope, source, status, error.detail)
+            status, answer = error.status, alertmanager_error(error.status, error.detail)
+            self.log_refusal(scope, source, status, error.detail)
         except BadAlertsBody as error:
-            status, answer = error.status, _alertmanager_error(error.code, str(error))
-            self._log_refusal(scope, source, status, str(error))
+            status, answer = error.status, alertmanager_error(error.code, str(error))
+            self.log_refusal(scope, source, status, str(error))
         except StoreUnavailable as error:
-            status, answer = 503, _alertmanager_error(503, str(error))
-            self._log_refusal(scope, source, status, str(error))
+            status, answer = 503, alertmanager_error(503, str(error))
+            self.log_refusal(scope, source, status, str(error))
         finally:
             big.end()
-        await self._answer(send, status, answer, source, started)
+        await send_answer(send, status, answer, source, started)
 
     async def webhook(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /webhook/NAME` and `POST /webhook/NAME/TOKEN`."""
         started, source = time.perf_counter(), UNKNOWN_SOURCE
-        big = BigBody(self._big_bodies)
+        big = self.new_body()
         try:
-            origin.refuse_foreign_page(scope, self._context)
-            self._check_running()
+            origin.refuse_foreign_page(scope, self.context)
+            self.check_running()
             name, _, token = scope["path"][len(WEBHOOK_PATH) :].rstrip("/").partition("/")
-            config = self._context.config
+            config = self.context.config
             known = tokens.webhook_source(config, scope, unquote(name), unquote(token))
-            self._check_name(scope, known)
+            self.check_name(scope, known)
             source = known.name
-            sent = await read_body(scope, receive, config.web.max_body, big.begin)
-            # A few bytes of gzip may be many when they are unpacked.
-            size = len(sent) if header(scope, b"content-encoding") else len(sent) // BYTES_OF_ALERT
-            body = await offload.run(size, _open_body, known, scope, sent, config.web.max_body)
-            if len(body) > BIG_BODY:
-                await big.process()
-            await self._store_webhook(body, known)
-            status, answer = 200, _OK
+            await self.take_webhook(scope, receive, known, big)
+            status, answer = 200, OK
         except ClientDisconnected:
             return
         except PushRefused as error:
-            status, answer = error.status, _error_body(error.status, error.detail)
-            self._log_refusal(scope, source, status, error.detail)
+            status, answer = error.status, error_body(error.status, error.detail)
+            self.log_refusal(scope, source, status, error.detail)
         except StoreUnavailable as error:
-            status, answer = 503, _error_body(503, str(error))
-            self._log_refusal(scope, source, status, str(error))
+            status, answer = 503, error_body(503, str(error))
+            self.log_refusal(scope, source, status, str(error))
         finally:
             big.end()
-        await self._answer(send, status, answer, source, started)
+        await send_answer(send, status, answer, source, started)
 
-    def _check_running(self) -> None:
+    async def take_webhook(
+        self, scope: Scope, receive: Receive, source: Source, big: BigBody
+    ) -> None:
+        """Read, open and store the body of a webhook from a source that may push.
+
+        Raises PushRefused, StoreUnavailable, ClientDisconnected.
+        """
+        limit = self.context.config.web.max_body
+        sent = await read_body(scope, receive, limit, big.begin)
+        # A few bytes of gzip may be many when they are unpacked.
+        size = len(sent) if header(scope, b"content-encoding") else len(sent) // BYTES_OF_ALERT
+        body = await offload.run(size, _open_body, source, scope, sent, limit)
+        if len(body) > BIG_BODY:
+            await big.process()
+        await self.store_webhook(body, source)
+
+    def check_running(self) -> None:
         """Raises StoreUnavailable, a 503, where an alert might be stored and nobody notified."""
         if stopped := ", ".join(self._stopped()):
             raise StoreUnavailable(f"not running at the moment: {stopped}")
 
-    def _check_name(self, scope: Scope, sender: Source | Heartbeat | None) -> None:
+    def check_name(self, scope: Scope, sender: Source | Heartbeat | None) -> None:
         """Raises PushRefused(403): a sender who shows nothing calls the service by its own name."""
         if tokens.is_open(sender):
-            origin.refuse_foreign_name(scope, self._context)
+            origin.refuse_foreign_name(scope, self.context)
 
     async def heartbeat(self, scope: Scope, send: Send) -> None:
         """`GET` or `POST /heartbeat/NAME` and `/heartbeat/NAME/TOKEN`."""
         started = time.perf_counter()
         path = scope["path"][len(HEARTBEAT_PATH) :].rstrip("/")
         name, token = map(unquote, path.partition("/")[::2])
-        status, answer = 200, _OK
+        status, answer = 200, OK
         try:
-            origin.refuse_foreign_page(scope, self._context)
-            heartbeat = self._context.config.heartbeats.get(name)
+            origin.refuse_foreign_page(scope, self.context)
+            heartbeat = self.context.config.heartbeats.get(name)
             if heartbeat is None:
                 raise PushRefused(404, f"there is no heartbeat {name!r}")
             tokens.check_heartbeat(heartbeat, scope, token)
-            self._check_name(scope, heartbeat)
-            await heartbeats.record_heartbeat(self._context, name)
+            self.check_name(scope, heartbeat)
+            await heartbeats.record_heartbeat(self.context, name)
         except PushRefused as error:
-            status, answer = error.status, _error_body(error.status, error.detail)
-            self._log_refusal(scope, "heartbeat", status, error.detail)
+            status, answer = error.status, error_body(error.status, error.detail)
+            self.log_refusal(scope, HEARTBEAT_SOURCE, status, error.detail)
         except StoreUnavailable as error:
-            status, answer = 503, _error_body(503, str(error))
-            self._log_refusal(scope, "heartbeat", status, str(error))
-        await self._answer(send, status, answer, "heartbeat", started)
+            status, answer = 503, error_body(503, str(error))
+            self.log_refusal(scope, HEARTBEAT_SOURCE, status, str(error))
+        await send_answer(send, status, answer, HEARTBEAT_SOURCE, started)
 
     async def send_test_alert(self) -> None:
         """Push a test alert as a webhook's sender would. Raises StoreUnavailable."""
-        await self._store_webhook(build_test_alert(self._context.now()), TEST_ALERT_SOURCE)
+        await self.store_webhook(build_test_alert(self.context.now()), TEST_ALERT_SOURCE)
 
     async def _receive_v2_alerts(
         self, scope: Scope, receive: Receive, source: str, big: BigBody
@@ -182,7 +193,7 @@ class PushEndpoints:
             raise PushRefused(
                 415, f'unsupported media type "{kind}", only [application/json] are allowed'
             )
-        config = self._context.config
+        config = self.context.config
         body = await read_body(scope, receive, config.web.max_body, big.begin)
         if len(body) > BIG_BODY:
             await big.process()
@@ -190,33 +201,55 @@ class PushEndpoints:
         timeout = config.global_.resolve_timeout
         request = await offload.run(
             len(body) // BYTES_OF_ALERT,
-            *(parse_alerts, body, self._context.placer, now_ns, timeout, source),
+            *(parse_alerts, body, self.context.placer, now_ns, timeout, source),
             int(max(0.0, -clock.steady.jump) * 10**9),
         )
         await self._store(request.alerts, request.firing, source, now_ns, hurry=False)
         # As Alertmanager does: the good alerts are stored although the answer is 400.
         if request.refused:
             alerts = len(request.refused)
-            self._log_refusal(scope, source, 400, request.refused[0], alerts=alerts)
+            self.log_refusal(scope, source, 400, request.refused[0], alerts=alerts)
             return 400, msgspec.json.encode("\n".join(request.refused)) + b"\n"
         return 200, b""
 
-    async def _store_webhook(self, body: bytes, source: Source) -> None:
+    async def store_webhook(self, body: bytes, source: Source) -> None:
+        """Store what a body tells. Raises PushRefused, StoreUnavailable."""
         now_ns = self._now_ns()
         request = await offload.run(
             len(body) // BYTES_OF_ALERT,
-            *(parse_webhook, body, source, self._context.placer, now_ns),
+            *(parse_webhook, body, source, self.context.placer, now_ns),
         )
+        for fault in request.faults:
+            log.warning("mapping failed", source=source.name, error=fault)
+        if request.handshake is not None:
+            await self._answer_handshake(request.handshake, source)
+        if request.told:
+            await self._join_remembered(request, source)
         # The sender has waited and grouped already, so there is no second group_wait.
         await self._store(request.alerts, request.firing, source.name, now_ns, hurry=True)
+
+    async def _join_remembered(self, request: WebhookPushRequest, source: Source) -> None:
+        wire = self.context.wire
+        known = await load_told(wire, [told.fingerprint for told in request.told])
+        changed = join_remembered(request, known, self.context.placer)
+        await save_told(wire, changed, source.expire_after)
+
+    async def _answer_handshake(self, handshake: dict[str, Any], source: Source) -> None:
+        try:
+            now = utc(self.context.now())
+            confirmed = await sns.answer_handshake(handshake, now, self._fetch)
+        except DeliveryError as error:  # SNS sends its handshake again
+            raise PushRefused(503, str(error)) from None
+        if confirmed:
+            log.info("subscription confirmed", source=source.name)
 
     async def _store(
         self, alerts: list[IncomingAlert], firing: int, source: str, now_ns: int, *, hurry: bool
     ) -> None:
-        if self._context.placer.alert_heartbeats:
-            await heartbeats.record_pushed_heartbeats(self._context, alerts, now_ns)
+        if self.context.placer.alert_heartbeats:
+            await heartbeats.record_pushed_heartbeats(self.context, alerts, now_ns)
         resolved = len(alerts) - firing
-        result = await ingest(self._context, alerts, now_ns, hurry=hurry)
+        result = await ingest(self.context, alerts, now_ns, hurry=hurry)
         if firing:
             metrics.received_counter(source, "firing").inc(firing)
         if resolved:
@@ -235,10 +268,10 @@ class PushEndpoints:
             repeated=result.repeated,
         )
 
-    def _log_refusal(
+    def log_refusal(
         self, scope: Scope, source: str, status: int, detail: str, **counts: int
     ) -> None:
-        """counts: what was refused besides the push as a whole."""
+        """Log a refusal. counts: what was refused besides the push as a whole."""
         client = scope.get("client")
         fields = {
             "source": "" if source == UNKNOWN_SOURCE else source,
@@ -249,22 +282,7 @@ class PushEndpoints:
         self._refused.add(logging.WARNING, (source, status), fields, pushes=1, **counts)
 
     def _now_ns(self) -> int:
-        return int(self._context.now() * 10**9)
-
-    async def _answer(
-        self, send: Send, status: int, body: bytes, source: str, started: float
-    ) -> None:
-        metrics.push_counter(source, status).inc()
-        metrics.push_duration_of(source).observe(time.perf_counter() - started)
-        headers = [(b"content-length", str(len(body)).encode())]
-        if body:
-            headers += _JSON_HEADERS
-        if status == 503:
-            headers.append((b"retry-after", b"1"))
-        if status == 401:
-            headers.append((b"www-authenticate", b"Bearer"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return int(self.context.now() * 10**9)
 
 
 def build_test_alert(now: float) -> bytes:
@@ -290,24 +308,3 @@ def _open_body(source: Source, scope: Scope, sent: bytes, limit: int) -> bytes:
     # The signature is over the bytes as sent, so it is checked before they are unpacked.
     tokens.check_signature(source, scope, sent)
     return decompress_body(scope, sent, limit)
-
-
-async def send_method_not_allowed(send: Send, methods: str) -> None:
-    """Answer 405 with the methods that the address takes, such as "POST, PUT"."""
-    body = _error_body(405, f"this address takes {methods}")
-    headers = [
-        *_JSON_HEADERS,
-        (b"content-length", str(len(body)).encode()),
-        (b"allow", methods.encode()),
-    ]
-    await send({"type": "http.response.start", "status": 405, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _alertmanager_error(code: int, message: str) -> bytes:
-    """Return Alertmanager's form of an error of schema or transport."""
-    return msgspec.json.encode({"code": code, "message": message})
-
-
-def _error_body(status: int, detail: str) -> bytes:
-    return msgspec.json.encode({"error": _ERROR_NAMES[status], "detail": detail})

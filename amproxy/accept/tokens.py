@@ -35,6 +35,42 @@ def webhook_source(config: Config, scope: Scope, name: str, last_element: str) -
     return source
 
 
+def source_by_key(config: Config, scope: Scope, key: str, otherwise: str) -> Source:
+    """Return the source whose token is all that its sender shows; an open one shows its name.
+
+    otherwise: the name of the source where the file has none. Raises PushRefused: 403; 503 where
+    the file of a token cannot be read.
+    """
+    if not config.sources:
+        _require_loopback(scope)
+        return Source(name=otherwise)
+    for source in config.sources.values():
+        if _is_key_of(source, key):
+            return source
+    raise PushRefused(403, "there is no source with this key")
+
+
+def heartbeat_by_key(config: Config, key: str) -> Heartbeat:
+    """Return the heartbeat whose token a sender shows, or that has the name of such a source.
+
+    Raises PushRefused: 403; 503 where the file of a token cannot be read.
+    """
+    for heartbeat in config.heartbeats.values():
+        if _is_key_of(heartbeat, key):
+            return heartbeat
+    for source in config.sources.values():
+        # the name of an open source would open the heartbeat, which may have a token of its own
+        if source.name in config.heartbeats and not is_open(source) and _is_key_of(source, key):
+            return config.heartbeats[source.name]
+    raise PushRefused(403, "there is no heartbeat with this key")
+
+
+def _is_key_of(sender: Source | Heartbeat, key: str) -> bool:
+    if sender.token or sender.token_file:
+        return _credential_matches(sender, key)
+    return is_open(sender) and sender.name == key
+
+
 def check_heartbeat(heartbeat: Heartbeat, scope: Scope, last_element: str) -> None:
     """Check the token of a beat. Raises PushRefused: 401; 503 where its file cannot be read."""
     if not _credential_matches(heartbeat, last_element or parse_credential(scope)):

@@ -1,6 +1,6 @@
-"""The body of a webhook: Alertmanager's webhook v4, Grafana's, or any other JSON object.
+"""The body of a webhook: Alertmanager's webhook v4, Grafana's, or any other JSON object (told.py).
 
-Any other object becomes one alert: a page with a plain title is better than no page.
+Any other object becomes an alert: a page with a plain title is better than no page.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from amproxy.accept import sns
 from amproxy.accept.body import (
     BIG_BODY,
     MAX_DEPTH,
@@ -25,16 +26,13 @@ from amproxy.accept.body import (
     split_list,
     tidy_json,
 )
+from amproxy.accept.told import ToldAlert, tell
 from amproxy.config.structs import Source
 from amproxy.correlate.ingest import IncomingAlert
 from amproxy.grouping.placement import Placer, SenderGroup
 from amproxy.model import Alert
 
 MAX_FINGERPRINT_LENGTH: Final = 128  # characters
-MAX_NAME_LENGTH: Final = 200  # characters of a name, id or severity made of other fields
-NAME_FIELDS: Final = ("alertname", "ruleName", "title", "name", "subject", "text")
-TEXT_FIELDS: Final = ("message", "description", "text", "body", "details")
-RESOLVED_STATES: Final = frozenset(("ok", "resolved", "up", "closed", "normal", "recovered"))
 # Fields of webhook v4; what else an alert has is kept as its extra fields.
 KNOWN_FIELDS: Final = frozenset(
     ("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint")
@@ -54,7 +52,9 @@ class _Push(NamedTuple):
     now_ns: int
 
 
-class _SentAlert(IncomingAlert, gc=False):
+class PushedAlert(IncomingAlert, gc=False):
+    """An alert of a webhook, with the fields that its record has besides."""
+
     labels: dict[str, str]
     annotations: dict[str, str]
     starts_offset: int  # minutes
@@ -79,11 +79,22 @@ class _SentAlert(IncomingAlert, gc=False):
         )
 
 
+class PlacedAlert(NamedTuple):
+    """An alert of a foreign body, with what places it."""
+
+    alert: PushedAlert
+    sender: SenderGroup
+    fingerprint: str
+
+
 class WebhookPushRequest(msgspec.Struct):
     """The alerts of a body, and how many of them fire."""
 
     alerts: list[IncomingAlert]
     firing: int
+    told: list[PlacedAlert] = []  # those of a foreign body
+    faults: list[str] = []  # of the source's mapping, for its admin
+    handshake: dict[str, Any] | None = None  # of Amazon SNS, to be answered
 
 
 def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> WebhookPushRequest:
@@ -92,14 +103,14 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
     Raises PushRefused: 400 not JSON, 413 too much at once, 422 well-formed but wrong; then nothing
     of it is stored.
     """
-    payload = _load_json(body)
+    payload = load_json(body)
     if not isinstance(payload, dict):
         raise PushRefused(422, "the body must be a JSON object")
-    if "alerts" not in payload:
-        # An Alertmanager that lost its alerts is a defect to report, not a foreign sender.
-        if "groupKey" in payload or "groupLabels" in payload:
-            raise PushRefused(422, "alerts: is missing")
-        payload = generic_to_webhook(payload, source.name)
+    if sns.is_handshake(payload):
+        return WebhookPushRequest([], 0, handshake=payload)
+    if is_foreign(payload, source):
+        nobody = SenderGroup(source.name, "", {})
+        return _told_request(whole(payload), body, _Push(nobody, source, placer, now_ns))
     alerts = payload["alerts"]
     if not isinstance(alerts, list):
         raise PushRefused(422, "alerts: must be a list")
@@ -109,7 +120,7 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
     push, request = _Push(sender, source, placer, now_ns), WebhookPushRequest([], 0)
     for index, sent in enumerate(alerts):
         where = f"alerts[{index}]"
-        alert = _load_json(bytes(sent)) if isinstance(sent, msgspec.Raw) else sent
+        alert = load_json(bytes(sent)) if isinstance(sent, msgspec.Raw) else sent
         if not isinstance(alert, dict):
             raise PushRefused(422, f"{where}: must be an object")
         incoming = _parse_alert(where, alert, push)
@@ -118,7 +129,37 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
     return request
 
 
-def _load_json(body: bytes) -> Any:
+def is_foreign(payload: dict[str, Any], source: Source) -> bool:
+    """Check for a body that is not of webhook v4: with a mapping, any whose alerts are not.
+
+    Raises PushRefused(422): an Alertmanager that lost its alerts is a defect to report, and no
+    foreign sender.
+    """
+    has_group = "groupKey" in payload or "groupLabels" in payload
+    if "alerts" not in payload:
+        if has_group:
+            raise PushRefused(422, "alerts: is missing")
+        return True
+    if source.mapping is None or has_group:
+        return False
+    alerts = whole(payload)["alerts"]
+    return not isinstance(alerts, list) or not all(
+        isinstance(alert, dict) and "labels" in alert and "status" in alert for alert in alerts
+    )
+
+
+def whole(payload: dict[str, Any]) -> dict[str, Any]:
+    """Decode what a big body left for later."""
+    alerts = payload.get("alerts")
+    if isinstance(alerts, list):
+        payload["alerts"] = [
+            load_json(bytes(one)) if isinstance(one, msgspec.Raw) else one for one in alerts
+        ]
+    return payload
+
+
+def load_json(body: bytes) -> Any:
+    """Decode a body; of a big one the alerts stay msgspec.Raw. Raises PushRefused: 400, 413."""
     try:
         return _decode(body)
     except _NOT_JSON:
@@ -163,7 +204,7 @@ def _group_key(payload: dict[str, Any]) -> str:
     return key or json.dumps(_strings(payload.get("groupLabels"), "groupLabels"), sort_keys=True)
 
 
-def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> IncomingAlert:
+def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
     """Check and place one alert; `where` names it for the sender. Raises PushRefused(422)."""
     firing = _status(alert, where) == "firing"
     labels = _labels(alert, where)
@@ -177,13 +218,13 @@ def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> IncomingAler
     # A webhook's alert has no end of its own: without news for this long it counts as over.
     lapses_ns = push.now_ns + int(push.source.expire_after * 10**9) if firing else 0
 
-    return _SentAlert(
+    return PushedAlert(
         placement,
         starts_ns,
         ends_ns,
         False,
         lapses_ns,
-        _digest(annotations, generator_url, extra),
+        content_digest(annotations, generator_url, extra),
         labels,
         annotations,
         starts_offset,
@@ -260,7 +301,8 @@ def _storable_extra(alert: dict[str, Any]) -> dict[str, Any]:
     return extra
 
 
-def _digest(*content: Any) -> bytes:
+def content_digest(*content: Any) -> bytes:
+    """Return 8 bytes that differ where the content does."""
     return hashlib.blake2b(_encode_sorted(content), digest_size=8).digest()
 
 
@@ -277,52 +319,42 @@ def _strings(value: Any, where: str) -> dict[str, str]:
     return value
 
 
-def generic_to_webhook(payload: dict[str, Any], source: str) -> dict[str, Any]:
-    """Return any object in the form of webhook v4; all of it is kept as the alert's extra fields.
-
-    Understood: alert_uid, title, ruleName, state, status, message, tags, labels, severity,
-    link_to_upstream_details, ruleUrl, image_url, imageUrl, and the like.
-    """
-    labels = _generic_labels(payload, source)
-    state = _first_text(payload, ("state", "status"))
-    text = _first_text(payload, TEXT_FIELDS)
-    alert = {
-        "status": "resolved" if state.lower() in RESOLVED_STATES else "firing",
-        "labels": labels,
-        "annotations": {"summary": text} if text else {},
-        "generatorURL": _first_text(payload, ("link_to_upstream_details", "ruleUrl")),
-        "imageURL": _first_text(payload, ("image_url", "imageUrl")),
-        "payload": payload,
-    }
-    # Grouped by its identity alone, so that a tag which comes or goes opens no second incident.
-    group = {key: labels[key] for key in ("alertname", "uid") if key in labels}
-    return {"alerts": [alert], "groupLabels": group}
+# Any other object
 
 
-def _generic_labels(payload: dict[str, Any], source: str) -> dict[str, str]:
-    name = _first_text(payload, NAME_FIELDS) or f"Alert from {source}"
-    labels = {"alertname": name[:MAX_NAME_LENGTH], "source": source}
-    for field in ("tags", "labels"):
-        given = payload.get(field)
-        if isinstance(given, dict):
-            for key, value in given.items():
-                if key and isinstance(value, str | int | float):
-                    labels[str(key)] = str(value)
-    identity = _first_text(payload, ("alert_uid", "ruleId", "id"))
-    if identity:
-        labels["uid"] = identity[:MAX_NAME_LENGTH]
-    severity = payload.get("severity")
-    if isinstance(severity, str) and severity:
-        labels.setdefault("severity", severity[:MAX_NAME_LENGTH])
-    return labels
-
-
-def _first_text(payload: dict[str, Any], names: tuple[str, ...]) -> str:
-    """Return the first text or number that is not blank; "" where there is none."""
-    for name in names:
-        value = payload.get(name)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+def _told_request(payload: dict[str, Any], body: bytes, push: _Push) -> WebhookPushRequest:
+    request = WebhookPushRequest([], 0)
+    for told in tell(payload, body, push.source.name, push.source.mapping):
+        request.faults += told.faults
+        if told.state == "unchanged":
             continue
-        if text := str(value).strip():
-            return text
-    return ""
+        # Grouped by its identity alone, so that a tag which comes or goes opens no second incident.
+        sender = SenderGroup(push.source.name, told.identity, {"alertname": told.title})
+        alert = told_alert(told, push.source.name)
+        incoming = _parse_alert("the body", alert, push._replace(sender=sender))
+        incoming.content = content_digest(incoming.content, incoming.labels)
+        request.told.append(PlacedAlert(incoming, sender, alert["fingerprint"]))
+        request.alerts.append(incoming)
+        request.firing += told.state == "firing"
+    return request
+
+
+def told_alert(told: ToldAlert, source: str) -> dict[str, Any]:
+    """Return it in the form of webhook v4; all of its body is kept as an extra field."""
+    labels = {"alertname": told.title, "source": source, **told.labels}
+    if told.uid:
+        labels["uid"] = told.uid
+    if told.severity:
+        labels.setdefault("severity", told.severity)
+    return {
+        "status": told.state,
+        "labels": labels,
+        "annotations": {"summary": told.text} if told.text else {},
+        "generatorURL": told.link,
+        "imageURL": told.image,
+        "payload": told.payload,
+        # Its labels may change while it fires, and its end may come without them.
+        "fingerprint": hashlib.blake2b(
+            f"{source}\0{told.identity}".encode(), digest_size=8
+        ).hexdigest(),
+    }

@@ -350,6 +350,20 @@ class Maintenance(Struct, frozen=True, kw_only=True):
     place: FilePlace = FilePlace()
 
 
+class SourceMapping(Struct, frozen=True, kw_only=True):
+    """The places in a source's own JSON: a path or a Jinja2 template each, "" = look for it."""
+
+    each: str = ""  # path of a list whose objects are alerts
+    identity: str = ""
+    title: str = ""
+    text: str = ""
+    state: str = ""
+    severity: str = ""
+    link: str = ""
+    image: str = ""
+    labels: dict[str, str] = {}
+
+
 class Source(Struct, frozen=True, kw_only=True):
     name: str
     token: Secret = Secret("")
@@ -357,6 +371,7 @@ class Source(Struct, frozen=True, kw_only=True):
     hmac_secret: Secret = Secret("")
     hmac_secret_file: str = ""
     expire_after: float = 7 * 86400.0
+    mapping: SourceMapping | None = None
     place: FilePlace = FilePlace()
 
 

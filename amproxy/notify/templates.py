@@ -21,6 +21,11 @@ log = EventLog(__name__)
 LONGEST_TITLE = 500  # characters
 MAX_TITLE_ALERTS = 100  # alerts that the template of a title gets
 
+
+class TemplateFailed(ValueError):
+    """A template that cannot be rendered with its values; the text says why."""
+
+
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 # Whatever an expression over the card's values may raise.
@@ -55,10 +60,10 @@ def render_settings(channel: str, settings: Settings, card: Card) -> Settings:
     texts = {
         name: getattr(settings, name)
         for name in kind.templates
-        if _is_template(getattr(settings, name, None))
+        if is_template(getattr(settings, name, None))
     }
     headers = getattr(settings, "headers", None)
-    if not texts and not (isinstance(headers, dict) and any(map(_is_template, headers.values()))):
+    if not texts and not (isinstance(headers, dict) and any(map(is_template, headers.values()))):
         return settings
     variables = _variables(card)
     rendered: dict[str, Any] = {
@@ -103,11 +108,19 @@ def incident_title(template: str, group: Group, firing: Sequence[Alert]) -> str:
     return render_title(template, variables, fallback=title)
 
 
-def _render(template: str, variables: dict[str, Any], fallback: str) -> str:
+def render_text(template: str, variables: dict[str, Any]) -> str:
+    """A text with its values, unescaped. Raises TemplateFailed."""
     try:
         return _compile(template).render(variables)
     except _TEMPLATE_ERRORS as error:
-        log.warning("template failed", template=template, error=error)
+        raise TemplateFailed(str(error) or type(error).__name__) from None
+
+
+def _render(template: str, variables: dict[str, Any], fallback: str) -> str:
+    try:
+        return render_text(template, variables)
+    except TemplateFailed as error:
+        log.warning("template failed", template=template, error=str(error))
         return fallback
 
 
@@ -116,7 +129,8 @@ def _compile(text: str) -> Template:
     return _environment.from_string(text)
 
 
-def _is_template(text: object) -> bool:
+def is_template(text: object) -> bool:
+    """True for a text with values to fill in."""
     return isinstance(text, str) and ("{{" in text or "{%" in text)
 
 

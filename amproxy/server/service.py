@@ -11,13 +11,14 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from amproxy import metrics, offload
+from amproxy.accept.answers import send_method_not_allowed
 from amproxy.accept.body import Receive, Scope, Send
+from amproxy.accept.doors import ENQUEUE_PATH, INTEGRATIONS_PATH, ForeignDoors
 from amproxy.accept.push import (
     HEARTBEAT_PATH,
     V2_ALERTS_PATH,
     WEBHOOK_PATH,
     PushEndpoints,
-    send_method_not_allowed,
 )
 from amproxy.apply import apply_event
 from amproxy.calendars.keeper import CalendarKeeper
@@ -72,6 +73,7 @@ class App:
 
     def __init__(self, endpoints: PushEndpoints, web: ASGIApp) -> None:
         self._endpoints, self._web = endpoints, web
+        self._foreign_doors = ForeignDoors(endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -90,6 +92,12 @@ class App:
                     await self._endpoints.heartbeat(scope, send)
                 else:
                     await send_method_not_allowed(send, "GET, POST")
+                return
+            if path.startswith(INTEGRATIONS_PATH):
+                await self._foreign_doors.integration(scope, receive, send)
+                return
+            if path.rstrip("/") == ENQUEUE_PATH:
+                await self._foreign_doors.enqueue(scope, receive, send)
                 return
         await self._web(scope, receive, send)
 

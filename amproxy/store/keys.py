@@ -10,6 +10,7 @@ P group:ID:leases      hash    fingerprint → lease: revision and times, which 
 P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: the last notification
 P groups               set     ids of live groups
+P told:FINGERPRINT     string  ToldLabels: under which an alert of a foreign body fires; expires
 P source:KEY           hash    fingerprint → InhibitionSource, by rule and equal labels
 
 Timers
@@ -149,6 +150,10 @@ def alerts(group_id: str) -> str:
 
 def log(group_id: str) -> str:
     return f"{P}group:{group_id}:log"
+
+
+def told(fingerprint: str) -> str:
+    return f"{P}told:{fingerprint}"
 
 
 def incident(incident_id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amproxy.accept.webhook import MAX_NAME_LENGTH
+from amproxy.accept.named import MAX_NAME_LENGTH
 from amproxy.config.structs import Source
 from tests.support.accept.pushes import (
     NOW_NS,
@@ -295,7 +295,9 @@ def test_a_state_that_means_over_resolves(state: str) -> None:
         assert alert.ends_ns == NOW_NS
 
 
-@pytest.mark.parametrize("state", ["alerting", "no_data", "down", "", None, 0, ["ok"]])
+@pytest.mark.parametrize(
+    "state", ["alerting", "no_data", "down", "", None, 7, False, ["ok"], "not ok"]
+)
 def test_any_other_state_fires(state: Any) -> None:
     [alert] = webhook_alerts({"title": "t", "state": state})
     assert alert.ends_ns == 0

@@ -19,6 +19,10 @@ web: {{external_url: "https://oncall.example.org", hosts: [amproxy.monitoring.sv
 """
 ALERTS: Any = [{"labels": {"alertname": "DiskFull"}}]
 PUSH: Any = {"alerts": [{"status": "firing", "labels": {"alertname": "DiskFull"}}]}
+EVENT: Any = {
+    **{"routing_key": "s3cret", "event_action": "trigger", "dedup_key": "d"},
+    "payload": {"summary": "Disk full", "source": "db1", "severity": "critical"},
+}
 FOREIGN = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
@@ -57,8 +61,11 @@ def test_no_page_of_another_site_pushes_or_beats(amproxy: Server, headers: dict[
         client.ask("/heartbeat/watchdog", **headers),
         client.ask("/heartbeat/watchdog", "", **headers),
         client.ask("/-/reload", "", **headers),
+        client.ask("/integrations/v1/webhook/s3cret/", json.dumps(PUSH), **plain),
+        client.ask("/integrations/v1/heartbeat/watchdog/", **headers),
+        client.ask("/v2/enqueue", json.dumps(EVENT), **plain),
     ]
-    assert [answer.status for answer in answers] == [403] * 6
+    assert [answer.status for answer in answers] == [403] * 9
     assert all("site" in detail(answer) for answer in answers)
     assert client.json("/api/v2/alerts") == [] and last_beats(amproxy)["watchdog"] is None
 
@@ -72,6 +79,9 @@ def test_a_name_that_was_made_to_point_here_opens_no_door(amproxy: Server, host:
             ("/heartbeat/watchdog", None),
             ("/heartbeat/watchdog", {}),
             ("/api/v2/alerts", None),
+            ("/integrations/v1/webhook/open/", PUSH),
+            ("/integrations/v1/heartbeat/watchdog/", None),
+            ("/v2/enqueue", {**EVENT, "routing_key": "open"}),
             ("/-/reload", {}),
             ("/", None),
         ):

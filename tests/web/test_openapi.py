@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from amproxy.accept.doors import ENQUEUE_PATH, INTEGRATIONS_PATH
 from amproxy.accept.push import HEARTBEAT_PATH, WEBHOOK_PATH
 from amproxy.clock import rfc3339
 from amproxy.model import Alert, SuppressedAlertRecord
@@ -84,6 +85,9 @@ async def test_every_address_of_the_api_stands_in_the_document_and_no_other(site
     }
     doors = {("POST", f"{WEBHOOK_PATH}{{source}}"), ("PUT", f"{WEBHOOK_PATH}{{source}}")}
     doors |= {(method, f"{HEARTBEAT_PATH}{{name}}") for method in ("GET", "POST")}
+    of_oncall = f"{INTEGRATIONS_PATH}{{type}}/{{token}}"
+    doors |= {("POST", of_oncall), ("GET", f"{of_oncall}/heartbeat")}
+    doors |= {("POST", f"{of_oncall}/heartbeat"), ("POST", ENQUEUE_PATH)}
     assert set(OPERATIONS) == known | doors
 
 
@@ -107,7 +111,7 @@ def test_every_handler_takes_and_returns_structs() -> None:
         signature = signature_of(handler)
         for given in (signature.query, signature.body):
             assert given is None or issubclass(given, msgspec.Struct), handler.__qualname__
-    assert len(declared) == len(OPERATIONS) - 4, "all but what is pushed"
+    assert len(declared) == len(OPERATIONS) - 8, "all but what is pushed"
 
 
 DAY = {"start": rfc3339(NOW + 86400), "end": rfc3339(NOW + 2 * 86400)}
@@ -244,7 +248,7 @@ async def test_real_answers_of_every_operation_have_the_shapes_of_the_document(
     }
     queries = {f"{v1}/incidents/{{id}}/why": "?user=alice", f"{v1}/sessions": "?user=alice"}
     for method, path in OPERATIONS:
-        if method != "GET" or path.startswith(HEARTBEAT_PATH):
+        if method != "GET" or path.startswith((HEARTBEAT_PATH, INTEGRATIONS_PATH)):
             continue
         name = next((name for start, name in there.items() if path.startswith(start)), "")
         await api.call(method, re.sub(r"{\w+}", name, path) + queries.get(path, ""))
@@ -259,7 +263,8 @@ async def test_real_answers_of_every_operation_have_the_shapes_of_the_document(
     await fill(edits)
     await api.call("DELETE", f"{v1}/sessions?user=alice")
 
-    pushed = {one for one in OPERATIONS if one[1].startswith((WEBHOOK_PATH, HEARTBEAT_PATH))}
+    intake = (WEBHOOK_PATH, HEARTBEAT_PATH, INTEGRATIONS_PATH, ENQUEUE_PATH)
+    pushed = {one for one in OPERATIONS if one[1].startswith(intake)}
     assert api.called == set(OPERATIONS) - pushed
     assert not api.empty
 

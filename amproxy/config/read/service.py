@@ -8,6 +8,7 @@ from typing import Final
 
 from amproxy.config.read.cursor import Cursor, Reader, Section
 from amproxy.config.read.kinds import with_file_key
+from amproxy.config.read.receivers import jinja_fault
 from amproxy.config.read.routing import read_matchers
 from amproxy.config.read.values import (
     boolean,
@@ -21,6 +22,7 @@ from amproxy.config.read.values import (
     name,
     positive_duration,
     quote_value,
+    raw,
     secret,
     secret_url,
     size,
@@ -34,9 +36,11 @@ from amproxy.config.structs import (
     Heartbeat,
     Maintenance,
     Source,
+    SourceMapping,
     StoreSettings,
     Web,
 )
+from amproxy.config.yaml import MappingNode
 
 # Names of sources and heartbeats stand in the URLs that senders call.
 _URL_PATH_SEGMENT = re.compile(r"[^\x00-\x20\x7f/?#%]+")
@@ -55,11 +59,45 @@ def _url_path_name(at: Cursor) -> str | None:
     return found
 
 
+def _path_or_template(at: Cursor) -> str | None:
+    found = raw(at)
+    if found is None:
+        return None
+    if not found.strip():
+        at.error("is empty: give a path or a template, or leave the key out")
+    elif fault := jinja_fault(found):
+        at.error(f"not a Jinja2 template: {fault}")
+    return found.strip()
+
+
+def _path(at: Cursor) -> str | None:
+    found = _path_or_template(at)
+    if found is not None and ("{" in found or len(found.split()) > 1 or "|" in found):
+        at.error("expected one path, such as data.alerts")
+    return found
+
+
+_MAPPING: Final[dict[str, Reader]] = {
+    "each": _path,
+    **dict.fromkeys(("identity", "title", "text", "state"), _path_or_template),
+    **dict.fromkeys(("severity", "link", "image"), _path_or_template),
+    "labels": map_of(_path_or_template, key=label_name),
+}
+
+
+def _read_mapping(at: Cursor) -> SourceMapping | None:
+    if isinstance(at.node, MappingNode) and not at.node.pairs:
+        at.error(f"is empty: give one of {', '.join(_MAPPING)}, or leave the key out")
+        return None
+    return SourceMapping(**at.section(_MAPPING))
+
+
 _SOURCE: Final[dict[str, Reader]] = {
     "name": _url_path_name,
     **with_file_key("token"),
     **with_file_key("hmac_secret"),
     "expire_after": positive_duration,
+    "mapping": _read_mapping,
 }
 _HEARTBEAT: Final[dict[str, Reader]] = {
     "name": _url_path_name,

@@ -58,7 +58,7 @@ _DESCRIPTION: Final = (
 _PLAIN_MEDIA: Final = "text/plain"
 _ERROR_STATUSES: Final = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 # paths with secrets of their own instead of roles: they are outside of what build_web_app guards
-_INTAKE_PATHS: Final = ("/webhook/", "/heartbeat/")
+_INTAKE_PATHS: Final = ("/webhook/", "/heartbeat/", "/integrations/", "/v2/")
 # parameters of paths; others are texts
 _PATH_PARAMETERS: Final[dict[str, Schema]] = {
     "action": {**STRING, "enum": list(get_args(ActionName))},
@@ -75,13 +75,22 @@ _SECURITY_SCHEMES: Final[dict[str, Schema]] = {
     "source": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The token of a source or heartbeat of the file.",
+        "description": "The token of a source or heartbeat of the file. Where the address or the "
+        "body has it, as Grafana OnCall's and PagerDuty's have, no header is needed.",
     },
 }
 
 
 class DoneView(msgspec.Struct):
     status: Literal["ok"]
+
+
+class EnqueuedView(msgspec.Struct):
+    """The answer of PagerDuty's events API."""
+
+    status: Literal["success"]
+    message: str
+    dedup_key: str
 
 
 class DocumentView(msgspec.Struct):
@@ -147,18 +156,36 @@ class _Described(NamedTuple):
     def is_intake(self) -> bool:
         return self.path.startswith(_INTAKE_PATHS)
 
+    @property
+    def takes_any_object(self) -> bool:
+        return self.is_intake and "heartbeat" not in self.path
+
 
 def _intake() -> Iterator[_Described]:
     """The operations of accept/, which are no routes of the web framework."""
-    done = ApiSignature(None, None, (ApiAnswer(200, JSON_MEDIA, DoneView),))
+    done = (ApiAnswer(200, JSON_MEDIA, DoneView),)
+    taken = (ApiAnswer(200, JSON_MEDIA, Literal["Ok."]),)
+    beaten = (ApiAnswer(200, JSON_MEDIA, Literal[":)"]),)
+    silent = (ApiAnswer(200, "", None),)
+    queued = (ApiAnswer(202, JSON_MEDIA, EnqueuedView),)
     push = "Alerts from Alertmanager, Grafana and anything else that sends JSON"
-    for method, path, name, summary in (
-        ("POST", "/webhook/{source}", "push", push),
-        ("PUT", "/webhook/{source}", "pushByPut", "The same"),
-        ("GET", "/heartbeat/{name}", "beat", "A beat"),
-        ("POST", "/heartbeat/{name}", "beatByPost", "The same"),
+    as_oncall = "The same at an address of Grafana OnCall's; TYPE is one of its integrations"
+    event = "An event of PagerDuty's events API v2; its routing_key is the token of a source"
+    of_oncall = "/integrations/v1/{type}/{token}"
+    beat_path = f"{of_oncall}/heartbeat"
+    refused, unknown = (401, 403), (403,)
+    for method, path, name, summary, answers, errors in (
+        ("POST", "/webhook/{source}", "push", push, done, refused),
+        ("PUT", "/webhook/{source}", "pushByPut", "The same", done, refused),
+        ("POST", of_oncall, "pushAsToOncall", as_oncall, taken, unknown),
+        ("POST", "/v2/enqueue", "enqueueEvent", event, queued, unknown),
+        ("GET", "/heartbeat/{name}", "beat", "A beat", done, refused),
+        ("POST", "/heartbeat/{name}", "beatByPost", "The same", done, refused),
+        ("GET", beat_path, "beatAsToOncall", "A beat, at OnCall's address", beaten, unknown),
+        ("POST", beat_path, "beatAsToOncallByPost", "The same", silent, unknown),
     ):
-        yield _Described(ApiOperation("push", method, path, name, summary, (401, 403)), done)
+        described = ApiOperation("push", method, path, name, summary, errors)
+        yield _Described(described, ApiSignature(None, None, answers))
 
 
 def _described() -> Iterator[_Described]:
@@ -240,7 +267,7 @@ def _operation_object(one: _Described, schemas: Schemas) -> dict[str, Any]:
 
 
 def _body_schema(one: _Described, schemas: Schemas) -> Schema | None:
-    if one.path.startswith("/webhook/"):
+    if one.takes_any_object:
         return {"type": "object"}
     return schemas.of(one.signature.body) if one.signature.body else None
 
@@ -270,7 +297,7 @@ def _error_statuses(one: _Described, *, has_role: bool) -> set[int]:
         statuses |= {401, 403}
     if "{" in one.path:
         statuses.add(404)
-    if one.signature.body or one.path.startswith("/webhook/"):
+    if one.signature.body or one.takes_any_object:
         statuses |= {400, 413, 415, 422}
     if one.signature.query:
         statuses.add(422)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from amproxy.accept.doors import ForeignDoors
 from amproxy.accept.push import PushEndpoints
 from amproxy.apply import apply_event
 from amproxy.config.structs import (
@@ -126,7 +127,13 @@ class House:
         async def send(event: Any) -> None:
             said.append(event)
 
-        door = self.doors.v2_alerts if path.startswith("/api/v2") else self.doors.webhook
+        doors, foreign = self.doors, ForeignDoors(self.doors)
+        door = {
+            "api": doors.v2_alerts,
+            "webhook": doors.webhook,
+            "integrations": foreign.integration,
+            "v2": foreign.enqueue,
+        }[path.split("/")[1]]
         await door(scope, receive, send)
         answer = said[1]["body"]
         return said[0]["status"], json.loads(answer) if answer else None
