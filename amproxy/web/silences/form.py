@@ -167,7 +167,7 @@ class DraftPreview(NamedTuple):
     matchers: Sequence[Matcher]
     muting: MutePreview
     digest: str  # of the matchers
-    refusal: str  # the reason why the reader may not save it, "" = they may
+    refusal: Phrase | None  # the reason why the reader may not save it, None = they may
 
 
 class SilenceFormPage:

@@ -120,10 +120,10 @@ class HiddenView(msgspec.Struct, kw_only=True):
 
 
 class MuteRights(NamedTuple):
-    """The reasons why somebody may not use a silence or window, "" = they may."""
+    """The reasons why somebody may not use a silence or window, None = they may."""
 
-    end: str
-    extend: str  # or make it, or change it to these matchers
+    end: Phrase | None
+    extend: Phrase | None  # or make it, or change it to these matchers
 
 
 class MatchingAlerts(NamedTuple):
