@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from amproxy.clock import utc
 from amproxy.log import EventLog
 from amproxy.model import Change, Incident, Page, TimelineEntry
+from amproxy.text.render import in_english
 
 log = EventLog(__name__)
 
@@ -28,7 +29,7 @@ _OF_PAGES: Final = frozenset({"sent", "failed", "skipped"})
 _SAY_ALL: Final = frozenset(
     {"opened", "alerts", "acknowledged", "snoozed", "resolved", "note", *_OF_PAGES}
 )
-_LEFT_OUT: Final = frozenset({"note", "undeliverable"})  # values; the second is in the detail
+_LEFT_OUT: Final = "note"
 
 
 class IncidentLine(NamedTuple):
@@ -78,12 +79,12 @@ def _entry_line(change: Change, entry: TimelineEntry, pages: dict[str, Page]) ->
     if entry.kind == "opened":
         fields |= _opened_fields(change.incident)
     for name, value in entry.data.items():
-        if name not in _LEFT_OUT and value != entry.user:
+        if name != _LEFT_OUT and value != entry.user:
             fields.setdefault(name, _moment(value) if name == "until" else value)
     if page is not None:
         fields |= _delivery_fields(page)
     elif entry.kind not in _SAY_ALL or entry.kind == "failed":
-        fields["detail"] = entry.text
+        fields["detail"] = in_english(entry.words)
     return IncidentLine(_LEVELS.get(entry.kind, logging.INFO), _message(change, entry), fields)
 
 
@@ -122,7 +123,9 @@ def _recipient(page: Page) -> dict[str, Any]:
 
 
 def _delivery_fields(page: Page) -> dict[str, Any]:
-    reason = page.error.replace(page.address, "…") if page.address else page.error
+    reason = in_english(page.error)
+    if page.address:
+        reason = reason.replace(page.address, "…")
     return {
         "attempt": page.attempts or None,
         "after": None if page.sent_at is None else max(0.0, page.sent_at - page.due),

@@ -8,12 +8,13 @@ other times are Unix seconds (float).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
 from amproxy.config.structs import Policy, Urgency
 from amproxy.labels.matchers import Matcher
+from amproxy.text import Phrase, Words
 
 MAX_SUPPRESSED = 1000  # alerts that are stored of one silence or maintenance window
 
@@ -159,7 +160,7 @@ class RecordedShift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     start: float  # Unix seconds
     end: float  # exclusive
     people: tuple[RecordedPerson, ...] = ()  # () = nobody
-    reason: str = ""
+    reason: Words = ""
     layer: str = ""
     override: str = ""  # id of an override by hand
 
@@ -193,6 +194,11 @@ WaitReason = Literal["", "time", "interval", "alerts", "shift", "round", "flappi
 # A reminder goes to the person who acknowledged, before the acknowledgement runs out.
 PageKind = Literal["page", "reminder"]
 PageState = Literal["due", "sent", "failed", "skipped"]
+# What ends an incident without a person: its alerts are resolved; no news from the source in time;
+# its alerts belong to other groups since the file changed; a step of its policy; no news of it for
+# long; it is part of another incident now.
+EndReason = Literal["source", "expired", "moved", "policy", "silent", "merged"]
+END_REASONS: Final[dict[str, EndReason]] = {reason: reason for reason in get_args(EndReason)}
 
 
 class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -208,7 +214,7 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     policy: str = ""
     step: int = 0  # counts from 1; 0 = by hand
     round: int = 1
-    reason: str = ""  # "on call for platform (layer weekly)"
+    reason: Words = ""  # "on call for platform: layer weekly"
     insists: bool = False  # by hand: sent even if somebody else has acknowledged
     once: bool = False  # of a webhook step: no updates follow
     bundle: str = ""  # id of the message about many incidents that it was sent in
@@ -216,7 +222,7 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     state: PageState = "due"
     sent_at: float | None = None
     attempts: int = 0
-    error: str = ""
+    error: Words = ""  # of a failure, or why it was not sent
     # What the channel needs to update the message: {"chat_id": …, "message_id": …}
     ref: dict[str, str] = {}
     shown: int = 0  # Incident.look that the message shows
@@ -232,7 +238,7 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
     due: float | None = None  # when it runs; None = over
     step: int = 0
     round: int = 1
-    reason: str = ""
+    reason: Words = ""
     insists: bool = False  # by hand: runs, whoever has acknowledged, until the person answers
     quiet: bool = False  # the next rule waits for the end of the person's quiet hours
     left: float | None = None  # while snoozed, to be resumed: seconds to the next rule
@@ -279,7 +285,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     acknowledged_at: float | None = None
     first_acknowledged_by: str = ""  # stays, whatever becomes of the acknowledgement
     first_acknowledged_at: float | None = None
-    resolved_by: str = ""  # a user, or a key of machine.draft.RESOLVED_TEXTS
+    resolved_by: str = ""  # a user, the channel of one who is not known, or an EndReason
+    ended: EndReason | Literal["", "person"] = ""  # "" also in records of an earlier version
     resolved_at: float | None = None
     snoozed_by: str = ""
     snoozed_until: float | None = None
@@ -287,7 +294,7 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     round: int = 1
     step_due: float | None = None  # when the next step runs; None = no more
     waiting: WaitReason = ""  # why step_due is what it is …
-    waiting_for: str = ""  # … and in words: "wait 5m", "somebody on call for platform"
+    waiting_for: Words = ""  # … and more exactly: "wait 5 min", "somebody on call for platform"
     acknowledge_due: float | None = None  # when the acknowledgement runs out
     reminder_due: float | None = None  # when the person who acknowledged is reminded of that
     step_left: float | None = None  # while snoozed, to be resumed: seconds to the next step
@@ -297,16 +304,21 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     # When its alerts came back after its end, as far back as `flapping` counts.
     returns: list[float] = []
     held_until: float | None = None  # all alerts are muted: no step runs before this
-    held_by: str = ""  # what mutes them
+    held_by: Words = ""  # what mutes them
     responders: list[str] = []  # people who were paged by hand besides others
     merged_into: str = ""  # id of the incident that this one is part of now
     # Group.id → its alerts, once another incident was merged into this one; its own group included.
     parts: dict[str, MergedGroup] = {}
     look: int = 1  # goes up whenever messages about it must be updated
-    news: str = ""  # the last change in one sentence, for channels that keep a thread
+    news: Words = ""  # the last change, for channels that keep a thread
     chains: list[Chain] = []
     pages: list[Page] = []
     text: str = ""  # of one opened by hand
+
+    @property
+    def end_reason(self) -> EndReason | None:
+        """The cause of its end; None = a person ended it, or it is open."""
+        return END_REASONS.get(self.ended or self.resolved_by)
 
 
 class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -314,12 +326,17 @@ class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     at: float
     kind: str  # opened, alerts, step, sent, failed, nobody, acknowledged, snoozed, resolved, …
-    text: str  # a sentence for people
+    what: Phrase | None = None
     user: str = ""
     channel: str = ""
     policy: str = ""
     step: int = 0
     data: dict[str, Any] = {}  # for programs: {"firing": 2, "resolved": 0}, {"until": 1767603600.0}
+    text: str = ""  # in place of `what`: the sentence of a record of an earlier version
+
+    @property
+    def words(self) -> Words:
+        return self.what or self.text
 
 
 class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):

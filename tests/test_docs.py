@@ -274,6 +274,7 @@ def shape(value: Any) -> Any:
             "common_annotations",
             "extra",
             "next_step",
+            *(key for key in value if key.endswith("arguments")),
         )
         return {key: None if key in free else shape(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -46,10 +46,14 @@ _.config_since
 _.day_hours
 _.duration_ms
 _.end_local
+_.error_arguments
+_.error_code
 _.escalation_policies
 _.eviction
 _.externalDocs
 _.first_hidden
+_.held_by_arguments
+_.held_by_code
 _.last_beat
 _.last_delivery
 _.last_error
@@ -57,6 +61,7 @@ _.last_hidden
 _.last_used
 _.loaded_at
 _.median_time_to_resolve
+_.muted_by_codes
 _.next_open
 _.next_step
 _.night_hours
@@ -67,6 +72,8 @@ _.pages_day
 _.pages_night
 _.pages_weekend
 _.ping_ms
+_.reason_arguments
+_.reason_codes
 _.seen_at
 _.signed_in_at
 _.snoozed

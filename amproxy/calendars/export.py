@@ -21,6 +21,7 @@ from amproxy.oncall.calendars import PeopleIndex
 from amproxy.oncall.roster import Shift
 from amproxy.shifts.final import FinalShift, final_shifts
 from amproxy.store.calendars import Feed
+from amproxy.text.render import in_english
 
 EXPORT_BEHIND, EXPORT_AHEAD = timedelta(days=15), timedelta(days=180)
 EXPORT_REFRESH: Final = timedelta(hours=1)  # after which readers are asked to come back
@@ -135,7 +136,7 @@ def _shift_event(
     event.add("DTSTART", shift.start.replace(microsecond=0))
     event.add("DTEND", shift.end.replace(microsecond=0))
     event.add("SUMMARY", _one_line_text(summary))
-    event.add("DESCRIPTION", _one_line_text(shift.reason))
+    event.add("DESCRIPTION", _one_line_text(in_english(shift.reason)))
     event.add("TRANSP", "TRANSPARENT")  # on call is not busy
     return event
 

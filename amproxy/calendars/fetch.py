@@ -20,9 +20,10 @@ from amproxy.config.networks import INTERNET, Reach
 from amproxy.config.structs import Config
 from amproxy.errors import BadCalendar, ConfigProblem, DeliveryError
 from amproxy.notify.channels import http
-from amproxy.oncall.calendars import NOT_LOADED, Calendar, ScheduleCalendars
+from amproxy.oncall.calendars import Calendar, ScheduleCalendars
 from amproxy.oncall.roster import Roster
 from amproxy.secret import Secret
+from amproxy.text import Phrase, phrase
 from amproxy.times import to_utc
 
 FETCH_TIMEOUT = 15.0  # seconds for one request and its answer
@@ -220,9 +221,9 @@ class _OfflineRoster(NamedTuple):
 
 def _load_offline_roster(config: Config, at: datetime) -> _OfflineRoster:
     loaded: dict[tuple[str, bool], Calendar] = {}
-    missing, bad = dict[str, str](), list[tuple[CalendarSource, BadCalendar]]()
+    missing, bad = dict[str, Phrase | None](), list[tuple[CalendarSource, BadCalendar]]()
     for source in calendar_sources(config):
-        why = f"{NOT_LOADED}: only the service reads its url" if source.url else ""
+        why = phrase("on_call.not_loaded_url") if source.url else None
         if source.file:
             try:
                 loaded[source.schedule, source.is_override] = asyncio.run(
@@ -230,7 +231,7 @@ def _load_offline_roster(config: Config, at: datetime) -> _OfflineRoster:
                 )
             except BadCalendar as error:
                 bad.append((source, error))
-                why = f"{NOT_LOADED}: {error}"
+                why = phrase("on_call.not_loaded_for", text=str(error))
         # Of two calendars of a schedule the reason of the first counts, which is the primary one.
         missing.setdefault(source.schedule, why)
     calendars = {

@@ -32,7 +32,7 @@ from amproxy.config.structs import (
 from amproxy.errors import ConfigProblem
 from amproxy.labels.matchers import Matcher
 from amproxy.oncall.reachable import is_always_quiet
-from amproxy.text import in_english
+from amproxy.text.render import in_english
 
 
 def all_warnings(loaded: LoadedConfig) -> list[ConfigProblem]:

@@ -15,7 +15,8 @@ from amproxy.check.lint import all_warnings
 from amproxy.config.loader import LoadedConfig
 from amproxy.config.structs import Config, Schedule
 from amproxy.errors import ConfigError, ConfigProblem
-from amproxy.oncall.roster import Roster, Shift
+from amproxy.oncall.roster import Roster, Shift, gap_reason
+from amproxy.text.render import in_english
 from amproxy.times import format_duration
 
 COVERAGE_CHECK_AHEAD = timedelta(days=30)
@@ -163,7 +164,7 @@ def _gaps_text(schedule: Schedule, gaps: list[Shift]) -> str:
         end = gap.end if gap.start <= end else end
     first, last = (at.astimezone(zone).strftime("%Y-%m-%d %H:%M") for at in (gaps[0].start, end))
     total = format_duration(sum(round((gap.end - gap.start).total_seconds()) for gap in gaps))
-    why = gaps[0].reason.removeprefix("nobody: ")
+    why = in_english(gap_reason(gaps[0].reason))
     return (
         f"nobody is on call for schedule {schedule.name!r} from {first} to {last} "
         f"({schedule.timezone}; {why}): uncovered for {total} "

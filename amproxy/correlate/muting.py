@@ -36,6 +36,7 @@ from amproxy.model import Alert, Incident, LoadedGroup
 from amproxy.store import groups, keys, leases, muting
 from amproxy.store.commit import Operations, commit
 from amproxy.store.leases import Timer
+from amproxy.text import Phrase
 
 WINDOW_TRIES = 20  # each loses to a flush of the group that was quicker
 KEYS_AT_ONCE = 200  # of sources: so few hold up nobody
@@ -75,8 +76,8 @@ async def evaluate_muting(
 
 async def load_muting_reasons(
     context: Context, alerts: Sequence[Alert], now_ns: int
-) -> dict[str, list[str]]:
-    """Fingerprint → the reasons that mute an alert, for people. Raises StoreUnavailable.
+) -> dict[str, list[Phrase]]:
+    """Fingerprint → the reasons that mute an alert. Raises StoreUnavailable.
 
     Alerts that nothing mutes are left out.
     """
@@ -85,7 +86,7 @@ async def load_muting_reasons(
     return await offload.run(len(alerts), describe_muting, mutes, muted)
 
 
-async def find_hold(context: Context, incident: Incident) -> tuple[str, float] | None:
+async def find_hold(context: Context, incident: Incident) -> tuple[Phrase, float] | None:
     """The reason why an incident must not page now, and the time of the next check; None = it may.
 
     The time is Unix seconds, always later than now. It may page as long as an alert of it fires

@@ -20,7 +20,8 @@ from amproxy.store import health, leases, outbox
 from amproxy.store.health import save_dead_mans_switch
 from amproxy.store.leases import LeaseStore
 from amproxy.store.wire import RedisRefused
-from amproxy.text import load_texts, render_phrase
+from amproxy.text import load_texts
+from amproxy.text.render import render_phrase
 from amproxy.times import format_duration
 
 log = EventLog(__name__)

@@ -18,7 +18,8 @@ from amproxy.repeats import Trouble
 from amproxy.store import health
 from amproxy.store.health import OperatorWarning, WarningKind
 from amproxy.store.wire import RedisRefused
-from amproxy.text import load_texts, render_phrase
+from amproxy.text import load_texts
+from amproxy.text.render import render_phrase
 from amproxy.times import format_duration
 
 log = EventLog(__name__)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from amproxy.config.structs import Config, Integration, OncallSettings, Policy, Receiver
 from amproxy.grouping.dedup import notification_reason, sort_alerts
 from amproxy.grouping.muting import Muting
+from amproxy.machine.alerts import NEWS_PHRASES
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import (
@@ -267,7 +268,7 @@ def incident_event(
         return changed if incident is not None else None
     if incident is not None and _is_same_incident(incident, now):
         return Returned(alerts=replace(changed, fresh=changed.firing, resolved=0))
-    return Opened(reason=changed.reason)
+    return Opened(reason=NEWS_PHRASES[changed.reason])
 
 
 def alerts_changed(due: DueNotification, group: Group, now: float) -> AlertsChanged:

@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.grouping.maintenance import OpenWindow, OpenWindows
 from amproxy.labels.matchers import Matcher, all_match
 from amproxy.model import Alert, Silence
+from amproxy.text import Moment, PeopleNames, Phrase, phrase
 
 # Seconds after which an incident is checked again, however long its alerts are muted: a silence
 # may be deleted, the source of an inhibition may end.
@@ -106,7 +106,7 @@ class IncidentMuting(NamedTuple):
     openings: OpenWindows
     inhibited_by: dict[str, list[str]]  # for as long as anybody knows
 
-    def hold_at(self, at: float) -> tuple[str, float] | None:
+    def hold_at(self, at: float) -> tuple[Phrase, float] | None:
         """decide_hold at a time to come (Unix seconds), until the muting ends; inf = not known."""
         if not self.alerts:
             return None
@@ -142,7 +142,7 @@ def decide_hold(
     now: float,
     *,
     recheck: float = RECHECK_SECONDS,
-) -> tuple[str, float] | None:
+) -> tuple[Phrase, float] | None:
     """The reason why an incident must not page now, and the time of the next check; None = it may.
 
     firing: its alerts that fire. recheck: seconds to the next check at the latest. The time is Unix
@@ -152,8 +152,8 @@ def decide_hold(
         return None
     reasons = describe_muting(mutes, muting)
     until = min(may_unmute_at(mutes, muting, alert, now + recheck) for alert in firing)
-    text = join_reasons(reason for alert in firing for reason in reasons[alert.fingerprint])
-    return text, max(until, now + SHORTEST_HOLD)
+    reason = join_reasons([reason for alert in firing for reason in reasons[alert.fingerprint]])
+    return reason, max(until, now + SHORTEST_HOLD)
 
 
 def may_unmute_at(mutes: ManualMutes, muting: Muting, alert: Alert, recheck: float) -> float:
@@ -171,42 +171,51 @@ def may_unmute_at(mutes: ManualMutes, muting: Muting, alert: Alert, recheck: flo
     return min(recheck, max(ends))
 
 
-def describe_muting(mutes: ManualMutes, muting: Muting) -> dict[str, list[str]]:
-    """Fingerprint → the reasons that mute an alert, for people."""
+def describe_muting(mutes: ManualMutes, muting: Muting) -> dict[str, list[Phrase]]:
+    """Fingerprint → the reasons that mute an alert."""
     silences = {silence.id: _describe_silence(silence) for silence in mutes.silences}
     windows = {window_key(one.window): _describe_window(one) for one in mutes.open_windows}
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, list[Phrase]] = {}
     for fingerprint, sources in muting.inhibited_by.items():
-        reasons[fingerprint] = [f"inhibited by alert {source}" for source in sources]
+        reasons[fingerprint] = [phrase("mute.inhibited", alert=source) for source in sources]
     for fingerprint, ids in muting.silenced_by.items():
         reasons.setdefault(fingerprint, []).extend(silences[name] for name in ids)
     for fingerprint, ids in muting.maintained_by.items():
         # a window may mute an alert that ended within it although it is over itself
         reasons.setdefault(fingerprint, []).extend(
-            windows.get(name, f"ended within maintenance {name}") for name in ids
+            windows.get(name, phrase("mute.ended_within", window=name)) for name in ids
         )
     return reasons
 
 
-def join_reasons(reasons: Iterable[str]) -> str:
-    """One text of several reasons, each once, MAX_REASONS of them."""
-    unique = list(dict.fromkeys(reasons))
-    more = f" and {len(unique) - MAX_REASONS} more" if len(unique) > MAX_REASONS else ""
-    return "; ".join(unique[:MAX_REASONS]) + more
+def join_reasons(reasons: Sequence[Phrase]) -> Phrase:
+    """One reason made of at least one, each once, MAX_REASONS of them."""
+    first, *rest = dict.fromkeys(reasons)
+    for reason in rest[: MAX_REASONS - 1]:
+        first = phrase("mute.and", first=first, second=reason)
+    more = len(rest) + 1 - MAX_REASONS
+    return phrase("mute.more", reasons=first, n=more) if more > 0 else first
 
 
-def _describe_silence(silence: Silence) -> str:
-    author, until = silence.created_by or "somebody", _until_text(silence.ends_ns / 10**9)
-    comment = f": {silence.comment}" if silence.comment else ""
-    return f"silenced by {author} {until}{comment} (silence {silence.id})"
+def _describe_silence(silence: Silence) -> Phrase:
+    known = phrase(
+        "mute.silence",
+        by=PeopleNames((silence.created_by,)),
+        until=_until(silence.ends_ns / 10**9),
+        silence=silence.id,
+    )
+    if not silence.comment:
+        return known
+    return phrase("mute.silence_for", comment=silence.comment, **known.values)
 
 
-def _describe_window(opening: OpenWindow) -> str:
-    window, until = opening.window, _until_text(opening.until)
-    comment = f": {window.comment}" if window.comment else ""
-    identity = f" (window {window.id})" if window.id else ""
-    return f"maintenance {window.name} {until}{comment}{identity}"
+def _describe_window(opening: OpenWindow) -> Phrase:
+    window = opening.window
+    known = phrase("mute.window", window=window.name, until=_until(opening.until))
+    if window.comment:
+        known = phrase("mute.window_for", comment=window.comment, **known.values)
+    return phrase("mute.window_by_hand", what=known, id=window.id) if window.id else known
 
 
-def _until_text(at: float) -> str:
-    return f"until {utc(at):%Y-%m-%d %H:%M} UTC" if at < _FAR_FUTURE else "for ever"
+def _until(at: float) -> Phrase:
+    return phrase("mute.until", at=Moment(at)) if at < _FAR_FUTURE else phrase("mute.for_ever")

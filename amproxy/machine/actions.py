@@ -5,15 +5,14 @@ Actions that involve others are in responders.py.
 
 from __future__ import annotations
 
-from amproxy.clock import utc
 from amproxy.config.channels import contact_address, notification_rules, why_undeliverable
 from amproxy.config.structs import Notify
 from amproxy.errors import Conflict
 from amproxy.machine.chains import untried_channels
 from amproxy.machine.draft import (
-    RESOLVED_TEXTS,
+    END_PHRASES,
     Draft,
-    close_incident,
+    close_by_hand,
     end_wait,
     new_id,
     restart_steps,
@@ -40,7 +39,7 @@ from amproxy.machine.holds import release_hold
 from amproxy.machine.responders import absorb, add_responders, merge, reassign
 from amproxy.machine.steps import begin_policy_anew
 from amproxy.model import Page
-from amproxy.text import PeopleNames, Phrase
+from amproxy.text import Moment, PeopleNames, Phrase, phrase
 
 
 def act(draft: Draft, event: Act) -> None:
@@ -52,19 +51,19 @@ def act(draft: Draft, event: Act) -> None:
     draft.incident.heard_at = draft.now
     match event:
         case Note():
-            text = f"{draft.name(event.user)}: {event.text}"
-            draft.record("note", text, user=event.user, note=event.text)
+            what = phrase("event.note", by=draft.people(event.user), text=event.text)
+            draft.record("note", what, user=event.user, note=event.text)
         case Acknowledge():
             _acknowledge(draft, event)
         case Unacknowledge():
             _unacknowledge(draft, event)
         case Resolve():
-            text = f"Resolved by {draft.name(event.user)} (via {event.via})."
-            close_incident(draft, by=event.user or event.via, text=text, user=event.user)
+            what = phrase("event.resolved_by", by=draft.people(event.user), via=event.via)
+            close_by_hand(draft, what, user=event.user, via=event.via)
         case Reopen():
             begin_policy_anew(draft)
-            text = f"Opened again by {draft.name(event.user)} (via {event.via})."
-            trigger_again(draft, "reopened", text, event.user)
+            what = phrase("event.reopened", by=draft.people(event.user), via=event.via)
+            trigger_again(draft, "reopened", what, event.user)
         case Snooze():
             _snooze(draft, event)
         case Escalate():
@@ -93,9 +92,9 @@ def _refuse_stale(draft: Draft, event: Act) -> None:
         if incident.state != "resolved":
             raise Conflict(Phrase("refusal.not_resolved", {**number, "state": state}))
     elif incident.state == "resolved":
-        if incident.resolved_by in RESOLVED_TEXTS:
-            end = Phrase(f"refusal.end_{incident.resolved_by}")
-            raise Conflict(Phrase("refusal.already_over", {**number, "end": end}))
+        if end := incident.end_reason:
+            reason = END_PHRASES[end]
+            raise Conflict(Phrase("refusal.already_over", {**number, "end": reason}))
         by = PeopleNames((incident.resolved_by,))
         raise Conflict(Phrase("refusal.already_resolved", {**number, "user": by}))
     # A button in an old message must not, say, acknowledge what was triggered again since.
@@ -131,9 +130,9 @@ def _set_acknowledged(draft: Draft, event: Acknowledge) -> None:
     if incident.first_acknowledged_at is None:
         incident.first_acknowledged_by, incident.first_acknowledged_at = event.user, draft.now
     _start_timeout(draft)
-    text = f"Acknowledged by {draft.name(event.user)} (via {event.via})."
-    draft.record("acknowledged", text, user=event.user)
-    draft.refresh_messages(text)
+    what = phrase("event.acknowledged", by=draft.people(event.user), via=event.via)
+    draft.record("acknowledged", what, user=event.user)
+    draft.refresh_messages(what)
 
 
 def _try_join(draft: Draft, event: Acknowledge) -> bool:
@@ -142,9 +141,9 @@ def _try_join(draft: Draft, event: Acknowledge) -> bool:
     if not any(chain.user == event.user and chain.insists for chain in incident.chains):
         return False
     incident.chains = [chain for chain in incident.chains if chain.user != event.user]
-    text = f"{draft.name(event.user)} is on it too (via {event.via})."
-    draft.record("joined", text, user=event.user)
-    draft.refresh_messages(text)
+    what = phrase("event.joined", by=draft.people(event.user), via=event.via)
+    draft.record("joined", what, user=event.user)
+    draft.refresh_messages(what)
     return True
 
 
@@ -157,9 +156,9 @@ def _try_renew(draft: Draft, event: Acknowledge) -> bool:
     if event.user != incident.acknowledged_by:
         return False
     _start_timeout(draft)
-    text = f"{draft.name(event.user)} is still on it (via {event.via})."
-    draft.record("renewed", text, user=event.user)
-    draft.refresh_messages(text)
+    what = phrase("event.renewed", by=draft.people(event.user), via=event.via)
+    draft.record("renewed", what, user=event.user)
+    draft.refresh_messages(what)
     return True
 
 
@@ -178,8 +177,8 @@ def expire_acknowledgement(draft: Draft) -> None:
     if incident.state != "acknowledged" or incident.acknowledge_due is None:
         return
     if incident.acknowledge_due <= draft.now:
-        text = f"The acknowledgement by {draft.name(incident.acknowledged_by)} has run out."
-        trigger_again(draft, "unacknowledged", text, "")
+        by = draft.people(incident.acknowledged_by)
+        trigger_again(draft, "unacknowledged", phrase("event.acknowledgement_over", by=by), "")
     elif incident.reminder_due is not None and incident.reminder_due <= draft.now:
         incident.reminder_due = None
         _remind(draft, incident.acknowledge_due)
@@ -193,12 +192,11 @@ def _remind(draft: Draft, due: float) -> None:
     rule = next((rule for rule in rules if isinstance(rule, Notify)), None)
     # A list, not any() of a generator: all channels of the rule are used.
     reminded = [_remind_over(draft, name, channel) for channel in rule.channels] if rule else []
-    runs_out = f"the acknowledgement runs out at {utc(due):%H:%M} UTC"
+    person, at = draft.people(name), Moment(due)
     if any(reminded) or _remind_next(draft, name):
-        draft.record("reminded", f"Reminding {draft.name(name)} that {runs_out}.", user=name)
+        draft.record("reminded", phrase("event.reminded", person=person, at=at), user=name)
     else:
-        text = f"{draft.name(name)} cannot be reminded that {runs_out}: there is no contact."
-        draft.record("failed", text, user=name)
+        draft.record("failed", phrase("event.not_reminded", person=person, at=at), user=name)
 
 
 def _remind_over(draft: Draft, name: str, channel: str) -> bool:
@@ -214,7 +212,7 @@ def _remind_over(draft: Draft, name: str, channel: str) -> bool:
         channel=channel,
         address=address,
         policy=draft.incident.policy,
-        reason="your acknowledgement runs out",
+        reason=phrase("reason.acknowledgement_runs_out"),
         due=draft.now,
     )
     draft.page(page)
@@ -258,8 +256,8 @@ def _unacknowledge(draft: Draft, event: Unacknowledge) -> None:
         raise Conflict(
             Phrase("refusal.not_acknowledged", {"number": str(incident.number), "state": state})
         )
-    text = f"Acknowledgement withdrawn by {draft.name(event.user)} (via {event.via})."
-    trigger_again(draft, "unacknowledged", text, event.user)
+    what = phrase("event.unacknowledged", by=draft.people(event.user), via=event.via)
+    trigger_again(draft, "unacknowledged", what, event.user)
 
 
 def _snooze(draft: Draft, event: Snooze) -> None:
@@ -271,18 +269,22 @@ def _snooze(draft: Draft, event: Snooze) -> None:
         _save_remaining_waits(draft)
     # After an acknowledgement there is nothing to resume: the policy had stopped.
     resumes = incident.plan.after_snooze == "resume" and incident.state in ("triggered", "snoozed")
-    left, waiting, text = incident.step_left, incident.waiting, incident.waiting_for
+    left, waiting, waiting_for = incident.step_left, incident.waiting, incident.waiting_for
     chains = incident.chains
     stop_steps(draft)
     incident.chains = chains if resumes else []
     if resumes:
-        incident.step_left, incident.waiting, incident.waiting_for = left, waiting, text
+        incident.step_left, incident.waiting, incident.waiting_for = left, waiting, waiting_for
     incident.state, incident.snoozed_by, incident.snoozed_until = "snoozed", event.user, event.until
     incident.acknowledged_by, incident.acknowledged_at = "", None
-    until = f"{utc(event.until):%Y-%m-%d %H:%M} UTC"
-    text = f"Snoozed by {draft.name(event.user)} until {until} (via {event.via})."
-    draft.record("snoozed", text, user=event.user, until=event.until)
-    draft.refresh_messages(text)
+    what = phrase(
+        "event.snoozed",
+        by=draft.people(event.user),
+        until=Moment(event.until),
+        via=event.via,
+    )
+    draft.record("snoozed", what, user=event.user, until=event.until)
+    draft.refresh_messages(what)
 
 
 def _save_remaining_waits(draft: Draft) -> None:
@@ -309,8 +311,7 @@ def expire_snooze(draft: Draft) -> None:
     running = [chain for chain in incident.chains if chain.left is not None]
     # Where nothing is left to resume the policy begins anew, or nobody would ever be paged.
     if incident.plan.after_snooze == "restart" or (incident.step_left is None and not running):
-        text = "The snooze is over: the policy begins anew."
-        trigger_again(draft, "triggered", text, "")
+        trigger_again(draft, "triggered", phrase("event.snooze_over"), "")
         return
     set_triggered(draft)
     step_due = None if incident.step_left is None else draft.now + incident.step_left
@@ -318,20 +319,20 @@ def expire_snooze(draft: Draft) -> None:
     incident.step_left = None
     for chain in running:
         chain.due, chain.left = draft.now + (chain.left or 0.0), None
-    text = "The snooze is over: the policy goes on where it was."
-    draft.record("triggered", text)
-    draft.refresh_messages(text)
+    what = phrase("event.snooze_resumed")
+    draft.record("triggered", what)
+    draft.refresh_messages(what)
 
 
 def _escalate(draft: Draft, event: Escalate) -> None:
     """Run the next step now, whatever it waits for; without one, the policy begins anew."""
     incident = draft.incident
-    text = f"Escalated by {draft.name(event.user)} (via {event.via})."
+    what = phrase("event.escalated", by=draft.people(event.user), via=event.via)
     if incident.state != "triggered":
-        trigger_again(draft, "escalated", text, event.user)
+        trigger_again(draft, "escalated", what, event.user)
         return
-    draft.record("escalated", text, user=event.user)
-    release_hold(draft, "escalated by hand")
+    draft.record("escalated", what, user=event.user)
+    release_hold(draft, phrase("hold.escalated"))
     if incident.waiting in ("alerts", "shift"):
         incident.position += 1  # such a step would only wait again
     elif incident.step_due is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from amproxy.machine.draft import (
-    RESOLVED_TEXTS,
+    END_PHRASES,
     Draft,
     close_incident,
     restart_steps,
@@ -13,8 +15,16 @@ from amproxy.machine.draft import (
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.machine.holds import record_arrivals, release_hold
 from amproxy.machine.steps import begin_policy, begin_policy_anew
-from amproxy.model import MergedGroup, common_pairs
-from amproxy.times import format_duration
+from amproxy.model import MergedGroup, NotificationReason, common_pairs
+from amproxy.text import Length, Phrase, phrase
+
+NEWS_PHRASES: Final[dict[NotificationReason, Phrase]] = {
+    "first notification": phrase("news.first"),
+    "new alerts added": phrase("news.added"),
+    "some alerts resolved": phrase("news.some_resolved"),
+    "all alerts resolved": phrase("news.all_resolved"),
+    "repeat interval elapsed": phrase("news.repeated"),
+}
 
 
 def on_opened(draft: Draft, event: Opened) -> None:
@@ -22,9 +32,10 @@ def on_opened(draft: Draft, event: Opened) -> None:
     begin_policy(draft, incident.plan)
     incident.heard_at = draft.now
     record_arrivals(draft, incident.firing)
-    receiver = f"receiver {incident.receiver}, " if incident.receiver else ""
-    text = f"Opened ({event.reason}): {receiver}policy {incident.policy}."
-    draft.record("opened", text, user=event.by, firing=incident.firing, resolved=incident.resolved)
+    what = phrase("event.opened", reason=event.reason, policy=incident.policy)
+    if incident.receiver:
+        what = phrase("event.opened_for", receiver=incident.receiver, **what.values)
+    draft.record("opened", what, user=event.by, firing=incident.firing, resolved=incident.resolved)
     restart_steps(draft)
 
 
@@ -38,21 +49,24 @@ def on_alerts_changed(draft: Draft, event: AlertsChanged) -> None:
     incident.heard_at = draft.now
     # The group "" is of an incident opened by hand, which the end of merged alerts does not end.
     if not incident.firing and "" not in incident.parts:
-        text = f"Resolved: {RESOLVED_TEXTS[event.ended_by]}."
-        close_incident(draft, by=event.ended_by, text=text)
+        what = phrase("event.resolved", reason=END_PHRASES[event.ended_by])
+        close_incident(draft, event.ended_by, what)
         return
-    counts = f"{incident.firing} firing, {incident.resolved} resolved"
-    text = f"{event.fresh} new, {counts}" if event.fresh else counts
+    news = phrase("event.counts", firing=incident.firing, resolved=incident.resolved)
+    why = NEWS_PHRASES[event.reason]
+    what = phrase("event.alerts", reason=why, **news.values)
+    if event.fresh:
+        what = phrase("event.alerts_new", fresh=event.fresh, **what.values)
     draft.record(
         "alerts",
-        f"Alerts changed ({event.reason}): {text}.",
+        what,
         firing=incident.firing,
         resolved=incident.resolved,
         fresh=event.fresh,
     )
-    draft.refresh_messages(f"Alerts changed: {counts}.")
+    draft.refresh_messages(news)
     if event.fresh:
-        release_hold(draft, "new alerts are not muted")
+        release_hold(draft, phrase("hold.new_alerts"))
         record_arrivals(draft, event.fresh)
 
 
@@ -60,10 +74,10 @@ def on_returned(draft: Draft, event: Returned) -> None:
     """Open it again; while it is flapping its policy is delayed."""
     incident, alerts = draft.incident, event.alerts
     _update_counts(draft, alerts)
-    after = format_duration(max(1, round(draft.now - (incident.resolved_at or draft.now))))
+    after = Length(max(1, round(draft.now - (incident.resolved_at or draft.now))))
     begin_policy_anew(draft)
-    text = f"Its alerts fire again after {after}."
-    trigger_again(draft, "reopened", text, "", firing=incident.firing, resolved=incident.resolved)
+    what = phrase("event.returned", after=after)
+    trigger_again(draft, "reopened", what, "", firing=incident.firing, resolved=incident.resolved)
     record_arrivals(draft, alerts.fresh)
     _dampen_flapping(draft)
 
@@ -77,12 +91,10 @@ def _dampen_flapping(draft: Draft) -> None:
     incident.returns = [*recent, draft.now]
     times = len(incident.returns)
     if times > flapping.more_than:
-        hold = format_duration(flapping.hold)
-        text = f"flapping: must fire for {hold}"
-        set_wait(draft, "flapping", draft.now + flapping.hold, text)
-        often = f"it came back {times} times in {format_duration(flapping.within)}"
-        text = f"Flapping: {often}. Nobody is paged unless it fires for {hold}."
-        draft.record("flapping", text)
+        hold, within = Length(flapping.hold), Length(flapping.within)
+        waiting_for = phrase("wait.flapping", hold=hold)
+        set_wait(draft, "flapping", draft.now + flapping.hold, waiting_for)
+        draft.record("flapping", phrase("event.flapping", n=times, within=within, hold=hold))
 
 
 def _update_counts(draft: Draft, event: AlertsChanged) -> None:

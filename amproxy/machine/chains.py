@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
 from amproxy.config.channels import (
@@ -18,14 +17,14 @@ from amproxy.config.channels import (
 from amproxy.config.structs import Config, Notify, Urgency
 from amproxy.machine.draft import Draft, end_wait, new_id
 from amproxy.model import Chain, Incident, Page
-from amproxy.text import Phrase, in_english
+from amproxy.text import Moment, Phrase, Words, phrase
 
 # Within so many seconds a step begins a person's rules twice only if policies go in a circle.
 SAME_STEP_SECONDS = 60.0
 
 
 def start_chain(
-    draft: Draft, user: str, urgency: Urgency, *, step: int, reason: str, insists: bool = False
+    draft: Draft, user: str, urgency: Urgency, *, step: int, reason: Words, insists: bool = False
 ) -> None:
     """Begin a person's rules, unless they run already: two steps that page one person do not.
 
@@ -37,13 +36,10 @@ def start_chain(
     insists = insists or (before is not None and before.insists)
     if before is not None and (before.due is not None or _was_just_paged(draft, user)):
         more_urgent = _is_more_urgent(draft, before, urgency)
-        result = (
-            "the rules for important pages begin"
-            if more_urgent
-            else "the rules go on where they are"
-        )
-        text = f"{draft.name(user)} is being paged already; {result}."
-        draft.record("step", text, user=user, step=step)
+        what = phrase("event.paged_already", person=draft.people(user))
+        if more_urgent:
+            what = phrase("event.paged_more_urgently", **what.values)
+        draft.record("step", what, user=user, step=step)
         if not more_urgent:
             before.insists = insists
             _end_quiet_hours(draft, before, urgency)
@@ -149,12 +145,8 @@ def _wait_for_quiet_hours(draft: Draft, chain: Chain) -> bool:
     if until is None:
         return False
     chain.due, chain.quiet = until.timestamp(), True
-    local = until.astimezone(ZoneInfo(draft.roster.config.users[chain.user].timezone))
-    text = (
-        f"{draft.name(chain.user)} has quiet hours until {local:%a %H:%M} ({local.tzname()}): "
-        "the page waits for their end."
-    )
-    draft.record("quiet", text, user=chain.user, step=chain.step, until=chain.due)
+    what = phrase("event.quiet", person=draft.people(chain.user), until=Moment(chain.due))
+    draft.record("quiet", what, user=chain.user, step=chain.step, until=chain.due)
     return True
 
 
@@ -168,8 +160,8 @@ def page_contact(draft: Draft, chain: Chain, channel: str) -> bool:
     user = draft.roster.config.users[chain.user]
     address = contact_address(user, channel)
     if address is None:
-        text = f"{draft.name(user.name)} has no {channel} contact."
-        draft.record("failed", text, user=user.name, channel=channel, step=chain.step)
+        what = phrase("event.no_contact", person=draft.people(user.name), channel=channel)
+        draft.record("failed", what, user=user.name, channel=channel, step=chain.step)
         return False
     if reason := why_undeliverable(draft.roster.config, channel, address):
         _note_undeliverable(draft, chain, channel, reason)
@@ -192,15 +184,13 @@ def page_contact(draft: Draft, chain: Chain, channel: str) -> bool:
 
 def _note_undeliverable(draft: Draft, chain: Chain, channel: str, reason: Phrase) -> None:
     """Record why a contact is passed over: the next one is tried at once."""
-    text = f"{channel} to {draft.name(chain.user)}: not sent, {in_english(reason)}."
-    draft.record(
-        "failed",
-        text,
-        user=chain.user,
+    what = phrase(
+        "event.page",
         channel=channel,
-        step=chain.step,
-        undeliverable={"code": reason.key, **reason.values},
+        person=draft.people(chain.user),
+        result=phrase("outcome.not_sent", reason=reason),
     )
+    draft.record("failed", what, user=chain.user, channel=channel, step=chain.step)
 
 
 def try_next_contact(draft: Draft, page: Page) -> None:
@@ -271,8 +261,8 @@ def mark_unreachable(draft: Draft, chain: Chain) -> None:
     if chain.unreachable:
         return
     chain.unreachable = True
-    text = f"{draft.name(chain.user)} cannot be reached over any contact."
-    draft.record("failed", text, user=chain.user, step=chain.step, unreachable=True)
+    what = phrase("event.unreachable", person=draft.people(chain.user))
+    draft.record("failed", what, user=chain.user, step=chain.step, unreachable=True)
     incident = draft.incident
     if _started_twice(draft, chain):
         return
@@ -280,8 +270,7 @@ def mark_unreachable(draft: Draft, chain: Chain) -> None:
         other.unreachable for other in incident.chains
     ):
         end_wait(draft)
-        text = "Nobody who was paged can be reached: the policy goes on at once."
-        draft.record("escalated", text)
+        draft.record("escalated", phrase("event.nobody_reachable"))
 
 
 def _started_twice(draft: Draft, chain: Chain) -> bool:

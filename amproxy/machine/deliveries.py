@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from amproxy.machine.actions import remind_after_failure
 from amproxy.machine.chains import try_next_contact
 from amproxy.machine.draft import Draft
 from amproxy.machine.events import Failed, Sent, Skipped, Updated
-from amproxy.model import Incident, Page
+from amproxy.model import Incident, IncidentState, Page
+from amproxy.text import IncidentNumber, Phrase, Words, phrase
+
+STATE_PHRASES: Final[dict[IncidentState, Phrase]] = {
+    "triggered": phrase("is.triggered"),
+    "acknowledged": phrase("is.acknowledged"),
+    "snoozed": phrase("is.snoozed"),
+    "resolved": phrase("is.resolved"),
+}
 
 
 def on_sent(draft: Draft, event: Sent) -> None:
@@ -16,13 +26,10 @@ def on_sent(draft: Draft, event: Sent) -> None:
     page.state, page.sent_at, page.attempts, page.error = "sent", draft.now, event.attempt, ""
     page.ref = {} if page.once else event.ref
     page.shown, page.bundle = event.look, event.bundle
-    others = f"{event.others} other{'' if event.others == 1 else 's'}"
-    _record(
-        draft,
-        "sent",
-        page,
-        f"delivered in one message with {others}" if event.bundle else "delivered",
-    )
+    result = phrase("outcome.delivered")
+    if event.bundle:
+        result = phrase("outcome.delivered_together", n=event.others)
+    _record(draft, "sent", page, result)
     _update_outdated(draft, page)
 
 
@@ -51,7 +58,7 @@ def on_skipped(draft: Draft, event: Skipped) -> None:
     if page is None or page.state != "due":
         return
     page.state, page.error = "skipped", event.reason
-    _record(draft, "skipped", page, f"not sent, {event.reason}")
+    _record(draft, "skipped", page, phrase("outcome.not_sent", reason=event.reason))
 
 
 def on_updated(draft: Draft, event: Updated) -> None:
@@ -62,25 +69,26 @@ def on_updated(draft: Draft, event: Updated) -> None:
     _update_outdated(draft, page)
 
 
-def skip_reason(incident: Incident, page: Page) -> str:
-    """The reason why a page that is due is not sent after all; "" = it is sent.
+def skip_reason(incident: Incident, page: Page) -> Phrase | None:
+    """The reason why a page that is due is not sent after all; None = it is sent.
 
     A page is sent while nobody has answered; one that insists also while somebody else has
     acknowledged. A reminder is sent while the person whom it reminds has acknowledged.
     """
+    this = IncidentNumber(incident.number)
     if incident.merged_into:
-        return f"#{incident.number} is part of another incident by now"
-    state = f"#{incident.number} is {incident.state} by now"
+        return phrase("outcome.is_merged", incident=this)
+    state = phrase("outcome.is_so", incident=this, state=STATE_PHRASES[incident.state])
     if page.kind == "reminder":
         if incident.state != "acknowledged":
             return state
         if incident.acknowledged_by != page.user:
-            return f"#{incident.number} is acknowledged by somebody else by now"
-        return ""
+            return phrase("outcome.is_others", incident=this)
+        return None
     if incident.state == "triggered":
-        return ""
+        return None
     if incident.state == "acknowledged" and page.insists and incident.acknowledged_by != page.user:
-        return ""
+        return None
     return state
 
 
@@ -88,10 +96,14 @@ def _find_page(draft: Draft, page_id: str) -> Page | None:
     return next((page for page in draft.incident.pages if page.id == page_id), None)
 
 
-def _record(draft: Draft, kind: str, page: Page, result: str) -> None:
-    recipient = draft.name(page.user) if page.user else f"receiver {page.receiver}"
-    text = f"{page.channel} to {recipient}: {result}."
-    draft.record(kind, text, user=page.user, channel=page.channel, step=page.step)
+def _record(draft: Draft, kind: str, page: Page, result: Words) -> None:
+    what = phrase(
+        "event.receiver_page", channel=page.channel, receiver=page.receiver, result=result
+    )
+    if page.user:
+        person = draft.people(page.user)
+        what = phrase("event.page", channel=page.channel, person=person, result=result)
+    draft.record(kind, what, user=page.user, channel=page.channel, step=page.step)
 
 
 def _update_outdated(draft: Draft, page: Page) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
 
-from amproxy.model import Incident, OutgoingMessage, Page, TimelineEntry, WaitReason
+from amproxy.model import EndReason, Incident, OutgoingMessage, Page, TimelineEntry, WaitReason
 from amproxy.oncall.roster import Roster
+from amproxy.text import PeopleNames, Phrase, Words, phrase
 
-# Incident.resolved_by, where that is no person → the reason as a text.
-RESOLVED_TEXTS = {
-    "source": "its alerts are resolved",
-    "expired": "no news from the source in time",
-    "moved": "its alerts belong to other groups since the file changed",
-    "policy": "a step of its policy ends it",
-    "silent": "there was no news of it for long",
-    "merged": "it is part of another incident now",
+END_PHRASES: Final[dict[EndReason, Phrase]] = {
+    "source": phrase("end.source"),
+    "expired": phrase("end.expired"),
+    "moved": phrase("end.moved"),
+    "policy": phrase("end.policy"),
+    "silent": phrase("end.silent"),
+    "merged": phrase("end.merged"),
 }
 
 # A byte → one of 32 letters. 256 is a multiple of 32, so that each letter is equally likely.
@@ -39,13 +39,20 @@ class Draft:
     ran: set[tuple[str, int]] = field(default_factory=set)
 
     def record(
-        self, kind: str, text: str, *, user: str = "", channel: str = "", step: int = 0, **data: Any
+        self,
+        kind: str,
+        what: Phrase,
+        *,
+        user: str = "",
+        channel: str = "",
+        step: int = 0,
+        **data: Any,
     ) -> None:
         """Write one fact into the timeline. data: the same facts for programs."""
         entry = TimelineEntry(
             at=self.now,
             kind=kind,
-            text=text,
+            what=what,
             user=user,
             channel=channel,
             policy=self.incident.policy,
@@ -55,9 +62,13 @@ class Draft:
         self.timeline.append(entry)
 
     def name(self, user: str) -> str:
-        """The name of a user in texts: the full one where the file has it; "" is "somebody"."""
-        known = self.roster.config.users.get(user)
-        return (known.full_name or user) if known else user or "somebody"
+        """The name of a user in a refusal: the full one where the file has it; "" is "somebody"."""
+        return self.roster.config.full_name(user) or "somebody"
+
+    def people(self, *users: str) -> PeopleNames:
+        """Users with the full names that they have now; "" is somebody."""
+        full_names = tuple(map(self.roster.config.full_name, users))
+        return PeopleNames(users, () if full_names == users else full_names)
 
     def page(self, page: Page) -> None:
         """Queue a page."""
@@ -76,8 +87,8 @@ class Draft:
         )
         self.outbox.append(message)
 
-    def refresh_messages(self, news: str) -> None:
-        """Have every message about the incident updated. news: the change in one sentence."""
+    def refresh_messages(self, news: Phrase) -> None:
+        """Have every message about the incident updated. news: the change."""
         self.incident.look += 1
         self.incident.news = news
         for page in self.incident.pages:
@@ -111,23 +122,25 @@ def new_id() -> str:
     return secrets.token_bytes(12).translate(_ID_LETTERS).decode()
 
 
-def set_wait(draft: Draft, waiting: WaitReason, until: float | None, text: str) -> None:
+def set_wait(
+    draft: Draft, waiting: WaitReason, until: float | None, waiting_for: Words = ""
+) -> None:
     """Let the next step wait until a time (Unix seconds); None = until an event ends the wait.
 
-    There is one wait at a time. text: the reason for people.
+    There is one wait at a time.
     """
     incident = draft.incident
-    incident.step_due, incident.waiting, incident.waiting_for = until, waiting, text
+    incident.step_due, incident.waiting, incident.waiting_for = until, waiting, waiting_for
 
 
 def end_wait(draft: Draft) -> None:
     """Run the next step now."""
-    set_wait(draft, "", draft.now, "")
+    set_wait(draft, "", draft.now)
 
 
 def clear_wait(draft: Draft) -> None:
     """Run nothing of the policy any more."""
-    set_wait(draft, "", None, "")
+    set_wait(draft, "", None)
 
 
 def restart_steps(draft: Draft) -> None:
@@ -158,24 +171,44 @@ def set_triggered(draft: Draft) -> None:
     incident.state, incident.epoch, incident.heard_at = "triggered", incident.epoch + 1, draft.now
     incident.acknowledged_by, incident.acknowledged_at = "", None
     incident.snoozed_by, incident.snoozed_until = "", None
-    incident.resolved_by, incident.resolved_at = "", None
+    incident.resolved_by, incident.ended, incident.resolved_at = "", "", None
 
 
-def trigger_again(draft: Draft, kind: str, text: str, user: str, **data: Any) -> None:
+def trigger_again(draft: Draft, kind: str, what: Phrase, user: str, **data: Any) -> None:
     """Trigger the incident and begin its policy anew. data: of the timeline entry."""
     set_triggered(draft)
     stop_steps(draft)
-    draft.record(kind, text, user=user, **data)
+    draft.record(kind, what, user=user, **data)
     restart_steps(draft)
-    draft.refresh_messages(text)
+    draft.refresh_messages(what)
 
 
-def close_incident(draft: Draft, *, by: str, text: str, user: str = "", step: int = 0) -> None:
-    """Resolve the incident; nothing is due any more."""
+def close_incident(
+    draft: Draft, reason: EndReason, what: Phrase, *, user: str = "", step: int = 0
+) -> None:
+    """Resolve the incident without a person; nothing is due any more. user: who merged it."""
+    _close(draft, reason, reason, what, user=user, step=step)
+
+
+def close_by_hand(draft: Draft, what: Phrase, *, user: str, via: str) -> None:
+    """Resolve the incident, as a person wants it."""
+    _close(draft, "person", user or via, what, user=user)
+
+
+def _close(
+    draft: Draft,
+    ended: EndReason | Literal["person"],
+    by: str,
+    what: Phrase,
+    *,
+    user: str,
+    step: int = 0,
+) -> None:
     incident = draft.incident
     incident.state, incident.resolved_by, incident.resolved_at = "resolved", by, draft.now
     incident.snoozed_until = None
     stop_steps(draft)
     incident.chains = []
-    draft.record("resolved", text, user=user, step=step, by=by)
-    draft.refresh_messages(text)
+    incident.ended = ended
+    draft.record("resolved", what, user=user, step=step, by=by, ended=ended)
+    draft.refresh_messages(what)

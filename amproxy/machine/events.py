@@ -8,6 +8,7 @@ import msgspec
 
 from amproxy.config.structs import NotifyStep, Policy
 from amproxy.model import MergedGroup, NotificationReason
+from amproxy.text import Phrase, Words
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +18,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class Opened(Event, frozen=True, kw_only=True):
     """A new incident begins its policy."""
 
-    reason: str  # "first notification", "paged by hand by alice"
+    reason: Phrase  # "first notification", "paged by hand by alice"
     by: str = ""
 
 
@@ -49,12 +50,12 @@ class TimerTick(Event, frozen=True, kw_only=True):
 class Hold(Event, frozen=True, kw_only=True):
     """Time has passed, as with TimerTick, but all alerts are muted."""
 
-    reason: str  # "silenced by alice until 2026-01-05 09:00 UTC"
+    reason: Phrase  # "silenced by alice until 2026-01-05 09:00 UTC"
     until: float  # Unix seconds: nothing of the policy runs before this
     pushed_at: float | None = None  # as TimerTick's
 
 
-def time_event(hold: tuple[str, float] | None, pushed_at: float | None) -> TimerTick | Hold:
+def time_event(hold: tuple[Phrase, float] | None, pushed_at: float | None) -> TimerTick | Hold:
     """The event of an incident whose timer is due. hold: reason and until; None = it may page."""
     if hold is None:
         return TimerTick(pushed_at=pushed_at)
@@ -140,7 +141,7 @@ class Failed(Event, frozen=True, kw_only=True):
     """A page will not arrive over this channel."""
 
     page: str
-    error: str
+    error: Words
     attempt: int
 
 
@@ -148,7 +149,7 @@ class Skipped(Event, frozen=True, kw_only=True):
     """A page was not sent, because the incident's state forbids it by now."""
 
     page: str
-    reason: str
+    reason: Phrase
 
 
 class Updated(Event, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from amproxy.config.structs import Policy, WaitForAlertsStep
 from amproxy.machine.draft import Draft, close_incident, set_wait
 from amproxy.machine.events import Hold
 from amproxy.model import Incident
-from amproxy.times import format_duration
+from amproxy.text import Length, Phrase, phrase
 
 
 def hold_incident(draft: Draft, event: Hold) -> None:
@@ -17,25 +17,25 @@ def hold_incident(draft: Draft, event: Hold) -> None:
     incident = draft.incident
     # In other states nothing of the policy runs that could be delayed.
     if incident.state != "triggered" or event.until <= draft.now:
-        release_hold(draft, "that is over")
+        release_hold(draft, phrase("hold.over"))
         return
     if incident.held_by != event.reason:
-        draft.record("held", f"Nobody is paged for now: {event.reason}.", until=event.until)
+        draft.record("held", phrase("event.held", reason=event.reason), until=event.until)
     incident.held_until, incident.held_by = event.until, event.reason
 
 
-def release_hold(draft: Draft, why: str) -> None:
+def release_hold(draft: Draft, why: Phrase) -> None:
     """Let the policy, and people's rules, go on where they are."""
     incident = draft.incident
     if incident.held_until is not None:
-        draft.record("released", f"No longer held back ({incident.held_by}): {why}.")
+        draft.record("released", phrase("event.released", reason=incident.held_by, why=why))
         incident.held_until, incident.held_by = None, ""
 
 
 def expire_hold(draft: Draft) -> None:
     """End a hold whose time is over."""
     if draft.incident.held_until is not None and draft.incident.held_until <= draft.now:
-        release_hold(draft, "that is over")
+        release_hold(draft, phrase("hold.over"))
 
 
 def record_arrivals(draft: Draft, alerts: int) -> None:
@@ -63,15 +63,14 @@ def has_enough_alerts(draft: Draft, step: WaitForAlertsStep, number: int) -> boo
     """True where enough alerts came within the step's time; else the policy waits at the step."""
     incident = draft.incident
     came = sum(count for at, count in incident.arrivals if at > draft.now - step.within)
-    within = format_duration(step.within)
+    wanted = phrase("wait.alerts", n=step.more_than, within=Length(step.within))
     if came > step.more_than:
-        text = f"{came} alerts came within {within}, more than {step.more_than}: going on"
-        draft.record("step", f"Step {number}: {text}.", step=number)
+        what = phrase("event.alerts_came", step=number, count=came, **wanted.values)
+        draft.record("step", what, step=number)
         return True
-    wanted = f"more than {step.more_than} alerts within {within}"
     if incident.waiting != "alerts":
-        text = f"Step {number}: waiting for {wanted}; there were {came}."
-        draft.record("step", text, step=number)
+        what = phrase("event.waiting_for_alerts", step=number, wanted=wanted, came=came)
+        draft.record("step", what, step=number)
     incident.position = number - 1
     set_wait(draft, "alerts", None, wanted)
     return False
@@ -93,6 +92,5 @@ def auto_resolve(draft: Draft, pushed_at: float | None) -> None:
     incident.heard_at = max(incident.heard_at, pushed_at or 0.0)
     end = auto_resolve_due(incident)
     if end is not None and end <= draft.now:
-        silent = format_duration(incident.plan.auto_resolve)
-        text = f"Resolved: there was no news of it for {silent}."
-        close_incident(draft, by="silent", text=text)
+        what = phrase("event.resolved_silent", length=Length(incident.plan.auto_resolve))
+        close_incident(draft, "silent", what)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Urgency
 from amproxy.machine.draft import Draft
+from amproxy.text import Phrase, ScheduleName, phrase
+
+# The codes of the reasons of a round robin.
+TURN_OF_TEAM: Final = "reason.turn_of_team"
+TURN_OF_USERS: Final = "reason.turn_of_users"
+TURN_REASONS: Final = frozenset({TURN_OF_TEAM, TURN_OF_USERS})
 
 
 class Recipients(NamedTuple):
     """The people, all of them in the file, and the reason why they are paged, or why nobody is."""
 
     users: tuple[str, ...]
-    reason: str
-    not_paged: str = ""  # people who are left out, each with the reason
+    reason: Phrase
+    not_paged: tuple[Phrase, ...] = ()  # people who are left out, each with the reason
 
 
 def find_recipients(draft: Draft, step: NotifyStep) -> Recipients:
@@ -23,45 +29,57 @@ def find_recipients(draft: Draft, step: NotifyStep) -> Recipients:
     if step.schedule:
         return _on_call_recipients(draft, step)
     if step.team and step.team not in draft.roster.config.teams:
-        return Recipients((), f"team {step.team} is not in the file any more")
+        return Recipients((), phrase("reason.team_gone", team=step.team))
     everyone = draft.roster.config.teams[step.team].members if step.team else step.users
     # Someone who is named is paged even when absent: the file means that person and no other.
     may_be_absent = bool(step.users) and step.pick == "all"
     present, not_paged = _filter_present(draft, everyone, may_be_absent=may_be_absent)
     if not present:
-        return Recipients((), not_paged or "it has no members")
+        return Recipients((), _join_reasons(not_paged) or phrase("reason.no_members"))
     if step.pick == "round_robin":
-        whose = f"team {step.team}" if step.team else ", ".join(map(draft.name, everyone))
         turn = take_turn(draft, step.team or ",".join(everyone), everyone, present)
-        return Recipients((turn,), f"next in turn of {whose}", not_paged)
-    reason = f"member of team {step.team}" if step.team else "named by the policy"
+        reason = phrase(TURN_OF_USERS, people=draft.people(*everyone))
+        if step.team:
+            reason = phrase(TURN_OF_TEAM, team=step.team)
+        return Recipients((turn,), reason, not_paged)
+    reason = phrase("reason.named")
+    if step.team:
+        reason = phrase("reason.member", team=step.team)
     return Recipients(present, reason, not_paged)
 
 
 def _on_call_recipients(draft: Draft, step: NotifyStep) -> Recipients:
     roster, at = draft.roster, utc(draft.now)
     if step.schedule not in roster.config.schedules:
-        return Recipients((), f"schedule {step.schedule} is not in the file any more")
+        gone = phrase("reason.schedule_gone", schedule=ScheduleName(step.schedule))
+        return Recipients((), gone)
+    name = ScheduleName(step.schedule)
     if step.position == "next":
-        role, shift = "next after", roster.turn_after(step.schedule, at)
+        shift = roster.turn_after(step.schedule, at)
+        reason = phrase("reason.next_after", schedule=name, why=shift.reason)
     else:
-        role, shift = "on call for", roster.on_call(step.schedule, at)
+        shift = roster.on_call(step.schedule, at)
+        reason = phrase("reason.on_call", schedule=name, why=shift.reason)
     # The roster itself decides about absent people: layers skip them, overrides do not.
     present, not_paged = _filter_present(draft, shift.users, may_be_absent=True)
-    return Recipients(present, f"{role} {step.schedule}: {shift.reason}", not_paged)
+    return Recipients(present, reason, not_paged)
+
+
+def _join_reasons(reasons: tuple[Phrase, ...]) -> Phrase | None:
+    return phrase("reason.several", reasons=reasons) if reasons else None
 
 
 def _filter_present(
     draft: Draft, users: tuple[str, ...], *, may_be_absent: bool
-) -> tuple[tuple[str, ...], str]:
-    """Those who can be paged, and a text about the others."""
+) -> tuple[tuple[str, ...], tuple[Phrase, ...]]:
+    """Those who can be paged, and the reason for each of the others."""
     roster, at = draft.roster, utc(draft.now)
     absent = [] if may_be_absent else [user for user in users if roster.absent(user, at)]
     gone = [user for user in users if user not in roster.config.users]
-    reasons = [f"{draft.name(user)} is absent" for user in absent]
-    reasons += [f"{user} is not in the file any more" for user in gone]
+    reasons = [phrase("reason.absent", person=draft.people(user)) for user in absent]
+    reasons += [phrase("reason.gone", person=draft.people(user)) for user in gone]
     present = tuple(user for user in users if user not in absent and user not in gone)
-    return present, ", ".join(reasons)
+    return present, tuple(reasons)
 
 
 def take_turn(draft: Draft, of: str, people: Sequence[str], present: Sequence[str]) -> str:

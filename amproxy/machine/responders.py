@@ -12,8 +12,7 @@ from amproxy.machine.holds import record_arrivals
 from amproxy.machine.recipients import find_recipients, page_urgency
 from amproxy.machine.steps import begin_policy
 from amproxy.model import Incident, MergedGroup
-from amproxy.text import Phrase
-from amproxy.times import format_duration
+from amproxy.text import IncidentNumber, Length, Phrase, phrase
 
 # Seconds that people paged by hand have to answer; then the policy begins again, so that an
 # incident is never left with somebody who does not answer.
@@ -22,23 +21,26 @@ ANSWER_TIMEOUT = 900.0
 
 def reassign(draft: Draft, event: Reassign) -> None:
     """Page somebody else instead; this ends the chains and any acknowledgement."""
-    incident, by = draft.incident, f"by {draft.name(event.user)} (via {event.via})"
+    incident, by = draft.incident, draft.people(event.user)
     if isinstance(event.to, Policy):
         incident.chains = []
         begin_policy(draft, event.to)
-        text = f"Reassigned to policy {event.to.name} {by}."
-        trigger_again(draft, "reassigned", text, event.user)
+        name, via = event.to.name, event.via
+        what = phrase("event.reassigned_to_policy", policy=name, by=by, via=via)
+        trigger_again(draft, "reassigned", what, event.user)
         return
     users, why = _resolve_people(draft, event.to)
     incident.chains = []
-    names = ", ".join(map(draft.name, users))
-    text = f"Reassigned to {names} {by}."
-    trigger_again(draft, "reassigned", text, event.user, to=list(users))
-    reason = f"{why}, reassigned {by}" if why else f"reassigned to you {by}"
+    people = draft.people(*users)
+    what = phrase("event.reassigned", people=people, by=by, via=event.via)
+    trigger_again(draft, "reassigned", what, event.user, to=list(users))
+    reason = phrase("reason.reassigned", by=by, via=event.via)
+    if why:
+        reason = phrase("reason.reassigned_because", why=why, **reason.values)
     for user in users:
         start_chain(draft, user, page_urgency(draft, event.to), step=0, reason=reason)
-    text = f"an answer of {names}, for {format_duration(ANSWER_TIMEOUT)}"
-    set_wait(draft, "answer", draft.now + ANSWER_TIMEOUT, text)
+    waiting_for = phrase("wait.answer", people=people, length=Length(ANSWER_TIMEOUT))
+    set_wait(draft, "answer", draft.now + ANSWER_TIMEOUT, waiting_for)
 
 
 def add_responders(draft: Draft, event: AddResponders) -> None:
@@ -46,19 +48,21 @@ def add_responders(draft: Draft, event: AddResponders) -> None:
 
     Raises Conflict while the incident is snoozed.
     """
-    incident, by = draft.incident, f"by {draft.name(event.user)} (via {event.via})"
+    incident, by = draft.incident, draft.people(event.user)
     if incident.state == "snoozed":
         raise Conflict(Phrase("refusal.snoozed", {"number": str(incident.number)}))
     users, why = _resolve_people(draft, event.to)
-    text = f"{', '.join(map(draft.name, users))} asked to join {by}."
-    draft.record("responders", text, user=event.user, to=list(users))
+    what = phrase("event.responders", people=draft.people(*users), by=by, via=event.via)
+    draft.record("responders", what, user=event.user, to=list(users))
     incident.responders = list(dict.fromkeys((*incident.responders, *users)))
     urgency = page_urgency(draft, event.to)
-    reason = f"asked to join {by}" + (f"; {why}" if why else "")
+    reason = phrase("reason.asked_to_join", by=by, via=event.via)
+    if why:
+        reason = phrase("reason.asked_to_join_because", why=why, **reason.values)
     for user in users:
         if incident.state == "acknowledged" and incident.acknowledged_by == user:
-            text = f"{draft.name(user)} has acknowledged already and is not paged."
-            draft.record("step", text, user=user)
+            what = phrase("event.has_acknowledged", person=draft.people(user))
+            draft.record("step", what, user=user)
         else:
             start_chain(draft, user, urgency, step=0, reason=reason, insists=True)
 
@@ -69,8 +73,13 @@ def merge(draft: Draft, event: Merge) -> None:
     if event.into == incident.id:
         raise Conflict(Phrase("refusal.merge_itself"))
     incident.merged_into = event.into
-    text = f"Merged into #{event.number} by {draft.name(event.user)} (via {event.via})."
-    close_incident(draft, by="merged", text=text, user=event.user)
+    what = phrase(
+        "event.merged",
+        into=IncidentNumber(event.number),
+        by=draft.people(event.user),
+        via=event.via,
+    )
+    close_incident(draft, "merged", what, user=event.user)
 
 
 def absorb(draft: Draft, event: Absorb) -> None:
@@ -78,19 +87,22 @@ def absorb(draft: Draft, event: Absorb) -> None:
     incident = draft.incident
     incident.parts = {**_all_groups(incident), **event.groups}
     sum_groups(draft, list(incident.parts.values()))
-    text = (
-        f"#{event.number} ({event.title}) was merged into this "
-        f"by {draft.name(event.user)} (via {event.via})."
+    what = phrase(
+        "event.absorbed",
+        incident=IncidentNumber(event.number),
+        title=event.title,
+        by=draft.people(event.user),
+        via=event.via,
     )
     draft.record(
         "merged",
-        text,
+        what,
         user=event.user,
         number=event.number,
         firing=incident.firing,
         resolved=incident.resolved,
     )
-    draft.refresh_messages(text)
+    draft.refresh_messages(what)
     record_arrivals(draft, sum(group.firing for group in event.groups.values()))
 
 
@@ -110,9 +122,9 @@ def _all_groups(incident: Incident) -> dict[str, MergedGroup]:
     return incident.parts or {incident.group: own}
 
 
-def _resolve_people(draft: Draft, to: NotifyStep) -> tuple[tuple[str, ...], str]:
+def _resolve_people(draft: Draft, to: NotifyStep) -> tuple[tuple[str, ...], Phrase | None]:
     """The people, and the reason for them where they are not named. Raises Conflict if nobody."""
     found = find_recipients(draft, to)
     if not found.users:
         raise Conflict(Phrase("refusal.nobody_to_ask", {"reason": found.reason}))
-    return found.users, "" if to.users else found.reason
+    return found.users, None if to.users else found.reason

@@ -6,6 +6,8 @@ choice; a running incident keeps it as it was when it started.
 
 from __future__ import annotations
 
+from typing import Final
+
 from amproxy.clock import utc
 from amproxy.config.structs import (
     Condition,
@@ -26,10 +28,11 @@ from amproxy.machine.chains import start_chain
 from amproxy.machine.draft import Draft, clear_wait, close_incident, end_wait, new_id, set_wait
 from amproxy.machine.holds import has_enough_alerts
 from amproxy.machine.recipients import find_recipients, page_urgency
-from amproxy.model import Incident, Page
+from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
-from amproxy.times import format_duration
+from amproxy.text import Length, Phrase, ScheduleName, Words, phrase
 
+STEP_SKIPPED: Final = "event.step_skipped"
 # Seconds before a step runs again: rounds without any wait, or policies that forward to each other
 # in a circle, must not run all at once.
 ROUND_PAUSE = 60.0
@@ -76,25 +79,34 @@ def _reachable_policies(config: Config, plan: Policy) -> dict[str, Policy]:
     return found
 
 
-def skip_reason(step: Condition, incident: Incident, roster: Roster, now: float) -> str:
-    """The reason why a step is skipped, by its matchers and time intervals; "" = it runs.
+def skip_reason(step: Condition, incident: Incident, roster: Roster, now: float) -> Phrase | None:
+    """The reason why a step is skipped, by its matchers and time intervals; None = it runs.
 
     A time interval that is not in the file any more restricts nothing: too many pages are better
     than none.
     """
     for text in step.matchers:
         if not parse_matcher(text).matches(incident.common_labels):
-            return f"{text} does not match"
+            return phrase("skip.matcher", matcher=text)
     if not step.mute_time_intervals and not step.active_time_intervals:
-        return ""
+        return None
     at = utc(now)
     for name in roster.known_intervals(step.mute_time_intervals):
         if roster.holds(name, at):
-            return f"muted by time interval {name}"
+            return phrase("skip.muted", interval=name)
     active = roster.known_intervals(step.active_time_intervals)
     if active and not any(roster.holds(name, at) for name in active):
-        return f"outside time interval {', '.join(active)}"
-    return ""
+        return phrase("skip.outside", intervals=tuple(active))
+    return None
+
+
+def skipped_because(entry: TimelineEntry) -> Words | None:
+    """The reason of an entry that says that a step was skipped; None = it says another thing."""
+    if entry.what and entry.what.key == STEP_SKIPPED:
+        reason = entry.what.values["reason"]
+        return reason if isinstance(reason, Phrase) else None
+    stored = entry.data.get("skipped")  # of an earlier version
+    return stored if isinstance(stored, str) else None
 
 
 def run_due_step(draft: Draft) -> bool:
@@ -113,21 +125,22 @@ def _finish_round(draft: Draft) -> None:
     incident = draft.incident
     if incident.round > incident.plan.repeat or not incident.plan.steps:
         clear_wait(draft)
-        draft.record("ended", "The policy has no further step. Nobody has answered yet.")
+        draft.record("ended", phrase("event.ended"))
         return
     incident.round += 1
     first = min(incident.plan.repeat_from, len(incident.plan.steps))
     incident.position = first - 1
     end_wait(draft)
-    again = "the steps run again" if first == 1 else f"the steps from {first} on run again"
-    rounds = f"round {incident.round} of {incident.plan.repeat + 1}"
-    draft.record("repeat", f"Nobody has answered: {again} ({rounds}).")
+    what = phrase("event.repeat", round=incident.round, rounds=incident.plan.repeat + 1)
+    if first > 1:
+        what = phrase("event.repeat_from", first=first, **what.values)
+    draft.record("repeat", what)
 
 
 def _run_step(draft: Draft, step: Step, number: int) -> None:
     incident = draft.incident
     if (incident.policy, number) in draft.ran:
-        set_wait(draft, "round", draft.now + ROUND_PAUSE, "next round")
+        set_wait(draft, "round", draft.now + ROUND_PAUSE, phrase("wait.round"))
         return
     draft.ran.add((incident.policy, number))
     incident.position = number
@@ -140,8 +153,8 @@ def _run_step(draft: Draft, step: Step, number: int) -> None:
     if isinstance(step, Condition):
         skipped = skip_reason(step, incident, draft.roster, draft.now)
         if skipped:
-            text = f"Step {number} skipped: {skipped}."
-            draft.record("step", text, step=number, skipped=skipped)
+            what = phrase(STEP_SKIPPED, step=number, reason=skipped)
+            draft.record("step", what, step=number)
             return
     match step:
         case Wait():
@@ -155,39 +168,42 @@ def _run_step(draft: Draft, step: Step, number: int) -> None:
         case ForwardStep():
             _run_forward(draft, step, number)
         case ResolveStep():
-            text = f"Resolved by step {number} of policy {incident.policy}; nobody had answered."
-            close_incident(draft, by="policy", text=text, step=number)
+            what = phrase("event.resolved_by_step", step=number, policy=incident.policy)
+            close_incident(draft, "policy", what, step=number)
 
 
 def _run_wait(draft: Draft, step: Wait, number: int) -> None:
     chains = draft.incident.chains
     if chains and all(chain.unreachable for chain in chains):
-        text = "not waiting, because nobody who was paged can be reached"
-        draft.record("escalated", f"Step {number}: {text}.", step=number)
+        draft.record("escalated", phrase("event.not_waiting", step=number), step=number)
         return
-    set_wait(draft, "time", draft.now + step.seconds, f"wait {format_duration(step.seconds)}")
+    waiting_for = phrase("wait.time", length=Length(step.seconds))
+    set_wait(draft, "time", draft.now + step.seconds, waiting_for)
 
 
 def _run_wait_until(draft: Draft, step: WaitUntilStep, number: int) -> None:
-    interval = f"Step {number}: time interval {step.interval}"
-    if not draft.roster.known_intervals((step.interval,)):
-        text = f"{interval} is not in the file any more; not waited for."
-        draft.record("step", text, step=number)
+    interval = step.interval
+    if not draft.roster.known_intervals((interval,)):
+        what = phrase("event.interval_gone", step=number, interval=interval)
+        draft.record("step", what, step=number)
         return
-    opens = draft.roster.opens(step.interval, utc(draft.now))
+    opens = draft.roster.opens(interval, utc(draft.now))
     if opens is None:
-        draft.record("step", f"{interval} never holds; not waited for.", step=number)
+        what = phrase("event.interval_never", step=number, interval=interval)
+        draft.record("step", what, step=number)
     elif opens.timestamp() > draft.now:
-        set_wait(draft, "interval", opens.timestamp(), f"wait until {step.interval}")
+        waiting_for = phrase("wait.interval", interval=interval)
+        set_wait(draft, "interval", opens.timestamp(), waiting_for)
 
 
 def _run_forward(draft: Draft, step: ForwardStep, number: int) -> None:
     plan = draft.incident.forwards.get(step.policy)
     if plan is None:
-        text = f"Step {number}: there is no policy {step.policy} to hand over to."
-        draft.record("failed", text, step=number)
+        what = phrase("event.no_policy", step=number, policy=step.policy)
+        draft.record("failed", what, step=number)
         return
-    draft.record("forwarded", f"Step {number}: policy {step.policy} takes over.", step=number)
+    what = phrase("event.forwarded", step=number, policy=step.policy)
+    draft.record("forwarded", what, step=number)
     forward_to_policy(draft, plan)
 
 
@@ -200,34 +216,37 @@ def _run_notify(draft: Draft, step: NotifyStep, number: int) -> None:
     if not found.users:
         _handle_nobody(draft, step, number, found.reason)
         return
-    why = f"{found.reason}; {found.not_paged}" if found.not_paged else found.reason
-    names = ", ".join(map(draft.name, found.users))
-    text = f"Step {number}: paging {names} ({why})."
-    draft.record("step", text, step=number, users=list(found.users))
+    what = phrase("event.paging", step=number, people=draft.people(*found.users), why=found.reason)
+    if found.not_paged:
+        what = phrase("event.paging_without", not_paged=found.not_paged, **what.values)
+    draft.record("step", what, step=number, users=list(found.users))
     for user in found.users:
         start_chain(draft, user, page_urgency(draft, step), step=number, reason=found.reason)
 
 
-def _handle_nobody(draft: Draft, step: NotifyStep, number: int, reason: str) -> None:
+def _handle_nobody(draft: Draft, step: NotifyStep, number: int, reason: Phrase) -> None:
     """Do what `if_nobody` says, and record it: a step without anybody never passes unnoticed."""
     incident, config = draft.incident, draft.roster.config
     rule = step.if_nobody or incident.plan.if_nobody
-    source = "the step"
-    if step.schedule or step.team:
-        source = f"schedule {step.schedule}" if step.schedule else f"team {step.team}"
-    text = f"Step {number}: {source} has nobody ({reason})"
+    nobody = phrase("reason.step_has_nobody")
+    if step.schedule:
+        nobody = phrase("reason.schedule_has_nobody", schedule=ScheduleName(step.schedule))
+    elif step.team:
+        nobody = phrase("reason.team_has_nobody", team=step.team)
+    what = phrase("event.nobody", step=number, nobody=nobody, reason=reason)
     draft.nobody.append(step.schedule)
     # A user or schedule that has left the file since is passed over.
     if rule.kind == "user" and rule.user in config.users:
-        text += f"; falling back to {draft.name(rule.user)}."
-        draft.record("nobody", text, step=number, users=[rule.user])
-        urgency, reason = page_urgency(draft, step), f"fallback: {source} has nobody"
+        person = draft.people(rule.user)
+        what = phrase("event.nobody_fallback", person=person, **what.values)
+        draft.record("nobody", what, step=number, users=[rule.user])
+        urgency, reason = page_urgency(draft, step), phrase("reason.fallback", nobody=nobody)
         start_chain(draft, rule.user, urgency, step=number, reason=reason)
     elif rule.kind == "wait_for_shift" and step.schedule in config.schedules:
         _wait_for_shift(draft, step.schedule, number)
-        draft.record("nobody", f"{text}; waiting for the next shift.", step=number)
+        draft.record("nobody", phrase("event.nobody_waits", **what.values), step=number)
     else:
-        draft.record("nobody", f"{text}; going on with the next step.", step=number)
+        draft.record("nobody", what, step=number)
 
 
 def _wait_for_shift(draft: Draft, schedule: str, number: int) -> None:
@@ -235,16 +254,16 @@ def _wait_for_shift(draft: Draft, schedule: str, number: int) -> None:
     shift = draft.roster.on_call(schedule, utc(draft.now)).until
     until = shift.timestamp() if shift else draft.now + SHIFT_RETRY_SECONDS
     draft.incident.position = number - 1
-    set_wait(draft, "shift", until, f"somebody on call for {schedule}")
+    set_wait(draft, "shift", until, phrase("wait.shift", schedule=ScheduleName(schedule)))
 
 
 def _notify_receiver(draft: Draft, name: str, number: int) -> None:
     integrations = _receiver_integrations(draft, name)
     if not integrations:
-        text = f"Step {number}: receiver {name} has nothing to send to."
-        draft.record("failed", text, step=number)
+        what = phrase("event.receiver_empty", step=number, receiver=name)
+        draft.record("failed", what, step=number)
         return
-    draft.record("step", f"Step {number}: telling receiver {name}.", step=number)
+    draft.record("step", phrase("event.telling", step=number, receiver=name), step=number)
     for integration in integrations:
         _page_integration(draft, name, integration, number, once=False)
 
@@ -254,10 +273,11 @@ def _call_webhooks(draft: Draft, name: str, number: int) -> None:
     integrations = _receiver_integrations(draft, name)
     webhooks = [integration for integration in integrations if integration.kind == "webhook"]
     if not webhooks:
-        draft.record("failed", f"Step {number}: receiver {name} has no webhook.", step=number)
+        what = phrase("event.no_webhook", step=number, receiver=name)
+        draft.record("failed", what, step=number)
         return
-    text = f"Step {number}: calling the webhook of receiver {name}."
-    draft.record("step", text, step=number)
+    what = phrase("event.calling_webhook", step=number, receiver=name)
+    draft.record("step", what, step=number)
     for integration in webhooks:
         _page_integration(draft, name, integration, number, once=True)
 
@@ -280,7 +300,7 @@ def _page_integration(
         policy=draft.incident.policy,
         step=number,
         round=draft.incident.round,
-        reason=f"policy {draft.incident.policy}",
+        reason=phrase("reason.policy", policy=draft.incident.policy),
         once=once,
         due=draft.now,
     )

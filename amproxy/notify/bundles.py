@@ -157,5 +157,7 @@ class BundleSender:
         alerts = await asyncio.gather(
             *(incidents.load_alerts(wire, one.incident.id) for one in bundled)
         )
-        card = bundle_card(message, bundled, alerts, now=now, external_url=url)
+        card = bundle_card(
+            self._context.config, message, bundled, alerts, now=now, external_url=url
+        )
         return PreparedSend(lambda: channel.send(settings, card), channel.rate_limit(settings))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
-from amproxy.clock import utc
 from amproxy.config.structs import Config
-from amproxy.machine.draft import RESOLVED_TEXTS
+from amproxy.machine.draft import END_PHRASES
 from amproxy.model import Alert, Incident, OutgoingMessage, Page, common_pairs
 from amproxy.notify.message import Action, BundleEntry, Button, Card, Link
 from amproxy.notify.templates import default_title
+from amproxy.text import DEFAULT_LANGUAGE, Moment, PeopleNames, Phrase, load_texts, phrase
+from amproxy.text.render import PhraseRenderer, in_english
 
 MAX_CARD_ALERTS = 20
 MAX_ALERTS_PER_INCIDENT = 20  # alerts of one incident of a bundle, for the webhook's payload
@@ -36,16 +38,19 @@ def incident_card(
 ) -> Card:
     """The card of an incident for the person or receiver of `page`."""
     shown = _firing_first(alerts, now)[:MAX_CARD_ALERTS]
+    words = _reader_words(config, page.user, now)
     is_reminder = _is_reminder(incident, page)
-    why = f"You are paged: {page.reason}." if page.user else f"Told by {page.reason}."
+    why = phrase("card.why" if page.user else "card.why_receiver", reason=page.reason)
     return Card(
         kind="incident",
         key=page.id,
         title=incident.title,
         number=incident.number,
         state=incident.state,
-        state_text=_expiry_text(incident) if is_reminder else state_text(config, incident),
-        why=why if incident.state == "triggered" or _needs_answer(incident, page) else "",
+        state_text=words.text(_expiry_phrase(incident) if is_reminder else state_phrase(incident)),
+        why=words.text(why)
+        if incident.state == "triggered" or _needs_answer(incident, page)
+        else "",
         text=incident.text or _text(incident.common_annotations, shown),
         labels={**incident.group_labels, **incident.common_labels},
         alerts=shown,
@@ -54,7 +59,7 @@ def incident_card(
         links=_links(incident.common_annotations, shown),
         buttons=_buttons(incident, page, sign),
         url=_incident_url(incident, external_url),
-        news=incident.news,
+        news=words.text(incident.news),
         at=now,
         incident=incident.id,
         receiver=incident.receiver or page.receiver,
@@ -79,7 +84,7 @@ def group_card(message: OutgoingMessage, *, now: float, external_url: str) -> Ca
         key=message.id,
         title=default_title(group.labels, labels),
         state="firing" if firing else "resolved",
-        state_text=f"{firing} firing" if firing else "All resolved",
+        state_text=in_english(_group_state(firing)),
         text=_text(annotations, alerts),
         labels=labels,
         alerts=alerts,
@@ -102,6 +107,7 @@ def group_card(message: OutgoingMessage, *, now: float, external_url: str) -> Ca
 
 
 def bundle_card(
+    config: Config,
     message: OutgoingMessage,
     paged: Sequence[tuple[Incident, Page]],
     alerts: Sequence[Sequence[Alert]],
@@ -124,7 +130,7 @@ def bundle_card(
         key=message.id,
         title=f"{len(in_order)} incidents of policy {paged[0][1].policy}",
         state="triggered",
-        why=_bundle_reason([page for _, page in paged]),
+        why=_bundle_reason(config, [page for _, page in paged], now),
         text=message.text,
         entries=[_bundle_entry(incident, external_url) for incident in in_order],
         alerts=shown,
@@ -142,37 +148,46 @@ def bundle_card(
     )
 
 
-def state_text(config: Config, incident: Incident) -> str:
-    """The state in a few words, with the person and the time."""
-
-    def name(user: str) -> str:
-        known = config.users.get(user)
-        return (known.full_name or user) if known else user or "somebody"
-
+def state_phrase(incident: Incident) -> Phrase:
+    """The state, with the person and the time."""
     match incident.state:
         case "acknowledged":
-            at = _clock_text(incident.acknowledged_at)
-            return f"Acknowledged by {name(incident.acknowledged_by)} at {at}"
+            by, at = PeopleNames((incident.acknowledged_by,)), Moment(incident.acknowledged_at or 0)
+            return phrase("card.acknowledged", by=by, at=at)
         case "snoozed":
-            until = _clock_text(incident.snoozed_until)
-            return f"Snoozed by {name(incident.snoozed_by)} until {until}"
+            by, until = PeopleNames((incident.snoozed_by,)), Moment(incident.snoozed_until or 0)
+            return phrase("card.snoozed", by=by, until=until)
         case "resolved" if incident.merged_into:
-            return "Merged into another incident"
-        case "resolved" if reason := RESOLVED_TEXTS.get(incident.resolved_by):
-            return f"Resolved at {_clock_text(incident.resolved_at)}: {reason}"
+            return phrase("card.merged")
+        case "resolved" if end := incident.end_reason:
+            at = Moment(incident.resolved_at or 0)
+            return phrase("card.ended", at=at, reason=END_PHRASES[end])
         case "resolved":
-            return f"Resolved by {name(incident.resolved_by)}"
+            return phrase("card.resolved", by=PeopleNames((incident.resolved_by,)))
         case _:
-            muted = f", held back by {incident.held_by}" if incident.held_by else ""
-            return f"Triggered at {_clock_text(incident.started_at)}{muted}"
+            at = Moment(incident.started_at)
+            if incident.held_by:
+                return phrase("card.held", at=at, reason=incident.held_by)
+            return phrase("card.triggered", at=at)
 
 
-def _expiry_text(incident: Incident) -> str:
-    return f"Your acknowledgement runs out at {_clock_text(incident.acknowledge_due)}"
+def _expiry_phrase(incident: Incident) -> Phrase:
+    return phrase("card.runs_out", at=Moment(incident.acknowledge_due or 0))
 
 
-def _clock_text(at: float | None) -> str:
-    return f"{utc(at or 0):%H:%M} UTC"
+def _group_state(firing: int) -> Phrase:
+    return phrase("card.firing", n=firing) if firing else phrase("card.all_resolved")
+
+
+def _reader_words(config: Config, user: str, now: float) -> PhraseRenderer:
+    """The words for the reader of a message: a person, or a chat of unknown people ("")."""
+    reader = config.users.get(user)
+    return PhraseRenderer(
+        load_texts(DEFAULT_LANGUAGE),
+        full_name=config.full_name,
+        zone=ZoneInfo(reader.timezone if reader else "UTC"),
+        now=now,
+    )
 
 
 def _is_reminder(incident: Incident, page: Page) -> bool:
@@ -271,8 +286,8 @@ def _bundle_entry(incident: Incident, external_url: str) -> BundleEntry:
     )
 
 
-def _bundle_reason(pages: Sequence[Page]) -> str:
-    reasons = {page.reason for page in pages}
+def _bundle_reason(config: Config, pages: Sequence[Page], now: float) -> str:
+    words, reasons = _reader_words(config, pages[0].user, now), {page.reason for page in pages}
     if len(reasons) == 1:
-        return f"You are paged for all of them: {reasons.pop()}."
-    return "You are paged for each of them."
+        return words.text(phrase("card.why_all", reason=reasons.pop()))
+    return words.text(phrase("card.why_each"))

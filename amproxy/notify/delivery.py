@@ -29,7 +29,8 @@ from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
 from amproxy.store.outbox import OutboxMessage, RateLimit
-from amproxy.text import in_english
+from amproxy.text import Phrase, Words
+from amproxy.text.render import in_english
 
 log = EventLog(__name__)
 
@@ -310,7 +311,7 @@ class DeliveryService:
         *,
         about: Iterable[Incident] = (),
         page: Page | None = None,
-        error: DeliveryError | str = "",
+        error: DeliveryError | Phrase | None = None,
         seconds: float | None = None,
         again_at: float | None = None,
     ) -> None:
@@ -327,7 +328,7 @@ class DeliveryService:
             now,
             about=incidents,
             page=page,
-            error=str(error),
+            error=str(error) if isinstance(error, DeliveryError) else error or "",
             seconds=seconds,
         )
         deliveries.add(operations, delivery)
@@ -364,7 +365,7 @@ def _line_fields(
     return fields | {
         "attempt": delivery.attempt,
         "ms": delivery.ms,
-        "error": delivery.error,
+        "error": in_english(delivery.error),
         "again_in": wait,
     }
 
@@ -399,7 +400,7 @@ def build_delivery(
     *,
     about: Iterable[Incident] = (),
     page: Page | None = None,
-    error: str = "",
+    error: Words = "",
     seconds: float | None = None,
 ) -> Delivery:
     """The log's entry of one attempt.
@@ -408,7 +409,9 @@ def build_delivery(
     of the channel's call; None = it was not called.
     """
     group, incidents = message.group, tuple(about)
-    error = _hide_addresses(error, message.address, page.address if page else "")
+    if isinstance(error, str):
+        error = _hide_addresses(error, message.address, page.address if page else "")
+        error = error[:LONGEST_ERROR]
     return Delivery(
         at=now,
         kind=_delivery_kind(message, page),
@@ -420,7 +423,7 @@ def build_delivery(
         incidents=tuple((incident.id, incident.number) for incident in incidents),
         subject=_delivery_subject(message, incidents)[:LONGEST_SUBJECT],
         attempt=message.attempt,
-        error=error[:LONGEST_ERROR],
+        error=error,
         ms=None if seconds is None else round(seconds * 1000),
     )
 

@@ -26,6 +26,8 @@ from amproxy.oncall.hours import classify_daytime
 from amproxy.store import deliveries, incidents, outbox
 from amproxy.store.commit import Operations
 from amproxy.store.outbox import OutboxMessage
+from amproxy.text import Phrase, phrase
+from amproxy.text.render import in_english
 
 
 class PageSender:
@@ -60,7 +62,7 @@ class PageSender:
         message: OutgoingMessage,
         incident: Incident,
         page: Page,
-        reason: str,
+        reason: Phrase,
     ) -> None:
         """Record that a page is not sent, and commit the operations with that."""
         count_page(page, "skipped")
@@ -162,7 +164,7 @@ class PageSender:
         if earlier is None:
             return PreparedSend(lambda: channel.send(settings, card), limit)
         # A chat that has the incident already gets news in the thread, not a second message.
-        news = replace(card, news=f"Paged again (round {page.round}).")
+        news = replace(card, news=in_english(phrase("event.paged_again", round=page.round)))
         return PreparedSend(lambda: channel.edit(settings, earlier.ref, news), limit)
 
     async def _prepare_edit(self, incident: Incident, page: Page) -> PreparedSend:

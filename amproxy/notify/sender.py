@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -32,8 +33,9 @@ from amproxy.store import deliveries, groups, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
 from amproxy.store.outbox import OutboxMessage
+from amproxy.text import phrase
 
-SUPERSEDED = "its group's next notification tells it anew"
+SUPERSEDED: Final = phrase("outcome.superseded")
 
 
 class MessageSender:

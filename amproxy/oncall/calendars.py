@@ -12,16 +12,17 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from amproxy.config.channels import addresses_people
 from amproxy.config.structs import User
-from amproxy.oncall.layers import AbsencesByUser, Assignment
+from amproxy.oncall.layers import AbsencesByUser, Assignment, without_absent
+from amproxy.text import Phrase, phrase
 from amproxy.times import EARLIEST, LATEST
 
-NOT_LOADED = "calendar not loaded"
+NOT_LOADED: Final = phrase("on_call.not_loaded")
 PRIMARY_CALENDAR, OVERRIDES_CALENDAR = "calendar", "overrides calendar"
 # Contacts that are no address of a person: any text may be there.
 _PRIORITY = re.compile(r"\s*\[L([0-9]{1,4})\]", re.IGNORECASE)
@@ -65,6 +66,28 @@ class CalendarShift(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
+class _LevelReasons(NamedTuple):
+    """The reasons that one of a schedule's calendars gives."""
+
+    names: Phrase  # those on call
+    all_absent: Phrase
+    names_nobody: Phrase
+
+
+_LEVEL_REASONS: Final = {
+    PRIMARY_CALENDAR: _LevelReasons(
+        phrase("on_call.calendar"),
+        phrase("on_call.calendar_absent"),
+        phrase("on_call.calendar_names_nobody"),
+    ),
+    OVERRIDES_CALENDAR: _LevelReasons(
+        phrase("on_call.overrides_calendar"),
+        phrase("on_call.overrides_absent"),
+        phrase("on_call.overrides_name_nobody"),
+    ),
+}
+
+
 class CalendarLevel(NamedTuple):
     """The shifts of one rank together."""
 
@@ -84,9 +107,12 @@ class ScheduleCalendars:
     """The calendars of one schedule. None = never loaded."""
 
     def __init__(
-        self, primary: Calendar | None, overrides: Calendar | None = None, missing: str = NOT_LOADED
+        self,
+        primary: Calendar | None,
+        overrides: Calendar | None = None,
+        missing: Phrase | None = NOT_LOADED,
     ) -> None:
-        """missing: why there is no primary one, for people."""
+        """missing: why there is no primary one; None = there is one."""
         self.primary, self.overrides, self.missing = primary, overrides, missing
         self._users: Mapping[str, User] | None = None
         self._resolved = ResolvedCalendars([], [], [])
@@ -176,7 +202,7 @@ class CalendarCover:
     def __init__(
         self, calendars: ScheduleCalendars, users: Mapping[str, User], absences: AbsencesByUser
     ) -> None:
-        self._missing = calendars.missing if calendars.primary is None else ""
+        self._missing = calendars.missing if calendars.primary is None else None
         self._absences = absences
         known = calendars.primary or calendars.overrides
         self._start, self._end = (known.start, known.end) if known else (EARLIEST, LATEST)
@@ -191,20 +217,20 @@ class CalendarCover:
         why = self._missing
         for level in self._levels[place - 1] if place else ():
             present, absent, until = self._present(level, at, until)
+            reasons = _LEVEL_REASONS[level.layer]
             if present:
-                reason = f"{level.layer}, {', '.join(absent)} absent" if absent else level.layer
+                reason = reasons.names
+                reason = without_absent(reason, absent) if absent else reason
                 return Assignment(until, present, reason, level.layer)
-            if absent:
-                why = f"everyone in the {level.layer} is absent"
-            else:
-                why = why or f"the {level.layer} names nobody who is known"
+            why = reasons.all_absent if absent else why or reasons.names_nobody
         return Assignment(until, (), why)
 
     def _outside(self, at: datetime) -> Assignment:
         if at < self._start:
             day = f"{self._start:%Y-%m-%d}"
-            return Assignment(self._start, (), f"the calendar is worked out from {day} only")
-        return Assignment(LATEST, (), f"the calendar is worked out until {self._end:%Y-%m-%d} only")
+            return Assignment(self._start, (), phrase("on_call.known_from", day=day))
+        day = f"{self._end:%Y-%m-%d}"
+        return Assignment(LATEST, (), phrase("on_call.known_until", day=day))
 
     def next_users(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
         """The next people on call after those of a time (UTC), and others than them.

@@ -15,9 +15,11 @@ from msgspec.structs import replace
 
 from amproxy.config.structs import Override, User
 from amproxy.model import GapWarning, NoticeLog
-from amproxy.oncall.layers import Assignment, Cover
+from amproxy.oncall.layers import Assignment, Cover, override_reason
 from amproxy.oncall.notice import Notice, format_local_time, notice_recipients
-from amproxy.oncall.roster import Roster
+from amproxy.oncall.roster import NO_LAYER, Roster, gap_reason
+from amproxy.text import Words
+from amproxy.text.render import english
 from amproxy.times import LATEST, to_utc, wall_to_utc
 
 GapKind = Literal["gap_ahead", "empty_shift"]
@@ -31,7 +33,7 @@ class CoverageGap(NamedTuple):
     start: datetime
     end: datetime  # within the period that was searched
     kind: GapKind
-    reason: str
+    reason: Words
     layer: str = ""
 
 
@@ -65,7 +67,7 @@ def find_gaps(roster: Roster, schedule: str, start: datetime, end: datetime) -> 
     found: list[CoverageGap] = []
     for shift in roster.shifts(schedule, start, end):
         if not shift.users:
-            reason = shift.reason.removeprefix("nobody: ")
+            reason = gap_reason(shift.reason)
             _add_gap(found, CoverageGap(shift.start, shift.end, "gap_ahead", reason))
     return found
 
@@ -77,7 +79,8 @@ def find_empty_shifts(
     layers: dict[str, list[CoverageGap]] = {}
     for period in candidate_periods(roster, schedule, start, end):
         for one in period.empty_assignments():
-            gap = CoverageGap(period.start, period.end, "empty_shift", one.reason, one.layer)
+            reason = one.reason or NO_LAYER
+            gap = CoverageGap(period.start, period.end, "empty_shift", reason, one.layer)
             _add_gap(layers.setdefault(one.layer, []), gap)
     return [gap for found in layers.values() for gap in found]
 
@@ -157,14 +160,15 @@ def _gap_notice(
 
 
 def _gap_line(roster: Roster, schedule: str, user: str, gap: CoverageGap, now: datetime) -> str:
+    why = english(roster.config.full_name).text(gap.reason)
     start = "now on" if gap.start <= now else format_local_time(roster, gap.start, user)
     if gap.kind == "empty_shift":
-        return f"Nobody is left for a shift of {schedule} from {start}: {gap.reason}."
+        return f"Nobody is left for a shift of {schedule} from {start}: {why}."
     # A gap that reaches the end of the search may go on behind it.
     goes_on = gap.end >= now + GAPS_AHEAD
     end = roster.on_call(schedule, gap.start).until if goes_on else gap.end
     until = format_local_time(roster, end, user)
-    return f"Nobody is on call for {schedule} from {start} until {until}: {gap.reason}."
+    return f"Nobody is on call for {schedule} from {start} until {until}: {why}."
 
 
 class CandidatePeriod(NamedTuple):
@@ -220,23 +224,23 @@ def _single_overrides(roster: Roster, name: str) -> list[_SingleOverride]:
     """Each override by itself, the one that wins last; as a cover they show only that one."""
     schedule, users = roster.config.schedules[name], roster.config.users
     zone = ZoneInfo(schedule.timezone)
-    texts = [(one, "override") for one in schedule.overrides]
-    texts += [(one, "override by hand") for one in roster.overrides.get(name, ())]
-    return [_SingleOverride(one, text, zone, users) for one, text in texts]
+    found = [_SingleOverride(one, zone, users, by_hand=False) for one in schedule.overrides]
+    by_hand = roster.overrides.get(name, ())
+    return [*found, *(_SingleOverride(one, zone, users, by_hand=True) for one in by_hand)]
 
 
 class _SingleOverride:
     """One override as a cover, even if another hides it."""
 
     def __init__(
-        self, override: Override, text: str, zone: ZoneInfo, users: Mapping[str, User]
+        self, override: Override, zone: ZoneInfo, users: Mapping[str, User], *, by_hand: bool
     ) -> None:
         self._start, self._end = (
             to_utc(at) if at.tzinfo else wall_to_utc(at, zone)
             for at in (override.start, override.end)
         )
         people = tuple(name for name in dict.fromkeys(override.users) if name in users)
-        reason = f"{text}: {override.reason}" if override.reason else text
+        reason = override_reason(override, by_hand=by_hand)
         self._assignment = Assignment(self._end, people, reason, "", override.id)
 
     def assignment_at(self, at: datetime) -> Assignment:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from amproxy.config.structs import Absence, Layer, Override, Rotation, User
 from amproxy.labels.intervals import TimeInterval
 from amproxy.oncall.piecewise import Piecewise, cached_interval
+from amproxy.text import PeopleNames, Phrase, phrase
 from amproxy.times import EARLIEST, LATEST, local_to_utc, utc_to_wall, wall_to_utc
 
 _NEVER = LATEST.replace(tzinfo=None)
@@ -39,7 +40,7 @@ class Assignment(NamedTuple):
 
     end: datetime  # exclusive: the answer is valid until then; always after the time it is for
     users: tuple[str, ...]  # () = the covers below count
-    reason: str = ""  # without users: why an active layer has nobody; "" = it is not active
+    reason: Phrase | None = None  # without users: why an active layer has nobody; None = not active
     layer: str = ""
     override: str = ""  # id of an override by hand
 
@@ -75,6 +76,8 @@ class RotatingLayer:
         )
         self._turns = tuple(tuple(dict.fromkeys(turn)) for turn in turns if turn)
         self._name, self._absences = layer.name, absences
+        self._reason = phrase("on_call.layer", layer=layer.name)
+        self._all_absent = phrase("on_call.layer_absent", layer=layer.name)
         active = tuple(intervals[name] for name in layer.active_time_intervals)
         mute = tuple(intervals[name] for name in layer.mute_time_intervals)
         self._active = [cached_interval(interval) for interval in active]
@@ -95,9 +98,9 @@ class RotatingLayer:
         if number < 0:
             return Assignment(handoff, ())
         users, _, absent, until = self._substitute(number, at)
-        reason = f"layer {self._name}" if users else f"everyone in layer {self._name} is absent"
+        reason = self._reason if users else self._all_absent
         if users and absent:
-            reason += f", {', '.join(absent)} absent"
+            reason = without_absent(reason, absent)
         return Assignment(min(end, handoff, until), users, reason, self._name)
 
     def next_users(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
@@ -166,14 +169,16 @@ class Overrides:
         overrides: Sequence[Override],
         zone: ZoneInfo,
         users: Mapping[str, User],
-        text: str = "override",
+        *,
+        by_hand: bool = False,
     ) -> None:
-        """text: their name in reasons."""
         self._steps = Piecewise(
             (
                 local_to_utc(override.start, zone),
                 local_to_utc(override.end, zone),
-                Assignment(LATEST, known, _reason_text(text, override.reason), "", override.id),
+                Assignment(
+                    LATEST, known, override_reason(override, by_hand=by_hand), "", override.id
+                ),
             )
             for override in overrides
             if (known := tuple(name for name in dict.fromkeys(override.users) if name in users))
@@ -184,8 +189,17 @@ class Overrides:
         return found._replace(end=end) if found else Assignment(end, ())
 
 
-def _reason_text(text: str, reason: str) -> str:
-    return f"{text}: {reason}" if reason else text
+def override_reason(override: Override, *, by_hand: bool) -> Phrase:
+    """The reason of those whom an override puts on call."""
+    text = override.reason
+    if by_hand:
+        return phrase("on_call.by_hand_for", text=text) if text else phrase("on_call.by_hand")
+    return phrase("on_call.override_for", text=text) if text else phrase("on_call.override")
+
+
+def without_absent(reason: Phrase, absent: Sequence[str]) -> Phrase:
+    """A reason, with the people who would be on call too if they were not absent."""
+    return phrase("on_call.without", reason=reason, people=PeopleNames(tuple(absent)))
 
 
 def absences_by_user(

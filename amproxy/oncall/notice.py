@@ -50,8 +50,7 @@ def filter_subscribed(roster: Roster, names: Iterable[str], kind: NoticeKind) ->
 
 def join_full_names(roster: Roster, names: Iterable[str]) -> str:
     """A list of people as text: "Alice Ash and Bob"; "nobody" if it is empty."""
-    users = roster.config.users
-    full = [(users[name].full_name or name) if name in users else name for name in names]
+    full = [roster.config.full_name(name) for name in names]
     return " and ".join([", ".join(full[:-1]), full[-1]] if len(full) > 1 else full) or "nobody"
 
 

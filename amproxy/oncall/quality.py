@@ -15,7 +15,9 @@ import msgspec
 
 from amproxy.oncall.gaps import CoverageGap, candidate_periods, find_gaps
 from amproxy.oncall.hours import Hours, count_hours
-from amproxy.oncall.roster import Roster, Shift
+from amproxy.oncall.roster import NO_LAYER, Roster, Shift
+from amproxy.text import Words
+from amproxy.text.render import english
 
 OVERLOADED_SHARE, IDLE_SHARE = 1.5, 0.5  # times the mean hours: more, or less
 
@@ -28,7 +30,7 @@ class HiddenShift(msgspec.Struct, frozen=True, kw_only=True):
     start: datetime
     end: datetime
     users: tuple[str, ...]  # the hidden people
-    reason: str  # why they would be on call: their layer or override
+    reason: Words  # why they would be on call: their layer or override
     on_call: tuple[str, ...]
 
 
@@ -179,18 +181,21 @@ def _hidden_shifts(
     roster: Roster, schedule: str, start: datetime, end: datetime
 ) -> list[HiddenShift]:
     # (hidden people, reason, people on call) → the shift that the next period may extend.
-    going_on: dict[tuple[tuple[str, ...], str, tuple[str, ...]], HiddenShift] = {}
+    words = english()
+    going_on: dict[tuple[tuple[str, ...], Words, tuple[str, ...]], HiddenShift] = {}
     found: list[HiddenShift] = []
     for period in candidate_periods(roster, schedule, start, end):
         hidden = period.hidden_assignments()
-        now = {(one.users, one.reason, period.on_call) for one in hidden}
+        now = {(one.users, one.reason or NO_LAYER, period.on_call) for one in hidden}
         found += [going_on.pop(key) for key in list(going_on) if key not in now]
         for key in now:
             begin = going_on[key].start if key in going_on else period.start
             going_on[key] = HiddenShift(
                 start=begin, end=period.end, users=key[0], reason=key[1], on_call=key[2]
             )
-    return sorted([*found, *going_on.values()], key=lambda one: (one.start, one.end, one.reason))
+    return sorted(
+        [*found, *going_on.values()], key=lambda one: (one.start, one.end, words.text(one.reason))
+    )
 
 
 def find_double_bookings(

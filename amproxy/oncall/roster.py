@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -29,8 +29,10 @@ from amproxy.oncall.layers import (
     absences_by_user,
 )
 from amproxy.oncall.swaps import AcceptedSwaps, SwappedCover, SwappedLayer
+from amproxy.text import Phrase, Words, phrase
 from amproxy.times import to_utc
 
+NO_LAYER: Final = phrase("on_call.no_layer")
 HORIZON = timedelta(days=366)  # no change of people is searched beyond this
 
 
@@ -42,7 +44,7 @@ class OnCall(msgspec.Struct, frozen=True, kw_only=True):
     users: tuple[str, ...]
     until: datetime | None  # when `users` changes; None = not within HORIZON
     next: tuple[str, ...]  # who is on call right after `until`
-    reason: str  # "layer weekly", "override by hand: swapped", "nobody: no layer is active"
+    reason: Words  # "layer weekly", "override by hand: swapped", "nobody: no layer is active"
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +53,20 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     start: datetime
     end: datetime  # exclusive
     users: tuple[str, ...]  # () = a gap
-    reason: str
+    reason: Words
     layer: str = ""
     override: str = ""  # id of the override by hand
+
+
+def nobody_reason(why: Phrase) -> Phrase:
+    """The reason of a period with nobody on call."""
+    return phrase("on_call.nobody", why=why)
+
+
+def gap_reason(reason: Words) -> Words:
+    """The reason why nobody is on call, of the reason of such a period."""
+    found = reason.values.get("why") if isinstance(reason, Phrase) else None
+    return found if isinstance(found, Phrase) else reason
 
 
 class Roster:
@@ -101,7 +114,12 @@ class Roster:
             until, users = None, ()
         self._steady[schedule] = since, until or start + HORIZON
         return OnCall(
-            schedule=schedule, at=at, users=now.users, until=until, next=users, reason=now.reason
+            schedule=schedule,
+            at=at,
+            users=now.users,
+            until=until,
+            next=users,
+            reason=now.reason or NO_LAYER,
         )
 
     def turn_after(self, schedule: str, at: datetime) -> OnCall:
@@ -112,7 +130,7 @@ class Roster:
         """
         following = self._timeline(schedule).turn_after(to_utc(at))
         now = self.on_call(schedule, at)
-        return replace(now, users=following.users, reason=following.reason)
+        return replace(now, users=following.users, reason=following.reason or NO_LAYER)
 
     def shifts(self, schedule: str, start: datetime, end: datetime) -> list[Shift]:
         """All shifts of a period in order, without overlaps, clipped, gaps included (users = ()).
@@ -124,7 +142,12 @@ class Roster:
             to_utc(start), to_utc(end)
         ):
             shift = Shift(
-                start=begin, end=until, users=users, reason=reason, layer=layer, override=override
+                start=begin,
+                end=until,
+                users=users,
+                reason=reason or NO_LAYER,
+                layer=layer,
+                override=override,
             )
             if merged and replace(merged[-1], start=begin, end=until) == shift:
                 merged[-1] = replace(merged[-1], end=until)
@@ -226,10 +249,10 @@ class Roster:
             RotatingLayer(layer, zone, config.time_intervals, self._absences)
             for layer in schedule.layers
         ]
-        nobody = "no layer is active"
+        nobody = NO_LAYER
         if schedule.ical and name in self.calendars:
             layers = [CalendarCover(self.calendars[name], config.users, self._absences)]
-            nobody = "no event in the calendar"
+            nobody = phrase("on_call.no_event")
         elif schedule.ical:
             nobody = NOT_LOADED
         overrides: Cover = Overrides(schedule.overrides, zone, config.users)
@@ -237,7 +260,7 @@ class Roster:
             layers = [SwappedLayer(layer, swaps) for layer in layers]
             overrides = SwappedCover(overrides, swaps)
         # Above swaps: who is put on call by hand stays so.
-        by_hand = Overrides(self.overrides.get(name, ()), zone, config.users, "override by hand")
+        by_hand = Overrides(self.overrides.get(name, ()), zone, config.users, by_hand=True)
         return ScheduleTimeline(layers, [by_hand, overrides], nobody)
 
 
@@ -256,7 +279,7 @@ class ScheduleTimeline:
         self,
         layers: Sequence[LayerCover],
         overrides: Sequence[Cover],
-        nobody: str = "no layer is active",
+        nobody: Phrase = NO_LAYER,
     ) -> None:
         """nobody: the reason where no layer is active."""
         self._layers, self._nobody = layers, nobody
@@ -266,7 +289,7 @@ class ScheduleTimeline:
         """From `start` to `end` without gap or overlap; every change of who or why is an edge."""
         answers: list[Assignment | None] = [None] * len(self.covers)
         while start < end:
-            until, why = end, ""
+            until, why = end, None
             for position, cover in enumerate(self.covers):
                 found = answers[position]
                 # An answer stays valid while other covers change: most are needed again.
@@ -276,17 +299,17 @@ class ScheduleTimeline:
                 if found.users:
                     break
             else:
-                found = Assignment(until, (), f"nobody: {why or self._nobody}")
+                found = Assignment(until, (), nobody_reason(why or self._nobody))
             yield TimelinePeriod(start, until, found)
             start = until
 
     def turn_after(self, at: datetime) -> Assignment:
         """The turn after the present one of the layer that is on call, overrides left aside."""
-        why = ""
+        why = None
         for layer in reversed(self._layers):
             found = layer.assignment_at(at)
             if found.users:
-                reason = f"next turn of layer {found.layer}"
+                reason = phrase("on_call.next_turn", layer=found.layer)
                 return Assignment(found.end, layer.next_users(at), reason, found.layer)
             why = why or found.reason
-        return Assignment(at, (), f"nobody: {why or self._nobody}")
+        return Assignment(at, (), nobody_reason(why or self._nobody))

@@ -14,7 +14,7 @@ from amproxy.config.structs import User
 from amproxy.errors import Conflict
 from amproxy.model import Swap
 from amproxy.oncall.layers import Assignment, Cover, LayerCover
-from amproxy.text import PeopleNames, Phrase
+from amproxy.text import PeopleNames, Phrase, phrase
 from amproxy.times import LATEST
 
 SwapState = Literal["open", "taken", "past_due"]
@@ -73,21 +73,22 @@ class ActiveSwaps(NamedTuple):
 
     swaps: tuple[Swap, ...]
 
-    def apply_to(self, users: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-        """Return who is on call instead of these people, and the swaps that apply, as texts.
+    def apply_to(self, users: Sequence[str]) -> tuple[tuple[str, ...], list[Phrase]]:
+        """Return who is on call instead of these people, and the swaps that apply, as reasons.
 
         A later swap applies to the result of the earlier ones: shifts that somebody has taken over
         may be swapped again.
         """
-        people, texts = tuple(users), list[str]()
+        people, reasons = tuple(users), list[Phrase]()
         for swap in self.swaps:
             if swap.user in people:
                 # dict.fromkeys: whoever takes over is on call already, perhaps.
                 people = tuple(
                     dict.fromkeys(swap.taken_by if name == swap.user else name for name in people)
                 )
-                texts.append(f"{swap.taken_by} for {swap.user} (swap)")
-        return people, texts
+                taker, user = PeopleNames((swap.taken_by,)), PeopleNames((swap.user,))
+                reasons.append(phrase("on_call.swap", taker=taker, user=user))
+        return people, reasons
 
 
 class AcceptedSwaps:
@@ -132,8 +133,10 @@ class SwappedCover:
         if not found.users:
             return found
         swaps, until = self._swaps.at(at)
-        users, texts = swaps.apply_to(found.users)
-        reason = ", ".join((found.reason, *texts))
+        users, applied = swaps.apply_to(found.users)
+        reason = found.reason
+        if applied and reason:
+            reason = phrase("on_call.swapped", reason=reason, swaps=tuple(applied))
         return found._replace(end=min(found.end, until), users=users, reason=reason)
 
 

@@ -18,17 +18,26 @@ from amproxy.config.structs import (
     WaitForAlertsStep,
     WaitUntilStep,
 )
-from amproxy.model import Incident, TimelineEntry
+from amproxy.machine.draft import END_PHRASES
+from amproxy.machine.steps import skipped_because
+from amproxy.model import END_REASONS, Incident, TimelineEntry
 from amproxy.oncall.roster import Roster, Shift
 from amproxy.simulation.explain import NEXT_SHIFT_PERIOD, current_absence, users_of_schedule
-from amproxy.simulation.terminal import describe_step, people_names, person_name
+from amproxy.text import Moment, PeopleNames, Phrase, PhraseValue, ScheduleName, phrase
+from amproxy.text.policies import step_phrase
 from amproxy.times import wall_to_utc
 
 # Kinds of timeline entries. With these the policy begins, or begins anew …
 RUN_STARTS: Final = frozenset({"opened", "unacknowledged", "triggered", "reopened"})
 # … and from these on nothing of it runs any more.
 RUN_STOPS: Final = frozenset({"acknowledged", "snoozed", "resolved", "merged"})
-SCHEDULE_NOW_TEXT: Final = "as the schedule stands now"
+# Each of them → the code of "somebody did it at …".
+_STOPS: Final = {
+    "acknowledged": "why.stop_acknowledged",
+    "snoozed": "why.stop_snoozed",
+    "resolved": "why.stop_resolved",
+    "merged": "why.stop_merged",
+}
 _ONE_SECOND: Final = timedelta(seconds=1)
 
 
@@ -53,40 +62,37 @@ class EvidenceReason(NamedTuple):
     """A reason why somebody was not paged."""
 
     rank: EvidenceRank
-    text: str  # a sentence
+    what: Phrase
 
 
 class IncidentEvidence:
-    """The timeline (oldest first) of an incident, with the times of one person's clock."""
+    """The timeline (oldest first) of an incident, as it concerns one person."""
 
     def __init__(
         self, incident: Incident, timeline: Sequence[TimelineEntry], user: str, roster: Roster
     ) -> None:
         self.incident, self.timeline, self.user, self.roster = incident, timeline, user, roster
         self.user_config = roster.config.users.get(user)  # None: not in today's file
-        self.name = person_name(roster.config, user)
-        self._zone = ZoneInfo(self.user_config.timezone if self.user_config else "UTC")
+        self.person = PeopleNames((user,))
         self._run_start, self.stop = self._last_run()
 
-    def when(self, at: float) -> str:
-        """Return Unix seconds as "Tue 2026-01-06 11:05:00 CET"."""
-        return f"{utc(at).astimezone(self._zone):%a %Y-%m-%d %H:%M:%S %Z}"
+    def describe_entry(self, entry: TimelineEntry) -> Phrase:
+        """Return an entry with its time."""
+        return phrase("why.entry", at=Moment(entry.at), what=entry.words)
 
-    def describe_entry(self, entry: TimelineEntry) -> str:
-        """Return an entry as a sentence with its time."""
-        return f"At {self.when(entry.at)}: {entry.text}"
-
-    def describe_stop(self) -> str:
+    def describe_stop(self) -> Phrase | None:
         """Return what stopped the last run: "bob acknowledged it at …".
 
-        "" = it still runs, or ran to its end.
+        None = it still runs, or ran to its end.
         """
         if self.stop is None:
-            return ""
-        at = self.when(self.stop.at)
-        if not self.stop.user:
-            return f"this happened at {at}: {self.stop.text}".rstrip(".")
-        return f"{person_name(self.roster.config, self.stop.user)} {self.stop.kind} it at {at}"
+            return None
+        at, by = Moment(self.stop.at), self.stop.data.get("by", "")
+        end = END_REASONS.get(by)
+        if end and not self.stop.user:
+            return phrase("why.stop_ended", at=at, reason=END_PHRASES[end])
+        kind = "merged" if by == "merged" else self.stop.kind
+        return phrase(_STOPS[kind], at=at, person=PeopleNames((self.stop.user,)))
 
     def policies(self) -> list[Policy]:
         """Return the policies that ran, the one in force last.
@@ -111,15 +117,7 @@ class IncidentEvidence:
 
     def step_asked_for_person(self, entry: TimelineEntry) -> bool:
         """Check whether the step that wrote an entry asked for the person."""
-        users = entry.data.get("users")
-        if isinstance(users, list):
-            return self.user in users
-        # Entries from before `data` was stored have the names in their text only.
-        if entry.kind == "nobody":
-            endings = tuple(f" falling back to {name}." for name in (self.name, self.user))
-            return entry.text.endswith(endings)
-        named = entry.text.partition(" (")[0].partition("paging ")[2].split(", ")
-        return self.name in named or self.user in named
+        return self.user in entry.data.get("users", ())
 
     def expected(self, step: int) -> float | None:
         """Return when a step that did not run is due or would have been, in Unix seconds.
@@ -199,51 +197,59 @@ def why_step_missed(
         return _why_not_run_yet(evidence, number, step) if in_force else None
     if evidence.step_asked_for_person(entry) or not _can_reach(evidence, policy, step, entry.at):
         return None
-    skipped = f"Step {number} skipped: "
-    if not entry.text.startswith(skipped):
+    skipped = skipped_because(entry)
+    if skipped is None:
         return _why_others_paged(evidence, step, entry)
     reached = _would_reach(evidence, step, entry.at)
-    rank = EvidenceRank.STEP if reached else EvidenceRank.NOT_ON_CALL
-    what = f"Step {number} ({describe_step(evidence.roster.config, step)})"
-    why = entry.text.removeprefix(skipped).rstrip(".")
-    return EvidenceReason(rank, f"{what} was skipped at {evidence.when(entry.at)}: {why}.")
+    what = phrase(
+        "why.step_skipped",
+        step=number,
+        what=step_phrase(step),
+        at=Moment(entry.at),
+        reason=skipped,
+    )
+    return EvidenceReason(EvidenceRank.STEP if reached else EvidenceRank.NOT_ON_CALL, what)
 
 
 def _why_others_paged(
     evidence: IncidentEvidence, step: NotifyStep, entry: TimelineEntry
 ) -> EvidenceReason:
     """Return the reason why a step that ran took other people."""
-    name, at = evidence.name, entry.at
-    if absence := absence_text(evidence, at):
-        why = f"{name} was {absence}."
+    person, at = evidence.person, entry.at
+    if absence := _find_absence(evidence, at):
+        why = phrase("why.was_absent", person=person, absence=absence)
     elif step.pick == "round_robin" and (step.users or step.team):
-        why = f"The step takes one person in turn, and it was not the turn of {name}."
+        why = phrase("why.not_their_turn", person=person)
     elif step.schedule and is_scheduled_for(evidence, step.schedule, at):
         return _why_not_on_call(evidence, step, entry)
     elif not step.schedule and evidence.user in (*step.users, *_team_members(evidence, step)):
-        why = f"{name} was not among them then; the file names them now."
+        why = phrase("why.named_since", person=person)
     else:
-        why = f"{name} is paged by this step only where nobody else is found."
-    return EvidenceReason(EvidenceRank.STEP, f"{evidence.describe_entry(entry)} {why}")
+        why = phrase("why.fallback_only", person=person)
+    return EvidenceReason(EvidenceRank.STEP, _entry_and_why(evidence, entry, why))
+
+
+def _entry_and_why(evidence: IncidentEvidence, entry: TimelineEntry, why: Phrase) -> Phrase:
+    return phrase("why.entry_and", entry=evidence.describe_entry(entry), why=why)
 
 
 def _why_not_on_call(
     evidence: IncidentEvidence, step: NotifyStep, entry: TimelineEntry
 ) -> EvidenceReason:
-    name, schedule = evidence.name, step.schedule
+    person, schedule = evidence.person, ScheduleName(step.schedule)
     rank = EvidenceRank.STEP
-    shift = _next_shift(evidence, schedule, entry.at)
+    shift = _next_shift(evidence, step.schedule, entry.at)
     if _would_reach(evidence, step, entry.at):
-        why = f"By the schedule as it stands now it would have been {name}: it was changed since."
+        why = phrase("why.schedule_changed", person=person)
     elif shift and shift.start <= utc(entry.at):
-        why = f"{name} was on call for {schedule} then, and this step asks for who comes next."
+        why = phrase("why.asks_for_next", person=person, schedule=schedule)
     else:
-        rank, soon = EvidenceRank.NOT_ON_CALL, "nor soon after"
+        rank = EvidenceRank.NOT_ON_CALL
+        why = phrase("why.not_on_call", person=person, schedule=schedule)
         if shift:
-            start, end = shift.start.timestamp(), shift.end.timestamp()
-            soon = f"next from {evidence.when(start)} to {evidence.when(end)}"
-        why = f"{name} was not on call for {schedule} then; {soon} ({SCHEDULE_NOW_TEXT})."
-    return EvidenceReason(rank, f"{evidence.describe_entry(entry)} {why}")
+            start, end = Moment(shift.start.timestamp()), Moment(shift.end.timestamp())
+            why = phrase("why.next_on_call", start=start, end=end, **why.values)
+    return EvidenceReason(rank, _entry_and_why(evidence, entry, why))
 
 
 def _why_not_run_yet(
@@ -251,40 +257,40 @@ def _why_not_run_yet(
 ) -> EvidenceReason | None:
     """Return the reason that a step has not run, or had not run when somebody answered."""
     stopped, due = evidence.describe_stop(), evidence.expected(number)
-    if not stopped and due is None:
+    if stopped is None and due is None:
         return None
     at = due if due is not None else evidence.incident.updated_at
     if not _can_reach(evidence, evidence.incident.plan, step, at):
         return None
-    config = evidence.roster.config
-    text = f"Step {number} ({describe_step(config, step)})"
-    if not stopped:
-        text += f" has not run yet; it is due at {evidence.when(at)}"
+    values: dict[str, PhraseValue] = {"step": number, "what": step_phrase(step)}
+    if stopped is None:
+        what = phrase("why.not_run", due=Moment(at), **values)
+    elif due is None:
+        what = phrase("why.not_run_when", stop=stopped, **values)
     else:
-        text += f" had not run yet when {stopped}"
-        if due is not None:
-            text += f"; it would have run at {evidence.when(due)}"
+        what = phrase("why.not_run_before", stop=stopped, due=Moment(due), **values)
     if _would_reach(evidence, step, at):
-        return EvidenceReason(EvidenceRank.NOT_RUN, f"{text}.")
+        return EvidenceReason(EvidenceRank.NOT_RUN, phrase("why.alone", what=what))
     if step.schedule:
-        there = people_names(config, _users_of_step(evidence, step, at)) or "nobody"
-        return EvidenceReason(
-            EvidenceRank.NOT_ON_CALL, f"{text}, for {there} ({SCHEDULE_NOW_TEXT})."
-        )
-    if absence := absence_text(evidence, at):
-        text += f"; {evidence.name} {'is' if due is None else 'would be'} {absence}"
-    return EvidenceReason(EvidenceRank.NOT_RUN, f"{text}.")
+        people = PeopleNames(_users_of_step(evidence, step, at))
+        for_others = phrase("why.for_others", what=what, people=people)
+        return EvidenceReason(EvidenceRank.NOT_ON_CALL, for_others)
+    if absence := _find_absence(evidence, at):
+        absent = phrase("why.and_absent", what=what, person=evidence.person, absence=absence)
+        return EvidenceReason(EvidenceRank.NOT_RUN, absent)
+    return EvidenceReason(EvidenceRank.NOT_RUN, phrase("why.alone", what=what))
 
 
-def absence_text(evidence: IncidentEvidence, at: float) -> str:
-    """Return "absent until … (holidays), as the file has it now"; "" = not absent."""
+def _find_absence(evidence: IncidentEvidence, at: float) -> Phrase | None:
+    """Return "absent until … (holidays), as the file has it now"; None = not absent."""
     user = evidence.user_config
     absence = current_absence(user, utc(at)) if user else None
     if absence is None or user is None:
-        return ""
-    end = evidence.when(wall_to_utc(absence.end, ZoneInfo(user.timezone)).timestamp())
-    reason = f" ({absence.reason})" if absence.reason else ""
-    return f"absent until {end}{reason}, as the file has it now"
+        return None
+    end = Moment(wall_to_utc(absence.end, ZoneInfo(user.timezone)).timestamp())
+    if absence.reason:
+        return phrase("why.absent_for", until=end, text=absence.reason)
+    return phrase("why.absent", until=end)
 
 
 def is_scheduled_for(evidence: IncidentEvidence, schedule: str, at: float) -> bool:
@@ -309,7 +315,7 @@ def _can_reach(evidence: IncidentEvidence, policy: Policy, step: NotifyStep, at:
 def _would_reach(evidence: IncidentEvidence, step: NotifyStep, at: float) -> bool:
     """Check whether the step gets to the person at a time, by today's file and overrides."""
     # The roster decides about absent people itself, and named ones are paged even when absent.
-    absent = step.team and absence_text(evidence, at)
+    absent = step.team and _find_absence(evidence, at)
     return evidence.user in _users_of_step(evidence, step, at) and not absent
 
 

@@ -17,6 +17,7 @@ from amproxy.clock import Timestamp, rfc3339
 from amproxy.config.structs import Policy, Urgency
 from amproxy.model import Incident, Page, PageKind, PageState, TimelineEntry
 from amproxy.simulation.recorded import HISTORY_FORMAT
+from amproxy.text.render import PhraseRenderer, arguments_of, code_of
 
 ListedIncident = TypeVar("ListedIncident")  # as the API's lists have it
 
@@ -102,11 +103,14 @@ class HistoryEvent(msgspec.Struct, kw_only=True):
     kind: str
     user: str | None
     text: str
+    code: str | None
+    arguments: dict[str, Any] | None
     until: Timestamp | None
     firing: int | None
     resolved: int | None
     fresh: int | None
     by: str | None
+    ended: str | None  # the reason, or "person"
     to: list[str] | None
     policy: str | None
 
@@ -123,6 +127,8 @@ class HistoryPage(msgspec.Struct, kw_only=True):
     round: int
     state: PageState
     reason: str
+    reason_code: str | None
+    reason_arguments: dict[str, Any] | None
 
 
 class HistoryLine(msgspec.Struct, Generic[ListedIncident], kw_only=True):
@@ -140,9 +146,15 @@ class HistoryLine(msgspec.Struct, Generic[ListedIncident], kw_only=True):
 
 
 def history_line(
-    incident: Incident, timeline: Iterable[TimelineEntry], view: ListedIncident
+    incident: Incident,
+    timeline: Iterable[TimelineEntry],
+    view: ListedIncident,
+    words: PhraseRenderer,
 ) -> HistoryLine[ListedIncident]:
-    """One line of the history. timeline: oldest first; view: the incident as in the API's lists."""
+    """One line of the history.
+
+    timeline: oldest first; view: the incident as in the API's lists; words: of its texts.
+    """
     return HistoryLine(
         format=HISTORY_FORMAT,
         incident=view,
@@ -156,29 +168,32 @@ def history_line(
             receiver=incident.receiver or None,
             group_key=incident.group_key or None,
         ),
-        events=[_history_event(entry) for entry in timeline if entry.kind in _EVENT_KINDS],
-        pages=[_history_page(page) for page in incident.pages],
+        events=[_history_event(entry, words) for entry in timeline if entry.kind in _EVENT_KINDS],
+        pages=[_history_page(page, words) for page in incident.pages],
     )
 
 
-def _history_event(entry: TimelineEntry) -> HistoryEvent:
+def _history_event(entry: TimelineEntry, words: PhraseRenderer) -> HistoryEvent:
     until = entry.data.get("until")
     return HistoryEvent(
         at=rfc3339(entry.at),
         kind=_EVENT_KINDS[entry.kind],
         user=entry.user or None,
-        text=entry.text,
+        text=words.text(entry.words),
+        code=code_of(entry.what),
+        arguments=arguments_of(entry.what),
         until=rfc3339(until) if isinstance(until, int | float) else None,
         firing=entry.data.get("firing"),
         resolved=entry.data.get("resolved"),
         fresh=entry.data.get("fresh"),
         by=entry.data.get("by"),
+        ended=entry.data.get("ended"),
         to=entry.data.get("to"),
         policy=entry.policy or None,
     )
 
 
-def _history_page(page: Page) -> HistoryPage:
+def _history_page(page: Page, words: PhraseRenderer) -> HistoryPage:
     return HistoryPage(
         due=rfc3339(page.due),
         at=rfc3339(page.sent_at),
@@ -190,7 +205,9 @@ def _history_page(page: Page) -> HistoryPage:
         step=page.step,
         round=page.round,
         state=page.state,
-        reason=page.reason,
+        reason=words.text(page.reason),
+        reason_code=code_of(page.reason),
+        reason_arguments=arguments_of(page.reason),
     )
 
 

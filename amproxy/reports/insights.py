@@ -16,7 +16,6 @@ import msgspec
 
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Urgency
-from amproxy.machine.draft import RESOLVED_TEXTS
 from amproxy.model import Incident, Page
 from amproxy.oncall.hours import Daytime, classify_daytime, night_start_date
 from amproxy.reports.insights_rows import (
@@ -288,7 +287,7 @@ class AlertTally:
 
 def ended_by_itself(incident: Incident) -> bool:
     """Check whether it ended without a person: its alerts were over, or its source fell silent."""
-    return incident.state == "resolved" and incident.resolved_by in RESOLVED_TEXTS
+    return incident.state == "resolved" and incident.end_reason is not None
 
 
 def _seconds_to_resolve(incident: Incident) -> float | None:

@@ -1,7 +1,7 @@
 """The reasons why one person was not paged for one incident: pure, from what is stored.
 
 The rest (who else was on call, the further rules of somebody) is taken from today's file and
-overrides, and the sentence says so.
+overrides, and the reason says so.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from amproxy.model import Chain, Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
 from amproxy.reports.evidence import EvidenceRank, EvidenceReason, IncidentEvidence, why_step_missed
 from amproxy.simulation.explain import has_usable_contact
+from amproxy.text import Moment, Phrase, PhraseValue, Words, phrase
 
 # Timeline entries that say nothing of pages: what a person did, and what happened to the incident.
 _ACTIONS = {"acknowledged", "unacknowledged", "resolved", "snoozed", "escalated", "note"}
@@ -35,7 +36,7 @@ class WhyVerdict(NamedTuple):
 
     known: bool  # the file or the incident knows the person
     paged: bool
-    reasons: list[str]  # sentences, the most specific first
+    reasons: list[Phrase]  # the most specific first
     pages: list[Page]  # those to the person, in order
 
 
@@ -49,9 +50,9 @@ def why_not_paged(
     evidence = IncidentEvidence(incident, timeline, user, roster)
     pages = [page for page in incident.pages if page.user == user]
     if not _is_known(evidence, pages):
-        return WhyVerdict(False, False, [f"The file does not know {user}."], [])
+        return WhyVerdict(False, False, [phrase("why.unknown", user=user)], [])
     reasons = [
-        *_page_reasons(evidence, pages, now),
+        *_page_reasons(pages, now),
         *_person_reasons(evidence, pages),
         *_rule_reasons(evidence, pages),
     ]
@@ -59,7 +60,7 @@ def why_not_paged(
     if not paged:
         reasons = _add_policy_reasons(evidence, reasons)
     reasons.sort(key=lambda reason: reason.rank)
-    return WhyVerdict(True, paged, [reason.text for reason in reasons], pages)
+    return WhyVerdict(True, paged, [reason.what for reason in reasons], pages)
 
 
 def _is_known(evidence: IncidentEvidence, pages: Sequence[Page]) -> bool:
@@ -74,31 +75,38 @@ def _is_known(evidence: IncidentEvidence, pages: Sequence[Page]) -> bool:
     )
 
 
-def _page_reasons(
-    evidence: IncidentEvidence, pages: Sequence[Page], now: float
-) -> Iterator[EvidenceReason]:
+def _page_reasons(pages: Sequence[Page], now: float) -> Iterator[EvidenceReason]:
     for page in sorted(pages, key=lambda page: (_STATE_ORDER.index(page.state), page.due)):
-        yield EvidenceReason(EvidenceRank.PAGE, _page_text(evidence, page, now))
+        yield EvidenceReason(EvidenceRank.PAGE, _page_phrase(page, now))
 
 
-def _page_text(evidence: IncidentEvidence, page: Page, now: float) -> str:
-    round_ = f", round {page.round}" if page.round > 1 else ""
-    why = f"step {page.step}{round_}: {page.reason}" if page.step else page.reason or "by hand"
-    over, due, error = f"over {page.channel}", evidence.when(page.due), page.error.rstrip(".")
+def _page_phrase(page: Page, now: float) -> Phrase:
+    values: dict[str, PhraseValue] = {
+        "channel": page.channel,
+        "at": Moment(page.due),
+        "why": _why_paged(page),
+    }
     match page.state:
         case "sent":
-            what = "Reminded" if page.kind == "reminder" else "Paged"
-            at = due if page.sent_at is None else evidence.when(page.sent_at)
-            together = ", in one message with other incidents" if page.bundle else ""
-            return f"{what} {over} at {at}{together} ({why}): delivered."
+            values["at"] = Moment(page.due if page.sent_at is None else page.sent_at)
+            if page.kind == "reminder":
+                return Phrase("why.reminded", values)
+            return Phrase("why.paged_together" if page.bundle else "why.paged", values)
         case "failed":
-            return f"The page {over} of {due} ({why}) failed: {error}."
+            return phrase("why.page_failed", error=page.error, **values)
         case "skipped":
-            return f"A page {over} was due at {due} ({why}) but was not sent: {error}."
+            return phrase("why.page_skipped", error=page.error, **values)
         case _:
-            state = "is due at" if page.due > now else "is on its way since"
-            tried = f"; {page.attempts} attempts so far" if page.attempts else ""
-            return f"A page {over} {state} {due} ({why}){tried}."
+            due = phrase("why.page_due" if page.due > now else "why.page_on_its_way", **values)
+            return phrase("why.page_tried", what=due, n=page.attempts) if page.attempts else due
+
+
+def _why_paged(page: Page) -> Words:
+    if not page.step:
+        return page.reason or phrase("why.by_hand")
+    if page.round > 1:
+        return phrase("why.step_round", step=page.step, round=page.round, reason=page.reason)
+    return phrase("why.step", step=page.step, reason=page.reason)
 
 
 def _person_reasons(evidence: IncidentEvidence, pages: Sequence[Page]) -> Iterator[EvidenceReason]:
@@ -131,32 +139,43 @@ def _rule_reasons(evidence: IncidentEvidence, pages: Sequence[Page]) -> Iterator
                 yield EvidenceReason(EvidenceRank.RULES, waited)
 
 
-def _running_rules(evidence: IncidentEvidence) -> str:
-    """Return a sentence of rules that wait now; "" = none do."""
+def _running_rules(evidence: IncidentEvidence) -> Phrase | None:
+    """Return the rules that wait now; None = none do."""
     for chain in evidence.incident.chains:
         if chain.user != evidence.user:
             continue
         rule = _next_rule(evidence, chain, chain.due) if chain.due is not None else None
         if rule is None:
-            return ""
-        started = f"run since step {chain.step} ({chain.reason})"
-        following = f"the next one, {rule.channels}, is due at {evidence.when(rule.at)}"
-        return f"The notification rules of {evidence.name} {started}; {following}."
-    return ""
+            return None
+        return phrase(
+            "why.rules_run",
+            person=evidence.person,
+            step=chain.step,
+            reason=chain.reason,
+            channels=rule.channels,
+            at=Moment(rule.at),
+        )
+    return None
 
 
-def _waited_rules(evidence: IncidentEvidence, number: int, step: NotifyStep, at: float) -> str:
-    """Return a sentence of rules that waited when the incident was answered; "" = none did."""
+def _waited_rules(
+    evidence: IncidentEvidence, number: int, step: NotifyStep, at: float
+) -> Phrase | None:
+    """Return the rules that waited when the incident was answered; None = none did."""
     important = "important" in (evidence.incident.urgency, step.urgency)
     chain = Chain(user=evidence.user, urgency="important" if important else "default")
     rule = _next_rule(evidence, chain, at)
-    if rule is None or evidence.stop is None or rule.at <= at:
-        return ""
-    waits = f"step {number} asked for {evidence.name}, whose notification rules wait first"
-    then = f"would have been at {evidence.when(rule.at)}, by the rules as they are now"
-    return (
-        f"At {evidence.when(at)} {waits}: {rule.channels} {then};"
-        f" before that {evidence.describe_stop()}."
+    stop = evidence.describe_stop()
+    if rule is None or stop is None or rule.at <= at:
+        return None
+    return phrase(
+        "why.rules_waited",
+        at=Moment(at),
+        step=number,
+        person=evidence.person,
+        channels=rule.channels,
+        then=Moment(rule.at),
+        stop=stop,
     )
 
 
@@ -192,14 +211,14 @@ def _add_policy_reasons(
         ),
     ]
     if all(reason.rank in (EvidenceRank.ENDED, EvidenceRank.RECEIVER) for reason in found):
-        text = f"No step of policy {evidence.incident.policy} gets to {evidence.name}."
-        found.append(EvidenceReason(EvidenceRank.NEVER, text))
+        never = phrase("why.never", policy=evidence.incident.policy, person=evidence.person)
+        found.append(EvidenceReason(EvidenceRank.NEVER, never))
     if evidence.user_config is None:
-        text = f"The file does not know {evidence.user} any more."
-        found.append(EvidenceReason(EvidenceRank.NO_CONTACT, text))
+        gone = phrase("why.gone", person=evidence.person)
+        found.append(EvidenceReason(EvidenceRank.NO_CONTACT, gone))
     elif not has_usable_contact(evidence.roster.config, evidence.user_config):
-        text = f"{evidence.name} has no contact that amproxy can use, as the file is now."
-        found.append(EvidenceReason(EvidenceRank.NO_CONTACT, text))
+        no_contact = phrase("why.no_contact", person=evidence.person)
+        found.append(EvidenceReason(EvidenceRank.NO_CONTACT, no_contact))
     return found
 
 
@@ -207,16 +226,15 @@ def _incident_reasons(evidence: IncidentEvidence) -> Iterator[EvidenceReason]:
     """The reasons for everybody: the incident is merged, is held back, or its policy is over."""
     incident, last = evidence.incident, {entry.kind: entry for entry in evidence.timeline}
     if incident.merged_into:
-        text = f"It became part of incident {incident.merged_into}."
-        if "merged" in last:
-            text = evidence.describe_entry(last["merged"])
-        text += " Whoever had to know was paged for that one."
-        yield EvidenceReason(EvidenceRank.MERGED, text)
+        merged = phrase("why.merged", incident=incident.merged_into)
+        if (entry := last.get("resolved")) and entry.data.get("by") == "merged":
+            merged = phrase("why.merged_then", what=evidence.describe_entry(entry))
+        yield EvidenceReason(EvidenceRank.MERGED, merged)
     if incident.held_until is not None:
-        by = f", because of {incident.held_by}" if incident.held_by else ""
-        until = evidence.when(incident.held_until)
-        text = f"It is held back until {until}{by}: nothing of the policy runs before that."
-        yield EvidenceReason(EvidenceRank.ON_HOLD, text)
+        held = phrase("why.held", until=Moment(incident.held_until))
+        if incident.held_by:
+            held = phrase("why.held_because", reason=incident.held_by, **held.values)
+        yield EvidenceReason(EvidenceRank.ON_HOLD, held)
     elif "held" in last:
         yield EvidenceReason(EvidenceRank.ON_HOLD, evidence.describe_entry(last["held"]))
     if "ended" in last and incident.step_due is None and evidence.stop is None:

@@ -28,7 +28,8 @@ from amproxy.respond.targets import BadAction, PageTarget, people_step_for_targe
 from amproxy.store import audit, incidents, storms
 from amproxy.store.audit import AuditEntry
 from amproxy.store.commit import commit
-from amproxy.text import DEFAULT_LANGUAGE, Phrase, load_texts, render_phrase
+from amproxy.text import DEFAULT_LANGUAGE, Phrase, load_texts
+from amproxy.text.render import render_phrase
 
 ActionName = Literal[
     "acknowledge",

@@ -18,7 +18,7 @@ from amproxy.machine.events import Opened
 from amproxy.model import Incident
 from amproxy.store import incidents
 from amproxy.store.commit import commit
-from amproxy.text import Phrase
+from amproxy.text import PeopleNames, Phrase, phrase
 
 
 class BadAction(AmproxyError):
@@ -99,14 +99,16 @@ async def open_incident(
     incident = await open_manual_incident(
         context, title=title.strip(), policy=policy, urgency=urgency, text=text, now=context.now()
     )
-    opened = Opened(reason=f"paged by hand by {by or 'somebody'}", by=by)
+    person = PeopleNames((by,), (context.roster.config.full_name(by),))
+    opened = Opened(reason=phrase("reason.by_hand", by=person), by=by)
     # Another incident may take a turn of the same round-robin first: the commit is guarded by it.
     for _ in range(APPLY_TRIES):
         turns = await incidents.load_turns(context.wire)
         change = transition(incident, opened, context.now(), context.roster, turns)
         if change.nobody and isinstance(found, NotifyStep):
-            reasons = [entry.text for entry in change.timeline if entry.kind == "nobody"]
-            raise Conflict(Phrase("refusal.nobody_to_page", {"reasons": "; ".join(reasons)}))
+            told = (entry.what for entry in change.timeline if entry.kind == "nobody")
+            reasons = tuple(what for what in told if what)
+            raise Conflict(Phrase("refusal.nobody_to_page", {"reasons": reasons}))
         if await commit(context.wire, incidents.change_operations(change)):
             after_commit(context, change)
             return change.incident

@@ -13,7 +13,7 @@ from amproxy.model import RecordedPerson, RecordedShift
 from amproxy.oncall.roster import OnCall
 from amproxy.shifts.record import rosters_between, to_recorded_shift
 from amproxy.store import shifts
-from amproxy.text import Phrase
+from amproxy.text import Phrase, Words
 
 
 class FinalShift(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class FinalShift(msgspec.Struct, frozen=True, kw_only=True):
     start: datetime
     end: datetime  # exclusive
     people: tuple[RecordedPerson, ...]  # () = a gap
-    reason: str
+    reason: Words
     layer: str = ""
     override: str = ""  # id of the override by hand
     # It is over and was written down. False = the plan, or from before anything was written down.

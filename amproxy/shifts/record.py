@@ -21,12 +21,13 @@ from amproxy.machine.draft import new_id
 from amproxy.model import NoticeLog, OutgoingMessage, RecordedPerson, RecordedShift, Swap
 from amproxy.oncall.notice import Notice
 from amproxy.oncall.notices import due_notices, swap_request_notices
-from amproxy.oncall.roster import Roster, Shift
+from amproxy.oncall.roster import Roster, Shift, nobody_reason
 from amproxy.store import leases, shifts
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
 from amproxy.store.leases import Timer
 from amproxy.store.shifts import ScheduleProgress
+from amproxy.text import phrase
 
 log = EventLog(__name__)
 
@@ -240,10 +241,13 @@ def to_recorded_shift(roster: Roster, shift: Shift) -> RecordedShift:
     )
 
 
+NO_SCHEDULE: Final = nobody_reason(phrase("on_call.no_schedule"))
+
+
 def _no_schedule_shift(start: float, end: float) -> RecordedShift:
     # Rounded to the microsecond by `utc`, as the ends of all others are: they must meet exactly.
     start, end = utc(start).timestamp(), utc(end).timestamp()
-    return RecordedShift(start=start, end=end, reason="nobody: the schedule was not in the file")
+    return RecordedShift(start=start, end=end, reason=NO_SCHEDULE)
 
 
 def outgoing_notices(context: Context, notices: Iterable[Notice]) -> list[OutgoingMessage]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Any, Final, NamedTuple
+from functools import cached_property, reduce
+from typing import Any, Final, NamedTuple, TypeVar
 
 from amproxy.clock import rfc3339, utc
 from amproxy.config.structs import (
@@ -30,11 +30,16 @@ from amproxy.grouping.placement import Placer
 from amproxy.model import Alert, Group, Incident, Page
 from amproxy.notify.templates import incident_title
 from amproxy.simulation.surroundings import SimulatedSurroundings
+from amproxy.text import Phrase, phrase
+from amproxy.text.render import in_english
 from amproxy.times import LATEST
 
 # Changes of intervals and windows that are tried for the end of a muting, so that intervals which
 # open and close every minute for years do not keep a page waiting.
 _MAX_CHANGES: Final = 1000
+
+
+Value = TypeVar("Value", str, Phrase)
 
 
 class SimulatedAlert:
@@ -120,7 +125,7 @@ def _page_document(page: Page) -> dict[str, Any]:
         "channel": page.channel,
         "policy": page.policy,
         "step": page.step,
-        "reason": page.reason,
+        "reason": in_english(page.reason),
     }
 
 
@@ -182,23 +187,28 @@ class GroupMuting(NamedTuple):
         return names
 
     @property
-    def text(self) -> str:
-        """The same in words: "muted by nights", "in maintenance upgrade", "silenced by …"."""
+    def why(self) -> Phrase:
+        """The same as a reason: "muted by nights", "in maintenance upgrade", "silenced by …"."""
         # A mute interval is the stronger reason: active ones are named only where none of those is.
         muting = any(name in self.group.mute_time_intervals for name in self.intervals)
-        texts = []
+        found: list[Phrase] = []
         if self.intervals:
-            texts.append(f"muted {'by' if muting else 'outside of'} {', '.join(self.intervals)}")
+            intervals = tuple(self.intervals)
+            found.append(
+                phrase("mute.by_intervals", intervals=intervals)
+                if muting
+                else phrase("mute.outside_intervals", intervals=intervals)
+            )
         if windows := self._windows:
-            texts.append(f"in maintenance {', '.join(windows)}")
+            found.append(phrase("mute.in_windows", windows=tuple(windows)))
         others = describe_muting(self.mutes, self.muting._replace(maintained_by={}))
         if others:
-            texts.append(join_reasons(reason for found in others.values() for reason in found))
-        return " and ".join(texts)
+            found.append(join_reasons([reason for some in others.values() for reason in some]))
+        return reduce(lambda first, second: phrase("mute.both", first=first, second=second), found)
 
     @property
-    def reasons(self) -> list[str]:
-        """The silences, windows and inhibitions that mute the alerts, for people."""
+    def reasons(self) -> list[Phrase]:
+        """The silences, windows and inhibitions that mute the alerts."""
         return _unique(describe_muting(self.mutes, self.muting))
 
     def may_end_at(self) -> float:
@@ -218,7 +228,7 @@ class GroupMuting(NamedTuple):
         return [known.get(name, name) for name in _unique(self.muting.maintained_by)]
 
 
-def _unique(found: Mapping[str, Sequence[str]]) -> list[str]:
+def _unique(found: Mapping[str, Sequence[Value]]) -> list[Value]:
     return list(dict.fromkeys(name for names in found.values() for name in names))
 
 

@@ -11,7 +11,7 @@ import msgspec
 from amproxy.config.structs import Config, FilePlace, Policy
 from amproxy.model import Page
 from amproxy.oncall.calendars import ScheduleCalendars
-from amproxy.oncall.roster import Roster, Shift
+from amproxy.oncall.roster import NO_LAYER, Roster, Shift
 from amproxy.simulation.simulate import Simulation, SimulationRequest, simulated_pages
 from amproxy.store.schedule_changes import ManualScheduleChanges
 
@@ -115,7 +115,7 @@ def _without_places(policy: Policy | None) -> Policy | None:
 def _shifts_of(roster: Roster, name: str, start: datetime, end: datetime) -> list[Shift]:
     if name in roster.config.schedules:
         return roster.shifts(name, start, end)
-    return [Shift(start=start, end=end, users=(), reason="")]
+    return [Shift(start=start, end=end, users=(), reason=NO_LAYER)]
 
 
 def _shift_changes(name: str, old: list[Shift], new: list[Shift]) -> list[ShiftChange]:

@@ -38,10 +38,12 @@ from amproxy.simulation.terminal import (
     elapsed_text,
     labels_text,
     person_name,
+    reason_text,
     wrap_hanging,
     zoned_time_text,
 )
-from amproxy.text import Phrase, in_english
+from amproxy.text import Phrase
+from amproxy.text.render import in_english
 from amproxy.times import format_duration, to_utc, wall_to_utc
 
 LATER_PAGE_SECONDS: Final = 86400.0  # for which the policy is followed for a later page
@@ -179,7 +181,7 @@ def _group_lines(
         until = muting_end(group, firing, surroundings, now)
         zone = _zone_of_group(alert, group)
         end = f"until {zoned_time_text(until, zone)} {zone}" if until else "for years"
-        yield from wrap_hanging("  ", f"{muting.text} {end}")
+        yield from wrap_hanging("  ", f"{reason_text(alert.config, muting.why)} {end}")
     else:
         yield "  not muted by a time interval, not in maintenance"
     for rule in alert.config.inhibit_rules:
@@ -209,15 +211,16 @@ def _policy_lines(
         yield from wrap_hanging("      ", describe_policy_end(config, reachable))
     simulated = explained.simulated
     if simulated is None:
-        text = f"nobody, because the group is {explained.muting.text}"
+        text = f"nobody, because the group is {reason_text(config, explained.muting.why)}"
         yield from wrap_hanging("Paged now: ", text)
         return
     paged = f'incident "{simulated.incident.title}"' if simulated.pages else "nobody"
     yield from wrap_hanging("Paged now: ", paged)
-    for _, text in describe_timeline(config, simulated.entries):
+    zone = zone_of_policy(config, policy)
+    for _, text in describe_timeline(config, simulated.entries, zone):
         yield from wrap_hanging("  ", text)
     if not simulated.pages:
-        yield from _next_step_lines(simulated, zone_of_policy(config, policy))
+        yield from _next_step_lines(config, simulated, zone_of_policy(config, policy))
     not_paged = describe_not_paged(policy, simulated, utc(now), roster)
     if not_paged:
         yield "Not paged now"
@@ -225,13 +228,14 @@ def _policy_lines(
         yield from wrap_hanging("  ", f"{person_name(config, user)}: {reasons}")
 
 
-def _next_step_lines(simulated: SimulatedIncident, zone: str) -> Iterator[str]:
+def _next_step_lines(config: Config, simulated: SimulatedIncident, zone: str) -> Iterator[str]:
     incident, due = simulated.incident, simulated.due
     if incident.waiting_for:
         at = ""
         if incident.step_due is not None and due is not None:
             at = f" ({zoned_time_text(due, zone)} {zone})"
-        yield from wrap_hanging("  ", f"Next: {incident.waiting_for}{at}.")
+        waiting_for = reason_text(config, incident.waiting_for)
+        yield from wrap_hanging("  ", f"Next: {waiting_for}{at}.")
 
 
 def describe_not_paged(
@@ -240,7 +244,7 @@ def describe_not_paged(
     """Return reasons_not_paged in words: each person with all reasons in one text."""
     zone = zone_of_policy(roster.config, policy)
     return [
-        (user, "; ".join(_describe_reason(reason, at, zone) for reason in reasons))
+        (user, "; ".join(_describe_reason(roster.config, reason, at, zone) for reason in reasons))
         for user, reasons in reasons_not_paged(policy, simulated, at, roster)
     ]
 
@@ -327,7 +331,7 @@ class _NotPagedPeople:
                 yield NotPagedReason("not_asked", schedule.name)
 
 
-def _describe_reason(reason: NotPagedReason, at: datetime, zone: str) -> str:
+def _describe_reason(config: Config, reason: NotPagedReason, at: datetime, zone: str) -> str:
     when = zoned_time_text(reason.at, zone) if reason.at else ""
     match reason.kind:
         case "absent":
@@ -352,7 +356,7 @@ def _describe_reason(reason: NotPagedReason, at: datetime, zone: str) -> str:
             page = reason.page
             assert page is not None
             after = elapsed_text(page.due - at.timestamp())
-            step = f"step {page.step}: {page.reason}"
+            step = f"step {page.step}: {reason_text(config, page.reason)}"
             return f"paged at {after} over {page.channel} if nobody answers ({step})"
         case _:
             return "no step of the policy gets to them"

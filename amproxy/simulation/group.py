@@ -41,6 +41,7 @@ from amproxy.simulation.incident import (
     SimulationAssumptions,
 )
 from amproxy.simulation.surroundings import FLUSH_RANK, TICK_RANK, SimulatedSurroundings
+from amproxy.text import Phrase, phrase
 
 # Seconds: the service's timers are never quite punctual, so that repeat_interval has always passed
 # when a flush falls on its end. A virtual clock is exact, and needs this much to be as late.
@@ -164,10 +165,10 @@ class SimulatedGroup:
             self._reopened.append(simulated)
         return ""
 
-    def add_note(self, at: float, text: str) -> None:
+    def add_note(self, at: float, what: Phrase) -> None:
         """Add a note of the simulation to the timeline of the last incident."""
         entries = self.last_incident.entries if self.last_incident else self.notes_before
-        entries.append(SimulatedEntry(TimelineEntry(at=at, kind="note", text=text)))
+        entries.append(SimulatedEntry(TimelineEntry(at=at, kind="note", what=what)))
 
     def begin(self, incident: Incident) -> SimulatedIncident:
         """Make a new incident the group's last one."""
@@ -205,7 +206,7 @@ class SimulatedGroup:
         if alerts and not self.incidents and not self.notes_before:
             found = GroupMuting(self.group, decision.muted_by, alerts, mutes, muting)
             if found.is_muted:
-                self.add_note(now, f"The group is {found.text}: no incident is opened.")
+                self.add_note(now, phrase("simulation.group_muted", reason=found.why))
         for due in decision.notifications:
             self._notify(due, now)
         for _, entry in decision.log_only:

@@ -33,10 +33,10 @@ from amproxy.simulation.group import SimulatedFiring, SimulatedGroup
 from amproxy.simulation.incident import RoundRobinTurns, SimulationAssumptions
 from amproxy.simulation.recorded import RecordedEvent, RecordedIncident, RecordedPage
 from amproxy.simulation.surroundings import ANSWER_RANK, FLUSH_RANK, SimulatedSurroundings
+from amproxy.text import Phrase, Words, phrase
 
 # Seconds: pages to one person over one channel that are no further apart count as the same page.
 SAME_PAGE_SECONDS: Final = 60.0
-TURN_REASON_PREFIX: Final = "next in turn of "  # of the reason of a page by round robin
 # Seconds that a step may have been late; less than the pause between two rounds.
 _MAX_STEP_LATENESS: Final = 20.0
 # Seconds by which two groups of one alert may have been notified at different times.
@@ -220,7 +220,7 @@ class _RecordedAlerts:
             before, now = self._firing, self._count(event)
             fresh = max(0, now - before) if event.fresh is None else event.fresh
             return FLUSH_RANK, partial(self._fire, now, fresh)
-        if event.kind == "resolve" and event.ended_by and not self._record.by_hand:
+        if event.kind == "resolve" and event.end_reason and not self._record.by_hand:
             self._firing = 0
             return FLUSH_RANK, self._end
         action = self._action(event)
@@ -234,7 +234,7 @@ class _RecordedAlerts:
         """Return the last push if its absence resolves the incident next; else inf."""
         for event in self._record.events:
             if event.kind == "resolve" and event.at.timestamp() >= now:
-                if event.ended_by == "silent":
+                if event.end_reason == "silent":
                     return event.at.timestamp() - self._record.plan.auto_resolve
                 break
         return math.inf
@@ -320,7 +320,7 @@ class RecordedAssumptions(SimulationAssumptions):
         for page in _first_pages_of_turns(record):
             self._turns[_minute_of(page.due.timestamp())].append(page)
 
-    def refuse(self, page: Page) -> str:
+    def refuse(self, page: Page) -> Words:
         """Refuse a page that failed then, or whose channel never worked then."""
         contact = page.user or page.receiver, page.channel
         near = [
@@ -330,12 +330,12 @@ class RecordedAssumptions(SimulationAssumptions):
             if abs(due - page.due) <= SAME_PAGE_SECONDS
         ]
         never = contact in self._failed and contact not in self._arrived
-        return "it failed then" if (any(near) if near else never) else ""
+        return phrase("simulation.failed_then") if (any(near) if near else never) else ""
 
-    def hold(self, now: float) -> tuple[str, float] | None:
+    def hold(self, now: float) -> tuple[Phrase, float] | None:
         """Hold an incident as it was held: what muted its alerts is not recorded otherwise."""
         ends = [end for start, end in self._holds if start - _MAX_STEP_LATENESS <= now < end]
-        return ("what held it then", max(ends)) if ends else None
+        return (phrase("simulation.held_then"), max(ends)) if ends else None
 
     def turns(self, incident: Incident, now: float) -> RoundRobinTurns:
         """Return the turns that the same steps of the same policies took at about this time."""
@@ -379,7 +379,7 @@ def _first_pages_of_turns(record: RecordedIncident) -> Iterable[RecordedPage]:
     restarts = [event.at for event in record.events if event.kind in _RESTARTING_EVENTS]
     first: dict[object, RecordedPage] = {}
     for page in record.pages:
-        if page.reason.startswith(TURN_REASON_PREFIX) and page.kind == "page":
+        if page.in_turn(record.plan) and page.kind == "page":
             run = bisect_right(restarts, page.due)
             first.setdefault((run, page.policy, page.step, page.round), page)
     return first.values()

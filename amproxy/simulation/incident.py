@@ -15,13 +15,14 @@ from msgspec.structs import replace
 from amproxy.config.channels import why_undeliverable
 from amproxy.config.structs import Config
 from amproxy.machine import transition
+from amproxy.machine.alerts import NEWS_PHRASES
 from amproxy.machine.deliveries import skip_reason
 from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.storms import SimulatedStorms
-from amproxy.text import in_english
+from amproxy.text import Phrase, Words, phrase
 
 RoundRobinTurns = dict[str, int]  # key of a round robin → index of the person whose turn it is
 
@@ -39,11 +40,11 @@ class SimulationAssumptions:
     With these every page arrives, and every round robin goes on where it is.
     """
 
-    def refuse(self, page: Page) -> str:
+    def refuse(self, page: Page) -> Words:
         """Return the reason why a page that could be delivered does not arrive; "" = it does."""
         return ""
 
-    def hold(self, now: float) -> tuple[str, float] | None:
+    def hold(self, now: float) -> tuple[Phrase, float] | None:
         """Return why an incident is held that nothing known holds, and until when (Unix seconds).
 
         None = it is not held.
@@ -88,7 +89,7 @@ class SimulatedIncident:
         if self._is_alone:
             self._storms.recall(self)
 
-    def open(self, reason: str = "first notification") -> None:
+    def open(self, reason: Phrase = NEWS_PHRASES["first notification"]) -> None:
         """Begin the policy of a new incident, when it starts. reason: of the opening."""
         self.apply(Opened(reason=reason), self.incident.started_at)
 
@@ -191,13 +192,13 @@ class SimulatedIncident:
         return Sent(page=page.id, look=self.incident.look, attempt=1)
 
 
-def _why_not_delivered(config: Config, page: Page) -> str:
+def _why_not_delivered(config: Config, page: Page) -> Words:
     """Return the reason why a page cannot be delivered; "" = it can."""
     if page.user:
         reason = why_undeliverable(config, page.channel, page.address)
-        return f"{page.channel}: {in_english(reason)}" if reason else ""
+        return phrase("reach.contact", channel=page.channel, problem=reason) if reason else ""
     receiver = config.receivers.get(page.receiver)
     for integration in receiver.integrations if receiver else ():
         if f"{integration.kind}/{integration.index}" == page.integration:
-            return in_english(integration.undeliverable) if integration.undeliverable else ""
-    return f"receiver {page.receiver} has no {page.integration} any more"
+            return integration.undeliverable or ""
+    return phrase("outcome.integration_gone", receiver=page.receiver, integration=page.integration)

@@ -17,14 +17,17 @@ from amproxy.config.structs import Config
 from amproxy.errors import NotFound
 from amproxy.oncall.hours import Hours
 from amproxy.oncall.quality import PersonLoad, ScheduleQuality, TimePeriod, assess_quality
-from amproxy.oncall.roster import OnCall, Roster
+from amproxy.oncall.roster import OnCall, Roster, gap_reason
 from amproxy.simulation.terminal import (
     people_names,
     person_name,
+    reason_text,
     render_table,
     wrap_hanging,
     zoned_time_text,
 )
+from amproxy.text import Words
+from amproxy.text.render import arguments_of, code_of, in_english
 from amproxy.times import format_duration, resolve_command_time
 
 DEFAULT_REPORT_PERIOD: Final = timedelta(days=90)
@@ -43,6 +46,8 @@ class OnCallView(msgspec.Struct, kw_only=True):
     until: Timestamp | None
     next: list[str]
     reason: str
+    code: str | None  # null where an earlier version stored the reason's text alone
+    arguments: dict[str, Any] | None
 
 
 class PeriodView(msgspec.Struct, kw_only=True):
@@ -63,11 +68,15 @@ class HoursWorkedView(msgspec.Struct, kw_only=True):
 
 class CoverageGapView(PeriodView, kw_only=True):
     reason: str
+    code: str | None
+    arguments: dict[str, Any] | None
 
 
 class HiddenShiftView(PeriodView, kw_only=True):
     users: tuple[str, ...]
     reason: str
+    code: str | None
+    arguments: dict[str, Any] | None
     on_call: tuple[str, ...]
 
 
@@ -116,6 +125,12 @@ def oncall_reports(
     return [msgspec.to_builtins(on_call_view(one)) for one in found]
 
 
+def reason_fields(reason: Words) -> dict[str, Any]:
+    """The fields of a reason: in words, and for programs."""
+    text = in_english(reason)
+    return {"reason": text, "code": code_of(reason), "arguments": arguments_of(reason)}
+
+
 def on_call_view(value: OnCall) -> OnCallView:
     return OnCallView(
         schedule=value.schedule,
@@ -123,7 +138,7 @@ def on_call_view(value: OnCall) -> OnCallView:
         users=list(value.users),
         until=rfc3339(value.until.timestamp()) if value.until else None,
         next=list(value.next),
-        reason=value.reason,
+        **reason_fields(value.reason),
     )
 
 
@@ -157,7 +172,7 @@ def _oncall_row(config: Config, on_call: OnCall) -> tuple[str, str, str, str]:
     zone = config.schedules[on_call.schedule].timezone
     who = people_names(config, on_call.users)
     if not who:
-        who = f"nobody ({on_call.reason.removeprefix('nobody: ')})"
+        who = f"nobody ({reason_text(config, gap_reason(on_call.reason))})"
     if on_call.until is None:
         return on_call.schedule, who, "no change within a year", "-"
     until = f"{zoned_time_text(on_call.until, zone)} {zone}"
@@ -211,14 +226,14 @@ def quality_view(quality: ScheduleQuality) -> QualityView:
         coverage=round(quality.coverage * 100, 2),
         balance=round(quality.balance * 100, 2),
         gaps=[
-            CoverageGapView(**_bounds((gap.start, gap.end)), reason=gap.reason)
+            CoverageGapView(**_bounds((gap.start, gap.end)), **reason_fields(gap.reason))
             for gap in quality.gaps
         ],
         hidden=[
             HiddenShiftView(
                 **_bounds((hidden.start, hidden.end)),
                 users=hidden.users,
-                reason=hidden.reason,
+                **reason_fields(hidden.reason),
                 on_call=hidden.on_call,
             )
             for hidden in quality.hidden
@@ -260,7 +275,7 @@ def _person_load_view(load: PersonLoad) -> PersonLoadView:
     )
 
 
-def _bounds(period: TimePeriod) -> dict[str, str]:
+def _bounds(period: TimePeriod) -> dict[str, Any]:
     return {"start": rfc3339(period[0].timestamp()), "end": rfc3339(period[1].timestamp())}
 
 
@@ -274,11 +289,14 @@ def _quality_lines(config: Config, quality: ScheduleQuality) -> Iterator[str]:
     yield from wrap_hanging(f"{quality.schedule}: ", f"{start} to {end} {zone}")
     mean = f"coverage ({quality.coverage:.1%}) and balance ({quality.balance:.0%})"
     yield from wrap_hanging("  score     ", f"{quality.score} of 100: the mean of {mean}")
-    gaps = [f"{_period_text(gap.start, gap.end, zone)}: {gap.reason}" for gap in quality.gaps]
+    gaps = [
+        f"{_period_text(gap.start, gap.end, zone)}: {reason_text(config, gap.reason)}"
+        for gap in quality.gaps
+    ]
     yield from _first_lines("gap", gaps)
     hidden = [
         f"{_period_text(one.start, one.end, zone)}: {people_names(config, one.users)}"
-        f" ({one.reason}) beneath {people_names(config, one.on_call)}"
+        f" ({reason_text(config, one.reason)}) beneath {people_names(config, one.on_call)}"
         for one in quality.hidden
     ]
     yield from _first_lines("hidden", hidden)

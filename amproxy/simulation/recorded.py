@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from amproxy.config.structs import Policy, Urgency
-from amproxy.machine.draft import RESOLVED_TEXTS
+from amproxy.config.structs import NotifyStep, Policy, Urgency
+from amproxy.machine.recipients import TURN_REASONS
+from amproxy.model import END_REASONS, EndReason
 
 HISTORY_FORMAT: Literal["amproxy.history/1"] = "amproxy.history/1"
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -30,15 +31,15 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     fresh: int | None = None  # alerts that were new
     to: tuple[str, ...] | None = None  # people who were paged by hand
     policy: str | None = None  # in force after it
-    by: str | None = None  # what resolved it: a key of RESOLVED_TEXTS, or a person
+    by: str | None = None  # what resolved it: an EndReason, or a person
+    ended: str | None = None  # the EndReason, or "person"; older lines have `by` only
 
     @property
-    def ended_by(self) -> str:
-        """The key of RESOLVED_TEXTS of what resolved the incident; "" = somebody did."""
-        if self.user or self.by:
-            return self.by if self.by in RESOLVED_TEXTS else ""
-        # Lines from before `by` was stored have it in their text only.
-        return next((end for end, text in RESOLVED_TEXTS.items() if text in self.text), "policy")
+    def end_reason(self) -> EndReason | None:
+        """The cause of the end; None = a person resolved it."""
+        if self.ended is None and self.by is None and not self.user:
+            return "policy"  # of lines that name neither: how long the alerts fired is not known
+        return END_REASONS.get(self.ended or self.by or "")
 
 
 class RecordedPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,15 @@ class RecordedPage(msgspec.Struct, frozen=True, kw_only=True):
     round: int = 1
     state: str
     reason: str = ""
+    reason_code: str | None = None  # older lines have none
+
+    def in_turn(self, plan: Policy) -> bool:
+        """True where it was paged by round robin. plan: of its incident."""
+        if self.reason_code is not None:
+            return self.reason_code in TURN_REASONS
+        known = self.policy == plan.name and 0 < self.step <= len(plan.steps)
+        step = plan.steps[self.step - 1] if known else None
+        return isinstance(step, NotifyStep) and step.pick == "round_robin"
 
 
 class RecordedLabels(msgspec.Struct, frozen=True, kw_only=True):

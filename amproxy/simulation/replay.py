@@ -14,13 +14,15 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from amproxy.clock import rfc3339, utc
-from amproxy.config.structs import Config
-from amproxy.model import Page
+from amproxy.config.structs import Config, Policy
+from amproxy.machine.recipients import TURN_REASONS
+from amproxy.model import EndReason, Page
 from amproxy.oncall.hours import night_start_date
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.group import SimulatedGroup
-from amproxy.simulation.history import SAME_PAGE_SECONDS, TURN_REASON_PREFIX, HistorySimulation
+from amproxy.simulation.history import SAME_PAGE_SECONDS, HistorySimulation
 from amproxy.simulation.recorded import BrokenHistoryLine, RecordedIncident, RecordedPage
+from amproxy.text.render import code_of, in_english
 
 # Seconds between the beginning that a record has and its first page.
 _START_TOLERANCE: Final = 1.0
@@ -33,7 +35,7 @@ _MANUAL_ACTIONS: Final = {
     "merge": "another incident was merged into it",
 }
 # Ends of an incident that leave open for how long its alerts fired.
-_UNKNOWN_END: Final = {
+_UNKNOWN_END: Final[dict[EndReason | None, str]] = {
     "policy": "a step of its policy",
     "silent": "the lack of news",
     "merged": "a merge",
@@ -54,6 +56,7 @@ class ComparedPage(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     round: int
     reason: str
+    in_turn: bool  # by round robin
 
     @property
     def contact(self) -> tuple[str, str, str, str]:
@@ -187,8 +190,12 @@ def compare_incident(
     joined_to: number of the incident that stands for its alerts where it has no group; 0 = none
     does. end: of all that is recorded, Unix seconds.
     """
-    before = [_from_recorded(page) for page in record.pages if page.state == "sent"]
-    unsent = [_from_recorded(page) for page in record.pages if page.state not in ("sent", "failed")]
+    before = [_from_recorded(page, record.plan) for page in record.pages if page.state == "sent"]
+    unsent = [
+        _from_recorded(page, record.plan)
+        for page in record.pages
+        if page.state not in ("sent", "failed")
+    ]
     now = [_from_simulated(page) for group in groups for page in attribution.pages(group, record)]
     pairs = _pair_pages(before, now)
     # A page that was under way when somebody answered was not sent: that is no difference.
@@ -217,7 +224,7 @@ def compare_incident(
     return compared
 
 
-def _from_recorded(page: RecordedPage) -> ComparedPage:
+def _from_recorded(page: RecordedPage, plan: Policy) -> ComparedPage:
     return ComparedPage(
         at=page.due.timestamp(),
         kind=page.kind,
@@ -228,6 +235,7 @@ def _from_recorded(page: RecordedPage) -> ComparedPage:
         step=page.step,
         round=page.round,
         reason=page.reason,
+        in_turn=page.in_turn(plan),
     )
 
 
@@ -241,7 +249,8 @@ def _from_simulated(page: Page) -> ComparedPage:
         policy=page.policy,
         step=page.step,
         round=page.round,
-        reason=page.reason,
+        reason=in_english(page.reason),
+        in_turn=code_of(page.reason) in TURN_REASONS,
     )
 
 
@@ -291,11 +300,11 @@ def _describe_doubts(compared: ComparedIncident, groups: Sequence[SimulatedGroup
     if not compared.different:
         return
     differing = (*compared.only_before, *compared.only_now)
-    if any(page.reason.startswith(TURN_REASON_PREFIX) for page in differing):
+    if any(page.in_turn for page in differing):
         yield "whose turn it is in a round robin hangs on what came before"
-    ends = [event.ended_by for event in record.events if event.kind == "resolve"]
-    if ends and ends[-1] in _UNKNOWN_END:
-        yield f"how long its alerts fired is not known, because {_UNKNOWN_END[ends[-1]]} ended it"
+    ends = [event.end_reason for event in record.events if event.kind == "resolve"]
+    if ends and (cause := _UNKNOWN_END.get(ends[-1])):
+        yield f"how long its alerts fired is not known, because {cause} ended it"
     if any(page.state == "failed" for page in record.pages):
         yield "a page of it failed then; when, is not recorded"
     several = any((event.firing or 0) + (event.resolved or 0) > 1 for event in record.events)

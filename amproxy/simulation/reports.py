@@ -19,11 +19,13 @@ from amproxy.simulation.terminal import (
     elapsed_text,
     labels_text,
     person_name,
+    reason_text,
     render_table,
     to_local_time,
     wrap_hanging,
     zoned_time_text,
 )
+from amproxy.text import phrase
 
 
 def simulate_text(request: SimulationRequest, roster: Roster) -> str:
@@ -72,7 +74,8 @@ def _receiver_texts(simulation: Simulation) -> list[str]:
     for alert in simulation.alerts:
         for group in alert.groups:
             muting = group_muting(group, [alert.firing(start)], simulation.surroundings, start)
-            text = f" ({muting.text})" if muting.is_muted else ""
+            why = reason_text(simulation.roster.config, muting.why) if muting.is_muted else ""
+            text = f" ({why})" if why else ""
             texts.append(f"{group.receiver}{text}")
     return list(dict.fromkeys(texts))
 
@@ -86,11 +89,11 @@ def _group_lines(simulation: Simulation, group: SimulatedGroup) -> Iterator[str]
     yield from wrap_hanging(
         "", f"receiver {group.group.receiver}, policy {policy.name}, times in {zone}"
     )
-    yield from _timeline_lines(_timeline(simulation, group), simulation.start, zone)
+    yield from _timeline_lines(_timeline(simulation, group, zone), simulation.start, zone)
     yield from wrap_hanging("At the end: ", _describe_end(simulation, group, zone))
 
 
-def _timeline(simulation: Simulation, group: SimulatedGroup) -> list[tuple[float, str]]:
+def _timeline(simulation: Simulation, group: SimulatedGroup, zone: str) -> list[tuple[float, str]]:
     """Return the timeline of a group from the alert on: Unix seconds and text."""
     length = simulation.end - simulation.start
     timeline: list[tuple[float, str]] = []
@@ -106,16 +109,17 @@ def _timeline(simulation: Simulation, group: SimulatedGroup) -> list[tuple[float
             text = f"{name} ends; people hear of it when its group is looked at next"
             timeline.append((simulation.start + asked.end, text))
     entries = [_without_heading(entry) for entry in group.entries if entry.entry.kind != "ended"]
-    timeline += describe_timeline(simulation.roster.config, entries)
+    timeline += describe_timeline(simulation.roster.config, entries, zone)
     return sorted(timeline, key=lambda line: line[0])
 
 
 def _without_heading(entry: SimulatedEntry) -> SimulatedEntry:
     """Leave out of the opening what stands in the heading: receiver and policy."""
-    if entry.entry.kind != "opened":
+    if entry.entry.kind != "opened" or entry.entry.what is None:
         return entry
-    text = entry.entry.text.partition(":")[0] + "."
-    return SimulatedEntry(replace(entry.entry, text=text), entry.page)
+    reason = entry.entry.what.values["reason"]
+    what = phrase("simulation.opened", reason=reason)
+    return SimulatedEntry(replace(entry.entry, what=what), entry.page)
 
 
 def _timeline_lines(
@@ -157,7 +161,8 @@ def _describe_end(simulation: Simulation, group: SimulatedGroup, zone: str) -> s
         name = person_name(simulation.roster.config, incident.acknowledged_by)
         return f"acknowledged by {name}; nothing more is due."
     if incident.waiting_for:
-        return f"the policy stands still: it waits for {incident.waiting_for}."
+        waiting_for = reason_text(simulation.roster.config, incident.waiting_for)
+        return f"the policy stands still: it waits for {waiting_for}."
     return "nobody has answered, and nobody else is paged." if paged else "nobody is paged at all."
 
 

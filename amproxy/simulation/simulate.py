@@ -20,6 +20,7 @@ from amproxy.errors import NotFound
 from amproxy.grouping.dedup import merge_alerts
 from amproxy.grouping.silences import FOREVER_NS
 from amproxy.labels.matchers import Matcher, parse_matchers
+from amproxy.machine.deliveries import STATE_PHRASES
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import Acknowledge, Act
 from amproxy.model import Group, Incident, Page, Silence, TimelineEntry
@@ -33,7 +34,7 @@ from amproxy.simulation.surroundings import (
     ARRIVAL_RANK,
     SimulatedSurroundings,
 )
-from amproxy.simulation.terminal import person_name
+from amproxy.text import PeopleNames, phrase
 from amproxy.times import LATEST, parse_duration, to_utc
 
 DEFAULT_SIMULATED_SECONDS: Final = 86400.0  # where nobody says how long
@@ -142,12 +143,13 @@ class Simulation:
             self.surroundings.clock.schedule_due(group)
 
     def _answer(self, group: SimulatedGroup, event: Act, now: float) -> None:
-        name, simulated = person_name(self.roster.config, event.user), group.last_incident
+        person, simulated = PeopleNames((event.user,)), group.last_incident
         if simulated is None:
-            group.add_note(now, f"{name} has nothing to answer yet.")
+            group.add_note(now, phrase("simulation.nothing_yet", person=person))
             return
         if group.apply_action(event, now):
-            group.add_note(now, f"{name} need not answer: it is {simulated.incident.state}.")
+            state = STATE_PHRASES[simulated.incident.state]
+            group.add_note(now, phrase("simulation.need_not", person=person, state=state))
 
 
 def parse_alert(text: str) -> SimulatedAlertRequest:

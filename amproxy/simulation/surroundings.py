@@ -30,6 +30,7 @@ from amproxy.model import Alert, Silence
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.incident import RoundRobinTurns
 from amproxy.simulation.storms import SimulatedStorms
+from amproxy.text import Phrase
 
 # The order at one moment: an answer comes before the next step, and its incident before the answer.
 ARRIVAL_RANK, WINDOW_RANK, FLUSH_RANK, ANSWER_RANK, TICK_RANK, BUNDLE_RANK = range(6)
@@ -167,7 +168,7 @@ class SimulatedSurroundings:
             find_maintenance(self._openings, mutes, alerts, now_ns),
         )
 
-    def hold(self, firing: Sequence[Alert], now: float) -> tuple[str, float] | None:
+    def hold(self, firing: Sequence[Alert], now: float) -> tuple[Phrase, float] | None:
         """decide_hold for the firing alerts of an incident."""
         if not self._can_mute:
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import zip_longest
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -30,6 +31,8 @@ from amproxy.config.structs import (
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Page
 from amproxy.simulation.incident import SimulatedEntry
+from amproxy.text import Words
+from amproxy.text.render import PhraseRenderer, english
 from amproxy.times import format_duration
 
 WIDTH: Final = 80  # columns
@@ -119,31 +122,40 @@ def describe_page(config: Config, page: Page, whom: str = "", over: str = "") ->
     whom, over: the people and channels of several pages that are described together.
     """
     whom, over = whom or describe_recipient(config, page), over or page.channel
+    reason = reason_text(config, page.reason)
     if not page.step:
         kind = "reminder" if page.kind == "reminder" else "by hand"
-        return f"{whom} over {over} ({kind}: {page.reason})"
+        return f"{whom} over {over} ({kind}: {reason})"
     again = f", round {page.round}" if page.round > 1 else ""
-    return f"{whom} over {over} (step {page.step}{again}: {page.reason})"
+    return f"{whom} over {over} (step {page.step}{again}: {reason})"
+
+
+def reason_text(config: Config, reason: Words) -> str:
+    """Return a reason in words."""
+    return english(partial(person_name, config)).text(reason)
 
 
 def describe_recipient(config: Config, page: Page) -> str:
     return person_name(config, page.user) if page.user else f"receiver {page.receiver}"
 
 
-def describe_timeline(config: Config, entries: Sequence[SimulatedEntry]) -> list[tuple[float, str]]:
+def describe_timeline(
+    config: Config, entries: Sequence[SimulatedEntry], zone: str = "UTC"
+) -> list[tuple[float, str]]:
     """Return a timeline as Unix seconds and texts, with all that one step does at once together.
 
-    The pages of a step stand for its own entry.
+    zone: of times in the texts. The pages of a step stand for its own entry.
     """
     together: dict[object, list[SimulatedEntry]] = {}
     for number, one in enumerate(entries):
         key = (one.entry.at, one.entry.step) if one.entry.step else number
         together.setdefault(key, []).append(one)
-    return [line for group in together.values() for line in _describe_entries(config, group)]
+    words = english(partial(person_name, config), ZoneInfo(zone))
+    return [line for group in together.values() for line in _describe_entries(config, group, words)]
 
 
 def _describe_entries(
-    config: Config, group: Sequence[SimulatedEntry]
+    config: Config, group: Sequence[SimulatedEntry], words: PhraseRenderer
 ) -> Iterator[tuple[float, str]]:
     pages = _describe_pages(config, [one.page for one in group if one.page])
     for entry, page in group:
@@ -151,15 +163,15 @@ def _describe_entries(
             if text := pages.get(page.id):
                 yield entry.at, text
         elif entry.kind != "step" or entry.user or not pages:
-            yield entry.at, entry.text
+            yield entry.at, words.text(entry.words)
 
 
 def _describe_pages(config: Config, pages: Sequence[Page]) -> dict[str, str]:
     """Return a line for people who are paged alike, by the id of their first page."""
-    by_person: dict[tuple[str, str], list[Page]] = {}
+    by_person: dict[tuple[str, Words], list[Page]] = {}
     for page in pages:
         by_person.setdefault((describe_recipient(config, page), page.reason), []).append(page)
-    alike: dict[tuple[str, str], list[tuple[str, Page]]] = {}
+    alike: dict[tuple[str, Words], list[tuple[str, Page]]] = {}
     for (whom, reason), own in by_person.items():
         channels = ", ".join(page.channel for page in own)
         alike.setdefault((channels, reason), []).append((whom, own[0]))

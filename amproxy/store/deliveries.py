@@ -17,6 +17,7 @@ from amproxy.model import Outcome
 from amproxy.store import keys
 from amproxy.store.commit import Operations
 from amproxy.store.wire import Wire
+from amproxy.text import Words
 
 # Entries; Redis trims whole blocks of some hundred, so a few more may be there.
 MAX_DELIVERIES = 100_000
@@ -46,7 +47,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     incidents: tuple[tuple[str, int], ...] = ()  # id and number; many for a bundle
     subject: str = ""  # text from outside, cut
     attempt: int = 1
-    error: str = ""  # of a failure, or why it was not sent
+    error: Words = ""  # of a failure, or why it was not sent
     ms: int | None = None  # duration of the channel's call; None = it was not called
 
 

@@ -1,4 +1,4 @@
-"""The texts of all pages, one TOML file a language, and phrases without a language yet. Pure.
+"""The texts of amproxy, one TOML file a language, and phrases without a language yet. Pure.
 
 A phrase is a code with its arguments: a reason, a refusal, a step of a policy. It is put into words
 where its reader's language and clock are known; `str()` of it is English on the clock of UTC.
@@ -14,11 +14,10 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple, Union
+from typing import Final, Union
 
+import msgspec
 from markupsafe import Markup
-
-from amproxy.clock import rfc3339, utc
 
 TEXT_FOLDER: Final = Path(__file__).parent
 DEFAULT_LANGUAGE: Final = "en"
@@ -94,97 +93,83 @@ def choose_language(chosen: str, accepted: str) -> str:
     return next((language for language in candidates if language in LANGUAGES), DEFAULT_LANGUAGE)
 
 
-PhraseValue = Union[str, int, "PeopleNames", "Moment", "Phrase", tuple["Phrase", ...]]
-
-
-class PeopleNames(NamedTuple):
+class PeopleNames(msgspec.Struct, frozen=True, tag="people", omit_defaults=True):
     """Users by their names in the file, "" for an unknown one; () = nobody."""
 
     names: tuple[str, ...]
+    # As the file had them when it was stored, for those who have left it since; () = not stored.
+    full_names: tuple[str, ...] = ()
 
 
-class Moment(NamedTuple):
-    """A time, shown on its reader's clock."""
+class Moment(msgspec.Struct, frozen=True, tag="time"):
+    """A time, which every reader sees on a clock of their own."""
 
     at: float  # Unix seconds
 
 
-class Phrase(NamedTuple):
-    """A text's key and its values: plain words, people, or phrases; a tuple becomes a list.
+class Length(msgspec.Struct, frozen=True, tag="length"):
+    """A duration."""
 
-    The steps of a policy and the like are put together before the reader's language is known.
+    seconds: float
+
+
+class ScheduleName(msgspec.Struct, frozen=True, tag="schedule"):
+    """A schedule of the file."""
+
+    name: str
+
+
+class IncidentNumber(msgspec.Struct, frozen=True, tag="incident"):
+    """An incident by its number."""
+
+    number: int
+
+
+PhraseValue = Union[
+    str,
+    int,
+    PeopleNames,
+    Moment,
+    Length,
+    ScheduleName,
+    IncidentNumber,
+    "Phrase",
+    tuple[Union["Phrase", str], ...],
+]
+
+
+class Phrase(msgspec.Struct, frozen=True, tag="phrase", omit_defaults=True):
+    """A text's key and its values; a tuple becomes a list.
+
+    What is decided or stored before its reader is known is put together so: amproxy.text.render
+    puts it into words. The keys are the codes of the API, so they stay.
     """
 
     key: str
     values: Mapping[str, PhraseValue] = {}
 
     def __str__(self) -> str:
+        # Only here: the renderer is made of what this module defines.
+        from amproxy.text.render import in_english
+
         return in_english(self)
 
-
-def in_english(phrase: Phrase) -> str:
-    """A phrase as it stands in logs, in terminals, and in answers of the API."""
-    return render_phrase(phrase, load_texts(DEFAULT_LANGUAGE))
+    def __hash__(self) -> int:
+        return hash((self.key, frozenset(self.values.items())))
 
 
-def utc_text(at: float) -> str:
-    """A time with its zone, for a reader whose clock is unknown: "2026-01-05 09:00 UTC"."""
-    return f"{utc(at):%Y-%m-%d %H:%M} UTC"
+# A phrase; or a text from outside, or the sentence of a record of an earlier version.
+Words = Phrase | str
 
 
-def render_phrase(
-    phrase: Phrase,
-    t: Texts,
-    full_name: Callable[[str], str] = str,
-    moment: Callable[[float], str] = utc_text,
-) -> str:
-    """Render a phrase as text without markup.
-
-    full_name: of a user; by default as in the file. moment: a time's text on the reader's clock.
-    """
-
-    def rendered(value: PhraseValue) -> str | int:
-        match value:
-            case int():
-                return value  # not as text: it may choose a plural form
-            # before tuple(): people, moments and phrases are tuples as well
-            case PeopleNames():
-                names = [full_name(name) if name else t.plain("page.somebody") for name in value[0]]
-                return ", ".join(names) or t.plain("forecast.nobody")
-            case Moment():
-                return moment(value.at)
-            case Phrase():
-                return render_phrase(value, t, full_name, moment)
-            case tuple():
-                return ", ".join(render_phrase(one, t, full_name, moment) for one in value)
-            case _:
-                return str(value)
-
-    return t.plain(phrase.key, **{name: rendered(value) for name, value in phrase.values.items()})
+def phrase(key: str, /, **values: PhraseValue) -> Phrase:
+    """A phrase with its values by name."""
+    return Phrase(key, values)
 
 
 def phrase_code(phrase: Phrase) -> str:
     """The key of a phrase without its section: what a program distinguishes refusals by."""
     return phrase.key.partition(".")[2]
-
-
-def phrase_arguments(phrase: Phrase) -> dict[str, object]:
-    """The values of a phrase for a program: names in lists, times as RFC 3339, phrases as codes."""
-
-    def plain(value: PhraseValue) -> object:
-        match value:
-            case PeopleNames():
-                return list(value.names)
-            case Moment():
-                return rfc3339(value.at)
-            case Phrase():
-                return {"code": phrase_code(value), "arguments": phrase_arguments(value)}
-            case tuple():
-                return [plain(one) for one in value]
-            case _:
-                return value
-
-    return {name: plain(value) for name, value in phrase.values.items()}
 
 
 def as_sentence(text: str) -> str:

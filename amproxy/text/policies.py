@@ -18,34 +18,20 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.text import PeopleNames, Phrase, PhraseValue
-
-_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
-
-
-def duration_phrase(seconds: float) -> Phrase:
-    """A duration in words, by its two largest units: "1 h 30 min"."""
-    left, counts = round(seconds), []
-    for unit, size in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            counts.append(Phrase(f"step.{unit}", {"n": str(count)}))
-    if len(counts) > 1:
-        return Phrase("step.and", {"first": counts[0], "rest": counts[1]})
-    return counts[0] if counts else Phrase("step.seconds", {"n": "0"})
+from amproxy.text import Length, PeopleNames, Phrase, PhraseValue
 
 
 def step_phrase(step: Step) -> Phrase:
     """A step's action or wait, and its conditions."""
     match step:
         case Wait():
-            return Phrase("step.wait", {"length": duration_phrase(step.seconds)})
+            return Phrase("step.wait", {"length": Length(step.seconds)})
         case WaitUntilStep():
             return Phrase("step.wait_until", {"interval": step.interval})
         case WaitForAlertsStep():
             return Phrase(
                 "step.wait_for_alerts",
-                {"count": str(step.more_than), "length": duration_phrase(step.within)},
+                {"count": str(step.more_than), "length": Length(step.within)},
             )
         case NotifyStep():
             action = _notify_phrase(step)
@@ -105,34 +91,34 @@ def ending_phrases(policy: Policy) -> Iterator[Phrase]:
     yield if_nobody_phrase(policy.if_nobody)
     if policy.acknowledge_timeout:
         values: dict[str, PhraseValue] = {
-            "timeout": duration_phrase(policy.acknowledge_timeout),
-            "reminder": duration_phrase(policy.acknowledge_reminder),
+            "timeout": Length(policy.acknowledge_timeout),
+            "reminder": Length(policy.acknowledge_reminder),
         }
         key = "step.timeout_reminder" if policy.acknowledge_reminder else "step.timeout"
         yield Phrase(key, values)
     if policy.after_snooze == "resume":
         yield Phrase("step.resume")
     if policy.auto_resolve:
-        yield Phrase("step.auto_resolve", {"length": duration_phrase(policy.auto_resolve)})
+        yield Phrase("step.auto_resolve", {"length": Length(policy.auto_resolve)})
     if policy.reopen_within:
-        yield Phrase("step.reopen", {"length": duration_phrase(policy.reopen_within)})
+        yield Phrase("step.reopen", {"length": Length(policy.reopen_within)})
     if flapping := policy.flapping:
         limits: dict[str, PhraseValue] = {
             "count": str(flapping.more_than),
-            "within": duration_phrase(flapping.within),
-            "hold": duration_phrase(flapping.hold),
+            "within": Length(flapping.within),
+            "hold": Length(flapping.hold),
         }
         yield Phrase("step.flapping", limits)
     storm = policy.storm
     if storm is None:
         yield Phrase("step.no_storm")
     elif storm != DEFAULT_STORM:
-        within = duration_phrase(storm.within)
+        within = Length(storm.within)
         yield Phrase("step.storm", {"count": str(storm.more_than), "within": within})
 
 
 def rule_phrase(rule: Notify | Wait) -> Phrase:
     """One of a person's notification rules."""
     if isinstance(rule, Wait):
-        return Phrase("step.wait", {"length": duration_phrase(rule.seconds)})
+        return Phrase("step.wait", {"length": Length(rule.seconds)})
     return Phrase("step.over", {"channels": ", ".join(rule.channels)})

@@ -13,7 +13,8 @@ from amproxy.engine import dead_mans_switch
 from amproxy.store import health, outbox
 from amproxy.store.heartbeats import HeartbeatSource
 from amproxy.store.replicas import Replica, load_replicas
-from amproxy.text import load_texts, render_phrase
+from amproxy.text import load_texts
+from amproxy.text.render import render_phrase
 from amproxy.times import format_duration
 from amproxy.web.http.api import operation
 from amproxy.web.http.deps import Deps

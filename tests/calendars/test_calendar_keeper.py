@@ -21,6 +21,7 @@ from tests.support.calendars.replicas import NOW, Replicas, config_of
 from tests.support.standins.calendar import CalendarServer
 from tests.support.standins.serving import Response
 from tests.support.waiting import soon
+from tests.support.words import said
 
 ALICE = ics("SUMMARY:alice|DTSTART:20260302T000000Z|DURATION:P7D")
 BOB = ics("SUMMARY:bob|DTSTART:20260302T000000Z|DURATION:P7D")
@@ -187,7 +188,8 @@ async def test_a_calendar_that_the_file_does_not_name_any_more_is_let_go(
     replica.context.use_config(config_of(Ical(file=str(tmp_path / "not-there.ics"))))
     await replica.keeper.load()
     assert (
-        replica.context.roster.on_call("db", utc(WEDNESDAY)).reason == "nobody: calendar not loaded"
+        said(replica.context.roster.on_call("db", utc(WEDNESDAY)).reason)
+        == "nobody: calendar not loaded"
     )
 
 

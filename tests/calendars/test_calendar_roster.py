@@ -11,6 +11,7 @@ from amproxy.config.structs import Override
 from amproxy.oncall.calendars import CalendarEventText, PeopleIndex, _match_priority_and_people
 from amproxy.oncall.roster import Roster
 from tests.support.calendars.icals import END, START, USERS, parsed, roster, utc, wall
+from tests.support.words import said as in_words
 
 MONDAY = "DTSTART:20260302T090000Z|DTEND:20260309T090000Z"
 NEXT = "DTSTART:20260309T090000Z|DTEND:20260316T090000Z"
@@ -128,7 +129,7 @@ def test_an_empty_shift_lets_what_is_below_show_through_and_is_listed() -> None:
     )
     assert on_call(who, "2026-03-03T12:00") == on_call(who, "2026-03-04T12:00") == ("alice",)
     assert (
-        who.on_call("db", utc("2026-03-10T00:00")).reason
+        in_words(who.on_call("db", utc("2026-03-10T00:00")).reason)
         == "nobody: the calendar names nobody who is known"
     )
     assert [(shift.summary, shift.rank) for shift in who.empty_shifts("db", START, END)] == [
@@ -158,7 +159,7 @@ def test_the_overrides_calendar_beats_the_calendar_and_overrides_of_the_file_and
         by_hand=(day("ann", 5, by_hand=True),),
     )
     said = [who.on_call("db", utc(f"2026-03-0{day}T12:00")) for day in (2, 3, 4, 5, 6)]
-    assert [(one.users, one.reason) for one in said] == [
+    assert [(one.users, in_words(one.reason)) for one in said] == [
         (("alice",), "calendar"),
         (("bob",), "overrides calendar"),
         (("carol",), "override"),
@@ -187,8 +188,8 @@ def test_an_absent_person_is_left_out_and_with_nobody_left_the_one_below_shows_t
         who.on_call("db", utc(f"2026-03-{day}T12:00")) for day in ("02", "03", "04", "05", "10")
     ]
     assert [one.users for one in said] == [("bob", "carol"), ("carol",), ("alice",), ("carol",), ()]
-    assert said[1].reason == "calendar, bob absent"
-    assert (said[4].reason, said[4].until, said[4].next) == (
+    assert in_words(said[1].reason) == "calendar, bob absent"
+    assert (in_words(said[4].reason), said[4].until, said[4].next) == (
         "nobody: everyone in the calendar is absent",
         utc("2026-03-11T00:00"),
         ("bob",),
@@ -213,21 +214,22 @@ def test_next_is_who_follows_the_present_people() -> None:
 
 def test_a_calendar_that_was_never_loaded_says_so_and_its_overrides_count_all_the_same() -> None:
     assert (
-        roster(None).on_call("db", utc("2026-03-03T00:00")).reason == "nobody: calendar not loaded"
+        in_words(roster(None).on_call("db", utc("2026-03-03T00:00")).reason)
+        == "nobody: calendar not loaded"
     )
     who = roster(None, parsed("SUMMARY:carol|DTSTART:20260304T000000Z|DURATION:P1D"))
     answer = who.on_call("db", utc("2026-03-03T00:00"))
-    assert (answer.reason, answer.next) == ("nobody: calendar not loaded", ("carol",))
+    assert (in_words(answer.reason), answer.next) == ("nobody: calendar not loaded", ("carol",))
 
 
 def test_outside_of_the_time_that_is_worked_out_nothing_is_claimed() -> None:
     who = roster(parsed("SUMMARY:alice|DTSTART;VALUE=DATE:20260101|RRULE:FREQ=DAILY"))
     assert (
-        who.on_call("db", utc("2025-06-01T00:00")).reason
+        in_words(who.on_call("db", utc("2025-06-01T00:00")).reason)
         == "nobody: the calendar is worked out from 2026-01-01 only"
     )
     assert (
-        who.on_call("db", utc("2027-06-01T00:00")).reason
+        in_words(who.on_call("db", utc("2027-06-01T00:00")).reason)
         == "nobody: the calendar is worked out until 2027-01-01 only"
     )
     inside = who.on_call("db", utc("2026-06-01T00:00"))

@@ -21,7 +21,7 @@ from amproxy.respond.test_messages import send_test_page
 from amproxy.server.reload import report_config
 from amproxy.simulation.explain import explain_text
 from amproxy.simulation.simulate import SimulationRequest, simulate
-from amproxy.text import in_english
+from amproxy.text.render import in_english
 from amproxy.times import to_utc
 from amproxy.web.incidents.forecast import list_upcoming
 from tests.support.config.configs import loaded

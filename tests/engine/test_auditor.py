@@ -23,6 +23,7 @@ from amproxy.store.commit import commit
 from amproxy.store.wire import Wire
 from tests.support.integration.house import plan
 from tests.support.waiting import soon
+from tests.support.words import FIRST_NOTIFICATION
 
 PLAN = plan(NotifyStep(users=("ann",)), Wait(seconds=600), NotifyStep(users=("bob",)))
 
@@ -31,7 +32,7 @@ async def opened(context: Context, id: str = "i", age: float = 0.0) -> Incident:
     """A stored incident, opened so many seconds ago."""
     at = context.now() - age
     incident = Incident(id=id, number=1, policy="main", plan=PLAN, started_at=at)
-    change = transition(incident, Opened(reason="first notification"), at, context.roster, {})
+    change = transition(incident, Opened(reason=FIRST_NOTIFICATION), at, context.roster, {})
     assert await commit(context.wire, incidents.change_operations(change))
     return change.incident
 

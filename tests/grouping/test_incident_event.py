@@ -10,6 +10,7 @@ from amproxy.config.structs import Policy
 from amproxy.grouping.flush import incident_event
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import Incident
+from amproxy.text import phrase
 
 RESOLVED_AT = 1000.0
 
@@ -33,7 +34,7 @@ def event(stored: Incident | None, change: AlertsChanged, pushed_at: float = 110
 
 
 def test_alerts_that_fire_without_an_incident_open_one() -> None:
-    assert event(None, changed()) == Opened(reason="new alerts added")
+    assert event(None, changed()) == Opened(reason=phrase("news.added"))
 
 
 def test_alerts_that_are_over_without_an_incident_mean_nothing() -> None:
@@ -46,7 +47,7 @@ def test_an_open_incident_learns_what_has_changed(state: Any) -> None:
 
 
 def test_alerts_that_fire_after_the_end_open_another_incident() -> None:
-    assert event(resolved(), changed()) == Opened(reason="new alerts added")
+    assert event(resolved(), changed()) == Opened(reason=phrase("news.added"))
 
 
 def test_alerts_that_fire_soon_after_the_end_open_the_same_incident_again() -> None:
@@ -73,4 +74,4 @@ def test_what_ended_because_nobody_pushed_it_opens_only_by_a_push(
 
 def test_a_repeat_after_a_person_resolved_it_opens_another_incident() -> None:
     change = changed(reason="repeat interval elapsed")
-    assert event(resolved(), change, pushed_at=0.0) == Opened(reason="repeat interval elapsed")
+    assert event(resolved(), change, pushed_at=0.0) == Opened(reason=phrase("news.repeated"))

@@ -18,6 +18,7 @@ from amproxy.store.deliveries import Delivery
 from amproxy.store.incidents import enqueue
 from tests.support.integration.house import House, config, plan
 from tests.support.waiting import soon
+from tests.support.words import said
 
 Build = Callable[[Config], Awaitable[House]]
 HOOK = Receiver(
@@ -102,7 +103,7 @@ async def test_a_page_that_an_answer_overtook_is_written_down_as_not_sent(house_
         "skipped",
         "ann",
         None,
-    ) and "cknowledged" in last.error
+    ) and "cknowledged" in said(last.error)
 
 
 async def test_what_a_receiver_is_told_is_written_down_with_what_it_is_about(

@@ -16,6 +16,7 @@ from amproxy.store import incidents, muting
 from amproxy.store.commit import Operations, commit
 from tests.support.integration.house import Clock, House, config, plan
 from tests.support.waiting import soon
+from tests.support.words import said
 
 Build = Callable[[Config], Awaitable[House]]
 
@@ -51,7 +52,7 @@ async def test_an_incident_that_is_silenced_later_says_so_and_still_ends(house_o
     await silence(house, 'alertname="Disk"')
     [alert] = await incidents.load_alerts(house.context.wire, incident.id)
     [why] = (await load_muting_reasons(house.context, [alert], time.time_ns()))[alert.fingerprint]
-    assert why == "silenced by ann until 2030-03-17 17:46 UTC: upgrade (silence s1)"
+    assert said(why) == "silenced by ann until 2030-03-17 17:46 UTC: upgrade (silence s1)"
     past = "2026-01-01T00:00:00Z"
     await house.post(
         "/api/v2/alerts", [{"labels": {"alertname": "Disk"}, "startsAt": past, "endsAt": past}]
@@ -79,7 +80,7 @@ async def test_an_answer_that_runs_out_while_the_alerts_are_silenced_pages_nobod
     clock = Clock(house)
     await clock.later(3601)
     [incident] = await soon(lambda: house.incidents("triggered"))
-    assert incident.held_by.startswith("silenced by ann") and len(incident.pages) == 1
+    assert said(incident.held_by).startswith("silenced by ann") and len(incident.pages) == 1
 
 
 async def test_an_inhibited_alert_pages_nobody_until_its_source_is_over(house_of: Build) -> None:

@@ -144,4 +144,4 @@ async def test_a_contact_that_the_file_cannot_reach_gives_way_at_once_and_the_lo
     ):
         assert said.count(line) == 1
     for channel in ("telegram to bob", "email to ann"):
-        assert f"#{incident.number}: {channel}: not sent, global has no" in caplog.text
+        assert f"{channel}: not sent, global has no" in caplog.text

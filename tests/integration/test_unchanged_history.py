@@ -19,6 +19,7 @@ from amproxy.reports.export import history_line
 from amproxy.simulation.recorded import RecordedIncident, read_history
 from amproxy.simulation.replay import Replay
 from amproxy.store import incidents
+from amproxy.text.render import english
 from amproxy.web.incidents import views
 from tests.support.integration.plans import MADE, MONDAY, NAMES, act, configs
 from tests.support.integration.stepping import Stepping, stepping
@@ -86,7 +87,9 @@ async def lived(
     timelines = await incidents.load_timelines(service.context.wire, [one.id for one in found])
     return [
         msgspec.json.encode(
-            history_line(one, timeline, views.incident_view(one, service.context.roster, ""))
+            history_line(
+                one, timeline, views.incident_view(one, service.context.roster, ""), english()
+            )
         )
         for one, timeline in zip(found, timelines, strict=True)
     ]

@@ -31,6 +31,7 @@ from amproxy.store.groups import load_groups
 from amproxy.store.leases import Timer
 from tests.support.integration.house import House, config, plan
 from tests.support.waiting import soon
+from tests.support.words import said
 
 Build = Callable[[Config], Awaitable[House]]
 HOUR = 3600.0
@@ -176,7 +177,7 @@ async def test_a_window_made_by_hand_in_the_future_opens_then_and_ends_at_once_w
     [why] = (
         await load_muting_reasons(house.context, loaded.alerts, int(house.context.now() * 10**9))
     )[loaded.alerts[0].fingerprint]
-    assert why.startswith("maintenance upgrade until 20") and why.endswith(
+    assert said(why).startswith("maintenance upgrade until 20") and said(why).endswith(
         f" UTC: new disk (window {made.id})"
     )
     assert not house.chat.sent
@@ -311,7 +312,7 @@ async def test_an_incident_is_held_while_all_that_fires_of_it_is_muted(house_of:
     )
     now = house.context.now()
     why, again = await correlate_muting.find_hold(house.context, incident) or ("", 0.0)
-    assert "silenced by ann until" in why and "maintenance upgrade until" in why
+    assert "silenced by ann until" in said(why) and "maintenance upgrade until" in said(why)
     assert now + 25 < again <= now + 31, "the window ends in half a minute"
 
 

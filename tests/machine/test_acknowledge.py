@@ -40,7 +40,7 @@ def test_the_one_who_acknowledged_is_reminded_over_the_first_channels_of_their_r
     drive = acknowledged()
     drive.until(3599)
     assert reminders(drive) == [(3000, "ann", "telegram")]
-    assert drive.said("Reminding Ann Ash that the acknowledgement runs out at 10:00 UTC")
+    assert drive.said("Reminding Ann Ash that the acknowledgement runs out at 2026-01-05 10:00 UTC")
 
 
 def test_acknowledging_again_before_the_reminder_is_a_conflict_and_after_it_begins_the_time_anew() -> (

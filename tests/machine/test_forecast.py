@@ -26,7 +26,8 @@ from amproxy.machine.events import Acknowledge, AddResponders, Event, Hold, Snoo
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, TimelineEntry
 from amproxy.oncall.roster import Roster
-from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
+from amproxy.text import DEFAULT_LANGUAGE, load_texts
+from amproxy.text.render import render_phrase
 from amproxy.web.incidents.forecast import (
     MAX_UPCOMING,
     UpcomingIncidentStep,
@@ -36,6 +37,7 @@ from amproxy.web.incidents.forecast import (
 from tests.support.config.configs import REACHES
 from tests.support.machine.anything import PEOPLE, deeds, policies, waits
 from tests.support.machine.incidents import START, Drive, people
+from tests.support.words import SILENCED
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
@@ -125,7 +127,7 @@ def test_nothing_is_shown_after_a_step_that_ends_it() -> None:
 
 def test_a_gate_ends_what_can_be_foreseen() -> None:
     drive = Drive(Wait(seconds=60), WaitForAlertsStep(more_than=5, within=600), BOB)
-    assert coming(drive) == [(60, "step 2: goes on after more than 5 alerts within 10m")]
+    assert coming(drive) == [(60, "step 2: goes on after more than 5 alerts within 10 min")]
     drive.until(60)
     assert coming(drive) == []
 
@@ -145,11 +147,9 @@ def test_answers_snoozes_and_holds_show_their_ends() -> None:
     drive.do(Snooze(user="bob", via="web", until=START + 60))
     assert coming(drive)[:2] == [(60, "snooze ends"), (60, "step 1: notify bob (users)")]
     drive.until(60)
-    drive.do(Hold(reason="silenced by eve", until=START + 500))
+    drive.do(Hold(reason=SILENCED, until=START + 500))
     assert coming(drive)[0] == (500, "no longer held back")
-    unknown = list_upcoming(
-        drive.incident, drive.roster, hold=lambda at: ("silenced by eve", float("inf"))
-    )
+    unknown = list_upcoming(drive.incident, drive.roster, hold=lambda at: (SILENCED, float("inf")))
     assert said(unknown[0]) == "looked at again: silenced by eve"
     drive.alerts(0)
     assert coming(drive) == [] and find_next_step(drive.incident, drive.roster) is None
@@ -334,10 +334,15 @@ def happened(entries: list[TimelineEntry]) -> list[tuple[float, str]]:
     """What of a timeline is shown beforehand."""
     found = []
     for entry in entries:
-        number = re.match(r"(?:Step|Resolved by step) (\d+)", entry.text)
+        number = re.match(
+            r"(?:Step|Resolved by step) (\d+)",
+            render_phrase(entry.words, load_texts(DEFAULT_LANGUAGE)),
+        )
         if entry.kind in ("ended", "repeat"):
             found.append((entry.at, entry.kind))
-        elif number and "not waited for" not in entry.text:
+        elif number and "not waited for" not in render_phrase(
+            entry.words, load_texts(DEFAULT_LANGUAGE)
+        ):
             found.append((entry.at, number[1]))
     return found
 

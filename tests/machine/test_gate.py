@@ -14,13 +14,13 @@ GATE, BOB = WaitForAlertsStep(more_than=2, within=600), NotifyStep(users=("bob",
 def test_nothing_runs_until_more_alerts_came_than_it_says() -> None:
     drive = Drive(GATE, BOB)
     assert next_due(drive.incident) is None
-    assert drive.said("Step 1: waiting for more than 2 alerts within 10m; there were 1")
+    assert drive.said("Step 1: waiting for more than 2 alerts within 10 min; there were 1")
     drive.until(60)
     drive.alerts(2, fresh=1)
     drive.until(120)
     drive.alerts(3, fresh=1)
     assert drive.who == [(120, "bob")]
-    assert drive.said("3 alerts came within 10m, more than 2")
+    assert drive.said("3 alerts came within 10 min, more than 2")
 
 
 def test_alerts_that_came_too_long_ago_do_not_count() -> None:

@@ -18,6 +18,7 @@ from amproxy.machine.events import (
     Unacknowledge,
 )
 from tests.support.machine.incidents import Drive
+from tests.support.words import SILENCED, said
 
 ANN, BOB, EVE = NotifyStep(users=("ann",)), NotifyStep(users=("bob",)), NotifyStep(users=("eve",))
 
@@ -60,7 +61,7 @@ def test_the_page_says_who_reassigned_it_and_why_it_is_they() -> None:
     drive = Drive(BOB)
     reassign(drive, EVE)
     reassign(drive, NotifyStep(schedule="weekly"))
-    assert [page.reason for page in drive.incident.pages[1:]] == [
+    assert [said(page.reason) for page in drive.incident.pages[1:]] == [
         "reassigned to you by bob (via web)",
         "on call for weekly: layer turns, reassigned by bob (via web)",
     ]
@@ -207,7 +208,7 @@ def test_a_step_that_reaches_somebody_who_was_asked_does_not_page_them_twice() -
 
 def test_they_are_paged_though_the_rest_is_held_back() -> None:
     drive = Drive(Wait(seconds=60), BOB)
-    drive.do(Hold(reason="silenced by eve", until=drive.now + 1000))
+    drive.do(Hold(reason=SILENCED, until=drive.now + 1000))
     ask(drive, EVE)
     drive.until(500)
     assert drive.who == [(0, "eve")]

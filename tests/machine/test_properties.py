@@ -13,10 +13,13 @@ from amproxy.errors import Conflict
 from amproxy.machine.events import Event, Failed, Hold, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Change, Incident, Page
+from amproxy.text import LANGUAGES, IncidentNumber, Phrase, load_texts, phrase
+from amproxy.text.render import PhraseRenderer
 from tests.support.machine.anything import acts, deeds, gates, people, policies, waits
 from tests.support.machine.incidents import Drive
 
 _pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Incident).decode
+WORDS = {language: PhraseRenderer(load_texts(language)) for language in LANGUAGES}
 HAPPENINGS = (
     "wait",
     "wait",
@@ -50,7 +53,17 @@ class Watched(Drive):
         after, now = change.incident, self.now
         assert after.version == before.version + 1
         assert _unpack(_pack(after)) == after
-        assert all(entry.at == now and entry.text for entry in change.timeline)
+        assert all(entry.at == now for entry in change.timeline)
+        for entry in change.timeline:
+            assert entry.what and not entry.text, "a sentence is stored"
+            assert all(WORDS[language].text(entry.what) for language in LANGUAGES)
+        stored = [
+            after.held_by,
+            after.waiting_for,
+            after.news,
+            *(one.reason for one in after.pages),
+        ]
+        assert all(one == "" or isinstance(one, Phrase) for one in stored), "a sentence is stored"
         assert change.timer == next_due(after)
         assert change.timer is None or change.timer > now, "what is due now is done now"
         known = {page.id: page for page in after.pages}
@@ -146,7 +159,19 @@ def happen(drive: Watched, data: st.DataObject) -> None:
         change_alerts(drive, data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3)))
     elif what == "hold":
         until = drive.now + data.draw(st.sampled_from((-5.0, 300.0, 9000.0)))
-        drive.do(Hold(reason=data.draw(st.sampled_from(("silenced", "maintenance"))), until=until))
+        drive.do(
+            Hold(
+                reason=data.draw(
+                    st.sampled_from(
+                        (
+                            phrase("mute.in_windows", windows=("a",)),
+                            phrase("mute.in_windows", windows=("b",)),
+                        )
+                    )
+                ),
+                until=until,
+            )
+        )
     elif due:
         drive.do(
             delivery(
@@ -168,7 +193,9 @@ def delivery(drive: Watched, page: Page, outcome: str) -> Event:
     events: dict[str, Event] = {
         "sent": Sent(page=page.id, ref={"m": page.id}, look=drive.incident.look, attempt=1),
         "failed": Failed(page=page.id, error="blocked", attempt=1),
-        "skipped": Skipped(page=page.id, reason="answered by now"),
+        "skipped": Skipped(
+            page=page.id, reason=phrase("outcome.is_merged", incident=IncidentNumber(1))
+        ),
     }
     return events[outcome]
 

@@ -38,7 +38,7 @@ def test_a_page_waits_for_the_end_of_quiet_hours_on_the_persons_own_clock() -> N
     assert drive.pages == []
     drive.until(TWO_HOURS)
     assert drive.pages == [(TWO_HOURS, "tok", "telegram")]
-    assert drive.said("quiet hours until Mon 20:00 (JST)")
+    assert drive.said("quiet hours until 2026-01-05 11:00 UTC")
 
 
 def test_the_policy_goes_on_while_somebody_has_quiet_hours() -> None:

@@ -40,7 +40,7 @@ def test_alerts_that_return_open_it_again_from_the_first_step() -> None:
         drive.incident.resolved,
         drive.incident.resolved_by,
     ) == ("triggered", 2, 0, "")
-    assert drive.said("Its alerts fire again after 1m40s")
+    assert drive.said("Its alerts fire again after 1 min 40 s")
     drive.until(300)
     assert drive.who == [(0, "eve"), (60, "bob"), (200, "eve"), (260, "bob")]
 
@@ -84,7 +84,7 @@ def test_one_that_comes_back_too_often_pages_nobody_unless_it_goes_on_firing() -
     flap(drive, 100, 200, 300)
     assert drive.who == [(0, "eve"), (100, "eve"), (200, "eve")]
     assert drive.said(
-        "Flapping: it came back 3 times in 1h. Nobody is paged unless it fires for 5m"
+        "Flapping: it came back 3 times in 1 h. Nobody is paged unless it fires for 5 min"
     )
     drive.until(599)
     assert len(drive.who) == 3
@@ -166,7 +166,7 @@ def test_one_of_which_nothing_is_heard_ends() -> None:
     drive = Drive(EVE, auto_resolve=3600.0)
     drive.until(3600)
     assert (drive.incident.state, drive.incident.resolved_by) == ("resolved", "silent")
-    assert drive.said("there was no news of it for 1h")
+    assert drive.said("there was no news of it for 1 h")
     with pytest.raises(Conflict, match="no news of it for long"):
         drive.do(Acknowledge(user="eve", via="web"))
 

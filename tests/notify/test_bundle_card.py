@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tests.support.properties  # noqa: F401  # the settings of property tests
-from amproxy.config.structs import Policy
+from amproxy.config.structs import Config, Policy, Route
 from amproxy.model import Alert, Incident, OutgoingMessage, Page
 from amproxy.notify.alertmanager_payload import build_payload
 from amproxy.notify.channels.console import ConsoleChannel
@@ -58,7 +58,12 @@ def bundle(
     paged = [(incident(number, title), page) for number, title in enumerate(titles, 1)]
     message = OutgoingMessage(id="m", kind="bundle", channel="telegram", due=NOW, bundle=BUNDLE)
     return bundle_card(
-        message, list(reversed(paged)), alerts or [[] for _ in titles], now=NOW, external_url=url
+        Config(route=Route(receiver="default", key="{}")),
+        message,
+        list(reversed(paged)),
+        alerts or [[] for _ in titles],
+        now=NOW,
+        external_url=url,
     )
 
 

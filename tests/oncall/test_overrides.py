@@ -8,6 +8,7 @@ import pytest
 
 from amproxy.config.structs import Override
 from tests.support.oncall.rosters import hours, layer, local, override, roster, utc
+from tests.support.words import said
 
 BERLIN, TBILISI = "Europe/Berlin", "Asia/Tbilisi"
 
@@ -27,7 +28,7 @@ def test_an_override_holds_from_its_start_up_to_its_end_on_the_schedules_clock()
         ("carol", "dave"),
         ("alice",),
     ]
-    assert [answer.reason for answer in asked[:2]] == ["layer weekly", "override: swapped"]
+    assert [said(answer.reason) for answer in asked[:2]] == ["layer weekly", "override: swapped"]
     assert (asked[0].until, asked[0].next) == (local("2026-03-01T09:00", BERLIN), ("carol", "dave"))
 
 
@@ -72,7 +73,7 @@ def test_an_override_by_hand_wins_over_the_files_and_says_so() -> None:
         by_hand=[by_hand],
     )
     found = who.shifts("main", local("2026-03-01T00:00", BERLIN), local("2026-03-05T00:00", BERLIN))
-    assert [(shift.users, shift.reason, shift.layer, shift.override) for shift in found] == [
+    assert [(shift.users, said(shift.reason), shift.layer, shift.override) for shift in found] == [
         (("bob",), "override", "", ""),
         (("dave",), "override by hand: swapped", "", "o1"),
         (("bob",), "override", "", ""),
@@ -158,7 +159,7 @@ def test_the_turn_of_someone_absent_passes_to_the_next_without_moving_the_order(
     assert [
         who.on_call("main", at).users for at in (WEEK_OF_ALICE, WEEK_OF_BOB, WEEK_OF_CAROL)
     ] == [("bob",), ("bob",), ("carol",)]
-    assert who.on_call("main", WEEK_OF_ALICE).reason == "layer weekly, alice absent"
+    assert said(who.on_call("main", WEEK_OF_ALICE).reason) == "layer weekly, alice absent"
     assert who.on_call("main", WEEK_OF_ALICE).until == local("2026-01-19T09:00", BERLIN)
     assert who.on_call("main", utc("2026-02-18T12:00")).users == ("alice",)
 
@@ -204,7 +205,7 @@ def test_with_everyone_of_a_layer_absent_the_layer_below_shows_through() -> None
     answer = roster(layers[1], absences={"alice": JANUARY, "bob": JANUARY}).on_call(
         "main", WEEK_OF_ALICE
     )
-    assert (answer.users, answer.reason) == ((), "nobody: everyone in layer top is absent")
+    assert (answer.users, said(answer.reason)) == ((), "nobody: everyone in layer top is absent")
 
 
 def test_an_absent_person_named_by_an_override_is_on_call() -> None:

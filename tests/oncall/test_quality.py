@@ -13,6 +13,7 @@ import tests.support.properties  # noqa: F401  # the settings of property tests
 from amproxy.oncall.quality import assess_quality
 from amproxy.oncall.roster import Roster
 from tests.support.oncall.rosters import hours, layer, override, roster, utc
+from tests.support.words import said
 
 MONDAY = utc("2026-01-05T09:00")
 HOUR = timedelta(hours=1)
@@ -45,7 +46,7 @@ def test_a_fair_rotation_without_a_hole_is_perfect() -> None:
 def test_gaps_are_listed_with_the_reason_and_lower_the_score() -> None:
     late = roster(layer("weekly", "alice", start="2026-01-06T09:00"), zone="UTC")
     found = assess_quality(late, "main", MONDAY, MONDAY + 2 * DAY)
-    assert [(gap.start, gap.end, gap.reason) for gap in found.gaps] == [
+    assert [(gap.start, gap.end, said(gap.reason)) for gap in found.gaps] == [
         (MONDAY, MONDAY + DAY, "no layer is active")
     ]
     assert (found.coverage, found.score) == (0.5, 75)
@@ -75,7 +76,7 @@ def test_who_stands_beneath_a_layer_or_an_override_is_named_with_the_time() -> N
             one.end.hour,
             one.end.minute,
             one.users,
-            one.reason,
+            said(one.reason),
             one.on_call,
         )
         for one in listed

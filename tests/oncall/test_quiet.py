@@ -8,6 +8,7 @@ import pytest
 
 from amproxy.oncall.roster import Roster
 from tests.support.oncall.rosters import away, layer, local, roster, utc
+from tests.support.words import said
 
 BERLIN, TBILISI = "Europe/Berlin", "Asia/Tbilisi"
 
@@ -125,7 +126,7 @@ def test_an_absence_by_hand_counts_like_one_of_the_file() -> None:
         "alice",
         "bob",
     ]
-    assert who.on_call("main", utc(asked[1])).reason == "layer weekly, alice absent"
+    assert said(who.on_call("main", utc(asked[1])).reason) == "layer weekly, alice absent"
     assert who.turn_after("main", utc(asked[0])).users == ("bob",)
 
 

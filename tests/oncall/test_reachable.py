@@ -8,7 +8,7 @@ from amproxy.config.channels import address_digest
 from amproxy.config.structs import Config, Notify, Route, User
 from amproxy.model import Outcome
 from amproxy.oncall.reachable import PersonReachability, assess_reachability
-from amproxy.text import in_english
+from amproxy.text.render import in_english
 from tests.support.config.configs import REACHES
 
 

@@ -10,6 +10,7 @@ import pytest
 from amproxy.config.structs import Ical
 from amproxy.oncall.roster import Roster
 from tests.support.oncall.rosters import hours, layer, local, override, roster, utc
+from tests.support.words import said
 
 BERLIN = "Europe/Berlin"
 OFFICE = hours("office", "09:00", "18:00", BERLIN, ["monday:friday"])
@@ -38,7 +39,7 @@ def test_turns_go_round_and_a_group_is_on_call_together(at: str, expected: str) 
 
 def test_one_answer_says_who_until_when_who_then_and_why() -> None:
     answer = roster(layer("weekly", "alice", "bob")).on_call("main", utc("2026-03-25T12:00"))
-    assert (answer.schedule, answer.at, answer.users, answer.reason) == (
+    assert (answer.schedule, answer.at, answer.users, said(answer.reason)) == (
         "main",
         utc("2026-03-25T12:00"),
         ("bob",),
@@ -63,7 +64,7 @@ def test_a_schedule_of_one_person_never_changes(every: str) -> None:
 def test_before_a_rotation_starts_nobody_is_on_call_and_the_first_turn_is_next() -> None:
     answer = roster(layer("weekly", "alice", "bob")).on_call("main", utc("2025-12-01T00:00"))
     assert (answer.users, answer.until, answer.next) == ((), utc("2026-01-05T08:00"), ("alice",))
-    assert answer.reason == "nobody: no layer is active"
+    assert said(answer.reason) == "nobody: no layer is active"
 
 
 def test_a_change_more_than_a_year_ahead_is_not_looked_for() -> None:
@@ -96,7 +97,7 @@ def test_the_later_layer_wins_while_its_interval_holds(at: str, expected: str, r
         intervals=OFFICE,
     )
     assert on_call(who, at) == expected
-    assert who.on_call("main", local(at, BERLIN)).reason == reason
+    assert said(who.on_call("main", local(at, BERLIN)).reason) == reason
 
 
 def test_where_two_layers_are_always_active_only_the_later_one_counts() -> None:
@@ -207,7 +208,7 @@ def test_the_next_position_is_the_turn_that_follows(at: str, expected: str) -> N
         "main", local(at, BERLIN)
     )
     assert "+".join(answer.users) == expected
-    assert answer.reason == (
+    assert said(answer.reason) == (
         "next turn of layer weekly" if expected else "nobody: no layer is active"
     )
 
@@ -237,7 +238,7 @@ def test_a_calendar_that_is_not_loaded_is_named_as_the_reason() -> None:
         overrides=[override("bob", "2026-03-01T00:00", "2026-03-02T00:00")],
     )
     answer = who.on_call("main", utc("2026-02-01T00:00"))
-    assert (answer.users, answer.reason, answer.next) == (
+    assert (answer.users, said(answer.reason), answer.next) == (
         (),
         "nobody: calendar not loaded",
         ("bob",),

@@ -27,6 +27,7 @@ from tests.support.oncall.rosters import (
     taken,
     utc,
 )
+from tests.support.words import said
 
 BERLIN = "Europe/Berlin"
 WEEKLY = layer("weekly", "alice", "bob", "carol")
@@ -49,7 +50,7 @@ def test_a_taken_swap_puts_the_other_on_call_from_its_start_up_to_its_end() -> N
     who = roster(WEEKLY, swaps=[taken("alice", "dave", TUESDAY, THURSDAY)])
     found = who.shifts("main", MONDAY, local("2026-01-12T09:00", BERLIN))
     assert [
-        (shift.start, shift.end, shift.users, shift.reason, shift.layer) for shift in found
+        (shift.start, shift.end, shift.users, said(shift.reason), shift.layer) for shift in found
     ] == [
         (MONDAY, TUESDAY, ("alice",), "layer weekly", "weekly"),
         (TUESDAY, THURSDAY, ("dave",), "layer weekly, dave for alice (swap)", "weekly"),
@@ -91,7 +92,7 @@ def test_of_a_group_on_call_together_only_that_person_is_replaced() -> None:
     answer = roster(together, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).on_call(
         "main", NOON
     )
-    assert (answer.users, answer.reason) == (("bob",), "layer weekly, bob for alice (swap)")
+    assert (answer.users, said(answer.reason)) == (("bob",), "layer weekly, bob for alice (swap)")
 
 
 def test_an_override_of_the_file_is_swapped_and_one_by_hand_is_not() -> None:
@@ -100,11 +101,11 @@ def test_an_override_of_the_file_is_swapped_and_one_by_hand_is_not() -> None:
     planned = roster(WEEKLY, overrides=[override("bob", **both)], swaps=[swap]).on_call(
         "main", NOON
     )
-    assert (planned.users, planned.reason) == (("dave",), "override, dave for bob (swap)")
+    assert (planned.users, said(planned.reason)) == (("dave",), "override, dave for bob (swap)")
     by_hand = roster(WEEKLY, by_hand=[override("bob", **both, id="o1")], swaps=[swap]).on_call(
         "main", NOON
     )
-    assert (by_hand.users, by_hand.reason) == (("bob",), "override by hand")
+    assert (by_hand.users, said(by_hand.reason)) == (("bob",), "override by hand")
 
 
 def test_an_override_by_hand_still_wins_over_a_later_one_of_the_file() -> None:
@@ -140,7 +141,7 @@ def test_who_has_taken_over_may_give_away_again() -> None:
         taken("bob", "dave", TUESDAY, THURSDAY, order=2),
     )
     answer = roster(WEEKLY, swaps=[second, first]).on_call("main", NOON)
-    assert (answer.users, answer.reason) == (
+    assert (answer.users, said(answer.reason)) == (
         ("dave",),
         "layer weekly, bob for alice (swap), dave for bob (swap)",
     )
@@ -266,7 +267,7 @@ def test_every_shift_is_the_one_without_swaps_with_names_exchanged(
     for shift in shifts:
         expected = plain.on_call("main", shift.start)
         names = set(expected.users)
-        for swap in found if "by hand" not in expected.reason else ():
+        for swap in found if "by hand" not in said(expected.reason) else ():
             if swap.user in names and swap.start <= shift.start.timestamp() < swap.end:
                 names = names - {swap.user} | {swap.taken_by}
         assert set(shift.users) == names

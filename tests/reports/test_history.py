@@ -10,12 +10,15 @@ from amproxy.config.structs import FilePlace, NotifyStep, Policy, Wait
 from amproxy.machine.events import Acknowledge
 from amproxy.model import Incident, TimelineEntry
 from amproxy.reports.export import history_line
+from amproxy.text.render import english
 from tests.support.reports.looked_back import START, Story
 
 
 def recorded(story: Story) -> dict[str, Any]:
     found = msgspec.json.decode(
-        msgspec.json.encode(history_line(story.incident, story.told, {"id": story.incident.id}))
+        msgspec.json.encode(
+            history_line(story.incident, story.told, {"id": story.incident.id}, english())
+        )
     )
     assert isinstance(found, dict)
     return found
@@ -73,7 +76,7 @@ def test_what_the_timeline_stored_for_programs_is_told() -> None:
         TimelineEntry(at=START + 9, kind="step", text="Step 1.", step=1),
     ]
     incident = Incident(id="i", plan=Policy(name="main"), started_at=START)
-    opened, alerts, snooze = history_line(incident, timeline, {}).events
+    opened, alerts, snooze = history_line(incident, timeline, {}, english()).events
     assert (opened.firing, opened.resolved, opened.until) == (2, 0, None)
     assert (alerts.firing, alerts.resolved, alerts.fresh) == (1, 1, 1)
     assert (snooze.kind, snooze.user, snooze.until) == (
@@ -86,6 +89,6 @@ def test_what_the_timeline_stored_for_programs_is_told() -> None:
 def test_an_old_entry_without_them_is_told_without() -> None:
     incident = Incident(id="i", plan=Policy(name="main"), started_at=START)
     [event] = history_line(
-        incident, [TimelineEntry(at=START, kind="alerts", text="Alerts changed.")], {}
+        incident, [TimelineEntry(at=START, kind="alerts", text="Alerts changed.")], {}, english()
     ).events
     assert event.firing is None and event.resolved is None and event.until is None

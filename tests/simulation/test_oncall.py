@@ -27,6 +27,8 @@ def test_every_schedule_is_listed_with_who_until_when_and_who_is_next() -> None:
             "until": "2026-01-12T09:00:00.000Z",
             "next": ["bob"],
             "reason": "layer weekly",
+            "code": "on_call.layer",
+            "arguments": {"layer": "weekly"},
         },
         {
             "schedule": "empty",
@@ -35,6 +37,8 @@ def test_every_schedule_is_listed_with_who_until_when_and_who_is_next() -> None:
             "until": None,
             "next": [],
             "reason": "nobody: no layer is active",
+            "code": "on_call.nobody",
+            "arguments": {"why": {"code": "on_call.no_layer", "arguments": {}}},
         },
     ]
 

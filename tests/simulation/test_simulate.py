@@ -287,7 +287,7 @@ def test_an_alert_that_fires_on_after_its_incident_was_resolved_opens_another_wh
         config(root=hourly, policies=(policy,)), duration=8000.0
     )
     again = replace(policy, reopen_within=86400.0)
-    assert "Its alerts fire again after 50m" in told(
+    assert "Its alerts fire again after 50 min" in told(
         config(root=hourly, policies=(again,)), duration=8000.0
     )
 
@@ -301,7 +301,7 @@ def test_a_policy_hands_over_and_stands_still_at_a_gate() -> None:
     found = config(root=QUIET, policies=(first, many))
     assert [page[1] for page in pages(found)] == ["carol"]
     assert told(found).endswith(
-        "At the end: the policy stands still: it waits for more than 5 alerts within 10m."
+        "At the end: the policy stands still: it waits for more than 5 alerts within 10 min."
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from amproxy.clock import rfc3339
 from amproxy.machine.events import Sent
 from amproxy.model import Alert
-from amproxy.text import load_texts, render_phrase
+from amproxy.text import load_texts
+from amproxy.text.render import render_phrase
 from amproxy.web.incidents.forecast import find_next_step, list_upcoming
 from tests.support.waiting import soon
 from tests.support.web.website import Site
@@ -34,6 +35,8 @@ async def test_an_incident_in_a_list_says_who_is_asked_next_and_when(site: Site)
     assert shown["next_step"] == {
         "at": "2026-01-06T10:05:00.000Z",
         "what": "alice's next rule: email",
+        "code": "forecast.rule",
+        "arguments": {"person": ["alice"], "channels": "email"},
     }
     assert shown["url"] == f"https://oncall.example.org/incidents/{opened.id}"
 
@@ -93,6 +96,8 @@ async def test_an_acknowledgement_that_will_run_out_says_so(site: Site) -> None:
     assert shown["next_step"] == {
         "at": "2026-01-06T11:00:00.000Z",
         "what": "acknowledgement runs out",
+        "code": "forecast.acknowledgement_runs_out",
+        "arguments": {},
     }
 
 
@@ -112,7 +117,12 @@ async def test_a_snooze_takes_a_length_or_a_moment(site: Site, body: dict[str, s
         "alice",
         "2026-01-06T10:30:00.000Z",
     )
-    assert shown["next_step"] == {"at": "2026-01-06T10:30:00.000Z", "what": "snooze ends"}
+    assert shown["next_step"] == {
+        "at": "2026-01-06T10:30:00.000Z",
+        "what": "snooze ends",
+        "code": "forecast.snooze_ends",
+        "arguments": {},
+    }
 
 
 async def test_what_the_state_forbids_is_a_conflict_with_its_reason(site: Site) -> None:
@@ -247,7 +257,12 @@ async def test_somebody_can_be_paged_by_hand(site: Site) -> None:
         "now",
         "bob",
     )
-    assert "paged by hand by alice" in shown["timeline"][0]["text"]
+    opened = shown["timeline"][0]
+    assert "paged by hand by Alice Ash" in opened["text"] and opened["code"] == "event.opened"
+    assert opened["arguments"]["reason"] == {
+        "code": "reason.by_hand",
+        "arguments": {"by": ["alice"]},
+    }
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ async def test_every_schedule_says_who_is_on_call_until_when_and_who_follows(sit
         "until": "2026-01-12T08:00:00.000Z",
         "next": ["bob"],
         "reason": "layer weekly",
+        "code": "on_call.layer",
+        "arguments": {"layer": "weekly"},
     }
     assert (empty["schedule"], empty["users"], empty["until"]) == ("empty", [], None)
 

@@ -63,6 +63,8 @@ async def test_a_swap_that_is_asked_for_is_open_and_shows_the_shifts_it_is_about
                 "end": "2026-01-09T08:00:00.000Z",
                 "users": ["alice"],
                 "reason": "layer weekly",
+                "code": "on_call.layer",
+                "arguments": {"layer": "weekly"},
                 "layer": "weekly",
                 "override": None,
             }

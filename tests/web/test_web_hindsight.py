@@ -46,11 +46,11 @@ async def test_one_asks_why_somebody_was_not_paged_and_hears_it_with_times(site:
     ).json()
     assert shown["user"] == "bob" and shown["paged"] is False and shown["pages"] == []
     assert shown["reasons"][0] == (
-        "Step 3 (page bob) had not run yet when Alice Ash acknowledged it at Tue 2026-01-06 14:01:00 +04; "
-        "it would have run at Tue 2026-01-06 14:05:00 +04."
+        "Step 3 (“Page bob”) had not run yet when Alice Ash acknowledged it at 2026-01-06 14:01 +04; "
+        "it would have run at 2026-01-06 14:05 +04."
     )
     assert shown["reasons"][1].startswith(
-        "At Tue 2026-01-06 14:00:00 +04: Step 1: paging Alice Ash (on call for platform: layer weekly)."
+        "At 2026-01-06 14:00 +04: Step 1: paging Alice Ash (on call for platform: layer weekly)."
     )
 
 
@@ -60,7 +60,7 @@ async def test_who_was_paged_hears_when_and_over_what_without_any_address(site: 
     shown = answer.json()
     assert shown["paged"] is True and [page["channel"] for page in shown["pages"]] == ["console"]
     assert shown["reasons"] == [
-        "Paged over console at Tue 2026-01-06 11:00:00 CET (step 1: on call for platform: layer weekly): delivered."
+        "Paged over console at 2026-01-06 11:00 CET (step 1: on call for platform: layer weekly): delivered."
     ]
     assert "example.org" not in answer.text
 

@@ -9,7 +9,8 @@ from amproxy.clock import now as real_now
 from amproxy.model import Alert
 from amproxy.store import incidents
 from amproxy.text import load_texts
-from amproxy.web.http.format import age_text, duration_text, time_text
+from amproxy.text.render import time_text
+from amproxy.web.http.format import age_text, duration_text
 from tests.support.web.website import Site
 
 
@@ -45,7 +46,8 @@ async def test_who_acts_is_chosen_once_and_named_in_the_timeline(site: Site) -> 
     assert answer.status_code == 303 and answer.headers["location"] == f"/incidents/{incident.id}"
     page = (await site.client.get(f"/incidents/{incident.id}")).text
     assert "Acknowledged by Alice Ash at 11:00" in page  # on her own clock
-    assert "Acknowledged by Alice Ash (via web)." in page
+    alice = '<a href="/people#person-alice"><bdi>Alice Ash</bdi></a>'
+    assert f"Acknowledged by {alice} (via <bdi>web</bdi>)." in page
     assert "Unacknowledge" in page and 'id="do-acknowledge"' not in page
 
 
@@ -79,7 +81,7 @@ async def test_every_action_works_as_a_plain_form(site: Site) -> None:
         assert (await site.client.post(f"{url}/{action}", data=fields)).status_code == 303
         assert await state() == expected
     page = (await site.client.get(url)).text
-    assert "somebody: looked at it" in page and "Resolved at 10:00" in page
+    assert "<bdi>somebody</bdi>: <bdi>looked at it</bdi>" in page and "Resolved at 10:00" in page
 
 
 async def test_a_stale_button_says_so_and_changes_nothing(site: Site) -> None:
@@ -109,8 +111,10 @@ async def test_the_incident_shows_alerts_pages_timeline_and_the_steps_ahead(site
         and 'href="https://runbooks.example.org/cpu"' in page
         and "javascript:" not in page
     )
-    assert "On its way" in page and "on call for platform: layer weekly" in page
-    assert "Step 1: paging Alice Ash" in page
+    platform = '<a href="/schedules/platform"><bdi>platform</bdi></a>'
+    assert "On its way" in page
+    assert f"on call for {platform}: layer <bdi>weekly</bdi>" in page
+    assert 'Step 1: paging <a href="/people#person-alice"><bdi>Alice Ash</bdi></a>' in page
     assert "step 3: notify bob (users)" in page and "the steps run again (round 2 of 2)" in page
 
 

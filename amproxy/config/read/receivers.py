@@ -21,7 +21,8 @@ from amproxy.config.read.kinds import IntegrationKind
 from amproxy.config.read.values import boolean, choice, raw, reference
 from amproxy.config.structs import Integration, OncallSettings
 from amproxy.secret import Secret
-from amproxy.text import Phrase, in_english
+from amproxy.text import Phrase
+from amproxy.text.render import in_english
 
 # In the order in which Alertmanager sends; amproxy's own kinds come last.
 _ORDER: Final = (

@@ -17,7 +17,7 @@ import httpx
 
 from amproxy.config.networks import REFUSED, IpAddress, Reach, literal_address, may_reach
 from amproxy.errors import DeliveryError
-from amproxy.text import in_english
+from amproxy.text.render import in_english
 
 RESOLVE_TIMEOUT = 5.0  # seconds
 # Of every client of the channels. Without httpx's bound of 100 for all destinations: some that hang

@@ -14,6 +14,7 @@ from amproxy.model import Page
 from amproxy.respond.rights import Principal
 from amproxy.simulation.config_diff import ConfigDifference, PolicyChange
 from amproxy.simulation.terminal import describe_policy_end, describe_step
+from amproxy.text.render import in_english
 from amproxy.web.config.change import (
     ProblemView,
     apply_change,
@@ -257,7 +258,7 @@ def _previewed_page_views(pages: list[tuple[float, Page]]) -> list[PreviewedPage
             channel=page.channel,
             policy=page.policy,
             step=page.step,
-            reason=page.reason,
+            reason=in_english(page.reason),
         )
         for seconds, page in pages
     ]

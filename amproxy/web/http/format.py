@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
 from typing import NamedTuple
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
-from amproxy.clock import utc
 from amproxy.config.structs import User
 from amproxy.model import Alert
 from amproxy.notify.channels.text import PRIORITY_LABELS, clean_text, is_link_url, one_line
@@ -19,6 +16,7 @@ from amproxy.text import Texts
 
 MAX_VALUE_LENGTH = 300  # characters
 MAX_TEXT_LENGTH = 4000
+MAX_FOREIGN_LENGTH = 2000  # of a text from outside within a sentence
 MAX_FILTER_VALUE = 500  # of a label's value in a filter: a longer one does not fit into an address
 TONE_COUNT = 12  # colours in static/people.css
 _NOT_DIALLED = re.compile(r"[^0-9+*#]")
@@ -59,30 +57,6 @@ def age_text(seconds: float, t: Texts) -> str:
     if left < 86400:
         return t.plain("time.hours_ago", h=left // 3600)
     return t.plain("time.days_ago", d=left // 86400)
-
-
-def time_text(at: float | datetime, zone: ZoneInfo, now: float, t: Texts) -> str:
-    """A time in `zone`: "14:03", with the day unless it is today's, with the year unless this one.
-
-    now: Unix seconds.
-    """
-    local = (at if isinstance(at, datetime) else utc(at)).astimezone(zone)
-    today = utc(now).astimezone(zone)
-    if local.date() == today.date():
-        return f"{local:%H:%M}"
-    if local.year == today.year:
-        return f"{weekday_text(local, t)} {day_text(local, t)} {local:%H:%M}"
-    return f"{day_text(local, t)} {local.year} {local:%H:%M}"
-
-
-def weekday_text(day: date, t: Texts) -> str:
-    """A short weekday: "Mon"."""
-    return t.plain("time.weekdays").split()[day.weekday()]
-
-
-def day_text(day: date, t: Texts) -> str:
-    """A day of the year: "5 Jan"."""
-    return f"{day.day} {t.plain('time.months').split()[day.month - 1]}"
 
 
 def zone_name(zone: str) -> str:

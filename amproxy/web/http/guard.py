@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amproxy.accept.origin import foreign_name, foreign_page, foreign_read
 from amproxy.context import Context
-from amproxy.text import Phrase, as_sentence, phrase_arguments, phrase_code
+from amproxy.text import Phrase, as_sentence, phrase_code
+from amproxy.text.render import arguments_of
 from amproxy.web.http.api import ErrorView, JsonResponse
 
 SECURITY_HEADERS = {
@@ -53,7 +54,7 @@ class CrossSiteGuard:
             error="forbidden",
             detail=as_sentence(str(reason)),
             code=phrase_code(reason),
-            arguments=phrase_arguments(reason),
+            arguments=arguments_of(reason),
         )
         response = JsonResponse(view, 403)
         await response(scope, receive, send_guarded)

@@ -28,7 +28,8 @@ from amproxy.store import deliveries, health, incidents, outbox
 from amproxy.store.health import probe_write
 from amproxy.store.replicas import differ_since, load_replicas
 from amproxy.store.wire import RedisRefused
-from amproxy.text import load_texts, render_phrase
+from amproxy.text import load_texts
+from amproxy.text.render import render_phrase
 from amproxy.web.http.api import operation
 from amproxy.web.http.deps import Deps
 

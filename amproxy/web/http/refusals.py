@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 
 from amproxy.config.structs import Config
-from amproxy.text import DEFAULT_LANGUAGE, Phrase, load_texts, render_phrase
+from amproxy.text import DEFAULT_LANGUAGE, Phrase, load_texts
+from amproxy.text.render import render_phrase
 
 
 class RefusedRequest(HTTPException):

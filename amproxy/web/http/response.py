@@ -22,7 +22,8 @@ from amproxy.grouping.silences import BadSilence
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
 from amproxy.store.wire import RedisRefused
-from amproxy.text import Phrase, as_sentence, phrase_arguments, phrase_code
+from amproxy.text import Phrase, as_sentence, phrase_code
+from amproxy.text.render import arguments_of
 from amproxy.web.http.api import ErrorView, JsonResponse
 from amproxy.web.http.permissions import Forbidden, NotSignedIn
 from amproxy.web.http.refusals import RefusedRequest, english_text, error_phrase, words_phrase
@@ -96,7 +97,7 @@ def error_view(error: str, phrase: Phrase, config: Config) -> ErrorView:
         error=error,
         detail=as_sentence(english_text(phrase, config)),
         code=phrase_code(phrase),
-        arguments=phrase_arguments(phrase),
+        arguments=arguments_of(phrase),
     )
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context as TemplateContext
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -26,7 +27,6 @@ from amproxy.clock import rfc3339
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.labels.matchers import Matcher
-from amproxy.machine import draft
 from amproxy.notify.channels.text import is_link_url
 from amproxy.store import incidents
 from amproxy.text import (
@@ -36,8 +36,8 @@ from amproxy.text import (
     as_sentence,
     choose_language,
     load_texts,
-    render_phrase,
 )
+from amproxy.text.render import LinkKind, PhraseRenderer, time_text, weekday_text
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.middleware import link_root
@@ -67,6 +67,12 @@ NAVIGATION_PATHS = {
     "insights": "/insights",
     "me": "/me",
     "admin": "/admin",
+}
+# Kind of a link in a text → the path before the name.
+LINK_PATHS: Final[dict[LinkKind, str]] = {
+    "person": "/people#person-",
+    "schedule": "/schedules/",
+    "incident": "/incidents/",
 }
 # Texts of live.js, in the sections `page` and `time`; it fills in the latter's values itself.
 _LIVE_PAGE_TEXTS = ("live", "reconnecting", "no_connection", "redis_away")
@@ -177,7 +183,6 @@ class PageTemplates:
             "version": __version__,
             "stamp": _static_version(),
             "languages": LANGUAGES,
-            "ends": draft.RESOLVED_TEXTS,
         }
 
     async def page(
@@ -220,8 +225,17 @@ class PageTemplates:
         zone, acting = clock or reader_zone(request, context), acting_user(request, context)
 
         def moment(at: float | datetime) -> str:
-            return format.time_text(at, ZoneInfo(zone), now, t)
+            return time_text(at, ZoneInfo(zone), now, t)
 
+        words = PhraseRenderer(
+            t,
+            full_name=person,
+            zone=ZoneInfo(zone),
+            now=now,
+            names_zone=False,
+            link=self._link,
+            clean=partial(format.shorten_text, limit=format.MAX_FOREIGN_LENGTH, t=t),
+        )
         return {
             "t": t,
             "now": now,
@@ -250,9 +264,10 @@ class PageTemplates:
             "moment": moment,
             "duration": partial(format.duration_text, t=t),
             "age": partial(format.age_text, t=t),
-            "weekday": partial(format.weekday_text, t=t),
+            "weekday": partial(weekday_text, t=t),
             "person": person,
-            "phrase_text": lambda phrase: render_phrase(phrase, t, person, moment),
+            "phrase_text": words.text,
+            "phrase_markup": words.markup,
         }
 
     async def _counts(self) -> dict[str, int] | None:
@@ -266,6 +281,19 @@ class PageTemplates:
             if state in totals:  # Redis may still have counts of an older version's states
                 totals[state] += number
         return totals
+
+    def _link(self, kind: LinkKind, name: str, text: Markup) -> Markup:
+        """The page of a person, schedule or incident; the text alone where there is none."""
+        config = self._context.config
+        known = kind == "incident" or name in (
+            config.users if kind == "person" else config.schedules
+        )
+        if not known:
+            return text
+        path = LINK_PATHS[kind] + quote(name, safe="")
+        return Markup('<a href="{}{}">{}</a>').format(
+            link_root(self._context.external_url), path, text
+        )
 
     def _person(self, t: Texts, name: str) -> str:
         """The full name of a user, or the name itself; "" = somebody."""

@@ -18,7 +18,8 @@ from amproxy.respond import actions
 from amproxy.respond.actions import ActionName, BulkActionResult, perform_all, resolve_incident_id
 from amproxy.respond.targets import PageTarget, open_incident
 from amproxy.store import incidents
-from amproxy.text import Phrase, phrase_arguments, phrase_code
+from amproxy.text import Phrase, phrase_code
+from amproxy.text.render import arguments_of
 from amproxy.times import parse_duration
 from amproxy.web.http.api import Accepted, Created, JsonBody, JsonResponse, operation
 from amproxy.web.http.deps import Deps
@@ -288,7 +289,7 @@ def _bulk_action_result_view(result: BulkActionResult, config: Config) -> BulkAc
         state=result.incident.state if result.incident else None,
         error=english_text(result.error, config) if result.error else None,
         code=phrase_code(result.error) if result.error else None,
-        arguments=phrase_arguments(result.error) if result.error else None,
+        arguments=arguments_of(result.error) if result.error else None,
     )
 
 

@@ -22,12 +22,12 @@ from amproxy.config.structs import (
 )
 from amproxy.machine import holds
 from amproxy.machine.events import Hold, TimerTick, time_event
+from amproxy.machine.steps import skipped_because
 from amproxy.machine.transition import next_due_with_news
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.incident import SimulatedIncident
-from amproxy.text import PeopleNames, Phrase, PhraseValue
-from amproxy.times import format_duration
+from amproxy.text import Length, PeopleNames, Phrase, PhraseValue, Words
 from amproxy.web.incidents.forecast_steps import describe_action, describe_conditions
 
 MAX_UPCOMING = 40  # rows shown
@@ -36,7 +36,7 @@ MAX_UPCOMING = 40  # rows shown
 MAX_MOMENTS = 200
 
 # Unix seconds → why an incident must not page then, and until when (inf = not known); None = it may
-FindHold = Callable[[float], tuple[str, float] | None]
+FindHold = Callable[[float], tuple[Phrase, float] | None]
 
 
 def never_held(at: float) -> None:
@@ -285,7 +285,7 @@ class _Forecast:
         what = Phrase("forecast.step", {"step": entry.step, "action": action})
         if isinstance(step, Condition) and (conditions := describe_conditions(step)):
             what = Phrase("forecast.conditional", {"what": what, "conditions": conditions})
-        if skipped := entry.data.get("skipped"):
+        if skipped := skipped_because(entry):
             return Phrase("forecast.skipped", {"what": what, "reason": skipped})
         return Phrase("forecast.in_vain", {"what": what}) if entry.kind == "failed" else what
 
@@ -296,7 +296,7 @@ class _Forecast:
         values: dict[str, PhraseValue] = {
             "step": entry.step,
             "count": step.more_than,
-            "period": format_duration(step.within),
+            "period": Length(step.within),
         }
         return Phrase("forecast.waits_for_alerts", values)
 
@@ -306,6 +306,6 @@ class _Forecast:
         return incident.waiting == "shift" and here
 
 
-def _held_step(at: float, reason: str) -> UpcomingIncidentStep:
+def _held_step(at: float, reason: Words) -> UpcomingIncidentStep:
     """The next look at what mutes the alerts, where nobody knows what it finds."""
     return UpcomingIncidentStep(at, Phrase("forecast.held", {"reason": reason}))

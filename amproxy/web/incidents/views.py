@@ -23,7 +23,8 @@ from amproxy.model import (
     TimelineEntry,
 )
 from amproxy.oncall.roster import Roster
-from amproxy.text import DEFAULT_LANGUAGE, load_texts, render_phrase
+from amproxy.text import Phrase, Words
+from amproxy.text.render import PhraseRenderer, arguments_of, code_of, english, in_english
 from amproxy.web.incidents.forecast import (
     FindHold,
     UpcomingIncidentStep,
@@ -35,6 +36,15 @@ from amproxy.web.incidents.forecast import (
 class NextStepView(msgspec.Struct, kw_only=True):
     at: Timestamp | None
     what: str
+    code: str | None
+    arguments: dict[str, Any] | None
+
+
+class ReasonView(msgspec.Struct, kw_only=True, gc=False):
+    """A reason for programs; null where an earlier version stored its text alone."""
+
+    code: str | None
+    arguments: dict[str, Any] | None
 
 
 # gc=False: an answer has thousands of them, and they hold no cycles.
@@ -49,6 +59,7 @@ class AlertView(msgspec.Struct, kw_only=True, gc=False):
     source: str | None
     extra: dict[str, Any]  # as the sender has it
     muted_by: list[str]
+    muted_by_codes: list[ReasonView]
 
 
 class AlertCountsView(msgspec.Struct, kw_only=True):
@@ -64,6 +75,8 @@ class TimelineEntryView(msgspec.Struct, kw_only=True, gc=False):
     at: Timestamp
     kind: str
     text: str
+    code: str | None  # null where an earlier version stored the text alone
+    arguments: dict[str, Any] | None
     user: str | None
     channel: str | None
     policy: str | None
@@ -80,11 +93,15 @@ class PageView(msgspec.Struct, kw_only=True):
     step: int
     round: int
     reason: str
+    reason_code: str | None
+    reason_arguments: dict[str, Any] | None
     state: PageState
     due: Timestamp
     sent_at: Timestamp | None
     attempts: int
     error: str | None
+    error_code: str | None
+    error_arguments: dict[str, Any] | None
 
 
 AnyAlerts = TypeVar("AnyAlerts", bound=AlertCountsView)
@@ -112,6 +129,8 @@ class _AnyIncidentView(msgspec.Struct, Generic[AnyAlerts], kw_only=True):
     merged_into: str | None
     responders: list[str]
     held_by: str | None
+    held_by_code: str | None
+    held_by_arguments: dict[str, Any] | None
     next_step: NextStepView | None
     url: str
 
@@ -135,6 +154,7 @@ def incident_view(
     hold: FindHold = never_held,
 ) -> IncidentView:
     """One incident as lists have it. turns and hold: as find_next_step's."""
+    words = english(roster.config.full_name)
     return IncidentView(
         id=value.id,
         number=value.number,
@@ -156,7 +176,9 @@ def incident_view(
         resolved_at=rfc3339(value.resolved_at),
         merged_into=value.merged_into or None,
         responders=value.responders,
-        held_by=value.held_by or None,
+        held_by=words.text(value.held_by) or None,
+        held_by_code=code_of(value.held_by),
+        held_by_arguments=arguments_of(value.held_by),
         next_step=_next_step_view(find_next_step(value, roster, turns, hold)),
         url=f"{external_url}/incidents/{value.id}",
     )
@@ -166,7 +188,7 @@ def whole_incident_view(
     value: Incident,
     alerts: list[Alert],
     timeline: list[TimelineEntry],
-    muted: Mapping[str, list[str]],
+    muted: Mapping[str, list[Phrase]],
     *,
     roster: Roster,
     turns: Mapping[str, int],
@@ -178,29 +200,40 @@ def whole_incident_view(
 
     muted: fingerprint of an alert → the reasons that mute it now; now: Unix seconds.
     """
+    words = english(roster.config.full_name)
     listed = msgspec.structs.asdict(incident_view(value, roster, external_url, turns, hold))
     listed["alerts"] = AlertsView(
         firing=value.firing,
         resolved=value.resolved,
-        alerts=[_alert_view(one, muted.get(one.fingerprint, []), now) for one in alerts],
+        alerts=[_alert_view(one, muted.get(one.fingerprint, []), words, now) for one in alerts],
     )
     return WholeIncidentView(
         **listed,
         text=value.text,
         common_annotations=value.common_annotations,
-        timeline=[_timeline_entry_view(entry) for entry in timeline],
-        pages=[page_view(one) for one in value.pages],
+        timeline=[_timeline_entry_view(entry, words) for entry in timeline],
+        pages=[page_view(one, words) for one in value.pages],
     )
 
 
 def _next_step_view(value: UpcomingIncidentStep | None) -> NextStepView | None:
     if value is None:
         return None
-    what = render_phrase(value.what, load_texts(DEFAULT_LANGUAGE))
-    return NextStepView(at=rfc3339(value.at), what=what)
+    return NextStepView(
+        at=rfc3339(value.at),
+        what=in_english(value.what),  # people by their names, as in all else
+        code=code_of(value.what),
+        arguments=arguments_of(value.what),
+    )
 
 
-def _alert_view(value: Alert, muted_by: list[str], now: float) -> AlertView:
+def reason_view(reason: Words) -> ReasonView:
+    return ReasonView(code=code_of(reason), arguments=arguments_of(reason))
+
+
+def _alert_view(
+    value: Alert, muted_by: list[Phrase], words: PhraseRenderer, now: float
+) -> AlertView:
     """One alert; it fires or not as of now (Unix seconds)."""
     resolved = value.resolved(int(now * 10**9))
     ended = [end for end in (value.ends_ns, value.lapses_ns) if end]
@@ -214,11 +247,12 @@ def _alert_view(value: Alert, muted_by: list[str], now: float) -> AlertView:
         generator_url=value.generator_url or None,
         source=value.source or None,
         extra=value.extra,
-        muted_by=muted_by,
+        muted_by=[words.text(reason) for reason in muted_by],
+        muted_by_codes=[reason_view(reason) for reason in muted_by],
     )
 
 
-def page_view(value: Page) -> PageView:
+def page_view(value: Page, words: PhraseRenderer) -> PageView:
     return PageView(
         id=value.id,
         kind=value.kind,
@@ -228,20 +262,26 @@ def page_view(value: Page) -> PageView:
         policy=value.policy,
         step=value.step,
         round=value.round,
-        reason=value.reason,
+        reason=words.text(value.reason),
+        reason_code=code_of(value.reason),
+        reason_arguments=arguments_of(value.reason),
         state=value.state,
         due=rfc3339(value.due),
         sent_at=rfc3339(value.sent_at),
         attempts=value.attempts,
-        error=value.error or None,
+        error=words.text(value.error) or None,
+        error_code=code_of(value.error),
+        error_arguments=arguments_of(value.error),
     )
 
 
-def _timeline_entry_view(value: TimelineEntry) -> TimelineEntryView:
+def _timeline_entry_view(value: TimelineEntry, words: PhraseRenderer) -> TimelineEntryView:
     return TimelineEntryView(
         at=rfc3339(value.at),
         kind=value.kind,
-        text=value.text,
+        text=words.text(value.words),
+        code=code_of(value.what),
+        arguments=arguments_of(value.what),
         user=value.user or None,
         channel=value.channel or None,
         policy=value.policy or None,

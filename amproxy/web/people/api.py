@@ -24,7 +24,8 @@ from amproxy.respond import test_messages
 from amproxy.respond.rights import Role
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.store import deliveries, schedule_changes
-from amproxy.text import Phrase, in_english
+from amproxy.text import Phrase
+from amproxy.text.render import in_english
 from amproxy.times import format_duration, local_to_utc
 from amproxy.web.http.api import Accepted, Created, JsonBody, operation
 from amproxy.web.http.deps import Deps

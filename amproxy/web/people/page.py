@@ -22,8 +22,9 @@ from amproxy.respond.rights import person_refusal
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
 from amproxy.store import schedule_changes
-from amproxy.text import Texts, render_phrase
+from amproxy.text import Texts
 from amproxy.text.policies import rule_phrase
+from amproxy.text.render import render_phrase
 from amproxy.times import local_to_utc
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import principal_of, require_person, set_audit_text

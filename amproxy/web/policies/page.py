@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import UTC
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -29,8 +30,9 @@ from amproxy.errors import NotFound
 from amproxy.labels.matchers import Matcher
 from amproxy.simulation.alert import zone_of_policy
 from amproxy.simulation.simulate import PolicyRunEvent, run_policy
-from amproxy.text import Phrase, Texts, render_phrase
-from amproxy.text.policies import duration_phrase, ending_phrases, step_phrase
+from amproxy.text import Phrase, Texts
+from amproxy.text.policies import ending_phrases, step_phrase
+from amproxy.text.render import PhraseRenderer, length_text, render_phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import may, principal_of
 from amproxy.web.http.request import parse_simulation_query
@@ -124,7 +126,10 @@ class PoliciesPage:
     def _simulation_row(self, event: PolicyRunEvent, t: Texts) -> PolicySimulationRow:
         entry, after = event.entry, delay_text(t, round(event.seconds))
         if not event.page:
-            return PolicySimulationRow(event, after, "", _describe_event(event, t))
+            words = PhraseRenderer(
+                t, full_name=partial(full_name, self._context.config), zone=event.at.tzinfo or UTC
+            )
+            return PolicySimulationRow(event, after, "", _describe_event(event, words))
         # Another policy may have taken over: the step is one of the policy that runs.
         policy = self._context.config.policies.get(entry.policy)
         steps = policy.steps if policy else ()
@@ -148,11 +153,12 @@ def delay_text(t: Texts, seconds: float | None) -> str:
         return "…"
     if not seconds:
         return t.plain("policies.at_once")
-    return f"+{render_phrase(duration_phrase(seconds), t)}"
+    return f"+{length_text(seconds, t)}"
 
 
-def _describe_event(event: PolicyRunEvent, t: Texts) -> str:
+def _describe_event(event: PolicyRunEvent, words: PhraseRenderer) -> str:
     """An event that is no page; rare ones in the words of the timeline."""
+    t = words.t
     match event.entry.kind:
         case "forwarded":
             return t.plain("policies.forwards")
@@ -161,7 +167,7 @@ def _describe_event(event: PolicyRunEvent, t: Texts) -> str:
         case "ended":
             return t.plain("policies.ended")
         case _:
-            return event.entry.text
+            return words.text(event.entry.words)
 
 
 class ReceiverUse(NamedTuple):

@@ -35,9 +35,9 @@ from amproxy.simulation.alert import (
 from amproxy.simulation.explain import NotPagedReason, explain_groups, reasons_not_paged
 from amproxy.simulation.incident import SimulatedIncident
 from amproxy.simulation.surroundings import SimulatedSurroundings
-from amproxy.text import Phrase, PhraseValue, Texts, render_phrase
-from amproxy.text.policies import duration_phrase, step_phrase
-from amproxy.web.http import format
+from amproxy.text import Length, Phrase, PhraseValue, Texts
+from amproxy.text.policies import step_phrase
+from amproxy.text.render import length_text, render_phrase, time_text
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.request import SimulationQuery, parse_labels, parse_simulation_query
 from amproxy.web.http.templates import PageTemplates, reader_texts, reader_zone
@@ -87,7 +87,7 @@ class RoutesPage:
     async def show(self, request: Request) -> HTMLResponse:
         config, now, t = self._context.config, self._context.now(), reader_texts(request)
         zone, own_zone = self._zone(request), ZoneInfo(reader_zone(request, self._context))
-        clock = partial(format.time_text, zone=own_zone, now=now, t=t)
+        clock = partial(time_text, zone=own_zone, now=now, t=t)
         query = parse_simulation_query(request, zone, now)
         with_alert = query.labels is not None
         visit = placement.explain(config.route, query.labels) if query.labels is not None else None
@@ -98,7 +98,7 @@ class RoutesPage:
             query=query,
             alert_zone=zone,
             groups=await self._group_views(query, clock, t) if with_alert else None,
-            duration_in_words=lambda seconds: render_phrase(duration_phrase(seconds), t),
+            duration_in_words=lambda seconds: length_text(seconds, t),
         )
 
     def _zone(self, request: Request) -> str:
@@ -170,7 +170,7 @@ def _reason_phrase(reason: NotPagedReason, now: float, clock: FormatTime) -> Phr
         return Phrase("routes.absent_because", values)
     if page := reason.page:
         values |= {
-            "after": duration_phrase(page.due - now),
+            "after": Length(page.due - now),
             "channel": page.channel,
             "step": str(page.step),
         }

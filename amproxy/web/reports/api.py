@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.requests import Request
@@ -30,6 +31,7 @@ from amproxy.reports.insights_rows import (
 from amproxy.reports.why import why_not_paged
 from amproxy.store import incidents
 from amproxy.text import Phrase
+from amproxy.text.render import english
 from amproxy.web.http.api import CsvResponse, JsonLinesResponse, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.query import PeriodParameters
@@ -55,6 +57,7 @@ class WhyView(msgspec.Struct, kw_only=True):
     user: str
     paged: bool
     reasons: list[str]
+    reason_codes: list[views.ReasonView]
     pages: list[views.PageView]
 
 
@@ -93,11 +96,17 @@ class ReportsApi:
         verdict = why_not_paged(incident, timeline, user, context.roster, context.now())
         if not verdict.known:
             raise invalid(Phrase("refusal.unknown_user", {"user": user[:60]}))
+        known = context.config.users.get(user)
+        # On the clock of the person in question: programs ask in somebody's name.
+        words = english(
+            context.roster.config.full_name, ZoneInfo(known.timezone if known else "UTC")
+        )
         return WhyView(
             user=user,
             paged=verdict.paged,
-            reasons=verdict.reasons,
-            pages=[views.page_view(one) for one in verdict.pages],
+            reasons=[words.text(reason) for reason in verdict.reasons],
+            reason_codes=[views.reason_view(reason) for reason in verdict.reasons],
+            pages=[views.page_view(one, words) for one in verdict.pages],
         )
 
     @operation("hindsight", "GET /api/v1/insights", "showInsights", "How a span of time was")
@@ -176,7 +185,10 @@ class ReportsApi:
         roster, url = self._context.roster, self._context.external_url
         hold = mutings[incident.id].hold_at
         view = views.incident_view(incident, roster, url, turns, hold)
-        return _encode(export.history_line(incident, timeline, view)) + b"\n"
+        return (
+            _encode(export.history_line(incident, timeline, view, english(roster.config.full_name)))
+            + b"\n"
+        )
 
 
 async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

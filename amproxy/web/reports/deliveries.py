@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, get_args
 from urllib.parse import urlencode
 
@@ -22,6 +23,8 @@ from amproxy.respond.rights import person_refusal, receiver_refusal
 from amproxy.respond.targets import BadAction
 from amproxy.store import deliveries, outbox
 from amproxy.store.deliveries import Delivery, DeliveryOutcome
+from amproxy.text import LANGUAGES, load_texts
+from amproxy.text.render import render_phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     principal_of,
@@ -75,9 +78,16 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
             )
             and (
                 not self.text
-                or any(self.text in text.casefold() for text in (delivery.subject, delivery.error))
+                or any(self.text in text.casefold() for text in _searched_texts(delivery))
             )
         )
+
+
+def _searched_texts(delivery: Delivery) -> Iterator[str]:
+    """The texts of an entry, in all languages."""
+    yield delivery.subject
+    for language in LANGUAGES:
+        yield render_phrase(delivery.error, load_texts(language))
 
 
 class DeliveryParameters(PeriodParameters, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from starlette.requests import Request
 
@@ -10,7 +12,7 @@ from amproxy.notify.channel_health import ChannelHealth, ChannelState
 from amproxy.oncall.reachable import ContactState
 from amproxy.respond import test_messages
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
-from amproxy.text import in_english
+from amproxy.text.render import arguments_of, code_of, in_english
 from amproxy.web.http.api import Accepted, JsonBody, operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import require_receiver, set_audit_text
@@ -46,6 +48,8 @@ class DeliveryView(msgspec.Struct, kw_only=True):
     subject: str
     attempt: int
     error: str | None
+    error_code: str | None
+    error_arguments: dict[str, Any] | None
     duration_ms: int | None  # null where nothing was called
 
 
@@ -147,7 +151,9 @@ def _delivery_view(delivery_id: str, delivery: Delivery) -> DeliveryView:
         ],
         subject=delivery.subject,
         attempt=delivery.attempt,
-        error=delivery.error or None,
+        error=in_english(delivery.error) or None,
+        error_code=code_of(delivery.error),
+        error_arguments=arguments_of(delivery.error),
         duration_ms=delivery.ms,
     )
 
@@ -158,7 +164,7 @@ def _channel_view(one: ChannelHealth) -> ChannelView:
         state=one.state,
         last_sent=rfc3339(one.last_sent.at if one.last_sent else None),
         last_failed=rfc3339(one.last_failed.at if one.last_failed else None),
-        last_error=(one.last_failed.error or None) if one.last_failed else None,
+        last_error=(in_english(one.last_failed.error) or None) if one.last_failed else None,
         attempts=one.rate.attempts,
         failed=one.rate.failed,
         waiting=one.waiting,

@@ -27,6 +27,7 @@ from amproxy.reports.insights import NO_TEAM, Insights, find_highlights
 from amproxy.reports.insights_rows import TABLES, DayRowView, HoursRowView
 from amproxy.store import incidents
 from amproxy.text import Phrase, Texts
+from amproxy.text.render import day_text
 from amproxy.times import parse_duration
 from amproxy.web.http import format
 from amproxy.web.http.deps import Deps
@@ -179,7 +180,7 @@ class InsightsPage:
             cells=plot_week(found.hours()),
             height=PLOT_HEIGHT,
             days=plot_days(found.days(), *_period_days(query)),
-            day_of=lambda day: format.day_text(day, t),
+            day_of=lambda day: day_text(day, t),
             weekdays=t.plain("time.weekdays").split(),
             csv=urlencode(filters),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -14,7 +13,9 @@ from markupsafe import Markup, escape
 
 from amproxy.clock import utc
 from amproxy.config.structs import User
-from amproxy.text import Texts
+from amproxy.oncall.roster import gap_reason
+from amproxy.text import Texts, Words
+from amproxy.text.render import PhraseRenderer, day_text, time_text, weekday_text
 from amproxy.web.http import format
 from amproxy.web.http.format import assign_marks, assign_tones
 from amproxy.web.schedules.timeline import ScheduleTimelineEntry, TimelineBar
@@ -22,23 +23,6 @@ from amproxy.web.schedules.timeline import ScheduleTimelineEntry, TimelineBar
 MAX_NAME_LENGTH = 60  # characters
 MAX_NAMES_IN_BAR: Final = 3  # people whose marks have room in one bar
 _GONE_CLASS: Final = "gone"  # CSS class of people who are no longer in the file
-
-# Beginning of a reason, as oncall.roster gives it in English → key of its text. The first that
-# fits wins: "nobody: " alone is the last of its kind.
-_REASON_PREFIXES: Final = (
-    ("nobody: no layer is active", "schedules.reason_no_layer"),
-    ("nobody: calendar not loaded", "schedules.reason_not_loaded"),
-    ("nobody: no event in the calendar", "schedules.reason_no_event"),
-    ("nobody: the calendar names nobody who is known", "schedules.reason_names_nobody"),
-    ("overrides calendar", "schedules.reason_overrides_calendar"),
-    ("calendar", "schedules.reason_calendar"),
-    ("override by hand", "schedules.reason_by_hand"),
-    ("override", "schedules.reason_override"),
-    ("nobody: ", "schedules.reason_nobody"),
-)
-_ALL_ABSENT_REASON = re.compile(r"everyone in layer (.*) is absent")
-_SWAP_REASON = re.compile(r"(\S+) for (\S+) \(swap\)")
-_ABSENCE_REASON = re.compile(r"(?<=, )(\S+) absent")
 
 
 class ScheduleFormatter:
@@ -56,6 +40,7 @@ class ScheduleFormatter:
         self._users, self._t, self._zone, self._now, self._former = (users, t, zone, now, former)
         self._tones = assign_tones(users)
         self._marks = assign_marks((user.name, user.full_name) for user in users.values())
+        self._words = PhraseRenderer(t, full_name=self._name, zone=zone, now=now, names_zone=False)
         # A page shows the same people, times and reasons hundreds of times.
         self.name = cache(self._name)
         self.mark = cache(self._mark)
@@ -81,13 +66,13 @@ class ScheduleFormatter:
 
     def short_time(self, at: datetime) -> str:
         """A time at a glance: "14:03" today, "Mon 5 Jan 09:00" on another day."""
-        return format.time_text(at, self._zone, self._now, self._t)
+        return time_text(at, self._zone, self._now, self._t)
 
     def _full_time(self, at: datetime | float) -> str:
         """A time with its day: "Mon 5 Jan 09:00"; with the year unless it is this one."""
         local = self._local(at)
         year = "" if local.year == self._local(self._now).year else f" {local.year}"
-        weekday, day = (format.weekday_text(local, self._t), format.day_text(local, self._t))
+        weekday, day = (weekday_text(local, self._t), day_text(local, self._t))
         return f"{weekday} {day}{year} {local:%H:%M}"
 
     def period(self, start: datetime | float, end: datetime | float) -> str:
@@ -107,9 +92,9 @@ class ScheduleFormatter:
     def date_range(self, first: date, after: date) -> str:
         """The days before `after`: "5 Jan – 18 Jan 2026"; a whole month by its name."""
         last = after - timedelta(days=1)
-        first_text, last_text = (format.day_text(day, self._t) for day in (first, last))
+        first_text, last_text = (day_text(day, self._t) for day in (first, last))
         if first == last:
-            return f"{format.weekday_text(first, self._t)} {first_text} {first.year}"
+            return f"{weekday_text(first, self._t)} {first_text} {first.year}"
         if first.day == 1 and after.day == 1:
             return f"{self._t.plain('schedules.months').split()[first.month - 1]} {first.year}"
         return f"{first_text} – {last_text} {last.year}"
@@ -134,29 +119,11 @@ class ScheduleFormatter:
         texts = (people, self.period(entry.start, entry.end), self.reason(entry.reason))
         return " · ".join(text for text in texts if text)
 
-    def _reason(self, reason: str) -> str:
-        """A reason of the roster in the reader's language; names and free text stay as they are."""
-        t, text = self._t, format.shorten_line(reason, format.MAX_VALUE_LENGTH, self._t)
-        if text.startswith("layer "):
-            text = t.plain("schedules.reason_layer", name=text.removeprefix("layer "))
-        else:
-            for prefix, key in _REASON_PREFIXES:
-                if text.startswith(prefix):
-                    text = t.plain(key) + text.removeprefix(prefix)
-                    break
-
-        def all_absent(found: re.Match[str]) -> str:
-            return t.plain("schedules.reason_all_absent", name=found[1])
-
-        def swap(found: re.Match[str]) -> str:
-            taker, user = self.name(found[1]), self.name(found[2])
-            return t.plain("schedules.reason_swap", taker=taker, user=user)
-
-        def absence(found: re.Match[str]) -> str:
-            return t.plain("schedules.reason_absence", user=self.name(found[1]))
-
-        text = _ALL_ABSENT_REASON.sub(all_absent, text)
-        return _ABSENCE_REASON.sub(absence, _SWAP_REASON.sub(swap, text))
+    def _reason(self, reason: Words) -> str:
+        """A reason of the roster, of a gap why nobody is on call."""
+        return format.shorten_line(
+            self._words.text(gap_reason(reason)), format.MAX_VALUE_LENGTH, self._t
+        )
 
 
 class ScheduleFormLinks:

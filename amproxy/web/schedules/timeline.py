@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
 from amproxy.model import Swap
-from amproxy.oncall.layers import Cover
+from amproxy.oncall.layers import Cover, override_reason
 from amproxy.oncall.roster import Roster, Shift
 from amproxy.oncall.swaps import swap_state
 from amproxy.shifts.final import FinalShift
+from amproxy.text import Words
 from amproxy.times import local_to_utc, to_utc, wall_to_utc
 
 TimelineKind = Literal["shift", "gap", "idle", "override", "swap"]
@@ -43,7 +44,7 @@ class ScheduleTimelineEntry(NamedTuple):
     start: datetime
     end: datetime
     people: tuple[str, ...] = ()
-    reason: str = ""
+    reason: Words = ""
     kind: TimelineKind = "shift"
     state: str = ""  # of a swap
     id: str = ""  # of an override or swap made by hand
@@ -248,7 +249,7 @@ def _layer_entries(cover: Cover, period: BandPeriod) -> list[ScheduleTimelineEnt
         until = min(found.end, end)
         if found.users or found.reason:
             kind: TimelineKind = "shift" if found.users else "idle"
-            entry = ScheduleTimelineEntry(at, until, found.users, found.reason, kind)
+            entry = ScheduleTimelineEntry(at, until, found.users, found.reason or "", kind)
             # A cover may end where nothing changes: what goes on unchanged is one bar.
             last = entries[-1] if entries else None
             if last and last.end == at and last._replace(start=at, end=until) == entry:
@@ -266,8 +267,7 @@ def _override_entries(
     for one in (*schedule.overrides, *roster.overrides.get(schedule.name, ())):
         start, end = local_to_utc(one.start, zone), local_to_utc(one.end, zone)
         if start < period.end and period.start < end:
-            kind = "override by hand" if one.id else "override"
-            reason = f"{kind}: {one.reason}" if one.reason else kind
+            reason = override_reason(one, by_hand=bool(one.id))
             yield ScheduleTimelineEntry(start, end, one.users, reason, "override", id=one.id)
 
 

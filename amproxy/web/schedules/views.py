@@ -17,7 +17,8 @@ from amproxy.oncall.quality import unbroken_periods
 from amproxy.oncall.roster import Roster, Shift
 from amproxy.oncall.swaps import SwapState, swap_state
 from amproxy.shifts.final import FinalShift
-from amproxy.simulation.oncall import HoursWorkedView, PeriodView, hours_worked
+from amproxy.simulation.oncall import HoursWorkedView, PeriodView, hours_worked, reason_fields
+from amproxy.text.render import in_english
 from amproxy.times import local_to_utc
 
 
@@ -33,6 +34,8 @@ class OverrideView(msgspec.Struct, kw_only=True):
 class PlannedShiftView(PeriodView, kw_only=True):
     users: tuple[str, ...]
     reason: str
+    code: str | None
+    arguments: dict[str, Any] | None
     layer: str | None
     override: str | None
 
@@ -65,6 +68,8 @@ class FinalShiftView(PeriodView, kw_only=True):
     users: list[str]
     people: list[ShiftPersonView]
     reason: str
+    code: str | None
+    arguments: dict[str, Any] | None
     layer: str | None
     override: str | None
     recorded: bool
@@ -87,7 +92,7 @@ def planned_shift_view(value: Shift) -> PlannedShiftView:
         start=rfc3339(value.start.timestamp()),
         end=rfc3339(value.end.timestamp()),
         users=value.users,
-        reason=value.reason,
+        **reason_fields(value.reason),
         layer=value.layer or None,
         override=value.override or None,
     )
@@ -135,7 +140,7 @@ def final_shift_view(value: FinalShift, zone: str) -> FinalShiftView:
         end_local=_local_time(value.end, zone),
         users=[person.user for person in value.people],
         people=[_shift_person_view(value, person) for person in value.people],
-        reason=value.reason,
+        **reason_fields(value.reason),
         layer=value.layer or None,
         override=value.override or None,
         recorded=value.recorded,
@@ -163,7 +168,7 @@ def shift_rows(shifts: Iterable[FinalShift], schedule: str, zone: str) -> Iterab
                 "end_utc": rfc3339(value.end.timestamp()),
                 "layer": value.layer or None,
                 "override": value.override or None,
-                "reason": value.reason,
+                "reason": in_english(value.reason),
                 "recorded": value.recorded,
             }
 

@@ -17,7 +17,7 @@ from amproxy.notify.channels.email.settings import EmailSettings
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.channels.telegram.settings import TelegramSettings
 from amproxy.secret import Secret
-from amproxy.text import in_english
+from amproxy.text.render import in_english
 
 # What people's contacts need, as a file has it and as the structs have it.
 GLOBAL = """\

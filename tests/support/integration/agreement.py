@@ -38,14 +38,16 @@ from amproxy.simulation.incident import SimulationAssumptions
 from amproxy.simulation.simulate import Simulation
 from amproxy.store import incidents
 from amproxy.store.storms import LONGEST_WAIT
-from amproxy.text import Phrase, load_texts, render_phrase
+from amproxy.text import Phrase, load_texts
+from amproxy.text.render import render_phrase
 from amproxy.web.incidents.forecast import MAX_UPCOMING, UpcomingIncidentStep, list_upcoming
 from amproxy.web.incidents.list import incident_rows
-from amproxy.web.incidents.views import NextStepView, incident_view
+from amproxy.web.incidents.views import incident_view
 from tests.support.integration.plans import act
 from tests.support.integration.stepping import Stepping, stepping
 from tests.support.integration.team_cases import LENGTH, Case, Change, Mute, cases
 from tests.support.redis import running
+from tests.support.words import said
 
 T = TypeVar("T")
 Event = tuple[Any, ...]  # when (Unix seconds), what, and who over what, or which step
@@ -189,7 +191,7 @@ async def _look(service: Stepping, looks: list[Look]) -> None:
             assert shown is None
             continue
         what = render_phrase(upcoming[0].what, load_texts("en"))
-        assert shown == NextStepView(at=rfc3339(upcoming[0].at), what=what)
+        assert shown is not None and (shown.at, shown.what) == (rfc3339(upcoming[0].at), what)
 
 
 # ---------------------------------------------------------------------------- what was foretold
@@ -276,7 +278,7 @@ def _first_surprise(case: Case, look: Look, lived: Lived, after: list[TimelineEn
         for other, timeline in lived.timelines.items()
         if other != look.incident.id
         for entry in timeline
-        if entry.at >= look.at and "next in turn" in entry.text
+        if entry.at >= look.at and "next in turn" in said(entry.words)
     ]
     return min([*times, case.start + LENGTH])
 
@@ -303,7 +305,7 @@ def _storms(case: Case, look: Look, lived: Lived) -> Iterator[float]:
 def _is_surprise(entry: TimelineEntry) -> bool:
     match entry.kind:
         case "failed":
-            return "blocked" in entry.text
+            return "blocked" in said(entry.words)
         case "resolved":
             return entry.data.get("by") not in ("policy", "silent")
         case "unacknowledged":

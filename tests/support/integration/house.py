@@ -34,6 +34,7 @@ from amproxy.store import incidents, leases
 from amproxy.store.outbox import RateLimit
 from tests.support.config.configs import REACHES
 from tests.support.waiting import soon
+from tests.support.words import said
 
 
 @dataclass
@@ -144,7 +145,8 @@ class House:
 
     async def timeline(self, incident: Incident) -> list[str]:
         return [
-            entry.text for entry in await incidents.load_timeline(self.context.wire, incident.id)
+            said(entry.words)
+            for entry in await incidents.load_timeline(self.context.wire, incident.id)
         ]
 
 

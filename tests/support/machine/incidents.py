@@ -27,6 +27,7 @@ from amproxy.machine.transition import next_due
 from amproxy.model import Change, Incident, NotificationReason, OutgoingMessage
 from amproxy.oncall.roster import Roster
 from tests.support.config.configs import REACHES
+from tests.support.words import FIRST_NOTIFICATION, said
 
 START = 1_767_603_600.0  # 2026-01-05 09:00 UTC, a Monday
 
@@ -63,14 +64,14 @@ class Drive:
             **(incident or {}),
         }
         self.incident = Incident(policy="main", started_at=now, **fields)
-        self.do(Opened(reason="first notification"))
+        self.do(Opened(reason=FIRST_NOTIFICATION))
 
     def do(self, event: Event) -> Change:
         change = transition(self.incident, event, self.now, self.roster, self.turns)
         self.incident = change.incident
         self.turns.update({name: turn for name, (_, turn) in change.turns.items()})
         self.sent += [(self.now - START, message) for message in change.outbox]
-        self.told += [entry.text for entry in change.timeline]
+        self.told += [said(entry.words) for entry in change.timeline]
         return change
 
     def alerts(self, firing: int, fresh: int = 0, group: str = "g") -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from amproxy.config.structs import (
     Absence,
@@ -22,12 +23,16 @@ from amproxy.config.structs import (
     Wait,
 )
 from amproxy.machine import transition
+from amproxy.machine.deliveries import STATE_PHRASES
 from amproxy.machine.events import Event, Failed, Opened, Sent, Skipped, TimerTick
 from amproxy.machine.transition import next_due
 from amproxy.model import Incident, TimelineEntry
 from amproxy.oncall.roster import Roster
-from amproxy.reports.why import WhyVerdict, why_not_paged
+from amproxy.reports.why import why_not_paged
+from amproxy.text import IncidentNumber, Phrase, phrase
+from amproxy.text.render import english
 from tests.support.config.configs import REACHES
+from tests.support.words import FIRST_NOTIFICATION
 
 START = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC, 11:00 in Berlin
 _MONDAY = datetime(2026, 1, 5, 9)
@@ -89,6 +94,14 @@ CONFIG: dict[str, Any] = {
 }
 
 
+class ToldVerdict(NamedTuple):
+    """A verdict as people read it."""
+
+    known: bool
+    paged: bool
+    reasons: list[str]
+
+
 class Story:
     """One incident from its opening on; `told` is its timeline."""
 
@@ -112,7 +125,7 @@ class Story:
             started_at=START,
             common_labels=labels or {},
         )
-        self.do(Opened(reason="first notification"))
+        self.do(Opened(reason=FIRST_NOTIFICATION))
 
     def do(self, event: Event) -> None:
         change = transition(self.incident, event, self.now, self.roster, self.turns)
@@ -140,10 +153,19 @@ class Story:
     def skip(self) -> None:
         """Every page that is on its way finds that somebody has answered."""
         for page in self._due():
-            self.do(Skipped(page=page, reason=f"#7 is {self.incident.state} by now"))
+            self.do(Skipped(page=page, reason=self._answered()))
+
+    def _answered(self) -> Phrase:
+        state = STATE_PHRASES[self.incident.state]
+        return phrase("outcome.is_so", incident=IncidentNumber(7), state=state)
 
     def _due(self) -> list[str]:
         return [page.id for page in self.incident.pages if page.state == "due"]
 
-    def why(self, user: str, roster: Roster | None = None) -> WhyVerdict:
-        return why_not_paged(self.incident, self.told, user, roster or self.roster, self.now)
+    def why(self, user: str, roster: Roster | None = None) -> ToldVerdict:
+        """The verdict with its reasons in words, on the person's clock."""
+        roster = roster or self.roster
+        found = why_not_paged(self.incident, self.told, user, roster, self.now)
+        known = roster.config.users.get(user)
+        words = english(roster.config.full_name, ZoneInfo(known.timezone if known else "UTC"))
+        return ToldVerdict(found.known, found.paged, [words.text(one) for one in found.reasons])

@@ -13,6 +13,7 @@ from amproxy.reports.export import history_line
 from amproxy.simulation.recorded import RecordedIncident, read_history
 from amproxy.simulation.replay import Replay
 from amproxy.simulation.simulate import Simulation, SimulationRequest
+from amproxy.text.render import english
 from tests.support.simulation.files import MONDAY
 
 DOWN = {"alertname": "Down", "team": "a"}
@@ -48,7 +49,7 @@ def lines(
             }
             found.append(
                 msgspec.json.encode(
-                    history_line(one, [entry.entry for entry in simulated.entries], view)
+                    history_line(one, [entry.entry for entry in simulated.entries], view, english())
                 )
             )
     return found

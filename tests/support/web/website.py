@@ -32,6 +32,7 @@ from amproxy.store.incidents import save_alerts
 from amproxy.web.http.deps import Deps
 from tests.support.config.configs import REACHES
 from tests.support.redis import Redis
+from tests.support.words import FIRST_NOTIFICATION
 
 NOW = 1_767_693_600.0  # Tuesday 2026-01-06 10:00 UTC
 BASE = "http://127.0.0.1:9095"
@@ -107,7 +108,7 @@ class Site:
         )
         for name, value in values.items():
             setattr(incident, name, value)
-        return await self.stored(incident, Opened(reason="first notification"))
+        return await self.stored(incident, Opened(reason=FIRST_NOTIFICATION))
 
     async def stored(self, incident: Incident, event: Event) -> Incident:
         change = transition(incident, event, self.context.now(), self.context.roster)

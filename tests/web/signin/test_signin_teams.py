@@ -20,6 +20,7 @@ from tests.support.redis import Redis
 from tests.support.servers import Server, Servers
 from tests.support.signin.signed import Browser, company, log
 from tests.support.waiting import until
+from tests.support.words import FIRST_NOTIFICATION
 
 RED = {"name": "team", "value": "red", "isRegex": False}
 BLUE_HOST = {"name": "host", "value": "db1", "isRegex": False}
@@ -199,7 +200,7 @@ async def test_presses_and_links_need_the_rights_that_the_api_needs(
         text="",
         now=context.now(),
     )
-    change = transition(incident, Opened(reason="x"), context.now(), context.roster)
+    change = transition(incident, Opened(reason=FIRST_NOTIFICATION), context.now(), context.roster)
     assert await commit(wire, incidents.change_operations(change))
 
     async def press(account: str, action: str = "acknowledge") -> str:
