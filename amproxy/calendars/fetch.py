@@ -31,6 +31,7 @@ MAX_REDIRECTS: Final = 3
 MAX_HEADER_LENGTH: Final = 500  # characters of an ETag or Last-Modified
 # The period around now for which a calendar is parsed.
 CALENDAR_BEHIND, CALENDAR_AHEAD = timedelta(days=400), timedelta(days=800)
+MAX_WARNED_EVENTS: Final = 5  # that cannot be read, of one schedule
 _REDIRECT_CODES: Final = (301, 302, 303, 307, 308)
 
 
@@ -194,7 +195,8 @@ def schedule_warnings(config: Config, now: datetime) -> list[ConfigProblem]:
     """Return the warnings of `amproxy check` about schedules, each at its schedule's place.
 
     `gap`: time without anybody in the next 30 days; `bad_calendar`: a file that cannot be used;
-    `empty_shift`: an event of the next 30 days that names nobody.
+    `bad_event`: an event of a file that cannot be read; `empty_shift`: an event of the next 30 days
+    that names nobody.
     """
     offline = _load_offline_roster(config, now)
     warnings = coverage_warnings(offline.roster, now)
@@ -202,6 +204,13 @@ def schedule_warnings(config: Config, now: datetime) -> list[ConfigProblem]:
         text = f"{source} cannot be used: {error}"
         warnings.append(_schedule_warning(config, source.schedule, "bad_calendar", text))
     for name in config.schedules:
+        used = offline.roster.calendars.get(name)
+        for problem in (used.problems if used else ())[:MAX_WARNED_EVENTS]:
+            text = (
+                f"an event in the calendar of schedule {name!r} cannot be read:"
+                f" {problem.event}: {problem.reason}"
+            )
+            warnings.append(_schedule_warning(config, name, "bad_event", text))
         empty = offline.roster.empty_shifts(name, now, now + COVERAGE_CHECK_AHEAD)
         if empty:
             more = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""

@@ -32,6 +32,7 @@ from amproxy.oncall.calendars import (
     OVERRIDES_CALENDAR,
     PRIMARY_CALENDAR,
     Calendar,
+    CalendarProblem,
     ScheduleCalendars,
 )
 from amproxy.store import calendars
@@ -321,6 +322,12 @@ async def load_calendar_health(context: Context, schedule: str) -> list[Calendar
         stored = await calendars.load_calendar(context.wire, source.id)
         health.append(CalendarHealth(kind, calendar is not None, stored))
     return health
+
+
+def calendar_problems(context: Context, schedule: str) -> tuple[CalendarProblem, ...]:
+    """Return all that cannot be read of a schedule's calendars, as this process has them."""
+    used = context.calendars.get(schedule)
+    return used.problems if used else ()
 
 
 async def calendar_ages(context: Context) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Parse a calendar's text (RFC 5545) into its events of a period, in a process with limits.
 
-A calendar is taken whole or not at all: an event that was left out might be somebody's shift. It
-comes from outside, so this refuses what the libraries do not: rules that repeat every second, more
-events than any roster has, unknown zones.
+No event is left out in silence, for it might be somebody's shift: one that cannot be read is an
+empty shift, and a problem to be shown (repair.py). The text comes from outside, so this refuses
+what the libraries do not: rules that repeat every second, more events than any roster has.
 """
 
 from __future__ import annotations
@@ -23,27 +23,34 @@ import icalendar
 import msgspec
 import recurring_ical_events
 
+from amproxy.calendars.repair import (
+    PROBLEM,
+    empty_series,
+    one_line,
+    repair_events,
+    split_by_uid,
+    to_list,
+    to_text,
+    unfold,
+    written_duration,
+)
 from amproxy.clock import utc
 from amproxy.errors import BadCalendar
-from amproxy.oncall.calendars import Calendar, CalendarEvent, CalendarEventText
+from amproxy.oncall.calendars import Calendar, CalendarEvent, CalendarEventText, CalendarProblem
 from amproxy.times import to_utc, wall_to_utc
 
 MAX_CALENDAR_BYTES: Final = 10 * 1024 * 1024  # bytes of a calendar's text
 MAX_EVENTS = 30_000  # of the period, each repetition counted
 MAX_EVENTS_AT_ONCE: Final = 50
+MAX_PROBLEMS: Final = 100  # that are kept
 MAX_TEXT_LENGTHS: Final = (500, 1000)  # characters of SUMMARY and of DESCRIPTION that are used
-FREQUENCIES: Final = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 
 PARSE_CPU_SECONDS: Final = 30
 PARSE_TIMEOUT = 60.0  # seconds of the clock on the wall: longer, for the machine has other work
 PARSE_MEMORY_BYTES: Final = 1 << 30  # of addresses; ten megabytes of events take half of it
 _EXIT_REFUSED: Final = 3  # exit code: standard output has the reason
 
-_DAY, _UTC = timedelta(days=1), ZoneInfo("UTC")
-_TIME_PROPERTIES: Final = (
-    *("DTSTART", "DTEND", "DURATION"),
-    *("RECURRENCE-ID", "RRULE", "RDATE", "EXDATE"),
-)
+_DAY: Final = timedelta(days=1)
 
 _encode_calendar = msgspec.msgpack.Encoder().encode
 _decode_calendar = msgspec.msgpack.Decoder(Calendar).decode
@@ -91,36 +98,86 @@ def parse_calendar(data: bytes, zone: ZoneInfo, start: datetime, end: datetime) 
     """
     if len(data) > MAX_CALENDAR_BYTES:
         raise BadCalendar(f"the calendar is larger than {MAX_CALENDAR_BYTES >> 20} MiB")
-    texts: dict[CalendarEventText, int] = {}
-    events = []
+    reading = _Reading(zone, start, end)
     try:
         for calendar in _read_calendars(data):
-            for occurrence, since, until in _occurrences(calendar, zone, start, end):
-                # The repetitions of an event share one text.
-                text = texts.setdefault(_event_text(occurrence), len(texts))
-                events.append(CalendarEvent(since, until, text))
-                if len(events) > MAX_EVENTS:
-                    period = f"from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
-                    raise BadCalendar(f"the calendar has more than {MAX_EVENTS} events {period}")
+            reading.add_calendar(calendar)
     except BadCalendar:
         raise
     except MemoryError:
         raise BadCalendar("the calendar takes too much memory to work out") from None
-    except Exception as error:  # noqa: BLE001  see below
-        # The libraries raise anything for a broken text, and all of it means the same: counted as
-        # `invalid` (amproxy_calendar_fetch_total), while the calendar of before stays in force.
-        reason = _one_line(f"{type(error).__name__}: {error}")
-        raise BadCalendar(f"the calendar cannot be read: {reason}") from None
+    except Exception as error:  # noqa: BLE001  see _Reading
+        # Counted as `invalid` (amproxy_calendar_fetch_total); the calendar of before stays.
+        raise BadCalendar(_cannot_be_read("the calendar", error)) from None
+    events = reading.events
     events.sort(key=lambda event: (event.start, event.end, event.text))
     _refuse_crowded(events)
-    return Calendar(start=start, end=end, texts=tuple(texts), events=tuple(events))
+    return Calendar(
+        start=start,
+        end=end,
+        texts=tuple(reading.texts),
+        events=tuple(events),
+        problems=tuple(reading.problems[:MAX_PROBLEMS]),
+    )
+
+
+class _Reading:
+    """The events of one text as they are found.
+
+    The libraries raise anything for a broken text, and all of it means the same.
+    """
+
+    def __init__(self, zone: ZoneInfo, start: datetime, end: datetime) -> None:
+        self._zone, self._start, self._end = zone, start, end
+        self.texts: dict[CalendarEventText, int] = {}  # → its index
+        self.events: list[CalendarEvent] = []
+        self.problems: list[CalendarProblem] = []
+
+    def add_calendar(self, calendar: icalendar.Component) -> None:
+        """Add the events of a period. Raises BadCalendar, or anything that the libraries raise."""
+        days = _calendar_zone(calendar) or self._zone
+        self.problems += repair_events(calendar, days, self._zone)
+        try:
+            self.events += self._expand(calendar, days)
+        except (BadCalendar, MemoryError):
+            raise
+        except Exception:
+            by_uid = split_by_uid(calendar)
+            if len(by_uid) < 2:
+                raise
+            # One series out of several breaks the library: it must not take the others along.
+            for series in by_uid:
+                self.events += self._expand_alone(series, days)
+
+    def _expand_alone(self, series: icalendar.Component, days: ZoneInfo) -> list[CalendarEvent]:
+        try:
+            return self._expand(series, days)
+        except (BadCalendar, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001  see the docstring of the class
+            reason = _cannot_be_read("it", error)
+            self.problems.append(empty_series(series, reason, days, self._zone))
+            return self._expand(series, days)
+
+    def _expand(self, calendar: icalendar.Component, days: ZoneInfo) -> list[CalendarEvent]:
+        found: list[CalendarEvent] = []
+        start, end = self._start, self._end
+        for occurrence, since, until in _occurrences(calendar, days, self._zone, start, end):
+            # The repetitions of an event share one text.
+            text = self.texts.setdefault(_event_text(occurrence), len(self.texts))
+            found.append(CalendarEvent(since, until, text))
+            if len(self.events) + len(found) > MAX_EVENTS:
+                period = f"from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
+                raise BadCalendar(f"the calendar has more than {MAX_EVENTS} events {period}")
+        return found
+
+
+def _cannot_be_read(what: str, error: Exception) -> str:
+    return f"{what} cannot be read: {one_line(f'{type(error).__name__}: {error}')}"
 
 
 def _read_calendars(data: bytes) -> list[icalendar.Component]:
-    try:
-        text = data.decode("utf-8-sig").lstrip()
-    except UnicodeDecodeError:
-        raise BadCalendar("the calendar is not UTF-8") from None
+    text = unfold(data)
     if text[:15].upper() != "BEGIN:VCALENDAR":
         raise BadCalendar("this is not a calendar: it does not begin with BEGIN:VCALENDAR")
     # The library remembers zones that calendars describe: those of another must not count here.
@@ -132,22 +189,33 @@ def _read_calendars(data: bytes) -> list[icalendar.Component]:
 
 
 def _occurrences(
-    calendar: icalendar.Component, zone: ZoneInfo, start: datetime, end: datetime
+    calendar: icalendar.Component, days: ZoneInfo, zone: ZoneInfo, start: datetime, end: datetime
 ) -> Iterator[tuple[icalendar.Component, datetime, datetime]]:
     """Each event that takes place, with its start and end in UTC."""
-    for event in calendar.walk("VEVENT"):
-        _refuse_doubtful(event)
-    days = _calendar_zone(calendar) or zone
     query = recurring_ical_events.CalendarQuery(calendar)
     # A day more at both ends: the library compares whole days and floating times without a zone.
     for occurrence in query.between(start - _DAY, end + _DAY):
-        first, last = occurrence["DTSTART"].dt, occurrence["DTEND"].dt
-        if first == last and not isinstance(first, datetime):
-            last = first + _DAY  # some programs write a single whole day so
-        since, until = _event_time_to_utc(first, days, zone), _event_time_to_utc(last, days, zone)
+        since, until = _period(occurrence, days, zone)
         cancelled = str(occurrence.get("STATUS", "")).upper() == "CANCELLED"
         if since < min(until, end) and start < until and not cancelled:
             yield occurrence, since, until
+
+
+def _period(occurrence: Any, days: ZoneInfo, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    first: Any = occurrence["DTSTART"].dt
+    last: Any = occurrence["DTEND"].dt
+    if first == last and not isinstance(first, datetime):
+        last = first + _DAY  # some programs write a single whole day so
+    since, until = _event_time_to_utc(first, days, zone), _event_time_to_utc(last, days, zone)
+    length: timedelta = last - first
+    written = written_duration(occurrence)
+    # A period of RDATE may have another length than the DURATION of its event.
+    if written and length == written.days + written.exact and isinstance(first, datetime):
+        until = _event_time_to_utc(first + written.days, days, zone) + written.exact
+    elif until <= since and length:
+        # All of it lies in an hour that the clock skips. No shift may vanish.
+        until = since + length
+    return since, until
 
 
 def _calendar_zone(calendar: icalendar.Component) -> ZoneInfo | None:
@@ -163,44 +231,6 @@ def _event_time_to_utc(at: date | datetime, days: ZoneInfo, zone: ZoneInfo) -> d
     return to_utc(at if at.tzinfo else at.replace(tzinfo=zone)).replace(microsecond=0)
 
 
-def _refuse_doubtful(event: icalendar.Component) -> None:
-    """Refuse an event that the libraries would read as something else. Raises BadCalendar."""
-    event_name = _event_name(event)
-    for name, error in event.errors:
-        if name in _TIME_PROPERTIES:
-            raise BadCalendar(f"{event_name}: {name} cannot be read: {_one_line(str(error))}")
-    if "DTSTART" not in event:
-        raise BadCalendar(f"{event_name} has no DTSTART")
-    for name in _TIME_PROPERTIES:
-        for value in _to_list(event.get(name)):
-            if name == "RRULE":
-                _refuse_rule(event, value)
-            elif "TZID" in value.params and any(_is_floating(at) for at in _event_times(value)):
-                zone = _one_line(str(value.params["TZID"]))
-                raise BadCalendar(f"{event_name}: the time zone {zone!r} is not known")
-    since: Any = _to_list(event["DTSTART"])[0].dt
-    until: Any = _to_list(event["DTEND"])[0].dt if "DTEND" in event else None
-    if until is None:
-        return
-    if isinstance(since, datetime) != isinstance(until, datetime):
-        raise BadCalendar(
-            f"{event_name} begins at a time and ends on a day, or the other way round"
-        )
-    if _event_time_to_utc(until, _UTC, _UTC) < _event_time_to_utc(since, _UTC, _UTC):
-        raise BadCalendar(f"{event_name} ends before it begins")
-
-
-def _refuse_rule(event: icalendar.Component, rule: Any) -> None:
-    frequency = str(rule.get("FREQ", [""])[0]).upper()
-    if frequency not in FREQUENCIES:
-        allowed, given = ", ".join(FREQUENCIES).lower(), _one_line(frequency).lower()
-        raise BadCalendar(
-            f"{_event_name(event)}: a shift repeats {allowed}, not {given or 'without FREQ'}"
-        )
-    if rule.get("INTERVAL", [1])[0] < 1:
-        raise BadCalendar(f"{_event_name(event)}: INTERVAL must be at least 1")
-
-
 def _refuse_crowded(events: list[CalendarEvent]) -> None:
     ends: list[datetime] = []  # a heap: of the events that are going on
     for event in events:
@@ -214,44 +244,19 @@ def _refuse_crowded(events: list[CalendarEvent]) -> None:
 
 def _event_text(event: icalendar.Component) -> CalendarEventText:
     summary, description = (
-        _to_text(event.get(name))[:longest]
+        to_text(event.get(name))[:longest]
         for name, longest in zip(("SUMMARY", "DESCRIPTION"), MAX_TEXT_LENGTHS, strict=True)
     )
-    addresses = (str(value) for value in _to_list(event.get("ATTENDEE")))
+    addresses = (str(value) for value in to_list(event.get("ATTENDEE")))
     attendees = tuple(
         address[7:].strip() for address in addresses if address[:7].lower() == "mailto:"
     )
     return CalendarEventText(
-        summary=summary, attendees=attendees[:MAX_EVENTS_AT_ONCE], description=description
+        summary=summary,
+        attendees=attendees[:MAX_EVENTS_AT_ONCE],
+        description=description,
+        problem=to_text(event.get(PROBLEM)),
     )
-
-
-def _to_text(value: Any) -> str:
-    return str(next(iter(_to_list(value)), ""))
-
-
-def _to_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _event_times(value: Any) -> Iterator[Any]:
-    return (each.dt for each in value.dts) if hasattr(value, "dts") else iter([value.dt])
-
-
-def _is_floating(at: Any) -> bool:
-    start = at[0] if isinstance(at, tuple) else at  # RDATE may have periods
-    return isinstance(start, datetime) and start.tzinfo is None
-
-
-def _event_name(event: icalendar.Component) -> str:
-    summary, uid = (_one_line(_to_text(event.get(name))) for name in ("SUMMARY", "UID"))
-    return f"the event {summary!r} ({uid})"
-
-
-def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)[:120]
 
 
 def _worker_main(zone: str, start: str, end: str) -> int:

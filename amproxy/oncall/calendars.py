@@ -26,7 +26,7 @@ NOT_LOADED: Final = phrase("on_call.not_loaded")
 PRIMARY_CALENDAR, OVERRIDES_CALENDAR = "calendar", "overrides calendar"
 # Contacts that are no address of a person: any text may be there.
 _PRIORITY = re.compile(r"\s*\[L([0-9]{1,4})\]", re.IGNORECASE)
-_SEPARATOR = re.compile(r"[,;/&+\n]|\band\b")
+_SEPARATOR = re.compile(r"[,;/&+|\n，、；／＆＋｜]|\b(?:and|und|et|y|и)\b")
 
 
 class CalendarEventText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,6 +35,15 @@ class CalendarEventText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     summary: str = ""
     attendees: tuple[str, ...] = ()  # e-mail addresses
     description: str = ""
+    problem: str = ""  # why the event cannot be read: it names nobody then
+
+
+class CalendarProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of an event that cannot be read."""
+
+    event: str  # its words, for people
+    reason: str
+    start: datetime | None  # UTC, of its first time; None = unknown
 
 
 class CalendarEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +61,7 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime
     texts: tuple[CalendarEventText, ...]
     events: tuple[CalendarEvent, ...]
+    problems: tuple[CalendarProblem, ...] = ()
 
 
 class CalendarShift(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +74,7 @@ class CalendarShift(msgspec.Struct, frozen=True, kw_only=True):
     rank: tuple[bool, int]
     users: tuple[str, ...]  # () = an empty shift: it names nobody of the file
     summary: str
+    problem: str = ""  # of an empty shift: why its event cannot be read
 
 
 class _LevelReasons(NamedTuple):
@@ -117,6 +128,12 @@ class ScheduleCalendars:
         self._users: Mapping[str, User] | None = None
         self._resolved = ResolvedCalendars([], [], [])
 
+    @property
+    def problems(self) -> tuple[CalendarProblem, ...]:
+        """All that cannot be read of either."""
+        known = (calendar for calendar in (self.primary, self.overrides) if calendar)
+        return tuple(problem for calendar in known for problem in calendar.problems)
+
     def resolve(self, users: Mapping[str, User]) -> ResolvedCalendars:
         """Find the people of all events. Cached, because a new roster often has the same people."""
         if self._users is not users:
@@ -144,6 +161,7 @@ def _calendar_shifts(
             rank=(is_override, priority),
             users=users,
             summary=calendar.texts[event.text].summary,
+            problem=calendar.texts[event.text].problem,
         )
         shifts.append(shift)
     return shifts
@@ -156,6 +174,8 @@ def _match_priority_and_people(
     priority, summary = 0, text.summary
     if leading := _PRIORITY.match(summary):
         priority, summary = int(leading[1]), summary[leading.end() :]
+    if text.problem:
+        return priority, ()
     users = people.named(summary) or people.addressed(text.attendees)
     return priority, users or people.named(text.description)
 
@@ -286,7 +306,7 @@ class PeopleIndex:
         )
 
     def named(self, text: str) -> tuple[str, ...]:
-        """The first one named, and all after a comma, semicolon, slash, &, +, line end or "and"."""
+        """The first one named, and all after a sign that divides, a line end or "and"."""
         text, found, end = _fold_case(text), dict[str, None](), None
         for match in self._word.finditer(text) if self._word else ():
             if end is None or _SEPARATOR.search(text, end, match.start()):

@@ -184,7 +184,7 @@ def test_words_are_unfolded_and_unescaped_and_attendees_are_addresses() -> None:
             b"BEGIN:VCALENDAR\r\nX-A:" + b"a" * (10 << 20) + b"\r\nEND:VCALENDAR\r\n",
             "larger than 10 MiB",
         ),
-        (ics("SUMMARY:A"), "the event 'A' (0@tests) has no DTSTART"),
+        (ics("SUMMARY:A"), "the event 'A' (0@tests): it has no DTSTART"),
         (ics("SUMMARY:A|DTSTART:tomorrow"), "DTSTART cannot be read"),
         (ics("SUMMARY:A|DTSTART:20260230T000000Z"), "DTSTART cannot be read"),
         (ics("SUMMARY:A|DTSTART:20260101T000000Z|DTEND:20250101T000000Z"), "ends before it begins"),
@@ -267,3 +267,141 @@ def test_several_calendars_in_one_text_are_one() -> None:
         "B",
         "A",
     ]
+
+
+GOOD = "SUMMARY:good|DTSTART:20260328T090000Z|DTEND:20260328T170000Z"
+SHOWN = ["03-28 10:00 03-28 18:00 good"]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason", "shift"),
+    [
+        (
+            "DTSTART;TZID=Mars/Base:20260401T090000|DURATION:PT8H|RRULE:FREQ=WEEKLY;COUNT=1",
+            "the time zone 'Mars/Base' is not known",
+            ["04-01 09:00 04-01 17:00 bad"],
+        ),
+        ("DTSTART:20260401T090000Z|DTEND:soon", "DTEND cannot be read", ["04-01 11:00 04-01 12:00 bad"]),
+        ("DTSTART;VALUE=DATE:20260401|DTEND:soon", "DTEND cannot be read", ["04-01 00:00 04-02 00:00 bad"]),
+        ("DTSTART:20260401T090000Z|DURATION:-PT1H", "ends before it begins", ["04-01 11:00 04-01 12:00 bad"]),
+        ("DTSTART:20260401T090000Z|DTSTART:20260402T090000Z", "more than one DTSTART", ["04-01 11:00 04-01 12:00 bad"]),
+        ("DTSTART:20260401T090000Z|RRULE:FREQ=SECONDLY", "not secondly", ["04-01 11:00 04-01 12:00 bad"]),
+        ("DTSTART:20260401T090000Z|RRULE:FREQ=DAILY;BYHOUR=25", "cannot be read", ["04-01 11:00 04-01 12:00 bad"]),
+        ("DTSTART:tomorrow|DURATION:P1D", "DTSTART cannot be read", []),
+        ("DURATION:P1D", "no DTSTART", []),
+    ],
+)  # fmt: skip
+def test_one_event_that_cannot_be_read_is_an_empty_shift_and_a_problem_beside_the_others(
+    event: str, reason: str, shift: list[str]
+) -> None:
+    calendar = parsed(GOOD, f"SUMMARY:bad|{event}")
+    assert spans(calendar) == [*SHOWN, *shift]
+    (problem,) = calendar.problems
+    assert problem.event == "the event 'bad' (1@tests)" and reason in problem.reason
+    assert (problem.start is not None) == bool(shift)
+    assert [bool(text.problem) for text in calendar.texts] == [False, True][: 1 + len(shift)]
+
+
+@pytest.mark.parametrize(
+    "line", ["EXDATE:never", "RDATE:never", "EXDATE;TZID=Mars/Base:20260402T090000"]
+)
+def test_a_single_date_that_cannot_be_read_takes_no_shift_away(line: str) -> None:
+    calendar = parsed(f"{GOOD}|{line}")
+    assert spans(calendar) == SHOWN
+    assert len(calendar.problems) == 1 and not calendar.texts[0].problem
+
+
+def test_an_edit_that_cannot_be_read_leaves_its_occurrence_empty() -> None:
+    edit = "UID:week|SUMMARY:Bob|RECURRENCE-ID;TZID=Europe/Berlin:20260323T090000|DTSTART:later"
+    calendar = parsed(f"UID:week|{WEEKLY}", edit)
+    assert spans(calendar) == [
+        "03-16 09:00 03-23 09:00 Alice",
+        "03-23 09:00 03-23 10:00 Bob",
+        "03-30 09:00 04-06 09:00 Alice",
+    ]
+    assert [text.summary for text in calendar.texts if text.problem] == ["Bob"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hour"),  # of 09:00 in February, in UTC; the schedule is in Berlin
+    [
+        ("Customized Time Zone 1", 8),
+        ("tzone://Microsoft/Custom", 8),
+        ("tzone://Microsoft/Utc", 9),
+        ("Local", 8),
+        ("GMT+3", 6),
+        ("UTC-05:30", 14.5),
+        ("UTC\u221205", 14),
+        ("+0530", 3.5),
+        ("(UTC+01:00) Amsterdam\\, Berlin", 8),
+        ("(GMT-05:00) Eastern Time (US & Canada)", 14),
+        ("Eastern Daylight Time", 14),
+        ("europe/london", 9),
+        ("America/New York", 14),
+        ("Zulu", 9),
+    ],
+)
+def test_a_zone_is_known_by_the_names_that_programs_give_it(name: str, hour: float) -> None:
+    event = f'SUMMARY:A|DTSTART;TZID="{name}":20260203T090000|DURATION:PT1H'
+    calendar = parsed(event, zone=BERLIN)
+    assert calendar.problems == ()
+    start = calendar.events[0].start
+    assert start.hour + start.minute / 60 == hour
+
+
+def test_a_zone_that_is_an_offset_with_places_changes_its_clock_as_they_do() -> None:
+    event = 'SUMMARY:A|DTSTART;TZID="(UTC+01:00) Bern, Rome":20260703T090000|DURATION:PT1H'
+    assert spans(parsed(event, zone=NEW_YORK)) == ["07-03 09:00 07-03 10:00 A"]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        # clocks go forward on 29 March at 02:00
+        ("20260328T200000|DURATION:PT12H", "03-28 20:00 03-29 09:00 A"),
+        ("20260328T090000|DURATION:PT24H", "03-28 09:00 03-29 10:00 A"),
+        ("20260328T090000|DURATION:P1D", "03-28 09:00 03-29 09:00 A"),
+        ("20260328T090000|DURATION:P1DT2H", "03-28 09:00 03-29 11:00 A"),
+        ("20260327T120000|DURATION:PT36H", "03-27 12:00 03-29 00:00 A"),
+        # and back on 25 October
+        ("20261024T200000|DURATION:PT12H", "10-24 20:00 10-25 07:00 A"),
+        # all of it in the hour that is skipped
+        ("20260329T023000|DTEND;TZID=Europe/Berlin:20260329T030000", "03-29 03:30 03-29 04:00 A"),
+    ],
+)
+def test_hours_of_a_duration_are_exact_and_its_days_are_of_the_calendar(
+    times: str, expected: str
+) -> None:
+    assert spans(parsed(f"SUMMARY:A|DTSTART;TZID=Europe/Berlin:{times}")) == [expected]
+
+
+DAYS = "SUMMARY:A|DTSTART;VALUE=DATE:20260202|RRULE:FREQ=DAILY;COUNT=4"
+
+
+@pytest.mark.parametrize(
+    ("instant", "zone"),
+    [
+        ("20260203T050000Z", NEW_YORK),
+        ("20260203T000000Z", NEW_YORK),
+        ("20260202T230000Z", BERLIN),
+        ("20260203T000000Z", BERLIN),
+        ("20260202T150000Z", "Asia/Tokyo"),
+    ],
+)
+def test_a_whole_day_is_excluded_ended_and_edited_by_an_instant(instant: str, zone: str) -> None:
+    def dates(*events: str) -> list[str]:
+        calendar = parsed(*events, zone=zone)
+        return [f"{line[:5]} {line[-1]}" for line in spans(calendar, zone)]
+
+    assert dates(f"{DAYS}|EXDATE:{instant}") == ["02-02 A", "02-04 A", "02-05 A"]
+    assert dates(f"{DAYS.partition('COUNT')[0]}UNTIL={instant}") == ["02-02 A", "02-03 A"]
+    edit = f"UID:1|SUMMARY:B|RECURRENCE-ID:{instant}|DTSTART;VALUE=DATE:20260203"
+    assert dates(f"UID:1|{DAYS}", edit) == ["02-02 A", "02-03 B", "02-04 A", "02-05 A"]
+
+
+def test_a_line_is_unfolded_before_its_letters_are_read() -> None:
+    whole = ics("SUMMARY:Öz|DTSTART:20260328T090000Z|DURATION:PT1H")
+    cut = whole.index("Ö".encode()) + 1
+    for fold in (b"\r\n ", b"\n\t"):
+        calendar = parse_calendar(whole[:cut] + fold + whole[cut:], ZoneInfo(BERLIN), START, END)
+        assert [text.summary for text in calendar.texts] == ["Öz"]

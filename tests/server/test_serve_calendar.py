@@ -111,6 +111,10 @@ def test_a_file_counts_in_the_service_and_on_the_command_line(
         "empty_shift",
         "ends_with_nobody",
     }
+    bad = "BEGIN:VEVENT\r\nUID:bad\r\nSUMMARY:alice\r\nDTSTART:soon\r\nEND:VEVENT\r\n"
+    mixed = ics("bob", days=60).decode().replace("END:VCALENDAR", f"{bad}END:VCALENDAR")
+    (tmp_path / "db.ics").write_text(mixed)
+    assert "bad_event" in {one["kind"] for one in command(amproxy.config, "check")["warnings"]}
     (tmp_path / "db.ics").write_bytes(b"broken")
     assert {warning["kind"] for warning in command(amproxy.config, "check")["warnings"]} == {
         "gap",

@@ -150,12 +150,14 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
                 "error": None,
             },
         ],
+        "problems": [],
         "empty_shifts": [
             {
                 "start": "2026-01-07T10:00:00.000Z",
                 "end": "2026-01-08T10:00:00.000Z",
                 "summary": "party",
                 "calendar": "calendar",
+                "problem": None,
             }
         ],
     }

@@ -10,12 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amproxy.calendars.export import export_calendar, final_shifts_query
-from amproxy.calendars.keeper import load_calendar_health
+from amproxy.calendars.keeper import calendar_problems, load_calendar_health
 from amproxy.check.report import COVERAGE_CHECK_AHEAD
 from amproxy.clock import Timestamp, rfc3339, utc
 from amproxy.context import Context
 from amproxy.errors import NotFound
-from amproxy.oncall.calendars import OVERRIDES_CALENDAR, PRIMARY_CALENDAR, CalendarShift
+from amproxy.oncall.calendars import (
+    OVERRIDES_CALENDAR,
+    PRIMARY_CALENDAR,
+    CalendarProblem,
+    CalendarShift,
+)
 from amproxy.simulation.oncall import PeriodView
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed, FeedKind
@@ -36,15 +41,25 @@ class CalendarStateView(msgspec.Struct, kw_only=True):
 
 
 class EmptyShiftView(PeriodView, kw_only=True):
-    """An event that names nobody."""
+    """An event that names nobody, or of which `problem` says why it cannot be read."""
 
     summary: str
     calendar: str
+    problem: str | None
+
+
+class CalendarProblemView(msgspec.Struct, kw_only=True):
+    """Something of an event that cannot be read; `start`: of its first time, if known."""
+
+    event: str
+    reason: str
+    start: Timestamp | None
 
 
 class CalendarsView(msgspec.Struct, kw_only=True):
     schedule: str
     calendars: list[CalendarStateView]
+    problems: list[CalendarProblemView]
     empty_shifts: list[EmptyShiftView]
 
 
@@ -85,6 +100,7 @@ class CalendarsApi:
                 )
                 for one in await load_calendar_health(context, name)
             ],
+            problems=[_problem_view(one) for one in calendar_problems(context, name)],
             empty_shifts=[_empty_shift_view(shift) for shift in empty],
         )
 
@@ -193,10 +209,16 @@ def feed_url(context: Context, token: str) -> str:
     return f"{context.external_url}/calendar/{token}.ics"
 
 
+def _problem_view(problem: CalendarProblem) -> CalendarProblemView:
+    start = rfc3339(problem.start.timestamp()) if problem.start else None
+    return CalendarProblemView(event=problem.event, reason=problem.reason, start=start)
+
+
 def _empty_shift_view(shift: CalendarShift) -> EmptyShiftView:
     return EmptyShiftView(
         start=rfc3339(shift.start.timestamp()),
         end=rfc3339(shift.end.timestamp()),
         summary=shift.summary,
+        problem=shift.problem or None,
         calendar=OVERRIDES_CALENDAR if shift.rank[0] else PRIMARY_CALENDAR,
     )

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from amproxy.calendars.keeper import load_calendar_health
+from amproxy.calendars.keeper import calendar_problems, load_calendar_health
 from amproxy.clock import utc
 from amproxy.config.structs import Override, Schedule
 from amproxy.context import Context
@@ -247,7 +247,12 @@ async def load_schedule_view(
         "quality": forecast.quality,
         "empty_shifts": forecast.empty_shifts,
         "calendars": await load_calendar_health(context, schedule.name),
-        "unknown_events": roster.empty_shifts(schedule.name, period.start, period.end),
+        "unreadable_events": calendar_problems(context, schedule.name),
+        "unknown_events": [
+            one
+            for one in roster.empty_shifts(schedule.name, period.start, period.end)
+            if not one.problem
+        ],
         "feed": await _feed_address(context, schedule),
         "overrides": _override_rows(roster, schedule, period, now),
         "swaps": _swap_rows(roster, schedule, period, now),
