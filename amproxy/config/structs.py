@@ -198,7 +198,7 @@ class Layer(Struct, frozen=True, kw_only=True):
 
 
 class Override(Struct, frozen=True, kw_only=True):
-    users: tuple[str, ...]
+    users: tuple[str, ...]  # () = nobody, on purpose
     start: datetime  # naive in the schedule's zone (from the file) or aware (by hand)
     end: datetime  # exclusive
     reason: str = ""

@@ -209,12 +209,12 @@ def candidate_periods(
         until = min(end, *(one.end for one in answers))
         shown = answers[: len(covers)]
         # The last single override is the one that the covers show already.
-        hidden = [one for one in answers[len(covers) :] if one.users][:-1]
-        on_call = next((one.users for one in shown if one.users), ())
+        hidden = [one for one in answers[len(covers) :] if one.users or one.nobody][:-1]
+        on_call = next((one.users for one in shown if one.users or one.nobody), ())
         distinct = {
             (one.users, one.reason, one.override): one
             for one in (*shown, *hidden)
-            if one.users or one.reason
+            if one.users or (one.reason and not one.nobody)
         }
         yield CandidatePeriod(at, until, on_call, tuple(distinct.values()))
         at = until
@@ -240,8 +240,13 @@ class _SingleOverride:
             for at in (override.start, override.end)
         )
         people = tuple(name for name in dict.fromkeys(override.users) if name in users)
-        reason = override_reason(override, by_hand=by_hand)
-        self._assignment = Assignment(self._end, people, reason, "", override.id)
+        self._assignment = Assignment(
+            self._end,
+            people,
+            override_reason(override, by_hand=by_hand),
+            override=override.id,
+            nobody=not override.users,
+        )
 
     def assignment_at(self, at: datetime) -> Assignment:
         if self._start <= at < self._end:

@@ -43,6 +43,7 @@ class Assignment(NamedTuple):
     reason: Phrase | None = None  # without users: why an active layer has nobody; None = not active
     layer: str = ""
     override: str = ""  # id of an override by hand
+    nobody: bool = False  # without users: nobody on purpose, whatever the covers below say
 
 
 class Cover(Protocol):
@@ -161,7 +162,8 @@ class Overrides:
     """Overrides of the file, or those by hand; the last of the list wins.
 
     They count whether or not a layer is active, and put people on call even if absent. People who
-    are not in the file are left out; an override without anybody else has no effect.
+    are not in the file are left out; an override without anybody else has no effect. One that names
+    nobody leaves its time without anybody, whoever stands below.
     """
 
     def __init__(
@@ -177,11 +179,16 @@ class Overrides:
                 local_to_utc(override.start, zone),
                 local_to_utc(override.end, zone),
                 Assignment(
-                    LATEST, known, override_reason(override, by_hand=by_hand), "", override.id
+                    LATEST,
+                    known,
+                    override_reason(override, by_hand=by_hand),
+                    override=override.id,
+                    nobody=not override.users,
                 ),
             )
             for override in overrides
             if (known := tuple(name for name in dict.fromkeys(override.users) if name in users))
+            or not override.users
         )
 
     def assignment_at(self, at: datetime) -> Assignment:

@@ -138,9 +138,9 @@ class Roster:
         Raises KeyError for an unknown schedule.
         """
         merged: list[Shift] = []
-        for begin, until, (_, users, reason, layer, override) in self._timeline(schedule).periods(
-            to_utc(start), to_utc(end)
-        ):
+        for begin, until, (_, users, reason, layer, override, _) in self._timeline(
+            schedule
+        ).periods(to_utc(start), to_utc(end)):
             shift = Shift(
                 start=begin,
                 end=until,
@@ -297,6 +297,10 @@ class ScheduleTimeline:
                     found = answers[position] = cover.assignment_at(start)
                 until, why = min(until, found.end), why or found.reason
                 if found.users:
+                    break
+                if found.nobody:
+                    reason = nobody_reason(found.reason or self._nobody)
+                    found = Assignment(until, (), reason, override=found.override)
                     break
             else:
                 found = Assignment(until, (), nobody_reason(why or self._nobody))

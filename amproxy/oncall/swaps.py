@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -19,27 +19,47 @@ from amproxy.times import LATEST
 
 SwapState = Literal["open", "taken", "past_due"]
 
-MAX_SWAP_SECONDS = 366 * 86400.0  # between the start and the end of a swap
+# Between the start and the end of a swap or override by hand: what is for good belongs in the file.
+MAX_CHANGE_SECONDS = 366 * 86400.0
 
 
 def swap_state(swap: Swap, now: float) -> SwapState:
     """The state at a time (Unix seconds).
 
-    An open swap is past due from its start on: it cannot be taken any more. A taken one stays so.
+    An open swap is past due from its end on: what is left of it can be taken until then. A taken
+    one stays so.
     """
     if swap.taken_by:
         return "taken"
-    return "open" if now < swap.start else "past_due"
+    return "open" if now < swap.end else "past_due"
+
+
+_REFUSALS: Final = {
+    "swap": (
+        *("refusal.swap_end_after_start", "refusal.swap_end_past"),
+        "refusal.swap_length",
+    ),
+    "override": (
+        *("refusal.override_end_after_start", "refusal.override_end_past"),
+        "refusal.override_length",
+    ),
+}
+
+
+def check_period(what: Literal["swap", "override"], start: float, end: float, now: float) -> None:
+    """Check the times of a change by hand, Unix seconds. Raises ValueError with a phrase."""
+    end_after_start, end_past, length = _REFUSALS[what]
+    if end <= start:
+        raise ValueError(Phrase(end_after_start))
+    if end <= now:
+        raise ValueError(Phrase(end_past))
+    if end - start > MAX_CHANGE_SECONDS:
+        raise ValueError(Phrase(length, {"days": round(MAX_CHANGE_SECONDS // 86400)}))
 
 
 def request_swap(swap: Swap, now: float) -> Swap:
     """Return a new swap as it is stored. Raises ValueError with a phrase for bad times."""
-    if swap.end <= swap.start:
-        raise ValueError(Phrase("refusal.swap_end_after_start"))
-    if swap.end <= now:
-        raise ValueError(Phrase("refusal.swap_end_past"))
-    if swap.end - swap.start > MAX_SWAP_SECONDS:
-        raise ValueError(Phrase("refusal.swap_length", {"days": round(MAX_SWAP_SECONDS // 86400)}))
+    check_period("swap", swap.start, swap.end, now)
     return replace(swap, asked_by=_if_not_self(swap.asked_by, swap.user), asked_at=now)
 
 
@@ -98,12 +118,15 @@ class AcceptedSwaps:
         known = [
             swap
             for swap in swaps
-            if swap.taken_by in users and swap.user in users and swap.start < swap.end
+            if swap.taken_by in users
+            and swap.user in users
+            and max(swap.start, swap.taken_at or 0.0) < swap.end
         ]
         ranked = sorted(known, key=lambda swap: (swap.taken_at or 0.0, swap.id))
         changing: dict[datetime, set[int]] = {}  # time → which begin or end then
         for rank, swap in enumerate(ranked):
-            for at in (swap.start, swap.end):
+            # One that was taken when it had begun changes nothing about what is over.
+            for at in (max(swap.start, swap.taken_at or 0.0), swap.end):
                 changing.setdefault(utc(at), set()).add(rank)
         self._edges = sorted(changing)
         self._active: list[ActiveSwaps] = []  # from each edge on

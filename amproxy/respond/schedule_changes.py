@@ -13,7 +13,7 @@ from amproxy.errors import NotFound
 from amproxy.log import EventLog
 from amproxy.machine.draft import new_id
 from amproxy.model import Swap
-from amproxy.oncall.swaps import give_back_swap, request_swap, take_swap
+from amproxy.oncall.swaps import check_period, give_back_swap, request_swap, take_swap
 from amproxy.respond.targets import BadAction
 from amproxy.shifts.record import swap_request_operations
 from amproxy.store import schedule_changes
@@ -29,18 +29,25 @@ async def add_override(
     context: Context,
     schedule: Schedule,
     *,
-    user: str,
+    user: str | None,
     start: datetime,
     end: datetime,
     reason: str = "",
 ) -> Override:
-    """Put a person on call between two times (aware). Raises BadAction, StoreUnavailable."""
-    if not user:
+    """Put a person on call between two times (aware); None = nobody, on purpose.
+
+    Raises BadAction, StoreUnavailable.
+    """
+    if user == "":
         raise BadAction(Phrase("refusal.override_user"))
-    _check_user(context, user)
-    if end <= start:
-        raise BadAction(Phrase("refusal.override_end"))
-    made = Override(users=(user,), start=start, end=end, reason=reason.strip(), id=new_id())
+    if user is not None:
+        _check_user(context, user)
+    try:
+        check_period("override", start.timestamp(), end.timestamp(), context.now())
+    except ValueError as error:
+        raise BadAction(*error.args) from None
+    users = (user,) if user is not None else ()
+    made = Override(users=users, start=start, end=end, reason=reason.strip(), id=new_id())
     await schedule_changes.save_override(context.wire, schedule.name, made, context.now())
     await context.load_schedule_changes()
     return made

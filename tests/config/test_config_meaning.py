@@ -145,6 +145,14 @@ def test_times_are_on_the_clock_of_the_schedule(written: str, meant: str) -> Non
     assert config(text).schedules["s"].overrides[0].start.isoformat() == meant
 
 
+@pytest.mark.parametrize("user", ["", "user: null, "])
+def test_an_override_without_a_user_is_one_with_nobody(user: str) -> None:
+    text = ONCALL.replace(
+        "layers:", f"overrides: [{{{user}start: 2026-07-01, end: 2026-08-01}}], layers:"
+    )
+    assert config(text).schedules["s"].overrides[0].users == ()
+
+
 def test_sizes_are_bytes() -> None:
     assert config(ROUTE + RECEIVER + "web: {max_body: 1048576}\n").web.max_body == 1048576
     assert config(ROUTE + RECEIVER + "web: {max_body: 2MiB}\n").web.max_body == 2 * 2**20

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from amproxy.config.structs import Override
+from amproxy.oncall.gaps import find_empty_shifts, find_gaps
 from tests.support.oncall.rosters import hours, layer, local, override, roster, utc
 from tests.support.words import said
 
@@ -115,6 +116,29 @@ def test_an_override_of_people_who_are_gone_is_as_if_it_were_not_there() -> None
     who = roster(layer("weekly", "alice"), by_hand=[gone, partly])
     assert who.on_call("main", local("2026-03-01T12:00", BERLIN)).users == ("alice",)
     assert who.on_call("main", local("2026-03-02T12:00", BERLIN)).users == ("bob",)
+
+
+@pytest.mark.parametrize("hand", [False, True])
+def test_an_override_that_names_nobody_leaves_its_time_without_anybody(*, hand: bool) -> None:
+    empty = Override(
+        users=(),
+        start=utc("2026-01-06T00:00"),
+        end=utc("2026-01-07T00:00"),
+        reason="holiday",
+        id="o" if hand else "",
+    )
+    who = roster(
+        layer("weekly", "alice", "bob"),
+        overrides=[] if hand else [empty],
+        by_hand=[empty] if hand else [],
+    )
+    found = who.shifts("main", utc("2026-01-05T22:00"), utc("2026-01-07T02:00"))
+    assert [shift.users for shift in found] == [("alice",), (), ("alice",)]
+    assert said(found[1].reason) == f"nobody: override{' by hand' if hand else ''}: holiday"
+    assert find_empty_shifts(who, "main", found[0].start, found[-1].end) == []
+    assert [gap.start for gap in find_gaps(who, "main", found[0].start, found[-1].end)] == [
+        found[1].start
+    ]
 
 
 def test_an_override_that_ends_before_it_starts_never_holds() -> None:

@@ -278,8 +278,8 @@ def test_every_shift_is_the_one_without_swaps_with_names_exchanged(
 # ---------------------------------------------------------------------------------------------- asking and taking
 
 
-def test_a_swap_is_open_until_its_start_and_past_due_after_that() -> None:
-    assert [swaps.swap_state(WISH, at) for at in (NOW, NOW + 59, NOW + 60, NOW + 9999)] == [
+def test_a_swap_is_open_until_its_end_and_past_due_after_that() -> None:
+    assert [swaps.swap_state(WISH, at) for at in (NOW, NOW + 60, NOW + 3600, NOW + 9999)] == [
         "open",
         "open",
         "past_due",
@@ -323,7 +323,17 @@ def test_nobody_takes_their_own_swap_nor_one_that_is_past_due() -> None:
     with pytest.raises(Conflict, match="their own"):
         swaps.take_swap(WISH, "alice", "", NOW)
     with pytest.raises(Conflict, match="past due"):
-        swaps.take_swap(WISH, "bob", "", NOW + 60)
+        swaps.take_swap(WISH, "bob", "", NOW + 3600)
+
+
+def test_of_a_swap_that_has_begun_the_rest_is_taken() -> None:
+    wish = replace(WISH, start=TUESDAY.timestamp(), end=THURSDAY.timestamp())
+    swap = swaps.take_swap(wish, "dave", "", NOON.timestamp())
+    found = roster(WEEKLY, swaps=[swap]).shifts("main", TUESDAY, THURSDAY)
+    assert [(shift.start, shift.users) for shift in found] == [
+        (TUESDAY, ("alice",)),
+        (NOON, ("dave",)),
+    ]
 
 
 def test_a_swap_that_is_given_back_is_as_it_was_asked_for() -> None:

@@ -122,6 +122,21 @@ async def test_an_override_by_hand_holds_at_once_and_goes_when_deleted(site: Sit
     assert (await site.client.delete(f"{URL}/{made['id']}")).status_code == 404
 
 
+async def test_an_override_names_nobody_on_purpose(site: Site) -> None:
+    answer = await site.client.post(URL, json={**HOURS, "user": None})
+    assert (answer.status_code, answer.json()["user"]) == (201, None)
+    assert await on_call(site) == []
+    found = (await site.client.get("/api/v1/oncall")).json()
+    reasons = {one["schedule"]: one["reason"] for one in found}
+    assert reasons["platform"] == "nobody: override by hand"
+    [shift] = [
+        shift
+        for shift in (await site.client.get("/api/v1/schedules/platform/shifts")).json()
+        if shift["override"]
+    ]
+    assert shift["users"] == []
+
+
 async def test_an_override_is_not_deleted_through_another_schedule(site: Site) -> None:
     made = (await site.client.post(URL, json=HOURS)).json()
     assert (
@@ -149,6 +164,8 @@ async def test_of_two_overrides_the_one_made_later_wins_after_a_restart_too(site
         {"start": None},
         {"extra": 1},
         {"user": ["bob"]},
+        {"end": "2126-11-30T00:00:00Z"},
+        {"start": "2025-12-01T00:00:00Z", "end": "2025-12-02T00:00:00Z"},
     ],
 )
 async def test_an_override_that_makes_no_sense_is_refused(

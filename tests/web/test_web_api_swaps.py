@@ -128,18 +128,27 @@ async def test_nobody_takes_over_their_own_shifts(site: Site) -> None:
     assert await states(site) == [("open", None)]
 
 
-async def test_a_swap_that_nobody_took_by_its_start_is_past_due(site: Site) -> None:
+async def test_a_swap_that_nobody_took_by_its_end_is_past_due(site: Site) -> None:
     swap = await asked(site)
-    site.clock[0] = NOW + DAY
+    site.clock[0] = NOW + 3 * DAY
     assert await states(site) == [("past_due", None)]
     answer = await take(site, swap)
     assert (answer.status_code, "past due" in answer.json()["detail"]) == (409, True)
 
 
-async def test_a_swap_that_is_given_back_after_its_start_is_past_due(site: Site) -> None:
+async def test_a_swap_that_has_begun_is_taken_for_the_rest(site: Site) -> None:
+    swap = await asked(site)
+    site.clock[0] = NOW + 1.5 * DAY
+    assert await states(site) == [("open", None)]
+    assert (await take(site, swap)).status_code == 200
+    assert await on_call(site) == (["alice"], "layer weekly")  # before it was taken
+    assert (await on_call(site, "2026-01-08T12:00:00Z"))[0] == ["bob"]
+
+
+async def test_a_swap_that_is_given_back_after_its_end_is_past_due(site: Site) -> None:
     swap = await asked(site)
     await take(site, swap)
-    site.clock[0] = NOW + DAY
+    site.clock[0] = NOW + 3 * DAY
     assert (await site.client.post(f"/api/v1/swaps/{swap}/untake")).json()["state"] == "past_due"
     assert (await site.client.post(f"/api/v1/swaps/{swap}/untake")).status_code == 409
 

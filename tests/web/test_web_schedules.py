@@ -247,10 +247,18 @@ async def test_a_swap_of_no_shift_says_so(site: Site) -> None:
 async def test_a_swap_that_nobody_took_in_time_is_past_due(site: Site) -> None:
     await site.client.post(
         f"{PAGE}/swaps",
-        data={"user": "alice", "start": "2026-01-06T12:00", "end": "2026-01-07T12:00"},
+        data={"user": "alice", "start": "2026-01-06T12:00", "end": "2026-01-06T12:30"},
     )
     site.clock[0] += 7200
     assert "Nobody took it AA Alice Ash" in await text(site)
+
+
+async def test_an_override_puts_nobody_on_call_on_purpose(site: Site) -> None:
+    form = {"nobody": "1", "start": "2026-01-06T09:00", "end": "2026-01-06T18:00", "user": "bob"}
+    answer = await site.client.post(f"{PAGE}/overrides", data=form)
+    assert answer.status_code == 303
+    assert await on_call(site, "2026-01-06T11:00:00Z") == []
+    assert "Nobody is on call" in await text(site)
 
 
 async def test_an_override_of_the_file_is_shown_as_such_and_cannot_be_deleted(site: Site) -> None:

@@ -119,9 +119,7 @@ def _read_layers(at: Cursor) -> list[Section]:
 def _read_overrides(at: Cursor) -> list[Section]:
     found = []
     for item in at.items():
-        section = item.section(_OVERRIDE)
-        section.require("user")
-        found.append(section)
+        found.append(item.section(_OVERRIDE))
     return found
 
 
@@ -197,6 +195,7 @@ def _build_override(section: Section, zone: str) -> Override | None:
     if period is None:
         return None
     start, end = period
+    user = section.get("user")  # None: nobody, on purpose
     return Override(
-        users=(section.get("user", ""),), start=start, end=end, reason=section.get("reason", "")
+        users=(user,) if user else (), start=start, end=end, reason=section.get("reason", "")
     )

@@ -54,9 +54,9 @@ _ACCEPT_QUALITY: Final = re.compile(
 
 
 class CreateOverrideRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Times without offset are wall-clock times of the schedule's zone."""
+    """Times without offset are wall-clock times of the schedule's zone; `user` null: nobody."""
 
-    user: str
+    user: str | None
     start: str
     end: str
     reason: str | None = None
@@ -144,7 +144,9 @@ class OncallApi:
             reason=given.reason or "",
         )
         period = f"from {given.start} to {given.end}"
-        set_audit_text(request, f"override of schedule {schedule.name}: {given.user} {period}")
+        set_audit_text(
+            request, f"override of schedule {schedule.name}: {given.user or 'nobody'} {period}"
+        )
         return Created(views.override_view(made, schedule))
 
     @operation(

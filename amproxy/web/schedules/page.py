@@ -123,12 +123,13 @@ class SchedulePage:
     async def _add_override(self, request: Request, schedule: Schedule, fields: FormFields) -> str:
         require_role(request, "responder", team=schedule.team)
         start, end = self._parse_times(schedule, fields)
-        user, reason = fields.get("user", ""), fields.get("reason", "")
+        user = None if fields.get("nobody") else fields.get("user", "")
+        reason = fields.get("reason", "")
         await schedule_changes.add_override(
             self._context, schedule, user=user, start=start, end=end, reason=reason
         )
         period = f"from {start.isoformat()} to {end.isoformat()}"
-        return f"override of schedule {schedule.name}: {user} {period}"
+        return f"override of schedule {schedule.name}: {user or 'nobody'} {period}"
 
     async def _delete_override(
         self, request: Request, schedule: Schedule, fields: FormFields

@@ -25,7 +25,7 @@ from amproxy.times import local_to_utc
 class OverrideView(msgspec.Struct, kw_only=True):
     id: str | None  # null for one of the file
     schedule: str
-    user: str
+    user: str | None  # null: nobody, on purpose
     start: Timestamp
     end: Timestamp
     reason: str | None
@@ -103,7 +103,7 @@ def override_view(value: Override, schedule: Schedule) -> OverrideView:
     return OverrideView(
         id=value.id or None,
         schedule=schedule.name,
-        user=value.users[0],
+        user=value.users[0] if value.users else None,
         start=rfc3339(local_to_utc(value.start, zone).timestamp()),
         end=rfc3339(local_to_utc(value.end, zone).timestamp()),
         reason=value.reason or None,
