@@ -71,6 +71,7 @@ METRICS |= {
 }
 # Those that only a rule asks for.
 RULED = {
+    "amproxy_calendar_trouble",
     "amproxy_connections_cut_total",
     "amproxy_destinations_hanging",
     "amproxy_loop_stall_seconds",
@@ -227,6 +228,7 @@ FIRES = {
     "AmproxyConnectionsFull": ('amproxy_connections_cut_total{reason="evicted"}', "_x28 5 9"),
     "AmproxyUndeliverable": ("amproxy_config_undeliverable", "1x30"),
     "AmproxyPersonUnreachable": ('amproxy_user_reachable{user="u"}', HEALTHY),
+    "AmproxyCalendarTrouble": ('amproxy_calendar_trouble{schedule="s"}', "1x30"),
     "AmproxyCalendarStale": ('amproxy_calendar_age_seconds{schedule="s"}', "30000x30"),
     "AmproxyRedisDoubtful": ('amproxy_warning{kind="aof_off"}', "1x30"),
     "AmproxyClockJumped": ("amproxy_clock_jump_seconds", "0x20 -3600x10"),

@@ -21,6 +21,12 @@ from amproxy.calendars.fetch import (
     read_calendar_file,
 )
 from amproxy.calendars.parse import parse_in_process
+from amproxy.calendars.trouble import (
+    CalendarTrouble,
+    find_trouble,
+    tell_people,
+    used_calendar,
+)
 from amproxy.clock import utc
 from amproxy.config.networks import Reach
 from amproxy.context import Context
@@ -52,6 +58,9 @@ ROUND_PAUSES: Final = (0.5, 30.0)
 FETCH_LEASE: Final = 120.0
 # Seconds until a stored text that could not be parsed is tried again.
 PARSE_RETRY_SECONDS: Final = 3600.0
+# Seconds at most until another check after one that failed: it tells a short trouble from one that
+# people must hear of.
+FAILED_RETRY_SECONDS: Final = 60.0
 
 
 class CalendarKeeper:
@@ -135,11 +144,13 @@ class CalendarKeeper:
             for source in sources:
                 if source.file:
                     await self._check_file(source)
-                    continue
                 stored = await calendars.load_calendar(self._context.wire, source.id)
-                if may_fetch and self._is_due(source, stored):
-                    stored = await self._check_address(source)
-                await self._use_stored(source, stored)
+                if not source.file:
+                    if may_fetch and self._is_due(source, stored):
+                        stored = await self._check_address(source)
+                    await self._use_stored(source, stored)
+                if may_fetch:
+                    await tell_people(self._context, source, stored)
 
     async def _check_file(self, source: CalendarSource) -> None:
         """Parse a file if it has changed. Raises StoreUnavailable."""
@@ -156,10 +167,12 @@ class CalendarKeeper:
         else:
             self._errors.pop(key, None)
             await calendars.save_good(self._context.wire, source.id, now)
-        self._retry_at[key] = now + source.refresh  # not before the outcome is stored
+        pause = source.refresh if key not in self._errors else _retry_pause(source)
+        self._retry_at[key] = now + pause  # not before the outcome is stored
 
     def _is_due(self, source: CalendarSource, stored: StoredCalendar) -> bool:
-        return self._context.now() >= stored.checked_at + source.refresh
+        pause = _retry_pause(source) if stored.error else source.refresh
+        return self._context.now() >= stored.checked_at + pause
 
     async def _check_address(self, source: CalendarSource) -> StoredCalendar:
         """Fetch a calendar, unless another process does, and return what is stored of it then.
@@ -245,6 +258,10 @@ class CalendarKeeper:
         self._errors[source.key] = error
 
 
+def _retry_pause(source: CalendarSource) -> float:
+    return min(source.refresh, FAILED_RETRY_SECONDS)
+
+
 class _ParsedCalendar(NamedTuple):
     calendar: Calendar
     version: object  # of its text: the digest, or the stamp of the file
@@ -309,6 +326,7 @@ class CalendarHealth(NamedTuple):
     calendar: str  # PRIMARY_CALENDAR or OVERRIDES_CALENDAR
     loaded: bool  # by this process
     stored: StoredCalendar
+    trouble: CalendarTrouble | None
 
 
 async def load_calendar_health(context: Context, schedule: str) -> list[CalendarHealth]:
@@ -318,9 +336,10 @@ async def load_calendar_health(context: Context, schedule: str) -> list[Calendar
         if source.schedule != schedule:
             continue
         kind = OVERRIDES_CALENDAR if source.is_override else PRIMARY_CALENDAR
-        calendar = (used.overrides if source.is_override else used.primary) if used else None
+        calendar = used_calendar(used, source)
         stored = await calendars.load_calendar(context.wire, source.id)
-        health.append(CalendarHealth(kind, calendar is not None, stored))
+        trouble = find_trouble(source, stored, calendar, context.now())
+        health.append(CalendarHealth(kind, calendar is not None, stored, trouble))
     return health
 
 

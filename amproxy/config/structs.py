@@ -151,7 +151,15 @@ class Absence(Struct, frozen=True, kw_only=True):
     id: str = ""  # of an absence by hand; "" = from the file
 
 
-NoticeKind = Literal["going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked"]
+NoticeKind = Literal[
+    "going_on_call",
+    "leaving",
+    "gap_ahead",
+    "empty_shift",
+    "swap_asked",
+    "shift_moved",
+    "calendar_trouble",
+]
 
 
 class User(Struct, frozen=True, kw_only=True):

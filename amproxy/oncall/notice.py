@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from amproxy.config.structs import NoticeKind
+from amproxy.config.channels import notification_rules
+from amproxy.config.structs import Config, NoticeKind, Notify, User
 from amproxy.oncall.roster import Roster
 
+# Kind → the kinds whose channels serve where a person names none for it.
+_INSTEAD: Final[dict[NoticeKind, tuple[NoticeKind, ...]]] = {
+    "shift_moved": ("going_on_call",),
+    "calendar_trouble": ("gap_ahead", "empty_shift", "going_on_call"),
+}
 _CALENDAR_AHEAD = timedelta(days=28)  # people of a calendar are those on call within this time
 
 
@@ -43,9 +50,27 @@ def notice_recipients(roster: Roster, schedule: str, kind: NoticeKind, at: datet
 
 def filter_subscribed(roster: Roster, names: Iterable[str], kind: NoticeKind) -> list[str]:
     """Those of these people who subscribed to a kind of notice."""
+    config = roster.config
     return [
-        name for name in names if (user := roster.config.users.get(name)) and user.notices.get(kind)
+        name
+        for name in names
+        if (user := config.users.get(name)) and notice_channels(config, user, kind)
     ]
+
+
+def notice_channels(config: Config, user: User, kind: NoticeKind) -> tuple[str, ...]:
+    """The channels of a kind of notice; () = the person has not asked for it.
+
+    Trouble with a calendar is told to those who asked for nothing too, as their first page would
+    be: they are on call by it.
+    """
+    for one in (kind, *_INSTEAD.get(kind, ())):
+        if channels := user.notices.get(one, ()):
+            return channels
+    if kind != "calendar_trouble":
+        return ()
+    rules = notification_rules(config, user, "default")
+    return next((rule.channels for rule in rules if isinstance(rule, Notify)), ())
 
 
 def join_full_names(roster: Roster, names: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from amproxy.errors import StoreUnavailable
 from amproxy.log import EventLog
 from amproxy.machine.draft import new_id
 from amproxy.model import NoticeLog, OutgoingMessage, RecordedPerson, RecordedShift, Swap
-from amproxy.oncall.notice import Notice
+from amproxy.oncall.notice import Notice, notice_channels
 from amproxy.oncall.notices import due_notices, swap_request_notices
 from amproxy.oncall.roster import Roster, Shift, nobody_reason
 from amproxy.store import leases, shifts
@@ -266,7 +266,7 @@ def outgoing_notices(context: Context, notices: Iterable[Notice]) -> list[Outgoi
             reason=notice.kind,
         )
         for notice in notices
-        for channel in users[notice.user].notices.get(notice.kind, ())
+        for channel in notice_channels(context.config, users[notice.user], notice.kind)
         # A channel without an address of the person is left out: `amproxy check` warns of it.
         if (address := contact_address(users[notice.user], channel)) is not None
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,7 @@ class StoredCalendar(msgspec.Struct, frozen=True, kw_only=True):
     good_at: float = 0.0  # the last time that it was good
     checked_at: float = 0.0  # the last check
     error: str = ""  # of the last check; "" = it is good
+    failures: int = 0  # checks in a row with an error
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_names = msgspec.msgpack.Decoder(list[str]).decode
 _feed = msgspec.msgpack.Decoder(Feed).decode
 _CALENDAR_FIELDS = StoredCalendar.__struct_fields__
 
@@ -81,6 +83,7 @@ async def save_text(
         now,
         good_at=repr(now),
         error="",
+        failures="0",
         text=text,
         digest=text_digest(text),
         etag=etag,
@@ -92,12 +95,46 @@ async def save_text(
 
 async def save_good(wire: Wire, calendar_id: str, now: float) -> None:
     """Store that a check found the text good and unchanged. Raises StoreUnavailable."""
-    await commit(wire, _update_calendar(calendar_id, now, good_at=repr(now), error=""))
+    await commit(
+        wire, _update_calendar(calendar_id, now, good_at=repr(now), error="", failures="0")
+    )
 
 
 async def save_error(wire: Wire, calendar_id: str, error: str, now: float) -> None:
     """Store the error of a check; the last good text stays. Raises StoreUnavailable."""
-    await commit(wire, _update_calendar(calendar_id, now, error=error))
+    operations = _update_calendar(calendar_id, now, error=error)
+    operations.do("HINCRBY", keys.calendar(calendar_id), "failures", 1)
+    await commit(wire, operations)
+
+
+class ToldOfCalendar(NamedTuple):
+    """The last news of a calendar that the people of a schedule were told, and who they are."""
+
+    state: str  # "" = that it is well
+    people: tuple[str, ...]  # while it was well
+
+
+async def load_told(wire: Wire, calendar_id: str, schedule: str) -> ToldOfCalendar:
+    """Raises StoreUnavailable."""
+    fields = (f"told {schedule}", f"people {schedule}")
+    state, people = await wire.call("HMGET", keys.calendar(calendar_id), *fields)
+    return ToldOfCalendar((state or b"").decode(), tuple(_names(people)) if people else ())
+
+
+def note_told(
+    operations: Operations, calendar_id: str, schedule: str, before: str, state: str
+) -> None:
+    """Note news that go out in the same commit, unless another process has told of it."""
+    key, field = keys.calendar(calendar_id), f"told {schedule}"
+    operations.guard(key, field, before)
+    operations.do(*(("HSET", key, field, state) if state else ("HDEL", key, field)))
+
+
+def note_people(
+    operations: Operations, calendar_id: str, schedule: str, people: tuple[str, ...]
+) -> None:
+    """Note whom a calendar puts on call."""
+    operations.do("HSET", keys.calendar(calendar_id), f"people {schedule}", _encode(people))
 
 
 def _update_calendar(calendar_id: str, now: float, **fields: str | bytes) -> Operations:

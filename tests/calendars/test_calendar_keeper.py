@@ -6,18 +6,21 @@ import asyncio
 import logging
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import generate_latest
 
 from amproxy import metrics
-from amproxy.calendars.fetch import calendar_sources
+from amproxy.calendars.fetch import CalendarSource, calendar_sources
 from amproxy.calendars.keeper import calendar_ages
+from amproxy.calendars.trouble import load_troubles
 from amproxy.config.structs import Ical, Schedule
+from amproxy.model import OutgoingMessage
 from amproxy.secret import Secret
-from amproxy.store import calendars
+from amproxy.store import calendars, keys
 from amproxy.store.calendars import StoredCalendar
 from tests.support.calendars.icals import ics, utc
-from tests.support.calendars.replicas import NOW, Replicas, config_of
+from tests.support.calendars.replicas import NOW, Replica, Replicas, config_of
 from tests.support.standins.calendar import CalendarServer
 from tests.support.standins.serving import Response
 from tests.support.waiting import soon
@@ -205,3 +208,80 @@ async def test_an_error_that_stays_is_logged_once(
     assert [record.getMessage() for record in caplog.records] == [
         'calendar not loaded schedule=db error="the calendar of schedule db: 404"'
     ]
+
+
+async def told(replica: Replica) -> list[tuple[str, str, str]]:
+    """The notices in the outbox: whom, over which channel, about what."""
+    entries = await replica.context.wire.call("XRANGE", keys.OUTBOX, "-", "+")
+    decode = msgspec.msgpack.Decoder(OutgoingMessage).decode
+    messages = [decode(fields[1]) for _, fields in entries]
+    return sorted((one.user, one.channel, one.subject) for one in messages)
+
+
+async def test_a_calendar_that_stays_broken_is_told_to_its_people_once_and_when_it_is_well_again(
+    replica_of: Replicas, calendar_server: CalendarServer
+) -> None:
+    calendar_server.texts["/secret-path"] = ics(f"{NOON}|RRULE:FREQ=DAILY")
+    config = config_of(by_url(calendar_server))
+    first, second = await replica_of(config), await replica_of(config)
+    await soon(lambda: first.on_call(WEDNESDAY) and second.on_call(WEDNESDAY))
+    source = next(calendar_sources(config))
+
+    async def checked(failures: int, since: float) -> bool:
+        kept = await calendars.load_calendar(first.context.wire, source.id)
+        return kept.failures == failures and kept.checked_at >= since
+
+    async def go_on(failures: int) -> None:
+        for replica in (first, second):
+            replica.clock[0] += 10
+        await soon(lambda: checked(failures, first.clock[0]))
+
+    await soon(lambda: load_people(first, source))
+    calendar_server.answers["/secret-path"] = Response(503)
+    for failures in (1, 2):
+        await go_on(failures)
+    troubles = await load_troubles(first.context)
+    assert [(one.schedule, one.kind) for one in troubles] == [("db", "unreadable")]
+    assert await told(first) == []
+    await go_on(3)
+    broken = ("alice", "console", "The calendar of db cannot be read")
+    await soon(lambda: has_told(first, [broken]))
+    await go_on(4)
+    del calendar_server.answers["/secret-path"]
+    await go_on(0)
+    well = ("alice", "console", "The calendar of db is well again")
+    await soon(lambda: has_told(first, [broken, well]))
+    assert await load_troubles(first.context) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "subject"),
+    [
+        (ics(), "empty", "The calendar of db is empty"),
+        (
+            ics(f"{NOON}|RRULE:FREQ=DAILY", "SUMMARY:bob|DTSTART:soon"),
+            "events",
+            "The calendar of db has an event that cannot be read",
+        ),
+    ],
+)
+async def test_a_calendar_that_is_emptied_or_spoilt_in_part_is_told_to_those_whom_it_named(
+    replica_of: Replicas, calendar_server: CalendarServer, text: bytes, kind: str, subject: str
+) -> None:
+    calendar_server.texts["/secret-path"] = ics(f"{NOON}|RRULE:FREQ=DAILY")
+    replica = await replica_of(config_of(by_url(calendar_server)))
+    source = next(calendar_sources(replica.context.config))
+    await soon(lambda: load_people(replica, source))
+    calendar_server.texts["/secret-path"] = text
+    replica.clock[0] += 10
+    await soon(lambda: has_told(replica, [("alice", "console", subject)]))
+    assert [one.kind for one in await load_troubles(replica.context)] == [kind]
+
+
+async def load_people(replica: Replica, source: CalendarSource) -> bool:
+    found = await calendars.load_told(replica.context.wire, source.id, "db")
+    return found.people == ("alice",)
+
+
+async def has_told(replica: Replica, wanted: list[tuple[str, str, str]]) -> bool:
+    return await told(replica) == wanted

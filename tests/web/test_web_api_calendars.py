@@ -141,6 +141,7 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
                 "good_at": "2026-01-06T09:59:00.000Z",
                 "checked_at": "2026-01-06T10:00:00.000Z",
                 "error": "the calendar of schedule db: 500",
+                "trouble": "unreadable",
             },
             {
                 "calendar": "overrides calendar",
@@ -148,6 +149,7 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
                 "good_at": None,
                 "checked_at": None,
                 "error": None,
+                "trouble": None,
             },
         ],
         "problems": [],
@@ -162,6 +164,8 @@ async def test_the_api_says_what_became_of_a_schedules_calendars_and_which_event
         ],
     }
     assert "secret" not in answer.text
+    page = await site.client.get("/")
+    assert "The calendar of db cannot be read: the calendar of schedule db: 500" in page.text
     assert (
         'amproxy_calendar_age_seconds{schedule="db"} 60.0'
         in (await site.client.get("/metrics")).text

@@ -53,7 +53,10 @@ _RULES: Final[dict[str, Reader]] = dict.fromkeys(
     ("default", "important"), list_of(_read_notification_rule)
 )
 _ABSENCE: Final[dict[str, Reader]] = {"start": date_time, "end": date_time, "reason": text}
-_NOTICES: Final = ("going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked")
+_NOTICES: Final = (
+    *("going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked"),
+    *("shift_moved", "calendar_trouble"),
+)
 _USER: Final[dict[str, Reader]] = {
     "name": name,
     "full_name": text,

@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse
 
 from amproxy import __version__, clock, metrics, timeouts
 from amproxy.calendars import keeper
+from amproxy.calendars.trouble import load_troubles
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
 from amproxy.errors import ConfigError, StoreUnavailable
@@ -53,6 +54,7 @@ _HELP = {
     "amproxy_outbox_depth": "Messages that wait.",
     "amproxy_maintenance_open": "1 while a maintenance window is open.",
     "amproxy_heartbeat_age_seconds": "Time since the last beat.",
+    "amproxy_calendar_trouble": "1 while a calendar is not read, is empty or is not read whole.",
     "amproxy_calendar_age_seconds": "Time since the calendar was last good.",
     "amproxy_ready": "1 while /-/ready is 200: a write succeeds and all parts of the process run.",
     "amproxy_config_digest_mismatch": (
@@ -189,6 +191,10 @@ class Metrics:
             scraped.add("amproxy_heartbeat_age_seconds", age, heartbeat=name)
         for schedule, age in (await keeper.calendar_ages(context)).items():
             scraped.add("amproxy_calendar_age_seconds", age, schedule=schedule)
+        troubled = {one.schedule for one in await load_troubles(context)}
+        for name, known in context.config.schedules.items():
+            if known.ical:
+                scraped.add("amproxy_calendar_trouble", name in troubled, schedule=name)
 
     def _read_surroundings(self, scraped: ScrapedFamilies) -> None:
         active = {one.kind for one in self._context.warnings}

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy.calendars.trouble import load_troubles
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule
 from amproxy.correlate import heartbeats, muting
@@ -68,7 +69,14 @@ class NowPage:
 
     async def show(self, request: Request) -> HTMLResponse:
         context, wire, now = self._context, self._context.wire, self._context.now()
-        (found, _), (resolved, _), outcomes, mutes, states, problems = await asyncio.gather(
+        (
+            (found, _),
+            (resolved, _),
+            outcomes,
+            mutes,
+            states,
+            problems,
+        ) = await asyncio.gather(
             incidents.list_incidents(wire, limit=MAX_LISTED_OPEN),
             incidents.list_incidents(wire, ("resolved",), limit=MAX_LISTED_RESOLVED),
             deliveries.load_contact_outcomes(wire),
@@ -95,6 +103,7 @@ class NowPage:
             ),
             openings=mutes.open_windows,
             missing=[state for state in states if state.missing_since is not None],
+            calendars=await load_troubles(context),
             problems=problems,
             printed=self._deps.console.recent(),
             done=request.query_params.get("done", ""),

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from amproxy.calendars.export import export_calendar, final_shifts_query
 from amproxy.calendars.keeper import calendar_problems, load_calendar_health
+from amproxy.calendars.trouble import TroubleKind
 from amproxy.check.report import COVERAGE_CHECK_AHEAD
 from amproxy.clock import Timestamp, rfc3339, utc
 from amproxy.context import Context
@@ -38,6 +39,7 @@ class CalendarStateView(msgspec.Struct, kw_only=True):
     good_at: Timestamp | None
     checked_at: Timestamp | None
     error: str | None
+    trouble: TroubleKind | None
 
 
 class EmptyShiftView(PeriodView, kw_only=True):
@@ -97,6 +99,7 @@ class CalendarsApi:
                     good_at=rfc3339(one.stored.good_at or None),
                     checked_at=rfc3339(one.stored.checked_at or None),
                     error=one.stored.error or None,
+                    trouble=one.trouble.kind if one.trouble else None,
                 )
                 for one in await load_calendar_health(context, name)
             ],

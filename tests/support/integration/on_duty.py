@@ -22,7 +22,13 @@ from tests.support.config.configs import REACHES
 HOUR = 3600.0
 DAY = 24 * HOUR
 START = 1_767_603_600.0  # Monday 2026-01-05 09:00 UTC
-KINDS = ("going_on_call", "leaving", "gap_ahead", "empty_shift", "swap_asked")
+KINDS = (
+    "going_on_call",
+    "leaving",
+    "gap_ahead",
+    "empty_shift",
+    "swap_asked",
+)  # by the roster alone
 NAMES = ("ann", "bob", "cid")
 
 
