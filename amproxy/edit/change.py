@@ -23,6 +23,7 @@ from amproxy.check.report import coverage_warnings, mask_secrets
 from amproxy.config.loader import LoadedConfig, decode, load_text, read_bytes
 from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.rewrite import rewrite_text
+from amproxy.edit.turns import keep_present_turns
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, NotFound, Uneditable
 from amproxy.oncall.roster import Roster
 from amproxy.text import Phrase
@@ -69,6 +70,8 @@ class ConfigEntryChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     name: str = ""  # "" = a new entry
     set: dict[str, Any] = {}
     delete: bool = False
+    # Of new layers of a schedule: move starts of rotations so that whoever has the turn keeps it.
+    keep_turns: bool = False
 
 
 class ConfigChangeProposal(NamedTuple):
@@ -101,6 +104,13 @@ def propose_change(
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None
     before, after = _check_text(text, path, now, env), _check_text(result, path, now, env)
+    if before.loaded and after.loaded and _may_keep_turns(change, before.loaded):
+        layers = keep_present_turns(
+            before.loaded.config, after.loaded.config, change.name, change.set["layers"], now
+        )
+        kept = msgspec.structs.replace(change, set={**change.set, "layers": layers})
+        result = edit_text(text, kept, str(path))
+        after = _check_text(result, path, now, env)
     known = {(warning.kind, warning.message) for warning in before.warnings}
     # No context around a change to a person: the lines beside it hold the addresses of others.
     context = 0 if change.section == "users" else _DIFF_CONTEXT
@@ -116,6 +126,11 @@ def propose_change(
         loaded=after.loaded,
         before=before.loaded,
     )
+
+
+def _may_keep_turns(change: ConfigEntryChange, before: LoadedConfig) -> bool:
+    is_change = change.section == "schedules" and change.name in before.config.schedules
+    return change.keep_turns and is_change and isinstance(change.set.get("layers"), list)
 
 
 class _CheckResult(NamedTuple):

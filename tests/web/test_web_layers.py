@@ -110,6 +110,15 @@ async def test_a_turn_is_moved_looked_at_and_written_with_the_comments_kept(hous
     )
 
 
+async def test_whoever_has_the_turn_keeps_it_in_another_order(house: House) -> None:
+    moved = await house.press({**await house.fields(), "keep_turns": ["1"]}, "down-turn:0:0")
+    assert "+" in moved.text and "start: 2025-12-29" in html.unescape(moved.text)
+    assert (await house.press(form_of(moved.text), "save")).status_code == 303
+    layer = load(house.file).config.schedules["primary"].layers[0]
+    assert layer.users == (("bob",), ("alice",))
+    assert layer.rotation and layer.rotation.start.isoformat() == "2025-12-29T00:00:00"
+
+
 async def test_only_what_was_looked_at_is_written(house: House) -> None:
     fields = form_of((await house.press(await house.fields(), "down-turn:0:0")).text)
     answer = await house.press({**fields, "0.every": ["2w"]}, "save")

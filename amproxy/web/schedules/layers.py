@@ -92,7 +92,9 @@ class LayersPage:
         schedule, fields = (find_schedule(self._context, request), await parse_form_lists(request))
         originals, command = (await self._load_layers(schedule), (fields.get("do") or [""])[-1])
         layers = apply_command(layers_from_form(fields), command)
-        change = _layers_change(schedule, layers_to_file(layers, originals))
+        change = _layers_change(
+            schedule, layers_to_file(layers, originals), keep_turns="keep_turns" in fields
+        )
         require_change_allowed(request, self._context.config, change)
         if command != "save":
             return await self._render(request, schedule, layers, change)
@@ -131,6 +133,7 @@ class LayersPage:
             clock=schedule.timezone,
             schedule=schedule,
             layers=layers,
+            keep_turns=change is not None and change.keep_turns,
             problem=problem.phrase if problem else "",
             preview=preview,
             render_bar=render_bar,
@@ -174,8 +177,12 @@ class LayersPage:
         return layout_bands(BandPeriod(midnight(today, zone), end), tracks, zone, now)
 
 
-def _layers_change(schedule: Schedule, layers: list[LayerEntry]) -> ConfigEntryChange:
-    return ConfigEntryChange(section="schedules", name=schedule.name, set={"layers": layers})
+def _layers_change(
+    schedule: Schedule, layers: list[LayerEntry], *, keep_turns: bool = False
+) -> ConfigEntryChange:
+    return ConfigEntryChange(
+        section="schedules", name=schedule.name, set={"layers": layers}, keep_turns=keep_turns
+    )
 
 
 def _change_digest(change: ConfigEntryChange) -> str:
