@@ -176,12 +176,21 @@ class GapWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end: float
 
 
+class FilePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The shifts of the next weeks by the file alone, without what is changed by hand."""
+
+    loaded_at: float  # Unix seconds: when the file was loaded that says so
+    until: float
+    shifts: tuple[tuple[float, float, tuple[str, ...]], ...] = ()  # start, end, people
+
+
 class NoticeLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The notices about one schedule that were sent, so that none is sent twice."""
 
     at: float  # Unix seconds: when the schedule was last checked
     on_call: tuple[str, ...] = ()  # who was on call then
     warned: tuple[GapWarning, ...] = ()
+    plan: FilePlan | None = None  # that people know of; None = it was never noted
 
 
 IncidentState = Literal["triggered", "acknowledged", "snoozed", "resolved"]

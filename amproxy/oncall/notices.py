@@ -12,6 +12,7 @@ from typing import NamedTuple
 from amproxy.clock import utc
 from amproxy.model import NoticeLog, Swap
 from amproxy.oncall.gaps import gap_notices
+from amproxy.oncall.moves import moved_shift_notices
 from amproxy.oncall.notice import (
     Notice,
     filter_subscribed,
@@ -30,18 +31,26 @@ class DueNotices(NamedTuple):
     log: NoticeLog  # once these are sent
 
 
-def due_notices(roster: Roster, schedule: str, now: datetime, log: NoticeLog | None) -> DueNotices:
-    """The notices about handoffs and gaps that are due.
+def due_notices(
+    roster: Roster,
+    schedule: str,
+    now: datetime,
+    log: NoticeLog | None,
+    loaded_at: float = 0.0,
+) -> DueNotices:
+    """The notices about handoffs, gaps and moved shifts that are due.
 
-    log: of the check before; None = this is the first, which finds no handoff. Raises KeyError for
-    an unknown schedule.
+    log: of the check before; None = this is the first, which finds no handoff. loaded_at: when the
+    roster's file was loaded, Unix seconds. Raises KeyError for an unknown schedule.
     """
     if log is None:
         log = NoticeLog(at=now.timestamp(), on_call=roster.on_call(schedule, now).users)
     handoffs, on_call = _handoff_notices(roster, schedule, now, log)
     warnings, warned = gap_notices(roster, schedule, now, log)
+    moves, plan = moved_shift_notices(roster, schedule, now, log.plan, loaded_at)
     return DueNotices(
-        handoffs + warnings, NoticeLog(at=now.timestamp(), on_call=on_call, warned=warned)
+        handoffs + warnings + moves,
+        NoticeLog(at=now.timestamp(), on_call=on_call, warned=warned, plan=plan),
     )
 
 

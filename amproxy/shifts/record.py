@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from amproxy.clock import utc
 from amproxy.config.channels import contact_address
 from amproxy.context import Context
@@ -19,6 +21,7 @@ from amproxy.errors import StoreUnavailable
 from amproxy.log import EventLog
 from amproxy.machine.draft import new_id
 from amproxy.model import NoticeLog, OutgoingMessage, RecordedPerson, RecordedShift, Swap
+from amproxy.oncall.moves import removed_schedule_notices
 from amproxy.oncall.notice import Notice, notice_channels
 from amproxy.oncall.notices import due_notices, swap_request_notices
 from amproxy.oncall.roster import Roster, Shift, nobody_reason
@@ -96,10 +99,11 @@ async def _record_schedule(context: Context, schedule: str, until: float) -> Non
         progress = await shifts.load_progress(context.wire, schedule)
         if gone and (progress.over or progress.until is None):
             return
-        operations = record_operations(context, schedule, progress, until)
-        if gone:
-            shifts.delete_timer(operations, schedule)
+        log = _told_it_is_gone(progress) if gone else None
+        operations = record_operations(context, schedule, progress, until, log)
+        told = _end_operations(context, operations, schedule, progress) if gone else False
         if await commit(context.wire, operations):
+            context.wake(outbox=told)
             return
     raise StoreUnavailable(f"the shifts of {schedule} keep changing")
 
@@ -123,7 +127,7 @@ async def handle_schedule_timer(context: Context, timer: Timer) -> None:
         return
     # The clock of the replica that wrote last may be ahead of ours.
     now = max(context.now(), progress.until or 0.0)
-    due = due_notices(roster, schedule, utc(now), progress.notices)
+    due = due_notices(roster, schedule, utc(now), progress.notices, context.in_force_since)
     operations = record_operations(context, schedule, progress, now, due.log)
     messages = outgoing_notices(context, due.notices)
     for message in messages:
@@ -135,15 +139,43 @@ async def handle_schedule_timer(context: Context, timer: Timer) -> None:
 
 
 async def _end_schedule(context: Context, schedule: str, progress: ScheduleProgress) -> None:
-    """Mark that a schedule has left the file, once; its facts stay as they are."""
+    """Mark that a schedule has left the file, once, and notify those who had shifts ahead.
+
+    Its facts stay as they are.
+    """
     if progress.until is None or progress.over:
         await leases.drop(context.wire, Timer("shifts", schedule, 0.0))
         return
     operations = shifts.write_facts(
-        progress, schedule, (), until=progress.until, zone=progress.zone, over=True
+        progress,
+        schedule,
+        (),
+        until=progress.until,
+        zone=progress.zone,
+        over=True,
+        notices=_told_it_is_gone(progress),
     )
+    told = _end_operations(context, operations, schedule, progress)
+    if await commit(context.wire, operations):
+        context.wake(outbox=told)
+
+
+def _end_operations(
+    context: Context, operations: Operations, schedule: str, progress: ScheduleProgress
+) -> bool:
+    """End the checks of a schedule that has left the file. Return True where people are told."""
     shifts.delete_timer(operations, schedule)
-    await commit(context.wire, operations)
+    plan = progress.notices.plan if progress.notices else None
+    gone = removed_schedule_notices(context.roster, schedule, utc(context.now()), plan)
+    messages = outgoing_notices(context, gone)
+    for message in messages:
+        enqueue(operations, message)
+    return bool(messages)
+
+
+def _told_it_is_gone(progress: ScheduleProgress) -> NoticeLog | None:
+    """The log of a schedule whose people know that they have no shifts of it any more."""
+    return msgspec.structs.replace(progress.notices, plan=None) if progress.notices else None
 
 
 def next_schedule_check(roster: Roster, schedule: str, now: datetime) -> datetime:

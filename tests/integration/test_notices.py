@@ -217,3 +217,77 @@ def away(found: Config, start: str, end: str, *names: str) -> Config:
         for name, user in found.users.items()
     }
     return replace(found, users=users)
+
+
+async def test_a_change_of_the_file_that_moves_shifts_is_told_once_to_those_whom_it_concerns(
+    redis_url: str,
+) -> None:
+    async with replicas(redis_url) as time:
+        users = people("shift_moved", names=("ann", "bob")) | people(
+            "going_on_call", names=("cid",)
+        )
+        found = config(turns("ann", "bob", every="1w", seconds=7 * 86400), users=users)
+        one, two = await time.started(found), await time.started(found)
+        await time.passes(HOUR, one, two)
+        assert await time.told() == []
+        # neither another line in the file nor somebody else's override moves a shift of the file
+        await changed(one, two, to=replace(found, users=dict(reversed(users.items()))))
+        await record_superseded(one)
+        await time.passes(60, one, two)
+        made = ManualScheduleChanges(
+            overrides={"main": [by_hand("cid", time.clock + DAY, time.clock + 2 * DAY)]}
+        )
+        one.use_schedule_changes(made)
+        await record_superseded(one)
+        await time.passes(60, one)
+        assert await time.told() == []
+        layer = turns("ann", "bob", "cid", every="1w", seconds=7 * 86400)
+        await changed(one, two, to=config(layer, users=users))
+        await record_superseded(one)
+        await time.passes(60, one, two)
+        sent = sorted(await time.sent(), key=lambda message: message.user)
+        assert [(message.reason, message.user) for message in sent] == [
+            ("shift_moved", "ann"),
+            ("shift_moved", "bob"),
+            ("shift_moved", "cid"),
+        ]
+        assert sent[2].text == (
+            "A change of the file moves your shifts of main in the next weeks."
+            "\nNew: Mon 19 Jan 09:00 (UTC) until Mon 26 Jan 09:00 (UTC)."
+        )
+        assert "No longer: Mon 19 Jan 09:00 (UTC)" in sent[0].text
+
+
+async def test_a_change_is_told_after_a_restart_too_and_not_by_a_replica_with_the_file_of_before(
+    redis_url: str,
+) -> None:
+    async with replicas(redis_url) as time:
+        users = people("shift_moved")
+        found = config(turns("ann", "bob"), users=users)
+        old = await time.started(found)
+        await time.passes(HOUR, old)
+        new = await time.started(config(turns("bob", "ann"), users=users))
+        await time.passes(HOUR, new)
+        assert sorted(await time.told()) == [("shift_moved", "ann"), ("shift_moved", "bob")]
+        await time.passes(HOUR, old)
+        await time.passes(HOUR, new)
+        assert len(await time.told()) == 2
+
+
+async def test_who_had_shifts_of_a_schedule_that_is_removed_is_told_but_not_for_a_new_name(
+    redis_url: str,
+) -> None:
+    async with replicas(redis_url) as time:
+        found = config(turns("ann", "bob"), users=people("shift_moved", names=("ann", "bob")))
+        one = await time.started(found)
+        await time.passes(HOUR, one)
+        renamed = {"first": replace(found.schedules["main"], name="first")}
+        await changed(one, to=replace(found, schedules=renamed))
+        await record_superseded(one)
+        await time.passes(HOUR, one)
+        assert await time.told() == []
+        await changed(one, to=replace(found, schedules={}))
+        await record_superseded(one)
+        await time.passes(HOUR, one)
+        assert sorted(await time.told()) == [("shift_moved", "ann"), ("shift_moved", "bob")]
+        assert "No longer: Mon 5 Jan" in (await time.sent())[0].text
