@@ -91,7 +91,8 @@ def test_every_code_has_words_that_keep_names_as_they_are(language: str, name: s
     for code in CODES:
         made = Phrase(code, {place: value_of(place, name) for place in places(code)})
         text, markup = words.text(made), words.markup(made)
-        assert text and "{" not in text.replace(name, ""), code
+        # ${…} is the syntax of the file
+        assert text and "{" not in text.replace(name, "").replace("${", ""), code
         assert "<b>" not in markup and "Phrase(" not in text, code
         if any(
             isinstance(value, PeopleNames | str | ScheduleName) for value in made.values.values()
