@@ -243,7 +243,8 @@ class Chain(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     user: str
     urgency: Urgency = "default"
-    position: int = 0  # next rule
+    position: int = 0  # next rule, of the rules as they were when the last one ran
+    ran: list[str] = []  # the rules that ran: channels with commas between them, or "wait"
     due: float | None = None  # when it runs; None = over
     step: int = 0
     round: int = 1

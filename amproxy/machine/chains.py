@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from amproxy.clock import utc
 from amproxy.config.channels import (
@@ -14,13 +15,14 @@ from amproxy.config.channels import (
     own_channels,
     why_undeliverable,
 )
-from amproxy.config.structs import Config, Notify, Urgency
+from amproxy.config.structs import Config, Notify, Urgency, Wait
 from amproxy.machine.draft import Draft, end_wait, new_id
 from amproxy.model import Chain, Incident, Page
 from amproxy.text import Moment, Phrase, Words, phrase
 
 # Within so many seconds a step begins a person's rules twice only if policies go in a circle.
 SAME_STEP_SECONDS = 60.0
+_WAITED: Final = "wait"  # of Chain.ran
 
 
 def start_chain(
@@ -85,14 +87,19 @@ def _end_quiet_hours(draft: Draft, running: Chain, urgency: Urgency) -> None:
 
 def run_due_chains(draft: Draft) -> bool:
     """Run every personal rule that is due; return True if one ran."""
-    due = [
+    due = due_chains(draft)
+    for chain in due:
+        _run_rule(draft, chain)
+    return bool(due)
+
+
+def due_chains(draft: Draft) -> list[Chain]:
+    """The personal rules that go on now."""
+    return [
         chain
         for chain in draft.incident.chains
         if chain.due is not None and chain.due <= draft.now and is_running(draft.incident, chain)
     ]
-    for chain in due:
-        _run_rule(draft, chain)
-    return bool(due)
 
 
 def is_running(incident: Incident, chain: Chain) -> bool:
@@ -104,16 +111,17 @@ def _run_rule(draft: Draft, chain: Chain) -> None:
     config = draft.roster.config
     user = config.users.get(chain.user)
     rules = notification_rules(config, user, chain.urgency) if user else ()
+    chain.position = next_rule(chain, rules)
     rule = rules[chain.position] if chain.position < len(rules) else None
     if isinstance(rule, Notify) and _wait_for_quiet_hours(draft, chain):
         return
-    if user and not chain.position:
+    if user and not chain.ran:
         for channel, reason in left_out_channels(config, user, chain.urgency):
             _note_undeliverable(draft, chain, channel, reason)
     if rule is None:
         _end_chain(draft, chain)
         return
-    chain.position += 1
+    _pass_rule(chain, rule)
     if not isinstance(rule, Notify):
         chain.due = draft.now + rule.seconds
         return
@@ -121,8 +129,38 @@ def _run_rule(draft: Draft, chain: Chain) -> None:
     paged = [page_contact(draft, chain, channel) for channel in rule.channels]
     if not any(paged):
         # Nothing was sent, so there is no answer that the waits behind the rule could wait for.
-        while chain.position < len(rules) and not isinstance(rules[chain.position], Notify):
-            chain.position += 1
+        while chain.position < len(rules) and isinstance(rules[chain.position], Wait):
+            _pass_rule(chain, rules[chain.position])
+
+
+def _pass_rule(chain: Chain, rule: Notify | Wait) -> None:
+    chain.position += 1
+    chain.ran = [*chain.ran, ",".join(rule.channels) if isinstance(rule, Notify) else _WAITED]
+
+
+def next_rule(chain: Chain, rules: Sequence[Notify | Wait]) -> int:
+    """The position of the next rule in a person's rules as they are now.
+
+    Where they have changed since the last one ran, it is that of the first page that was not sent
+    yet, or of the wait before it: none is missed, and none is sent twice.
+    """
+    if not chain.ran:
+        return chain.position
+    began = [",".join(rule.channels) if isinstance(rule, Notify) else _WAITED for rule in rules]
+    if began[: len(chain.ran)] == chain.ran:
+        return len(chain.ran)
+    sent = Counter(channel for one in chain.ran if one != _WAITED for channel in one.split(","))
+    position = 0
+    for number, rule in enumerate(rules):
+        if isinstance(rule, Notify):
+            if not all(sent[channel] > 0 for channel in rule.channels):
+                break
+            sent.subtract(rule.channels)
+            position = number + 1
+    if chain.ran[-1] == _WAITED:
+        while position < len(rules) and isinstance(rules[position], Wait):
+            position += 1
+    return position
 
 
 def _end_chain(draft: Draft, chain: Chain) -> None:

@@ -24,15 +24,17 @@ from amproxy.config.structs import (
     WebhookStep,
 )
 from amproxy.labels.matchers import parse_matcher
-from amproxy.machine.chains import start_chain
+from amproxy.machine.chains import due_chains, start_chain
 from amproxy.machine.draft import Draft, clear_wait, close_incident, end_wait, new_id, set_wait
 from amproxy.machine.holds import has_enough_alerts
-from amproxy.machine.recipients import find_recipients, page_urgency
-from amproxy.model import Incident, Page, TimelineEntry
+from amproxy.machine.lost_names import last_resort, lost_names, plan_of_chain, step_of_today
+from amproxy.machine.recipients import Recipients, find_recipients, page_urgency
+from amproxy.model import Chain, Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
 from amproxy.text import Length, Phrase, ScheduleName, Words, phrase
 
 STEP_SKIPPED: Final = "event.step_skipped"
+PAGING_INSTEAD: Final = "event.instead"
 # Seconds before a step runs again: rounds without any wait, or policies that forward to each other
 # in a circle, must not run all at once.
 ROUND_PAUSE = 60.0
@@ -164,7 +166,7 @@ def _run_step(draft: Draft, step: Step, number: int) -> None:
         case NotifyStep():
             _run_notify(draft, step, number)
         case WebhookStep():
-            _call_webhooks(draft, step.receiver, number)
+            _tell_receiver(draft, step, number)
         case ForwardStep():
             _run_forward(draft, step, number)
         case ResolveStep():
@@ -210,18 +212,122 @@ def _run_forward(draft: Draft, step: ForwardStep, number: int) -> None:
 def _run_notify(draft: Draft, step: NotifyStep, number: int) -> None:
     """Page everyone whom the step names, or do what `if_nobody` says."""
     if step.receiver:
-        _notify_receiver(draft, step.receiver, number)
+        _tell_receiver(draft, step, number)
         return
     found = find_recipients(draft, step)
-    if not found.users:
+    lost = lost_names(draft.roster.config, step)
+    if not found.users and not lost:
         _handle_nobody(draft, step, number, found.reason)
         return
+    if found.users:
+        _page_people(draft, step, number, found)
+    # Of people who take turns, one that is left is enough.
+    if lost and not (found.users and step.pick == "round_robin"):
+        paged = _page_instead(draft, step, number, lost, besides=found.users)
+        if not (paged or found.users):
+            _handle_nobody(draft, step, number, found.reason)
+
+
+def _page_people(draft: Draft, step: NotifyStep, number: int, found: Recipients) -> None:
     what = phrase("event.paging", step=number, people=draft.people(*found.users), why=found.reason)
     if found.not_paged:
         what = phrase("event.paging_without", not_paged=found.not_paged, **what.values)
     draft.record("step", what, step=number, users=list(found.users))
     for user in found.users:
         start_chain(draft, user, page_urgency(draft, step), step=number, reason=found.reason)
+
+
+def _page_instead(
+    draft: Draft,
+    step: NotifyStep | WebhookStep,
+    number: int,
+    lost: tuple[Phrase, ...],
+    *,
+    besides: tuple[str, ...] = (),
+) -> bool:
+    """Page others where the file has lost what a step names: silence would end the escalation.
+
+    Return False where there is nobody. besides: the people whom the step pages all the same.
+    """
+    today = _step_of_today(draft, draft.incident.plan, number)
+    if today is not None and today.receiver:
+        if _call_receiver(draft, today, number):
+            return True
+        today = None
+    found = _stand_ins(draft, step, today)
+    users = tuple(user for user in found.users if user not in besides)
+    if not users:
+        return False
+    names = phrase("reason.several", reasons=lost)
+    if isinstance(step, NotifyStep) and step.schedule:
+        draft.nobody.append(step.schedule)
+    people = draft.people(*users)
+    what = phrase(PAGING_INSTEAD, step=number, lost=names, people=people, why=found.reason)
+    draft.record("step", what, step=number, users=list(users), instead=True)
+    urgency = page_urgency(draft, step if isinstance(step, NotifyStep) else NotifyStep())
+    for user in users:
+        reason = phrase("reason.instead", lost=names, why=found.reason)
+        start_chain(draft, user, urgency, step=number, reason=reason)
+    return True
+
+
+def _step_of_today(draft: Draft, plan: Policy, number: int) -> NotifyStep | WebhookStep | None:
+    """The file's step that stands for one of a running policy, where it runs now."""
+    today = step_of_today(draft.roster.config, plan, number)
+    if today is None or skip_reason(today, draft.incident, draft.roster, draft.now):
+        return None
+    return today
+
+
+def _stand_ins(
+    draft: Draft, step: Step | None, today: NotifyStep | WebhookStep | None
+) -> Recipients:
+    """Whom a step of today's policy pages; where that is nobody, the last resort."""
+    if isinstance(today, NotifyStep):
+        found = find_recipients(draft, today)
+        if found.users:
+            reason = phrase("reason.policy_today", policy=draft.incident.policy, why=found.reason)
+            return Recipients(found.users, reason)
+    return last_resort(draft.roster, draft.incident, step, draft.now)
+
+
+def replace_gone_people(draft: Draft) -> bool:
+    """Page others in the place of people who have left the file while their rules ran.
+
+    Return True if there was one whose next rule is due.
+    """
+    gone = [chain for chain in due_chains(draft) if chain.user not in draft.roster.config.users]
+    for chain in gone:
+        chain.due = None
+        _replace_person(draft, chain)
+    return bool(gone)
+
+
+def _replace_person(draft: Draft, chain: Chain) -> None:
+    plan, person = plan_of_chain(draft.incident, chain), draft.people(chain.user)
+    step = plan.steps[chain.step - 1] if 0 < chain.step <= len(plan.steps) else None
+    if isinstance(step, NotifyStep) and not step.receiver:
+        found = find_recipients(draft, step)
+        if not found.users or chain.user in step.users:
+            today = _step_of_today(draft, plan, chain.step)
+            others = _stand_ins(draft, step, today)
+            found = Recipients((*found.users, *others.users), others.reason)
+    else:
+        found = last_resort(draft.roster, draft.incident, step, draft.now)
+    # Those whom the same step has paged already are on it.
+    on_it = {one.user for one in draft.incident.chains if one.step == chain.step}
+    users = tuple(user for user in dict.fromkeys(found.users) if user not in on_it)
+    what = phrase("event.person_gone", person=person)
+    if users:
+        people = draft.people(*users)
+        what = phrase("event.person_replaced", person=person, people=people, why=found.reason)
+    draft.record("step", what, user=chain.user, step=chain.step, users=list(users), instead=True)
+    for user in users:
+        lost = phrase("reason.gone", person=person)
+        reason = phrase("reason.instead", lost=lost, why=found.reason)
+        start_chain(
+            draft, user, chain.urgency, step=chain.step, reason=reason, insists=chain.insists
+        )
 
 
 def _handle_nobody(draft: Draft, step: NotifyStep, number: int, reason: Phrase) -> None:
@@ -257,29 +363,33 @@ def _wait_for_shift(draft: Draft, schedule: str, number: int) -> None:
     set_wait(draft, "shift", until, phrase("wait.shift", schedule=ScheduleName(schedule)))
 
 
-def _notify_receiver(draft: Draft, name: str, number: int) -> None:
+def _tell_receiver(draft: Draft, step: NotifyStep | WebhookStep, number: int) -> None:
+    """Tell the receiver of a step; where it has nothing to send to, page others instead."""
+    if _call_receiver(draft, step, number):
+        return
+    empty = phrase("reason.receiver_empty", receiver=step.receiver)
+    what = phrase("event.receiver_empty", step=number, receiver=step.receiver)
+    if isinstance(step, WebhookStep):
+        empty = phrase("reason.no_webhook", receiver=step.receiver)
+        what = phrase("event.no_webhook", step=number, receiver=step.receiver)
+    lost = lost_names(draft.roster.config, step) or (empty,)
+    if not _page_instead(draft, step, number, lost):
+        draft.record("failed", what, step=number)
+
+
+def _call_receiver(draft: Draft, step: NotifyStep | WebhookStep, number: int) -> bool:
+    """Tell what a receiver sends to, or call its webhooks once; False where it has none."""
+    name, once = step.receiver, isinstance(step, WebhookStep)
     integrations = _receiver_integrations(draft, name)
+    if once:
+        integrations = [one for one in integrations if one.kind == "webhook"]
     if not integrations:
-        what = phrase("event.receiver_empty", step=number, receiver=name)
-        draft.record("failed", what, step=number)
-        return
-    draft.record("step", phrase("event.telling", step=number, receiver=name), step=number)
+        return False
+    key = "event.calling_webhook" if once else "event.telling"
+    draft.record("step", phrase(key, step=number, receiver=name), step=number)
     for integration in integrations:
-        _page_integration(draft, name, integration, number, once=False)
-
-
-def _call_webhooks(draft: Draft, name: str, number: int) -> None:
-    """Call each webhook of a receiver once, without later updates."""
-    integrations = _receiver_integrations(draft, name)
-    webhooks = [integration for integration in integrations if integration.kind == "webhook"]
-    if not webhooks:
-        what = phrase("event.no_webhook", step=number, receiver=name)
-        draft.record("failed", what, step=number)
-        return
-    what = phrase("event.calling_webhook", step=number, receiver=name)
-    draft.record("step", what, step=number)
-    for integration in webhooks:
-        _page_integration(draft, name, integration, number, once=True)
+        _page_integration(draft, name, integration, number, once=once)
+    return True
 
 
 def _receiver_integrations(draft: Draft, name: str) -> list[Integration]:

@@ -131,7 +131,7 @@ def _run_all_due(draft: Draft) -> None:
     Rules come first: they belong to an earlier step, and may end the wait for an answer.
     """
     while draft.incident.state != "resolved":
-        if chains.run_due_chains(draft):
+        if steps.replace_gone_people(draft) or chains.run_due_chains(draft):
             continue
         if (
             draft.incident.state != "triggered"

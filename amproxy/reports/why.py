@@ -18,6 +18,7 @@ from amproxy.config.structs import (
     Urgency,
     WebhookStep,
 )
+from amproxy.machine.chains import next_rule
 from amproxy.model import Chain, Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
 from amproxy.reports.evidence import EvidenceRank, EvidenceReason, IncidentEvidence, why_step_missed
@@ -190,7 +191,7 @@ def _next_rule(evidence: IncidentEvidence, chain: Chain, at: float) -> _NextRule
         return None
     urgency: Urgency = chain.urgency
     rules = notification_rules(evidence.roster.config, evidence.user_config, urgency)
-    for rule in rules[chain.position :]:
+    for rule in rules[next_rule(chain, rules) :]:
         if isinstance(rule, Notify):
             return _NextRule(at, ", ".join(rule.channels))
         at += rule.seconds

@@ -244,7 +244,7 @@ def test_a_round_that_repeats_shows_the_rules_that_began_in_it_and_ends() -> Non
 def test_a_step_that_can_do_nothing_says_so() -> None:
     drive = Drive(Wait(seconds=60), NotifyStep(receiver="gone"), ForwardStep(policy="gone"), BOB)
     assert [what for _, what in coming(drive)][:2] == [
-        "step 2: notify receiver gone (nothing comes of it, as things are)",
+        "step 2: notify eve, because receiver gone is not in the file any more (on call now)",
         "step 3: policy gone takes over (nothing comes of it, as things are)",
     ]
 

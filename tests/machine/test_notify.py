@@ -57,10 +57,7 @@ def test_who_left_the_file_is_passed_over_and_named() -> None:
     [
         (NotifyStep(team="ops"), "ann is absent, bob is absent, eve is absent"),
         (NotifyStep(users=("ann", "bob"), pick="round_robin"), "ann is absent, bob is absent"),
-        (NotifyStep(team="gone"), "team gone is not in the file any more"),
         (NotifyStep(team="none"), "it has no members"),
-        (NotifyStep(users=("zed",)), "zed is not in the file any more"),
-        (NotifyStep(schedule="gone"), "schedule gone is not in the file any more"),
         (NotifyStep(schedule="empty"), "nobody"),
     ],
 )

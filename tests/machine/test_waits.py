@@ -89,7 +89,8 @@ def test_a_webhook_step_calls_each_webhook_once_and_tells_it_nothing_more() -> N
 
 def test_a_webhook_step_without_a_webhook_says_so() -> None:
     assert Drive(WebhookStep(receiver="chat"), BOB).said("receiver chat has no webhook")
-    assert Drive(WebhookStep(receiver="gone"), BOB).said("receiver gone has no webhook")
+    drive = Drive(WebhookStep(receiver="gone"), BOB)
+    assert drive.said("receiver gone is not in the file any more; paging eve instead")
 
 
 def test_a_resolve_step_ends_the_incident() -> None:

@@ -22,7 +22,7 @@ from amproxy.config.structs import (
 )
 from amproxy.machine import holds
 from amproxy.machine.events import Hold, TimerTick, time_event
-from amproxy.machine.steps import skipped_because
+from amproxy.machine.steps import PAGING_INSTEAD, skipped_because
 from amproxy.machine.transition import next_due_with_news
 from amproxy.model import Incident, Page, TimelineEntry
 from amproxy.oncall.roster import Roster
@@ -276,6 +276,8 @@ class _Forecast:
             assert isinstance(step, NotifyStep)
             values: dict[str, PhraseValue] = {"step": entry.step, "schedule": step.schedule}
             return Phrase("forecast.waits_for_shift", values)
+        if entry.what and entry.what.key == PAGING_INSTEAD:
+            return Phrase("forecast.instead", entry.what.values)
         action = describe_action(entry, step, self._roster)
         if action is None:
             return None
