@@ -62,6 +62,7 @@ class Context:
         self.external_url = ""
         self.signing_key = ""  # of links, as Redis has it; "" = not loaded yet
         self.in_force_since = now()  # when the configuration was loaded
+        self.serving_since = 0.0  # Unix seconds: when pushes began to be taken; 0 = always were
         self.warnings: tuple[OperatorWarning, ...] = ()  # about Redis and the clock
         self.clock_difference: float | None = None  # seconds by which Redis' clock is ahead
         self.failed_load: FailedConfigLoad | None = None  # None: the last load went well

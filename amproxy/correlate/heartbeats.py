@@ -18,6 +18,7 @@ from amproxy.model import Alert
 from amproxy.store import heartbeats
 from amproxy.store.heartbeats import HeartbeatSource
 from amproxy.store.leases import Timer
+from amproxy.store.replicas import ALIVE_SECONDS, load_replicas
 from amproxy.times import format_duration
 
 HEARTBEAT_SOURCE = "heartbeat"  # Alert.source
@@ -92,6 +93,10 @@ async def handle_heartbeat_timer(context: Context, timer: Timer) -> None:
         await heartbeats.forget(context.wire, name)
         return
     now = context.now()
+    if (heard_by := await _could_be_heard(context, heartbeat, now)) > now:
+        # Not while nobody listened: what was sent to a service that was away is no silence.
+        await heartbeats.schedule_check(context.wire, name, heard_by)
+        return
     if now >= await _next_due(context, heartbeat):
         alert = await heartbeats.raise_missing(
             context.wire, name, _missing_alert(context, heartbeat, now)
@@ -141,6 +146,22 @@ async def _next_due(context: Context, heartbeat: Heartbeat) -> float:
     """The time at which it is missing, Unix seconds; in the future where it is not awaited yet."""
     last = (await heartbeats.load_heartbeats(context.wire)).get(heartbeat.name)
     return (last.at if last else context.now()) + heartbeat.every
+
+
+async def _could_be_heard(context: Context, heartbeat: Heartbeat, now: float) -> float:
+    """The time when a process will have listened for the whole of `every`, or when to ask again.
+
+    That is in the past where one has: this one, or another that lived on while this one was away.
+    """
+    own = context.serving_since
+    if own + heartbeat.every <= now:
+        return own + heartbeat.every
+    # The record of a process that died is kept for so long, and it looks like one that lives.
+    known = own + ALIVE_SECONDS
+    if now < known < own + heartbeat.every:
+        return known
+    others = [one.serving for one in await load_replicas(context.wire) if now >= known]
+    return min([own, *(since for since in others if since is not None)]) + heartbeat.every
 
 
 def _heartbeat_labels(heartbeat: Heartbeat) -> dict[str, str]:

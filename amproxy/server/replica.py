@@ -52,7 +52,9 @@ class ReplicaRecord:
             self._changed.clear()
             try:
                 if not self._forgotten:
-                    await publish_replica(self._context.wire, self._replica)
+                    serving = self._context.serving_since
+                    record = structs.replace(self._replica, serving=serving)
+                    await publish_replica(self._context.wire, record)
             except StoreUnavailable:
                 log.debug("Redis is away; what is loaded is told later")
             with contextlib.suppress(TimeoutError):

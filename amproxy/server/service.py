@@ -247,6 +247,7 @@ class Service:
         await self._load_calendars()
         await self._regroup()
         await self._schedule_timers()
+        self.context.serving_since = self.context.now()
         deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply, self._name)
         self._use_pollers()
         loops: dict[str, Run] = {

@@ -23,6 +23,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     digest: str  # `Config.digest` of the file in force
     since: float  # when a file with this digest came in force
     loaded: float  # when the file was last loaded
+    serving: float | None = None  # since when it takes pushes; None = not yet
 
 
 _encode = msgspec.msgpack.Encoder().encode

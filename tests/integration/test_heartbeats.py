@@ -17,6 +17,8 @@ from amproxy.labels.matchers import parse_matcher
 from amproxy.notify.channels.webhook.settings import WebhookSettings
 from amproxy.store import heartbeats, keys
 from amproxy.store.groups import load_groups
+from amproxy.store.leases import Timer
+from amproxy.store.replicas import Replica, publish_replica
 from tests.support.integration.house import House, config
 from tests.support.waiting import soon
 
@@ -228,3 +230,64 @@ async def test_a_beat_of_one_heartbeat_tells_nothing_in_the_group_of_another_tha
         await correlate_heartbeats.record_heartbeat(house.context, "well")
     [loaded] = await load_groups(house.context.wire)
     assert [alert.labels["heartbeat"] for alert in loaded.alerts] == ["gone"]
+
+
+async def heartbeat_due(house: House) -> float:
+    """When the heartbeat is looked at next, in seconds from now."""
+    due = await house.context.wire.call("ZSCORE", keys.TIMERS, "heartbeat:watchdog")
+    return float(due) / 1000 - time.time()
+
+
+async def look_at_watchdog(house: House) -> None:
+    timer = Timer(kind="heartbeat", id="watchdog", due=time.time())
+    await correlate_heartbeats.handle_heartbeat_timer(house.context, timer)
+
+
+def living(name: str, serving: float) -> Replica:
+    return Replica(
+        name=name,
+        host="h",
+        pid=1,
+        version="1",
+        started=serving,
+        digest="d",
+        since=serving,
+        loaded=serving,
+        serving=serving,
+    )
+
+
+async def away_and_back(house: House, *, since: float) -> None:
+    """The last beat is an hour old, and the service serves again for so many seconds."""
+    wire, now = house.context.wire, time.time()
+    await heartbeats.record(wire, "watchdog", now - 3600, "http", next_due=now + 1000)
+    house.context.serving_since = now - since
+
+
+async def test_what_was_not_heard_while_the_service_was_away_is_not_missed(
+    house_of: Build,
+) -> None:
+    house = await house_of(beating(Heartbeat(name="watchdog", every=60)))
+    await away_and_back(house, since=1)
+    await look_at_watchdog(house)
+    assert not (await last(house)).missing_since and await heartbeat_due(house) < 20
+    # No other process lived: it has a whole `every` from the start on.
+    await away_and_back(house, since=20)
+    await look_at_watchdog(house)
+    assert not (await last(house)).missing_since and 35 < await heartbeat_due(house) < 41
+    await away_and_back(house, since=61)
+    await look_at_watchdog(house)
+    assert (await last(house)).missing_since
+
+
+async def test_what_another_replica_would_have_heard_is_missed_after_a_start(
+    house_of: Build,
+) -> None:
+    house = await house_of(beating(Heartbeat(name="watchdog", every=60)))
+    await publish_replica(house.context.wire, living("new", time.time() - 25))
+    await away_and_back(house, since=20)
+    await look_at_watchdog(house)
+    assert not (await last(house)).missing_since
+    await publish_replica(house.context.wire, living("old", time.time() - 600))
+    await look_at_watchdog(house)
+    assert (await last(house)).missing_since
