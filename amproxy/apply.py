@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
 
 from amproxy import metrics
 from amproxy.context import Context
-from amproxy.errors import StoreUnavailable
+from amproxy.errors import NotFound, StoreUnavailable
 from amproxy.incident_log import log_change
 from amproxy.machine import transition
-from amproxy.machine.events import Event
+from amproxy.machine.events import Event, Renamed
+from amproxy.machine.lost_names import follow_rename
 from amproxy.model import Change, Incident
 from amproxy.store import incidents
 from amproxy.store.commit import Operations, commit
@@ -41,6 +45,16 @@ async def apply_event(
             after_commit(context, change)
             return change.incident
     raise StoreUnavailable(f"incident {incident_id} keeps changing")
+
+
+async def follow_rename_in_file(context: Context, renamed: Renamed) -> None:
+    """Let all open incidents follow a rename. Raises StoreUnavailable."""
+    for incident in await incidents.load_open(context.wire):
+        followed = replace(incident)
+        follow_rename(followed, renamed.section, renamed.old, renamed.new)
+        if followed != incident:
+            with contextlib.suppress(NotFound):  # trimmed by retention
+                await apply_event(context, incident.id, renamed)
 
 
 def after_commit(context: Context, change: Change) -> None:

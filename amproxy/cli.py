@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from amproxy import __version__, clock, times
-from amproxy.errors import AmproxyError, ConfigError, os_error_words
+from amproxy.errors import AmproxyError, ConfigError, StoreUnavailable, os_error_words
 from amproxy.log import FORMATS, LEVELS, EventLog, WholeText, begin_log
 
 DEFAULT_CONFIG = "routes.yaml"
+REDIS_WAIT = 5.0  # seconds that `check --running` waits for Redis
 JSON_HELP = "one JSON document on stdout, and nothing else"
 
 log = EventLog(__name__)
@@ -133,6 +134,10 @@ def _add_check(commands: Any) -> None:
     command.add_argument("file", nargs="?", metavar="FILE")
     command.add_argument("--json", action="store_true", help=JSON_HELP)
     command.add_argument("--strict", action="store_true", help="warnings count as errors")
+    running = (
+        "Redis URL or data folder of a running service: warn of open incidents that lose people"
+    )
+    command.add_argument("--running", metavar="WHERE", help=running)
 
 
 def _add_explain(commands: Any) -> None:
@@ -276,14 +281,17 @@ def _check(options: argparse.Namespace) -> int:
     from amproxy.check.report import check_config, render_check_report
     from amproxy.config.loader import load, source_lines
     from amproxy.grouping.maintenance import expired_window_warnings
+    from amproxy.machine.lost_names import loss_warnings
 
     now = clock.utc(clock.now())
     path = Path(options.file or options.config)
+    running = _load_open_incidents(options.running) if options.running else []
     found = check_config(
         lambda: load(path),
         also=lambda config: (
             *schedule_warnings(config, now),
             *expired_window_warnings(config, now),
+            *loss_warnings(config, running),
         ),
     )
     print(
@@ -292,6 +300,35 @@ def _check(options: argparse.Namespace) -> int:
         else render_check_report(found, source_lines(path))
     )
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
+
+
+def _load_open_incidents(where: str) -> list[Any]:
+    """The open incidents of a running service. where: Redis URL or data folder.
+
+    Raises StoreUnavailable.
+    """
+    import asyncio
+
+    from amproxy.store.folder import socket_path
+    from amproxy.store.incidents import load_open
+    from amproxy.store.wire import Wire
+
+    socket = socket_path(Path(os.path.realpath(where)))
+
+    async def load() -> list[Any]:
+        wire = Wire(where if "://" in where else f"unix://{socket}")
+        wire.open()
+        try:
+            async with asyncio.timeout(REDIS_WAIT):
+                await wire.connected()
+            return await load_open(wire)
+        except TimeoutError:
+            # Not the URL, which may have a password.
+            raise StoreUnavailable("the Redis of --running does not answer") from None
+        finally:
+            await wire.close()
+
+    return asyncio.run(load())
 
 
 def _explain(options: argparse.Namespace) -> int:

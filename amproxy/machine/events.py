@@ -63,6 +63,14 @@ def time_event(hold: tuple[Phrase, float] | None, pushed_at: float | None) -> Ti
     return Hold(reason=reason, until=until, pushed_at=pushed_at)
 
 
+class Renamed(Event, frozen=True, kw_only=True):
+    """A schedule or a policy has got another name in the file."""
+
+    section: Literal["schedules", "escalation_policies"]
+    old: str
+    new: str
+
+
 class Act(Event, frozen=True, kw_only=True):
     """A person's action."""
 

@@ -6,15 +6,28 @@ those of the file now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from amproxy.clock import utc
-from amproxy.config.structs import Config, IfNobody, NotifyStep, Policy, Step, WebhookStep
+from amproxy.config.structs import (
+    Config,
+    ForwardStep,
+    IfNobody,
+    NotifyStep,
+    Policy,
+    Step,
+    WebhookStep,
+)
+from amproxy.errors import ConfigProblem
 from amproxy.machine.recipients import Recipients
 from amproxy.model import Chain, Incident
 from amproxy.oncall.roster import Roster
 from amproxy.text import PeopleNames, Phrase, ScheduleName, phrase
+from amproxy.text.render import in_english
 
 PagingStep = NotifyStep | WebhookStep
 
@@ -116,3 +129,75 @@ def plan_of_chain(incident: Incident, chain: Chain) -> Policy:
     name = next(names, incident.policy)
     other = incident.forwards.get(name) if name != incident.plan.name else None
     return other or incident.plan
+
+
+class IncidentLoss(NamedTuple):
+    """An open incident whose steps to come, or running rules, name what the file does not have."""
+
+    id: str
+    number: int
+    title: str
+    lost: tuple[Phrase, ...]
+
+
+def find_losses(
+    config: Config, incidents: Iterable[Incident], before: Config | None = None
+) -> list[IncidentLoss]:
+    """The open incidents that lose somebody by a file. before: what that one lacks is no loss."""
+    found: list[IncidentLoss] = []
+    for incident in incidents:
+        known = [] if before is None else [*_losses(before, incident)]
+        lost = tuple(one for one in _losses(config, incident) if one not in known)
+        if lost:
+            found.append(IncidentLoss(incident.id, incident.number, incident.title, lost))
+    return found
+
+
+def loss_warnings(config: Config, incidents: Iterable[Incident]) -> list[ConfigProblem]:
+    """A warning of kind `open_incident` for each that loses somebody by a file."""
+    return [
+        ConfigProblem(
+            f"open incident #{loss.number} loses somebody: {'; '.join(map(in_english, loss.lost))}",
+            file=config.path,
+            line=1,
+            column=1,
+            kind="open_incident",
+        )
+        for loss in find_losses(config, incidents)
+    ]
+
+
+def _losses(config: Config, incident: Incident) -> Iterator[Phrase]:
+    for chain in incident.chains:
+        if chain.due is not None and chain.user not in config.users:
+            yield phrase("reason.gone", person=PeopleNames((chain.user,)))
+    again = incident.state != "triggered" or incident.round <= incident.plan.repeat
+    for plan in (incident.plan, *incident.forwards.values()):
+        first = incident.position if plan is incident.plan and not again else 0
+        for number, step in enumerate(plan.steps[first:], first + 1):
+            for lost in lost_names(config, step):
+                yield phrase("reason.of_step", step=number, policy=plan.name, lost=lost)
+
+
+def follow_rename(incident: Incident, section: str, old: str, new: str) -> None:
+    """Let an incident follow a schedule or a policy (by its section) that has a new name."""
+    incident.plan = _rename_in(incident.plan, section, old, new)
+    plans = (_rename_in(plan, section, old, new) for plan in incident.forwards.values())
+    incident.forwards = {plan.name: plan for plan in plans}
+    if section == "escalation_policies":
+        incident.policy = new if incident.policy == old else incident.policy
+        incident.begins_with = new if incident.begins_with == old else incident.begins_with
+
+
+def _rename_in(plan: Policy, section: str, old: str, new: str) -> Policy:
+    schedules, policies = section == "schedules", section == "escalation_policies"
+    steps: list[Step] = []
+    for step in plan.steps:
+        if schedules and isinstance(step, NotifyStep) and step.schedule == old:
+            steps.append(replace(step, schedule=new))
+        elif policies and isinstance(step, ForwardStep) and step.policy == old:
+            steps.append(replace(step, policy=new))
+        else:
+            steps.append(step)
+    name = new if policies and plan.name == old else plan.name
+    return replace(plan, name=name, steps=tuple(steps))

@@ -13,14 +13,17 @@ from amproxy.machine.events import (
     Failed,
     Hold,
     Opened,
+    Renamed,
     Returned,
     Sent,
     Skipped,
     TimerTick,
     Updated,
 )
+from amproxy.machine.lost_names import follow_rename
 from amproxy.model import Change, Incident
 from amproxy.oncall.roster import Roster
+from amproxy.text import PhraseValue, phrase
 
 
 def transition(
@@ -108,6 +111,8 @@ def _apply_event(draft: Draft, event: Event) -> None:
             deliveries.on_skipped(draft, event)
         case Updated():
             deliveries.on_updated(draft, event)
+        case Renamed():
+            _follow_rename(draft, event)
         case Hold():
             _expire_due(draft, event.pushed_at)
             holds.hold_incident(draft, event)
@@ -116,6 +121,15 @@ def _apply_event(draft: Draft, event: Event) -> None:
             _expire_due(draft, event.pushed_at)
         case _:
             raise TypeError(f"no such event: {event!r}")
+
+
+def _follow_rename(draft: Draft, event: Renamed) -> None:
+    follow_rename(draft.incident, event.section, event.old, event.new)
+    values: dict[str, PhraseValue] = {"old": event.old, "new": event.new}
+    what = phrase("event.renamed_policy", **values)
+    if event.section == "schedules":
+        what = phrase("event.renamed_schedule", **values)
+    draft.record("renamed", what)
 
 
 def _expire_due(draft: Draft, pushed_at: float | None) -> None:

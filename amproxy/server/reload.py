@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -17,9 +18,12 @@ from amproxy.config.loader import LoadedConfig, file_size, load
 from amproxy.config.parts import join_loaded, split_loaded
 from amproxy.config.structs import Config
 from amproxy.context import Context, FailedConfigLoad
-from amproxy.errors import ConfigError, ConfigProblem, SideProcessFailed
+from amproxy.errors import ConfigError, ConfigProblem, SideProcessFailed, StoreUnavailable
 from amproxy.log import EventLog, WholeText
+from amproxy.machine.lost_names import IncidentLoss, find_losses
 from amproxy.sideprocess import SideProcess
+from amproxy.store import incidents
+from amproxy.text.render import in_english
 
 log = EventLog(__name__)
 
@@ -106,7 +110,7 @@ class Reloader:
                 pending.done.cancel()  # nothing, but where this task was cancelled
 
     async def _load_and_use(self, pending: _PendingLoad) -> None:
-        context = self._context
+        context, before = self._context, self._context.config
         try:
             loaded = await self._load(Path(context.config.path))
             self._use(loaded.config)
@@ -119,6 +123,8 @@ class Reloader:
             log_warnings(loaded.warnings[start : start + _WARNINGS_AT_ONCE])
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
         await self._follow(pending.requested)
+        with contextlib.suppress(StoreUnavailable):  # only told: the steps find others anyway
+            log_losses(find_losses(loaded.config, await incidents.load_open(context.wire), before))
         log.info(
             "reloaded",
             file=loaded.config.path,
@@ -169,6 +175,13 @@ def _count_undeliverable(config: Config) -> int:
     return sum(one.undeliverable is not None for one in integrations) + sum(
         reason is not None for reason in contacts
     )
+
+
+def log_losses(losses: Iterable[IncidentLoss]) -> None:
+    """Tell of open incidents that lose somebody; others are paged in their place."""
+    for loss in losses:
+        lost = "; ".join(map(in_english, loss.lost))
+        log.warning("an open incident loses somebody", incident=loss.number, detail=lost)
 
 
 def log_warnings(warnings: Iterable[ConfigProblem]) -> None:

@@ -165,6 +165,15 @@ async def list_incidents(
     return [incident for incident in shown if incident.state in states], cursor
 
 
+async def load_open(wire: Wire) -> list[Incident]:
+    """All open incidents, newest first. Raises StoreUnavailable."""
+    found, cursor = await list_incidents(wire)
+    while cursor:
+        more, cursor = await list_incidents(wire, before=cursor)
+        found += more
+    return found
+
+
 async def find_by_number(
     wire: Wire, number: int, states: tuple[IncidentState, ...] = STATES
 ) -> Incident | None:

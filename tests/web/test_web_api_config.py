@@ -8,9 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from amproxy.apply import apply_event
 from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.machine.events import Acknowledge
+from amproxy.store import incidents
 from tests.support.web.edited import FILE, signed_in
 from tests.support.web.website import Site
+from tests.support.words import said
 
 LAYER = {
     "name": "weekly",
@@ -248,3 +252,41 @@ async def test_a_webhook_that_leads_into_this_network_is_not_saved(
         assert (routes_file.read_text("utf-8") == text) == (status == 422)
         if status == 422:
             assert "contact_networks" in applied.json()["detail"]
+
+
+async def test_a_renamed_schedule_is_followed_by_open_incidents_and_the_preview_says_who_is_lost(
+    edits: Site,
+) -> None:
+    policy = edits.context.config.policies["main"]
+    incident = await edits.opened("main", group="g1", common_labels={"alertname": "Down"})
+    rename = {"section": "schedules", "name": "primary", "set": {"name": "first"}}
+    found = await preview(edits, rename)
+    assert found["problems"] == [] and found["incidents"] == []
+    body = {"change": rename, "digest": found["digest"]}
+    assert (await edits.client.post("/api/v1/config/apply", json=body)).status_code == 200
+    followed = await incidents.load(edits.context.wire, incident.id)
+    assert followed.plan == edits.context.config.policies["main"] != policy
+    last = (await incidents.load_timeline(edits.context.wire, incident.id))[-1]
+    assert last.what and said(last.what) == (
+        "Schedule primary is called first now: its policy follows."
+    )
+    # A policy of another name is followed as well; the schedule can go only when no policy has it.
+    for change in (
+        {"section": "escalation_policies", "name": "main", "set": {"name": "other"}},
+        {
+            "section": "escalation_policies",
+            "name": "other",
+            "set": {"steps": [{"notify": {"users": ["bob"]}}], "repeat": 1},
+        },
+    ):
+        found = await preview(edits, change)
+        assert found["incidents"] == [], found
+        body = {"change": change, "digest": found["digest"]}
+        assert (await edits.client.post("/api/v1/config/apply", json=body)).status_code == 200
+    assert (await incidents.load(edits.context.wire, incident.id)).policy == "other"
+    # Whoever acknowledged may withdraw it: then all of its steps are still to come.
+    await apply_event(edits.context, incident.id, Acknowledge(user="alice", via="web"))
+    gone = {"section": "schedules", "name": "first", "delete": True}
+    [loss] = (await preview(edits, gone))["incidents"]
+    assert loss["id"] == incident.id and loss["number"] == incident.number
+    assert "schedule first is not in the file any more" in loss["lost"][0]

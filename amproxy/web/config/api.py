@@ -102,6 +102,15 @@ class DifferenceView(msgspec.Struct, kw_only=True):
     policies: list[PolicyChangeView]
 
 
+class IncidentLossView(msgspec.Struct, kw_only=True):
+    """An open incident whose steps to come name what the file would not have any more."""
+
+    id: str
+    number: int
+    title: str
+    lost: list[str]
+
+
 class PreviewView(msgspec.Struct, kw_only=True):
     diff: str
     problems: list[ProblemView]
@@ -109,6 +118,7 @@ class PreviewView(msgspec.Struct, kw_only=True):
     writable: bool
     digest: str
     changes: DifferenceView | None
+    incidents: list[IncidentLossView]
 
 
 class AppliedView(msgspec.Struct, kw_only=True):
@@ -159,7 +169,7 @@ class ConfigApi:
         change = (await body.read()).change
         require_change_allowed(request, self._context.config, change)
         old = self._context.config
-        proposal, difference = await preview_change(self._deps, change)
+        proposal, difference, losses = await preview_change(self._deps, change)
         await require_result_allowed(request, old, change, proposal)
         new = proposal.loaded.config if proposal.loaded else old
         return PreviewView(
@@ -169,6 +179,15 @@ class ConfigApi:
             writable=proposal.writable,
             digest=proposal.digest,
             changes=_difference_view(difference, old, new) if difference else None,
+            incidents=[
+                IncidentLossView(
+                    id=loss.id,
+                    number=loss.number,
+                    title=loss.title,
+                    lost=[in_english(one) for one in loss.lost],
+                )
+                for loss in losses
+            ],
         )
 
     @operation(

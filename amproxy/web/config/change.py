@@ -7,16 +7,17 @@ it is the one in force.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 from starlette.requests import Request
 
 from amproxy import metrics
+from amproxy.apply import follow_rename_in_file
 from amproxy.calendars.fetch import schedule_warnings
 from amproxy.check.report import check_config
 from amproxy.clock import utc
@@ -36,6 +37,8 @@ from amproxy.edit.change import (
 from amproxy.edit.sections import ConfigFileSections, read_file_sections
 from amproxy.errors import ConfigError, ConfigProblem, Conflict, SideProcessFailed, Uneditable
 from amproxy.grouping.maintenance import expired_window_warnings
+from amproxy.machine.events import Renamed
+from amproxy.machine.lost_names import IncidentLoss, find_losses, follow_rename
 from amproxy.notify.channels.reach import refused_url
 from amproxy.notify.channels.webhook.settings import contact_reach
 from amproxy.simulation.config_diff import (
@@ -67,6 +70,7 @@ class ConfigChangePreview(NamedTuple):
 
     proposal: ConfigChangeProposal
     difference: ConfigDifference | None
+    losses: Sequence[IncidentLoss] = ()  # open incidents that lose somebody
 
 
 def require_change_allowed(request: Request, config: Config, change: ConfigEntryChange) -> None:
@@ -143,7 +147,13 @@ async def preview_change(
         recent,
         context.calendars,
     )
-    return ConfigChangePreview(proposal, difference)
+    open_incidents = await incidents.load_open(context.wire)
+    if renamed := _rename_of(change):
+        open_incidents = [structs.replace(one) for one in open_incidents]
+        for incident in open_incidents:
+            follow_rename(incident, renamed.section, renamed.old, renamed.new)
+    losses = find_losses(new, open_incidents, context.config)
+    return ConfigChangePreview(proposal, difference, losses)
 
 
 async def apply_change(
@@ -175,8 +185,20 @@ async def apply_change(
         await asyncio.to_thread(write_file, path, before, file_digest(data))
         metrics.reload_successful.set(1)
         raise Uneditable(Phrase("refusal.put_back", {"problems": str(error)})) from None
+    if renamed := _rename_of(change):
+        # Where this is cut short, the policies of the file stand in at the next steps.
+        await follow_rename_in_file(deps.context, renamed)
     set_audit_text(request, describe_change(change))
     return proposal
+
+
+def _rename_of(change: ConfigEntryChange) -> Renamed | None:
+    new = change.set.get("name")
+    if not change.name or not isinstance(new, str) or new == change.name:
+        return None
+    if change.section not in ("schedules", "escalation_policies"):
+        return None
+    return Renamed(section=change.section, old=change.name, new=new)
 
 
 def describe_change(change: ConfigEntryChange) -> str:

@@ -119,6 +119,7 @@ async def render_preview(
         more_shifts=max(0, len(difference.shifts) - MAX_LISTED_SHIFTS),
         hours=difference.hours,
         examples=[_compare_example(example, t) for example in examples],
+        losses=preview.losses,
         problem=problem,
         source=source,
         back=section_page(change),

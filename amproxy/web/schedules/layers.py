@@ -143,7 +143,7 @@ class LayersPage:
         )
 
     async def _preview(self, schedule: Schedule, change: ConfigEntryChange) -> LayersPreview:
-        proposal, difference = await preview_change(self._deps, change)
+        proposal, difference, _ = await preview_change(self._deps, change)
         shifts = difference.shifts if difference else []
         return LayersPreview(
             proposal,
