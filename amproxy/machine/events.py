@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from amproxy.config.structs import NotifyStep, Policy
-from amproxy.model import MergedGroup, NotificationReason
+from amproxy.model import Group, MergedGroup, NotificationReason
 from amproxy.text import Phrase, Words
 
 
@@ -61,6 +61,14 @@ def time_event(hold: tuple[Phrase, float] | None, pushed_at: float | None) -> Ti
         return TimerTick(pushed_at=pushed_at)
     reason, until = hold
     return Hold(reason=reason, until=until, pushed_at=pushed_at)
+
+
+class Regrouped(Event, frozen=True, kw_only=True):
+    """The alerts of an answered incident belong to other groups since the file changed."""
+
+    left: str  # Group.id
+    groups: dict[str, MergedGroup]  # Group.id → those of its alerts that are there now
+    only: Group | None = None  # where all of them are in one
 
 
 class Renamed(Event, frozen=True, kw_only=True):

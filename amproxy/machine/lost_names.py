@@ -33,7 +33,7 @@ PagingStep = NotifyStep | WebhookStep
 
 
 def lost_names(config: Config, step: Step) -> tuple[Phrase, ...]:
-    """What a step names and the file does not have any more, each as a phrase."""
+    """The names of a step that the file does not have any more, each as a phrase."""
     if not isinstance(step, PagingStep):
         return ()
     lost: list[Phrase] = []
@@ -91,7 +91,7 @@ def _target(step: Step) -> str:
 
 
 def last_resort(roster: Roster, incident: Incident, step: Step | None, now: float) -> Recipients:
-    """Whom to page where neither a step nor the file's policy of that name finds anybody.
+    """The people to page where neither a step nor the file's policy of that name finds anybody.
 
     The person of `if_nobody`, else the team, else whoever is on call for anything, else the admins,
     else everyone: an escalation must not end in silence because the file was changed.

@@ -7,7 +7,7 @@ from amproxy.errors import Conflict
 from amproxy.machine.alerts import sum_groups
 from amproxy.machine.chains import start_chain
 from amproxy.machine.draft import Draft, close_incident, set_wait, trigger_again
-from amproxy.machine.events import Absorb, AddResponders, Merge, Reassign
+from amproxy.machine.events import Absorb, AddResponders, Merge, Reassign, Regrouped
 from amproxy.machine.holds import record_arrivals
 from amproxy.machine.recipients import find_recipients, page_urgency
 from amproxy.machine.steps import begin_policy
@@ -104,6 +104,19 @@ def absorb(draft: Draft, event: Absorb) -> None:
     )
     draft.refresh_messages(what)
     record_arrivals(draft, sum(group.firing for group in event.groups.values()))
+
+
+def regroup(draft: Draft, event: Regrouped) -> None:
+    """Let the incident go with its alerts to other groups; who has answered it stays."""
+    incident, only = draft.incident, event.only
+    if only is not None and not incident.parts:
+        incident.group, incident.group_key = only.id, only.key
+        incident.group_labels = only.labels
+    else:
+        others = _all_groups(incident).items()
+        stay = {group: alerts for group, alerts in others if group != event.left}
+        incident.parts = {**stay, **event.groups}
+    draft.record("regrouped", phrase("event.regrouped"))
 
 
 def incident_groups(incident: Incident) -> dict[str, MergedGroup]:

@@ -282,7 +282,7 @@ def _step_of_today(draft: Draft, plan: Policy, number: int) -> NotifyStep | Webh
 def _stand_ins(
     draft: Draft, step: Step | None, today: NotifyStep | WebhookStep | None
 ) -> Recipients:
-    """Whom a step of today's policy pages; where that is nobody, the last resort."""
+    """The people of a step of today's policy; where that is nobody, the last resort."""
     if isinstance(today, NotifyStep):
         found = find_recipients(draft, today)
         if found.users:

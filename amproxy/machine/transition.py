@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from amproxy.machine import actions, alerts, chains, deliveries, holds, steps
+from amproxy.machine import actions, alerts, chains, deliveries, holds, responders, steps
 from amproxy.machine.draft import Draft
 from amproxy.machine.events import (
     Act,
@@ -13,6 +13,7 @@ from amproxy.machine.events import (
     Failed,
     Hold,
     Opened,
+    Regrouped,
     Renamed,
     Returned,
     Sent,
@@ -111,6 +112,8 @@ def _apply_event(draft: Draft, event: Event) -> None:
             deliveries.on_skipped(draft, event)
         case Updated():
             deliveries.on_updated(draft, event)
+        case Regrouped():
+            responders.regroup(draft, event)
         case Renamed():
             _follow_rename(draft, event)
         case Hold():

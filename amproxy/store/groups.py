@@ -141,6 +141,12 @@ async def load_group(wire: Wire, group_id: str) -> LoadedGroup | None:
     )
 
 
+async def load_log(wire: Wire, group_id: str) -> dict[str, LogEntry]:
+    """The notification log of a group, by the key of the integration. Raises StoreUnavailable."""
+    entries = _pairs(await wire.call("HGETALL", keys.log(group_id)))
+    return {name.decode(): _log_entry(data) for name, data in entries.items()}
+
+
 async def load_group_ids(wire: Wire) -> list[str]:
     """The ids of all live groups. Raises StoreUnavailable."""
     return [name.decode() for name in await wire.call("SMEMBERS", keys.GROUPS)]

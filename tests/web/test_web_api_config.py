@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,11 @@ import msgspec
 import pytest
 
 from amproxy.apply import apply_event
+from amproxy.cli import main
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.machine.events import Acknowledge
 from amproxy.store import incidents
+from tests.support.redis import Redis
 from tests.support.web.edited import FILE, signed_in
 from tests.support.web.website import Site
 from tests.support.words import said
@@ -255,7 +260,7 @@ async def test_a_webhook_that_leads_into_this_network_is_not_saved(
 
 
 async def test_a_renamed_schedule_is_followed_by_open_incidents_and_the_preview_says_who_is_lost(
-    edits: Site,
+    edits: Site, routes_file: Path, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = edits.context.config.policies["main"]
     incident = await edits.opened("main", group="g1", common_labels={"alertname": "Down"})
@@ -290,3 +295,14 @@ async def test_a_renamed_schedule_is_followed_by_open_incidents_and_the_preview_
     [loss] = (await preview(edits, gone))["incidents"]
     assert loss["id"] == incident.id and loss["number"] == incident.number
     assert "schedule first is not in the file any more" in loss["lost"][0]
+    # Whoever edits the file by hand asks the service that runs.
+    text = re.sub(r"schedules:.*(?=escalation_policies)", "", routes_file.read_text(), flags=re.S)
+    changed = routes_file.with_name("changed.yaml")
+    changed.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        await asyncio.to_thread(
+            main, ["check", str(changed), "--running", redis.url, "--json", "--strict"]
+        )
+    report = json.loads(capsys.readouterr().out)
+    [warning] = [one for one in report["warnings"] if one["kind"] == "open_incident"]
+    assert ended.value.code == 1 and f"#{incident.number} loses somebody" in warning["message"]
