@@ -186,11 +186,11 @@ async def test_what_mutes_an_alert_is_said(edits: Site, routes_file: Path) -> No
     text += "time_intervals:\n  - {name: mornings, time_intervals: [{times: [{start_time: '08:00', end_time: '11:00'}]}]}\n"
     routes_file.write_text(text, "utf-8")
     edits.context.use_config(load(routes_file).config)
-    assert "Muted by mornings until 11:00" in words(
+    assert "Until 11:00 nobody is told: muted by mornings" in words(
         (await edits.client.get("/routes", params={"labels": "team=ops"})).text
     )
     assert (
-        "Muted by"
+        "nobody is told"
         not in (
             await edits.client.get(
                 "/routes", params={"labels": "team=ops", "at": "2026-01-06T12:00"}
@@ -213,10 +213,10 @@ async def test_silences_and_windows_made_by_hand_mute_an_alert_that_is_tried_now
     await put_silence(edits.context, silence)
     asked = {"labels": "alertname=Down, team=ops"}
     free = words((await edits.client.get("/routes", params=asked)).text)
-    assert "Muted by" not in free and "Paged at once Alice Ash" in free
+    assert "nobody is told" not in free and "Paged at once Alice Ash" in free
     later = asked | {"at": datetime.fromtimestamp(now + 3700, UTC).isoformat()}
     muted = words((await edits.client.get("/routes", params=later)).text)
-    assert "Muted by silence" in muted and "Paged at once Alice Ash" not in muted
+    assert "nobody is told: silenced by" in muted and "Paged at once Alice Ash" not in muted
     edits.clock[0] += 3600
     assert "Held back now: silenced by eve until" in words(
         (await edits.client.get("/routes", params=asked)).text

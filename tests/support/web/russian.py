@@ -120,20 +120,14 @@ NAMES = frozenset(
 # Places whose words are stored as sentences, or come from the loader of the file: (class or id of an
 # element, reason). Each line ends when what it names is a code with arguments.
 STORED = {
-    "entry-text": "timeline entries are stored in English",
-    "reasons": "the answer to why somebody was not paged is put together from stored sentences",
-    "reason": "reasons of pages and of shifts are stored in English",
     "error": "what a channel or a system said is stored as it was said",
     "done": "audit entries are stored in English",
-    "note": "events of a simulated policy are entries of a timeline",
     "problems": "the file's warnings and errors are those of `amproxy check`, in English",
 }
 
 
-# Words of that kind within others: what mutes an alert is stored as a sentence.
-STORED_WORDS = re.compile(
-    r"(silenced by|inhibited by|maintenance|ended within) .*|silence [\da-f-]{36}"
-)
+# Ids of silences.
+IDS = re.compile(r"[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}")
 
 
 class Text(NamedTuple):
@@ -203,7 +197,7 @@ def english(page: str) -> Iterator[str]:
     """The texts with a Latin word that is neither data of users nor a name."""
     for text in texts_of(page):
         # matchers, versions and addresses are written alike in every language
-        own = STORED_WORDS.sub(" ", text.words)
+        own = IDS.sub(" ", text.words)
         words = re.sub(r"\S+://\S+|/\S*|\b\d[\w:.-]*|«[^»]*»", " ", own)
         for word in _LATIN.findall(words):
             bare = word.strip(".'’-_").lower()
