@@ -27,12 +27,14 @@ class AmproxyError(Exception):
 class ConfigProblem(AmproxyError):
     """One error or warning about a file.
 
-    Line and column count from 1, 0 = the file as a whole. kind: of a warning, such as "unused".
+    words: a Phrase (amproxy/text, which lies above); `message` is it in English, for terminals and
+    logs. Line and column count from 1, 0 = the file as a whole. kind: of a warning, such as
+    "unused".
     """
 
     def __init__(
         self,
-        message: str,
+        words: Any,
         *,
         file: str = "",
         line: int = 0,
@@ -40,9 +42,13 @@ class ConfigProblem(AmproxyError):
         path: str = "",
         kind: str = "",
     ) -> None:
-        super().__init__(message)
-        self.message, self.path, self.kind = message, path, kind
+        super().__init__(words)
+        self.words, self.path, self.kind = words, path, kind
         self.file, self.line, self.column = file, line, column
+
+    @property
+    def message(self) -> str:
+        return str(self.words)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"

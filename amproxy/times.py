@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
@@ -44,28 +45,37 @@ _ISO_TIME = re.compile(
 )
 
 
+class BadDuration(ValueError):
+    """A text that is no duration. fault: the kind of its fault."""
+
+    def __init__(self, fault: Literal["empty", "form", "range"], message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
 def parse_duration(text: str) -> float:
     """A Prometheus duration ("5m", "1h30m", "100ms", "0") in seconds.
 
     Units are y w d h m s ms, in that order, each at most once, with whole numbers. Raises
-    ValueError with the reason.
+    BadDuration.
     """
     if text == "0":
         return 0.0
     if not text:
-        raise ValueError("empty duration")
+        raise BadDuration("empty", "empty duration")
     found = _DURATION_GRAMMAR.fullmatch(text)
     if found is None:
-        raise ValueError(
+        raise BadDuration(
+            "form",
             f"not a valid duration: {text!r}"
-            " (units are y w d h m s ms, in that order, such as 1h30m)"
+            " (units are y w d h m s ms, in that order, such as 1h30m)",
         )
     total = sum(
         int(count.lstrip("0") or 0) * size
         for count, (_, size) in zip(found.groups("0"), _DURATION_UNITS, strict=True)
     )
     if total > _MAX_DURATION_MS:
-        raise ValueError(f"duration out of range: {text!r}")
+        raise BadDuration("range", f"duration out of range: {text!r}")
     return total / 1000
 
 

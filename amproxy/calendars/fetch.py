@@ -201,25 +201,31 @@ def schedule_warnings(config: Config, now: datetime) -> list[ConfigProblem]:
     offline = _load_offline_roster(config, now)
     warnings = coverage_warnings(offline.roster, now)
     for source, error in offline.bad:
-        text = f"{source} cannot be used: {error}"
-        warnings.append(_schedule_warning(config, source.schedule, "bad_calendar", text))
+        words = Phrase(
+            "problem.bad_overrides_calendar" if source.is_override else "problem.bad_calendar",
+            {"schedule": source.schedule, "error": str(error)},
+        )
+        warnings.append(_schedule_warning(config, source.schedule, "bad_calendar", words))
     for name in config.schedules:
         used = offline.roster.calendars.get(name)
         for problem in (used.problems if used else ())[:MAX_WARNED_EVENTS]:
-            text = (
-                f"an event in the calendar of schedule {name!r} cannot be read:"
-                f" {problem.event}: {problem.reason}"
+            words = Phrase(
+                "problem.bad_event",
+                {"schedule": name, "event": problem.event, "reason": problem.reason},
             )
-            warnings.append(_schedule_warning(config, name, "bad_event", text))
+            warnings.append(_schedule_warning(config, name, "bad_event", words))
         empty = offline.roster.empty_shifts(name, now, now + COVERAGE_CHECK_AHEAD)
         if empty:
-            more = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""
-            first = f"{empty[0].summary!r} on {empty[0].start:%Y-%m-%d %H:%M} UTC{more}"
-            text = (
-                f"an event in the calendar of schedule {name!r} names nobody of the file,"
-                f" so it puts nobody on call: {first}"
+            words = Phrase(
+                "problem.empty_shifts" if len(empty) > 1 else "problem.empty_shift",
+                {
+                    "schedule": name,
+                    "event": empty[0].summary,
+                    "start": f"{empty[0].start:%Y-%m-%d %H:%M}",
+                    **({"more": str(len(empty) - 1)} if len(empty) > 1 else {}),
+                },
             )
-            warnings.append(_schedule_warning(config, name, "empty_shift", text))
+            warnings.append(_schedule_warning(config, name, "empty_shift", words))
     return warnings
 
 
@@ -254,10 +260,10 @@ async def _parse_file(source: CalendarSource, start: datetime, end: datetime) ->
     return await parse_in_process(read_calendar_file(source.file), source.zone, start, end)
 
 
-def _schedule_warning(config: Config, schedule: str, kind: str, text: str) -> ConfigProblem:
+def _schedule_warning(config: Config, schedule: str, kind: str, words: Phrase) -> ConfigProblem:
     place, position = config.schedules[schedule].place, list(config.schedules).index(schedule)
     return ConfigProblem(
-        text,
+        words,
         file=place.file,
         line=place.line,
         column=place.column,

@@ -32,7 +32,7 @@ from amproxy.config.structs import (
 from amproxy.errors import ConfigProblem
 from amproxy.labels.matchers import Matcher
 from amproxy.oncall.reachable import is_always_quiet
-from amproxy.text.render import in_english
+from amproxy.text import Phrase
 
 
 def all_warnings(loaded: LoadedConfig) -> list[ConfigProblem]:
@@ -54,9 +54,9 @@ def lint(config: Config) -> list[ConfigProblem]:
     ]
 
 
-def _problem(kind: str, place: FilePlace, path: str, message: str) -> ConfigProblem:
+def _problem(kind: str, place: FilePlace, path: str, words: Phrase) -> ConfigProblem:
     return ConfigProblem(
-        message, file=place.file, line=place.line, column=place.column, path=path, kind=kind
+        words, file=place.file, line=place.line, column=place.column, path=path, kind=kind
     )
 
 
@@ -67,11 +67,11 @@ def _lint_open_heartbeats(config: Config) -> Iterator[ConfigProblem]:
         return
     for index, heartbeat in enumerate(config.heartbeats.values()):
         if not (heartbeat.token or heartbeat.token_file):
-            message = (
-                f"without token_file, anybody who reaches {config.web.listen} may beat as "
-                f"{heartbeat.name}, and its silence is never noticed"
+            words = Phrase(
+                "problem.open_heartbeat",
+                {"listen": config.web.listen, "heartbeat": heartbeat.name},
             )
-            yield _problem("no_token", heartbeat.place, f"heartbeats[{index}]", message)
+            yield _problem("no_token", heartbeat.place, f"heartbeats[{index}]", words)
 
 
 def _lint_contacts(config: Config) -> Iterator[ConfigProblem]:
@@ -79,24 +79,25 @@ def _lint_contacts(config: Config) -> Iterator[ConfigProblem]:
     for index, user in enumerate(config.users.values()):
         path = f"users[{index}]"
         if user.name in paged and not _has_contact(config, user):
-            message = f"{user.name} can be paged, but has no contact"
-            if user.contacts:
-                message += " that amproxy can deliver to"
-            yield _problem("no_contact", user.place, path, message)
+            words = Phrase(
+                "problem.undeliverable_person" if user.contacts else "problem.no_contact_at_all",
+                {"user": user.name},
+            )
+            yield _problem("no_contact", user.place, path, words)
         # Without any contact one warning is enough.
         for channel in contact_channels(user) if user.contacts else ():
             address = contact_address(user, channel)
             if address is None:
-                message = (
-                    f"{user.name} is to be told over {channel}, but has no contact for it: "
-                    "that rule is passed over"
+                words = Phrase(
+                    "problem.rule_without_contact", {"user": user.name, "channel": channel}
                 )
-                yield _problem("no_contact", user.place, path, message)
+                yield _problem("no_contact", user.place, path, words)
             elif reason := why_undeliverable(config, channel, address):
-                message = (
-                    f"{user.name} cannot be paged over the contact {channel}: {in_english(reason)}"
+                words = Phrase(
+                    "problem.undeliverable_contact",
+                    {"user": user.name, "channel": channel, "reason": reason},
                 )
-                yield _problem("undeliverable", user.place, path, message)
+                yield _problem("undeliverable", user.place, path, words)
 
 
 def _has_contact(config: Config, user: User) -> bool:
@@ -128,19 +129,21 @@ def _lint_notices(config: Config) -> Iterator[ConfigProblem]:
             path = f"users[{index}].notices.{kind}"
             address = contact_address(user, channel)
             if address is None:
-                message = (
-                    f"{user.name} is to be told of {kind} over {channel}, but has no contact for it"
+                words = Phrase(
+                    "problem.notice_without_contact",
+                    {"user": user.name, "notice": kind, "channel": channel},
                 )
-                yield _problem("no_contact", user.place, path, message)
+                yield _problem("no_contact", user.place, path, words)
             elif reason := why_undeliverable(config, channel, address):
-                message = (
-                    f"{user.name} cannot be told of {kind} over {channel}: {in_english(reason)}"
+                words = Phrase(
+                    "problem.undeliverable_notice",
+                    {"user": user.name, "notice": kind, "channel": channel, "reason": reason},
                 )
-                yield _problem("undeliverable", user.place, path, message)
+                yield _problem("undeliverable", user.place, path, words)
         if is_always_quiet(user, config.time_intervals):
             path = f"users[{index}].quiet_hours"
-            message = f"the quiet hours of {user.name} never end, so they count as none"
-            yield _problem("endless_quiet_hours", user.place, path, message)
+            words = Phrase("problem.endless_quiet_hours", {"user": user.name})
+            yield _problem("endless_quiet_hours", user.place, path, words)
 
 
 def _lint_routes(route: Route, above: tuple[Matcher, ...], path: str) -> Iterator[ConfigProblem]:
@@ -151,14 +154,13 @@ def _lint_routes(route: Route, above: tuple[Matcher, ...], path: str) -> Iterato
         conditions = (*above, *child.matchers)
         clash, earlier = _contradiction(conditions), siblings.first_for(conditions)
         if clash:
-            message = f"this route never matches: {clash[0]} and {clash[1]} exclude each other"
-            yield _problem("never_matches", child.place, child_path, message)
-        elif earlier is not None:
-            message = (
-                f"this route never matches: {path}.routes[{earlier}] above takes all of its "
-                "alerts and does not continue"
+            words = Phrase(
+                "problem.excluding_matchers", {"one": str(clash[0]), "other": str(clash[1])}
             )
-            yield _problem("never_matches", child.place, child_path, message)
+            yield _problem("never_matches", child.place, child_path, words)
+        elif earlier is not None:
+            words = Phrase("problem.covered_route", {"route": f"{path}.routes[{earlier}]"})
+            yield _problem("never_matches", child.place, child_path, words)
         else:
             yield from _lint_routes(child, conditions, child_path)
         if not child.continue_:
@@ -237,17 +239,11 @@ def _lint_policies(config: Config) -> Iterator[ConfigProblem]:
         if policy.name in begun:
             yield from _lint_begun_policy(config, policy, path, reaches=policy.name in reaching)
             if policy.name in reaching - delivering:
-                message = (
-                    f"the policy {policy.name!r} can end with nobody told: it may page nobody but "
-                    "people without a contact that amproxy can deliver to"
-                )
-                yield _problem("ends_with_nobody", policy.place, path, message)
+                words = Phrase("problem.policy_reaches_undeliverable", {"policy": policy.name})
+                yield _problem("ends_with_nobody", policy.place, path, words)
         if policy.repeat and not any(isinstance(one, Wait | WaitUntilStep) for one in policy.steps):
-            message = (
-                f"the policy {policy.name!r} repeats its steps without any wait: "
-                "its rounds follow each other a minute apart"
-            )
-            yield _problem("no_wait_in_repeat", policy.place, path, message)
+            words = Phrase("problem.no_wait_in_repeat", {"policy": policy.name})
+            yield _problem("no_wait_in_repeat", policy.place, path, words)
         yield from _lint_receivers(config, policy, path)
 
 
@@ -257,30 +253,26 @@ def _lint_begun_policy(
     """Yield the warning that a policy which incidents begin with may end with nobody."""
     if not reaches:
         policies = reachable_policies(config, policy).values()
-        if not any(True for one in policies for _ in notify_steps(one)):
-            message = f"the policy {policy.name!r} notifies nobody: it has no notify step"
-        else:
-            message = (
-                f"the policy {policy.name!r} can end with nobody told: "
-                "no step surely reaches a person (see if_nobody)"
-            )
-        yield _problem("ends_with_nobody", policy.place, path, message)
+        notifies = any(True for one in policies for _ in notify_steps(one))
+        words = Phrase(
+            "problem.policy_reaches_nobody" if notifies else "problem.policy_without_notify",
+            {"policy": policy.name},
+        )
+        yield _problem("ends_with_nobody", policy.place, path, words)
 
 
 def _lint_receivers(config: Config, policy: Policy, path: str) -> Iterator[ConfigProblem]:
     """Yield steps whose receiver has no integration that they could use."""
     for step in policy.steps:
         if isinstance(step, NotifyStep) and step.receiver:
-            kind = ""
-            problem = "nothing that amproxy can deliver, so this step tells nobody"
+            kind, key = "", "problem.step_tells_nobody"
         elif isinstance(step, WebhookStep):
-            kind = "webhook"
-            problem = "no webhook that amproxy can call, so this step does nothing"
+            kind, key = "webhook", "problem.step_calls_nothing"
         else:
             continue
         if not _can_deliver(config, step.receiver, kind):
-            message = f"the receiver {step.receiver!r} has {problem}"
-            yield _problem("undeliverable", step.place, path, message)
+            words = Phrase(key, {"receiver": step.receiver})
+            yield _problem("undeliverable", step.place, path, words)
 
 
 def _can_deliver(config: Config, receiver: str, kind: str) -> bool:
@@ -296,9 +288,6 @@ def _lint_forward_cycles(config: Config) -> Iterator[ConfigProblem]:
     for cycle in forward_cycles(config):
         first = config.policies[cycle[0]]
         shown = " → ".join(map(repr, (*cycle, first.name)))
-        message = (
-            f"the policy {first.name!r} comes back to itself ({shown}): "
-            "it goes round until somebody answers"
-        )
+        words = Phrase("problem.forwards_in_circle", {"policy": first.name, "circle": shown})
         path = f"escalation_policies[{positions[first.name]}]"
-        yield _problem("forwards_in_circle", first.place, path, message)
+        yield _problem("forwards_in_circle", first.place, path, words)

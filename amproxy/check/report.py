@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from amproxy.check.lint import all_warnings
@@ -16,7 +16,8 @@ from amproxy.config.loader import LoadedConfig
 from amproxy.config.structs import Config, Schedule
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.oncall.roster import Roster, Shift, gap_reason
-from amproxy.text.render import in_english
+from amproxy.text import Phrase, phrase_code
+from amproxy.text.render import arguments_of
 from amproxy.times import format_duration
 
 COVERAGE_CHECK_AHEAD = timedelta(days=30)
@@ -34,11 +35,18 @@ _FILE_KEY = re.compile(r"_file[\"']?\s*:\s*$")
 _PLAIN_SECTION = re.compile(r"[\[{&*|>].*|\$\{\w+\}.*", re.DOTALL)
 
 
-def check_config(
+class FoundProblems(NamedTuple):
+    """The problems of a file; with errors it does not load, and warnings are not looked for."""
+
+    errors: list[ConfigProblem]
+    warnings: list[ConfigProblem]
+
+
+def find_problems(
     load: Callable[[], LoadedConfig],
     also: Callable[[Config], Iterable[ConfigProblem]] = lambda config: (),
-) -> dict[str, Any]:
-    """Return {ok, errors: [{file, line, column, path, message}], warnings: [the same and kind]}.
+) -> FoundProblems:
+    """Check a file.
 
     load: reads the file, or raises ConfigError. also: returns warnings that need more than the
     file, such as the gaps of the coming days.
@@ -46,24 +54,33 @@ def check_config(
     try:
         loaded = load()
     except ConfigError as error:
-        return {
-            "ok": False,
-            "errors": [_problem_fields(problem) for problem in error.problems],
-            "warnings": [],
-        }
-    warnings = sorted(
-        [*all_warnings(loaded), *also(loaded.config)],
-        key=lambda problem: (problem.line, problem.column),
-    )
+        return FoundProblems(error.problems, [])
+    warnings = [*all_warnings(loaded), *also(loaded.config)]
+    return FoundProblems([], sorted(warnings, key=lambda one: (one.line, one.column)))
+
+
+def check_config(
+    load: Callable[[], LoadedConfig],
+    also: Callable[[Config], Iterable[ConfigProblem]] = lambda config: (),
+) -> dict[str, Any]:
+    """Check a file as `find_problems` does, for programs: {ok, errors, warnings}.
+
+    Each problem is {file, line, column, path, message, code, arguments}, a warning also has a kind.
+    """
+    errors, warnings = find_problems(load, also)
     return {
-        "ok": True,
-        "errors": [],
+        "ok": not errors,
+        "errors": [_problem_fields(problem) for problem in errors],
         "warnings": [{**_problem_fields(problem), "kind": problem.kind} for problem in warnings],
     }
 
 
 def _problem_fields(problem: ConfigProblem) -> dict[str, Any]:
-    return {key: getattr(problem, key) for key in ("file", "line", "column", "path", "message")}
+    return {
+        **{key: getattr(problem, key) for key in ("file", "line", "column", "path", "message")},
+        "code": phrase_code(problem.words),
+        "arguments": arguments_of(problem.words),
+    }
 
 
 def render_check_report(report: Mapping[str, Any], source: Sequence[str]) -> str:
@@ -145,7 +162,7 @@ def coverage_warnings(roster: Roster, now: datetime) -> list[ConfigProblem]:
         if gaps:
             place = schedule.place
             warning = ConfigProblem(
-                _gaps_text(schedule, gaps),
+                _gaps_phrase(schedule, gaps),
                 file=place.file,
                 line=place.line,
                 column=place.column,
@@ -156,7 +173,7 @@ def coverage_warnings(roster: Roster, now: datetime) -> list[ConfigProblem]:
     return warnings
 
 
-def _gaps_text(schedule: Schedule, gaps: list[Shift]) -> str:
+def _gaps_phrase(schedule: Schedule, gaps: list[Shift]) -> Phrase:
     zone = ZoneInfo(schedule.timezone)
     end = gaps[0].end
     # Shifts with different reasons that follow each other are one gap.
@@ -164,9 +181,15 @@ def _gaps_text(schedule: Schedule, gaps: list[Shift]) -> str:
         end = gap.end if gap.start <= end else end
     first, last = (at.astimezone(zone).strftime("%Y-%m-%d %H:%M") for at in (gaps[0].start, end))
     total = format_duration(sum(round((gap.end - gap.start).total_seconds()) for gap in gaps))
-    why = in_english(gap_reason(gaps[0].reason))
-    return (
-        f"nobody is on call for schedule {schedule.name!r} from {first} to {last} "
-        f"({schedule.timezone}; {why}): uncovered for {total} "
-        f"of the next {format_duration(COVERAGE_CHECK_AHEAD.total_seconds())}"
+    return Phrase(
+        "problem.gap",
+        {
+            "schedule": schedule.name,
+            "start": first,
+            "end": last,
+            "zone": schedule.timezone,
+            "reason": gap_reason(gaps[0].reason),
+            "uncovered": total,
+            "ahead": format_duration(COVERAGE_CHECK_AHEAD.total_seconds()),
+        },
     )

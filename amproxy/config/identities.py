@@ -108,19 +108,19 @@ def check_identities(at: Cursor, users: Iterable[User], *, with_sign_in: bool) -
     """Record an error for each shared identity of `users`, the section at `at`, at its place."""
     for first, later, key in shared_identities(users, with_sign_in=with_sign_in):
         if first.name != later.name:  # the same name twice is an error already
-            _place_of(at, later, key).error(_describe_shared(first, later, key))
+            _place_of(at, later, key).error(
+                _shared_key(key),
+                later=later.name,
+                first=first.name,
+                line=first.place.line,
+                channel=key,
+            )
 
 
-def _describe_shared(first: User, later: User, key: str) -> str:
-    who = f"user {later.name!r} and user {first.name!r} (line {first.place.line})"
+def _shared_key(key: str) -> str:
     if key == "name":
-        return (
-            f"{who} cannot be told apart when they sign in: names and addresses are compared"
-            " without capital letters and forms of letters"
-        )
-    if channel_kind(key).signs_in:
-        return f"{who} have the same name or address, by which people sign in"
-    return f"{who} have the same {key} account, by which it is known who presses a button"
+        return "problem.same_name"
+    return "problem.same_address" if channel_kind(key).signs_in else "problem.same_account"
 
 
 def _place_of(at: Cursor, user: User, key: str) -> Cursor:

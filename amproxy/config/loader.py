@@ -38,6 +38,7 @@ from amproxy.config.status import render_original
 from amproxy.config.structs import Config, StoreSettings, Web
 from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode, compose
 from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.text import Phrase
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024  # the largest Alertmanager files known have one million
 MAX_ERRORS: Final = 1000  # of one file that are told
@@ -94,10 +95,12 @@ def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
             data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         reason = error.strerror if isinstance(error, OSError) else ""
-        raise ConfigProblem(f"cannot read the file: {reason or error}", file=str(path)) from None
+        words = Phrase("problem.unreadable", {"reason": reason or str(error)})
+        raise ConfigProblem(words, file=str(path)) from None
     if len(data) > limit:
-        text = f"the file is larger than {limit >> 10:,} KiB"
-        raise ConfigProblem(text, file=str(path))
+        raise ConfigProblem(
+            Phrase("problem.too_large", {"most": f"{limit >> 10:,}"}), file=str(path)
+        )
     return data
 
 
@@ -119,7 +122,8 @@ def decode(data: bytes, file: str, *, mark: bool = False) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise ConfigProblem("not UTF-8", file=file, line=line, column=column) from None
+        words = Phrase("problem.wrong_encoding")
+        raise ConfigProblem(words, file=file, line=line, column=column) from None
 
 
 def source_lines(path: str | Path) -> list[str]:
@@ -156,7 +160,7 @@ def _line_and_column(problem: ConfigProblem) -> tuple[int, int]:
 def _raise_errors(document: ConfigDocument) -> None:
     errors = sorted(document.errors, key=_line_and_column)
     if len(errors) > MAX_ERRORS:
-        more = f"and {len(errors) - MAX_ERRORS} more errors"
+        more = Phrase("problem.more_errors", {"count": len(errors) - MAX_ERRORS})
         errors[MAX_ERRORS:] = [ConfigProblem(more, file=document.file)]
     if errors:
         raise ConfigError(errors)
@@ -182,7 +186,7 @@ def _read_sections(document: ConfigDocument, node: YamlNode | None) -> Section:
         check_identities(
             root.cursors["users"], root["users"], with_sign_in=root.given("sign_in") != ""
         )
-    root.require("route", why="where do alerts go?")
+    root.require("route", why=Phrase("problem.why_route"))
     root["global"] = defaults
     if "route" in root:
         check_root_route(root["route"])
@@ -235,7 +239,7 @@ def collect_names(root: Cursor) -> None:
             name = ENVIRONMENT_VARIABLE.sub(lambda found: env.get(found[1], ""), node.text)
             if name in known:
                 at.child(item, position).child(node, "name").error(
-                    f"the name {name!r} is taken already, in line {known[name]}"
+                    "problem.name_taken", name=name, line=known[name]
                 )
             elif name:
                 known[name] = node.line
@@ -275,10 +279,7 @@ def read_template_globs(at: Cursor) -> list[str] | None:
     """`templates`: globs of files with Go templates."""
     found: list[str] | None = list_of(text)(at)
     if found:
-        at.warn(
-            "unused",
-            "these hold Go templates, which amproxy does not run: it draws its own messages",
-        )
+        at.warn("unused", Phrase("problem.unused_templates"))
     return found
 
 
@@ -286,7 +287,7 @@ def read_tracing(at: Cursor) -> Section:
     """`tracing`: Alertmanager's traces of itself."""
     section = at.section(_TRACING_KEYS)
     section.require("endpoint")
-    at.warn("unused", "amproxy sends no traces yet: tracing has no effect")
+    at.warn("unused", Phrase("problem.unused_tracing"))
     return section
 
 
@@ -300,10 +301,7 @@ def read_event_recorder(at: Cursor) -> Section:
             "stdout_outputs": list_of(section_of({})),
         }
     )
-    at.warn(
-        "unused",
-        "amproxy keeps the timeline of each incident instead: event_recorder has no effect",
-    )
+    at.warn("unused", Phrase("problem.unused_event_recorder"))
     return section
 
 

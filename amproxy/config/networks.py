@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from amproxy.config.read.cursor import Cursor
-from amproxy.config.read.values import name, quote_value
+from amproxy.config.read.values import name, written_value
 from amproxy.text import Phrase
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -47,7 +47,7 @@ def read_network(at: Cursor) -> IpNetwork | None:
     try:
         return ipaddress.ip_network(found, strict=False)
     except ValueError:
-        at.error(f"{quote_value(at)} is neither an address nor a network such as 10.0.0.0/24")
+        at.error("problem.no_network", value=written_value(at))
         return None
 
 

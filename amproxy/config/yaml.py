@@ -28,10 +28,12 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from amproxy.errors import ConfigProblem
+from amproxy.text import Phrase, PhraseValue
 
 _NULL_SCALARS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _STRING_TAG: Final = "tag:yaml.org,2002:str"
 _MAX_DEPTH: Final = 200  # readers recurse once a level
+_TOO_DEEP: Final = Phrase("problem.yaml_depth", {"most": _MAX_DEPTH})
 # Of characters. YAML has this limit for all keys but those after a question mark; each value's path
 # repeats the keys above it.
 _MAX_KEY: Final = 1024
@@ -130,7 +132,8 @@ def _with_colons(event: Any) -> Any:
 
 def _character_problem(text: str, file: str, position: int) -> ConfigProblem:
     place = _place_after(text[:position])
-    return _problem(file, *place, f"the character {text[position]!a} is not allowed in YAML")
+    words = Phrase("problem.yaml_character", {"character": ascii(text[position])})
+    return _problem(file, *place, words)
 
 
 def _place_after(text: str) -> tuple[int, int]:
@@ -143,21 +146,25 @@ def _syntax_problem(text: str, file: str, error: MarkedYAMLError) -> ConfigProbl
     unclosed = error.context_mark is not None and error.problem == "found unexpected end of stream"
     mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
     message = " ".join(filter(None, (error.problem, error.context))) or "not YAML"
+    reason: PhraseValue = message
     if mark is None:
-        return _problem(file, 0, 0, f"not YAML: {message}")
+        return _problem(file, 0, 0, Phrase("problem.not_yaml", {"reason": reason}))
     if "nesting depth" in message:  # libyaml's own limit: it reads ahead of the events
-        message = f"nested deeper than {_MAX_DEPTH} levels"
-    if mark.index >= len(text.rstrip()):
-        message += ", at the end of the file"
-        if mark.index >= len(text):  # libyaml is in a line after the last one by then
-            return _problem(file, *_place_after(text), f"not YAML: {message}")
-    if text[: mark.index].endswith("$"):
-        message += " (inside of { } and [ ], put ${NAME} in quotes)"
-    return _problem(file, mark.line + 1, mark.column + 1, f"not YAML: {message}")
+        reason = _TOO_DEEP
+    at_end = mark.index >= len(text.rstrip())
+    key = "problem.not_yaml"
+    if at_end:
+        key = "problem.not_yaml_at_end"
+    elif text[: mark.index].endswith("$"):
+        key = "problem.not_yaml_variable"
+    words = Phrase(key, {"reason": reason})
+    if mark.index >= len(text):  # libyaml is in a line after the last one by then
+        return _problem(file, *_place_after(text), words)
+    return _problem(file, mark.line + 1, mark.column + 1, words)
 
 
-def _problem(file: str, line: int, column: int, message: str) -> ConfigProblem:
-    return ConfigProblem(message, file=file, line=line, column=column)
+def _problem(file: str, line: int, column: int, words: Phrase) -> ConfigProblem:
+    return ConfigProblem(words, file=file, line=line, column=column)
 
 
 class _Composer:
@@ -177,15 +184,15 @@ class _Composer:
                 return self._node(event, events, 0)
         return None
 
-    def _problem_at(self, node: YamlNode, message: str) -> ConfigProblem:
-        return _problem(self._file, node.line, node.column, message)
+    def _problem_at(self, node: YamlNode, words: Phrase) -> ConfigProblem:
+        return _problem(self._file, node.line, node.column, words)
 
     def _node(self, event: Any, events: Iterator[Any], depth: int) -> YamlNode:
         place = {"line": event.start_mark.line + 1, "column": event.start_mark.column + 1}
         if isinstance(event, AliasEvent):
             return self._alias(event.anchor, **place)
         if depth > _MAX_DEPTH:
-            raise _problem(self._file, **place, message=f"nested deeper than {_MAX_DEPTH} levels")
+            raise _problem(self._file, **place, words=_TOO_DEEP)
         self._real += 1
         if event.anchor:
             self._anchors[event.anchor] = None
@@ -200,17 +207,17 @@ class _Composer:
         if event.anchor:
             self._anchors[event.anchor] = node
         if node.weight > _MAX_ALIASED_NODES and node.weight > 10 * self._real:
-            raise self._problem_at(node, "its aliases, written out, make far too large a file")
+            raise self._problem_at(node, Phrase("problem.yaml_aliases"))
         return node
 
     def _alias(self, name: str, line: int, column: int) -> YamlNode:
         if name not in self._anchors:
-            raise _problem(self._file, line, column, f"there is no anchor &{name} above this alias")
+            words = Phrase("problem.yaml_no_anchor", {"anchor": name})
+            raise _problem(self._file, line, column, words)
         node = self._anchors[name]
         if node is None:
-            raise _problem(
-                self._file, line, column, f"the alias *{name} stands inside of its own anchor"
-            )
+            words = Phrase("problem.yaml_alias_inside", {"alias": name})
+            raise _problem(self._file, line, column, words)
         return node
 
     def _sequence(self, node: SequenceNode, events: Iterator[Any], depth: int) -> SequenceNode:
@@ -231,9 +238,9 @@ class _Composer:
             value = self._node(next(events), events, depth + 1)
             node.weight += 1 + value.weight
             if not isinstance(key, ScalarNode):
-                raise self._problem_at(key, "a key must be a plain text, not a list or a map")
+                raise self._problem_at(key, Phrase("problem.yaml_key_kind"))
             if len(key.text) > _MAX_KEY:
-                raise self._problem_at(key, f"this key is longer than {_MAX_KEY} characters")
+                raise self._problem_at(key, Phrase("problem.yaml_key_length", {"most": _MAX_KEY}))
             if key.text == "<<" and key.plain:
                 merged.append(value)
             elif key.text in node.pairs:
@@ -248,7 +255,7 @@ class _Composer:
     def _merge(self, node: MappingNode, value: YamlNode) -> None:
         for source in value.items if isinstance(value, SequenceNode) else [value]:
             if not isinstance(source, MappingNode):
-                raise self._problem_at(value, "a merge key (<<) takes a map or a list of maps")
+                raise self._problem_at(value, Phrase("problem.yaml_merge_key"))
             for key, pair in source.pairs.items():
                 node.pairs.setdefault(key, pair)
 
@@ -303,7 +310,7 @@ def parse_layout(text: str, file: str) -> LayoutValue | None:
         return _read(text, lambda events: _LayoutParser(text).document(events))
     except (YAMLError, UnicodeEncodeError, KeyError, OverflowError):
         compose(text, file)  # raises with the position and the reason
-        raise ConfigProblem("not YAML that can be changed from here", file=file) from None
+        raise ConfigProblem(Phrase("problem.yaml_unchangeable"), file=file) from None
 
 
 class _LayoutParser:

@@ -12,6 +12,7 @@ from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.change import EDITABLE_KEYS, file_digest, is_writable
 from amproxy.errors import ConfigProblem, Uneditable
 from amproxy.text import Phrase
+from amproxy.text.problems import located_phrase
 
 READABLE_SECTIONS: Final = ("route", "users", "teams", "schedules", "escalation_policies")
 # Shown beside the editable keys. A list of what may show, not of what may not: a key that is not
@@ -42,7 +43,7 @@ def read_file_sections(path: str | Path) -> ConfigFileSections:
         data = read_bytes(path)
         root = parse_layout(decode(data, str(path)), str(path))
     except ConfigProblem as error:
-        raise Uneditable(Phrase("refusal.file_unread", {"error": str(error)})) from None
+        raise Uneditable(Phrase("refusal.file_unread", {"error": located_phrase(error)})) from None
     found = root.data if root is not None and isinstance(root.data, dict) else {}
     sections = {key: to_json(found[key]) for key in READABLE_SECTIONS if found.get(key)}
     for section in READABLE_SECTIONS[1:]:

@@ -22,6 +22,7 @@ from amproxy.errors import ConfigProblem
 from amproxy.labels.intervals import TimeInterval
 from amproxy.labels.matchers import all_match
 from amproxy.model import Alert
+from amproxy.text import Phrase
 from amproxy.times import EARLIEST, LATEST, to_utc, wall_to_utc
 
 WindowState = Literal["pending", "open", "closed", "expired"]
@@ -108,7 +109,7 @@ def _expired_warning(window: Maintenance, position: int, end: datetime) -> Confi
     zone, place = window.timezone, window.place
     shown = end.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M")
     return ConfigProblem(
-        f"the maintenance window {window.name!r} is over since {shown} ({zone}): it can go",
+        Phrase("problem.window_over", {"window": window.name, "end": shown, "zone": zone}),
         file=place.file,
         line=place.line,
         column=place.column,

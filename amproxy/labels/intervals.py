@@ -41,12 +41,17 @@ _SLACK_DAYS: Final = 2  # a location may already, or still, have another date th
 class BadInterval(ValueError):
     """A fault in a time interval.
 
-    `path` leads to it: (0, "weekdays", 1) is the second range of the first entry.
+    fault: the key of its text below `problem.interval_`, with its values. `path` leads to it:
+    (0, "weekdays", 1) is the second range of the first entry.
     """
 
-    def __init__(self, message: str, *path: int | str) -> None:
-        super().__init__(message)
-        self.path = path
+    def __init__(self, fault: str, /, *path: int | str, **values: str | int) -> None:
+        super().__init__(fault, path, values)
+        self.fault, self.path, self.values = fault, path, values
+
+    def below(self, *above: int | str) -> BadInterval:
+        """The same fault, seen from further above."""
+        return BadInterval(self.fault, *above, *self.path, **self.values)
 
 
 class TimeInterval(msgspec.Struct, frozen=True):
@@ -213,7 +218,7 @@ def parse_time_interval(name: str, value: Any) -> TimeInterval:
     whose `path` leads from the list to the fault.
     """
     if not isinstance(value, list | None):
-        raise BadInterval("time_intervals must be a list")
+        raise BadInterval("list", key="time_intervals")
     return TimeInterval(
         name, tuple(_parse_entry_at(position, entry) for position, entry in enumerate(value or ()))
     )
@@ -223,7 +228,7 @@ def _parse_entry_at(position: int, entry: Any) -> TimeIntervalEntry:
     try:
         return parse_entry(entry)
     except BadInterval as error:
-        raise BadInterval(str(error), position, *error.path) from None
+        raise error.below(position) from None
 
 
 def parse_entry(value: Any) -> TimeIntervalEntry:
@@ -234,28 +239,21 @@ def parse_entry(value: Any) -> TimeIntervalEntry:
     if value is None:
         return TimeIntervalEntry()
     if not isinstance(value, dict):
-        raise BadInterval(
-            "an entry of a time interval must be a map of"
-            " times, weekdays, days_of_month, months, years and location"
-        )
+        raise BadInterval("entry")
     for key in value:
         if key not in _FIELD_PARSERS and key != "location":
-            raise BadInterval(
-                f"unknown key {key!r}: an entry has"
-                " times, weekdays, days_of_month, months, years and location",
-                key,
-            )
+            raise BadInterval("entry_key", key, key=key)
     ranges = {key: _parse_ranges(key, value.get(key), read) for key, read in _FIELD_PARSERS.items()}
     return TimeIntervalEntry(**ranges, location=_parse_location(value.get("location")))
 
 
 def _parse_location(value: Any) -> str:
     if not isinstance(value, str | None):
-        raise BadInterval("location must be a name of the tz database", "location")
+        raise BadInterval("location", "location")
     try:
         location(value or "")
-    except ValueError as error:
-        raise BadInterval(str(error), "location") from None
+    except ValueError:
+        raise BadInterval("zone", "location", location=value or "") from None
     return value or ""
 
 
@@ -263,7 +261,7 @@ def _parse_ranges(key: str, value: Any, read: Callable[[Any], Range]) -> Ranges:
     if value is None:
         return None
     if not isinstance(value, list):
-        raise BadInterval(f"{key} must be a list", key)
+        raise BadInterval("list", key, key=key)
     return tuple(_parse_range_at(read, item, key, position) for position, item in enumerate(value))
 
 
@@ -271,23 +269,19 @@ def _parse_range_at(read: Callable[[Any], Range], value: Any, key: str, position
     try:
         return read(value)
     except BadInterval as error:
-        raise BadInterval(str(error), key, position, *error.path) from None
+        raise error.below(key, position) from None
 
 
 def _parse_times(value: Any) -> Range:
     if not isinstance(value, dict):
-        raise BadInterval("a range of times must be a map of start_time and end_time")
+        raise BadInterval("times")
     for key in value:
         if key not in ("start_time", "end_time"):
-            raise BadInterval(
-                f"unknown key {key!r}: a range of times has start_time and end_time", key
-            )
+            raise BadInterval("times_key", key, key=key)
     start, end = _parse_minute(value, "start_time"), _parse_minute(value, "end_time")
     if start >= end:
         raise BadInterval(
-            f"{value['start_time']} is not before {value['end_time']};"
-            " a range over midnight is written as two",
-            "end_time",
+            "times_order", "end_time", start=value["start_time"], end=value["end_time"]
         )
     return start, end
 
@@ -295,12 +289,10 @@ def _parse_times(value: Any) -> Range:
 def _parse_minute(value: dict[str, Any], key: str) -> int:
     text = value.get(key)
     if not text:
-        raise BadInterval(
-            "both start_time and end_time must be given", *((key,) if key in value else ())
-        )
+        raise BadInterval("times_missing", *((key,) if key in value else ()))
     found = _CLOCK_TIME.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise BadInterval(f"{text!r} is not a time of day (HH:MM, 00:00 to 24:00)", key)
+        raise BadInterval("time", key, value=str(text))
     hours, minutes = (group for group in found.groups() if group)
     return int(hours) * 60 + int(minutes)
 
@@ -312,13 +304,11 @@ def _parse_weekdays(value: Any) -> Range:
 def _parse_days_of_month(value: Any) -> Range:
     start, end = _parse_bounds(value, _parse_day_of_month)
     if start < 0 < end:
-        raise BadInterval(
-            f"{value}: where the first day counts from the end of the month, the last must too"
-        )
+        raise BadInterval("days_mixed", value=value)
     # The end must not lie before the start in any month: the shortest decides, as in Alertmanager.
     first, last = (_SHORTEST_MONTH + day if day < 0 else day for day in (start, end))
     if first > last:
-        raise BadInterval(f"{value}: day {end} lies before day {start}")
+        raise BadInterval("days_order", value=value, end=end, start=start)
     return start, end
 
 
@@ -327,7 +317,7 @@ def _parse_months(value: Any) -> Range:
 
 
 def _parse_years(value: Any) -> Range:
-    return _check_order(value, *_parse_bounds(value, lambda word: _parse_number(word, "a year")))
+    return _check_order(value, *_parse_bounds(value, lambda word: _parse_number(word, "year")))
 
 
 _FIELD_PARSERS: Final[dict[str, Callable[[Any], Range]]] = {
@@ -342,42 +332,38 @@ _FIELD_PARSERS: Final[dict[str, Callable[[Any], Range]]] = {
 def _parse_bounds(value: Any, read: Callable[[str], int]) -> Range:
     """The ends of "a:b", or of "a", which is "a:a"."""
     if not isinstance(value, str):
-        raise BadInterval("a range must be a text such as monday:friday")
+        raise BadInterval("range")
     words = value.lower().split(":")
     if len(words) > 2:
-        raise BadInterval(f"{value!r} is not a range: it has more than two ends")
+        raise BadInterval("range_ends", value=value)
     return read(words[0]), read(words[-1])
 
 
 def _check_order(value: str, start: int, end: int) -> Range:
     if start > end:
-        raise BadInterval(f"{value!r} runs backwards (weeks begin on sunday, years in january)")
+        raise BadInterval("range_order", value=value)
     return start, end
 
 
 def _parse_weekday(word: str) -> int:
     if word not in WEEKDAYS:
-        raise BadInterval(f"{word!r} is not a weekday (sunday to saturday, in full)")
+        raise BadInterval("weekday", value=word)
     return WEEKDAYS.index(word)
 
 
 def _parse_month(word: str) -> int:
     # Alertmanager takes any number here; one that is no month never holds.
-    return (
-        _MONTHS.index(word) + 1
-        if word in _MONTHS
-        else _parse_number(word, "a month (january to december in full, or a number)")
-    )
+    return _MONTHS.index(word) + 1 if word in _MONTHS else _parse_number(word, "month")
 
 
 def _parse_day_of_month(word: str) -> int:
-    day = _parse_number(word, "a day of the month")
+    day = _parse_number(word, "day")
     if day == 0 or abs(day) > 31:
-        raise BadInterval(f"{day} is not a day of the month (1 to 31, or -1 to -31 from its end)")
+        raise BadInterval("day_range", value=day)
     return day
 
 
-def _parse_number(word: str, what: str) -> int:
+def _parse_number(word: str, fault: str) -> int:
     if not _NUMBER.fullmatch(word):
-        raise BadInterval(f"{word!r} is not {what}")
+        raise BadInterval(fault, value=word)
     return int(word)

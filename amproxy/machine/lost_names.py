@@ -27,7 +27,7 @@ from amproxy.machine.recipients import Recipients
 from amproxy.model import Chain, Incident
 from amproxy.oncall.roster import Roster
 from amproxy.text import PeopleNames, Phrase, ScheduleName, phrase
-from amproxy.text.render import in_english
+from amproxy.text.problems import joined
 
 PagingStep = NotifyStep | WebhookStep
 
@@ -157,7 +157,11 @@ def loss_warnings(config: Config, incidents: Iterable[Incident]) -> list[ConfigP
     """A warning of kind `open_incident` for each that loses somebody by a file."""
     return [
         ConfigProblem(
-            f"open incident #{loss.number} loses somebody: {'; '.join(map(in_english, loss.lost))}",
+            phrase(
+                "problem.open_incident",
+                number=loss.number,
+                losses=joined("problem.and", loss.lost),
+            ),
             file=config.path,
             line=1,
             column=1,

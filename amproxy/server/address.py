@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from amproxy.accept.tokens import is_open
 from amproxy.config.structs import Config
 from amproxy.errors import AmproxyError
+from amproxy.text import Phrase
 
 
 class BadAddress(AmproxyError):
@@ -29,19 +30,19 @@ class Address:
     def origin(self) -> str:
         return f"{'https' if self.secure else 'http'}://{self.listen}"
 
-    def open_access(self, config: Config) -> str:
-        """The words for what strangers of the network could do; "" = nothing, or it is allowed."""
+    def open_access(self, config: Config) -> Phrase | None:
+        """The words for what strangers could do; None = nothing, or it is allowed."""
         host = self.listen.rpartition(":")[0].strip("[]")
         if self.locked or config.web.allow_unauthenticated or is_loopback(host):
-            return ""
+            return None
         if config.sign_in is None:
-            return "there is no sign-in, so everybody who reaches amproxy could act"
+            return Phrase("problem.open_without_sign_in")
         sources, heartbeats = config.sources.values(), config.heartbeats.values()
-        named = [f"source {source.name!r}" for source in sources if is_open(source)]
-        named += [f"heartbeat {one.name!r}" for one in heartbeats if is_open(one)]
-        if not named:
-            return ""
-        return f"{', '.join(named)}: no token, so everybody who reaches amproxy could push or beat"
+        doors = [Phrase("problem.source", {"name": one.name}) for one in sources if is_open(one)]
+        doors += [
+            Phrase("problem.heartbeat", {"name": one.name}) for one in heartbeats if is_open(one)
+        ]
+        return Phrase("problem.open_doors", {"doors": tuple(doors)}) if doors else None
 
     def prefix(self, file_url: str) -> str:
         """The path below which everything is served, without a slash at its end; "" = none.

@@ -23,6 +23,7 @@ from amproxy.log import EventLog, WholeText
 from amproxy.machine.lost_names import IncidentLoss, find_losses
 from amproxy.sideprocess import SideProcess
 from amproxy.store import incidents
+from amproxy.text import Phrase
 from amproxy.text.render import in_english
 
 log = EventLog(__name__)
@@ -152,8 +153,8 @@ class Reloader:
         try:
             parts = await self._process.run(_load_in_parts, path, size=file_size(path))
         except SideProcessFailed as error:
-            text = f"the file could not be read on this machine now: {error}"
-            raise ConfigError([ConfigProblem(text, file=str(path))]) from None
+            words = Phrase("problem.unread_now", {"reason": str(error)})
+            raise ConfigError([ConfigProblem(words, file=str(path))]) from None
         return join_loaded(parts)
 
 

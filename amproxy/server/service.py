@@ -55,6 +55,7 @@ from amproxy.store import calendars, keys, schedule_changes
 from amproxy.store.commit import Operations
 from amproxy.store.leases import LeaseStore, load_signing_key
 from amproxy.store.wire import Wire
+from amproxy.text import Phrase
 from amproxy.web.http.live import LiveHub
 
 log = EventLog(__name__)
@@ -218,8 +219,8 @@ class Service:
 
     def _refuse_open_access(self, config: Config) -> None:
         if reason := self._address.open_access(config):
-            text = f"amproxy does not listen on loopback, and {reason}"
-            raise ConfigError([ConfigProblem(text, file=config.path)])
+            words = Phrase("problem.open_access", {"reason": reason})
+            raise ConfigError([ConfigProblem(words, file=config.path)])
 
     async def test_alert(self) -> str:
         """Push a test alert like any other; return a sentence about it. Raises StoreUnavailable."""

@@ -18,13 +18,15 @@ from typing import Final
 
 from amproxy.config.loader import read_text
 from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
-from amproxy.config.read.values import boolean, choice, list_of, name, raw, section_of
+from amproxy.config.read.values import boolean, choice, list_of, name, raw, read_fault, section_of
 from amproxy.config.yaml import compose
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.log import EventLog, WholeText
 from amproxy.secret import Secret, file_stamp
 from amproxy.server import tls
 from amproxy.server.tls import BadCertificate, TlsServer
+from amproxy.text import Phrase
+from amproxy.text.problems import alternatives
 
 log = EventLog(__name__)
 
@@ -103,8 +105,8 @@ class WebConfigFile:
         config = replace(new, tls=server)
         if self._config.authenticates and not config.authenticates:
             # open access is decided on at the start, which refuses it beyond loopback
-            message = "nobody would have to show who they are: that takes a restart"
-            raise ConfigError([ConfigProblem(message, file=str(self._path))])
+            words = Phrase("problem.authentication_dropped")
+            raise ConfigError([ConfigProblem(words, file=str(self._path))])
         if server != new.tls:
             text = "how TLS is spoken changes at the next start; all else has changed now"
             log.warning("the web config file takes a restart", file=self._path, detail=text)
@@ -164,18 +166,13 @@ def _read_users(at: Cursor) -> dict[str, Secret]:
     users = {}
     for user, key, value in at.pairs():
         if not user or ":" in user:
-            key.error(
-                "the name of a user must not be empty and cannot have a colon: basic auth ends "
-                "the name there"
-            )
+            key.error("problem.basic_auth_user")
         hashed = raw(value)
         if hashed is not None and _BCRYPT_HASH.fullmatch(hashed):
             users[user] = Secret(hashed)
         elif hashed is not None:
             # not quoted: it may be the password itself
-            value.error(
-                "expected a bcrypt hash, such as `htpasswd -nBC 10 NAME` prints after the colon"
-            )
+            value.error("problem.expected_bcrypt")
     return users
 
 
@@ -189,10 +186,10 @@ def _read_headers(at: Cursor) -> dict[str, str]:
     for header, value in section.items():
         allowed = _ALLOWED_HEADERS[header]
         if value and allowed and value not in allowed:
-            expected = " or ".join(map(repr, allowed))
-            section.error(header, f"{value!r} is not allowed here: expected {expected}")
+            expected = alternatives(list(allowed), quoted=True)
+            section.error(header, "problem.not_allowed", value=value, allowed=expected)
         elif not value.isascii() or not value.isprintable():
-            section.error(header, "a header takes printable ASCII characters only")
+            section.error(header, "problem.header_characters")
     return {header: value for header, value in section.items() if value}
 
 
@@ -204,8 +201,7 @@ def _read_file_path(at: Cursor) -> Path | None:
     try:
         path.open("rb").close()
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        reason = error.strerror if isinstance(error, OSError) else "not a usable path"
-        at.error(f"cannot read the file {text!r}: {reason}")
+        at.error("problem.unreadable_file", path=text, reason=read_fault(error))
         return None
     return path
 
@@ -231,16 +227,15 @@ def _read_tls(at: Cursor) -> TlsServer | None:
     section.require("key_file")
     client_auth = tls.CLIENT_AUTH[section.get("client_auth_type", "NoClientCert")]
     if client_auth == ssl.CERT_NONE and section.given("client_ca_file"):
-        message = "what for? client_auth_type does not ask for a client's certificate"
-        section.error("client_ca_file", message)
+        section.error("client_ca_file", "problem.client_ca_unused")
     if client_auth != ssl.CERT_NONE:
-        section.require("client_ca_file", why="who signs the certificates of clients?")
+        section.require("client_ca_file", why=Phrase("problem.why_client_ca"))
     lowest, highest = (
         tls.VERSIONS[section.get(key, default)]
         for key, default in (("min_version", "TLS12"), ("max_version", "TLS13"))
     )
     if lowest > highest:
-        section.error("max_version", "is below min_version")
+        section.error("max_version", "problem.below_min_version")
     if len(at.document.errors) > before:
         return None
     server = TlsServer(
@@ -256,5 +251,5 @@ def _read_tls(at: Cursor) -> TlsServer | None:
     try:
         server.context()
     except BadCertificate as error:
-        section.error(error.key, str(error))
+        section.error(error.key, "problem.bad_certificate", reason=str(error))
     return server

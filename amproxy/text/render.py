@@ -30,6 +30,15 @@ MakeLink = Callable[[LinkKind, str, Markup], Markup]
 _UNITS: Final = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
+class _ForeignText(Markup):
+    """A text from outside; `{name!r}` of a phrase shows it in quotes."""
+
+    quoted: Markup
+
+    def __repr__(self) -> str:
+        return self.quoted
+
+
 class PhraseRenderer:
     """Puts phrases into words for one reader."""
 
@@ -136,7 +145,9 @@ class PhraseRenderer:
 
     def _foreign(self, text: str) -> Markup:
         # Apart from the text around it: a name in Hebrew must not turn the sentence around.
-        return Markup("<bdi>{}</bdi>").format(self._clean(text))
+        found = _ForeignText(Markup("<bdi>{}</bdi>").format(self._clean(text)))
+        found.quoted = Markup("<bdi>{}</bdi>").format(repr(self._clean(text)))
+        return found
 
 
 def render_phrase(words: Words, t: Texts, full_name: Callable[[str], str] = str) -> str:

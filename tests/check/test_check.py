@@ -7,6 +7,7 @@ from pathlib import Path
 from amproxy.check.report import check_config, render_check_report
 from amproxy.config.loader import load, source_lines
 from amproxy.errors import ConfigProblem
+from amproxy.text import Phrase
 from tests.support.config.configs import ONCALL
 
 
@@ -29,7 +30,18 @@ def test_an_error_has_the_contracts_fields_and_shows_its_line_with_a_caret(tmp_p
     assert found == {
         "ok": False,
         "errors": [
-            {"file": path, "line": 2, "column": 13, "path": "route.receiver", "message": message}
+            {
+                "file": path,
+                "line": 2,
+                "column": 13,
+                "path": "route.receiver",
+                "message": message,
+                "code": "no_receiver",
+                "arguments": {
+                    "name": "dd",
+                    "hint": {"code": "problem.did_you_mean", "arguments": {"word": "d"}},
+                },
+            }
         ],
         "warnings": [],
     }
@@ -54,7 +66,9 @@ def test_warnings_from_elsewhere_take_their_place_in_the_file(tmp_path: Path) ->
     found = check_config(
         lambda: load(path, {}),
         lambda config: [
-            ConfigProblem("nobody at night", line=config.schedules["s"].place.line, kind="gap")
+            ConfigProblem(
+                Phrase("problem.empty"), line=config.schedules["s"].place.line, kind="gap"
+            )
         ],
     )
     assert [(warning["kind"], warning["line"]) for warning in found["warnings"]] == [

@@ -10,10 +10,20 @@ from amproxy.context import FailedConfigLoad
 from amproxy.correlate import heartbeats
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.store import outbox
+from amproxy.text import Phrase
 from tests.support.web.edited import signed_in, words
 from tests.support.web.website import Site
 
-BROKEN = ConfigError([ConfigProblem("no such <b>thing", file="/etc/routes.yaml", line=7, column=3)])
+BROKEN = ConfigError(
+    [
+        ConfigProblem(
+            Phrase("refusal.words", {"text": "no such <b>thing"}),
+            file="/etc/routes.yaml",
+            line=7,
+            column=3,
+        )
+    ]
+)
 
 
 async def test_all_parts_are_shown(edits: Site) -> None:

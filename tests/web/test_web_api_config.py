@@ -16,6 +16,7 @@ from amproxy.cli import main
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.machine.events import Acknowledge
 from amproxy.store import incidents
+from amproxy.text import Phrase
 from tests.support.redis import Redis
 from tests.support.web.edited import FILE, signed_in
 from tests.support.web.website import Site
@@ -129,7 +130,16 @@ async def test_what_would_not_load_is_shown_with_its_place_and_never_written(
 async def test_a_file_that_then_does_not_load_is_put_back(edits: Site, routes_file: Path) -> None:
     found = await preview(edits, TURNED)
     edits.reload_error.append(
-        ConfigError([ConfigProblem("a file went away", file="routes.yaml", line=1, column=1)])
+        ConfigError(
+            [
+                ConfigProblem(
+                    Phrase("refusal.words", {"text": "a file went away"}),
+                    file="routes.yaml",
+                    line=1,
+                    column=1,
+                )
+            ]
+        )
     )
     answer = await edits.client.post(
         "/api/v1/config/apply", json={"change": TURNED, "digest": found["digest"]}

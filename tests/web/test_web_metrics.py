@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.store.health import OperatorWarning
+from amproxy.text import Phrase
 from tests.support.waiting import soon
 from tests.support.web.website import Site
 
@@ -82,7 +83,16 @@ async def test_a_reload_is_a_post_and_says_what_is_wrong_with_the_file(site: Sit
     assert (await site.client.get("/-/reload")).status_code == 405
     assert (await site.client.post("/-/reload")).status_code == 200
     site.reload_error.append(
-        ConfigError([ConfigProblem("no receiver", file="routes.yaml", line=3, column=5)])
+        ConfigError(
+            [
+                ConfigProblem(
+                    Phrase("refusal.words", {"text": "no receiver"}),
+                    file="routes.yaml",
+                    line=3,
+                    column=5,
+                )
+            ]
+        )
     )
     answer = await site.client.post("/-/reload")
     assert answer.status_code == 500 and "routes.yaml:3:5: no receiver" in answer.text

@@ -5,6 +5,7 @@ One real service with people who sign in, filled once; pages are asked for by pl
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -343,6 +344,35 @@ def test_every_refusal_speaks_russian(world: World) -> None:
         found += [f"{path}: {fault}" for fault in faults(answer.text)]
     with Browser(world.server, **{"Accept-Language": "ru"}) as stranger:
         found += faults(stranger.sign_in("zqfar", "wrong").text)
+    assert not found, "\n".join(found)
+
+
+def test_what_is_wrong_with_the_file_is_said_in_russian(world: World) -> None:
+    """Warnings of the file, a reload that fails, and the preview of a change that would not load."""
+    file, found = world.server.config, []
+    assert file
+    route = '{receiver: zqother, matchers: [team="zqred"]'
+    doubtful = ROUTES.replace(route, f"{route}}}, {route}")
+    broken = ROUTES.replace("group_wait: 50ms", "group_wait: zqsoon\n  zqkey: 1")
+    broken = broken.replace("- wait: 5m", "- zqwait: 5m")
+    try:
+        file.write_text(doubtful, "utf-8")
+        warned = world.far.get("/admin").text
+        assert "под этот маршрут ничего не подходит" in plain(warned)
+        for text, words in ((broken, "неизвестный ключ"), ("route: [", "это не YAML")):
+            file.write_text(text, "utf-8")
+            refused = world.far.post("/admin/reload")
+            assert refused.status_code == 422 and words in plain(refused.text)
+            found += faults(refused.text) if words != "это не YAML" else []
+        found += faults(warned)
+    finally:
+        file.write_text(ROUTES, "utf-8")
+    steps = [{"notify": {"schedule": "zqnone"}}, {"wait": "zqlong"}]
+    change = {"section": "escalation_policies", "name": "zqmain", "set": {"steps": steps}}
+    preview = world.far.post("/change/apply", data={"change": json.dumps(change), "digest": ""})
+    assert preview.status_code == 409 and "расписания 'zqnone' нет" in plain(preview.text)
+    found += faults(preview.text)
+    assert world.far.post("/admin/reload").status_code == 303
     assert not found, "\n".join(found)
 
 

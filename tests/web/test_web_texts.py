@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import amproxy.web
+from amproxy.labels import intervals
 from amproxy.text import (
     DEFAULT_LANGUAGE,
     LANGUAGES,
@@ -113,3 +114,12 @@ async def test_a_browser_that_reads_russian_gets_the_page_in_russian_and_may_cho
     assert (
         '<html lang="en">' in (await site.client.get("/", headers={"Accept-Language": "ru"})).text
     )
+
+
+def test_each_fault_of_a_time_interval_has_its_text() -> None:
+    """Their keys are put together, so that the scan above sees their beginning only."""
+    source = Path(intervals.__file__).read_text("utf-8")
+    raised = set(re.findall(r'BadInterval\(\s*"(\w+)"', source))
+    raised |= set(re.findall(r'_parse_number\(word, "(\w+)"\)', source))
+    known = {key for key in load_entries(DEFAULT_LANGUAGE) if key.startswith("problem.interval_")}
+    assert {f"problem.interval_{fault}" for fault in raised} == known

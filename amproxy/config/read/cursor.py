@@ -15,13 +15,15 @@ from typing import Any, Final
 from amproxy.config.structs import FilePlace
 from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode
 from amproxy.errors import ConfigProblem
+from amproxy.text import Phrase, PhraseValue
+from amproxy.text.problems import alternatives
 
 Reader = Callable[["Cursor"], Any]
 
 # Errors of a file that propose a word: to search all known ones takes milliseconds, and a file may
 # have thousands of errors.
 _MAX_HINTS: Final = 20
-_MAX_MESSAGE: Final = 1000  # characters of an error, which may quote a value
+_MAX_VALUE: Final = 1000  # characters of a value that an error quotes
 
 
 class ConfigDocument:
@@ -50,17 +52,17 @@ class Cursor:
     def null(self) -> bool:
         return isinstance(self.node, ScalarNode) and self.node.null
 
-    def error(self, message: str) -> None:
-        """Record an error: the file does not load."""
-        self.document.errors.append(self._problem(message, ""))
+    def error(self, key: str, /, **values: PhraseValue) -> None:
+        """Record an error, by the key and values of its text: the file does not load."""
+        self.document.errors.append(self._problem(Phrase(key, _shortened(values)), ""))
 
-    def warn(self, kind: str, message: str) -> None:
+    def warn(self, kind: str, words: Phrase) -> None:
         """Record a warning of a kind, such as "unused": the file loads."""
-        self.document.warnings.append(self._problem(message, kind))
+        self.document.warnings.append(self._problem(words, kind))
 
-    def _problem(self, message: str, kind: str) -> ConfigProblem:
+    def _problem(self, words: Phrase, kind: str) -> ConfigProblem:
         return ConfigProblem(
-            message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE] + "…",
+            words,
             file=self.document.file,
             line=self.node.line,
             column=self.node.column,
@@ -68,7 +70,7 @@ class Cursor:
             kind=kind,
         )
 
-    def hint(self, word: str, known: Callable[[], Iterable[str]]) -> str:
+    def hint(self, word: str, known: Callable[[], Iterable[str]]) -> PhraseValue:
         """As `hint`, for the first errors of the file; "" for the rest."""
         return hint(word, known()) if len(self.document.errors) < _MAX_HINTS else ""
 
@@ -83,14 +85,14 @@ class Cursor:
         if self.null:
             return
         if not isinstance(self.node, SequenceNode):
-            self.error(f"expected a list, found {describe_node(self.node)}")
+            self.error("problem.expected_list", found=describe_node(self.node))
             return
         for position, node in enumerate(self.node.items):
             item = self.child(node, position)
             if not item.null:
                 yield item
             elif not nulls:
-                item.error("an empty entry: fill it in or take it out")
+                item.error("problem.empty_entry")
 
     def pairs(self) -> Iterator[tuple[str, Cursor, Cursor]]:
         """The keys of a map in order: (key, cursor of the key, cursor of the value).
@@ -100,12 +102,12 @@ class Cursor:
         if self.null:
             return
         if not isinstance(self.node, MappingNode):
-            self.error(f"expected a map of keys and values, found {describe_node(self.node)}")
+            self.error("problem.expected_map", found=describe_node(self.node))
             return
         for again in self.node.repeated:
             first = self.node.pairs[again.text][0]
             self.child(again, again.text).error(
-                f"the key {again.text!r} is given twice (first in line {first.line})"
+                "problem.repeated_key", key=again.text, line=first.line
             )
         for key, (key_node, value) in self.node.pairs.items():
             yield key, self.child(key_node, key), self.child(value, key)
@@ -115,7 +117,7 @@ class Cursor:
         section = Section(self)
         for key, key_cursor, value in self.pairs():
             if key not in table:
-                key_cursor.error(f"unknown key {key!r}{self.hint(key, lambda: table)}")
+                key_cursor.error("problem.unknown_key", key=key, hint=self.hint(key, lambda: table))
                 continue
             if value.null:
                 continue
@@ -149,35 +151,50 @@ class Section(dict[str, Any]):
         """The keys that are present; the struct has the defaults of the rest."""
         return {key: self[key] for key in keys if key in self}
 
-    def require(self, *keys: str, why: str = "") -> None:
+    def require(self, *keys: str, why: Phrase | None = None) -> None:
         """Record an error unless one of the keys is given."""
-        if not self.given(*keys):
-            self.cursor.error(f"missing {' or '.join(keys)}{f': {why}' if why else ''}")
+        if self.given(*keys):
+            return
+        missing = alternatives(keys)
+        if why is None:
+            self.cursor.error("problem.missing", keys=missing)
+        else:
+            self.cursor.error("problem.missing_because", keys=missing, why=why)
 
     def exclusive(self, *keys: str) -> None:
         """Record an error at each further one of keys that exclude each other."""
         for extra in [key for key in keys if self.given(key)][1:]:
-            self.cursors[extra].error(f"only one of {', '.join(keys)} may be given")
+            self.cursors[extra].error("problem.only_one_of", keys=", ".join(keys))
 
-    def error(self, key: str, message: str) -> None:
-        """Record an error at a key's value, or at the map where the key is not given."""
-        self.cursors.get(key, self.cursor).error(message)
+    def error(self, at: str, key: str, /, **values: PhraseValue) -> None:
+        """Record an error at the value of a key, or at the map where that is not given."""
+        self.cursors.get(at, self.cursor).error(key, **values)
 
 
-def describe_node(node: YamlNode) -> str:
+def _shortened(values: Mapping[str, PhraseValue]) -> dict[str, PhraseValue]:
+    """The values of an error with long texts cut, as the file may have any."""
+    return {
+        name: f"{value[:_MAX_VALUE]}…"
+        if isinstance(value, str) and len(value) > _MAX_VALUE
+        else value
+        for name, value in values.items()
+    }
+
+
+def describe_node(node: YamlNode) -> Phrase:
     """The kind of a node, for "found …"."""
     if isinstance(node, ScalarNode):
-        return "nothing" if node.null else "a single value"
-    return "a list" if isinstance(node, SequenceNode) else "a map"
+        return Phrase("problem.node_nothing" if node.null else "problem.node_value")
+    return Phrase("problem.node_list" if isinstance(node, SequenceNode) else "problem.node_map")
 
 
-def hint(word: str, known: Iterable[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> PhraseValue:
     """The end of an error about an unknown word: the likely one, or all known ones if few."""
     known = list(known)
     close = get_close_matches(word, known, n=1) or [
         name for name in known if name.lower() == word.lower()
     ]
     if close:
-        return f": did you mean {close[0]!r}?"
+        return Phrase("problem.did_you_mean", {"word": close[0]})
     few = sorted(known)
-    return f" (there is {', '.join(few)})" if 0 < len(few) <= 12 else ""
+    return Phrase("problem.there_is", {"known": ", ".join(few)}) if 0 < len(few) <= 12 else ""

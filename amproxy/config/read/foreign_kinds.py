@@ -80,18 +80,13 @@ def _check_incidentio(section: Section) -> None:
     http = section.get("http_config")
     token = section.given("alert_source_token", "alert_source_token_file")
     if http is not None and ("authorization" in http) == bool(token):
-        section.error(
-            "http_config",
-            "needs an alert_source_token or an http_config.authorization, and not both",
-        )
+        section.error("http_config", "problem.incidentio_token")
 
 
 def _check_victorops(section: Section) -> None:
     for key in section.get("custom_fields", ()):
         if key in _RESERVED_CUSTOM_FIELDS:
-            section.error(
-                "custom_fields", f"{key!r} is a field of its own and cannot be a custom one"
-            )
+            section.error("custom_fields", "problem.reserved_field", field=key)
 
 
 def _check_sns(section: Section) -> None:
@@ -100,17 +95,17 @@ def _check_sns(section: Section) -> None:
     section.exclusive(*targets)
     sigv4 = section.get("sigv4")
     if sigv4 is not None and bool(sigv4.given("access_key")) != bool(sigv4.given("secret_key")):
-        section.error("sigv4", "access_key and secret_key go together")
+        section.error("sigv4", "problem.sns_keys")
 
 
 def _check_webex(section: Section) -> None:
     if "http_config" in section and "authorization" not in section["http_config"]:
-        section.error("http_config", "missing authorization: Webex asks for one")
+        section.error("http_config", "problem.webex_authorization")
 
 
 def _check_pushover(section: Section) -> None:
     if section.get("html") and section.get("monospace"):
-        section.error("monospace", "only one of html, monospace may be true")
+        section.error("monospace", "problem.html_or_monospace")
 
 
 PAGERDUTY: Final = IntegrationKind(

@@ -11,13 +11,14 @@ from amproxy.config.read.values import (
     file,
     list_of,
     map_of,
-    quote_value,
     secret,
     section_of,
     text,
+    written_value,
 )
 from amproxy.config.structs import HttpSettings, TlsSettings
 from amproxy.secret import Secret, reveal
+from amproxy.text import Phrase
 
 _TLS_VERSIONS: Final = ("TLS10", "TLS11", "TLS12", "TLS13")
 # Set by the HTTP client or by other keys; Alertmanager refuses the same ones.
@@ -44,7 +45,7 @@ def _tls_version(at: Cursor) -> str | None:
     found = text(at)
     if found is None or found in _TLS_VERSIONS:
         return found
-    at.error(f"{quote_value(at)} is no version of TLS: expected {', '.join(_TLS_VERSIONS)}")
+    at.error("problem.tls_version", value=written_value(at), versions=", ".join(_TLS_VERSIONS))
     return None
 
 
@@ -68,11 +69,11 @@ def read_tls_config(at: Cursor) -> Section:
     for inline in ("ca", "cert", "key"):
         tls.exclusive(inline, f"{inline}_file")
     if tls.given("cert", "cert_file"):
-        tls.require("key", "key_file", why="a client certificate needs its key")
+        tls.require("key", "key_file", why=Phrase("problem.why_certificate_key"))
     if tls.given("key", "key_file"):
-        tls.require("cert", "cert_file", why="a client key needs its certificate")
+        tls.require("cert", "cert_file", why=Phrase("problem.why_key_certificate"))
     if tls.get("max_version") and tls["max_version"] < tls.get("min_version", ""):
-        tls.error("max_version", "max_version is below min_version")
+        tls.error("max_version", "problem.tls_max_version")
     return tls
 
 
@@ -128,7 +129,7 @@ def read_http_config(at: Cursor) -> Section:
     _check_proxy(http)
     for header in http.get("http_headers", ()):
         if header.lower() in _RESERVED_HEADERS:
-            http.error("http_headers", f"the header {header!r} may not be set")
+            http.error("http_headers", "problem.reserved_header", header=header)
     for key, value in HTTP_DEFAULTS.items():
         http.setdefault(key, value)
     return http
@@ -146,7 +147,7 @@ def _check_authentication(http: Section) -> None:
     if bearer is not None:
         bearer.exclusive("credentials", "credentials_file")
         if bearer.get("type", "").strip().lower() == "basic":
-            bearer.error("type", "for the type Basic, use basic_auth")
+            bearer.error("type", "problem.basic_type")
     if oauth2 is not None:
         oauth2.require("client_id")
         oauth2.require("token_url")
@@ -158,11 +159,11 @@ def _check_proxy(section: Section) -> None:
     if section.get("proxy_from_environment"):
         for key in ("proxy_url", "no_proxy"):
             if section.given(key):
-                section.error(key, f"{key} may not stand beside proxy_from_environment")
+                section.error(key, "problem.beside_environment_proxy", key=key)
     elif not section.given("proxy_url"):
         for key in ("no_proxy", "proxy_connect_header"):
             if section.given(key):
-                section.error(key, f"{key} needs a proxy_url")
+                section.error(key, "problem.needs_proxy_url", key=key)
 
 
 def build_http_settings(http: Mapping[str, Any] | None) -> HttpSettings:

@@ -23,6 +23,7 @@ from amproxy.config.read.values import (
     text,
 )
 from amproxy.config.yaml import ScalarNode, SequenceNode
+from amproxy.text.problems import alternatives
 
 _RESPONDER_TYPES: Final = ("team", "teams", "user", "escalation", "schedule")
 
@@ -85,8 +86,8 @@ def choice_or_template(*allowed: str) -> Reader:
         found = raw(at)
         if found is None or found in allowed or "{{" in found:
             return found
-        words = " or ".join(repr(word) for word in allowed if word)
-        at.error(f"{found!r} is not allowed here: expected {words}")
+        words = alternatives([word for word in allowed if word], quoted=True)
+        at.error("problem.not_allowed", value=found, allowed=words)
         return None
 
     return read
@@ -129,9 +130,7 @@ def opsgenie_responder(at: Cursor) -> Section:
     section.require("id", "name", "username")
     found = section.get("type", "")
     if "{{" not in found and found.lower() not in _RESPONDER_TYPES:
-        section.error(
-            "type", f"the type of a responder must be one of {', '.join(_RESPONDER_TYPES)}"
-        )
+        section.error("type", "problem.responder_type", types=", ".join(_RESPONDER_TYPES))
     return section
 
 

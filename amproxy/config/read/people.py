@@ -25,7 +25,7 @@ from amproxy.config.read.values import (
 from amproxy.config.structs import Absence, Notify, Team, User, Wait
 from amproxy.config.yaml import SequenceNode
 
-user_name: Final = reference("users", "user")
+user_name: Final = reference("users", "problem.no_user")
 
 
 def _read_channels(at: Cursor) -> list[str] | None:
@@ -35,14 +35,14 @@ def _read_channels(at: Cursor) -> list[str] | None:
         return None if found is None else [found]
     channels: list[str] | None = list_of(name)(at)
     if not at.node.items:
-        at.error("names no channel")
+        at.error("problem.names_no_channel")
     return channels
 
 
 def _read_notification_rule(at: Cursor) -> Notify | Wait | None:
     section = at.section({"notify": _read_channels, "wait": positive_duration})
     if len(section.cursors) != 1:  # not `section`: a broken value is no missing one
-        at.error("a rule is either notify (a channel, or a list of channels) or wait (a duration)")
+        at.error("problem.rule_form")
         return None
     if "wait" in section:
         return Wait(seconds=float(section["wait"]), place=at.place)
@@ -83,7 +83,7 @@ def read_period(section: Section, zone: str) -> tuple[datetime, datetime] | None
         return None
     start, end = to_wall_clock(section["start"], zone), to_wall_clock(section["end"], zone)
     if end <= start:
-        section.error("end", "the end must lie after the start")
+        section.error("end", "problem.end_before_start")
         return None
     return start, end
 

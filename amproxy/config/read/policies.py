@@ -34,17 +34,19 @@ from amproxy.config.structs import (
     WebhookStep,
 )
 from amproxy.config.yaml import MappingNode, ScalarNode
+from amproxy.text import Phrase
+from amproxy.text.problems import alternatives
 
 # Seconds. The default of acknowledge_reminder is a quarter of the timeout, at most this.
 _MAX_REMINDER: Final = 1800.0
 _TARGETS: Final = ("schedule", "users", "team", "receiver")
 _NOTIFY_KEYS: Final[dict[str, Reader]] = {
-    "schedule": reference("schedules", "schedule"),
+    "schedule": reference("schedules", "problem.no_schedule"),
     "position": choice("current", "next"),
     "users": list_of(user_name),
-    "team": reference("teams", "team"),
+    "team": reference("teams", "problem.no_team"),
     "pick": choice("all", "round_robin"),
-    "receiver": reference("receivers", "receiver"),
+    "receiver": reference("receivers", "problem.no_receiver"),
     "urgency": choice("default", "important"),
 }
 _ONLY_WITH_TARGETS: Final = {
@@ -57,13 +59,13 @@ _ONLY_WITH_TARGETS: Final = {
 def _read_notify(at: Cursor) -> Section:
     """The target of a notify step: exactly one, with the keys that belong to it."""
     section = at.section(_NOTIFY_KEYS)
-    section.require(*_TARGETS, why="whom does this step notify?")
+    section.require(*_TARGETS, why=Phrase("problem.why_target"))
     section.exclusive(*_TARGETS)
     if section.get("users") == []:
-        section.error("users", "names nobody")
+        section.error("users", "problem.names_nobody")
     for key, targets in _ONLY_WITH_TARGETS.items():
         if section.given(key) and not section.given(*targets):
-            section.error(key, f"{key} belongs to {' or '.join(targets)}")
+            section.error(key, "problem.belongs_to", key=key, targets=alternatives(targets))
     return section
 
 
@@ -79,21 +81,21 @@ def read_if_nobody(at: Cursor) -> IfNobody | None:
 
 def _read_wait_for_alerts(at: Cursor) -> Section:
     section = at.section({"more_than": integer(0), "within": positive_duration})
-    _require_rate(section, why="how many alerts are not yet enough?")
+    _require_rate(section, why=Phrase("problem.why_enough_alerts"))
     return section
 
 
-def _require_rate(section: Section, *, why: str) -> bool:
+def _require_rate(section: Section, *, why: Phrase) -> bool:
     """Return True where a map has both keys of a rate: more_than so many within a time."""
     section.require("more_than", why=why)
-    section.require("within", why="in which time are they counted?")
+    section.require("within", why=Phrase("problem.why_within"))
     return "more_than" in section and "within" in section
 
 
 def _read_resolve(at: Cursor) -> bool | None:
     found = boolean(at)
     if found is False:
-        at.error("write resolve: true, or leave the step out")
+        at.error("problem.resolve_false")
     return found or None
 
 
@@ -104,13 +106,13 @@ _CONDITION_KEYS: Final[dict[str, Reader]] = {
 }
 _WAIT_KEYS: Final[dict[str, Reader]] = {
     "wait": positive_duration,
-    "wait_until": reference("time_intervals", "time interval"),
+    "wait_until": reference("time_intervals", "problem.no_time_interval"),
     "wait_for_alerts": _read_wait_for_alerts,
 }
 _ACTION_KEYS: Final[dict[str, Reader]] = {
     "notify": _read_notify,
-    "webhook": reference("receivers", "receiver"),
-    "forward": reference("escalation_policies", "policy"),
+    "webhook": reference("receivers", "problem.no_receiver"),
+    "forward": reference("escalation_policies", "problem.no_policy"),
     "resolve": _read_resolve,
 }
 
@@ -123,12 +125,10 @@ def read_step(at: Cursor) -> Step | None:
     section.require(*_ACTION_KEYS, *_WAIT_KEYS)
     section.exclusive(*_ACTION_KEYS, *_WAIT_KEYS)
     if section.given("if_nobody") and not section.given("notify"):
-        section.error("if_nobody", "if_nobody belongs to a notify step")
+        section.error("if_nobody", "problem.if_nobody_alone")
     for key in _CONDITION_KEYS:
         if section.given(key) and section.given(*_WAIT_KEYS):
-            section.error(
-                key, f"{key} belongs to a step that does something, not to one that waits"
-            )
+            section.error(key, "problem.condition_of_wait", key=key)
     return _build_wait_step(section) or _build_action_step(section)
 
 
@@ -168,7 +168,7 @@ def _read_repeat(at: Cursor) -> Section:
     """The repetitions of the steps: a number, or a map with the first step to repeat."""
     if isinstance(at.node, MappingNode):
         section = at.section({"times": integer(0), "from": integer(1)})
-        section.require("times", why="how often do the steps run again?")
+        section.require("times", why=Phrase("problem.why_times"))
         return section
     times, section = integer(0)(at), Section(at)
     if times is not None:
@@ -180,7 +180,7 @@ def _read_flapping(at: Cursor) -> Flapping | None:
     section = at.section(
         {"more_than": integer(1), "within": positive_duration, "hold": positive_duration}
     )
-    if not _require_rate(section, why="how many returns are too many?"):
+    if not _require_rate(section, why=Phrase("problem.why_returns")):
         return None
     hold = {"hold": float(section["hold"])} if "hold" in section else {}
     return Flapping(more_than=section["more_than"], within=float(section["within"]), **hold)
@@ -190,14 +190,14 @@ def _read_storm(at: Cursor) -> Storm | Literal["off"] | None:
     if isinstance(at.node, ScalarNode):
         return "off" if choice("off")(at) else None
     section = at.section({"more_than": integer(1), "within": positive_duration})
-    if not _require_rate(section, why="how many pages are too many?"):
+    if not _require_rate(section, why=Phrase("problem.why_pages")):
         return None
     return Storm(more_than=section["more_than"], within=float(section["within"]))
 
 
 _POLICY: Final[dict[str, Reader]] = {
     "name": name,
-    "team": reference("teams", "team"),
+    "team": reference("teams", "problem.no_team"),
     "steps": list_of(read_step),
     "repeat": _read_repeat,
     "acknowledge_timeout": duration,
@@ -217,12 +217,9 @@ def read_policy(at: Cursor) -> Policy:
     section.require("name")
     steps, repeat = tuple(section.get("steps", ())), section.get("repeat", {})
     if repeat.get("from", 1) > max(1, len(steps)):
-        repeat.error("from", f"there is no step {repeat['from']}: the policy has {len(steps)}")
+        repeat.error("from", "problem.no_step", step=repeat["from"], steps=len(steps))
     if "flapping" in section and not section.get("reopen_within"):
-        section.error(
-            "flapping",
-            "flapping needs reopen_within: only an incident that is opened again can flap",
-        )
+        section.error("flapping", "problem.flapping_alone")
     storm = section.get("storm", DEFAULT_STORM)
     return Policy(
         name=section.get("name", ""),
@@ -249,14 +246,7 @@ def _reminder_seconds(section: Section) -> float:
         return min(timeout / 4, _MAX_REMINDER)
     reminder = float(section["acknowledge_reminder"])
     if reminder and not timeout:
-        section.error(
-            "acknowledge_reminder",
-            "acknowledge_reminder needs acknowledge_timeout:"
-            " without it no acknowledgement runs out",
-        )
+        section.error("acknowledge_reminder", "problem.reminder_alone")
     elif reminder and reminder >= timeout:
-        section.error(
-            "acknowledge_reminder",
-            "the reminder must come before the acknowledgement runs out (acknowledge_timeout)",
-        )
+        section.error("acknowledge_reminder", "problem.late_reminder")
     return reminder

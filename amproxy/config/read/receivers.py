@@ -21,8 +21,8 @@ from amproxy.config.read.kinds import IntegrationKind
 from amproxy.config.read.values import boolean, choice, raw, reference
 from amproxy.config.structs import Integration, OncallSettings
 from amproxy.secret import Secret
-from amproxy.text import Phrase
-from amproxy.text.render import in_english
+from amproxy.text import Phrase, PhraseValue
+from amproxy.text.problems import alternatives
 
 # In the order in which Alertmanager sends; amproxy's own kinds come last.
 _ORDER: Final = (
@@ -32,7 +32,7 @@ _ORDER: Final = (
 )
 _ONCALL: Final[dict[str, Reader]] = {
     "send_resolved": boolean,
-    "escalation_policy": reference("escalation_policies", "escalation policy"),
+    "escalation_policy": reference("escalation_policies", "problem.no_escalation_policy"),
     "title": raw,
     "urgency": choice("default", "important"),
 }
@@ -70,8 +70,10 @@ def read_integration(kind: str, defaults: Section, at: Cursor) -> Section:
     for group in table.one_of:
         if not any(section.get(key) or section.given(key) for key in group):
             from_global = [table.inherited[key] for key in group if key in table.inherited]
-            why = f"give it here, or {' or '.join(from_global)} in global" if from_global else ""
-            section.require(*group, why=why)
+            why = from_global and Phrase(
+                "problem.why_here_or_global", {"keys": alternatives(from_global)}
+            )
+            section.require(*group, why=why or None)
     for key, value in {"send_resolved": table.send_resolved, **table.defaults}.items():
         section.setdefault(key, value)
     return section
@@ -95,11 +97,10 @@ def build_integration(kind: str, index: int, section: Section) -> Integration:
     settings = channel.build(section) if channel else dict(section)
     reason = _why_undeliverable(kind, channel, section, settings)
     if reason:
-        section.cursor.warn("undeliverable", in_english(reason))
+        section.cursor.warn("undeliverable", reason)
     for key in channel.unused if channel else ():
         if section.given(key):
-            message = f"{key} has no effect: amproxy draws its own message"
-            section.cursors[key].warn("unused", message)
+            section.cursors[key].warn("unused", Phrase("problem.unused_key", {"key": key}))
     return Integration(
         kind=kind,
         index=index,
@@ -129,10 +130,10 @@ def _why_undeliverable(
 def read_oncall_integration(at: Cursor, index: int) -> Integration | None:
     """An entry of oncall_configs; None where it is broken."""
     section = at.section(_ONCALL)
-    section.require("escalation_policy", why="the name of one of escalation_policies")
+    section.require("escalation_policy", why=Phrase("problem.why_policy"))
     fault = jinja_fault(section.get("title", ""))
     if fault:
-        section.error("title", f"not a Jinja2 template: {fault}")
+        section.error("title", "problem.no_template", fault=fault)
     if "escalation_policy" not in section:
         return None
     return Integration(
@@ -149,14 +150,14 @@ def is_go_template(text: str) -> bool:
     return "{{" in text and _GO_TEMPLATE.search(text) is not None
 
 
-def jinja_fault(text: str) -> str:
+def jinja_fault(text: str) -> PhraseValue:
     """The reason why a text is no Jinja2 template; "" = it is one, or plain text."""
     try:
         _JINJA.parse(text)
     except TemplateError as error:
-        return error.message or "not a template"
+        return error.message or Phrase("problem.not_a_template")
     except RecursionError:
-        return "nested too deep"
+        return Phrase("problem.nested_too_deep")
     return ""
 
 

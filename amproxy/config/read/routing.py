@@ -40,9 +40,11 @@ from amproxy.config.structs import InhibitRule, Integration, Receiver, Route
 from amproxy.config.yaml import MappingNode, SequenceNode
 from amproxy.labels.intervals import BadInterval, TimeInterval, parse_time_interval
 from amproxy.labels.matchers import BadMatcher, Matcher, matcher_sort_key, parse_matchers
+from amproxy.text import Phrase
+from amproxy.text.problems import matcher_fault
 
 GROUP_BY_ALL: Final = "..."  # group by all labels
-_receiver_name: Final = reference("receivers", "receiver")
+_receiver_name: Final = reference("receivers", "problem.no_receiver")
 
 
 def read_matchers(at: Cursor) -> list[Matcher]:
@@ -55,7 +57,7 @@ def read_matchers(at: Cursor) -> list[Matcher]:
         try:
             found += parse_matchers(line)
         except BadMatcher as error:
-            item.error(f"not a matcher: {error}")
+            item.error("problem.no_matcher", reason=matcher_fault(error))
     return sorted(found, key=matcher_sort_key)
 
 
@@ -66,7 +68,7 @@ def read_match_re(at: Cursor) -> dict[str, str]:
         if classic_label_name(place) is None:
             continue
         if value.null:
-            value.error(f"the regular expression for {key!r} is missing")
+            value.error("problem.missing_regex", label=key)
             continue
         pattern = raw(value)
         if pattern is None:
@@ -74,7 +76,7 @@ def read_match_re(at: Cursor) -> dict[str, str]:
         try:
             _anchored_regex_matcher(key, pattern)
         except BadMatcher as error:
-            value.error(str(error))
+            value.error("problem.bad_regex", reason=str(error))
         else:
             found[key] = pattern
     return found
@@ -103,9 +105,9 @@ def _read_group_by(at: Cursor) -> list[str] | None:
     found: list[str] | None = list_of(label_name)(at)
     names = [label for label in found or () if label != GROUP_BY_ALL]
     if found and names and GROUP_BY_ALL in found:
-        at.error(f"{GROUP_BY_ALL!r} means all labels, so it stands alone")
+        at.error("problem.group_by_all", word=GROUP_BY_ALL)
     for label in [label for label, number in Counter(names).items() if number > 1]:
-        at.error(f"the label {label!r} is given twice")
+        at.error("problem.repeated_label", label=label)
     return found
 
 
@@ -135,17 +137,15 @@ _ROUTE_KEYS: Final[dict[str, Reader]] = {
 
 def check_root_route(root: Section) -> None:
     """Record errors for keys that the root may not have, because it takes every alert, always."""
-    root.require(
-        "receiver", why="the root names the receiver of all alerts that no other route takes"
-    )
+    root.require("receiver", why=Phrase("problem.why_root_receiver"))
     for key in ("match", "match_re", "matchers"):
         if root.get(key):
-            root.error(key, "the root route takes every alert, so it may not have matchers")
+            root.error(key, "problem.root_matchers")
     for key in ("mute_time_intervals", "active_time_intervals"):
         if root.get(key):
-            root.error(key, f"the root route may not have {key}")
+            root.error(key, "problem.root_key", key=key)
     if root.get("continue"):
-        root.error("continue", "the root route has no sibling to continue with")
+        root.error("continue", "problem.root_continue")
 
 
 def build_root_route(root: Section) -> Route:
@@ -160,7 +160,7 @@ def _build_route(section: Section, parent: Route) -> Route:
     for label, value in section.get("labels", {}).items():
         if is_go_template(value):
             section.cursors["labels"].warn(
-                "undeliverable", f"the label {label!r} is a Go template, which amproxy does not run"
+                "undeliverable", Phrase("problem.go_template_label", {"label": label})
             )
     group_by = section.get("group_by")
     names, group_all = parent.group_by, parent.group_by_all
@@ -211,7 +211,7 @@ def read_receivers(at: Cursor, defaults: Section) -> list[Section]:
         section = item.section(table)
         section.require("name")
         if section.get("labels", {}).get("name", section.get("name")) != section.get("name"):
-            section.error("labels", "the label `name` of a receiver must be its name")
+            section.error("labels", "problem.receiver_name_label")
         found.append(section)
     return found
 
@@ -287,7 +287,8 @@ def read_time_intervals(at: Cursor) -> list[Section]:
         try:
             parsed = parse_time_interval(section.get("name", ""), section.get("time_intervals"))
         except BadInterval as error:
-            _cursor_below(section.cursors["time_intervals"], error.path).error(str(error))
+            at_fault = _cursor_below(section.cursors["time_intervals"], error.path)
+            at_fault.error(f"problem.interval_{error.fault}", **error.values)
         else:
             found.append(section)
             section["time_intervals"] = parsed

@@ -15,15 +15,16 @@ from amproxy.config.read.values import (
     list_of,
     name,
     positive_duration,
-    quote_value,
     reference,
     secret_url,
     text,
     timezone,
     to_wall_clock,
+    written_value,
 )
 from amproxy.config.structs import Ical, Layer, Override, Rotation, Schedule
 from amproxy.config.yaml import SequenceNode
+from amproxy.text import Phrase
 from amproxy.times import parse_duration
 
 _MONTHS = re.compile(r"0*([1-9][0-9]{0,3})mo")
@@ -36,7 +37,7 @@ def _read_turn(at: Cursor) -> tuple[str, ...] | None:
         found = user_name(at)
         return None if found is None else (found,)
     if not at.node.items:
-        at.error("a turn needs at least one person")
+        at.error("problem.empty_turn")
     return tuple(list_of(user_name)(at))
 
 
@@ -54,13 +55,10 @@ def _read_every(at: Cursor) -> tuple[str, int, int] | None:
     try:
         seconds = parse_duration(found)
     except ValueError:
-        at.error(
-            "expected a duration such as 1w or 12h, or a number of months such as 1mo,"
-            f" found {quote_value(at)}"
-        )
+        at.error("problem.expected_turn_length", value=written_value(at))
         return None
     if seconds < 1 or seconds % 1:
-        at.error("a turn lasts whole seconds, and at least one")
+        at.error("problem.turn_seconds")
         return None
     return found, int(seconds), 0
 
@@ -69,14 +67,12 @@ def _read_rotation(at: Cursor) -> Section:
     section = at.section(
         {"every": _read_every, "start": date_time, "advance": choice("always", "active_days")}
     )
-    section.require("every", why="how long a turn lasts, such as 1w, 12h or 1mo")
-    section.require("start", why="when the first turn begins, such as 2026-01-05T09:00")
+    section.require("every", why=Phrase("problem.why_every"))
+    section.require("start", why=Phrase("problem.why_start"))
     if section.get("advance") == "active_days" and "every" in section:
         _, seconds, months = section["every"]
         if months or seconds % _DAY:
-            section.error(
-                "every", "with advance: active_days a turn lasts whole days, such as 1d or 1w"
-            )
+            section.error("every", "problem.turn_days")
     return section
 
 
@@ -108,9 +104,9 @@ def _read_layers(at: Cursor) -> list[Section]:
     for item in at.items():
         section = item.section(_LAYER)
         if not section.get("users"):
-            section.error("users", "a layer needs users: whose turn it can be")
+            section.error("users", "problem.layer_without_users")
         if section.get("name") in names:
-            section.error("name", f"the schedule has another layer {section['name']!r}")
+            section.error("name", "problem.repeated_layer", layer=section["name"])
         names |= {section["name"]} if "name" in section else set()
         found.append(section)
     return found
@@ -135,7 +131,7 @@ def _read_ical(at: Cursor) -> Ical:
 
 _SCHEDULE: Final[dict[str, Reader]] = {
     "name": name,
-    "team": reference("teams", "team"),
+    "team": reference("teams", "problem.no_team"),
     "timezone": timezone,
     "layers": _read_layers,
     "overrides": _read_overrides,
@@ -148,7 +144,7 @@ def read_schedule(at: Cursor) -> Schedule:
     section = at.section(_SCHEDULE)
     section.require("name")
     if section.get("layers") and "ical" in section:
-        section.error("ical", "a schedule has layers or a calendar (ical), not both")
+        section.error("ical", "problem.layers_and_ical")
     zone = section.get("timezone", "UTC")
     return Schedule(
         name=section.get("name", ""),

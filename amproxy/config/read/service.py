@@ -21,7 +21,6 @@ from amproxy.config.read.values import (
     map_of,
     name,
     positive_duration,
-    quote_value,
     raw,
     secret,
     secret_url,
@@ -30,6 +29,7 @@ from amproxy.config.read.values import (
     timezone,
     to_wall_clock,
     url,
+    written_value,
 )
 from amproxy.config.structs import (
     DeadMansSwitch,
@@ -41,6 +41,7 @@ from amproxy.config.structs import (
     Web,
 )
 from amproxy.config.yaml import MappingNode
+from amproxy.text import Phrase
 
 # Names of sources and heartbeats stand in the URLs that senders call.
 _URL_PATH_SEGMENT = re.compile(r"[^\x00-\x20\x7f/?#%]+")
@@ -51,10 +52,7 @@ _REDIS_URL = re.compile(r"(?:redis|rediss|unix|redis\+sentinel|redis\+cluster):/
 def _url_path_name(at: Cursor) -> str | None:
     found = name(at)
     if found is not None and (not _URL_PATH_SEGMENT.fullmatch(found) or found in (".", "..")):
-        at.error(
-            f"{quote_value(at)} cannot stand in a URL:"
-            " use letters, digits, dots, dashes and underscores"
-        )
+        at.error("problem.url_path_name", value=written_value(at))
         return None
     return found
 
@@ -64,16 +62,16 @@ def _path_or_template(at: Cursor) -> str | None:
     if found is None:
         return None
     if not found.strip():
-        at.error("is empty: give a path or a template, or leave the key out")
+        at.error("problem.empty_mapping_value")
     elif fault := jinja_fault(found):
-        at.error(f"not a Jinja2 template: {fault}")
+        at.error("problem.no_template", fault=fault)
     return found.strip()
 
 
 def _path(at: Cursor) -> str | None:
     found = _path_or_template(at)
     if found is not None and ("{" in found or len(found.split()) > 1 or "|" in found):
-        at.error("expected one path, such as data.alerts")
+        at.error("problem.expected_path")
     return found
 
 
@@ -87,7 +85,7 @@ _MAPPING: Final[dict[str, Reader]] = {
 
 def _read_mapping(at: Cursor) -> SourceMapping | None:
     if isinstance(at.node, MappingNode) and not at.node.pairs:
-        at.error(f"is empty: give one of {', '.join(_MAPPING)}, or leave the key out")
+        at.error("problem.empty_mapping", keys=", ".join(_MAPPING))
         return None
     return SourceMapping(**at.section(_MAPPING))
 
@@ -116,11 +114,7 @@ def read_source(at: Cursor) -> Source:
     _read_shown_secrets(section, "token", "hmac_secret")
     if not section.given("token", "token_file", "hmac_secret", "hmac_secret_file"):
         # Not an error: the source may be reachable only from a trusted network.
-        section.cursor.warn(
-            "no_token",
-            "without token_file or hmac_secret_file,"
-            " anybody who reaches amproxy may push as this source",
-        )
+        section.cursor.warn("no_token", Phrase("problem.open_source"))
     if "expire_after" in section:
         section["expire_after"] = float(section["expire_after"])
     section.setdefault("name", "")
@@ -133,7 +127,7 @@ def _read_shown_secrets(section: Section, *keys: str) -> None:
         section.exclusive(key, f"{key}_file")
         for given in (key, f"{key}_file"):
             if section.get(given) == "":
-                section.error(given, "is empty: give the secret, or leave the key out")
+                section.error(given, "problem.empty_secret")
 
 
 def read_heartbeat(at: Cursor) -> Heartbeat:
@@ -141,7 +135,7 @@ def read_heartbeat(at: Cursor) -> Heartbeat:
     section = at.section(_HEARTBEAT)
     section.require("name")
     _read_shown_secrets(section, "token")
-    section.require("every", why="how long may it be silent?")
+    section.require("every", why=Phrase("problem.why_silent"))
     return Heartbeat(
         name=section.get("name", ""),
         every=float(section.get("every", 0)),
@@ -156,7 +150,7 @@ def read_heartbeat(at: Cursor) -> Heartbeat:
 def read_dead_mans_switch(at: Cursor) -> DeadMansSwitch:
     """The outside address that amproxy calls while all is well."""
     section = at.section({**with_file_key("url", secret_url), "every": positive_duration})
-    section.require("url", "url_file", why="which address is called while all is well?")
+    section.require("url", "url_file", why=Phrase("problem.why_address"))
     section.exclusive("url", "url_file")
     if "every" in section:
         section["every"] = float(section["every"])
@@ -168,16 +162,14 @@ def _redis_url(at: Cursor) -> str | None:
     if found is None or found == "embedded" or _REDIS_URL.fullmatch(found):
         return None if found is None else found.reveal()
     # The text is not quoted: a URL of Redis may hold a password.
-    at.error(
-        "expected embedded, redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
-    )
+    at.error("problem.expected_redis")
     return None
 
 
 def _host(at: Cursor) -> str | None:
     found = name(at)
     if found is not None and not _HOST.fullmatch(found):
-        at.error(f"expected the name of a host, without scheme and port, found {quote_value(at)}")
+        at.error("problem.expected_host", value=written_value(at))
         return None
     return found.lower().rstrip(".") if found else None
 
@@ -220,18 +212,16 @@ def read_maintenance_window(at: Cursor) -> Maintenance:
     """One window: from `start` to `end`, or by time intervals, or both."""
     section = at.section(_MAINTENANCE_WINDOW_KEYS)
     section.require("name")
-    section.require("matchers", why="which alerts are expected?")
+    section.require("matchers", why=Phrase("problem.why_alerts"))
     if section.get("matchers") == []:
-        section.error(
-            "matchers", "names no alerts: a window without matchers would hold back everything"
-        )
+        section.error("matchers", "problem.window_without_matchers")
     if not section.get("active_time_intervals"):
         for key in ("start", "end"):
-            section.require(key, why="or active_time_intervals, for a window that recurs")
+            section.require(key, why=Phrase("problem.why_window_bound"))
     zone = section.get("timezone", "UTC")
     start, end = _window_bound(section, "start", zone), _window_bound(section, "end", zone)
     if start and end and end <= start:
-        section.error("end", "the end must lie after the start")
+        section.error("end", "problem.end_before_start")
     return Maintenance(
         name=section.get("name", ""),
         matchers=tuple(section.get("matchers", ())),

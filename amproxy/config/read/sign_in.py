@@ -16,19 +16,19 @@ from amproxy.config.read.values import (
     list_of,
     name,
     positive_duration,
-    quote_value,
     raw,
     url,
+    written_value,
 )
 from amproxy.config.structs import Oidc, ProxyHeader, SignIn
 from amproxy.config.yaml import MappingNode
 from amproxy.secret import Secret
+from amproxy.text import Phrase
 
 PASSWORD_HASH_FORMAT: Final = re.compile(
     r"\$argon2id\$v=19\$m=[0-9]+,t=[0-9]+,p=[0-9]+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{22,}"
 )
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-_METHODS_TEXT: Final = "passwords: true, oidc or proxy_header"
 
 
 def read_password_hash(at: Cursor) -> Secret | None:
@@ -37,7 +37,7 @@ def read_password_hash(at: Cursor) -> Secret | None:
     if found is None or PASSWORD_HASH_FORMAT.fullmatch(found):
         return None if found is None else Secret(found)
     # The value is not quoted: it may be the password itself.
-    at.error("expected an argon2id hash, such as `amproxy hash-password` prints")
+    at.error("problem.expected_password_hash")
     return None
 
 
@@ -47,13 +47,10 @@ def _read_issuer(at: Cursor) -> str | None:
         return None
     parts = urlsplit(found)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        at.error(
-            "an issuer is asked over https:// (over http:// on this machine only):"
-            " what it says decides who comes in"
-        )
+        at.error("problem.issuer_scheme")
         return None
     if parts.query or parts.fragment:
-        at.error("an issuer has neither a query nor a fragment")
+        at.error("problem.issuer_query")
         return None
     return found
 
@@ -68,7 +65,7 @@ def _is_loopback(host: str) -> bool:
 def _read_header_name(at: Cursor) -> str | None:
     found = name(at)
     if found is not None and not _HEADER_NAME.fullmatch(found):
-        at.error(f"{quote_value(at)} is no name of a header")
+        at.error("problem.header_name", value=written_value(at))
         return None
     return found
 
@@ -77,7 +74,7 @@ def _read_proxy_network(at: Cursor) -> IpNetwork | None:
     network = read_network(at)
     if network is not None and network.prefixlen == 0:
         # The header is trusted as it comes; from anywhere, anybody could set it.
-        at.error("from everywhere, anybody could be anybody: name the addresses of the proxy")
+        at.error("problem.proxy_from_everywhere")
         return None
     return network
 
@@ -105,10 +102,10 @@ def _read_oidc(at: Cursor) -> Oidc:
 
 def _read_proxy_header(at: Cursor) -> ProxyHeader:
     section = at.section({"header": _read_header_name, "from": list_of(_read_proxy_network)})
-    section.require("from", why="whose word counts? The addresses of the proxy")
+    section.require("from", why=Phrase("problem.why_proxy"))
     networks = tuple(section.pop("from", ()))
     if not networks and section.given("from"):
-        section.error("from", "names nobody whose word counts")
+        section.error("from", "problem.empty_proxy")
     return ProxyHeader(networks=networks, **section)
 
 
@@ -119,9 +116,7 @@ def refuse_empty_sign_in(root: Cursor) -> None:
     """
     pair = root.node.pairs.get("sign_in") if isinstance(root.node, MappingNode) else None
     if pair and root.child(pair[1], "sign_in").null:
-        root.child(pair[0], "sign_in").error(
-            f"nobody could sign in: give {_METHODS_TEXT}, or take the section out"
-        )
+        root.child(pair[0], "sign_in").error("problem.empty_sign_in")
 
 
 def read_sign_in(at: Cursor) -> SignIn:
@@ -136,7 +131,7 @@ def read_sign_in(at: Cursor) -> SignIn:
         }
     )
     if not section.get("passwords") and not section.given("oidc", "proxy_header"):
-        section.cursor.error(f"nobody could sign in: give {_METHODS_TEXT}")
+        section.cursor.error("problem.no_sign_in_method")
     if "session_lifetime" in section:
         section["session_lifetime"] = float(section["session_lifetime"])
     return SignIn(**section)

@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo, available_timezones
 from amproxy.config.read.cursor import Cursor, Reader, describe_node
 from amproxy.config.yaml import ScalarNode, SequenceNode
 from amproxy.secret import Secret
-from amproxy.times import format_duration, parse_duration, parse_iso_time
+from amproxy.text import Phrase, PhraseValue
+from amproxy.text.problems import alternatives
+from amproxy.times import BadDuration, format_duration, parse_duration, parse_iso_time
 
 # In the place of a secret, in a configuration that a server has written back.
 SECRET_PLACEHOLDER: Final = "<secret>"  # noqa: S105
@@ -46,7 +48,7 @@ _GO_DURATION_UNITS: Final = {
 def raw(at: Cursor) -> str | None:
     """The literal text, nothing replaced: for matchers, regular expressions and templates."""
     if not isinstance(at.node, ScalarNode):
-        at.error(f"expected a text, found {describe_node(at.node)}")
+        at.error("problem.expected_text", found=describe_node(at.node))
         return None
     return "" if at.node.null else at.node.text
 
@@ -58,28 +60,26 @@ def text(at: Cursor) -> str | None:
         return found
     unset = [name for name in ENVIRONMENT_VARIABLE.findall(found) if name not in at.document.env]
     for name in dict.fromkeys(unset):
-        at.error(f"the environment variable {name} is not set")
+        at.error("problem.unset_variable", variable=name)
     if unset:
         return None
     return ENVIRONMENT_VARIABLE.sub(lambda variable: at.document.env[variable[1]], found)
 
 
-def quote_value(at: Cursor) -> str:
-    """The value for an error message, shortened, as written in the file.
+def written_value(at: Cursor) -> str:
+    """The text for an error, shortened, as written in the file; "" for a list or a map.
 
     An environment variable is not replaced: its value may be a secret.
     """
-    if not isinstance(at.node, ScalarNode):
-        return describe_node(at.node)
-    written = at.node.text
-    return repr(written if len(written) <= _MAX_QUOTED else written[:_MAX_QUOTED] + "…")
+    written = at.node.text if isinstance(at.node, ScalarNode) else ""
+    return written if len(written) <= _MAX_QUOTED else f"{written[:_MAX_QUOTED]}…"
 
 
 def name(at: Cursor) -> str | None:
     """A text that is not empty."""
     found = text(at)
     if found == "":
-        at.error("must not be empty")
+        at.error("problem.empty")
         return None
     return found
 
@@ -92,7 +92,9 @@ def choice(*allowed: str) -> Reader:
         if found is None or found in allowed:
             return found
         at.error(
-            f"{quote_value(at)} is not allowed here: expected {' or '.join(map(repr, allowed))}"
+            "problem.not_allowed",
+            value=written_value(at),
+            allowed=alternatives(allowed, quoted=True),
         )
         return None
 
@@ -106,28 +108,28 @@ def url(at: Cursor) -> str | None:
         return None
     wrong = url_fault(found)
     if wrong:
-        at.error(f"not a usable URL: {wrong}")
+        at.error("problem.unusable_url", reason=wrong)
         return None
     return found
 
 
-def url_fault(found: str) -> str:
-    """The reason why a text is no usable URL; "" = it is one.
+def url_fault(found: str) -> Phrase | None:
+    """The reason why a text is no usable URL; None = it is one.
 
     The reasons never quote the URL: it may be a secret, or hold one.
     """
     try:
         parts = urlsplit(found)
         if parts.scheme not in ("http", "https"):
-            return "it must begin with http:// or https://"
+            return Phrase("problem.url_scheme")
         if not parts.netloc.rpartition("@")[2]:
-            return "it has no host"
+            return Phrase("problem.url_host_missing")
         if re.search(r"[\x00-\x20\x7f]", parts.netloc) or re.search(r"[\x00-\x1f\x7f]", found):
-            return "it holds a blank or a control character"
+            return Phrase("problem.url_character")
         _ = parts.port  # raises where it is no number
     except ValueError as error:
-        return "its port is not a number" if "ort" in str(error) else "its host is not well-formed"
-    return ""
+        return Phrase("problem.url_port" if "ort" in str(error) else "problem.url_host")
+    return None
 
 
 def secret(at: Cursor) -> Secret | None:
@@ -152,7 +154,7 @@ def host_port(at: Cursor) -> str | None:
     host, colon, port = found.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port or (not bracketed and (":" in host or "[" in host or "]" in host)):
-        at.error(f"expected host:port, found {quote_value(at)}")
+        at.error("problem.expected_host_port", value=written_value(at))
         return None
     return found
 
@@ -169,11 +171,16 @@ def file(at: Cursor) -> str | None:
     try:
         path.open("rb").close()
     except (OSError, ValueError) as error:
-        reason = (
-            error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        at.warn(
+            "unreadable_file",
+            Phrase("problem.unreadable_file", {"path": found, "reason": read_fault(error)}),
         )
-        at.warn("unreadable_file", f"cannot read the file {found!r}: {reason}")
     return str(path)
+
+
+def read_fault(error: Exception) -> PhraseValue:
+    """The reason why a file cannot be opened, in the system's words; of a ValueError our own."""
+    return (isinstance(error, OSError) and error.strerror) or Phrase("problem.unusable_path")
 
 
 def list_of(reader: Reader) -> Reader:
@@ -210,7 +217,7 @@ def label_name(at: Cursor) -> str | None:
     """A label's name as Alertmanager's UTF-8 mode allows it: anything but empty."""
     found = text(at)
     if not found:
-        at.error("the name of a label must not be empty")
+        at.error("problem.empty_label_name")
         return None
     return found
 
@@ -219,29 +226,29 @@ def classic_label_name(at: Cursor) -> str | None:
     """A label's name for the old keys (match, match_re …)."""
     found = raw(at)
     if found is None or not _CLASSIC_NAME.fullmatch(found):
-        at.error(
-            f"{quote_value(at)} is not a label name here (letters, digits and _):"
-            " write it as a matcher, for which any name will do"
-        )
+        at.error("problem.classic_label_name", value=written_value(at))
         return None
     return found
 
 
-def reference(section: str, what: str) -> Reader:
-    """The name of something that a section of the file defines; `what` is its noun for errors."""
+def reference(section: str, unknown: str) -> Reader:
+    """The name of something that a section of the file defines.
+
+    unknown: the key of the error for another name.
+    """
 
     def read(at: Cursor) -> str | None:
         found = name(at)
         known = at.document.names.get(section, {})
         if found is None or found in known:
             return found
-        at.error(f"there is no {what} {quote_value(at)}{at.hint(found, lambda: known)}")
+        at.error(unknown, name=written_value(at), hint=at.hint(found, lambda: known))
         return None
 
     return read
 
 
-interval_names: Final = list_of(reference("time_intervals", "time interval"))
+interval_names: Final = list_of(reference("time_intervals", "problem.no_time_interval"))
 
 
 def literal(at: Cursor, scalar: Reader = raw) -> Any:
@@ -271,7 +278,7 @@ def unquoted_text(at: Cursor) -> str | None:
         and not at.node.plain
         and "${" not in at.node.text
     ):
-        at.error(f"{quote_value(at)} is a text because of its quotes: write it without them")
+        at.error("problem.quoted_value", value=written_value(at))
         return None
     return found
 
@@ -280,7 +287,7 @@ def boolean(at: Cursor) -> bool | None:
     found = unquoted_text(at)
     if found is None or found in _TRUE or found in _FALSE:
         return None if found is None else found in _TRUE
-    at.error(f"expected true or false, found {quote_value(at)}")
+    at.error("problem.expected_boolean", value=written_value(at))
     return None
 
 
@@ -296,10 +303,10 @@ def integer(minimum: int | None = None) -> Reader:
                 raise ValueError
             number = int(_OCTAL.sub("0o", found.replace("_", "")), 0)
         except ValueError:
-            at.error(f"expected a whole number, found {quote_value(at)}")
+            at.error("problem.expected_integer", value=written_value(at))
             return None
         if minimum is not None and number < minimum:
-            at.error(f"{quote_value(at)} is too small: the least is {minimum}")
+            at.error("problem.too_small", value=written_value(at), least=minimum)
             return None
         return number
 
@@ -311,7 +318,7 @@ def fraction(at: Cursor) -> float | None:
     try:
         return None if found is None else float(found)
     except ValueError:
-        at.error(f"expected a number, found {quote_value(at)}")
+        at.error("problem.expected_number", value=written_value(at))
         return None
 
 
@@ -320,10 +327,11 @@ def duration(at: Cursor) -> Duration | None:
     found = text(at)
     try:
         return None if found is None else Duration(parse_duration(found))
-    except ValueError as error:
-        # The reason quotes the value, which may come from the environment: then it is not shown.
-        as_written = quote_value(at) == repr(found)
-        at.error(str(error) if as_written else f"not a valid duration: {quote_value(at)}")
+    except BadDuration as error:
+        # The value may come from the environment: then it is shown as it is written.
+        written = written_value(at)
+        key = f"problem.duration_{error.fault}" if written == found else "problem.no_duration"
+        at.error(key, value=written)
         return None
 
 
@@ -331,7 +339,7 @@ def positive_duration(at: Cursor) -> Duration | None:
     """A Prometheus duration that is longer than nothing."""
     found = duration(at)
     if found is not None and not found:
-        at.error("must be longer than 0s")
+        at.error("problem.duration_zero")
         return None
     return found
 
@@ -343,9 +351,7 @@ def size(at: Cursor) -> int | None:
         return None
     matched = _SIZE.fullmatch(found)
     if matched is None or not int(matched[1]):
-        at.error(
-            f"expected a size above 0 in bytes, such as 1048576 or 16MiB, found {quote_value(at)}"
-        )
+        at.error("problem.expected_size", value=written_value(at))
         return None
     return int(matched[1]) * _SIZE_UNITS[matched[2] or ""]
 
@@ -368,7 +374,7 @@ def date_time(at: Cursor) -> datetime | None:
     try:
         return parse_iso_time(found, fraction=False)
     except ValueError:
-        at.error(f"expected a date and time such as 2026-01-05T09:00, found {quote_value(at)}")
+        at.error("problem.expected_date_time", value=written_value(at))
         return None
 
 
@@ -386,7 +392,11 @@ def timezone(at: Cursor) -> str | None:
         ZoneInfo(found)
     except (KeyError, ValueError, OSError):
         # In this order: unknown; not a name at all; a folder of the database, such as "Europe".
-        at.error(f"there is no time zone {quote_value(at)}{at.hint(found, available_timezones)}")
+        at.error(
+            "problem.no_time_zone",
+            name=written_value(at),
+            hint=at.hint(found, available_timezones),
+        )
         return None
     return found
 
@@ -403,6 +413,6 @@ def go_duration(at: Cursor) -> GoDuration | None:
         return GoDuration(int(found) / 1e9)
     parts = _GO_DURATION.findall(found)
     if not parts or "".join(number + unit for number, unit in parts) != found:
-        at.error(f"expected a duration such as 10s or 1m30s, found {quote_value(at)}")
+        at.error("problem.expected_go_duration", value=written_value(at))
         return None
     return GoDuration(sum(float(number) * _GO_DURATION_UNITS[unit] for number, unit in parts))

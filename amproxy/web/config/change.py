@@ -19,7 +19,7 @@ from starlette.requests import Request
 from amproxy import metrics
 from amproxy.apply import follow_rename_in_file
 from amproxy.calendars.fetch import schedule_warnings
-from amproxy.check.report import check_config
+from amproxy.check.report import FoundProblems, find_problems
 from amproxy.clock import utc
 from amproxy.config.identities import identities
 from amproxy.config.loader import file_size, load, read_bytes
@@ -48,7 +48,9 @@ from amproxy.simulation.config_diff import (
     compare_configs,
 )
 from amproxy.store import incidents
-from amproxy.text import Phrase
+from amproxy.text import Phrase, phrase_code
+from amproxy.text.problems import problems_phrase
+from amproxy.text.render import arguments_of
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
@@ -57,6 +59,7 @@ from amproxy.web.http.permissions import (
     require_role,
     set_audit_text,
 )
+from amproxy.web.http.refusals import error_phrase
 
 COMPARED_DAYS: Final = 28  # of shifts that are compared
 # Gaps ahead come nearer, so the result of a check is not true for ever.
@@ -170,7 +173,7 @@ async def apply_change(
         raise Conflict(Phrase("refusal.file_changed"))
     if proposal.loaded is None:
         raise Uneditable(
-            Phrase("refusal.would_not_load", {"problems": "; ".join(map(str, proposal.problems))})
+            Phrase("refusal.would_not_load", {"problems": problems_phrase(proposal.problems)})
         )
     await require_result_allowed(request, deps.context.config, change, proposal)
     if not proposal.writable:
@@ -184,7 +187,9 @@ async def apply_change(
         # force, so the metric of the failed reload must not alarm.
         await asyncio.to_thread(write_file, path, before, file_digest(data))
         metrics.reload_successful.set(1)
-        raise Uneditable(Phrase("refusal.put_back", {"problems": str(error)})) from None
+        raise Uneditable(
+            Phrase("refusal.put_back", {"problems": problems_phrase(error.problems)})
+        ) from None
     if renamed := _rename_of(change):
         # Where this is cut short, the policies of the file stand in at the next steps.
         await follow_rename_in_file(deps.context, renamed)
@@ -215,7 +220,9 @@ async def _propose_change(deps: Deps, change: ConfigEntryChange) -> ConfigChange
     try:
         first, *parts = await _run_on_file(deps, _propose_in_parts, change, utc(deps.context.now()))
     except ConfigError as error:
-        raise Uneditable(Phrase("refusal.would_not_load", {"problems": str(error)})) from None
+        raise Uneditable(
+            Phrase("refusal.would_not_load", {"problems": problems_phrase(error.problems)})
+        ) from None
     proposal: ConfigChangeProposal = first
     return proposal._replace(loaded=join_loaded(parts)) if parts else proposal
 
@@ -271,6 +278,8 @@ class ProblemView(msgspec.Struct, kw_only=True):
     column: int
     path: str
     message: str
+    code: str
+    arguments: dict[str, Any]
     kind: str | UnsetType = UNSET  # of a warning
 
 
@@ -281,14 +290,16 @@ def problem_view(problem: ConfigProblem) -> ProblemView:
         column=problem.column,
         path=problem.path,
         message=problem.message,
+        code=phrase_code(problem.words),
+        arguments=arguments_of(problem.words),
         kind=problem.kind or UNSET,
     )
 
 
 class ConfigFileState(NamedTuple):
     in_force: bool  # the file on the disk is the one that was loaded
-    errors: list[ProblemView]
-    warnings: list[ProblemView]
+    errors: list[ConfigProblem]
+    warnings: list[ConfigProblem]
 
 
 class ConfigFileChecker:
@@ -299,7 +310,7 @@ class ConfigFileChecker:
 
     def __init__(self, deps: Deps) -> None:
         self._deps, self._context = deps, deps.context
-        self._last: tuple[str, float, dict[str, Any]] | None = None  # digest, Unix seconds, report
+        self._last: tuple[str, float, FoundProblems] | None = None  # digest, Unix seconds
 
     async def state(self) -> ConfigFileState:
         context, now = self._context, self._context.now()
@@ -310,14 +321,10 @@ class ConfigFileChecker:
             try:
                 [found] = await _run_on_file(self._deps, _check_file, utc(now))
             except Uneditable as error:
-                problem = problem_view(ConfigProblem(str(error), file=str(path)))
+                problem = ConfigProblem(error_phrase(error), file=str(path))
                 return ConfigFileState(digest == context.config.digest, [problem], [])
             self._last = last = digest, now, found
-        report, in_force = last[2], digest == context.config.digest
-        errors, warnings = (
-            msgspec.convert(report[key], list[ProblemView]) for key in ("errors", "warnings")
-        )
-        return ConfigFileState(in_force, errors, warnings)
+        return ConfigFileState(digest == context.config.digest, *last[2])
 
 
 def _file_digest(path: Path) -> str:
@@ -327,8 +334,8 @@ def _file_digest(path: Path) -> str:
         return ""  # the check says why it cannot be read
 
 
-def _check_file(path: Path, now: datetime) -> dict[str, Any]:
-    return check_config(
+def _check_file(path: Path, now: datetime) -> FoundProblems:
+    return find_problems(
         lambda: load(path),
         also=lambda config: (
             *schedule_warnings(config, now),

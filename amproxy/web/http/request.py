@@ -18,6 +18,7 @@ from starlette.requests import Request
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, parse_matchers
 from amproxy.text import Phrase, PhraseValue
+from amproxy.text.problems import matcher_fault
 from amproxy.times import parse_command_time, parse_iso_time, to_utc, wall_to_utc
 from amproxy.web.http.refusals import RefusedRequest, error_phrase
 
@@ -41,15 +42,6 @@ def invalid(reason: Phrase) -> RefusedRequest:
 def field_name(name: str) -> PhraseValue:
     """The name of a field of a form or query, for a refusal."""
     return Phrase(f"refusal.name_{name}") if name in _FIELD_NAMES else name
-
-
-def matcher_fault(error: BadMatcher) -> PhraseValue:
-    """The reason why a text is no matcher; that of a regular expression is RE2's own."""
-    if error.expected is None:
-        return str(error)[:300]
-    what = Phrase(f"refusal.expected_{error.expected}")
-    column = str(error.column)
-    return Phrase("refusal.syntax", {"text": error.text[:200], "what": what, "column": column})
 
 
 async def parse_json_body(request: Request, kind: type[Body]) -> Body:

@@ -17,6 +17,7 @@ from amproxy.reports.insights import NO_TEAM
 from amproxy.store import incidents
 from amproxy.store.incidents import IncidentSummary
 from amproxy.text import Phrase
+from amproxy.text.problems import matcher_fault
 from amproxy.web.http.query import (
     DEFAULT_PAGE_LIMIT,
     IncidentFilterParameters,
@@ -24,7 +25,7 @@ from amproxy.web.http.query import (
     PageLimit,
     check_cursor,
 )
-from amproxy.web.http.request import invalid, known_zone, matcher_fault, parse_time_param
+from amproxy.web.http.request import invalid, known_zone, parse_time_param
 
 _CURSOR = re.compile(r"\d{1,12}(\.\d{1,9})?-[a-z0-9]{1,40}", re.ASCII)
 

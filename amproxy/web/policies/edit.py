@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from amproxy.edit.change import ConfigEntryChange
-from amproxy.errors import NotFound, Uneditable
+from amproxy.errors import ConfigProblem, NotFound, Uneditable
 from amproxy.text import Phrase
 from amproxy.web.config.change import load_sections, preview_change, require_change_allowed
 from amproxy.web.config.page import SourceForm, render_preview
@@ -125,9 +125,9 @@ class PolicyEditPage:
             require_change_allowed(request, self._context.config, change)
             preview = await preview_change(self._deps, change)
         except Uneditable as error:
-            return await self._render(request, name, draft, [describe_error(error).phrase])
+            return await self._render(request, name, draft, describe_error(error).phrase)
         if problems := preview.proposal.problems:
-            return await self._render(request, name, draft, [one.message for one in problems])
+            return await self._render(request, name, draft, problems=problems)
         source = SourceForm(_PATH, {key: values for key, values in fields.items() if key != "do"})
         return await render_preview(request, self._templates, change, preview, source=source)
 
@@ -147,7 +147,12 @@ class PolicyEditPage:
         return entry
 
     async def _render(
-        self, request: Request, name: str, draft: PolicyDraft, problems: Sequence[Phrase | str] = ()
+        self,
+        request: Request,
+        name: str,
+        draft: PolicyDraft,
+        problem: Phrase | None = None,
+        problems: Sequence[ConfigProblem] = (),
     ) -> HTMLResponse:
         config = self._context.config
         schedules, receivers = list(config.schedules), list(config.receivers)
@@ -163,9 +168,10 @@ class PolicyEditPage:
         return await self._templates.page(
             request,
             "policy_edit.html",
-            422 if problems else 200,
+            422 if problem or problems else 200,
             name=name,
             draft=draft,
+            problem=problem,
             problems=problems,
             kinds=STEP_KINDS,
             waits=WAIT_KINDS,

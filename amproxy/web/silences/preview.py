@@ -24,8 +24,9 @@ from amproxy.respond.rights import Principal, hiding_refusal, mute_refusal
 from amproxy.store import incidents, muting
 from amproxy.store.groups import load_groups
 from amproxy.text import Phrase
+from amproxy.text.problems import matcher_fault
 from amproxy.web.http.permissions import HasScope, principal_of, require
-from amproxy.web.http.request import invalid, matcher_fault
+from amproxy.web.http.request import invalid
 
 MAX_PREVIEWED_ALERTS = 500
 MAX_SEARCHED_INCIDENTS = 500  # of the open incidents, the newest ones

@@ -113,6 +113,8 @@ NAMES = frozenset(
         "month",
         "berlin",
         "kathmandu",
+        *("if_nobody", "route.routes", "token_file", "notify", "forward", "resolve", "routes"),
+        *("wait", "wait_until", "wait_for_alerts", "escalation_policies", "continue"),
         "europe",
         "asia",
     ]
@@ -122,7 +124,6 @@ NAMES = frozenset(
 STORED = {
     "error": "what a channel or a system said is stored as it was said",
     "done": "audit entries are stored in English",
-    "problems": "the file's warnings and errors are those of `amproxy check`, in English",
 }
 
 
@@ -253,6 +254,6 @@ def clock_times(page: str) -> list[tuple[str, str]]:
     found = []
     for text in texts_of(page):
         # Countdowns are lengths. A place that names its zone may keep another clock.
-        if not {"counted", "local", "option", "hours", "rect"}.intersection(text.place):
+        if not {"counted", "local", "option", "hours", "rect", "problems"}.intersection(text.place):
             found += [(at, text.words) for at, zone in _CLOCK.findall(text.words) if not zone]
     return found

@@ -84,20 +84,14 @@ def _check(section: Section) -> None:
     names: set[str] = set()
     for header in section.get("headers", {}):
         if header.lower() in names:
-            section.error(
-                "headers",
-                f"the header {header!r} is given twice (upper and lower case are the same)",
-            )
+            section.error("headers", "problem.repeated_header", header=header)
         names.add(header.lower())
     threading = section.get("threading", {})
     if threading.get("enabled"):
         if names & {"references", "in-reply-to"}:
-            section.error(
-                "headers",
-                "with threading enabled, References and In-Reply-To are set by the threading",
-            )
+            section.error("headers", "problem.threading_headers")
         if "thread_by_date" not in threading:
-            section.error("threading", "missing thread_by_date: none or daily")
+            section.error("threading", "problem.threading_by_date")
 
 
 @lru_cache(maxsize=4096)  # each look at people asks about all of their contacts

@@ -75,17 +75,11 @@ def _build_global(values: Section) -> SlackSettings:
 def _check(section: Section) -> None:
     http = section.get("http_config", {})
     if section.given("app_token", "app_token_file") and "authorization" in http:
-        section.error(
-            "http_config",
-            "authorization may not stand beside an app_token, which is sent in its place",
-        )
+        section.error("http_config", "problem.slack_authorization")
     api_url = section.get("api_url")
     # Where api_url is the address of the Web API, it is no incoming webhook.
     if section.get("update_message") and api_url is not None and api_url != section.get("app_url"):
-        section.error(
-            "update_message",
-            "an incoming webhook cannot change its messages: update_message needs an app_token",
-        )
+        section.error("update_message", "problem.slack_update_message")
 
 
 def _check_global(section: Section) -> None:
@@ -94,7 +88,7 @@ def _check_global(section: Section) -> None:
     # Alertmanager allows both where they are one address: older files set the Web API's address
     # as the webhook.
     if app and api and section.get("slack_api_url") != section.get("slack_app_url", _API_URL):
-        section.error(app, f"only one of {api} and {app} may be given")
+        section.error(app, "problem.only_one_of_two", one=api, other=app)
 
 
 def _receives_presses(global_: Global, receivers: Mapping[str, Receiver]) -> bool:
