@@ -16,7 +16,7 @@ from amproxy.config.structs import Maintenance
 from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
 from amproxy.grouping import silences
-from amproxy.grouping.maintenance import window_bounds
+from amproxy.grouping.maintenance import is_open, next_change_at, window_bounds
 from amproxy.grouping.muting import window_key
 from amproxy.grouping.silences import BadSilence
 from amproxy.machine.draft import new_id
@@ -155,7 +155,7 @@ async def create_window(context: Context, wanted: Maintenance) -> Maintenance:
     made = replace(wanted, id=new_id(), start=start, name=name)
     _check_window(context, made)
     operations = Operations()
-    await _save_window(context, operations, made)
+    await _save_window(context, operations, made, was_open=False)
     await commit(context.wire, operations)
     context.wake(timers=True)
     return made
@@ -236,17 +236,25 @@ async def _update_window(
             return new
         operations = Operations()
         muting.guard_window(operations, stored)
-        await _save_window(context, operations, new)
+        was_open = is_open(stored.window, context.config.time_intervals, utc(context.now()))
+        await _save_window(context, operations, new, was_open=was_open)
         if await commit(context.wire, operations):
             context.wake(timers=True)
             return new
     raise StoreUnavailable("the same maintenance window keeps changing")
 
 
-async def _save_window(context: Context, operations: Operations, window: Maintenance) -> None:
-    """Store a window, have a worker check it at once, and delete those that ended long ago."""
+async def _save_window(
+    context: Context, operations: Operations, window: Maintenance, *, was_open: bool
+) -> None:
+    """Store a window, set its next check, and delete those that ended long ago."""
     muting.save_window(operations, window)
-    muting.schedule_window_check(operations, window.id, context.now())
+    # A check of a window that is not open flushes the groups that it matches. One that was open
+    # until now is checked at once, because it may have muted something. Any other has muted
+    # nothing: a check before its next change would flush groups earlier than group_interval.
+    now, intervals = context.now(), context.config.time_intervals
+    check_at = now if was_open else next_change_at(window, intervals, now)
+    muting.set_next_window_check(operations, window.id, check_at)
     over = [
         name
         for name, known in (await context.windows.all(context.wire)).items()

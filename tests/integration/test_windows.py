@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from amproxy.config.structs import (
@@ -30,6 +31,7 @@ from amproxy.store.commit import Operations, commit
 from amproxy.store.groups import load_groups
 from amproxy.store.leases import Timer
 from tests.support.integration.house import House, config, plan
+from tests.support.integration.stepping import Stepping, stepping
 from tests.support.waiting import soon
 from tests.support.words import said
 
@@ -183,6 +185,45 @@ async def test_a_window_made_by_hand_in_the_future_opens_then_and_ends_at_once_w
     assert not house.chat.sent
     await respond_muting.end_window(house.context, made.id)
     await soon(lambda: house.chat.sent)
+
+
+async def test_a_window_flushes_a_group_only_when_it_ceases_to_be_open(redis_url: str) -> None:
+    at = 1_767_600_000.0
+    windows: list[Maintenance] = []
+
+    def planned(starts: float, **values: Any) -> Maintenance:
+        start = datetime.fromtimestamp(at + starts, UTC)
+        return window(start=start, end=start + timedelta(hours=9), **values)
+
+    async def make(service: Stepping, starts: float) -> None:
+        windows.append(await respond_muting.create_window(service.context, planned(starts)))
+
+    async def move(service: Stepping, starts: float) -> None:
+        moved = planned(starts, id=windows[0].id)
+        await respond_muting.change_window(service.context, moved.id, lambda old: moved)
+
+    async def cancel(service: Stepping) -> None:
+        await respond_muting.end_window(service.context, windows[1].id)
+
+    async def live(service: Stepping) -> None:
+        def push(name: str) -> Awaitable[None]:
+            return service.push({"alertname": "Disk", "part": name}, at + 7 * 86400)
+
+        hook = service.channels["webhook"]
+        await service.until(
+            at + 4 * HOUR,  # when the first window, moved, is open
+            (at, partial(push, "first")),
+            (at + 10, partial(make, service, HOUR)),
+            (at + 20, partial(make, service, 2 * HOUR)),
+            (at + 30, partial(push, "second")),
+            (at + 40, partial(move, service, 3 * HOUR)),
+            (at + 50, partial(cancel, service)),
+        )
+        assert [len(card.alerts) for _, card in hook.sent] == [1], "before group_interval was over"
+        await service.until(at + 5 * HOUR, (at + 4 * HOUR, partial(move, service, 6 * HOUR)))
+        assert [len(card.alerts) for _, card in hook.sent] == [1, 2], "nothing mutes it any more"
+
+    await stepping(redis_url, slow(), at, live)
 
 
 async def test_a_recurring_window_tells_at_the_end_of_each_opening_and_a_prolonged_one_at_its_new_end(

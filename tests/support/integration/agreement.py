@@ -43,7 +43,7 @@ from amproxy.text.render import render_phrase
 from amproxy.web.incidents.forecast import MAX_UPCOMING, UpcomingIncidentStep, list_upcoming
 from amproxy.web.incidents.list import incident_rows
 from amproxy.web.incidents.views import incident_view
-from tests.support.integration.plans import act
+from tests.support.integration.plans import act, address
 from tests.support.integration.stepping import Stepping, stepping
 from tests.support.integration.team_cases import LENGTH, Case, Change, Mute, cases
 from tests.support.redis import running
@@ -146,8 +146,8 @@ async def live(case: Case, service: Stepping) -> Lived:
     )
 
 
-def _refuse(case: Case, channel: str, address: str, card: Card) -> DeliveryError | None:
-    refused = (address, channel) in case.refusing
+def _refuse(case: Case, channel: str, to: str, card: Card) -> DeliveryError | None:
+    refused = any(channel == kind and to == address(kind, user) for user, kind in case.refusing)
     return DeliveryError("blocked", permanent=True) if refused else None
 
 
