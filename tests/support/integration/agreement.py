@@ -400,15 +400,17 @@ def _first_tie(case: Case, lived: Lived) -> float:
     )
     if not (storms or turns):
         return math.inf
-    steps = sorted(
+    moments = {
         (entry.at, id_)
         for id_, timeline in lived.timelines.items()
         for entry in timeline
         if entry.step
-    )
+    }
+    # what a storm holds is told of later than it was due
+    moments |= {(page.due, one.id) for one in lived.incidents for page in one.pages}
     ties = (
         at
-        for (at, one), (following, other) in itertools.pairwise(steps)
+        for (at, one), (following, other) in itertools.pairwise(sorted(moments))
         if one != other and following - at < LATENESS
     )
     return next(ties, math.inf)
