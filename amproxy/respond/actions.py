@@ -23,7 +23,7 @@ from amproxy.machine import events, transition
 from amproxy.machine.responders import incident_groups
 from amproxy.model import Incident
 from amproxy.notify.message import Press
-from amproxy.respond.rights import Principal, incident_refusal, principal_of_user, refusal
+from amproxy.respond.rights import Principal, incident_refusal, principal_of_user
 from amproxy.respond.targets import BadAction, PageTarget, people_step_for_target, step_for_target
 from amproxy.store import audit, incidents, storms
 from amproxy.store.audit import AuditEntry
@@ -227,8 +227,6 @@ async def _perform_press(context: Context, pressed: Press, user: str | None) -> 
     if user is None:
         return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}.", False
     principal = principal_of_user(context.config, user, "chat")
-    if reason := refusal(principal, "responder"):
-        return _refusal_text(context, reason), False
     action, _, rest = pressed.value.partition(":")
     if action == ACKNOWLEDGE_ALL:
         return await acknowledge_all(context, rest, principal, via=pressed.channel), True

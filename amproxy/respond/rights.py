@@ -32,6 +32,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     teams: Teams = frozenset()  # that the user is a member of
     via: Via = "open"
     token: str = ""  # name of the API token
+    answers: bool = True  # may act on what its user was paged for; no token for reading may
 
 
 def principal_of_user(config: Config, name: str, via: Via) -> Principal:
@@ -73,9 +74,16 @@ def _listed(joint: str, names: Sequence[str]) -> PhraseValue:
 
 
 def incident_refusal(principal: Principal, incident: Incident) -> Phrase | None:
-    """Decide on an action on an incident; those paged for it may act, of whatever team."""
+    """Decide on an action on an incident; those paged for it may act, of whatever team or role."""
     is_paged = bool(principal.user) and concerns_user(incident, principal.user)
+    if is_paged and may_answer(principal):
+        return None
     return refusal(principal, "responder", () if is_paged else (incident.team,))
+
+
+def may_answer(principal: Principal) -> bool:
+    """True where it may act on the incidents that its user was paged for, a viewer too."""
+    return bool(principal.user) and principal.role != "none" and principal.answers
 
 
 def schedule_refusal(principal: Principal, config: Config, name: str) -> Phrase | None:

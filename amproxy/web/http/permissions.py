@@ -7,6 +7,7 @@ viewer, everything else a responder.
 
 from __future__ import annotations
 
+import re
 from typing import Final, Protocol
 
 from starlette.requests import Request
@@ -17,7 +18,7 @@ from amproxy.context import Context
 from amproxy.errors import AmproxyError
 from amproxy.model import Incident
 from amproxy.respond import rights
-from amproxy.respond.rights import Principal, Role, incident_refusal, refusal
+from amproxy.respond.rights import Principal, Role, incident_refusal, may_answer, refusal
 from amproxy.store import incidents, schedule_changes
 from amproxy.text import Phrase
 from amproxy.web.http.guard import SAFE_METHODS
@@ -45,6 +46,7 @@ _OPEN_PATHS: Final = frozenset(
 _OPEN_PREFIXES: Final = ("/static/", "/act/", "/calendar/")
 # The only paths that a viewer may write to: they change only what is the viewer's own.
 _OWN_PATHS: Final = ("/sign-out", "/api/v1/sessions", "/me")
+_ANSWER_PATH: Final = re.compile(r"(/api/v1)?/incidents/[^/]+(/[^/]+)?")
 # Admins only, even for reading; each with all paths below it …
 _ADMIN_PATHS: Final = ("/admin", "/api/v1/tokens", "/api/v1/audit")
 # … and admins only for writing.
@@ -129,9 +131,15 @@ def may_act(principal: Principal, incident: Incident) -> bool:
     return not incident_refusal(principal, incident)
 
 
+def _require_answerer(request: Request) -> Principal:
+    """Return the principal if it may act on any incident at all. Raises Forbidden."""
+    principal = principal_of(request)
+    return principal if may_answer(principal) else require_role(request, "responder")
+
+
 async def require_incidents(request: Request, context: Context, *incident_ids: str) -> None:
     """Check the right to act on incidents. Raises Forbidden, NotFound, StoreUnavailable."""
-    principal = require_role(request, "responder")
+    principal = _require_answerer(request)
     if principal.role == "admin":
         return
     for incident_id in incident_ids:
@@ -143,7 +151,7 @@ async def forbidden_incidents(
     request: Request, context: Context, incident_ids: list[str]
 ) -> dict[str, Phrase]:
     """Of many incidents those that may not be acted on: id → reason. Raises StoreUnavailable."""
-    principal, refused = require_role(request, "responder"), dict[str, Phrase]()
+    principal, refused = _require_answerer(request), dict[str, Phrase]()
     if principal.role == "admin":
         return refused
     # an incident that is not there is reported by the action itself
@@ -193,6 +201,11 @@ def required_role(method: str, path: str) -> Role | None:
     if method in SAFE_METHODS or _is_below(path, _OWN_PATHS):
         return "viewer"
     return "admin" if _is_below(path, _ADMIN_WRITE_PATHS) else "responder"
+
+
+def is_answer(path: str) -> bool:
+    """True for actions on incidents, which even a viewer may take on some: handlers decide."""
+    return _ANSWER_PATH.fullmatch(path) is not None
 
 
 def _is_below(path: str, roots: tuple[str, ...]) -> bool:

@@ -23,7 +23,7 @@ from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
 from amproxy.log import EventLog
-from amproxy.respond.rights import Principal, principal_of_user
+from amproxy.respond.rights import Principal, may_answer, principal_of_user
 from amproxy.store import audit, sign_in
 from amproxy.text import Phrase
 from amproxy.web.alertmanager.http import coded_error
@@ -37,6 +37,7 @@ from amproxy.web.http.permissions import (
     REFUSED_KEY,
     Forbidden,
     NotSignedIn,
+    is_answer,
     may,
     principal_of,
     required_role,
@@ -116,7 +117,7 @@ class SignInGate:
         set_principal(scope, principal)
         if needed is None or (may_scrape and path == METRICS_PATH):
             return
-        if not may(principal, needed):
+        if not may(principal, needed) and not (is_answer(path) and may_answer(principal)):
             if principal.via == "open":
                 raise NotSignedIn(Phrase("refusal.sign_in"))
             reason = Phrase(

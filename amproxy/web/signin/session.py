@@ -119,7 +119,14 @@ def principal_of_token(config: Config, token: ApiToken) -> Principal | None:
         teams = user_teams(config, user.name)
         if role != "none":
             role = min(role, user.role, key=_ROLE_ORDER.index)
-    return Principal(user=token.user, role=role, teams=teams, via="token", token=token.name)
+    return Principal(
+        user=token.user,
+        role=role,
+        teams=teams,
+        via="token",
+        token=token.name,
+        answers=bool({"responder", "admin"}.intersection(roles)),
+    )
 
 
 def is_from_proxy(scope: Scope, proxy: ProxyHeader) -> bool:

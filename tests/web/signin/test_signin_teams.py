@@ -12,8 +12,9 @@ import pytest
 from amproxy.config.loader import load_text
 from amproxy.context import Context
 from amproxy.notify.message import Press
-from amproxy.respond.actions import handle_press
+from amproxy.respond.actions import ActionRequest, handle_press, perform
 from amproxy.respond.links import SignedLinks
+from amproxy.respond.targets import PageTarget
 from amproxy.store import audit
 from amproxy.store.wire import Wire
 from tests.support.redis import Redis
@@ -218,6 +219,9 @@ async def test_presses_and_links_need_the_rights_that_the_api_needs(
         ("vic", "telegram", "refused"),
     }
     assert "acknowledged." in await press("02")
+    ask = ActionRequest(action="responders", user="rita", via="api", to=PageTarget(users=("vic",)))
+    await perform(context, incident.id, ask)
+    assert "resolved." in await press("3", "resolve")
     await wire.close()
 
 

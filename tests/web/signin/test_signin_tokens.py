@@ -216,6 +216,27 @@ def test_responders_act_for_their_own_teams_and_on_what_they_were_paged_for(
     assert rob.post(f"/api/v1/incidents/{incident}/acknowledge").json()["acknowledged_by"] == "rob"
 
 
+def test_a_viewer_answers_what_they_were_paged_for_and_nothing_else(
+    amproxy: Server, ada: Browser
+) -> None:
+    incident, other = opened(amproxy, ada, "Vic", "red"), opened(amproxy, ada, "NotVic", "red")
+    vic, path = Browser(amproxy).signed_in("vic"), f"/api/v1/incidents/{incident}"
+    assert vic.post(f"{path}/acknowledge").status_code == 403
+    assert "do-acknowledge" not in vic.get(f"/incidents/{incident}").text
+    asked = ada.post(f"{path}/responders", json={"users": ["vic"]})
+    assert asked.status_code == 200
+    assert "do-acknowledge" in vic.get(f"/incidents/{incident}").text
+    with Program(amproxy, token(ada, "read", user="vic")) as program:
+        assert program.post(f"{path}/acknowledge").status_code == 403
+    with Program(amproxy, token(ada, "respond", user="vic")) as program:
+        assert program.post(f"{path}/acknowledge").json()["acknowledged_by"] == "vic"
+    assert vic.post(f"/incidents/{incident}/unacknowledge").status_code == 303
+    assert vic.post(f"{path}/resolve").json()["resolved_by"] == "vic"
+    for refused in (f"/api/v1/incidents/{other}/acknowledge", f"/incidents/{other}/resolve"):
+        assert vic.post(refused).status_code == 403
+    assert vic.post("/api/v1/incidents", json={"title": "x", "users": ["vic"]}).status_code == 403
+
+
 def test_every_change_is_in_the_log_with_who_how_and_what(amproxy: Server, ada: Browser) -> None:
     incident = opened(amproxy, ada, "Logged", "blue")
     rob = Browser(amproxy).signed_in("rob")
