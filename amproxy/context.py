@@ -89,6 +89,9 @@ class Context:
         self.config = config
         self.placer = Placer(config)
         self.routes = _routes_by_key(config.route)
+        self.shortest_auto_resolve = min(
+            (one.auto_resolve for one in config.policies.values() if one.auto_resolve), default=0.0
+        )
         self.open_windows = OpenWindows(config)
         self.roster = self._build_roster()
 

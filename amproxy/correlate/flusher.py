@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 from msgspec.structs import replace
@@ -112,8 +113,9 @@ async def _flush_operations(
     muting = await look_up_muting(context, loaded.alerts, int(now * 10**9))
     tick = flush.flush_tick(group, planned, now)
     size = len(loaded.alerts)
+    silent = await _silent_ends(context, loaded, receiver)
     decision = await offload.run(
-        size, flush.decide_flush, loaded, group, receiver, context.roster, muting, now, tick
+        size, flush.decide_flush, loaded, group, receiver, context.roster, muting, now, tick, silent
     )
     operations = groups.begin_flush(loaded, next_due=tick + group.group_interval)
     flush_id, until = new_id(), now + max(group.group_interval, MIN_FLUSH_SECONDS)
@@ -140,6 +142,23 @@ async def _flush_operations(
     )
     await offload.scrap(*(due.alerts for due in decision.notifications), decision.resolved, *muting)
     return operations, changes
+
+
+async def _silent_ends(
+    context: Context, loaded: LoadedGroup, receiver: Receiver
+) -> dict[str, float]:
+    """The `silent` of decide_flush. Nothing is loaded where no policy resolves for silence."""
+    found: dict[str, float] = {}
+    for integration in receiver.integrations if context.shortest_auto_resolve else ():
+        key = notification_log_key(integration)
+        entry = loaded.log.get(key)
+        if integration.kind != "oncall" or entry is None or not (entry.incident and entry.firing):
+            continue
+        with contextlib.suppress(NotFound):  # trimmed by retention
+            incident = await incidents.load_current(context.wire, entry.incident)
+            if incident.state == "resolved" and incident.resolved_by == "silent":
+                found[key] = incident.resolved_at or 0.0
+    return found
 
 
 def _add_messages(

@@ -15,6 +15,7 @@ from amproxy.grouping.dedup import merge_alerts
 from amproxy.grouping.flush import first_flush
 from amproxy.grouping.inhibition import stored_sources
 from amproxy.grouping.placement import Placement
+from amproxy.grouping.silences import FOREVER_NS
 from amproxy.model import Alert, Group
 from amproxy.store import groups
 from amproxy.store.commit import binary
@@ -25,6 +26,8 @@ SLICE = 500
 INGEST_TRIES = 20  # each loses to another process that changed the same alerts meanwhile
 # ns. The lapse of a webhook's alert moves in steps of a minute, so that repeats write nothing.
 LAPSE_STEP = 60 * 10**9
+# ns. An `auto_resolve` shorter than this needs the time of every push, not of one a minute.
+EXACT_BELOW = 2 * LAPSE_STEP
 
 
 class IncomingAlert(msgspec.Struct, gc=False):
@@ -109,13 +112,14 @@ async def _store(
 
     Raises StoreUnavailable.
     """
+    news_step = _news_step(context.shortest_auto_resolve)
     for _ in range(INGEST_TRIES):
         stored = await groups.load_leases(
             context.wire, [(group_id, list(alerts)) for group_id, (_, alerts) in wanted.items()]
         )
         result, writes = IngestResult(), []
         for (group, alerts), leases in zip(wanted.values(), stored, strict=True):
-            write = _group_write(group, alerts, leases, now_ns, hurry, result)
+            write = _group_write(group, alerts, leases, now_ns, hurry, result, news_step)
             if write is not None:
                 writes.append(write)
         if timers is not None:
@@ -153,8 +157,12 @@ def _group_write(
     now_ns: int,
     hurry: bool,
     result: IngestResult,
+    news_step: int,
 ) -> GroupWrite | None:
-    """The write of one group, counted in `result`; None when all of it is stored as it is."""
+    """The write of one group, counted in `result`; None when all of it is stored as it is.
+
+    news_step: a repeat so many ns after the last push that was written is written too.
+    """
     write = GroupWrite(group.id, False, now_ns // 10**6, hurry, [], [], [], [], [])
     earliest, fresh = 0, False
     for (fingerprint, incoming), data in zip(alerts.items(), stored, strict=True):
@@ -169,7 +177,7 @@ def _group_write(
                 fresh, earliest = True, min(earliest or lease.starts_ns, lease.starts_ns)
         else:
             result.repeated += _is_same_state(old, incoming, now_ns)
-            if _is_unchanged(old, incoming):
+            if _is_unchanged(old, incoming) and now_ns - old.updated_ns < news_step:
                 continue
             alert, lease = _merge_stored(fingerprint, old, incoming, now_ns)
         write.fingerprints.append(fingerprint)
@@ -196,6 +204,13 @@ def _source_words(
 
 def _has_ended(ends_ns: int, now_ns: int) -> bool:
     return 0 < ends_ns <= now_ns
+
+
+def _news_step(auto_resolve: float) -> int:
+    """The ns after which a repeat is written, so that `auto_resolve` (seconds) counts from it."""
+    if not auto_resolve:
+        return FOREVER_NS
+    return LAPSE_STEP if auto_resolve * 10**9 >= EXACT_BELOW else 0
 
 
 def _is_same_state(old: Lease, new: IncomingAlert, now_ns: int) -> bool:

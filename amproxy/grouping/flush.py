@@ -5,8 +5,9 @@ Pure: `now` (Unix seconds) is an argument. correlate/flusher.py loads, asks here
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -73,9 +74,12 @@ def decide_flush(
     muting: Muting,
     now: float,
     tick: float,
+    silent: Mapping[str, float] = MappingProxyType({}),
 ) -> FlushDecision:
     """Decide one flush. `group` carries the timings in force now, `loaded` what is stored.
 
+    silent: the key of an integration's log → when its incident ended because nothing was heard of
+    it (Unix seconds).
     tick: when the flush was planned, Unix seconds. The log carries it, so that the tick a whole
     repeat_interval later repeats, whatever the milliseconds.
     """
@@ -95,6 +99,9 @@ def decide_flush(
             alerts = _unmuted_or_known(loaded.alerts, unmuted, previous)
         if not alerts and loaded.alerts:
             continue
+        if previous and key in silent and _was_pushed_after(silent[key], unmuted, over):
+            # a push is news again: without it the silence would last until the next repetition
+            previous = replace(previous, firing=[])
         due = _due_notification(integration, alerts, over, previous, group, now, tick)
         # Repeating is no news: while all of it is muted, an incident that somebody has resolved
         # must not open again.
@@ -142,6 +149,10 @@ def active_mute_intervals(group: Group, roster: Roster, now: float) -> list[str]
         return muting
     active = roster.known_intervals(group.active_time_intervals)
     return [] if not active or any(roster.holds(name, at) for name in active) else active
+
+
+def _was_pushed_after(end: float, alerts: list[Alert], over: set[str]) -> bool:
+    return last_push([alert for alert in alerts if alert.fingerprint not in over]) > end
 
 
 def _unexpired_entry(entry: LogEntry | None, now: float) -> LogEntry | None:

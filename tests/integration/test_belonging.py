@@ -143,7 +143,7 @@ QUIET = config(plan(NotifyStep(users=("ann",)), auto_resolve=3600.0))
 
 async def webhook(house: House) -> None:
     """An alert that has no end of its own."""
-    alerts = [{"status": "firing", "labels": {"alertname": "Disk"}}]
+    alerts = [{"status": "firing", "labels": {"alertname": "Disk"}, "startsAt": PAST}]
     assert (await house.post("/webhook/am", {"version": "4", "groupKey": "g", "alerts": alerts}))[
         0
     ] == 200
@@ -185,6 +185,40 @@ async def test_alerts_of_which_nothing_was_heard_do_not_bring_it_back_but_a_push
     await webhook(house)
     await clock.later(3700)
     assert len(await house.incidents("triggered")) == 1
+
+
+async def test_what_ended_for_silence_comes_back_with_the_next_push_at_both_doors(
+    house_of: Build,
+) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)), auto_resolve=70.0)))
+    clock = Clock(house)
+    await webhook(house)
+    await push(house, "Load")
+    await clock.later(1)
+    await soon(lambda: len(house.chat.sent) == 2)
+    await clock.later(73)
+    await soon(lambda: house.incidents("resolved"))
+    assert {one.resolved_by for one in await house.incidents("resolved")} == {"silent"}
+    await clock.later(30)  # nothing was pushed: its group's flushes bring nothing back
+    assert not await house.incidents("triggered")
+    await webhook(house)
+    await push(house, "Load")
+    await clock.later(1)
+    await soon(lambda: len(house.chat.sent) == 4)
+    assert len(await house.incidents("triggered")) == 2
+
+
+async def test_a_short_silence_is_counted_from_the_last_push_exactly(house_of: Build) -> None:
+    house = await house_of(config(plan(NotifyStep(users=("ann",)), auto_resolve=4.0)))
+    clock = Clock(house)
+    await opened(house, clock)
+    for _ in range(9):
+        await clock.later(1)
+        await webhook(house)
+    await clock.later(3.5)
+    assert await one(house, "triggered")
+    await clock.later(1)
+    assert (await one(house, "resolved")).resolved_by == "silent"
 
 
 # ------------------------------------------------------------------------------------------------------------- turns
