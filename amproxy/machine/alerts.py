@@ -7,6 +7,7 @@ from typing import Final
 from amproxy.machine.draft import (
     END_PHRASES,
     Draft,
+    clear_wait,
     close_incident,
     restart_steps,
     set_wait,
@@ -16,7 +17,7 @@ from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.machine.holds import record_arrivals, release_hold
 from amproxy.machine.steps import begin_policy, begin_policy_anew
 from amproxy.model import MergedGroup, NotificationReason, common_pairs
-from amproxy.text import Length, Phrase, phrase
+from amproxy.text import Length, Moment, Phrase, phrase
 
 NEWS_PHRASES: Final[dict[NotificationReason, Phrase]] = {
     "first notification": phrase("news.first"),
@@ -77,9 +78,22 @@ def on_returned(draft: Draft, event: Returned) -> None:
     after = Length(max(1, round(draft.now - (incident.resolved_at or draft.now))))
     begin_policy_anew(draft)
     what = phrase("event.returned", after=after)
+    snoozed_by, snoozed_until = incident.snoozed_by, incident.snoozed_until
     trigger_again(draft, "reopened", what, "", firing=incident.firing, resolved=incident.resolved)
     record_arrivals(draft, alerts.fresh)
     _dampen_flapping(draft)
+    if snoozed_until is not None and snoozed_until > draft.now:
+        _snooze_on(draft, snoozed_by, snoozed_until)
+
+
+def _snooze_on(draft: Draft, by: str, until: float) -> None:
+    """Let a snooze go on that the end of the alerts had cut short."""
+    incident = draft.incident
+    clear_wait(draft)
+    incident.state, incident.snoozed_by, incident.snoozed_until = "snoozed", by, until
+    what = phrase("event.snooze_goes_on", by=draft.people(by), until=Moment(until))
+    draft.record("snoozed", what, user=by, until=until)
+    draft.refresh_messages(what)
 
 
 def _dampen_flapping(draft: Draft) -> None:

@@ -205,8 +205,11 @@ def _close(
     step: int = 0,
 ) -> None:
     incident = draft.incident
-    incident.state, incident.resolved_by, incident.resolved_at = "resolved", by, draft.now
-    incident.snoozed_until = None
+    incident.resolved_by, incident.resolved_at = by, draft.now
+    if incident.state != "snoozed" or ended not in ("source", "expired"):
+        # Alerts that come back soon find the snooze again that they ended in.
+        incident.snoozed_until = None
+    incident.state = "resolved"
     stop_steps(draft)
     incident.chains = []
     incident.ended = ended

@@ -6,7 +6,7 @@ import pytest
 
 from amproxy.config.structs import NotifyStep, Wait
 from amproxy.errors import Conflict
-from amproxy.machine.events import Acknowledge, AddResponders, Escalate, Reassign, Snooze
+from amproxy.machine.events import Acknowledge, AddResponders, Escalate, Reassign, Resolve, Snooze
 from amproxy.machine.transition import next_due
 from tests.support.machine.incidents import START, Drive
 
@@ -186,3 +186,36 @@ def test_what_a_reassigned_person_still_had_is_resumed() -> None:
         (1200, "ann", "email"),
         (1800, "bob", "telegram"),
     ]
+
+
+def test_a_snooze_outlives_alerts_that_end_and_come_back() -> None:
+    drive = Drive(ANN, reopen_within=60.0)
+    drive.until(10)
+    snooze(drive, 3600)
+    for at in (100, 130):
+        drive.now = START + at
+        drive.alerts(0)
+        assert drive.incident.state == "resolved"
+        drive.now += 2.5
+        drive.come_back()
+        assert (drive.incident.state, drive.incident.snoozed_until) == ("snoozed", START + 3600)
+    assert drive.said("Still snoozed by bob")
+    drive.until(3599)
+    assert drive.who == [(0, "ann")]
+    drive.until(3601)
+    assert drive.who == [(0, "ann"), (3600, "ann")]
+
+
+@pytest.mark.parametrize("ends", ["over", "by hand"])
+def test_a_snooze_that_is_over_or_was_ended_by_hand_does_not_come_back(ends: str) -> None:
+    drive = Drive(ANN, reopen_within=60.0)
+    snooze(drive, 100 if ends == "over" else 3600)
+    drive.now = START + 90
+    if ends == "over":
+        drive.alerts(0)
+    else:
+        drive.do(Resolve(user="ann", via="web"))
+    drive.now = START + 110
+    drive.come_back()
+    assert drive.incident.state == "triggered"
+    assert drive.who[-1] == (110, "ann")

@@ -171,7 +171,7 @@ def incident_view(
         acknowledged_by=value.acknowledged_by or None,
         acknowledged_at=rfc3339(value.acknowledged_at),
         snoozed_by=value.snoozed_by or None,
-        snoozed_until=rfc3339(value.snoozed_until),
+        snoozed_until=rfc3339(value.snoozed_until if value.state == "snoozed" else None),
         resolved_by=value.resolved_by or None,
         resolved_at=rfc3339(value.resolved_at),
         merged_into=value.merged_into or None,
