@@ -8,8 +8,10 @@ from amproxy.check.reaching import (
     forward_cycles,
     forward_only_policies,
     notify_steps,
+    people_unless_important,
     policies_that_reach,
     reachable_policies,
+    steps_that_repeat,
 )
 from amproxy.config.channels import (
     can_be_reached,
@@ -31,8 +33,8 @@ from amproxy.config.structs import (
 )
 from amproxy.errors import ConfigProblem
 from amproxy.labels.matchers import Matcher
-from amproxy.oncall.reachable import is_always_quiet
-from amproxy.text import Phrase
+from amproxy.oncall.reachable import find_common_quiet, is_always_quiet
+from amproxy.text import Moment, Phrase
 
 
 def all_warnings(loaded: LoadedConfig) -> list[ConfigProblem]:
@@ -244,6 +246,16 @@ def _lint_policies(config: Config) -> Iterator[ConfigProblem]:
         if policy.repeat and not any(isinstance(one, Wait | WaitUntilStep) for one in policy.steps):
             words = Phrase("problem.no_wait_in_repeat", {"policy": policy.name})
             yield _problem("no_wait_in_repeat", policy.place, path, words)
+        people = people_unless_important(config, policy) if policy.name in begun else set()
+        if quiet := find_common_quiet(
+            [config.users[name] for name in people], config.time_intervals
+        ):
+            at = Moment(quiet.timestamp())
+            words = Phrase("problem.quiet_together", {"policy": policy.name, "at": at})
+            yield _problem("quiet_together", policy.place, path, words)
+        for step in steps_that_repeat(config, policy):
+            words = Phrase("problem.repeats_person", {"schedule": step.schedule})
+            yield _problem("repeats_person", step.place, path, words)
         yield from _lint_receivers(config, policy, path)
 
 

@@ -31,6 +31,26 @@ def reachable_policies(config: Config, policy: Policy) -> dict[str, Policy]:
     return found
 
 
+def people_unless_important(config: Config, policy: Policy) -> set[str]:
+    """All whom a policy, and those that it forwards to, may page; none if any page is important.
+
+    Also none where a receiver is told, or a calendar names people: that is no silence.
+    """
+    people: set[str] = set()
+    for one in reachable_policies(config, policy).values():
+        people.add(one.if_nobody.user)
+        for step in notify_steps(one):
+            schedule = config.schedules.get(step.schedule)
+            if step.urgency == "important" or step.receiver or (schedule and schedule.ical):
+                return set()
+            people |= {*step.users, step.if_nobody.user if step.if_nobody else ""}
+            people |= (
+                {user for turn in schedule_turns(schedule) for user in turn} if schedule else set()
+            )
+            people |= set(config.teams[step.team].members) if step.team else set()
+    return people - {""}
+
+
 def policies_that_reach(config: Config, people: Set[str]) -> set[str]:
     """The policies by which one of these people is notified in any case.
 
@@ -89,6 +109,40 @@ def _step_always_reaches(
     rule = step.if_nobody or policy.if_nobody
     falls_back = rule.kind == "wait_for_shift" or (rule.kind == "user" and rule.user in people)
     return reaches and (covered or falls_back)
+
+
+def steps_that_repeat(config: Config, policy: Policy) -> Iterator[NotifyStep]:
+    """Yield the `position: next` steps for which nobody is left whom earlier steps did not page.
+
+    Whoever a calendar names is not known here, nor who is put on call by hand.
+    """
+    told: dict[str, int] = {}  # schedule → steps that have surely told another turn of it
+    for step in notify_steps(policy):
+        schedule = config.schedules.get(step.schedule)
+        if schedule is None or schedule.ical or _is_conditional(step):
+            continue
+        turns = {frozenset(turn) for turn in schedule_turns(schedule)}
+        most = min(len(turns), len(frozenset().union(*turns)))
+        before = told.get(step.schedule, 0)
+        if step.position == "next":
+            if 0 < most <= before:
+                yield step
+            told[step.schedule] = before + 1
+        else:
+            told[step.schedule] = max(before, 1)
+
+
+def schedule_turns(schedule: Schedule) -> list[tuple[str, ...]]:
+    """Whoever is on call together by the layers and overrides of the file."""
+    turns = [turn for layer in schedule.layers if layer.rotation for turn in layer.users]
+    # without a rotation all of them are on call
+    turns += [
+        tuple(user for turn in layer.users for user in turn)
+        for layer in schedule.layers
+        if not layer.rotation
+    ]
+    turns += [override.users for override in schedule.overrides]
+    return [turn for turn in turns if turn]
 
 
 def _is_always_covered(schedule: Schedule) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from amproxy.clock import utc
 from amproxy.config.structs import NotifyStep, Urgency
 from amproxy.machine.draft import Draft
+from amproxy.model import Page
 from amproxy.text import Phrase, ScheduleName, phrase
 
 # The codes of the reasons of a round robin.
@@ -25,7 +26,10 @@ class Recipients(NamedTuple):
 
 
 def find_recipients(draft: Draft, step: NotifyStep) -> Recipients:
-    """Return the people whom a step pages. With `pick: round_robin` this takes the turn."""
+    """Return the people whom a step pages. With `pick: round_robin` this takes the turn.
+
+    Of those who come next, or in turn, whoever was not paged for the incident precedes the others.
+    """
     if step.schedule:
         return _on_call_recipients(draft, step)
     if step.team and step.team not in draft.roster.config.teams:
@@ -37,7 +41,9 @@ def find_recipients(draft: Draft, step: NotifyStep) -> Recipients:
     if not present:
         return Recipients((), _join_reasons(not_paged) or phrase("reason.no_members"))
     if step.pick == "round_robin":
-        turn = take_turn(draft, step.team or ",".join(everyone), everyone, present)
+        reached = _reached_people(draft)
+        fresh = [user for user in present if user not in reached]
+        turn = take_turn(draft, step.team or ",".join(everyone), everyone, fresh or present)
         reason = phrase(TURN_OF_USERS, people=draft.people(*everyone))
         if step.team:
             reason = phrase(TURN_OF_TEAM, team=step.team)
@@ -53,13 +59,11 @@ def _on_call_recipients(draft: Draft, step: NotifyStep) -> Recipients:
     if step.schedule not in roster.config.schedules:
         gone = phrase("reason.schedule_gone", schedule=ScheduleName(step.schedule))
         return Recipients((), gone)
-    name = ScheduleName(step.schedule)
+    shift = on_call = roster.on_call(step.schedule, at)
     if step.position == "next":
-        shift = roster.turn_after(step.schedule, at)
-        reason = phrase("reason.next_after", schedule=name, why=shift.reason)
-    else:
-        shift = roster.on_call(step.schedule, at)
-        reason = phrase("reason.on_call", schedule=name, why=shift.reason)
+        shift = roster.due_next(step.schedule, at, _reached_people(draft))
+    role = "on_call" if set(shift.users) <= set(on_call.users) else "next_after"
+    reason = phrase(f"reason.{role}", schedule=ScheduleName(step.schedule), why=shift.reason)
     # The roster itself decides about absent people: layers skip them, overrides do not.
     present, not_paged = _filter_present(draft, shift.users, may_be_absent=True)
     return Recipients(present, reason, not_paged)
@@ -67,6 +71,17 @@ def _on_call_recipients(draft: Draft, step: NotifyStep) -> Recipients:
 
 def _join_reasons(reasons: tuple[Phrase, ...]) -> Phrase | None:
     return phrase("reason.several", reasons=reasons) if reasons else None
+
+
+def last_paged(pages: Iterable[Page]) -> dict[str, float]:
+    """Whoever these pages are for → when the last one was due (Unix seconds)."""
+    return {page.user: page.due for page in pages if page.user and page.kind == "page"}
+
+
+def _reached_people(draft: Draft) -> dict[str, float]:
+    # Whoever is to be paged after quiet hours has a chain already: it is others' turn.
+    being_paged = {chain.user: draft.now for chain in draft.incident.chains}
+    return being_paged | last_paged(draft.incident.pages)
 
 
 def _filter_present(

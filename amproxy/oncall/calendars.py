@@ -252,20 +252,8 @@ class CalendarCover:
         day = f"{self._end:%Y-%m-%d}"
         return Assignment(LATEST, (), phrase("on_call.known_until", day=day))
 
-    def next_users(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
-        """The next people on call after those of a time (UTC), and others than them.
-
-        () = nobody is on call then, or nobody else follows.
-        """
-        now = here = self.assignment_at(at)
-        first: tuple[str, ...] = ()
-        while now.users and here.end < LATEST:
-            here = self.assignment_at(here.end)
-            if here.users and set(here.users) != set(now.users):
-                if not set(here.users).issubset(besides):
-                    return here.users
-                first = first or here.users
-        return first
+    def people(self) -> Collection[str]:
+        return {user for levels in self._levels for level in levels for user in level.users}
 
     def _present(
         self, level: CalendarLevel, at: datetime, until: datetime

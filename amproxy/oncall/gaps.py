@@ -6,7 +6,7 @@ people are absent or unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -247,6 +247,9 @@ class _SingleOverride:
             override=override.id,
             nobody=not override.users,
         )
+
+    def people(self) -> Collection[str]:
+        return self._assignment.users
 
     def assignment_at(self, at: datetime) -> Assignment:
         if self._start <= at < self._end:

@@ -50,13 +50,8 @@ class Cover(Protocol):
     def assignment_at(self, at: datetime) -> Assignment:
         """The answer for a time in UTC."""
 
-
-class LayerCover(Cover, Protocol):
-    def next_users(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
-        """The people of the turn after that of a time (UTC); () = the layer has nobody then.
-
-        besides: skip turns that have nobody else than these people, unless all are such.
-        """
+    def people(self) -> Collection[str]:
+        """Whoever it may ever put on call, in no order."""
 
 
 class RotatingLayer:
@@ -98,22 +93,14 @@ class RotatingLayer:
         number, handoff = self._turn(at)
         if number < 0:
             return Assignment(handoff, ())
-        users, _, absent, until = self._substitute(number, at)
+        users, absent, until = self._substitute(number, at)
         reason = self._reason if users else self._all_absent
         if users and absent:
             reason = without_absent(reason, absent)
         return Assignment(min(end, handoff, until), users, reason, self._name)
 
-    def next_users(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
-        number, _ = self._turn(at)
-        if number < 0 or not self._is_active(at)[0]:
-            return ()
-        _, on_call, _, _ = self._substitute(number, at)
-        turns = [
-            self._substitute(on_call + nth, at)[0]
-            for nth in range(1, len(self._turns) + 1 if besides else 2)
-        ]
-        return next((turn for turn in turns if not set(turn).issubset(besides)), turns[0])
+    def people(self) -> Collection[str]:
+        return {name for turn in self._turns for name in turn}
 
     def _is_active(self, at: datetime) -> tuple[bool, datetime]:
         """True if the layer's time intervals let it be active, and until when that is known."""
@@ -136,12 +123,10 @@ class RotatingLayer:
         # A single turn follows itself: its handoffs change nothing.
         return number, LATEST if number >= 0 and len(self._turns) == 1 else end
 
-    def _substitute(
-        self, number: int, at: datetime
-    ) -> tuple[tuple[str, ...], int, list[str], datetime]:
+    def _substitute(self, number: int, at: datetime) -> tuple[tuple[str, ...], list[str], datetime]:
         """The first turn from `number` on in which somebody is present.
 
-        Returns its people, its number, who is absent, and until when the answer is valid.
+        Returns its people, who is absent, and until when the answer is valid.
         """
         absent: dict[str, None] = {}
         until = LATEST
@@ -154,8 +139,8 @@ class RotatingLayer:
                     if reason is not None:
                         absent[name] = None
             if users := tuple(name for name in turn if name not in absent):
-                return users, candidate, list(absent), until
-        return (), number, list(absent), until
+                return users, list(absent), until
+        return (), list(absent), until
 
 
 class Overrides:
@@ -174,6 +159,7 @@ class Overrides:
         *,
         by_hand: bool = False,
     ) -> None:
+        self._people = {name for override in overrides for name in override.users if name in users}
         self._steps = Piecewise(
             (
                 local_to_utc(override.start, zone),
@@ -194,6 +180,9 @@ class Overrides:
     def assignment_at(self, at: datetime) -> Assignment:
         found, end = self._steps.at(at)
         return found._replace(end=end) if found else Assignment(end, ())
+
+    def people(self) -> Collection[str]:
+        return self._people
 
 
 def override_reason(override: Override, *, by_hand: bool) -> Phrase:

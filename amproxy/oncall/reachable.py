@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
@@ -58,6 +58,21 @@ def is_always_quiet(user: User, intervals: Mapping[str, TimeInterval]) -> bool:
     """
     hours = _combine_intervals(tuple(intervals[name] for name in user.quiet_hours), user.timezone)
     return hours.holds(_ANY_TIME) and hours.changes(_ANY_TIME) is None
+
+
+def find_common_quiet(
+    users: Sequence[User], intervals: Mapping[str, TimeInterval]
+) -> datetime | None:
+    """The first half hour of a week (UTC) at which all of these people have quiet hours.
+
+    None = there is none, or there are no people.
+    """
+    if not users or not all(user.quiet_hours for user in users):
+        return None
+    moments = (_ANY_TIME + timedelta(minutes=30 * nth) for nth in range(7 * 48))
+    return next(
+        (at for at in moments if all(quiet_until(user, intervals, at) for user in users)), None
+    )
 
 
 @lru_cache(maxsize=1024)

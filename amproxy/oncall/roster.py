@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,17 +24,20 @@ from amproxy.oncall.layers import (
     AbsencesByUser,
     Assignment,
     Cover,
-    LayerCover,
     Overrides,
     RotatingLayer,
     absences_by_user,
 )
-from amproxy.oncall.swaps import AcceptedSwaps, SwappedCover, SwappedLayer
+from amproxy.oncall.swaps import AcceptedSwaps, SwappedCover
 from amproxy.text import Phrase, Words, phrase
-from amproxy.times import to_utc
+from amproxy.times import LATEST, to_utc
 
 NO_LAYER: Final = phrase("on_call.no_layer")
 HORIZON = timedelta(days=366)  # no change of people is searched beyond this
+# Whoever comes next is searched further, because turns may last months; but so many periods at
+# most, because they may also last minutes.
+NEXT_HORIZON = timedelta(days=4 * 366)
+MAX_NEXT_PERIODS = 1000
 
 
 class OnCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,15 +126,40 @@ class Roster:
             reason=now.reason or NO_LAYER,
         )
 
-    def turn_after(self, schedule: str, at: datetime) -> OnCall:
-        """The people of `position: next`: those of the turn after the turn on call at `at`.
+    def due_next(self, schedule: str, at: datetime, reached: Mapping[str, float]) -> OnCall:
+        """The people of `position: next`, by the final schedule.
 
-        Under an override that is the turn of the layer below it. `until` and `next` are those of
-        `on_call`. Raises KeyError for an unknown schedule.
+        Whoever is on call and not reached yet; else the first who come on call later, are not
+        reached and not absent at `at`; else, of all who come, those who were reached longest ago.
+        reached: person → when they were paged last. `until` and `next` are those of `on_call`.
+        Raises KeyError for an unknown schedule.
         """
-        following = self._timeline(schedule).turn_after(to_utc(at))
-        now = self.on_call(schedule, at)
-        return replace(now, users=following.users, reason=following.reason or NO_LAYER)
+        start, timeline, now = to_utc(at), self._timeline(schedule), self.on_call(schedule, at)
+        if fresh := tuple(user for user in now.users if user not in reached):
+            return replace(now, users=fresh)
+        seen: dict[tuple[str, ...], Phrase] = {}  # people → why, by time
+        known, everybody = {*now.users}, self._everybody(schedule)
+        later = timeline.periods(start, min(start, LATEST - NEXT_HORIZON) + NEXT_HORIZON)
+        for _, _, turn in islice(later, 1, MAX_NEXT_PERIODS):
+            if known.issuperset(turn.users):
+                continue
+            known.update(turn.users)
+            present = tuple(user for user in turn.users if not self.absent(user, start))
+            if fresh := tuple(user for user in present if user not in reached):
+                return replace(now, users=fresh, reason=turn.reason or NO_LAYER)
+            if others := tuple(user for user in present if user not in now.users):
+                seen.setdefault(others, turn.reason or NO_LAYER)
+            if known >= everybody:
+                break
+        if not seen:
+            return now
+        again = min(seen, key=lambda users: max(reached[user] for user in users))
+        return replace(now, users=again, reason=seen[again])
+
+    def _everybody(self, schedule: str) -> set[str]:
+        """All who may ever be on call: once they are seen, no search need go on."""
+        names = {user for cover in self.covers(schedule) for user in cover.people()}
+        return names & self.config.users.keys()
 
     def shifts(self, schedule: str, start: datetime, end: datetime) -> list[Shift]:
         """All shifts of a period in order, without overlaps, clipped, gaps included (users = ()).
@@ -245,7 +274,7 @@ class Roster:
     def _make_timeline(self, name: str) -> ScheduleTimeline:
         schedule, config = self.config.schedules[name], self.config
         zone = ZoneInfo(schedule.timezone)
-        layers: list[LayerCover] = [
+        layers: list[Cover] = [
             RotatingLayer(layer, zone, config.time_intervals, self._absences)
             for layer in schedule.layers
         ]
@@ -257,7 +286,7 @@ class Roster:
             nobody = NOT_LOADED
         overrides: Cover = Overrides(schedule.overrides, zone, config.users)
         if swaps := AcceptedSwaps(self.swaps.get(name, ()), config.users):
-            layers = [SwappedLayer(layer, swaps) for layer in layers]
+            layers = [SwappedCover(layer, swaps) for layer in layers]
             overrides = SwappedCover(overrides, swaps)
         # Above swaps: who is put on call by hand stays so.
         by_hand = Overrides(self.overrides.get(name, ()), zone, config.users, by_hand=True)
@@ -277,12 +306,12 @@ class ScheduleTimeline:
 
     def __init__(
         self,
-        layers: Sequence[LayerCover],
+        layers: Sequence[Cover],
         overrides: Sequence[Cover],
         nobody: Phrase = NO_LAYER,
     ) -> None:
         """nobody: the reason where no layer is active."""
-        self._layers, self._nobody = layers, nobody
+        self._nobody = nobody
         self.covers: Sequence[Cover] = [*overrides, *reversed(layers)]  # the highest first
 
     def periods(self, start: datetime, end: datetime) -> Iterator[TimelinePeriod]:
@@ -306,14 +335,3 @@ class ScheduleTimeline:
                 found = Assignment(until, (), nobody_reason(why or self._nobody))
             yield TimelinePeriod(start, until, found)
             start = until
-
-    def turn_after(self, at: datetime) -> Assignment:
-        """The turn after the present one of the layer that is on call, overrides left aside."""
-        why = None
-        for layer in reversed(self._layers):
-            found = layer.assignment_at(at)
-            if found.users:
-                reason = phrase("on_call.next_turn", layer=found.layer)
-                return Assignment(found.end, layer.next_users(at), reason, found.layer)
-            why = why or found.reason
-        return Assignment(at, (), nobody_reason(why or self._nobody))

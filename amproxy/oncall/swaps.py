@@ -13,7 +13,7 @@ from amproxy.clock import utc
 from amproxy.config.structs import User
 from amproxy.errors import Conflict
 from amproxy.model import Swap
-from amproxy.oncall.layers import Assignment, Cover, LayerCover
+from amproxy.oncall.layers import Assignment, Cover
 from amproxy.text import PeopleNames, Phrase, phrase
 from amproxy.times import LATEST
 
@@ -129,6 +129,7 @@ class AcceptedSwaps:
             for at in (max(swap.start, swap.taken_at or 0.0), swap.end):
                 changing.setdefault(utc(at), set()).add(rank)
         self._edges = sorted(changing)
+        self.takers = {swap.taken_by for swap in ranked}
         self._active: list[ActiveSwaps] = []  # from each edge on
         ranks: set[int] = set()
         for edge in self._edges:
@@ -146,7 +147,7 @@ class AcceptedSwaps:
 
 
 class SwappedCover:
-    """A cover, such as the overrides of the file, with the swaps of its schedule applied."""
+    """A layer, or the overrides of the file, with the swaps of its schedule applied."""
 
     def __init__(self, cover: Cover, swaps: AcceptedSwaps) -> None:
         self._cover, self._swaps = cover, swaps
@@ -162,24 +163,5 @@ class SwappedCover:
             reason = phrase("on_call.swapped", reason=reason, swaps=tuple(applied))
         return found._replace(end=min(found.end, until), users=users, reason=reason)
 
-
-class SwappedLayer(SwappedCover):
-    """A layer with the swaps of its schedule applied."""
-
-    def __init__(self, layer: LayerCover, swaps: AcceptedSwaps) -> None:
-        super().__init__(layer, swaps)
-        self._layer = layer
-
-    def next_users(self, at: datetime, besides: Collection[str] = ()) -> tuple[str, ...]:
-        """The layer's next people with swaps applied; the turn after if they are on call anyway."""
-        swaps, _ = self._swaps.at(at)
-        on_call = self._layer.assignment_at(at).users
-        now = {*swaps.apply_to(on_call)[0], *besides}
-        planned = self._layer.next_users(at, besides)
-        users = swaps.apply_to(planned)[0]
-        if now.issuperset(users) and not {*on_call, *besides}.issuperset(planned):
-            # Only swaps make the next turn the present people: skip all turns that end so.
-            concerned = {*now, *(swap.user for swap in swaps.swaps)}
-            same = {name for name in concerned if now.issuperset(swaps.apply_to((name,))[0])}
-            users = swaps.apply_to(self._layer.next_users(at, same))[0]
-        return users
+    def people(self) -> Collection[str]:
+        return {*self._cover.people(), *self._swaps.takers}

@@ -19,6 +19,7 @@ from amproxy.config.structs import (
     WaitUntilStep,
 )
 from amproxy.machine.draft import END_PHRASES
+from amproxy.machine.recipients import last_paged
 from amproxy.machine.steps import skipped_because
 from amproxy.model import END_REASONS, Incident, TimelineEntry
 from amproxy.oncall.roster import Roster, Shift
@@ -324,7 +325,8 @@ def _users_of_step(evidence: IncidentEvidence, step: NotifyStep, at: float) -> t
     if step.schedule not in roster.config.schedules:
         return step.users or _team_members(evidence, step)
     if step.position == "next":
-        return roster.turn_after(step.schedule, utc(at)).users
+        reached = last_paged(page for page in evidence.incident.pages if page.due < at)
+        return roster.due_next(step.schedule, utc(at), reached).users
     return roster.shifts(step.schedule, utc(at), utc(at) + _ONE_SECOND)[0].users
 
 

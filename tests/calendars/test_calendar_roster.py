@@ -11,6 +11,7 @@ from amproxy.config.structs import Override
 from amproxy.oncall.calendars import CalendarEventText, PeopleIndex, _match_priority_and_people
 from amproxy.oncall.roster import Roster
 from tests.support.calendars.icals import END, START, USERS, parsed, roster, utc, wall
+from tests.support.oncall.rosters import comes_next
 from tests.support.words import said as in_words
 
 MONDAY = "DTSTART:20260302T090000Z|DTEND:20260309T090000Z"
@@ -209,11 +210,11 @@ def test_next_is_who_follows_the_present_people() -> None:
         ),
         parsed("SUMMARY:carol|DTSTART:20260304T000000Z|DURATION:P1D"),
     )
-    assert who.turn_after("db", utc("2026-03-03T00:00")).users == ("carol",)
-    assert who.turn_after("db", utc("2026-03-04T00:00")).users == ("alice",)
-    assert who.turn_after("db", utc("2026-03-05T00:00")).users == ("bob", "alice")
-    assert who.turn_after("db", utc("2026-03-17T00:00")).users == ()
-    assert who.turn_after("db", utc("2026-03-20T00:00")).users == ()
+    assert comes_next(who, utc("2026-03-03T00:00"), "db") == ("carol",)
+    assert comes_next(who, utc("2026-03-04T00:00"), "db") == ("alice",)
+    assert comes_next(who, utc("2026-03-05T00:00"), "db") == ("bob",)
+    assert comes_next(who, utc("2026-03-17T00:00"), "db") == ("bob", "alice")
+    assert comes_next(who, utc("2026-03-20T00:00"), "db") == ("bob", "alice")
 
 
 def test_a_calendar_that_was_never_loaded_says_so_and_its_overrides_count_all_the_same() -> None:

@@ -154,6 +154,18 @@ def test_a_route_that_no_alert_reaches_is_named(routes: str, paths: list[str]) -
         ("steps: [{resolve: true}, {notify: {users: [alice]}}]", ["ends_with_nobody"]),
         ("steps: [{resolve: true, matchers: [a=b]}, {notify: {users: [alice]}}]", []),
         ("steps: [{webhook: d}, {notify: {users: [alice]}}]", ["undeliverable"]),
+        (
+            "steps: [{notify: {schedule: s}}, {notify: {schedule: s, position: next}}]",
+            ["repeats_person"],
+        ),
+        (
+            "steps: [{notify: {users: [alice]}}, {notify: {schedule: s, position: next}}]",
+            [],
+        ),
+        (
+            "steps: [{notify: {schedule: s}, matchers: [a=b]}, {notify: {schedule: s, position: next}}]",
+            [],
+        ),
     ],
 )
 def test_a_policy_that_can_end_with_nobody_or_repeats_at_once_is_named(
@@ -165,6 +177,36 @@ def test_a_policy_that_can_end_with_nobody_or_repeats_at_once_is_named(
     )
     text = text.replace("steps: [{notify: {schedule: s}}]", policy)
     assert kinds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("quiet", "step", "warned"),
+    [
+        ("[night]", "", True),
+        ("[noon]", "", False),
+        ("[]", "", False),
+        ("[night]", ", urgency: important", False),
+    ],
+)
+def test_nights_in_which_quiet_hours_silence_a_whole_policy_are_named(
+    quiet: str, step: str, warned: bool
+) -> None:
+    text = f"""
+route: {{receiver: r}}
+receivers: [{{name: r, oncall_configs: [{{escalation_policy: p}}]}}]
+users:
+  - {{name: ann, timezone: Europe/Berlin, contacts: {{console: x}}, quiet_hours: [night]}}
+  - {{name: bob, timezone: Europe/Berlin, contacts: {{console: x}}, quiet_hours: {quiet}}}
+time_intervals:
+  - name: night
+    time_intervals: [{{times: [{{start_time: '22:00', end_time: '24:00'}}, {{start_time: '00:00', end_time: '07:00'}}]}}]
+  - {{name: noon, time_intervals: [{{times: [{{start_time: '12:00', end_time: '13:00'}}]}}]}}
+schedules: [{{name: s, layers: [{{users: [ann, bob], rotation: {{every: 1w, start: 2026-01-05T09:00}}}}]}}]
+escalation_policies:
+  - name: p
+    steps: [{{notify: {{schedule: s}}}}, {{wait: 5m}}, {{notify: {{schedule: s, position: next{step}}}}}]
+"""
+    assert kinds(text) == (["quiet_together"] if warned else [])
 
 
 def forwarding(first: str, second: str) -> list[str]:
@@ -216,7 +258,10 @@ def test_a_notice_needs_a_contact_for_its_channel() -> None:
 @pytest.mark.parametrize(
     ("hours", "expected"),
     [
-        ("{name: q, time_intervals: [{times: [{start_time: '22:00', end_time: '24:00'}]}]}", []),
+        (
+            "{name: q, time_intervals: [{times: [{start_time: '22:00', end_time: '24:00'}]}]}",
+            ["quiet_together"],
+        ),
         ("{name: q, time_intervals: [{}]}", ["endless_quiet_hours"]),
         ("{name: q, time_intervals: []}", []),
         (

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from amproxy.config.structs import Absence, IfNobody, Notify, NotifyStep, Team, User, Wait
+from tests.support.machine import reached
 from tests.support.machine.incidents import Drive, people
 
 
@@ -21,13 +22,32 @@ def absent(*names: str) -> dict[str, Any]:
     return {"users": users}
 
 
-@pytest.mark.parametrize(("position", "who"), [("current", "eve"), ("next", "bob")])
-def test_a_schedule_stands_for_who_is_on_call_or_comes_next(position: Any, who: str) -> None:
-    drive = Drive(NotifyStep(schedule="weekly", position=position))
-    assert drive.who == [(0, who)]
-    assert drive.said(
-        "next after weekly" if position == "next" else "on call for weekly: layer turns"
+def test_a_schedule_stands_for_who_is_on_call_or_comes_next() -> None:
+    on_call, comes = NotifyStep(schedule="weekly"), NotifyStep(schedule="weekly", position="next")
+    drive = Drive(on_call, Wait(seconds=60), comes)
+    drive.until(60)
+    assert drive.who == [(0, "eve"), (60, "bob")]
+    assert drive.said("on call for weekly: layer turns")
+    assert drive.said("next after weekly: layer turns")
+
+
+def test_the_next_position_is_whoever_is_on_call_where_others_were_paged_so_far() -> None:
+    comes = NotifyStep(schedule="weekly", position="next")
+    drive = Drive(NotifyStep(users=("ann",)), Wait(seconds=60), comes, Wait(seconds=60), comes)
+    drive.until(200)
+    assert drive.who == [(0, "ann"), (60, "eve"), (120, "bob")]
+
+
+def test_the_turn_of_a_round_robin_passes_over_who_was_paged() -> None:
+    drive = Drive(
+        NotifyStep(users=("ann",)),
+        Wait(seconds=60),
+        NotifyStep(team="ops", pick="round_robin"),
+        Wait(seconds=60),
+        NotifyStep(team="ops", pick="round_robin"),
     )
+    drive.until(200)
+    assert [who for _, who in drive.who] == ["ann", "bob", "eve"]
 
 
 def test_people_on_call_are_looked_up_when_the_step_runs() -> None:
@@ -138,9 +158,9 @@ def test_two_steps_of_a_policy_take_turns_of_their_own() -> None:
 
 
 def test_two_steps_of_one_moment_page_a_person_once() -> None:
-    drive = Drive(NotifyStep(users=("bob",)), NotifyStep(schedule="weekly", position="next"))
-    assert drive.who == [(0, "bob")]
-    assert drive.said("bob is being paged already; the rules go on where they are")
+    drive = Drive(NotifyStep(users=("eve",)), NotifyStep(schedule="weekly"))
+    assert drive.who == [(0, "eve")]
+    assert drive.said("eve is being paged already; the rules go on where they are")
 
 
 def test_a_later_step_pages_a_person_again_whose_rules_are_over() -> None:
@@ -181,3 +201,8 @@ def test_a_rule_without_a_contact_is_not_waited_for() -> None:
     drive = Drive(NotifyStep(users=("odd",)), config={"users": {"odd": odd}})
     assert drive.pages == [(0, "odd", "telegram")]
     assert drive.said("odd has no sms contact")
+
+
+def test_the_next_position_goes_to_somebody_new_while_there_is_one() -> None:
+    tally = reached.run(40)
+    assert {"on call", "comes", "again"} <= tally.keys()

@@ -18,7 +18,7 @@ from amproxy.oncall.layers import ActiveDays, active_days
 from amproxy.oncall.piecewise import cached_interval
 from amproxy.oncall.roster import Roster
 from amproxy.times import wall_to_utc
-from tests.support.oncall.rosters import hours, layer, local, roster, rotation, utc
+from tests.support.oncall.rosters import comes_next, hours, layer, local, roster, rotation, utc
 
 BERLIN = "Europe/Berlin"
 ZONES = (
@@ -108,11 +108,11 @@ def test_turns_begin_with_the_first_active_day() -> None:
 
 def test_the_next_position_on_friday_is_who_comes_on_monday() -> None:
     who = office(*PEOPLE)
-    assert who.turn_after("main", local("2026-01-09T10:00", BERLIN)).users == ("carol",)
+    assert comes_next(who, local("2026-01-09T10:00", BERLIN)) == ("carol",)
     assert who.on_call("main", local("2026-01-09T10:00", BERLIN)).until == local(
         "2026-01-09T18:00", BERLIN
     )
-    assert who.turn_after("main", local("2026-01-10T10:00", BERLIN)).users == ()
+    assert comes_next(who, local("2026-01-10T10:00", BERLIN)) == ("carol",)
 
 
 def test_an_absence_does_not_move_the_order() -> None:
@@ -121,7 +121,7 @@ def test_an_absence_does_not_move_the_order() -> None:
         turning, intervals=OFFICE, absences={"bob": [("2026-01-05T00:00", "2026-01-08T00:00")]}
     )
     assert on_days(who, 5, 6, 7, 8, 9) == ["alice", "carol", "carol", "alice", "bob"]
-    assert who.turn_after("main", local("2026-01-05T10:00", BERLIN)).users == ("carol",)
+    assert comes_next(who, local("2026-01-05T10:00", BERLIN)) == ("carol",)
 
 
 def test_a_day_runs_from_handoff_to_handoff() -> None:
@@ -303,7 +303,7 @@ def test_a_layer_that_is_never_active_has_nobody_and_answers_at_once() -> None:
     who = roster(turning, intervals={"never": []})
     for at in (utc("2026-02-01T00:00"), utc("9999-12-31T23:59"), utc("0001-01-01T00:00")):
         assert who.on_call("main", at).users == ()
-    assert who.turn_after("main", utc("2026-02-01T00:00")).users == ()
+    assert comes_next(who, utc("2026-02-01T00:00")) == ()
 
 
 def test_a_century_after_the_start_the_last_turn_stays() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from amproxy.config.structs import Override
 from amproxy.oncall.gaps import find_empty_shifts, find_gaps
-from tests.support.oncall.rosters import hours, layer, local, override, roster, utc
+from tests.support.oncall.rosters import comes_next, hours, layer, local, override, roster, utc
 from tests.support.words import said
 
 BERLIN, TBILISI = "Europe/Berlin", "Asia/Tbilisi"
@@ -161,13 +161,15 @@ def test_an_override_without_end_in_sight_lasts() -> None:
     assert who.on_call("main", utc("2500-01-01T00:00")).users == ("bob",)
 
 
-def test_under_an_override_the_next_position_is_of_the_layer_beneath() -> None:
-    who = roster(
-        layer("weekly", "alice", "bob", "carol"),
-        overrides=[override("dave", "2026-01-06T00:00", "2026-01-07T00:00")],
-    )
-    assert who.on_call("main", utc("2026-01-06T12:00")).users == ("dave",)
-    assert who.turn_after("main", utc("2026-01-06T12:00")).users == ("bob",)
+def test_the_next_position_is_of_the_final_schedule_overrides_included() -> None:
+    layers = layer("weekly", "alice", "bob", "carol")
+    day = ("2026-01-06T00:00", "2026-01-07T00:00")
+    who = roster(layers, overrides=[override("dave", *day)])
+    assert comes_next(who, utc("2026-01-06T12:00")) == ("alice",)
+    assert comes_next(who, utc("2026-01-05T12:00")) == ("dave",)
+    # bob, whose turn comes next, stands in already
+    who = roster(layers, overrides=[override("bob", "2026-01-05T09:00", "2026-01-12T09:00")])
+    assert comes_next(who, utc("2026-01-06T12:00")) == ("carol",)
 
 
 WEEK_OF_ALICE, WEEK_OF_BOB, WEEK_OF_CAROL = (
@@ -243,15 +245,11 @@ def test_an_absent_person_named_by_an_override_is_on_call() -> None:
 
 def test_the_next_position_skips_the_absent_and_whoever_stands_in_already() -> None:
     layers = layer("weekly", "alice", "bob", "carol")
-    assert roster(layers, absences={"bob": JANUARY}).turn_after("main", WEEK_OF_ALICE).users == (
-        "carol",
-    )
-    assert roster(layers, absences={"alice": JANUARY}).turn_after("main", WEEK_OF_ALICE).users == (
-        "carol",
-    )
-    assert roster(layers, absences={"bob": JANUARY, "carol": JANUARY}).turn_after(
-        "main", WEEK_OF_ALICE
-    ).users == ("alice",)
+    assert comes_next(roster(layers, absences={"bob": JANUARY}), WEEK_OF_ALICE) == ("carol",)
+    assert comes_next(roster(layers, absences={"alice": JANUARY}), WEEK_OF_ALICE) == ("carol",)
+    assert comes_next(
+        roster(layers, absences={"bob": JANUARY, "carol": JANUARY}), WEEK_OF_ALICE
+    ) == ("alice",)
 
 
 def test_absences_that_touch_or_overlap_are_one() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from amproxy.oncall.roster import Roster
-from tests.support.oncall.rosters import away, layer, local, roster, utc
+from tests.support.oncall.rosters import away, comes_next, layer, local, roster, utc
 from tests.support.words import said
 
 BERLIN, TBILISI = "Europe/Berlin", "Asia/Tbilisi"
@@ -127,7 +127,7 @@ def test_an_absence_by_hand_counts_like_one_of_the_file() -> None:
         "bob",
     ]
     assert said(who.on_call("main", utc(asked[1])).reason) == "layer weekly, alice absent"
-    assert who.turn_after("main", utc(asked[0])).users == ("bob",)
+    assert comes_next(who, utc(asked[0])) == ("bob",)
 
 
 def test_an_absence_by_hand_of_someone_who_is_gone_changes_nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from amproxy.config.structs import Ical
 from amproxy.oncall.roster import Roster
-from tests.support.oncall.rosters import hours, layer, local, override, roster, utc
+from tests.support.oncall.rosters import comes_next, hours, layer, local, override, roster, utc
 from tests.support.words import said
 
 BERLIN = "Europe/Berlin"
@@ -200,36 +200,63 @@ def test_a_weekly_turn_over_a_clock_change_is_an_hour_shorter_or_longer() -> Non
         ("2026-01-06T12:00", "bob+carol"),
         ("2026-01-13T12:00", "dave"),
         ("2026-01-20T12:00", "alice"),
-        ("2026-01-01T12:00", ""),
+        ("2026-01-01T12:00", "alice"),  # before the first turn
     ],
 )
 def test_the_next_position_is_the_turn_that_follows(at: str, expected: str) -> None:
-    answer = roster(layer("weekly", "alice", "bob+carol", "dave")).turn_after(
-        "main", local(at, BERLIN)
-    )
-    assert "+".join(answer.users) == expected
-    assert said(answer.reason) == (
-        "next turn of layer weekly" if expected else "nobody: no layer is active"
-    )
+    who = roster(layer("weekly", "alice", "bob+carol", "dave"))
+    assert "+".join(comes_next(who, local(at, BERLIN))) == expected
 
 
-def test_the_next_position_is_of_the_layer_that_is_on_call() -> None:
+def test_the_next_position_is_whoever_is_on_call_next_of_whatever_layer() -> None:
     who = roster(
         layer("weekly", "alice", "bob"),
         layer("office", "carol", "dave", every="1d", active=["office"]),
         intervals=OFFICE,
     )
-    assert who.turn_after("main", local("2026-01-05T10:00", BERLIN)).users == ("dave",)
-    assert who.turn_after("main", local("2026-01-05T20:00", BERLIN)).users == ("bob",)
+    assert comes_next(who, local("2026-01-05T10:00", BERLIN)) == ("alice",)
+    assert comes_next(who, local("2026-01-05T20:00", BERLIN)) == ("dave",)
+
+
+def test_the_next_position_goes_first_to_those_who_are_on_call_and_were_not_paged() -> None:
+    who, at = roster(layer("all", "alice+bob", "carol", "dave")), utc("2026-01-06T12:00")
+    answers = [
+        who.due_next("main", at, dict.fromkeys(paged, 0.0))
+        for paged in ([], ["alice"], ["alice", "bob", "carol"], ["carol", "alice", "bob"])
+    ]
+    assert [answer.users for answer in answers] == [
+        ("alice", "bob"),
+        ("bob",),
+        ("dave",),
+        ("dave",),
+    ]
+    assert {said(answer.reason) for answer in answers} == {"layer all"}
+
+
+def test_where_all_were_paged_the_next_position_repeats_who_was_paged_longest_ago() -> None:
+    who, at = roster(layer("weekly", "alice", "bob", "carol")), utc("2026-01-06T12:00")
+    assert who.due_next("main", at, {"alice": 3, "bob": 2, "carol": 1}).users == ("carol",)
+    assert who.due_next("main", at, {"alice": 1, "bob": 2, "carol": 3}).users == ("bob",)
+
+
+@pytest.mark.parametrize(("every", "names"), [("5m", 9), ("3mo", 8), ("1w", 60)])
+def test_everybody_of_a_rotation_comes_next_once(every: str, names: int) -> None:
+    people = [f"p{number}" for number in range(names)]
+    who, paged = roster(layer("long", *people, every=every), names=people), dict[str, float]()
+    for nth, name in enumerate(people):
+        assert who.due_next("main", utc("2026-01-05T08:01"), paged).users == (name,)
+        paged[name] = nth
+
+
+def test_a_person_with_two_turns_of_three_is_not_asked_twice() -> None:
+    who = roster(layer("weekly", "alice", "alice", "bob"))
+    assert comes_next(who, utc("2026-01-06T12:00")) == ("bob",)
 
 
 def test_the_next_position_of_a_single_turn_is_that_turn() -> None:
-    assert roster(layer("base", "alice")).turn_after("main", utc("2026-02-01T00:00")).users == (
-        "alice",
-    )
-    assert roster(layer("all", "alice", "bob", every="")).turn_after(
-        "main", utc("2026-02-01T00:00")
-    ).users == ("alice", "bob")
+    at = utc("2026-02-01T00:00")
+    assert comes_next(roster(layer("base", "alice")), at) == ("alice",)
+    assert comes_next(roster(layer("all", "alice", "bob", every="")), at) == ("alice", "bob")
 
 
 def test_a_calendar_that_is_not_loaded_is_named_as_the_reason() -> None:
@@ -247,9 +274,8 @@ def test_a_calendar_that_is_not_loaded_is_named_as_the_reason() -> None:
 
 def test_an_unknown_schedule_is_a_key_error() -> None:
     who = roster(layer("weekly", "alice"))
-    for ask in (who.on_call, who.turn_after):
-        with pytest.raises(KeyError):
-            ask("other", utc("2026-02-01T00:00"))
+    with pytest.raises(KeyError):
+        who.on_call("other", utc("2026-02-01T00:00"))
 
 
 def test_time_intervals_can_be_asked_for_by_name() -> None:
@@ -278,4 +304,4 @@ def test_the_ends_of_the_calendar_break_nothing(at: datetime) -> None:
     )
     assert who.on_call("main", at).at == at
     assert who.shifts("main", at, at + timedelta(0)) == []
-    who.turn_after("main", at)
+    comes_next(who, at)

@@ -19,6 +19,7 @@ from amproxy.oncall.roster import Roster
 from tests.support.oncall.rosters import (
     PEOPLE,
     away,
+    comes_next,
     hours,
     layer,
     local,
@@ -173,25 +174,19 @@ def test_a_swap_of_people_who_are_gone_is_as_if_it_were_not_there(gone: tuple[st
 
 
 def test_the_next_position_is_swapped_and_is_not_the_one_who_is_on_call_anyway() -> None:
-    assert roster(WEEKLY, swaps=[taken("bob", "dave", TUESDAY, THURSDAY)]).turn_after(
-        "main", NOON
-    ).users == ("dave",)
-    assert roster(WEEKLY, swaps=[taken("alice", "dave", TUESDAY, THURSDAY)]).turn_after(
-        "main", NOON
-    ).users == ("bob",)
-    # bob stands in for alice already, so after him comes carol
-    assert roster(WEEKLY, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).turn_after(
-        "main", NOON
-    ).users == ("carol",)
+    two_weeks = (utc("2026-01-05T08:00"), utc("2026-01-19T08:00"))
+
+    def after(*swaps: Swap) -> tuple[str, ...]:
+        return comes_next(roster(WEEKLY, swaps=swaps), NOON)
+
+    assert after(taken("bob", "dave", *two_weeks)) == ("dave",)
+    # until Thursday only, and then it is alice's turn again
+    assert after(taken("alice", "dave", TUESDAY, THURSDAY)) == ("alice",)
+    assert after(taken("alice", "dave", *two_weeks)) == ("bob",)
+    # bob stands in for alice already, and has the next turn too
+    assert after(taken("alice", "bob", *two_weeks)) == ("carol",)
     # alice has taken over what bob would have, so after her comes carol
-    assert roster(WEEKLY, swaps=[taken("bob", "alice", TUESDAY, THURSDAY)]).turn_after(
-        "main", NOON
-    ).users == ("carol",)
-    # there is nobody else
-    two = layer("weekly", "alice", "bob")
-    assert roster(two, swaps=[taken("alice", "bob", TUESDAY, THURSDAY)]).turn_after(
-        "main", NOON
-    ).users == ("bob",)
+    assert after(taken("bob", "alice", *two_weeks)) == ("carol",)
 
 
 def test_a_swap_does_not_make_a_gap_nor_fill_one() -> None:
@@ -204,7 +199,7 @@ def test_a_swap_does_not_make_a_gap_nor_fill_one() -> None:
     )
     assert who.gap_seconds("main", *day) == 15 * 3600
     assert [shift.users for shift in who.shifts("main", *day)] == [(), ("bob",), ()]
-    assert who.turn_after("main", utc("2026-01-06T20:00")).users == ()
+    assert comes_next(who, utc("2026-01-05T20:00")) == ("bob",)
 
 
 def test_the_shifts_a_swap_is_about_are_those_of_the_one_who_asked_taken_or_not() -> None:

@@ -208,15 +208,15 @@ CASES: list[tuple[Callable[[], Story], str, list[str]]] = [
         still_ahead,
         "ann",
         [
-            "Step 2 (“Page whose turn comes next in weekly”) has not run yet; it is due at 2026-01-06 11:05 CET."
+            "Step 2 (“Page whose turn comes next in weekly”) has not run yet; it is due at 2026-01-06 11:05 CET, "
+            "for bob (as the schedule stands now)."
         ],
     ),
     (
         still_ahead,
         "bob",
         [
-            "Step 2 (“Page whose turn comes next in weekly”) has not run yet; it is due at 2026-01-06 10:05 UTC, "
-            "for Ann Ash (as the schedule stands now)."
+            "Step 2 (“Page whose turn comes next in weekly”) has not run yet; it is due at 2026-01-06 10:05 UTC."
         ],
     ),
     (

@@ -236,8 +236,7 @@ def test_the_timeline_tells_the_end_plainly() -> None:
     )
     text = told(config())
     assert (
-        "09:10:30 +10m30s Bob Birch over telegram (step 3: next after main: next turn of layer weekly)"
-        in text
+        "09:10:30 +10m30s Bob Birch over telegram (step 3: next after main: layer weekly)" in text
     )
 
 

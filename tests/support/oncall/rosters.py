@@ -118,6 +118,7 @@ def roster(
     swaps: Sequence[Swap] = (),
     away_by_hand: Mapping[str, Sequence[Absence]] | None = None,
     quiet: Mapping[str, Sequence[str]] | None = None,
+    names: Sequence[str] = PEOPLE,
 ) -> Roster:
     """One schedule "main". `absences`: person → (start, end) on their own wall clock; `zones`: person → zone, else UTC; `quiet`: person →
     their quiet hours."""
@@ -131,7 +132,7 @@ def roster(
                 for start, end in (absences or {}).get(name, ())
             ),
         )
-        for name in PEOPLE
+        for name in names
     }
     schedule = Schedule(
         name="main",
@@ -150,3 +151,9 @@ def roster(
         },
     )
     return Roster(config, {"main": by_hand}, absences=away_by_hand, swaps={"main": swaps})
+
+
+def comes_next(who: Roster, at: datetime, schedule: str = "main") -> tuple[str, ...]:
+    """Whom `position: next` means once those who are on call have been paged."""
+    paged = dict.fromkeys(who.on_call(schedule, at).users, at.timestamp())
+    return who.due_next(schedule, at, paged).users
