@@ -34,6 +34,13 @@ _GZIP_ONLY: Final = 16 + zlib.MAX_WBITS  # zlib's word for "a gzip header must c
 _SURROGATES = re.compile(
     r"\\(?:\\|u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<lone>u[dD][89a-fA-F]..))", re.DOTALL
 )
+# Charsets that senders use. Python knows more, some of which take time or are none of texts.
+_CHARSET = re.compile(
+    r"utf[-_]?(?:8(?:[-_]?sig)?|(?:16|32)(?:[-_]?[lb]e)?)|(?:us-)?ascii|iso[-_]?8859[-_]\d{1,2}"
+    r"|latin[-_]?\d|(?:windows|cp)[-_]?\d{3,4}|koi8[-_][rut]|gbk|gb2312|gb18030|big5|euc[-_](?:jp|kr)"
+    r"|shift[-_]?jis|iso-2022-jp",
+    re.IGNORECASE,
+)
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)([Tt ])(\d\d:\d\d:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
@@ -106,13 +113,23 @@ def _check_size(body: bytes, limit: int) -> bytes:
     return body
 
 
+def is_charset(name: str) -> bool:
+    """Check for the name of a charset, which some senders put where an encoding should stand."""
+    return _CHARSET.fullmatch(name) is not None
+
+
 def decompress_body(scope: Scope, body: bytes, limit: int) -> bytes:
     """Undo Content-Encoding.
 
-    Raises PushRefused: 415 for another encoding than gzip, 413 over the limit, 400 when broken.
+    The name of a charset in it is none. Raises PushRefused: 415 for another encoding than gzip, 413
+    over the limit, 400 when broken.
     """
-    encoding = header(scope, b"content-encoding").strip().lower()
-    if encoding in ("", "identity"):
+    given = header(scope, b"content-encoding").lower().split(",")
+    names = [name.strip() for name in given]
+    encoding = ", ".join(
+        name for name in names if name not in ("", "identity") and not is_charset(name)
+    )
+    if not encoding:
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise PushRefused(415, f"content encoding {encoding!r} is not supported; gzip and none are")

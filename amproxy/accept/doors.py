@@ -36,6 +36,7 @@ from amproxy.accept.body import (
     is_nested_too_deeply,
     read_body,
 )
+from amproxy.accept.forms import to_json
 from amproxy.accept.push import (
     BYTES_OF_ALERT,
     HEARTBEAT_SOURCE,
@@ -159,7 +160,9 @@ class ForeignDoors:
         """Return an event as sent, and decoded. Raises PushRefused: 400, 413, 415, 503."""
         limit = min(MAX_EVENT, self._context.config.web.max_body)
         sent = await read_body(scope, receive, limit, big.begin)
+        encoding = header(scope, b"content-encoding")
         body = decompress_body(scope, sent, limit)
+        body = to_json(body, header(scope, b"content-type"), encoding)
         if len(body) > BIG_BODY:
             await big.process()
         event = await offload.run(len(body) // BYTES_OF_ALERT, load_json, body)

@@ -29,9 +29,10 @@ from amproxy.accept.body import (
     header,
     read_body,
 )
+from amproxy.accept.forms import to_json
 from amproxy.accept.remembered import join_remembered
 from amproxy.accept.v2_alerts import BadAlertsBody, parse_alerts
-from amproxy.accept.webhook import WebhookPushRequest, parse_webhook
+from amproxy.accept.webhook import WebhookPushRequest, parse_webhook, refused_text
 from amproxy.clock import utc
 from amproxy.config.structs import Heartbeat, Source
 from amproxy.context import Context
@@ -226,7 +227,11 @@ class PushEndpoints:
         if request.told:
             await self._join_remembered(request, source)
         # The sender has waited and grouped already, so there is no second group_wait.
+        taken = len(request.alerts)
         await self._store(request.alerts, request.firing, source.name, now_ns, hurry=True)
+        if request.refused:
+            others = f"the other {taken} of the push are taken"
+            raise PushRefused(422, f"{refused_text(request.refused)} ({others})")
 
     async def _join_remembered(self, request: WebhookPushRequest, source: Source) -> None:
         wire = self.context.wire
@@ -304,7 +309,9 @@ def build_test_alert(now: float) -> bytes:
 
 
 def _open_body(source: Source, scope: Scope, sent: bytes, limit: int) -> bytes:
-    """Check the signature, undo the encoding. Raises PushRefused."""
+    """Check the signature, undo the encoding, make it JSON. Raises PushRefused."""
     # The signature is over the bytes as sent, so it is checked before they are unpacked.
     tokens.check_signature(source, scope, sent)
-    return decompress_body(scope, sent, limit)
+    body = decompress_body(scope, sent, limit)
+    encoding = header(scope, b"content-encoding")
+    return to_json(body, header(scope, b"content-type"), encoding)

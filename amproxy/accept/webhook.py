@@ -14,31 +14,40 @@ import msgspec
 from amproxy.accept import sns
 from amproxy.accept.body import (
     BIG_BODY,
-    MAX_DEPTH,
-    BadTime,
+    MAX_MEMBERS,
     PushRefused,
     check_members,
     check_separators,
-    clamp_time,
     is_nested_too_deeply,
     make_storable,
-    parse_time,
     split_list,
     tidy_json,
+)
+from amproxy.accept.forms import text_payload
+from amproxy.accept.repairs import (
+    TOO_DEEP,
+    note,
+    read_fingerprint,
+    read_pairs,
+    read_status,
+    read_text,
+    read_time,
 )
 from amproxy.accept.told import ToldAlert, tell
 from amproxy.config.structs import Source
 from amproxy.correlate.ingest import IncomingAlert
 from amproxy.grouping.placement import Placer, SenderGroup
-from amproxy.model import Alert
+from amproxy.model import Alert, Repair
 
-MAX_FINGERPRINT_LENGTH: Final = 128  # characters
+MAX_TOLD_REFUSALS: Final = 5  # reasons in one answer
 # Fields of webhook v4; what else an alert has is kept as its extra fields.
 KNOWN_FIELDS: Final = frozenset(
     ("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint")
 )
 
 
+# Fields that an alert in a list has where it is one of Alertmanager's, and no foreign body.
+_OF_ALERTS: Final = frozenset(("annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"))
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -50,6 +59,9 @@ class _Push(NamedTuple):
     source: Source
     placer: Placer
     now_ns: int
+    repairs: tuple[Repair, ...] = ()  # of what all alerts of the push share
+    over: bool = False  # the group as a whole has ended: counts for alerts without a status
+    in_list: bool = False  # as at the alerts API, where no alert has a status
 
 
 class PushedAlert(IncomingAlert, gc=False):
@@ -62,6 +74,7 @@ class PushedAlert(IncomingAlert, gc=False):
     generator_url: str
     extra: dict[str, Any]
     source: str
+    repairs: list[Repair]
 
     def make(self) -> Alert:
         return Alert(
@@ -76,6 +89,7 @@ class PushedAlert(IncomingAlert, gc=False):
             extra=self.extra,
             source=self.source,
             lapses_ns=self.lapses_ns,
+            repairs=self.repairs,
         )
 
 
@@ -95,15 +109,18 @@ class WebhookPushRequest(msgspec.Struct):
     told: list[PlacedAlert] = []  # those of a foreign body
     faults: list[str] = []  # of the source's mapping, for its admin
     handshake: dict[str, Any] | None = None  # of Amazon SNS, to be answered
+    refused: list[str] = []  # the reasons why other alerts of the body are not taken
 
 
 def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> WebhookPushRequest:
-    """Decode and place a body.
+    """Decode and place a body: alerts of webhook v4, any other object, or a list of either.
 
-    Raises PushRefused: 400 not JSON, 413 too much at once, 422 well-formed but wrong; then nothing
-    of it is stored.
+    What is odd is repaired alert by alert; an alert without labels is refused, and the others are
+    taken. Raises PushRefused: 400 not JSON, 413 too much at once, 422 nothing in it is an alert.
     """
     payload = load_json(body)
+    if isinstance(payload, list) and payload:
+        return _parse_list(payload, _Push(SenderGroup(source.name, "", {}), source, placer, now_ns))
     if not isinstance(payload, dict):
         raise PushRefused(422, "the body must be a JSON object")
     if sns.is_handshake(payload):
@@ -111,22 +128,85 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
     if is_foreign(payload, source):
         nobody = SenderGroup(source.name, "", {})
         return _told_request(whole(payload), body, _Push(nobody, source, placer, now_ns))
+    repairs: list[Repair] = []
+    sender = SenderGroup(
+        source.name,
+        _group_key(payload, repairs),
+        read_pairs(payload.get("groupLabels"), "groupLabels", repairs),
+    )
+    push = _Push(
+        *(sender, source, placer, now_ns),
+        repairs=tuple(repairs),
+        over=payload.get("status") == "resolved",
+    )
+    request = WebhookPushRequest([], 0)
+    for index, sent in enumerate(_sent_alerts(payload)):
+        _take(request, f"alerts[{index}]", sent, push)
+    return _check_taken(request)
+
+
+def _check_taken(request: WebhookPushRequest) -> WebhookPushRequest:
+    """Raises PushRefused(422) where alerts were refused and none was taken."""
+    if request.refused and not request.alerts:
+        raise PushRefused(422, refused_text(request.refused))
+    return request
+
+
+def refused_text(refused: list[str]) -> str:
+    """The reasons why alerts of a push are refused, the first of many."""
+    more = len(refused) - MAX_TOLD_REFUSALS
+    return "; ".join(refused[:MAX_TOLD_REFUSALS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _sent_alerts(payload: dict[str, Any]) -> list[Any]:
+    """The alerts of a payload, also where a lone one is in no list. Raises PushRefused(422)."""
     alerts = payload["alerts"]
+    if isinstance(alerts, dict) and "labels" in alerts:
+        return [alerts]
     if not isinstance(alerts, list):
         raise PushRefused(422, "alerts: must be a list")
-    sender = SenderGroup(
-        source.name, _group_key(payload), _strings(payload.get("groupLabels"), "groupLabels")
-    )
-    push, request = _Push(sender, source, placer, now_ns), WebhookPushRequest([], 0)
-    for index, sent in enumerate(alerts):
-        where = f"alerts[{index}]"
+    return alerts
+
+
+def _take(request: WebhookPushRequest, where: str, sent: Any, push: _Push) -> None:
+    """Add an alert to the request, or the reason why it is refused."""
+    try:
         alert = load_json(bytes(sent)) if isinstance(sent, msgspec.Raw) else sent
         if not isinstance(alert, dict):
             raise PushRefused(422, f"{where}: must be an object")
         incoming = _parse_alert(where, alert, push)
-        request.alerts.append(incoming)
-        request.firing += incoming.ends_ns == 0
-    return request
+    except PushRefused as error:
+        request.refused.append(error.detail)
+        return
+    request.alerts.append(incoming)
+    request.firing += incoming.ends_ns == 0
+
+
+def _parse_list(items: list[Any], push: _Push) -> WebhookPushRequest:
+    """Take each item as an alert of Alertmanager's where it has labels, else as a foreign body."""
+    request = WebhookPushRequest([], 0)
+    if len(items) > MAX_MEMBERS:
+        raise PushRefused(413, f"the body has more than {MAX_MEMBERS:,} alerts: send fewer at once")
+    for index, sent in enumerate(items):
+        where, item = f"[{index}]", text_payload(sent) if isinstance(sent, str) else sent
+        if not isinstance(item, dict) or not item:
+            request.refused.append(f"{where}: must be an object")
+        elif isinstance(item.get("labels"), dict) and not item.keys().isdisjoint(_OF_ALERTS):
+            # Named by the door, as one of `POST /api/v2/alerts`, which has no group of its sender.
+            key = json.dumps(read_pairs(item["labels"], "labels", []), sort_keys=True)
+            sender = SenderGroup(push.source.name, key, {})
+            _take(request, where, item, push._replace(sender=sender, in_list=True))
+        else:
+            _add(request, _told_request(item, msgspec.json.encode(item), push))
+    return _check_taken(request)
+
+
+def _add(request: WebhookPushRequest, more: WebhookPushRequest) -> None:
+    request.alerts += more.alerts
+    request.firing += more.firing
+    request.told += more.told
+    request.faults += more.faults
+    request.refused += more.refused
 
 
 def is_foreign(payload: dict[str, Any], source: Source) -> bool:
@@ -197,22 +277,35 @@ def _decode_piece(raw: bytes) -> Any:
     return msgspec.json.decode(raw)
 
 
-def _group_key(payload: dict[str, Any]) -> str:
-    key = payload.get("groupKey", "")
-    if not isinstance(key, str):
-        raise PushRefused(422, "groupKey: must be text")
-    return key or json.dumps(_strings(payload.get("groupLabels"), "groupLabels"), sort_keys=True)
+def _group_key(payload: dict[str, Any], repairs: list[Repair]) -> str:
+    given = payload.get("groupKey", "")
+    if given is None:
+        note(repairs, "null", "groupKey")
+    return read_text(given, "groupKey", repairs) or json.dumps(
+        read_pairs(payload.get("groupLabels"), "groupLabels", []), sort_keys=True
+    )
 
 
 def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
-    """Check and place one alert; `where` names it for the sender. Raises PushRefused(422)."""
-    firing = _status(alert, where) == "firing"
-    labels = _labels(alert, where)
-    given = _fingerprint(alert, where)
-    starts_ns, starts_offset = _time(alert, "startsAt", where) or (push.now_ns, 0)
-    ends_ns, ends_offset = _end(_time(alert, "endsAt", where), firing=firing, now_ns=push.now_ns)
-    generator_url = _generator_url(alert, where)
-    annotations = _strings(alert.get("annotations"), f"{where}.annotations")
+    """Repair and place one alert; `where` names it for the sender.
+
+    Raises PushRefused(422): it has no labels, or is nested too deeply.
+    """
+    repairs = list(push.repairs)
+    if "labels" not in alert:
+        alert = _usual_names(alert)
+    labels = _labels(alert, where, repairs)
+    given = read_fingerprint(alert.get("fingerprint"), repairs)
+    starts_ns, starts_offset = read_time(alert.get("startsAt"), "startsAt", repairs) or (
+        *(push.now_ns, 0),
+    )
+    end = read_time(alert.get("endsAt"), "endsAt", repairs)
+    over = push.over or (end is not None and end[0] <= push.now_ns)
+    has_status = not push.in_list or "status" in alert
+    firing = read_status(alert.get("status"), over, repairs) if has_status else not over
+    ends_ns, ends_offset = _end(end, firing=firing, now_ns=push.now_ns)
+    generator_url = read_text(alert.get("generatorURL"), "generatorURL", repairs)
+    annotations = read_pairs(alert.get("annotations"), "annotations", repairs)
     extra = _storable_extra(alert)
     placement = push.placer.place_in(labels, given, push.sender)
     # A webhook's alert has no end of its own: without news for this long it counts as over.
@@ -232,53 +325,23 @@ def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
         generator_url,
         extra,
         push.source.name,
+        repairs,
     )
 
 
-def _status(alert: dict[str, Any], where: str) -> str:
-    status = alert.get("status")
-    if status not in ("firing", "resolved"):
-        shown = json.dumps(status[:100]) if isinstance(status, str) else "something else"
-        raise PushRefused(422, f"{where}.status: must be firing or resolved, not {shown}")
-    return str(status)
+def _usual_names(alert: dict[str, Any]) -> dict[str, Any]:
+    """An alert with the names of webhook v4 for those that differ only in case, as in Go."""
+    usual = {name.casefold(): name for name in KNOWN_FIELDS}
+    return {usual.get(name.casefold(), name): value for name, value in alert.items()}
 
 
-def _labels(alert: dict[str, Any], where: str) -> dict[str, str]:
+def _labels(alert: dict[str, Any], where: str, repairs: list[Repair]) -> dict[str, str]:
     """Return the labels that have a value: an empty one counts as absent."""
-    given = _strings(alert.get("labels"), f"{where}.labels")
+    given = read_pairs(alert.get("labels"), "labels", repairs)
     labels = {name: value for name, value in given.items() if value}
     if not labels:
         raise PushRefused(422, f"{where}.labels: at least one label with a value is needed")
     return labels
-
-
-def _fingerprint(alert: dict[str, Any], where: str) -> str:
-    given = alert.get("fingerprint") or ""
-    if not isinstance(given, str) or len(given) > MAX_FINGERPRINT_LENGTH:
-        raise PushRefused(
-            422, f"{where}.fingerprint: must be text of at most {MAX_FINGERPRINT_LENGTH} characters"
-        )
-    return given
-
-
-def _generator_url(alert: dict[str, Any], where: str) -> str:
-    given = alert.get("generatorURL") or ""
-    if not isinstance(given, str):
-        raise PushRefused(422, f"{where}.generatorURL: must be text")
-    return given
-
-
-def _time(alert: dict[str, Any], field: str, where: str) -> tuple[int, int] | None:
-    """Return ns since 1970 and the offset in minutes; None where none is given."""
-    value = alert.get(field)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise PushRefused(422, f"{where}.{field}: must be an RFC 3339 time")
-    try:
-        return clamp_time(parse_time(value))
-    except BadTime as error:
-        raise PushRefused(422, f"{where}.{field}: {error}") from None
 
 
 def _end(given: tuple[int, int] | None, *, firing: bool, now_ns: int) -> tuple[int, int]:
@@ -293,7 +356,7 @@ def _storable_extra(alert: dict[str, Any]) -> dict[str, Any]:
     extra = {key: value for key, value in alert.items() if key not in KNOWN_FIELDS}
     # Far from what the interpreter can: whoever reads it later may be deep in calls himself.
     if is_nested_too_deeply(extra):
-        raise PushRefused(422, f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
+        raise PushRefused(422, TOO_DEEP)
     try:
         msgspec.msgpack.encode(extra)
     except OverflowError:  # an integer of more than 64 bits
@@ -304,19 +367,6 @@ def _storable_extra(alert: dict[str, Any]) -> dict[str, Any]:
 def content_digest(*content: Any) -> bytes:
     """Return 8 bytes that differ where the content does."""
     return hashlib.blake2b(_encode_sorted(content), digest_size=8).digest()
-
-
-def _strings(value: Any, where: str) -> dict[str, str]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise PushRefused(422, f"{where}: must be an object of texts")
-    for name, text in value.items():
-        if not isinstance(text, str):
-            raise PushRefused(422, f"{where}: {json.dumps(name[:100])} must be text")
-        if not name:
-            raise PushRefused(422, f"{where}: a name must not be empty")
-    return value
 
 
 # Any other object

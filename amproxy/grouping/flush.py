@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from amproxy.model import (
     LogEntry,
     MutedAlertsLog,
     NotificationReason,
+    Repair,
     SuppressedAlertRecord,
     SuppressionUpdate,
     common_pairs,
@@ -34,6 +36,7 @@ from amproxy.model import (
 from amproxy.oncall.roster import Roster
 
 LOG_RETENTION = 120 * 3600.0  # seconds: as Alertmanager's --data.retention
+MAX_REPAIRS = 10  # of one notification that the timeline tells
 MUTED_WRITE_EVERY = 3600.0  # seconds: so often it is written that an alert is still suppressed
 
 
@@ -279,7 +282,7 @@ def incident_event(
         return changed if incident is not None else None
     if incident is not None and _is_same_incident(incident, now):
         return Returned(alerts=replace(changed, fresh=changed.firing, resolved=0))
-    return Opened(reason=NEWS_PHRASES[changed.reason])
+    return Opened(reason=NEWS_PHRASES[changed.reason], repairs=changed.repairs)
 
 
 def alerts_changed(due: DueNotification, group: Group, now: float) -> AlertsChanged:
@@ -297,7 +300,22 @@ def alerts_changed(due: DueNotification, group: Group, now: float) -> AlertsChan
         common_annotations=common_pairs(alert.annotations for alert in shown),
         ended_by="expired" if expired else "source",
         group=group.id,
+        repairs=_news_repairs(due),
     )
+
+
+def _news_repairs(due: DueNotification) -> tuple[Repair, ...]:
+    """What was odd in the alerts that began or ended with a notification, each once."""
+    known = set(due.previous.firing) if due.previous else set[str]()
+    firing = set(due.log_entry.firing)
+    found: dict[Repair, None] = {}
+    for alert in due.alerts:
+        name = alert.fingerprint
+        if alert.repairs and (name in firing) != (name in known):
+            found.update(dict.fromkeys(alert.repairs))
+            if len(found) >= MAX_REPAIRS:
+                break
+    return tuple(islice(found, MAX_REPAIRS))
 
 
 def firing_alerts(due: DueNotification) -> list[Alert]:

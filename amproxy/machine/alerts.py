@@ -16,7 +16,7 @@ from amproxy.machine.draft import (
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.machine.holds import record_arrivals, release_hold
 from amproxy.machine.steps import begin_policy, begin_policy_anew
-from amproxy.model import MergedGroup, NotificationReason, common_pairs
+from amproxy.model import MergedGroup, NotificationReason, Repair, common_pairs
 from amproxy.text import Length, Moment, Phrase, phrase
 
 NEWS_PHRASES: Final[dict[NotificationReason, Phrase]] = {
@@ -37,6 +37,7 @@ def on_opened(draft: Draft, event: Opened) -> None:
     if incident.receiver:
         what = phrase("event.opened_for", receiver=incident.receiver, **what.values)
     draft.record("opened", what, user=event.by, firing=incident.firing, resolved=incident.resolved)
+    _note_repairs(draft, event.repairs)
     restart_steps(draft)
 
 
@@ -48,6 +49,7 @@ def on_alerts_changed(draft: Draft, event: AlertsChanged) -> None:
     if incident.state == "resolved" or event.reason == "repeat interval elapsed":
         return
     incident.heard_at = draft.now
+    _note_repairs(draft, event.repairs)
     # The group "" is of an incident opened by hand, which the end of merged alerts does not end.
     if not incident.firing and "" not in incident.parts:
         what = phrase("event.resolved", reason=END_PHRASES[event.ended_by])
@@ -80,6 +82,7 @@ def on_returned(draft: Draft, event: Returned) -> None:
     what = phrase("event.returned", after=after)
     snoozed_by, snoozed_until = incident.snoozed_by, incident.snoozed_until
     trigger_again(draft, "reopened", what, "", firing=incident.firing, resolved=incident.resolved)
+    _note_repairs(draft, alerts.repairs)
     record_arrivals(draft, alerts.fresh)
     _dampen_flapping(draft)
     if snoozed_until is not None and snoozed_until > draft.now:
@@ -94,6 +97,15 @@ def _snooze_on(draft: Draft, by: str, until: float) -> None:
     what = phrase("event.snooze_goes_on", by=draft.people(by), until=Moment(until))
     draft.record("snoozed", what, user=by, until=until)
     draft.refresh_messages(what)
+
+
+def _note_repairs(draft: Draft, repairs: tuple[Repair, ...]) -> None:
+    """Tell what was odd in the alerts as they came: somebody may want to mend their sender."""
+    if repairs:
+        told = tuple(
+            phrase(f"repair.{one.code}", field=one.field, given=one.given) for one in repairs
+        )
+        draft.record("repaired", phrase("event.repaired", repairs=told))
 
 
 def _dampen_flapping(draft: Draft) -> None:

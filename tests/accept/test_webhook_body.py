@@ -65,23 +65,6 @@ def test_a_number_with_thousands_of_digits_is_refused() -> None:
     assert refused_webhook(body_with(b"9" * 5_000))[0] == 400
 
 
-@pytest.mark.parametrize("status", [None, "", "Firing", 1, True, ["firing"], {"firing": 1}])
-def test_a_status_other_than_firing_or_resolved_is_quoted_in_the_refusal(status: Any) -> None:
-    alert = {"status": status, "labels": {"a": "b"}}
-    code, detail = refused_webhook({"alerts": [alert]})
-    assert (code, detail.startswith("alerts[0].status: must be firing or resolved, not ")) == (
-        422,
-        True,
-    )
-
-
-def test_a_long_wrong_value_is_cut_off_in_the_refusal() -> None:
-    _, detail = refused_webhook({"alerts": [{"status": "x" * 10_000, "labels": {"a": "b"}}]})
-    assert len(detail) < 200
-    _, detail = refused_webhook({"alerts": [], "groupLabels": {"y" * 10_000: 1}})
-    assert len(detail) < 200
-
-
 @pytest.mark.parametrize("alerts", [None, "x", 5, {"0": {}}])
 def test_alerts_that_are_no_list_are_refused(alerts: Any) -> None:
     assert refused_webhook({"alerts": alerts}) == (422, "alerts: must be a list")
@@ -89,29 +72,6 @@ def test_alerts_that_are_no_list_are_refused(alerts: Any) -> None:
 
 def test_an_alertmanager_body_without_alerts_is_no_foreign_object() -> None:
     assert refused_webhook({"groupLabels": {}, "status": "firing"}) == (422, "alerts: is missing")
-
-
-@pytest.mark.parametrize(
-    ("time", "reason"),
-    [
-        ("2026-13-01T00:00:00Z", "month must be in 1..12"),
-        ("2026-02-30T00:00:00Z", "day is out of range"),
-        ("2026-01-01T24:00:01Z", "hour must be in 0..23"),
-        ("2026-01-01T00:00:00+24:00", "there is no offset +24:00"),
-        ("2026-01-01 00:00:00Z", "a blank may stand for T only without a zone"),
-        ("2026-01-01", "is not an RFC 3339 time"),
-        ("1790000000", "is not an RFC 3339 time"),
-        ("٢٠٢٦-01-01T00:00:00Z", "is not an RFC 3339 time"),
-    ],
-)
-def test_a_time_that_does_not_exist_is_refused_with_the_reason(time: str, reason: str) -> None:
-    alert = {"status": "firing", "labels": {"a": "b"}, "startsAt": time}
-    status, detail = refused_webhook({"alerts": [alert]})
-    assert (status, detail.startswith("alerts[0].startsAt: "), reason in detail) == (
-        422,
-        True,
-        True,
-    )
 
 
 # What is taken
