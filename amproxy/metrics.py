@@ -48,6 +48,13 @@ alerts_deduplicated = Counter(
     ["source"],
     registry=registry,
 )
+clock_behind = Gauge(
+    "amproxy_source_clock_behind_seconds",
+    "How long all alerts of a source were over when they came; 0 = its clock is right.",
+    ["source"],
+    registry=registry,
+    multiprocess_mode="mostrecent",
+)
 incidents_total = Counter(
     "amproxy_incidents_total", "Incidents opened.", ["policy"], registry=registry
 )

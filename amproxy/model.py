@@ -23,7 +23,7 @@ MAX_SUPPRESSED = 1000  # alerts that are stored of one silence or maintenance wi
 # which stops the whole process, would walk all of them.
 
 
-class Repair(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class AlertRepair(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Something odd in an alert as it came, and how it was taken: a code of `repair` in text/."""
 
     code: str
@@ -48,7 +48,7 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     extra: dict[str, Any] = {}
     source: str = ""
     lapses_ns: int = 0  # when a webhook's alert without news is resolved; 0 = never
-    repairs: list[Repair] = []  # of the push that it came with
+    repairs: list[AlertRepair] = []  # of the push that it came with
 
     def resolved(self, now_ns: int) -> bool:
         return 0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns

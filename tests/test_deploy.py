@@ -75,6 +75,7 @@ RULED = {
     "amproxy_connections_cut_total",
     "amproxy_destinations_hanging",
     "amproxy_loop_stall_seconds",
+    "amproxy_source_clock_behind_seconds",
 }
 
 
@@ -232,6 +233,8 @@ FIRES = {
     "AmproxyCalendarStale": ('amproxy_calendar_age_seconds{schedule="s"}', "30000x30"),
     "AmproxyRedisDoubtful": ('amproxy_warning{kind="aof_off"}', "1x30"),
     "AmproxyClockJumped": ("amproxy_clock_jump_seconds", "0x20 -3600x10"),
+    "AmproxyPushesRefused": ('amproxy_pushes_total{source="am",code="422"}', "_x28 1 1"),
+    "AmproxySourceClockBehind": ('amproxy_source_clock_behind_seconds{source="am"}', "3600x30"),
     "AmproxyClockDiffers": ("amproxy_redis_clock_difference_seconds", "-7x30"),
 }
 

@@ -45,6 +45,7 @@ _.config_digest
 _.config_since
 _.day_hours
 _.duration_ms
+_.last_refusal
 _.end_local
 _.error_arguments
 _.error_code

@@ -43,6 +43,7 @@ from amproxy.accept.push import (
     UNKNOWN_SOURCE,
     PushEndpoints,
 )
+from amproxy.accept.senders import keep_body
 from amproxy.accept.webhook import load_json
 from amproxy.accept.words import words
 from amproxy.config.structs import Source
@@ -96,7 +97,7 @@ class ForeignDoors:
             else:
                 self._endpoints.check_running()
                 known = self._find_source(scope, unquote(key), kind)
-                source = known.name
+                source = self._endpoints.metrics_source(known)
                 await self._endpoints.take_webhook(scope, receive, known, big)
                 answer = _OK
             status = 200
@@ -134,7 +135,7 @@ class ForeignDoors:
             self._endpoints.check_running()
             sent, event = await self._read_event(scope, receive, big)
             known = self._find_source(scope, _routing_key(scope, event), "pagerduty")
-            source = known.name
+            source = self._endpoints.metrics_source(known)
             tokens.check_signature(known, scope, sent)
             dedup_key = _check_event(event)
             body = json.dumps({**event, "dedup_key": dedup_key}).encode()
@@ -160,6 +161,7 @@ class ForeignDoors:
         """Return an event as sent, and decoded. Raises PushRefused: 400, 413, 415, 503."""
         limit = min(MAX_EVENT, self._context.config.web.max_body)
         sent = await read_body(scope, receive, limit, big.begin)
+        keep_body(scope, sent)
         encoding = header(scope, b"content-encoding")
         body = decompress_body(scope, sent, limit)
         body = to_json(body, header(scope, b"content-type"), encoding)

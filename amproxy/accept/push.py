@@ -31,13 +31,14 @@ from amproxy.accept.body import (
 )
 from amproxy.accept.forms import to_json
 from amproxy.accept.remembered import join_remembered
+from amproxy.accept.senders import SENDER, PushTimes, SenderLog, keep_body
 from amproxy.accept.v2_alerts import BadAlertsBody, parse_alerts
 from amproxy.accept.webhook import WebhookPushRequest, parse_webhook, refused_text
 from amproxy.clock import utc
 from amproxy.config.structs import Heartbeat, Source
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
-from amproxy.correlate.ingest import IncomingAlert, ingest
+from amproxy.correlate.ingest import IncomingAlert, IngestResult, ingest
 from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.log import EventLog
 from amproxy.notify.channels.sns import fetch
@@ -51,8 +52,12 @@ WEBHOOK_PATH: Final = "/webhook/"
 HEARTBEAT_PATH: Final = "/heartbeat/"
 BYTES_OF_ALERT: Final = 256  # bytes of a body that take as long as an alert
 UNKNOWN_SOURCE: Final = "-"  # metrics' source of pushes that named no source of the file
+# Metrics' source of webhooks where the file has no sources: their senders choose their names, and a
+# series never goes.
+UNNAMED_SOURCE: Final = "webhook"
 HEARTBEAT_SOURCE: Final = "heartbeat"  # metrics' source of beats
 TEST_ALERT_SOURCE: Final = Source(name="test", expire_after=3600.0)
+FIXED_SOURCES: Final = frozenset(("api", TEST_ALERT_SOURCE.name))  # named by amproxy itself
 
 
 class PushEndpoints:
@@ -71,11 +76,13 @@ class PushEndpoints:
         self.context, self._stopped, self._fetch = context, stopped, fetch
         self._big_bodies = BigBodies()
         self._pushed, self._refused = Flood(log, "pushed"), Flood(log, "refused")
+        self._senders = SenderLog(context)
 
     def close(self) -> None:
         """Write the lines of the log that wait for more of their kind."""
         self._pushed.close()
         self._refused.close()
+        self._senders.close()
 
     def new_body(self) -> BigBody:
         """The turn of one body among those of this process; whoever asks must end it."""
@@ -88,7 +95,7 @@ class PushEndpoints:
         try:
             origin.refuse_foreign_page(scope, self.context)
             self.check_running()
-            source = tokens.source_by_token(self.context.config, scope)
+            source = scope[SENDER] = tokens.source_by_token(self.context.config, scope)
             self.check_name(scope, self.context.config.sources.get(source))
             status, answer = await self._receive_v2_alerts(scope, receive, source, big)
         except ClientDisconnected:
@@ -115,9 +122,11 @@ class PushEndpoints:
             self.check_running()
             name, _, token = scope["path"][len(WEBHOOK_PATH) :].rstrip("/").partition("/")
             config = self.context.config
+            if unquote(name) in config.sources:
+                scope[SENDER] = unquote(name)  # it is told of a wrong token too
             known = tokens.webhook_source(config, scope, unquote(name), unquote(token))
             self.check_name(scope, known)
-            source = known.name
+            source = self.metrics_source(known)
             await self.take_webhook(scope, receive, known, big)
             status, answer = 200, OK
         except ClientDisconnected:
@@ -143,7 +152,9 @@ class PushEndpoints:
         sent = await read_body(scope, receive, limit, big.begin)
         # A few bytes of gzip may be many when they are unpacked.
         size = len(sent) if header(scope, b"content-encoding") else len(sent) // BYTES_OF_ALERT
+        keep_body(scope, sent)
         body = await offload.run(size, _open_body, source, scope, sent, limit)
+        keep_body(scope, body)
         if len(body) > BIG_BODY:
             await big.process()
         await self.store_webhook(body, source)
@@ -155,8 +166,15 @@ class PushEndpoints:
 
     def check_name(self, scope: Scope, sender: Source | Heartbeat | None) -> None:
         """Raises PushRefused(403): a sender who shows nothing calls the service by its own name."""
+        if isinstance(sender, Source):
+            scope[SENDER] = sender.name
         if tokens.is_open(sender):
             origin.refuse_foreign_name(scope, self.context)
+
+    def metrics_source(self, source: Source) -> str:
+        """The label of a source in metrics: its name where the file has it."""
+        is_known = source.name in self.context.config.sources or source.name in FIXED_SOURCES
+        return source.name if is_known else UNNAMED_SOURCE
 
     async def heartbeat(self, scope: Scope, send: Send) -> None:
         """`GET` or `POST /heartbeat/NAME` and `/heartbeat/NAME/TOKEN`."""
@@ -196,6 +214,7 @@ class PushEndpoints:
             )
         config = self.context.config
         body = await read_body(scope, receive, config.web.max_body, big.begin)
+        keep_body(scope, body)
         if len(body) > BIG_BODY:
             await big.process()
         now_ns = self._now_ns()
@@ -205,7 +224,14 @@ class PushEndpoints:
             *(parse_alerts, body, self.context.placer, now_ns, timeout, source),
             int(max(0.0, -clock.steady.jump) * 10**9),
         )
-        await self._store(request.alerts, request.firing, source, now_ns, hurry=False)
+        brings_alerts = bool(request.alerts)
+        all_over = brings_alerts and not request.firing
+        latest = max((one.ends_ns for one in request.alerts), default=0) if all_over else 0
+        sender = Source(name=source)
+        result = await self._store(request.alerts, request.firing, sender, now_ns, hurry=False)
+        if brings_alerts:
+            times = PushTimes(all_over, latest, result.ended > 0)
+            self._senders.note_ends(source, times, now_ns)
         # As Alertmanager does: the good alerts are stored although the answer is 400.
         if request.refused:
             alerts = len(request.refused)
@@ -228,9 +254,9 @@ class PushEndpoints:
             await self._join_remembered(request, source)
         # The sender has waited and grouped already, so there is no second group_wait.
         taken = len(request.alerts)
-        await self._store(request.alerts, request.firing, source.name, now_ns, hurry=True)
+        await self._store(request.alerts, request.firing, source, now_ns, hurry=True)
         if request.refused:
-            others = f"the other {taken} of the push are taken"
+            others = f"other alerts of the push that are taken: {taken}"
             raise PushRefused(422, f"{refused_text(request.refused)} ({others})")
 
     async def _join_remembered(self, request: WebhookPushRequest, source: Source) -> None:
@@ -249,11 +275,13 @@ class PushEndpoints:
             log.info("subscription confirmed", source=source.name)
 
     async def _store(
-        self, alerts: list[IncomingAlert], firing: int, source: str, now_ns: int, *, hurry: bool
-    ) -> None:
+        self, alerts: list[IncomingAlert], firing: int, sender: Source, now_ns: int, *, hurry: bool
+    ) -> IngestResult:
+        source = self.metrics_source(sender)
         if self.context.placer.alert_heartbeats:
             await heartbeats.record_pushed_heartbeats(self.context, alerts, now_ns)
-        resolved = len(alerts) - firing
+        sent = len(alerts)  # a long list is taken apart while it is stored
+        resolved = sent - firing
         result = await ingest(self.context, alerts, now_ns, hurry=hurry)
         if firing:
             metrics.received_counter(source, "firing").inc(firing)
@@ -262,29 +290,33 @@ class PushEndpoints:
         if result.repeated:
             metrics.deduplicated_counter(source).inc(result.repeated)
         # What senders only repeat is no news of the night.
-        news = len(alerts) > result.repeated
+        news = sent > result.repeated
         self._pushed.add(
             logging.INFO if news else logging.DEBUG,
-            (source, news),
-            {"source": source},
+            (sender.name, news),
+            {"source": sender.name},
             pushes=1,
             firing=firing,
             resolved=resolved,
             repeated=result.repeated,
         )
+        self._senders.note_push(sender.name, sent)
+        return result
 
     def log_refusal(
         self, scope: Scope, source: str, status: int, detail: str, **counts: int
     ) -> None:
         """Log a refusal. counts: what was refused besides the push as a whole."""
         client = scope.get("client")
+        name = scope.get(SENDER) or ("" if source == UNKNOWN_SOURCE else source)
         fields = {
-            "source": "" if source == UNKNOWN_SOURCE else source,
+            "source": name,
             "status": status,
             "client": client[0] if client else "",
             "detail": detail,
         }
-        self._refused.add(logging.WARNING, (source, status), fields, pushes=1, **counts)
+        self._refused.add(logging.WARNING, (name, status), fields, pushes=1, **counts)
+        self._senders.note_refusal(scope, status, detail)
 
     def _now_ns(self) -> int:
         return int(self.context.now() * 10**9)

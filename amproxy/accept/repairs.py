@@ -1,4 +1,4 @@
-"""Repair what is odd in an alert of a webhook: a push is not lost to the form of one value.
+"""AlertRepair what is odd in an alert of a webhook: a push is not lost to the form of one value.
 
 Each repair is noted with a code, for the timeline of the incident. Pure.
 """
@@ -24,7 +24,7 @@ from amproxy.accept.body import (
 )
 from amproxy.accept.named import read_tags
 from amproxy.accept.words import known_state
-from amproxy.model import Repair
+from amproxy.model import AlertRepair
 
 MAX_REPAIRS: Final = 20  # of one alert that are noted
 MAX_FINGERPRINT_LENGTH: Final = 128  # characters
@@ -40,10 +40,10 @@ _AFTER_TIME = re.compile(r"(?: m=[+-][\d.]+|\[[\w/+-]+\])$")
 _ZONE_NAME = re.compile(r"(?<=\d)(?: ([+-]\d\d:?\d\d))?(?: ?(?:UTC|GMT|Z)|(?<=\d) [A-Z]{3,5})?$")
 
 
-def note(repairs: list[Repair], code: str, field: str, given: Any = "") -> None:
+def note(repairs: list[AlertRepair], code: str, field: str, given: Any = "") -> None:
     """Note one repair. given: the value as it came. Raises PushRefused(422): nested too deeply."""
     if len(repairs) < MAX_REPAIRS:
-        repairs.append(Repair(code=code, field=_cut(field), given=_quoted(given)))
+        repairs.append(AlertRepair(code=code, field=_cut(field), given=_quoted(given)))
 
 
 def _quoted(given: Any) -> str:
@@ -61,7 +61,7 @@ def as_json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def read_pairs(given: Any, field: str, repairs: list[Repair]) -> dict[str, str]:
+def read_pairs(given: Any, field: str, repairs: list[AlertRepair]) -> dict[str, str]:
     """Labels or annotations as texts; {} where nothing can be read. field: of the note."""
     if isinstance(given, dict):
         # Nearly all senders are right: nothing is copied then.
@@ -77,7 +77,7 @@ def read_pairs(given: Any, field: str, repairs: list[Repair]) -> dict[str, str]:
     return pairs
 
 
-def _repair_pairs(given: dict[str, Any], field: str, repairs: list[Repair]) -> dict[str, str]:
+def _repair_pairs(given: dict[str, Any], field: str, repairs: list[AlertRepair]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for sent, value in given.items():
         name = sent or next(free for free in _names() if free not in given)
@@ -99,7 +99,7 @@ def _names() -> Iterator[str]:
         yield f"{UNNAMED}_{number}"
 
 
-def read_text(given: Any, field: str, repairs: list[Repair]) -> str:
+def read_text(given: Any, field: str, repairs: list[AlertRepair]) -> str:
     """A field that must be text; "" for null, and for a list or an object."""
     if isinstance(given, str):
         return given
@@ -112,7 +112,7 @@ def read_text(given: Any, field: str, repairs: list[Repair]) -> str:
     return as_json_text(given)
 
 
-def read_fingerprint(given: Any, repairs: list[Repair]) -> str:
+def read_fingerprint(given: Any, repairs: list[AlertRepair]) -> str:
     """The sender's fingerprint; "" where it gave none that can be used."""
     text = read_text(given, "fingerprint", repairs)
     if len(text) <= MAX_FINGERPRINT_LENGTH:
@@ -121,8 +121,8 @@ def read_fingerprint(given: Any, repairs: list[Repair]) -> str:
     return ""
 
 
-def read_status(given: Any, is_over: bool, repairs: list[Repair]) -> bool:
-    """Whether the alert fires. is_over: the end, or the group, says that it does not.
+def read_status(given: Any, is_over: bool, repairs: list[AlertRepair]) -> bool:
+    """Decide whether the alert fires. is_over: the end, or the group, says that it does not.
 
     A word that is not known fires: a page too many is better than one too few.
     """
@@ -135,7 +135,7 @@ def read_status(given: Any, is_over: bool, repairs: list[Repair]) -> bool:
     return known_state(given if isinstance(given, str) else as_json_text(given)) != "resolved"
 
 
-def read_time(given: Any, field: str, repairs: list[Repair]) -> tuple[int, int] | None:
+def read_time(given: Any, field: str, repairs: list[AlertRepair]) -> tuple[int, int] | None:
     """Return ns since 1970 and the offset in minutes; None where no time is given or readable."""
     if given is None:
         return None

@@ -37,7 +37,7 @@ from amproxy.accept.told import ToldAlert, tell
 from amproxy.config.structs import Source
 from amproxy.correlate.ingest import IncomingAlert
 from amproxy.grouping.placement import Placer, SenderGroup
-from amproxy.model import Alert, Repair
+from amproxy.model import Alert, AlertRepair
 
 MAX_TOLD_REFUSALS: Final = 5  # reasons in one answer
 # Fields of webhook v4; what else an alert has is kept as its extra fields.
@@ -59,7 +59,7 @@ class _Push(NamedTuple):
     source: Source
     placer: Placer
     now_ns: int
-    repairs: tuple[Repair, ...] = ()  # of what all alerts of the push share
+    repairs: tuple[AlertRepair, ...] = ()  # of what all alerts of the push share
     over: bool = False  # the group as a whole has ended: counts for alerts without a status
     in_list: bool = False  # as at the alerts API, where no alert has a status
 
@@ -74,7 +74,7 @@ class PushedAlert(IncomingAlert, gc=False):
     generator_url: str
     extra: dict[str, Any]
     source: str
-    repairs: list[Repair]
+    repairs: list[AlertRepair]
 
     def make(self) -> Alert:
         return Alert(
@@ -128,7 +128,7 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
     if is_foreign(payload, source):
         nobody = SenderGroup(source.name, "", {})
         return _told_request(whole(payload), body, _Push(nobody, source, placer, now_ns))
-    repairs: list[Repair] = []
+    repairs: list[AlertRepair] = []
     sender = SenderGroup(
         source.name,
         _group_key(payload, repairs),
@@ -277,7 +277,7 @@ def _decode_piece(raw: bytes) -> Any:
     return msgspec.json.decode(raw)
 
 
-def _group_key(payload: dict[str, Any], repairs: list[Repair]) -> str:
+def _group_key(payload: dict[str, Any], repairs: list[AlertRepair]) -> str:
     given = payload.get("groupKey", "")
     if given is None:
         note(repairs, "null", "groupKey")
@@ -287,7 +287,7 @@ def _group_key(payload: dict[str, Any], repairs: list[Repair]) -> str:
 
 
 def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
-    """Repair and place one alert; `where` names it for the sender.
+    """AlertRepair and place one alert; `where` names it for the sender.
 
     Raises PushRefused(422): it has no labels, or is nested too deeply.
     """
@@ -335,7 +335,7 @@ def _usual_names(alert: dict[str, Any]) -> dict[str, Any]:
     return {usual.get(name.casefold(), name): value for name, value in alert.items()}
 
 
-def _labels(alert: dict[str, Any], where: str, repairs: list[Repair]) -> dict[str, str]:
+def _labels(alert: dict[str, Any], where: str, repairs: list[AlertRepair]) -> dict[str, str]:
     """Return the labels that have a value: an empty one counts as absent."""
     given = read_pairs(alert.get("labels"), "labels", repairs)
     labels = {name: value for name, value in given.items() if value}

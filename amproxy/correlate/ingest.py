@@ -58,6 +58,7 @@ class IngestResult(msgspec.Struct):
 
     new: int = 0
     repeated: int = 0  # stored already, in the same state
+    ended: int = 0  # that fired until now
 
 
 async def ingest(
@@ -76,6 +77,7 @@ async def ingest(
         stored = await _store(context, part, now_ns, hurry, timers)
         result.new += stored.new
         result.repeated += stored.repeated
+        result.ended += stored.ended
     # The timers come last, so that a flush finds all of the push. All of its groups get theirs: a
     # push that broke off and comes again finds its first alerts as they are already.
     waiting = list(timers.values())
@@ -176,7 +178,9 @@ def _group_write(
                 result.new += 1
                 fresh, earliest = True, min(earliest or lease.starts_ns, lease.starts_ns)
         else:
-            result.repeated += _is_same_state(old, incoming, now_ns)
+            is_same = _is_same_state(old, incoming, now_ns)
+            result.repeated += is_same
+            result.ended += not is_same and _has_ended(incoming.ends_ns, now_ns)
             if _is_unchanged(old, incoming) and now_ns - old.updated_ns < news_step:
                 continue
             alert, lease = _merge_stored(fingerprint, old, incoming, now_ns)

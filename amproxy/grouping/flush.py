@@ -22,13 +22,13 @@ from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import (
     MAX_SUPPRESSED,
     Alert,
+    AlertRepair,
     Group,
     Incident,
     LoadedGroup,
     LogEntry,
     MutedAlertsLog,
     NotificationReason,
-    Repair,
     SuppressedAlertRecord,
     SuppressionUpdate,
     common_pairs,
@@ -304,11 +304,11 @@ def alerts_changed(due: DueNotification, group: Group, now: float) -> AlertsChan
     )
 
 
-def _news_repairs(due: DueNotification) -> tuple[Repair, ...]:
-    """What was odd in the alerts that began or ended with a notification, each once."""
+def _news_repairs(due: DueNotification) -> tuple[AlertRepair, ...]:
+    """The repairs of alerts that began or ended with a notification, each once."""
     known = set(due.previous.firing) if due.previous else set[str]()
     firing = set(due.log_entry.firing)
-    found: dict[Repair, None] = {}
+    found: dict[AlertRepair, None] = {}
     for alert in due.alerts:
         name = alert.fingerprint
         if alert.repairs and (name in firing) != (name in known):

@@ -16,7 +16,7 @@ from amproxy.machine.draft import (
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.machine.holds import record_arrivals, release_hold
 from amproxy.machine.steps import begin_policy, begin_policy_anew
-from amproxy.model import MergedGroup, NotificationReason, Repair, common_pairs
+from amproxy.model import AlertRepair, MergedGroup, NotificationReason, common_pairs
 from amproxy.text import Length, Moment, Phrase, phrase
 
 NEWS_PHRASES: Final[dict[NotificationReason, Phrase]] = {
@@ -99,7 +99,7 @@ def _snooze_on(draft: Draft, by: str, until: float) -> None:
     draft.refresh_messages(what)
 
 
-def _note_repairs(draft: Draft, repairs: tuple[Repair, ...]) -> None:
+def _note_repairs(draft: Draft, repairs: tuple[AlertRepair, ...]) -> None:
     """Tell what was odd in the alerts as they came: somebody may want to mend their sender."""
     if repairs:
         told = tuple(

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from amproxy.config.structs import NotifyStep, Policy
-from amproxy.model import Group, MergedGroup, NotificationReason, Repair
+from amproxy.model import AlertRepair, Group, MergedGroup, NotificationReason
 from amproxy.text import Phrase, Words
 
 
@@ -20,7 +20,7 @@ class Opened(Event, frozen=True, kw_only=True):
 
     reason: Phrase  # "first notification", "paged by hand by alice"
     by: str = ""
-    repairs: tuple[Repair, ...] = ()  # of its alerts
+    repairs: tuple[AlertRepair, ...] = ()  # of its alerts
 
 
 class AlertsChanged(Event, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class AlertsChanged(Event, frozen=True, kw_only=True):
     common_annotations: dict[str, str] = {}
     ended_by: Literal["source", "expired", "moved"] = "source"  # resolves it when nothing fires
     group: str = ""  # Group.id: an incident may have several groups
-    repairs: tuple[Repair, ...] = ()  # of the alerts that began or ended
+    repairs: tuple[AlertRepair, ...] = ()  # of the alerts that began or ended
 
 
 class Returned(Event, frozen=True, kw_only=True):

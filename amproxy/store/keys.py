@@ -71,6 +71,9 @@ P heartbeats           hash    name → "SECONDS SOURCE": the last ping, Unix se
                                no SOURCE = not pinged yet, waited for since then
 P heartbeats:missing   hash    name → the Alert that is raised while it is missing
 P switch               hash    dead man's switch: up (1, 0), at (last good call, Unix seconds)
+P senders              zset    source → last push or refusal, Unix seconds; the last 200
+P sender:SOURCE        hash    pushes, alerts, refused (counts), last_push, last_alerts, refusal
+                               (Refusal, the last), clock_behind (seconds); expires
 P written              string  time of the last write probe
 P clock:HOST           string  time of the last process on a host, Unix seconds; a day
 
@@ -126,6 +129,7 @@ FEED_TOKENS = P + "feeds:tokens"
 HEARTBEATS = P + "heartbeats"
 HEARTBEATS_MISSING = P + "heartbeats:missing"
 DEAD_MANS_SWITCH = P + "switch"
+SENDERS = P + "senders"
 WRITE_PROBE = P + "written"
 SECRET = P + "secret"
 DIGEST = P + "digest"
@@ -206,6 +210,10 @@ def clock(host: str) -> str:
 
 def source(key: str) -> str:
     return f"{P}source:{key}"
+
+
+def sender(source_name: str) -> str:
+    return f"{P}sender:{source_name}"
 
 
 def session(digest: str) -> str:

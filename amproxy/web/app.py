@@ -33,6 +33,7 @@ from amproxy.web.policies.page import PoliciesPage
 from amproxy.web.policies.routes import RoutesPage
 from amproxy.web.reports.deliveries import DeliveriesPage
 from amproxy.web.reports.insights import InsightsPage
+from amproxy.web.reports.sources import SourcesPage
 from amproxy.web.schedules.layers import LayersPage
 from amproxy.web.schedules.page import SchedulePage, SchedulesPage
 from amproxy.web.signin.gate import SignInGate
@@ -83,6 +84,7 @@ def _page_routes(deps: Deps, templates: PageTemplates) -> list[BaseRoute]:
         *IncidentPage(deps, templates).routes(),
         *InsightsPage(deps, templates).routes(),
         *DeliveriesPage(deps, templates).routes(),
+        *SourcesPage(deps, templates).routes(),
         *SilenceFormPage(deps, templates).routes(),
         *SilencesPage(deps, templates).routes(),
         *ActPage(deps, templates).routes(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 from starlette.requests import Request
 
@@ -10,6 +12,7 @@ from amproxy.context import Context
 from amproxy.correlate import heartbeats
 from amproxy.correlate.heartbeats import HeartbeatState
 from amproxy.engine import dead_mans_switch
+from amproxy.errors import StoreUnavailable
 from amproxy.store import health, outbox
 from amproxy.store.heartbeats import HeartbeatSource
 from amproxy.store.replicas import Replica, load_replicas
@@ -18,6 +21,7 @@ from amproxy.text.render import render_phrase
 from amproxy.times import format_duration
 from amproxy.web.http.api import operation
 from amproxy.web.http.deps import Deps
+from amproxy.web.reports.sources import find_sources, source_problems
 
 
 class OperatorWarningView(msgspec.Struct, kw_only=True):
@@ -138,6 +142,8 @@ class ServiceApi:
         reasons = await dead_mans_switch.find_problems(
             self._context, ready=self._deps.ready(), stopped=self._deps.stopped
         )
+        with contextlib.suppress(StoreUnavailable):  # that is a reason by now
+            reasons += source_problems(await find_sources(self._context), self._context.now())
         return HealthView(well=not reasons, reasons=reasons)
 
 

@@ -27,6 +27,7 @@ from amproxy.store.deliveries import Delivery
 from amproxy.store.muting import record_suppressed
 from amproxy.store.replicas import Replica, publish_replica
 from amproxy.store.sign_in import Session
+from amproxy.store.sources import Refusal, SourceNews, save_news
 from amproxy.web.app import build_routes
 from amproxy.web.http.api import Created, operations_of, signature_of
 from amproxy.web.http.templates import PageTemplates
@@ -178,6 +179,8 @@ async def fill(site: Site) -> None:
     deliveries.add(operations, DELIVERY)
     await commit(wire, operations)
     await publish_replica(wire, RUNNING)
+    refusal = Refusal(at=NOW, status=422, reason="no labels", client="127.0.0.1", body="{}")
+    await save_news(wire, {"am": SourceNews(pushes=1, refused=1, refusal=refusal)}, NOW)
     await heartbeats.wait_for(wire, "watchdog", NOW, next_due=NOW + 3600)
     session = Session(user="alice", way="password", made=NOW, seen=NOW, ends=NOW + 9e6)
     await sign_in.create_session(wire, session)

@@ -193,6 +193,7 @@ PAGES = (
         "/people",
         "/silences",
         "/deliveries",
+        "/sources",
     ),
     *("/insights", "/me", "/admin", "/page", "/silences/new"),
     "/incidents?state=resolved",

@@ -64,6 +64,7 @@ NAVIGATION_PATHS = {
     "people": "/people",
     "silences": "/silences",
     "deliveries": "/deliveries",
+    "sources": "/sources",
     "insights": "/insights",
     "me": "/me",
     "admin": "/admin",

@@ -38,6 +38,7 @@ from amproxy.web.openapi.schemas import STRING, Schema, Schemas
 from amproxy.web.people.api import AbsencesApi, UsersApi
 from amproxy.web.reports.api import ReportsApi
 from amproxy.web.reports.deliveries_api import DeliveriesApi
+from amproxy.web.reports.sources import SourcesApi
 from amproxy.web.schedules.api import OncallApi, ShiftsApi
 from amproxy.web.schedules.calendars_api import CalendarsApi
 from amproxy.web.schedules.swaps_api import SwapsApi
@@ -126,6 +127,7 @@ APIS: Final = (
     MaintenanceApi,
     SilencesApi,
     DeliveriesApi,
+    SourcesApi,
     DocumentApi,
     ServiceApi,
     ConfigApi,
