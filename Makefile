@@ -16,9 +16,9 @@ run: ## set up what is missing and start amproxy with ./routes.yaml and a Redis 
 	@sh tools/setup run
 	@.venv/bin/amproxy serve --config routes.yaml --data-dir .data
 
-test: ## run every test, two at a time, real servers included (ARGS="-k name" runs just that)
+test: ## run every test, three at a time, real servers included (ARGS="-k name" runs just that)
 	@sh tools/setup test
-	@.venv/bin/pytest $(or $(ARGS),-n 2)
+	@.venv/bin/pytest $(or $(ARGS),-n 3)
 
 check: ## formatting, lint, types, import contracts, every shipped file
 	@sh tools/setup dev

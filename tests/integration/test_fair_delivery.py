@@ -194,7 +194,7 @@ async def test_attempts_that_are_refused_after_a_lost_answer_do_not_count_as_rep
         DeliveryError("chat: 503", reason="server_error"),
     ]
     house.chat.refuse = lambda address, card: faults.pop(0) if faults else None
-    counter = metrics.deliveries_repeated.labels("chat")._value
+    counter = metrics.deliveries_repeated.labels(house.chat.name)._value
     before = counter.get()
     await push(house, "Disk")
     await soon(lambda: titles(house.chat, "ann") == ["Disk"], seconds=20)

@@ -56,10 +56,13 @@ OperationTag = Literal[
 class ErrorView(msgspec.Struct):
     error: Annotated[str, msgspec.Meta(description="A word or two.")]
     detail: Annotated[str, msgspec.Meta(description="A sentence.")]
-    code: Annotated[str, msgspec.Meta(description="Which refusal it is; its words may change.")]
+    # The doors for alerts have no codes.
+    code: Annotated[str, msgspec.Meta(description="Which refusal it is; its words may change.")] = (
+        ""
+    )
     arguments: Annotated[
         dict[str, Any], msgspec.Meta(description="The values of the sentence, by name.")
-    ]
+    ] = {}
 
 
 class JsonBody(Generic[Body]):
