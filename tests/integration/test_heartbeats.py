@@ -96,8 +96,7 @@ async def test_a_firing_alert_that_matches_is_one_beat_and_goes_no_further(
 ) -> None:
     house = await house_of(beating(WATCHDOG))
     received = sum(
-        metrics.received_counter(source, "firing")._value.get()
-        for source in ("api", "webhook")
+        metrics.received_counter(source, "firing")._value.get() for source in ("api", "webhook")
     )
     before = await commits(house)
     assert (await house.post(path, body))[0] == 200
@@ -108,8 +107,7 @@ async def test_a_firing_alert_that_matches_is_one_beat_and_goes_no_further(
     sent = len(body.get("alerts", [1])) if isinstance(body, dict) else len(body)
     assert (
         sum(
-            metrics.received_counter(source, "firing")._value.get()
-            for source in ("api", "webhook")
+            metrics.received_counter(source, "firing")._value.get() for source in ("api", "webhook")
         )
         - received
         == sent
