@@ -141,7 +141,7 @@ class _Reading:
             self.events += self._expand(calendar, days)
         except (BadCalendar, MemoryError):
             raise
-        except Exception:
+        except Exception:  # see the docstring of the class
             by_uid = split_by_uid(calendar)
             if len(by_uid) < 2:
                 raise

@@ -169,8 +169,8 @@ async def test_a_flood_of_refusals_is_one_line_of_the_log_and_one_write(
     for _ in range(50):
         assert (await house.post("/webhook/am", {"alerts": [{}]}))[0] == 422
     await source(house, "am", refused=50)
-    lines = [record for record in caplog.records if getattr(record.msg, "text", "") == "refused"]
-    assert len(lines) <= 2
+    lines = [record for record in caplog.records if getattr(record.msg, "msg", "") == "refused"]
+    assert 1 <= len(lines) <= 2
 
 
 async def test_a_body_is_shown_cut_and_without_what_spoils_a_page(house_of: Build) -> None:
