@@ -1,6 +1,7 @@
 """`python -m bench [NAME…] [--quick] [--json FILE]`: run all benchmarks or those named.
 
 `python -m bench chaos [--kills N] [--replicas N] …` is a command of its own: it measures no speed.
+`python -m bench churn [MINUTES]` is another: it takes its time.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ import uvloop
 
 from bench import (
     chaos,
+    churn,
+    contention,
     cores,
     fairness,
+    growth,
     latency,
     live,
     memory,
@@ -26,6 +30,7 @@ from bench import (
     simulate,
     stalls,
     startup,
+    storm,
     throughput,
 )
 from bench.peers import alertmanager_version
@@ -41,6 +46,9 @@ BENCHMARKS = {
     "live": live.run,
     "fairness": fairness.run,
     "stalls": stalls.run,
+    "contention": contention.run,
+    "storm": storm.run,
+    "growth": growth.run,
 }
 # Services keep their data below the current folder: the system's temporary folder may lie in
 # memory, where fsync costs nothing.
@@ -52,6 +60,8 @@ def main() -> None:
     """Run the benchmarks that the command line names."""
     if sys.argv[1:2] == ["chaos"]:
         sys.exit(chaos.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["churn"]:
+        sys.exit(churn.main(sys.argv[2:]))
     options = _options()
     DATA.mkdir(exist_ok=True)
     # The load generator is this process; it must never compete with the service for a core.

@@ -1,4 +1,4 @@
-"""The core of each process: one for the measured service, another for its Redis and the load."""
+"""The core of each process: one for the measured service with its Redis, another for the load."""
 
 from __future__ import annotations
 

@@ -1,9 +1,15 @@
-"""Memory of a service and its Redis with 0, 10,000 and 100,000 active alerts in 100 groups."""
+"""Memory of a service and its Redis with 0, 10,000 and 100,000 active alerts in 100 groups.
+
+Then somebody reads all of them: how long that takes, and what the service keeps of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import http.client
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import alerts
 from bench.load import closed_loop
@@ -13,7 +19,9 @@ from bench.report import Report
 COUNTS = (0, 10_000, 100_000)
 SIZE = 50  # alerts a push
 SETTLE = 4.0  # seconds until groups are flushed and memory is at rest
-AIM = 300  # MB at the largest of COUNTS
+AIM = 200  # MB at the largest of COUNTS
+READ_AIM, KEPT_AIM = 2.0, 30.0  # seconds, and MB, of reading the largest of COUNTS
+PIECE = 1 << 18  # bytes
 STORED, OPEN = "stored", "stored, incidents open"
 
 # The usual state after some minutes: each group was flushed and has an open incident.
@@ -30,14 +38,29 @@ INCIDENTS: Config = {
 }
 
 
+class Measured(NamedTuple):
+    alerts: str
+    number: int
+    service: float  # MB
+    redis: float  # MB
+    took: float  # seconds that reading all alerts took
+    kept: float  # MB by which the service was larger afterwards
+
+
 async def run(folder: Path, *, quick: bool) -> Report:
     """amproxy with alerts that are only stored and with incidents open, and Alertmanager."""
     counts = COUNTS[:2] if quick else COUNTS
     report = Report(
         "memory",
         "Memory: resident MB, with distinct alerts of about 600 bytes in 100 groups",
-        ("service", "alerts", "number", "service MB", "Redis MB", "together MB"),
-        notes=[f"taken {SETTLE:g} s after the last push, {SIZE} alerts a push"],
+        (
+            *("service", "alerts", "number", "service MB", "Redis MB", "together MB"),
+            *("GET alerts s", "kept MB"),
+        ),
+        notes=[
+            f"taken {SETTLE:g} s after the last push, {SIZE} alerts a push",
+            "GET alerts: once, all of them; kept: what the service is larger by afterwards",
+        ],
     )
     for name, what, config in (
         (AMPROXY, STORED, QUIET),
@@ -55,19 +78,42 @@ async def run(folder: Path, *, quick: bool) -> Report:
                     await closed_loop(service.port, following, seconds=300, pushes=pushes)
                 before = count
                 await asyncio.sleep(SETTLE)
-                _add(report, service, what, count)
+                own, redis = service.memory()
+                took = await asyncio.to_thread(_read_alerts, service.port)
+                kept = service.memory()[0] - own
+                _add(report, service, Measured(what, count, own, redis, took, kept))
         report.add_row()
     return report
 
 
-def _add(report: Report, service: Peer, what: str, count: int) -> None:
-    own, redis = service.memory()
+def _read_alerts(port: int) -> float:
+    """The seconds that it takes to read all alerts."""
+    began, connection = time.perf_counter(), http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", "/api/v2/alerts")
+    response = connection.getresponse()
+    while response.read(PIECE):
+        pass
+    connection.close()
+    return time.perf_counter() - began
+
+
+def _add(report: Report, service: Peer, measured: Measured) -> None:
+    what, count, own, redis, took, kept = measured
     first = (service.name, what) if not count else ("", "")
     together = f"{own + redis:,.0f}"
     shown = f"{redis:,.0f}" if redis else "-"
-    report.add_row(*first, f"{count:,}", f"{own:,.0f}", shown, together)
+    report.add_row(
+        *(*first, f"{count:,}", f"{own:,.0f}", shown, together, f"{took:.2f}", f"{kept:,.0f}")
+    )
     figures = {"service": service.name, "alerts": what, "number": count}
-    report.figures.append({**figures, "service MB": own, "Redis MB": redis})
+    report.figures.append(
+        {
+            **figures,
+            **{"service MB": own, "Redis MB": redis, "GET alerts s": took, "kept MB": kept},
+        }
+    )
     if service.name == AMPROXY and count == COUNTS[-1]:
-        goal = f"{count:,} alerts {what}, with Redis"
-        report.add_aim(goal, f"{AIM} MB", f"{together} MB", own + redis <= AIM)
+        goal = f"{count:,} alerts {what}"
+        report.add_aim(f"{goal}, with Redis", f"{AIM} MB", f"{together} MB", own + redis <= AIM)
+        report.add_aim(f"{goal}, read", f"{READ_AIM:g} s", f"{took:.2f} s", took <= READ_AIM)
+        report.add_aim(f"{goal}, kept", f"{KEPT_AIM:g} MB", f"{kept:.0f} MB", kept <= KEPT_AIM)

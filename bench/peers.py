@@ -1,4 +1,4 @@
-"""The measured services, each pinned to its core: amproxy with its own Redis, and Alertmanager."""
+"""The measured services, each on one core: amproxy with its own Redis, and Alertmanager."""
 
 from __future__ import annotations
 
@@ -52,10 +52,16 @@ class Peer:
         """The port on loopback that it listens on."""
         return int(self.server.url.rpartition(":")[2])
 
+    @property
+    def redis_url(self) -> str:
+        """The address of amproxy's Redis."""
+        folder = Path(self.server.argv[self.server.argv.index("--data-dir") + 1])
+        return EmbeddedRedis(folder, "always").url
+
     def memory(self) -> tuple[float, float]:
         """Resident MB (of 1,000,000 bytes) of the service and of its Redis."""
-        redis_memory = _resident(self.redis_pid) if self.redis_pid else 0.0
-        return _resident(self.server.pid), redis_memory
+        redis_memory = resident(self.redis_pid) if self.redis_pid else 0.0
+        return resident(self.server.pid), redis_memory
 
 
 class Peers:
@@ -75,10 +81,8 @@ class Peers:
             text = json.dumps({**config, "store": {"fsync": FSYNC[name]}})
             server = self._servers.amproxy(text, data_dir=data_dir)
         folder = Path(server.argv[server.argv.index("--data-dir") + 1])
-        pid = _redis_pid(folder)
-        # Redis was started by amproxy and inherited its core; it must not compete with it.
-        cores.pin(pid, cores.LOAD)
-        return Peer(name, server, pid)
+        # amproxy has started Redis, which has inherited its core: both have what Alertmanager has.
+        return Peer(name, server, _redis_pid(folder))
 
     def stop(self) -> None:
         """End all services, the last one first."""
@@ -127,12 +131,18 @@ def alertmanager_version() -> str:
     return (printed.stdout + printed.stderr).split()[2]
 
 
+def cpu_seconds(pid: int) -> float:
+    """The seconds of CPU that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _redis_pid(folder: Path) -> int:
     with redis.Redis.from_url(EmbeddedRedis(folder, "always").url) as client:
         return int(client.info("server")["process_id"])
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int) -> float:
     """Resident memory in MB of 1,000,000 bytes; from ps where there is no /proc (macOS)."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
