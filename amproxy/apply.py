@@ -9,16 +9,15 @@ from msgspec.structs import replace
 
 from amproxy import metrics
 from amproxy.context import Context
-from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.errors import NotFound
 from amproxy.incident_log import log_change
 from amproxy.machine import transition
 from amproxy.machine.events import Event, Renamed
 from amproxy.machine.lost_names import follow_rename
 from amproxy.model import Change, Incident
 from amproxy.store import incidents
-from amproxy.store.commit import Operations, commit
+from amproxy.store.commit import Operations, commit_decided
 
-APPLY_TRIES = 50  # each loses to another commit of the incident, which is rare
 # (incident as stored, Unix seconds) → the event
 EventDecider = Callable[[Incident, float], Awaitable[Event]]
 
@@ -31,20 +30,25 @@ async def apply_event(
     also: operations that are committed together with the change. Raises NotFound, Conflict (the
     state forbids it) and StoreUnavailable.
     """
-    # The commit is guarded by the incident's version: where another one was first, all begins
-    # anew with the incident as it is now. So no lock is held while the machine decides.
-    for _ in range(APPLY_TRIES):
+
+    async def decide() -> tuple[Operations, Change]:
         incident, turns = await incidents.load_with_turns(context.wire, incident_id)
         now = context.now()
         decided = event if isinstance(event, Event) else await event(incident, now)
         change = transition(incident, decided, now, context.roster, turns)
         operations = incidents.change_operations(change)
+        if change.incident.state == "resolved" != incident.state:
+            await incidents.keep_alerts(context.wire, operations, change.incident, incident)
         if also:
             operations.extend(also)
-        if await commit(context.wire, operations):
-            after_commit(context, change)
-            return change.incident
-    raise StoreUnavailable(f"incident {incident_id} keeps changing")
+        return operations, change
+
+    # The commit is guarded by the incident's version: where another one was first, all begins
+    # anew with the incident as it is now.
+    guarded, subject = incidents.version_name(incident_id), f"incident {incident_id}"
+    change = await commit_decided(context.wire, subject, decide, guarded)
+    after_commit(context, change)
+    return change.incident
 
 
 async def follow_rename_in_file(context: Context, renamed: Renamed) -> None:
@@ -72,3 +76,12 @@ def after_commit(context: Context, change: Change) -> None:
         metrics.time_to_resolve.labels(incident.policy).observe(took)
     for schedule in change.nobody:
         metrics.nobody_on_call.labels(schedule).inc()
+
+
+def guard_turns(change: Change, stored: dict[str, int]) -> Change:
+    """Guard the turns by what is stored.
+
+    Another incident of the same commit may have taken some before; Redis has not seen those yet.
+    """
+    turns = {name: (stored.get(name, 0), turn) for name, (_, turn) in change.turns.items()}
+    return replace(change, turns=turns)

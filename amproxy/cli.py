@@ -7,6 +7,7 @@ at once.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -17,6 +18,14 @@ from typing import Any
 from amproxy import __version__, clock, times
 from amproxy.errors import AmproxyError, ConfigError, StoreUnavailable, os_error_words
 from amproxy.log import FORMATS, LEVELS, EventLog, WholeText, begin_log
+from amproxy.server.alertmanager_options import (
+    add_alertmanager_options,
+    go_seconds,
+    in_alertmanagers_place,
+    listen_address,
+    matcher_mode,
+    why_without_effect,
+)
 
 DEFAULT_CONFIG = "routes.yaml"
 REDIS_WAIT = 5.0  # seconds that `check --running` waits for Redis
@@ -29,7 +38,8 @@ Run = Callable[[argparse.Namespace], int]
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its status: 0, 1 for errors, 2 for wrong options."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(["serve", *given] if in_alertmanagers_place(given) else given)
     command: Run = options.command
     try:
         status = command(options)
@@ -78,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_hash_password(commands)
     _add_quality(commands)
     _add_repair(commands)
+    _add_template(commands)
     return parser
 
 
@@ -124,6 +135,7 @@ def _add_serve(commands: Any) -> None:
     add("--log.format", "FORMAT", log_format, dest="log_format", default="logfmt", choices=FORMATS)
     log_level = "debug, info, warn or error (default: %(default)s)"
     add("--log.level", "LEVEL", log_level, dest="log_level", default="info", choices=LEVELS)
+    _add_alertmanager_names(command)
     # for the workers of `serve --workers`: the socket that they inherit
     command.add_argument("--fd", type=int, default=-1, help=argparse.SUPPRESS)
 
@@ -135,7 +147,8 @@ def _add_check(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help=JSON_HELP)
     command.add_argument("--strict", action="store_true", help="warnings count as errors")
     running = (
-        "Redis URL or data folder of a running service: warn of open incidents that lose people"
+        "Redis URL or data folder of a running service: warn of open incidents that lose people, "
+        "and know who takes pushes"
     )
     command.add_argument("--running", metavar="WHERE", help=running)
 
@@ -243,17 +256,76 @@ def _add_repair(commands: Any) -> None:
     command.add_argument("--data-dir", default=".data", metavar="DIR", help=data_dir)
 
 
+def _add_template(commands: Any) -> None:
+    text = "Render a template as receivers do, with the flags of `amtool template render`."
+    outer = commands.add_parser("template", help=text, description=text)
+    inner = outer.add_subparsers(metavar="COMMAND", required=True)
+    command = inner.add_parser("render", help=text, description=text)
+    command.set_defaults(command=_render_template)
+    globs = "files whose templates the text may use; may be repeated"
+    command.add_argument("--template.glob", dest="globs", action="append", default=[], help=globs)
+    command.add_argument("--template.text", dest="text", required=True, help="what is rendered")
+    command.add_argument("--template.type", dest="type", choices=("text", "html"), default="text")
+    data = "JSON as Alertmanager's webhooks send it (default: an example)"
+    command.add_argument("--template.data", dest="data", metavar="FILE", help=data)
+
+
+def _add_alertmanager_names(command: argparse.ArgumentParser) -> None:
+    """Add Alertmanager's options beside amproxy's own, so that its start scripts work unchanged."""
+    same = argparse.SUPPRESS
+    command.add_argument("--config.file", dest="config", default=same, help="as --config")
+    command.add_argument("--storage.path", dest="data_dir", default=same, help="as --data-dir")
+    command.add_argument(
+        "--web.listen-address",
+        dest="listen_addresses",
+        type=listen_address,
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="as --listen; without a host, every address",
+    )
+    command.add_argument(
+        "--enable-feature",
+        dest="matcher_mode",
+        type=matcher_mode,
+        default="",
+        metavar="NAMES",
+        help="classic-mode or utf8-strict-mode; Alertmanager's others have no effect",
+    )
+    command.add_argument(
+        "--dispatch.start-delay",
+        dest="start_delay",
+        type=go_seconds,
+        default=0.0,
+        metavar="DURATION",
+        help="notify of nothing until so long after the start (default: 0s)",
+    )
+    add_alertmanager_options(command)
+
+
 def _serve(options: argparse.Namespace) -> int:
     begin_log(options.log_format, options.log_level)
+    # Nothing that is imported is garbage, and the collector would walk all of it a dozen times:
+    # a tenth of a start. It works again as soon as the service begins (server/serve.py).
+    gc.disable()
+    from amproxy.config.loader import MATCHER_MODE_VARIABLE
     from amproxy.server.serve import ServeOptions, serve
 
+    if options.matcher_mode:
+        os.environ[MATCHER_MODE_VARIABLE] = options.matcher_mode
+    for option in dict.fromkeys(options.without_effect):
+        log.info("option without effect", option=option, instead=why_without_effect(option))
+    listen = [options.listen, *options.listen_addresses] if options.listen else None
+    listen = listen or options.listen_addresses
+    if len(listen) > 1:
+        raise ValueError("amproxy listens on one address: --web.listen-address is given twice")
     try:
         serve(
             ServeOptions(
                 # as written: a link is followed at each load, for it may be turned to another file
                 config=Path(options.config).absolute(),
                 data_dir=Path(os.path.realpath(options.data_dir)),
-                listen=options.listen,
+                listen=listen[0] if listen else "",
                 redis=options.redis,
                 workers=options.workers,
                 fd=options.fd,
@@ -262,6 +334,7 @@ def _serve(options: argparse.Namespace) -> int:
                 web_config=Path(options.web_config).absolute() if options.web_config else None,
                 log_format=options.log_format,
                 log_level=options.log_level,
+                start_delay=options.start_delay,
             )
         )
     except ConfigError as error:
@@ -277,17 +350,27 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from amproxy.calendars.fetch import schedule_warnings
     from amproxy.check.report import check_config, render_check_report
-    from amproxy.config.loader import load, source_lines
+    from amproxy.config.loader import LoadedConfig, load, source_lines
+    from amproxy.config.subscriptions import with_subscriptions
     from amproxy.grouping.maintenance import expired_window_warnings
     from amproxy.machine.lost_names import loss_warnings
 
     now = clock.utc(clock.now())
     path = Path(options.file or options.config)
-    running = _load_open_incidents(options.running) if options.running else []
+    running, devices = _load_running(options.running) if options.running else ([], None)
+
+    def load_file() -> LoadedConfig:
+        loaded = load(path)
+        if devices is None:
+            return loaded
+        return replace(loaded, config=with_subscriptions(loaded.config, devices, ""))
+
     found = check_config(
-        lambda: load(path),
+        load_file,
         also=lambda config: (
             *schedule_warnings(config, now),
             *expired_window_warnings(config, now),
@@ -302,8 +385,10 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if found["ok"] and not (options.strict and found["warnings"]) else 1
 
 
-def _load_open_incidents(where: str) -> list[Any]:
-    """The open incidents of a running service. where: Redis URL or data folder.
+def _load_running(where: str) -> tuple[list[Any], list[Any]]:
+    """The open incidents of a running service, and the devices that take pushes.
+
+    where: Redis URL or data folder.
 
     Raises StoreUnavailable.
     """
@@ -311,17 +396,18 @@ def _load_open_incidents(where: str) -> list[Any]:
 
     from amproxy.store.folder import socket_path
     from amproxy.store.incidents import load_open
+    from amproxy.store.subscriptions import load_subscriptions
     from amproxy.store.wire import Wire
 
     socket = socket_path(Path(os.path.realpath(where)))
 
-    async def load() -> list[Any]:
+    async def load() -> tuple[list[Any], list[Any]]:
         wire = Wire(where if "://" in where else f"unix://{socket}")
         wire.open()
         try:
             async with asyncio.timeout(REDIS_WAIT):
                 await wire.connected()
-            return await load_open(wire)
+            return await load_open(wire), await load_subscriptions(wire)
         except TimeoutError:
             # Not the URL, which may have a password.
             raise StoreUnavailable("the Redis of --running does not answer") from None
@@ -485,6 +571,27 @@ def _repair(options: argparse.Namespace) -> int:
         f"dropped: {done.dropped_bytes} bytes with {done.dropped_commands} whole commands; "
         f"kept: {done.kept} commands"
     )
+    return 0
+
+
+def _render_template(options: argparse.Namespace) -> int:
+    import msgspec
+
+    from amproxy.check.texts import example_data
+    from amproxy.config.go_templates import go_templates, load_templates
+    from amproxy.gotemplate.alertmanager_data import data_from_json
+    from amproxy.gotemplate.errors import GoTemplateError
+
+    data = example_data()
+    if options.data:
+        data = data_from_json(msgspec.json.decode(Path(options.data).read_bytes()))
+    try:
+        template = go_templates(load_templates(options.globs, Path())).compile(
+            options.text, html=options.type == "html"
+        )
+        print(template.render(data, int(clock.now() * 10**9)))
+    except GoTemplateError as error:
+        raise ValueError(str(error)) from None
     return 0
 
 

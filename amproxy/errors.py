@@ -66,7 +66,14 @@ class ConfigError(AmproxyError):
 
 
 class StoreUnavailable(AmproxyError):
-    """Redis is away, or did not answer in time: nothing was promised, the caller may try again."""
+    """Redis is away, or did not answer in time: nothing was promised, the caller may try again.
+
+    words: a Phrase, or what Redis said.
+    """
+
+    def __init__(self, words: Any) -> None:
+        super().__init__(words)
+        self.words = words
 
 
 class Conflict(AmproxyError):
@@ -82,16 +89,28 @@ class Uneditable(AmproxyError):
 
 
 class SideProcessFailed(AmproxyError):
-    """Work that was given to another process was not done, and the reason."""
+    """Work that was given to another process was not done.
+
+    fault: the reason, by which `amproxy/text` has its words; said: what belongs to it.
+    """
+
+    def __init__(self, fault: str, said: str = "") -> None:
+        super().__init__(fault, said)
+        self.fault, self.said = fault, said
 
 
 class BadCalendar(AmproxyError):
-    """A calendar that cannot be used, and the reason; the text quotes no address."""
+    """A calendar that cannot be used; words: the reason as a Phrase, which quotes no address."""
+
+    def __init__(self, words: Any) -> None:
+        super().__init__(words)
+        self.words = words
 
 
 class DeliveryError(AmproxyError):
     """A message that a channel did not deliver.
 
+    words: a Phrase, which holds what the other side said as a value; or a text.
     permanent: the same call will never succeed (blocked, unknown chat, bad credential or payload).
     reason: label of amproxy_delivery_attempts_total: timeout, rate_limited, auth_error,
     client_error, server_error, network.
@@ -104,15 +123,15 @@ class DeliveryError(AmproxyError):
 
     def __init__(
         self,
-        message: str,
+        words: Any,
         *,
         permanent: bool = False,
         reason: str = "client_error",
         retry_after: float | None = None,
         ambiguous: bool = False,
     ) -> None:
-        super().__init__(message)
-        self.permanent, self.reason = permanent, reason
+        super().__init__(words)
+        self.words, self.permanent, self.reason = words, permanent, reason
         self.retry_after, self.ambiguous = retry_after, ambiguous
 
 

@@ -76,6 +76,12 @@ delivery_attempts = Counter(
     ["channel", "outcome", "reason"],
     registry=registry,
 )
+template_failures = Counter(
+    "amproxy_template_failures_total",
+    "Texts of receivers whose template failed: the default text was sent in their place.",
+    ["channel", "receiver"],
+    registry=registry,
+)
 delivery_retries = Counter(
     "amproxy_delivery_retries_total",
     "Deliveries put off for another attempt.",
@@ -101,6 +107,87 @@ first_page_delay = Histogram(
     ["channel"],
     buckets=WIDE_BUCKETS,
     registry=registry,
+)
+# Under Alertmanager's names, for the rules and dashboards of its mixin. Beside them are gauges that
+# a scrape reads (web/http/monitoring.py).
+notifications = Counter(
+    "alertmanager_notifications_total",
+    "Notifications of receivers: those that arrived, and those that were given up.",
+    ["integration"],
+    registry=registry,
+)
+notifications_failed = Counter(
+    "alertmanager_notifications_failed_total",
+    "Notifications of receivers that were given up.",
+    ["integration", "reason"],
+    registry=registry,
+)
+notification_requests = Counter(
+    "alertmanager_notification_requests_total",
+    "Attempts of notifications of receivers.",
+    ["integration"],
+    registry=registry,
+)
+notification_requests_failed = Counter(
+    "alertmanager_notification_requests_failed_total",
+    "Attempts of notifications of receivers that failed.",
+    ["integration"],
+    registry=registry,
+)
+notification_latency = Histogram(
+    "alertmanager_notification_latency_seconds",
+    "Duration of an attempt of a notification of a receiver.",
+    ["integration"],
+    buckets=(0.1, 0.5, 1, 5, 10, 15, 20),
+    registry=registry,
+)
+alertmanager_alerts_received = Counter(
+    "alertmanager_alerts_received_total",
+    "Alerts received, at any door.",
+    ["status", "version"],
+    registry=registry,
+)
+alertmanager_alerts_invalid = Counter(
+    "alertmanager_alerts_invalid_total",
+    "Pushes over the API v2 that were refused for what was in them.",
+    ["version"],
+    registry=registry,
+)
+events_recorded = Counter(
+    "alertmanager_events_recorded_total",
+    "Events that outputs of the event recorder took (success), or could not write (error).",
+    ["event_type", "output", "result"],
+    registry=registry,
+)
+event_bytes = Counter(
+    "alertmanager_event_recorder_bytes_written_total",
+    "Bytes of the events that outputs took.",
+    ["event_type", "output"],
+    registry=registry,
+)
+events_dropped = Counter(
+    "alertmanager_events_dropped_total",
+    "Events dropped because too many waited to be written.",
+    ["event_type"],
+    registry=registry,
+)
+event_serialize_errors = Counter(
+    "alertmanager_event_serialize_errors_total",
+    "Events that could not be made into JSON: each is a defect of amproxy.",
+    ["event_type"],
+    registry=registry,
+)
+event_output_drops = Counter(
+    "alertmanager_event_output_drops_total",
+    "Events that an output lost: too many waited, or every attempt to deliver them failed.",
+    ["output"],
+    registry=registry,
+)
+event_queue = Gauge(
+    "alertmanager_event_recorder_queue_length",
+    "Events that wait to be written.",
+    registry=registry,
+    multiprocess_mode="livesum",
 )
 time_to_acknowledge = Histogram(
     "amproxy_time_to_acknowledge_seconds",
@@ -248,6 +335,11 @@ def push_duration_of(source: str) -> Histogram:
 @lru_cache(maxsize=1024)
 def received_counter(source: str, status: str) -> Counter:
     return alerts_received.labels(source, status)
+
+
+@lru_cache
+def alertmanager_received_counter(status: str) -> Counter:
+    return alertmanager_alerts_received.labels(status, "v2")
 
 
 @lru_cache(maxsize=1024)

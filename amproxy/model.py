@@ -31,6 +31,12 @@ class AlertRepair(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     given: str = ""  # the value, shortened
 
 
+# Extra field of an alert: how many alerts its sender cut off the push that it came with.
+LEFT_OUT_FIELD: Final = "truncatedAlerts"
+# Extra field of an alert: the picture that came in it. What is stored there is its digest.
+EMBEDDED_FIELD: Final = "embeddedImage"
+
+
 class Alert(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One alert of one group; each group has its own copy."""
 
@@ -44,7 +50,7 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     ends_offset: int = 0
     timeout: bool = False  # the end was not sent: it is the time of the push plus resolve_timeout
     generator_url: str = ""
-    # Grafana's additions: values, valueString, silenceURL, dashboardURL, panelURL, imageURL
+    # What its sender added: Grafana's values, links and picture (notify/grafana.py reads them).
     extra: dict[str, Any] = {}
     source: str = ""
     lapses_ns: int = 0  # when a webhook's alert without news is resolved; 0 = never
@@ -52,6 +58,11 @@ class Alert(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     def resolved(self, now_ns: int) -> bool:
         return 0 < self.ends_ns <= now_ns or 0 < self.lapses_ns <= now_ns
+
+    @property
+    def unnamed(self) -> bool:
+        """It ended because its sender's group no longer named it: nobody sent that end."""
+        return self.timeout and 0 < self.lapses_ns == self.ends_ns
 
 
 def common_pairs(maps: Iterable[dict[str, str]]) -> dict[str, str]:
@@ -71,6 +82,7 @@ class Group(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     key: str  # Alertmanager's group key
     receiver: str
     route_key: str
+    twin: int = 0  # Route.twin
     labels: dict[str, str] = {}
     group_wait: float = 30.0
     group_interval: float = 300.0
@@ -90,6 +102,8 @@ class LogEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     resolved: list[str] = []
     at: float
     incident: str = ""  # of an oncall integration: the incident it opened
+    # What a channel needs to change the first message, where later ones are to.
+    ref: dict[str, str] = {}
 
 
 class MutedAlertsLog(msgspec.Struct):
@@ -148,7 +162,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ok: bool  # False: it failed for good
     at: float  # an equal result up to an hour later is not stored again
-    error: str = ""
+    error: Words = ""
     address: str  # config.channels.address_digest: the result is about this address only
 
 
@@ -213,9 +227,9 @@ WaitReason = Literal["", "time", "interval", "alerts", "shift", "round", "flappi
 PageKind = Literal["page", "reminder"]
 PageState = Literal["due", "sent", "failed", "skipped"]
 # What ends an incident without a person: its alerts are resolved; no news from the source in time;
-# its alerts belong to other groups since the file changed; a step of its policy; no news of it for
-# long; it is part of another incident now.
-EndReason = Literal["source", "expired", "moved", "policy", "silent", "merged"]
+# its sender's group no longer names them; its alerts belong to other groups since the file changed;
+# a step of its policy; no news of it for long; it is part of another incident now.
+EndReason = Literal["source", "expired", "unnamed", "moved", "policy", "silent", "merged"]
 END_REASONS: Final[dict[str, EndReason]] = {reason: reason for reason in get_args(EndReason)}
 
 
@@ -271,6 +285,7 @@ class MergedGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     resolved: int = 0
     common_labels: dict[str, str] = {}
     common_annotations: dict[str, str] = {}
+    severity: str = ""  # of the gravest that fires
 
 
 class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -297,6 +312,10 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     source: str = ""
     firing: int = 0
     resolved: int = 0
+    severity: str = ""  # of the gravest alert that fires
+    gravest: str = ""  # the same of all that fired since somebody answered, or was last paged anew
+    joined: Words = ""  # the alert that people were last paged anew for …
+    joined_at: float | None = None  # … and when
     started_at: float
     pushed_at: float = 0.0  # when the push that opened it came in
     updated_at: float = 0.0
@@ -307,6 +326,8 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     resolved_by: str = ""  # a user, the channel of one who is not known, or an EndReason
     ended: EndReason | Literal["", "person"] = ""  # "" also in records of an earlier version
     resolved_at: float | None = None
+    # Resolved by hand while alerts fire: when they page anew if they still do, Unix seconds.
+    quiet_until: float | None = None
     snoozed_by: str = ""
     snoozed_until: float | None = None
     position: int = 0  # next step of the plan
@@ -338,6 +359,17 @@ class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
     def end_reason(self) -> EndReason | None:
         """The cause of its end; None = a person ended it, or it is open."""
         return END_REASONS.get(self.ended or self.resolved_by)
+
+
+def current_annotations(incident: Incident, alerts: Iterable[Alert], now: float) -> dict[str, str]:
+    """The annotations that an incident's firing alerts share, as its alerts are now.
+
+    Of one that is over: at its end. alerts: its own; now: Unix seconds.
+    """
+    at = (incident.resolved_at or now) if incident.state == "resolved" else now
+    at_ns = int(at * 10**9)
+    firing = [alert.annotations for alert in alerts if not alert.resolved(at_ns)]
+    return common_pairs(firing) if firing else incident.common_annotations
 
 
 class TimelineEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -380,9 +412,13 @@ class OutgoingMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str = ""
     log: LogEntry | None = None  # written to the notification log once it is delivered
     flush: str = ""  # the flush it belongs to
+    # For the event recorder alone: the how-manieth flush of the group it is, and the group's alerts
+    # that the message does not carry: they were muted, or left out.
+    flush_number: int = 0
+    others: list[Alert] = []
     # A notice: a plain text to a person (test page).
     address: str = ""
-    subject: str = ""
+    subject: Words = ""
     text: str = ""
     tried: list[str] = []  # channels over which it failed for good
     # A bundle: pages of one policy to one person that are sent as one message, or as several where
@@ -423,6 +459,7 @@ class LoadedGroup(NamedTuple):
     # then; 0 = none is.
     busy_until: float
     following: MutedAlertsLog | None
+    muted: bytes = b""  # the alerts that the last flush found muted, as they are stored
 
 
 class SuppressedAlertRecord(msgspec.Struct, kw_only=True, omit_defaults=True):

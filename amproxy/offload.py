@@ -18,13 +18,30 @@ from amproxy import metrics
 
 # Alerts, or what costs as much. So few take about 10 ms: they are not worth a change of threads.
 LIGHT: Final = 500
-SLICE: Final = 0.01  # seconds
+SLICE: Final = 0.003  # seconds of work between two turns of others
+PATIENCE: Final = 0.03  # seconds for which work that can wait gives way to pushes, at most
 WATCH_INTERVAL: Final = 0.05  # seconds
 # One for what comes in and is flushed, one for what somebody reads (Context.big_read): more would
 # only take the interpreter from each other.
 _THREADS: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="offload")
 
 T = TypeVar("T")
+
+
+class Intake:
+    """Pushes that are under way: each is a `with` around its answer."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def __enter__(self) -> None:
+        self.under_way += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.under_way -= 1
+
+
+intake: Final = Intake()  # of this process
 
 
 async def watch_stalls() -> None:
@@ -49,15 +66,25 @@ async def run(size: int, do: Callable[..., T], *args: object) -> T:
 async def collect(pieces: Iterable[T]) -> list[T]:
     """Return the pieces of what must be made in the loop's own thread, such as a page.
 
-    After every SLICE seconds others have a turn.
+    After every SLICE seconds others have a turn, pushes until they are answered.
     """
     collected, since = list[T](), time.perf_counter()
     for piece in pieces:
         collected.append(piece)
         if time.perf_counter() - since > SLICE:
-            await asyncio.sleep(0)
+            await give_way()
             since = time.perf_counter()
     return collected
+
+
+async def give_way() -> None:
+    """Give others a turn, and pushes that are under way as many as they need, within PATIENCE."""
+    until = time.perf_counter() + PATIENCE
+    # A request that has come is read in the first turn; what deals with it begins in the next.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    while intake.under_way and time.perf_counter() < until:  # noqa: ASYNC110  # an event costs pushes
+        await asyncio.sleep(0.001)
 
 
 async def scrap(*collections: list[Any] | dict[Any, Any]) -> None:

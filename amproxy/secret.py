@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 HIDDEN: Final = "<secret>"
 # Characters. What is shorter is a part of too many words to be taken out of a text.
 SHORTEST_HIDDEN: Final = 6
+_URL_PASSWORD: Final = re.compile(r"(://)[^/@\s]+@")
 
 # All secrets that this process has read → the forms in which they may stand in a line of the log:
 # what others say of a call that failed, or what a sender took for a name, may quote one.
@@ -36,6 +41,14 @@ class Secret(str):
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
+
+
+def short_lived(text: str) -> Secret:
+    """A secret that is good for minutes, and fetched anew again and again.
+
+    It hides itself, but is not looked for in lines of the log: they would take ever longer.
+    """
+    return str.__new__(Secret, text)
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:
@@ -66,6 +79,25 @@ def hide_secrets(line: str) -> str:
             if form in line:
                 line = line.replace(form, HIDDEN)
     return line
+
+
+def holds_secret(text: str) -> bool:
+    """True for a text in which a secret stands that this process has read.
+
+    As it is, or as a template may have written it: for JSON, HTML or an address.
+    """
+    return any(form in text for plain in tuple(_known) for form in _written_forms(plain))
+
+
+def hide_url_passwords(text: str) -> str:
+    """A text in which addresses have lost their user and password."""
+    return _URL_PASSWORD.sub(r"\1xxxxx@", text)
+
+
+@lru_cache(maxsize=10_000)
+def _written_forms(plain: str) -> frozenset[str]:
+    in_json = json.dumps(plain, ensure_ascii=False)[1:-1]
+    return frozenset((plain, in_json, html.escape(plain), quote(plain, safe="")))
 
 
 def _remember(text: str) -> str:

@@ -59,7 +59,7 @@ class SideProcess:
                     results, error = await self._run_in_child(function, arguments)
             except TimeoutError:
                 await self._kill()
-                raise SideProcessFailed("it took too long") from None
+                raise SideProcessFailed("time") from None
             except BaseException:
                 # Also when cancelled in the midst of an answer: the next one gets another child.
                 await self._kill()
@@ -98,8 +98,8 @@ class SideProcess:
                 await asyncio.sleep(0)  # a push that came in meanwhile goes first
         except (OSError, asyncio.IncompleteReadError):
             code = await child.wait()
-            reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-            raise SideProcessFailed(f"the process for it died ({reason})") from None
+            killed_or_ended = ("killed", str(-code)) if code < 0 else ("ended", str(code))
+            raise SideProcessFailed(*killed_or_ended) from None
 
     def _end(self) -> None:
         """Let an idle child end."""
@@ -131,8 +131,7 @@ async def _start() -> Process:
             start_new_session=True,
         )
     except OSError as error:
-        reason = error.strerror or error
-        raise SideProcessFailed(f"no process could be started for it: {reason}") from None
+        raise SideProcessFailed("start", error.strerror or str(error)) from None
 
 
 def _frame(value: Any) -> bytes:
@@ -161,7 +160,7 @@ def _main(requests: BinaryIO, answers: BinaryIO) -> None:
         except Exception as error:  # noqa: BLE001  it is raised, and counted, by the service
             error.add_note(traceback.format_exc())
             if isinstance(error, MemoryError):
-                error = SideProcessFailed("it takes too much memory")
+                error = SideProcessFailed("memory")
             answers.write(_frame(("raised", error)))
         answers.flush()
         function = arguments = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from amproxy.clock import utc
@@ -43,6 +43,12 @@ _ISO_TIME = re.compile(
     r"(?P<clock>[T ]\d\d:\d\d(?::\d\d(?P<fraction>\.\d+)?)?(?:Z|[-+]\d\d:\d\d)?)?",
     re.ASCII,
 )
+
+_GO_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_GO_DURATION_UNITS: Final = {
+    **{"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3},
+    **{"s": 1.0, "m": 60.0, "h": 3600.0},
+}
 
 
 class BadDuration(ValueError):
@@ -77,6 +83,16 @@ def parse_duration(text: str) -> float:
     if total > _MAX_DURATION_MS:
         raise BadDuration("range", f"duration out of range: {text!r}")
     return total / 1000
+
+
+def parse_go_duration(text: str) -> float:
+    """A duration as Go writes it (`1m30s`, `1.5h`, `0`) in seconds. Raises ValueError."""
+    if text == "0":
+        return 0.0
+    parts = _GO_DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is no duration such as 30s or 1m30s")
+    return sum(float(number) * _GO_DURATION_UNITS[unit] for number, unit in parts)
 
 
 def format_duration(seconds: float) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from amproxy import metrics
 from amproxy.accept.body import Send
+from amproxy.text import Phrase, Words, phrase
+from amproxy.text.render import arguments_of, code_of
 
 OK: Final = b'{"status":"ok"}\n'
 _JSON_HEADERS: Final = [(b"content-type", b"application/json")]
@@ -42,7 +44,7 @@ async def send_answer(send: Send, status: int, body: bytes, source: str, started
 
 async def send_method_not_allowed(send: Send, methods: str) -> None:
     """Answer 405 with the methods that the address takes, such as "POST, PUT"."""
-    body = error_body(405, f"this address takes {methods}")
+    body = error_body(405, phrase("refusal.takes", methods=methods))
     headers = [
         *_JSON_HEADERS,
         (b"content-length", str(len(body)).encode()),
@@ -57,13 +59,20 @@ def alertmanager_error(code: int, message: str) -> bytes:
     return msgspec.json.encode({"code": code, "message": message})
 
 
-def error_body(status: int, detail: str) -> bytes:
+def error_body(status: int, words: Words) -> bytes:
     """Return amproxy's own form of an error."""
-    return msgspec.json.encode({"error": _ERROR_NAMES[status], "detail": detail})
+    return msgspec.json.encode(_own_form(status, words))
 
 
-def pagerduty_error(status: int, detail: str) -> bytes:
+def _own_form(status: int, words: Words) -> dict[str, Any]:
+    own: dict[str, Any] = {"error": _ERROR_NAMES[status], "detail": str(words)}
+    if isinstance(words, Phrase):
+        own |= {"code": code_of(words, alone=True), "arguments": arguments_of(words)}
+    return own
+
+
+def pagerduty_error(status: int, words: Words) -> bytes:
     """Return an error in the form of PagerDuty's events API, and in amproxy's own beside it."""
-    kind = "invalid event" if status == 400 else _ERROR_NAMES[status]
-    own = {"error": _ERROR_NAMES[status], "detail": detail}
+    kind, detail = "invalid event" if status == 400 else _ERROR_NAMES[status], str(words)
+    own = _own_form(status, words)
     return msgspec.json.encode({"status": kind, "message": detail, "errors": [detail], **own})

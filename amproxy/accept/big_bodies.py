@@ -11,6 +11,7 @@ from typing import Final
 
 from amproxy import timeouts
 from amproxy.accept.body import PushRefused
+from amproxy.text import phrase
 
 MAX_RECEIVED: Final = 4  # big bodies that are kept at a time
 PATIENCE: Final = 10.0  # seconds that another one waits before it is refused
@@ -39,7 +40,7 @@ class BigBody:
             async with timeouts.limit(PATIENCE):
                 await self._bodies.received.acquire()
         except TimeoutError:
-            raise PushRefused(503, "other big bodies come in just now") from None
+            raise PushRefused(503, phrase("refusal.big_bodies")) from None
         self._is_received = True
 
     async def process(self) -> None:

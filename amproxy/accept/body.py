@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from amproxy.text import Phrase, phrase
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -26,6 +28,8 @@ BIG_BODY: Final = 128 * 1024  # bytes; larger ones are decoded in pieces, beside
 MAX_MEMBERS: Final = 250_000
 MAX_SEPARATORS: Final = 3_000_000
 MAX_DEPTH: Final = 64  # levels of what a sender adds to an alert
+TOO_MANY_ALERTS: Final = phrase("refusal.many_alerts", most=MAX_MEMBERS)
+TOO_DEEP: Final = phrase("refusal.too_deep", most=MAX_DEPTH)
 GO_ZERO_TIME: Final = "0001-01-01T00:00:00"  # Go's zero time: "not given"
 _MIN_INTEGER: Final = -(2**63)  # the range of MessagePack's integers
 _MAX_INTEGER: Final = 2**64 - 1
@@ -48,11 +52,16 @@ _RFC3339 = re.compile(
 
 
 class PushRefused(Exception):
-    """A push that is refused: the HTTP status and a sentence for the sender."""
+    """A push that is refused: the HTTP status, and the reason for the sender and the admins."""
 
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.detail = status, detail
+    def __init__(self, status: int, words: Phrase) -> None:
+        super().__init__(words)
+        self.status, self.words = status, words
+
+    @property
+    def detail(self) -> str:
+        """The reason as a sentence in English."""
+        return str(self.words)
 
 
 class ClientDisconnected(Exception):
@@ -60,7 +69,11 @@ class ClientDisconnected(Exception):
 
 
 class BadTime(ValueError):
-    """A time that cannot be read; the text is for the sender."""
+    """A time that cannot be read; words: the reason, for the sender."""
+
+    def __init__(self, words: Phrase) -> None:
+        super().__init__(words)
+        self.words = words
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -84,7 +97,7 @@ async def read_body(
     """
     declared = header(scope, b"content-length")
     if declared.isdigit() and int(declared) > limit:
-        raise PushRefused(413, f"the body has {declared} bytes, {limit} are allowed")
+        raise _too_large(int(declared), limit)
     event = await receive()
     # Nearly every body comes in one event: it is passed on without a copy.
     if event["type"] == "http.request" and not event.get("more_body"):
@@ -97,7 +110,7 @@ async def read_body(
         size += len(chunk)
         # Content-Length may be missing or wrong, so what arrives is counted as well.
         if size > limit:
-            raise PushRefused(413, f"the body has more than the {limit} bytes that are allowed")
+            raise PushRefused(413, phrase("refusal.body_over", most=limit))
         chunks.append(chunk)
         if size > BIG_BODY and begin_big:
             await begin_big()
@@ -109,8 +122,14 @@ async def read_body(
 
 def _check_size(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
-        raise PushRefused(413, f"the body has {len(body)} bytes, {limit} are allowed")
+        raise _too_large(len(body), limit)
     return body
+
+
+def _too_large(size: int, limit: int) -> PushRefused:
+    # Content-Length may be any number of digits, and 64 bits are stored.
+    given = min(size, _MAX_INTEGER)
+    return PushRefused(413, phrase("refusal.body_size", given=given, most=limit))
 
 
 def is_charset(name: str) -> bool:
@@ -132,26 +151,24 @@ def decompress_body(scope: Scope, body: bytes, limit: int) -> bytes:
     if not encoding:
         return body
     if encoding not in ("gzip", "x-gzip"):
-        raise PushRefused(415, f"content encoding {encoding!r} is not supported; gzip and none are")
+        raise PushRefused(415, phrase("refusal.encoding", encoding=encoding))
     unpacker = zlib.decompressobj(wbits=_GZIP_ONLY)
     try:
         # One byte over the limit is enough to know; a gzip bomb never unfolds in memory.
         unpacked = unpacker.decompress(body, limit + 1)
     except zlib.error as error:
-        raise PushRefused(400, f"the body is not gzip: {error}") from None
+        raise PushRefused(400, phrase("refusal.not_gzip", said=str(error))) from None
     if len(unpacked) > limit:
-        raise PushRefused(
-            413, f"the unpacked body has more than the {limit} bytes that are allowed"
-        )
+        raise PushRefused(413, phrase("refusal.unpacked_over", most=limit))
     if not unpacker.eof:
-        raise PushRefused(400, "the gzip body ends too early")
+        raise PushRefused(400, phrase("refusal.gzip_short"))
     return unpacked
 
 
 def check_separators(body: bytes) -> None:
     """Refuse a body that takes long even to skip. Raises PushRefused(413)."""
     if body.count(b",") > MAX_SEPARATORS:
-        raise PushRefused(413, f"the body has more than {MAX_SEPARATORS:,} values")
+        raise PushRefused(413, phrase("refusal.many_values", most=MAX_SEPARATORS))
 
 
 def split_list(raw: bytes | msgspec.Raw) -> list[msgspec.Raw]:
@@ -161,7 +178,7 @@ def split_list(raw: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     """
     items = _decode_list(raw)
     if len(items) > MAX_MEMBERS:
-        raise PushRefused(413, f"the body has more than {MAX_MEMBERS:,} alerts: send fewer at once")
+        raise PushRefused(413, TOO_MANY_ALERTS)
     return items
 
 
@@ -176,7 +193,7 @@ def check_members(raw: bytes) -> None:
     bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")
     outside = bare.split(b'"')[::2] if bare.count(b'"') <= 4 * MAX_MEMBERS else []
     if not outside or sum(map(_count_members, outside)) > MAX_MEMBERS:
-        raise PushRefused(413, f"one alert has more than {MAX_MEMBERS:,} values")
+        raise PushRefused(413, phrase("refusal.many_alert_values", most=MAX_MEMBERS))
 
 
 def _count_members(raw: bytes) -> int:
@@ -231,7 +248,7 @@ def replace_surrogates(text: str) -> str:
 # Alert times have a parser of their own, beside those of amproxy.times: they need nanoseconds,
 # which datetime lacks, and the sender's offset, and are read for every alert of every push. The
 # cache makes a repeat cheap: senders push the same startsAt until the alert is over.
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)  # 350 bytes each
 def parse_time(text: str | None) -> tuple[int, int] | None:
     """Return ns since 1970 and the sender's offset in minutes; None for null and Go's zero time.
 
@@ -244,16 +261,14 @@ def parse_time(text: str | None) -> tuple[int, int] | None:
         return 1, 0  # not 0, which means "no end" in a stored alert
     found = _RFC3339.fullmatch(text)
     if found is None:
-        raise BadTime(f"{text!r} is not an RFC 3339 time")
+        raise BadTime(phrase("refusal.not_time", text=text))
     day, between, clock, fraction, zone = found.groups()
     if between == " " and zone:
-        raise BadTime(
-            f"{text!r} is not an RFC 3339 time: a blank may stand for T only without a zone"
-        )
+        raise BadTime(phrase("refusal.not_time_blank", text=text))
     try:
         at = datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC)
     except ValueError as error:
-        raise BadTime(f"{text!r}: {error}") from None
+        raise BadTime(phrase("refusal.not_time_said", text=text, said=str(error))) from None
     offset = _parse_utc_offset(zone)
     nanoseconds = int((fraction or "0")[:9].ljust(9, "0"))
     return (int(at.timestamp()) - offset * 60) * 10**9 + nanoseconds or 1, offset
@@ -270,5 +285,5 @@ def _parse_utc_offset(zone: str | None) -> int:
         return 0
     hours, minutes = int(zone[1:3]), int(zone[-2:])
     if hours > 23 or minutes > 59:
-        raise BadTime(f"there is no offset {zone}")
+        raise BadTime(phrase("refusal.not_offset", offset=zone))
     return (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)

@@ -49,6 +49,7 @@ from amproxy.accept.words import words
 from amproxy.config.structs import Source
 from amproxy.correlate import heartbeats
 from amproxy.errors import StoreUnavailable
+from amproxy.text import phrase
 
 INTEGRATIONS_PATH: Final = "/integrations/v1/"
 ENQUEUE_PATH: Final = "/v2/enqueue"
@@ -91,7 +92,7 @@ class ForeignDoors:
         try:
             origin.refuse_foreign_page(scope, self._context)
             if kind not in TYPES or not key or behind not in ("", HEARTBEAT):
-                raise PushRefused(404, "there is no such integration")
+                raise PushRefused(404, phrase("refusal.no_door"))
             if is_beat:
                 answer = await self._beat(scope, unquote(key))
             else:
@@ -104,11 +105,11 @@ class ForeignDoors:
         except ClientDisconnected:
             return
         except PushRefused as error:
-            status, answer = error.status, error_body(error.status, error.detail)
-            self._endpoints.log_refusal(scope, source, status, error.detail)
+            status, answer = error.status, error_body(error.status, error.words)
+            self._endpoints.log_refusal(scope, source, status, error.words)
         except StoreUnavailable as error:
-            status, answer = 503, error_body(503, str(error))
-            self._endpoints.log_refusal(scope, source, status, str(error))
+            status, answer = 503, error_body(503, error.words)
+            self._endpoints.log_refusal(scope, source, status, error.words)
         finally:
             big.end()
         await send_answer(send, status, answer, source, started)
@@ -136,7 +137,7 @@ class ForeignDoors:
             sent, event = await self._read_event(scope, receive, big)
             known = self._find_source(scope, _routing_key(scope, event), "pagerduty")
             source = self._endpoints.metrics_source(known)
-            tokens.check_signature(known, scope, sent)
+            tokens.check_signature(known, scope, sent, self._context.now())
             dedup_key = _check_event(event)
             body = json.dumps({**event, "dedup_key": dedup_key}).encode()
             await self._endpoints.store_webhook(body, known)
@@ -146,11 +147,11 @@ class ForeignDoors:
             return
         except PushRefused as error:
             status = 400 if error.status == 422 else error.status
-            answer = pagerduty_error(status, error.detail)
-            self._endpoints.log_refusal(scope, source, status, error.detail)
+            answer = pagerduty_error(status, error.words)
+            self._endpoints.log_refusal(scope, source, status, error.words)
         except StoreUnavailable as error:
-            status, answer = 503, pagerduty_error(503, str(error))
-            self._endpoints.log_refusal(scope, source, status, str(error))
+            status, answer = 503, pagerduty_error(503, error.words)
+            self._endpoints.log_refusal(scope, source, status, error.words)
         finally:
             big.end()
         await send_answer(send, status, answer, source, started)
@@ -169,9 +170,9 @@ class ForeignDoors:
             await big.process()
         event = await offload.run(len(body) // BYTES_OF_ALERT, load_json, body)
         if not isinstance(event, dict):
-            raise PushRefused(400, "the event must be a JSON object")
+            raise PushRefused(400, phrase("refusal.event_object"))
         if is_nested_too_deeply(event):
-            raise PushRefused(400, f"the event is nested deeper than {MAX_DEPTH} levels")
+            raise PushRefused(400, phrase("refusal.event_depth", most=MAX_DEPTH))
         return sent, event
 
 
@@ -180,7 +181,7 @@ def _routing_key(scope: Scope, event: dict[str, Any]) -> str:
     given = event.get("routing_key") or header(scope, b"x-routing-key")
     key = given or tokens.parse_credential(scope)
     if not isinstance(key, str) or not key:
-        raise PushRefused(400, "'routing_key' is missing or blank")
+        raise PushRefused(400, phrase("refusal.blank_key", key="routing_key"))
     return key
 
 
@@ -191,14 +192,14 @@ def _check_event(event: dict[str, Any]) -> str:
     """
     action, key = event.get("event_action"), event.get("dedup_key")
     if action not in _ACTIONS:
-        raise PushRefused(400, f"'event_action' must be one of {', '.join(_ACTIONS)}")
+        raise PushRefused(400, phrase("refusal.event_action", known=", ".join(_ACTIONS)))
     if key in (None, ""):
         if action != "trigger":
-            raise PushRefused(400, "'dedup_key' is missing or blank")
+            raise PushRefused(400, phrase("refusal.blank_key", key="dedup_key"))
         content = {name: value for name, value in event.items() if name != "routing_key"}
         return hashlib.blake2b(
             json.dumps(content, sort_keys=True).encode(), digest_size=16
         ).hexdigest()
     if not isinstance(key, str) or len(key) > MAX_DEDUP_KEY:
-        raise PushRefused(400, f"'dedup_key' must be text of at most {MAX_DEDUP_KEY} characters")
+        raise PushRefused(400, phrase("refusal.dedup_key", most=MAX_DEDUP_KEY))
     return key

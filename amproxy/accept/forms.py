@@ -12,8 +12,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from amproxy.accept.body import PushRefused, is_charset, tidy_json
+from amproxy.text import phrase
 
 MAX_FIELDS: Final = 1000  # of a form
+_TOO_MANY_FIELDS: Final = phrase("refusal.form_fields", most=MAX_FIELDS)
 _UTF8: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
 _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
@@ -69,7 +71,8 @@ def _to_utf8(body: bytes, charset: str) -> bytes:
     except LookupError:
         return body
     except ValueError as error:
-        raise PushRefused(400, f"the body is not {charset}: {error}") from None
+        words = phrase("refusal.charset", charset=charset, said=str(error))
+        raise PushRefused(400, words) from None
 
 
 def _is_json(body: bytes) -> bool:
@@ -89,7 +92,7 @@ def _form_fields(body: bytes, content_type: str, kind: str) -> dict[str, str]:
     """The fields of a form; {} where the body is none. Raises PushRefused(413)."""
     pairs = _parts(body, content_type) if kind == _MULTIPART else _pairs(body)
     if len(pairs) > MAX_FIELDS:
-        raise PushRefused(413, f"the form has more than {MAX_FIELDS:,} fields")
+        raise PushRefused(413, _TOO_MANY_FIELDS)
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name:
@@ -104,7 +107,7 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
-        raise PushRefused(413, f"the form has more than {MAX_FIELDS:,} fields") from None
+        raise PushRefused(413, _TOO_MANY_FIELDS) from None
 
 
 def _parts(body: bytes, content_type: str) -> list[tuple[str, str]]:

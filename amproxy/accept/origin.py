@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from amproxy.accept.body import PushRefused, Scope
 from amproxy.context import Context
-from amproxy.text import Phrase, as_sentence
+from amproxy.text import Phrase
 
 # Key of a scope whose sender has shown a password or certificate of the web config file, or an API
 # token: what no page can make a browser send under a name that points here.
@@ -73,13 +73,13 @@ def foreign_name(scope: Scope, context: Context) -> Phrase | None:
 def refuse_foreign_page(scope: Scope, context: Context) -> None:
     """Raises PushRefused(403) for a push that a page of another site asks for."""
     if reason := foreign_page(scope, context):
-        raise PushRefused(403, as_sentence(str(reason)))
+        raise PushRefused(403, reason)
 
 
 def refuse_foreign_name(scope: Scope, context: Context) -> None:
     """Raises PushRefused(403) for a push without a credential under a name that is not ours."""
     if reason := foreign_name(scope, context):
-        raise PushRefused(403, as_sentence(str(reason)))
+        raise PushRefused(403, reason)
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -33,17 +33,21 @@ from amproxy.accept.forms import to_json
 from amproxy.accept.remembered import join_remembered
 from amproxy.accept.senders import SENDER, PushTimes, SenderLog, keep_body
 from amproxy.accept.v2_alerts import BadAlertsBody, parse_alerts
-from amproxy.accept.webhook import WebhookPushRequest, parse_webhook, refused_text
+from amproxy.accept.webhook import WebhookPushRequest, parse_webhook, refused_phrase
 from amproxy.clock import utc
 from amproxy.config.structs import Heartbeat, Source
 from amproxy.context import Context
 from amproxy.correlate import heartbeats
-from amproxy.correlate.ingest import IncomingAlert, IngestResult, ingest
+from amproxy.correlate.incoming import IncomingAlert, StatedGroup
+from amproxy.correlate.ingest import ingest
+from amproxy.correlate.writes import IngestResult
 from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.log import EventLog
-from amproxy.notify.channels.sns import fetch
+from amproxy.notify.channels.sns.confirmation import fetch
 from amproxy.repeats import Flood
+from amproxy.store.pictures import save_pictures
 from amproxy.store.told import load_told, save_told
+from amproxy.text import Words, phrase
 
 log = EventLog(__name__)
 
@@ -76,12 +80,14 @@ class PushEndpoints:
         self.context, self._stopped, self._fetch = context, stopped, fetch
         self._big_bodies = BigBodies()
         self._pushed, self._refused = Flood(log, "pushed"), Flood(log, "refused")
+        self._unmapped = Flood(log, "mapping failed")
         self._senders = SenderLog(context)
 
     def close(self) -> None:
         """Write the lines of the log that wait for more of their kind."""
         self._pushed.close()
         self._refused.close()
+        self._unmapped.close()
         self._senders.close()
 
     def new_body(self) -> BigBody:
@@ -102,13 +108,14 @@ class PushEndpoints:
             return
         except PushRefused as error:
             status, answer = error.status, alertmanager_error(error.status, error.detail)
-            self.log_refusal(scope, source, status, error.detail)
+            self.log_refusal(scope, source, status, error.words)
         except BadAlertsBody as error:
+            metrics.alertmanager_alerts_invalid.labels("v2").inc()
             status, answer = error.status, alertmanager_error(error.code, str(error))
-            self.log_refusal(scope, source, status, str(error))
+            self.log_refusal(scope, source, status, error.words)
         except StoreUnavailable as error:
             status, answer = 503, alertmanager_error(503, str(error))
-            self.log_refusal(scope, source, status, str(error))
+            self.log_refusal(scope, source, status, error.words)
         finally:
             big.end()
         await send_answer(send, status, answer, source, started)
@@ -132,11 +139,11 @@ class PushEndpoints:
         except ClientDisconnected:
             return
         except PushRefused as error:
-            status, answer = error.status, error_body(error.status, error.detail)
-            self.log_refusal(scope, source, status, error.detail)
+            status, answer = error.status, error_body(error.status, error.words)
+            self.log_refusal(scope, source, status, error.words)
         except StoreUnavailable as error:
-            status, answer = 503, error_body(503, str(error))
-            self.log_refusal(scope, source, status, str(error))
+            status, answer = 503, error_body(503, error.words)
+            self.log_refusal(scope, source, status, error.words)
         finally:
             big.end()
         await send_answer(send, status, answer, source, started)
@@ -153,7 +160,8 @@ class PushEndpoints:
         # A few bytes of gzip may be many when they are unpacked.
         size = len(sent) if header(scope, b"content-encoding") else len(sent) // BYTES_OF_ALERT
         keep_body(scope, sent)
-        body = await offload.run(size, _open_body, source, scope, sent, limit)
+        now = self.context.now()
+        body = await offload.run(size, _open_body, source, scope, sent, limit, now)
         keep_body(scope, body)
         if len(body) > BIG_BODY:
             await big.process()
@@ -162,7 +170,7 @@ class PushEndpoints:
     def check_running(self) -> None:
         """Raises StoreUnavailable, a 503, where an alert might be stored and nobody notified."""
         if stopped := ", ".join(self._stopped()):
-            raise StoreUnavailable(f"not running at the moment: {stopped}")
+            raise StoreUnavailable(phrase("refusal.not_running", parts=stopped))
 
     def check_name(self, scope: Scope, sender: Source | Heartbeat | None) -> None:
         """Raises PushRefused(403): a sender who shows nothing calls the service by its own name."""
@@ -186,16 +194,16 @@ class PushEndpoints:
             origin.refuse_foreign_page(scope, self.context)
             heartbeat = self.context.config.heartbeats.get(name)
             if heartbeat is None:
-                raise PushRefused(404, f"there is no heartbeat {name!r}")
+                raise PushRefused(404, phrase("refusal.no_heartbeat", heartbeat=name))
             tokens.check_heartbeat(heartbeat, scope, token)
             self.check_name(scope, heartbeat)
             await heartbeats.record_heartbeat(self.context, name)
         except PushRefused as error:
-            status, answer = error.status, error_body(error.status, error.detail)
-            self.log_refusal(scope, HEARTBEAT_SOURCE, status, error.detail)
+            status, answer = error.status, error_body(error.status, error.words)
+            self.log_refusal(scope, HEARTBEAT_SOURCE, status, error.words)
         except StoreUnavailable as error:
-            status, answer = 503, error_body(503, str(error))
-            self.log_refusal(scope, HEARTBEAT_SOURCE, status, str(error))
+            status, answer = 503, error_body(503, error.words)
+            self.log_refusal(scope, HEARTBEAT_SOURCE, status, error.words)
         await send_answer(send, status, answer, HEARTBEAT_SOURCE, started)
 
     async def send_test_alert(self) -> None:
@@ -209,9 +217,7 @@ class PushEndpoints:
         sent_type = header(scope, b"content-type").partition(";")[0].strip().lower()
         kind = sent_type or "application/octet-stream"
         if kind != "application/json":
-            raise PushRefused(
-                415, f'unsupported media type "{kind}", only [application/json] are allowed'
-            )
+            raise PushRefused(415, phrase("refusal.posted_media", kind=kind))
         config = self.context.config
         body = await read_body(scope, receive, config.web.max_body, big.begin)
         keep_body(scope, body)
@@ -233,9 +239,9 @@ class PushEndpoints:
             times = PushTimes(all_over, latest, result.ended > 0)
             self._senders.note_ends(source, times, now_ns)
         # As Alertmanager does: the good alerts are stored although the answer is 400.
-        if request.refused:
+        if request.refusal is not None:
             alerts = len(request.refused)
-            self.log_refusal(scope, source, 400, request.refused[0], alerts=alerts)
+            self.log_refusal(scope, source, 400, request.refusal, alerts=alerts)
             return 400, msgspec.json.encode("\n".join(request.refused)) + b"\n"
         return 200, b""
 
@@ -247,17 +253,29 @@ class PushEndpoints:
             *(parse_webhook, body, source, self.context.placer, now_ns),
         )
         for fault in request.faults:
-            log.warning("mapping failed", source=source.name, error=fault)
+            fields = {"source": source.name, "error": fault}
+            self._unmapped.add(logging.WARNING, (source.name, fault), fields, bodies=1)
         if request.handshake is not None:
             await self._answer_handshake(request.handshake, source)
         if request.told:
             await self._join_remembered(request, source)
         # The sender has waited and grouped already, so there is no second group_wait.
         taken = len(request.alerts)
-        await self._store(request.alerts, request.firing, source, now_ns, hurry=True)
+        await self._store(
+            request.alerts, request.firing, source, now_ns, hurry=True, stated=request.stated
+        )
+        if request.pictures:
+            await self._keep_pictures(request.pictures, source)
         if request.refused:
-            others = f"other alerts of the push that are taken: {taken}"
-            raise PushRefused(422, f"{refused_text(request.refused)} ({others})")
+            reasons = refused_phrase(request)
+            raise PushRefused(422, phrase("refusal.partly", reasons=reasons, taken=taken))
+
+    async def _keep_pictures(self, pictures: dict[str, bytes], source: Source) -> None:
+        """Store pictures where that works: their alerts, stored already, page without them too."""
+        try:
+            await save_pictures(self.context.wire, pictures, self.context.now())
+        except StoreUnavailable as error:
+            log.warning("pictures not kept", source=source.name, reason=str(error))
 
     async def _join_remembered(self, request: WebhookPushRequest, source: Source) -> None:
         wire = self.context.wire
@@ -270,23 +288,30 @@ class PushEndpoints:
             now = utc(self.context.now())
             confirmed = await sns.answer_handshake(handshake, now, self._fetch)
         except DeliveryError as error:  # SNS sends its handshake again
-            raise PushRefused(503, str(error)) from None
+            raise PushRefused(503, phrase("refusal.sns_unreached", said=error.words)) from None
         if confirmed:
             log.info("subscription confirmed", source=source.name)
 
     async def _store(
-        self, alerts: list[IncomingAlert], firing: int, sender: Source, now_ns: int, *, hurry: bool
+        self,
+        alerts: list[IncomingAlert],
+        firing: int,
+        sender: Source,
+        now_ns: int,
+        *,
+        hurry: bool,
+        stated: StatedGroup | None = None,
     ) -> IngestResult:
         source = self.metrics_source(sender)
         if self.context.placer.alert_heartbeats:
             await heartbeats.record_pushed_heartbeats(self.context, alerts, now_ns)
         sent = len(alerts)  # a long list is taken apart while it is stored
         resolved = sent - firing
-        result = await ingest(self.context, alerts, now_ns, hurry=hurry)
-        if firing:
-            metrics.received_counter(source, "firing").inc(firing)
-        if resolved:
-            metrics.received_counter(source, "resolved").inc(resolved)
+        result = await ingest(self.context, alerts, now_ns, hurry=hurry, stated=stated)
+        for status, number in (("firing", firing), ("resolved", resolved)):
+            if number:
+                metrics.received_counter(source, status).inc(number)
+                metrics.alertmanager_received_counter(status).inc(number)
         if result.repeated:
             metrics.deduplicated_counter(source).inc(result.repeated)
         # What senders only repeat is no news of the night.
@@ -304,7 +329,7 @@ class PushEndpoints:
         return result
 
     def log_refusal(
-        self, scope: Scope, source: str, status: int, detail: str, **counts: int
+        self, scope: Scope, source: str, status: int, words: Words, **counts: int
     ) -> None:
         """Log a refusal. counts: what was refused besides the push as a whole."""
         client = scope.get("client")
@@ -313,10 +338,10 @@ class PushEndpoints:
             "source": name,
             "status": status,
             "client": client[0] if client else "",
-            "detail": detail,
+            "detail": str(words),
         }
         self._refused.add(logging.WARNING, (name, status), fields, pushes=1, **counts)
-        self._senders.note_refusal(scope, status, detail)
+        self._senders.note_refusal(scope, status, words)
 
     def _now_ns(self) -> int:
         return int(self.context.now() * 10**9)
@@ -340,10 +365,10 @@ def build_test_alert(now: float) -> bytes:
     ).encode()
 
 
-def _open_body(source: Source, scope: Scope, sent: bytes, limit: int) -> bytes:
+def _open_body(source: Source, scope: Scope, sent: bytes, limit: int, now: float) -> bytes:
     """Check the signature, undo the encoding, make it JSON. Raises PushRefused."""
     # The signature is over the bytes as sent, so it is checked before they are unpacked.
-    tokens.check_signature(source, scope, sent)
+    tokens.check_signature(source, scope, sent, now)
     body = decompress_body(scope, sent, limit)
     encoding = header(scope, b"content-encoding")
     return to_json(body, header(scope, b"content-type"), encoding)

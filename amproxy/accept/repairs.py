@@ -5,6 +5,7 @@ Each repair is noted with a code, for the timeline of the incident. Pure.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -15,7 +16,7 @@ from itertools import count
 from typing import Any, Final
 
 from amproxy.accept.body import (
-    MAX_DEPTH,
+    TOO_DEEP,
     BadTime,
     PushRefused,
     clamp_time,
@@ -28,12 +29,20 @@ from amproxy.model import AlertRepair
 
 MAX_REPAIRS: Final = 20  # of one alert that are noted
 MAX_FINGERPRINT_LENGTH: Final = 128  # characters
-TOO_DEEP: Final = f"the body is nested too deeply: {MAX_DEPTH} levels are allowed"
 LONGEST_GIVEN: Final = 80  # characters of a value that a note quotes
+_TEXTS: Final = frozenset((str,))
 UNNAMED: Final = "unnamed"  # the name of a label or annotation that came without one
 _EARLIEST_EPOCH: Final = 10**8  # seconds; what is smaller is no time of an alert
 _EPOCH_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
 _LONGEST_TIME: Final = 80  # characters
+MAX_PICTURE_BYTES: Final = 256 * 1024  # of a picture in an alert
+_PICTURE_TYPES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+_DATA_ADDRESS = re.compile(r"data:image/[a-z]+;base64,", re.ASCII)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 # Go's String() of a time, Java's zone in brackets, and a zone in words.
 _AFTER_TIME = re.compile(r"(?: m=[+-][\d.]+|\[[\w/+-]+\])$")
@@ -65,7 +74,7 @@ def read_pairs(given: Any, field: str, repairs: list[AlertRepair]) -> dict[str, 
     """Labels or annotations as texts; {} where nothing can be read. field: of the note."""
     if isinstance(given, dict):
         # Nearly all senders are right: nothing is copied then.
-        if "" not in given and all(type(value) is str for value in given.values()):
+        if "" not in given and _TEXTS.issuperset(map(type, given.values())):
             return given
         return _repair_pairs(given, field, repairs)
     if given is None:
@@ -110,6 +119,25 @@ def read_text(given: Any, field: str, repairs: list[AlertRepair]) -> str:
         return ""
     note(repairs, "text", field, given)
     return as_json_text(given)
+
+
+def read_picture(given: Any) -> bytes:
+    """A picture in base64, as an address of the scheme "data" too; b"" where it is none."""
+    if not isinstance(given, str) or len(given) > 2 * MAX_PICTURE_BYTES:
+        return b""
+    text = _DATA_ADDRESS.sub("", given, count=1)
+    try:
+        picture = base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        return b""
+    return picture if len(picture) <= MAX_PICTURE_BYTES and picture_type(picture) else b""
+
+
+def picture_type(data: bytes) -> str:
+    """The media type of a picture by its first bytes; "" for anything else, vector images too."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for begin, kind in _PICTURE_TYPES if data.startswith(begin)), "")
 
 
 def read_fingerprint(given: Any, repairs: list[AlertRepair]) -> str:

@@ -19,6 +19,7 @@ from amproxy.log import EventLog
 from amproxy.repeats import Trouble
 from amproxy.secret import HIDDEN, hide_secrets
 from amproxy.store.sources import MAX_SOURCES, Refusal, SourceNews, save_news
+from amproxy.text import Phrase, PhraseValue, Words
 
 log = EventLog(__name__)
 
@@ -29,7 +30,7 @@ MAX_NAME: Final = 200  # characters of a name that a sender chose
 MAX_BODY: Final = 2000  # characters of a refused body that are shown
 MAX_SENT: Final = 4 * MAX_BODY  # bytes of it that are kept until its secrets are hidden
 CUT_MARGIN: Final = 200  # characters at the end of what is kept: half a secret is not recognised
-MAX_REASON: Final = 500  # characters
+MAX_REASON: Final = 300  # characters of each text in it
 SUSPICIOUS_PUSHES: Final = 2  # in a row, after the first, whose alerts were all over on arrival
 # Names are bounded on both sides, so that no body makes the search long.
 _HIDDEN_WORD: Final = (
@@ -117,7 +118,7 @@ class SenderLog:
         news.alerts += alerts
         news.last_push, news.last_alerts = self._context.now(), alerts
 
-    def note_refusal(self, scope: Scope, status: int, reason: str) -> None:
+    def note_refusal(self, scope: Scope, status: int, reason: Words) -> None:
         """Note a push that was refused, in whole or in part."""
         client = scope.get("client")
         name, news = self._find_news(scope.get(SENDER, ""))
@@ -125,7 +126,7 @@ class SenderLog:
         news.refusal = Refusal(
             at=self._context.now(),
             status=status,
-            reason=tidy(reason)[:MAX_REASON],
+            reason=_tidy_words(reason),
             client=client[0] if client else "",
         )
         self._bodies[name] = scope.get(SENT, b"")
@@ -210,6 +211,19 @@ def shown_body(body: bytes) -> str:
         text = text[:-CUT_MARGIN]
     is_cut = len(body) > MAX_SENT or len(text) > MAX_BODY
     return tidy(text[:MAX_BODY]) + ("…" if is_cut else "")
+
+
+def _tidy_words(words: Words) -> Words:
+    """A reason without what would spoil a page, and with its texts cut."""
+    if isinstance(words, str):
+        return tidy(words)[:MAX_REASON]
+    return Phrase(words.key, {name: _tidy_value(value) for name, value in words.values.items()})
+
+
+def _tidy_value(value: PhraseValue) -> PhraseValue:
+    if isinstance(value, str | Phrase):
+        return _tidy_words(value)
+    return tuple(map(_tidy_words, value)) if isinstance(value, tuple) else value
 
 
 def tidy(text: str) -> str:

@@ -7,16 +7,23 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import re
 from functools import lru_cache
+from typing import Final
 
 from amproxy.accept.body import PushRefused, Scope, header
 from amproxy.accept.origin import AUTHENTICATED
 from amproxy.config.structs import Config, Heartbeat, Source
 from amproxy.secret import Secret, reveal
+from amproxy.text import Words, phrase
 
 LOGIN = "amproxy.login"  # key of a scope: the name given at AUTHENTICATED, "" = by certificate
-_PLACES = "as Bearer, as Basic password or as last path element"
 SIGNATURE_HEADERS = (b"x-grafana-alerting-signature", b"x-grafana-alert-signature")
+MAX_SIGNATURE_AGE: Final = 300  # seconds, into the future too: of a signature that tells its time
+MAX_STAMPS: Final = 3  # headers that are tried as its time: each costs a hash of the body
+_STAMP = re.compile(rb"\d{9,11}")  # Unix seconds
+_SIGNATURE = re.compile(rb"[0-9A-Fa-f]{64}")
+_STAMP_BEFORE = re.compile(rb"\d+:")
 
 
 def webhook_source(config: Config, scope: Scope, name: str, last_element: str) -> Source:
@@ -29,9 +36,9 @@ def webhook_source(config: Config, scope: Scope, name: str, last_element: str) -
         return Source(name=name)
     source = config.sources.get(name)
     if source is None:
-        raise PushRefused(404, f"there is no source {name!r}")
+        raise PushRefused(404, phrase("refusal.no_source", source=name))
     if not _credential_matches(source, last_element or parse_credential(scope)):
-        raise PushRefused(401, f"source {name!r} needs its token: {_PLACES}")
+        raise PushRefused(401, phrase("refusal.source_token", source=name))
     return source
 
 
@@ -47,7 +54,7 @@ def source_by_key(config: Config, scope: Scope, key: str, otherwise: str) -> Sou
     for source in config.sources.values():
         if _is_key_of(source, key):
             return source
-    raise PushRefused(403, "there is no source with this key")
+    raise PushRefused(403, phrase("refusal.no_source_key"))
 
 
 def heartbeat_by_key(config: Config, key: str) -> Heartbeat:
@@ -62,7 +69,7 @@ def heartbeat_by_key(config: Config, key: str) -> Heartbeat:
         # the name of an open source would open the heartbeat, which may have a token of its own
         if source.name in config.heartbeats and not is_open(source) and _is_key_of(source, key):
             return config.heartbeats[source.name]
-    raise PushRefused(403, "there is no heartbeat with this key")
+    raise PushRefused(403, phrase("refusal.no_heartbeat_key"))
 
 
 def _is_key_of(sender: Source | Heartbeat, key: str) -> bool:
@@ -74,7 +81,7 @@ def _is_key_of(sender: Source | Heartbeat, key: str) -> bool:
 def check_heartbeat(heartbeat: Heartbeat, scope: Scope, last_element: str) -> None:
     """Check the token of a beat. Raises PushRefused: 401; 503 where its file cannot be read."""
     if not _credential_matches(heartbeat, last_element or parse_credential(scope)):
-        raise PushRefused(401, f"heartbeat {heartbeat.name!r} needs its token: {_PLACES}")
+        raise PushRefused(401, phrase("refusal.heartbeat_token", heartbeat=heartbeat.name))
 
 
 def is_open(sender: Source | Heartbeat | None) -> bool:
@@ -101,30 +108,57 @@ def source_by_token(config: Config, scope: Scope) -> str:
         # can an open one beside others: it would let everybody in without their tokens.
         if not (is_open(source) or _is_signed(source)) and _credential_matches(source, credential):
             return source.name
-    raise PushRefused(401, "a source's token is needed: as Bearer or as Basic password")
+    raise PushRefused(401, phrase("refusal.any_source_token"))
 
 
-def check_signature(source: Source, scope: Scope, body: bytes) -> None:
-    """Check Grafana's HMAC over the body as sent. Raises PushRefused: 401, 503."""
+def check_signature(source: Source, scope: Scope, body: bytes, now: float) -> None:
+    """Check Grafana's HMAC over the body as sent; now: Unix seconds. Raises PushRefused: 401, 503.
+
+    Where Grafana signs the time too, the signature is good for MAX_SIGNATURE_AGE: whoever has read
+    a push on its way cannot send it again for ever.
+    """
     if not _is_signed(source):
         return
     secret = _read_secret(source, source.hmac_secret, source.hmac_secret_file)
     if not secret:  # an empty file is a mistake, which must not open the source to everybody
-        raise PushRefused(401, f"the secret file of source {source.name!r} is empty")
-    given = next((found for name in SIGNATURE_HEADERS if (found := header(scope, name))), "")
+        raise PushRefused(401, phrase("refusal.secret_empty", source=source.name))
+    given = _given_signature(scope)
     if not given:
-        raise PushRefused(401, f"source {source.name!r} needs Grafana's signature header")
-    # With a timestamp Grafana signs "unixseconds:body"; its header has the name the user gave it.
-    stamps = [
-        value + b":"
-        for name, value in scope["headers"]
-        if name.endswith(b"timestamp") and value.isdigit()
-    ]
-    for prefix in (b"", *stamps):
-        expected = hmac.new(secret.encode(), prefix + body, hashlib.sha256).hexdigest()
-        if hmac.compare_digest(expected, given.strip().lower()):
+        raise PushRefused(401, phrase("refusal.no_signature", source=source.name))
+    signed, key = given.strip().lower().encode(), secret.encode()
+    # Without a time. What begins as a time does was signed with one, and lost its header.
+    if not _STAMP_BEFORE.match(body) and _is_signature(signed, key, body):
+        return
+    # Grafana signs "unixseconds:body"; the header of the time has the name that the user gave it.
+    for stamp in [value for _, value in scope["headers"] if _STAMP.fullmatch(value)][:MAX_STAMPS]:
+        if _is_signature(signed, key, stamp + b":" + body):
+            _check_age(source, int(stamp), now)
             return
-    raise PushRefused(401, f"the signature does not fit source {source.name!r}")
+    raise PushRefused(401, phrase("refusal.wrong_signature", source=source.name))
+
+
+def _given_signature(scope: Scope) -> str:
+    """The signature by the name of its header, else by its form: its user may have renamed it."""
+    named = (header(scope, name) for name in SIGNATURE_HEADERS)
+    formed = (value.decode() for _, value in scope["headers"] if _SIGNATURE.fullmatch(value))
+    return next(filter(None, (*named, *formed)), "")
+
+
+def _is_signature(given: bytes, key: bytes, content: bytes) -> bool:
+    expected = hmac.new(key, content, hashlib.sha256).hexdigest().encode()
+    return hmac.compare_digest(expected, given)
+
+
+def _check_age(source: Source, stamp: int, now: float) -> None:
+    age = now - stamp
+    if abs(age) > MAX_SIGNATURE_AGE:
+        words = phrase(
+            "refusal.old_signature" if age > 0 else "refusal.early_signature",
+            source=source.name,
+            seconds=round(abs(age)),
+            minutes=MAX_SIGNATURE_AGE // 60,
+        )
+        raise PushRefused(401, words)
 
 
 def _credential_matches(sender: Source | Heartbeat, credential: str) -> bool:
@@ -148,11 +182,15 @@ def _read_secret(sender: Source | Heartbeat, secret: Secret, file: str) -> str:
     try:
         return reveal(secret, file)
     except (OSError, UnicodeDecodeError) as error:
-        kind = "source" if isinstance(sender, Source) else "heartbeat"
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise PushRefused(
-            503, f"the secret of {kind} {sender.name!r} cannot be read: {reason}"
-        ) from None
+        said: Words = phrase("refusal.not_utf")
+        if isinstance(error, OSError):
+            said = phrase("refusal.quoted", text=error.strerror or str(error))
+        words = (
+            phrase("refusal.secret_of_source", source=sender.name, said=said)
+            if isinstance(sender, Source)
+            else phrase("refusal.secret_of_heartbeat", heartbeat=sender.name, said=said)
+        )
+        raise PushRefused(503, words) from None
 
 
 def parse_credential(scope: Scope) -> str:
@@ -176,9 +214,7 @@ def _require_loopback(scope: Scope) -> None:
     if client is None or scope.get(AUTHENTICATED):  # a unix socket has no client
         return
     if not _is_loopback(client[0]):
-        raise PushRefused(
-            403, "without `sources` in the file, pushes are taken from this machine only"
-        )
+        raise PushRefused(403, phrase("refusal.loopback"))
 
 
 @lru_cache(maxsize=1024)

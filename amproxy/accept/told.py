@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from amproxy.accept import shapes
-from amproxy.accept.body import BIG_BODY, MAX_DEPTH, PushRefused, is_nested_too_deeply
+from amproxy.accept.body import BIG_BODY, TOO_DEEP, PushRefused, is_nested_too_deeply
 from amproxy.accept.named import (
     MAX_NAME_LENGTH,
     NamedObject,
@@ -51,6 +51,7 @@ from amproxy.accept.words import (
 )
 from amproxy.config.structs import SourceMapping
 from amproxy.notify.templates import TemplateFailed, is_template, render_text
+from amproxy.text import phrase
 
 MAX_TITLE_LENGTH: Final = 500  # characters of a title before it is shortened to a name
 MAX_QUOTE_LENGTH: Final = 800  # characters of a body that has no text of its own
@@ -97,14 +98,15 @@ def tell(
     body: as sent. Raises PushRefused(422): nested too deeply, or no such list.
     """
     if is_nested_too_deeply(payload):
-        raise PushRefused(422, f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
+        raise PushRefused(422, TOO_DEEP)
     if mapping is None or not mapping.each:
         # The bytes of a big body differ as its content does, and take less than sorting it.
         digest = _digest(body) if len(body) > BIG_BODY else _digest(_canonical(payload))
         return [_tell_one(payload, digest, source, mapping)]
     found, items = shapes.follow(payload, tuple(mapping.each.split(".")))
     if not found or not isinstance(items, list) or len(items) > MAX_TOLD:
-        raise PushRefused(422, f"{mapping.each}: a list of at most {MAX_TOLD:,} is expected there")
+        words = phrase("refusal.told_list", field=mapping.each, most=MAX_TOLD)
+        raise PushRefused(422, words)
     return [
         _tell_one(item, _digest(_canonical(item)), source, mapping)
         for item in items

@@ -24,9 +24,11 @@ from amproxy.accept.body import (
     replace_surrogates,
     split_list,
 )
-from amproxy.correlate.ingest import IncomingAlert
+from amproxy.correlate.incoming import IncomingAlert
 from amproxy.grouping.placement import Placer
+from amproxy.labels.matchers import is_label_name
 from amproxy.model import Alert
+from amproxy.text import Phrase, Words, phrase
 
 _REQUEST_URI = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9+.-]*:)[^\x00-\x20\x7f]*")
 _BLANKS: Final = " \t\r\n"  # of JSON
@@ -57,15 +59,16 @@ class PostAlertsRequest(msgspec.Struct):
 
     alerts: list[IncomingAlert]
     firing: int
-    refused: list[str]
+    refused: list[str]  # of each refused one, in the words of Alertmanager's answer
+    refusal: Phrase | None = None  # of the first of them
 
 
 class BadAlertsBody(Exception):
-    """The whole body is refused: status, and the code and message of Alertmanager's answer."""
+    """The whole body is refused: status, and the code and words of Alertmanager's answer."""
 
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+    def __init__(self, status: int, code: int, words: Phrase) -> None:
+        super().__init__(words)
+        self.status, self.code, self.words = status, code, words
 
 
 class _AlertTimes(msgspec.Struct, frozen=True, gc=False):
@@ -117,8 +120,9 @@ def parse_alerts(
     for index, alert in enumerate(decode_alerts(body)):
         times = _alert_times(alert, now_ns, timeout_ns, behind_ns)
         incoming = _to_incoming(index, alert, times, placer, source)
-        if isinstance(incoming, str):
-            request.refused.append(incoming)
+        if isinstance(incoming, Phrase):
+            request.refused.append(str(incoming))
+            request.refusal = request.refusal or incoming
             continue
         request.alerts.append(incoming)
         request.firing += incoming.ends_ns > now_ns
@@ -133,7 +137,7 @@ def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int, behind_ns: 
     try:
         starts, ends = parse_time(alert.startsAt), parse_time(alert.endsAt)
     except BadTime as error:
-        raise _body_error(str(error)) from None
+        raise _body_error(error.words) from None
     starts, ends = clamp_time(starts), clamp_time(ends)
     if starts is None:
         starts = ends if ends is not None else (now_ns, 0)
@@ -145,7 +149,7 @@ def _alert_times(alert: PostableAlert, now_ns: int, timeout_ns: int, behind_ns: 
 
 def _to_incoming(
     index: int, alert: PostableAlert, times: _AlertTimes, placer: Placer, source: str
-) -> IncomingAlert | str:
+) -> IncomingAlert | Phrase:
     """Return the alert, or the reason why it is refused while its neighbours are stored.
 
     Raises BadAlertsBody.
@@ -161,11 +165,10 @@ def _to_incoming(
             return refusal
         placement = placer.place(labels, raw)
     if times.starts_ns > times.ends_ns:
-        return "start time must be before end time"
+        return phrase("refusal.posted_times")
     if alert.generatorURL and not _is_request_uri(alert.generatorURL):
-        raise BadAlertsBody(
-            422, 601, f"{index}.generatorURL in body must be of type uri: {alert.generatorURL!r}"
-        )
+        words = phrase("refusal.posted_address", index=index, text=alert.generatorURL)
+        raise BadAlertsBody(422, 601, words)
     content = bytes(alert.annotations) + alert.generatorURL.encode()
     return _PostedAlert(
         placement,
@@ -178,6 +181,7 @@ def _to_incoming(
         times,
         source,
         labels,
+        unheard=labels is not None,
     )
 
 
@@ -186,16 +190,18 @@ def _labels(alert: PostableAlert) -> dict[str, str]:
     return {name: value for name, value in decode_map(alert.labels).items() if value}
 
 
-def _label_error(alert: PostableAlert, labels: dict[str, str]) -> str:
-    """Return the reason to refuse an alert for its labels or annotations; "" = there is none."""
+def _label_error(alert: PostableAlert, labels: dict[str, str]) -> Phrase | None:
+    """Return the reason to refuse an alert for its labels or annotations; None = there is none."""
     if not labels:
-        return "at least one label pair required"
+        return phrase("refusal.posted_one_label")
     if "" in labels:
-        return 'invalid label set: invalid name ""'
+        return phrase("refusal.posted_label", name='""')
+    if wrong := next((name for name in labels if not is_label_name(name)), ""):  # in classic mode
+        return phrase("refusal.posted_label", name=msgspec.json.encode(wrong).decode())
     # Annotations are decoded only where their bytes could hold an empty name.
     if b'""' in bytes(alert.annotations) and "" in _annotations(alert):
-        return 'invalid annotations: invalid name ""'
-    return ""
+        return phrase("refusal.posted_annotation")
+    return None
 
 
 def _annotations(alert: PostableAlert) -> dict[str, str]:
@@ -254,14 +260,14 @@ def _decode_leniently(body: bytes) -> list[PostableAlert]:
     That is any case of keys, unknown keys, nulls, bad UTF-8, and text after the value.
     """
     if not body.strip():
-        raise BadAlertsBody(422, 602, "alerts in body is required")
+        raise BadAlertsBody(422, 602, phrase("refusal.posted_required"))
     text = body.decode("utf-8", "replace").lstrip(_BLANKS)
     if text.startswith("["):
         return [_parse_postable_alert(index, item) for index, item in enumerate(_items(text))]
     loaded = _load_json(body)
     if loaded is None:
         return []
-    raise _go_type_error(loaded, "Go value of type models.PostableAlerts")
+    raise _body_error(phrase("refusal.posted_no_list", kind=_kind(loaded)))
 
 
 def _items(text: str) -> Iterator[Any]:
@@ -273,13 +279,13 @@ def _items(text: str) -> Iterator[Any]:
         try:
             value, position = _json.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
-            raise _body_error(str(error)) from None
+            raise _body_error(_said(error)) from None
         yield value
         position = _NEXT.match(text, position).end()  # type: ignore[union-attr]
         if text.startswith("]", position):
             return
         if not text.startswith(",", position):
-            raise _body_error(f"expected a comma or a closing bracket at character {position + 1}")
+            raise _body_error(phrase("refusal.posted_comma", character=position + 1))
         position = _NEXT.match(text, position + 1).end()  # type: ignore[union-attr]
 
 
@@ -288,12 +294,12 @@ def _load_json(body: bytes) -> Any:
     try:
         value, _ = _json.raw_decode(body.decode("utf-8", "replace").lstrip(_BLANKS))
     except (ValueError, RecursionError) as error:  # ValueError: also a number of too many digits
-        raise _body_error(str(error)) from None
+        raise _body_error(_said(error)) from None
     return value
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(phrase("refusal.posted_constant", word=name))
 
 
 _json = json.JSONDecoder(parse_constant=_refuse_constant)
@@ -301,9 +307,9 @@ _json = json.JSONDecoder(parse_constant=_refuse_constant)
 
 def _parse_postable_alert(index: int, item: Any) -> PostableAlert:
     if item is None:
-        raise _body_error(f"alert {index} is null")
+        raise _body_error(phrase("refusal.posted_null", index=index))
     if not isinstance(item, dict):
-        raise _go_type_error(item, "Go value of type models.PostableAlert")
+        raise _body_error(phrase("refusal.posted_no_object", kind=_kind(item)))
     folded = {key.casefold(): value for key, value in item.items()}
     labels = folded.get("labels")
     if labels is None:
@@ -320,7 +326,7 @@ def _parse_postable_alert(index: int, item: Any) -> PostableAlert:
 
 def _strings(value: Any, field: str) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _go_type_error(value, f"Go struct field Alert.{field}")
+        raise _body_error(phrase("refusal.posted_no_map", kind=_kind(value), field=field))
     return {replace_surrogates(key): _string(text, field) for key, text in value.items()}
 
 
@@ -328,7 +334,7 @@ def _string(value: Any, field: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _go_type_error(value, f"Go struct field Alert.{field} of type string")
+        raise _body_error(phrase("refusal.posted_no_string", kind=_kind(value), field=field))
     return replace_surrogates(value)
 
 
@@ -336,22 +342,28 @@ def _check_time(value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _go_type_error(value, "a time")
+        raise _body_error(phrase("refusal.posted_no_time", kind=_kind(value)))
     try:
         parse_time(value)
     except BadTime as error:
-        raise _body_error(str(error)) from None
+        raise _body_error(error.words) from None
     return value
 
 
 def _missing_labels(index: int) -> BadAlertsBody:
-    return BadAlertsBody(422, 602, f"{index}.labels in body is required")
+    return BadAlertsBody(422, 602, phrase("refusal.posted_no_labels", index=index))
 
 
-def _body_error(reason: str) -> BadAlertsBody:
-    return BadAlertsBody(400, 400, f'parsing alerts body from "" failed, because {reason}')
+def _body_error(said: Words) -> BadAlertsBody:
+    return BadAlertsBody(400, 400, phrase("refusal.posted_body", said=said))
 
 
-def _go_type_error(value: Any, target: str) -> BadAlertsBody:
-    """Return the error with which Go's decoder refuses a JSON value of the wrong type."""
-    return _body_error(f"json: cannot unmarshal {_JSON_TYPES[type(value)]} into {target}")
+def _said(error: ValueError | RecursionError) -> Words:
+    """The reason of _refuse_constant, or the words of the parser."""
+    reason = error.args[0] if error.args else ""
+    return reason if isinstance(reason, Phrase) else phrase("refusal.quoted", text=str(error))
+
+
+def _kind(value: Any) -> str:
+    """The kind of a JSON value, as Go's decoder calls it."""
+    return _JSON_TYPES[type(value)]

@@ -15,6 +15,8 @@ from amproxy.accept import sns
 from amproxy.accept.body import (
     BIG_BODY,
     MAX_MEMBERS,
+    TOO_DEEP,
+    TOO_MANY_ALERTS,
     PushRefused,
     check_members,
     check_separators,
@@ -25,21 +27,26 @@ from amproxy.accept.body import (
 )
 from amproxy.accept.forms import text_payload
 from amproxy.accept.repairs import (
-    TOO_DEEP,
     note,
     read_fingerprint,
     read_pairs,
+    read_picture,
     read_status,
     read_text,
     read_time,
 )
 from amproxy.accept.told import ToldAlert, tell
 from amproxy.config.structs import Source
-from amproxy.correlate.ingest import IncomingAlert
+from amproxy.correlate.incoming import IncomingAlert, StatedAlert, StatedGroup
+from amproxy.correlate.stated import alert_id, statement_id
 from amproxy.grouping.placement import Placer, SenderGroup
-from amproxy.model import Alert, AlertRepair
+from amproxy.model import EMBEDDED_FIELD, LEFT_OUT_FIELD, Alert, AlertRepair
+from amproxy.text import Phrase, phrase
+from amproxy.text.problems import joined
 
 MAX_TOLD_REFUSALS: Final = 5  # reasons in one answer
+MAX_PUSH_PICTURES: Final = 10  # embedded in the alerts of one push
+MAX_LEFT_OUT: Final = 10**9  # as far as a count of alerts cut off is believed
 # Fields of webhook v4; what else an alert has is kept as its extra fields.
 KNOWN_FIELDS: Final = frozenset(
     ("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint")
@@ -62,12 +69,12 @@ class _Push(NamedTuple):
     repairs: tuple[AlertRepair, ...] = ()  # of what all alerts of the push share
     over: bool = False  # the group as a whole has ended: counts for alerts without a status
     in_list: bool = False  # as at the alerts API, where no alert has a status
+    left_out: int = 0  # alerts of the group that the sender cut off
 
 
-class PushedAlert(IncomingAlert, gc=False):
+class PushedAlert(StatedAlert, gc=False):
     """An alert of a webhook, with the fields that its record has besides."""
 
-    labels: dict[str, str]
     annotations: dict[str, str]
     starts_offset: int  # minutes
     ends_offset: int  # minutes
@@ -106,10 +113,19 @@ class WebhookPushRequest(msgspec.Struct):
 
     alerts: list[IncomingAlert]
     firing: int
+    stated: StatedGroup | None = None  # None = a foreign body
     told: list[PlacedAlert] = []  # those of a foreign body
     faults: list[str] = []  # of the source's mapping, for its admin
     handshake: dict[str, Any] | None = None  # of Amazon SNS, to be answered
-    refused: list[str] = []  # the reasons why other alerts of the body are not taken
+    refused: int = 0  # alerts of the body that are not taken …
+    reasons: list[Phrase] = []  # … and why, of the first MAX_TOLD_REFUSALS
+    pictures: dict[str, bytes] = {}  # that came in alerts, by digest
+
+    def refuse(self, words: Phrase) -> None:
+        """Count an alert that is not taken, and keep the reason for the first of them."""
+        self.refused += 1
+        if len(self.reasons) < MAX_TOLD_REFUSALS:
+            self.reasons.append(words)
 
 
 def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> WebhookPushRequest:
@@ -122,40 +138,41 @@ def parse_webhook(body: bytes, source: Source, placer: Placer, now_ns: int) -> W
     if isinstance(payload, list) and payload:
         return _parse_list(payload, _Push(SenderGroup(source.name, "", {}), source, placer, now_ns))
     if not isinstance(payload, dict):
-        raise PushRefused(422, "the body must be a JSON object")
+        raise PushRefused(422, phrase("refusal.json_object"))
     if sns.is_handshake(payload):
         return WebhookPushRequest([], 0, handshake=payload)
     if is_foreign(payload, source):
         nobody = SenderGroup(source.name, "", {})
         return _told_request(whole(payload), body, _Push(nobody, source, placer, now_ns))
     repairs: list[AlertRepair] = []
-    sender = SenderGroup(
-        source.name,
-        _group_key(payload, repairs),
-        read_pairs(payload.get("groupLabels"), "groupLabels", repairs),
-    )
+    sender = _sender_group(payload, source, repairs)
     push = _Push(
         *(sender, source, placer, now_ns),
         repairs=tuple(repairs),
         over=payload.get("status") == "resolved",
+        left_out=_left_out(payload),
     )
     request = WebhookPushRequest([], 0)
     for index, sent in enumerate(_sent_alerts(payload)):
         _take(request, f"alerts[{index}]", sent, push)
-    return _check_taken(request)
+    _check_taken(request)
+    request.stated = _stated_group(payload, push, request)
+    return request
 
 
 def _check_taken(request: WebhookPushRequest) -> WebhookPushRequest:
     """Raises PushRefused(422) where alerts were refused and none was taken."""
     if request.refused and not request.alerts:
-        raise PushRefused(422, refused_text(request.refused))
+        raise PushRefused(422, refused_phrase(request))
     return request
 
 
-def refused_text(refused: list[str]) -> str:
-    """The reasons why alerts of a push are refused, the first of many."""
-    more = len(refused) - MAX_TOLD_REFUSALS
-    return "; ".join(refused[:MAX_TOLD_REFUSALS]) + (f"; and {more} more" if more > 0 else "")
+def refused_phrase(request: WebhookPushRequest) -> Phrase:
+    """The reasons why alerts of a push are refused, the first of many; there is one at least."""
+    reasons = list(request.reasons)
+    if more := request.refused - len(reasons):
+        reasons.append(Phrase("refusal.more_alerts", {"n": more}))
+    return joined("problem.and", reasons)
 
 
 def _sent_alerts(payload: dict[str, Any]) -> list[Any]:
@@ -164,7 +181,7 @@ def _sent_alerts(payload: dict[str, Any]) -> list[Any]:
     if isinstance(alerts, dict) and "labels" in alerts:
         return [alerts]
     if not isinstance(alerts, list):
-        raise PushRefused(422, "alerts: must be a list")
+        raise PushRefused(422, phrase("refusal.no_list", field="alerts"))
     return alerts
 
 
@@ -173,24 +190,47 @@ def _take(request: WebhookPushRequest, where: str, sent: Any, push: _Push) -> No
     try:
         alert = load_json(bytes(sent)) if isinstance(sent, msgspec.Raw) else sent
         if not isinstance(alert, dict):
-            raise PushRefused(422, f"{where}: must be an object")
+            raise PushRefused(422, phrase("refusal.no_object", field=where))
+        if EMBEDDED_FIELD in alert:
+            alert, push = _set_picture_apart(alert, push, request.pictures)
         incoming = _parse_alert(where, alert, push)
     except PushRefused as error:
-        request.refused.append(error.detail)
+        request.refuse(error.words)
         return
     request.alerts.append(incoming)
     request.firing += incoming.ends_ns == 0
+
+
+def _set_picture_apart(
+    alert: dict[str, Any], push: _Push, pictures: dict[str, bytes]
+) -> tuple[dict[str, Any], _Push]:
+    """Put an alert's picture among those of the push, and its digest in its place.
+
+    What is no picture, too large or one too many is left out, and noted.
+    """
+    rest, given = dict(alert), alert[EMBEDDED_FIELD]
+    del rest[EMBEDDED_FIELD]
+    if not given:
+        return rest, push
+    picture = read_picture(given)
+    digest = hashlib.blake2b(picture, digest_size=16).hexdigest()
+    if picture and (digest in pictures or len(pictures) < MAX_PUSH_PICTURES):
+        pictures[digest] = picture
+        return {**rest, EMBEDDED_FIELD: digest}, push
+    repairs = list(push.repairs)
+    note(repairs, "left_out", EMBEDDED_FIELD, given if isinstance(given, str) else "")
+    return rest, push._replace(repairs=tuple(repairs))
 
 
 def _parse_list(items: list[Any], push: _Push) -> WebhookPushRequest:
     """Take each item as an alert of Alertmanager's where it has labels, else as a foreign body."""
     request = WebhookPushRequest([], 0)
     if len(items) > MAX_MEMBERS:
-        raise PushRefused(413, f"the body has more than {MAX_MEMBERS:,} alerts: send fewer at once")
+        raise PushRefused(413, TOO_MANY_ALERTS)
     for index, sent in enumerate(items):
         where, item = f"[{index}]", text_payload(sent) if isinstance(sent, str) else sent
         if not isinstance(item, dict) or not item:
-            request.refused.append(f"{where}: must be an object")
+            request.refuse(phrase("refusal.no_object", field=where))
         elif isinstance(item.get("labels"), dict) and not item.keys().isdisjoint(_OF_ALERTS):
             # Named by the door, as one of `POST /api/v2/alerts`, which has no group of its sender.
             key = json.dumps(read_pairs(item["labels"], "labels", []), sort_keys=True)
@@ -206,7 +246,6 @@ def _add(request: WebhookPushRequest, more: WebhookPushRequest) -> None:
     request.firing += more.firing
     request.told += more.told
     request.faults += more.faults
-    request.refused += more.refused
 
 
 def is_foreign(payload: dict[str, Any], source: Source) -> bool:
@@ -218,7 +257,7 @@ def is_foreign(payload: dict[str, Any], source: Source) -> bool:
     has_group = "groupKey" in payload or "groupLabels" in payload
     if "alerts" not in payload:
         if has_group:
-            raise PushRefused(422, "alerts: is missing")
+            raise PushRefused(422, phrase("refusal.lacks", field="alerts"))
         return True
     if source.mapping is None or has_group:
         return False
@@ -248,7 +287,7 @@ def load_json(body: bytes) -> Any:
     try:
         return _decode(tidy_json(body))
     except _NOT_JSON as error:
-        raise PushRefused(400, f"the body is not JSON: {error}") from None
+        raise PushRefused(400, phrase("refusal.not_json", error=str(error))) from None
 
 
 def _decode(body: bytes) -> Any:
@@ -277,13 +316,57 @@ def _decode_piece(raw: bytes) -> Any:
     return msgspec.json.decode(raw)
 
 
-def _group_key(payload: dict[str, Any], repairs: list[AlertRepair]) -> str:
+def _sender_group(
+    payload: dict[str, Any], source: Source, repairs: list[AlertRepair]
+) -> SenderGroup:
+    """The group of a payload; key "" = the sender forms none."""
     given = payload.get("groupKey", "")
     if given is None:
         note(repairs, "null", "groupKey")
-    return read_text(given, "groupKey", repairs) or json.dumps(
-        read_pairs(payload.get("groupLabels"), "groupLabels", []), sort_keys=True
+    key = read_text(given, "groupKey", repairs)
+    labels = read_pairs(payload.get("groupLabels"), "groupLabels", repairs)
+    return SenderGroup(
+        source.name, key or (json.dumps(labels, sort_keys=True) if labels else ""), labels
     )
+
+
+def _stated_group(payload: dict[str, Any], push: _Push, request: WebhookPushRequest) -> StatedGroup:
+    """Read what a payload says of its group.
+
+    It is complete where it has the fields that come with all of a group's alerts, leaves out none
+    of them, and does not contradict itself. Senders that share a source have addresses of their
+    own.
+    """
+    source, status, key = push.source, payload.get("status"), payload.get("groupKey")
+    fires = "firing" if request.firing else "resolved"
+    complete = (
+        isinstance(key, str)
+        and key != ""
+        and not (payload.get("truncatedAlerts") or request.refused)
+        and isinstance(status, str)
+        and (status == fires or read_status(status, False, []) == (fires == "firing"))
+    )
+    address = [payload.get("externalURL"), payload.get("receiver")]
+    id_ = statement_id(
+        source.name, [part for part in address if isinstance(part, str)], push.sender.key
+    )
+    now_ns = push.now_ns
+    latest_ns = 0 if request.alerts else now_ns
+    for one in request.alerts:
+        assert isinstance(one, StatedAlert)  # all that _parse_alert makes are
+        if one.placement.groups:
+            one.id = alert_id(source.name, one.labels)
+        if latest_ns < one.starts_ns != now_ns:
+            latest_ns = one.starts_ns
+        latest_ns = max(latest_ns, one.said_ns)
+    return StatedGroup(source.name, id_, complete, latest_ns, source.expire_after)
+
+
+def _alert_sender(push: _Push, labels: dict[str, str]) -> SenderGroup:
+    """The sender's group of an alert: one of its own where its sender forms none."""
+    if push.sender.key:
+        return push.sender
+    return SenderGroup(push.sender.source, json.dumps(labels, sort_keys=True), labels)
 
 
 def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
@@ -307,9 +390,12 @@ def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
     generator_url = read_text(alert.get("generatorURL"), "generatorURL", repairs)
     annotations = read_pairs(alert.get("annotations"), "annotations", repairs)
     extra = _storable_extra(alert)
-    placement = push.placer.place_in(labels, given, push.sender)
+    sender = _alert_sender(push, labels)
+    placement = push.placer.place_in(labels, given, sender)
     # A webhook's alert has no end of its own: without news for this long it counts as over.
     lapses_ns = push.now_ns + int(push.source.expire_after * 10**9) if firing else 0
+    if push.left_out:
+        extra[LEFT_OUT_FIELD] = min(push.left_out, MAX_LEFT_OUT)
 
     return PushedAlert(
         placement,
@@ -319,6 +405,9 @@ def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
         lapses_ns,
         content_digest(annotations, generator_url, extra),
         labels,
+        "",
+        end[0] if end and not firing else 0,
+        sender,
         annotations,
         starts_offset,
         ends_offset,
@@ -327,6 +416,11 @@ def _parse_alert(where: str, alert: dict[str, Any], push: _Push) -> PushedAlert:
         push.source.name,
         repairs,
     )
+
+
+def _left_out(payload: dict[str, Any]) -> int:
+    given = payload.get("truncatedAlerts")
+    return given if isinstance(given, int) and not isinstance(given, bool) and given > 0 else 0
 
 
 def _usual_names(alert: dict[str, Any]) -> dict[str, Any]:
@@ -338,9 +432,11 @@ def _usual_names(alert: dict[str, Any]) -> dict[str, Any]:
 def _labels(alert: dict[str, Any], where: str, repairs: list[AlertRepair]) -> dict[str, str]:
     """Return the labels that have a value: an empty one counts as absent."""
     given = read_pairs(alert.get("labels"), "labels", repairs)
-    labels = {name: value for name, value in given.items() if value}
+    labels = given
+    if "" in given.values():
+        labels = {name: value for name, value in given.items() if value}
     if not labels:
-        raise PushRefused(422, f"{where}.labels: at least one label with a value is needed")
+        raise PushRefused(422, phrase("refusal.alert_labels", alert=where))
     return labels
 
 
@@ -353,6 +449,8 @@ def _end(given: tuple[int, int] | None, *, firing: bool, now_ns: int) -> tuple[i
 
 def _storable_extra(alert: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that a sender added, as the store can write them. Raises PushRefused."""
+    if alert.keys() <= KNOWN_FIELDS:
+        return {}
     extra = {key: value for key, value in alert.items() if key not in KNOWN_FIELDS}
     # Far from what the interpreter can: whoever reads it later may be deep in calls himself.
     if is_nested_too_deeply(extra):

@@ -11,20 +11,22 @@ import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from amproxy.calendars.parse import MAX_CALENDAR_BYTES, parse_in_process
+from amproxy.calendars.process import MAX_CALENDAR_BYTES, parse_in_process
 from amproxy.check.report import COVERAGE_CHECK_AHEAD, coverage_warnings
 from amproxy.config.networks import INTERNET, Reach
 from amproxy.config.structs import Config
 from amproxy.errors import BadCalendar, ConfigProblem, DeliveryError
-from amproxy.notify.channels import http
 from amproxy.oncall.calendars import Calendar, ScheduleCalendars
 from amproxy.oncall.roster import Roster
 from amproxy.secret import Secret
-from amproxy.text import Phrase, phrase
+from amproxy.text import Phrase, ScheduleName, Words, phrase
 from amproxy.times import to_utc
+
+if TYPE_CHECKING:
+    from amproxy.notify.channels import http
 
 FETCH_TIMEOUT = 15.0  # seconds for one request and its answer
 MAX_REDIRECTS: Final = 3
@@ -45,7 +47,7 @@ class FetchedCalendar(NamedTuple):
 
 async def fetch_calendar(
     clients: http.HttpClients,
-    who: str,
+    who: Words,
     url: str,
     *,
     etag: str = "",
@@ -58,6 +60,8 @@ async def fetch_calendar(
     the file's word. Raises DeliveryError, and BadCalendar for one
     that is too large.
     """
+    from amproxy.notify.channels import http  # here: most files have no address of a calendar
+
     headers = {"Accept": "text/calendar, */*;q=0.1"}
     headers |= {"If-None-Match": etag} if etag else {}
     headers |= {"If-Modified-Since": modified} if modified else {}
@@ -80,13 +84,14 @@ async def fetch_calendar(
             break
         url = _redirect_target(who, url, answer.headers.get("location", ""))
     else:
-        raise DeliveryError(f"{who}: more than {MAX_REDIRECTS} redirects", permanent=True)
+        words = phrase("failure.redirects", service=who, most=MAX_REDIRECTS)
+        raise DeliveryError(words, permanent=True)
     if answer.status == 304 and (etag or modified):
         return None
     if answer.status != 200:
         raise http.response_error(answer, who)
     if len(answer.body) > MAX_CALENDAR_BYTES:
-        raise BadCalendar(f"the calendar is larger than {MAX_CALENDAR_BYTES >> 20} MiB")
+        raise BadCalendar(phrase("calendar.too_large", most=MAX_CALENDAR_BYTES >> 20))
     etag, modified = (
         _safe_header(answer.headers.get(name, "")) for name in ("etag", "last-modified")
     )
@@ -99,20 +104,17 @@ def _safe_header(header: str) -> str:
     return header if safe else ""
 
 
-def _redirect_target(who: str, url: str, location: str) -> str:
+def _redirect_target(who: Words, url: str, location: str) -> str:
     """Return the target of a redirect. Raises DeliveryError for one that is not followed."""
     try:
         here, there = urlsplit(url), urlsplit(urljoin(url, location))
     except ValueError:
-        error = "a redirect to an address that is not valid"
-        raise DeliveryError(f"{who}: {error}", permanent=True) from None
+        raise DeliveryError(phrase("failure.redirect_bad", service=who), permanent=True) from None
     # A redirect must not carry a password to another host.
     if "@" in here.netloc or "@" in there.netloc:
-        error = "a redirect is not followed where an address holds a password"
-        raise DeliveryError(f"{who}: {error}", permanent=True)
+        raise DeliveryError(phrase("failure.redirect_password", service=who), permanent=True)
     if not location or there.scheme not in ("http", "https") or not there.netloc:
-        error = "a redirect that does not lead to http:// or https://"
-        raise DeliveryError(f"{who}: {error}", permanent=True)
+        raise DeliveryError(phrase("failure.redirect_scheme", service=who), permanent=True)
     return there.geturl()
 
 
@@ -137,8 +139,15 @@ class CalendarSource(NamedTuple):
         """The key of its parsed form, which depends on the zone of floating times."""
         return self.id, self.zone
 
+    @property
+    def title(self) -> Phrase:
+        schedule = ScheduleName(self.schedule)
+        if self.is_override:
+            return phrase("failure.overrides_calendar", schedule=schedule)
+        return phrase("failure.calendar", schedule=schedule)
+
     def __str__(self) -> str:
-        return f"the {'overrides ' if self.is_override else ''}calendar of schedule {self.schedule}"
+        return str(self.title)
 
 
 def calendar_sources(config: Config) -> Iterator[CalendarSource]:
@@ -170,7 +179,7 @@ def read_calendar_file(file: str) -> bytes:
             # One byte over the limit is enough for the parser to refuse it.
             return opened.read(MAX_CALENDAR_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise BadCalendar(f"the file cannot be read: {_read_error_text(error)}") from None
+        raise BadCalendar(phrase("calendar.file_unread", said=_read_error_text(error))) from None
 
 
 def calendar_file_stamp(file: str) -> tuple[int, int] | None:
@@ -182,8 +191,9 @@ def calendar_file_stamp(file: str) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _read_error_text(error: OSError | ValueError) -> str:
-    return (isinstance(error, OSError) and error.strerror) or "it is no usable path"
+def _read_error_text(error: OSError | ValueError) -> Words:
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or phrase("problem.unusable_path")
 
 
 def offline_roster(config: Config, at: datetime) -> Roster:
@@ -203,7 +213,7 @@ def schedule_warnings(config: Config, now: datetime) -> list[ConfigProblem]:
     for source, error in offline.bad:
         words = Phrase(
             "problem.bad_overrides_calendar" if source.is_override else "problem.bad_calendar",
-            {"schedule": source.schedule, "error": str(error)},
+            {"schedule": source.schedule, "error": error.words},
         )
         warnings.append(_schedule_warning(config, source.schedule, "bad_calendar", words))
     for name in config.schedules:
@@ -246,7 +256,7 @@ def _load_offline_roster(config: Config, at: datetime) -> _OfflineRoster:
                 )
             except BadCalendar as error:
                 bad.append((source, error))
-                why = phrase("on_call.not_loaded_for", text=str(error))
+                why = phrase("on_call.not_loaded_for", text=error.words)
         # Of two calendars of a schedule the reason of the first counts, which is the primary one.
         missing.setdefault(source.schedule, why)
     calendars = {

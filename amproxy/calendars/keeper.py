@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from amproxy import metrics
 from amproxy.calendars.fetch import (
@@ -20,7 +20,7 @@ from amproxy.calendars.fetch import (
     fetch_calendar,
     read_calendar_file,
 )
-from amproxy.calendars.parse import parse_in_process
+from amproxy.calendars.process import parse_in_process
 from amproxy.calendars.trouble import (
     CalendarTrouble,
     find_trouble,
@@ -32,7 +32,6 @@ from amproxy.config.networks import Reach
 from amproxy.context import Context
 from amproxy.errors import BadCalendar, DeliveryError, StoreUnavailable
 from amproxy.log import EventLog
-from amproxy.notify.channels.http import HttpClients
 from amproxy.notify.channels.webhook.settings import contact_reach
 from amproxy.oncall.calendars import (
     OVERRIDES_CALENDAR,
@@ -44,6 +43,10 @@ from amproxy.oncall.calendars import (
 from amproxy.store import calendars
 from amproxy.store.calendars import StoredCalendar
 from amproxy.store.leases import LeaseStore
+from amproxy.text import Phrase, Words, phrase
+
+if TYPE_CHECKING:
+    from amproxy.notify.channels.http import HttpClients
 
 log = EventLog(__name__)
 
@@ -73,8 +76,9 @@ class CalendarKeeper:
         # When to try again (Unix seconds): a file, by CalendarSource.key; a bad stored text, by
         # that and its digest.
         self._retry_at: dict[tuple[str, ...], float] = {}
-        self._errors: dict[tuple[str, str], str] = {}  # the last that was logged, by source
-        self._clients, self._leases = HttpClients(), LeaseStore(context.wire)
+        self._errors: dict[tuple[str, str], Words] = {}  # the last that was logged, by source
+        self._clients: HttpClients | None = None  # until the first calendar that has an address
+        self._leases = LeaseStore(context.wire)
         self._fetches = asyncio.Semaphore(MAX_FETCHES)
         self._changed = asyncio.Event()
 
@@ -109,7 +113,8 @@ class CalendarKeeper:
                     await self._changed.wait()
 
     async def close(self) -> None:
-        await self._clients.close()
+        if self._clients is not None:
+            await self._clients.close()
 
     def _pause(self) -> float:
         shortest, longest = ROUND_PAUSES
@@ -162,7 +167,7 @@ class CalendarKeeper:
             if not self._parsed.is_fresh(source, stamp):
                 await self._parsed.parse(source, read_calendar_file(source.file), stamp)
         except BadCalendar as error:
-            self._log_problem(source, f"{source} cannot be used: {error}")
+            self._log_problem(source, _unusable(source, error))
             await calendars.save_error(self._context.wire, source.id, self._errors[key], now)
         else:
             self._errors.pop(key, None)
@@ -191,12 +196,13 @@ class CalendarKeeper:
         return await calendars.load_calendar(self._context.wire, source.id)
 
     async def _fetch_and_report(self, source: CalendarSource, stored: StoredCalendar) -> None:
+        error: Words = ""
         try:
-            outcome, error = await self._fetch(source, stored), ""
+            outcome = await self._fetch(source, stored)
         except DeliveryError as refused:
-            outcome, error = "failed", str(refused)
+            outcome, error = "failed", refused.words
         except BadCalendar as bad:
-            outcome, error = "invalid", f"{source} cannot be used: {bad}"
+            outcome, error = "invalid", _unusable(source, bad)
         metrics.calendar_fetches.labels(source.schedule, outcome).inc()
         if error:
             self._log_problem(source, error)
@@ -209,10 +215,13 @@ class CalendarKeeper:
 
         Raises DeliveryError, BadCalendar, StoreUnavailable.
         """
+        from amproxy.notify.channels.http import HttpClients
+
         wire = self._context.wire
+        self._clients = self._clients or HttpClients()
         fetched = await fetch_calendar(
             self._clients,
-            str(source),
+            source.title,
             source.url.reveal(),
             etag=stored.etag,
             modified=stored.modified,
@@ -248,14 +257,19 @@ class CalendarKeeper:
             # It was good when it was stored: this machine is short of something, or the period
             # that has moved on makes it worse. So it is tried again, but not soon.
             self._retry_at[key] = now + PARSE_RETRY_SECONDS
-            problem = f"{source} stays as it is, its stored text cannot be used: {error}"
-            self._log_problem(source, problem)
+            self._log_problem(
+                source, phrase("calendar.stays", calendar=source.title, reason=error.words)
+            )
 
-    def _log_problem(self, source: CalendarSource, error: str) -> None:
+    def _log_problem(self, source: CalendarSource, error: Words) -> None:
         # Each error once: a broken calendar is checked again and again.
         if self._errors.get(source.key) != error:
             log.warning("calendar not loaded", schedule=source.schedule, error=error)
         self._errors[source.key] = error
+
+
+def _unusable(source: CalendarSource, error: BadCalendar) -> Phrase:
+    return phrase("calendar.unusable", calendar=source.title, reason=error.words)
 
 
 def _retry_pause(source: CalendarSource) -> float:

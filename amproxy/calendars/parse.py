@@ -7,14 +7,11 @@ what the libraries do not: rules that repeat every second, more events than any 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import resource
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from heapq import heappop, heappush
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -23,9 +20,10 @@ import icalendar
 import msgspec
 import recurring_ical_events
 
+from amproxy.calendars.process import EXIT_REFUSED, MAX_CALENDAR_BYTES
 from amproxy.calendars.repair import (
-    PROBLEM,
     empty_series,
+    noted_problem,
     one_line,
     repair_events,
     split_by_uid,
@@ -37,57 +35,22 @@ from amproxy.calendars.repair import (
 from amproxy.clock import utc
 from amproxy.errors import BadCalendar
 from amproxy.oncall.calendars import Calendar, CalendarEvent, CalendarEventText, CalendarProblem
+from amproxy.text import Moment, phrase
 from amproxy.times import to_utc, wall_to_utc
 
-MAX_CALENDAR_BYTES: Final = 10 * 1024 * 1024  # bytes of a calendar's text
 MAX_EVENTS = 30_000  # of the period, each repetition counted
 MAX_EVENTS_AT_ONCE: Final = 50
 MAX_PROBLEMS: Final = 100  # that are kept
 MAX_TEXT_LENGTHS: Final = (500, 1000)  # characters of SUMMARY and of DESCRIPTION that are used
 
 PARSE_CPU_SECONDS: Final = 30
-PARSE_TIMEOUT = 60.0  # seconds of the clock on the wall: longer, for the machine has other work
 PARSE_MEMORY_BYTES: Final = 1 << 30  # of addresses; ten megabytes of events take half of it
-_EXIT_REFUSED: Final = 3  # exit code: standard output has the reason
 
 _DAY: Final = timedelta(days=1)
 
 _encode_calendar = msgspec.msgpack.Encoder().encode
-_decode_calendar = msgspec.msgpack.Decoder(Calendar).decode
-
-
-async def parse_in_process(data: bytes, zone: str, start: datetime, end: datetime) -> Calendar:
-    """Run parse_calendar in a process of its own, within limits of time and memory.
-
-    A rule that never matches, or ten megabytes of events, must not stop the process that pages
-    people. Raises BadCalendar.
-    """
-    command = [sys.executable, "-m", "amproxy.calendars.parse", zone]
-    command += [repr(start.timestamp()), repr(end.timestamp())]
-    try:
-        child = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
-        )
-    except OSError as error:
-        raise BadCalendar(
-            f"the calendar cannot be worked out on this machine now: {error.strerror}"
-        ) from None
-    try:
-        async with asyncio.timeout(PARSE_TIMEOUT):
-            output, _ = await child.communicate(data)
-    except TimeoutError:
-        raise BadCalendar("the calendar takes too long to work out") from None
-    finally:
-        # Also when the task is cancelled: nobody else would end the child.
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
-    if child.returncode == _EXIT_REFUSED:
-        raise BadCalendar(output.decode())
-    if child.returncode != 0:  # killed by a limit of the system
-        raise BadCalendar("the calendar takes too much time or memory to work out")
-    return _decode_calendar(output)
+# Of the reason for which a calendar cannot be used.
+_encode_words = msgspec.msgpack.Encoder().encode
 
 
 def parse_calendar(data: bytes, zone: ZoneInfo, start: datetime, end: datetime) -> Calendar:
@@ -97,7 +60,7 @@ def parse_calendar(data: bytes, zone: ZoneInfo, start: datetime, end: datetime) 
     but without bounds on its time. Raises BadCalendar.
     """
     if len(data) > MAX_CALENDAR_BYTES:
-        raise BadCalendar(f"the calendar is larger than {MAX_CALENDAR_BYTES >> 20} MiB")
+        raise BadCalendar(phrase("calendar.too_large", most=MAX_CALENDAR_BYTES >> 20))
     reading = _Reading(zone, start, end)
     try:
         for calendar in _read_calendars(data):
@@ -105,10 +68,10 @@ def parse_calendar(data: bytes, zone: ZoneInfo, start: datetime, end: datetime) 
     except BadCalendar:
         raise
     except MemoryError:
-        raise BadCalendar("the calendar takes too much memory to work out") from None
+        raise BadCalendar(phrase("calendar.too_much_memory")) from None
     except Exception as error:  # noqa: BLE001  see _Reading
         # Counted as `invalid` (amproxy_calendar_fetch_total); the calendar of before stays.
-        raise BadCalendar(_cannot_be_read("the calendar", error)) from None
+        raise BadCalendar(phrase("calendar.unreadable", said=_said(error))) from None
     events = reading.events
     events.sort(key=lambda event: (event.start, event.end, event.text))
     _refuse_crowded(events)
@@ -155,7 +118,7 @@ class _Reading:
         except (BadCalendar, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001  see the docstring of the class
-            reason = _cannot_be_read("it", error)
+            reason = phrase("calendar.event_unread", said=_said(error))
             self.problems.append(empty_series(series, reason, days, self._zone))
             return self._expand(series, days)
 
@@ -167,24 +130,27 @@ class _Reading:
             text = self.texts.setdefault(_event_text(occurrence), len(self.texts))
             found.append(CalendarEvent(since, until, text))
             if len(self.events) + len(found) > MAX_EVENTS:
-                period = f"from {start:%Y-%m-%d} to {end:%Y-%m-%d}"
-                raise BadCalendar(f"the calendar has more than {MAX_EVENTS} events {period}")
+                first, last = f"{start:%Y-%m-%d}", f"{end:%Y-%m-%d}"
+                raise BadCalendar(
+                    phrase("calendar.too_many", most=MAX_EVENTS, first=first, last=last)
+                )
         return found
 
 
-def _cannot_be_read(what: str, error: Exception) -> str:
-    return f"{what} cannot be read: {one_line(f'{type(error).__name__}: {error}')}"
+def _said(error: Exception) -> str:
+    """The words of a library about something that it cannot read."""
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _read_calendars(data: bytes) -> list[icalendar.Component]:
     text = unfold(data)
     if text[:15].upper() != "BEGIN:VCALENDAR":
-        raise BadCalendar("this is not a calendar: it does not begin with BEGIN:VCALENDAR")
+        raise BadCalendar(phrase("calendar.none"))
     # The library remembers zones that calendars describe: those of another must not count here.
     icalendar.timezone.tzp.use_default()
     calendars = icalendar.Calendar.from_ical(text, multiple=True)
     if not calendars:
-        raise BadCalendar("the calendar is cut off: it has no END:VCALENDAR")
+        raise BadCalendar(phrase("calendar.cut_off"))
     return list(calendars)
 
 
@@ -238,8 +204,8 @@ def _refuse_crowded(events: list[CalendarEvent]) -> None:
             heappop(ends)
         heappush(ends, event.end)
         if len(ends) > MAX_EVENTS_AT_ONCE:
-            at = f"{event.start.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-            raise BadCalendar(f"the calendar has more than {MAX_EVENTS_AT_ONCE} events at {at}")
+            at = Moment(event.start.timestamp())
+            raise BadCalendar(phrase("calendar.crowded", most=MAX_EVENTS_AT_ONCE, at=at))
 
 
 def _event_text(event: icalendar.Component) -> CalendarEventText:
@@ -255,7 +221,7 @@ def _event_text(event: icalendar.Component) -> CalendarEventText:
         summary=summary,
         attendees=attendees[:MAX_EVENTS_AT_ONCE],
         description=description,
-        problem=to_text(event.get(PROBLEM)),
+        problem=noted_problem(event),
     )
 
 
@@ -272,7 +238,7 @@ def _worker_main(zone: str, start: str, end: str) -> int:
         calendar = parse_calendar(data, ZoneInfo(zone), utc(float(start)), utc(float(end)))
         output = _encode_calendar(calendar)
     except BadCalendar as error:
-        output, code = str(error).encode(errors="replace"), _EXIT_REFUSED
+        output, code = _encode_words(error.words), EXIT_REFUSED
     sys.stdout.buffer.write(output)
     return code
 

@@ -14,17 +14,21 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import icalendar
+import msgspec
 from icalendar.prop import vBroken, vDDDLists, vDDDTypes, vText
 
 from amproxy.calendars.zones import find_zone
 from amproxy.errors import BadCalendar
 from amproxy.oncall.calendars import CalendarProblem
+from amproxy.text import Phrase, phrase
 from amproxy.times import wall_to_utc
 
 FREQUENCIES: Final = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 # Properties that this adds to events. An event that brings one along loses it.
 PROBLEM, WRITTEN_DURATION = "X-AMPROXY-PROBLEM", "X-AMPROXY-DURATION"
 
+_encode_phrase = msgspec.json.Encoder().encode
+_decode_phrase = msgspec.json.Decoder(Phrase).decode
 _FOLD: Final = re.compile(rb"(?:\r\n|\n|\r)[ \t]")
 _DURATION_LINE: Final = re.compile(r"^DURATION(?:;[^:\r\n]*)?:([^\r\n]*)", re.MULTILINE | re.I)
 _OWN_LINE: Final = re.compile(r"^X-AMPROXY-[^\r\n]*(?:\r?\n|$)", re.MULTILINE | re.IGNORECASE)
@@ -48,7 +52,7 @@ def unfold(data: bytes) -> str:
     try:
         text = _FOLD.sub(b"", data).decode("utf-8-sig").lstrip()
     except UnicodeDecodeError:
-        raise BadCalendar("the calendar is not UTF-8") from None
+        raise BadCalendar(phrase("calendar.wrong_encoding")) from None
     text = _OWN_LINE.sub("", text)
     return _DURATION_LINE.sub(rf"\g<0>\r\n{WRITTEN_DURATION}:\1", text)
 
@@ -85,10 +89,10 @@ def repair_events(calendar: Any, days: ZoneInfo, zone: ZoneInfo) -> list[Calenda
         reasons, is_lost = _make_readable(event, zone)
         if is_lost:
             unreadable += 1
-            event[PROBLEM] = vText(reasons[0])
+            _note_problem(event, reasons[0])
         problems += [_problem(event, reason, clocks) for reason in reasons]
     if unreadable and unreadable == len(events):
-        raise BadCalendar(f"{problems[0].event}: {problems[0].reason}")
+        raise BadCalendar(problems[0].phrase)
     if unreadable:
         calendar.subcomponents = [one for one in calendar.subcomponents if _has_start(one)]
     series = {_uid(event): _start(event) for event in events if _is_series(event)}
@@ -112,7 +116,7 @@ def split_by_uid(calendar: Any) -> list[Any]:
     return alone
 
 
-def empty_series(series: Any, reason: str, days: ZoneInfo, zone: ZoneInfo) -> CalendarProblem:
+def empty_series(series: Any, reason: Phrase, days: ZoneInfo, zone: ZoneInfo) -> CalendarProblem:
     """Leave one empty shift of a series, at its first time, and return why."""
     first = next(event for event in series.subcomponents if _has_start(event))
     # A new event: nobody knows which of the others' properties the library cannot take.
@@ -120,7 +124,7 @@ def empty_series(series: Any, reason: str, days: ZoneInfo, zone: ZoneInfo) -> Ca
     for name in ("UID", "SUMMARY", "DTSTART", "DTEND", "DURATION"):
         if name in first:
             empty[name] = first[name]
-    empty[PROBLEM] = vText(reason)
+    _note_problem(empty, reason)
     _set_length(empty)
     series.subcomponents = [empty]
     return _problem(empty, reason, _Clocks(days, zone))
@@ -144,10 +148,13 @@ class _Clocks(NamedTuple):
         return midnight[0].date() if midnight else local.date()
 
 
-def _make_readable(event: Any, zone: ZoneInfo) -> tuple[list[str], bool]:
+def _make_readable(event: Any, zone: ZoneInfo) -> tuple[list[Phrase], bool]:
     """Take out what cannot be read. Return the reasons, and True where the event is lost by it."""
     reasons = [
-        (f"{name} cannot be read: {one_line(str(error))}", name not in _SINGLE_DATES)
+        (
+            phrase("calendar.property", name=name, said=one_line(str(error))),
+            name not in _SINGLE_DATES,
+        )
         for name, error in event.errors
         if name in (*_TIMES, "RRULE")
     ]
@@ -158,14 +165,16 @@ def _make_readable(event: Any, zone: ZoneInfo) -> tuple[list[str], bool]:
         if isinstance(event.get(name), list):
             event[name] = event[name][0]
             if name != "SEQUENCE":
-                reasons.append((f"it has more than one {name}", True))
+                reasons.append((phrase("calendar.twice", name=name), True))
     for name in _TIMES:
         for unknown in _name_zones(event, name, zone):
-            reasons.append((f"the time zone {unknown!r} is not known", name not in _SINGLE_DATES))
+            reasons.append((phrase("calendar.zone", zone=unknown), name not in _SINGLE_DATES))
     if "DTSTART" not in event and not reasons:
-        reasons.append(("it has no DTSTART", True))
-    if any(_rule_problem(rule) for rule in to_list(event.get("RRULE"))):
-        reasons += [(_rule_problem(rule), True) for rule in to_list(event.pop("RRULE"))]
+        reasons.append((phrase("calendar.no_start"), True))
+    wrong = [found for rule in to_list(event.get("RRULE")) if (found := _rule_problem(rule))]
+    if wrong:
+        del event["RRULE"]
+        reasons += [(found, True) for found in wrong]
     if "DTSTART" not in event and "RECURRENCE-ID" in event:
         event["DTSTART"] = vDDDTypes(event["RECURRENCE-ID"].dt)
     if "DTSTART" in event and (reason := _end_problem(event)):
@@ -175,7 +184,7 @@ def _make_readable(event: Any, zone: ZoneInfo) -> tuple[list[str], bool]:
     is_lost = any(lost for _, lost in reasons)
     if is_lost and _has_start(event):
         _set_length(event)
-    return [reason for reason, _ in reasons if reason], is_lost
+    return [reason for reason, _ in reasons], is_lost
 
 
 def _set_length(event: Any) -> None:
@@ -223,28 +232,30 @@ def _is_floating(at: Any) -> bool:
     return isinstance(start, datetime) and start.tzinfo is None
 
 
-def _rule_problem(rule: Any) -> str:
+def _rule_problem(rule: Any) -> Phrase | None:
     frequency = str(rule.get("FREQ", [""])[0]).upper()
     if frequency not in FREQUENCIES:
         allowed, given = ", ".join(FREQUENCIES).lower(), one_line(frequency).lower()
-        return f"a shift repeats {allowed}, not {given or 'without FREQ'}"
-    return "INTERVAL must be at least 1" if rule.get("INTERVAL", [1])[0] < 1 else ""
+        if not given:
+            return phrase("calendar.repeats_never", known=allowed)
+        return phrase("calendar.repeats", known=allowed, given=given)
+    return phrase("calendar.interval") if rule.get("INTERVAL", [1])[0] < 1 else None
 
 
-def _end_problem(event: Any) -> str:
+def _end_problem(event: Any) -> Phrase | None:
     if "DURATION" in event and event["DURATION"].dt < timedelta(0):
-        return "it ends before it begins"
+        return phrase("calendar.ends_before")
     if "DTEND" not in event:
-        return ""
+        return None
     since, until = _start(event), event["DTEND"].dt
     if isinstance(since, datetime) != isinstance(until, datetime):
-        return "it begins at a time and ends on a day, or the other way round"
+        return phrase("calendar.half_a_day")
     if isinstance(since, datetime) and since.tzinfo == until.tzinfo:
         # As the clock shows them: it may skip the hour of the start, and so the start itself.
         since, until = since.replace(tzinfo=None), until.replace(tzinfo=None)
     anywhere = _Clocks(ZoneInfo("UTC"), ZoneInfo("UTC"))
     is_before = _instant(until, anywhere) < _instant(since, anywhere)
-    return "it ends before it begins" if is_before else ""
+    return phrase("calendar.ends_before") if is_before else None
 
 
 def _set_until(event: Any, clocks: _Clocks) -> None:
@@ -282,7 +293,7 @@ def _set_single_dates(event: Any, series: Mapping[str, date | datetime], clocks:
         event["RECURRENCE-ID"] = vDDDTypes(replaced, params=given.params)
 
 
-def _problem(event: Any, reason: str, clocks: _Clocks) -> CalendarProblem:
+def _problem(event: Any, reason: Phrase, clocks: _Clocks) -> CalendarProblem:
     start = _instant(_start(event), clocks) if _has_start(event) else None
     return CalendarProblem(event=event_name(event), reason=reason, start=start)
 
@@ -310,10 +321,21 @@ def _uid(event: Any) -> str:
     return to_text(event.get("UID"))
 
 
-def event_name(event: Any) -> str:
+def event_name(event: Any) -> Phrase:
     """An event's words for people, on one line."""
     summary, uid = (one_line(to_text(event.get(name))) for name in ("SUMMARY", "UID"))
-    return f"the event {summary!r} ({uid})"
+    return phrase("calendar.event_name", summary=summary, uid=uid)
+
+
+def _note_problem(event: Any, reason: Phrase) -> None:
+    # Copies that the library makes of an event keep its texts.
+    event[PROBLEM] = vText(_encode_phrase(reason).decode())
+
+
+def noted_problem(event: Any) -> Phrase | None:
+    """The reason why an event cannot be read, as it was noted beside it; None = it can be."""
+    noted = to_text(event.get(PROBLEM))
+    return _decode_phrase(noted) if noted else None
 
 
 def one_line(text: str) -> str:

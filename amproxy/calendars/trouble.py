@@ -27,6 +27,7 @@ from amproxy.store import calendars
 from amproxy.store.calendars import StoredCalendar
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
+from amproxy.text import Phrase, ScheduleName, Words, phrase
 
 TroubleKind = Literal["unreadable", "empty", "events"]
 
@@ -42,7 +43,7 @@ class CalendarTrouble(NamedTuple):
     schedule: str
     calendar: str  # PRIMARY_CALENDAR or OVERRIDES_CALENDAR
     kind: TroubleKind
-    reason: str  # "" where it is empty
+    reason: Words  # "" where it is empty
     good_at: float  # Unix seconds: the last time that it was read, 0 = never
 
 
@@ -54,6 +55,7 @@ def find_trouble(
     calendar: as this process has it. now: Unix seconds.
     """
     kind: TroubleKind
+    reason: Words
     if stored.error:
         kind, reason = "unreadable", stored.error
     elif calendar is None:
@@ -61,8 +63,7 @@ def find_trouble(
     elif not source.is_override and not _has_shifts_ahead(calendar, now):
         kind, reason = "empty", ""
     elif calendar.problems:
-        first = calendar.problems[0]
-        kind, reason = "events", f"{first.event}: {first.reason}"
+        kind, reason = "events", calendar.problems[0].phrase
     else:
         return None
     which = OVERRIDES_CALENDAR if source.is_override else PRIMARY_CALENDAR
@@ -154,24 +155,25 @@ def _notices(
     return notices
 
 
-def _words(source: CalendarSource, trouble: CalendarTrouble | None) -> tuple[str, str]:
+def _words(source: CalendarSource, trouble: CalendarTrouble | None) -> tuple[Phrase, str]:
     """The subject and the text of a notice."""
-    name = source.schedule
+    kind = trouble.kind if trouble else "well"
+    subject = phrase(f"notice.calendar_{kind}", schedule=ScheduleName(source.schedule))
     if trouble is None:
-        return f"The calendar of {name} is well again", f"{_begin(source)} is read again, whole."
+        return subject, f"{_begin(source)} is read again, whole."
     if trouble.kind == "unreadable":
         text = f"{_begin(source)} cannot be read: {trouble.reason}."
         if not trouble.good_at:
             text += " It was never read, so it puts nobody on call."
-        return f"The calendar of {name} cannot be read", text
+        return subject, text
     if trouble.kind == "empty":
         text = f"{_begin(source)} has no shift from now on, so it puts nobody on call."
-        return f"The calendar of {name} is empty", text
+        return subject, text
     text = (
         f"{_begin(source)} has an event that cannot be read: {trouble.reason}. Such an event puts"
         " nobody on call; the others count."
     )
-    return f"The calendar of {name} has an event that cannot be read", text
+    return subject, text
 
 
 def _begin(source: CalendarSource) -> str:

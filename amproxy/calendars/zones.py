@@ -19,7 +19,7 @@ _OWN: Final = re.compile(
     r"[ _-]*(?:time[ _-]?zone|time|tz)?[ _-]*\d*"
 )
 _OFFSET: Final = re.compile(
-    r"\(?(?:(?:utc|gmt|ut|z)\s*(?:([+-])\s*(\d{1,2})(?:[:.]?(\d\d))?)?|([+-])(\d\d):?(\d\d))\)?(.*)"
+    r"\(?(?:(?:utc|gmt|ut|z)(?![a-z])\s*(?:([+-])\s*(\d{1,2})(?:[:.]?(\d\d))?)?|([+-])(\d\d):?(\d\d))\)?(.*)"
 )
 _EXCHANGE: Final = "tzone://microsoft/"
 _PLACES: Final = re.compile(r"[,;/]")

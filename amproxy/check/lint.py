@@ -13,10 +13,12 @@ from amproxy.check.reaching import (
     reachable_policies,
     steps_that_repeat,
 )
+from amproxy.check.texts import failing_texts
 from amproxy.config.channels import (
     can_be_reached,
     contact_address,
     contact_channels,
+    is_deliverable,
     why_undeliverable,
 )
 from amproxy.config.loader import LoadedConfig
@@ -31,6 +33,7 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
+from amproxy.config.subscriptions import PUSH, devices_of
 from amproxy.errors import ConfigProblem
 from amproxy.labels.matchers import Matcher
 from amproxy.oncall.reachable import find_common_quiet, is_always_quiet
@@ -53,6 +56,7 @@ def lint(config: Config) -> list[ConfigProblem]:
         *_lint_policies(config),
         *_lint_forward_cycles(config),
         *_lint_open_heartbeats(config),
+        *failing_texts(config),
     ]
 
 
@@ -86,6 +90,8 @@ def _lint_contacts(config: Config) -> Iterator[ConfigProblem]:
                 {"user": user.name},
             )
             yield _problem("no_contact", user.place, path, words)
+        if user.name in paged and _relies_on_push(config, user):
+            yield _problem("only_push", user.place, path, _only_push_words(user))
         # Without any contact one warning is enough.
         for channel in contact_channels(user) if user.contacts else ():
             address = contact_address(user, channel)
@@ -108,6 +114,16 @@ def _has_contact(config: Config, user: User) -> bool:
         user.contacts and contact_address(user, channel) is None
         for channel in contact_channels(user)
     )
+
+
+def _relies_on_push(config: Config, user: User) -> bool:
+    """True where nothing but devices that the file does not show could reach a person."""
+    reaching = [name for name in contact_channels(user) if is_deliverable(config, user, name)]
+    return reaching == [PUSH] and devices_of(config, user.name) is None
+
+
+def _only_push_words(user: User) -> Phrase:
+    return Phrase("problem.only_push", {"user": user.name})
 
 
 def _can_be_paged(config: Config) -> set[str]:

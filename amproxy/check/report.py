@@ -16,8 +16,8 @@ from amproxy.config.loader import LoadedConfig
 from amproxy.config.structs import Config, Schedule
 from amproxy.errors import ConfigError, ConfigProblem
 from amproxy.oncall.roster import Roster, Shift, gap_reason
-from amproxy.text import Phrase, phrase_code
-from amproxy.text.render import arguments_of
+from amproxy.text import Phrase
+from amproxy.text.render import arguments_of, code_of
 from amproxy.times import format_duration
 
 COVERAGE_CHECK_AHEAD = timedelta(days=30)
@@ -40,6 +40,8 @@ class FoundProblems(NamedTuple):
 
     errors: list[ConfigProblem]
     warnings: list[ConfigProblem]
+    receivers: int = 0  # those that name a destination
+    silent: Sequence[str] = ()  # those of them that deliver nothing, by name
 
 
 def find_problems(
@@ -56,7 +58,10 @@ def find_problems(
     except ConfigError as error:
         return FoundProblems(error.problems, [])
     warnings = [*all_warnings(loaded), *also(loaded.config)]
-    return FoundProblems([], sorted(warnings, key=lambda one: (one.line, one.column)))
+    warnings.sort(key=lambda one: (one.line, one.column))
+    named = [one for one in loaded.config.receivers.values() if one.integrations]
+    silent = [one.name for one in named if all(each.undeliverable for each in one.integrations)]
+    return FoundProblems([], warnings, len(named), silent)
 
 
 def check_config(
@@ -65,20 +70,27 @@ def check_config(
 ) -> dict[str, Any]:
     """Check a file as `find_problems` does, for programs: {ok, errors, warnings}.
 
-    Each problem is {file, line, column, path, message, code, arguments}, a warning also has a kind.
+    Where receivers deliver nothing, also silent_receivers: {names, of}, of so many that name a
+    destination. Each problem is {file, line, column, path, message, code, arguments}, a warning
+    also has a kind.
     """
-    errors, warnings = find_problems(load, also)
-    return {
-        "ok": not errors,
-        "errors": [_problem_fields(problem) for problem in errors],
-        "warnings": [{**_problem_fields(problem), "kind": problem.kind} for problem in warnings],
+    found = find_problems(load, also)
+    report = {
+        "ok": not found.errors,
+        "errors": [_problem_fields(problem) for problem in found.errors],
+        "warnings": [
+            {**_problem_fields(problem), "kind": problem.kind} for problem in found.warnings
+        ],
     }
+    if found.silent:
+        report["silent_receivers"] = {"names": list(found.silent), "of": found.receivers}
+    return report
 
 
 def _problem_fields(problem: ConfigProblem) -> dict[str, Any]:
     return {
         **{key: getattr(problem, key) for key in ("file", "line", "column", "path", "message")},
-        "code": phrase_code(problem.words),
+        "code": code_of(problem.words, alone=True),
         "arguments": arguments_of(problem.words),
     }
 
@@ -90,6 +102,11 @@ def render_check_report(report: Mapping[str, Any], source: Sequence[str]) -> str
         _problem_text(f"warning ({problem['kind']})", problem, source)
         for problem in report["warnings"]
     ]
+    if silent := report.get("silent_receivers"):
+        names = _replace_control_characters(", ".join(silent["names"]))
+        number = f"{len(silent['names'])} of {_count_text(silent['of'], 'receiver')}"
+        verb = "deliver" if silent["of"] > 1 else "delivers"
+        blocks.append(f"\n{number} {verb} nothing: {names}\n")
     return "\n".join([*blocks, _summary_text(report)])
 
 

@@ -14,14 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from amproxy.config.read.cursor import Reader, Section
 from amproxy.config.read.kinds import IntegrationKind
 from amproxy.config.structs import (
     Config,
     Global,
-    HttpSettings,
     Notify,
     Receiver,
     Urgency,
@@ -35,7 +34,22 @@ REGISTRY: Final = {
     "email": "amproxy.notify.channels.email.settings:EMAIL",
     "slack": "amproxy.notify.channels.slack.settings:SLACK",
     "telegram": "amproxy.notify.channels.telegram.settings:TELEGRAM",
+    "pagerduty": "amproxy.notify.channels.pagerduty.settings:PAGERDUTY",
+    "opsgenie": "amproxy.notify.channels.opsgenie.settings:OPSGENIE",
+    "victorops": "amproxy.notify.channels.victorops.settings:VICTOROPS",
+    "pushover": "amproxy.notify.channels.pushover.settings:PUSHOVER",
+    "jira": "amproxy.notify.channels.jira.settings:JIRA",
+    "sns": "amproxy.notify.channels.sns.settings:SNS",
+    "discord": "amproxy.notify.channels.discord.settings:DISCORD",
+    "msteams": "amproxy.notify.channels.msteams.settings:MSTEAMS",
+    "msteamsv2": "amproxy.notify.channels.msteams.settings:MSTEAMSV2",
+    "webex": "amproxy.notify.channels.webex.settings:WEBEX",
+    "wechat": "amproxy.notify.channels.wechat.settings:WECHAT",
+    "rocketchat": "amproxy.notify.channels.rocketchat.settings:ROCKETCHAT",
+    "mattermost": "amproxy.notify.channels.mattermost.settings:MATTERMOST",
+    "incidentio": "amproxy.notify.channels.incidentio.settings:INCIDENTIO",
     "alertmanager": "amproxy.notify.channels.webhook.settings:ALERTMANAGER",
+    "push": "amproxy.notify.channels.push.settings:PUSH_KIND",
     "console": "amproxy.notify.channels.console:CONSOLE",
 }
 
@@ -44,10 +58,6 @@ DEFAULT_CONTACT_WAIT = 300.0
 URGENCIES: tuple[Urgency, ...] = ("default", "important")
 # The channels that a contact `phone` serves; without rules a person gets the first, a call.
 _PHONE_CHANNELS = ("phone_call", "sms")
-
-# How values of alerts are made safe in a receiver's own text: left as they are, safe between tags,
-# or safe within attributes too.
-Escape = Literal["none", "text", "attribute"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +72,16 @@ class ChannelKind:
     # An entry, and the settings built of it → the reason why it cannot be sent.
     entry_fault: Callable[[Section, Any], Phrase | None] = lambda section, settings: None
     unused: tuple[str, ...] = ()  # keys that load and have no effect
-    templates: tuple[str, ...] = ()  # keys that are Jinja2
-    escape: Callable[[Any, str], Escape] = lambda settings, key: "none"  # settings, key
+    # Fields of the settings whose texts are templates, those in lists, maps and structs too.
+    templates: tuple[str, ...] = ()
+    # Those of them that are maps whose own keys are templates too; keys of maps within always are.
+    templated_keys: tuple[str, ...] = ()
+    # Texts of fields that the file leaves out ("" or empty), for a group that nobody is paged for.
+    default_texts: Mapping[str, Any] = field(default_factory=dict)
+    # Settings → whether a group's later messages change or follow up the first one.
+    updates_groups: Callable[[Any], bool] = lambda settings: False
+    # Settings, key → whether its text is HTML, in which values are escaped by context.
+    is_html: Callable[[Any, str], bool] = lambda settings, key: False
     # Keys of `global`: their readers, secrets (each with a twin KEY_file) and defaults.
     global_keys: Mapping[str, Reader] = field(default_factory=dict)
     global_secrets: Mapping[str, Reader] = field(default_factory=dict)
@@ -71,6 +89,8 @@ class ChannelKind:
     check_global: Callable[[Section], None] = lambda section: None
     build_global: Callable[[Section], Any] | None = None  # `global` → settings to reach people
     reaches_people: bool = True  # whether contacts and rules may name it
+    # Whether people subscribe by themselves; the channel is made with what ends a subscription.
+    has_subscribers: bool = False
     addresses_people: bool = True  # whether a contact's address says who the person is
     # An address → the account by which its person is recognised, in one normal form; "" = it only
     # receives. No two people share an account (config/identities.py).
@@ -112,6 +132,14 @@ def paging_channels() -> frozenset[str]:
     return frozenset(name for name, kind in channel_kinds().items() if kind.reaches_people)
 
 
+def used_channels(config: Config) -> list[str]:
+    """The channels over which the file's receivers and people are told, in the registry's order."""
+    used = {one.kind for receiver in config.receivers.values() for one in receiver.integrations}
+    for user in config.users.values():
+        used.update(contact_channels(user))
+    return [name for name in REGISTRY if name in used]
+
+
 def addresses_people(name: str) -> bool:
     """Tell whether an address of this channel says who a person is; a webhook's does not."""
     return name not in REGISTRY or channel_kind(name).addresses_people
@@ -132,14 +160,7 @@ def why_undeliverable(config: Config, channel: str, address: str) -> Phrase | No
     ]
     if lacking:
         return Phrase("undeliverable.lacking", {"keys": ", ".join(lacking)})
-    return settings_fault(settings) or kind.contact_fault(address, settings)
-
-
-def settings_fault(settings: Any) -> Phrase | None:
-    """The reason why nothing can be sent by settings of a channel, whomever they reach."""
-    http: HttpSettings | None = getattr(settings, "http", None)
-    by_oauth = http is not None and http.oauth2 is not None
-    return Phrase("undeliverable.no_oauth") if by_oauth else None
+    return kind.contact_fault(address, settings)
 
 
 def why_contact_undeliverable(config: Config, user: User, channel: str) -> Phrase | None:

@@ -13,36 +13,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from amproxy.config.files import read_text
+from amproxy.config.go_templates import read_templates
 from amproxy.config.identities import check_identities
 from amproxy.config.read import policies, routing, schedules, service, sign_in
 from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
+from amproxy.config.read.events import build_event_recorder, read_event_recorder
 from amproxy.config.read.global_ import build_global, read_global
-from amproxy.config.read.http import read_headers, read_http_config, read_tls_config
-from amproxy.config.read.kinds import section_requiring
+from amproxy.config.read.http import read_headers, read_tls_config
 from amproxy.config.read.people import read_team, read_user
 from amproxy.config.read.routing import build_root_route, check_root_route, read_route
 from amproxy.config.read.service import read_maintenance_window
 from amproxy.config.read.values import (
     ENVIRONMENT_VARIABLE,
+    TRUE_WORDS,
     boolean,
     choice,
     duration,
     fraction,
-    integer,
     list_of,
-    secret_url,
-    section_of,
     text,
 )
 from amproxy.config.status import render_original
 from amproxy.config.structs import Config, StoreSettings, Web
 from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode, compose
 from amproxy.errors import ConfigError, ConfigProblem
+from amproxy.labels.matchers import MatcherMode, use_mode
 from amproxy.text import Phrase
 
-MAX_FILE_BYTES: Final = 16 * 1024 * 1024  # the largest Alertmanager files known have one million
+# Which grammar `amproxy serve --enable-feature` asked for; the processes that it starts inherit it.
+MATCHER_MODE_VARIABLE: Final = "AMPROXY_MATCHER_MODE"
 MAX_ERRORS: Final = 1000  # of one file that are told
 
+ALERTMANAGER_SECTIONS: Final = frozenset(
+    (
+        *("global", "route", "receivers", "inhibit_rules", "templates"),
+        *("mute_time_intervals", "time_intervals", "tracing", "event_recorder"),
+    )
+)
 # Section → the name space it fills: the two lists of time intervals share one.
 _NAME_SPACES: Final = {
     "receivers": "receivers",
@@ -71,6 +79,8 @@ def load(path: str | Path, env: Mapping[str, str] = os.environ) -> LoadedConfig:
 
     Raises ConfigError with all its problems; a file that cannot be read is such a problem too.
     """
+    # Every process reads the file before anything else: workers, and the one beside the service.
+    use_mode(_matcher_mode(env.get(MATCHER_MODE_VARIABLE, "")))
     path = Path(path)
     try:
         text = read_text(path)
@@ -79,51 +89,8 @@ def load(path: str | Path, env: Mapping[str, str] = os.environ) -> LoadedConfig:
     return load_text(text, str(path), env, path.parent)
 
 
-def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str:
-    """The text of a file without a byte order mark.
-
-    Raises ConfigProblem where it cannot be read, is no UTF-8, or has more than `limit` bytes.
-    """
-    return decode(read_bytes(path, limit), str(path))
-
-
-def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
-    """The bytes of a file. Raises ConfigProblem as `read_text` does, whatever its encoding."""
-    try:
-        # opened by its name each time: a ConfigMap is a symlink that is turned to another folder
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        reason = error.strerror if isinstance(error, OSError) else ""
-        words = Phrase("problem.unreadable", {"reason": reason or str(error)})
-        raise ConfigProblem(words, file=str(path)) from None
-    if len(data) > limit:
-        raise ConfigProblem(
-            Phrase("problem.too_large", {"most": f"{limit >> 10:,}"}), file=str(path)
-        )
-    return data
-
-
-def file_size(path: Path) -> int:
-    """The size of a file in bytes; 0 where there is none, as whoever reads it will notice."""
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return 0
-
-
-def decode(data: bytes, file: str, *, mark: bool = False) -> str:
-    """The text of a file's bytes, with a byte order mark only if asked for it.
-
-    Raises ConfigProblem where it is no UTF-8.
-    """
-    try:
-        return data.decode("utf-8" if mark else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        words = Phrase("problem.wrong_encoding")
-        raise ConfigProblem(words, file=file, line=line, column=column) from None
+def _matcher_mode(text: str) -> MatcherMode:
+    return "classic" if text == "classic" else "utf8" if text == "utf8" else "fallback"
 
 
 def source_lines(path: str | Path) -> list[str]:
@@ -145,12 +112,30 @@ def load_text(
         node = compose(text, file)
     except ConfigProblem as problem:
         raise ConfigError([problem]) from None
-    document = ConfigDocument(file, folder, env)
+    document = ConfigDocument(file, folder, env if _replaces_variables(node) else None)
     root = _read_sections(document, node)
     _raise_errors(document)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    config = _build_config(root, file, digest)
+    config = _build_config(root, document, _digest(text, document))
     return LoadedConfig(config, sorted(document.warnings, key=_line_and_column))
+
+
+def _digest(text: str, document: ConfigDocument) -> str:
+    """SHA-256 of the file, and of the templates that it names."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    for template in document.templates:
+        digest.update(f"\0{template.path}\0{template.text}".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _replaces_variables(node: YamlNode | None) -> bool:
+    """Tell whether `${NAME}` is a variable in this file: it says so itself, or is amproxy's.
+
+    In a file of Alertmanager's sections alone it is text, as Alertmanager takes it.
+    """
+    pairs = node.pairs if isinstance(node, MappingNode) else {}
+    if "environment" in pairs and isinstance(said := pairs["environment"][1], ScalarNode):
+        return said.text in TRUE_WORDS
+    return not ALERTMANAGER_SECTIONS.issuperset(pairs)
 
 
 def _line_and_column(problem: ConfigProblem) -> tuple[int, int]:
@@ -170,10 +155,14 @@ def _read_sections(document: ConfigDocument, node: YamlNode | None) -> Section:
     """Every section by its key; `global` always, with its defaults."""
     cursor = Cursor(document, node or MappingNode(line=1, column=1))
     collect_names(cursor)
-    given = node.pairs.get("global") if isinstance(node, MappingNode) else None
-    # Before the other sections: receivers are filled in from `global`.
+    pairs = node.pairs if isinstance(node, MappingNode) else {}
+    # Before the other sections: receivers are filled in from `global`, and their texts use the
+    # templates of the files.
+    given = pairs.get("global")
     global_node = given[1] if given else MappingNode(line=1, column=1)
     defaults = read_global(cursor.child(global_node, "global"))
+    if globs := pairs.get("templates"):
+        document.templates = read_templates(cursor.child(globs[1], "templates"))
     root = cursor.section(
         {
             "global": lambda at: defaults,
@@ -193,11 +182,12 @@ def _read_sections(document: ConfigDocument, node: YamlNode | None) -> Section:
     return root
 
 
-def _build_config(root: Section, file: str, digest: str) -> Config:
+def _build_config(root: Section, document: ConfigDocument, digest: str) -> Config:
     intervals = [*root.get("mute_time_intervals", ()), *root.get("time_intervals", ())]
     return Config(
-        path=file,
+        path=document.file,
         digest=digest,
+        templates=document.templates,
         original=render_original(root),
         global_=build_global(root["global"]),
         route=build_root_route(root["route"]),
@@ -215,6 +205,7 @@ def _build_config(root: Section, file: str, digest: str) -> Config:
         web=root.get("web", Web()),
         sign_in=root.get("sign_in"),
         store=root.get("store", StoreSettings()),
+        event_recorder=build_event_recorder(root.get("event_recorder")),
     )
 
 
@@ -236,7 +227,9 @@ def collect_names(root: Cursor) -> None:
                 continue
             node = pair[1]
             # An unset variable is an error of the second pass, not of this one.
-            name = ENVIRONMENT_VARIABLE.sub(lambda found: env.get(found[1], ""), node.text)
+            name = node.text
+            if env is not None:
+                name = ENVIRONMENT_VARIABLE.sub(lambda found: env.get(found[1], ""), name)
             if name in known:
                 at.child(item, position).child(node, "name").error(
                     "problem.name_taken", name=name, line=known[name]
@@ -245,7 +238,7 @@ def collect_names(root: Cursor) -> None:
                 known[name] = node.line
 
 
-# Sections of alertmanager.yml that load, so that a drop-in file does, and change nothing here.
+# A section of alertmanager.yml that loads, so that a drop-in file does, and changes nothing here.
 _TRACING_KEYS: Final[dict[str, Reader]] = {
     "client_type": choice("http", "grpc"),
     "endpoint": text,
@@ -256,31 +249,6 @@ _TRACING_KEYS: Final[dict[str, Reader]] = {
     "compression": choice("", "gzip"),
     "timeout": duration,
 }
-_EVENT_WEBHOOK_KEYS: Final[dict[str, Reader]] = {
-    "url": secret_url,
-    "http_config": read_http_config,
-    **dict.fromkeys(("timeout", "retry_backoff", "batch_flush_interval"), duration),
-    **dict.fromkeys(("workers", "max_retries", "batch_max_events", "batch_max_bytes"), integer(0)),
-    "batch": boolean,
-}
-_EVENT_KAFKA_KEYS: Final[dict[str, Reader]] = {
-    "brokers": list_of(text),
-    "topic": text,
-    "client_id": text,
-    "format": choice("", "json", "protobuf"),
-    "acks": choice("", "none", "leader", "all"),
-    "compression": choice("", "none", "gzip", "snappy", "lz4", "zstd"),
-    "buffer_size": integer(0),
-    "tls_config": read_tls_config,
-}
-
-
-def read_template_globs(at: Cursor) -> list[str] | None:
-    """`templates`: globs of files with Go templates."""
-    found: list[str] | None = list_of(text)(at)
-    if found:
-        at.warn("unused", Phrase("problem.unused_templates"))
-    return found
 
 
 def read_tracing(at: Cursor) -> Section:
@@ -291,26 +259,12 @@ def read_tracing(at: Cursor) -> Section:
     return section
 
 
-def read_event_recorder(at: Cursor) -> Section:
-    """`event_recorder`: Alertmanager's record of its events."""
-    section = at.section(
-        {
-            "file_outputs": list_of(section_requiring({"path": text}, "path")),
-            "webhook_outputs": list_of(section_requiring(_EVENT_WEBHOOK_KEYS, "url")),
-            "kafka_outputs": list_of(section_requiring(_EVENT_KAFKA_KEYS, "brokers", "topic")),
-            "stdout_outputs": list_of(section_of({})),
-        }
-    )
-    at.warn("unused", Phrase("problem.unused_event_recorder"))
-    return section
-
-
 _SECTION_READERS: Final[dict[str, Reader]] = {
     "route": read_route,
     "inhibit_rules": routing.read_inhibit_rules,
     "mute_time_intervals": routing.read_time_intervals,
     "time_intervals": routing.read_time_intervals,
-    "templates": read_template_globs,
+    "templates": list_of(text),
     "tracing": read_tracing,
     "event_recorder": read_event_recorder,
     "users": list_of(read_user),
@@ -321,6 +275,7 @@ _SECTION_READERS: Final[dict[str, Reader]] = {
     "sources": list_of(service.read_source),
     "heartbeats": list_of(service.read_heartbeat),
     "dead_mans_switch": service.read_dead_mans_switch,
+    "environment": boolean,
     "web": service.read_web,
     "sign_in": sign_in.read_sign_in,
     "store": service.read_store,

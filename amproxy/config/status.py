@@ -30,7 +30,7 @@ from amproxy.config.read.cursor import Section
 from amproxy.config.read.values import SECRET_PLACEHOLDER, Duration
 from amproxy.labels.intervals import WEEKDAYS, TimeInterval, TimeIntervalEntry
 from amproxy.labels.matchers import Matcher
-from amproxy.secret import Secret
+from amproxy.secret import Secret, hide_url_passwords
 
 _NEWER_KINDS: Final = frozenset(
     ("incidentio", "jira", "mattermost", "msteams", "msteamsv2", "rocketchat")
@@ -54,10 +54,10 @@ _NEWER_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "email_configs": ("auth_secret_file", "force_implicit_tls", "threading"),
     "slack_configs": (
         *("app_token", "app_token_file", "app_url"),
-        *("message_text", "update_message", "timeout"),
+        *("message_text", "update_message", "post_updates_to_thread", "timeout"),
     ),
     "pagerduty_configs": ("timeout",),
-    "telegram_configs": ("bot_token_file", "chat_id_file", "message_thread_id"),
+    "telegram_configs": ("bot_token_file", "chat_id_file", "message_thread_id", "timeout"),
     "discord_configs": ("content", "username", "avatar_url", "webhook_url_file"),
     "wechat_configs": ("api_secret_file",),
     "pushover_configs": ("user_key_file", "token_file", "device", "ttl", "monospace"),
@@ -70,7 +70,7 @@ _NEWER_KEYS: Final[dict[str, tuple[str, ...]]] = {
         *("signature_algorithm", "grant_type", "iss", "audience", "claims"),
         *("no_proxy", "proxy_from_environment", "proxy_connect_header"),
     ),
-    "sigv4": ("external_id", "use_fips_sts_endpoint"),
+    "sigv4": ("external_id", "service_name", "session_name", "tags", "use_fips_sts_endpoint"),
 }
 _SAME_KEYS: Final = {"smtp_tls_config": "tls_config", "routes": "route"}  # other names of a map
 # List of integrations → the secret that 0.25 asks for, and the newer keys that replace it.
@@ -84,7 +84,6 @@ _ALERTMANAGER_SECTIONS: Final = (
     *("global", "route", "inhibit_rules", "receivers"),
     *("mute_time_intervals", "time_intervals", "templates"),
 )
-_URL_PASSWORD = re.compile(r"(://)[^/@\s]+@")
 _TYPED_TEXT = re.compile(
     r"|[-+]?\.?\d[\d._:]*(?:e[-+]?\d+)?|[-+]?0[xob][\da-f_]+|[-+]?\.(?:inf|nan)|\d{4}-\d.*"
     r"|y|n|yes|no|on|off|true|false|null|~|=|<<",
@@ -117,7 +116,7 @@ def _plain_value(value: Any, key: str, path: str, left_out: list[str]) -> Any:
     if isinstance(value, Duration | Matcher):
         return str(value)
     if isinstance(value, str):
-        return _URL_PASSWORD.sub(r"\1xxxxx@", value)
+        return hide_url_passwords(value)
     if isinstance(value, list | tuple):
         return [
             _plain_value(item, key, f"{path}[{position}]", left_out)

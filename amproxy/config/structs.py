@@ -38,6 +38,8 @@ class Route(Struct, frozen=True, kw_only=True):
 
     receiver: str
     key: str  # Alertmanager's route key: "{}/{team=\"a\"}"
+    # How many routes before it have the same key and receiver: each has groups of its own.
+    twin: int = 0
     matchers: tuple[Matcher, ...] = ()
     group_by: tuple[str, ...] = ()
     group_by_all: bool = False
@@ -65,15 +67,14 @@ class InhibitRule(Struct, frozen=True, kw_only=True):
 class Integration(Struct, frozen=True, kw_only=True):
     """One entry of a receiver's `*_configs` list. Its notification log key is (kind, index).
 
-    `settings` is OncallSettings, WebhookSettings … below, or a dict of loaded values for a kind
-    that amproxy cannot deliver.
+    `settings` is OncallSettings below, or the struct of its channel: WebhookSettings …
     """
 
     kind: str  # "webhook", "slack", "telegram", "email", "oncall", … : the key without "_configs"
     index: int  # position in its list
     send_resolved: bool
     settings: Any
-    undeliverable: Phrase | None = None  # the reason (kind not built …); None = it can be sent
+    undeliverable: Phrase | None = None  # the reason (OAuth 2 …); None = it can be sent
     place: FilePlace = FilePlace()
 
 
@@ -103,6 +104,31 @@ class TlsSettings(Struct, frozen=True, kw_only=True):
     max_version: str = ""
 
 
+class OAuth2Settings(Struct, frozen=True, kw_only=True):
+    """Alertmanager's oauth2: how a token is fetched. *_file keys are read at use."""
+
+    client_id: str = ""
+    client_secret: Secret = Secret("")
+    client_secret_file: str = ""
+    # Of a grant by a signed assertion, in the place of the secret.
+    client_certificate_key_id: str = ""
+    client_certificate_key: Secret = Secret("")
+    client_certificate_key_file: str = ""
+    signature_algorithm: str = ""
+    grant_type: str = ""
+    iss: str = ""
+    audience: str = ""
+    claims: dict[str, str] = {}
+    scopes: tuple[str, ...] = ()
+    token_url: str = ""
+    endpoint_params: dict[str, str] = {}
+    tls: TlsSettings = TlsSettings()
+    proxy_url: str = ""
+    no_proxy: str = ""
+    proxy_from_environment: bool = False
+    proxy_connect_header: dict[str, tuple[Secret, ...]] = {}
+
+
 class HttpSettings(Struct, frozen=True, kw_only=True):
     """Alertmanager's http_config. *_file keys are read at use: a changed file takes effect."""
 
@@ -113,12 +139,13 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     authorization_type: str = "Bearer"
     authorization_credentials: Secret = Secret("")
     authorization_credentials_file: str = ""
-    oauth2: dict[str, Any] | None = None  # None, or the values as loaded (not deliverable yet)
+    oauth2: OAuth2Settings | None = None
     tls: TlsSettings = TlsSettings()
     proxy_url: str = ""
     no_proxy: str = ""
     proxy_from_environment: bool = False
-    follow_redirects: bool = True
+    proxy_connect_header: dict[str, tuple[Secret, ...]] = {}
+    follow_redirects: bool = True  # as the file says; none is followed
     http_headers: dict[str, tuple[str, ...]] = {}
 
 
@@ -171,6 +198,7 @@ class User(Struct, frozen=True, kw_only=True):
     # For an urgency that is absent, see config/channels.py.
     notification_rules: dict[Urgency, tuple[Notify | Wait, ...]] = {}
     absences: tuple[Absence, ...] = ()
+    holidays: str = ""  # country whose holidays timelines show: "DE", or a part of it: "DE-BY"
     # Time intervals on the person's own clock: pages of urgency "default" wait for their end.
     quiet_hours: tuple[str, ...] = ()
     notices: dict[NoticeKind, tuple[str, ...]] = {}  # notices besides pages → their channels
@@ -332,6 +360,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     after_snooze: Literal["restart", "resume"] = "restart"
     auto_resolve: float = 0.0  # after so long without news; 0 = never
     reopen_within: float = 0.0  # alerts that return so soon reopen the incident; 0 = never
+    # The new alerts that page anew although somebody has answered; `matchers`: reopen_matchers.
+    reopen_on: Literal["severity", "new_alerts", "never", "matchers"] = "severity"
+    reopen_matchers: tuple[str, ...] = ()
     flapping: Flapping | None = None
     storm: Storm | None = None  # None = every page is a message of its own
     if_nobody: IfNobody = IfNobody()
@@ -445,11 +476,50 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
     fsync: Literal["always", "everysec"] = "always"  # of the embedded server
 
 
+class TemplateFile(Struct, frozen=True, kw_only=True):
+    """A file with Go templates."""
+
+    path: str
+    text: str
+
+
+class EventBatch(Struct, frozen=True, kw_only=True):
+    """Events that go out in one request, as a JSON array."""
+
+    max_events: int = 100
+    max_bytes: int = 1 << 20  # one event that is larger goes out alone
+    flush_interval: float = 0.1  # seconds that the first of them waits for others
+
+
+class EventFile(Struct, frozen=True, kw_only=True):
+    name: str
+    path: str = ""  # "" = the standard output
+
+
+class EventWebhook(Struct, frozen=True, kw_only=True):
+    name: str
+    url: Secret
+    http: HttpSettings = HttpSettings()
+    timeout: float = 10.0
+    workers: int = 4  # requests at a time
+    max_retries: int = 3  # attempts in all
+    retry_backoff: float = 0.5  # seconds, doubled after each attempt
+    batch: EventBatch | None = None  # None: each event has a request of its own
+
+
+class EventRecorderSettings(Struct, frozen=True, kw_only=True):
+    """The outputs of the events of alerts, notifications and silences."""
+
+    files: tuple[EventFile, ...] = ()
+    webhooks: tuple[EventWebhook, ...] = ()
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """A whole routes.yaml."""
 
     path: str = ""
-    digest: str = ""  # SHA-256 of the text
+    digest: str = ""  # SHA-256 of the text, and of its template files
+    templates: tuple[TemplateFile, ...] = ()
     original: str = ""  # Alertmanager's sections with secrets hidden, for /api/v2/status
     global_: Global = Global()
     route: Route
@@ -467,6 +537,7 @@ class Config(Struct, frozen=True, kw_only=True):
     web: Web = Web()
     sign_in: SignIn | None = None  # None: anybody who reaches amproxy may do everything
     store: StoreSettings = StoreSettings()
+    event_recorder: EventRecorderSettings = EventRecorderSettings()
 
     def full_name(self, user: str) -> str:
         """The full name of a user, or the name itself where the file has none or not the user."""

@@ -81,11 +81,11 @@ class SequenceNode(YamlNode):
 class MappingNode(YamlNode):
     """Pairs as written: key → (the key's node, the value). A key of its own wins over a merged one.
 
-    `repeated` are keys given twice.
+    `repeated` are keys given twice, with the values that came later.
     """
 
     pairs: dict[str, tuple[YamlNode, YamlNode]] = field(default_factory=dict)
-    repeated: list[ScalarNode] = field(default_factory=list)
+    repeated: list[tuple[ScalarNode, YamlNode]] = field(default_factory=list)
 
 
 def compose(text: str, file: str) -> YamlNode | None:
@@ -244,7 +244,7 @@ class _Composer:
             if key.text == "<<" and key.plain:
                 merged.append(value)
             elif key.text in node.pairs:
-                node.repeated.append(key)
+                node.repeated.append((key, value))
             else:
                 node.pairs[key.text] = (key, value)
         # Only now: a key of its own wins, even one that follows the merge key.

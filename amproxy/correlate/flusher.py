@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from amproxy import offload
-from amproxy.apply import after_commit
+from amproxy.apply import after_commit, guard_turns
 from amproxy.config.structs import Policy, Receiver, Urgency
 from amproxy.context import Context
+from amproxy.correlate.events import FlushEvents, flush_events, flush_number, other_alerts
 from amproxy.correlate.muting import look_up_muting
-from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.errors import NotFound
 from amproxy.grouping import flush
 from amproxy.grouping.flush import (
     DueNotification,
@@ -20,41 +23,58 @@ from amproxy.grouping.flush import (
     MutedAlertsUpdate,
     notification_log_key,
 )
+from amproxy.grouping.inhibition import SourceKey
 from amproxy.grouping.muting import Muting
 from amproxy.machine import transition
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import Opened
 from amproxy.model import Alert, Change, Group, Incident, LoadedGroup, OutgoingMessage
 from amproxy.notify.templates import incident_title
-from amproxy.store import groups, incidents, leases
+from amproxy.store import groups, incidents, keys, leases
 from amproxy.store import muting as store_muting
-from amproxy.store.commit import Operations, commit
+from amproxy.store.commit import Operations, commit_decided, field_name
 from amproxy.store.leases import Timer
 
-FLUSH_TRIES = 50  # each loses to a push in a hurry, or to another process that was quicker
+# Tries that a push in a hurry may refuse. More of them would only put off what is known already.
+UNHURRIED_TRIES = 3
 MIN_FLUSH_SECONDS = 10.0  # a notification is tried at least this long, as Alertmanager does
+
+
+class _FlushOutcome(NamedTuple):
+    """The changes and events that follow the commit of a flush."""
+
+    changes: list[Change]
+    events: FlushEvents | None  # None: they are not recorded
 
 
 async def flush_group(context: Context, timer: Timer) -> None:
     """Flush a group whose timer is due. Raises StoreUnavailable; then the timer comes again."""
-    for _ in range(FLUSH_TRIES):
+    tries = itertools.count(1)
+
+    async def decide() -> tuple[Operations | None, _FlushOutcome]:
+        overtake = next(tries) > UNHURRIED_TRIES
         loaded = await groups.load_group(context.wire, timer.id)
         if loaded is None:
             await leases.drop(context.wire, timer)
-            return
-        changes: list[Change] = []
+            return None, _FlushOutcome([], None)
+        outcome = _FlushOutcome([], None)
         if _must_wait(context, loaded):
             operations = groups.wait_for_flush(loaded)
         else:
-            operations, changes = await _flush_operations(context, loaded, timer.due)
+            operations, outcome = await _flush_operations(
+                context, loaded, timer.due, overtake=overtake
+            )
         await offload.scrap(loaded.alerts, loaded.revisions)
-        # Refused when the group changed since it was loaded: then all of it is decided anew.
-        if await commit(context.wire, operations):
-            for change in changes:
-                after_commit(context, change)
-            context.wake(timers=True, outbox=True)
-            return
-    raise StoreUnavailable(f"group {timer.id} keeps changing")
+        return operations, outcome
+
+    # Pushes wait for no flush, which may be of 100,000 alerts: they queue under other names.
+    guarded = field_name(keys.group(timer.id), "v")
+    outcome = await commit_decided(context.wire, f"group {timer.id}", decide, guarded)
+    for change in outcome.changes:
+        after_commit(context, change)
+    if outcome.events is not None:
+        await outcome.events.record(context)
+    context.wake(timers=True, outbox=True)
 
 
 async def open_manual_incident(
@@ -80,9 +100,9 @@ def current_group(context: Context, stored: Group) -> tuple[Group, Receiver]:
 
     Where its route is gone, the group keeps the timings that it was made with.
     """
-    route = context.routes.get(stored.route_key)
+    route = context.route_of(stored)
     group = stored
-    if route is not None and route.receiver == stored.receiver:
+    if route is not None:
         group = replace(
             stored,
             group_wait=route.group_wait,
@@ -106,26 +126,40 @@ def _must_wait(context: Context, loaded: LoadedGroup) -> bool:
 
 
 async def _flush_operations(
-    context: Context, loaded: LoadedGroup, planned: float
-) -> tuple[Operations, list[Change]]:
+    context: Context, loaded: LoadedGroup, planned: float, *, overtake: bool
+) -> tuple[Operations, _FlushOutcome]:
     now = context.now()
     group, receiver = current_group(context, loaded.group)
-    muting = await look_up_muting(context, loaded.alerts, int(now * 10**9))
+    quiet = set[SourceKey]()
+    muting = await look_up_muting(context, loaded.alerts, int(now * 10**9), quiet)
     tick = flush.flush_tick(group, planned, now)
     size = len(loaded.alerts)
     silent = await _silent_ends(context, loaded, receiver)
     decision = await offload.run(
         size, flush.decide_flush, loaded, group, receiver, context.roster, muting, now, tick, silent
     )
-    operations = groups.begin_flush(loaded, next_due=tick + group.group_interval)
+    operations = groups.begin_flush(
+        loaded, next_due=tick + group.group_interval, now=now, overtake=overtake
+    )
+    events = None
+    if context.events.active:
+        events = await flush_events(context, loaded, group, muting, decision, int(now * 10**9))
+        operations.removed = events.removed
+    if decision.notifications and not overtake:
+        # What would inhibit an alert may have come in since it was looked for.
+        groups.guard_quiet(operations, quiet, int(now * 10**9))
     flush_id, until = new_id(), now + max(group.group_interval, MIN_FLUSH_SECONDS)
     pages = [due for due in decision.notifications if due.integration.kind == "oncall"]
     messages = [due for due in decision.notifications if due.integration.kind != "oncall"]
     changes = await _change_incidents(context, operations, group, pages, now)
     for key, entry in decision.log_only:
         groups.save_log_entry(operations, group.id, key, entry)
-    await offload.run(size, _add_messages, operations, group, messages, now, until, flush_id)
+    recorded = loaded if events is not None else None
+    await offload.run(
+        size, _add_messages, operations, group, messages, now, until, flush_id, recorded
+    )
     muted = await offload.run(size, _compare_muted, loaded, group, muting, decision, now)
+    await offload.run(size, _note_muted, operations, loaded, muting)
     if muted is not None:
         store_muting.save_following(operations, group.id, muted.log)
         await store_muting.record_suppressed(context.wire, operations, muted.records)
@@ -141,7 +175,7 @@ async def _flush_operations(
         ),
     )
     await offload.scrap(*(due.alerts for due in decision.notifications), decision.resolved, *muting)
-    return operations, changes
+    return operations, _FlushOutcome(changes, events)
 
 
 async def _silent_ends(
@@ -168,10 +202,20 @@ def _add_messages(
     now: float,
     until: float,
     flush_id: str,
+    recorded: LoadedGroup | None,
 ) -> None:
+    """Add the messages of a flush. recorded: the group, where its events are recorded."""
     for notification in messages:
         message = _outgoing_notification(group, notification, now, until, flush_id)
+        if recorded is not None:
+            message.flush_number = flush_number(recorded)
+            message.others = other_alerts(recorded, notification)
         incidents.enqueue(operations, message)
+
+
+def _note_muted(operations: Operations, loaded: LoadedGroup, muting: Muting) -> None:
+    hidden = [one.fingerprint for one in loaded.alerts if muting.is_muted(one)]
+    groups.save_muted(operations, loaded, hidden)
 
 
 def _compare_muted(
@@ -196,7 +240,7 @@ async def _change_incidents(
         # Two integrations may have one incident, after a merge: its version allows one change.
         known = {other.incident.id for other in changes}
         if change is not None and change.incident.id not in known:
-            changes.append(_guard_turns(change, stored))
+            changes.append(guard_turns(change, stored))
             turns |= {name: turn for name, (_, turn) in change.turns.items()}
             operations.extend(incidents.change_operations(changes[-1]))
             news = await offload.run(len(due.alerts), _alerts_to_save, change.incident, due)
@@ -229,24 +273,16 @@ async def _incident_change(
 
 
 async def _load_incident(context: Context, due: DueNotification) -> Incident | None:
-    """The group's incident, or the one that it was merged into; the log entry names that one."""
+    """The group's incident, or the one that it was merged into.
+
+    The log entry goes on naming the former, which may be taken out again.
+    """
     if due.previous is None or not due.previous.incident:
         return None
     try:
-        found = await incidents.load_current(context.wire, due.previous.incident)
-    except NotFound:  # trimmed by retention
+        return await incidents.load_current(context.wire, due.previous.incident)
+    except NotFound:  # deleted
         return None
-    due.log_entry.incident = found.id
-    return found
-
-
-def _guard_turns(change: Change, stored: dict[str, int]) -> Change:
-    """Guard the turns by what is stored.
-
-    Another incident of the same flush may have taken some before; Redis has not seen those yet.
-    """
-    turns = {name: (stored.get(name, 0), turn) for name, (_, turn) in change.turns.items()}
-    return replace(change, turns=turns)
 
 
 def _alerts_to_save(incident: Incident, due: DueNotification) -> list[Alert]:

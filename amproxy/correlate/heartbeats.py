@@ -12,7 +12,9 @@ import msgspec
 
 from amproxy.config.structs import Heartbeat
 from amproxy.context import Context
-from amproxy.correlate.ingest import IncomingAlert, WholeAlert, ingest
+from amproxy.correlate.incoming import IncomingAlert, WholeAlert
+from amproxy.correlate.ingest import ingest
+from amproxy.errors import StoreUnavailable
 from amproxy.grouping.placement import HEARTBEAT_MISSING
 from amproxy.model import Alert
 from amproxy.store import heartbeats
@@ -40,7 +42,12 @@ class HeartbeatState(msgspec.Struct, frozen=True, kw_only=True):
 async def record_heartbeat(context: Context, name: str, source: HeartbeatSource = "http") -> None:
     """Record a ping, and resolve the alert where it was missing. Raises StoreUnavailable."""
     heartbeat, now = context.config.heartbeats[name], context.now()
-    await heartbeats.record(context.wire, name, now, source, next_due=now + heartbeat.every)
+    try:
+        await heartbeats.record(context.wire, name, now, source, next_due=now + heartbeat.every)
+    except StoreUnavailable:
+        # Its sender rarely calls again: as good as nobody has listened.
+        context.serving_since = now
+        raise
     if (raised := await heartbeats.load_missing(context.wire, name)) is not None:
         await _resolve_missing_alert(context, name, raised)
 

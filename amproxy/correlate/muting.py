@@ -7,8 +7,10 @@ waiting for group_interval.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,7 +19,14 @@ from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
-from amproxy.grouping.inhibition import InhibitionSource, find_inhibited, wanted_sources
+from amproxy.grouping.inhibition import (
+    FiringSources,
+    InhibitionSource,
+    SourceKey,
+    find_inhibited,
+    firing_sources,
+    wanted_sources,
+)
 from amproxy.grouping.maintenance import OpenWindows, is_open, is_told_at_close, next_change_at
 from amproxy.grouping.muting import (
     IncidentMuting,
@@ -31,15 +40,16 @@ from amproxy.grouping.muting import (
     mutes_at,
     window_key,
 )
-from amproxy.labels.matchers import Matcher
 from amproxy.model import Alert, Incident, LoadedGroup
 from amproxy.store import groups, keys, leases, muting
-from amproxy.store.commit import Operations, commit
+from amproxy.store.commit import Operations, commit, commit_decided, field_name
 from amproxy.store.leases import Timer
+from amproxy.store.wire import Wire
 from amproxy.text import Phrase
 
-WINDOW_TRIES = 20  # each loses to a flush of the group that was quicker
 KEYS_AT_ONCE = 200  # of sources: so few hold up nobody
+MAX_QUIET = 500  # keys of sources that a commit looks at once more: they hold up Redis meanwhile
+INCIDENTS_AT_ONCE = 25  # whose alerts are read together
 
 _decode_source = msgspec.msgpack.Decoder(InhibitionSource).decode
 
@@ -50,24 +60,39 @@ async def load_manual_mutes(context: Context, now_ns: int) -> ManualMutes:
     One small look-up while nothing changes.
     """
     wire = context.wire
-    versions = await wire.call("MGET", keys.SILENCES_VERSION, keys.MAINTENANCE_VERSION)
+    versions = await wire.call("MGET", *map(keys.version, (keys.SILENCES, keys.MAINTENANCE)))
     silences = await context.silences.at(wire, versions[0])
     windows = await context.windows.at(wire, versions[1])
-    return mutes_at(silences.values(), context.open_windows, windows, now_ns)
+    return mutes_at(silences, context.open_windows, windows, now_ns)
 
 
-async def look_up_muting(context: Context, alerts: Sequence[Alert], now_ns: int) -> Muting:
-    """The muting of these alerts at `now_ns`. Raises StoreUnavailable."""
-    return await evaluate_muting(context, await load_manual_mutes(context, now_ns), alerts, now_ns)
+async def look_up_muting(
+    context: Context, alerts: Sequence[Alert], now_ns: int, quiet: set[SourceKey] | None = None
+) -> Muting:
+    """The muting of these alerts at `now_ns`. Raises StoreUnavailable.
+
+    quiet: filled with the keys under which no source fires that would inhibit one of them.
+    """
+    mutes = await load_manual_mutes(context, now_ns)
+    return await evaluate_muting(context, mutes, alerts, now_ns, quiet=quiet)
 
 
 async def evaluate_muting(
-    context: Context, mutes: ManualMutes, alerts: Sequence[Alert], now_ns: int
+    context: Context,
+    mutes: ManualMutes,
+    alerts: Sequence[Alert],
+    now_ns: int,
+    known: dict[str, FiringSources] | None = None,
+    quiet: set[SourceKey] | None = None,
 ) -> Muting:
-    """The same where silences and windows are loaded already. Raises StoreUnavailable."""
+    """The same where silences and windows are loaded already. Raises StoreUnavailable.
+
+    known: the inhibiting alerts that an earlier call for the same moment has read, and this one
+    adds to, where alerts come in parts.
+    """
     return Muting(
         await offload.run(len(alerts), find_silenced, mutes.silences, alerts),
-        await _look_up_inhibition(context, alerts, now_ns),
+        await _look_up_inhibition(context, alerts, now_ns, {} if known is None else known, quiet),
         await offload.run(
             len(alerts), find_maintenance, context.open_windows, mutes, alerts, now_ns
         ),
@@ -100,9 +125,10 @@ async def find_hold(context: Context, incident: Incident) -> tuple[Phrase, float
     mutes = await load_manual_mutes(context, now_ns)
     if not (mutes.silences or mutes.open_windows or context.config.inhibit_rules):
         return None
-    firing = await _load_firing_alerts(context, incident, now_ns)
-    muted = await evaluate_muting(context, mutes, firing, now_ns)
-    return await offload.run(len(firing), decide_hold, mutes, muted, firing, now)
+    async with context.room_for(incident.firing):
+        firing = await _load_firing_alerts(context, incident, now_ns)
+        muted = await evaluate_muting(context, mutes, firing, now_ns)
+        return await offload.run(len(firing), decide_hold, mutes, muted, firing, now)
 
 
 async def load_incident_muting(context: Context, incident: Incident) -> IncidentMuting:
@@ -121,29 +147,48 @@ async def load_incident_mutings(
     silences, windows = await context.silences.all(wire), await context.windows.all(wire)
     # of its own: the one of the context remembers the present
     openings, mutings = OpenWindows(context.config), dict[str, IncidentMuting]()
-    to_come = [one for one in silences.values() if one.ends_ns >= now_ns]
-    known: list[Sequence[Matcher]] = [sides for one in to_come for sides in one.matcher_sets]
-    known += [one.matchers for one in openings.all(windows)]
-    known += [rule.target_matchers for rule in context.config.inhibit_rules]
-    for incident in found:
+    known = [one.matchers for one in openings.all(windows)]
+    rules = context.placer.inhibition
+
+    def may_be_muted(labels: Mapping[str, str]) -> bool:
+        if silences.may_match(labels, now_ns) or rules.may_mute(labels):
+            return True
+        return any(may_match(matchers, labels) for matchers in known)
+
+    async def load(incident: Incident) -> None:
         alerts = list[Alert]()
-        if (
-            incident.state != "resolved"
-            and incident.group
-            and any(may_match(matchers, incident.common_labels) for matchers in known)
-        ):
+        if incident.id in mutable:
             alerts = await _load_firing_alerts(context, incident, now_ns)
             for alert in alerts:
                 # Its sender moves the end that it has now with each push.
                 alert.ends_ns = alert.lapses_ns = 0
-        mutings[incident.id] = IncidentMuting(
-            alerts,
-            to_come,
-            windows,
-            openings,
-            await _look_up_inhibition(context, alerts, now_ns) if alerts else {},
-        )
+        inhibited = await _look_up_inhibition(context, alerts, now_ns, {}) if alerts else {}
+        mutings[incident.id] = IncidentMuting(alerts, silences, windows, openings, inhibited)
+
+    found = list(found)
+    mutable = await _find_mutable(wire, found, may_be_muted)
+    # A whole list waits for Redis a few times, not once for each incident and more.
+    for start in range(0, len(found), INCIDENTS_AT_ONCE):
+        await asyncio.gather(*map(load, found[start : start + INCIDENTS_AT_ONCE]))
     return mutings
+
+
+async def _find_mutable(
+    wire: Wire, found: Iterable[Incident], may_be_muted: Callable[[Mapping[str, str]], bool]
+) -> set[str]:
+    """The ids of the open incidents of which something may mute an alert."""
+    open_now = [one for one in found if one.state != "resolved" and one.group]
+    mutable = {one.id for one in open_now if may_be_muted(one.common_labels)}
+    # Alerts that were muted when they came are not among those whose common labels an incident
+    # has: of them only the labels of their group are known.
+    doubtful = [
+        one
+        for one in open_now
+        if one.id not in mutable and may_be_muted({} if one.parts else one.group_labels)
+    ]
+    known = [((one.group, *one.parts), one.firing) for one in doubtful]
+    others = await groups.load_others(wire, known)
+    return mutable.union(one.id for one, there in zip(doubtful, others, strict=True) if there)
 
 
 async def _load_firing_alerts(context: Context, incident: Incident, now_ns: int) -> list[Alert]:
@@ -158,25 +203,40 @@ async def _load_firing_alerts(context: Context, incident: Incident, now_ns: int)
 
 
 async def _look_up_inhibition(
-    context: Context, alerts: Sequence[Alert], now_ns: int
+    context: Context,
+    alerts: Sequence[Alert],
+    now_ns: int,
+    known: dict[str, FiringSources],
+    quiet: set[SourceKey] | None = None,
 ) -> dict[str, list[str]]:
-    rules, size = context.config.inhibit_rules, len(alerts)
+    rules, size = context.placer.inhibition, len(alerts)
     if not rules:
         return {}
     wanted = await offload.run(size, wanted_sources, rules, alerts)
-    sources = await _load_sources(context, {key for found in wanted.values() for key, _ in found})
+    missing = {key for found in wanted.values() for key, _ in found} - known.keys()
+    sources = await _load_sources(context, missing)
     over = await offload.run(size, _ended_sources, sources, now_ns)
-    _remove_sources(context, over)
-    inhibited = await offload.run(size, find_inhibited, wanted, sources, now_ns)
+    await _remove_sources(context, over)
+    known |= await offload.run(size, _sum_up, sources, now_ns)
+    inhibited = await offload.run(size, find_inhibited, wanted, known)
+    if quiet is not None:
+        found = (key for name, keys_ in wanted.items() if name not in inhibited for key in keys_)
+        quiet.update(itertools.islice(found, MAX_QUIET))
     await offload.scrap(wanted, sources)
     return inhibited
+
+
+def _sum_up(
+    sources: Mapping[str, Sequence[InhibitionSource]], now_ns: int
+) -> dict[str, FiringSources]:
+    return {key: firing_sources(found, now_ns) for key, found in sources.items()}
 
 
 async def load_inhibition_sources(
     context: Context, alerts: Iterable[Alert]
 ) -> dict[str, list[InhibitionSource]]:
     """Key → the sources that may mute these alerts. Raises StoreUnavailable."""
-    wanted = wanted_sources(context.config.inhibit_rules, alerts)
+    wanted = wanted_sources(context.placer.inhibition, alerts)
     return await _load_sources(context, {key for found in wanted.values() for key, _ in found})
 
 
@@ -200,22 +260,25 @@ def _decode_sources(stored: Iterable[bytes]) -> list[InhibitionSource]:
 
 def _ended_sources(
     sources: Mapping[str, Sequence[InhibitionSource]], now_ns: int
-) -> dict[str, list[str]]:
-    """Key → fingerprints of the sources under it that ended."""
+) -> dict[str, list[InhibitionSource]]:
+    """Key → the sources under it that ended."""
     return {
         key: over
         for key, found in sources.items()
-        if (over := [source.fingerprint for source in found if 0 < source.ends_ns <= now_ns])
+        if (over := [source for source in found if 0 < source.ends_ns <= now_ns])
     }
 
 
-def _remove_sources(context: Context, over: Mapping[str, Sequence[str]]) -> None:
-    """Delete some sources that ended, in the background."""
-    for key, fingerprints in itertools.islice(over.items(), KEYS_AT_ONCE):
-        # Nobody waits for it: a failure, and what is beyond, is left for the next look-up.
-        context.wire.call("HDEL", keys.source(key), *fingerprints[:KEYS_AT_ONCE]).add_done_callback(
-            lambda answer: answer.exception()
-        )
+async def _remove_sources(context: Context, over: Mapping[str, Sequence[InhibitionSource]]) -> None:
+    """Delete some sources that ended, unless they fire again by now."""
+    operations = Operations()
+    ended = ((key, source) for key, sources in over.items() for source in sources)
+    for key, source in itertools.islice(ended, KEYS_AT_ONCE):
+        groups.forget_source(operations, key, source.fingerprint, source)
+    if operations.ops:
+        # What fails, and what is beyond, is left for the next look-up.
+        with contextlib.suppress(StoreUnavailable):
+            await commit(context.wire, operations)
 
 
 async def schedule_window_timers(context: Context) -> None:
@@ -254,20 +317,23 @@ def _next_window_change(context: Context, window: Maintenance) -> float | None:
 
 
 async def _flush_still_firing(context: Context, window: Maintenance) -> None:
-    for loaded in await groups.load_groups(context.wire):
-        await _flush_group_now(context, window, loaded)
+    async for some in groups.walk_groups(context.wire):
+        for loaded in some:
+            await _flush_group_now(context, window, loaded)
     context.wake(timers=True)
 
 
 async def _flush_group_now(context: Context, window: Maintenance, first: LoadedGroup) -> None:
-    loaded: LoadedGroup | None = first
-    for _ in range(WINDOW_TRIES):
+    found: list[LoadedGroup | None] = [first]
+
+    async def decide() -> tuple[Operations | None, None]:
+        loaded = found.pop() if found else await groups.load_group(context.wire, first.group.id)
         # a group that was never flushed has its first flush before it, after group_wait
         if loaded is None or not loaded.version:
-            return
+            return None, None
         if not is_told_at_close(window, loaded.alerts, int(context.now() * 10**9)):
-            return
-        if await commit(context.wire, muting.flush_now(loaded, context.now())):
-            return
-        loaded = await groups.load_group(context.wire, first.group.id)
-    raise StoreUnavailable(f"group {first.group.id} keeps changing")
+            return None, None
+        return muting.flush_now(loaded, context.now()), None
+
+    guarded = field_name(keys.group(first.group.id), "v")
+    await commit_decided(context.wire, f"group {first.group.id}", decide, guarded)

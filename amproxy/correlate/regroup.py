@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from amproxy import offload
 from amproxy.apply import apply_event
 from amproxy.context import Context
-from amproxy.correlate.ingest import SLICE, IncomingAlert, WholeAlert, ingest
+from amproxy.correlate.incoming import UNKNOWN_CONTENT, IncomingAlert, WholeAlert
+from amproxy.correlate.ingest import SLICE, ingest
 from amproxy.errors import NotFound
 from amproxy.grouping.flush import first_flush, notification_log_key
 from amproxy.grouping.inhibition import stored_sources
 from amproxy.grouping.placement import Placement, Placer, SenderGroup
+from amproxy.labels.severity import gravest, severity_of
 from amproxy.machine.events import AlertsChanged, Regrouped
 from amproxy.model import (
     Alert,
@@ -27,8 +29,6 @@ from amproxy.model import (
 )
 from amproxy.store import groups, incidents, keys
 from amproxy.store.commit import Operations, commit
-
-UNKNOWN_CONTENT = bytes(8)  # content digest of a moved alert: its next push writes it anew
 
 
 async def regroup_all(context: Context) -> int:
@@ -159,13 +159,13 @@ async def _move_incident(
     for group_id, (group, alerts) in firing.items():
         if group_id != loaded.group.id:
             known = (await groups.load_log(context.wire, group_id)).get(key)
-            if known is not None and known.incident != incident.id:
+            if known is not None and await _current_id(context, known) != incident.id:
                 continue
             there = await groups.load_group(context.wire, group_id)
             names = sorted(alert.fingerprint for alert in alerts)
             if there is not None and not {*there.revisions} <= {*names}:
                 continue
-            entry = replace(loaded.log[key], firing=names, resolved=[], incident=incident.id)
+            entry = replace(loaded.log[key], firing=names, resolved=[])
             groups.save_log_entry(operations, group_id, key, entry)
         taken[group_id] = group, alerts
     if not taken.keys() - {loaded.group.id}:
@@ -180,11 +180,20 @@ async def _move_incident(
     return True
 
 
+async def _current_id(context: Context, entry: LogEntry) -> str:
+    """The id of the incident that a group's alerts belong to now; "" = there is none."""
+    try:
+        return (await incidents.load_current(context.wire, entry.incident)).id
+    except NotFound:
+        return ""
+
+
 def _merged_group(alerts: list[Alert]) -> MergedGroup:
     return MergedGroup(
         firing=len(alerts),
         common_labels=common_pairs(alert.labels for alert in alerts),
         common_annotations=common_pairs(alert.annotations for alert in alerts),
+        severity=gravest(severity_of(alert.labels) for alert in alerts),
     )
 
 
@@ -193,7 +202,7 @@ async def _release_claim(context: Context, group_id: str, key: str) -> None:
     entry = (await groups.load_log(context.wire, group_id)).get(key)
     operations = Operations()
     operations.do("HDEL", keys.log(group_id), key)
-    if entry is not None and entry.incident:
+    if entry is not None and (incident_id := await _current_id(context, entry)):
         event = AlertsChanged(
             reason="all alerts resolved",
             firing=0,
@@ -201,7 +210,7 @@ async def _release_claim(context: Context, group_id: str, key: str) -> None:
             ended_by="moved",
             group=group_id,
         )
-        await apply_event(context, entry.incident, event, operations)
+        await apply_event(context, incident_id, event, operations)
 
 
 async def _close_group(

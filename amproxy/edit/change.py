@@ -20,7 +20,8 @@ import msgspec
 
 from amproxy.check.lint import all_warnings
 from amproxy.check.report import coverage_warnings, mask_secrets
-from amproxy.config.loader import LoadedConfig, decode, load_text, read_bytes
+from amproxy.config.files import decode, read_bytes
+from amproxy.config.loader import LoadedConfig, load_text
 from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.rewrite import rewrite_text
 from amproxy.edit.turns import keep_present_turns
@@ -33,19 +34,17 @@ SectionName = Literal["users", "teams", "schedules", "escalation_policies"]
 # Section → the keys of its entries that may be changed. Roles, password hashes and calendars are
 # not among them: they decide who may do what, and where amproxy connects to.
 EDITABLE_KEYS: Final[dict[SectionName, tuple[str, ...]]] = {
-    "users": ("full_name", "timezone", "contacts", "notification_rules", "quiet_hours", "notices"),
+    "users": (
+        *("full_name", "timezone", "contacts", "notification_rules", "quiet_hours", "notices"),
+        "holidays",
+    ),
     "teams": ("members",),
     "schedules": ("name", "team", "timezone", "layers", "overrides"),
     "escalation_policies": (
         *("name", "team", "steps", "repeat", "acknowledge_timeout", "acknowledge_reminder"),
-        *("after_snooze", "auto_resolve", "reopen_within", "flapping", "storm", "if_nobody"),
+        *("after_snooze", "auto_resolve", "reopen_within", "reopen_on", "flapping", "storm"),
+        "if_nobody",
     ),
-}
-SECTION_NOUNS: Final[dict[SectionName, str]] = {
-    "users": "user",
-    "teams": "team",
-    "schedules": "schedule",
-    "escalation_policies": "policy",
 }
 # Section → the paths of keys (through lists) at which names of its entries are used.
 _REFERENCES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
@@ -60,7 +59,7 @@ _MAX_DEPTH: Final = 50  # of a new value; no key of the file takes one nested de
 
 
 class ConfigEntryChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change to one entry of a section; schedules and policies can also be added and deleted.
+    """A change to one entry of a section, or a new one; schedules and policies can be deleted too.
 
     `set` maps keys to their whole new values, in the file's words; None removes a key, and keys
     that are not in it stay.
@@ -225,8 +224,11 @@ def _entry_position(entries: list[dict[str, YamlData]], change: ConfigEntryChang
 def _check_change(change: ConfigEntryChange) -> None:
     allowed = EDITABLE_KEYS[change.section]
     noun = Phrase(f"refusal.entry_{change.section}")
-    if "name" not in allowed and (change.delete or not change.name):
-        raise Uneditable(Phrase("refusal.only_in_file", {"noun": noun}))
+    if "name" not in allowed:
+        # Whoever is there keeps the name, and stays: incidents, rights and contacts hang on it.
+        if change.delete:
+            raise Uneditable(Phrase("refusal.only_in_file", {"noun": noun}))
+        allowed = allowed if change.name else ("name", *allowed)
     if change.delete and (change.set or not change.name):
         raise Uneditable(Phrase("refusal.delete_takes"))
     for key in change.set:

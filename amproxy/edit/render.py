@@ -18,7 +18,8 @@ _TYPED_SCALAR: Final = re.compile(
     re.IGNORECASE,
 )
 # Safe without quotes, in brackets too, except for what `_is_safe_unquoted` looks for.
-_SAFE_UNQUOTED: Final = re.compile(r"[\w/.(<$^;+\\][^,\[\]{}]*")
+# In brackets libyaml takes a question mark for a key, and a colon beside most signs for its end.
+_SAFE_UNQUOTED: Final = re.compile(r"[\w/.(<$^;+\\](?:[^,\[\]{}?:]|(?<=[\w/.]):(?=[\w/.]))*")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -60,9 +61,7 @@ def render_scalar(text: str | None, style: str = "", *, typed: bool = False) -> 
     if "${" in text:
         raise Uneditable(Phrase("refusal.environment"))
     if isinstance(text, PlainScalar) or (
-        style not in ("'", '"')
-        and _is_safe_unquoted(text)
-        and (typed or not _TYPED_SCALAR.fullmatch(text))
+        style not in ("'", '"') and _is_safe_unquoted(text) and (typed or not looks_typed(text))
     ):
         return str(text)
     if style != '"' and text.isprintable():
@@ -70,10 +69,13 @@ def render_scalar(text: str | None, style: str = "", *, typed: bool = False) -> 
     return '"' + "".join(map(_escape_character, text)) + '"'
 
 
+def looks_typed(text: str) -> bool:
+    """Decide whether YAML reads this as a number, a bool or a date where it has no quotes."""
+    return _TYPED_SCALAR.fullmatch(text) is not None
+
+
 def _is_safe_unquoted(text: str) -> bool:
-    unsafe = (
-        ": " in text or " #" in text or text.endswith((":", " ")) or text.lower() in ("null", "~")
-    )
+    unsafe = " #" in text or text.endswith(" ") or text.lower() in ("null", "~")
     return text.isprintable() and _SAFE_UNQUOTED.fullmatch(text) is not None and not unsafe
 
 

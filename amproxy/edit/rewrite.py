@@ -13,6 +13,7 @@ from typing import Final
 from amproxy.config.yaml import LayoutCollection, LayoutElement, LayoutValue, PlainScalar, YamlData
 from amproxy.edit.render import (
     detect_indentation,
+    looks_typed,
     render_entry,
     render_inline,
     render_pair,
@@ -26,7 +27,7 @@ _KEY_ORDER: Final = (
     *("name", "full_name", "team", "timezone", "role", "contacts", "notification_rules"),
     *("quiet_hours", "notices", "absences", "members"),
     *("repeat", "acknowledge_timeout", "acknowledge_reminder", "after_snooze", "auto_resolve"),
-    *("reopen_within", "flapping", "storm"),
+    *("reopen_within", "reopen_on", "flapping", "storm"),
     *("notify", "wait", "wait_until", "wait_for_alerts", "webhook", "forward", "resolve"),
     *("if_nobody", "matchers"),
     *("schedule", "users", "receiver", "position", "pick", "urgency"),
@@ -76,7 +77,7 @@ class _Rewriter:
             return self._text[start:end]
         self._check_changeable(value)
         if not isinstance(value, LayoutCollection):
-            return render_scalar(wanted, value.style, typed=isinstance(value.data, PlainScalar))
+            return render_scalar(wanted, value.style, typed=_looks_typed(value.data))
         if value.flow:
             return self._rewrite_flow(value, wanted)
         return self._rewrite_block(value, wanted)
@@ -256,6 +257,11 @@ class _Rewriter:
         self._check_changeable(child)
         self._check_removable(child)
         return (head if head[-1:] in (" ", "") else head + " ") + render_inline(wanted)
+
+
+def _looks_typed(data: YamlData) -> bool:
+    """A value without quotes that is a number or a bool: what replaces it may be one as well."""
+    return isinstance(data, PlainScalar) and looks_typed(data)
 
 
 def _can_change_in_place(value: LayoutValue, wanted: YamlData) -> bool:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from amproxy.config.loader import decode, read_bytes
+from amproxy.config.files import decode, read_bytes
 from amproxy.config.read.values import SECRET_PLACEHOLDER
 from amproxy.config.yaml import PlainScalar, YamlData, parse_layout
 from amproxy.edit.change import EDITABLE_KEYS, file_digest, is_writable

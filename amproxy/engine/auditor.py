@@ -15,8 +15,15 @@ from amproxy.machine.transition import next_due
 from amproxy.model import Incident
 from amproxy.shifts import record
 from amproxy.shifts.record import shift_retention
-from amproxy.store import audit as store_audit
-from amproxy.store import deliveries, groups, incidents, leases, schedule_changes, shifts
+from amproxy.store import (
+    deliveries,
+    groups,
+    incidents,
+    leases,
+    removal,
+    schedule_changes,
+    shifts,
+)
 from amproxy.store.leases import LeaseStore, TimedWork
 
 log = EventLog(__name__)
@@ -91,7 +98,10 @@ async def _restore_timers(context: Context) -> int:
 async def _trim(context: Context) -> None:
     """Delete what is past its retention."""
     before = context.now() - context.config.store.retention
-    trimmed = await store_audit.trim_incidents(context.wire, before)
+    trimmed = 0
+    # All of them, some at a time: more may come in a minute than one commit should delete.
+    while some := await removal.trim_incidents(context.wire, before):
+        trimmed += some
     if trimmed:
         log.info("forgot what is past its retention", incidents=trimmed)
     await deliveries.trim(context.wire, before)

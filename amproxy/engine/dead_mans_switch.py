@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
 
 from amproxy import __version__, metrics
 from amproxy.config.structs import DeadMansSwitch, HttpSettings
 from amproxy.context import Context
 from amproxy.errors import DeliveryError, StoreUnavailable
 from amproxy.log import EventLog
-from amproxy.notify.channels.http import TIMEOUT, HttpClients, response_error, send_request
-from amproxy.notify.channels.http_settings import settings_for_url
 from amproxy.secret import reveal
 from amproxy.store import health, leases, outbox
 from amproxy.store.health import save_dead_mans_switch
 from amproxy.store.leases import LeaseStore
 from amproxy.store.wire import RedisRefused
-from amproxy.text import load_texts
-from amproxy.text.render import render_phrase
-from amproxy.times import format_duration
+from amproxy.text import Length, Phrase, phrase
+from amproxy.text.render import in_english
+
+if TYPE_CHECKING:
+    from amproxy.notify.channels.http import HttpClients
 
 log = EventLog(__name__)
 
 # Seconds between two checks whether a reload has changed the switch; they cost nothing.
 CONFIG_CHECK_EVERY = 1.0
+CALL_TIMEOUT: Final = 10.0  # seconds
 RETRY_SECONDS = 10.0  # seconds after a failure, where `every` is not shorter still
 DEAD_MANS_SWITCH_CHANNEL = "dead_mans_switch"  # in amproxy_delivery_attempts_total
 _SERVICE_NAME = "dead man's switch"
@@ -37,7 +39,15 @@ PAGE_STUCK_SECONDS = 300.0  # seconds that a page may wait without any attempt
 
 
 async def find_problems(context: Context, *, ready: bool, stopped: Iterable[str] = ()) -> list[str]:
-    """The problems of Redis, timers and pages, in words; [] = all is well.
+    """The same for programs and the log, in English."""
+    found = await find_problem_phrases(context, ready=ready, stopped=stopped)
+    return [in_english(problem) for problem in found]
+
+
+async def find_problem_phrases(
+    context: Context, *, ready: bool, stopped: Iterable[str] = ()
+) -> list[Phrase]:
+    """The problems of Redis, timers and pages; [] = all is well.
 
     ready: this process's own parts run. stopped: those that do not, where they are known.
     """
@@ -45,31 +55,32 @@ async def find_problems(context: Context, *, ready: bool, stopped: Iterable[str]
         async with asyncio.timeout(STORE_TIMEOUT):
             found = await _find_store_problems(context)
     except RedisRefused as error:
-        found = [f"Redis takes no writes: {error}"]
+        found = [phrase("health.no_writes", said=str(error))]
     except (StoreUnavailable, TimeoutError):
-        found = ["Redis is away, or takes no writes"]
-        if context.wire.refused:
-            found.append(context.wire.reason)
+        found = [phrase("health.redis_away")]
+        if context.wire.refused and (reason := context.wire.reason):
+            found.append(phrase("health.redis_said", said=reason))
     found += [
-        render_phrase(one.phrase, load_texts("en"))
+        one.phrase
         for one in context.warnings
         if one.kind == "old_redis"  # the other warnings are of what works for now
     ]
     if ready:
         return found
-    names = ", ".join(sorted(stopped))
-    return [f"a part of this process does not run{names and f': {names}'}", *found]
+    if names := ", ".join(sorted(stopped)):
+        return [phrase("health.parts", names=names), *found]
+    return [phrase("health.part"), *found]
 
 
-async def _find_store_problems(context: Context) -> list[str]:
-    now, found = context.now(), []
+async def _find_store_problems(context: Context) -> list[Phrase]:
+    now, found = context.now(), list[Phrase]()
     await health.probe_write(context.wire, now)
     due = await leases.next_due(context.wire)
     if due is not None and now - due > TIMER_LATE_SECONDS:
-        found.append(f"a timer is overdue by {format_duration(round(now - due))}")
+        found.append(phrase("health.timer_late", by=Length(round(now - due))))
     waiting = await outbox.longest_wait(context.wire, now)
     if waiting > PAGE_STUCK_SECONDS:
-        found.append(f"a page has waited for {format_duration(round(waiting))} without an attempt")
+        found.append(phrase("health.page_waits", time=Length(round(waiting))))
     return found
 
 
@@ -119,7 +130,7 @@ class DeadMansSwitchLoop:
         wire, ready = self._context.wire, self._ready()
         problems = "; ".join(await find_problems(self._context, ready=ready))
         # Longer than a turn can take, so that the lease does not change hands while all is well.
-        lease = switch.every + TIMEOUT + RETRY_SECONDS
+        lease = switch.every + CALL_TIMEOUT + RETRY_SECONDS
         try:
             if not ready or not await LeaseStore(wire).lease(
                 DEAD_MANS_SWITCH_CHANNEL, self._name, lease
@@ -152,7 +163,7 @@ class DeadMansSwitchClient:
     """Any 2xx is success; a redirect is not."""
 
     def __init__(self) -> None:
-        self._clients = HttpClients()
+        self._clients: HttpClients | None = None  # until the first call
 
     async def call(self, switch: DeadMansSwitch, http: HttpSettings) -> None:
         """Make the call, within ten seconds. http: `http_config` of `global`.
@@ -162,13 +173,23 @@ class DeadMansSwitchClient:
         try:
             url = reveal(switch.url, switch.url_file)
         except (OSError, UnicodeError) as error:
-            text = f"{_SERVICE_NAME}: url_file cannot be read: {type(error).__name__}"
-            raise DeliveryError(text, permanent=True) from None
+            words = phrase(
+                "failure.file_unread",
+                service=_SERVICE_NAME,
+                key="url_file",
+                said=type(error).__name__,
+            )
+            raise DeliveryError(words, permanent=True) from None
+        # here: most files have no switch
+        from amproxy.notify.channels.http import HttpClients, response_error, send_request
+        from amproxy.notify.channels.http_settings import settings_for_url
+
+        self._clients = self._clients or HttpClients()
         response = await send_request(
             self._clients.client(settings_for_url(http, url)),
             _SERVICE_NAME,
             url,
-            within=TIMEOUT,
+            within=CALL_TIMEOUT,
             method="GET",
             ignore_body=True,
             headers={"User-Agent": f"amproxy/{__version__}"},
@@ -177,4 +198,5 @@ class DeadMansSwitchClient:
             raise response_error(response, _SERVICE_NAME)
 
     async def close(self) -> None:
-        await self._clients.close()
+        if self._clients is not None:
+            await self._clients.close()

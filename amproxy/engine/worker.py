@@ -13,7 +13,7 @@ from typing import Any
 
 from amproxy import metrics
 from amproxy.apply import apply_event
-from amproxy.context import Context
+from amproxy.context import Context, TimerTurns
 from amproxy.correlate import heartbeats, muting
 from amproxy.correlate.flusher import flush_group
 from amproxy.errors import NotFound, StoreUnavailable
@@ -31,7 +31,10 @@ log = EventLog(__name__)
 
 # Seconds of the longest sleep: another process may have set an earlier timer and died.
 MAX_SLEEP = 1.0
-MAX_TIMERS_AT_ONCE = 16  # timers being worked on: each may load a whole group into memory
+# Timers being worked on. Together they ask Redis, and together they are on its disk: of thousands
+# that are due at once the last comes the sooner the more they are. Large groups take turns
+# (Context.room_for), and so many small ones hold up the loop for ten milliseconds.
+MAX_TIMERS_AT_ONCE = 64
 
 
 async def run_worker(context: Context) -> None:
@@ -48,13 +51,22 @@ async def run_worker(context: Context) -> None:
 
     async def handle(timer: Timer, leased_at: float) -> None:
         try:
-            await _handle_timer(context, timer)
+            if timer.kind == "flush" and context.now() < context.dispatch_from:
+                # What is given back is due then.
+                await leases.give_back(context.wire, timer, leased_at, context.dispatch_from)
+            else:
+                await _handle_timer(context, timer)
         except StoreUnavailable as error:
             log.debug("timer comes again", timer=timer, reason=error)
             begin(_give_back(context, timer, leased_at))
         finally:
             free.release()
 
+    context.timer_turns = TimerTurns(
+        free,
+        lambda timer, leased_at: begin(handle(timer, leased_at)),
+        lambda timer, leased_at: begin(_give_back(context, timer, leased_at)),
+    )
     try:
         while True:
             async with free:  # nothing is leased that would only wait here
@@ -71,6 +83,7 @@ async def run_worker(context: Context) -> None:
             if not leased:
                 await _sleep_until_due(context)
     finally:
+        context.timer_turns = None
         for task in tasks:
             task.cancel()
 
@@ -83,7 +96,6 @@ async def _sleep_until_due(context: Context) -> None:
         due = None
     wait = MAX_SLEEP if due is None else min(max(due - context.now(), 0.0), MAX_SLEEP)
     with contextlib.suppress(TimeoutError):
-        # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
         async with asyncio.timeout(wait):
             await context.timers_changed.wait()
     context.timers_changed.clear()
@@ -110,7 +122,8 @@ async def _handle_timer(context: Context, timer: Timer) -> None:
     try:
         match timer.kind:
             case "flush":
-                await flush_group(context, timer)
+                async with context.room_for(timer.alerts):
+                    await flush_group(context, timer)
             case "incident":
                 await _advance_incident(context, timer)
             case "heartbeat":

@@ -5,6 +5,7 @@ Pure: `now` (Unix seconds) is an argument. correlate/flusher.py loads, asks here
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,7 +17,8 @@ from msgspec.structs import replace
 from amproxy.config.structs import Config, Integration, OncallSettings, Policy, Receiver
 from amproxy.grouping.dedup import notification_reason, sort_alerts
 from amproxy.grouping.muting import Muting
-from amproxy.machine.alerts import NEWS_PHRASES
+from amproxy.labels.severity import gravest, severity_of
+from amproxy.machine.alerts import NEWS_PHRASES, find_joined
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.model import (
@@ -134,6 +136,11 @@ def flush_tick(group: Group, planned: float, now: float) -> float:
     return planned if planned + group.group_interval > now else now
 
 
+def next_repeat(entry: LogEntry, group: Group) -> float:
+    """The tick at which alerts that fire without a change are notified anew, Unix seconds."""
+    return entry.at + math.ceil(group.repeat_interval / group.group_interval) * group.group_interval
+
+
 def notification_log_key(integration: Integration) -> str:
     """The key of an integration in its group's notification log: `webhook/0`."""
     return f"{integration.kind}/{integration.index}"
@@ -209,6 +216,8 @@ def _due_notification(
         resolved=sorted(resolved),
         at=tick,
         incident=previous.incident if previous else "",
+        # a first notification begins a message of its own
+        ref=previous.ref if previous and reason != "first notification" else {},
     )
     limit = getattr(integration.settings, "max_alerts", 0) or len(shown)
     return DueNotification(
@@ -227,6 +236,11 @@ def decide_incident_event(
     event = incident_event(incident, alerts_changed(due, group, now), pushed_at=pushed_at, now=now)
     if isinstance(event, Opened | Returned):
         due.log_entry.resolved = []  # it begins anew: what was resolved before is not its own
+    elif event is not None and incident is not None and event.fresh:
+        known = set(due.previous.firing) if due.previous else set[str]()
+        fresh = (one.labels for one in firing_alerts(due) if one.fingerprint not in known)
+        reopens, joined = find_joined(incident, fresh)
+        return replace(event, reopens=reopens, joined=joined)
     return event
 
 
@@ -256,6 +270,7 @@ def new_incident(
         group_labels=group.labels,
         common_labels=common_pairs(alert.labels for alert in firing),
         common_annotations=common_pairs(alert.annotations for alert in firing),
+        severity=gravest(severity_of(alert.labels) for alert in firing),
         source=firing[0].source,
         firing=len(firing),
         started_at=now,
@@ -291,6 +306,7 @@ def alerts_changed(due: DueNotification, group: Group, now: float) -> AlertsChan
     shown = firing or due.alerts
     expired = not firing and all(_has_lapsed(alert, now) for alert in due.alerts)
     known = due.previous.firing if due.previous else ()
+    unnamed = sum(alert.unnamed and alert.fingerprint in known for alert in due.alerts)
     return AlertsChanged(
         reason=due.reason,
         firing=len(firing),
@@ -298,7 +314,9 @@ def alerts_changed(due: DueNotification, group: Group, now: float) -> AlertsChan
         fresh=len(set(due.log_entry.firing).difference(known)),
         common_labels=common_pairs(alert.labels for alert in shown),
         common_annotations=common_pairs(alert.annotations for alert in shown),
-        ended_by="expired" if expired else "source",
+        ended_by="expired" if expired else "unnamed" if unnamed else "source",
+        unnamed=unnamed,
+        severity=gravest(severity_of(alert.labels) for alert in firing),
         group=group.id,
         repairs=_news_repairs(due),
     )
@@ -339,7 +357,11 @@ def _is_same_incident(resolved: Incident, now: float) -> bool:
 
 
 def _has_lapsed(alert: Alert, now: float) -> bool:
-    return not 0 < alert.ends_ns <= now * 10**9
+    """Nobody sent its end: it was not heard of again before the time at which it would end."""
+    if alert.unnamed:
+        return False
+    sent = not alert.timeout and 0 < alert.ends_ns <= alert.updated_ns
+    return not (sent and alert.ends_ns <= now * 10**9)
 
 
 def compare_muted_alerts(

@@ -8,14 +8,21 @@ stored outlives a reload.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
 
 from amproxy.config.structs import InhibitRule
-from amproxy.labels.matchers import all_match, matcher_sort_key
+from amproxy.grouping.partial_match import PartialIndex
+from amproxy.labels.matchers import (
+    LabelsTest,
+    Matcher,
+    compile_matchers,
+    matcher_sort_key,
+    rarest_equality,
+)
 from amproxy.model import Alert
 
 # The key to store or look under, and whether the alert matches both sides of that rule.
@@ -30,22 +37,76 @@ class InhibitionSource(msgspec.Struct, frozen=True, gc=False):
     ends_ns: int = 0  # 0 = no end
 
 
-def source_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
-    """The keys to store an alert under: one for each rule whose source side it matches."""
-    return [
-        (_rule_key(rule, labels), all_match(rule.target_matchers, labels))
-        for rule in rules
-        if all_match(rule.source_matchers, labels)
-    ]
+class InhibitionIndex:
+    """The rules of a file, each side found by one of its equality matchers.
+
+    So an alert is held against the few rules that may match it, however many there are.
+    """
+
+    def __init__(self, rules: Iterable[InhibitRule]) -> None:
+        self.rules = tuple(rules)
+        self._sources = _RuleSide(rule.source_matchers for rule in self.rules)
+        self._targets = _RuleSide(rule.target_matchers for rule in self.rules)
+
+    def __bool__(self) -> bool:
+        return bool(self.rules)
+
+    def source_keys(self, labels: Mapping[str, str]) -> list[SourceKey]:
+        """The keys to store an alert under: one for each rule whose source side it matches."""
+        return self._keys(self._sources, self._targets, labels)
+
+    def target_keys(self, labels: Mapping[str, str]) -> list[SourceKey]:
+        """The keys to look for sources under: one for each rule whose target side it matches."""
+        return self._keys(self._targets, self._sources, labels)
+
+    def target_rules(self, labels: Mapping[str, str]) -> list[tuple[InhibitRule, SourceKey]]:
+        """The rules whose target side an alert matches, with the key of each."""
+        found = [self.rules[place] for place in self._targets.matching(labels)]
+        return list(zip(found, self.target_keys(labels), strict=True))
+
+    def may_mute(self, common_labels: Mapping[str, str]) -> bool:
+        """Decide whether a rule may mute an alert of which only some labels are known."""
+        return any(True for _ in self._partial.possible(common_labels))
+
+    @cached_property
+    def _partial(self) -> PartialIndex[InhibitRule]:
+        return PartialIndex((rule, rule.target_matchers) for rule in self.rules)
+
+    def _keys(
+        self, side: _RuleSide, other: _RuleSide, labels: Mapping[str, str]
+    ) -> list[SourceKey]:
+        return [
+            (_rule_key(self.rules[place], labels), other.matches(place, labels))
+            for place in side.matching(labels)
+        ]
 
 
-def target_keys(rules: Iterable[InhibitRule], labels: Mapping[str, str]) -> list[SourceKey]:
-    """The keys to look for sources under: one for each rule whose target side the alert matches."""
-    return [
-        (_rule_key(rule, labels), all_match(rule.source_matchers, labels))
-        for rule in rules
-        if all_match(rule.target_matchers, labels)
-    ]
+class _RuleSide:
+    """The matchers of one side of all rules, by the place of each rule in the file."""
+
+    def __init__(self, sides: Iterable[Sequence[Matcher]]) -> None:
+        self._tests = list[LabelsTest]()
+        # label name → value → places of the rules that need it; under "" those that need none
+        self._places: dict[str, dict[str, list[int]]] = {}
+        for place, matchers in enumerate(sides):
+            self._tests.append(compile_matchers(matchers))
+            name, value = rarest_equality(matchers, lambda *pair: len(self._found_by(*pair)))
+            self._places.setdefault(name, {}).setdefault(value, []).append(place)
+
+    def matches(self, place: int, labels: Mapping[str, str]) -> bool:
+        return self._tests[place](labels)
+
+    def matching(self, labels: Mapping[str, str]) -> list[int]:
+        """The places of the rules whose side matches, in the order of the file."""
+        return sorted(
+            place
+            for name in self._places
+            for place in self._found_by(name, labels.get(name, "") if name else "")
+            if self._tests[place](labels)
+        )
+
+    def _found_by(self, name: str, value: str) -> Sequence[int]:
+        return self._places.get(name, {}).get(value, ())
 
 
 class FiringSources(NamedTuple):
@@ -91,30 +152,39 @@ def stored_sources(
         yield key, InhibitionSource(fingerprint, two_sided, ends_ns or lapses_ns)
 
 
-def wanted_sources(
-    rules: Iterable[InhibitRule], alerts: Iterable[Alert]
-) -> dict[str, list[SourceKey]]:
+def wanted_sources(rules: InhibitionIndex, alerts: Iterable[Alert]) -> dict[str, list[SourceKey]]:
     """Fingerprint → the keys to look for sources under, where a rule may mute the alert."""
     return {
-        alert.fingerprint: found for alert in alerts if (found := target_keys(rules, alert.labels))
+        alert.fingerprint: found for alert in alerts if (found := rules.target_keys(alert.labels))
     }
 
 
 def find_inhibited(
-    wanted: Mapping[str, Sequence[SourceKey]],
-    sources: Mapping[str, Iterable[InhibitionSource]],
-    now_ns: int,
+    wanted: Mapping[str, Sequence[SourceKey]], firing: Mapping[str, FiringSources]
 ) -> dict[str, list[str]]:
     """Fingerprint → that of the alert which mutes it.
 
-    wanted: from `wanted_sources`; sources: those stored under its keys.
+    wanted: from `wanted_sources`; firing: the sources under its keys, summed up.
     """
-    firing = {key: firing_sources(found, now_ns) for key, found in sources.items()}
     return {
         fingerprint: [source]
         for fingerprint, found in wanted.items()
         if (source := find_inhibiting_alert(found, firing))
     }
+
+
+def inhibiting_rule(
+    index: InhibitionIndex,
+    labels: Mapping[str, str],
+    sources: Mapping[str, Iterable[InhibitionSource]],
+    now_ns: int,
+) -> InhibitRule | None:
+    """The rule by which an alert with these labels is muted, as `find_inhibited` decides it."""
+    for rule, (key, two_sided) in index.target_rules(labels):
+        firing = {key: firing_sources(sources.get(key, ()), now_ns)}
+        if find_inhibiting_alert([(key, two_sided)], firing):
+            return rule
+    return None
 
 
 def _is_firing(source: InhibitionSource, now_ns: int) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from amproxy.config.structs import Maintenance
 from amproxy.grouping.maintenance import OpenWindow, OpenWindows
+from amproxy.grouping.silence_index import ActiveSilences, SilenceIndex
 from amproxy.labels.matchers import Matcher, all_match
 from amproxy.model import Alert, Silence
 from amproxy.text import Moment, PeopleNames, Phrase, phrase
@@ -38,14 +39,9 @@ class Muting(NamedTuple):
 class ManualMutes(NamedTuple):
     """The silences and windows in force."""
 
-    silences: list[Silence]
+    silences: ActiveSilences
     open_windows: tuple[OpenWindow, ...]  # of the file too
     windows: dict[str, Maintenance]  # all made by hand, open or not
-
-
-def silences_alert(silence: Silence, alert: Alert) -> bool:
-    """Decide whether the matchers of a silence match an alert, whenever it is active."""
-    return any(all_match(matchers, alert.labels) for matchers in silence.matcher_sets)
 
 
 def window_key(window: Maintenance) -> str:
@@ -87,21 +83,21 @@ def _ended_at(resolved: Alert) -> float:
 
 
 def mutes_at(
-    silences: Iterable[Silence], openings: OpenWindows, windows: dict[str, Maintenance], at_ns: int
+    silences: SilenceIndex, openings: OpenWindows, windows: dict[str, Maintenance], at_ns: int
 ) -> ManualMutes:
     """The silences and windows that are in force at a time.
 
     windows: all made by hand, by id; the same dict as long as none of them changes.
     """
-    active = [one for one in silences if one.starts_ns <= at_ns <= one.ends_ns]
-    return ManualMutes(active, openings.open_now(windows, at_ns / 10**9), windows)
+    openings_now = openings.open_now(windows, at_ns / 10**9)
+    return ManualMutes(silences.active_at(at_ns), openings_now, windows)
 
 
 class IncidentMuting(NamedTuple):
     """All that may mute the alerts of one incident from now on, as far as it is known."""
 
     alerts: Sequence[Alert]  # those that fire now: nobody knows when they end
-    silences: Sequence[Silence]  # those that have not begun too
+    silences: SilenceIndex  # those that have not begun too
     windows: dict[str, Maintenance]  # made by hand
     openings: OpenWindows
     inhibited_by: dict[str, list[str]]  # for as long as anybody knows
@@ -124,15 +120,11 @@ def may_match(matchers: Iterable[Matcher], common_labels: Mapping[str, str]) -> 
     )
 
 
-def find_silenced(silences: Sequence[Silence], alerts: Iterable[Alert]) -> dict[str, list[str]]:
-    """Fingerprint → ids of the silences whose matchers match an alert."""
+def find_silenced(silences: ActiveSilences, alerts: Iterable[Alert]) -> dict[str, list[str]]:
+    """Fingerprint → ids, in order, of the silences whose matchers match an alert."""
     if not silences:
         return {}
-    return {
-        alert.fingerprint: ids
-        for alert in alerts
-        if (ids := [silence.id for silence in silences if silences_alert(silence, alert)])
-    }
+    return {alert.fingerprint: ids for alert in alerts if (ids := silences.matching(alert.labels))}
 
 
 def decide_hold(
@@ -166,14 +158,15 @@ def may_unmute_at(mutes: ManualMutes, muting: Muting, alert: Alert, recheck: flo
         return recheck  # nobody knows when a source ends
     silences = muting.silenced_by.get(name, ())
     windows = muting.maintained_by.get(name, ())
-    ends = [one.ends_ns / 10**9 for one in mutes.silences if one.id in silences]
+    ends = [mutes.silences.known[one].ends_ns / 10**9 for one in silences]
     ends += [one.until for one in mutes.open_windows if window_key(one.window) in windows]
     return min(recheck, max(ends))
 
 
 def describe_muting(mutes: ManualMutes, muting: Muting) -> dict[str, list[Phrase]]:
     """Fingerprint → the reasons that mute an alert."""
-    silences = {silence.id: _describe_silence(silence) for silence in mutes.silences}
+    named = {name for ids in muting.silenced_by.values() for name in ids}
+    silences = {name: _describe_silence(mutes.silences.known[name]) for name in named}
     windows = {window_key(one.window): _describe_window(one) for one in mutes.open_windows}
     reasons: dict[str, list[Phrase]] = {}
     for fingerprint, sources in muting.inhibited_by.items():

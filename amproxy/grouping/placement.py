@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Mapping
 
 import msgspec
 
 from amproxy.config.structs import Config, Route
-from amproxy.grouping.inhibition import SourceKey, source_keys
+from amproxy.grouping.inhibition import InhibitionIndex, SourceKey
 from amproxy.labels.fingerprint import fingerprint
 from amproxy.labels.matchers import Matcher, all_match, quote
 from amproxy.model import Group
@@ -104,17 +105,18 @@ class Placer:
     """
 
     def __init__(self, config: Config) -> None:
-        self._route, self._rules = config.route, config.inhibit_rules
+        self._route, self.inhibition = config.route, InhibitionIndex(config.inhibit_rules)
         # those that alerts may call; the others have only their address
         self.alert_heartbeats = tuple(one for one in config.heartbeats.values() if one.matchers)
-        self._known: dict[bytes, Placement] = {}
+        self._known: dict[int, Placement] = {}
         self._groups: dict[object, Group] = {}
+        self._alone: dict[str, tuple[Group]] = {}  # group id → it alone: most alerts have one
         self._routing_labels = label_names(config.route)
         self._matched: dict[tuple[str, ...], list[Route]] = {}
 
     def known(self, raw: bytes) -> Placement | None:
         """The cached placement for the raw JSON of a label set; None = it is not cached."""
-        return self._known.get(raw)
+        return self._known.get(_digest(raw))
 
     def place(self, labels: dict[str, str], raw: bytes | None = None) -> Placement:
         """Place an alert by the routes alone; with `raw` the placement is cached."""
@@ -125,8 +127,9 @@ class Placer:
             if len(self._known) >= MAX_CACHED_LABEL_SETS:
                 self._known.clear()
                 self._groups.clear()
+                self._alone.clear()
                 self._matched.clear()
-            self._known[raw] = placement
+            self._known[_digest(raw)] = placement
         return placement
 
     def place_in(self, labels: dict[str, str], given: str, sender: SenderGroup) -> Placement:
@@ -147,13 +150,15 @@ class Placer:
         return Placement(fingerprint(labels), (), (), names) if names else None
 
     def _sources(self, labels: dict[str, str]) -> tuple[SourceKey, ...]:
-        return tuple(source_keys(self._rules, labels)) if self._rules else ()
+        return tuple(self.inhibition.source_keys(labels)) if self.inhibition else ()
 
     def _groups_of(self, labels: dict[str, str], sender: SenderGroup | None) -> tuple[Group, ...]:
         found = {}
         for route in self._match(labels):
             group = self._group(route, labels, sender)
             found[group.id] = group
+        if len(found) == 1:
+            return self._alone.setdefault(group.id, (group,))
         return tuple(found.values())
 
     def _match(self, labels: dict[str, str]) -> list[Route]:
@@ -179,8 +184,18 @@ class Placer:
         if known is None:
             if len(self._groups) >= MAX_CACHED_LABEL_SETS:
                 self._groups.clear()
+                self._alone.clear()
             known = self._groups[key] = _make_group(route, labels, sender)
         return known
+
+
+def _digest(raw: bytes) -> int:
+    """96 bits that stand for a label set, which is five times as large.
+
+    The first 64 are the interpreter's hash, keyed at random in each process, so that nobody can
+    look for two label sets that share it.
+    """
+    return hash(raw) << 32 | zlib.crc32(raw)
 
 
 def _make_group(route: Route, labels: dict[str, str], sender: SenderGroup | None) -> Group:
@@ -189,11 +204,15 @@ def _make_group(route: Route, labels: dict[str, str], sender: SenderGroup | None
     else:
         group_labels = select_group_labels(route, labels)
         key = group_key(route, group_labels)
+    identity = f"{route.receiver}\0{key}"
+    if route.twin:  # the first keeps the id that stored groups have
+        identity += f"\0{route.twin}"
     return Group(
-        id=hashlib.blake2b(f"{route.receiver}\0{key}".encode(), digest_size=10).hexdigest(),
+        id=hashlib.blake2b(identity.encode(), digest_size=10).hexdigest(),
         key=key,
         receiver=route.receiver,
         route_key=route.key,
+        twin=route.twin,
         labels=group_labels,
         group_wait=route.group_wait,
         group_interval=route.group_interval,

@@ -103,7 +103,7 @@ class TimeIntervalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a time interval."""
 
     times: Ranges = None  # minutes of the day
-    weekdays: Ranges = None  # 0 = Sunday
+    weekdays: Ranges = None  # 0 = Sunday; one that runs backwards goes over the week's end
     days_of_month: Ranges = None  # negative: -1 is the last day of the month
     months: Ranges = None
     years: Ranges = None
@@ -122,7 +122,7 @@ class TimeIntervalEntry(msgspec.Struct, frozen=True, kw_only=True):
         """Return True if a day lies inside, at any time of day."""
         return (
             self._in_month(day)
-            and _within(self.weekdays, day.isoweekday() % 7)
+            and _within_week(self.weekdays, day.isoweekday() % 7)
             and (self.days_of_month is None or _within_month(self.days_of_month, day))
         )
 
@@ -151,6 +151,10 @@ class TimeIntervalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 def _within(ranges: Ranges, value: int) -> bool:
     return ranges is None or any(start <= value <= end for start, end in ranges)
+
+
+def _within_week(ranges: Ranges, day: int) -> bool:
+    return ranges is None or any((day - start) % 7 <= (end - start) % 7 for start, end in ranges)
 
 
 def _within_month(ranges: tuple[Range, ...], day: date) -> bool:
@@ -298,7 +302,7 @@ def _parse_minute(value: dict[str, Any], key: str) -> int:
 
 
 def _parse_weekdays(value: Any) -> Range:
-    return _check_order(value, *_parse_bounds(value, _parse_weekday))
+    return _parse_bounds(value, _parse_weekday)
 
 
 def _parse_days_of_month(value: Any) -> Range:

@@ -17,6 +17,9 @@ import re2
 
 Op = Literal["=", "!=", "=~", "!~"]
 MatcherMode = Literal["classic", "utf8", "fallback"]
+CLASSIC_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+# The mode of this process: Alertmanager's, too, is one for all that it reads.
+_in_use: Final[list[MatcherMode]] = ["fallback"]
 ParsedMatcher = tuple[str, Op, str]
 
 _OPERATORS: Final[dict[str, Op]] = {"=": "=", "!=": "!=", "=~": "=~", "!~": "!~"}
@@ -58,27 +61,59 @@ _ESCAPE = re.compile(
 
 
 Expected = Literal["name", "some_name", "operator", "value", "brace", "end"]
+MatcherFault = Literal[
+    "braces",
+    "count",
+    "encoding",
+    "regex",
+    "form",
+    "quote",
+    "line_end",
+    "quoted_encoding",
+    "byte",
+    "character",
+    "escape",
+]
 
 
 class BadMatcher(ValueError):
     """A text that is no matcher, or whose regular expression is none; the message says why.
 
     text: what is wrong. expected and column (from 1): what was missing where, of its grammar.
+    fault: what else is wrong, by which `amproxy/text` has its words; said: what belongs to it.
     """
 
     def __init__(
-        self, message: str, text: str, expected: Expected | None = None, column: int = 0
+        self,
+        message: str,
+        text: str,
+        expected: Expected | None = None,
+        column: int = 0,
+        *,
+        fault: MatcherFault | None = None,
+        said: str = "",
     ) -> None:
         super().__init__(message)
         self.text, self.expected, self.column = text, expected, column
+        self.fault, self.said = fault, said
+
+
+class _TextFault(ValueError):
+    """A text that is no matcher as a whole, or quoted wrongly."""
+
+    def __init__(self, fault: MatcherFault, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.fault, self.said = fault, said
 
 
 class _SyntaxFault(ValueError):
     """A place at which the text of matchers cannot be read any further."""
 
-    def __init__(self, message: str, expected: Expected | None, column: int) -> None:
+    def __init__(
+        self, message: str, expected: Expected | None, column: int, fault: _TextFault | None
+    ) -> None:
         super().__init__(message)
-        self.expected, self.column = expected, column
+        self.expected, self.column, self.fault = expected, column, fault
 
 
 class Matcher(msgspec.Struct, frozen=True):
@@ -119,19 +154,69 @@ def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     return all(matcher.matches(labels) for matcher in matchers)
 
 
-def parse_matchers(text: str, mode: MatcherMode = "fallback") -> list[Matcher]:
+def rarest_equality(
+    matchers: Iterable[Matcher], crowd: Callable[[str, str], int]
+) -> tuple[str, str]:
+    """The name and value of the equality matcher by which some matchers are found best.
+
+    crowd: how many others are found by a name and value: of `alertname` and `instance` the one that
+    tells them apart counts. Two empty texts where there is none.
+    """
+    # a label that must be "" may be absent, so nothing is found by it
+    pairs = [(one.name, one.value) for one in matchers if one.op == "=" and one.value]
+    return min(pairs, key=lambda pair: crowd(*pair), default=("", ""))
+
+
+LabelsTest = Callable[[Mapping[str, str]], bool]
+
+
+def compile_matchers(matchers: Iterable[Matcher]) -> LabelsTest:
+    """`all_match` of these matchers, for those that are kept: regular expressions stay compiled."""
+    # the cheapest first
+    tests = [_compile_matcher(one) for one in sorted(matchers, key=lambda one: "~" in one.op)]
+
+    def matches(labels: Mapping[str, str]) -> bool:
+        return all(test(labels) for test in tests)
+
+    return tests[0] if len(tests) == 1 else matches
+
+
+def _compile_matcher(matcher: Matcher) -> LabelsTest:
+    name, value, op = matcher.name, matcher.value, matcher.op
+    if op == "=":
+        return lambda labels: labels.get(name, "") == value
+    if op == "!=":
+        return lambda labels: labels.get(name, "") != value
+    search, wanted = _compile_regex(value).search, op == "=~"
+    return lambda labels: (search(labels.get(name, "")) is not None) == wanted
+
+
+def use_mode(mode: MatcherMode) -> None:
+    """Have this process read matchers and names of labels in a mode from now on."""
+    _in_use[0] = mode
+
+
+def is_label_name(text: str) -> bool:
+    """True for a name of a label: in classic mode ASCII letters, digits and underscores."""
+    return bool(text) and (_in_use[0] != "classic" or CLASSIC_NAME.fullmatch(text) is not None)
+
+
+def parse_matchers(text: str, mode: MatcherMode | None = None) -> list[Matcher]:
     """Matchers of a route: `team="a"`, `{team="a", severity=~"page|critical"}`; in that order.
 
-    Fallback is Alertmanager's default: the UTF-8 grammar first, else the classic one; the classic
-    reading where both accept the text but read it differently. Raises BadMatcher.
+    mode: None = the one in use. Fallback is Alertmanager's default: the UTF-8 grammar first, else
+    the classic one; the classic reading where both accept the text but read it differently. Raises
+    BadMatcher.
     """
-    return _parse_in_mode(text, mode, parse_classic_list, parse_utf8_list)
+    return _parse_in_mode(text, mode or _in_use[0], parse_classic_list, parse_utf8_list)
 
 
-def parse_matcher(text: str, mode: MatcherMode = "fallback") -> Matcher:
+def parse_matcher(text: str, mode: MatcherMode | None = None) -> Matcher:
     """Exactly one matcher without braces, for filters of the API. Raises BadMatcher."""
+    mode = mode or _in_use[0]
     if mode != "classic" and (text.startswith("{") or text.endswith("}")):
-        raise BadMatcher(f"{text!r}: one matcher is written without braces", text)
+        message = f"{text!r}: one matcher is written without braces"
+        raise BadMatcher(message, text, fault="braces")
     return _parse_in_mode(
         text, mode, lambda text: [parse_classic_single(text)], _parse_utf8_single
     )[0]
@@ -140,7 +225,8 @@ def parse_matcher(text: str, mode: MatcherMode = "fallback") -> Matcher:
 def _parse_utf8_single(text: str) -> list[ParsedMatcher]:
     parsed = parse_utf8_list(text)
     if len(parsed) != 1:
-        raise ValueError(f"expected one matcher, found {len(parsed)}")
+        message = f"expected one matcher, found {len(parsed)}"
+        raise _TextFault("count", message, str(len(parsed)))
     return parsed
 
 
@@ -153,7 +239,7 @@ def _parse_in_mode(
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise BadMatcher(f"{text!r}: not valid UTF-8", "") from None
+        raise BadMatcher(f"{text!r}: not valid UTF-8", "", fault="encoding") from None
     if mode != "fallback":
         return _parse_with_grammar(text, classic if mode == "classic" else utf8)
     try:
@@ -173,10 +259,15 @@ def _parse_with_grammar(text: str, grammar: Callable[[str], list[ParsedMatcher]]
     try:
         return [Matcher(*parsed) for parsed in grammar(text)]
     except _SyntaxFault as error:
+        inner, message = error.fault, f"{text!r}: {error}"
+        raise BadMatcher(
+            *(message, text, error.expected, error.column),
+            fault=inner.fault if inner else None,
+            said=inner.said if inner else "",
+        ) from None
+    except _TextFault as error:
         message = f"{text!r}: {error}"
-        raise BadMatcher(message, text, error.expected, error.column) from None
-    except ValueError as error:
-        raise BadMatcher(f"{text!r}: {error}", text) from None
+        raise BadMatcher(message, text, fault=error.fault, said=error.said) from None
 
 
 @lru_cache(maxsize=4096)
@@ -187,7 +278,8 @@ def _compile_regex(pattern: str) -> Any:
         reason = error.args[0] if error.args else ""
         if isinstance(reason, bytes):
             reason = reason.decode(errors="replace")
-        raise BadMatcher(f"bad regular expression {pattern!r}: {reason}", pattern) from None
+        message = f"bad regular expression {pattern!r}: {reason}"
+        raise BadMatcher(message, pattern, fault="regex", said=str(reason)) from None
 
 
 def _regex_matches(pattern: str, value: str) -> bool:
@@ -213,9 +305,11 @@ def parse_classic_single(text: str) -> ParsedMatcher:
     """One matcher without braces; commas belong to its value. Raises ValueError."""
     found = _CLASSIC.fullmatch(text)
     if found is None:
-        raise ValueError(
+        raise _TextFault(
+            "form",
             f"not a matcher: {text!r}"
-            " (expected NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX)"
+            " (expected NAME=VALUE, NAME!=VALUE, NAME=~REGEX or NAME!~REGEX)",
+            text,
         )
     name, operator, raw = found.groups()
     return name, _OPERATORS[operator], _classic_value(raw)
@@ -246,7 +340,7 @@ def _classic_value(raw: str) -> str:
         stray = stray or plain == '"'
         text.append(plain or (_CLASSIC_ESCAPES.get(escape, found[0]) if escape else "\\"))
     if stray:
-        raise ValueError(f"the value has an unescaped double quote: {raw!r}")
+        raise _TextFault("quote", f"the value has an unescaped double quote: {raw!r}", raw)
     return "".join(text)
 
 
@@ -311,11 +405,12 @@ class _MatcherScanner:
         self._advance(operator.end())
         return name, _OPERATORS[operator[0]], self._word("value")
 
-    def error(self, expected: Expected | None, reason: str = "") -> ValueError:
-        """The fault at the present place: what was expected, or another reason."""
+    def error(self, expected: Expected | None, fault: _TextFault | None = None) -> ValueError:
+        """The fault at the present place: what was expected, or another one."""
         rest, column = self.text[self.position :], self.position + 1
-        message = f"{_EXPECTED[expected] if expected else reason} at column {column}"
-        return _SyntaxFault(message + (f", not {rest[:20]!r}" if rest else ""), expected, column)
+        message = f"{_EXPECTED[expected] if expected else fault} at column {column}"
+        message += f", not {rest[:20]!r}" if rest else ""
+        return _SyntaxFault(message, expected, column, fault)
 
     def _word(self, expected: Expected) -> str:
         if bare := _BARE.match(self.text, self.position):
@@ -326,8 +421,8 @@ class _MatcherScanner:
             raise self.error(expected)
         try:
             word = unquote(quoted[0])
-        except ValueError as error:
-            raise self.error(None, str(error)) from None
+        except _TextFault as error:
+            raise self.error(None, error) from None
         self._advance(quoted.end())
         return word
 
@@ -348,7 +443,7 @@ def unquote(text: str) -> str:
     """
     inner = text[1:-1]
     if "\n" in inner:
-        raise ValueError("a quoted text must not hold a line end")
+        raise _TextFault("line_end", "a quoted text must not hold a line end")
     whole, last = bytearray(), 0
     try:
         for found in _ESCAPE.finditer(inner):
@@ -356,7 +451,7 @@ def unquote(text: str) -> str:
             last = found.end()
         return (whole + inner[last:].encode()).decode()
     except UnicodeError:
-        raise ValueError("a quoted text must be valid UTF-8") from None
+        raise _TextFault("quoted_encoding", "a quoted text must be valid UTF-8") from None
 
 
 def _decode_escape(found: re.Match[str]) -> bytes:
@@ -366,14 +461,15 @@ def _decode_escape(found: re.Match[str]) -> bytes:
     if two_hex or octal:
         byte = int(two_hex, 16) if two_hex else int(octal, 8)
         if byte > 0xFF:
-            raise ValueError(f"there is no byte {found[0]}")
+            raise _TextFault("byte", f"there is no byte {found[0]}", found[0])
         return bytes((byte,))
     if four_hex or eight_hex:
         point = int(four_hex or eight_hex, 16)
         if point > 0x10FFFF:
-            raise ValueError(f"there is no character {found[0]}")
+            raise _TextFault("character", f"there is no character {found[0]}", found[0])
         return chr(point).encode()  # a surrogate fails here, as it should
-    raise ValueError("a quoted text has an unknown escape (a backslash is written \\\\)")
+    message = "a quoted text has an unknown escape (a backslash is written \\\\)"
+    raise _TextFault("escape", message)
 
 
 def quote(text: str) -> str:

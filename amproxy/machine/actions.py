@@ -1,6 +1,6 @@
 """People's actions on an incident: acknowledge, snooze, resolve, reopen, escalate.
 
-Actions that involve others are in responders.py.
+Actions that involve others are in responders.py and merging.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from amproxy.machine.draft import (
     restart_steps,
     set_triggered,
     set_wait,
+    start_acknowledge_timeout,
     stop_steps,
     trigger_again,
 )
@@ -33,10 +34,13 @@ from amproxy.machine.events import (
     Reopen,
     Resolve,
     Snooze,
+    TakeOut,
     Unacknowledge,
+    Unmerge,
 )
 from amproxy.machine.holds import release_hold
-from amproxy.machine.responders import absorb, add_responders, merge, reassign
+from amproxy.machine.merging import absorb, merge, take_out, unmerge
+from amproxy.machine.responders import add_responders, reassign
 from amproxy.machine.steps import begin_policy_anew
 from amproxy.model import Page
 from amproxy.text import Moment, PeopleNames, Phrase, phrase
@@ -58,8 +62,7 @@ def act(draft: Draft, event: Act) -> None:
         case Unacknowledge():
             _unacknowledge(draft, event)
         case Resolve():
-            what = phrase("event.resolved_by", by=draft.people(event.user), via=event.via)
-            close_by_hand(draft, what, user=event.user, via=event.via)
+            _resolve(draft, event)
         case Reopen():
             begin_policy_anew(draft)
             what = phrase("event.reopened", by=draft.people(event.user), via=event.via)
@@ -76,6 +79,10 @@ def act(draft: Draft, event: Act) -> None:
             merge(draft, event)
         case Absorb():
             absorb(draft, event)
+        case Unmerge():
+            unmerge(draft, event)
+        case TakeOut():
+            take_out(draft, event)
         case _:
             raise TypeError(f"no such action: {event!r}")
 
@@ -84,11 +91,14 @@ def _refuse_stale(draft: Draft, event: Act) -> None:
     incident = draft.incident
     number = {"number": str(incident.number)}
     state = Phrase(f"refusal.state_{incident.state}")
-    if isinstance(event, Note):
-        return  # a note may be added whatever the state
-    if incident.merged_into:
+    if isinstance(event, Note | TakeOut):
+        return  # a note may be added whatever the state, and what was merged may leave
+    if isinstance(event, Unmerge):
+        if not incident.merged_into:
+            raise Conflict(Phrase("refusal.not_merged", number))
+    elif incident.merged_into:
         raise Conflict(Phrase("refusal.merged", number))
-    if isinstance(event, Reopen):
+    elif isinstance(event, Reopen):
         if incident.state != "resolved":
             raise Conflict(Phrase("refusal.not_resolved", {**number, "state": state}))
     elif incident.state == "resolved":
@@ -100,6 +110,17 @@ def _refuse_stale(draft: Draft, event: Act) -> None:
     # A button in an old message must not, say, acknowledge what was triggered again since.
     if event.epoch is not None and event.epoch != incident.epoch:
         raise Conflict(Phrase("refusal.stale_button", {**number, "state": state}))
+
+
+def _resolve(draft: Draft, event: Resolve) -> None:
+    by, incident = draft.people(event.user), draft.incident
+    incident.quiet_until = event.quiet_until if incident.firing else None
+    if incident.quiet_until is None:
+        what = phrase("event.resolved_by", by=by, via=event.via)
+    else:
+        until = Moment(incident.quiet_until)
+        what = phrase("event.resolved_firing", n=incident.firing, by=by, via=event.via, until=until)
+    close_by_hand(draft, what, user=event.user, via=event.via)
 
 
 def _acknowledge(draft: Draft, event: Acknowledge) -> None:
@@ -126,10 +147,11 @@ def _set_acknowledged(draft: Draft, event: Acknowledge) -> None:
     incident.chains = [chain for chain in incident.chains if chain.user != event.user]
     incident.state = "acknowledged"
     incident.acknowledged_by, incident.acknowledged_at = event.user, draft.now
+    incident.gravest = incident.severity
     incident.snoozed_by, incident.snoozed_until = "", None
     if incident.first_acknowledged_at is None:
         incident.first_acknowledged_by, incident.first_acknowledged_at = event.user, draft.now
-    _start_timeout(draft)
+    start_acknowledge_timeout(draft)
     what = phrase("event.acknowledged", by=draft.people(event.user), via=event.via)
     draft.record("acknowledged", what, user=event.user)
     draft.refresh_messages(what)
@@ -155,20 +177,11 @@ def _try_renew(draft: Draft, event: Acknowledge) -> bool:
         return False
     if event.user != incident.acknowledged_by:
         return False
-    _start_timeout(draft)
+    start_acknowledge_timeout(draft)
     what = phrase("event.renewed", by=draft.people(event.user), via=event.via)
     draft.record("renewed", what, user=event.user)
     draft.refresh_messages(what)
     return True
-
-
-def _start_timeout(draft: Draft) -> None:
-    incident, plan = draft.incident, draft.incident.plan
-    incident.acknowledge_due = incident.reminder_due = None
-    if plan.acknowledge_timeout:
-        incident.acknowledge_due = draft.now + plan.acknowledge_timeout
-        if plan.acknowledge_reminder:
-            incident.reminder_due = incident.acknowledge_due - plan.acknowledge_reminder
 
 
 def expire_acknowledgement(draft: Draft) -> None:
@@ -276,6 +289,7 @@ def _snooze(draft: Draft, event: Snooze) -> None:
     if resumes:
         incident.step_left, incident.waiting, incident.waiting_for = left, waiting, waiting_for
     incident.state, incident.snoozed_by, incident.snoozed_until = "snoozed", event.user, event.until
+    incident.gravest = incident.severity
     incident.acknowledged_by, incident.acknowledged_at = "", None
     what = phrase(
         "event.snoozed",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
+from amproxy.labels.matchers import parse_matcher
+from amproxy.labels.severity import gravest, severity_of, severity_rank
 from amproxy.machine.draft import (
     END_PHRASES,
     Draft,
@@ -16,8 +19,8 @@ from amproxy.machine.draft import (
 from amproxy.machine.events import AlertsChanged, Opened, Returned
 from amproxy.machine.holds import record_arrivals, release_hold
 from amproxy.machine.steps import begin_policy, begin_policy_anew
-from amproxy.model import AlertRepair, MergedGroup, NotificationReason, common_pairs
-from amproxy.text import Length, Moment, Phrase, phrase
+from amproxy.model import AlertRepair, Incident, MergedGroup, NotificationReason, common_pairs
+from amproxy.text import Length, Moment, Phrase, PhraseValue, phrase
 
 NEWS_PHRASES: Final[dict[NotificationReason, Phrase]] = {
     "first notification": phrase("news.first"),
@@ -31,12 +34,12 @@ NEWS_PHRASES: Final[dict[NotificationReason, Phrase]] = {
 def on_opened(draft: Draft, event: Opened) -> None:
     incident = draft.incident
     begin_policy(draft, incident.plan)
-    incident.heard_at = draft.now
+    incident.heard_at, incident.gravest = draft.now, incident.severity
     record_arrivals(draft, incident.firing)
     what = phrase("event.opened", reason=event.reason, policy=incident.policy)
     if incident.receiver:
         what = phrase("event.opened_for", receiver=incident.receiver, **what.values)
-    draft.record("opened", what, user=event.by, firing=incident.firing, resolved=incident.resolved)
+    draft.record("opened", what, user=event.by, **_facts(incident))
     _note_repairs(draft, event.repairs)
     restart_steps(draft)
 
@@ -56,21 +59,59 @@ def on_alerts_changed(draft: Draft, event: AlertsChanged) -> None:
         close_incident(draft, event.ended_by, what)
         return
     news = phrase("event.counts", firing=incident.firing, resolved=incident.resolved)
-    why = NEWS_PHRASES[event.reason]
+    why = phrase("news.unnamed") if event.unnamed else NEWS_PHRASES[event.reason]
     what = phrase("event.alerts", reason=why, **news.values)
     if event.fresh:
         what = phrase("event.alerts_new", fresh=event.fresh, **what.values)
-    draft.record(
-        "alerts",
-        what,
-        firing=incident.firing,
-        resolved=incident.resolved,
-        fresh=event.fresh,
-    )
-    draft.refresh_messages(news)
+    joined: dict[str, Any] = {"joined": event.joined} if event.joined else {}
+    draft.record("alerts", what, **_facts(incident), fresh=event.fresh, **joined)
+    if event.reopens is not None and _needs_anew(incident):
+        _page_anew(draft, event.reopens)
+    else:
+        draft.refresh_messages(news)
     if event.fresh:
         release_hold(draft, phrase("hold.new_alerts"))
         record_arrivals(draft, event.fresh)
+
+
+def find_joined(
+    incident: Incident, fresh: Iterable[Mapping[str, str]]
+) -> tuple[Phrase | None, dict[str, str]]:
+    """The reason by `reopen_on` to page anew for new alerts (None = there is none), and labels.
+
+    The labels are those of the alert that is the reason, or that is graver than all others ({} =
+    none is). fresh: the labels of each new alert.
+    """
+    plan, gravest_of_all, known = incident.plan, dict[str, str](), incident.gravest
+    matchers = [parse_matcher(text) for text in plan.reopen_matchers]
+    for labels in fresh:
+        if plan.reopen_on == "matchers" and all(one.matches(labels) for one in matchers):
+            selected = ", ".join(plan.reopen_matchers)
+            return phrase("joined.selected", matchers=selected), dict(labels)
+        if severity_rank(severity_of(labels)) > severity_rank(known):
+            gravest_of_all, known = dict(labels), severity_of(labels)
+        if plan.reopen_on == "new_alerts" and not gravest_of_all:
+            gravest_of_all = dict(labels)
+    if plan.reopen_on == "new_alerts" and gravest_of_all:
+        return phrase("joined.new"), gravest_of_all
+    if plan.reopen_on == "severity" and gravest_of_all:
+        severity: PhraseValue = known or phrase("joined.no_severity")
+        return phrase("joined.graver", severity=severity), gravest_of_all
+    return None, gravest_of_all
+
+
+def _needs_anew(incident: Incident) -> bool:
+    """True where nobody would be paged for a new alert: it is answered, or its policy is over."""
+    if incident.state != "triggered":
+        return True
+    waits = incident.step_due is not None or incident.waiting or incident.held_until is not None
+    return not waits and all(chain.due is None for chain in incident.chains)
+
+
+def _page_anew(draft: Draft, why: Phrase) -> None:
+    incident, what = draft.incident, phrase("event.paged_for_joined", why=why)
+    trigger_again(draft, "reopened", what, "", **_facts(incident))
+    incident.joined, incident.joined_at = why, draft.now
 
 
 def on_returned(draft: Draft, event: Returned) -> None:
@@ -81,12 +122,18 @@ def on_returned(draft: Draft, event: Returned) -> None:
     begin_policy_anew(draft)
     what = phrase("event.returned", after=after)
     snoozed_by, snoozed_until = incident.snoozed_by, incident.snoozed_until
-    trigger_again(draft, "reopened", what, "", firing=incident.firing, resolved=incident.resolved)
+    trigger_again(draft, "reopened", what, "", **_facts(incident))
     _note_repairs(draft, alerts.repairs)
     record_arrivals(draft, alerts.fresh)
     _dampen_flapping(draft)
     if snoozed_until is not None and snoozed_until > draft.now:
         _snooze_on(draft, snoozed_by, snoozed_until)
+
+
+def _facts(incident: Incident) -> dict[str, Any]:
+    """Facts of an entry of the timeline, for programs: the counts, and how grave it is."""
+    severity = {"severity": incident.severity} if incident.severity else {}
+    return {"firing": incident.firing, "resolved": incident.resolved, **severity}
 
 
 def _snooze_on(draft: Draft, by: str, until: float) -> None:
@@ -134,6 +181,7 @@ def _update_counts(draft: Draft, event: AlertsChanged) -> None:
         resolved=event.resolved,
         common_labels=event.common_labels,
         common_annotations=event.common_annotations,
+        severity=event.severity,
     )
     if incident.parts:
         incident.parts = {**incident.parts, event.group: group}
@@ -148,3 +196,5 @@ def sum_groups(draft: Draft, groups: list[MergedGroup]) -> None:
     shown = [group for group in groups if group.firing] or groups
     incident.common_labels = common_pairs(group.common_labels for group in shown)
     incident.common_annotations = common_pairs(group.common_annotations for group in shown)
+    incident.severity = gravest(group.severity for group in shown)
+    incident.gravest = gravest((incident.gravest or incident.severity, incident.severity))

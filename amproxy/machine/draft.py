@@ -13,6 +13,7 @@ from amproxy.text import PeopleNames, Phrase, Words, phrase
 END_PHRASES: Final[dict[EndReason, Phrase]] = {
     "source": phrase("end.source"),
     "expired": phrase("end.expired"),
+    "unnamed": phrase("end.unnamed"),
     "moved": phrase("end.moved"),
     "policy": phrase("end.policy"),
     "silent": phrase("end.silent"),
@@ -169,9 +170,21 @@ def set_triggered(draft: Draft) -> None:
     incident = draft.incident
     # The new epoch makes buttons of earlier messages invalid.
     incident.state, incident.epoch, incident.heard_at = "triggered", incident.epoch + 1, draft.now
+    incident.gravest, incident.joined, incident.joined_at = incident.severity, "", None
     incident.acknowledged_by, incident.acknowledged_at = "", None
     incident.snoozed_by, incident.snoozed_until = "", None
     incident.resolved_by, incident.ended, incident.resolved_at = "", "", None
+    incident.quiet_until = None
+
+
+def start_acknowledge_timeout(draft: Draft) -> None:
+    """Let the acknowledgement run out in time, and remind its owner before, by the policy."""
+    incident, plan = draft.incident, draft.incident.plan
+    incident.acknowledge_due = incident.reminder_due = None
+    if plan.acknowledge_timeout:
+        incident.acknowledge_due = draft.now + plan.acknowledge_timeout
+        if plan.acknowledge_reminder:
+            incident.reminder_due = incident.acknowledge_due - plan.acknowledge_reminder
 
 
 def trigger_again(draft: Draft, kind: str, what: Phrase, user: str, **data: Any) -> None:
@@ -206,7 +219,7 @@ def _close(
 ) -> None:
     incident = draft.incident
     incident.resolved_by, incident.resolved_at = by, draft.now
-    if incident.state != "snoozed" or ended not in ("source", "expired"):
+    if incident.state != "snoozed" or ended not in ("source", "expired", "unnamed"):
         # Alerts that come back soon find the snooze again that they ended in.
         incident.snoozed_until = None
     incident.state = "resolved"

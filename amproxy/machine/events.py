@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Literal
 
 import msgspec
 
 from amproxy.config.structs import NotifyStep, Policy
-from amproxy.model import AlertRepair, Group, MergedGroup, NotificationReason
+from amproxy.model import AlertRepair, Group, Incident, MergedGroup, NotificationReason
 from amproxy.text import Phrase, Words
 
 
@@ -32,7 +33,14 @@ class AlertsChanged(Event, frozen=True, kw_only=True):
     fresh: int = 0  # firing alerts that were not known before
     common_labels: dict[str, str] = {}
     common_annotations: dict[str, str] = {}
-    ended_by: Literal["source", "expired", "moved"] = "source"  # resolves it when nothing fires
+    severity: str = ""  # of the gravest firing alert
+    # A new alert that pages anew although somebody has answered: why, and its labels. Those of one
+    # that is graver than all are here also where the policy has it page nobody.
+    reopens: Phrase | None = None
+    joined: dict[str, str] = {}
+    # resolves it when nothing fires
+    ended_by: Literal["source", "expired", "unnamed", "moved"] = "source"
+    unnamed: int = 0  # alerts that ended since because their sender no longer named them
     group: str = ""  # Group.id: an incident may have several groups
     repairs: tuple[AlertRepair, ...] = ()  # of the alerts that began or ended
 
@@ -98,7 +106,9 @@ class Unacknowledge(Act, frozen=True, kw_only=True):
 
 
 class Resolve(Act, frozen=True, kw_only=True):
-    pass
+    """quiet_until: when what still fires then pages anew, Unix seconds; None = nothing would."""
+
+    quiet_until: float | None = None
 
 
 class Reopen(Act, frozen=True, kw_only=True):
@@ -139,9 +149,26 @@ class Merge(Act, frozen=True, kw_only=True):
 class Absorb(Act, frozen=True, kw_only=True):
     """Another incident becomes part of this one."""
 
+    id: str  # Incident.id
     number: int
     title: str
     groups: dict[str, MergedGroup]  # Group.id → its alerts
+
+
+class Unmerge(Act, frozen=True, kw_only=True):
+    """It is an incident of its own again; the other one gets a `TakeOut` in the same commit."""
+
+    root: Incident  # whose part it was, as that is
+    groups: dict[str, MergedGroup]  # Group.id → its alerts, as the other one has them
+    hold: Hold | None = None  # what mutes all of these alerts
+
+
+class TakeOut(Act, frozen=True, kw_only=True):
+    """An incident that was merged into this one is its own again."""
+
+    number: int
+    title: str
+    groups: Set[str]  # Group.id: none of this one any more
 
 
 class Sent(Event, frozen=True, kw_only=True):

@@ -1,18 +1,15 @@
-"""Actions that involve others: reassigning, paging more people, merging two incidents."""
+"""Actions that involve other people: reassigning, and paging more of them."""
 
 from __future__ import annotations
 
 from amproxy.config.structs import NotifyStep, Policy
 from amproxy.errors import Conflict
-from amproxy.machine.alerts import sum_groups
 from amproxy.machine.chains import start_chain
-from amproxy.machine.draft import Draft, close_incident, set_wait, trigger_again
-from amproxy.machine.events import Absorb, AddResponders, Merge, Reassign, Regrouped
-from amproxy.machine.holds import record_arrivals
+from amproxy.machine.draft import Draft, set_wait, trigger_again
+from amproxy.machine.events import AddResponders, Reassign
 from amproxy.machine.recipients import find_recipients, page_urgency
 from amproxy.machine.steps import begin_policy
-from amproxy.model import Incident, MergedGroup
-from amproxy.text import IncidentNumber, Length, Phrase, phrase
+from amproxy.text import Length, Phrase, phrase
 
 # Seconds that people paged by hand have to answer; then the policy begins again, so that an
 # incident is never left with somebody who does not answer.
@@ -65,74 +62,6 @@ def add_responders(draft: Draft, event: AddResponders) -> None:
             draft.record("step", what, user=user)
         else:
             start_chain(draft, user, urgency, step=0, reason=reason, insists=True)
-
-
-def merge(draft: Draft, event: Merge) -> None:
-    """Resolve it: it becomes part of another incident."""
-    incident = draft.incident
-    if event.into == incident.id:
-        raise Conflict(Phrase("refusal.merge_itself"))
-    incident.merged_into = event.into
-    what = phrase(
-        "event.merged",
-        into=IncidentNumber(event.number),
-        by=draft.people(event.user),
-        via=event.via,
-    )
-    close_incident(draft, "merged", what, user=event.user)
-
-
-def absorb(draft: Draft, event: Absorb) -> None:
-    """Add another incident's alerts: this one ends when the alerts of both are resolved."""
-    incident = draft.incident
-    incident.parts = {**_all_groups(incident), **event.groups}
-    sum_groups(draft, list(incident.parts.values()))
-    what = phrase(
-        "event.absorbed",
-        incident=IncidentNumber(event.number),
-        title=event.title,
-        by=draft.people(event.user),
-        via=event.via,
-    )
-    draft.record(
-        "merged",
-        what,
-        user=event.user,
-        number=event.number,
-        firing=incident.firing,
-        resolved=incident.resolved,
-    )
-    draft.refresh_messages(what)
-    record_arrivals(draft, sum(group.firing for group in event.groups.values()))
-
-
-def regroup(draft: Draft, event: Regrouped) -> None:
-    """Let the incident go with its alerts to other groups; who has answered it stays."""
-    incident, only = draft.incident, event.only
-    if only is not None and not incident.parts:
-        incident.group, incident.group_key = only.id, only.key
-        incident.group_labels = only.labels
-    else:
-        others = _all_groups(incident).items()
-        stay = {group: alerts for group, alerts in others if group != event.left}
-        incident.parts = {**stay, **event.groups}
-    draft.record("regrouped", phrase("event.regrouped"))
-
-
-def incident_groups(incident: Incident) -> dict[str, MergedGroup]:
-    """The groups (Group.id → alerts) that an incident brings along when it is merged."""
-    return {group: alerts for group, alerts in _all_groups(incident).items() if group}
-
-
-def _all_groups(incident: Incident) -> dict[str, MergedGroup]:
-    """Its own group, "" for one opened by hand, and those of incidents merged into it."""
-    own = MergedGroup(
-        firing=incident.firing,
-        resolved=incident.resolved,
-        common_labels=incident.common_labels,
-        common_annotations=incident.common_annotations,
-    )
-    return incident.parts or {incident.group: own}
 
 
 def _resolve_people(draft: Draft, to: NotifyStep) -> tuple[tuple[str, ...], Phrase | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from amproxy.machine import actions, alerts, chains, deliveries, holds, responders, steps
+from amproxy.machine import actions, alerts, chains, deliveries, holds, merging, steps
 from amproxy.machine.draft import Draft
 from amproxy.machine.events import (
     Act,
@@ -113,7 +113,7 @@ def _apply_event(draft: Draft, event: Event) -> None:
         case Updated():
             deliveries.on_updated(draft, event)
         case Regrouped():
-            responders.regroup(draft, event)
+            merging.regroup(draft, event)
         case Renamed():
             _follow_rename(draft, event)
         case Hold():

@@ -6,7 +6,7 @@ Pure: everything comes from the card, and the card's `at` decides which alerts s
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,7 +16,8 @@ from amproxy.notify.message import Card
 PayloadStatus = Literal["firing", "resolved"]
 
 NO_TIME = "0001-01-01T00:00:00Z"  # Go's zero time: the end of an alert that fires
-_QUOTED = str.maketrans({char: "\\" + char for char in "\\.+*?()|[]{}^$"})
+# Receivers are named as regular expressions.
+QUOTED = str.maketrans({char: "\\" + char for char in "\\.+*?()|[]{}^$"})
 # Go writes these five as \u…, so that JSON can be put into HTML. They occur only inside strings.
 _ESCAPED = tuple((char.encode(), b"\\u%04x" % ord(char)) for char in "<>&\u2028\u2029")
 
@@ -58,12 +59,18 @@ class AlertmanagerPayload(msgspec.Struct, frozen=True, kw_only=True, rename="cam
     version: str = "4"
     group_key: str
     truncated_alerts: int
+    metadata: dict[str, str] | msgspec.UnsetType = msgspec.UNSET  # of incident.io only
     incident: SentIncident | msgspec.UnsetType = msgspec.UNSET
     incidents: list[SentIncident] | msgspec.UnsetType = msgspec.UNSET
 
 
 def build_payload(card: Card) -> bytes:
-    """The body of the POST: one line of JSON with its line end.
+    """The body of the POST: one line of JSON with its line end."""
+    return go_json(build_message(card)) + b"\n"
+
+
+def build_message(card: Card) -> AlertmanagerPayload:
+    """The payload of a card.
 
     Alerts keep the order given. A card without alerts (opened by hand, a notice) has its title
     and text as the common annotations `summary` and `description`.
@@ -73,8 +80,8 @@ def build_payload(card: Card) -> bytes:
     annotations = common_pairs(alert.annotations for alert in card.alerts)
     # an incident's card holds a few of many
     not_shown = max(0, card.firing + card.resolved - len(alerts))
-    message = AlertmanagerPayload(
-        receiver=card.receiver.translate(_QUOTED),
+    return AlertmanagerPayload(
+        receiver=card.receiver.translate(QUOTED),
         status=_status(card, alerts),
         alerts=alerts,
         notification_reason=card.reason or "unknown",
@@ -84,14 +91,18 @@ def build_payload(card: Card) -> bytes:
         route_labels=card.route_labels,
         external_url=card.external_url,
         group_key=card.group_key,
-        truncated_alerts=card.truncated or not_shown,
+        truncated_alerts=(card.truncated or not_shown) + card.left_out,
         incident=_incident(card) if card.kind == "incident" else msgspec.UNSET,
         incidents=_incidents(card) if card.kind == "bundle" else msgspec.UNSET,
     )
-    body = msgspec.json.encode(message, order="deterministic")
+
+
+def go_json(value: Any) -> bytes:
+    """JSON as Go writes it: maps in the order of their keys, and safe to put into HTML."""
+    body = msgspec.json.encode(value, order="deterministic")
     for char, escape in _ESCAPED:
         body = body.replace(char, escape)
-    return body + b"\n"
+    return body
 
 
 def _alert(alert: Alert, now_ns: int) -> SentAlert:

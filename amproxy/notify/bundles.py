@@ -18,6 +18,7 @@ from amproxy.store import deliveries, incidents
 from amproxy.store.commit import Operations
 from amproxy.store.outbox import OutboxMessage
 from amproxy.store.storms import save_bundle_epochs
+from amproxy.text import Words
 
 
 class BundledPage(NamedTuple):
@@ -119,12 +120,12 @@ class BundleSender:
         service, message, operations = self._service, queued.message, Operations()
         about, page = [one.incident for one in bundled], bundled[0].page
         service.log_delivery(operations, message, "failed", about=about, page=page, error=error)
-        await self._record(message, bundled, str(error))
-        service.save_contact_outcome(operations, message, page.address, before, str(error))
+        await self._record(message, bundled, error.words)
+        service.save_contact_outcome(operations, message, page.address, before, error.words)
         await service.finish(queued, operations)
 
     async def _record(
-        self, message: OutgoingMessage, bundled: list[BundledPage], error: str
+        self, message: OutgoingMessage, bundled: list[BundledPage], error: Words
     ) -> None:
         """Count each page and record it in its incident. error: "" = the bundle was sent."""
         others = len({one.incident.id for one in bundled}) - 1
@@ -155,7 +156,7 @@ class BundleSender:
         channel, settings = self._service.person(message.channel, bundled[0].page.address)
         wire, now, url = self._context.wire, self._context.now(), self._context.external_url
         alerts = await asyncio.gather(
-            *(incidents.load_alerts(wire, one.incident.id) for one in bundled)
+            *(incidents.load_current_alerts(wire, one.incident) for one in bundled)
         )
         card = bundle_card(
             self._context.config, message, bundled, alerts, now=now, external_url=url

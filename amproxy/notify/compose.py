@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from amproxy.config.structs import Config
+from amproxy.labels.severity import gravest, severity_of, severity_rank
 from amproxy.machine.draft import END_PHRASES
-from amproxy.model import Alert, Incident, OutgoingMessage, Page, common_pairs
-from amproxy.notify.message import Action, BundleEntry, Button, Card, Link
+from amproxy.model import (
+    LEFT_OUT_FIELD,
+    Alert,
+    Incident,
+    OutgoingMessage,
+    Page,
+    common_pairs,
+    current_annotations,
+)
+from amproxy.notify import grafana
+from amproxy.notify.channels.text import is_link_url
+from amproxy.notify.content import is_web_url, place_text, places_of, text_of
+from amproxy.notify.message import Action, BundleEntry, Button, Card, Link, Picture
 from amproxy.notify.templates import default_title
 from amproxy.text import DEFAULT_LANGUAGE, Moment, PeopleNames, Phrase, load_texts, phrase
 from amproxy.text.render import PhraseRenderer, in_english
 
 MAX_CARD_ALERTS = 20
+EARLIEST_START = 10.0**9  # Unix seconds: an alert that began before 2001 does not know when
+MAX_GIST_ALERTS = 1000  # that are looked at for the places in a heading
+MAX_PICTURES = 4  # of one card
 MAX_ALERTS_PER_INCIDENT = 20  # alerts of one incident of a bundle, for the webhook's payload
 MAX_BUNDLE_ALERTS = 500  # and of all its incidents
 SNOOZE_SECONDS = 3600  # of the Snooze button
-TEXT_ANNOTATIONS = ("summary", "description", "message")
 LINK_ANNOTATIONS = {"runbook_url": "Runbook", "dashboard_url": "Dashboard"}
+_PICTURE_ANNOTATIONS = ("image",)
 LINK_EXTRAS = {"dashboardURL": "Dashboard", "panelURL": "Panel", "silenceURL": "Silence in Grafana"}
 
 # incident, action, epoch, user, argument → URL
@@ -37,7 +53,9 @@ def incident_card(
     sign: SignLink,
 ) -> Card:
     """The card of an incident for the person or receiver of `page`."""
-    shown = _firing_first(alerts, now)[:MAX_CARD_ALERTS]
+    in_order = _firing_first(alerts, now)
+    shown, gist = in_order[:MAX_CARD_ALERTS], _gist(in_order, now)
+    annotations = current_annotations(incident, alerts, now)
     words = _reader_words(config, page.user, now)
     is_reminder = _is_reminder(incident, page)
     why = phrase("card.why" if page.user else "card.why_receiver", reason=page.reason)
@@ -51,12 +69,18 @@ def incident_card(
         why=words.text(why)
         if incident.state == "triggered" or _needs_answer(incident, page)
         else "",
-        text=incident.text or _text(incident.common_annotations, shown),
+        text=incident.text or text_of(annotations, shown),
+        severity=gist.severity,
+        place=place_text(gist.places, incident.title, gist.unlooked),
+        since=_since(gist.since, words),
+        began=_began(shown, gist.since, words),
         labels={**incident.group_labels, **incident.common_labels},
         alerts=shown,
         firing=incident.firing,
         resolved=incident.resolved,
-        links=_links(incident.common_annotations, shown),
+        left_out=left_out(shown),
+        links=_links(annotations, shown),
+        pictures=_pictures(shown),
         buttons=_buttons(incident, page, sign),
         url=_incident_url(incident, external_url),
         news=words.text(incident.news),
@@ -66,7 +90,7 @@ def incident_card(
         group_key=incident.group_key,
         group_labels=incident.group_labels,
         common_labels=incident.common_labels,
-        common_annotations=incident.common_annotations,
+        common_annotations=annotations,
         external_url=external_url,
     )
 
@@ -79,18 +103,28 @@ def group_card(message: OutgoingMessage, *, now: float, external_url: str) -> Ca
     firing = sum(not alert.resolved(now_ns) for alert in alerts)
     labels = common_pairs(alert.labels for alert in alerts)
     annotations = common_pairs(alert.annotations for alert in alerts)
+    title = default_title(group.labels, labels, alerts)
+    in_order = _firing_first(alerts, now)
+    gist = _gist(in_order, now)
+    words = PhraseRenderer(load_texts(DEFAULT_LANGUAGE), now=now)
     return Card(
         kind="group",
         key=message.id,
-        title=default_title(group.labels, labels),
+        title=title,
         state="firing" if firing else "resolved",
         state_text=in_english(_group_state(firing)),
-        text=_text(annotations, alerts),
+        text=text_of(annotations, in_order),
+        severity=gist.severity,
+        place=place_text(gist.places, title, gist.unlooked),
+        since=_since(gist.since, words),
+        began=_began(in_order[:MAX_CARD_ALERTS], gist.since, words),
         labels=labels,
         alerts=alerts,
         firing=firing,
         resolved=len(alerts) - firing,
-        links=_links(annotations, alerts),
+        left_out=left_out(alerts),
+        links=_links(annotations, in_order),
+        pictures=_pictures(in_order[:MAX_CARD_ALERTS]),
         url=external_url,
         at=now,
         receiver=group.receiver,
@@ -129,6 +163,7 @@ def bundle_card(
         kind="bundle",
         key=message.id,
         title=f"{len(in_order)} incidents of policy {paged[0][1].policy}",
+        severity=gravest(incident.severity for incident in in_order),
         state="triggered",
         why=_bundle_reason(config, [page for _, page in paged], now),
         text=message.text,
@@ -162,12 +197,18 @@ def state_phrase(incident: Incident) -> Phrase:
         case "resolved" if end := incident.end_reason:
             at = Moment(incident.resolved_at or 0)
             return phrase("card.ended", at=at, reason=END_PHRASES[end])
+        case "resolved" if incident.quiet_until:
+            by, until = PeopleNames((incident.resolved_by,)), Moment(incident.quiet_until)
+            return phrase("card.resolved_firing", by=by, until=until)
         case "resolved":
             return phrase("card.resolved", by=PeopleNames((incident.resolved_by,)))
         case _:
             at = Moment(incident.started_at)
             if incident.held_by:
                 return phrase("card.held", at=at, reason=incident.held_by)
+            if incident.joined_at is not None:
+                again = Moment(incident.joined_at)
+                return phrase("card.triggered_again", at=at, again=again, why=incident.joined)
             return phrase("card.triggered", at=at)
 
 
@@ -226,9 +267,59 @@ def _buttons(incident: Incident, page: Page, sign: SignLink) -> list[Button]:
     ]
 
 
+class _Gist(NamedTuple):
+    """The gist of those alerts that fire, or of all where none does, for the heading."""
+
+    severity: str  # the gravest; "" = none says
+    places: list[str]
+    unlooked: int  # alerts whose places were not looked at
+    since: float  # Unix seconds: when the first of those that fire began; 0 = none fires
+
+
+def _gist(alerts: Sequence[Alert], now: float) -> _Gist:
+    """alerts: in the order of _firing_first."""
+    now_ns = int(now * 10**9)
+    firing = [alert for alert in alerts if not alert.resolved(now_ns)]
+    about = firing or alerts
+    began = [start for alert in firing if (start := _start(alert, now))]
+    return _Gist(
+        severity_of(about[0].labels) if about else "",
+        places_of(about[:MAX_GIST_ALERTS]),
+        max(0, len(about) - MAX_GIST_ALERTS),
+        min(began, default=0.0),
+    )
+
+
+def _start(alert: Alert, now: float) -> float:
+    """The beginning of an alert, Unix seconds; 0 where its sender cannot know it."""
+    start = alert.starts_ns / 10**9
+    return start if EARLIEST_START <= start <= now else 0.0
+
+
+def _since(start: float, words: PhraseRenderer) -> str:
+    return words.text(phrase("card.since", at=Moment(start))) if start else ""
+
+
+def _began(alerts: Sequence[Alert], first: float, words: PhraseRenderer) -> dict[str, str]:
+    """Fingerprint → since when it fires, of those that began a minute or more after the first."""
+    found = {}
+    for alert in alerts:
+        start = alert.starts_ns / 10**9
+        if first and start >= first + 60 and not alert.ends_ns:
+            found[alert.fingerprint] = _since(start, words)
+    return found
+
+
 def _firing_first(alerts: Sequence[Alert], now: float) -> list[Alert]:
     now_ns = int(now * 10**9)
-    return sorted(alerts, key=lambda alert: (alert.resolved(now_ns), alert.starts_ns))
+    return sorted(
+        alerts,
+        key=lambda alert: (
+            alert.resolved(now_ns),
+            -severity_rank(severity_of(alert.labels)),
+            alert.starts_ns,
+        ),
+    )
 
 
 def _limit_alerts(alerts: Sequence[Sequence[Alert]], now: float) -> list[Alert]:
@@ -238,38 +329,66 @@ def _limit_alerts(alerts: Sequence[Sequence[Alert]], now: float) -> list[Alert]:
     return [alert for some in alerts for alert in _firing_first(some, now)[:limit]]
 
 
-def _text(annotations: dict[str, str], alerts: list[Alert]) -> str:
-    def texts(of: dict[str, str]) -> list[str]:
-        return [of[name] for name in TEXT_ANNOTATIONS if of.get(name)]
-
-    found = texts(annotations)
-    if not found and len(alerts) == 1:
-        found = texts(alerts[0].annotations)
-    return "\n".join(found)
-
-
-def _links(annotations: dict[str, str], alerts: list[Alert]) -> list[Link]:
+def _links(annotations: dict[str, str], alerts: Sequence[Alert]) -> list[Link]:
     """Links out of alerts: only http and https, each once."""
-    wanted = [(text, annotations.get(name, "")) for name, text in LINK_ANNOTATIONS.items()]
-    if alerts:
-        first = alerts[0]
-        wanted += [(text, first.extra.get(name, "")) for name, text in LINK_EXTRAS.items()]
-        wanted.append(("Source", first.generator_url))
     links: dict[str, Link] = {}
-    for text, url in wanted:
-        if isinstance(url, str) and _is_web_url(url):
+    for text, url in _wanted_links(annotations, alerts):
+        if is_web_url(url):
             links.setdefault(url, Link(text=text, url=url))
     return list(links.values())
 
 
-def _is_web_url(url: str) -> bool:
-    """True for a URL out of an alert that may be shown as a link."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    is_web = parts.scheme in ("http", "https") and bool(parts.netloc)
-    return is_web and not any(char.isspace() or ord(char) < 32 for char in url)
+def _wanted_links(
+    annotations: dict[str, str], alerts: Sequence[Alert]
+) -> Iterator[tuple[str, str]]:
+    """Text and address: the usual ones of all alerts or of the first, then all other annotations.
+
+    The others count where all alerts share them, and may be no addresses.
+    """
+    for name, text in LINK_ANNOTATIONS.items():
+        given = (alert.annotations.get(name, "") for alert in alerts)
+        yield text, annotations.get(name) or next(filter(None, given), "")
+    if alerts:
+        for name, text in LINK_EXTRAS.items():
+            yield text, grafana.read_link(alerts[0], name)
+    for name, url in annotations.items():
+        if name not in _PICTURE_ANNOTATIONS and not name.startswith("__"):
+            text = name.removesuffix("_url").removesuffix("_link").replace("_", " ").strip()
+            yield text[:1].upper() + text[1:], url
+    if alerts:
+        yield "Source", alerts[0].generator_url
+
+
+def alert_picture(alert: Alert) -> str:
+    """The address of an alert's picture: http or https, without a password; "" = it has none."""
+    return next(filter(_is_picture_url, grafana.picture_candidates(alert)), "")
+
+
+def _is_picture_url(url: str) -> bool:
+    return is_link_url(url) and "@" not in urlsplit(url).netloc
+
+
+def alert_picture_text(alert: Alert) -> str:
+    """The name of what an alert's picture shows."""
+    name = alert.labels.get(grafana.RULE_LABEL) or alert.labels.get("alertname", "")
+    return f"Picture: {name}" if name else "Picture"
+
+
+def _pictures(alerts: Iterable[Alert]) -> list[Picture]:
+    """The pictures of alerts, each address once."""
+    pictures: dict[str, Picture] = {}
+    for alert in alerts:
+        if len(pictures) == MAX_PICTURES:
+            break
+        if url := alert_picture(alert):
+            pictures.setdefault(url, Picture(url=url, text=alert_picture_text(alert)))
+    return list(pictures.values())
+
+
+def left_out(alerts: Iterable[Alert]) -> int:
+    """The number of alerts that the sender cut off the last push of these alerts."""
+    counts = (alert.extra.get(LEFT_OUT_FIELD) for alert in alerts)
+    return max((count for count in counts if isinstance(count, int)), default=0)
 
 
 def _incident_url(incident: Incident, external_url: str) -> str:
@@ -282,6 +401,7 @@ def _bundle_entry(incident: Incident, external_url: str) -> BundleEntry:
         number=incident.number,
         state=incident.state,
         title=incident.title,
+        severity=incident.severity,
         url=_incident_url(incident, external_url),
     )
 

@@ -29,7 +29,7 @@ from amproxy.store import deliveries, outbox
 from amproxy.store.commit import Operations, commit
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
 from amproxy.store.outbox import OutboxMessage, RateLimit
-from amproxy.text import Phrase, Words
+from amproxy.text import Phrase, Words, phrase
 from amproxy.text.render import in_english
 
 log = EventLog(__name__)
@@ -80,6 +80,7 @@ class PreparedSend(NamedTuple):
 
     send: Callable[[], Awaitable[dict[str, str]]]
     limit: RateLimit
+    note: Phrase | None = None  # what is wrong with a message that goes out all the same
 
 
 class SendResult(NamedTuple):
@@ -87,6 +88,7 @@ class SendResult(NamedTuple):
 
     ref: dict[str, str]  # what a change of the message needs later
     seconds: float  # duration of the call
+    note: Phrase | None = None
 
 
 class DeliveryService:
@@ -103,7 +105,7 @@ class DeliveryService:
         """The channel of this name. Raises DeliveryError where there is none."""
         channel = self._channels.get(name)
         if channel is None:
-            raise DeliveryError(f"amproxy has no channel {name}", permanent=True)
+            raise DeliveryError(phrase("failure.no_channel", channel=name), permanent=True)
         return channel
 
     def person(self, channel: str, address: str) -> tuple[Channel, Any]:
@@ -112,8 +114,8 @@ class DeliveryService:
         Raises DeliveryError where the contact cannot be delivered to.
         """
         if reason := why_undeliverable(self.context.config, channel, address):
-            text = f"{channel}: {in_english(reason)}"
-            raise DeliveryError(text, permanent=True)
+            words = phrase("failure.because", service=channel, reason=reason)
+            raise DeliveryError(words, permanent=True)
         found = self.channel(channel)
         return found, found.person(self.context.config.global_, address)
 
@@ -126,10 +128,10 @@ class DeliveryService:
         for integration in known.integrations if known else ():
             if f"{integration.kind}/{integration.index}" == key:
                 if integration.undeliverable:
-                    text = in_english(integration.undeliverable)
-                    raise DeliveryError(text, permanent=True)
+                    raise DeliveryError(integration.undeliverable, permanent=True)
                 return integration
-        raise DeliveryError(f"receiver {receiver} has no {key} any more", permanent=True)
+        words = phrase("outcome.integration_gone", receiver=receiver, integration=key)
+        raise DeliveryError(words, permanent=True)
 
     async def call(
         self, queued: OutboxMessage, prepare: Callable[[], Awaitable[PreparedSend]]
@@ -141,7 +143,7 @@ class DeliveryService:
         message, began, limit = queued.message, time.perf_counter(), RateLimit()
         copy = False
         try:
-            send, limit = await prepare()
+            send, limit, note = await prepare()
             copy = await self._obtain_permit(queued, limit)
             began = time.perf_counter()
             ref = await send()
@@ -160,13 +162,12 @@ class DeliveryService:
             metrics.unexpected_errors.labels("deliver").inc()
             log.exception("channel failed unexpectedly", channel=message.channel)
             self._count_arrival(message, copy)
-            raise DeliveryError(
-                f"unexpected {type(error).__name__}", reason="unexpected", ambiguous=True
-            ) from error
+            words = phrase("failure.unexpected", error=type(error).__name__)
+            raise DeliveryError(words, reason="unexpected", ambiguous=True) from error
         metrics.delivery_attempts.labels(message.channel, "ok", "").inc()
         self._count_arrival(message, copy)
         self._record_health(message, "")
-        return SendResult(ref, time.perf_counter() - began)
+        return SendResult(ref, time.perf_counter() - began, note)
 
     async def _obtain_permit(self, queued: OutboxMessage, limit: RateLimit) -> bool:
         """Ask for the permit to send now; True where an earlier attempt may have arrived.
@@ -286,7 +287,7 @@ class DeliveryService:
         message: OutgoingMessage,
         address: str,
         before: Outcome | None,
-        error: str = "",
+        error: Words = "",
     ) -> None:
         """Add the outcome of a delivery to a person's contact, if a person was its recipient.
 
@@ -296,7 +297,7 @@ class DeliveryService:
             outcome = Outcome(
                 ok=not error,
                 at=self.context.now(),
-                error=_hide_addresses(error, address),
+                error=_conceal(error, address),
                 address=address_digest(address),
             )
             deliveries.save_contact_outcome(
@@ -328,7 +329,7 @@ class DeliveryService:
             now,
             about=incidents,
             page=page,
-            error=str(error) if isinstance(error, DeliveryError) else error or "",
+            error=error.words if isinstance(error, DeliveryError) else error or "",
             seconds=seconds,
         )
         deliveries.add(operations, delivery)
@@ -409,9 +410,6 @@ def build_delivery(
     of the channel's call; None = it was not called.
     """
     group, incidents = message.group, tuple(about)
-    if isinstance(error, str):
-        error = _hide_addresses(error, message.address, page.address if page else "")
-        error = error[:LONGEST_ERROR]
     return Delivery(
         at=now,
         kind=_delivery_kind(message, page),
@@ -421,30 +419,42 @@ def build_delivery(
         receiver=group.receiver if group else page.receiver if page else "",
         integration=page.integration if page else message.integration,
         incidents=tuple((incident.id, incident.number) for incident in incidents),
-        subject=_delivery_subject(message, incidents)[:LONGEST_SUBJECT],
+        subject=_delivery_subject(message, incidents),
         attempt=message.attempt,
-        error=error,
+        error=_conceal(error, message.address, page.address if page else ""),
         ms=None if seconds is None else round(seconds * 1000),
     )
 
 
-def _hide_addresses(text: str, *addresses: str) -> str:
-    """The text without these addresses, any of which may be a secret."""
-    for address in filter(None, addresses):
-        text = text.replace(address, "…")
-    return text
+def _conceal(value: Any, *addresses: str) -> Any:
+    """A text, a phrase or a value of one, without these addresses, which may be secrets; cut."""
+    match value:
+        case str():
+            for address in filter(None, addresses):
+                value = value.replace(address, "…")
+            return value[:LONGEST_ERROR]
+        case Phrase():
+            return Phrase(
+                value.key,
+                {name: _conceal(inner, *addresses) for name, inner in value.values.items()},
+            )
+        case tuple():
+            return tuple(_conceal(inner, *addresses) for inner in value)
+        case _:
+            return value
 
 
 def _delivery_kind(message: OutgoingMessage, page: Page | None) -> DeliveryKind:
     return page.kind if page and message.kind == "page" else message.kind
 
 
-def _delivery_subject(message: OutgoingMessage, about: tuple[Incident, ...]) -> str:
+def _delivery_subject(message: OutgoingMessage, about: tuple[Incident, ...]) -> Words:
     """The title of the (first) incident, the labels of a group, or the subject of a notice."""
     if about:
-        return about[0].title
+        return about[0].title[:LONGEST_SUBJECT]
     if message.group:
         # Values are cut one by one, so that a huge one is never copied whole.
         labels = message.group.labels.items()
-        return ", ".join(f"{name}={value[:LONGEST_SUBJECT]}" for name, value in labels)
+        texts = (f"{name}={value[:LONGEST_SUBJECT]}" for name, value in labels)
+        return ", ".join(texts)[:LONGEST_SUBJECT]
     return message.subject

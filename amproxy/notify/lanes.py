@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from amproxy.model import OutgoingMessage
 from amproxy.store.outbox import OutboxMessage
+from amproxy.text import Length, Phrase, phrase
 
 BUDGET = 100  # messages of a lane that are kept in memory
 TIMEOUTS_TO_STALL = 3  # time-outs in a row after which a destination counts as hanging
@@ -41,6 +42,7 @@ class Lane:
         self.key = key
         self.kept: deque[LaneEntry] = deque()  # of a stalled lane: nobody else can be told
         self.probe: asyncio.Task[None] | None = None
+        self.needless = 0  # messages up to now, one after the other, that nobody needed any more
         self._urgent: deque[LaneEntry] = deque()
         self._others: deque[LaneEntry] = deque()
         self._changed = asyncio.Event()
@@ -63,6 +65,10 @@ class Lane:
             if queue:
                 return queue.popleft()
         return None
+
+    def pop_some(self, number: int) -> list[LaneEntry]:
+        """The next messages, so many at most."""
+        return [one for _ in range(number) if (one := self.pop()) is not None]
 
     def resume(self) -> None:
         """Put the kept messages back before the others."""
@@ -101,7 +107,7 @@ class _Stall:
     probe_at: float = 0.0
     wait: float = 0.0  # seconds from the last time-out to the next probe
     throttled_until: float = 0.0
-    reason: str = ""
+    reason: Phrase | None = None
 
 
 class LaneHealth:
@@ -117,7 +123,7 @@ class LaneHealth:
             return
         stall = self._stalls.setdefault(key, _Stall())
         stall.timeouts += 1
-        stall.reason = f"no answer {stall.timeouts} times in a row"
+        stall.reason = phrase("failure.hangs", n=stall.timeouts)
         first, longest = PROBE_WAITS
         if stall.timeouts <= TIMEOUTS_TO_STALL:
             stall.wait = first
@@ -138,13 +144,13 @@ class LaneHealth:
         if seconds >= LONG_THROTTLE:
             stall = self._stalls.setdefault(key, _Stall())
             stall.throttled_until = stall.probe_at = now + seconds
-            stall.reason = f"no message is taken for {round(seconds)} s"
+            stall.reason = phrase("failure.throttled", length=Length(round(seconds)))
 
-    def stalled(self, key: str, now: float) -> str:
-        """The reason why a lane is stalled; "" = it is not."""
+    def stalled(self, key: str, now: float) -> Phrase | None:
+        """The reason why a lane is stalled; None = it is not."""
         stall = self._stalls.get(key)
         if stall is None or (stall.timeouts < TIMEOUTS_TO_STALL and now >= stall.throttled_until):
-            return ""
+            return None
         return stall.reason
 
     def probe_in(self, key: str, now: float) -> float:

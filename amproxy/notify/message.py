@@ -33,6 +33,13 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     url: str  # http or https, checked
 
 
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture of an alert, such as the panel that it is about; nobody here has looked at it."""
+
+    url: str  # http or https, checked
+    text: str  # what it shows, for those who cannot see it; not shortened yet
+
+
 class BundleEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One incident of a bundle."""
 
@@ -40,6 +47,7 @@ class BundleEntry(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     state: str
     title: str  # not shortened yet
+    severity: str = ""
     url: str  # its page
 
 
@@ -48,18 +56,25 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Literal["incident", "group", "bundle", "notice"]
     title: str  # "HighCPU on eu1"; not shortened yet
+    # For the heading, where the title does not say it; not shortened yet.
+    severity: str = ""  # "critical"
+    place: str = ""  # "prod/web-1", "web-1, web-2 and 28 more"
     number: int = 0  # of the incident; 0 = none
     state: Literal["triggered", "acknowledged", "snoozed", "resolved", "firing", "notice"] = (
         "notice"
     )
     state_text: str = ""  # "Acknowledged by Bob Birch at 14:03 UTC"
+    since: str = ""  # "since 13:55 UTC", on the reader's clock: of the first alert that fires
+    began: dict[str, str] = {}  # fingerprint → the same, of alerts that began later
     why: str = ""  # "You are on call for platform (layer weekly)"
     text: str = ""  # summary and description, may have several lines
     labels: dict[str, str] = {}  # common to all alerts
     alerts: list[Alert] = []  # at most `compose.MAX_CARD_ALERTS`, firing ones first
     firing: int = 0
     resolved: int = 0
+    left_out: int = 0  # alerts that the sender cut off its last push; not among those counted
     links: list[Link] = []
+    pictures: list[Picture] = []  # of its alerts, firing ones first, at most `compose.MAX_PICTURES`
     buttons: list[Button] = []
     url: str = ""  # the incident's page
     news: str = ""  # of an update: the last change, for channels that keep a thread

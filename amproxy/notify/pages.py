@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from amproxy import metrics
+from amproxy import metrics, offload
 from amproxy.clock import utc
 from amproxy.config.structs import Config
 from amproxy.errors import DeliveryError, NotFound
@@ -16,12 +17,12 @@ from amproxy.machine.chains import has_other_contact
 from amproxy.machine.deliveries import skip_reason
 from amproxy.machine.events import Failed, Sent, Skipped, Updated
 from amproxy.model import Incident, Outcome, OutgoingMessage, Page
+from amproxy.notify.alertmanager_texts import failure_note, fill_settings
 from amproxy.notify.channels import Channel
 from amproxy.notify.compose import SignLink, incident_card
 from amproxy.notify.delivery import DeliveryService, PreparedSend, is_too_old
 from amproxy.notify.message import Card
 from amproxy.notify.storms import hold_for_bundle
-from amproxy.notify.templates import render_settings
 from amproxy.oncall.hours import classify_daytime
 from amproxy.store import deliveries, incidents, outbox
 from amproxy.store.commit import Operations
@@ -36,8 +37,8 @@ class PageSender:
     def __init__(self, service: DeliveryService, sign: SignLink) -> None:
         self._service, self._context, self._sign = service, service.context, sign
 
-    async def send_page(self, queued: OutboxMessage) -> None:
-        """Send a page, or hold it for a bundle, and record it.
+    async def send_page(self, queued: OutboxMessage) -> bool:
+        """Send a page, or hold it for a bundle, and record it; False where nobody needs it.
 
         Raises StoreUnavailable only before anything was sent.
         """
@@ -46,15 +47,32 @@ class PageSender:
             self._find(message),
             deliveries.load_contact_outcome(self._context.wire, message.user, message.channel),
         )
+        if await self._end_needless(queued, found) or found is None:
+            return False
+        if not await hold_for_bundle(self._context, queued, *found):
+            await self.send_single(queued, *found, before)
+        return True
+
+    async def skip_needless(self, queued: OutboxMessage) -> bool:
+        """Record a page that nobody needs; False where it has to be sent. Raises StoreUnavailable.
+
+        Many at a time are recorded by a few writes.
+        """
+        return await self._end_needless(queued, await self._find(queued.message))
+
+    async def _end_needless(
+        self, queued: OutboxMessage, found: tuple[Incident, Page] | None
+    ) -> bool:
         # The incident is gone, or another process has recorded the page.
         if found is None or found[1].state != "due":
             await self._service.finish(queued)
-            return
+            return True
         incident, page = found
-        if reason := skip_reason(incident, page):
-            await self.skip_page(outbox.finish(queued), message, incident, page, reason)
-        elif not await hold_for_bundle(self._context, queued, incident, page):
-            await self.send_single(queued, incident, page, before)
+        reason = skip_reason(incident, page)
+        if reason is None:
+            return False
+        await self.skip_page(outbox.finish(queued), queued.message, incident, page, reason)
+        return True
 
     async def skip_page(
         self,
@@ -111,8 +129,8 @@ class PageSender:
         service.log_delivery(
             operations, message, "failed", about=(incident,), page=page, error=error
         )
-        service.save_contact_outcome(operations, message, page.address, before, str(error))
-        failed = Failed(page=page.id, error=str(error), attempt=message.attempt)
+        service.save_contact_outcome(operations, message, page.address, before, error.words)
+        failed = Failed(page=page.id, error=error.words, attempt=message.attempt)
         await service.record(incident.id, failed, operations)
 
     async def divert_page(self, queued: OutboxMessage, error: DeliveryError) -> bool:
@@ -158,21 +176,28 @@ class PageSender:
     async def _prepare(self, incident: Incident, page: Page) -> PreparedSend:
         channel, settings = self._target(page)
         card = await self._card(incident, page)
-        settings = render_settings(page.channel, settings, card)
+        settings, note = self._fill(page, settings, card)
         limit = channel.rate_limit(settings)
         earlier = _earlier_page(incident, page) if channel.threads else None
         if earlier is None:
-            return PreparedSend(lambda: channel.send(settings, card), limit)
+            return PreparedSend(lambda: channel.send(settings, card), limit, note)
         # A chat that has the incident already gets news in the thread, not a second message.
         news = replace(card, news=in_english(phrase("event.paged_again", round=page.round)))
-        return PreparedSend(lambda: channel.edit(settings, earlier.ref, news), limit)
+        return PreparedSend(lambda: channel.edit(settings, earlier.ref, news), limit, note)
 
     async def _prepare_edit(self, incident: Incident, page: Page) -> PreparedSend:
         channel, settings = self._target(page)
         card = await self._card(incident, page)
-        settings = render_settings(page.channel, settings, card)
+        settings, note = self._fill(page, settings, card)
         limit = channel.rate_limit(settings)
-        return PreparedSend(lambda: channel.edit(settings, page.ref, card), limit)
+        return PreparedSend(lambda: channel.edit(settings, page.ref, card), limit, note)
+
+    def _fill(self, page: Page, settings: Any, card: Card) -> tuple[Any, Phrase | None]:
+        """The settings with a receiver's texts filled in, and what failed; a person has none."""
+        if page.user:
+            return settings, None
+        filled, failed = fill_settings(self._context.config, page.channel, settings, card)
+        return filled, failure_note(failed)
 
     async def _find(self, message: OutgoingMessage) -> tuple[Incident, Page] | None:
         try:
@@ -184,16 +209,13 @@ class PageSender:
 
     async def _card(self, incident: Incident, page: Page) -> Card:
         context = self._context
-        alerts = await incidents.load_alerts(context.wire, incident.id)
-        return incident_card(
-            context.config,
-            incident,
-            alerts,
-            page,
-            now=context.now(),
-            external_url=context.external_url,
-            sign=self._sign,
+        alerts = await incidents.load_current_alerts(context.wire, incident)
+        build = partial(
+            incident_card, now=context.now(), external_url=context.external_url, sign=self._sign
         )
+        card = await offload.run(len(alerts), build, context.config, incident, alerts, page)
+        await offload.scrap(alerts)
+        return card
 
     def _target(self, page: Page) -> tuple[Channel, Any]:
         """The channel and the settings that reach a page's person or receiver.

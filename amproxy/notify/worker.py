@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from amproxy import metrics
 from amproxy.context import Context
@@ -25,6 +27,7 @@ from amproxy.notify.lanes import Lane, LaneEntry, lane_key, limit_key
 from amproxy.notify.sender import MessageSender
 from amproxy.store import outbox
 from amproxy.store.outbox import ALIVE_SECONDS, OutboxMessage
+from amproxy.text import Phrase
 
 log = EventLog(__name__)
 
@@ -35,9 +38,11 @@ RETRY_INTERVAL = POLL_INTERVAL / 4  # seconds between attempts while Redis is aw
 TAKE_OVER_PAUSE = 3.0
 RECOUNT_INTERVAL = 30.0  # seconds between searches for messages that nobody works on
 BATCH = 200  # messages read at once
+HANDED_OVER = 10  # messages that a commit takes at most
 MAX_HELD = 200_000  # messages that a process holds; of most of them only the id
 DRAIN_TIMEOUT = 4.0  # seconds that an orderly end waits for calls under way
 MAX_CONCURRENT = 32  # calls under way to one receiver
+MAX_SKIPPED_AT_ONCE = 64  # pages of one lane that are recorded together
 MAX_PEOPLE_CONCURRENT = 128  # calls under way in one channel; each person has one at most
 
 
@@ -69,6 +74,7 @@ class DeliveryWorker:
         self._refused = -TAKE_OVER_PAUSE  # monotonic time of the last refusal of Redis
         self._recounted = 0.0  # monotonic time of the last such search; 0 = search now
         self._last_stray = ""  # id in the outbox up to which strays were looked for
+        self._missed = False  # a response may have been lost that gave it messages
 
     async def run(self) -> None:
         """Deliver for ever; cancel to stop.
@@ -82,13 +88,13 @@ class DeliveryWorker:
                     if await self._turn():
                         continue
                 except StoreUnavailable:
+                    self._context.wire.taker = None
                     # A Redis that is back may be empty: the lease comes first again. And what a
                     # response that was lost has given to this process is nowhere else.
                     self._renewed = min(self._renewed, time.monotonic() - POLL_INTERVAL)
                     self._recounted, self._refused = 0.0, time.monotonic()
                     await asyncio.sleep(RETRY_INTERVAL)
                 with contextlib.suppress(TimeoutError):
-                    # not wait_for: in Python 3.11 that may swallow the cancellation that ends us
                     async with asyncio.timeout(POLL_INTERVAL):
                         await self._context.outbox_filled.wait()
                 self._context.outbox_filled.clear()
@@ -96,7 +102,24 @@ class DeliveryWorker:
             await self._drain()
             raise
         finally:
+            self._context.wire.taker = None
             await self._end_tasks()
+
+    def take_operation(self) -> list[list[str | msgspec.Raw]]:
+        if len(self._held) >= MAX_HELD:
+            return []
+        return outbox.take_operation(self._name, HANDED_OVER).ops
+
+    def accept_entries(self, entries: Sequence[Any]) -> None:
+        """Begin with messages that a commit of this process has stored and taken."""
+        if self._context.wire.taker is not self:  # it has ended, or must find its lease again
+            self._missed = True
+            return
+        # What cannot be read is found when it is searched for what nobody works on.
+        self._accept(outbox.readable(entries, self._name))
+
+    def miss(self) -> None:
+        self._missed = True
 
     async def _turn(self) -> bool:
         """Renew the lease where it is time, and read a batch; True where there may be more.
@@ -106,12 +129,14 @@ class DeliveryWorker:
         wire, now = self._context.wire, time.monotonic()
         if now - self._renewed >= POLL_INTERVAL:
             await self._renew_lease(now)
+            wire.taker = self  # not before it counts as alive: what it has would be taken over
             if now - self._refused >= TAKE_OVER_PAUSE:
                 taken = await outbox.take_over(wire, self._name)
                 if taken:
                     log.warning("took over messages of a process that died", messages=len(taken))
                 self._accept(taken)
-        if now - self._recounted >= RECOUNT_INTERVAL:
+        if self._missed or now - self._recounted >= RECOUNT_INTERVAL:
+            self._missed = False
             await self._read_own()
             await self._restore_strays()
             self._recounted = now
@@ -175,7 +200,7 @@ class DeliveryWorker:
 
     async def _drain(self) -> None:
         """Finish what is being sent, begin nothing new, and leave the rest to others at once."""
-        self._draining = True
+        self._draining, self._context.wire.taker = True, None
         for task in self._tasks - self._sending:
             task.cancel()
         if self._sending:
@@ -199,6 +224,8 @@ class DeliveryWorker:
                     await self._work_stalled(lane, reason)
                     continue
                 lane.resume()
+                if lane.needless:
+                    await self._skip_needless(lane)
                 one = lane.pop()
                 if one is None:  # all that is left is a probe under way
                     await lane.wait(POLL_INTERVAL)
@@ -207,7 +234,28 @@ class DeliveryWorker:
         finally:
             del self._lanes[lane.key]
 
-    async def _work_stalled(self, lane: Lane, reason: str) -> None:
+    async def _skip_needless(self, lane: Lane) -> None:
+        """Record the next pages together, as far as nobody needs them any more.
+
+        Where one is needless, because somebody has answered or all is over, many are, and each
+        alone would wait for Redis. The more there were, the more are looked at.
+        """
+        ahead = lane.pop_some(min(2 * lane.needless, MAX_SKIPPED_AT_ONCE))
+        with self._being_sent():
+            # What meets an error is in the lane again: its delivery meets and handles it.
+            results = await asyncio.gather(*map(self._skip, ahead), return_exceptions=True)
+        for one, result in reversed([*zip(ahead, results, strict=True)]):
+            if result is True:
+                self._held.discard(one.entry)
+            else:
+                lane.put_back(one)
+        lane.needless = len(ahead) if all(result is True for result in results) else 0
+
+    async def _skip(self, one: LaneEntry) -> bool:
+        queued = await self._load(one)
+        return queued is None or await self._sender.skip_needless(queued)
+
+    async def _work_stalled(self, lane: Lane, reason: Phrase) -> None:
         """Send one probe at a time; give the other messages to their people's next contacts."""
         wait = self._sender.health.probe_in(lane.key, time.monotonic())
         if lane.probe is None and wait == 0:
@@ -229,7 +277,7 @@ class DeliveryWorker:
         finally:
             lane.end_probe()
 
-    async def _divert(self, one: LaneEntry, reason: str) -> bool:
+    async def _divert(self, one: LaneEntry, reason: Phrase) -> bool:
         """Give a message of a stalled lane up, where its person can be told in another way."""
         while True:
             try:
@@ -255,7 +303,8 @@ class DeliveryWorker:
                     return True
                 async with self._limit(queued.message):
                     with self._being_sent():
-                        await self._sender.handle(queued)
+                        needed = await self._sender.handle(queued)
+                lane.needless = 0 if needed else lane.needless + 1
                 return True
             except StoreUnavailable:  # nothing was sent yet
                 await asyncio.sleep(RETRY_INTERVAL)

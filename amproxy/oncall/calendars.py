@@ -35,15 +35,19 @@ class CalendarEventText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     summary: str = ""
     attendees: tuple[str, ...] = ()  # e-mail addresses
     description: str = ""
-    problem: str = ""  # why the event cannot be read: it names nobody then
+    problem: Phrase | None = None  # why the event cannot be read: it names nobody then
 
 
 class CalendarProblem(msgspec.Struct, frozen=True, kw_only=True):
     """Something of an event that cannot be read."""
 
-    event: str  # its words, for people
-    reason: str
+    event: Phrase  # its words, for people
+    reason: Phrase
     start: datetime | None  # UTC, of its first time; None = unknown
+
+    @property
+    def phrase(self) -> Phrase:
+        return phrase("calendar.event", event=self.event, said=self.reason)
 
 
 class CalendarEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -74,7 +78,7 @@ class CalendarShift(msgspec.Struct, frozen=True, kw_only=True):
     rank: tuple[bool, int]
     users: tuple[str, ...]  # () = an empty shift: it names nobody of the file
     summary: str
-    problem: str = ""  # of an empty shift: why its event cannot be read
+    problem: Phrase | None = None  # of an empty shift: why its event cannot be read
 
 
 class _LevelReasons(NamedTuple):

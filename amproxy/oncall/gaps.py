@@ -17,8 +17,9 @@ from amproxy.config.structs import Override, User
 from amproxy.model import GapWarning, NoticeLog
 from amproxy.oncall.layers import Assignment, Cover, override_reason
 from amproxy.oncall.notice import Notice, format_local_time, notice_recipients
-from amproxy.oncall.roster import NO_LAYER, Roster, gap_reason
-from amproxy.text import Words
+from amproxy.oncall.roster import Roster, gap_reason
+from amproxy.oncall.timeline import NO_LAYER
+from amproxy.text import ScheduleName, Words, phrase
 from amproxy.text.render import english
 from amproxy.times import LATEST, to_utc, wall_to_utc
 
@@ -151,11 +152,7 @@ def _gap_notice(
     lines = [_gap_line(roster, schedule, user, gap, now) for gap in gaps[:MAX_GAPS_LISTED]]
     if len(gaps) > MAX_GAPS_LISTED:
         lines.append(f"And {len(gaps) - MAX_GAPS_LISTED} more in the next {GAPS_AHEAD.days} days.")
-    subject = (
-        f"Nobody is on call for {schedule}"
-        if kind == "gap_ahead"
-        else f"A shift of {schedule} is empty"
-    )
+    subject = phrase(f"notice.{kind}", schedule=ScheduleName(schedule))
     return Notice(kind=kind, user=user, subject=subject, text="\n".join(lines))
 
 

@@ -16,6 +16,7 @@ from amproxy.clock import utc
 from amproxy.model import FilePlan
 from amproxy.oncall.notice import Notice, filter_subscribed, format_local_time
 from amproxy.oncall.roster import Roster
+from amproxy.text import ScheduleName, phrase
 
 PLAN_AHEAD: Final = timedelta(days=28)
 MAX_PLANNED_SHIFTS: Final = 200  # a plan with more covers less time
@@ -82,7 +83,7 @@ def _changes(
 def _file_plan(roster: Roster, schedule: str, now: datetime, loaded_at: float) -> FilePlan:
     """The plan of the file from a time on. Of a calendar nothing: it is no part of the file."""
     until = now + PLAN_AHEAD
-    shifts = Roster(roster.config).shifts(schedule, now, until)
+    shifts = roster.of_file.shifts(schedule, now, until)
     if roster.config.schedules[schedule].ical:
         shifts = []
     if len(shifts) > MAX_PLANNED_SHIFTS:
@@ -121,7 +122,7 @@ def _moved_notice(
     return Notice(
         kind="shift_moved",
         user=user,
-        subject=f"Your shifts of {schedule} have moved",
+        subject=phrase("notice.shift_moved", schedule=ScheduleName(schedule)),
         text="\n".join(lines),
     )
 

@@ -12,6 +12,7 @@ import msgspec
 from amproxy.config.channels import notification_rules
 from amproxy.config.structs import Config, NoticeKind, Notify, User
 from amproxy.oncall.roster import Roster
+from amproxy.text import Words
 
 # Kind → the kinds whose channels serve where a person names none for it.
 _INSTEAD: Final[dict[NoticeKind, tuple[NoticeKind, ...]]] = {
@@ -26,7 +27,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: NoticeKind
     user: str
-    subject: str
+    subject: Words  # the log of deliveries keeps it
     text: str
 
 

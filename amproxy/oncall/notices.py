@@ -21,6 +21,7 @@ from amproxy.oncall.notice import (
     notice_recipients,
 )
 from amproxy.oncall.roster import HORIZON, OnCall, Roster
+from amproxy.text import ScheduleName, phrase
 
 HANDOFF_STALE_AFTER = timedelta(hours=1)  # an older handoff is news to nobody
 _MICROSECOND = timedelta(microseconds=1)
@@ -92,7 +93,7 @@ def _going_on_call_notice(
     return Notice(
         kind="going_on_call",
         user=user,
-        subject=f"You are on call for {schedule}",
+        subject=phrase("notice.going_on_call", schedule=ScheduleName(schedule)),
         text=f"You are on call for {schedule}{together} until {until}{after}.",
     )
 
@@ -105,7 +106,7 @@ def _going_off_call_notice(
     return Notice(
         kind="leaving",
         user=user,
-        subject=f"You are off call for {schedule}",
+        subject=phrase("notice.leaving", schedule=ScheduleName(schedule)),
         text=f"You are no longer on call for {schedule}; {names} {verb} taken over.",
     )
 
@@ -138,6 +139,6 @@ def swap_request_notices(roster: Roster, swap: Swap) -> list[Notice]:
             f"{whose} looks for somebody to take over {swap.schedule} from {start} until {end}"
             f"{by}{reason}."
         )
-        subject = f"Somebody is wanted for {swap.schedule}"
+        subject = phrase("notice.swap_asked", schedule=ScheduleName(swap.schedule))
         notices.append(Notice(kind="swap_asked", user=user, subject=subject, text=text))
     return notices

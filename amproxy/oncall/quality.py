@@ -15,7 +15,8 @@ import msgspec
 
 from amproxy.oncall.gaps import CoverageGap, candidate_periods, find_gaps
 from amproxy.oncall.hours import Hours, count_hours
-from amproxy.oncall.roster import NO_LAYER, Roster, Shift
+from amproxy.oncall.roster import Roster, Shift
+from amproxy.oncall.timeline import NO_LAYER
 from amproxy.text import Words
 from amproxy.text.render import english
 

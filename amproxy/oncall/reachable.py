@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
@@ -21,7 +21,7 @@ from amproxy.config.structs import Config, User
 from amproxy.labels.intervals import TimeInterval
 from amproxy.model import Outcome
 from amproxy.oncall.piecewise import cached_interval
-from amproxy.text import Phrase
+from amproxy.text import Phrase, Words
 from amproxy.times import to_utc
 
 # (user, channel) → the result of the last delivery
@@ -92,7 +92,7 @@ class ContactReachability(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     state: ContactState
     at: float | None = None  # of the last delivery, Unix seconds
-    error: str = ""
+    error: Words = ""
     reason: Phrase | None = None  # of undeliverable
     used: bool  # by the person's notification rules
 
@@ -107,11 +107,29 @@ class PersonReachability(msgspec.Struct, frozen=True, kw_only=True):
 
 def assess_reachability(
     config: Config, outcomes: OutcomesByContact
-) -> dict[str, PersonReachability]:
+) -> Mapping[str, PersonReachability]:
     """User → reachability. An outcome of an address that is not in the file any more is ignored."""
-    return {
-        name: person_reachability(config, user, outcomes) for name, user in config.users.items()
-    }
+    return _ReachabilityByUser(config, outcomes)
+
+
+class _ReachabilityByUser(Mapping[str, PersonReachability]):
+    """Reachability found when it is asked for: most pages show few people."""
+
+    def __init__(self, config: Config, outcomes: OutcomesByContact) -> None:
+        self._config, self._outcomes = config, outcomes
+        self._found: dict[str, PersonReachability] = {}
+
+    def __getitem__(self, name: str) -> PersonReachability:
+        if name not in self._found:
+            user = self._config.users[name]
+            self._found[name] = person_reachability(self._config, user, self._outcomes)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._config.users)
+
+    def __len__(self) -> int:
+        return len(self._config.users)
 
 
 def person_reachability(
@@ -164,7 +182,7 @@ def _contact_reachability(
     )
 
 
-def _problem(contact: ContactReachability) -> Phrase | str:
+def _problem(contact: ContactReachability) -> Words:
     if contact.state == "missing":
         return Phrase("reach.missing")
     return contact.reason or contact.error or Phrase("reach.failed")

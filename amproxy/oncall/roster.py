@@ -1,15 +1,15 @@
 """The look-ups of who is on call, which the machine, pages and the API share. Pure: no clock.
 
-A Roster has a ScheduleTimeline for each schedule, which puts layers and overrides together.
+A Roster has a ScheduleTimeline for each schedule, which puts layers and overrides together. A
+change by hand makes another roster, which takes over the timelines that it leaves as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
-from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,17 +22,16 @@ from amproxy.oncall import reachable
 from amproxy.oncall.calendars import NOT_LOADED, CalendarCover, CalendarShift, ScheduleCalendars
 from amproxy.oncall.layers import (
     AbsencesByUser,
-    Assignment,
     Cover,
     Overrides,
     RotatingLayer,
     absences_by_user,
 )
 from amproxy.oncall.swaps import AcceptedSwaps, SwappedCover
+from amproxy.oncall.timeline import NO_LAYER, ScheduleTimeline
 from amproxy.text import Phrase, Words, phrase
 from amproxy.times import LATEST, to_utc
 
-NO_LAYER: Final = phrase("on_call.no_layer")
 HORIZON = timedelta(days=366)  # no change of people is searched beyond this
 # Whoever comes next is searched further, because turns may last months; but so many periods at
 # most, because they may also last minutes.
@@ -62,11 +61,6 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     override: str = ""  # id of the override by hand
 
 
-def nobody_reason(why: Phrase) -> Phrase:
-    """The reason of a period with nobody on call."""
-    return phrase("on_call.nobody", why=why)
-
-
 def gap_reason(reason: Words) -> Words:
     """The reason why nobody is on call, of the reason of such a period."""
     found = reason.values.get("why") if isinstance(reason, Phrase) else None
@@ -88,10 +82,12 @@ class Roster:
         absences: Mapping[str, Sequence[Absence]] | None = None,
         swaps: Mapping[str, Sequence[Swap]] | None = None,
         calendars: Mapping[str, ScheduleCalendars] | None = None,
+        before: Roster | None = None,
     ) -> None:
         """overrides, swaps: by schedule, overrides in the order in which they were made.
 
-        absences: by person. calendars: by schedule, without those that are not loaded.
+        absences: by person. calendars: by schedule, without those that are not loaded. before: the
+        roster that this one follows, so that what it found out about a plan is found once.
         """
         self.config = config
         self.overrides = overrides or {}
@@ -102,6 +98,46 @@ class Roster:
         # Schedule → the period, found last, in which the same people are on call: where it is long,
         # the search for its end need not begin anew.
         self._steady: dict[str, tuple[datetime, datetime]] = {}
+        if before is not None:
+            self._take_over(before)
+
+    @property
+    def of_file(self) -> Roster:
+        """The same without what was changed by hand, and without calendars."""
+        changed = self.overrides or self.absences or self.swaps or self.calendars
+        return self._of_file if changed else self
+
+    @cached_property
+    def _of_file(self) -> Roster:
+        return Roster(self.config, before=self)
+
+    def plans_as(self, other: Roster, schedule: str) -> bool:
+        """True if this roster certainly says the same of a schedule, at all times, as another."""
+        return (
+            self.config is other.config
+            and self.overrides.get(schedule, ()) == other.overrides.get(schedule, ())
+            and self.swaps.get(schedule, ()) == other.swaps.get(schedule, ())
+            and self.calendars.get(schedule) is other.calendars.get(schedule)
+            and not self._differently_absent(other) & self._everybody(schedule)
+        )
+
+    def _take_over(self, before: Roster) -> None:
+        if self.config is not before.config:
+            return
+        if not self._differently_absent(before):
+            self._absences = before._absences
+        for schedule, timeline in tuple(before._timelines.items()):
+            if before.plans_as(self, schedule):
+                self._timelines[schedule] = timeline
+                if schedule in before._steady:
+                    self._steady[schedule] = before._steady[schedule]
+
+    def _differently_absent(self, other: Roster) -> set[str]:
+        """The people whose absences by hand are others there."""
+        if self.absences == other.absences:
+            return set()
+        names = self.absences.keys() | other.absences.keys()
+        return {name for name in names if self.absences.get(name) != other.absences.get(name)}
 
     def on_call(self, schedule: str, at: datetime) -> OnCall:
         """The people on call, and the next change. Raises KeyError for an unknown schedule."""
@@ -110,7 +146,7 @@ class Roster:
         since, steady = self._steady.get(schedule, (start, start))
         if not since <= start < steady:
             since = steady = start
-        for period in timeline.periods(steady, start + HORIZON):
+        for period in timeline.periods(steady, start + HORIZON, keep=False):
             if set(period.assignment.users) != set(now.users):
                 until, users = period.start, period.assignment.users
                 break
@@ -291,47 +327,3 @@ class Roster:
         # Above swaps: who is put on call by hand stays so.
         by_hand = Overrides(self.overrides.get(name, ()), zone, config.users, by_hand=True)
         return ScheduleTimeline(layers, [by_hand, overrides], nobody)
-
-
-class TimelinePeriod(NamedTuple):
-    """A period (end exclusive) in which nothing changes. Neighbours may be equal."""
-
-    start: datetime
-    end: datetime
-    assignment: Assignment
-
-
-class ScheduleTimeline:
-    """The layers of one schedule, lowest first, and its overrides, highest first. In UTC."""
-
-    def __init__(
-        self,
-        layers: Sequence[Cover],
-        overrides: Sequence[Cover],
-        nobody: Phrase = NO_LAYER,
-    ) -> None:
-        """nobody: the reason where no layer is active."""
-        self._nobody = nobody
-        self.covers: Sequence[Cover] = [*overrides, *reversed(layers)]  # the highest first
-
-    def periods(self, start: datetime, end: datetime) -> Iterator[TimelinePeriod]:
-        """From `start` to `end` without gap or overlap; every change of who or why is an edge."""
-        answers: list[Assignment | None] = [None] * len(self.covers)
-        while start < end:
-            until, why = end, None
-            for position, cover in enumerate(self.covers):
-                found = answers[position]
-                # An answer stays valid while other covers change: most are needed again.
-                if found is None or found.end <= start:
-                    found = answers[position] = cover.assignment_at(start)
-                until, why = min(until, found.end), why or found.reason
-                if found.users:
-                    break
-                if found.nobody:
-                    reason = nobody_reason(found.reason or self._nobody)
-                    found = Assignment(until, (), reason, override=found.override)
-                    break
-            else:
-                found = Assignment(until, (), nobody_reason(why or self._nobody))
-            yield TimelinePeriod(start, until, found)
-            start = until

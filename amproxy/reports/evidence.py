@@ -29,9 +29,9 @@ from amproxy.text.policies import step_phrase
 from amproxy.times import wall_to_utc
 
 # Kinds of timeline entries. With these the policy begins, or begins anew …
-RUN_STARTS: Final = frozenset({"opened", "unacknowledged", "triggered", "reopened"})
+RUN_STARTS: Final = frozenset({"opened", "unacknowledged", "triggered", "reopened", "unmerged"})
 # … and from these on nothing of it runs any more.
-RUN_STOPS: Final = frozenset({"acknowledged", "snoozed", "resolved", "merged"})
+RUN_STOPS: Final = frozenset({"acknowledged", "snoozed", "resolved"})
 # Each of them → the code of "somebody did it at …".
 _STOPS: Final = {
     "acknowledged": "why.stop_acknowledged",

@@ -39,6 +39,8 @@ _EVENT_KINDS: Final = {
     "note": "note",
     "reopened": "reopen",
     "merged": "merge",
+    "unmerged": "unmerge",
+    "taken_out": "take_out",
     "joined": "acknowledge",
     "renewed": "acknowledge",
     "reassigned": "reassign",
@@ -109,6 +111,8 @@ class HistoryEvent(msgspec.Struct, kw_only=True):
     firing: int | None
     resolved: int | None
     fresh: int | None
+    severity: str | None  # of the gravest that fires
+    joined: dict[str, str] | None  # labels of a new alert that is graver, or pages anew
     by: str | None
     ended: str | None  # the reason, or "person"
     to: list[str] | None
@@ -186,6 +190,8 @@ def _history_event(entry: TimelineEntry, words: PhraseRenderer) -> HistoryEvent:
         firing=entry.data.get("firing"),
         resolved=entry.data.get("resolved"),
         fresh=entry.data.get("fresh"),
+        severity=entry.data.get("severity"),
+        joined=entry.data.get("joined"),
         by=entry.data.get("by"),
         ended=entry.data.get("ended"),
         to=entry.data.get("to"),

@@ -179,16 +179,6 @@ class Insights:
         return self._alerts[by, name if known else OTHER_ALERTS]
 
 
-def concerns_user(incident: Incident, user: str) -> bool:
-    """Check whether a person was paged or asked for, or answered."""
-    answered = (incident.acknowledged_by, incident.resolved_by, incident.snoozed_by)
-    return (
-        user in answered
-        or user in incident.responders
-        or any(page.user == user for page in incident.pages)
-    )
-
-
 def urgency_of_page(incident: Incident, page: Page) -> Urgency:
     """Return the urgency of a page: the incident's own, or that of the step that paged."""
     plan = incident.plan if page.policy == incident.policy else incident.forwards.get(page.policy)

@@ -27,7 +27,14 @@ from amproxy.text import Moment, Phrase, PhraseValue, Words, phrase
 
 # Timeline entries that say nothing of pages: what a person did, and what happened to the incident.
 _ACTIONS = {"acknowledged", "unacknowledged", "resolved", "snoozed", "escalated", "note"}
-_NOT_ABOUT_PAGES: Final = _ACTIONS | {"opened", "reopened", "triggered", "merged"}
+_NOT_ABOUT_PAGES: Final = _ACTIONS | {
+    "opened",
+    "reopened",
+    "triggered",
+    "merged",
+    "unmerged",
+    "taken_out",
+}
 _DELIVERY_KINDS: Final = frozenset({"sent", "failed", "skipped"})
 _STATE_ORDER: Final = ("sent", "failed", "skipped", "due")
 

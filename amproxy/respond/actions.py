@@ -1,6 +1,6 @@
 """Actions of people on incidents: the one entrance for buttons, commands, links, pages and the API.
 
-Each answer of a person becomes an event of the machine. A merge is two events in one commit.
+Each answer of a person becomes an event of the machine. Merging and its undoing are in merging.py.
 """
 
 from __future__ import annotations
@@ -11,25 +11,41 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple, cast, get_args
+from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
-from amproxy.apply import APPLY_TRIES, after_commit, apply_event
+from amproxy.apply import apply_event
 from amproxy.config.identities import find_account
 from amproxy.config.structs import Urgency
 from amproxy.context import Context
 from amproxy.errors import Conflict, NotFound, StoreUnavailable
-from amproxy.machine import events, transition
-from amproxy.machine.responders import incident_groups
+from amproxy.grouping.flush import next_repeat
+from amproxy.grouping.rights import Principal, incident_refusal, principal_of_user
+from amproxy.incident_log import incident_fields
+from amproxy.log import EventLog
+from amproxy.machine import events
+from amproxy.machine.merging import incident_groups
 from amproxy.model import Incident
 from amproxy.notify.message import Press
-from amproxy.respond.rights import Principal, incident_refusal, principal_of_user
+from amproxy.respond.merging import merge, unmerge
 from amproxy.respond.targets import BadAction, PageTarget, people_step_for_target, step_for_target
-from amproxy.store import audit, incidents, storms
+from amproxy.store import audit, groups, incidents, removal, storms
 from amproxy.store.audit import AuditEntry
-from amproxy.store.commit import commit
-from amproxy.text import DEFAULT_LANGUAGE, Phrase, load_texts
-from amproxy.text.render import render_phrase
+from amproxy.store.commit import Operations, commit_decided
+from amproxy.text import (
+    DEFAULT_LANGUAGE,
+    IncidentNumber,
+    Moment,
+    Phrase,
+    PhraseValue,
+    load_texts,
+    phrase,
+)
+from amproxy.text.render import PhraseRenderer
+
+log = EventLog(__name__)
 
 ActionName = Literal[
     "acknowledge",
@@ -41,6 +57,7 @@ ActionName = Literal[
     "reassign",
     "responders",
     "merge",
+    "unmerge",
     "note",
 ]
 ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
@@ -58,24 +75,12 @@ _PLAIN_EVENTS: Final[dict[str, Callable[..., events.Act]]] = {
     "escalate": events.Escalate,
 }
 
-# Actions of chat buttons, with the answer to the person who pressed.
-_PRESS_RESULTS: Final = {
-    "acknowledge": "acknowledged",
-    "unacknowledge": "is triggered again",
-    "resolve": "resolved",
-    "snooze": "snoozed",
-    "escalate": "escalated",
-}
+# Actions of chat buttons.
+_PRESSED: Final = frozenset({"acknowledge", "unacknowledge", "resolve", "snooze", "escalate"})
 
-# Results of ACKNOWLEDGE_ALL in the order of the answer, in words for one incident and for several.
-_BUNDLE_RESULTS: Final = {
-    "acknowledged": ("acknowledged", "acknowledged"),
-    "resolved": ("was resolved already", "were resolved already"),
-    "before": ("was acknowledged already", "were acknowledged already"),
-    "changed": ("has triggered again since", "have triggered again since"),
-    "gone": ("is not there any more", "are not there any more"),
-    "forbidden": ("belongs to another team", "belong to other teams"),
-}
+_BundleResult = Literal["acknowledged", "resolved", "before", "changed", "gone", "forbidden"]
+# Results of ACKNOWLEDGE_ALL in the order of the answer.
+_BUNDLE_RESULTS: Final[tuple[_BundleResult, ...]] = get_args(_BundleResult)
 
 
 class ActionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +110,64 @@ async def perform(context: Context, incident_id: str, request: ActionRequest) ->
 
     Raises NotFound, Conflict, BadAction, StoreUnavailable.
     """
+    user, via = request.user, request.via
     if request.action == "merge":
-        return await _merge(context, incident_id, request)
-    return await apply_event(context, incident_id, _build_event(context, request))
+        return await merge(context, incident_id, request.into, user=user, via=via)
+    if request.action == "unmerge":
+        return await unmerge(context, incident_id, user=user, via=via)
+    event = _build_event(context, request)
+    if isinstance(event, events.Resolve):
+        event = replace(event, quiet_until=await _load_quiet_until(context, incident_id))
+    return await apply_event(context, incident_id, event)
+
+
+async def _load_quiet_until(context: Context, incident_id: str) -> float | None:
+    """The time at which alerts that still fire then page anew, although nothing has changed.
+
+    None where none fires. Raises NotFound, StoreUnavailable.
+    """
+    incident, found = await incidents.load(context.wire, incident_id), list[float]()
+    for group_id, part in incident_groups(incident).items():
+        loaded = await groups.load_group_log(context.wire, group_id) if part.firing else None
+        if loaded is not None:
+            group, log = loaded
+            for entry in log.values():
+                if await _is_of(context, entry.incident, incident_id):
+                    found.append(next_repeat(entry, group))
+    return min(found, default=None)
+
+
+async def _is_of(context: Context, named: str, incident_id: str) -> bool:
+    """True where the incident that a log names is this one, or is part of it."""
+    try:
+        return bool(named) and (await incidents.load_current(context.wire, named)).id == incident_id
+    except NotFound:
+        return False
+
+
+async def delete_incident(context: Context, incident_id: str, *, user: str, via: str) -> Incident:
+    """Delete an incident that is over, with all that is stored of it; return it as it was.
+
+    Raises NotFound, Conflict (it is open, or part of an open one), StoreUnavailable.
+    """
+
+    async def decide() -> tuple[Operations, Incident]:
+        incident = await incidents.load(context.wire, incident_id)
+        values: dict[str, PhraseValue] = {"number": str(incident.number)}
+        if incident.state != "resolved":
+            state = Phrase(f"refusal.state_{incident.state}")
+            raise Conflict(Phrase("refusal.delete_open", {**values, "state": state}))
+        operations = await removal.removal_operations(context.wire, incident)
+        if root := await removal.find_open_root(context.wire, incident):
+            other = str(root.number)
+            raise Conflict(Phrase("refusal.delete_part", {**values, "other": other}))
+        return operations, incident
+
+    guarded = incidents.version_name(incident_id)
+    incident = await commit_decided(context.wire, f"incident {incident_id}", decide, guarded)
+    about = incident_fields(incident)
+    log.info("deleted", **about, id=incident.id, title=incident.title, user=user, via=via)
+    return incident
 
 
 async def perform_all(
@@ -152,41 +212,6 @@ def _build_event(context: Context, request: ActionRequest) -> events.Act:
             raise BadAction(Phrase("refusal.no_single_action", {"action": request.action}))
 
 
-async def _merge(context: Context, incident_id: str, request: ActionRequest) -> Incident:
-    """End an incident as part of another; return it.
-
-    Raises NotFound, Conflict (one of them is over, or they are the same), BadAction (there is no
-    other), StoreUnavailable.
-    """
-    user, via, into = request.user, request.via, request.into
-    if not into:
-        raise BadAction(Phrase("refusal.into_needed"))
-    # One commit guarded by the versions of both, so that no alert is ever in neither or in both;
-    # where another commit was first, both are loaded anew.
-    for _ in range(APPLY_TRIES):
-        one = await incidents.load(context.wire, incident_id)
-        try:
-            other, turns = await incidents.load_with_turns(context.wire, into)
-        except NotFound:
-            raise BadAction(Phrase("refusal.no_incident_into", {"incident": into[:60]})) from None
-        now, roster = context.now(), context.roster
-        merge = events.Merge(user=user, via=via, into=other.id, number=other.number)
-        ended = transition(one, merge, now, roster)
-        absorb = events.Absorb(
-            user=user, via=via, number=one.number, title=one.title, groups=incident_groups(one)
-        )
-        extended = transition(other, absorb, now, roster, turns)
-        operations = incidents.change_operations(ended)
-        operations.extend(incidents.change_operations(extended))
-        alerts = await incidents.load_alerts(context.wire, one.id)
-        await incidents.save_alerts(context.wire, operations, extended.incident, alerts)
-        if await commit(context.wire, operations):
-            after_commit(context, ended)
-            after_commit(context, extended)
-            return ended.incident
-    raise StoreUnavailable(f"incident {incident_id} keeps changing")
-
-
 async def resolve_incident_id(context: Context, text: str) -> str:
     """The id of the incident of a number ("12", "#12"), which must be open; an id stays as it is.
 
@@ -204,54 +229,65 @@ async def resolve_incident_id(context: Context, text: str) -> str:
 async def handle_press(context: Context, pressed: Press) -> str:
     """Perform the action of a chat button; return the answer to the person who pressed it.
 
-    Raises StoreUnavailable only.
+    The answer is in the language of chats, which is English. Raises StoreUnavailable only.
     """
     user = account_owner(context, pressed.channel, pressed.account)
-    text, done = await _perform_press(context, pressed, user)
+    answer, done = await _perform_press(context, pressed, user)
     entry = AuditEntry(
         at=context.now(),
         user=user or "",
         via=pressed.channel,
         address=pressed.account,
-        what=f"pressed {pressed.value.partition(':')[0][:30]}: {text}",
+        what=phrase("audit.pressed", button=pressed.value.partition(":")[0][:30], answer=answer),
         result="done" if done else "refused",
     )
     # The action is committed: raised now, the error would have the press tried again.
     with contextlib.suppress(StoreUnavailable):
         await audit.add(context.wire, entry, context.config.store.retention)
-    return text
+    return _press_answer(context, user, answer)
 
 
-async def _perform_press(context: Context, pressed: Press, user: str | None) -> tuple[str, bool]:
+async def _perform_press(context: Context, pressed: Press, user: str | None) -> tuple[Phrase, bool]:
     """The answer, and True where the action was performed."""
     if user is None:
-        return f"Nobody in amproxy's file has the {pressed.channel} id {pressed.account}.", False
+        channel, account = pressed.channel, pressed.account
+        return phrase("press.unknown_account", channel=channel, account=account), False
     principal = principal_of_user(context.config, user, "chat")
     action, _, rest = pressed.value.partition(":")
     if action == ACKNOWLEDGE_ALL:
         return await acknowledge_all(context, rest, principal, via=pressed.channel), True
     incident_id, _, rest = rest.partition(":")
     epoch, _, argument = rest.partition(":")
-    if action not in _PRESS_RESULTS or not epoch.isdigit():
-        return "amproxy does not know this button.", False
+    if action not in _PRESSED or not epoch.isdigit():
+        return phrase("press.unknown_button"), False
     until = context.now() + float(argument) if action == "snooze" and argument.isdigit() else None
     name, via = cast(ActionName, action), pressed.channel
     request = ActionRequest(action=name, user=user, via=via, epoch=int(epoch), until=until)
     try:
         if reason := incident_refusal(principal, await incidents.load(context.wire, incident_id)):
-            return _refusal_text(context, reason), False
+            return phrase("press.refused", reason=reason), False
         incident = await perform(context, incident_id, request)
     except NotFound:
-        return "This incident is not there any more.", False
+        return phrase("press.incident_gone"), False
     except (Conflict, BadAction) as error:
-        return _refusal_text(context, error.args[0]), False
-    return f"#{incident.number} {_PRESS_RESULTS[action]}.", True
+        return phrase("press.refused", reason=error.args[0]), False
+    done = phrase(f"press.done_{action}", incident=IncidentNumber(incident.number))
+    if action == "resolve" and incident.quiet_until:
+        done = phrase("press.fires_on", done=done, until=Moment(incident.quiet_until))
+    return done, True
 
 
-def _refusal_text(context: Context, reason: Phrase) -> str:
-    """A refusal in a chat, in its language, which is English."""
-    words = render_phrase(reason, load_texts(DEFAULT_LANGUAGE), context.config.full_name)
-    return f"Nothing done: {words}."
+def _press_answer(context: Context, user: str | None, answer: Phrase) -> str:
+    """The words for a chat, in its language, which is English, with times on the user's clock."""
+    person = context.config.users.get(user or "")
+    zone = ZoneInfo(person.timezone if person else "UTC")
+    words = PhraseRenderer(
+        load_texts(DEFAULT_LANGUAGE),
+        full_name=context.config.full_name,
+        zone=zone,
+        now=context.now(),
+    )
+    return words.text(answer)
 
 
 def account_owner(context: Context, channel: str, account: str) -> str | None:
@@ -262,14 +298,14 @@ def account_owner(context: Context, channel: str, account: str) -> str | None:
 
 async def acknowledge_all(
     context: Context, bundle_id: str, principal: Principal, *, via: str
-) -> str:
+) -> Phrase:
     """Acknowledge the incidents of a bundle that are still as it showed them; return the answer.
 
     A second press changes nothing more. Raises StoreUnavailable.
     """
     epochs = await storms.load_bundle_epochs(context.wire, bundle_id)
     if not epochs:
-        return "Nothing done: this button is too old."
+        return phrase("press.too_old")
     loaded = await incidents.load_many(context.wire, epochs)
     results = await asyncio.gather(
         *(
@@ -278,18 +314,17 @@ async def acknowledge_all(
         )
     )
     counts = Counter(results)
-    texts = [
-        f"{counts[result]} {words[counts[result] > 1]}"
-        for result, words in _BUNDLE_RESULTS.items()
+    told = tuple(
+        phrase(f"press.all_{result}", n=counts[result])
+        for result in _BUNDLE_RESULTS
         if counts[result] or result == "acknowledged"
-    ]
-    return f"{', '.join(texts)}."
+    )
+    return phrase("press.all", results=told)
 
 
 async def _acknowledge(
     context: Context, incident: Incident | None, epoch: int, principal: Principal, via: str
-) -> str:
-    """A key of _BUNDLE_RESULTS."""
+) -> _BundleResult:
     if incident is None:
         return "gone"
     if incident_refusal(principal, incident):
@@ -307,10 +342,10 @@ async def _acknowledge(
     return "acknowledged"
 
 
-def _reason_unchanged(incident: Incident, epoch: int) -> str:
-    """The key of _BUNDLE_RESULTS for an incident left as it is; "" = it waits for an answer."""
+def _reason_unchanged(incident: Incident, epoch: int) -> _BundleResult | None:
+    """The result for an incident left as it is; None = it waits for an answer."""
     if incident.state == "resolved":
         return "resolved"
     if incident.epoch != epoch:
         return "changed"
-    return "before" if incident.state == "acknowledged" else ""
+    return "before" if incident.state == "acknowledged" else None

@@ -5,8 +5,9 @@ Requests for windows are checked here, those for silences in amproxy.grouping.si
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from msgspec.structs import replace
@@ -14,7 +15,8 @@ from msgspec.structs import replace
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
-from amproxy.errors import Conflict, NotFound, StoreUnavailable
+from amproxy.errors import Conflict, NotFound
+from amproxy.event_recorder import silence_changed
 from amproxy.grouping import silences
 from amproxy.grouping.maintenance import is_open, next_change_at, window_bounds
 from amproxy.grouping.muting import window_key
@@ -22,12 +24,11 @@ from amproxy.grouping.silences import BadSilence
 from amproxy.machine.draft import new_id
 from amproxy.model import Silence
 from amproxy.respond.targets import BadAction
-from amproxy.store import muting
-from amproxy.store.commit import Operations, commit
+from amproxy.store import keys, muting
+from amproxy.store.commit import Operations, commit, commit_decided, field_name
 from amproxy.text import Moment, Phrase
 from amproxy.times import LATEST, to_utc
 
-TRIES = 20  # each loses to another change of the same silence or window, which is rare
 # After its end a window is stored for this time, as a silence is.
 WINDOW_RETENTION = timedelta(hours=120)
 LONGEST_NAME = 200  # characters: it is the label of a metric
@@ -43,9 +44,17 @@ async def load_silences(context: Context) -> dict[str, Silence]:
     }
 
 
+async def get_silence(context: Context, silence_id: str) -> Silence | None:
+    """The silence of this id, unless it ended long ago. Raises StoreUnavailable."""
+    silence = (await context.silences.all(context.wire)).get(silence_id)
+    if silence is None or silences.is_past_retention(silence, _now_ns(context)):
+        return None
+    return silence
+
+
 async def find_silence(context: Context, silence_id: str) -> Silence:
     """The silence of this id. Raises NotFound, StoreUnavailable."""
-    silence = (await load_silences(context)).get(silence_id)
+    silence = await get_silence(context, silence_id)
     if silence is None:
         raise NotFound(Phrase("refusal.no_silence", {"silence": silence_id[:60]}))
     return silence
@@ -56,15 +65,18 @@ async def put_silence(context: Context, wanted: Silence) -> Silence:
 
     It may have another id. Raises BadSilence, NotFound, StoreUnavailable.
     """
-    # The commit is guarded by the silence as it was loaded: where another change was first, all
-    # begins anew.
-    for _ in range(TRIES):
+
+    async def decide() -> tuple[Operations, Silence]:
         operations, now_ns = Operations(), _now_ns(context)
         old = await _load_guarded_silence(context, operations, wanted.id, now_ns)
         changed = silences.put_silence({old.id: old} if old else {}, wanted, now_ns, str(uuid4()))
-        if await _commit_silences(context, operations, now_ns, *changed):
-            return changed[0]
-    raise StoreUnavailable("the same silence keeps changing")
+        await _save_silences(context, operations, now_ns, *changed)
+        return operations, changed[0]
+
+    silence = await _commit_silence(context, wanted.id, decide)
+    kind = "silence_updated" if silence.id == wanted.id else "silence_created"
+    context.events.record(kind, partial(silence_changed, silence))
+    return silence
 
 
 async def extend_silence(context: Context, silence_id: str, ends_ns: int) -> Silence:
@@ -82,15 +94,29 @@ async def extend_silence(context: Context, silence_id: str, ends_ns: int) -> Sil
 
 async def expire_silence(context: Context, silence_id: str) -> Silence:
     """End a silence now; one that is over stays as it is. Raises NotFound, StoreUnavailable."""
-    for _ in range(TRIES):
+
+    async def decide() -> tuple[Operations | None, Silence]:
         operations, now_ns = Operations(), _now_ns(context)
         old = await _load_guarded_silence(context, operations, silence_id, now_ns)
         if old is None:
             raise NotFound(Phrase("refusal.no_silence", {"silence": silence_id[:60]}))
         ended = silences.expire_silence(old, now_ns)
-        if ended == old or await _commit_silences(context, operations, now_ns, ended):
-            return ended
-    raise StoreUnavailable("the same silence keeps changing")
+        if ended == old:
+            return None, old
+        await _save_silences(context, operations, now_ns, ended)
+        return operations, ended
+
+    return await _commit_silence(context, silence_id, decide)
+
+
+async def _commit_silence(
+    context: Context,
+    silence_id: str,
+    decide: Callable[[], Awaitable[tuple[Operations | None, Silence]]],
+) -> Silence:
+    # Guarded by the silence as it was loaded: where another change was first, all begins anew.
+    guarded, subject = field_name(keys.SILENCES, silence_id), f"silence {silence_id}"
+    return await commit_decided(context.wire, subject, decide, guarded)
 
 
 async def _load_guarded_silence(
@@ -104,20 +130,16 @@ async def _load_guarded_silence(
     return stored.silence
 
 
-async def _commit_silences(
+async def _save_silences(
     context: Context, operations: Operations, now_ns: int, *changed: Silence
-) -> bool:
+) -> None:
     """Store silences, and delete those that ended long ago."""
     muting.save_silences(operations, *changed)
     # Here, because nothing else grows their number.
-    over = [
-        silence.id
-        for silence in (await context.silences.all(context.wire)).values()
-        if silences.is_past_retention(silence, now_ns)
-    ]
+    known = await context.silences.all(context.wire)
+    over = known.ended_before(now_ns - silences.SILENCE_RETENTION_NS)
     if over:
         muting.delete_silences(operations, *over)
-    return await commit(context.wire, operations)
 
 
 def _now_ns(context: Context) -> int:
@@ -227,21 +249,24 @@ async def _update_window(
     if window_id in context.config.maintenance:
         name = window_id[:60]
         raise Conflict(Phrase("refusal.window_in_file", {"window": name}))
-    for _ in range(TRIES):
+
+    async def decide() -> tuple[Operations | None, Maintenance]:
         stored = await muting.load_window(context.wire, window_id)
         if stored is None or _is_past_retention(context, stored.window):
             raise NotFound(Phrase("refusal.no_window", {"window": window_id[:60]}))
         new = change(stored.window)
         if new == stored.window:
-            return new
+            return None, new
         operations = Operations()
         muting.guard_window(operations, stored)
         was_open = is_open(stored.window, context.config.time_intervals, utc(context.now()))
         await _save_window(context, operations, new, was_open=was_open)
-        if await commit(context.wire, operations):
-            context.wake(timers=True)
-            return new
-    raise StoreUnavailable("the same maintenance window keeps changing")
+        return operations, new
+
+    guarded, subject = field_name(keys.MAINTENANCE, window_id), f"window {window_id}"
+    changed = await commit_decided(context.wire, subject, decide, guarded)
+    context.wake(timers=True)
+    return changed
 
 
 async def _save_window(

@@ -5,24 +5,48 @@ Permissions are checked before.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from amproxy.config.structs import Absence, Override, Schedule
 from amproxy.context import Context
-from amproxy.errors import NotFound
+from amproxy.errors import Conflict, NotFound
 from amproxy.log import EventLog
 from amproxy.machine.draft import new_id
 from amproxy.model import Swap
-from amproxy.oncall.swaps import check_period, give_back_swap, request_swap, take_swap
+from amproxy.oncall.swaps import (
+    check_period,
+    give_back_swap,
+    request_swap,
+    swap_state,
+    take_swap,
+)
 from amproxy.respond.targets import BadAction
 from amproxy.shifts.record import swap_request_operations
 from amproxy.store import schedule_changes
-from amproxy.text import Phrase
+from amproxy.text import PeopleNames, Phrase
+from amproxy.times import local_to_utc
 
 log = EventLog(__name__)
 
 # Each function ends by loading all changes: the caller's next request must see its own, and the
 # message on which the processes load them may come later.
+
+
+@asynccontextmanager
+async def _in_turn(context: Context) -> AsyncIterator[None]:
+    """Load all changes and keep others from adding more: of a press that comes twice, one counts.
+
+    Raises StoreUnavailable.
+    """
+    async with context.wire.queues.of("schedule changes") as place:
+        await place.join()
+        await context.load_schedule_changes()
+        yield
 
 
 async def add_override(
@@ -36,7 +60,7 @@ async def add_override(
 ) -> Override:
     """Put a person on call between two times (aware); None = nobody, on purpose.
 
-    Raises BadAction, StoreUnavailable.
+    Raises BadAction, Conflict where it would change nothing, StoreUnavailable.
     """
     if user == "":
         raise BadAction(Phrase("refusal.override_user"))
@@ -48,9 +72,29 @@ async def add_override(
         raise BadAction(*error.args) from None
     users = (user,) if user is not None else ()
     made = Override(users=users, start=start, end=end, reason=reason.strip(), id=new_id())
-    await schedule_changes.save_override(context.wire, schedule.name, made, context.now())
+    async with _in_turn(context):
+        by_hand = context.schedule_changes.overrides.get(schedule.name, ())
+        if overrides_already(by_hand, made):
+            raise Conflict(
+                Phrase("refusal.override_again", {"user": PeopleNames(users)})
+                if users
+                else Phrase("refusal.override_nobody_again")
+            )
+        await schedule_changes.save_override(context.wire, schedule.name, made, context.now())
     await context.load_schedule_changes()
     return made
+
+
+def overrides_already(by_hand: Iterable[Override], made: Override) -> bool:
+    """True where the override made last that concerns a period puts the same people on call.
+
+    by_hand: in the order of their making, with aware times.
+    """
+    known = [one for one in by_hand if one.start < made.end and made.start < one.end]
+    last = known[-1] if known else None
+    return last is not None and (
+        last.users == made.users and last.start <= made.start and made.end <= last.end
+    )
 
 
 async def delete_override(context: Context, schedule: Schedule, override_id: str) -> None:
@@ -64,14 +108,20 @@ async def add_absence(
 ) -> Absence:
     """Store that a person is away between two times (aware).
 
-    Raises NotFound, BadAction, StoreUnavailable.
+    Raises NotFound, BadAction, Conflict where it is known already, StoreUnavailable.
     """
     if user not in context.config.users:
         raise NotFound(Phrase("refusal.no_user", {"user": user[:60]}))
     if end <= start:
         raise BadAction(Phrase("refusal.absence_end"))
     made = Absence(start=start, end=end, reason=reason.strip(), id=new_id())
-    await schedule_changes.save_absence(context.wire, user, made, context.now())
+    person = context.config.users[user]
+    zone = ZoneInfo(person.timezone)
+    async with _in_turn(context):
+        for one in (*person.absences, *context.schedule_changes.absences.get(user, ())):
+            if local_to_utc(one.start, zone) <= start and end <= local_to_utc(one.end, zone):
+                raise Conflict(Phrase("refusal.absence_again", {"user": PeopleNames((user,))}))
+        await schedule_changes.save_absence(context.wire, user, made, context.now())
     await context.load_schedule_changes()
     return made
 
@@ -94,7 +144,8 @@ async def create_swap(
 ) -> Swap:
     """Request others to take over a person's shifts between two times (aware).
 
-    by: the person who requests it, "" = nobody in particular. Raises BadAction, StoreUnavailable.
+    by: the person who requests it, "" = nobody in particular. Raises BadAction (also where they
+    have no shift then), Conflict (where they ask for it already), StoreUnavailable.
     """
     now = context.now()
     wanted = Swap(
@@ -111,11 +162,30 @@ async def create_swap(
         swap = request_swap(wanted, now)
     except ValueError as error:
         raise BadAction(*error.args) from None
-    # the notices to the others are in the same commit
-    await schedule_changes.save_swap(context.wire, swap, swap_request_operations(context, swap))
+    async with _in_turn(context):
+        _check_swap(context, swap)
+        # the notices to the others are in the same commit
+        await schedule_changes.save_swap(context.wire, swap, swap_request_operations(context, swap))
     context.wake(outbox=True)
     await context.load_schedule_changes()
     return swap
+
+
+def _check_swap(context: Context, swap: Swap) -> None:
+    """Raises BadAction where the person has no shift then, Conflict where they ask for it already.
+
+    A schedule whose calendar is not loaded yet has shifts that nobody knows: it allows any.
+    """
+    name, people = swap.schedule, PeopleNames((swap.user,))
+    for one in context.schedule_changes.swaps.get(name, ()):
+        is_same = one.user == swap.user and one.start <= swap.start and swap.end <= one.end
+        if is_same and swap_state(one, context.now()) == "open":
+            raise Conflict(Phrase("refusal.swap_again", {"user": people}))
+    is_known = not context.config.schedules[name].ical or name in context.calendars
+    # What is over cannot be handed over any more.
+    ahead = replace(swap, start=max(swap.start, context.now()))
+    if is_known and not context.roster.swapped_shifts(ahead):
+        raise BadAction(Phrase("refusal.swap_no_shift", {"user": people}))
 
 
 async def accept_swap(context: Context, swap_id: str, *, user: str, by: str = "") -> Swap:
@@ -139,10 +209,11 @@ async def return_swap(context: Context, swap_id: str, *, by: str = "") -> Swap:
     return swap
 
 
-async def delete_swap(context: Context, swap_id: str) -> None:
-    """Raises NotFound, StoreUnavailable."""
-    await schedule_changes.delete_swap(context.wire, swap_id)
+async def delete_swap(context: Context, swap_id: str) -> Swap:
+    """Delete a swap and return it. Raises NotFound, StoreUnavailable."""
+    swap = await schedule_changes.delete_swap(context.wire, swap_id)
     await context.load_schedule_changes()
+    return swap
 
 
 def _check_user(context: Context, user: str) -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import msgspec
 
-from amproxy.apply import APPLY_TRIES, after_commit
+from amproxy.apply import after_commit
 from amproxy.config.structs import Config, NotifyStep, Policy, Urgency
 from amproxy.context import Context
 from amproxy.correlate.flusher import open_manual_incident
-from amproxy.errors import AmproxyError, Conflict, StoreUnavailable
+from amproxy.errors import AmproxyError, Conflict
 from amproxy.machine import transition
 from amproxy.machine.events import Opened
-from amproxy.model import Incident
+from amproxy.model import Change, Incident
 from amproxy.store import incidents
-from amproxy.store.commit import commit
+from amproxy.store.commit import Operations, commit_decided
 from amproxy.text import PeopleNames, Phrase, phrase
 
 
@@ -101,15 +101,17 @@ async def open_incident(
     )
     person = PeopleNames((by,), (context.roster.config.full_name(by),))
     opened = Opened(reason=phrase("reason.by_hand", by=person), by=by)
-    # Another incident may take a turn of the same round-robin first: the commit is guarded by it.
-    for _ in range(APPLY_TRIES):
+
+    async def decide() -> tuple[Operations, Change]:
         turns = await incidents.load_turns(context.wire)
         change = transition(incident, opened, context.now(), context.roster, turns)
         if change.nobody and isinstance(found, NotifyStep):
             told = (entry.what for entry in change.timeline if entry.kind == "nobody")
             reasons = tuple(what for what in told if what)
             raise Conflict(Phrase("refusal.nobody_to_page", {"reasons": reasons}))
-        if await commit(context.wire, incidents.change_operations(change)):
-            after_commit(context, change)
-            return change.incident
-    raise StoreUnavailable("other incidents keep taking the same turn")
+        return incidents.change_operations(change), change
+
+    # Another incident may take a turn of the same round-robin first: the commit is guarded by it.
+    change = await commit_decided(context.wire, "the turn of a round-robin", decide)
+    after_commit(context, change)
+    return change.incident

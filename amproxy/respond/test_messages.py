@@ -5,6 +5,8 @@ Both go out by the outbox like any other message; their outcomes are in the log 
 
 from __future__ import annotations
 
+from typing import Final
+
 from amproxy.config.channels import (
     contact_address,
     contact_channels,
@@ -19,9 +21,9 @@ from amproxy.model import Alert, Group, OutgoingMessage
 from amproxy.respond.targets import BadAction
 from amproxy.store.commit import Operations, commit
 from amproxy.store.incidents import enqueue
-from amproxy.text import Phrase
+from amproxy.text import Phrase, phrase
 
-TEST_PAGE_SUBJECT = "Test page"
+TEST_PAGE_SUBJECT: Final = phrase("notice.test_page")
 TEST_PAGE_TEXT = (
     "Somebody wanted to know whether pages reach you over {channel}. "
     "They do; there is nothing to do."

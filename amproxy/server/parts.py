@@ -75,6 +75,7 @@ class Parts:
         self.failure = ""  # the part that cannot be kept running, and why; "" = there is none
         self.on_failure: Callable[[], object] = lambda: None  # begins the end of the process
         self._tasks: dict[asyncio.Task[None], None] = {}  # in the order of their start
+        self._ended = set[asyncio.Task[None]]()  # by `stop`
 
     @property
     def vital_stopped(self) -> list[str]:
@@ -111,18 +112,21 @@ class Parts:
         for task in reversed(list(self._tasks)):
             if task.get_name() == spare:
                 continue
+            self._ended.add(task)
             task.cancel()
             await asyncio.wait([task], timeout=max(0.0, deadline - time.monotonic()))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
+        self._ended.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             metrics.unexpected_errors.labels("service").inc()
             log.error("work in the background failed", cause=error)
 
     async def _keep(self, name: str, run: Run, *, once: bool) -> None:
-        policy = self._policy()
-        while True:
+        policy, task = self._policy(), asyncio.current_task()
+        # What it raises while it is cancelled takes the place of the cancellation.
+        while task not in self._ended:
             if not once:
                 self._mark_running(name)
             began = time.monotonic()
@@ -139,7 +143,6 @@ class Parts:
                 await asyncio.sleep(REDIS_WAIT)
                 continue
             except asyncio.CancelledError:
-                task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise  # by `stop`
                 reason = "it was cancelled from within"
@@ -175,10 +178,8 @@ class Parts:
             self.on_failure()
 
 
-def _describe_defect(error: BaseException) -> str:
+def _describe_defect(error: Exception) -> str:
     """The type of an error: its text may hold a secret."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
     return type(error).__name__
 
 
@@ -205,13 +206,21 @@ class PendingWork:
 
     async def run(self) -> None:
         """Do what is due, for ever; cancel to stop. A defect in one ends all, and is raised."""
-        async with asyncio.TaskGroup() as group:
+        tasks: set[asyncio.Task[None]] = set()
+        try:
             while True:
                 self._added.clear()
+                for task in [task for task in tasks if task.done()]:
+                    tasks.discard(task)
+                    task.result()
                 for name in self._due.keys() - self._busy:
                     self._busy.add(name)
-                    group.create_task(self._do(name, self._due.pop(name)))
+                    tasks.add(asyncio.create_task(self._do(name, self._due.pop(name))))
                 await self._added.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _do(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:

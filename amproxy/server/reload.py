@@ -14,7 +14,8 @@ from typing import Any
 from amproxy import metrics
 from amproxy.check.lint import all_warnings
 from amproxy.config.channels import contact_channels, why_contact_undeliverable
-from amproxy.config.loader import LoadedConfig, file_size, load
+from amproxy.config.files import file_size
+from amproxy.config.loader import LoadedConfig, load
 from amproxy.config.parts import join_loaded, split_loaded
 from amproxy.config.structs import Config
 from amproxy.context import Context, FailedConfigLoad
@@ -24,6 +25,7 @@ from amproxy.machine.lost_names import IncidentLoss, find_losses
 from amproxy.sideprocess import SideProcess
 from amproxy.store import incidents
 from amproxy.text import Phrase
+from amproxy.text.problems import side_process_fault
 from amproxy.text.render import in_english
 
 log = EventLog(__name__)
@@ -119,13 +121,13 @@ class Reloader:
             metrics.reload_successful.set(0)
             context.failed_load = FailedConfigLoad(context.now(), tuple(error.problems))
             raise
-        report_config(loaded.config)
+        report_config(context.config)
         for start in range(0, len(loaded.warnings), _WARNINGS_AT_ONCE):
             log_warnings(loaded.warnings[start : start + _WARNINGS_AT_ONCE])
             await asyncio.sleep(0)  # a push that came in meanwhile goes first
         await self._follow(pending.requested)
         with contextlib.suppress(StoreUnavailable):  # only told: the steps find others anyway
-            log_losses(find_losses(loaded.config, await incidents.load_open(context.wire), before))
+            log_losses(find_losses(context.config, await incidents.load_open(context.wire), before))
         log.info(
             "reloaded",
             file=loaded.config.path,
@@ -153,7 +155,7 @@ class Reloader:
         try:
             parts = await self._process.run(_load_in_parts, path, size=file_size(path))
         except SideProcessFailed as error:
-            words = Phrase("problem.unread_now", {"reason": str(error)})
+            words = Phrase("problem.unread_now", {"reason": side_process_fault(error)})
             raise ConfigError([ConfigProblem(words, file=str(path))]) from None
         return join_loaded(parts)
 
@@ -162,19 +164,20 @@ def report_config(config: Config) -> None:
     """Set the metrics that tell of the file that was loaded."""
     metrics.reload_successful.set(1)
     metrics.reload_time.set_to_current_time()
-    metrics.undeliverable.set(_count_undeliverable(config))
+    report_undeliverable(config)
 
 
-def _count_undeliverable(config: Config) -> int:
-    """Integrations of receivers, and contacts of people, that cannot be delivered to."""
+def report_undeliverable(config: Config) -> None:
+    """Count integrations of receivers, and contacts of people, that cannot be delivered to."""
     integrations = (one for receiver in config.receivers.values() for one in receiver.integrations)
     contacts = (
         why_contact_undeliverable(config, user, channel)
         for user in config.users.values()
         for channel in contact_channels(user)
     )
-    return sum(one.undeliverable is not None for one in integrations) + sum(
-        reason is not None for reason in contacts
+    metrics.undeliverable.set(
+        sum(one.undeliverable is not None for one in integrations)
+        + sum(reason is not None for reason in contacts)
     )
 
 

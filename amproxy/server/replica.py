@@ -23,7 +23,8 @@ PUBLISH_INTERVAL = 5.0  # seconds: a third of what the record lives
 class ReplicaRecord:
     """The record of this process, renewed while it runs."""
 
-    def __init__(self, context: Context, name: str) -> None:
+    def __init__(self, context: Context, name: str, listen: str) -> None:
+        """listen: the address on which it does, HOST:PORT."""
         now = context.now()
         self._context = context
         self._changed = asyncio.Event()
@@ -32,6 +33,7 @@ class ReplicaRecord:
             name=name,
             host=socket.gethostname(),
             pid=os.getpid(),
+            listen=listen,
             version=__version__,
             started=now,
             digest=context.config.digest,
@@ -48,17 +50,23 @@ class ReplicaRecord:
 
     async def run(self) -> None:
         """Publish the record for ever; cancel to stop."""
+        was_away = False
         while True:
             self._changed.clear()
             try:
                 if not self._forgotten:
+                    if was_away:
+                        self._context.serving_since = self._context.now()
                     serving = self._context.serving_since
                     record = structs.replace(self._replica, serving=serving)
                     await publish_replica(self._context.wire, record)
+                    was_away = False
             except StoreUnavailable:
+                was_away = True  # nothing was taken meanwhile: heartbeats were not heard
                 log.debug("Redis is away; what is loaded is told later")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), PUBLISH_INTERVAL)
+                async with asyncio.timeout(PUBLISH_INTERVAL):
+                    await self._changed.wait()
 
     async def forget(self) -> None:
         """Remove the record at the end of the process. Raises StoreUnavailable."""

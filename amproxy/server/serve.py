@@ -76,6 +76,7 @@ class ServeOptions:
     web_config: Path | None = None
     log_format: LogFormat = "logfmt"
     log_level: str = "info"
+    start_delay: float = 0.0  # seconds after the start until which nothing is dispatched
 
 
 def serve(options: ServeOptions) -> None:
@@ -145,6 +146,7 @@ async def _run_processes(
     if options.workers == 1:
         await _run_process(options, loaded, web_config, listener, url)
         return
+    gc.enable()
     make_private(options.data_dir)  # the workers' metrics are kept there
     listener.set_inheritable(True)  # the workers accept on this very socket
     own_address = _address_of(options, web_config, listener)
@@ -169,6 +171,7 @@ def _worker_arguments(options: ServeOptions, url: str, fd: int) -> list[str]:
         "--web.config.file": options.web_config or "",
         "--log.format": options.log_format,
         "--log.level": options.log_level,
+        "--dispatch.start-delay": f"{options.start_delay}s",
     }
     return ["serve", *(f"{name}={value}" for name, value in given.items())]
 
@@ -187,14 +190,18 @@ async def _run_process(
     is_worker, parts = options.fd >= 0, Parts()
     own_address = _address_of(options, web_config, listener)
     service = Service(loaded, url, address=own_address, parts=parts, log_format=options.log_format)
+    if options.start_delay:
+        service.context.dispatch_from = service.context.now() + options.start_delay
     limit = connection_limit()
     service.hub.limit = limit // 2
     app = _build_app(service, own_address, web_config)
     server = _UvicornServer(service.hub.close, _uvicorn_config(app, web_config), limit)
     parts.on_failure = server.end
-    await service.start()
     gc.freeze()  # the modules stay for ever: the collector need not walk them
     gc.set_threshold(*GC_THRESHOLDS)
+    gc.enable()  # cli.py has disabled it
+    await service.start()
+    gc.freeze()  # and what the service has loaded
     sys.setswitchinterval(SWITCH_INTERVAL)
     # the supervisor signals each of its workers, so they need not notify each other
     reload = partial(_reload, service.reload, publish=not is_worker)

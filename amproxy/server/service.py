@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import platform
 import sys
 from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp
 
-from amproxy import metrics, offload
+from amproxy import __version__, metrics, offload
 from amproxy.accept.answers import send_method_not_allowed
 from amproxy.accept.body import Receive, Scope, Send
 from amproxy.accept.doors import ENQUEUE_PATH, INTEGRATIONS_PATH, ForeignDoors
@@ -26,6 +27,7 @@ from amproxy.check.lint import all_warnings
 from amproxy.config.channels import channel_kinds, load_name
 from amproxy.config.loader import LoadedConfig
 from amproxy.config.structs import Config
+from amproxy.config.subscriptions import Subscription
 from amproxy.context import Context
 from amproxy.correlate import heartbeats, muting
 from amproxy.correlate.regroup import regroup_all
@@ -34,24 +36,33 @@ from amproxy.engine.dead_mans_switch import DeadMansSwitchLoop
 from amproxy.engine.surroundings import Surroundings
 from amproxy.engine.worker import run_worker
 from amproxy.errors import ConfigError, ConfigProblem, StoreUnavailable
+from amproxy.event_recorder import startup
 from amproxy.log import EventLog, LogFormat, terminal
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import Event
 from amproxy.model import Incident
-from amproxy.notify.channels import Channel, Poller
+from amproxy.notify.alertmanager_texts import prepare_texts
+from amproxy.notify.channels import Channels, Poller
 from amproxy.notify.channels.console import Console, ConsoleChannel
+from amproxy.notify.event_outputs import EventWriter
 from amproxy.notify.message import Action, Press
 from amproxy.notify.worker import DeliveryWorker
 from amproxy.respond.actions import handle_press
 from amproxy.respond.links import SignedLinks
+from amproxy.respond.push_devices import end_device
 from amproxy.server.address import Address
 from amproxy.server.parts import DELIVERY, START, TIMERS, Parts, PendingWork, Run
-from amproxy.server.reload import Reloader, log_warnings, report_config
+from amproxy.server.reload import (
+    Reloader,
+    log_warnings,
+    report_config,
+    report_undeliverable,
+)
 from amproxy.server.replica import ReplicaRecord
 from amproxy.shifts import record
 from amproxy.shifts.record import record_all_schedules
 from amproxy.sideprocess import SideProcess
-from amproxy.store import calendars, keys, schedule_changes
+from amproxy.store import calendars, keys, schedule_changes, subscriptions
 from amproxy.store.commit import Operations
 from amproxy.store.leases import LeaseStore, load_signing_key
 from amproxy.store.wire import Wire
@@ -67,6 +78,7 @@ REDIS_CONNECTION: Final = "Redis connection"  # the part that all others need un
 # Names of pending work.
 SCHEDULE_CHANGES: Final = "loading overrides, absences and swaps"
 CALENDAR_TEXTS: Final = "loading calendars"
+SUBSCRIPTIONS: Final = "loading push subscriptions"
 
 
 class App:
@@ -80,11 +92,13 @@ class App:
         if scope["type"] == "http":
             path, method = scope["path"], scope["method"]
             if method == "POST" and path.rstrip("/") == V2_ALERTS_PATH:
-                await self._endpoints.v2_alerts(scope, receive, send)
+                with offload.intake:
+                    await self._endpoints.v2_alerts(scope, receive, send)
                 return
             if path.startswith(WEBHOOK_PATH):
                 if method in ("POST", "PUT"):
-                    await self._endpoints.webhook(scope, receive, send)
+                    with offload.intake:
+                        await self._endpoints.webhook(scope, receive, send)
                 else:
                     await send_method_not_allowed(send, "POST, PUT")
                 return
@@ -121,21 +135,27 @@ class Service:
         self.wire = Wire(redis_url)
         self.context = Context(loaded.config, self.wire)
         self.context.external_url = address.url(loaded.config.web.external_url)
+        self.context.replica = self._name
         # Until they run, an alert might be stored and nobody notified.
         self.parts.expect(START, TIMERS, DELIVERY)
         self.endpoints = PushEndpoints(self.context, lambda: self.parts.vital_stopped)
         self.hub = LiveHub()
+        self.wire.on_change = self.hub.tell_redis
         self.console = Console(terminal(log_format))
         self._colours = log_format == "logfmt" and sys.stderr.isatty()
         self.side_process = SideProcess()  # for pages and the API
         self.links: SignedLinks | None = None
         self._pending = PendingWork()
-        self._channels = self._build_channels()
+        # The console prints on the terminal of this process, and the page shows it too.
+        console = ConsoleChannel(self.console.write, colours=self._colours)
+        self._channels = Channels({ConsoleChannel.name: console}, self._end_device)
+        self._load_delivery(loaded.config)
         self._dead_mans_switch = DeadMansSwitchLoop(self.context, self._name, lambda: self.ready)
         self._calendars = CalendarKeeper(self.context, self._name)
         self._surroundings = Surroundings(self.context)
-        self._replica = ReplicaRecord(self.context, self._name)
-        self._pollers = self._build_pollers()
+        self._event_writer = EventWriter(self.context.events)
+        self._replica = ReplicaRecord(self.context, self._name, address.listen)
+        self._pollers: dict[str, Poller] = {}  # by channel
         self._reloader = Reloader(
             self.context,
             use=self._use_config,
@@ -146,34 +166,32 @@ class Service:
         report_config(loaded.config)
         log_warnings(all_warnings(loaded))
 
-    def _build_channels(self) -> dict[str, Channel]:
-        channels: dict[str, Channel] = {
-            name: load_name(kind.channel)()
-            for name, kind in channel_kinds().items()
-            if name != ConsoleChannel.name
-        }
-        # The console prints on the terminal of this process, and the page shows it too.
-        console = ConsoleChannel(self.console.write, colours=self._colours)
-        return channels | {ConsoleChannel.name: console}
+    def _load_delivery(self, config: Config) -> None:
+        """Import what a file's messages need. Raises ImportError."""
+        self._channels.load(config)
+        prepare_texts(config)
 
     def _use_pollers(self) -> None:
+        """Poll where the file has what brings presses; a poller stays once it is made."""
+        config = self.context.config
+        for name, kind in channel_kinds().items():
+            wanted = kind.poller and kind.receives_presses(config.global_, config.receivers)
+            if wanted and name not in self._pollers:
+                poller = load_name(kind.poller)(LeaseStore(self.wire), self._handle_press)
+                self._pollers[name] = poller
+                self.parts.keep(f"{name} poller", poller.run)
         for poller in self._pollers.values():
-            poller.use(self.context.config)
-
-    def _build_pollers(self) -> dict[str, Poller]:
-        """The poller of each channel that has one, by the name of its part."""
-        state = LeaseStore(self.wire)
-        return {
-            f"{name} poller": load_name(kind.poller)(state, self._handle_press)
-            for name, kind in channel_kinds().items()
-            if kind.poller
-        }
+            poller.use(config)
 
     async def start(self) -> None:
         """Serve; the loops begin as soon as Redis answers."""
         metrics.start_time.set_to_current_time()
         self.parts.keep(REDIS_CONNECTION, self.wire.stay_connected)
         self.parts.keep("stalls", offload.watch_stalls)
+        self.parts.keep("event recorder", self._event_writer.run)
+        build_context = f"(python={platform.python_version()}, platform={sys.platform})"
+        build = partial(startup, __version__, build_context)
+        self.context.events.record("alertmanager_startup_event", build)
         # Without Redis the service still starts: /-/ready and pushes answer 503 until it is back.
         await asyncio.wait([self.parts.complete(START, self._begin)], timeout=STARTUP_WAIT)
 
@@ -195,15 +213,19 @@ class Service:
         await self._calendars.close()
         for channel in self._channels.values():
             await channel.close()
+        self.context.events.record("alertmanager_shutdown_event", dict)
+        await self._event_writer.close()
         await self.parts.stop()
 
     def _use_config(self, config: Config) -> None:
         """Put a new configuration in force. Raises ConfigError where a start would refuse it."""
         self._refuse_open_access(config)
+        self._load_delivery(config)
         self.context.use_config(config)
         self.context.external_url = self._address.url(config.web.external_url)
         self._replica.use(config.digest)
-        self._use_pollers()
+        if START not in self.parts.stopped:  # else `_begin` does so
+            self._use_pollers()
 
     async def _follow_config(self, requested: bool) -> None:
         """Do what a new configuration brings with it. requested: by a person."""
@@ -245,12 +267,12 @@ class Service:
         self.links = SignedLinks(self.context.signing_key)
         # the loops come last: they must not page by a roster without overrides or calendars
         await self.context.load_schedule_changes()
+        await self._load_subscriptions()
         await self._load_calendars()
         await self._regroup()
         await self._schedule_timers()
         self.context.serving_since = self.context.now()
         deliverer = DeliveryWorker(self.context, self._channels, self.sign, self._apply, self._name)
-        self._use_pollers()
         loops: dict[str, Run] = {
             TIMERS: lambda: run_worker(self.context),
             DELIVERY: deliverer.run,
@@ -262,10 +284,10 @@ class Service:
             "replicas": self._replica.run,
             "changes": self._follow_changes,
             "pending work": self._pending.run,
-            **{name: poller.run for name, poller in self._pollers.items()},
         }
         for name, run in loops.items():
             self.parts.keep(name, run)
+        self._use_pollers()
 
     @property
     def ready(self) -> bool:
@@ -297,6 +319,14 @@ class Service:
     async def _apply(self, incident_id: str, event: Event, operations: Operations) -> Incident:
         return await apply_event(self.context, incident_id, event, operations)
 
+    async def _end_device(self, gone: Subscription) -> None:
+        await end_device(self.context, gone)
+
+    async def _load_subscriptions(self) -> None:
+        """Put the devices that take pushes in force. Raises StoreUnavailable."""
+        await self.context.load_subscriptions()
+        report_undeliverable(self.context.config)
+
     async def _handle_press(self, press: Press) -> str:
         return await handle_press(self.context, press)
 
@@ -322,6 +352,7 @@ class Service:
         """Read again what may have changed while nothing was heard."""
         self._pending.add(SCHEDULE_CHANGES, self.context.load_schedule_changes)
         self._pending.add(CALENDAR_TEXTS, partial(self._calendars.on_text_changed, ""))
+        self._pending.add(SUBSCRIPTIONS, self._load_subscriptions)
         self.hub.publish("connected")
 
     def _handle_change(self, text: str) -> None:
@@ -329,6 +360,8 @@ class Service:
         kind, _, rest = text.partition(" ")
         if kind in schedule_changes.SCHEDULE_CHANGED:
             self._pending.add(SCHEDULE_CHANGES, self.context.load_schedule_changes)
+        elif kind == subscriptions.SUBSCRIPTIONS_CHANGED:
+            self._pending.add(SUBSCRIPTIONS, self._load_subscriptions)
         elif kind == calendars.CALENDAR_CHANGED:
             self._pending.add(
                 f"{CALENDAR_TEXTS} {rest}", partial(self._calendars.on_text_changed, rest)

@@ -131,7 +131,8 @@ class _Supervisor:
                 log.error("no worker process can be kept running")
                 self.ending.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.ending.wait(), wait or RESTART_DELAYS[1])
+            async with asyncio.timeout(wait or RESTART_DELAYS[1]):
+                await self.ending.wait()
 
     async def announce(self, workers: int, ready: Callable[[], None]) -> None:
         """Call `ready` as soon as every worker has been ready once."""

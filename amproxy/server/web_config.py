@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from amproxy.config.loader import read_text
+from amproxy.config.files import read_text
 from amproxy.config.read.cursor import ConfigDocument, Cursor, Reader, Section
 from amproxy.config.read.values import boolean, choice, list_of, name, raw, read_fault, section_of
 from amproxy.config.yaml import compose

@@ -8,7 +8,7 @@ out over the channels that each person named.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -24,9 +24,10 @@ from amproxy.model import NoticeLog, OutgoingMessage, RecordedPerson, RecordedSh
 from amproxy.oncall.moves import removed_schedule_notices
 from amproxy.oncall.notice import Notice, notice_channels
 from amproxy.oncall.notices import due_notices, swap_request_notices
-from amproxy.oncall.roster import Roster, Shift, nobody_reason
+from amproxy.oncall.roster import Roster, Shift
+from amproxy.oncall.timeline import nobody_reason
 from amproxy.store import leases, shifts
-from amproxy.store.commit import Operations, commit
+from amproxy.store.commit import Operations, commit, commit_decided
 from amproxy.store.incidents import enqueue
 from amproxy.store.leases import Timer
 from amproxy.store.shifts import ScheduleProgress
@@ -36,7 +37,6 @@ log = EventLog(__name__)
 
 # Seconds that facts are kept at least, however short the retention: pay is reckoned by the year.
 MIN_SHIFT_RETENTION: Final = 400 * 86400.0
-RECORD_TRIES: Final = 50  # another replica wrote meanwhile: load again what it left
 # Seconds from a change of the roster to the check of its notices: by then all replicas have loaded
 # the change, so that none notifies by the roster before.
 SETTLE_SECONDS: Final = 2.0
@@ -64,22 +64,32 @@ async def run_recorder(context: Context) -> None:
 
 
 async def record_superseded(context: Context) -> None:
-    """Write what earlier rosters said, up to their end, and check every schedule soon.
+    """Write what earlier rosters said, up to their end, and check each schedule soon.
 
-    Raises StoreUnavailable; then nothing is forgotten, and it can be done again.
+    Only schedules of which something changed: the roster in force says of others what the earlier
+    ones said. Raises StoreUnavailable; then nothing is forgotten, and it can be done again.
     """
+    roster = context.roster
     if context.superseded:
         until = context.superseded[-1].until
-        rosters = [*(one.roster for one in context.superseded), context.roster]
-        for name in dict.fromkeys(name for roster in rosters for name in roster.config.schedules):
+        rosters = [one.roster for one in context.superseded]
+        for name in _changed_schedules(roster, rosters):
             await _record_schedule(context, name, until)
         # Only what was written goes: another roster may have given way during the writing.
         while context.superseded and context.superseded[0].until <= until:
             context.superseded.popleft()
-    await shifts.schedule_check(
-        context.wire, list(context.config.schedules), context.now() + SETTLE_SECONDS
-    )
+    checked = context.checked_roster
+    changed = _changed_schedules(roster, [checked]) if checked else roster.config.schedules
+    known = [name for name in changed if name in roster.config.schedules]
+    await shifts.schedule_check(context.wire, known, context.now() + SETTLE_SECONDS)
+    context.checked_roster = roster
     context.wake(timers=True)
+
+
+def _changed_schedules(roster: Roster, earlier: Sequence[Roster]) -> list[str]:
+    """The schedules of which a roster may say something else than one of the earlier ones."""
+    names = dict.fromkeys(name for one in (*earlier, roster) for name in one.config.schedules)
+    return [name for name in names if not all(roster.plans_as(one, name) for one in earlier)]
 
 
 async def record_all_schedules(context: Context) -> None:
@@ -95,17 +105,18 @@ async def record_all_schedules(context: Context) -> None:
 
 async def _record_schedule(context: Context, schedule: str, until: float) -> None:
     gone = schedule not in context.config.schedules
-    for _ in range(RECORD_TRIES):
+
+    async def decide() -> tuple[Operations | None, bool]:
         progress = await shifts.load_progress(context.wire, schedule)
         if gone and (progress.over or progress.until is None):
-            return
+            return None, False
         log = _told_it_is_gone(progress) if gone else None
         operations = record_operations(context, schedule, progress, until, log)
         told = _end_operations(context, operations, schedule, progress) if gone else False
-        if await commit(context.wire, operations):
-            context.wake(outbox=told)
-            return
-    raise StoreUnavailable(f"the shifts of {schedule} keep changing")
+        return operations, told
+
+    told = await commit_decided(context.wire, f"the record of {schedule}", decide)
+    context.wake(outbox=told)
 
 
 async def restore_schedule_timers(context: Context) -> None:

@@ -11,7 +11,8 @@ import msgspec
 from amproxy.config.structs import Config, FilePlace, Policy
 from amproxy.model import Page
 from amproxy.oncall.calendars import ScheduleCalendars
-from amproxy.oncall.roster import NO_LAYER, Roster, Shift
+from amproxy.oncall.roster import Roster, Shift
+from amproxy.oncall.timeline import NO_LAYER
 from amproxy.simulation.simulate import Simulation, SimulationRequest, simulated_pages
 from amproxy.store.schedule_changes import ManualScheduleChanges
 

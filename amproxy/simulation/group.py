@@ -15,16 +15,18 @@ from msgspec.structs import replace
 from amproxy.config.structs import Integration, Maintenance, Receiver
 from amproxy.errors import Conflict
 from amproxy.grouping.flush import (
+    LOG_RETENTION,
     DueNotification,
     decide_flush,
     decide_incident_event,
     firing_alerts,
     first_flush,
     flush_tick,
+    next_repeat,
     notification_log_key,
 )
 from amproxy.grouping.maintenance import is_told_at_close
-from amproxy.machine.events import Act, Event, Opened, time_event
+from amproxy.machine.events import Act, Event, Opened, Resolve, time_event
 from amproxy.model import (
     Alert,
     Group,
@@ -46,6 +48,10 @@ from amproxy.text import Phrase, phrase
 # Seconds: the service's timers are never quite punctual, so that repeat_interval has always passed
 # when a flush falls on its end. A virtual clock is exact, and needs this much to be as late.
 TIMER_LATENESS: Final = 0.001
+# Seconds. A group that has nothing to tell is not flushed at each tick: where nothing can mute its
+# alerts the ticks until something happens are left out, else those of so long.
+MUTED_STEP: Final = 10.0
+LONGEST_STEP: Final = 7 * 86400.0
 
 
 class SimulatedFiring(NamedTuple):
@@ -104,6 +110,7 @@ class SimulatedGroup:
         self._assumptions = assumptions or SimulationAssumptions()
         self._receiver = Receiver(name=group.receiver, integrations=(integration,))
         self._is_flushed = False  # since it has alerts
+        self._last_tick = 0.0  # of the last flush, Unix seconds
         self._log: LogEntry | None = None
         # Incidents that a person opened again when another had begun: their timers run as well.
         self._reopened: list[SimulatedIncident] = []
@@ -132,6 +139,7 @@ class SimulatedGroup:
         if self.flush_due is None:
             now_ns = int(now * 10**9)
             self.flush_due = first_flush(now_ns, self.group.group_wait, now_ns) / 10**9
+        self._heed_next_tick()
 
     def close_window(self, window: Maintenance, now: float) -> None:
         """Flush soon, where an alert that a window muted still fires."""
@@ -157,6 +165,8 @@ class SimulatedGroup:
             return "there is no incident yet"
         begun = [one for one in self.incidents if one.incident.started_at < before]
         simulated = begun[-1] if begun else self.incidents[0]
+        if isinstance(event, Resolve) and self._log is not None:
+            event = replace(event, quiet_until=next_repeat(self._log, self.group))
         try:
             simulated.apply(event, now)
         except Conflict as error:
@@ -216,7 +226,30 @@ class SimulatedGroup:
             name: one for name, one in self.alerts.items() if not over.issuperset(one.fingerprints)
         }
         self._is_flushed = bool(self.alerts)
-        self.flush_due = tick + self.group.group_interval if self.alerts else None
+        idle = not (decision.notifications or decision.log_only or over)
+        self._last_tick, ticks = tick, self._idle_ticks(tick) if idle else 1
+        self.flush_due = tick + ticks * self.group.group_interval if self.alerts else None
+
+    def _idle_ticks(self, tick: float) -> int:
+        """The number of ticks after which a flush may have something to tell again."""
+        group, until = self.group, tick + LONGEST_STEP
+        if self._surroundings.can_mute or group.mute_time_intervals or group.active_time_intervals:
+            until = tick + MUTED_STEP
+        changes = [one.ends for one in self.alerts.values()]
+        if self._log is not None:
+            changes += (next_repeat(self._log, group), self._log.at + LOG_RETENTION)
+        until = min(until, *(at for at in changes if at > tick), until)
+        # One tick before it: from there on each counts, so that no rounding matters.
+        return max(1, int((until - tick) / group.group_interval) - 1)
+
+    def _heed_next_tick(self) -> None:
+        """Flush at the next tick, where ticks were left out and something has changed."""
+        if self._is_flushed and self.flush_due is not None:
+            passed = self._surroundings.clock.now - self._last_tick
+            ticks = max(1, math.ceil(passed / self.group.group_interval))
+            self.flush_due = min(
+                self.flush_due, self._last_tick + ticks * self.group.group_interval
+            )
 
     def forget(self, name: str) -> None:
         """Drop the alerts of a sender; where they fire again they are news."""
@@ -225,6 +258,7 @@ class SimulatedGroup:
         if self._log:
             firing = [other for other in self._log.firing if other not in dropped]
             self._log = replace(self._log, firing=firing)
+        self._heed_next_tick()
 
     def recall(self, name: str, firing: SimulatedFiring) -> None:
         """Put in alerts as known already: nobody is notified of them."""
@@ -232,6 +266,7 @@ class SimulatedGroup:
         if self._log:
             known = sorted({*self._log.firing, *firing.fingerprints})
             self._log = replace(self._log, firing=known)
+        self._heed_next_tick()
 
     def _due_times(self) -> Iterator[tuple[float, int]]:
         if self.flush_due is not None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from amproxy.config.structs import Integration, NotifyStep, OncallSettings, Policy
 from amproxy.grouping.placement import Placer, SenderGroup
+from amproxy.labels.severity import severity_of
 from amproxy.machine.draft import new_id
 from amproxy.machine.events import (
     Acknowledge,
@@ -42,7 +43,14 @@ _MAX_STEP_LATENESS: Final = 20.0
 # Seconds by which two groups of one alert may have been notified at different times.
 _SAME_ALERTS_SECONDS: Final = 60.0
 # Events after which the rounds are counted from 1.
-_RESTARTING_EVENTS: Final = ("unacknowledge", "reopen", "snooze_over", "escalate", "reassign")
+_RESTARTING_EVENTS: Final = (
+    "unacknowledge",
+    "reopen",
+    "unmerge",
+    "snooze_over",
+    "escalate",
+    "reassign",
+)
 _ACT_TYPES: Final[dict[str, type[Act]]] = {
     "acknowledge": Acknowledge,
     "unacknowledge": Unacknowledge,
@@ -210,21 +218,29 @@ class _RecordedAlerts:
         self._record, self._group, self._next_start = record, group, next_start
         self._name = record.incident.id
         self._firing = 0 if record.by_hand else 1
+        self._labels = record.alert_labels
+        self._joined: list[str] = []  # names of alerts with labels of their own
 
     def replay(self, event: RecordedEvent) -> tuple[int, Callable[[float], object] | None]:
         """Return the rank and the call of an event; None = nothing to do. Wants them in order."""
         by_alerts = not self._record.by_hand and not event.user
-        if by_alerts and event.kind in ("opened", "reopen"):
-            return FLUSH_RANK, partial(self._fire, self._count(event), None)
+        came_back = event.kind == "unmerge" and event.firing and not self._record.by_hand
+        if came_back or (by_alerts and event.kind in ("opened", "reopen")):
+            return FLUSH_RANK, partial(self._fire, self._count(event), None, event)
         if by_alerts and event.kind == "alerts":
             before, now = self._firing, self._count(event)
             fresh = max(0, now - before) if event.fresh is None else event.fresh
-            return FLUSH_RANK, partial(self._fire, now, fresh)
+            return FLUSH_RANK, partial(self._fire, now, fresh, event)
         if event.kind == "resolve" and event.end_reason and not self._record.by_hand:
             self._firing = 0
             return FLUSH_RANK, self._end
         action = self._action(event)
         return ANSWER_RANK, partial(self._act, action, self._firing) if action else None
+
+    def _begin_with(self, severity: str | None) -> None:
+        """Take the severity that its alerts began with: the labels are those of its end."""
+        if severity and severity != severity_of(self._labels):
+            self._labels = {**self._labels, "severity": severity}
 
     def _count(self, event: RecordedEvent) -> int:
         self._firing = self._firing if event.firing is None else event.firing
@@ -239,8 +255,14 @@ class _RecordedAlerts:
                 break
         return math.inf
 
-    def _fire(self, alerts: int, fresh: int | None, now: float) -> None:
+    def _fire(self, alerts: int, fresh: int | None, event: RecordedEvent, now: float) -> None:
         before = self._group.alerts.get(self._name)
+        if before is None:
+            self._begin_with(event.severity)
+        elif event.joined and fresh:
+            fresh -= 1
+            self._join(event.joined)
+        alerts -= len(self._joined)
         firing, ended = self._alerts(max(1, alerts), self._last_push(now)), 0
         if before is not None:
             # Of those that were known so many are still there: the rest ended, or is new.
@@ -253,18 +275,26 @@ class _RecordedAlerts:
             self._group.alerts = {**self._group.alerts, f"{self._name} ended": over}
         self._group.flush(now)
 
+    def _join(self, labels: dict[str, str]) -> None:
+        """Let one alert with labels of its own fire besides the others, until all are over."""
+        name = f"{self._name} joined {len(self._joined) + 1}"
+        self._joined.append(name)
+        firing = SimulatedFiring({**self._labels, **labels}, sender=name)
+        self._group.alerts = {**self._group.alerts, name: firing}
+
     def _alerts(self, number: int, last_push: float = math.inf) -> SimulatedFiring:
-        return SimulatedFiring(
-            self._record.alert_labels, number, last_push=last_push, sender=self._name
-        )
+        return SimulatedFiring(self._labels, number, last_push=last_push, sender=self._name)
 
     def _end(self, now: float) -> None:
         """End its alerts; also where something else resolved it, for then their end is unknown."""
         if self._name not in self._group.alerts:
             # They fired, though a person had resolved the incident before.
             self._group.recall(self._name, self._alerts(1))
-        ended = self._group.alerts[self._name]._replace(ends=now)
-        self._group.alerts = {**self._group.alerts, self._name: ended}
+        for name in (self._name, *self._joined):
+            if name in self._group.alerts:
+                ended = self._group.alerts[name]._replace(ends=now)
+                self._group.alerts = {**self._group.alerts, name: ended}
+        self._joined = []
         self._group.flush(now)
 
     def _action(self, event: RecordedEvent) -> Act | None:
@@ -287,7 +317,9 @@ class _RecordedAlerts:
             self._group.recall(self._name, self._alerts(firing, self._last_push(now)))
         # The further course of its alerts is not recorded, or is an incident of its own.
         if isinstance(event, Resolve):
-            self._group.forget(self._name)
+            for name in (self._name, *self._joined):
+                self._group.forget(name)
+            self._joined = []
 
 
 class RecordedAssumptions(SimulationAssumptions):

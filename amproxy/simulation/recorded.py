@@ -29,6 +29,8 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     firing: int | None = None
     resolved: int | None = None
     fresh: int | None = None  # alerts that were new
+    severity: str | None = None  # of the gravest that fired
+    joined: dict[str, str] | None = None  # labels of one that was graver, or paged anew
     to: tuple[str, ...] | None = None  # people who were paged by hand
     policy: str | None = None  # in force after it
     by: str | None = None  # what resolved it: an EndReason, or a person
@@ -119,7 +121,7 @@ class RecordedIncident(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         for event in self.events:
             if event.kind == "resolve":
                 over = event.at.timestamp()
-            elif event.kind == "reopen":
+            elif event.kind in ("reopen", "unmerge"):
                 over = math.inf
         return over
 

@@ -33,6 +33,7 @@ _MANUAL_ACTIONS: Final = {
     "reassign": "somebody reassigned it by hand",
     "add_responders": "more people were asked to join by hand",
     "merge": "another incident was merged into it",
+    "unmerge": "it was part of another incident for a while",
 }
 # Ends of an incident that leave open for how long its alerts fired.
 _UNKNOWN_END: Final[dict[EndReason | None, str]] = {

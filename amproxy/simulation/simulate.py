@@ -18,6 +18,7 @@ from amproxy.config.read.cursor import hint
 from amproxy.config.structs import Config, Integration, Maintenance, Policy
 from amproxy.errors import NotFound
 from amproxy.grouping.dedup import merge_alerts
+from amproxy.grouping.rights import incident_refusal, principal_of_user
 from amproxy.grouping.silences import FOREVER_NS
 from amproxy.labels.matchers import Matcher, parse_matchers
 from amproxy.machine.deliveries import STATE_PHRASES
@@ -147,7 +148,10 @@ class Simulation:
         if simulated is None:
             group.add_note(now, phrase("simulation.nothing_yet", person=person))
             return
-        if group.apply_action(event, now):
+        who = principal_of_user(self.roster.config, event.user, "chat")
+        if reason := incident_refusal(who, simulated.incident):
+            group.add_note(now, phrase("simulation.may_not", person=person, reason=reason))
+        elif group.apply_action(event, now):
             state = STATE_PHRASES[simulated.incident.state]
             group.add_note(now, phrase("simulation.need_not", person=person, state=state))
 

@@ -10,9 +10,11 @@ from typing import NamedTuple, Protocol
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.grouping.inhibition import (
+    InhibitionIndex,
     InhibitionSource,
     SourceKey,
     find_inhibited,
+    firing_sources,
     stored_sources,
     wanted_sources,
 )
@@ -26,6 +28,7 @@ from amproxy.grouping.muting import (
     mutes_at,
     window_key,
 )
+from amproxy.grouping.silence_index import SilenceIndex
 from amproxy.model import Alert, Silence
 from amproxy.oncall.roster import Roster
 from amproxy.simulation.incident import RoundRobinTurns
@@ -33,10 +36,11 @@ from amproxy.simulation.storms import SimulatedStorms
 from amproxy.text import Phrase
 
 # The order at one moment: an answer comes before the next step, and its incident before the answer.
-ARRIVAL_RANK, WINDOW_RANK, FLUSH_RANK, ANSWER_RANK, TICK_RANK, BUNDLE_RANK = range(6)
+# The end of a window comes last, as the timers of the service have it.
+ARRIVAL_RANK, FLUSH_RANK, ANSWER_RANK, TICK_RANK, BUNDLE_RANK, WINDOW_RANK = range(6)
 
 
-_NO_MUTES = ManualMutes([], (), {}), Muting({}, {}, {})
+_NO_MUTES = ManualMutes(SilenceIndex().active_at(0), (), {}), Muting({}, {}, {})
 
 
 class SimulatedActor(Protocol):
@@ -65,6 +69,7 @@ class VirtualClock:
     def __init__(self) -> None:
         self._queue: list[_ScheduledCall] = []
         self._number = 0
+        self.now = 0.0  # Unix seconds: the time of what happens at the moment
 
     def schedule(
         self, at: float, rank: int, actor: SimulatedActor, call: Callable[[float], object]
@@ -85,6 +90,7 @@ class VirtualClock:
         """Let time pass up to and with `end` (Unix seconds)."""
         while self._queue and self._queue[0].at <= end:
             at, rank, _, actor, call = heappop(self._queue)
+            self.now = at
             if call is not None:
                 call(at)
             elif actor is not None and actor.due() == (at, rank):
@@ -130,11 +136,13 @@ class SimulatedSurroundings:
         self.turns: RoundRobinTurns = {}
         self._bundles = _Bundles(self)
         self.storms = SimulatedStorms(roster.config, lambda: self.clock.schedule_due(self._bundles))
-        self._silences = list(silences)
+        self._silences = SilenceIndex(silences)
         self._windows = {window.id: window for window in windows}
         self._openings = OpenWindows(roster.config)
-        self._can_mute = bool(
-            self._silences or self._openings.all(self._windows) or roster.config.inhibit_rules
+        self._inhibition = InhibitionIndex(roster.config.inhibit_rules)
+        # A silence, window or inhibition may mute an alert at some time.
+        self.can_mute = bool(
+            self._silences or self._openings.all(self._windows) or self._inhibition
         )
         self._sources = {
             key: {one.fingerprint: one for one in found} for key, found in (sources or {}).items()
@@ -155,22 +163,26 @@ class SimulatedSurroundings:
 
     def muting(self, alerts: Sequence[Alert], now: float) -> tuple[ManualMutes, Muting]:
         """The silences and windows in force, and what mutes each alert, at a time."""
-        if not self._can_mute:
+        if not self.can_mute:
             return _NO_MUTES
-        now_ns, rules = int(now * 10**9), self.roster.config.inhibit_rules
+        now_ns = int(now * 10**9)
         mutes = mutes_at(self._silences, self._openings, self._windows, now_ns)
-        wanted = wanted_sources(rules, alerts)
+        wanted = wanted_sources(self._inhibition, alerts)
         keys = {key for found in wanted.values() for key, _ in found}
-        sources = {key: self._sources[key].values() for key in keys if key in self._sources}
+        firing = {
+            key: firing_sources(self._sources[key].values(), now_ns)
+            for key in keys
+            if key in self._sources
+        }
         return mutes, Muting(
             find_silenced(mutes.silences, alerts),
-            find_inhibited(wanted, sources, now_ns),
+            find_inhibited(wanted, firing),
             find_maintenance(self._openings, mutes, alerts, now_ns),
         )
 
     def hold(self, firing: Sequence[Alert], now: float) -> tuple[Phrase, float] | None:
         """decide_hold for the firing alerts of an incident."""
-        if not self._can_mute:
+        if not self.can_mute:
             return None
         return decide_hold(*self.muting(firing, now), firing, now)
 

@@ -257,6 +257,13 @@ def describe_policy_end(config: Config, policy: Policy) -> str:
     if policy.reopen_within:
         within = format_duration(policy.reopen_within)
         texts.append(f"alerts that return within {within} open the same incident again")
+    if policy.reopen_on == "matchers":
+        selected = ", ".join(policy.reopen_matchers)
+        texts.append(f"a new alert with {selected} pages anew whoever has answered")
+    elif policy.reopen_on == "new_alerts":
+        texts.append("every new alert pages anew, whoever has answered")
+    elif policy.reopen_on == "never":
+        texts.append("a graver alert does not page anew once somebody has answered")
     if flapping := policy.flapping:
         within, hold = format_duration(flapping.within), format_duration(flapping.hold)
         returns = f"after more than {flapping.more_than} returns in {within}"

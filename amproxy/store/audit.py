@@ -1,4 +1,4 @@
-"""The audit log, a stream bounded by number and age, and the trimming of old incidents.
+"""The audit log, a stream bounded by number and age.
 
 No secret is ever written to the log.
 """
@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from amproxy.store import incidents, keys
-from amproxy.store.commit import Operations, commit
-from amproxy.store.incidents import STATES, policy_of
+from amproxy.store import keys
 from amproxy.store.wire import Wire
+from amproxy.text import Phrase, Words
 
 MAX_ENTRIES: Final = 100_000  # entries
 READ_SIZE: Final = 500  # entries read at once
 CLOCK_SKEW: Final = 3600.0  # seconds that replicas' clocks, and so entries, may be out of order
-TRIM_LIMIT = 500  # incidents, or manual changes of one kind, deleted in one commit
-LONGEST_WHAT: Final = 500  # characters of `what`
+LONGEST_TEXT: Final = 500  # characters of a text, alone or as a value of a phrase
 CURSOR_PATTERN: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
 
 AuditResult = Literal["done", "refused"]
@@ -35,7 +33,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     via: str = ""  # open, basic, session, proxy, token, link, sign-in, or the channel of a chat
     token: str = ""  # name of the API token
     address: str = ""  # of the client; of a chat the account
-    what: str
+    what: Words  # entries of earlier versions have a sentence
+    reason: Phrase | None = None  # why it was refused
     result: AuditResult = "done"
 
 
@@ -52,12 +51,21 @@ _entry = msgspec.msgpack.Decoder(AuditEntry).decode
 
 async def add(wire: Wire, entry: AuditEntry, retention: float) -> None:
     """Log an entry; delete those older than the retention (seconds). Raises StoreUnavailable."""
-    entry = msgspec.structs.replace(entry, what=entry.what[:LONGEST_WHAT], user=entry.user[:100])
+    entry = msgspec.structs.replace(entry, what=_cut(entry.what), user=entry.user[:100])
     written = wire.call("XADD", keys.AUDIT, "MAXLEN", "~", MAX_ENTRIES, "*", "m", _encode(entry))
     trimmed = wire.call(
         "XTRIM", keys.AUDIT, "MINID", "~", max(0, int((entry.at - retention) * 1000))
     )
     await asyncio.gather(written, trimmed)
+
+
+def _cut(value: Any) -> Any:
+    """A text, a phrase or a value of one, without longer texts than LONGEST_TEXT."""
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    if isinstance(value, Phrase):
+        return Phrase(value.key, {name: _cut(inner) for name, inner in value.values.items()})
+    return tuple(map(_cut, value)) if isinstance(value, tuple) else value
 
 
 async def find(
@@ -89,27 +97,3 @@ async def find(
             last = name.decode()
         await asyncio.sleep(0)  # a push that came in meanwhile goes first
     return AuditEntries(found, "")
-
-
-async def trim_incidents(wire: Wire, before: float) -> int:
-    """Delete resolved incidents that started before a time (Unix seconds), TRIM_LIMIT at most.
-
-    Returns how many. Raises StoreUnavailable.
-    """
-    resolved, limit = keys.incidents("resolved"), ("LIMIT", 0, TRIM_LIMIT)
-    found = await wire.call("ZRANGE", resolved, "-inf", before, "BYSCORE", *limit)
-    ids = [name.decode() for name in found]
-    if not ids:
-        return 0
-    operations = Operations()
-    for name in ids:
-        data = await wire.call("HGET", keys.incident(name), "data")
-        operations.do("DEL", keys.incident(name), keys.timeline(name), keys.incident_alerts(name))
-        operations.do("ZREM", keys.INCIDENTS, name)
-        incidents.delete_summaries(operations, name)
-        for state in STATES:
-            operations.do("ZREM", keys.incidents(state), name)
-        if data is not None:
-            operations.do("HINCRBY", keys.COUNTS, f"{policy_of(data)} resolved", -1)
-    await commit(wire, operations)
-    return len(ids)

@@ -16,7 +16,7 @@ from amproxy.errors import NotFound
 from amproxy.store import keys
 from amproxy.store.commit import Operations, commit
 from amproxy.store.wire import Wire
-from amproxy.text import Phrase
+from amproxy.text import Phrase, Words
 
 CALENDAR_TTL = 90 * 86400  # seconds that a calendar is stored after its last check
 CALENDAR_CHANGED = "calendar"  # published on keys.CHANGES, with the id
@@ -32,7 +32,7 @@ class StoredCalendar(msgspec.Struct, frozen=True, kw_only=True):
     modified: str = ""  # the Last-Modified of the text, as sent
     good_at: float = 0.0  # the last time that it was good
     checked_at: float = 0.0  # the last check
-    error: str = ""  # of the last check; "" = it is good
+    error: Words = ""  # of the last check; "" = it is good
     failures: int = 0  # checks in a row with an error
 
 
@@ -49,6 +49,8 @@ class Feed(msgspec.Struct, frozen=True):
 _encode = msgspec.msgpack.Encoder().encode
 _names = msgspec.msgpack.Decoder(list[str]).decode
 _feed = msgspec.msgpack.Decoder(Feed).decode
+_encode_phrase = msgspec.json.Encoder().encode
+_decode_phrase = msgspec.json.Decoder(Phrase).decode
 _CALENDAR_FIELDS = StoredCalendar.__struct_fields__
 
 
@@ -63,9 +65,19 @@ async def load_calendar(wire: Wire, calendar_id: str) -> StoredCalendar:
     given = {
         field: value.decode()
         for field, value in zip(_CALENDAR_FIELDS, values, strict=True)
-        if value is not None
+        if value is not None and field != "error"
     }
-    return msgspec.convert(given, StoredCalendar, strict=False)
+    stored = msgspec.convert(given, StoredCalendar, strict=False)
+    error = values[_CALENDAR_FIELDS.index("error")]
+    return msgspec.structs.replace(stored, error=_read_words(error)) if error else stored
+
+
+def _read_words(stored: bytes) -> Words:
+    """The phrase that was stored; the sentence that an earlier version stored."""
+    try:
+        return _decode_phrase(stored)
+    except msgspec.DecodeError:
+        return stored.decode()
 
 
 async def load_text(wire: Wire, calendar_id: str) -> bytes | None:
@@ -100,9 +112,10 @@ async def save_good(wire: Wire, calendar_id: str, now: float) -> None:
     )
 
 
-async def save_error(wire: Wire, calendar_id: str, error: str, now: float) -> None:
+async def save_error(wire: Wire, calendar_id: str, error: Words, now: float) -> None:
     """Store the error of a check; the last good text stays. Raises StoreUnavailable."""
-    operations = _update_calendar(calendar_id, now, error=error)
+    stored = error if isinstance(error, str) else _encode_phrase(error)
+    operations = _update_calendar(calendar_id, now, error=stored)
     operations.do("HINCRBY", keys.calendar(calendar_id), "failures", 1)
     await commit(wire, operations)
 

@@ -1,24 +1,36 @@
 -- Commit a change whole, or not at all when one of its guards is not met any more.
 -- KEYS[1]  prefix of the partition
--- ARGV[1]  msgpack: {guards, operations}
+-- ARGV[1]  msgpack: {guards, operations, whether to tell of deleted alerts}
 --   guard      {hash key, field, expected text; "" = absent}, or
---              {"!unfinished", consumer group, entry}: no process has finished the message
+--              {"!unfinished", consumer group, entry}: no process has finished the message, or
+--              {"!quiet", key of sources, "now_ns B"}: none of them fires; with B = 1 those are
+--              left out that match both sides of their rule
 --   operation  a Redis command as a list, or one of
 --              {"!remove", group id, fingerprint, revision, fingerprint, revision, …}
 --                 delete alerts unless they were pushed again meanwhile
 --              {"!settle", group id, flush id, delivered ("1" or "0"), now ms}
 --                 one more integration is done; the last one ends the flush: if all were delivered,
 --                 resolved alerts are deleted; a tick that waited for it comes now
+--              {"!next", group id, touched, due ms, now ms}
+--                 set the timer of its next flush: now, if a push has touched it since
+--              {"!changed", key of a hash, new version, limit, id, id, …}
+--                 note that fields of a hash that processes keep a copy of have changed
+--              {"!forget", key of sources, fingerprint, its value}
+--                 delete a source of inhibition, unless it has changed
 --              {"!prune", group id}
 --                 delete a group without alerts
 --              {"!finish", consumer group, entry, channel}
 --                 a message of the outbox is done, unless another process has finished it
 --              {"!postpone", consumer group, entry, message id, OutgoingMessage, due ms}
 --                 it goes to the retries instead; it goes on counting as waiting
--- Returns 1 committed, 0 a guard was not met.
+--              {"!take", consumer group, consumer, how many at most}
+--                 read new messages of the outbox, as XREADGROUP does
+-- Returns 0 a guard was not met, or where it is committed two lists: the fingerprints of deleted
+-- alerts, where they are told, and the entries of messages that were taken.
 local prefix = KEYS[1]
 local change = cmsgpack.unpack(ARGV[1])
 
+local removed = {}  -- fingerprints of the alerts that were deleted
 local CHUNK = 1000  -- Lua takes a few thousand arguments at most
 
 -- The first 8 bytes of a lease are its revision: every push gives it a new one.
@@ -34,6 +46,9 @@ local function remove(group, words, first)
     if #gone > 0 then
       redis.call('HDEL', base .. ':leases', unpack(gone))
       redis.call('HDEL', base .. ':alerts', unpack(gone))
+      if change[3] then
+        for _, name in ipairs(gone) do removed[#removed + 1] = name end
+      end
     end
   end
 end
@@ -71,6 +86,19 @@ local function settle(group, flush, delivered, now)
   prune(group)
 end
 
+local function set_next_flush(group, touched, due, now)
+  local have = redis.call('HGET', prefix .. 'group:' .. group, 'touched') or ''
+  redis.call('ZADD', prefix .. 'timers', have == touched and due or now, 'flush:' .. group)
+end
+
+local function note_change(words)
+  local key, version = words[2], words[3]
+  local before = redis.call('GET', key .. ':version') or ''
+  redis.call('SET', key .. ':version', version)
+  redis.call('LPUSH', key .. ':changes', table.concat({version, before, unpack(words, 5)}, ' '))
+  redis.call('LTRIM', key .. ':changes', 0, words[4] - 1)
+end
+
 local function leave(consumers, entry)
   local left = redis.call('XACK', prefix .. 'outbox', consumers, entry)
   redis.call('XDEL', prefix .. 'outbox', entry)
@@ -89,7 +117,27 @@ local function postpone(consumers, entry, id, message, due)
   end
 end
 
+local function is_quiet(key, wanted)
+  local now, two_sided = string.match(wanted, '^(%d+) (%d)$')
+  now = tonumber(now)
+  for _, value in ipairs(redis.call('HVALS', key)) do
+    local source = cmsgpack.unpack(value)
+    local ends = source.ends_ns or 0
+    local fires = ends == 0 or ends > now
+    if fires and not (two_sided == '1' and source.two_sided) then return false end
+  end
+  return true
+end
+
+-- pcall: what is committed stays so where nothing can be taken; then it is read as ever
+local function take(consumers, consumer, limit)
+  local answer = redis.pcall(
+    'XREADGROUP', 'GROUP', consumers, consumer, 'COUNT', limit, 'STREAMS', prefix .. 'outbox', '>')
+  return answer and answer[1] and answer[1][2]
+end
+
 local function is_met(guard)
+  if guard[1] == '!quiet' then return is_quiet(guard[2], guard[3]) end
   if guard[1] == '!unfinished' then
     return #redis.call('XPENDING', prefix .. 'outbox', guard[2], guard[3], guard[3], 1) == 1
   end
@@ -112,6 +160,13 @@ local function check_group(group)
   check('EXPIRE', base, '1')
 end
 
+local function check_changes(key)
+  check('GET', key .. ':version')
+  check('SET', key .. ':version', '1')
+  check('LPUSH', key .. ':changes', '1')
+  check('LTRIM', key .. ':changes', '0', '1')
+end
+
 local function check_outbox()
   check('XACK', prefix .. 'outbox', 'g', '0-0')
   check('XDEL', prefix .. 'outbox', '0-0')
@@ -131,16 +186,25 @@ for _, op in ipairs(change[2]) do
   if not checked[what] then
     checked[what] = true
     if kind == '!finish' or kind == '!postpone' then check_outbox()
+    elseif kind == '!changed' then check_changes(op[2])
+    elseif kind == '!forget' then check('HDEL', op[2], '')
+    elseif kind == '!take' then -- it may fail
     elseif string.sub(kind, 1, 1) == '!' then check_group(op[2])
     else check(unpack(op)) end
   end
 end
+local taken
 for _, op in ipairs(change[2]) do
   if op[1] == '!remove' then remove(op[2], op, 3)
   elseif op[1] == '!settle' then settle(op[2], op[3], op[4], op[5])
+  elseif op[1] == '!next' then set_next_flush(op[2], op[3], op[4], op[5])
   elseif op[1] == '!prune' then prune(op[2])
+  elseif op[1] == '!changed' then note_change(op)
+  elseif op[1] == '!forget' then
+    if redis.call('HGET', op[2], op[3]) == op[4] then redis.call('HDEL', op[2], op[3]) end
   elseif op[1] == '!finish' then finish(op[2], op[3], op[4])
   elseif op[1] == '!postpone' then postpone(op[2], op[3], op[4], op[5], op[6])
+  elseif op[1] == '!take' then taken = take(op[2], op[3], op[4])
   else redis.call(unpack(op)) end
 end
-return 1
+return {change[3] and removed or {}, taken or {}}

@@ -45,7 +45,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     receiver: str = ""  # instead of a user
     integration: str = ""  # of a receiver: "slack/0"
     incidents: tuple[tuple[str, int], ...] = ()  # id and number; many for a bundle
-    subject: str = ""  # text from outside, cut
+    subject: Words = ""  # text from outside, cut; of a notice a phrase
     attempt: int = 1
     error: Words = ""  # of a failure, or why it was not sent
     ms: int | None = None  # duration of the channel's call; None = it was not called
@@ -129,6 +129,37 @@ async def list_deliveries(
         newest = f"({entries[-1][0].decode()}"
         await asyncio.sleep(0)  # a push that comes in goes first
     return DeliveryList(found, newest.removeprefix("("))
+
+
+async def remove_of_incident(
+    wire: Wire, result: Operations, incident_id: str, since: float
+) -> None:
+    """Remove with these operations what the log has of one incident, which began at `since`.
+
+    Of a channel's last outcome, which says how the channel is, only the incident goes. Entries
+    about several incidents stay: a stream has no other way. Raises StoreUnavailable.
+    """
+    newest, oldest = "+", _stream_id(since - MAX_WRITE_DELAY)
+    while True:
+        entries = await wire.call("XREVRANGE", keys.DELIVERIES, newest, oldest, "COUNT", CHUNK)
+        own = [
+            name for name, fields in entries if _is_only_about(_delivery(fields[1]), incident_id)
+        ]
+        if own:
+            result.do("XDEL", keys.DELIVERIES, *own)
+        if len(entries) < CHUNK:
+            break
+        newest = f"({entries[-1][0].decode()}"
+        await asyncio.sleep(0)  # a push that comes in goes first
+    for channel, outcomes in (await load_last(wire)).items():
+        for outcome, delivery in outcomes.items():
+            if _is_only_about(delivery, incident_id):
+                blank = msgspec.structs.replace(delivery, incidents=(), subject="")
+                result.do("HSET", keys.CHANNELS, f"{outcome} {channel}", _encode(blank))
+
+
+def _is_only_about(delivery: Delivery, incident_id: str) -> bool:
+    return [name for name, _ in delivery.incidents] == [incident_id]
 
 
 async def load_rates(wire: Wire, since: float) -> dict[str, DeliveryRate]:

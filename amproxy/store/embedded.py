@@ -111,7 +111,8 @@ class EmbeddedRedis:
         if child is not None and child.returncode is None:
             child.terminate()
             try:
-                await asyncio.wait_for(child.wait(), STOP_TIMEOUT)
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    await child.wait()
             except TimeoutError:
                 child.kill()
                 await child.wait()
@@ -169,6 +170,9 @@ class EmbeddedRedis:
             *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
+            # A signal of the terminal, or to the service's process group, is not for it: the
+            # service writes to it while it ends, and ends it last.
+            start_new_session=True,
             preexec_fn=_prepare_child(),
         )
         if sys.platform != "linux":

@@ -6,6 +6,7 @@ thousands are searched in no time.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -15,9 +16,10 @@ import msgspec
 
 from amproxy import offload
 from amproxy.errors import NotFound
+from amproxy.labels.severity import severity_of
 from amproxy.model import Alert, Change, Incident, IncidentState, OutgoingMessage, TimelineEntry
-from amproxy.store import keys
-from amproxy.store.commit import Operations, commit
+from amproxy.store import groups, keys
+from amproxy.store.commit import Operations, commit, field_name
 from amproxy.store.wire import Wire
 from amproxy.text import Phrase
 
@@ -28,7 +30,7 @@ OPEN_STATES: tuple[IncidentState, ...] = ("triggered", "acknowledged", "snoozed"
 SUMMARY_CHUNK = 500  # summaries
 ALERTS_AT_ONCE = 500  # stored by one command
 UNCOMMITTED_TTL = 86400  # seconds
-READ_SIZE = 50  # incidents, where a whole period is read
+READ_SIZE = 50  # incidents
 LONGEST_SEARCH_TEXT = 2000  # characters of a description that can be searched
 
 
@@ -42,6 +44,20 @@ class IncidentSummary(msgspec.Struct, frozen=True, array_like=True):
     people: list[str]  # who was paged or asked for it, or answered
     labels: dict[str, str]  # those in common and those of the group
     text: str  # title, summary and description, casefolded
+    severity: str = ""  # of the gravest alert that fires; once all are over, of those that fired
+
+    @property
+    def gravity(self) -> str:
+        """The severity to sort by and to show; "" = none is known."""
+        return self.severity or severity_of(self.labels)
+
+
+class SortPosition(NamedTuple):
+    """The position of an incident in a sorted list, least first."""
+
+    keys: tuple[str, ...]
+    at: float  # Unix seconds at which it began; negative where the newest come first
+    id: str
 
 
 class ListPosition(NamedTuple):
@@ -70,10 +86,18 @@ async def load(wire: Wire, incident_id: str) -> Incident:
 
 async def load_current(wire: Wire, incident_id: str) -> Incident:
     """An incident, or the one that it was merged into. Raises NotFound, StoreUnavailable."""
-    found = await load(wire, incident_id)
-    while found.merged_into:
-        found = await load(wire, found.merged_into)
-    return found
+    return (await load_line(wire, incident_id))[-1]
+
+
+async def load_line(wire: Wire, incident_id: str) -> list[Incident]:
+    """An incident, the one that it was merged into, the one that this was merged into, and so on.
+
+    Raises NotFound (also where one of them is gone), StoreUnavailable.
+    """
+    line = [await load(wire, incident_id)]
+    while line[-1].merged_into:
+        line.append(await load(wire, line[-1].merged_into))
+    return line
 
 
 async def load_many(wire: Wire, incident_ids: Iterable[str]) -> dict[str, Incident]:
@@ -113,6 +137,37 @@ async def load_alerts(wire: Wire, incident_id: str) -> list[Alert]:
     """The alerts as they were last notified, also after the end. Raises StoreUnavailable."""
     stored = await wire.call("HVALS", keys.incident_alerts(incident_id))
     return await offload.run(len(stored), lambda: [_alert(data) for data in stored])
+
+
+async def load_alert_names(wire: Wire, incident_id: str) -> list[str]:
+    """The fingerprints of the alerts that are stored of an incident. Raises StoreUnavailable."""
+    names = await wire.call("HKEYS", keys.incident_alerts(incident_id))
+    return [name.decode() for name in names]
+
+
+async def load_current_alerts(wire: Wire, incident: Incident) -> list[Alert]:
+    """The alerts as their senders tell them now; after the end, as they were then.
+
+    Raises StoreUnavailable.
+    """
+    if incident.state == "resolved":
+        return await load_alerts(wire, incident.id)
+    stored = _pairs(await wire.call("HGETALL", keys.incident_alerts(incident.id)))
+    live = await _load_live_alerts(wire, incident, [name for name, _ in stored])
+    return await offload.run(
+        len(stored), lambda: [live.get(name) or _alert(data) for name, data in stored]
+    )
+
+
+async def _load_live_alerts(
+    wire: Wire, incident: Incident, names: Sequence[bytes]
+) -> dict[bytes, Alert]:
+    """Fingerprint → the alert as it is in the incident's group now, for those that are there."""
+    found: dict[bytes, Alert] = {}
+    for group_id in list(incident.parts) or [incident.group]:
+        if group_id:  # one opened by hand has none of its own
+            found |= await groups.load_alerts(wire, group_id, names)
+    return found
 
 
 async def load_counts(wire: Wire) -> dict[tuple[str, str], int]:
@@ -165,6 +220,37 @@ async def list_incidents(
     return [incident for incident in shown if incident.state in states], cursor
 
 
+async def list_sorted(
+    wire: Wire,
+    states: tuple[IncidentState, ...],
+    sort: Callable[[ListPosition, IncidentSummary], SortPosition],
+    *,
+    keep: Callable[[IncidentSummary], bool],
+    limit: int,
+    after: SortPosition | None = None,
+    since: float = float("-inf"),
+    until: float = float("inf"),
+) -> tuple[list[Incident], SortPosition | None]:
+    """As `list_incidents`, in another order, and the position that the rest lies behind.
+
+    The summaries of all incidents in these states are read, and no more than one page of positions
+    is kept. Raises StoreUnavailable.
+    """
+    best: list[SortPosition] = []
+    start = ListPosition(until, "")
+    async for chunk in walk_summaries(wire, states, after=start, since=since):
+        places = (
+            sort(position, summary)
+            for position, summary in chunk
+            if summary.state in states and keep(summary)
+        )
+        behind = (place for place in places if after is None or place > after)
+        best = heapq.nsmallest(limit + 1, itertools.chain(best, behind))
+    shown = await _read_incidents(wire, [place.id for place in best[:limit]])
+    rest = best[limit - 1] if len(best) > limit else None
+    return [incident for incident in shown if incident.state in states], rest
+
+
 async def load_open(wire: Wire) -> list[Incident]:
     """All open incidents, newest first. Raises StoreUnavailable."""
     found, cursor = await list_incidents(wire)
@@ -205,8 +291,13 @@ async def iterate_between(wire: Wire, start: float, end: float) -> AsyncIterator
 
 
 async def _read_incidents(wire: Wire, ids: list[str]) -> list[Incident]:
-    answers = [wire.call("HGET", keys.incident(name), "data") for name in ids]
-    return [_incident(data) for answer in answers if (data := await answer) is not None]
+    found: list[Incident] = []
+    for start in range(0, len(ids), READ_SIZE):
+        some = ids[start : start + READ_SIZE]
+        answers = [wire.call("HGET", keys.incident(name), "data") for name in some]
+        stored = [data for answer in answers if (data := await answer) is not None]
+        found += await offload.collect(map(_incident, stored))
+    return found
 
 
 def _parse_turns(flat: list[bytes]) -> dict[str, int]:
@@ -224,6 +315,11 @@ def _format_cursor(position: ListPosition) -> str:
 
 def _pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def version_name(incident_id: str) -> str:
+    """The name of what changes of an incident are guarded by, for `commit_decided`."""
+    return field_name(keys.incident(incident_id), "v")
 
 
 def change_operations(change: Change) -> Operations:
@@ -266,6 +362,7 @@ def _move_state(result: Operations, change: Change) -> None:
 def enqueue(result: Operations, message: OutgoingMessage) -> None:
     """Put a message into the outbox."""
     result.do("XADD", keys.OUTBOX, "*", "m", _encode(message))
+    result.sends = True
     result.do("HINCRBY", keys.DEPTH, message.channel, 1)
 
 
@@ -294,9 +391,19 @@ async def save_alerts(
         result.do("PERSIST", key)
 
 
-def policy_of(data: bytes) -> str:
-    """The policy of a stored incident."""
-    return _incident(data).policy
+async def keep_alerts(wire: Wire, result: Operations, ended: Incident, before: Incident) -> None:
+    """Store what the alerts of an incident that ends say, which its page shows from then on.
+
+    before: the same while it is open. Raises StoreUnavailable.
+    """
+    await save_alerts(wire, result, ended, await load_current_alerts(wire, before))
+
+
+def remove_alerts(result: Operations, source: str, fingerprints: Sequence[str]) -> None:
+    """Remove alerts from those that are stored of an incident. source: its id."""
+    for start in range(0, len(fingerprints), ALERTS_AT_ONCE):
+        some = fingerprints[start : start + ALERTS_AT_ONCE]
+        result.do("HDEL", keys.incident_alerts(source), *some)
 
 
 def summarize(incident: Incident) -> IncidentSummary:
@@ -324,16 +431,13 @@ def summarize(incident: Incident) -> IncidentSummary:
         people=list(people),
         labels={**incident.common_labels, **incident.group_labels},
         text="\n".join(text[:LONGEST_SEARCH_TEXT].casefold() for text in texts if text),
+        severity=incident.severity or incident.gravest,
     )
 
 
 def save_summary(result: Operations, incident: Incident) -> None:
     """Store the summary, in one commit with the incident."""
     result.do("HSET", keys.SUMMARIES, incident.id, _encode(summarize(incident)))
-
-
-def delete_summaries(result: Operations, *ids: str) -> None:
-    result.do("HDEL", keys.SUMMARIES, *ids)
 
 
 async def walk_summaries(

@@ -11,6 +11,8 @@ P group:ID:alerts      hash    fingerprint → Alert
 P group:ID:log         hash    integration → LogEntry: the last notification
 P groups               set     ids of live groups
 P told:FINGERPRINT     string  ToldLabels: under which an alert of a foreign body fires; expires
+P record:ID            string  StatedRecord: what a source last said of an alert; expires
+P stated:ID            string  ids of the alerts that fire in one group of a sender; expires
 P source:KEY           hash    fingerprint → InhibitionSource, by rule and equal labels
 
 Timers
@@ -28,6 +30,9 @@ P summaries            hash    id → IncidentSummary: the fields that lists fil
 P counts               hash    "policy state" → number of incidents
 P number               string  number of the last incident
 P turns                hash    round-robin pointers
+P views:USER           hash    name → query: the lists of incidents that a person has saved
+P pictures             hash    digest → bytes: the last 100 that came in alerts; expires
+P pictures:times       zset    digest → last push, Unix seconds
 
 Messages
 P outbox               stream  field m = OutgoingMessage; consumer group "deliver"
@@ -45,6 +50,8 @@ P unreadable           list    the last entries of the outbox that no version co
 P deliveries           stream  field m = Delivery: the last 100,000, and of `store.retention`
 P channels             hash    "sent CHANNEL", "failed CHANNEL" → the last such Delivery
 P contacts             hash    "channel user" → Outcome of the last delivery
+P subscriptions        hash    id → Subscription: a device that takes pushes; id = digest
+P push:key             string  VAPID key, made once
 
 Schedules
 P overrides            hash    id → StoredOverride: made by hand, with its schedule
@@ -61,8 +68,10 @@ P feeds:tokens         hash    "schedule NAME" or "user NAME" → token
 Muting
 P silences             hash    id → Silence
 P silences:version     string  another number with every change of the silences
+P silences:changes     list    the last 1,000, newest first: "VERSION BEFORE ID ID …"
 P maintenance          hash    id → Maintenance made by hand
 P maintenance:version  string  another number with every change of these windows
+P maintenance:changes  list    the last 1,000, as of the silences
 P hidden:BY            hash    "GROUP FINGERPRINT" → SuppressedAlertRecord;
                                BY = "silence:ID" or "maintenance:ID"
 
@@ -81,7 +90,8 @@ Processes
 P lease:NAME           string  holder of work that only one process may do (polling a bot)
 P offset:NAME          string  how far a poller has read
 P changes              channel what other processes must read again: "overrides", "absences",
-                               "swaps", "silences", "maintenance", "incident ID", "calendar ID"
+                               "swaps", "silences", "maintenance", "subscriptions", "incident ID",
+                               "calendar ID"
 P digest               string  of the file that the groups were last made by
 P replicas             set     names of processes that serve, and of some that did
 P replica:NAME         string  Replica; expires soon after the process is gone
@@ -116,14 +126,14 @@ DEPTH = P + "depth"
 DELIVERIES = P + "deliveries"
 CHANNELS = P + "channels"
 CONTACTS = P + "contacts"
+SUBSCRIPTIONS = P + "subscriptions"
+PUSH_KEY = P + "push:key"
 OVERRIDES = P + "overrides"
 ABSENCES = P + "absences"
 SWAPS = P + "swaps"
 SHIFTS = P + "shifts"
 SILENCES = P + "silences"
-SILENCES_VERSION = P + "silences:version"
 MAINTENANCE = P + "maintenance"
-MAINTENANCE_VERSION = P + "maintenance:version"
 FEEDS = P + "feeds"
 FEED_TOKENS = P + "feeds:tokens"
 HEARTBEATS = P + "heartbeats"
@@ -131,6 +141,8 @@ HEARTBEATS_MISSING = P + "heartbeats:missing"
 DEAD_MANS_SWITCH = P + "switch"
 SENDERS = P + "senders"
 WRITE_PROBE = P + "written"
+PICTURES = P + "pictures"
+PICTURE_TIMES = P + "pictures:times"
 SECRET = P + "secret"
 DIGEST = P + "digest"
 CHANGES = P + "changes"
@@ -138,6 +150,10 @@ REPLICAS = P + "replicas"
 TOKENS = P + "tokens"
 TOKENS_USED = P + "tokens:used"
 AUDIT = P + "audit"
+
+
+def views(user: str) -> str:
+    return f"{P}views:{user}"
 
 
 def group(group_id: str) -> str:
@@ -158,6 +174,14 @@ def log(group_id: str) -> str:
 
 def told(fingerprint: str) -> str:
     return f"{P}told:{fingerprint}"
+
+
+def record(id_: str) -> str:
+    return f"{P}record:{id_}"
+
+
+def stated(id_: str) -> str:
+    return f"{P}stated:{id_}"
 
 
 def incident(incident_id: str) -> str:
@@ -234,6 +258,14 @@ def shifts(schedule: str) -> str:
 
 def facts(schedule: str) -> str:
     return f"{P}facts:{schedule}"
+
+
+def version(key: str) -> str:
+    return f"{key}:version"
+
+
+def changes(key: str) -> str:
+    return f"{key}:changes"
 
 
 def suppressed(by: str) -> str:

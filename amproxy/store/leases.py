@@ -31,6 +31,7 @@ class Timer(NamedTuple):
     kind: str  # as in keys.TIMERS: "flush", "incident", "retry" …
     id: str
     due: float  # Unix seconds
+    alerts: int = 0  # of the group that is to be flushed, as far as it is known
 
 
 async def lease_due(wire: Wire, now: float, limit: int) -> list[Timer]:
@@ -41,10 +42,15 @@ async def lease_due(wire: Wire, now: float, limit: int) -> list[Timer]:
     words = (int(now * 1000), int(LEASE * 1000), limit)
     flat = await wire.script("lease_timers", keys.P, *words)
     timers = []
-    for name, due in zip(flat[::2], flat[1::2], strict=True):
+    for name, due, alerts in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
         kind, _, rest = name.decode().partition(":")
-        timers.append(Timer(kind, rest, float(due) / 1000))
+        timers.append(Timer(kind, rest, float(due) / 1000, alerts))
     return sorted(timers, key=lambda timer: timer.due)
+
+
+def lease_end(leased_at: float) -> int:
+    """The end of a lease, Unix ms, by which `give_back` knows it again."""
+    return int(leased_at * 1000) + int(LEASE * 1000)
 
 
 async def give_back(wire: Wire, timer: Timer, leased_at: float, now: float) -> None:
@@ -52,7 +58,7 @@ async def give_back(wire: Wire, timer: Timer, leased_at: float, now: float) -> N
 
     leased_at: as `now` of `lease_due`. Raises StoreUnavailable.
     """
-    words = (f"{timer.kind}:{timer.id}", int(leased_at * 1000) + int(LEASE * 1000), int(now * 1000))
+    words = (f"{timer.kind}:{timer.id}", lease_end(leased_at), int(now * 1000))
     await wire.script("give_back", keys.P, *words)
 
 

@@ -1,18 +1,21 @@
 """Silences and maintenance windows made by hand, and the records of the alerts that they suppress.
 
-Silences and windows are few: every process caches them all, and a version says when to read them
-again. A record is bounded, and stored for a month after its last change.
+Every process keeps a copy of all silences and windows. A version says when they have changed, and a
+list of the last changes which of them: only those are read. A record is bounded, and stored for a
+month after its last change.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from amproxy import offload
 from amproxy.config.structs import Maintenance
 from amproxy.model import (
     MAX_SUPPRESSED,
@@ -27,8 +30,11 @@ from amproxy.store.commit import Operations
 from amproxy.store.wire import Wire
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 SUPPRESSED_TTL = 30 * 86400  # seconds
+# Changes that are remembered. Who missed more, or does not know any, reads all.
+FEW_CHANGES, MAX_CHANGES = 16, 1000
 
 _encode = msgspec.msgpack.Encoder().encode
 _silence = msgspec.msgpack.Decoder(Silence).decode
@@ -36,49 +42,106 @@ _window = msgspec.msgpack.Decoder(Maintenance).decode
 _suppressed = msgspec.msgpack.Decoder(SuppressedAlertRecord).decode
 
 
-class _VersionedCache(Generic[T]):
-    """A copy of a hash in Redis, read again when its version changes."""
+class _VersionedCache(Generic[T, C]):
+    """A copy of a hash in Redis. A version says that it has changed, and a list of changes where.
+
+    The copies that it hands out never change: a change makes another.
+    """
 
     _key: str
-    _version_key: str
     _decode: Callable[[bytes], T]
 
-    def __init__(self) -> None:
+    def __init__(self, empty: C, change: Callable[[C, list[T], list[str]], C]) -> None:
+        """change: (copy, what is new or changed, the ids of what is gone) → another copy."""
         self._version: bytes | None = None
-        self._by_id: dict[str, T] = {}
+        self._copy = self._empty = empty
+        self._change = change
+        self._reading = asyncio.Lock()  # held by who brings the copy up to date
 
-    async def all(self, wire: Wire) -> dict[str, T]:
-        """All by id; the same dict, and one small look-up, as long as nothing has changed.
+    async def all(self, wire: Wire) -> C:
+        """All by id; the same copy, and one small look-up, as long as nothing has changed.
 
         Raises StoreUnavailable.
         """
-        return await self.at(wire, await wire.call("GET", self._version_key))
+        return await self.at(wire, await wire.call("GET", keys.version(self._key)))
 
-    async def at(self, wire: Wire, version: bytes | None) -> dict[str, T]:
+    async def at(self, wire: Wire, version: bytes | None) -> C:
         """The same where the version was looked up already."""
         if version != self._version:
-            flat = await wire.call("HGETALL", self._key)
-            self._by_id = {
-                name.decode(): self._decode(data)
-                for name, data in zip(flat[::2], flat[1::2], strict=True)
-            }
-            # The version read before: what changed in between is read again, not missed.
-            self._version = version
-        return self._by_id
+            async with self._reading:
+                if version != self._version:  # others may have waited for the same
+                    await self._catch_up(wire)
+        return self._copy
+
+    async def _catch_up(self, wire: Wire) -> None:
+        version = await wire.call("GET", keys.version(self._key))
+        if version == self._version:
+            return
+        # The version read before: what changes from here on is read again, not missed.
+        for limit in (FEW_CHANGES, MAX_CHANGES):
+            changes = await wire.call("LRANGE", keys.changes(self._key), 0, limit - 1)
+            ids = _changed_since(changes, self._version, version)
+            if ids is not None:
+                found = await wire.call("HMGET", self._key, *ids) if ids else []
+                gone = [name for name, data in zip(ids, found, strict=True) if data is None]
+                there = [data for data in found if data is not None]
+                self._copy = await offload.run(len(ids), self._decode_all, self._copy, there, gone)
+                self._version = version
+                return
+            if len(changes) < limit:
+                break
+        flat = await wire.call("HGETALL", self._key)
+        self._copy = await offload.run(len(flat), self._decode_all, self._empty, flat[1::2], [])
+        self._version = version
+
+    def _decode_all(self, copy: C, stored: list[bytes], gone: list[str]) -> C:
+        return self._change(copy, list(map(self._decode, stored)), gone)
 
 
-class SilenceCache(_VersionedCache[Silence]):
-    """All silences."""
+def _changed_since(
+    changes: list[bytes], known: bytes | None, version: bytes | None
+) -> list[str] | None:
+    """The ids that changed from one version to another; None = these changes do not say.
 
-    _key, _version_key = keys.SILENCES, keys.SILENCES_VERSION
+    changes: "VERSION BEFORE ID ID …" each, newest first. They must lead from one to the next: a
+    process of an older version of amproxy leaves none.
+    """
+    ids, at = dict[str, None](), version
+    for change in changes:
+        after, before, *changed = change.split(b" ")
+        if after != at:
+            if at == version:  # newer than the version that was looked up
+                continue
+            return None
+        ids |= dict.fromkeys(name.decode() for name in changed)
+        if (before or None) == known:  # nothing was before the first
+            return list(ids)
+        at = before
+    return None
+
+
+class SilenceCache(_VersionedCache[Silence, C]):
+    """All silences, as its owner wants them."""
+
+    _key = keys.SILENCES
     _decode = staticmethod(_silence)
 
 
-class MaintenanceWindowCache(_VersionedCache[Maintenance]):
-    """All windows made by hand."""
+class MaintenanceWindowCache(_VersionedCache[Maintenance, dict[str, Maintenance]]):
+    """All windows made by hand, by id."""
 
-    _key, _version_key = keys.MAINTENANCE, keys.MAINTENANCE_VERSION
+    _key = keys.MAINTENANCE
     _decode = staticmethod(_window)
+
+    def __init__(self) -> None:
+        super().__init__({}, _change_windows)
+
+
+def _change_windows(
+    known: dict[str, Maintenance], stored: list[Maintenance], gone: list[str]
+) -> dict[str, Maintenance]:
+    left = {name: one for name, one in known.items() if name not in gone}
+    return left | {one.id: one for one in stored}
 
 
 class StoredSilence(NamedTuple):
@@ -110,23 +173,19 @@ def save_silences(result: Operations, *changed: Silence) -> None:
     """Store silences, new or changed."""
     for silence in changed:
         result.do("HSET", keys.SILENCES, silence.id, _encode(silence))
-    _publish_silences(result)
+    _publish(result, keys.SILENCES, "silences", [silence.id for silence in changed])
 
 
-def _new_version() -> int:
+def _publish(result: Operations, key: str, name: str, ids: Sequence[str]) -> None:
     # Not counted up: a Redis that has lost everything would come to a number that caches know.
-    return secrets.randbits(60)
+    result.do("!changed", key, secrets.randbits(60), MAX_CHANGES, *ids)
+    result.do("PUBLISH", keys.CHANGES, name)
 
 
 def delete_silences(result: Operations, *ids: str) -> None:
     """Remove silences that ended long ago."""
     result.do("HDEL", keys.SILENCES, *ids)
-    _publish_silences(result)
-
-
-def _publish_silences(result: Operations) -> None:
-    result.do("SET", keys.SILENCES_VERSION, _new_version())
-    result.do("PUBLISH", keys.CHANGES, "silences")
+    _publish(result, keys.SILENCES, "silences", ids)
 
 
 async def load_window(wire: Wire, window_id: str) -> StoredWindow | None:
@@ -143,13 +202,13 @@ def guard_window(result: Operations, stored: StoredWindow) -> None:
 def save_window(result: Operations, window: Maintenance) -> None:
     """Store a window, new or changed. Its times are aware."""
     result.do("HSET", keys.MAINTENANCE, window.id, _encode(window))
-    _publish_windows(result)
+    _publish(result, keys.MAINTENANCE, "maintenance", [window.id])
 
 
 def delete_windows(result: Operations, *ids: str) -> None:
     """Remove windows that ended long ago."""
     result.do("HDEL", keys.MAINTENANCE, *ids)
-    _publish_windows(result)
+    _publish(result, keys.MAINTENANCE, "maintenance", ids)
 
 
 def schedule_window_check(result: Operations, identity: str, at: float) -> None:
@@ -174,11 +233,6 @@ def flush_now(loaded: LoadedGroup, now: float) -> Operations:
     result.do("HINCRBY", key, "touched", 1)
     result.do("ZADD", keys.TIMERS, "XX", "LT", int(now * 1000), f"flush:{loaded.group.id}")
     return result
-
-
-def _publish_windows(result: Operations) -> None:
-    result.do("SET", keys.MAINTENANCE_VERSION, _new_version())
-    result.do("PUBLISH", keys.CHANGES, "maintenance")
 
 
 async def record_suppressed(

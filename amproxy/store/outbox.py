@@ -6,6 +6,7 @@ does not are taken over, and each send is permitted only to the process that has
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -96,6 +97,22 @@ async def read(wire: Wire, consumer: str, limit: int) -> list[OutboxMessage]:
     group = ("GROUP", CONSUMER_GROUP, consumer)
     answer = await wire.call("XREADGROUP", *group, "COUNT", limit, "STREAMS", keys.OUTBOX, ">")
     return await _parse_entries(wire, answer[0][1] if answer else (), consumer)
+
+
+def take_operation(consumer: str, limit: int) -> Operations:
+    """The operation that makes new messages this consumer's in the commit that stores them."""
+    result = Operations()
+    result.do("!take", CONSUMER_GROUP, consumer, limit)
+    return result
+
+
+def readable(entries: Iterable[Sequence[Any]], consumer: str) -> list[OutboxMessage]:
+    """Those messages among entries of the stream that can be decoded."""
+    messages = []
+    for name, fields in entries:
+        with contextlib.suppress(msgspec.DecodeError, IndexError):
+            messages.append(OutboxMessage(name.decode(), _outgoing(fields[1]), consumer))
+    return messages
 
 
 async def load_own(wire: Wire, consumer: str) -> set[str]:

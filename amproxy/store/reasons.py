@@ -1,6 +1,6 @@
-"""Reasons for which Redis is away, in words for an operator, taken from redis-py's errors.
+"""Reasons for which Redis is away, as phrases for an operator, taken from redis-py's errors.
 
-No text has a password, nor an address with one.
+No phrase has a password, nor an address with one.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from urllib.parse import urlsplit
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-LONGEST_REASON = 300  # characters
+from amproxy.errors import StoreUnavailable
+from amproxy.text import Phrase, phrase
+
+LONGEST_SAID: Final = 300  # characters of what Redis or the system says
 _WRONG = "invalid username-password pair"  # redis-py leaves out the code WRONGPASS
 
-_SYSTEM_WORDS: Final = {
-    errno.ECONNREFUSED: "refuses connections: no Redis runs there, or it listens on another port",
-    errno.ECONNRESET: "closed the connection; where none ever works, it may expect TLS (rediss://)",
-    errno.ENOENT: "is not there: no Redis runs with this socket, or a file named for TLS lacks",
-    errno.EACCES: "cannot be opened: amproxy's user has no permission",
-    errno.EHOSTUNREACH: "cannot be reached: there is no route to this host",
-    errno.ENETUNREACH: "cannot be reached: there is no route to this network",
-    errno.EMFILE: "cannot be reached: amproxy has no file descriptor left",
+_SYSTEM_KEYS: Final = {
+    errno.ECONNREFUSED: "redis.refuses",
+    errno.ECONNRESET: "redis.reset",
+    errno.ENOENT: "redis.no_socket",
+    errno.EACCES: "redis.no_access",
+    errno.EHOSTUNREACH: "redis.no_route",
+    errno.ENETUNREACH: "redis.no_network",
+    errno.EMFILE: "redis.no_descriptor",
 }
 
 
@@ -37,20 +40,19 @@ def place_of(url: str) -> str:
 class Failure(NamedTuple):
     """A connection that could not be made, or broke."""
 
-    reason: str
+    reason: Phrase
     lasting: bool  # it stays so until somebody changes a setting: not just an end of Redis
 
 
 def describe_failure(error: BaseException, place: str) -> Failure:
     """The reason for a failure of the connection to `place`."""
-    if isinstance(error, BaseExceptionGroup):
-        # The parts of one connection. Where several fail, it is for one reason.
-        return describe_failure(error.exceptions[0], place)
     for cause in _causes(error):
-        if words := _words(cause, place):
+        if reason := _reason(cause, place):
             is_end = isinstance(cause, ConnectionError | TimeoutError | FileNotFoundError)
-            return Failure(words[:LONGEST_REASON], not is_end)
-    return Failure(f"{place}: {error}"[:LONGEST_REASON], lasting=False)
+            return Failure(reason, not is_end)
+    if isinstance(error, StoreUnavailable) and isinstance(error.words, Phrase):
+        return Failure(phrase("redis.said", place=place, said=error.words), lasting=False)
+    return Failure(_said(place, str(error)), lasting=False)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -63,39 +65,47 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _words(error: BaseException, place: str) -> str:
-    """The words for an error that has some, "" for others."""
+def _reason(error: BaseException, place: str) -> Phrase | None:
+    """The reason for an error that is known, None for others."""
     text = str(error)
     if isinstance(error, MasterNotFoundError):  # its text has the settings of the connection
-        return f"the sentinels {place} do not answer, or know no master of this name"
+        return phrase("redis.sentinels", place=place)
     if isinstance(error, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
-        return _words_of_sign_in(text, place)
+        return _sign_in_reason(text, place)
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
-        reason = text.removeprefix("NOPERM ")
-        return f"{place} does not let this user do what amproxy needs (NOPERM {reason})"
+        return _quoted("redis.permission", place, text.removeprefix("NOPERM "))
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: the certificate of {place} is not trusted: {error.verify_message}"
+        return _quoted("redis.certificate", place, error.verify_message)
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or text).replace("_", " ").lower()
-        return f"TLS with {place} fails: {reason}"
+        return _quoted("redis.tls", place, (error.reason or text).replace("_", " ").lower())
     if isinstance(error, OSError):
-        return _words_of_system(error, place)
-    return ""
+        return _system_reason(error, place)
+    return None
 
 
-def _words_of_sign_in(text: str, place: str) -> str:
+def _sign_in_reason(text: str, place: str) -> Phrase:
     if text.startswith("NOAUTH") or text.startswith("Authentication required"):
-        reason = text.removeprefix("NOAUTH ")
-        return f"{place} demands a password, and the URL has none (NOAUTH {reason})"
+        return _quoted("redis.password", place, text.removeprefix("NOAUTH "))
     code = "WRONGPASS " if text.startswith(_WRONG) else ""
-    return f"{place} does not take the user or the password of the URL ({code}{text})"
+    return _quoted("redis.wrong_password", place, code + text)
 
 
-def _words_of_system(error: OSError, place: str) -> str:
+def _system_reason(error: OSError, place: str) -> Phrase:
     if isinstance(error, socket.gaierror):
-        return f"the host of {place} cannot be resolved: {error.strerror}"
+        return _quoted("redis.no_host", place, error.strerror or str(error))
     if isinstance(error, TimeoutError):
-        return f"{place} does not answer in time: a firewall, or TLS where Redis speaks none?"
-    if words := _SYSTEM_WORDS.get(error.errno or 0):
-        return f"{place} {words}"
-    return f"{place}: {error.strerror or error}"
+        return phrase("redis.silent", place=place)
+    if key := _SYSTEM_KEYS.get(error.errno or 0):
+        return Phrase(key, {"place": place})
+    return _said(place, error.strerror or str(error))
+
+
+def _quoted(key: str, place: str, said: str) -> Phrase:
+    """A reason with the words of Redis or of the system."""
+    return Phrase(key, {"place": place, "said": said[:LONGEST_SAID]})
+
+
+def _said(place: str, said: str) -> Phrase:
+    """Words of Redis or of the system that need no others around them."""
+    quoted = phrase("refusal.quoted", text=said[:LONGEST_SAID])
+    return phrase("redis.said", place=place, said=quoted)

@@ -24,6 +24,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     since: float  # when a file with this digest came in force
     loaded: float  # when the file was last loaded
     serving: float | None = None  # since when it takes pushes; None = not yet
+    listen: str = ""  # where it does, HOST:PORT; "" = a record of an older version
 
 
 _encode = msgspec.msgpack.Encoder().encode

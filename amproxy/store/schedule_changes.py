@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from amproxy.config.structs import Absence, Override
-from amproxy.errors import NotFound, StoreUnavailable
+from amproxy.errors import NotFound
 from amproxy.model import Swap
 from amproxy.store import keys
-from amproxy.store.audit import TRIM_LIMIT
-from amproxy.store.commit import Operations, commit
+from amproxy.store.commit import Operations, commit, commit_decided, field_name
+from amproxy.store.removal import TRIM_LIMIT
 from amproxy.store.wire import Wire
 from amproxy.text import Phrase
 
@@ -26,8 +26,6 @@ OVERRIDES_CHANGED = "overrides"
 ABSENCES_CHANGED = "absences"
 SWAPS_CHANGED = "swaps"
 SCHEDULE_CHANGED = frozenset((OVERRIDES_CHANGED, ABSENCES_CHANGED, SWAPS_CHANGED))
-
-_TRIES = 50  # each loses to another change of the same swap
 
 
 class StoredOverride(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,27 +191,36 @@ async def change_swap(wire: Wire, swap_id: str, decide: Callable[[Swap], Swap]) 
     `decide` runs again where somebody else changed the swap meanwhile: of two who take it, the
     second must hear that it is taken. Raises NotFound, StoreUnavailable, and what `decide` raises.
     """
-    for _ in range(_TRIES):
+
+    async def decide_change() -> tuple[Operations, Swap]:
         data = await _load_swap(wire, swap_id)
         changed = decide(_swap(data))
         operations = Operations()
         operations.guard(keys.SWAPS, swap_id, data)
         operations.do("HSET", keys.SWAPS, swap_id, _encode(changed))
         operations.do("PUBLISH", keys.CHANGES, SWAPS_CHANGED)
-        if await commit(wire, operations):
-            return changed
-    raise StoreUnavailable(f"swap {swap_id} keeps changing")
+        return operations, changed
+
+    return await _commit_swap(wire, swap_id, decide_change)
 
 
-async def delete_swap(wire: Wire, swap_id: str) -> None:
-    """Delete a swap, taken or not. Raises NotFound, StoreUnavailable."""
-    for _ in range(_TRIES):
-        operations = Operations()
-        operations.guard(keys.SWAPS, swap_id, await _load_swap(wire, swap_id))
+async def delete_swap(wire: Wire, swap_id: str) -> Swap:
+    """Delete a swap, taken or not, and return it. Raises NotFound, StoreUnavailable."""
+
+    async def decide() -> tuple[Operations, Swap]:
+        operations, stored = Operations(), await _load_swap(wire, swap_id)
+        operations.guard(keys.SWAPS, swap_id, stored)
         delete_swaps(operations, swap_id)
-        if await commit(wire, operations):
-            return
-    raise StoreUnavailable(f"swap {swap_id} keeps changing")
+        return operations, _swap(stored)
+
+    return await _commit_swap(wire, swap_id, decide)
+
+
+async def _commit_swap(
+    wire: Wire, swap_id: str, decide: Callable[[], Awaitable[tuple[Operations, Swap]]]
+) -> Swap:
+    name = field_name(keys.SWAPS, swap_id)
+    return await commit_decided(wire, f"swap {swap_id}", decide, name)
 
 
 def delete_swaps(operations: Operations, *ids: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from amproxy.store import keys
 from amproxy.store.wire import Wire, Word
+from amproxy.text import Words
 
 MAX_SOURCES: Final = 200  # that are kept: where the file names none, senders choose their names
 KEPT_SECONDS: Final = 90 * 86400  # without a push
@@ -24,7 +25,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     at: float  # Unix seconds
     status: int  # of HTTP
-    reason: str
+    reason: Words
     client: str = ""  # address
     body: str = ""  # its beginning, without secrets; "" where it was not read
 

@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import hiredis
+import msgspec
 from redis.asyncio import ConnectionPool
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
@@ -25,13 +26,16 @@ from amproxy import metrics
 from amproxy.errors import AmproxyError, StoreUnavailable
 from amproxy.log import EventLog
 from amproxy.repeats import Trouble
+from amproxy.store.queues import ChangeQueues
 from amproxy.store.reasons import Failure, describe_failure, place_of
+from amproxy.text import Phrase, phrase
 
 log = EventLog(__name__)
 
 Word = str | bytes | int | float
 REDIS_TIMEOUT = 5.0  # seconds without a response after which a connection counts as broken
 WATCH_INTERVAL = 1.0  # seconds between two looks
+STALLED_TICKS = 2  # looks in a row at which Redis was silent although calls wait: people are told
 RECONNECT_WAITS = (0.02, 1.0)  # seconds: first and longest wait between attempts
 SENTINEL_PORT = 26379
 SLOW_CONNECT = 2.0  # seconds of an attempt to connect after which the log says that it waits
@@ -120,6 +124,18 @@ def _sentinel_connector(url: str) -> Callable[[], Awaitable[Any]]:
     return by_sentinels
 
 
+class Taker(Protocol):
+    """Takes messages of the outbox in the step that stores them (commit.lua)."""
+
+    def take_operation(self) -> list[list[str | msgspec.Raw]]:
+        """The operation that takes some; none where it can take no more."""
+
+    def accept_entries(self, entries: Sequence[Any]) -> None: ...
+
+    def miss(self) -> None:
+        """Look for what may have been taken by a commit whose response is lost."""
+
+
 class Wire:
     """The connection: `await wire.call("GET", key)`.
 
@@ -128,15 +144,21 @@ class Wire:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.queues = ChangeQueues()  # of this process, for changes of the same thing
+        self.taker: Taker | None = None  # of this process, where it delivers
         self.up = False
-        self.reason = ""  # why the last attempt to connect failed, or the last connection broke
+        self.reason: Phrase | None = (
+            None  # why the last attempt to connect failed, or the last connection broke
+        )
         self.refused = False  # it is for a setting: a password, a name, a certificate …
+        # Called with True once Redis can be used, with False once it is away or says nothing.
+        self.on_change: Callable[[bool], None] | None = None
+        self._told_up = False
         self.connections = 0  # made so far: each may be to another Redis
         self.troubled_at = time.monotonic()  # when Redis last refused something, or went away
         self._connect = redis_connector(url)
-        self._writer: asyncio.StreamWriter | None = None
+        self._transport: asyncio.WriteTransport | None = None
         self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._heard = False  # anything of Redis, since `_watch` looked last
         self._packed: list[bytes] = []
         self._sha: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
@@ -156,18 +178,19 @@ class Wire:
     async def close(self) -> None:
         if self._task:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     @property
-    def away(self) -> str:
+    def away(self) -> Phrase:
         """A sentence that says that Redis is away and, where it is known, why; no secret."""
-        return f"Redis is away: {self.reason}" if self.reason else "Redis is away"
+        if self.reason is None:
+            return phrase("refusal.redis_is_away")
+        return phrase("refusal.redis_away_for", reason=self.reason)
 
     def call(self, *words: Word) -> asyncio.Future[Any]:
         """Send one command; the future has its response."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if self._writer is None:
+        if self._transport is None:
             _fail(future, StoreUnavailable(self.away))
             return future
         if not self._packed:
@@ -213,10 +236,10 @@ class Wire:
 
     def _flush(self) -> None:
         packed, self._packed = self._packed, []
-        if self._writer is not None:
-            # RuntimeError: uvloop, where the transport has just closed; the reader notices too
+        if self._transport is not None:
+            # RuntimeError: uvloop, where the transport has just closed; `_Responses` hears of it
             with contextlib.suppress(RuntimeError):
-                self._writer.write(b"".join(packed))
+                self._transport.write(b"".join(packed))
 
     async def stay_connected(self) -> None:
         """Connect, and connect anew whenever the connection breaks; cancel to stop."""
@@ -228,15 +251,11 @@ class Wire:
                 async with asyncio.timeout(REDIS_TIMEOUT):  # what accepts it may say nothing
                     connection = await self._connect()
                     await connection.connect()
-                # redis-py has no public access to its streams; constraints.txt pins the version
+                # redis-py has no public access to its transport; constraints.txt pins the version
                 # that this was tested with
-                reader, self._writer = connection._reader, connection._writer
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._read(reader))
-                    group.create_task(self._watch())
-                    group.create_task(self._prepare())
+                await self._use_connection(connection._writer.transport)
             # HiredisError: what came is not Redis' protocol
-            except* (RedisError, hiredis.HiredisError, OSError, StoreUnavailable) as error:
+            except (RedisError, hiredis.HiredisError, OSError, StoreUnavailable) as error:
                 self._note_failure(describe_failure(error, place_of(self.url)))
             finally:
                 self._slow.cancel()
@@ -246,13 +265,32 @@ class Wire:
                     await connection.disconnect(nowait=True)
             await asyncio.sleep(wait)
 
+    async def _use_connection(self, transport: asyncio.Transport) -> None:
+        """Read, watch and prepare a new connection until it breaks; raise the reason."""
+        # What comes is taken in the turn in which it comes: a stream would cost a task's turn and
+        # two copies more for each response.
+        responses = _Responses(self._take)
+        transport.set_protocol(responses)
+        self._transport = transport
+        tasks = [asyncio.create_task(work) for work in (self._watch(responses), self._prepare())]
+        try:
+            waiting = [responses.ended, *tasks]
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+            for one in done:
+                one.result()
+        finally:
+            responses.ended.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     def _warn_if_slow(self) -> None:
         """Have the log say that an attempt takes long, unless it has ended by then."""
         waits, loop = f"{place_of(self.url)} has not answered yet", asyncio.get_running_loop()
         self._slow = loop.call_later(SLOW_CONNECT, self._trouble.note, waits)
 
     def _note_failure(self, failure: Failure) -> None:
-        self._trouble.note(failure.reason)
+        self._trouble.note(str(failure.reason))
         self.reason, self.refused = failure.reason, failure.lasting
 
     async def _prepare(self) -> None:
@@ -261,9 +299,10 @@ class Wire:
             self._sha[name] = (await self.call("SCRIPT", "LOAD", _SOURCES[name])).decode()
         self._slow.cancel()
         self._trouble.end()
-        self.up, self.reason, self.refused = True, "", False
+        self.up, self.reason, self.refused = True, None, False
         self.connections += 1
         self._ready.set()
+        self._tell(up=True)
 
     async def _load_scripts(self) -> None:
         # Where this fails too, the next call of a script asks again.
@@ -271,21 +310,15 @@ class Wire:
             for name in SCRIPTS:
                 await self.call("SCRIPT", "LOAD", _SOURCES[name])
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Give each response to its call: Redis answers in the order of the calls."""
-        parser = hiredis.Reader(notEnoughData=...)
-        while data := await reader.read(1 << 18):
-            self._heard = True
-            parser.feed(data)
-            while (response := parser.gets()) is not ...:
-                if not self._waiting:
-                    raise StoreUnavailable("Redis sent what nobody had asked for")
-                future = self._waiting.popleft()
-                if isinstance(response, hiredis.ReplyError):
-                    self._refuse(future, str(response))
-                elif not future.done():  # else its caller was cancelled
-                    future.set_result(response)
-        raise StoreUnavailable("Redis closed the connection")
+    def _take(self, response: Any) -> None:
+        """Give a response to its call: Redis answers in the order of the calls."""
+        if not self._waiting:
+            raise StoreUnavailable(phrase("refusal.redis_unasked"))
+        future = self._waiting.popleft()
+        if isinstance(response, hiredis.ReplyError):
+            self._refuse(future, str(response))
+        elif not future.done():  # else its caller was cancelled
+            future.set_result(response)
 
     def _refuse(self, future: asyncio.Future[Any], text: str) -> None:
         code = text.partition(" ")[0]
@@ -303,7 +336,7 @@ class Wire:
         if self._loading is None or self._loading.done():
             self._loading = asyncio.create_task(self._load_scripts())
 
-    async def _watch(self) -> None:
+    async def _watch(self, responses: _Responses) -> None:
         """Break a connection on which Redis is silent although calls wait: it may be dead.
 
         Ticks are counted, not time: a tick that comes late, because this process was held up or
@@ -312,19 +345,55 @@ class Wire:
         silent = 0
         while silent * WATCH_INTERVAL <= REDIS_TIMEOUT:
             await asyncio.sleep(WATCH_INTERVAL)
-            silent = silent + 1 if self._waiting and not self._heard else 0
-            self._heard = False
-        raise StoreUnavailable("Redis does not answer")
+            silent = silent + 1 if self._waiting and not responses.heard else 0
+            responses.heard = False
+            if silent >= STALLED_TICKS:
+                self._tell(up=False)
+            elif self.up and not silent:
+                self._tell(up=True)
+            if self.on_change and not self._waiting:
+                self.call("PING")  # or silence would be noticed only when somebody needs Redis
+        raise StoreUnavailable(phrase("refusal.redis_silent"))
+
+    def _tell(self, *, up: bool) -> None:
+        if self.on_change and up != self._told_up:
+            self._told_up = up
+            self.on_change(up)
 
     def _drop_calls(self) -> None:
         """Fail all calls that wait; nobody knows which of them Redis has carried out."""
-        self._writer = None
+        self._transport = None
         self._packed.clear()
         self.up = False
+        self._tell(up=False)
         self.troubled_at = time.monotonic()
         while self._waiting:
             future = self._waiting.popleft()
-            _fail(future, StoreUnavailable("Redis went away before it answered"))
+            _fail(future, StoreUnavailable(phrase("refusal.redis_went")))
+
+
+class _Responses(asyncio.Protocol):
+    """The responses on one connection; `ended` has the error with which it ends."""
+
+    def __init__(self, take: Callable[[Any], None]) -> None:
+        self.heard = False  # anything of Redis, since `_watch` looked last
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._take, self._parser = take, hiredis.Reader(notEnoughData=...)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = True
+        if self.ended.done():
+            return
+        try:
+            self._parser.feed(data)
+            while (response := self._parser.gets()) is not ...:
+                self._take(response)
+        except (hiredis.HiredisError, StoreUnavailable) as error:  # it is not Redis' protocol
+            self.ended.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(exc or StoreUnavailable(phrase("refusal.redis_closed")))
 
 
 def _fail(future: asyncio.Future[Any], error: StoreUnavailable) -> None:

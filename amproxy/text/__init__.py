@@ -167,11 +167,6 @@ def phrase(key: str, /, **values: PhraseValue) -> Phrase:
     return Phrase(key, values)
 
 
-def phrase_code(phrase: Phrase) -> str:
-    """The key of a phrase without its section: what a program distinguishes refusals by."""
-    return phrase.key.partition(".")[2]
-
-
 def as_sentence(text: str) -> str:
     """Return words as a sentence: a capital letter at its beginning, one full stop at its end."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""

@@ -102,6 +102,10 @@ def ending_phrases(policy: Policy) -> Iterator[Phrase]:
         yield Phrase("step.auto_resolve", {"length": Length(policy.auto_resolve)})
     if policy.reopen_within:
         yield Phrase("step.reopen", {"length": Length(policy.reopen_within)})
+    if policy.reopen_on == "matchers":
+        yield Phrase("step.reopen_on_matchers", {"matchers": ", ".join(policy.reopen_matchers)})
+    elif policy.reopen_on != "severity":
+        yield Phrase(f"step.reopen_on_{policy.reopen_on}")
     if flapping := policy.flapping:
         limits: dict[str, PhraseValue] = {
             "count": str(flapping.more_than),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from amproxy.errors import ConfigProblem
+from amproxy.errors import ConfigProblem, SideProcessFailed
 from amproxy.labels.matchers import BadMatcher
-from amproxy.text import Phrase, PhraseValue
+from amproxy.text import Phrase
 
 _MAX_LISTED: Final = 20  # problems of a file in one sentence
 
@@ -39,6 +39,11 @@ def alternatives(words: Sequence[str], *, quoted: bool = False) -> Phrase:
     return joined("problem.or", [Phrase(key, {"word": word}) for word in words])
 
 
+def side_process_fault(error: SideProcessFailed) -> Phrase:
+    """The reason why work beside the service was not done."""
+    return Phrase(f"problem.beside_{error.fault}", {"said": error.said})
+
+
 def joined(key: str, phrases: Sequence[Phrase]) -> Phrase:
     """Phrases one after the other, by the text that joins the `first` to the `rest`."""
     found = phrases[-1]
@@ -47,10 +52,15 @@ def joined(key: str, phrases: Sequence[Phrase]) -> Phrase:
     return found
 
 
-def matcher_fault(error: BadMatcher) -> PhraseValue:
+def matcher_fault(error: BadMatcher) -> Phrase:
     """The reason why a text is no matcher; that of a regular expression is RE2's own."""
-    if error.expected is None:
-        return str(error)[:300]
-    what = Phrase(f"refusal.expected_{error.expected}")
+    if error.fault == "regex":
+        return Phrase("refusal.regex", {"pattern": error.text[:200], "said": error.said[:100]})
+    if error.fault is not None:
+        what = Phrase(f"refusal.matcher_{error.fault}", {"said": error.said[:200]})
+        if not error.column:
+            return Phrase("refusal.matcher_text", {"text": error.text[:200], "what": what})
+    else:
+        what = Phrase(f"refusal.expected_{error.expected}")
     column = str(error.column)
     return Phrase("refusal.syntax", {"text": error.text[:200], "what": what, "column": column})

@@ -165,9 +165,19 @@ def in_english(words: Words) -> str:
     return english().text(words)
 
 
-def code_of(words: Words | None) -> str | None:
-    """The code of a phrase, for programs; None of a text."""
-    return words.key if isinstance(words, Phrase) else None
+@overload
+def code_of(words: Phrase, *, alone: bool = False) -> str: ...
+@overload
+def code_of(words: Words | None, *, alone: bool = False) -> str | None: ...
+def code_of(words: Words | None, *, alone: bool = False) -> str | None:
+    """The code of a phrase, for programs; None of a text.
+
+    alone: without its section, as `code` of an error, a refusal or a problem of the file has it,
+    where the field says the section.
+    """
+    if not isinstance(words, Phrase):
+        return None
+    return words.key.partition(".")[2] if alone else words.key
 
 
 @overload

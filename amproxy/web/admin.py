@@ -13,15 +13,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy import offload
 from amproxy.correlate import heartbeats
 from amproxy.engine import dead_mans_switch as engine_health
 from amproxy.errors import ConfigError, ConfigProblem
-from amproxy.store import audit, sign_in
+from amproxy.machine.lost_names import find_losses
+from amproxy.store import audit, incidents, sign_in
 from amproxy.store import health as store_health
 from amproxy.store.sign_in import TokenScope
+from amproxy.text import phrase
 from amproxy.web.config.change import ConfigFileChecker
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_role, set_audit_text
+from amproxy.web.http.permissions import require_role, set_audit_phrase
 from amproxy.web.http.query import parse_query
 from amproxy.web.http.request import parse_form, parse_form_lists, parse_time_param
 from amproxy.web.http.response import describe_error
@@ -73,7 +76,7 @@ class AdminPage:
             await self._deps.reload()
         except ConfigError as error:
             return await self._draw(request, status=422, refused=error.problems)
-        set_audit_text(request, "loaded the file anew")
+        set_audit_phrase(request, phrase("audit.file_loaded"))
         return RedirectResponse("/admin?done=reload#file", 303)
 
     async def make_token(self, request: Request) -> Response:
@@ -146,12 +149,13 @@ class AdminPage:
         context, wire = self._context, self._context.wire
         # first and alone, because the time of its response is measured
         redis = await store_health.load_redis_info(wire)
-        file, tokens, replicas, heartbeat_states, problems = await asyncio.gather(
+        file, opened, tokens, replicas, heartbeat_states, problems = await asyncio.gather(
             self._checks.state(),
+            incidents.load_open(wire),
             sign_in.load_tokens(wire),
             load_processes(context),
             heartbeats.list_heartbeats(context),
-            engine_health.find_problems(
+            engine_health.find_problem_phrases(
                 context, ready=self._deps.ready(), stopped=self._deps.stopped
             ),
         )
@@ -160,6 +164,7 @@ class AdminPage:
             "since": context.in_force_since,
             "config_path": context.config.path,
             "file": file,
+            "losses": await offload.run(len(opened), find_losses, context.config, opened),
             "tokens": tokens,
             "replicas": replicas,
             "digests": {loaded.digest for _, loaded in replicas if loaded},

@@ -17,16 +17,18 @@ from amproxy.store import health, outbox
 from amproxy.store.heartbeats import HeartbeatSource
 from amproxy.store.replicas import Replica, load_replicas
 from amproxy.text import load_texts
-from amproxy.text.render import render_phrase
+from amproxy.text.render import in_english, render_phrase
 from amproxy.times import format_duration
 from amproxy.web.http.api import operation
 from amproxy.web.http.deps import Deps
+from amproxy.web.incidents.views import ReasonView, reason_view
 from amproxy.web.reports.sources import find_sources, source_problems
 
 
 class OperatorWarningView(msgspec.Struct, kw_only=True):
     kind: health.WarningKind
     text: str
+    arguments: dict[str, str]
 
 
 class RedisView(msgspec.Struct, kw_only=True):
@@ -70,6 +72,7 @@ class ReplicaView(msgspec.Struct, kw_only=True):
 class HealthView(msgspec.Struct, kw_only=True):
     well: bool
     reasons: list[str]
+    reason_codes: list[ReasonView]
 
 
 class HeartbeatView(msgspec.Struct, kw_only=True):
@@ -109,7 +112,11 @@ class ServiceApi:
             all_keys_counted=info.all_counted,
             clock_difference=self._context.clock_difference,
             warnings=[
-                OperatorWarningView(kind=one.kind, text=render_phrase(one.phrase, texts))
+                OperatorWarningView(
+                    kind=one.kind,
+                    text=render_phrase(one.phrase, texts),
+                    arguments=dict(one.values),
+                )
                 for one in self._context.warnings
             ],
         )
@@ -139,12 +146,16 @@ class ServiceApi:
     )
     async def health(self, request: Request) -> HealthView:
         """Always 200: problems are part of the answer."""
-        reasons = await dead_mans_switch.find_problems(
+        found = await dead_mans_switch.find_problem_phrases(
             self._context, ready=self._deps.ready(), stopped=self._deps.stopped
         )
         with contextlib.suppress(StoreUnavailable):  # that is a reason by now
-            reasons += source_problems(await find_sources(self._context), self._context.now())
-        return HealthView(well=not reasons, reasons=reasons)
+            found += source_problems(await find_sources(self._context), self._context.now())
+        return HealthView(
+            well=not found,
+            reasons=[in_english(one) for one in found],
+            reason_codes=[reason_view(one) for one in found],
+        )
 
 
 async def load_processes(context: Context) -> list[tuple[outbox.Consumer, Replica | None]]:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from amproxy.config.structs import FilePlace
+from amproxy.config.structs import FilePlace, TemplateFile
 from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode, YamlNode
 from amproxy.errors import ConfigProblem
 from amproxy.text import Phrase, PhraseValue
@@ -29,11 +29,13 @@ _MAX_VALUE: Final = 1000  # characters of a value that an error quotes
 class ConfigDocument:
     """The state that all cursors of one file share."""
 
-    def __init__(self, file: str, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, file: str, folder: Path, env: Mapping[str, str] | None) -> None:
+        # env: what `${NAME}` stands for; None = it is text
         self.file, self.folder, self.env = file, folder, env
         self.errors: list[ConfigProblem] = []
         self.warnings: list[ConfigProblem] = []
         self.names: dict[str, dict[str, int]] = {}  # section → each name in it → its line
+        self.templates: tuple[TemplateFile, ...] = ()  # of `templates`, each a sound one
 
 
 class Cursor:
@@ -104,7 +106,7 @@ class Cursor:
         if not isinstance(self.node, MappingNode):
             self.error("problem.expected_map", found=describe_node(self.node))
             return
-        for again in self.node.repeated:
+        for again, _ in self.node.repeated:
             first = self.node.pairs[again.text][0]
             self.child(again, again.text).error(
                 "problem.repeated_key", key=again.text, line=first.line

@@ -11,7 +11,7 @@ from amproxy.config.read.http import HTTP_DEFAULTS, build_http_settings, read_ht
 from amproxy.config.read.values import Duration, duration, file, secret, secret_url, text, url
 from amproxy.config.structs import Global
 
-# Of all receivers, and of the kinds that amproxy cannot deliver; channels add their own.
+# Of all receivers, and of kinds that page nobody; channels that do add their own.
 _DEFAULTS: Final[dict[str, Any]] = {
     "resolve_timeout": Duration(300),
     "http_config": HTTP_DEFAULTS,

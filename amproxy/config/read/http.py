@@ -16,7 +16,7 @@ from amproxy.config.read.values import (
     text,
     written_value,
 )
-from amproxy.config.structs import HttpSettings, TlsSettings
+from amproxy.config.structs import HttpSettings, OAuth2Settings, TlsSettings
 from amproxy.secret import Secret, reveal
 from amproxy.text import Phrase
 
@@ -130,6 +130,9 @@ def read_http_config(at: Cursor) -> Section:
     for header in http.get("http_headers", ()):
         if header.lower() in _RESERVED_HEADERS:
             http.error("http_headers", "problem.reserved_header", header=header)
+    if http.given("follow_redirects") and http.get("follow_redirects"):
+        words = Phrase("problem.unused_follow_redirects")
+        http.cursors["follow_redirects"].warn("unused", words)
     for key, value in HTTP_DEFAULTS.items():
         http.setdefault(key, value)
     return http
@@ -152,6 +155,7 @@ def _check_authentication(http: Section) -> None:
         oauth2.require("client_id")
         oauth2.require("token_url")
         oauth2.exclusive("client_secret", "client_secret_file")
+        oauth2.exclusive("client_certificate_key", "client_certificate_key_file")
         _check_proxy(oauth2)
 
 
@@ -182,11 +186,9 @@ def build_http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
         authorization_type=bearer.get("type", "").strip() or "Bearer",
         authorization_credentials=bearer.get("credentials") or http.get("bearer_token", Secret("")),
         authorization_credentials_file=bearer_file,
-        oauth2=dict(http["oauth2"]) if "oauth2" in http else None,
+        oauth2=_build_oauth2(http["oauth2"]) if "oauth2" in http else None,
         tls=build_tls_settings(http.get("tls_config")),
-        proxy_url=http["proxy_url"].reveal() if "proxy_url" in http else "",
-        no_proxy=http.get("no_proxy", ""),
-        proxy_from_environment=http.get("proxy_from_environment", False),
+        **_proxy_settings(http),
         follow_redirects=http["follow_redirects"],
         http_headers={
             name: _header_values(header)
@@ -194,6 +196,32 @@ def build_http_settings(http: Mapping[str, Any] | None) -> HttpSettings:
             if header
         },
     )
+
+
+def _build_oauth2(values: Section) -> OAuth2Settings:
+    return OAuth2Settings(
+        **values.pick("client_id", "client_secret", "client_secret_file", "token_url"),
+        **values.pick("client_certificate_key_id", "client_certificate_key"),
+        **values.pick("client_certificate_key_file", "signature_algorithm", "grant_type"),
+        **values.pick("iss", "audience", "claims", "endpoint_params"),
+        scopes=tuple(values.get("scopes", ())),
+        tls=build_tls_settings(values.get("tls_config")),
+        **_proxy_settings(values),
+    )
+
+
+def _proxy_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a struct that has the keys of a proxy."""
+    return {
+        "proxy_url": values["proxy_url"].reveal() if "proxy_url" in values else "",
+        "no_proxy": values.get("no_proxy", ""),
+        "proxy_from_environment": values.get("proxy_from_environment", False),
+        "proxy_connect_header": {
+            name: tuple(given)
+            for name, given in values.get("proxy_connect_header", {}).items()
+            if given
+        },
+    }
 
 
 def _header_values(header: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,11 +1,8 @@
-"""Kinds of integrations as tables of their keys, and the readers of those keys.
-
-Here are the kinds that amproxy can deliver; the rest is in foreign_kinds.py.
-"""
+"""Kinds of integrations as tables of their keys, and the readers of those keys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +25,8 @@ from amproxy.text.problems import alternatives
 _RESPONDER_TYPES: Final = ("team", "teams", "user", "escalation", "schedule")
 
 
+# A template, Go's and Jinja's alike, that renders nothing.
+EMPTY_TEXT: Final = '{{ "" }}'
 NOT_NEGATIVE: Final = integer(0)
 COMMON: Final[dict[str, Reader]] = {"send_resolved": boolean, "http_config": read_http_config}
 TIMEOUT: Final[dict[str, Reader]] = {"timeout": go_duration}
@@ -47,6 +46,8 @@ class IntegrationKind:
     one_of: tuple[tuple[str, ...], ...] = ()
     at_most: tuple[tuple[str, ...], ...] = ()
     inherited: dict[str, str] = field(default_factory=dict)
+    # Whether an http_config without a proxy of its own takes that of `global`.
+    inherits_proxy: bool = False
     defaults: dict[str, Any] = field(default_factory=dict)
     check: Callable[[Section], None] = lambda section: None
 
@@ -59,6 +60,15 @@ def template_keys(*keys: str) -> dict[str, Reader]:
 def address_keys(*keys: str) -> dict[str, Reader]:
     """Keys for the recipient of a message: a template, or a text with environment variables."""
     return dict.fromkeys(keys, _text_or_template)
+
+
+def written_texts(section: Section, *keys: str) -> dict[str, Any]:
+    """The texts of keys that are given, for a struct whose "" stands for "left out".
+
+    A text written as "" wants nothing in the place of the default text: it becomes a template that
+    renders nothing.
+    """
+    return {key: section[key] or EMPTY_TEXT for key in keys if key in section}
 
 
 def _is_template(at: Cursor) -> bool:
@@ -77,6 +87,22 @@ def template_or_url(at: Cursor) -> Any:
 def with_file_key(key: str, reader: Reader = secret) -> dict[str, Reader]:
     """A secret key and its twin that names a file."""
     return {key: reader, f"{key}_file": file}
+
+
+def has_authorization(http: Mapping[str, Any]) -> bool:
+    """True where an http_config sets `authorization`, or `bearer_token`, its older form."""
+    return any(http.get(key) for key in ("authorization", "bearer_token", "bearer_token_file"))
+
+
+def chat_webhook_kind(*keys: str, inherits_proxy: bool = False) -> IntegrationKind:
+    """A chat with incoming webhooks, and the keys of its texts."""
+    address = ("webhook_url", "webhook_url_file")
+    return IntegrationKind(
+        keys={**COMMON, **with_file_key("webhook_url", secret_url), **template_keys(*keys)},
+        one_of=(address,),
+        at_most=(address,),
+        inherits_proxy=inherits_proxy,
+    )
 
 
 def choice_or_template(*allowed: str) -> Reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+from amproxy.config.holidays import known_countries, public_holidays
 from amproxy.config.read.cursor import Cursor, Reader, Section
 from amproxy.config.read.sign_in import read_password_hash
 from amproxy.config.read.values import (
@@ -21,8 +22,10 @@ from amproxy.config.read.values import (
     text,
     timezone,
     to_wall_clock,
+    written_value,
 )
 from amproxy.config.structs import Absence, Notify, Team, User, Wait
+from amproxy.config.subscriptions import PUSH
 from amproxy.config.yaml import SequenceNode
 
 user_name: Final = reference("users", "problem.no_user")
@@ -49,6 +52,19 @@ def _read_notification_rule(at: Cursor) -> Notify | Wait | None:
     return Notify(channels=tuple(section["notify"])) if "notify" in section else None
 
 
+def _read_country(at: Cursor) -> str | None:
+    """A country, or a part of one, whose holidays are known."""
+    found = name(at)
+    if found is None:
+        return None
+    try:
+        public_holidays(found, 2026)  # any year: what is asked is which countries are known
+    except ValueError:
+        at.error("problem.no_country", name=written_value(at), hint=at.hint(found, known_countries))
+        return None
+    return found
+
+
 _RULES: Final[dict[str, Reader]] = dict.fromkeys(
     ("default", "important"), list_of(_read_notification_rule)
 )
@@ -65,6 +81,7 @@ _USER: Final[dict[str, Reader]] = {
     "contacts": map_of(name),
     "notification_rules": section_of(_RULES),
     "absences": list_of(section_of(_ABSENCE)),
+    "holidays": _read_country,
     "quiet_hours": interval_names,
     "notices": section_of(dict.fromkeys(_NOTICES, _read_channels)),
     "password_hash": read_password_hash,
@@ -97,16 +114,31 @@ def _build_absences(sections: list[Section], zone: str) -> tuple[Absence, ...]:
     )
 
 
+def _build_contacts(section: Section) -> dict[str, str]:
+    """The contacts, among them `push` where anything names it: its address is the person."""
+    contacts: dict[str, str] = dict(section.get("contacts", {}))
+    rules = [rule for some in section.get("notification_rules", {}).values() for rule in some or ()]
+    named = {name for rule in rules if isinstance(rule, Notify) for name in rule.channels}
+    named.update(name for some in section.get("notices", {}).values() for name in some or ())
+    if contacts.get(PUSH, "true") != "true":
+        section.error("contacts", "problem.push_contact")
+    if PUSH in contacts or PUSH in named:
+        contacts[PUSH] = section.get("name", "")
+    return contacts
+
+
 def read_user(at: Cursor) -> User:
     """One person."""
     section = at.section(_USER)
     section.require("name")
     section.exclusive("password_hash", "password_hash_file")
-    plain = ("full_name", "timezone", "role", "contacts", "password_hash", "password_hash_file")
-    rest: dict[str, Any] = {key: section[key] for key in plain if key in section}
+    plain = ("full_name", "timezone", "role", "holidays")
+    secrets = ("password_hash", "password_hash_file")
+    rest: dict[str, Any] = {key: section[key] for key in (*plain, *secrets) if key in section}
     return User(
         name=section.get("name", ""),
         **rest,
+        contacts=_build_contacts(section),
         notification_rules={
             urgency: tuple(rules)
             for urgency, rules in section.get("notification_rules", {}).items()

@@ -33,7 +33,7 @@ from amproxy.config.structs import (
     WaitUntilStep,
     WebhookStep,
 )
-from amproxy.config.yaml import MappingNode, ScalarNode
+from amproxy.config.yaml import MappingNode, ScalarNode, SequenceNode
 from amproxy.text import Phrase
 from amproxy.text.problems import alternatives
 
@@ -176,6 +176,19 @@ def _read_repeat(at: Cursor) -> Section:
     return section
 
 
+def _read_reopen_on(at: Cursor) -> Section:
+    """The new alerts that page anew: a word, or a list of matchers."""
+    section = Section(at)
+    if isinstance(at.node, SequenceNode):
+        section["reopen_matchers"] = tuple(map(str, read_matchers(at)))
+        section["reopen_on"] = "matchers"
+        if not at.node.items:
+            at.error("problem.reopen_on_nothing")
+    elif word := choice("severity", "new_alerts", "never")(at):
+        section["reopen_on"] = word
+    return section
+
+
 def _read_flapping(at: Cursor) -> Flapping | None:
     section = at.section(
         {"more_than": integer(1), "within": positive_duration, "hold": positive_duration}
@@ -205,6 +218,7 @@ _POLICY: Final[dict[str, Reader]] = {
     "after_snooze": choice("restart", "resume"),
     "auto_resolve": duration,
     "reopen_within": duration,
+    "reopen_on": _read_reopen_on,
     "flapping": _read_flapping,
     "storm": _read_storm,
     "if_nobody": read_if_nobody,
@@ -232,6 +246,7 @@ def read_policy(at: Cursor) -> Policy:
         after_snooze=section.get("after_snooze", "restart"),
         auto_resolve=float(section.get("auto_resolve", 0)),
         reopen_within=float(section.get("reopen_within", 0)),
+        **section.get("reopen_on", {}),
         flapping=section.get("flapping"),
         storm=None if storm == "off" else storm,
         if_nobody=section.get("if_nobody", IfNobody()),

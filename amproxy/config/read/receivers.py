@@ -1,25 +1,25 @@
 """One entry of a `*_configs` list: read by its kind's table, filled in from `global`, built.
 
-Texts with `{{ }}` are Jinja2. Go templates, which a drop-in file has, are recognized and not run:
-their integration loads, and is reported as undeliverable.
+Texts of a `*_configs` entry are Go templates, as Alertmanager's; the title of `oncall_configs`,
+which is amproxy's own, is Jinja2.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from msgspec import structs
+from msgspec.structs import replace
 
-from amproxy.config.channels import ChannelKind, channel_kinds, settings_fault
+from amproxy.config.channels import ChannelKind, channel_kind, channel_kinds
+from amproxy.config.go_templates import go_templates
 from amproxy.config.read.cursor import Cursor, Reader, Section
-from amproxy.config.read.foreign_kinds import FOREIGN_KINDS
 from amproxy.config.read.kinds import IntegrationKind
 from amproxy.config.read.values import boolean, choice, raw, reference
-from amproxy.config.structs import Integration, OncallSettings
+from amproxy.config.structs import Integration, OncallSettings, Struct
+from amproxy.gotemplate.errors import GoParseError
 from amproxy.secret import Secret
 from amproxy.text import Phrase, PhraseValue
 from amproxy.text.problems import alternatives
@@ -36,15 +36,6 @@ _ONCALL: Final[dict[str, Reader]] = {
     "title": raw,
     "urgency": choice("default", "important"),
 }
-# Syntax inside of {{ }} that only Go has: a value that begins with a dot or a dollar, in any place,
-# its keywords, declarations and trimming dashes. The rest of Go fails as Jinja2 too.
-_GO_TEMPLATE = re.compile(
-    r"\{\{-|-\}\}"
-    r"|\{\{\s*(?:[.$]|/\*|(?:if|else|end|range|with|template|block|define|break|continue)\b)"
-    # not over the next {{, which is searched from by itself: many of them would take for ever
-    r"|\{\{(?:(?!\{\{)[^}])*(?:[\s(|][.$](?:[A-Za-z_)\s]|$)|:=)"
-)
-_JINJA = ImmutableSandboxedEnvironment()
 
 
 @cache
@@ -55,8 +46,7 @@ def integration_kinds() -> dict[str, IntegrationKind]:
         for name, kind in channel_kinds().items()
         if kind.integration is not None
     }
-    known = {**FOREIGN_KINDS, **ours}
-    return {name: known[name] for name in (*_ORDER, *(ours.keys() - set(_ORDER)))}
+    return {name: ours[name] for name in (*_ORDER, *(ours.keys() - set(_ORDER)))}
 
 
 def read_integration(kind: str, defaults: Section, at: Cursor) -> Section:
@@ -88,17 +78,25 @@ def _inherit_from_global(section: Section, table: IntegrationKind, defaults: Sec
         if source in defaults and key not in closed and not section.given(key):
             section[key] = defaults[source]
     if "http_config" in table.keys:
+        if table.inherits_proxy:
+            _inherit_proxy(section.get("http_config"), defaults["http_config"])
         section.setdefault("http_config", defaults["http_config"])
+
+
+def _inherit_proxy(http: Section | None, default: Section) -> None:
+    by_itself = http is None or http.given("proxy_url") or http.get("proxy_from_environment")
+    if http is not None and not by_itself and "proxy_url" in default:
+        http["proxy_url"] = default["proxy_url"]
 
 
 def build_integration(kind: str, index: int, section: Section) -> Integration:
     """The struct of one entry; where amproxy cannot deliver it, a warning says why."""
-    channel = channel_kinds().get(kind)
-    settings = channel.build(section) if channel else dict(section)
-    reason = _why_undeliverable(kind, channel, section, settings)
+    channel = channel_kind(kind)
+    settings = _build_settings(channel, section)
+    reason = channel.entry_fault(section, settings)
     if reason:
         section.cursor.warn("undeliverable", reason)
-    for key in channel.unused if channel else ():
+    for key in channel.unused:
         if section.given(key):
             section.cursors[key].warn("unused", Phrase("problem.unused_key", {"key": key}))
     return Integration(
@@ -111,20 +109,31 @@ def build_integration(kind: str, index: int, section: Section) -> Integration:
     )
 
 
-def _why_undeliverable(
-    kind: str, channel: ChannelKind | None, section: Section, settings: Any
-) -> Phrase | None:
-    """The reason why amproxy cannot send this; None = it can."""
-    if channel is None:
-        return Phrase("undeliverable.not_built", {"kind": kind})
-    go = next(go_template_keys(section), "")
-    if go:
-        return Phrase("undeliverable.go_template", {"key": go})
-    for key in channel.templates:
-        fault = jinja_fault(section.get(key, ""))
-        if fault:
-            return Phrase("undeliverable.template", {"key": key, "fault": fault})
-    return settings_fault(settings) or channel.entry_fault(section, settings)
+def _build_settings(channel: ChannelKind, section: Section) -> Any:
+    """The settings of an entry, with the default texts of keys that it leaves out."""
+    settings = channel.build(section)
+    # what is written as nothing is a template of nothing by now (kinds.written_texts)
+    missing = {
+        name: text for name, text in channel.default_texts.items() if not getattr(settings, name)
+    }
+    for name in channel.templates:
+        check_template(section, name, getattr(settings, name))
+    return replace(settings, **missing) if missing else settings
+
+
+def check_template(section: Section, key: str, value: Any) -> None:
+    """Warn of a text that is no template: its message has the default text in its place."""
+    templates = go_templates(section.cursor.document.templates)
+    for text in nested_texts(value):
+        if "{{" not in text:
+            continue
+        try:
+            templates.compile(text)
+        except GoParseError as error:
+            place = section.cursors.get(key, section.cursor)
+            fault: dict[str, PhraseValue] = {"key": key, "line": error.line}
+            fault |= {"column": error.column, "fault": error.reason}
+            place.warn("template", Phrase("problem.template", fault))
 
 
 def read_oncall_integration(at: Cursor, index: int) -> Integration | None:
@@ -145,15 +154,16 @@ def read_oncall_integration(at: Cursor, index: int) -> Integration | None:
     )
 
 
-def is_go_template(text: str) -> bool:
-    """Return True for a Go template."""
-    return "{{" in text and _GO_TEMPLATE.search(text) is not None
-
-
 def jinja_fault(text: str) -> PhraseValue:
     """The reason why a text is no Jinja2 template; "" = it is one, or plain text."""
+    if "{" not in text:
+        return ""
+    # here: most files have no such text
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
     try:
-        _JINJA.parse(text)
+        ImmutableSandboxedEnvironment().parse(text)
     except TemplateError as error:
         return error.message or Phrase("problem.not_a_template")
     except RecursionError:
@@ -161,20 +171,16 @@ def jinja_fault(text: str) -> PhraseValue:
     return ""
 
 
-def go_template_keys(values: Mapping[str, Any]) -> Iterator[str]:
-    """The keys of an integration with a Go template in their value."""
-    return (
-        key
-        for key, value in values.items()
-        if key != "http_config" and any(map(is_go_template, _nested_texts(value)))
-    )
-
-
-def _nested_texts(value: Any) -> Iterator[str]:
+def nested_texts(value: Any) -> Iterator[str]:
+    """The texts of a value, those in its lists, maps (with their keys) and structs too."""
     if isinstance(value, Secret):
         yield value.reveal()
     elif isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _nested_texts(item)
+    elif isinstance(value, Struct):
+        yield from nested_texts(list(structs.asdict(value).values()))
+    elif isinstance(value, Mapping):
+        yield from nested_texts([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from nested_texts(item)

@@ -16,8 +16,8 @@ import msgspec
 from amproxy.config.read.cursor import Cursor, Reader, Section
 from amproxy.config.read.receivers import (
     build_integration,
+    check_template,
     integration_kinds,
-    is_go_template,
     read_integration,
     read_oncall_integration,
 )
@@ -76,7 +76,7 @@ def read_match_re(at: Cursor) -> dict[str, str]:
         try:
             _anchored_regex_matcher(key, pattern)
         except BadMatcher as error:
-            value.error("problem.bad_regex", reason=str(error))
+            value.error("problem.bad_regex", reason=matcher_fault(error))
         else:
             found[key] = pattern
     return found
@@ -150,26 +150,27 @@ def check_root_route(root: Section) -> None:
 
 def build_root_route(root: Section) -> Route:
     """The struct of the whole tree."""
-    return _build_route(root, Route(receiver="", key=""))
+    return _build_route(root, Route(receiver="", key=""), Counter())
 
 
-def _build_route(section: Section, parent: Route) -> Route:
+def _build_route(section: Section, parent: Route, seen: Counter[tuple[str, str]]) -> Route:
+    """seen: (receiver, key) → how many routes before this one have both."""
     conditions = combine_matchers(
         section.get("match", {}), section.get("match_re", {}), section.get("matchers", ())
     )
-    for label, value in section.get("labels", {}).items():
-        if is_go_template(value):
-            section.cursors["labels"].warn(
-                "undeliverable", Phrase("problem.go_template_label", {"label": label})
-            )
+    check_template(section, "labels", section.get("labels", {}))
     group_by = section.get("group_by")
     names, group_all = parent.group_by, parent.group_by_all
     if group_by is not None:
         names = tuple(label for label in group_by if label != GROUP_BY_ALL)
         group_all = GROUP_BY_ALL in group_by
+    receiver, key = section.get("receiver", parent.receiver), route_key(parent.key, conditions)
+    twin = seen[receiver, key]
+    seen[receiver, key] += 1
     own = Route(
-        receiver=section.get("receiver", parent.receiver),
-        key=route_key(parent.key, conditions),
+        receiver=receiver,
+        key=key,
+        twin=twin,
         matchers=conditions,
         group_by=names,
         group_by_all=group_all,
@@ -184,7 +185,7 @@ def _build_route(section: Section, parent: Route) -> Route:
         place=section.cursor.place,
     )
     return msgspec.structs.replace(
-        own, routes=tuple(_build_route(child, own) for child in section.get("routes", ()))
+        own, routes=tuple(_build_route(child, own, seen) for child in section.get("routes", ()))
     )
 
 

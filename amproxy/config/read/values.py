@@ -2,8 +2,8 @@
 
 Each takes a cursor and returns the value, or None after recording what is wrong and allowed. Like
 Alertmanager's, they type a scalar by the field that it stands in: `yes` is a bool in one place and
-a text in another. `${NAME}` in a value is replaced by an environment variable; matchers, regular
-expressions and templates keep theirs.
+a text in another. `${NAME}` in a value of a file of amproxy's own is replaced by an environment
+variable; matchers, regular expressions and templates keep theirs.
 """
 
 from __future__ import annotations
@@ -16,18 +16,26 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from amproxy.config.read.cursor import Cursor, Reader, describe_node
 from amproxy.config.yaml import ScalarNode, SequenceNode
+from amproxy.labels.matchers import CLASSIC_NAME, is_label_name
 from amproxy.secret import Secret
 from amproxy.text import Phrase, PhraseValue
 from amproxy.text.problems import alternatives
-from amproxy.times import BadDuration, format_duration, parse_duration, parse_iso_time
+from amproxy.times import (
+    BadDuration,
+    format_duration,
+    parse_duration,
+    parse_go_duration,
+    parse_iso_time,
+)
 
 # In the place of a secret, in a configuration that a server has written back.
 SECRET_PLACEHOLDER: Final = "<secret>"  # noqa: S105
 ENVIRONMENT_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _MAX_QUOTED: Final = 80  # characters of a value in an error message
 
-_TRUE: Final = frozenset(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"))
+TRUE_WORDS: Final = frozenset(
+    ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE")
+)
 _FALSE: Final = frozenset(
     ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE")
 )
@@ -37,11 +45,6 @@ _SIZE = re.compile(r"([0-9]+) ?(B|kB|KB|KiB|MB|MiB|GB|GiB)?")
 _SIZE_UNITS: Final = {
     **{"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9},
     **{"KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
-}
-_GO_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_GO_DURATION_UNITS: Final = {
-    **{"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3},
-    **{"s": 1.0, "m": 60.0, "h": 3600.0},
 }
 
 
@@ -54,16 +57,19 @@ def raw(at: Cursor) -> str | None:
 
 
 def text(at: Cursor) -> str | None:
-    """The text with each `${NAME}` replaced by its variable; one that is not set is an error."""
-    found = raw(at)
-    if found is None or "${" not in found:
+    """The text with each `${NAME}` replaced by its variable; one that is not set is an error.
+
+    In a file of Alertmanager's own, `${NAME}` is text.
+    """
+    found, env = raw(at), at.document.env
+    if found is None or "${" not in found or env is None:
         return found
-    unset = [name for name in ENVIRONMENT_VARIABLE.findall(found) if name not in at.document.env]
+    unset = [name for name in ENVIRONMENT_VARIABLE.findall(found) if name not in env]
     for name in dict.fromkeys(unset):
         at.error("problem.unset_variable", variable=name)
     if unset:
         return None
-    return ENVIRONMENT_VARIABLE.sub(lambda variable: at.document.env[variable[1]], found)
+    return ENVIRONMENT_VARIABLE.sub(lambda variable: env[variable[1]], found)
 
 
 def written_value(at: Cursor) -> str:
@@ -214,10 +220,13 @@ def section_of(table: dict[str, Reader]) -> Reader:
 
 
 def label_name(at: Cursor) -> str | None:
-    """A label's name as Alertmanager's UTF-8 mode allows it: anything but empty."""
+    """A label's name: in Alertmanager's UTF-8 mode anything but empty."""
     found = text(at)
     if not found:
         at.error("problem.empty_label_name")
+        return None
+    if not is_label_name(found):  # in classic mode
+        at.error("problem.classic_label_name", value=written_value(at))
         return None
     return found
 
@@ -225,7 +234,7 @@ def label_name(at: Cursor) -> str | None:
 def classic_label_name(at: Cursor) -> str | None:
     """A label's name for the old keys (match, match_re …)."""
     found = raw(at)
-    if found is None or not _CLASSIC_NAME.fullmatch(found):
+    if found is None or not CLASSIC_NAME.fullmatch(found):
         at.error("problem.classic_label_name", value=written_value(at))
         return None
     return found
@@ -285,8 +294,8 @@ def unquoted_text(at: Cursor) -> str | None:
 
 def boolean(at: Cursor) -> bool | None:
     found = unquoted_text(at)
-    if found is None or found in _TRUE or found in _FALSE:
-        return None if found is None else found in _TRUE
+    if found is None or found in TRUE_WORDS or found in _FALSE:
+        return None if found is None else found in TRUE_WORDS
     at.error("problem.expected_boolean", value=written_value(at))
     return None
 
@@ -411,8 +420,8 @@ def go_duration(at: Cursor) -> GoDuration | None:
         return None
     if found.isdecimal() and found.isascii():
         return GoDuration(int(found) / 1e9)
-    parts = _GO_DURATION.findall(found)
-    if not parts or "".join(number + unit for number, unit in parts) != found:
+    try:
+        return GoDuration(parse_go_duration(found))
+    except ValueError:
         at.error("problem.expected_go_duration", value=written_value(at))
         return None
-    return GoDuration(sum(float(number) * _GO_DURATION_UNITS[unit] for number, unit in parts))

@@ -5,9 +5,12 @@ config/channels.py has the registry; docs/channels.md shows how to add one.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from amproxy.config.channels import REGISTRY, channel_kind, load_name, used_channels
 from amproxy.config.structs import Config, Global
+from amproxy.config.subscriptions import Subscription
 from amproxy.notify.message import Card
 from amproxy.store.outbox import RateLimit
 
@@ -37,6 +40,44 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """End connections."""
+
+
+# Ends a subscription that the other side has given up, and tells its person.
+EndSubscription = Callable[[Subscription], Awaitable[None]]
+
+
+class Channels(Mapping[str, Channel]):
+    """The channels of one process, by name; each is imported and made when it is first asked for.
+
+    All of them, with the libraries for mail, signatures and HTTP, take longer to import than what
+    most files need of them. Iterating goes over those that are made.
+    """
+
+    def __init__(self, made: Mapping[str, Channel], end: EndSubscription | None = None) -> None:
+        self._made, self._end = dict(made), end
+
+    def __getitem__(self, name: str) -> Channel:
+        if name not in self._made:
+            if name not in REGISTRY:
+                raise KeyError(name)
+            kind = channel_kind(name)
+            make = load_name(kind.channel)
+            self._made[name] = make(self._end) if kind.has_subscribers else make()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def load(self, config: Config) -> None:
+        """Import those of a file before it takes effect: the first page must not find them broken.
+
+        Raises ImportError.
+        """
+        for name in used_channels(config):
+            self[name]
 
 
 class PollState(Protocol):

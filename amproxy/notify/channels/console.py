@@ -15,18 +15,23 @@ from amproxy import clock
 from amproxy.config.channels import ChannelKind
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
+from amproxy.notify.channels.alert_lines import describe_alerts
 from amproxy.notify.channels.text import (
     card_links,
+    card_pictures,
     clean_text,
     clip_text,
-    describe_alerts,
+    describe_state,
     entry_lines,
+    heading_title,
+    hidden_labels,
     is_link_url,
     one_line,
     shared_labels,
 )
 from amproxy.notify.message import Card
 from amproxy.store.outbox import RateLimit
+from amproxy.text import phrase
 
 CONSOLE: Final = ChannelKind(
     channel="amproxy.notify.channels.console:ConsoleChannel", addresses_people=False
@@ -98,7 +103,7 @@ class ConsoleChannel:
     async def edit(self, settings: str, ref: dict[str, str], card: Card) -> dict[str, str]:
         """Print the last change as one line; nothing where there is none."""
         if card.news or ref.get("shown") != card.state:
-            heading, title = self._coloured(_heading(card), card), one_line(card.title, 250)
+            heading, title = self._coloured(_heading(card), card), heading_title(card)
             news = one_line(card.news or card.state_text or card.state, 250)
             self._print(f"{heading} {title}: {news}")
         return {"shown": card.state}
@@ -121,7 +126,8 @@ class ConsoleChannel:
         try:
             self._write(text + "\n")
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
-            raise DeliveryError(f"console: {error}", permanent=True) from None
+            words = phrase("failure.said", service="console", said=str(error))
+            raise DeliveryError(words, permanent=True) from None
 
 
 def _heading(card: Card) -> str:
@@ -129,10 +135,10 @@ def _heading(card: Card) -> str:
 
 
 def _content_lines(address: str, card: Card) -> Iterator[str]:
-    yield one_line(card.title, 250)
-    for text in (card.state_text, card.why):
+    yield heading_title(card)
+    for text in (describe_state(card), one_line(card.why, 250)):
         if text:
-            yield one_line(text, 250)
+            yield text
     if address:
         yield f"to {one_line(address, 100)}"
     if card.text:
@@ -140,11 +146,13 @@ def _content_lines(address: str, card: Card) -> Iterator[str]:
     for one in entry_lines(card):
         yield one.text
     if shown := shared_labels(card):
-        yield " ".join(f"{name}={value}" for name, value in shown)
+        yield " ".join((*(f"{name}={value}" for name, value in shown), hidden_labels(card))).strip()
     for alert in describe_alerts(card):
         yield from alert.split("\n")
     for button in card.buttons[:1]:  # the others are one click away, and signed links are long
         label = one_line(button.text, 60)
         yield f"{label}: {button.url}" if is_link_url(button.url) else f"[{label}]"
+    for picture in card_pictures(card):
+        yield f"{picture.text}: {picture.url}"
     for text, url in card_links(card):
         yield f"{text}: {url}"

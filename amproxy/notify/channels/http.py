@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -20,14 +21,21 @@ import msgspec
 
 from amproxy import clock, timeouts
 from amproxy.config.networks import Reach
-from amproxy.config.structs import HttpSettings
+from amproxy.config.structs import HttpSettings, OAuth2Settings
 from amproxy.errors import DeliveryError
-from amproxy.notify.channels.http_settings import certificate_files, client_options
-from amproxy.notify.channels.reach import LIMITS, CheckedTransport
+from amproxy.notify.channels.http_oauth import OAuthCredentials
+from amproxy.notify.channels.http_settings import (
+    ProxyTransport,
+    certificate_files,
+    client_options,
+)
+from amproxy.notify.channels.reach import LIMITS, CheckedTransport, UnresolvedName
 from amproxy.secret import Secret, file_stamp
+from amproxy.text import Words, phrase
 
 TIMEOUT = 10.0  # seconds for a whole call
 CONNECT_TIMEOUT = 5.0
+TOKEN_TIMEOUT = 4.0  # seconds for a token of OAuth 2, within the time of the call that needs it
 BODY_LIMIT = 64 * 1024  # bytes of a response that are read
 CLOSE_WAIT = 60.0  # seconds that calls under way have when a client is replaced
 DRAIN_TIMEOUT = 1.0  # seconds for a body that is not used
@@ -114,7 +122,11 @@ class HttpClients:
 
 def _build_client(http: HttpSettings, timeout: float, reach: Reach | None) -> httpx.AsyncClient:
     options = client_options(http)
-    if reach is not None and not uses_proxy(http):
+    if http.oauth2 is not None:
+        options["auth"] = _oauth(http.oauth2, min(TOKEN_TIMEOUT, timeout))
+    if uses_proxy(http):
+        options["transport"] = ProxyTransport(http, options["verify"])
+    elif reach is not None:
         options["transport"] = CheckedTransport(options["verify"], reach)
     return httpx.AsyncClient(
         # Reads and writes have none of their own: `send_request` bounds a call by a clock that a
@@ -126,13 +138,32 @@ def _build_client(http: HttpSettings, timeout: float, reach: Reach | None) -> ht
     )
 
 
+def _oauth(settings: OAuth2Settings, within: float) -> OAuthCredentials:
+    """The credentials of an oauth2 section. A token is fetched so rarely that no client is kept."""
+
+    async def ask(form: Mapping[str, str], headers: Mapping[str, str]) -> RemoteResponse:
+        http = HttpSettings(
+            tls=settings.tls,
+            proxy_url=settings.proxy_url,
+            no_proxy=settings.no_proxy,
+            proxy_from_environment=settings.proxy_from_environment,
+            proxy_connect_header=settings.proxy_connect_header,
+        )
+        async with _build_client(http, within, None) as client:
+            return await send_request(
+                client, "OAuth2", settings.token_url, within=within, data=form, headers=headers
+            )
+
+    return OAuthCredentials(settings, ask)
+
+
 def uses_proxy(http: HttpSettings) -> bool:
     return bool(http.proxy_url) or http.proxy_from_environment
 
 
 async def send_request(
     client: httpx.AsyncClient,
-    who: str,
+    who: Words,
     url: str,
     *,
     within: float = TIMEOUT,
@@ -155,20 +186,28 @@ async def send_request(
             return RemoteResponse(response.status_code, response.headers, body)
     # `from None` everywhere: the text and the request of httpx's error may hold the URL.
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
-        raise DeliveryError(f"{who}: no connection in time", reason="timeout") from None
+        words = phrase("failure.no_connection_in_time", service=who)
+        raise DeliveryError(words, reason="timeout") from None
     except (TimeoutError, httpx.TimeoutException):
-        raise DeliveryError(f"{who}: no answer in time", reason="timeout", ambiguous=True) from None
+        words = phrase("failure.no_answer", service=who)
+        raise DeliveryError(words, reason="timeout", ambiguous=True) from None
     except httpx.ConnectError as error:  # its text is the socket's or the TLS error, not the URL
-        detail = clean_for_log(str(error))
-        raise DeliveryError(f"{who}: no connection: {detail}", reason="network") from None
+        said = clean_for_log(str(error))
+        words = (
+            phrase("failure.unresolved", service=who, said=said)
+            if isinstance(error, UnresolvedName)
+            else phrase("failure.no_connection", service=who, said=said)
+        )
+        raise DeliveryError(words, reason="network") from None
     except httpx.ProxyError:
-        raise DeliveryError(f"{who}: the proxy refused", reason="network") from None
+        words = phrase("failure.proxy_refused", service=who)
+        raise DeliveryError(words, reason="network") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
-        text = f"{who}: the address or a header is not valid"
-        raise DeliveryError(text, permanent=True) from None
+        words = phrase("failure.bad_request", service=who)
+        raise DeliveryError(words, permanent=True) from None
     except httpx.RequestError as error:
-        text = f"{who}: the connection broke ({type(error).__name__})"
-        raise DeliveryError(text, reason="network", ambiguous=True) from None
+        words = phrase("failure.broken", service=who, error=type(error).__name__)
+        raise DeliveryError(words, reason="network", ambiguous=True) from None
 
 
 async def _read_body(response: httpx.Response, limit: int = BODY_LIMIT) -> bytes:
@@ -189,7 +228,7 @@ async def _drain_body(response: httpx.Response) -> bytes:
 
 
 def response_error(
-    response: RemoteResponse, who: str, detail: str = "", *, status: int | None = None
+    response: RemoteResponse, who: Words, detail: str = "", *, status: int | None = None
 ) -> DeliveryError:
     """The error for a response that is not a success, by its status.
 
@@ -197,7 +236,10 @@ def response_error(
     own words, shortened here; they must not hold a secret.
     """
     status = response.status if status is None else status
-    message = f"{who}: {status}" + (f" {clean_for_log(detail)}" if detail else "")
+    message = phrase("failure.status", service=who, status=status)
+    if detail:
+        said = clean_for_log(detail)
+        message = phrase("failure.status_said", service=who, status=status, said=said)
     wait = parse_retry_after(response.headers.get("retry-after"))
     if status == 429:
         return DeliveryError(message, reason="rate_limited", retry_after=wait)
@@ -211,12 +253,13 @@ def response_error(
     return DeliveryError(message, reason="server_error", retry_after=wait, ambiguous=status == 504)
 
 
-def unreadable_response_error(who: str) -> DeliveryError:
+def unreadable_response_error(who: Words) -> DeliveryError:
     """The error for a response in an unexpected form (a proxy's page, cut off).
 
     The message may have been delivered after all.
     """
-    return DeliveryError(f"{who}: the answer cannot be read", reason="server_error", ambiguous=True)
+    words = phrase("failure.unreadable", service=who)
+    return DeliveryError(words, reason="server_error", ambiguous=True)
 
 
 def parse_retry_after(value: object) -> float | None:

@@ -6,6 +6,7 @@ The TLS half serves SMTP as well.
 from __future__ import annotations
 
 import ipaddress
+import os
 import ssl
 import tempfile
 from collections.abc import Generator
@@ -17,7 +18,9 @@ import msgspec
 
 from amproxy.config.structs import HttpSettings, TlsSettings
 from amproxy.errors import DeliveryError
+from amproxy.notify.channels.reach import LIMITS
 from amproxy.secret import Secret, reveal
+from amproxy.text import phrase
 
 _TLS_VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -40,16 +43,71 @@ def client_options(http: HttpSettings) -> dict[str, Any]:
             (name, value) for name, values in http.http_headers.items() for value in values
         ],
         "verify": build_ssl_context(http.tls) if http.tls != TlsSettings() else True,
-        "proxy": _build_proxy(http.proxy_url),
-        "trust_env": http.proxy_from_environment,
+        "trust_env": False,
     }
 
 
 def settings_for_url(http: HttpSettings, url: str) -> HttpSettings:
-    """The settings that hold for a URL: without the proxy where `no_proxy` names its host."""
-    if http.proxy_url and http.no_proxy and _bypasses_proxy(http.no_proxy, httpx.URL(url)):
-        return msgspec.structs.replace(http, proxy_url="")
-    return http
+    """The settings that hold for a URL: with the proxy that it is called over, or without one."""
+    if not http.proxy_url and not http.proxy_from_environment:
+        return http
+    return msgspec.structs.replace(
+        http,
+        proxy_url=proxy_for_url(http, httpx.URL(url)),
+        no_proxy="",
+        proxy_from_environment=False,
+    )
+
+
+def proxy_for_url(http: HttpSettings, url: httpx.URL) -> str:
+    """The proxy over which a URL is called, as Go decides it; "" = it is called directly."""
+    if http.proxy_from_environment:
+        no_proxy = _environment("NO_PROXY")
+        proxy = _environment(f"{url.scheme.upper()}_PROXY")
+        if proxy and "://" not in proxy:
+            proxy = f"http://{proxy}"
+        return "" if _bypasses_proxy(no_proxy, url) else proxy
+    bypassed = http.no_proxy and _bypasses_proxy(http.no_proxy, url)
+    return "" if bypassed else http.proxy_url
+
+
+def _environment(name: str) -> str:
+    return os.environ.get(name) or os.environ.get(name.lower()) or ""
+
+
+class ProxyTransport(httpx.AsyncBaseTransport):
+    """Calls each address over the proxy of its own, or directly."""
+
+    def __init__(self, http: HttpSettings, verify: ssl.SSLContext | bool) -> None:
+        self._http = http
+        self._verify = httpx.create_ssl_context() if verify is True else verify
+        # By the proxy, and whether it is asked for a tunnel.
+        self._transports: dict[tuple[str, bool], httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises DeliveryError (permanent) for a proxy that cannot be used, httpx's errors."""
+        proxy = proxy_for_url(self._http, request.url)
+        key = proxy, request.url.scheme == "https"
+        if key not in self._transports:
+            self._transports[key] = self._build(*key)
+        return await self._transports[key].handle_async_request(request)
+
+    def _build(self, proxy: str, tunnel: bool) -> httpx.AsyncHTTPTransport:
+        headers = self._http.proxy_connect_header.items() if tunnel else ()
+        listed = [(name, value.reveal()) for name, values in headers for value in values]
+        try:
+            return httpx.AsyncHTTPTransport(
+                verify=self._verify,
+                limits=LIMITS,
+                proxy=httpx.Proxy(proxy, headers=listed) if proxy else None,
+            )
+        # ValueError and InvalidURL quote the URL, which may hold a password; ImportError: SOCKS
+        except (ValueError, httpx.InvalidURL, ImportError):
+            raise DeliveryError(phrase("failure.proxy_url"), permanent=True) from None
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
 
 
 def certificate_files(settings: TlsSettings) -> list[str]:
@@ -79,10 +137,11 @@ def build_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
         if settings.max_version:
             context.maximum_version = _TLS_VERSIONS[settings.max_version]
     except KeyError as error:
-        raise DeliveryError(f"TLS: there is no version {error}", permanent=True) from None
+        words = phrase("failure.tls_version", version=str(error.args[0]))
+        raise DeliveryError(words, permanent=True) from None
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; neither text holds a key
-        text = f"TLS: the certificates cannot be used: {error}"
-        raise DeliveryError(text, permanent=True) from None
+        words = phrase("failure.certificates", said=str(error))
+        raise DeliveryError(words, permanent=True) from None
     return context
 
 
@@ -133,8 +192,8 @@ class _Credentials(httpx.Auth):
         try:
             request.headers["Authorization"] = self._header()
         except (OSError, UnicodeError) as error:
-            text = f"the credentials cannot be read: {error}"
-            raise DeliveryError(text, permanent=True, reason="auth_error") from None
+            words = phrase("failure.credentials_unread", said=str(error))
+            raise DeliveryError(words, permanent=True, reason="auth_error") from None
         yield request
 
     def _header(self) -> str:
@@ -157,13 +216,6 @@ def _has_credentials(http: HttpSettings) -> bool:
     return _has_basic(http) or bool(
         http.authorization_credentials or http.authorization_credentials_file
     )
-
-
-def _build_proxy(url: str) -> httpx.Proxy | None:
-    try:
-        return httpx.Proxy(url) if url else None
-    except (ValueError, httpx.InvalidURL):  # their texts quote the URL, which may hold a password
-        raise DeliveryError("proxy_url is not valid", permanent=True) from None
 
 
 def _bypasses_proxy(no_proxy: str, url: httpx.URL) -> bool:

@@ -7,6 +7,7 @@ beforehand is not enough. config/networks.py decides.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ import httpx
 
 from amproxy.config.networks import REFUSED, IpAddress, Reach, literal_address, may_reach
 from amproxy.errors import DeliveryError
-from amproxy.text.render import in_english
+from amproxy.text import Words, phrase
 
 RESOLVE_TIMEOUT = 5.0  # seconds
 # Of every client of the channels. Without httpx's bound of 100 for all destinations: some that hang
@@ -67,10 +68,14 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             await transport.aclose()
 
 
+class UnresolvedName(httpx.ConnectError):
+    """A name of which the system finds no address; the text is the system's."""
+
+
 async def reachable_addresses(host: str, reach: Reach) -> list[IpAddress]:
     """The addresses of a host that may be called.
 
-    Raises DeliveryError (permanent) where it has none of these, httpx.ConnectError where the name
+    Raises DeliveryError (permanent) where it has none of these, UnresolvedName where the name
     cannot be resolved.
     """
     try:
@@ -79,25 +84,36 @@ async def reachable_addresses(host: str, reach: Reach) -> list[IpAddress]:
     except TimeoutError:
         raise httpx.ConnectTimeout("the name is not resolved in time") from None
     except (OSError, UnicodeError) as error:
-        raise httpx.ConnectError(f"the name cannot be resolved: {error}") from None
+        raise UnresolvedName(str(error)) from None
     found = [address for address in addresses if may_reach(host, address, reach)]
     if not found:
-        raise DeliveryError(in_english(REFUSED), permanent=True, reason="client_error")
+        raise DeliveryError(REFUSED, permanent=True, reason="client_error")
     return found
 
 
-async def refused_url(url: str, reach: Reach) -> str:
-    """The reason why a URL may not become a contact, "" = it may.
+async def check_before_proxy(who: str, url: str, reach: Reach) -> None:
+    """Raises DeliveryError where the host may not be reached. A name only the proxy knows may."""
+    with contextlib.suppress(httpx.TransportError):
+        try:
+            await reachable_addresses(httpx.URL(url).raw_host.decode("ascii"), reach)
+        except DeliveryError as error:
+            words = phrase("failure.because", service=who, reason=error.words)
+            raise DeliveryError(words, permanent=True, reason=error.reason) from None
+
+
+async def refused_url(url: str, reach: Reach) -> Words | None:
+    """The reason why a URL may not become a contact, None = it may.
 
     A name that cannot be resolved now passes: it is checked again at each call.
     """
     try:
         await reachable_addresses(urlsplit(url).hostname or "", reach)
     except DeliveryError as error:
-        return str(error)
+        words: Words = error.words
+        return words
     except (httpx.TransportError, ValueError):
-        return ""
-    return ""
+        return None
+    return None
 
 
 async def _resolve(host: str) -> list[IpAddress]:

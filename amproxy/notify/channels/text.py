@@ -9,8 +9,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from amproxy.model import Alert
-from amproxy.notify.message import Card
+from amproxy.notify.content import rank_labels, says
+from amproxy.notify.message import BundleEntry, Card, Picture
 
 EMOJI = {
     "triggered": "🔴",
@@ -20,13 +20,20 @@ EMOJI = {
     "firing": "🔥",
     "notice": "ℹ️",
 }
-PRIORITY_LABELS = ("severity", "team", "cluster", "namespace", "service", "job", "instance")
 MAX_LABELS = 8
 MAX_LINKS = 8
 # Characters of the line that names one incident of a bundle, its number included.
 LONGEST_ENTRY, SHORTEST_ENTRY = 160, 24
+LONGEST_HEADING = 250  # characters of a title with severity and place
+LONGEST_PLACE = 70
 LONGEST_URL = 1000  # characters; a longer link is left out, since a clipped one leads nowhere
 
+# Sequences that colour or move a terminal's text: CSI, then OSC and other strings, then the rest.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
 # Control characters, lone surrogates, and the bidi embeddings that would reverse the rest of a
 # message.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -38,8 +45,13 @@ def clean_text(text: str) -> str:
 
     At most two line breaks follow each other.
     """
-    text = _UNWANTED.sub("", _BREAKS.sub("\n", text)).replace("\t", " ")
+    text = _UNWANTED.sub("", _BREAKS.sub("\n", _ESCAPES.sub("", text))).replace("\t", " ")
     return re.sub(r"\n\s*\n\s*", "\n\n", text).strip()
+
+
+def visible_text(text: str) -> str:
+    """Text from outside with all its spaces; what no page should carry is shown as "�"."""
+    return _UNWANTED.sub("\ufffd", _BREAKS.sub("\n", text))
 
 
 def one_line(text: str, limit: int) -> str:
@@ -55,10 +67,24 @@ def clip_text(text: str, limit: int) -> str:
     return text[: limit - 1].rstrip() + "…" if limit > 0 else ""
 
 
-def card_heading(card: Card) -> tuple[str, str, str]:
-    """The emoji of the state, the number ("#42" or "") and the title."""
+def card_heading(card: Card, limit: int = LONGEST_HEADING) -> tuple[str, str, str]:
+    """The emoji of the state, the number ("#42" or "") and the title.
+
+    The title says what, how bad and where, "HighCPU · critical · web-1", in `limit` characters at
+    most; where it is too long the place and the severity stay.
+    """
     number = f"#{card.number}" if card.number else ""
-    return EMOJI[card.state], number, one_line(card.title, 250) or "(no title)"
+    return EMOJI[card.state], number, heading_title(card, limit)
+
+
+def heading_title(card: Card, limit: int = LONGEST_HEADING) -> str:
+    """The title with severity and place, where it does not say them, in one line."""
+    title = one_line(card.title, limit)
+    severity, place = one_line(card.severity, 20), one_line(card.place, LONGEST_PLACE)
+    if says(title, severity):
+        severity = ""
+    rest = "".join(f" · {one}" for one in (severity, place) if one)
+    return (clip_text(title, limit - len(rest)) or "(no title)") + rest
 
 
 def describe_state(card: Card) -> str:
@@ -67,54 +93,37 @@ def describe_state(card: Card) -> str:
     "" for a notice without a state.
     """
     text = one_line(card.state_text, 200)
+    since = f" {since}" if (since := one_line(card.since, 60)) else ""
     if card.state != "notice" and card.state not in text.lower():
         text = f"{card.state.capitalize()} · {text}" if text else card.state.capitalize()
-    counts = [f"{card.firing} firing"] if card.firing else []
+    several = card.firing + card.resolved > 1
+    if text == f"{card.firing} firing":  # of a group: said once
+        text = "" if several else f"{text}{since}"
+    elif not several and card.firing and since:
+        text += f" · firing{since}"
+    counts = [f"{card.firing} firing{since}"] if card.firing else []
     counts += [f"{card.resolved} resolved"] if card.resolved else []
-    shown = ", ".join(counts) if card.firing + card.resolved > 1 else ""
-    return " · ".join(filter(None, (text, shown)))
+    return " · ".join(filter(None, (text, ", ".join(counts) if several else "")))
 
 
 def shared_labels(card: Card) -> list[tuple[str, str]]:
-    """The common labels, those of PRIORITY_LABELS first, without what the title has already."""
-    rank = {name: place for place, name in enumerate(PRIORITY_LABELS)}
-    wanted = [
+    """The common labels, the most telling first, without what the title has already."""
+    wanted = _wanted_labels(card)[:MAX_LABELS]
+    return [(one_line(name, 60), one_line(value, 100)) for name, value in wanted]
+
+
+def hidden_labels(card: Card) -> str:
+    """The number of common labels that are not shown: "… and 3 more labels"; "" = all are."""
+    hidden = len(_wanted_labels(card)) - MAX_LABELS
+    return f"… and {hidden} more label{'s' if hidden > 1 else ''}" if hidden > 0 else ""
+
+
+def _wanted_labels(card: Card) -> list[tuple[str, str]]:
+    return [
         (name, value)
-        for name, value in card.labels.items()
+        for name, value in rank_labels(card.labels)
         if value and not name.startswith("__") and not (name == "alertname" and value in card.title)
     ]
-    wanted.sort(key=lambda label: (rank.get(label[0], len(rank)), label[0]))
-    return [(one_line(name, 60), one_line(value, 100)) for name, value in wanted[:MAX_LABELS]]
-
-
-def describe_alerts(card: Card) -> list[str]:
-    """One or two lines for each alert that differs from the common labels, firing ones first.
-
-    Nothing for a bundle, which names its incidents instead.
-    """
-    if card.kind == "bundle":
-        return []
-    now = int(card.at * 1e9)
-    described = []
-    for alert in sorted(card.alerts, key=lambda alert: alert.resolved(now)):
-        if text := _describe_alert(alert, card):
-            described.append(f"{EMOJI['resolved' if alert.resolved(now) else 'firing']} {text}")
-    hidden = card.firing + card.resolved - len(card.alerts)
-    if described and hidden > 0:
-        described.append(f"… and {hidden} more")
-    return described
-
-
-def _describe_alert(alert: Alert, card: Card) -> str:
-    own = [
-        f"{name}={value}"
-        for name, value in sorted(alert.labels.items())
-        if card.labels.get(name) != value and not name.startswith("__")
-    ]
-    summary = alert.annotations.get("summary") or alert.annotations.get("description") or ""
-    if summary in card.text:
-        summary = ""
-    return "\n".join(filter(None, (one_line(", ".join(own), 160), one_line(summary, 160))))
 
 
 class EntryLine(NamedTuple):
@@ -136,8 +145,7 @@ def entry_lines(card: Card, room: int | None = None) -> list[EntryLine]:
     titles are shortened; where that is not enough, the last incidents are counted only.
     """
     lines = [
-        EntryLine(f"#{entry.number}", one_line(entry.title, 250) or "(no title)", entry.url)
-        for entry in card.entries
+        EntryLine(f"#{entry.number}", _entry_title(entry), entry.url) for entry in card.entries
     ]
     limit = LONGEST_ENTRY if room is None else _entry_limit(lines, room)
     if room is None or limit:
@@ -146,6 +154,11 @@ def entry_lines(card: Card, room: int | None = None) -> list[EntryLine]:
     named = max(0, room - 20) // (SHORTEST_ENTRY + 1)
     rest = EntryLine("", f"… and {len(lines) - named} more", card.url)
     return [*(_shorten_entry(one, SHORTEST_ENTRY) for one in lines[:named]), rest]
+
+
+def _entry_title(entry: BundleEntry) -> str:
+    title, severity = one_line(entry.title, 250) or "(no title)", one_line(entry.severity, 20)
+    return title if says(title, severity) else f"{title} · {severity}"
 
 
 def _entry_limit(lines: list[EntryLine], room: int) -> int:
@@ -168,7 +181,20 @@ def card_links(card: Card) -> list[tuple[str, str]]:
     """
     wanted = [("Open in amproxy", card.url), *((link.text, link.url) for link in card.links)]
     links = [(one_line(text, 60) or "Link", url) for text, url in wanted if is_link_url(url)]
-    return links[:MAX_LINKS]
+    if len(links) > MAX_LINKS:
+        hidden, links = len(links) - MAX_LINKS, links[:MAX_LINKS]
+        if is_link_url(card.url):
+            links.append((f"… and {hidden} more", card.url))
+    return links
+
+
+def card_pictures(card: Card) -> list[Picture]:
+    """The pictures of a card, with texts of one line; only http and https, none overlong."""
+    return [
+        Picture(url=one.url, text=one_line(one.text, 100) or "Picture")
+        for one in card.pictures
+        if is_link_url(one.url)
+    ]
 
 
 def is_link_url(url: str) -> bool:

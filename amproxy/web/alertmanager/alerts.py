@@ -1,178 +1,78 @@
-"""GET /alerts and /alerts/groups, and the JSON of alerts, groups and silences.
+"""GET /alerts and /alerts/groups: what is asked for, read and answered in parts.
 
-The order of a struct's fields is that of the JSON keys.
+Whoever reads an answer slowly keeps nobody else from reading: `Context.big_read` is held while a
+part is made, not while it is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Literal, NamedTuple
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from amproxy import offload
-from amproxy.clock import Timestamp
 from amproxy.config.structs import Receiver, Route
 from amproxy.context import Context
 from amproxy.correlate.flusher import current_group
-from amproxy.correlate.muting import look_up_muting
-from amproxy.grouping import flush, silences
+from amproxy.correlate.muting import evaluate_muting, load_manual_mutes
+from amproxy.grouping import flush
 from amproxy.grouping.dedup import sort_alerts
+from amproxy.grouping.inhibition import FiringSources
 from amproxy.grouping.muting import Muting
-from amproxy.labels.matchers import Matcher, all_match
-from amproxy.model import Alert, Group, LoadedGroup, Silence
-from amproxy.store.groups import load_groups
+from amproxy.labels.matchers import all_match
+from amproxy.model import Alert, Group
+from amproxy.notify.alertmanager_texts import group_route_labels
+from amproxy.store.all_alerts import (
+    GroupContent,
+    PackedAlert,
+    load_contents,
+    load_leases,
+    load_packed,
+)
+from amproxy.store.groups import load_group, unpack_alert
 from amproxy.web.alertmanager.http import (
     AlertmanagerQuery,
     AlertmanagerRequest,
     AlertmanagerResponse,
-    encode_list,
+    AlertmanagerStream,
+    list_response,
+)
+from amproxy.web.alertmanager.views import (
+    ACTIVE,
+    alert_json,
+    group_json,
+    receiver_labels,
+    receivers_json,
+    suppressed_json,
 )
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # naive: the sender's offset is added to it
-_MIN_SECONDS, _MAX_SECONDS = -62135596800, 253402300799  # Unix seconds of the years 1 and 9999
-_ZERO_TIME = "0001-01-01T00:00:00.000Z"  # Go's "no time"
+READ_AT_ONCE: Final = 2000  # alerts: few are held, and few commands read them
+MADE_AT_ONCE: Final = (
+    100  # alerts: less than a millisecond, and few enough for the processor's caches
+)
 
 
-# gc=False: a response has thousands of them; they hold no cycles, and the collector would walk
-# them all.
-
-
-class GettableReceiver(msgspec.Struct, gc=False):
-    name: str
-
-
-class AlertStatus(msgspec.Struct, gc=False):
-    inhibitedBy: list[str]
-    mutedBy: list[str]
-    silencedBy: list[str]
-    state: Literal["active", "suppressed"]
-
-
-class GettableAlert(msgspec.Struct, gc=False):
-    annotations: dict[str, str]
-    endsAt: str
-    fingerprint: str
-    receivers: list[GettableReceiver]
-    startsAt: str
-    status: AlertStatus
-    updatedAt: str
-    generatorURL: str | UnsetType
-    labels: dict[str, str]
-
-
-class GettableAlertGroup(msgspec.Struct):
-    alerts: msgspec.Raw  # a list of GettableAlert
-    labels: dict[str, str]
-    receiver: GettableReceiver
-    routeLabels: dict[str, str]
-
-
-class GettableMatcher(msgspec.Struct):
-    isEqual: bool
-    isRegex: bool
-    name: str
-    value: str
-
-
-class SilenceStatus(msgspec.Struct):
-    state: silences.SilenceState
-
-
-class GettableSilence(msgspec.Struct, kw_only=True):
-    id: str
-    status: SilenceStatus
-    updatedAt: Timestamp
-    annotations: dict[str, str] | UnsetType = UNSET
-    comment: str
-    createdBy: str
-    endsAt: Timestamp
-    matchers: list[GettableMatcher]
-    startsAt: Timestamp
-
-
-def view_alert(
-    alert: Alert,
-    receivers: list[str],
-    *,
-    silenced_by: list[str],
-    inhibited_by: list[str],
-    muted_by: list[str],
-) -> GettableAlert:
-    """The JSON of a firing alert. Its end, if the sender gave none, is the resolve timeout's."""
-    if alert.ends_ns:
-        ends_ns, offset = alert.ends_ns, 0 if alert.timeout else alert.ends_offset
-    else:
-        ends_ns, offset = alert.lapses_ns, 0
-    return GettableAlert(
-        annotations=alert.annotations,
-        endsAt=format_time(ends_ns, offset) if ends_ns else _ZERO_TIME,
-        fingerprint=alert.fingerprint,
-        receivers=[GettableReceiver(name) for name in receivers],
-        startsAt=format_time(alert.starts_ns, alert.starts_offset),
-        status=AlertStatus(
-            inhibitedBy=inhibited_by,
-            mutedBy=muted_by,
-            silencedBy=sorted(silenced_by),
-            state="suppressed" if silenced_by or inhibited_by or muted_by else "active",
-        ),
-        updatedAt=format_time(alert.updated_ns),
-        generatorURL=alert.generator_url or UNSET,
-        labels=alert.labels,
-    )
-
-
-def view_silence(silence: Silence, now_ns: int) -> GettableSilence:
-    """The JSON of a silence, with the first of its sets of matchers: the API knows only one."""
-    return GettableSilence(
-        id=silence.id,
-        status=SilenceStatus(silences.display_state(silence, now_ns)),
-        updatedAt=format_time(silence.updated_ns),
-        annotations=silence.annotations or UNSET,
-        comment=silence.comment,
-        createdBy=silence.created_by,
-        endsAt=format_time(silence.ends_ns),
-        matchers=[_view_matcher(matcher) for matcher in silence.matcher_sets[0]],
-        startsAt=format_time(silence.starts_ns),
-    )
-
-
-def _view_matcher(matcher: Matcher) -> GettableMatcher:
-    return GettableMatcher(
-        isEqual=matcher.op in ("=", "=~"),
-        isRegex=matcher.op in ("=~", "!~"),
-        name=matcher.name,
-        value=matcher.value,
-    )
-
-
-def receiver_labels(receiver: Receiver) -> dict[str, str]:
-    """The labels that `receiver_matchers` is compared with: the receiver's, and its name."""
-    return {**receiver.labels, "name": receiver.name}
-
-
-@lru_cache(maxsize=8192)  # alerts that came in one push share their times
-def format_time(ns: int, offset: int = 0) -> str:
-    """Unix nanoseconds as RFC 3339 with milliseconds, at an offset from UTC in minutes."""
-    seconds, rest = divmod(ns, 10**9)
-    clock = _EPOCH + timedelta(seconds=min(max(seconds + offset * 60, _MIN_SECONDS), _MAX_SECONDS))
-    return f"{clock.isoformat()}.{rest // 10**6:03}{_offset_zone(offset)}"
-
-
-def _offset_zone(offset: int) -> str:
-    hours, minutes = divmod(abs(offset), 60)
-    return f"{'-' if offset < 0 else '+'}{hours:02}:{minutes:02}" if offset else "Z"
-
-
-class FiringGroup(NamedTuple):
-    """A group with its firing alerts, and its receiver by the current configuration."""
+class ListedGroup(NamedTuple):
+    """A group with the fingerprints of its alerts, and its receiver by today's file."""
 
     group: Group
     receiver: Receiver
-    alerts: list[Alert]
+    fingerprints: list[bytes]
+
+
+class Holder(NamedTuple):
+    """A group as far as the list of alerts needs it."""
+
+    id: str
+    receivers: tuple[str, ...]  # the name of its one
+    wanted: bool  # the query wants its receiver
+
+
+# Fingerprint → the groups that hold the alert, in the order of the routes.
+Holders = dict[bytes, tuple[Holder, ...]]
+Receivers = dict[str, tuple[str, ...]]  # fingerprint → names of receivers
 
 
 class AlertQuery:
@@ -193,7 +93,7 @@ class AlertQuery:
         return all_match(self._receiver_matchers, receiver_labels(receiver))
 
     def matches_labels(self, alert: Alert) -> bool:
-        return all_match(self._filters, alert.labels)
+        return not self._filters or all_match(self._filters, alert.labels)
 
     def matches_state(self, alert: Alert, muting: Muting) -> bool:
         if not muting.is_muted(alert):
@@ -210,64 +110,158 @@ class AlertmanagerAlertsApi:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def all(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
+    async def all(self, request: AlertmanagerRequest) -> AlertmanagerResponse | AlertmanagerStream:
         """All firing alerts of a query, once each, by fingerprint.
 
         Like Alertmanager, list the receivers of all groups that hold an alert, in the order of the
         routes, even if the query wants one receiver.
         """
-        query, now = AlertQuery(request.query), self._context.now()
-        async with self._context.big_read:
-            groups, size = await self._firing_groups(now)
-            alerts, receivers = await offload.run(size, _choose_alerts, query, groups)
-            muting = await look_up_muting(self._context, alerts, int(now * 10**9))
-            body = await offload.run(size, _alerts_json, query, alerts, receivers, muting)
-            await offload.scrap(*(one.alerts for one in groups), alerts, receivers, *muting)
-        return AlertmanagerResponse(200, body + b"\n")
+        return await list_response(request, self._alerts(AlertQuery(request.query)))
 
-    async def groups(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
+    async def groups(
+        self, request: AlertmanagerRequest
+    ) -> AlertmanagerResponse | AlertmanagerStream:
         """All groups with an alert of the query, by labels.
 
         The receivers of an alert are those of the query's groups that hold it, by name.
         """
-        now, shows_muted = self._context.now(), request.query.flag("muted")
+        shows_muted = request.query.flag("muted")
         query = AlertQuery(request.query, muted=shows_muted)
-        async with self._context.big_read:
-            groups, size = await self._firing_groups(now)
-            listed = await offload.run(size, _choose_groups, query, groups)
-            alerts = await offload.run(size, _unique_alerts, listed)
-            muting = await look_up_muting(self._context, alerts, int(now * 10**9))
-            muted_by = {one.group.id: self._mute_intervals(one.group, now) for one in listed}
-            if not shows_muted:
-                listed = [one for one in listed if not muted_by[one.group.id]]
-            body = await offload.run(size, _groups_json, query, listed, muting, muted_by)
-            await offload.scrap(*(one.alerts for one in (*groups, *listed)), alerts, *muting)
-        return AlertmanagerResponse(200, body + b"\n")
+        return await list_response(request, self._groups(query, shows_muted=shows_muted))
 
-    async def _firing_groups(self, now: float) -> tuple[list[FiringGroup], int]:
+    async def _alerts(self, query: AlertQuery) -> AsyncIterator[bytes]:
+        """The inside of the list of alerts."""
+        context, now_ns = self._context, int(self._context.now() * 10**9)
+        async with context.big_read:
+            listed, size = await self._list_groups()
+            holders, names = await offload.run(size, _find_holders, query, listed)
+            await offload.scrap(listed, *(one.fingerprints for one in listed))
+            mutes = await load_manual_mutes(context, now_ns)
+        known = dict[str, FiringSources]()
+        before = b""
+        for start in range(0, len(names), READ_AT_ONCE):
+            async with context.big_read:
+                some, made = names[start : start + READ_AT_ONCE], list[bytes]()
+                copies = await self._load_copies(holders, some)
+                for at in range(0, len(some), MADE_AT_ONCE):
+                    part, receivers = some[at : at + MADE_AT_ONCE], Receivers()
+                    chosen = _choose_alerts(query, part, holders, copies, receivers, now_ns)
+                    alerts = list(chosen)
+                    muting = await evaluate_muting(context, mutes, alerts, now_ns, known)
+                    made.append(b",".join(_alerts_json(query, alerts, receivers, muting)))
+                    await asyncio.sleep(0)
+            for piece in filter(None, made):
+                yield before + piece
+                before = b","
+
+    async def _load_copies(
+        self, holders: Holders, names: Iterable[bytes]
+    ) -> dict[Holder, dict[bytes, PackedAlert]]:
+        """Alerts as each of their groups has them now, by fingerprint."""
+        wanted: dict[Holder, list[bytes]] = {}
+        for name in names:
+            for holder in holders[name]:
+                wanted.setdefault(holder, []).append(name)
+        packed = await load_packed(
+            self._context.wire, [(holder.id, some) for holder, some in wanted.items()]
+        )
+        return dict(zip(wanted, packed, strict=True))
+
+    async def _groups(self, query: AlertQuery, *, shows_muted: bool) -> AsyncIterator[bytes]:
+        """The inside of the list of groups."""
+        context, now = self._context, self._context.now()
+        now_ns = int(now * 10**9)
+        async with context.big_read:
+            listed, size = await self._list_groups()
+            listed = [one for one in listed if query.matches_receiver(one.receiver)]
+            groups = [one.group for one in listed]
+            muted = await offload.collect(self._mute_intervals(group, now) for group in groups)
+            intervals = {group.id: found for group, found in zip(groups, muted, strict=True)}
+            if not shows_muted:
+                listed = [one for one in listed if not intervals[one.group.id]]
+            listed = await offload.run(len(listed), _sort_groups, listed)
+            receivers = await self._load_receivers(listed, size, now_ns)
+            mutes = await load_manual_mutes(context, now_ns)
+        known = dict[str, FiringSources]()
+        opening = b""
+        for together in _read_together(listed):
+            async with context.big_read:
+                some = [await self._fill_labels(one, now) for one in together]
+                firing = await self._load_firing(query, some, now_ns)
+                unique = {alert.fingerprint: alert for alerts in firing for alert in alerts}
+                alerts = list(unique.values())
+                muting = await evaluate_muting(context, mutes, alerts, now_ns, known)
+                made = await offload.collect(
+                    _groups_json(query, some, firing, receivers, muting, intervals)
+                )
+                await offload.scrap(unique, alerts, *firing, *muting)
+            for at in range(0, len(made), MADE_AT_ONCE):
+                yield opening + b"".join(made[at : at + MADE_AT_ONCE])
+                opening = b""
+            opening = b"," if made else opening
+
+    async def _load_firing(
+        self, query: AlertQuery, listed: Sequence[ListedGroup], now_ns: int
+    ) -> list[list[Alert]]:
+        """For each group the alerts that the query asks for, whatever mutes them, in order."""
+        packed = await load_packed(
+            self._context.wire, [(one.group.id, one.fingerprints) for one in listed]
+        )
+        groups: list[list[Alert]] = [[] for _ in listed]
+        for place, alert in await offload.collect(_firing(query, packed, now_ns)):
+            groups[place].append(alert)
+        await offload.scrap(*packed)
+        return [await offload.run(len(alerts), sort_alerts, alerts) for alerts in groups]
+
+    async def _fill_labels(self, one: ListedGroup, now: float) -> ListedGroup:
+        """The group with the labels of its route filled in, which may name any of its alerts."""
+        context, group = self._context, one.group
+        loaded = await load_group(context.wire, group.id) if group.route_labels else None
+        if loaded is None:
+            return one
+        labels = group_route_labels(context.config, group, loaded.alerts, now, context.external_url)
+        return one._replace(group=replace(group, route_labels=labels))
+
+    async def _load_receivers(
+        self, listed: Sequence[ListedGroup], size: int, now_ns: int
+    ) -> Receivers:
+        """The receivers, by name, of alerts that are in several groups."""
+        found: dict[str, list[str]] = {}
+        holding = await offload.run(size, _only_shared, listed)
+        for some in _read_together(holding):
+            leases = await load_leases(
+                self._context.wire, [(one.group.id, one.fingerprints) for one in some]
+            )
+            for one, known in zip(some, leases, strict=True):
+                for name, lease in known.items():
+                    if lease.fires(now_ns):
+                        found.setdefault(name.decode(), []).append(one.receiver.name)
+        return {name: tuple(sorted(receivers)) for name, receivers in found.items()}
+
+    async def _list_groups(self) -> tuple[list[ListedGroup], int]:
         """All groups, in the order of their routes, and how many alerts and groups there are.
 
-        Those whose route is gone come last.
+        Those whose route is gone come last. with_labels: those of their routes are filled in.
         """
-        loaded = await load_groups(self._context.wire)
-        size = len(loaded) + sum(len(one.alerts) for one in loaded)
-        ranked = await offload.run(size, self._rank_groups, loaded, int(now * 10**9))
-        await offload.scrap(*(one.alerts for one in loaded), *(one.revisions for one in loaded))
-        return ranked, size
+        contents = await load_contents(self._context.wire)
+        size = len(contents) + sum(len(one.fingerprints) for one in contents)
+        return await offload.run(len(contents), self._rank_groups, contents), size
 
-    def _rank_groups(self, groups: list[LoadedGroup], now_ns: int) -> list[FiringGroup]:
+    def _rank_groups(self, contents: Iterable[GroupContent]) -> list[ListedGroup]:
         order = {key: place for place, key in enumerate(_route_keys(self._context.config.route))}
 
-        def rank(firing: FiringGroup) -> tuple[int, str, str]:
-            place = order.get(firing.group.route_key, len(order))
-            return place, firing.group.key, firing.receiver.name
+        def rank(listed: ListedGroup) -> tuple[int, str, str]:
+            group = listed.group
+            place = order.get((group.receiver, group.route_key, group.twin), len(order))
+            return place, group.key, listed.receiver.name
 
-        listed = []
-        for loaded in groups:
-            group, receiver = current_group(self._context, loaded.group)
-            alerts = [alert for alert in loaded.alerts if not alert.resolved(now_ns)]
-            listed.append(FiringGroup(group, receiver, alerts))
-        return sorted(listed, key=rank)
+        return sorted(
+            (
+                ListedGroup(*current_group(self._context, one.group), one.fingerprints)
+                for one in contents
+            ),
+            key=rank,
+        )
 
     def _mute_intervals(self, group: Group, now: float) -> list[str]:
         try:
@@ -276,114 +270,157 @@ class AlertmanagerAlertsApi:
             return []
 
 
-Receivers = dict[str, list[str]]  # fingerprint → names of receivers
+def _find_holders(query: AlertQuery, listed: Sequence[ListedGroup]) -> tuple[Holders, list[bytes]]:
+    """The groups of each alert, and the fingerprints of those that the query may want, in order."""
+    holders: Holders = {}
+    lists: dict[tuple[Holder, ...], tuple[Holder, ...]] = {}  # thousands of alerts share a few
+    for one in listed:
+        holder = Holder(one.group.id, (one.receiver.name,), query.matches_receiver(one.receiver))
+        alone = (holder,)
+        for name in one.fingerprints:
+            others = holders.get(name)
+            if others is None:
+                holders[name] = alone
+            else:
+                joined = (*others, holder)
+                holders[name] = lists.setdefault(joined, joined)
+    # Sorted in parts: the interpreter can do nothing else while it sorts.
+    parts: dict[bytes, list[bytes]] = {}
+    for name, found in holders.items():
+        if any(holder.wanted for holder in found):
+            parts.setdefault(name[:1], []).append(name)
+    return holders, [name for first in sorted(parts) for name in sorted(parts[first])]
 
 
 def _choose_alerts(
-    query: AlertQuery, groups: Iterable[FiringGroup]
-) -> tuple[list[Alert], Receivers]:
-    """The alerts of a query, whatever mutes them, and the receivers of each."""
-    receivers: Receivers = {}
-    newest: dict[str, Alert] = {}
-    wanted: set[str] = set()
-    for firing in groups:
-        receiver_matches = query.matches_receiver(firing.receiver)
-        for alert in filter(query.matches_labels, firing.alerts):
-            name = alert.fingerprint
-            receivers.setdefault(name, []).append(firing.receiver.name)
-            if name not in newest or newest[name].updated_ns < alert.updated_ns:
-                newest[name] = alert
-            if receiver_matches:
-                wanted.add(name)
-    return [newest[name] for name in sorted(wanted)], receivers
+    query: AlertQuery,
+    names: Iterable[bytes],
+    holders: Holders,
+    copies: Mapping[Holder, Mapping[bytes, PackedAlert]],
+    receivers: Receivers,
+    now_ns: int,
+) -> Iterator[Alert]:
+    """The alerts of a query, whatever mutes them. Adds their receivers to `receivers`."""
+    for name in names:
+        newest, shown, wanted = None, tuple[str, ...](), False
+        for holder in holders[name]:
+            packed = copies[holder].get(name)
+            alert = unpack_alert(*packed) if packed else None
+            if alert is None or alert.resolved(now_ns) or not query.matches_labels(alert):
+                continue
+            shown += holder.receivers
+            if newest is None or newest.updated_ns < alert.updated_ns:
+                newest = alert
+            wanted = wanted or holder.wanted
+        if newest is not None and wanted:
+            receivers[newest.fingerprint] = shown
+            yield newest
 
 
 def _alerts_json(
     query: AlertQuery, alerts: Iterable[Alert], receivers: Receivers, muting: Muting
-) -> bytes:
-    return encode_list(
-        _gettable_alert(alert, receivers, muting, [])
-        for alert in alerts
-        if query.matches_state(alert, muting)
+) -> Iterator[bytes]:
+    for alert in alerts:
+        if query.matches_state(alert, muting):
+            yield _alert_json(alert, receivers[alert.fingerprint], muting, ())
+
+
+def _only_shared(listed: Sequence[ListedGroup]) -> list[ListedGroup]:
+    """The groups with those of their alerts that are in other groups too."""
+    seen, shared = set[bytes](), set[bytes]()
+    for one in listed:
+        shared.update(seen.intersection(one.fingerprints))
+        seen.update(one.fingerprints)
+    if not shared:
+        return []
+    cut = (
+        one._replace(fingerprints=[name for name in one.fingerprints if name in shared])
+        for one in listed
     )
+    return [one for one in cut if one.fingerprints]
 
 
-def _choose_groups(query: AlertQuery, groups: Iterable[FiringGroup]) -> list[FiringGroup]:
-    """The groups of a query with its alerts, whatever mutes them."""
-    return [
-        firing._replace(alerts=list(filter(query.matches_labels, firing.alerts)))
-        for firing in groups
-        if query.matches_receiver(firing.receiver)
-    ]
+def _sort_groups(listed: Iterable[ListedGroup]) -> list[ListedGroup]:
+    return sorted(listed, key=_group_order)
+
+
+def _read_together(listed: Iterable[ListedGroup]) -> Iterator[list[ListedGroup]]:
+    """Cut into groups that are read together: a big one, or many small ones."""
+    some, size = list[ListedGroup](), 0
+    for one in listed:
+        if some and size + len(one.fingerprints) > READ_AT_ONCE:
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += len(one.fingerprints) + 1
+    if some:
+        yield some
+
+
+def _firing(
+    query: AlertQuery, groups: Iterable[Mapping[bytes, PackedAlert]], now_ns: int
+) -> Iterator[tuple[int, Alert]]:
+    """The place of a group, and an alert of it that the query asks for, whatever mutes it."""
+    for place, packed in enumerate(groups):
+        for one in packed.values():
+            alert = unpack_alert(*one)
+            if not alert.resolved(now_ns) and query.matches_labels(alert):
+                yield place, alert
 
 
 def _groups_json(
     query: AlertQuery,
-    groups: Iterable[FiringGroup],
+    listed: Iterable[ListedGroup],
+    groups: Iterable[Iterable[Alert]],
+    receivers: Receivers,
     muting: Muting,
-    muted_by: Mapping[str, list[str]],
-) -> bytes:
-    """muted_by: group id → names of time intervals."""
-    listed = [
-        firing._replace(
-            alerts=[alert for alert in firing.alerts if query.matches_state(alert, muting)]
+    intervals: Mapping[str, list[str]],
+) -> Iterator[bytes]:
+    """The groups that have any alert left, with commas between them.
+
+    receivers: those of alerts in several groups; intervals: group id → names of time intervals.
+    """
+    before, some = b"", False
+    for one, alerts in zip(listed, groups, strict=True):
+        alone, muted_by = (one.receiver.name,), intervals[one.group.id]
+        left = (
+            _alert_json(alert, receivers.get(alert.fingerprint, alone), muting, muted_by)
+            for alert in alerts
+            if query.matches_state(alert, muting)
         )
-        for firing in groups
-    ]
-    receivers: Receivers = {}
-    for firing in sorted(listed, key=lambda firing: firing.receiver.name):
-        for alert in firing.alerts:
-            receivers.setdefault(alert.fingerprint, []).append(firing.receiver.name)
-    return encode_list(
-        _gettable_group(firing, receivers, muting, muted_by[firing.group.id])
-        for firing in sorted((firing for firing in listed if firing.alerts), key=_group_order)
-    )
+        for piece in group_json(left, one.group, one.receiver):
+            yield before + piece
+            before = b""
+            some = True
+        before = b"," if some else b""
 
 
-def _route_keys(route: Route) -> Iterator[str]:
-    """The keys of all routes, in the order in which an alert tries them."""
-    yield route.key
+def _alert_json(
+    alert: Alert, receivers: tuple[str, ...], muting: Muting, muted_by: Sequence[str]
+) -> bytes:
+    name, status = alert.fingerprint, ACTIVE
+    if muted_by or muting.is_muted(alert):
+        status = suppressed_json(
+            muting.silenced_by.get(name, ()),
+            muting.inhibited_by.get(name, ()),
+            (*muted_by, *muting.maintained_by.get(name, ())),
+        )
+    return alert_json(alert, receivers_json(receivers), status)
+
+
+def _route_keys(route: Route) -> Iterator[tuple[str, str, int]]:
+    """All that tells routes apart, in the order in which an alert tries them."""
+    yield route.receiver, route.key, route.twin
     for child in route.routes:
         yield from _route_keys(child)
 
 
-def _unique_alerts(groups: Iterable[FiringGroup]) -> list[Alert]:
-    """Each alert once, however many groups hold it."""
-    return list({alert.fingerprint: alert for group in groups for alert in group.alerts}.values())
-
-
-def _gettable_group(
-    firing: FiringGroup, receivers: Receivers, muting: Muting, muted_by: list[str]
-) -> GettableAlertGroup:
-    alerts = (
-        _gettable_alert(alert, receivers, muting, muted_by) for alert in sort_alerts(firing.alerts)
-    )
-    return GettableAlertGroup(
-        alerts=msgspec.Raw(encode_list(alerts)),
-        labels=firing.group.labels,
-        receiver=GettableReceiver(firing.receiver.name),
-        routeLabels=firing.group.route_labels,
-    )
-
-
-def _gettable_alert(
-    alert: Alert, receivers: Receivers, muting: Muting, muted_by: list[str]
-) -> GettableAlert:
-    return view_alert(
-        alert,
-        receivers[alert.fingerprint],
-        silenced_by=muting.silenced_by.get(alert.fingerprint, []),
-        inhibited_by=muting.inhibited_by.get(alert.fingerprint, []),
-        muted_by=[*muted_by, *muting.maintained_by.get(alert.fingerprint, [])],
-    )
-
-
-def _group_order(firing: FiringGroup) -> tuple[object, ...]:
+def _group_order(listed: ListedGroup) -> tuple[object, ...]:
     """Alertmanager's order of groups: by label set, then by receiver.
 
     Fewer labels come first; of names that differ, the alphabetically later one does.
     """
-    labels = sorted(firing.group.labels.items())
+    labels = sorted(listed.group.labels.items())
     # the 1 at the end puts a name after the longer ones that begin with it
     order = [((*(-ord(char) for char in name), 1), text) for name, text in labels]
-    return (len(labels), order, firing.receiver.name)
+    return (len(labels), order, listed.receiver.name)

@@ -16,23 +16,26 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.types import ASGIApp
 
-from amproxy import __version__, metrics
+from amproxy import ALERTMANAGER_VERSION, __version__, metrics
 from amproxy.accept.body import ClientDisconnected, Receive, Scope, Send, header
 from amproxy.context import Context
 from amproxy.errors import StoreUnavailable
 from amproxy.labels.matchers import all_match
 from amproxy.log import EventLog
+from amproxy.store.replicas import load_replicas
 from amproxy.text import as_sentence
-from amproxy.web.alertmanager.alerts import AlertmanagerAlertsApi, format_time, receiver_labels
+from amproxy.web.alertmanager.alerts import AlertmanagerAlertsApi
 from amproxy.web.alertmanager.http import (
     AlertmanagerApiError,
     AlertmanagerRequest,
     AlertmanagerResponse,
+    AlertmanagerStream,
     HeaderPairs,
     coded_error,
     value_response,
 )
 from amproxy.web.alertmanager.silences import AlertmanagerSilencesApi
+from amproxy.web.alertmanager.views import format_time, receiver_labels
 from amproxy.web.http.guard import refusal_reason
 
 log = EventLog(__name__)
@@ -45,7 +48,6 @@ _GONE_ERROR = "Alertmanager's API v1 is gone; use the same call of /api/v2."
 GONE = AlertmanagerResponse(
     410, msgspec.json.encode({"status": "deprecated", "error": _GONE_ERROR}) + b"\n"
 )
-CLUSTER_NAME = "amproxy"  # and its one peer's: replicas share a store and form no cluster
 
 _SILENCE_PATH = "silence/"  # the one path with a parameter
 _INTAKE_METHODS = {"alerts": ("POST",)}  # served by server/service.py before a request gets here
@@ -60,7 +62,7 @@ _PREFLIGHT_VARY: HeaderPairs = (
     ("Vary", "Access-Control-Request-Headers"),
 )
 
-CallHandler = Callable[[AlertmanagerRequest], Awaitable[AlertmanagerResponse]]
+CallHandler = Callable[[AlertmanagerRequest], Awaitable[AlertmanagerResponse | AlertmanagerStream]]
 
 
 class AlertmanagerApi:
@@ -95,6 +97,7 @@ class AlertmanagerApi:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response: AlertmanagerResponse | AlertmanagerStream
         try:
             response = await self._call(scope, receive)
         except ClientDisconnected:
@@ -110,9 +113,15 @@ class AlertmanagerApi:
             metrics.unexpected_errors.labels("web").inc()
             log.exception("a call of the API v2 failed")
             response = coded_error(500, "this is a defect of amproxy; its log says more")
-        await response.send(send, cors_headers(scope["method"]))
+        try:
+            await response.send(send, cors_headers(scope["method"]))
+        except StoreUnavailable as error:
+            # in the midst of a stream: without its end, the client knows that it is not whole
+            log.warning("a list of alerts broke off", reason=error)
 
-    async def _call(self, scope: Scope, receive: Receive) -> AlertmanagerResponse:
+    async def _call(
+        self, scope: Scope, receive: Receive
+    ) -> AlertmanagerResponse | AlertmanagerStream:
         if reason := refusal_reason(scope, self._context):
             raise AlertmanagerApiError(coded_error(403, as_sentence(str(reason))))
         path, method = scope["path"].removeprefix(PREFIX).removesuffix("/"), scope["method"]
@@ -251,15 +260,31 @@ class AlertmanagerStatusApi:
     async def status(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
         """The start time, and Alertmanager's part of the configuration, secrets hidden."""
         context = self._context
-        address = urlsplit(context.external_url).netloc or context.config.web.listen
-        peers = [PeerStatus(address=address, name=CLUSTER_NAME)]
+        own = urlsplit(context.external_url).netloc or context.config.web.listen
+        peers = {context.replica: own, **await self._load_peers()}
         status = AlertmanagerStatus(
-            cluster=ClusterStatus(name=CLUSTER_NAME, peers=peers, status="ready"),
+            cluster=ClusterStatus(
+                name=context.replica,
+                peers=[PeerStatus(address, name) for name, address in sorted(peers.items())],
+                status="ready",
+            ),
             config=ConfigOriginal(context.config.original),
             uptime=format_time(self._started_ns),
-            versionInfo=VersionInfo(version=__version__),
+            versionInfo=VersionInfo(
+                version=ALERTMANAGER_VERSION,
+                # free words for people: the version of the program itself
+                revision=f"amproxy {__version__}",
+            ),
         )
         return value_response(status)
+
+    async def _load_peers(self) -> dict[str, str]:
+        """The replicas that live: name → host and port; {} while Redis is away."""
+        try:
+            replicas = await load_replicas(self._context.wire)
+        except StoreUnavailable:
+            return {}
+        return {one.name: f"{one.host}:{one.listen.rpartition(':')[2]}" for one in replicas}
 
     async def receivers(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
         """All receivers that match `receiver_matchers`, in the order of the file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -22,7 +22,7 @@ _TRUE_VALUES = frozenset(
 _UUID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 # deterministic: maps sorted by key, as Go prints them
-_encode = msgspec.json.Encoder(order="deterministic").encode
+encode_value = msgspec.json.Encoder(order="deterministic").encode
 
 HeaderPairs = tuple[tuple[str, str], ...]
 
@@ -60,27 +60,76 @@ class AlertmanagerApiError(Exception):
         self.response = response
 
 
+class AlertmanagerStream(NamedTuple):
+    """200 with JSON that is made while it is sent: nobody holds all of it."""
+
+    begun: bytes
+    rest: AsyncIterator[bytes]
+
+    async def send(self, send: Send, extra: HeaderPairs = ()) -> None:
+        """Send the response over ASGI, with extra headers. Raises what the making of it raises."""
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in extra]
+        headers.append((b"content-type", b"application/json"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self.begun, "more_body": True})
+        # Each waits until the reader has taken most of those before.
+        async for piece in self.rest:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def list_response(
+    request: AlertmanagerRequest, values: AsyncIterator[bytes]
+) -> AlertmanagerResponse | AlertmanagerStream:
+    """A list whose inside comes in pieces. A small one is sent with its length.
+
+    Raises what the making of its beginning raises.
+    """
+    pieces = _filled(_in_brackets(values))
+    begun = await anext(pieces)
+    # A client of HTTP/1.0 knows no pieces.
+    if len(begun) < SENT_AT_ONCE or request.scope.get("http_version") == "1.0":
+        return AlertmanagerResponse(200, b"".join([begun, *[piece async for piece in pieces]]))
+    return AlertmanagerStream(begun, pieces)
+
+
+async def _in_brackets(values: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield b"["
+    async for piece in values:
+        yield piece
+    yield b"]\n"
+
+
+async def _filled(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, each but the last at least SENT_AT_ONCE bytes long."""
+    waiting, size = list[bytes](), 0
+    async for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= SENT_AT_ONCE:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+    if waiting:
+        yield b"".join(waiting)
+
+
 def value_response(value: Any) -> AlertmanagerResponse:
     """200 with a struct, or a list of them."""
-    return AlertmanagerResponse(200, _encode(value) + b"\n")
-
-
-def encode_list(values: Iterable[Any]) -> bytes:
-    """The JSON of a list, one value at a time: many MB in one call hold everybody up."""
-    return b"[" + b",".join(map(_encode, values)) + b"]"
+    return AlertmanagerResponse(200, encode_value(value) + b"\n")
 
 
 def coded_error(
     status: int, message: str, *, code: int | None = None, headers: HeaderPairs = ()
 ) -> AlertmanagerResponse:
     """An error of schema or transport: {"code", "message"}; the default code is the status."""
-    body = _encode({"code": status if code is None else code, "message": message})
+    body = encode_value({"code": status if code is None else code, "message": message})
     return AlertmanagerResponse(status, body, headers)
 
 
 def bare_error(status: int, text: str) -> AlertmanagerResponse:
     """An error of the call itself: one JSON string."""
-    return AlertmanagerResponse(status, _encode(text) + b"\n")
+    return AlertmanagerResponse(status, encode_value(text) + b"\n")
 
 
 class AlertmanagerQuery:

@@ -15,10 +15,9 @@ from amproxy.context import Context
 from amproxy.errors import NotFound
 from amproxy.grouping import silences
 from amproxy.grouping.silences import FOREVER_NS, BadSilence
-from amproxy.labels.matchers import BadMatcher, Matcher, Op
+from amproxy.labels.matchers import BadMatcher, Matcher, Op, is_label_name
 from amproxy.model import Silence
 from amproxy.respond import muting
-from amproxy.web.alertmanager.alerts import view_silence
 from amproxy.web.alertmanager.http import (
     AlertmanagerApiError,
     AlertmanagerRequest,
@@ -27,7 +26,9 @@ from amproxy.web.alertmanager.http import (
     coded_error,
     value_response,
 )
-from amproxy.web.http.permissions import Forbidden, set_audit_text
+from amproxy.web.alertmanager.views import view_silence
+from amproxy.web.http.audited import mute_phrase, silence_phrase
+from amproxy.web.http.permissions import Forbidden, set_audit_phrase
 from amproxy.web.silences.preview import MatcherSets, require_mute
 
 BYTES_OF_MATCHER = 64  # bytes of a body that take as long as an alert
@@ -73,7 +74,7 @@ class AlertmanagerSilencesApi:
         return value_response([view_silence(silence, now_ns) for silence in listed])
 
     async def one(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
-        silence = (await muting.load_silences(self._context)).get(request.silence_id())
+        silence = await muting.get_silence(self._context, request.silence_id())
         if silence is None:
             return AlertmanagerResponse(404)
         return value_response(view_silence(silence, self._now_ns()))
@@ -92,8 +93,7 @@ class AlertmanagerSilencesApi:
             raise AlertmanagerApiError(bare_error(404, str(error))) from None
         except BadSilence as error:
             raise AlertmanagerApiError(bare_error(400, str(error))) from None
-        sets = ("{" + ", ".join(map(str, matchers)) + "}" for matchers in silence.matcher_sets)
-        set_audit_text(request, f"silenced {' or '.join(sets)}, silence {silence.id}")
+        set_audit_phrase(request, silence_phrase(silence.id, silence.matcher_sets))
         return value_response({"silenceID": silence.id})
 
     async def delete(self, request: AlertmanagerRequest) -> AlertmanagerResponse:
@@ -104,12 +104,12 @@ class AlertmanagerSilencesApi:
             await muting.expire_silence(self._context, silence_id)
         except NotFound:
             return AlertmanagerResponse(404)
-        set_audit_text(request, f"ended silence {silence_id}")
+        set_audit_phrase(request, mute_phrase("silence", "ended", silence_id))
         return AlertmanagerResponse()
 
     async def _require_change(self, request: AlertmanagerRequest, silence_id: str) -> None:
         """Check the right to change a silence that there is. Raises AlertmanagerApiError (403)."""
-        old = (await muting.load_silences(self._context)).get(silence_id)
+        old = await muting.get_silence(self._context, silence_id)
         if old:
             await self._require(request, old.matcher_sets, ends=True)
 
@@ -183,6 +183,10 @@ def _parse_matcher(index: int, item: _AnyCaseFields) -> Matcher:
     path = f"matchers.{index}"
     is_regex = _required(is_regex, f"{path}.isRegex")
     name, value = _required(name, f"{path}.name"), _required(value, f"{path}.value")
+    if name and not is_label_name(name):  # in classic mode; "" has a text of its own
+        wrong = f"invalid label name {json.dumps(name, ensure_ascii=False)}"
+        text = f"invalid silence: invalid label matcher {index}: {wrong}"
+        raise AlertmanagerApiError(bare_error(400, text))
     try:
         return Matcher(name, _OPS[is_equal is not False, is_regex], value)
     except BadMatcher as error:

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from amproxy.clock import Timestamp, rfc3339
 from amproxy.config.structs import Config, Policy, Receiver
 from amproxy.edit.change import ConfigEntryChange, file_digest
+from amproxy.grouping.rights import Principal
 from amproxy.model import Page
-from amproxy.respond.rights import Principal
 from amproxy.simulation.config_diff import ConfigDifference, PolicyChange
 from amproxy.simulation.terminal import describe_policy_end, describe_step
 from amproxy.text.render import in_english

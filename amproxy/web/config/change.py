@@ -21,16 +21,17 @@ from amproxy.apply import follow_rename_in_file
 from amproxy.calendars.fetch import schedule_warnings
 from amproxy.check.report import FoundProblems, find_problems
 from amproxy.clock import utc
+from amproxy.config.files import file_size, read_bytes
 from amproxy.config.identities import identities
-from amproxy.config.loader import file_size, load, read_bytes
+from amproxy.config.loader import load
 from amproxy.config.networks import Reach
 from amproxy.config.parts import join_loaded, split_loaded
 from amproxy.config.structs import Config, Policy, Schedule
 from amproxy.edit.change import (
-    SECTION_NOUNS,
     ConfigChangeProposal,
     ConfigEntryChange,
     file_digest,
+    is_writable,
     propose_change,
     write_file,
 )
@@ -39,7 +40,6 @@ from amproxy.errors import ConfigError, ConfigProblem, Conflict, SideProcessFail
 from amproxy.grouping.maintenance import expired_window_warnings
 from amproxy.machine.events import Renamed
 from amproxy.machine.lost_names import IncidentLoss, find_losses, follow_rename
-from amproxy.notify.channels.reach import refused_url
 from amproxy.notify.channels.webhook.settings import contact_reach
 from amproxy.simulation.config_diff import (
     AlertLabels,
@@ -48,16 +48,16 @@ from amproxy.simulation.config_diff import (
     compare_configs,
 )
 from amproxy.store import incidents
-from amproxy.text import Phrase, phrase_code
-from amproxy.text.problems import problems_phrase
-from amproxy.text.render import arguments_of
+from amproxy.text import PeopleNames, Phrase, PhraseValue, ScheduleName, phrase
+from amproxy.text.problems import problems_phrase, side_process_fault
+from amproxy.text.render import arguments_of, code_of
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
     may,
     principal_of,
     require_role,
-    set_audit_text,
+    set_audit_phrase,
 )
 from amproxy.web.http.refusals import error_phrase
 
@@ -84,10 +84,15 @@ def require_change_allowed(request: Request, config: Config, change: ConfigEntry
     principal = principal_of(request)
     match change.section:
         case "users":
+            # Also for a new person, who has no name yet.
             if not (principal.user and principal.user == change.name):
                 require_role(request, "admin")
         case "teams":
-            require_role(request, "responder", change.name)
+            # A team gives rights to its members: who makes one decides about all.
+            if change.name:
+                require_role(request, "responder", change.name)
+            else:
+                require_role(request, "admin")
         case "schedules" | "escalation_policies":
             entries: Mapping[str, Schedule | Policy] = (
                 config.schedules if change.section == "schedules" else config.policies
@@ -120,11 +125,15 @@ async def require_result_allowed(
     if kept != made and not is_admin:
         keys = sorted({key for _, key in kept.items() ^ made.items()})
         raise Forbidden(Phrase("refusal.identity_keys", {"keys": ", ".join(keys)}))
+    name = change.name or str(change.set.get("name", ""))
     old, new = (
-        file.users[change.name].contacts.get("webhook", "") if change.name in file.users else ""
+        file.users[name].contacts.get("webhook", "") if name in file.users else ""
         for file in (before, after)
     )
     if new and new != old:
+        # here, because it brings an HTTP client along
+        from amproxy.notify.channels.reach import refused_url
+
         reach = Reach(contact_reach(after.global_).networks, own_machine=is_admin)
         if reason := await refused_url(new, reach):
             raise Uneditable(Phrase("refusal.webhook_address", {"reason": reason}))
@@ -138,7 +147,7 @@ async def preview_change(
     proposal = await _propose_change(deps, change)
     if proposal.loaded is None:
         return ConfigChangePreview(proposal, None)
-    new = proposal.loaded.config
+    new = context.with_subscriptions(proposal.loaded.config)
     recent = await _recent_labels(deps, [*changed_policies(context.config, new)])
     difference = await asyncio.to_thread(
         compare_configs,
@@ -193,7 +202,7 @@ async def apply_change(
     if renamed := _rename_of(change):
         # Where this is cut short, the policies of the file stand in at the next steps.
         await follow_rename_in_file(deps.context, renamed)
-    set_audit_text(request, describe_change(change))
+    set_audit_phrase(request, change_phrase(change))
     return proposal
 
 
@@ -206,14 +215,19 @@ def _rename_of(change: ConfigEntryChange) -> Renamed | None:
     return Renamed(section=change.section, old=change.name, new=new)
 
 
-def describe_change(change: ConfigEntryChange) -> str:
+def change_phrase(change: ConfigEntryChange) -> Phrase:
     """ "changed steps of policy platform in the file" """
-    word = SECTION_NOUNS[change.section]
+    name = change.name or str(change.set.get("name"))
+    values: dict[str, PhraseValue] = {"noun": phrase(f"refusal.entry_{change.section}")}
+    if change.section == "schedules":
+        values["name"] = ScheduleName(name)
+    else:
+        values["name"] = PeopleNames((name,)) if change.section == "users" else name
     if change.delete:
-        return f"deleted {word} {change.name} in the file"
+        return phrase("audit.entry_deleted", **values)
     if not change.name:
-        return f"added {word} {change.set.get('name')} to the file"
-    return f"changed {', '.join(change.set)} of {word} {change.name} in the file"
+        return phrase("audit.entry_added", **values)
+    return phrase("audit.entry_changed", keys=", ".join(change.set), **values)
 
 
 async def _propose_change(deps: Deps, change: ConfigEntryChange) -> ConfigChangeProposal:
@@ -236,10 +250,27 @@ def _propose_in_parts(path: Path, change: ConfigEntryChange, now: datetime) -> I
 
 
 async def load_sections(deps: Deps) -> ConfigFileSections:
-    """The sections of the file on the disk. Raises Uneditable."""
+    """The sections of the file on the disk. Raises Uneditable.
+
+    A file is taken apart once, however often somebody opens a form: that takes a tenth of a second.
+    """
+    path = Path(deps.context.config.path)
+    known = deps.sections.get(path)
+    if known is not None and known[:2] == await asyncio.to_thread(_state_of, path):
+        return known
     [found] = await _run_on_file(deps, read_file_sections)
     sections: ConfigFileSections = found
+    deps.sections.clear()
+    deps.sections[path] = sections
     return sections
+
+
+def _state_of(path: Path) -> tuple[str, bool] | None:
+    """The digest of a file and whether it can be written; None where it cannot be read."""
+    try:
+        return file_digest(read_bytes(path)), is_writable(path)
+    except ConfigProblem:
+        return None
 
 
 async def _run_on_file(deps: Deps, function: Callable[..., Any], *arguments: Any) -> list[Any]:
@@ -248,7 +279,8 @@ async def _run_on_file(deps: Deps, function: Callable[..., Any], *arguments: Any
     try:
         return await deps.side_process.run(function, path, *arguments, size=file_size(path))
     except SideProcessFailed as error:
-        raise Uneditable(Phrase("refusal.file_unread_now", {"reason": str(error)})) from None
+        reason = side_process_fault(error)
+        raise Uneditable(Phrase("refusal.file_unread_now", {"reason": reason})) from None
 
 
 async def _recent_labels(deps: Deps, names: list[str]) -> dict[str, list[AlertLabels]]:
@@ -290,7 +322,7 @@ def problem_view(problem: ConfigProblem) -> ProblemView:
         column=problem.column,
         path=problem.path,
         message=problem.message,
-        code=phrase_code(problem.words),
+        code=code_of(problem.words, alone=True),
         arguments=arguments_of(problem.words),
         kind=problem.kind or UNSET,
     )
@@ -324,7 +356,7 @@ class ConfigFileChecker:
                 problem = ConfigProblem(error_phrase(error), file=str(path))
                 return ConfigFileState(digest == context.config.digest, [problem], [])
             self._last = last = digest, now, found
-        return ConfigFileState(digest == context.config.digest, *last[2])
+        return ConfigFileState(digest == context.config.digest, last[2].errors, last[2].warnings)
 
 
 def _file_digest(path: Path) -> str:

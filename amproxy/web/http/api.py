@@ -56,7 +56,7 @@ OperationTag = Literal[
 class ErrorView(msgspec.Struct):
     error: Annotated[str, msgspec.Meta(description="A word or two.")]
     detail: Annotated[str, msgspec.Meta(description="A sentence.")]
-    # The doors for alerts have no codes.
+    # What Redis refuses at a door for alerts has none.
     code: Annotated[str, msgspec.Meta(description="Which refusal it is; its words may change.")] = (
         ""
     )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amproxy.context import Context
 from amproxy.notify.channels.console import Console
 from amproxy.respond.links import SignedLinks
 from amproxy.sideprocess import SideProcess
 from amproxy.web.http.live import LiveHub
+
+if TYPE_CHECKING:
+    from amproxy.edit.sections import ConfigFileSections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +31,5 @@ class Deps:
     # parts of the process that do not run now → the reason, "" = they have not begun yet
     stopped: Mapping[str, str] = field(default_factory=dict)
     side_process: SideProcess = field(default_factory=SideProcess)  # reads and changes the file
+    # path of the file → what was read of it last; nobody changes it
+    sections: dict[Path, ConfigFileSections] = field(default_factory=dict)

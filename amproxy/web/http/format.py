@@ -9,8 +9,10 @@ from urllib.parse import quote
 
 from amproxy.config.structs import User
 from amproxy.model import Alert
-from amproxy.notify.channels.text import PRIORITY_LABELS, clean_text, is_link_url, one_line
-from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS
+from amproxy.notify import grafana
+from amproxy.notify.channels.text import clean_text, is_link_url, one_line
+from amproxy.notify.compose import LINK_ANNOTATIONS, LINK_EXTRAS, alert_picture
+from amproxy.notify.content import rank_labels
 from amproxy.oncall.reachable import PersonReachability
 from amproxy.text import Texts
 
@@ -19,6 +21,7 @@ MAX_TEXT_LENGTH = 4000
 MAX_FOREIGN_LENGTH = 2000  # of a text from outside within a sentence
 MAX_FILTER_VALUE = 500  # of a label's value in a filter: a longer one does not fit into an address
 TONE_COUNT = 12  # colours in static/people.css
+VALUE_ANNOTATIONS = ("value", "current_value")  # usual in rules of Prometheus and vmalert
 _NOT_DIALLED = re.compile(r"[^0-9+*#]")
 
 
@@ -70,14 +73,15 @@ def initials(name: str) -> str:
 
 
 def order_labels(labels: dict[str, str], title: str = "") -> list[tuple[str, str]]:
-    """Labels, the most useful ones first, without an alertname that the title already contains."""
-    rank = {name: place for place, name in enumerate(PRIORITY_LABELS)}
-    shown = [
+    """Labels, the most useful ones first, without an alertname that the title already contains.
+
+    Those that are for Grafana itself are left out.
+    """
+    return [
         (name, value)
-        for name, value in labels.items()
-        if not (name == "alertname" and value and value in title)
+        for name, value in rank_labels(labels)
+        if not (name == "alertname" and value and value in title) and not grafana.is_private(name)
     ]
-    return sorted(shown, key=lambda label: (rank.get(label[0], len(rank)), label[0]))
 
 
 def alert_links(alert: Alert) -> list[tuple[str, str]]:
@@ -85,13 +89,25 @@ def alert_links(alert: Alert) -> list[tuple[str, str]]:
     candidates = [
         (_link_key(text), alert.annotations.get(name)) for name, text in LINK_ANNOTATIONS.items()
     ]
-    candidates += [(_link_key(text), alert.extra.get(name)) for name, text in LINK_EXTRAS.items()]
-    candidates.append(("source", alert.generator_url))
+    candidates += [
+        (_link_key(text), grafana.read_link(alert, name)) for name, text in LINK_EXTRAS.items()
+    ]
+    candidates += [("source", alert.generator_url), ("picture", alert_picture(alert))]
     key_of_url: dict[str, str] = {}
     for key, url in candidates:
         if isinstance(url, str) and is_link_url(url):
             key_of_url.setdefault(url, key)
     return [(key, url) for url, key in key_of_url.items()]
+
+
+def alert_values(alert: Alert) -> list[grafana.AlertValue]:
+    """The values of an alert: those of Grafana's rule, else what its annotations call values."""
+    if found := grafana.read_values(alert):
+        return found
+    told = ((name, alert.annotations.get(name)) for name in VALUE_ANNOTATIONS)
+    return [
+        grafana.AlertValue("" if name == "value" else name, text) for name, text in told if text
+    ]
 
 
 def _link_key(text: str) -> str:

@@ -1,25 +1,64 @@
 """Live updates: every open page gets this process's changes as server-sent events, in rounds.
 
 Whatever changes and however many pages are open, refreshing them takes no more than SHARE of the
-process: intake goes first. The cost of a round is measured, and the next one waits accordingly.
+process: intake goes first. What each kind of page costs is measured, and the pages of a round are
+told so far apart that drawing them leaves the rest of the time to others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 PACE = 1.0  # seconds between rounds, at least
 SHARE = 0.1  # of the process's time that refreshing open pages may take
-GUESS = 0.002  # seconds that a page costs which was not open in the round before
+GUESS = 0.02  # seconds that a page costs before any was drawn
+SERVING = 0.001  # seconds to hand one reader a page that is drawn already
+NEWEST: Final = 0.2  # weight of the last drawing in what a kind of page costs
 KEEPALIVE = 15.0  # seconds until a comment line is sent, so that a reader that is gone is noticed
+REDIS_CHANGED: Final = "redis"  # the text of a round that tells of Redis
 RETRY_MS = 2000  # milliseconds until a browser reconnects
 # Pages that listen, at most: each holds a connection for as long as it is open.
 MAX_LISTENERS = 1000
 CROWDED_RETRY_MS = 30_000  # milliseconds until a page beyond that asks again, and refreshes itself
+
+
+def kind_of(path: str) -> str:
+    """The kind of a page, which says what it costs: "/schedules/eu/layers" is of "/schedules/3"."""
+    first, _, rest = path.strip("/").partition("/")
+    return f"/{first}/{rest.count('/') + 2}" if rest else f"/{first}"
+
+
+@dataclass(eq=False)
+class _Listener:
+    """An open page. `sees`: equal for readers who see the same page, which is drawn once."""
+
+    sees: Hashable
+    kind: str
+    queue: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(1))
+
+
+class PageCosts:
+    """Seconds of drawing, by kind of page: a moving average of what was measured."""
+
+    def __init__(self) -> None:
+        self._costs: dict[str, float] = {}
+
+    def add(self, kind: str, seconds: float) -> None:
+        """Count one drawing."""
+        known = self._costs.get(kind, seconds)
+        self._costs[kind] = known + NEWEST * (seconds - known)
+
+    def of(self, kind: str) -> float:
+        """The likely cost of the next drawing; of a kind that was never drawn, that of others."""
+        if kind in self._costs:
+            return self._costs[kind]
+        return sum(self._costs.values()) / len(self._costs) if self._costs else GUESS
 
 
 class LiveHub:
@@ -27,13 +66,13 @@ class LiveHub:
 
     def __init__(self) -> None:
         self.limit = MAX_LISTENERS
-        self._listeners: set[asyncio.Queue[str | None]] = set()
+        self.costs = PageCosts()
+        self._redis_away = False
+        self._listeners: set[_Listener] = set()
         self._closed = False
         self._latest = ""
         self._round_planned = False
         self._next_round_at = 0.0  # not before, on the loop's clock
-        self._round_pages = 0  # pages in the last round
-        self._cost = 0.0  # seconds of work that they have taken since it began
         self._began = 0.0  # start of the last round, on the loop's clock
 
     def publish(self, text: str) -> None:
@@ -47,6 +86,18 @@ class LiveHub:
             loop = asyncio.get_running_loop()
             loop.call_at(max(self._next_round_at, loop.time()), self._begin_round)
 
+    def tell_redis(self, up: bool) -> None:
+        """Tell all open pages at once that Redis has gone or is back; then they refresh."""
+        self._redis_away = not up
+        for listener in self._listeners:
+            _put_latest(listener.queue, REDIS_CHANGED)
+        if up:
+            self.publish(REDIS_CHANGED)
+
+    @property
+    def redis_away(self) -> bool:
+        return self._redis_away
+
     @property
     def crowded(self) -> bool:
         """True while no further page may listen."""
@@ -56,42 +107,48 @@ class LiveHub:
         """Seconds since the last round began: a page no older shows all changes before that."""
         return asyncio.get_running_loop().time() - self._began
 
-    def add_cost(self, seconds: float) -> None:
-        """Count time that the refresh of a page has taken."""
-        self._cost += seconds
-
     def close(self) -> None:
         self._closed = True
-        for queue in self._listeners:
-            _put_latest(queue, None)
+        for listener in self._listeners:
+            _put_latest(listener.queue, None)
 
-    async def listen(self) -> AsyncIterator[str]:
-        """Yield the text of each round, "" after KEEPALIVE seconds without one, until closed."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue(1)
-        self._listeners.add(queue)
+    async def listen(self, sees: Hashable = "", kind: str = "") -> AsyncIterator[str]:
+        """Yield the text of each round, "" after KEEPALIVE seconds without one, until closed.
+
+        sees: equal for all who see the same page.
+        """
+        listener = _Listener(sees, kind)
+        self._listeners.add(listener)
         try:
             while not self._closed:
                 try:
                     async with asyncio.timeout(KEEPALIVE):
-                        text = await queue.get()
+                        text = await listener.queue.get()
                 except TimeoutError:
                     text = ""
                 if text is None:
                     return
                 yield text
         finally:
-            self._listeners.discard(queue)
+            self._listeners.discard(listener)
 
     def _begin_round(self) -> None:
-        """Notify all pages, spread over the round, so that they do not all come back at once."""
-        loop, pages = asyncio.get_running_loop(), len(self._listeners)
-        cost = self._cost + GUESS * max(0, pages - self._round_pages)
-        length = max(PACE, cost / SHARE)
-        self._round_pages, self._cost, self._round_planned = pages, 0.0, False
-        self._began = loop.time()
-        self._next_round_at = self._began + length
-        for place, queue in enumerate(self._listeners):
-            loop.call_later(place * length / pages, _put_latest, queue, self._latest)
+        """Tell all pages, each after the time that those before it may take.
+
+        Readers of one page come together, so that it is drawn once for them.
+        """
+        loop = asyncio.get_running_loop()
+        readers: dict[Hashable, list[_Listener]] = {}
+        for listener in self._listeners:
+            readers.setdefault(listener.sees, []).append(listener)
+        self._began, spent = loop.time(), 0.0
+        for listeners in readers.values():
+            for listener in listeners:
+                loop.call_later(spent / SHARE, _put_latest, listener.queue, self._latest)
+                spent += SERVING
+            spent += self.costs.of(listeners[0].kind)
+        self._round_planned = False
+        self._next_round_at = self._began + max(PACE, spent / SHARE)
 
 
 def _put_latest(queue: asyncio.Queue[str | None], text: str | None) -> None:
@@ -103,23 +160,32 @@ def _put_latest(queue: asyncio.Queue[str | None], text: str | None) -> None:
 
 
 class LiveEvents:
-    """GET /events."""
+    """GET /events. `sees` says what a reader would see at a path and query."""
 
-    def __init__(self, hub: LiveHub) -> None:
-        self._hub = hub
+    def __init__(self, hub: LiveHub, sees: Callable[[Request, str, bytes], Hashable]) -> None:
+        self._hub, self._sees = hub, sees
 
     async def stream(self, request: Request) -> StreamingResponse:
+        path, _, query = request.query_params.get("page", "").partition("?")
+        lines = self._lines(self._sees(request, path, query.encode()), kind_of(path))
         # the header keeps nginx from collecting the events into a buffer
         return StreamingResponse(
-            self._lines(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
         )
 
-    async def _lines(self) -> AsyncIterator[str]:
+    async def _lines(self, sees: Hashable = "", kind: str = "") -> AsyncIterator[str]:
         if self._hub.crowded:
             yield f"retry: {CROWDED_RETRY_MS}\n\n"
             return
         yield f"retry: {RETRY_MS}\n\n"
-        async for text in self._hub.listen():
+        told = False  # that Redis is away
+        async for text in self._hub.listen(sees, kind):
+            # compared each time: a slow reader gets the latest text only
+            if told != self._hub.redis_away:
+                told = self._hub.redis_away
+                yield f"event: redis\ndata: {'away' if told else 'back'}\n\n"
+            if told and text == REDIS_CHANGED:
+                continue
             if not text:
                 yield ": still here\n\n"
                 continue

@@ -1,4 +1,4 @@
-"""ASGI middleware: serving below a path prefix such as /oncall, and remembering the real peer.
+"""ASGI middleware: a path prefix such as /oncall, the real peer, and presses of press.js.
 
 uvicorn replaces a local proxy's address by the one in the proxy's header. That is right for
 deciding who may push, but not for deciding whose headers are trusted to name a user.
@@ -13,6 +13,7 @@ from amproxy.accept.body import Application, Receive, Scope, Send, header
 
 # Key of an ASGI scope: its `client` before any header was considered.
 PEER_SCOPE_KEY = "amproxy.web.http.middleware"
+PRESS_HEADER = b"x-press"  # sent by press.js with a form
 _TEXT_HEADER = (b"content-type", b"text/plain; charset=utf-8")
 
 
@@ -92,6 +93,34 @@ def _rewrite_location(value: bytes, root: str, origin: str) -> bytes:
     # "//host/" is another host, not a path
     is_path = own.startswith("/") and not own.startswith("//")
     return f"{root}{own}".encode("latin-1") if is_path else value
+
+
+class PressMiddleware:
+    """Pure ASGI: where a form was sent by press.js, name the next page instead of redirecting.
+
+    A redirect that fetch() follows would draw that page twice, and lose the anchor of its address.
+    The address is without the root, which press.js knows.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_press = scope["type"] == "http" and bool(header(scope, PRESS_HEADER))
+        await self._app(scope, receive, _with_next_page(send) if is_press else send)
+
+
+def _with_next_page(send: Send) -> Send:
+    async def send_named(message: Scope) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 303:
+            names = {b"location": b"x-location"}
+            message["status"] = 200
+            message["headers"] = [
+                (names.get(name.lower(), name), value) for name, value in message["headers"]
+            ]
+        await send(message)
+
+    return send_named
 
 
 def link_root(external_url: str) -> str:

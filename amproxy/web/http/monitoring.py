@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from zlib import crc32
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -16,23 +19,25 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from amproxy import __version__, clock, metrics, timeouts
+from amproxy import ALERTMANAGER_VERSION, __version__, clock, metrics, timeouts
 from amproxy.calendars import keeper
 from amproxy.calendars.trouble import load_troubles
 from amproxy.clock import utc
 from amproxy.correlate import heartbeats
 from amproxy.errors import ConfigError, StoreUnavailable
 from amproxy.grouping import maintenance
+from amproxy.grouping.silences import display_state
 from amproxy.oncall.reachable import assess_reachability
 from amproxy.oncall.roster import Roster
-from amproxy.store import deliveries, health, incidents, outbox
+from amproxy.store import deliveries, groups, health, incidents, outbox
 from amproxy.store.health import probe_write
-from amproxy.store.replicas import differ_since, load_replicas
+from amproxy.store.replicas import Replica, differ_since, load_replicas
 from amproxy.store.wire import RedisRefused
-from amproxy.text import load_texts
+from amproxy.text import load_texts, phrase
 from amproxy.text.render import render_phrase
 from amproxy.web.http.api import operation
 from amproxy.web.http.deps import Deps
+from amproxy.web.http.permissions import set_audit_phrase
 
 READY_TIMEOUT = 1.0  # seconds for Redis to answer
 WEEK = timedelta(days=7)
@@ -43,13 +48,24 @@ MAX_MISSED_CALLS = 3
 GRACE_SECONDS = 30.0
 # A change takes its way: a ConfigMap reaches the nodes one after the other.
 MISMATCH_SECONDS = 60.0
+# Seconds that the number of alerts is cached, because every alert is looked at: so long at least,
+# and so many times as long as it took to count them.
+ALERTS_AGE, ALERTS_EASE = 15.0, 200.0
 UNCOVERED_AGE = 60.0  # seconds that a week's gaps are cached: they cost milliseconds per schedule
-ALERTMANAGER_VERSION = "0.27.0"  # the version whose API we speak: tools such as karma look for it
 
 # Metric → help text, of all families that a scrape reads.
 _HELP = {
     "amproxy_build_info": "1, with the version of amproxy.",
     "alertmanager_build_info": "1, with the version of Alertmanager whose API is spoken.",
+    # Under Alertmanager's names, for its mixin: rules and dashboards that are there already.
+    "alertmanager_alerts": "Alerts that fire, by state.",
+    "alertmanager_silences": "Silences by state.",
+    "alertmanager_cluster_members": "Replicas that live, this one included.",
+    "alertmanager_cluster_failed_peers": "0: replicas share Redis, and one that died is none.",
+    "alertmanager_config_hash": "A number for the text of the file in force.",
+    "alertmanager_config_last_reload_successful": "Whether the last load of the file was good.",
+    "alertmanager_config_last_reload_success_timestamp_seconds": "When the file was last loaded.",
+    "process_start_time_seconds": "When the process was started.",
     "amproxy_incidents": "Incidents by state.",
     "amproxy_outbox_depth": "Messages that wait.",
     "amproxy_maintenance_open": "1 while a maintenance window is open.",
@@ -92,7 +108,7 @@ class ManagementApi:
             return _not_ready("Redis is away: it does not answer in time")
         except StoreUnavailable as error:
             refused = isinstance(error, RedisRefused)
-            reason = f"Redis takes no writes: {error}" if refused else context.wire.away
+            reason = f"Redis takes no writes: {error}" if refused else str(context.wire.away)
             return _not_ready(reason)
         for warning in context.warnings:
             if warning.kind == "old_redis":
@@ -118,6 +134,7 @@ class ManagementApi:
             await self._deps.reload()
         except ConfigError as error:
             return PlainTextResponse(f"failed to reload config: {error}", 500)
+        set_audit_phrase(request, phrase("audit.file_loaded"))
         return PlainTextResponse("OK")
 
     @operation("service", "PUT /-/reload", "reloadByPut", "The same", errors=(500,))
@@ -152,6 +169,9 @@ class Metrics:
         self._context, self._ready = deps.context, deps.ready
         # the roster they are of, the Unix time of reading, and schedule → seconds
         self._uncovered: tuple[Roster, float, dict[str, float]] | None = None
+        self._alerts = dict[groups.AlertState, int]()
+        self._alerts_until = 0.0  # time.monotonic(): so long they are cached
+        self._started = deps.context.now()
 
     @operation("service", "GET /metrics", "readMetrics", "Metrics for Prometheus")
     async def show(self, request: Request) -> PlainTextResponse:
@@ -169,6 +189,7 @@ class Metrics:
         await self._read_dead_mans_switch(scraped)
         scraped.add("amproxy_redis_up", up)
         self._read_surroundings(scraped)
+        self._read_config(scraped)
         scraped.add("amproxy_ready", int(up and self._ready()))
         await self._read_roster(scraped)
         text = metrics.render(scraped)
@@ -181,7 +202,9 @@ class Metrics:
             scraped.add("amproxy_incidents", number, policy=policy, state=state)
         for channel, depth in (await outbox.load_depths(wire)).items():
             scraped.add("amproxy_outbox_depth", depth, channel=channel)
-        differing = differ_since(await load_replicas(wire))
+        replicas = await load_replicas(wire)
+        await self._read_as_alertmanager(scraped, replicas)
+        differing = differ_since(replicas)
         mismatch = differing is not None and context.now() - differing > MISMATCH_SECONDS
         scraped.add("amproxy_config_digest_mismatch", int(mismatch))
         await self._read_contacts(scraped)
@@ -195,6 +218,34 @@ class Metrics:
         for name, known in context.config.schedules.items():
             if known.ical:
                 scraped.add("amproxy_calendar_trouble", name in troubled, schedule=name)
+
+    async def _read_as_alertmanager(
+        self, scraped: ScrapedFamilies, replicas: Sequence[Replica]
+    ) -> None:
+        """Raises StoreUnavailable."""
+        context, now = self._context, self._context.now()
+        if time.monotonic() >= self._alerts_until:
+            began = time.monotonic()
+            self._alerts = await groups.count_alerts(context.wire, int(now * 10**9))
+            ended = time.monotonic()
+            self._alerts_until = ended + max(ALERTS_AGE, ALERTS_EASE * (ended - began))
+        for alert_state, number in self._alerts.items():
+            scraped.add("alertmanager_alerts", number, state=alert_state)
+        silences = (await context.silences.all(context.wire)).values()
+        states = Counter(display_state(silence, int(now * 10**9)) for silence in silences)
+        for state in ("active", "pending", "expired"):
+            scraped.add("alertmanager_silences", states[state], state=state)
+        scraped.add("alertmanager_cluster_members", max(1, len(replicas)))
+        scraped.add("alertmanager_cluster_failed_peers", 0)
+
+    def _read_config(self, scraped: ScrapedFamilies) -> None:
+        context = self._context
+        good = context.failed_load is None
+        scraped.add("alertmanager_config_last_reload_successful", int(good))
+        loaded = "alertmanager_config_last_reload_success_timestamp_seconds"
+        scraped.add(loaded, context.in_force_since)
+        scraped.add("alertmanager_config_hash", crc32(context.config.digest.encode()))
+        scraped.add("process_start_time_seconds", self._started)
 
     def _read_surroundings(self, scraped: ScrapedFamilies) -> None:
         active = {one.kind for one in self._context.warnings}

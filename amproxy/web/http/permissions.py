@@ -16,17 +16,17 @@ from starlette.types import Scope
 from amproxy.accept.origin import AUTHENTICATED
 from amproxy.context import Context
 from amproxy.errors import AmproxyError
+from amproxy.grouping import rights
+from amproxy.grouping.rights import Principal, Role, incident_refusal, may_answer, refusal
 from amproxy.model import Incident
-from amproxy.respond import rights
-from amproxy.respond.rights import Principal, Role, incident_refusal, may_answer, refusal
 from amproxy.store import incidents, schedule_changes
 from amproxy.text import Phrase
 from amproxy.web.http.guard import SAFE_METHODS
 
-# Keys of an ASGI scope: the principal, a sentence about the change, the user it acted as, and the
-# reason for which it was refused.
+# Keys of an ASGI scope: the principal, what was changed and the reason for which it was refused, as
+# phrases, and the user it acted as.
 _PRINCIPAL_KEY: Final = "amproxy.principal"
-AUDIT_TEXT_KEY: Final = "amproxy.audit"
+AUDIT_KEY: Final = "amproxy.audit"
 ACTING_KEY: Final = "amproxy.acting"
 REFUSED_KEY: Final = "amproxy.refused"
 
@@ -40,6 +40,9 @@ _OPEN_PATHS: Final = frozenset(
         "/sign-in/oidc",
         "/sign-in/callback",
         "/language",
+        "/theme",
+        "/manifest.webmanifest",
+        "/service-worker.js",
         "/slack/interactivity",
     }
 )
@@ -51,6 +54,10 @@ _ANSWER_PATH: Final = re.compile(r"(/api/v1)?/incidents/[^/]+(/[^/]+)?")
 _ADMIN_PATHS: Final = ("/admin", "/api/v1/tokens", "/api/v1/audit")
 # … and admins only for writing.
 _ADMIN_WRITE_PATHS: Final = ("/-/reload",)
+# Admins only: incidents are deleted. Other methods of the first path are for others, too.
+_DELETED_INCIDENT: Final = re.compile(
+    r"DELETE /api/v1/incidents/[^/]+|POST /incidents/[^/]+/delete"
+)
 
 
 class Forbidden(AmproxyError):
@@ -90,12 +97,12 @@ def may(principal: Principal, role: Role, team: str = "") -> bool:
 
 
 def require(request: HasScope, reason: Phrase | None) -> None:
-    """Refuse a request for a reason of `respond.rights`, None = go on. Raises Forbidden.
+    """Refuse a request for a reason of `grouping.rights`, None = go on. Raises Forbidden.
 
     The audit log tells of it.
     """
     if reason:
-        request.scope[REFUSED_KEY] = str(reason)
+        request.scope[REFUSED_KEY] = reason
         raise Forbidden(reason)
 
 
@@ -121,9 +128,9 @@ def resolve_actor(request: Request, named: str) -> str:
     return user
 
 
-def set_audit_text(request: HasScope, text: str) -> None:
-    """Set the audit log's sentence about a change; without it the log has the address alone."""
-    request.scope[AUDIT_TEXT_KEY] = text
+def set_audit_phrase(request: HasScope, what: Phrase) -> None:
+    """Say what was changed, for the audit log; without it the log has the address alone."""
+    request.scope[AUDIT_KEY] = what
 
 
 def may_act(principal: Principal, incident: Incident) -> bool:
@@ -200,7 +207,8 @@ def required_role(method: str, path: str) -> Role | None:
         return "admin"
     if method in SAFE_METHODS or _is_below(path, _OWN_PATHS):
         return "viewer"
-    return "admin" if _is_below(path, _ADMIN_WRITE_PATHS) else "responder"
+    admins = _is_below(path, _ADMIN_WRITE_PATHS) or _DELETED_INCIDENT.fullmatch(f"{method} {path}")
+    return "admin" if admins else "responder"
 
 
 def is_answer(path: str) -> bool:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from amproxy.text import Phrase
@@ -72,9 +73,14 @@ def parse_query(request: Request, kind: type[Query]) -> Query:
 
     Texts are taken as they are, numbers and choices are checked. Raises HTTPException 422.
     """
+    return parse_parameters(request.query_params, kind)
+
+
+def parse_parameters(params: QueryParams, kind: type[Query]) -> Query:
+    """As `parse_query`, of parameters alone."""
     values: dict[str, Any] = {}
     for field in _parameters(kind):
-        name, given = field.encode_name, request.query_params.getlist(field.encode_name)
+        name, given = field.encode_name, params.getlist(field.encode_name)
         if texts := [text for text in given if text]:
             values[field.name] = _parse_parameter(name, field.type, texts)
         elif field.required:

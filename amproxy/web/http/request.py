@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from amproxy.context import Context
 from amproxy.labels.matchers import BadMatcher, parse_matchers
@@ -28,6 +28,8 @@ MAX_LABELS_LENGTH = 2000  # characters of labels: they must fit into an address
 
 # Fields whose names are in the texts.
 _FIELD_NAMES = frozenset(["from", "to", "start", "end", "until", "for", "span", "at", "expires"])
+
+_FORM_KEY = "amproxy.form"  # of an ASGI scope: the fields of the form, once they were read
 
 _SPOILT_PLUS = re.compile(r" (\d\d:\d\d)$", re.ASCII)
 
@@ -66,15 +68,41 @@ async def parse_form(request: Request) -> dict[str, str]:
 
 async def parse_form_lists(request: Request) -> dict[str, list[str]]:
     """A form's fields, each with all its values. Raises HTTPException 400, 413, 415."""
+    if _FORM_KEY in request.scope:
+        known: dict[str, list[str]] = request.scope[_FORM_KEY]
+        return known
+    request.scope[_FORM_KEY] = {}  # of a form that cannot be read
     data = await _read_body(request)
     if data and _media_type(request) != "application/x-www-form-urlencoded":
         raise RefusedRequest(415, Phrase("refusal.body_form"))
     try:
-        return parse_qs(
+        fields = parse_qs(
             data.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS
         )
     except ValueError:
         raise RefusedRequest(400, Phrase("refusal.form_unread")) from None
+    request.scope[_FORM_KEY] = fields
+    return fields
+
+
+async def sent_fields(request: Request) -> list[tuple[str, str]]:
+    """The fields of a form that was refused, to be sent once more.
+
+    Empty where the form cannot be read, or has a password, which no page may show.
+    """
+    try:
+        fields = await parse_form_lists(request)
+    except (RefusedRequest, ClientDisconnect, RuntimeError):  # RuntimeError: something has read it
+        return []
+    if "password" in fields:
+        return []
+    return [(name, value) for name, values in fields.items() for value in values]
+
+
+def typed_values(request: Request) -> dict[str, str]:
+    """The fields of the form that was read, of repeated ones the last; {} = none was."""
+    fields: dict[str, list[str]] = request.scope.get(_FORM_KEY, {})
+    return {name: values[-1] for name, values in fields.items()}
 
 
 async def _read_body(request: Request) -> bytes:

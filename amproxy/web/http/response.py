@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from amproxy import metrics
 from amproxy.config.structs import Config
@@ -22,8 +22,8 @@ from amproxy.grouping.silences import BadSilence
 from amproxy.respond.links import BadLink, ExpiredLink
 from amproxy.respond.targets import BadAction
 from amproxy.store.wire import RedisRefused
-from amproxy.text import Phrase, as_sentence, phrase_code
-from amproxy.text.render import arguments_of
+from amproxy.text import Phrase, as_sentence
+from amproxy.text.render import arguments_of, code_of
 from amproxy.web.http.api import ErrorView, JsonResponse
 from amproxy.web.http.permissions import Forbidden, NotSignedIn
 from amproxy.web.http.refusals import RefusedRequest, english_text, error_phrase, words_phrase
@@ -75,9 +75,14 @@ class WebErrorResponse(NamedTuple):
 
 
 def exception_handlers(
-    page: Callable[[Request, WebErrorResponse], Awaitable[Response]], context: Context
+    page: Callable[[Request, WebErrorResponse], Awaitable[Response]],
+    context: Context,
+    form_page: Callable[[str], str],
 ) -> dict[Any, ExceptionHandler]:
-    """Return the exception handlers for Starlette; `page` renders an error for a person."""
+    """Return the exception handlers for Starlette; `page` renders an error for a person.
+
+    form_page: the address of the page for one at which forms are sent.
+    """
 
     async def respond(request: Request, error: Exception) -> Response:
         described = describe_error(error)
@@ -86,6 +91,9 @@ def exception_handlers(
         if request.url.path.startswith(PROGRAM_PREFIXES):
             view = error_view(described.error, described.phrase, context.config)
             return JsonResponse(view, described.status, described.headers)
+        if described.status == 405 and request.method == "GET":
+            # what a refused form has left in the browser's address, loaded again or sent on
+            return RedirectResponse(form_page(request.url.path), 303)
         return await page(request, described)
 
     return {HTTPException: respond, AmproxyError: respond, Exception: respond}
@@ -96,7 +104,7 @@ def error_view(error: str, phrase: Phrase, config: Config) -> ErrorView:
     return ErrorView(
         error=error,
         detail=as_sentence(english_text(phrase, config)),
-        code=phrase_code(phrase),
+        code=code_of(phrase, alone=True),
         arguments=arguments_of(phrase),
     )
 

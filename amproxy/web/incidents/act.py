@@ -1,128 +1,53 @@
-"""Acting on incidents from pages: signed links (/act), paging by hand (/page), and the forms."""
+"""Acting on incidents from pages: paging by hand (/page), and the forms of all actions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from datetime import datetime, time, timedelta
 from typing import Final, get_args
+from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from amproxy.clock import utc
 from amproxy.config.structs import Urgency
 from amproxy.context import Context
-from amproxy.errors import StoreUnavailable
 from amproxy.notify.channels.text import clean_text
 from amproxy.notify.templates import LONGEST_TITLE
 from amproxy.respond import actions
 from amproxy.respond.actions import ActionName, BulkActionResult, perform_all, resolve_incident_id
-from amproxy.respond.links import SignedAction
-from amproxy.respond.rights import incident_refusal, principal_of_user
-from amproxy.respond.targets import BadAction, PageTarget, open_incident
-from amproxy.store import incidents
+from amproxy.respond.targets import BadAction, open_incident
 from amproxy.text import Phrase
-from amproxy.times import format_duration, parse_duration
+from amproxy.times import parse_duration, wall_to_utc
+from amproxy.web.http.audited import (
+    many_incidents_phrase,
+    paged_by_hand_phrase,
+)
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
-    ACTING_KEY,
     forbidden_incidents,
-    may,
-    principal_of,
-    require,
     require_incidents,
     require_role,
     resolve_actor,
-    set_audit_text,
+    set_audit_phrase,
 )
 from amproxy.web.http.request import (
     invalid,
-    known_user,
-    parse_form,
     parse_form_lists,
     parse_time_param,
 )
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, acting_user, reader_zone
+from amproxy.web.incidents.targets import FormLists, last_value, offer_people, parse_target
 
-MAX_LINK_AGE = 7 * 86400.0  # seconds that a link is good for
 MAX_EPOCH_DIGITS = 9
 SNOOZE_DURATIONS: Final = ("30m", "1h", "4h", "1d")  # the lengths on offer
+UNTIL_MORNING: Final = "morning"  # as the length of a snooze
+MORNING_HOUR: Final = 8  # on the reader's clock
 _URGENCIES: Final[tuple[Urgency, ...]] = get_args(Urgency)
-
-FormLists = Mapping[str, list[str]]  # field → its values, in order
-
-
-class ActPage:
-    """/act/TOKEN, a signed link from a message.
-
-    Opening it only shows the action, because mail filters open every link.
-    """
-
-    def __init__(self, deps: Deps, templates: PageTemplates) -> None:
-        self._context, self._links, self._templates = deps.context, deps.links, templates
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("/act/{token}", self.show, methods=["GET"]),
-            Route("/act/{token}", self.act, methods=["POST"]),
-        ]
-
-    async def show(self, request: Request) -> HTMLResponse:
-        signed = self._signed(request)
-        incident = await incidents.load(self._context.wire, signed.incident)
-        length = _snooze_seconds(signed)
-        return await self._templates.page(
-            request,
-            "act.html",
-            signed=signed,
-            incident=incident,
-            verb="snooze_for" if length else signed.action,
-            length=format_duration(length) if length else "",
-            # a link acts on the epoch that it was made for, and on no later one
-            stale=incident.state == "resolved" or signed.epoch != incident.epoch,
-        )
-
-    async def act(self, request: Request) -> Response:
-        context, signed, fields = self._context, self._signed(request), await parse_form(request)
-        # With sign-in the form names nobody: only the link or the session names the actor.
-        named = "" if self._context.config.sign_in else known_user(context, fields.get("user"))
-        user = signed.user or named or acting_user(request, context)
-        if user:
-            # Without anybody in particular the link itself is the right: a chat of a team got it.
-            principal = principal_of_user(context.config, user, "link")
-            incident = await incidents.load(context.wire, signed.incident)
-            request.scope[ACTING_KEY] = user
-            require(request, incident_refusal(principal, incident))
-        length = _snooze_seconds(signed)
-        action = actions.ActionRequest(
-            action=signed.action,
-            user=user,
-            via="link",
-            epoch=signed.epoch,
-            until=context.now() + length if length else None,
-        )
-        incident = await actions.perform(context, signed.incident, action)
-        request.scope[ACTING_KEY] = user
-        set_audit_text(request, f"{signed.action} #{incident.number} {incident.title}")
-        # One who may not read pages goes back to the link, which shows the incident's new state.
-        may_read = may(principal_of(request), "viewer")
-        return RedirectResponse(
-            f"/incidents/{signed.incident}" if may_read else request.url.path, 303
-        )
-
-    def _signed(self, request: Request) -> SignedAction:
-        links = self._links()
-        if links is None:
-            raise StoreUnavailable("the key for signed links is not known yet")
-        return links.verify(request.path_params["token"], MAX_LINK_AGE)
-
-
-def _snooze_seconds(signed: SignedAction) -> float:
-    """The length of a snooze; 0 = the usual one, or no snooze."""
-    if signed.action == "snooze" and signed.arg.isascii() and signed.arg.isdigit():
-        return float(signed.arg)
-    return 0.0
 
 
 class OpenIncidentPage:
@@ -154,13 +79,13 @@ class OpenIncidentPage:
                 context,
                 title=title,
                 by=by,
-                to=parse_target(fields),
+                to=parse_target(context.config, fields),
                 urgency=parse_urgency(fields),
                 text=last_value(fields, "text"),
             )
         except BadAction as error:
             return await self._draw(request, fields, error)
-        set_audit_text(request, f"paged by hand: #{incident.number} {incident.title}")
+        set_audit_phrase(request, paged_by_hand_phrase(incident))
         return RedirectResponse(f"/incidents/{incident.id}", 303)
 
     async def _draw(
@@ -175,9 +100,10 @@ class OpenIncidentPage:
             longest=LONGEST_TITLE,
             given={
                 name: clean_text(last_value(fields, name))
-                for name in ("title", "text", "to", "urgency")
+                for name in ("title", "text", "to", "urgency", "who")
             },
             ticked=fields.get("users", []),
+            offer=offer_people(self._context, ticked=fields.get("users", ())),
             teams=list(config.teams),
             schedules=list(config.schedules),
             policies=list(config.policies),
@@ -198,10 +124,8 @@ async def perform_allowed(
     refused = await forbidden_incidents(request, context, unique)
     results = await perform_all(context, [one for one in unique if one not in refused], action)
     results += [BulkActionResult(one, None, why) for one, why in refused.items()]
-    done = " ".join(f"#{result.incident.number}" for result in results if result.incident)
-    done = done or "of many incidents, but none allowed it"
-    forbidden = f"; {len(refused)} belong to other teams" if refused else ""
-    set_audit_text(request, f"{action.action} {done}{forbidden}")
+    done = [result.incident.number for result in results if result.incident]
+    set_audit_phrase(request, many_incidents_phrase(action.action, done, forbidden=len(refused)))
     return results
 
 
@@ -226,25 +150,11 @@ async def parse_action_form(
         user=resolve_actor(request, acting_user(request, context)),
         via="web",
         epoch=int(epoch) if is_epoch else None,
-        until=_parse_until(request, context, fields) if action == "snooze" else None,
+        until=parse_until(request, context, fields) if action == "snooze" else None,
         text=last_value(fields, "text"),
-        to=parse_target(fields),
+        to=parse_target(context.config, fields),
         urgency=parse_urgency(fields) or "default",
         into=await resolve_incident_id(context, into) if action == "merge" else "",
-    )
-
-
-def parse_target(fields: FormLists) -> PageTarget:
-    """The people that are ticked, or "team:NAME", "schedule:NAME", "policy:NAME".
-
-    Raises HTTPException 422.
-    """
-    kind, _, name = last_value(fields, "to").partition(":")
-    if kind not in ("", "team", "schedule", "policy"):
-        raise invalid(Phrase("refusal.form_target"))
-    return PageTarget(
-        users=tuple(name for name in fields.get("users", ()) if name),
-        **({kind: name} if kind else {}),
     )
 
 
@@ -253,21 +163,31 @@ def parse_urgency(fields: FormLists) -> Urgency | None:
     return next((urgency for urgency in _URGENCIES if urgency == value), None)
 
 
-def _parse_until(request: Request, context: Context, fields: FormLists) -> float | None:
-    """Unix seconds, of a time on the reader's clock or of a length from now.
+def parse_until(
+    request: Request, context: Context, fields: FormLists, zone: str = ""
+) -> float | None:
+    """Unix seconds, of a time on a clock, of a length from now, or of the next morning.
+
+    zone: of the clock, "" = the reader's.
 
     Raises HTTPException 422.
     """
+    zone = zone or reader_zone(request, context)
     if until := last_value(fields, "until"):
-        return parse_time_param(until, "until", reader_zone(request, context)).timestamp()
+        return parse_time_param(until, "until", zone).timestamp()
     if not (length := last_value(fields, "for")):
         return None
+    if length == UNTIL_MORNING:
+        return next_morning(context.now(), zone)
     try:
         return context.now() + parse_duration(length)
     except ValueError:
         raise invalid(Phrase("refusal.duration", {"text": length[:60]})) from None
 
 
-def last_value(fields: FormLists, name: str) -> str:
-    """The last value of a field; "" where there is none."""
-    return fields[name][-1] if fields.get(name) else ""
+def next_morning(now: float, zone: str) -> float:
+    """The next time, as `now` in Unix seconds, at which it is eight in the morning in a zone."""
+    clock = ZoneInfo(zone)
+    today = datetime.combine(utc(now).astimezone(clock).date(), time(MORNING_HOUR))
+    mornings = (wall_to_utc(today + timedelta(days=days), clock) for days in (0, 1))
+    return next(at for one in mornings if (at := one.timestamp()) > now)

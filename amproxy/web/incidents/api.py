@@ -18,15 +18,21 @@ from amproxy.respond import actions
 from amproxy.respond.actions import ActionName, BulkActionResult, perform_all, resolve_incident_id
 from amproxy.respond.targets import PageTarget, open_incident
 from amproxy.store import incidents
-from amproxy.text import Phrase, phrase_code
-from amproxy.text.render import arguments_of
+from amproxy.text import Phrase, phrase
+from amproxy.text.render import arguments_of, code_of
 from amproxy.times import parse_duration
 from amproxy.web.http.api import Accepted, Created, JsonBody, JsonResponse, operation
+from amproxy.web.http.audited import (
+    incident_deleted_phrase,
+    one_incident_phrase,
+    paged_by_hand_phrase,
+)
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     require_incidents,
+    require_role,
     resolve_actor,
-    set_audit_text,
+    set_audit_phrase,
 )
 from amproxy.web.http.refusals import english_text
 from amproxy.web.http.request import field_name, invalid, known_user, parse_time_param
@@ -123,7 +129,7 @@ class IncidentsApi:
         incident = await incidents.load(context.wire, incident_id)
         is_big = incident.firing + incident.resolved > offload.LIGHT
         async with context.big_read if is_big else contextlib.nullcontext():
-            alerts = await incidents.load_alerts(context.wire, incident_id)
+            alerts = await incidents.load_current_alerts(context.wire, incident)
             timeline = await incidents.load_timeline(context.wire, incident_id)
             turns = await incidents.load_turns(context.wire)
             hold = (await muting.load_incident_muting(context, incident)).hold_at
@@ -169,10 +175,24 @@ class IncidentsApi:
         others = [action_request.into] if action_request.into else []
         await require_incidents(request, self._context, incident_id, *others)
         incident = await actions.perform(self._context, incident_id, action_request)
-        set_audit_text(request, f"{action} #{incident.number} {incident.title}")
+        set_audit_phrase(request, one_incident_phrase(action_request.action, incident))
         if note := self._note(action_request):
             incident = await actions.perform(self._context, incident_id, note)
         return await self._view(incident)
+
+    @operation(
+        "incidents",
+        "DELETE /api/v1/incidents/{id}",
+        "deleteIncident",
+        "Delete a resolved incident for good",
+        errors=(409,),
+    )
+    async def delete(self, request: Request) -> None:
+        require_role(request, "admin")
+        user = resolve_actor(request, "")
+        incident_id = request.path_params["id"]
+        incident = await actions.delete_incident(self._context, incident_id, user=user, via="api")
+        set_audit_phrase(request, incident_deleted_phrase(incident))
 
     @operation(
         "incidents",
@@ -255,7 +275,7 @@ class IncidentsApi:
             urgency=given.urgency,
             text=given.text,
         )
-        set_audit_text(request, f"paged by hand: #{incident.number} {incident.title}")
+        set_audit_phrase(request, paged_by_hand_phrase(incident))
         return Created(await self._view(incident))
 
     @operation(
@@ -265,7 +285,9 @@ class IncidentsApi:
         "Send a test alert through the routes",
     )
     async def test_alert(self, request: Request) -> Accepted[TestAlertView]:
-        return Accepted(TestAlertView(text=await self._deps.test_alert()))
+        text = await self._deps.test_alert()
+        set_audit_phrase(request, phrase("audit.test_alert"))
+        return Accepted(TestAlertView(text=text))
 
     async def _view(self, incident: Incident) -> views.IncidentView:
         return (await self._views([incident]))[0]
@@ -288,8 +310,8 @@ def _bulk_action_result_view(result: BulkActionResult, config: Config) -> BulkAc
         id=result.id,
         state=result.incident.state if result.incident else None,
         error=english_text(result.error, config) if result.error else None,
-        code=phrase_code(result.error) if result.error else None,
-        arguments=arguments_of(result.error) if result.error else None,
+        code=code_of(result.error, alone=True),
+        arguments=arguments_of(result.error),
     )
 
 

@@ -21,7 +21,10 @@ from amproxy.model import (
     PageKind,
     PageState,
     TimelineEntry,
+    current_annotations,
 )
+from amproxy.notify.compose import alert_picture
+from amproxy.notify.grafana import embedded_picture, read_values
 from amproxy.oncall.roster import Roster
 from amproxy.text import Phrase, Words
 from amproxy.text.render import PhraseRenderer, arguments_of, code_of, english, in_english
@@ -58,6 +61,8 @@ class AlertView(msgspec.Struct, kw_only=True, gc=False):
     generator_url: str | None
     source: str | None
     extra: dict[str, Any]  # as the sender has it
+    values: dict[str, str]  # of Grafana's rule, by name, as people see them
+    picture: str | None
     muted_by: list[str]
     muted_by_codes: list[ReasonView]
 
@@ -126,6 +131,7 @@ class _AnyIncidentView(msgspec.Struct, Generic[AnyAlerts], kw_only=True):
     snoozed_until: Timestamp | None
     resolved_by: str | None
     resolved_at: Timestamp | None
+    quiet_until: Timestamp | None
     merged_into: str | None
     responders: list[str]
     held_by: str | None
@@ -174,6 +180,7 @@ def incident_view(
         snoozed_until=rfc3339(value.snoozed_until if value.state == "snoozed" else None),
         resolved_by=value.resolved_by or None,
         resolved_at=rfc3339(value.resolved_at),
+        quiet_until=rfc3339(value.quiet_until),
         merged_into=value.merged_into or None,
         responders=value.responders,
         held_by=words.text(value.held_by) or None,
@@ -205,12 +212,15 @@ def whole_incident_view(
     listed["alerts"] = AlertsView(
         firing=value.firing,
         resolved=value.resolved,
-        alerts=[_alert_view(one, muted.get(one.fingerprint, []), words, now) for one in alerts],
+        alerts=[
+            _alert_view(one, muted.get(one.fingerprint, []), words, now, external_url)
+            for one in alerts
+        ],
     )
     return WholeIncidentView(
         **listed,
         text=value.text,
-        common_annotations=value.common_annotations,
+        common_annotations=current_annotations(value, alerts, now),
         timeline=[_timeline_entry_view(entry, words) for entry in timeline],
         pages=[page_view(one, words) for one in value.pages],
     )
@@ -231,8 +241,13 @@ def reason_view(reason: Words) -> ReasonView:
     return ReasonView(code=code_of(reason), arguments=arguments_of(reason))
 
 
+def _kept_picture(alert: Alert, external_url: str) -> str | None:
+    digest = embedded_picture(alert)
+    return f"{external_url}/pictures/{digest}" if digest else None
+
+
 def _alert_view(
-    value: Alert, muted_by: list[Phrase], words: PhraseRenderer, now: float
+    value: Alert, muted_by: list[Phrase], words: PhraseRenderer, now: float, external_url: str
 ) -> AlertView:
     """One alert; it fires or not as of now (Unix seconds)."""
     resolved = value.resolved(int(now * 10**9))
@@ -247,6 +262,8 @@ def _alert_view(
         generator_url=value.generator_url or None,
         source=value.source or None,
         extra=value.extra,
+        values=dict(read_values(value)),
+        picture=alert_picture(value) or _kept_picture(value, external_url),
         muted_by=[words.text(reason) for reason in muted_by],
         muted_by_codes=[reason_view(reason) for reason in muted_by],
     )

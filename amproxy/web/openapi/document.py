@@ -36,12 +36,14 @@ from amproxy.web.http.permissions import required_role
 from amproxy.web.incidents.api import IncidentsApi
 from amproxy.web.openapi.schemas import STRING, Schema, Schemas
 from amproxy.web.people.api import AbsencesApi, UsersApi
+from amproxy.web.policies.receivers import ReceiversApi
 from amproxy.web.reports.api import ReportsApi
 from amproxy.web.reports.deliveries_api import DeliveriesApi
 from amproxy.web.reports.sources import SourcesApi
 from amproxy.web.schedules.api import OncallApi, ShiftsApi
 from amproxy.web.schedules.calendars_api import CalendarsApi
 from amproxy.web.schedules.swaps_api import SwapsApi
+from amproxy.web.search.page import SearchApi
 from amproxy.web.service import ServiceApi
 from amproxy.web.signin import session
 from amproxy.web.signin.api import SignInApi
@@ -127,7 +129,9 @@ APIS: Final = (
     MaintenanceApi,
     SilencesApi,
     DeliveriesApi,
+    ReceiversApi,
     SourcesApi,
+    SearchApi,
     DocumentApi,
     ServiceApi,
     ConfigApi,
@@ -297,6 +301,8 @@ def _error_statuses(one: _Described, *, has_role: bool) -> set[int]:
     statuses = {*one.operation.errors, 503}  # any of them may find Redis away
     if has_role:
         statuses |= {401, 403}
+    if one.operation.method == "GET" and any(a.media == JSON_MEDIA for a in one.signature.answers):
+        statuses.add(304)  # to If-None-Match with the ETag of an earlier answer
     if "{" in one.path:
         statuses.add(404)
     if one.signature.body or one.takes_any_object:

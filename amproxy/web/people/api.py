@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,6 +15,7 @@ from amproxy.config import channels as config_channels
 from amproxy.config.structs import Absence, Config, Notify, Urgency, User, Wait
 from amproxy.context import Context
 from amproxy.errors import NotFound
+from amproxy.grouping.rights import Role
 from amproxy.oncall.reachable import (
     ContactReachability,
     ContactState,
@@ -21,15 +23,19 @@ from amproxy.oncall.reachable import (
     assess_reachability,
 )
 from amproxy.respond import test_messages
-from amproxy.respond.rights import Role
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.store import deliveries, schedule_changes
 from amproxy.text import Phrase
-from amproxy.text.render import in_english
+from amproxy.text.render import arguments_of, code_of, in_english
 from amproxy.times import format_duration, local_to_utc
 from amproxy.web.http.api import Accepted, Created, JsonBody, operation
+from amproxy.web.http.audited import (
+    absence_deleted_phrase,
+    absence_phrase,
+    test_page_phrase,
+)
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_person, set_audit_text
+from amproxy.web.http.permissions import require_person, set_audit_phrase
 from amproxy.web.http.request import parse_time_param
 
 
@@ -45,6 +51,8 @@ class ContactView(msgspec.Struct, kw_only=True):
     used: bool
     last_delivery: Timestamp | None
     error: str | None
+    error_code: str | None
+    error_arguments: dict[str, Any] | None
 
 
 class NotificationRuleView(msgspec.Struct, kw_only=True):
@@ -67,6 +75,8 @@ class UserView(msgspec.Struct, kw_only=True):
     teams: list[str]
     reachable: bool
     why_not: str | None
+    why_not_code: str | None
+    why_not_arguments: dict[str, Any] | None
     channels: list[ContactView]
     rules: dict[Urgency, list[Annotated[NotificationRuleView, _OneKey]]]
 
@@ -97,14 +107,18 @@ class UsersApi:
         ]
         return UsersView(users=users)
 
-    @operation("people", "GET /api/v1/users/{name}", "showUser", "One person")
+    @operation("people", "GET /api/v1/users/{name:path}", "showUser", "One person")
     async def show(self, request: Request) -> UserView:
         user = user_of_path(request, self._context)
         reachability = await load_reachability(self._context)
         return _user_view(user, self._context.config, reachability[user.name])
 
     @operation(
-        "people", "POST /api/v1/users/{name}/test", "testUser", "Send a test page", errors=(409,)
+        "people",
+        "POST /api/v1/users/{name:path}/test",
+        "testUser",
+        "Send a test page",
+        errors=(409,),
     )
     async def test(
         self, request: Request, body: JsonBody[TestPageRequest]
@@ -114,7 +128,7 @@ class UsersApi:
         require_person(request, self._context, user.name)
         channel = (await body.read()).channel
         sent = await test_messages.send_test_page(self._context, user.name, channel)
-        set_audit_text(request, f"sent a test page to {user.name} over {', '.join(sent)}")
+        set_audit_phrase(request, test_page_phrase(user.name, sent))
         return Accepted(TestPageView(user=user.name, sent=sent))
 
 
@@ -127,7 +141,7 @@ def user_of_path(request: Request, context: Context) -> User:
     return user
 
 
-async def load_reachability(context: Context) -> dict[str, PersonReachability]:
+async def load_reachability(context: Context) -> Mapping[str, PersonReachability]:
     """User → reachability, by the last deliveries. Raises StoreUnavailable."""
     outcomes = await deliveries.load_contact_outcomes(context.wire)
     return assess_reachability(context.config, outcomes)
@@ -142,6 +156,8 @@ def _user_view(user: User, config: Config, reachability: PersonReachability) -> 
         teams=[team.name for team in config.teams.values() if user.name in team.members],
         reachable=reachability.reachable,
         why_not=in_english(reachability.why_not) if reachability.why_not else None,
+        why_not_code=code_of(reachability.why_not),
+        why_not_arguments=arguments_of(reachability.why_not),
         channels=[_contact_view(contact) for contact in reachability.contacts],
         rules={
             urgency: [
@@ -154,12 +170,15 @@ def _user_view(user: User, config: Config, reachability: PersonReachability) -> 
 
 
 def _contact_view(contact: ContactReachability) -> ContactView:
+    error = contact.error or contact.reason
     return ContactView(
         channel=contact.channel,
         state=contact.state,
         used=contact.used,
         last_delivery=rfc3339(contact.at),
-        error=contact.error or (in_english(contact.reason) if contact.reason else None),
+        error=in_english(error) if error else None,
+        error_code=code_of(error),
+        error_arguments=arguments_of(error),
     )
 
 
@@ -190,7 +209,7 @@ class AbsencesApi:
         self._context = deps.context
 
     @operation(
-        "people", "GET /api/v1/users/{name}/absences", "listAbsences", "When a person is away"
+        "people", "GET /api/v1/users/{name:path}/absences", "listAbsences", "When a person is away"
     )
     async def index(self, request: Request) -> list[AbsenceView]:
         """Those of the file, then those by hand in the order in which they begin."""
@@ -200,7 +219,7 @@ class AbsencesApi:
 
     @operation(
         "people",
-        "POST /api/v1/users/{name}/absences",
+        "POST /api/v1/users/{name:path}/absences",
         "addAbsence",
         "Say that a person is away",
         errors=(409,),
@@ -216,12 +235,12 @@ class AbsencesApi:
         absence = await add_absence(
             self._context, user.name, start=start, end=end, reason=given.reason or ""
         )
-        set_audit_text(request, f"{user.name} is away from {given.start} to {given.end}")
+        set_audit_phrase(request, absence_phrase(user.name, start, end))
         return Created(_absence_view(absence, user))
 
     @operation(
         "people",
-        "DELETE /api/v1/users/{name}/absences/{id}",
+        "DELETE /api/v1/users/{name:path}/absences/{id}",
         "deleteAbsence",
         "Take an absence by hand back",
         errors=(409,),
@@ -230,7 +249,7 @@ class AbsencesApi:
         user = user_of_path(request, self._context)
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
-        set_audit_text(request, f"took back an absence of {user.name}")
+        set_audit_phrase(request, absence_deleted_phrase(user.name))
 
 
 def _absence_view(absence: Absence, user: User) -> AbsenceView:

@@ -16,18 +16,27 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config.structs import Schedule, User
 from amproxy.context import Context
-from amproxy.errors import NotFound
+from amproxy.errors import Conflict, DeliveryError, NotFound
+from amproxy.grouping.rights import schedule_refusal
 from amproxy.model import Swap
 from amproxy.oncall.roster import Roster
 from amproxy.oncall.swaps import swap_state
-from amproxy.respond import test_messages
-from amproxy.respond.rights import schedule_refusal
+from amproxy.respond import push_devices, test_messages
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
-from amproxy.store import calendars, incidents, schedule_changes, sign_in
+from amproxy.store import calendars, incidents, schedule_changes, sign_in, subscriptions
 from amproxy.store.calendars import Feed
 from amproxy.store.incidents import IncidentSummary
-from amproxy.text import Phrase
+from amproxy.text import Phrase, Texts, Words
+from amproxy.web.http.audited import (
+    absence_deleted_phrase,
+    absence_phrase,
+    device_phrase,
+    feed_phrase,
+    session_ended_phrase,
+    sessions_ended_phrase,
+    test_page_phrase,
+)
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
@@ -35,7 +44,7 @@ from amproxy.web.http.permissions import (
     principal_of,
     require_person,
     require_role,
-    set_audit_text,
+    set_audit_phrase,
 )
 from amproxy.web.http.request import parse_form, parse_time_param
 from amproxy.web.http.response import describe_error
@@ -49,9 +58,21 @@ from amproxy.web.signin import session
 LOOKAHEAD: Final = timedelta(weeks=4)
 MAX_LISTED_INCIDENTS = 20
 
+# Marks of a User-Agent → names for people, the telling ones first: every browser says that it is
+# others as well.
+_BROWSERS: Final = (
+    *(("Firefox/", "Firefox"), ("FxiOS/", "Firefox"), ("Edg", "Edge"), ("OPR/", "Opera")),
+    *(("SamsungBrowser/", "Samsung Internet"), ("YaBrowser/", "Yandex Browser")),
+    *(("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari")),
+)
+_SYSTEMS: Final = (
+    *(("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("CrOS", "ChromeOS")),
+    *(("Windows", "Windows"), ("Mac OS X", "macOS"), ("Linux", "Linux")),
+)
+
 FormFields = Mapping[str, str]
 # acts, and returns a text for the audit log; an error that it raises is shown on the page
-FormAction = Callable[[Request, User, FormFields], Awaitable[str]]
+FormAction = Callable[[Request, User, FormFields], Awaitable[Phrase]]
 
 
 class MyShift(NamedTuple):
@@ -85,6 +106,8 @@ class MePage:
             ("test", "reached", self._test),
             ("absences", "away", self._add_absence),
             ("absences/{id}/delete", "away", self._delete_absence),
+            ("push", "push", self._add_device),
+            ("push/{id}/delete", "push", self._remove_device),
             ("calendar", "calendar", self._make_feed),
             ("calendar/delete", "calendar", self._revoke_feed),
             ("sessions/delete", "sessions", self._end_others),
@@ -113,23 +136,23 @@ class MePage:
             raise Forbidden(Phrase("refusal.say_who"))
         try:
             done = await action(request, user, fields)
-        except BadAction as error:
+        except (BadAction, Conflict) as error:
             return await self._draw(request, error)
         except HTTPException as error:
             if error.status_code != 422:  # only wrong fields can be put right on the page
                 raise
             return await self._draw(request, error)
-        set_audit_text(request, done)
+        set_audit_phrase(request, done)
         return RedirectResponse(f"/me{'?done=test' if anchor == 'reached' else ''}#{anchor}", 303)
 
-    async def _test(self, request: Request, user: User, fields: FormFields) -> str:
+    async def _test(self, request: Request, user: User, fields: FormFields) -> Phrase:
         require_role(request, "responder")
         sent = await test_messages.send_test_page(
             self._context, user.name, fields.get("channel", "")
         )
-        return f"sent a test page to {user.name} over {', '.join(sent)}"
+        return test_page_phrase(user.name, sent)
 
-    async def _add_absence(self, request: Request, user: User, fields: FormFields) -> str:
+    async def _add_absence(self, request: Request, user: User, fields: FormFields) -> Phrase:
         require_person(request, self._context, user.name)
         start, end = (
             parse_time_param(fields.get(name, ""), name, user.timezone) for name in ("start", "end")
@@ -137,33 +160,54 @@ class MePage:
         await add_absence(
             self._context, user.name, start=start, end=end, reason=fields.get("reason", "")[:500]
         )
-        return f"{user.name} is away from {fields['start']} to {fields['end']}"
+        return absence_phrase(user.name, start, end)
 
-    async def _delete_absence(self, request: Request, user: User, fields: FormFields) -> str:
+    async def _delete_absence(self, request: Request, user: User, fields: FormFields) -> Phrase:
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
-        return f"took back an absence of {user.name}"
+        return absence_deleted_phrase(user.name)
 
-    async def _make_feed(self, request: Request, user: User, fields: FormFields) -> str:
-        await calendars.create_feed(self._context.wire, Feed("user", user.name))
-        return f"made a secret address for the calendar of {user.name}"
+    async def _add_device(self, request: Request, user: User, fields: FormFields) -> Phrase:
+        agent = request.headers.get("user-agent", "")
+        device = await push_devices.add_device(
+            self._context,
+            user.name,
+            endpoint=fields.get("endpoint", ""),
+            p256dh=fields.get("p256dh", ""),
+            auth=fields.get("auth", ""),
+            name=device_name(agent, reader_texts(request)),
+            replaces=fields.get("replaces", ""),
+        )
+        return device_phrase("added", device)
 
-    async def _revoke_feed(self, request: Request, user: User, fields: FormFields) -> str:
-        await calendars.revoke_feed(self._context.wire, Feed("user", user.name))
-        return f"took back the secret address of the calendar of {user.name}"
+    async def _remove_device(self, request: Request, user: User, fields: FormFields) -> Phrase:
+        device = await push_devices.remove_device(
+            self._context, user.name, request.path_params["id"]
+        )
+        return device_phrase("removed", device)
 
-    async def _end_others(self, request: Request, user: User, fields: FormFields) -> str:
+    async def _make_feed(self, request: Request, user: User, fields: FormFields) -> Phrase:
+        feed = Feed("user", user.name)
+        await calendars.create_feed(self._context.wire, feed)
+        return feed_phrase("asked", feed)
+
+    async def _revoke_feed(self, request: Request, user: User, fields: FormFields) -> Phrase:
+        feed = Feed("user", user.name)
+        await calendars.revoke_feed(self._context.wire, feed)
+        return feed_phrase("revoked", feed)
+
+    async def _end_others(self, request: Request, user: User, fields: FormFields) -> Phrase:
         ended = await sign_in.end_all_sessions(
             self._context.wire, user.name, but=self._secret(request)
         )
-        return f"signed {user.name} out everywhere else ({ended})"
+        return sessions_ended_phrase(user.name, ended)
 
-    async def _end_session(self, request: Request, user: User, fields: FormFields) -> str:
+    async def _end_session(self, request: Request, user: User, fields: FormFields) -> Phrase:
         if not await sign_in.end_session_by_id(
             self._context.wire, user.name, request.path_params["id"]
         ):
             raise NotFound(Phrase("refusal.no_session"))
-        return f"signed {user.name} out of one browser"
+        return session_ended_phrase(user.name)
 
     def _user(self, request: Request) -> User | None:
         return self._context.config.users.get(acting_user(request, self._context))
@@ -180,6 +224,7 @@ class MePage:
             request,
             "me.html",
             describe_error(error).status if error else 200,
+            has_secret=bool(values.get("calendar")),
             me=user,
             problem=describe_error(error).phrase if error else "",
             sent=request.query_params.get("done") == "test",
@@ -200,7 +245,8 @@ class MePage:
             wire, keep=concerns, limit=MAX_LISTED_INCIDENTS
         )
         token = await calendars.load_feed_token(wire, Feed("user", name))
-        secret = self._secret(request)
+        secret, (push_key, no_push) = self._secret(request), await self._push_key()
+        stored = await subscriptions.load_subscriptions(wire)
         shifts = load_my_shifts(context.roster, name, now)
         schedules = {shift.schedule for shift in shifts.shifts}
         absences = (await schedule_changes.load_absences(wire)).get(name, ())
@@ -212,6 +258,9 @@ class MePage:
             "absences": current_absences(user, absences, now),
             "rows": await incident_rows(context, found),
             "more": bool(older),
+            "push_key": push_key,
+            "no_push": no_push,
+            "devices": [one for one in stored if one.user == name],
             "calendar": feed_url(context, token) if token else "",
             "may_respond": may(principal, "responder"),
             "may_take": lambda swap: not schedule_refusal(principal, context.config, swap.schedule),
@@ -221,6 +270,22 @@ class MePage:
             "current": sign_in.session_list_id(secret) if secret else "",
             "quoted": quote(name, safe=""),
         }
+
+    async def _push_key(self) -> tuple[str, Words]:
+        """The key that browsers subscribe to, or "" and the reason why there is none."""
+        try:
+            return await push_devices.public_key(self._context), ""
+        except DeliveryError as error:
+            return "", error.words
+
+
+def device_name(agent: str, t: Texts) -> str:
+    """A name for a browser by which its person knows it: "Firefox on Android"."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    if not system:
+        return browser or t.plain("me.device_browser")
+    return t.plain("me.device_on", browser=browser or t.plain("me.device_browser"), system=system)
 
 
 def load_my_shifts(roster: Roster, user: str, now: datetime) -> MyShifts:

@@ -16,9 +16,10 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config import channels as config_channels
 from amproxy.config.structs import Absence, Config, Team, User
+from amproxy.errors import Conflict
+from amproxy.grouping.rights import person_refusal
 from amproxy.oncall.reachable import PersonReachability
 from amproxy.respond import test_messages
-from amproxy.respond.rights import person_refusal
 from amproxy.respond.schedule_changes import add_absence, delete_absence
 from amproxy.respond.targets import BadAction
 from amproxy.store import schedule_changes
@@ -26,8 +27,14 @@ from amproxy.text import Texts
 from amproxy.text.policies import rule_phrase
 from amproxy.text.render import render_phrase
 from amproxy.times import local_to_utc
+from amproxy.web.http.audited import (
+    absence_deleted_phrase,
+    absence_phrase,
+    test_page_phrase,
+)
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import principal_of, require_person, set_audit_text
+from amproxy.web.http.paging import page_of_list
+from amproxy.web.http.permissions import principal_of, require_person, set_audit_phrase
 from amproxy.web.http.request import parse_form, parse_time_param
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates, reader_texts
@@ -80,9 +87,11 @@ class PeoplePage:
     def routes(self) -> list[Route]:
         return [
             Route("/people", self.show, methods=["GET"]),
-            Route("/people/{name}/test", self.test, methods=["POST"]),
-            Route("/people/{name}/absences", self.add_absence, methods=["POST"]),
-            Route("/people/{name}/absences/{id}/delete", self.delete_absence, methods=["POST"]),
+            Route("/people/{name:path}/test", self.test, methods=["POST"]),
+            Route("/people/{name:path}/absences", self.add_absence, methods=["POST"]),
+            Route(
+                "/people/{name:path}/absences/{id}/delete", self.delete_absence, methods=["POST"]
+            ),
         ]
 
     async def show(self, request: Request) -> HTMLResponse:
@@ -98,7 +107,7 @@ class PeoplePage:
             )
         except BadAction as error:
             return await self._draw(request, error)
-        set_audit_text(request, f"sent a test page to {user.name} over {', '.join(sent)}")
+        set_audit_phrase(request, test_page_phrase(user.name, sent))
         return RedirectResponse(
             f"/people?{urlencode({'sent': user.name})}#person-{quote(user.name)}", 303
         )
@@ -118,9 +127,9 @@ class PeoplePage:
                 end=end,
                 reason=fields.get("reason", "")[:500],
             )
-        except (BadAction, HTTPException) as error:
+        except (BadAction, Conflict, HTTPException) as error:
             return await self._draw(request, error)
-        set_audit_text(request, f"{user.name} is away from {fields['start']} to {fields['end']}")
+        set_audit_phrase(request, absence_phrase(user.name, start, end))
         return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
 
     async def delete_absence(self, request: Request) -> Response:
@@ -128,7 +137,7 @@ class PeoplePage:
         await parse_form(request)
         require_person(request, self._context, user.name)
         await delete_absence(self._context, user.name, request.path_params["id"])
-        set_audit_text(request, f"took back an absence of {user.name}")
+        set_audit_phrase(request, absence_deleted_phrase(user.name))
         return RedirectResponse(f"/people#person-{quote(user.name)}", 303)
 
     async def _draw(self, request: Request, error: Exception | None = None) -> HTMLResponse:
@@ -136,25 +145,33 @@ class PeoplePage:
         config, now = context.config, utc(context.now())
         reachability = await load_reachability(context)
         absences = await schedule_changes.load_absences(context.wire)
-        on_call = self._on_call(now)
+        on_call, teams = self._on_call(now), _teams_by_member(config)
+        people = page_of_list(
+            request,
+            config.users.values(),
+            lambda user: (user.name, user.full_name, *teams.get(user.name, ())),
+        )
+        listed = {user.name for user in people.shown}
         persons = [
             PersonView(
                 user,
                 now.astimezone(ZoneInfo(user.timezone)),
-                [team.name for team in config.teams.values() if user.name in team.members],
+                teams.get(user.name, []),
                 on_call.get(user.name, []),
                 reachability[user.name],
                 describe_rules(config, user, t),
                 current_absences(user, absences.get(user.name, ()), now),
                 self._may_change(request, user.name),
             )
-            for user in config.users.values()
+            for user in people.shown
         ]
         return await self._templates.page(
             request,
             "people.html",
             describe_error(error).status if error else 200,
             persons=persons,
+            people=people,
+            elsewhere=[name for name in config.users if name not in listed],
             teams=_team_views(config),
             problem=describe_error(error).phrase if error else "",
             about=request.path_params.get("name", ""),
@@ -177,6 +194,15 @@ class PeoplePage:
                 if user not in on_call.users:
                     found.setdefault(user, []).append(PersonOnCallRow(name, False, on_call.until))
         return found
+
+
+def _teams_by_member(config: Config) -> dict[str, list[str]]:
+    """Person → the names of their teams."""
+    found: dict[str, list[str]] = {}
+    for team in config.teams.values():
+        for name in team.members:
+            found.setdefault(name, []).append(team.name)
+    return found
 
 
 def _team_views(config: Config) -> list[TeamView]:

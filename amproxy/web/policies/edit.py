@@ -69,6 +69,8 @@ class PolicyDraft(msgspec.Struct, frozen=True, kw_only=True):
     after_snooze: str = ""
     auto_resolve: str = ""
     reopen_within: str = ""
+    reopen_on: str = ""
+    reopen_matchers: str = ""  # one a line; they count where reopen_on is "matchers"
     flapping_more: str = ""
     flapping_within: str = ""
     flapping_hold: str = ""
@@ -246,6 +248,8 @@ def _last_value(fields: Mapping[str, Sequence[str]], name: str) -> str:
 def draft_from_file(entry: Mapping[str, Any]) -> PolicyDraft:
     """A policy as the file has it."""
     repeat, flapping, storm = (entry.get(key) for key in ("repeat", "flapping", "storm"))
+    reopen_on = entry.get("reopen_on")
+    selects = reopen_on if isinstance(reopen_on, list | tuple) else []
     off, flapping = storm == "off", flapping or {}
     storm = {} if off else storm or {}
     return PolicyDraft(
@@ -256,6 +260,8 @@ def draft_from_file(entry: Mapping[str, Any]) -> PolicyDraft:
         if_nobody=_if_nobody_field(entry.get("if_nobody")),
         after_snooze=_as_text(entry.get("after_snooze")),
         **{key: _as_text(entry.get(key)) for key in _DURATIONS},
+        reopen_on="matchers" if selects else _as_text(reopen_on or None),
+        reopen_matchers="\n".join(map(_as_text, selects)),
         flapping_more=_as_text(flapping.get("more_than")),
         flapping_within=_as_text(flapping.get("within")),
         flapping_hold=_as_text(flapping.get("hold")),
@@ -340,6 +346,9 @@ def _policy_keys(draft: PolicyDraft) -> dict[str, Any]:
         "if_nobody": _if_nobody_to_file(draft.if_nobody),
         "after_snooze": draft.after_snooze,
         **{key: getattr(draft, key) for key in _DURATIONS},
+        "reopen_on": draft.reopen_on
+        if draft.reopen_on != "matchers"
+        else [line.strip() for line in draft.reopen_matchers.splitlines() if line.strip()],
         "flapping": _without_empty(
             more_than=_as_number(draft.flapping_more),
             within=draft.flapping_within,

@@ -81,7 +81,7 @@ class PoliciesPage:
     def routes(self) -> list[Route]:
         return [
             Route("/policies", self.index, methods=["GET"]),
-            Route("/policies/{name}", self.show, methods=["GET"]),
+            Route("/policies/{name:path}", self.show, methods=["GET"]),
         ]
 
     async def index(self, request: Request) -> HTMLResponse:

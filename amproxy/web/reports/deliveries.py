@@ -16,21 +16,22 @@ from starlette.routing import Route
 from amproxy.config.channels import paging_channels
 from amproxy.context import Context
 from amproxy.errors import NotFound
+from amproxy.grouping.rights import person_refusal, receiver_refusal
 from amproxy.notify.channel_health import ChannelHealth, assess_channels
 from amproxy.oncall.reachable import assess_reachability
 from amproxy.respond import test_messages
-from amproxy.respond.rights import person_refusal, receiver_refusal
 from amproxy.respond.targets import BadAction
 from amproxy.store import deliveries, outbox
 from amproxy.store.deliveries import Delivery, DeliveryOutcome
-from amproxy.text import LANGUAGES, load_texts
+from amproxy.text import LANGUAGES, load_texts, phrase
 from amproxy.text.render import render_phrase
+from amproxy.web.http.audited import test_page_phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     principal_of,
     require_person,
     require_receiver,
-    set_audit_text,
+    set_audit_phrase,
 )
 from amproxy.web.http.query import (
     DEFAULT_PAGE_LIMIT,
@@ -85,9 +86,9 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 def _searched_texts(delivery: Delivery) -> Iterator[str]:
     """The texts of an entry, in all languages."""
-    yield delivery.subject
     for language in LANGUAGES:
-        yield render_phrase(delivery.error, load_texts(language))
+        for words in (delivery.subject, delivery.error):
+            yield render_phrase(words, load_texts(language))
 
 
 class DeliveryParameters(PeriodParameters, frozen=True, kw_only=True):
@@ -174,15 +175,20 @@ class DeliveriesPage:
             require_receiver(request, self._context, receiver)
         try:
             if user:
-                await test_messages.send_test_page(self._context, user, fields.get("channel", ""))
+                sent = await test_messages.send_test_page(
+                    self._context, user, fields.get("channel", "")
+                )
             else:
                 await test_messages.send_test_notification(
                     self._context, receiver, fields.get("integration", "")
                 )
         except (BadAction, NotFound) as error:
             return await self._draw(request, None, error)
-        set_audit_text(
-            request, f"Sent a test to {f'the receiver {receiver}' if receiver else user}."
+        set_audit_phrase(
+            request,
+            test_page_phrase(user, sent)
+            if user
+            else phrase("audit.test_notification", receiver=receiver),
         )
         return RedirectResponse(f"/deliveries?{urlencode({'tested': user or receiver})}", 303)
 

@@ -8,14 +8,20 @@ import msgspec
 from starlette.requests import Request
 
 from amproxy.clock import Timestamp, rfc3339
-from amproxy.notify.channel_health import ChannelHealth, ChannelState
+from amproxy.notify.channel_health import (
+    ChannelHealth,
+    ChannelPerson,
+    ChannelReceiver,
+    ChannelState,
+)
 from amproxy.oncall.reachable import ContactState
 from amproxy.respond import test_messages
 from amproxy.store.deliveries import Delivery, DeliveryKind, DeliveryOutcome
+from amproxy.text import phrase
 from amproxy.text.render import arguments_of, code_of, in_english
 from amproxy.web.http.api import Accepted, JsonBody, operation
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_receiver, set_audit_text
+from amproxy.web.http.permissions import require_receiver, set_audit_phrase
 from amproxy.web.reports.deliveries import (
     DeliveryParameters,
     find_deliveries,
@@ -46,6 +52,8 @@ class DeliveryView(msgspec.Struct, kw_only=True):
     integration: str | None
     incidents: list[DeliveryIncidentView]
     subject: str
+    subject_code: str | None  # null of a text from outside
+    subject_arguments: dict[str, Any] | None
     attempt: int
     error: str | None
     error_code: str | None
@@ -63,12 +71,16 @@ class ChannelPersonView(msgspec.Struct, kw_only=True):
     state: ContactState
     used: bool
     error: str | None
+    error_code: str | None
+    error_arguments: dict[str, Any] | None
 
 
 class ChannelReceiverView(msgspec.Struct, kw_only=True):
     receiver: str
     integration: str
     undeliverable: str | None
+    undeliverable_code: str | None
+    undeliverable_arguments: dict[str, Any] | None
 
 
 class ChannelView(msgspec.Struct, kw_only=True):
@@ -77,6 +89,8 @@ class ChannelView(msgspec.Struct, kw_only=True):
     last_sent: Timestamp | None
     last_failed: Timestamp | None
     last_error: str | None
+    last_error_code: str | None
+    last_error_arguments: dict[str, Any] | None
     attempts: int
     failed: int
     waiting: int
@@ -132,7 +146,7 @@ class DeliveriesApi:
         require_receiver(request, self._context, name)
         integration = (await body.read()).integration
         sent = await test_messages.send_test_notification(self._context, name, integration)
-        set_audit_text(request, f"Sent a test notification to the receiver {name}.")
+        set_audit_phrase(request, phrase("audit.test_notification", receiver=name))
         return Accepted(TestNotificationView(receiver=name, sent=sent))
 
 
@@ -149,7 +163,9 @@ def _delivery_view(delivery_id: str, delivery: Delivery) -> DeliveryView:
         incidents=[
             DeliveryIncidentView(id=id_, number=number) for id_, number in delivery.incidents
         ],
-        subject=delivery.subject,
+        subject=in_english(delivery.subject),
+        subject_code=code_of(delivery.subject),
+        subject_arguments=arguments_of(delivery.subject),
         attempt=delivery.attempt,
         error=in_english(delivery.error) or None,
         error_code=code_of(delivery.error),
@@ -159,32 +175,42 @@ def _delivery_view(delivery_id: str, delivery: Delivery) -> DeliveryView:
 
 
 def _channel_view(one: ChannelHealth) -> ChannelView:
+    last_error = one.last_failed.error if one.last_failed else None
     return ChannelView(
         channel=one.channel,
         state=one.state,
         last_sent=rfc3339(one.last_sent.at if one.last_sent else None),
         last_failed=rfc3339(one.last_failed.at if one.last_failed else None),
-        last_error=(in_english(one.last_failed.error) or None) if one.last_failed else None,
+        last_error=in_english(last_error) if last_error else None,
+        last_error_code=code_of(last_error),
+        last_error_arguments=arguments_of(last_error),
         attempts=one.rate.attempts,
         failed=one.rate.failed,
         waiting=one.waiting,
         answers=one.answers,
-        people=[
-            ChannelPersonView(
-                user=person.user,
-                state=person.contact.state,
-                used=person.contact.used,
-                error=person.contact.error
-                or (in_english(person.contact.reason) if person.contact.reason else None),
-            )
-            for person in one.people
-        ],
-        receivers=[
-            ChannelReceiverView(
-                receiver=target.receiver,
-                integration=target.integration,
-                undeliverable=in_english(target.undeliverable) if target.undeliverable else None,
-            )
-            for target in one.receivers
-        ],
+        people=[_channel_person_view(person) for person in one.people],
+        receivers=[_channel_receiver_view(target) for target in one.receivers],
+    )
+
+
+def _channel_person_view(person: ChannelPerson) -> ChannelPersonView:
+    contact, error = person.contact, person.contact.error or person.contact.reason
+    return ChannelPersonView(
+        user=person.user,
+        state=contact.state,
+        used=contact.used,
+        error=in_english(error) if error else None,
+        error_code=code_of(error),
+        error_arguments=arguments_of(error),
+    )
+
+
+def _channel_receiver_view(target: ChannelReceiver) -> ChannelReceiverView:
+    reason = target.undeliverable
+    return ChannelReceiverView(
+        receiver=target.receiver,
+        integration=target.integration,
+        undeliverable=in_english(reason) if reason else None,
+        undeliverable_code=code_of(reason),
+        undeliverable_arguments=arguments_of(reason),
     )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -18,8 +19,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from amproxy.clock import utc
+from amproxy.clock import rfc3339, utc
 from amproxy.context import Context
+from amproxy.grouping.rights import concerns_user
 from amproxy.model import Incident
 from amproxy.oncall.hours import DAYTIMES
 from amproxy.reports import insights
@@ -48,6 +50,7 @@ DEFAULT_PERIOD_CHOICE = "30d"
 INSIGHTS_FILTERS = ("span", "from", "to", "team", "policy", "user", "zone")
 MAX_LISTED_ALERTS = 15
 PLOT_HEIGHT = 40.0  # of bars over time, in units of the drawing
+DAY_LABELS = 5  # along the axis of time, at most
 MAX_SINGLE_DAYS = 62  # days up to which each has a bar of its own; beyond, seven share one
 DAYS_PER_WEEK = 7
 HEAT_LEVELS = 5  # of a heat map, above none
@@ -67,7 +70,7 @@ class InsightsQuery(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.team in ("", incident.team or insights.NO_TEAM)
             and self.policy in ("", incident.policy)
-            and (not self.user or insights.concerns_user(incident, self.user))
+            and (not self.user or concerns_user(incident, self.user))
         )
 
 
@@ -157,6 +160,7 @@ class InsightsPage:
 
     async def _draw(self, request: Request, query: InsightsQuery) -> HTMLResponse:
         found, t = await load_insights(self._context, query), reader_texts(request)
+        before = await load_insights(self._context, period_before(query))
         named = [row for row in found.alerts() if row.by == "alertname"]
         filters = [
             (name, value) for name in INSIGHTS_FILTERS if (value := request.query_params.get(name))
@@ -172,6 +176,9 @@ class InsightsPage:
             query=query,
             tables={name: found.table(name) for name in TABLES},
             summary=found.summary(),
+            before=before.summary(),
+            pages_before=sum(row.pages for row in before.people()),
+            incidents_of=partial(incidents_query, query),
             length=lambda seconds: duration_or_dash(seconds, t),
             daytimes=DAYTIMES,
             alerts=named[:MAX_LISTED_ALERTS],
@@ -217,6 +224,34 @@ def _period_days(query: InsightsQuery) -> tuple[date, date]:
     return utc(query.start).astimezone(zone).date(), utc(query.end - 1).astimezone(zone).date()
 
 
+def period_before(query: InsightsQuery) -> InsightsQuery:
+    """The same query for the period of the same length that ends where this one begins."""
+    start = query.start - (query.end - query.start)
+    return msgspec.structs.replace(query, start=start, end=query.start)
+
+
+def incidents_query(
+    query: InsightsQuery, first: date | None = None, days: int = 0, **narrow: str
+) -> str:
+    """The query of the list of the incidents that are counted: those of some days, else all.
+
+    narrow: of these only those of one team or policy.
+    """
+    start, end = query.start, query.end
+    if first:
+        zone, after = ZoneInfo(query.zone), first + timedelta(days=days)
+        start = max(start, datetime.combine(first, time(), zone).timestamp())
+        end = min(end, datetime.combine(after, time(), zone).timestamp())
+    filters = {"team": query.team, "policy": query.policy, "user": query.user, **narrow}
+    pairs = [
+        *(("state", state) for state in incidents.STATES),
+        *((name, value) for name, value in filters.items() if value),
+        ("from", rfc3339(start)),
+        ("to", rfc3339(end)),
+    ]
+    return urlencode(pairs)
+
+
 class PlotBar(NamedTuple):
     """One bar: a day, or a week."""
 
@@ -231,8 +266,9 @@ class DailyPlot(NamedTuple):
 
     bars: list[PlotBar]
     line: str  # points of a polyline
-    top: int  # the number at the top
+    top: int  # the number at the top, an even one
     each: int  # days of a bar
+    labels: list[date]  # along the axis, from the first bar to the last
 
 
 class HourCell(NamedTuple):
@@ -258,7 +294,8 @@ def plot_days(rows: Sequence[DayRowView], first: date, last: date) -> DailyPlot:
         ]
         opened, pages = sum(row.incidents for row in found), sum(row.pages for row in found)
         sums.append((first + timedelta(days=begin), opened, pages))
-    top = max([1, *(max(incidents, pages) for _, incidents, pages in sums)])
+    most = max(max(incidents, pages) for _, incidents, pages in sums)
+    top = max(2, most + most % 2)  # so that half of it is a number too
     bars = [
         PlotBar(day, incidents, pages, round(PLOT_HEIGHT * incidents / top, 2))
         for day, incidents, pages in sums
@@ -267,7 +304,9 @@ def plot_days(rows: Sequence[DayRowView], first: date, last: date) -> DailyPlot:
         f"{n + 0.5:g},{PLOT_HEIGHT - PLOT_HEIGHT * bar.pages / top:.2f}"
         for n, bar in enumerate(bars)
     )
-    return DailyPlot(bars, line, top, each)
+    steps = min(DAY_LABELS, len(bars)) - 1
+    places = [round(step * (len(bars) - 1) / steps) for step in range(steps + 1)] if steps else [0]
+    return DailyPlot(bars, line, top, each, [bars[place].day for place in places])
 
 
 def plot_week(rows: Sequence[HoursRowView]) -> list[HourCell]:

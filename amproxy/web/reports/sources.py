@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -12,7 +12,8 @@ from starlette.routing import Route
 from amproxy.clock import Timestamp, rfc3339
 from amproxy.context import Context
 from amproxy.store.sources import SourceRecord, load_sources
-from amproxy.times import format_duration
+from amproxy.text import Length, Phrase, PhraseValue, phrase
+from amproxy.text.render import arguments_of, code_of, in_english
 from amproxy.web.http.api import operation
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.templates import PageTemplates
@@ -31,6 +32,8 @@ class RefusalView(msgspec.Struct, kw_only=True):
     at: Timestamp
     status: int
     reason: str
+    code: str | None  # null where an earlier version stored the reason alone
+    arguments: dict[str, Any] | None
     client: str | None
     body: str | None
 
@@ -70,21 +73,26 @@ def source_state(source: SourceRecord, now: float) -> SourceState:
     return "well" if source.last_push else "silent"
 
 
-def source_problems(sources: list[SourceRecord], now: float) -> list[str]:
-    """The sources whose pushes were refused of late, or whose clock is wrong, in words."""
+def source_problems(sources: list[SourceRecord], now: float) -> list[Phrase]:
+    """The sources whose pushes were refused of late, or whose clock is wrong."""
     found = []
     for source in sources:
         name, refusal = source.name, source.refusal
         if source.clock_behind:
-            behind = format_duration(round(source.clock_behind))
-            found.append(f"every alert of source {name!r} was over on arrival, for {behind}")
+            behind = Length(round(source.clock_behind))
+            found.append(phrase("health.clock", source=name, by=behind))
         if refusal is None or refusal.at <= now - NEWS_SECONDS or refusal.status == TRY_AGAIN:
             continue
         if name or refusal.status not in STRANGE:
-            whose = f"source {name!r}" if name else "an unknown source"
-            ago = format_duration(max(1, round(now - refusal.at)))
+            values: dict[str, PhraseValue] = {
+                "by": Length(max(1, round(now - refusal.at))),
+                "status": refusal.status,
+                "reason": refusal.reason,
+            }
             found.append(
-                f"a push of {whose} was refused {ago} ago with {refusal.status}: {refusal.reason}"
+                Phrase("health.refused", {"source": name, **values})
+                if name
+                else Phrase("health.refused_unknown", values)
             )
     return found
 
@@ -131,7 +139,9 @@ def _source_view(one: SourceRecord, now: float) -> SourceView:
         last_refusal=RefusalView(
             at=rfc3339(refusal.at),
             status=refusal.status,
-            reason=refusal.reason,
+            reason=in_english(refusal.reason),
+            code=code_of(refusal.reason, alone=True),
+            arguments=arguments_of(refusal.reason),
             client=refusal.client or None,
             body=refusal.body or None,
         )

@@ -29,8 +29,9 @@ from amproxy.simulation.oncall import (
 from amproxy.store.schedule_changes import load_overrides
 from amproxy.text import Phrase
 from amproxy.web.http.api import Created, CsvResponse, JsonBody, operation
+from amproxy.web.http.audited import override_deleted_phrase, override_phrase
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_role, set_audit_text
+from amproxy.web.http.permissions import require_role, set_audit_phrase
 from amproxy.web.http.query import time_meta
 from amproxy.web.http.request import invalid, parse_time_param
 from amproxy.web.schedules import views
@@ -110,7 +111,7 @@ class OncallApi:
 
     @operation(
         "schedules",
-        "GET /api/v1/schedules/{name}/overrides",
+        "GET /api/v1/schedules/{name:path}/overrides",
         "listOverrides",
         "Overrides of the file and by hand",
     )
@@ -123,7 +124,7 @@ class OncallApi:
 
     @operation(
         "schedules",
-        "POST /api/v1/schedules/{name}/overrides",
+        "POST /api/v1/schedules/{name:path}/overrides",
         "addOverride",
         "Put somebody on call",
         errors=(409,),
@@ -143,15 +144,12 @@ class OncallApi:
             end=end,
             reason=given.reason or "",
         )
-        period = f"from {given.start} to {given.end}"
-        set_audit_text(
-            request, f"override of schedule {schedule.name}: {given.user or 'nobody'} {period}"
-        )
+        set_audit_phrase(request, override_phrase(schedule.name, given.user, start, end))
         return Created(views.override_view(made, schedule))
 
     @operation(
         "schedules",
-        "DELETE /api/v1/schedules/{name}/overrides/{id}",
+        "DELETE /api/v1/schedules/{name:path}/overrides/{id}",
         "deleteOverride",
         "Take an override by hand back",
         errors=(409,),
@@ -160,7 +158,7 @@ class OncallApi:
         schedule = find_schedule(self._context, request)
         require_role(request, "responder", team=schedule.team)
         await delete_override(self._context, schedule, request.path_params["id"])
-        set_audit_text(request, f"took back an override of schedule {schedule.name}")
+        set_audit_phrase(request, override_deleted_phrase(schedule.name))
 
 
 class ShiftsApi:
@@ -169,7 +167,7 @@ class ShiftsApi:
 
     @operation(
         "schedules",
-        "GET /api/v1/schedules/{name}/shifts",
+        "GET /api/v1/schedules/{name:path}/shifts",
         "listShifts",
         "The final shifts: as they were, and as they will be",
     )
@@ -185,7 +183,7 @@ class ShiftsApi:
 
     @operation(
         "schedules",
-        "GET /api/v1/schedules/{name}/hours",
+        "GET /api/v1/schedules/{name:path}/hours",
         "listHours",
         "The hours that each person worked",
     )
@@ -201,7 +199,7 @@ class ShiftsApi:
 
     @operation(
         "schedules",
-        "GET /api/v1/schedules/{name}/quality",
+        "GET /api/v1/schedules/{name:path}/quality",
         "judgeSchedule",
         "How good the plan is",
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from amproxy.calendars.export import export_calendar, final_shifts_query
 from amproxy.calendars.keeper import calendar_problems, load_calendar_health
 from amproxy.calendars.trouble import TroubleKind
 from amproxy.check.report import COVERAGE_CHECK_AHEAD
@@ -22,13 +22,15 @@ from amproxy.oncall.calendars import (
     CalendarProblem,
     CalendarShift,
 )
-from amproxy.simulation.oncall import PeriodView
+from amproxy.simulation.oncall import PeriodView, reason_fields
 from amproxy.store import calendars
 from amproxy.store.calendars import Feed, FeedKind
 from amproxy.text import Phrase
+from amproxy.text.render import arguments_of, code_of, in_english
 from amproxy.web.http.api import Created, operation
+from amproxy.web.http.audited import feed_phrase
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import require_person, require_schedule, set_audit_text
+from amproxy.web.http.permissions import require_person, require_schedule, set_audit_phrase
 
 MAX_TOKEN_LENGTH = 64  # characters: a longer one is no token, and is not looked up
 
@@ -39,6 +41,8 @@ class CalendarStateView(msgspec.Struct, kw_only=True):
     good_at: Timestamp | None
     checked_at: Timestamp | None
     error: str | None
+    error_code: str | None
+    error_arguments: dict[str, Any] | None
     trouble: TroubleKind | None
 
 
@@ -48,13 +52,18 @@ class EmptyShiftView(PeriodView, kw_only=True):
     summary: str
     calendar: str
     problem: str | None
+    problem_code: str | None
+    problem_arguments: dict[str, Any] | None
 
 
 class CalendarProblemView(msgspec.Struct, kw_only=True):
     """Something of an event that cannot be read; `start`: of its first time, if known."""
 
     event: str
+    event_arguments: dict[str, Any]  # its SUMMARY and UID
     reason: str
+    code: str | None
+    arguments: dict[str, Any] | None
     start: Timestamp | None
 
 
@@ -79,7 +88,7 @@ class CalendarsApi:
 
     @operation(
         "calendars",
-        "GET /api/v1/schedules/{name}/ical",
+        "GET /api/v1/schedules/{name:path}/ical",
         "showCalendars",
         "The calendars that a schedule comes from",
     )
@@ -98,7 +107,9 @@ class CalendarsApi:
                     loaded=one.loaded,
                     good_at=rfc3339(one.stored.good_at or None),
                     checked_at=rfc3339(one.stored.checked_at or None),
-                    error=one.stored.error or None,
+                    error=in_english(one.stored.error) or None,
+                    error_code=code_of(one.stored.error),
+                    error_arguments=arguments_of(one.stored.error),
                     trouble=one.trouble.kind if one.trouble else None,
                 )
                 for one in await load_calendar_health(context, name)
@@ -109,7 +120,7 @@ class CalendarsApi:
 
     @operation(
         "calendars",
-        "POST /api/v1/schedules/{name}/calendar",
+        "POST /api/v1/schedules/{name:path}/calendar",
         "makeScheduleCalendar",
         "The address of a schedule's calendar",
     )
@@ -120,7 +131,7 @@ class CalendarsApi:
 
     @operation(
         "calendars",
-        "DELETE /api/v1/schedules/{name}/calendar",
+        "DELETE /api/v1/schedules/{name:path}/calendar",
         "revokeScheduleCalendar",
         "Make that address worthless",
     )
@@ -129,7 +140,7 @@ class CalendarsApi:
 
     @operation(
         "calendars",
-        "POST /api/v1/users/{name}/calendar",
+        "POST /api/v1/users/{name:path}/calendar",
         "makeUserCalendar",
         "The address of a user's calendar",
     )
@@ -140,7 +151,7 @@ class CalendarsApi:
 
     @operation(
         "calendars",
-        "DELETE /api/v1/users/{name}/calendar",
+        "DELETE /api/v1/users/{name:path}/calendar",
         "revokeUserCalendar",
         "Make that address worthless",
     )
@@ -154,7 +165,7 @@ class CalendarsApi:
         feed = self._feed(kind, request)
         self._require(feed, request)
         token, is_new = await calendars.create_feed(self._context.wire, feed)
-        set_audit_text(request, f"asked for the calendar address of {kind} {feed.name}")
+        set_audit_phrase(request, feed_phrase("asked", feed))
         view = CalendarAddressView(url=feed_url(self._context, token))
         return Created(view) if is_new else view
 
@@ -162,7 +173,7 @@ class CalendarsApi:
         feed = self._feed(kind, request)
         self._require(feed, request)
         await calendars.revoke_feed(self._context.wire, feed)
-        set_audit_text(request, f"revoked the calendar address of {kind} {feed.name}")
+        set_audit_phrase(request, feed_phrase("revoked", feed))
 
     @operation(
         "calendars",
@@ -191,6 +202,9 @@ class CalendarsApi:
         if feed is None:
             return None
         now = utc(context.now())
+        # here: the libraries for it are large, and pages of schedules import this module
+        from amproxy.calendars.export import export_calendar, final_shifts_query
+
         return await export_calendar(context.config, feed, final_shifts_query(context), now)
 
     def _require(self, feed: Feed, request: Request) -> None:
@@ -214,7 +228,12 @@ def feed_url(context: Context, token: str) -> str:
 
 def _problem_view(problem: CalendarProblem) -> CalendarProblemView:
     start = rfc3339(problem.start.timestamp()) if problem.start else None
-    return CalendarProblemView(event=problem.event, reason=problem.reason, start=start)
+    return CalendarProblemView(
+        event=in_english(problem.event),
+        event_arguments=arguments_of(problem.event),
+        start=start,
+        **reason_fields(problem.reason),
+    )
 
 
 def _empty_shift_view(shift: CalendarShift) -> EmptyShiftView:
@@ -222,6 +241,8 @@ def _empty_shift_view(shift: CalendarShift) -> EmptyShiftView:
         start=rfc3339(shift.start.timestamp()),
         end=rfc3339(shift.end.timestamp()),
         summary=shift.summary,
-        problem=shift.problem or None,
+        problem=in_english(shift.problem) if shift.problem else None,
+        problem_code=code_of(shift.problem),
+        problem_arguments=arguments_of(shift.problem),
         calendar=OVERRIDES_CALENDAR if shift.rank[0] else PRIMARY_CALENDAR,
     )

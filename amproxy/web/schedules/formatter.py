@@ -116,6 +116,8 @@ class ScheduleFormatter:
         people, state = self.names(entry.people), entry.state
         if entry.kind == "swap":
             people = self._t.plain(f"schedules.swap_{state}", user=people)
+        if entry.kind == "holiday":
+            people = f"{state}: {people}"
         texts = (people, self.period(entry.start, entry.end), self.reason(entry.reason))
         return " · ".join(text for text in texts if text)
 
@@ -147,14 +149,15 @@ def render_bar(
 ) -> Markup:
     """One bar as SVG; with links it leads to the forms, filled in."""
     entry, users = bar.entry, bar.entry.people
-    shapes = _bar_shapes(users, formatter)
+    shapes = _bar_shapes(entry, formatter)
     edge = '<rect class="edge" width="100%" height="100%"/>'
     texts = "" if bar.size == "tiny" else _bar_texts(entry, formatter)
     body = (
         f"<title>{escape(formatter.tooltip(entry))}</title>"
         f'<svg x="{bar.x:g}%" width="{bar.width:g}%" height="100%">{shapes}{edge}{texts}</svg>'
     )
-    classes = f"bar {bar.size} {entry.kind} {entry.state}".rstrip()
+    state = entry.state if entry.kind == "swap" else ""
+    classes = f"bar {bar.size} {entry.kind} {state}".rstrip()
     # Markup is safe (S704): whatever comes from outside has been escaped.
     if links is None:
         return Markup(f'<g class="{classes}">{body}</g>')  # noqa: S704
@@ -166,8 +169,11 @@ def render_bar(
     return Markup(f'<a href="{escape(links(entry))}" class="{classes}" {data}>{body}</a>')  # noqa: S704
 
 
-def _bar_shapes(users: Sequence[str], formatter: ScheduleFormatter) -> str:
+def _bar_shapes(entry: ScheduleTimelineEntry, formatter: ScheduleFormatter) -> str:
     """A strip of colour for each person, from top to bottom; hatched for nobody."""
+    users = entry.people
+    if entry.kind == "holiday":
+        return '<rect class="day-off" width="100%" height="100%"/>'
     if not users:
         return (
             '<rect class="nobody" width="100%" height="100%"/>'
@@ -184,6 +190,11 @@ def _bar_shapes(users: Sequence[str], formatter: ScheduleFormatter) -> str:
 def _bar_texts(entry: ScheduleTimelineEntry, formatter: ScheduleFormatter) -> str:
     """The names of an entry, and the marks of its people: the style shows what has room."""
     users = entry.people
+    if entry.kind == "holiday":
+        return (
+            f'<text class="name" x="7" y="50%">{escape(formatter.reason(entry.reason))}</text>'
+            f'<text class="mark" x="50%" y="50%">{escape(entry.state)}</text>'
+        )
     name = f"{formatter.names(users)}{' ?' if entry.state == 'open' else ''}"
     if users:
         share = 100 / len(users)

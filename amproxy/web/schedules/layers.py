@@ -34,9 +34,11 @@ from amproxy.web.config.change import (
     require_change_allowed,
 )
 from amproxy.web.http.deps import Deps
+from amproxy.web.http.permissions import Forbidden, may, principal_of
+from amproxy.web.http.refusals import error_phrase
 from amproxy.web.http.request import parse_form_lists
 from amproxy.web.http.response import describe_error
-from amproxy.web.http.templates import PageTemplates, reader_texts
+from amproxy.web.http.templates import PageTemplates, reader_texts, reader_zone
 from amproxy.web.schedules.api import find_schedule
 from amproxy.web.schedules.formatter import ScheduleFormatter, render_bar
 from amproxy.web.schedules.timeline import (
@@ -47,13 +49,16 @@ from amproxy.web.schedules.timeline import (
     midnight,
     planned_entries,
 )
+from amproxy.web.schedules.view import check_zone
 
+NEW_SCHEDULE_PATH: Final = "/change/schedule"
 LayerEntry = dict[str, Any]  # a layer as the file has it
 
 MAX_LAYERS: Final = 30
 MAX_TURNS: Final = 100
 MAX_CHANGED_SHIFTS: Final = 30  # changed shifts that are listed
 
+_SCHEDULE_FIELDS: Final = ("name", "team", "timezone")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _COMMAND: Final = re.compile(
     r"(up|down|remove)-(?:layer:(\d{1,3})|turn:(\d{1,3}):(\d{1,3}))|add-turn:(\d{1,3})", re.ASCII
@@ -76,8 +81,10 @@ class LayersPage:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/schedules/{name}/layers", self.show, methods=["GET"]),
-            Route("/schedules/{name}/layers", self.submit, methods=["POST"]),
+            Route("/schedules/{name:path}/layers", self.show, methods=["GET"]),
+            Route("/schedules/{name:path}/layers", self.submit, methods=["POST"]),
+            Route(NEW_SCHEDULE_PATH, self.show_new, methods=["GET"]),
+            Route(NEW_SCHEDULE_PATH, self.submit_new, methods=["POST"]),
         ]
 
     async def show(self, request: Request) -> HTMLResponse:
@@ -107,6 +114,45 @@ class LayersPage:
             return await self._render(request, schedule, layers, change, error)
         return RedirectResponse(f"/schedules/{quote(schedule.name, safe='')}", 303)
 
+    async def show_new(self, request: Request) -> Response:
+        """The form of a schedule that is not there yet: one layer, of nobody.
+
+        Readers who may make none are led to the list.
+        """
+        try:
+            change = _layers_change(Schedule(name=""), [], new=True)
+            require_change_allowed(request, self._context.config, change)
+        except Forbidden:
+            return RedirectResponse("/schedules", 303)
+        schedule = Schedule(name="", timezone=reader_zone(request, self._context))
+        return await self._render(request, schedule, [LayerForm(turns=[[""]])], new=True)
+
+    async def submit_new(self, request: Request) -> Response:
+        """A button of that form; its preview is of what would be."""
+        fields = await parse_form_lists(request)
+        name, team, zone = ((fields.get(key) or [""])[-1].strip() for key in _SCHEDULE_FIELDS)
+        schedule = Schedule(name=name, team=team, timezone=zone or "UTC")
+        command = (fields.get("do") or [""])[-1]
+        layers = apply_command(layers_from_form(fields), command)
+        change = _layers_change(schedule, layers_to_file(layers, []), new=True)
+        require_change_allowed(request, self._context.config, change)
+        error: Exception | None = None
+        try:
+            check_zone(schedule.timezone)
+        except ValueError as problem:
+            schedule = Schedule(name=name, team=team)
+            error = Uneditable(error_phrase(problem))
+        if command == "save" and not error:
+            try:
+                if (fields.get("seen") or [""])[-1] != _change_digest(change):
+                    raise Conflict(Phrase("refusal.form_changed"))
+                await apply_change(self._deps, request, change, (fields.get("digest") or [""])[-1])
+                return RedirectResponse(f"/schedules/{quote(name, safe='')}", 303)
+            except (Conflict, Uneditable) as refused:
+                error = refused
+        shown = change if command in ("preview", "save") and name and not error else None
+        return await self._render(request, schedule, layers, shown, error, new=True)
+
     async def _load_layers(self, schedule: Schedule) -> list[Any]:
         """The layers of the file on the disk. Raises Uneditable, NotFound."""
         file = await load_sections(self._deps)
@@ -122,6 +168,8 @@ class LayersPage:
         layers: list[LayerForm],
         change: ConfigEntryChange | None = None,
         error: Exception | None = None,
+        *,
+        new: bool = False,
     ) -> HTMLResponse:
         context, t = self._context, reader_texts(request)
         zone, problem = (ZoneInfo(schedule.timezone), describe_error(error) if error else None)
@@ -132,6 +180,18 @@ class LayersPage:
             problem.status if problem else 200,
             clock=schedule.timezone,
             schedule=schedule,
+            is_new=new,
+            teams=[
+                name
+                for name in context.config.teams
+                if may(principal_of(request), "responder", name)
+            ],
+            zones=dict.fromkeys(
+                (
+                    *(one.timezone for one in context.config.schedules.values()),
+                    *(one.timezone for one in context.config.users.values()),
+                )
+            ),
             layers=layers,
             keep_turns=change is not None and change.keep_turns,
             problem=problem.phrase if problem else "",
@@ -173,13 +233,17 @@ class LayersPage:
         tracks = [
             TimelineTrack("final", name, planned_entries(roster.shifts(schedule.name, now, end)))
             for name, roster in (("before", context.roster), ("after", after))
+            if schedule.name in roster.config.schedules
         ]
         return layout_bands(BandPeriod(midnight(today, zone), end), tracks, zone, now)
 
 
 def _layers_change(
-    schedule: Schedule, layers: list[LayerEntry], *, keep_turns: bool = False
+    schedule: Schedule, layers: list[LayerEntry], *, keep_turns: bool = False, new: bool = False
 ) -> ConfigEntryChange:
+    if new:
+        head = {key: getattr(schedule, key) for key in _SCHEDULE_FIELDS if getattr(schedule, key)}
+        return ConfigEntryChange(section="schedules", set={**head, "layers": layers})
     return ConfigEntryChange(
         section="schedules", name=schedule.name, set={"layers": layers}, keep_turns=keep_turns
     )

@@ -8,13 +8,14 @@ from starlette.requests import Request
 from amproxy.model import Swap
 from amproxy.respond import schedule_changes
 from amproxy.web.http.api import Created, JsonBody, operation
+from amproxy.web.http.audited import swap_phrase, swap_taken_phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     principal_of,
     require_role,
     require_swap,
     resolve_actor,
-    set_audit_text,
+    set_audit_phrase,
 )
 from amproxy.web.http.request import known_user, parse_time_param
 from amproxy.web.schedules.api import find_schedule
@@ -51,7 +52,7 @@ class SwapsApi:
 
     @operation(
         "schedules",
-        "GET /api/v1/schedules/{name}/swaps",
+        "GET /api/v1/schedules/{name:path}/swaps",
         "listSwaps",
         "Swaps that were asked for",
     )
@@ -64,7 +65,7 @@ class SwapsApi:
 
     @operation(
         "schedules",
-        "POST /api/v1/schedules/{name}/swaps",
+        "POST /api/v1/schedules/{name:path}/swaps",
         "askForSwap",
         "Ask others to take over shifts",
         errors=(409,),
@@ -86,9 +87,7 @@ class SwapsApi:
             reason=given.reason or "",
             by=resolve_actor(request, known_user(self._context, given.by)),
         )
-        set_audit_text(
-            request, f"asked for a swap in schedule {swap.schedule}: shifts of {swap.user}"
-        )
+        set_audit_phrase(request, swap_phrase("asked", swap))
         return Created(self._view(swap))
 
     @operation(
@@ -105,10 +104,7 @@ class SwapsApi:
         swap = await schedule_changes.accept_swap(
             self._context, request.path_params["id"], user=given.user, by=by
         )
-        set_audit_text(
-            request,
-            f"swap in schedule {swap.schedule}: {swap.taken_by} takes over shifts of {swap.user}",
-        )
+        set_audit_phrase(request, swap_taken_phrase(swap))
         return self._view(swap)
 
     @operation(
@@ -119,9 +115,7 @@ class SwapsApi:
         by = resolve_actor(request, known_user(self._context, given.by))
         await require_swap(request, self._context, request.path_params["id"])
         swap = await schedule_changes.return_swap(self._context, request.path_params["id"], by=by)
-        set_audit_text(
-            request, f"swap in schedule {swap.schedule}: shifts of {swap.user} are open again"
-        )
+        set_audit_phrase(request, swap_phrase("returned", swap))
         return self._view(swap)
 
     @operation(
@@ -129,7 +123,8 @@ class SwapsApi:
     )
     async def delete(self, request: Request) -> None:
         await require_swap(request, self._context, request.path_params["id"])
-        await schedule_changes.delete_swap(self._context, request.path_params["id"])
+        swap = await schedule_changes.delete_swap(self._context, request.path_params["id"])
+        set_audit_phrase(request, swap_phrase("deleted", swap))
 
     def _view(self, swap: Swap) -> SwapView:
         return swap_view(swap, self._context.roster, self._context.now())

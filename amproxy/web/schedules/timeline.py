@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -22,15 +23,19 @@ from amproxy.shifts.final import FinalShift
 from amproxy.text import Words
 from amproxy.times import local_to_utc, to_utc, wall_to_utc
 
-TimelineKind = Literal["shift", "gap", "idle", "override", "swap"]
-RowKind = Literal["final", "layer", "overrides", "swaps"]
-BarSize = Literal["tiny", "small", "day", "wide"]
+TimelineKind = Literal["shift", "gap", "idle", "override", "swap", "absence", "holiday"]
+RowKind = Literal["final", "layer", "overrides", "swaps", "absences", "holidays"]
+BarSize = Literal["tiny", "thin", "narrow", "small", "day", "wide"]
 
 CALENDAR_ROW = "calendar"  # label of the row of a schedule that comes from a calendar
 
 # Widest bar of each size, in per cent of the band. A tiny one has room for nothing, a small one
-# for a mark, a day for a name on a wide page; anything wider has room for a name.
-_BAR_SIZES: tuple[tuple[float, BarSize], ...] = ((2.2, "tiny"), (12, "small"), (25, "day"))
+# for a mark, a day for a name on a wide page; anything wider has room for a name. A narrow one has
+# a mark whose letters stand beneath each other where the page is narrow; a thin one on wide pages.
+_BAR_SIZES: tuple[tuple[float, BarSize], ...] = (
+    *((2.2, "tiny"), (3.4, "thin"), (7.5, "narrow")),
+    *((12, "small"), (25, "day")),
+)
 
 # The highest covers of a roster are no layers: overrides by hand, and those of the file.
 _OVERRIDE_COVERS = 2
@@ -46,7 +51,7 @@ class ScheduleTimelineEntry(NamedTuple):
     people: tuple[str, ...] = ()
     reason: Words = ""
     kind: TimelineKind = "shift"
-    state: str = ""  # of a swap
+    state: str = ""  # of a swap; of a holiday its countries
     id: str = ""  # of an override or swap made by hand
 
 
@@ -96,7 +101,7 @@ class TimelineBand(NamedTuple):
 
     start: datetime
     end: datetime
-    ticks: list[TimelineTick]
+    ticks: Sequence[TimelineTick]
     rows: list[BandRow]
     outside: list[tuple[float, float]]  # x and width of days that are not of the shown period
     now: float | None  # per cent; None = not in this band
@@ -170,7 +175,8 @@ def _layout_band(
         x = position_of(period.end, band)
         outside.append((x, round(100 - x, 3)))
     now_x = position_of(now, band) if band.start <= now < band.end else None
-    return TimelineBand(*band, _layout_ticks(band, zone, now), rows, outside, now_x)
+    ticks = _layout_ticks(band, zone, now.astimezone(zone).date())
+    return TimelineBand(*band, ticks, rows, outside, now_x)
 
 
 def _layout_bar(entry: ScheduleTimelineEntry, band: BandPeriod) -> TimelineBar:
@@ -180,8 +186,9 @@ def _layout_bar(entry: ScheduleTimelineEntry, band: BandPeriod) -> TimelineBar:
     return TimelineBar(x, width, entry, size, band.start <= entry.start, entry.end <= band.end)
 
 
-def _layout_ticks(band: BandPeriod, zone: ZoneInfo, now: datetime) -> list[TimelineTick]:
-    length, today = band.end - band.start, now.astimezone(zone).date()
+@lru_cache(maxsize=64)  # all schedules of a list have the same
+def _layout_ticks(band: BandPeriod, zone: ZoneInfo, today: date) -> Sequence[TimelineTick]:
+    length = band.end - band.start
     if length <= _HOURLY:
         hours = round(length / timedelta(hours=1))
         edges = [band.start + timedelta(hours=n) for n in range(hours)]

@@ -32,6 +32,7 @@ from amproxy.store import calendars
 from amproxy.store.calendars import Feed
 from amproxy.text import Phrase, Texts
 from amproxy.times import local_to_utc
+from amproxy.web.schedules.away import away_tracks
 from amproxy.web.schedules.calendars_api import feed_url
 from amproxy.web.schedules.formatter import ScheduleFormatter, render_bar
 from amproxy.web.schedules.timeline import (
@@ -234,7 +235,11 @@ async def load_schedule_view(
     )
     final = await final_shifts(context, schedule.name, period.start, period.end)
     forecast = await forecasts.forecast(schedule, period)
-    tracks = [*upper_tracks(roster, schedule, final, period, now), *forecast.layers]
+    tracks = [
+        *upper_tracks(roster, schedule, final, period, now),
+        *forecast.layers,
+        *away_tracks(roster, _list_people(schedule, final), period, t.language),
+    ]
     former = {person.user: person.full_name for shift in final for person in shift.people}
     return {
         "formatter": ScheduleFormatter(context.config.users, t, zone, now, former),

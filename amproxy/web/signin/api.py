@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -14,10 +14,12 @@ from amproxy.errors import NotFound
 from amproxy.machine.draft import new_id
 from amproxy.store import audit, sign_in
 from amproxy.store.sign_in import ApiToken, TokenScope
-from amproxy.text import Phrase
+from amproxy.text import Phrase, phrase
+from amproxy.text.render import arguments_of, code_of, in_english
 from amproxy.web.http.api import Created, JsonBody, operation
+from amproxy.web.http.audited import session_ended_phrase, sessions_ended_phrase
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import Forbidden, principal_of, require_role, set_audit_text
+from amproxy.web.http.permissions import Forbidden, principal_of, require_role, set_audit_phrase
 from amproxy.web.http.query import (
     DEFAULT_PAGE_LIMIT,
     PageCursor,
@@ -61,14 +63,15 @@ async def create_token(
         expires=expires,
     )
     secret = await sign_in.create_token(context.wire, token)
-    set_audit_text(request, f"made the API token {name} ({', '.join(token.scopes)})")
+    scopes_listed = ", ".join(token.scopes)
+    set_audit_phrase(request, phrase("audit.token_made", token=name, scopes=scopes_listed))
     return token, secret
 
 
 async def revoke_token(context: Context, request: Request, token_id: str) -> None:
     """Revoke a token. Raises NotFound, StoreUnavailable."""
     token = await sign_in.revoke_token(context.wire, token_id)
-    set_audit_text(request, f"revoked the API token {token.name}")
+    set_audit_phrase(request, phrase("audit.token_revoked", token=token.name))
 
 
 class AuditParameters(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -138,6 +141,11 @@ class AuditEntryView(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
     token: str | None
     from_: str | None
     what: str
+    code: str | None  # of an entry of an earlier version none
+    arguments: dict[str, Any] | None
+    reason: str | None  # of a refusal; `what` ends with it
+    reason_code: str | None
+    reason_arguments: dict[str, Any] | None
     result: audit.AuditResult
 
 
@@ -208,7 +216,7 @@ class SignInApi:
         """End all sessions but the one that the request comes from."""
         user, secret = self._user_of(request, query), self._session_secret(request)
         ended = await sign_in.end_all_sessions(self._context.wire, user, but=secret)
-        set_audit_text(request, f"signed {user} out everywhere else ({ended})")
+        set_audit_phrase(request, sessions_ended_phrase(user, ended))
         return EndedSessionsView(ended=ended)
 
     @operation("sign_in", "DELETE /api/v1/sessions/{id}", "endSession", "Sign out of one browser")
@@ -218,7 +226,7 @@ class SignInApi:
             raise NotFound(
                 Phrase("refusal.no_session_of", {"user": user, "session": session_id[:60]})
             )
-        set_audit_text(request, f"signed {user} out of one browser")
+        set_audit_phrase(request, session_ended_phrase(user))
 
     def _user_of(self, request: Request, query: SessionsParameters) -> str:
         """The user whose sessions are meant. Raises Forbidden, HTTPException 422."""
@@ -248,6 +256,7 @@ def _token_view(token: ApiToken, used: float | None) -> TokenView:
 
 
 def _audit_entry_view(entry: audit.AuditEntry) -> AuditEntryView:
+    what, reason = in_english(entry.what), in_english(entry.reason) if entry.reason else None
     return AuditEntryView(
         at=rfc3339(entry.at),
         user=entry.user or None,
@@ -255,7 +264,12 @@ def _audit_entry_view(entry: audit.AuditEntry) -> AuditEntryView:
         via=entry.via,
         token=entry.token or None,
         from_=entry.address or None,
-        what=entry.what,
+        what=f"{what}: {reason}" if reason else what,
+        code=code_of(entry.what),
+        arguments=arguments_of(entry.what),
+        reason=reason,
+        reason_code=code_of(entry.reason),
+        reason_arguments=arguments_of(entry.reason),
         result=entry.result,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -22,17 +22,17 @@ from amproxy.config.identities import find_sign_in
 from amproxy.config.structs import SignIn
 from amproxy.context import Context
 from amproxy.errors import AmproxyError, StoreUnavailable
+from amproxy.grouping.rights import Principal, may_answer, principal_of_user
 from amproxy.log import EventLog
-from amproxy.respond.rights import Principal, may_answer, principal_of_user
 from amproxy.store import audit, sign_in
-from amproxy.text import Phrase
+from amproxy.text import Phrase, phrase
 from amproxy.web.alertmanager.http import coded_error
 from amproxy.web.http.guard import SAFE_METHODS, with_security_headers
 from amproxy.web.http.middleware import link_root
 from amproxy.web.http.permissions import (
     ACTING_KEY,
     ANONYMOUS,
-    AUDIT_TEXT_KEY,
+    AUDIT_KEY,
     METRICS_PATH,
     REFUSED_KEY,
     Forbidden,
@@ -45,7 +45,7 @@ from amproxy.web.http.permissions import (
 )
 from amproxy.web.http.request import own_path
 from amproxy.web.http.response import PROGRAM_PREFIXES, describe_error
-from amproxy.web.http.templates import page_address
+from amproxy.web.http.templates import acting_user, page_address
 from amproxy.web.signin.session import (
     SESSION_COOKIE,
     client_address,
@@ -64,8 +64,10 @@ _UNAUDITED_PATHS = (
     "/sign-in",
     "/slack/interactivity",
     "/language",
+    "/theme",
     "/me",
     "/api/v1/silences/preview",
+    "/api/v1/config/preview",
 )
 
 RenderError = Callable[[Request, Exception], Awaitable[Response]]
@@ -128,7 +130,7 @@ class SignInGate:
                 },
             )
             if method not in SAFE_METHODS:
-                scope[REFUSED_KEY] = str(reason)
+                scope[REFUSED_KEY] = reason
             raise Forbidden(reason)
         if method not in SAFE_METHODS:
             _require_browser_headers(scope, principal)
@@ -148,7 +150,10 @@ class SignInGate:
             return Response(body, described.status, headers, "application/json")
         if isinstance(error, NotSignedIn) and not path.startswith(PROGRAM_PREFIXES):
             back = _return_path(request, link_root(self._context.external_url))
-            query = "" if back == "/" else f"?back={quote(back, safe='/')}"
+            values = {} if back == "/" else {"back": back}
+            if request.method not in SAFE_METHODS:
+                values["undone"] = "1"  # or somebody would take what they pressed for done
+            query = f"?{urlencode(values, safe='/')}" if values else ""
             return RedirectResponse(f"{SIGN_IN_PATH}{query}", 303)
         response = await self._render_error(request, error)
         response.headers.update(_challenge(error))
@@ -158,12 +163,14 @@ class SignInGate:
         """A `send` that audits a change before its response: who sees it done finds it logged.
 
         What the rights of the principal forbade is logged as well. Of an error that comes with a
-        text for the log a part was done.
+        phrase for the log a part was done. Without a phrase a page has only shown something.
         """
+        is_page = not scope["path"].startswith(PROGRAM_PREFIXES)
 
         async def send_audited(message: Message) -> None:
-            logged = AUDIT_TEXT_KEY in scope or REFUSED_KEY in scope
-            if message["type"] == "http.response.start" and (message["status"] < 400 or logged):
+            logged = AUDIT_KEY in scope or REFUSED_KEY in scope
+            done = message["type"] == "http.response.start" and message["status"] < 400
+            if message["type"] == "http.response.start" and (logged or (done and not is_page)):
                 await self._audit(scope)
             await send(message)
 
@@ -174,17 +181,24 @@ class SignInGate:
         # a signed link acts for the user it was sent to; its path is a secret, so it is not logged
         is_link = scope["path"].startswith("/act/")
         path = "/act" if is_link else scope["path"]
-        what = scope.get(AUDIT_TEXT_KEY) or f"{scope['method']} {path}"
-        reason = scope.get(REFUSED_KEY, "")
+        reason, is_page = scope.get(REFUSED_KEY), not path.startswith(PROGRAM_PREFIXES)
+        # Where nobody signs in, people of pages are those whom they have chosen to be.
+        chosen = acting_user(Request(scope), context) if is_page and not is_link else ""
+        unnamed = (
+            phrase("audit.page_refused", path=path)
+            if is_page
+            else phrase("audit.request", method=scope["method"], path=path)
+        )
         entry = audit.AuditEntry(
             at=context.now(),
-            user=scope.get(ACTING_KEY) or principal.user or scope.get(LOGIN, ""),
+            user=scope.get(ACTING_KEY) or principal.user or chosen or scope.get(LOGIN, ""),
             role="" if is_link else principal.role,
             via="link" if is_link else principal.via,
             token=principal.token,
             address=client_address(scope, context.config.sign_in),
-            what=f"{what}: {reason}" if reason else what,
-            result="refused" if reason and AUDIT_TEXT_KEY not in scope else "done",
+            what=scope.get(AUDIT_KEY) or unnamed,
+            reason=reason,
+            result="refused" if reason and AUDIT_KEY not in scope else "done",
         )
         await write_audit(context, entry)
 
@@ -286,7 +300,8 @@ def _return_path(request: Request, root: str) -> str:
         path = page_address(request)
     else:
         page = urlsplit(request.headers.get("referer", ""))
-        path = page.path.removeprefix(root) if page.netloc == request.url.netloc else "/"
+        path = page._replace(scheme="", netloc="", fragment="").geturl().removeprefix(root)
+        path = path if page.netloc == request.url.netloc else "/"
     return own_path(path) if len(path) <= MAX_RETURN_PATH else "/"
 
 

@@ -16,8 +16,9 @@ from amproxy.config.structs import Oidc, SignIn, User
 from amproxy.log import EventLog
 from amproxy.store import audit, sign_in
 from amproxy.store.leases import load_signing_key
+from amproxy.text import Phrase, phrase
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import principal_of, set_audit_text
+from amproxy.web.http.permissions import principal_of, set_audit_phrase
 from amproxy.web.http.request import own_path, parse_form
 from amproxy.web.http.templates import PageTemplates
 from amproxy.web.signin.gate import SIGN_IN_PATH, proxy_user_name, write_audit
@@ -57,7 +58,8 @@ class SignInPage:
         back = own_path(request.query_params.get("back", ""))
         if self._context.config.sign_in is None or principal_of(request).user:
             return RedirectResponse(back, 303)
-        return await self._render(request, back)
+        problem = "undone" if "undone" in request.query_params else ""
+        return await self._render(request, back, problem=problem)
 
     async def enter(self, request: Request) -> Response:
         """Sign in by name (or e-mail address) and password."""
@@ -83,7 +85,7 @@ class SignInPage:
             return await self._render_too_often(request, back, name, wait)
         fits = await self._passwords.check(user, password, context.config.users.values())
         if user is None or not fits:
-            await self._audit(request, name, "gave a wrong name or password", refused=True)
+            await self._audit(request, name, phrase("audit.sign_in_wrong"), refused=True)
             return await self._render(request, back, 401, given=name, problem="wrong")
         await sign_in.clear_attempts(context.wire, *counters)
         return await self._begin_session(request, user, "password", back)
@@ -91,7 +93,7 @@ class SignInPage:
     async def _render_too_often(
         self, request: Request, back: str, name: str, wait: float
     ) -> Response:
-        await self._audit(request, name, "tried to sign in too often", refused=True)
+        await self._audit(request, name, phrase("audit.sign_in_too_often"), refused=True)
         headers = {"Retry-After": str(math.ceil(wait))}
         minutes = math.ceil(wait / 60)
         return await self._render(
@@ -119,16 +121,18 @@ class SignInPage:
         try:
             user, back = await self._oidc_flow.finish(oidc, dict(request.query_params), state)
         except BadCallback as error:
-            what = f"came back from the provider in vain: {error}"
+            what = phrase("audit.callback_in_vain", reason=error.args[0])
             await self._audit(request, "", what, refused=True)
             return await self._render(request, "/", 400, problem="start_again")
         except UnknownSignInUser as error:
-            what = "is known to the provider and not to the file"
-            await self._audit(request, str(error), what, refused=True)
-            return await self._render(request, "/", 403, problem="unknown", given=str(error))
+            what = Phrase(f"audit.callback_{error.problem}")
+            await self._audit(request, error.name, what, refused=True)
+            return await self._render(
+                request, "/", 403, problem=error.problem, given=error.name, claim=oidc.user_claim
+            )
         except ProviderError as error:
             log.warning("somebody could not sign in", issuer=oidc.issuer, error=error)
-            what = "came back from the provider, whose answer does not hold"
+            what = phrase("audit.callback_invalid")
             await self._audit(request, "", what, refused=True)
             return await self._render(request, "/", 502, problem="provider")
         response = await self._begin_session(request, user, "oidc", back)
@@ -144,11 +148,11 @@ class SignInPage:
         )
         if user and fields.get("everywhere"):
             ended = await sign_in.end_all_sessions(wire, user)
-            set_audit_text(request, f"signed out everywhere ({ended})")
+            set_audit_phrase(request, phrase("audit.signed_out_everywhere", count=ended))
         elif user:
             secret = read_cookie(request.scope, SESSION_COOKIE, self._context.external_url)
             await sign_in.end_session(wire, secret, user)
-            set_audit_text(request, "signed out")
+            set_audit_phrase(request, phrase("audit.signed_out"))
         response = RedirectResponse(SIGN_IN_PATH, 303)
         self._set_cookie(response, SESSION_COOKIE, "", 0)
         return response
@@ -175,7 +179,7 @@ class SignInPage:
             address=client_address(request.scope, settings),
         )
         secret = await sign_in.create_session(context.wire, session)
-        await self._audit(request, user.name, f"signed in by {method}", role=user.role)
+        await self._audit(request, user.name, phrase(f"audit.signed_in_{method}"), role=user.role)
         response = RedirectResponse(back, 303)
         self._set_cookie(response, SESSION_COOKIE, secret, settings.session_lifetime)
         browsers = await self._load_known_browsers()
@@ -193,7 +197,7 @@ class SignInPage:
         set_cookie(response, kind, value, self._context.external_url, age)
 
     async def _audit(
-        self, request: Request, user: str, what: str, *, role: str = "", refused: bool = False
+        self, request: Request, user: str, what: Phrase, *, role: str = "", refused: bool = False
     ) -> None:
         context = self._context
         entry = audit.AuditEntry(
@@ -215,6 +219,7 @@ class SignInPage:
         *,
         problem: str = "",
         given: str = "",
+        claim: str = "",
         minutes: int = 0,
         headers: dict[str, str] | None = None,
     ) -> Response:
@@ -228,6 +233,7 @@ class SignInPage:
             sign_in=settings,
             problem=problem,
             given=given,
+            claim=claim,
             minutes=minutes,
             provider=_provider_name(settings.oidc),
             proxied=proxy_user_name(request.scope, settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
@@ -18,6 +18,7 @@ from amproxy.errors import AmproxyError
 from amproxy.secret import reveal
 from amproxy.store import sign_in
 from amproxy.store.sign_in import Handshake
+from amproxy.text import phrase
 
 CALLBACK = "/sign-in/callback"
 TIMEOUT: Final = 10.0  # seconds
@@ -39,11 +40,25 @@ class ProviderError(AmproxyError):
 
 
 class BadCallback(AmproxyError):
-    """A return from the provider that this browser did not begin; the text is for the log."""
+    """A return from the provider that this browser did not begin; a phrase for the audit log."""
 
 
 class UnknownSignInUser(AmproxyError):
-    """Known to the provider, not to the file. The text is the provider's name of the person."""
+    """Known to the provider, not to the file.
+
+    name: the provider's of the person, "" = it gave none. is_verified: it vouches for the name.
+    """
+
+    def __init__(self, name: str, *, is_verified: bool = True) -> None:
+        super().__init__(name)
+        self.name, self.is_verified = name, is_verified
+
+    @property
+    def problem(self) -> Literal["unknown", "unverified", "nameless"]:
+        """The word of it in texts."""
+        if not self.is_verified:
+            return "unverified"
+        return "unknown" if self.name else "nameless"
 
 
 class CompletedSignIn(NamedTuple):
@@ -107,14 +122,16 @@ class OidcFlow:
         """
         returned = query.get("state", "")
         if not state or not hmac.compare_digest(state.encode(), returned.encode()):
-            raise BadCallback("the state is not this browser's")
+            raise BadCallback(phrase("audit.callback_of_other"))
         handshake = await sign_in.take_handshake(self._context.wire, state)
         if handshake is None:
-            raise BadCallback("the state is used or too old")
+            raise BadCallback(phrase("audit.callback_too_old"))
         if query.get("iss", handshake.issuer) != handshake.issuer:
-            raise BadCallback("another provider answers")
+            raise BadCallback(phrase("audit.callback_other_provider"))
         if "code" not in query:
-            raise BadCallback(f"the provider refused: {query.get('error', 'no code')[:100]}")
+            if not (said := query.get("error", "")[:100]):
+                raise BadCallback(phrase("audit.callback_no_code"))
+            raise BadCallback(phrase("audit.callback_refused", said=said))
         callback, now = self._callback(), self._context.now()
         tokens = await self._issuer.exchange(oidc, query["code"], handshake.verifier, callback)
         claims = await self._issuer.claims(oidc, tokens, handshake.nonce, now)
@@ -125,11 +142,11 @@ class OidcFlow:
         name = claims.get(oidc.user_claim)
         # anybody can enter somebody else's address at a provider that does not verify them
         if oidc.user_claim == "email" and claims.get("email_verified") in (False, "false"):
-            raise UnknownSignInUser(f"{name} (an address that the provider has not verified)")
+            raise UnknownSignInUser(str(name or ""), is_verified=False)
         users = self._context.config.users.values()
         user = find_sign_in(users, name) if isinstance(name, str) else None
         if user is None:
-            raise UnknownSignInUser(str(name or f"somebody without {oidc.user_claim}"))
+            raise UnknownSignInUser(str(name or ""))
         return user
 
     def _callback(self) -> str:

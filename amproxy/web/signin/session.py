@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from amproxy.config.structs import Config, ProxyHeader, SignIn
-from amproxy.respond.rights import Principal, Role, user_teams
+from amproxy.grouping.rights import Principal, Role, user_teams
 from amproxy.store.sign_in import ApiToken
 from amproxy.web.http.middleware import PEER_SCOPE_KEY, link_root
 

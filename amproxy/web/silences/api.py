@@ -27,10 +27,11 @@ from amproxy.grouping.muting import window_key
 from amproxy.respond import muting
 from amproxy.text import Phrase
 from amproxy.times import EARLIEST, LATEST
-from amproxy.web.alertmanager import alerts
+from amproxy.web.alertmanager import views
 from amproxy.web.http.api import Created, JsonBody, operation
+from amproxy.web.http.audited import mute_phrase
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import resolve_actor, set_audit_text
+from amproxy.web.http.permissions import resolve_actor, set_audit_phrase
 from amproxy.web.http.request import known_user
 from amproxy.web.silences.bodies import (
     ExtendRequest,
@@ -95,7 +96,7 @@ class SilencesApi:
     )
     async def extend(
         self, request: Request, body: JsonBody[ExtendRequest]
-    ) -> alerts.GettableSilence:
+    ) -> views.GettableSilence:
         """Extend a silence; the response has it in the form of Alertmanager's API."""
         given = await body.read()
         resolve_actor(request, known_user(self._context, given.user))
@@ -103,8 +104,8 @@ class SilencesApi:
         await require_mute(request, self._context, old.matcher_sets)
         end_ns = parse_extended_end(old, given)
         extended = await muting.extend_silence(self._context, old.id, end_ns)
-        set_audit_text(request, f"Prolonged the silence {extended.id}.")
-        return alerts.view_silence(extended, int(self._context.now() * 10**9))
+        set_audit_phrase(request, mute_phrase("silence", "prolonged", extended.id))
+        return views.view_silence(extended, int(self._context.now() * 10**9))
 
     @operation(
         "muted",
@@ -119,7 +120,7 @@ class SilencesApi:
         """
         silence_id = request.path_params["id"]
         view = await hidden_alerts_view(self._context, f"silence:{silence_id}")
-        if not view.alerts and silence_id not in await muting.load_silences(self._context):
+        if not view.alerts and await muting.get_silence(self._context, silence_id) is None:
             raise NotFound(Phrase("refusal.no_silence", {"silence": silence_id[:60]}))
         return view
 
@@ -152,7 +153,7 @@ class MaintenanceApi:
         window = window_from_request(self._context, empty, given)
         await require_mute(request, self._context, [window.matchers])
         window = await muting.create_window(self._context, window)
-        set_audit_text(request, f"made the maintenance window {window.name}")
+        set_audit_phrase(request, mute_phrase("maintenance", "saved", window.name))
         return Created(_window_view(self._context, window))
 
     @operation(
@@ -171,7 +172,7 @@ class MaintenanceApi:
         extended = await muting.extend_window(
             self._context, request.path_params["id"], until=until, by=by
         )
-        set_audit_text(request, f"extended the maintenance window {extended.name}")
+        set_audit_phrase(request, mute_phrase("maintenance", "prolonged", extended.name))
         return _window_view(self._context, extended)
 
     @operation(
@@ -214,7 +215,7 @@ class MaintenanceApi:
         changed = await muting.change_window(
             context, window_id, lambda old: window_from_request(context, old, given)
         )
-        set_audit_text(request, f"changed the maintenance window {changed.name}")
+        set_audit_phrase(request, mute_phrase("maintenance", "saved", changed.name))
         return _window_view(context, changed)
 
     @operation(
@@ -228,7 +229,7 @@ class MaintenanceApi:
         window = await muting.find_window(self._context, request.path_params["id"])
         await require_mute(request, self._context, [window.matchers], ends=True)
         await muting.end_window(self._context, request.path_params["id"])
-        set_audit_text(request, f"ended the maintenance window {request.path_params['id']}")
+        set_audit_phrase(request, mute_phrase("maintenance", "ended", window.name))
 
 
 def _window_view(context: Context, window: Maintenance) -> WindowView:

@@ -24,13 +24,14 @@ from amproxy.labels.matchers import Matcher
 from amproxy.respond import muting
 from amproxy.respond.targets import BadAction
 from amproxy.text import Phrase
+from amproxy.web.http.audited import mute_phrase, silence_phrase
 from amproxy.web.http.deps import Deps
 from amproxy.web.http.permissions import (
     Forbidden,
     principal_of,
     require_role,
     resolve_actor,
-    set_audit_text,
+    set_audit_phrase,
 )
 from amproxy.web.http.request import known_user, parse_form_lists
 from amproxy.web.http.response import describe_error
@@ -217,8 +218,12 @@ class SilenceFormPage:
             saved = await self._save(request, old, draft)
         except (HTTPException, Conflict, BadAction, BadSilence, Forbidden) as error:
             return await self._render(request, old, draft, preview, error)
-        matchers = ", ".join(map(str, preview.matchers))[:300]
-        set_audit_text(request, f"Saved the {saved.kind} {saved.id[:300]} of {matchers}.")
+        set_audit_phrase(
+            request,
+            silence_phrase(saved.id, saved.sets)
+            if saved.kind == "silence"
+            else mute_phrase(saved.kind, "saved", saved.name),
+        )
         return RedirectResponse(saved.path, 303)
 
     async def _save(self, request: Request, old: MuteView | None, draft: MuteDraft) -> MuteView:

@@ -5,6 +5,7 @@ A "mute" is a silence or a maintenance window.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -16,18 +17,22 @@ from starlette.routing import Route
 from amproxy.clock import utc
 from amproxy.config.structs import Maintenance
 from amproxy.context import Context
-from amproxy.errors import Conflict
+from amproxy.errors import Conflict, NotFound
 from amproxy.grouping import silences
 from amproxy.grouping.maintenance import next_opening, open_until, window_bounds, window_state
 from amproxy.grouping.muting import window_key
+from amproxy.grouping.rights import Principal
+from amproxy.grouping.silence_index import SilenceIndex
 from amproxy.grouping.silences import BadSilence
+from amproxy.labels.matchers import LabelsTest, all_match
 from amproxy.model import Silence
 from amproxy.respond import muting
-from amproxy.respond.rights import Principal
 from amproxy.respond.targets import BadAction
 from amproxy.times import EARLIEST, LATEST
+from amproxy.web.http.audited import mute_phrase
 from amproxy.web.http.deps import Deps
-from amproxy.web.http.permissions import principal_of, set_audit_text
+from amproxy.web.http.paging import page_of_list
+from amproxy.web.http.permissions import principal_of, set_audit_phrase
 from amproxy.web.http.request import parse_form
 from amproxy.web.http.response import describe_error
 from amproxy.web.http.templates import PageTemplates
@@ -78,11 +83,15 @@ class SilencesPage:
         mutes = [
             mute
             for mute in await load_mutes(self._context)
-            if _contains_text(mute, text.casefold())
+            if not text or any(text.casefold() in one.casefold() for one in _searched_texts(mute))
         ]
         ended = [mute for mute in mutes if mute.state == "expired"]
         live = [mute for mute in mutes if mute.state != "expired"]
-        rows, hidden_now = await count_alerts(self._context, principal_of(request), live)
+        in_force = [mute for mute in live if mute.state == "active"]
+        listed = page_of_list(request, live, _searched_texts, others=("ended",))
+        rows, hidden_now = await count_alerts(
+            self._context, principal_of(request), listed.shown, in_force
+        )
         return await self._templates.page(
             request,
             "silences.html",
@@ -92,13 +101,22 @@ class SilencesPage:
             with_ended=with_ended,
             more_ended=max(0, len(ended) - MAX_LISTED_ENDED) if with_ended else 0,
             any_ended=bool(ended),
+            listed=listed,
+            number_in_force=len(in_force),
             hidden_now=hidden_now,
             text=text,
             extensions=EXTENSIONS,
         )
 
-    async def show(self, request: Request) -> HTMLResponse:
-        return await self._render(request)
+    async def show(self, request: Request) -> Response:
+        """Show a silence or window; the address of a button of a window leads to the window."""
+        try:
+            return await self._render(request)
+        except NotFound:
+            window, _, button = request.url.path.rpartition("/")
+            if button in ("extend", "end") and window != "/silences/windows":
+                return RedirectResponse(quote(window), 303)
+            raise
 
     async def extend(self, request: Request) -> Response:
         kind, mute_id = requested_kind(request), request.path_params["id"]
@@ -116,7 +134,7 @@ class SilencesPage:
                 await muting.extend_window(self._context, mute_id, until=until, by=by)
         except (Conflict, BadAction, BadSilence) as error:
             return await self._render(request, error)
-        set_audit_text(request, f"Prolonged the {kind} {mute_id[:300]}.")
+        set_audit_phrase(request, mute_phrase(kind, "prolonged", mute.name or mute.id))
         return await self._redirect_back(request, fields)
 
     async def end(self, request: Request) -> Response:
@@ -129,7 +147,7 @@ class SilencesPage:
             await end(self._context, mute_id)
         except (Conflict, BadAction) as error:
             return await self._render(request, error)
-        set_audit_text(request, f"Ended the {kind} {mute_id[:300]}.")
+        set_audit_phrase(request, mute_phrase(kind, "ended", mute.name or mute.id))
         return await self._redirect_back(request, fields)
 
     async def _redirect_back(self, request: Request, fields: dict[str, str]) -> Response:
@@ -165,10 +183,9 @@ def requested_kind(request: Request) -> MuteKind:
     return "maintenance" if request.url.path.startswith("/silences/windows/") else "silence"
 
 
-def _contains_text(mute: MuteView, text: str) -> bool:
-    matchers = (str(matcher) for matchers in mute.sets for matcher in matchers)
-    searched = (mute.name, mute.created_by, mute.comment, *matchers)
-    return not text or any(text in one.casefold() for one in searched)
+def _searched_texts(mute: MuteView) -> Iterator[str]:
+    yield from (mute.name, mute.created_by, mute.comment)
+    yield from (str(matcher) for matchers in mute.sets for matcher in matchers)
 
 
 class MuteView(NamedTuple):
@@ -281,22 +298,35 @@ async def load_mutes(context: Context) -> list[MuteView]:
 
 
 async def count_alerts(
-    context: Context, principal: Principal, mutes: list[MuteView]
+    context: Context, principal: Principal, mutes: Sequence[MuteView], in_force: Sequence[MuteView]
 ) -> tuple[list[MuteRow], int]:
-    """The rows of the mutes, and the number of alerts that those in force hide together.
+    """The rows of some mutes, and the number of alerts that all those in force hide together.
 
     Raises StoreUnavailable.
     """
     wanted = {mute.record_key: mute.sets for mute in mutes}
-    matching = await match_firing(context, principal, wanted)
-    rows, in_force = list[MuteRow](), set[str]()
+    index = await context.silences.all(context.wire)
+    hides = _hiding_test(index, in_force, int(context.now() * 10**9))
+    found = await match_firing(context, principal, wanted, hides)
+    rows = list[MuteRow]()
     for mute in mutes:
-        found = matching[mute.record_key]
-        rights = found.rights if mute.changeable else None
-        rows.append(MuteRow(mute, len(found.fingerprints), rights))
-        if mute.state == "active":
-            in_force |= found.fingerprints
-    return rows, len(in_force)
+        matching = found.matching[mute.record_key]
+        rights = matching.rights if mute.changeable else None
+        rows.append(MuteRow(mute, len(matching.fingerprints), rights))
+    return rows, found.hidden
+
+
+def _hiding_test(index: SilenceIndex, mutes: Sequence[MuteView], now_ns: int) -> LabelsTest:
+    """Decide of labels if one of these mutes matches; silences are found by the index."""
+    silences = {mute.id for mute in mutes if mute.kind == "silence"}
+    windows = [one for mute in mutes if mute.kind == "maintenance" for one in mute.sets]
+
+    def hides(labels: Mapping[str, str]) -> bool:
+        return not silences.isdisjoint(index.matching(labels, now_ns)) or any(
+            all_match(matchers, labels) for matchers in windows
+        )
+
+    return hides
 
 
 def _mute_rank(mute: MuteView) -> tuple[int, float, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ import msgspec
 from amproxy import offload
 from amproxy.clock import Timestamp, rfc3339
 from amproxy.context import Context
-from amproxy.labels.matchers import BadMatcher, Matcher, all_match, parse_matchers
+from amproxy.grouping.rights import Principal, hiding_refusal, mute_refusal
+from amproxy.labels.matchers import BadMatcher, LabelsTest, Matcher, all_match, parse_matchers
 from amproxy.model import (
     MAX_SUPPRESSED,
     Alert,
@@ -20,7 +22,6 @@ from amproxy.model import (
     LoadedGroup,
     SuppressedAlertRecord,
 )
-from amproxy.respond.rights import Principal, hiding_refusal, mute_refusal
 from amproxy.store import incidents, muting
 from amproxy.store.groups import load_groups
 from amproxy.text import Phrase
@@ -50,6 +51,10 @@ class FiringSnapshot(NamedTuple):
             if any(all_match(matchers, alert.labels) for matchers in sets)
         }
 
+    def count(self, test: LabelsTest) -> int:
+        """The number of alerts whose labels pass a test."""
+        return sum(test(alert.labels) for alert in self.alerts.values())
+
     async def scrap(self) -> None:
         """Give back what it holds."""
         lists = [loaded.alerts for loaded in self.groups]
@@ -67,8 +72,9 @@ class AffectedIncident(NamedTuple):
 class MutePreview(NamedTuple):
     """Alerts and incidents that a silence or window with certain matchers hides now."""
 
-    alerts: list[Alert]  # newest first
-    receivers: dict[str, list[str]]  # fingerprint → receivers that are not notified
+    hidden: int  # alerts
+    alerts: list[Alert]  # the newest MAX_PREVIEWED_ALERTS of them, newest first
+    receivers: dict[str, list[str]]  # fingerprint of `alerts` → receivers that are not notified
     incidents: list[AffectedIncident]
     firing: int  # alerts that fire at all
 
@@ -127,6 +133,13 @@ class MuteRights(NamedTuple):
     extend: Phrase | None  # or make it, or change it to these matchers
 
 
+class FiringMatches(NamedTuple):
+    """The alerts that fire now, by what they match."""
+
+    matching: dict[str, MatchingAlerts]  # by the name of some matchers
+    hidden: int  # of all alerts
+
+
 class MatchingAlerts(NamedTuple):
     """The alerts that a silence or window hides now, and the rights of a reader to it."""
 
@@ -135,9 +148,15 @@ class MatchingAlerts(NamedTuple):
 
 
 async def match_firing(
-    context: Context, principal: Principal, wanted: Mapping[str, MatcherSets]
-) -> dict[str, MatchingAlerts]:
-    """Name → the alerts that fire now and match. Raises StoreUnavailable."""
+    context: Context,
+    principal: Principal,
+    wanted: Mapping[str, MatcherSets],
+    hides: LabelsTest = lambda _: False,
+) -> FiringMatches:
+    """The alerts that fire now and match. Raises StoreUnavailable.
+
+    hides: decides which of all alerts count as hidden.
+    """
     config = context.config
     # In a thread: a large route tree takes a while, and pushes go on.
     ends = await asyncio.to_thread(
@@ -153,8 +172,9 @@ async def match_firing(
     async with context.big_read:
         snapshot, size = await _load_firing(context)
         matching = {name: await offload.run(size, look, snapshot, name) for name in wanted}
+        hidden = await offload.run(size, snapshot.count, hides)
         await snapshot.scrap()
-        return matching
+        return FiringMatches(matching, hidden)
 
 
 async def load_mute_rights(context: Context, principal: Principal, sets: MatcherSets) -> MuteRights:
@@ -162,7 +182,8 @@ async def load_mute_rights(context: Context, principal: Principal, sets: Matcher
     end = await asyncio.to_thread(mute_refusal, principal, context.config, sets)
     if end or principal.role == "admin":  # whatever fires
         return MuteRights(end, end)
-    return (await match_firing(context, principal, {"": sets}))[""].rights
+    found = await match_firing(context, principal, {"": sets})
+    return found.matching[""].rights
 
 
 async def require_mute(
@@ -204,14 +225,20 @@ def _snapshot(groups: list[LoadedGroup], now_ns: int) -> FiringSnapshot:
 
 def _preview(snapshot: FiringSnapshot, sets: MatcherSets, newest: list[Incident]) -> MutePreview:
     hidden = snapshot.matching(sets)
-    receivers: dict[str, set[str]] = {}
+    # No more than are shown: whoever holds a hundred thousand alerts frees them in one go.
+    shown = heapq.nsmallest(
+        MAX_PREVIEWED_ALERTS,
+        (snapshot.alerts[fingerprint] for fingerprint in hidden),
+        key=lambda alert: (-alert.starts_ns, alert.fingerprint),
+    )
+    receivers = {alert.fingerprint: set[str]() for alert in shown}
     for loaded in snapshot.groups:
         for alert in loaded.alerts:
-            if alert.fingerprint in hidden:
-                receivers.setdefault(alert.fingerprint, set()).add(loaded.group.receiver)
-    alerts = (snapshot.alerts[fingerprint] for fingerprint in hidden)
+            if alert.fingerprint in receivers:
+                receivers[alert.fingerprint].add(loaded.group.receiver)
     return MutePreview(
-        sorted(alerts, key=lambda alert: (-alert.starts_ns, alert.fingerprint)),
+        len(hidden),
+        shown,
         {fingerprint: sorted(names) for fingerprint, names in receivers.items()},
         _affected_incidents(newest, snapshot, hidden) if hidden else [],
         len(snapshot.alerts),
@@ -222,7 +249,7 @@ async def silence_preview_view(context: Context, matchers: Sequence[Matcher]) ->
     """The preview as the API shows it. Raises StoreUnavailable."""
     preview = await preview_muting(context, [matchers])
     return SilencePreviewView(
-        count=len(preview.alerts),
+        count=preview.hidden,
         alerts=[
             PreviewAlertView(
                 fingerprint=alert.fingerprint,
@@ -231,7 +258,7 @@ async def silence_preview_view(context: Context, matchers: Sequence[Matcher]) ->
                 starts_at=rfc3339(alert.starts_ns / 10**9),
                 receivers=preview.receivers[alert.fingerprint],
             )
-            for alert in preview.alerts[:MAX_PREVIEWED_ALERTS]
+            for alert in preview.alerts
         ],
         incidents=[
             PreviewIncidentView(

@@ -1,4 +1,4 @@
-// The list: "select all shown" without loading the page anew.
+// The list: "select all shown" without loading the page anew, and filters that close as menus do.
 "use strict";
 (() => {
   const boxes = () => [...document.querySelectorAll(".pick input")];
@@ -17,6 +17,18 @@
   });
   document.addEventListener("change", (event) => event.target.matches(".pick input") && name());
   name();
+
+  // Of the filters one is open at a time; Escape and a press elsewhere close it.
+  function closeFilters(but) {
+    for (const one of document.querySelectorAll(".drop[open]")) if (one !== but) one.open = false;
+  }
+  document.addEventListener("click", (event) => closeFilters(event.target.closest(".drop")));
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && document.querySelector(".drop[open]");
+    if (!open) return;
+    open.open = false;
+    open.querySelector("summary").focus();
+  });
   // Incidents that arrive later must not be ticked before the reader has read them.
   const address = new URL(location.href);
   if (address.searchParams.has("select")) {

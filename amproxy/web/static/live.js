@@ -1,5 +1,5 @@
-// Keep an open page up to date: fetch it again after a change and replace <main>. Every action works
-// without this script.
+// Keep an open page up to date: fetch what changed after each change and replace <main>. Every action
+// works without this script.
 "use strict";
 (() => {
   const REFRESH_DELAY = 150; // ms: changes that come together are fetched once
@@ -8,6 +8,7 @@
   const CHOICES =
     "select, input[list], input[type=date], input[type=time], input[type=datetime-local]";
 
+  const CHANGES = "application/vnd.amproxy.changes+json";
   const ROOT = new URL("..", document.currentScript.src).pathname; // "/", or the service's prefix
 
   const byId = (id) => document.getElementById(id);
@@ -22,12 +23,16 @@
   let source = null; // of the server-sent events
   let pressed = false;
   let choosingUntil = 0; // on performance.now()'s clock
+  let redisAway = false;
   let waitingPage = null; // fetched, and not shown while somebody presses or chooses
+  let known = null; // the tag and lines of the page that was fetched last
 
   document.documentElement.classList.add("scripts");
 
-  function measureSkew() {
-    skew = Date.now() - Number(byId("main").dataset.now) * 1000;
+  // now: the service's time, Unix seconds.
+  function measureSkew(now) {
+    byId("main").dataset.now = now;
+    skew = Date.now() - Number(now) * 1000;
   }
 
   function durationText(seconds) {
@@ -116,7 +121,7 @@
     if (fresh.dataset.open !== openBefore) {
       byId("announcement").textContent = fresh.dataset.announcement;
     }
-    measureSkew();
+    fresh.dataset.now = old.dataset.now;
     tick();
   }
 
@@ -152,18 +157,53 @@
   }
   window.addEventListener("blur", release);
 
+  // The text of the page, whole or put together from the lines that stay and those that came; null
+  // where it is the one that is known.
+  async function readPage(response) {
+    if (response.status === 304) return null;
+    const tag = response.headers.get("ETag");
+    const before = known;
+    known = null; // until all of it has come
+    let page = "";
+    if (response.headers.get("Content-Type").startsWith(CHANGES)) {
+      const piece = (one) =>
+        typeof one === "string" ? one : before.lines.slice(one[0], one[0] + one[1]).join("\n");
+      page = (await response.json()).map(piece).join("\n");
+    } else {
+      page = await response.text();
+    }
+    known = tag && { tag, lines: page.split("\n") };
+    return page;
+  }
+
+  // What somebody has typed outlives the session: press.js says so in place of the sign-in.
+  function signIn(url) {
+    const isTyped = (one) =>
+      one.type === "checkbox" || one.type === "radio"
+        ? one.checked !== one.defaultChecked
+        : "defaultValue" in one && one.type !== "hidden" && one.value !== one.defaultValue;
+    if (![...byId("main").querySelectorAll("input, textarea")].some(isTyped)) return location.assign(url);
+    if (byId("press").hidden) document.dispatchEvent(new CustomEvent("signedout", { detail: url }));
+  }
+
   async function refresh() {
     refreshTimer = 0;
+    if (document.querySelector("[data-still]")) return; // also where a press has brought it
     if (fetching) return scheduleRefresh();
     fetching = true;
     try {
       // The header has the allowed age of the page in ms: readers who see the same share a rendering.
-      const age = String(Math.max(0, Math.floor(performance.now() - lastChange)));
-      const response = await fetch(location.href, { cache: "no-store", headers: { "X-Live": age } });
+      const headers = { "X-Page-Age": String(Math.max(0, Math.floor(performance.now() - lastChange))) };
+      if (known) headers["If-None-Match"] = known.tag;
+      const response = await fetch(location.href, { cache: "no-store", headers });
       const signedOut = response.redirected && new URL(response.url).pathname === `${ROOT}sign-in`;
-      if (signedOut) return location.assign(response.url);
+      if (signedOut) return signIn(response.url);
       if (response.status === 503) return showStatus(false, TEXTS.redis_away);
-      replaceSoon(new DOMParser().parseFromString(await response.text(), "text/html"));
+      const page = await readPage(response);
+      const now = response.headers.get("X-Now");
+      if (now) measureSkew(now);
+      if (page !== null) replaceSoon(new DOMParser().parseFromString(page, "text/html"));
+      if (redisAway) return; // a page from before: the service has said so meanwhile
       const live = source?.readyState === EventSource.OPEN;
       showStatus(live, live ? TEXTS.live : TEXTS.reconnecting);
     } catch {
@@ -179,8 +219,10 @@
 
   function listen() {
     if (source) return;
-    source = new EventSource(`${ROOT}events`);
+    const page = `/${location.pathname.slice(ROOT.length)}${location.search}`;
+    source = new EventSource(`${ROOT}events?page=${encodeURIComponent(page)}`);
     source.onopen = () => {
+      redisAway = false; // or it is said at once
       showStatus(true, TEXTS.live);
       scheduleRefresh(); // for changes while there was no connection
     };
@@ -188,6 +230,11 @@
       lastChange = Math.max(lastChange, performance.now() - parseInt(event.data, 10));
       scheduleRefresh();
     };
+    source.addEventListener("redis", (event) => {
+      redisAway = event.data === "away";
+      if (redisAway) showStatus(false, TEXTS.redis_away);
+      else scheduleRefresh();
+    });
     source.onerror = () => showStatus(false, TEXTS.reconnecting);
   }
 
@@ -201,6 +248,8 @@
     }
   });
 
+  document.addEventListener("refreshpage", scheduleRefresh); // from press.js
+
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
   });
@@ -212,6 +261,9 @@
     address.searchParams.delete("n");
     setTimeout(() => history.replaceState(null, "", address), 20000);
   }
+
+  // For pushes; it keeps no pages. Browsers have it on https and on this machine only.
+  navigator.serviceWorker?.register(`${ROOT}service-worker.js`, { scope: ROOT }).catch(() => {});
 
   // A reader who is nobody in particular gets the clock of this browser: pages are drawn by the cookie.
   // Only once for each zone, so that a server that does not know the zone is not asked for ever.
@@ -230,7 +282,7 @@
   // The response to a form cannot be fetched again: the next page has the zone.
   if (tellZone() && !document.querySelector("main[data-still]")) return location.reload();
 
-  measureSkew();
+  measureSkew(byId("main").dataset.now);
   tick();
   setInterval(tick, 1000);
   // Not refreshed: the response to a form, whose address cannot be fetched again; a page being edited;

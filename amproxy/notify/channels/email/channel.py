@@ -90,4 +90,4 @@ class EmailChannel:
 
 
 def _shorten_card(card: Card) -> Card:
-    return replace(card, why="", text="", labels={}, alerts=[], buttons=[], links=[])
+    return replace(card, why="", text="", labels={}, alerts=[], buttons=[], links=[], pictures=[])

@@ -9,33 +9,40 @@ import hashlib
 import re
 from collections.abc import Iterator
 from email.errors import MessageError
-from email.headerregistry import Address
+from email.header import Header
+from email.headerregistry import Address, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 from jinja2 import Environment
 
 from amproxy import clock
 from amproxy.errors import DeliveryError
+from amproxy.notify.channels.alert_lines import describe_alerts
 from amproxy.notify.channels.email.settings import EmailSettings, parse_addresses
+from amproxy.notify.channels.receiver import group_digest
 from amproxy.notify.channels.text import (
     card_heading,
     card_links,
+    card_pictures,
     clean_text,
     clip_text,
-    describe_alerts,
     describe_state,
     entry_lines,
+    hidden_labels,
     is_link_url,
     one_line,
     shared_labels,
 )
 from amproxy.notify.message import Card
+from amproxy.text import phrase
 
 _LONGEST_TEXT = 8000  # characters
+MOST_ALERTS = 100  # of one mail, which has room for them
 # Characters of a domain in an id: a header line that cannot be folded must stay below 78.
 _LONGEST_DOMAIN = 36
 _COLOURS = {
@@ -56,6 +63,22 @@ _TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).f
 )
 
 
+class _MailPolicy(EmailPolicy):
+    """SMTP's, with texts that are not ASCII encoded whole.
+
+    The library encodes words of them, and readers see a second space where it breaks the line.
+    """
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        if not isinstance(value, UnstructuredHeader) or str(value).isascii():
+            return super().fold_binary(name, value)
+        encoded = Header(str(value), "utf-8", header_name=name).encode(linesep=self.linesep)
+        return f"{name}: {encoded}{self.linesep}".encode("ascii")
+
+
+_POLICY = _MailPolicy(linesep="\r\n")
+
+
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """A mail ready to go out."""
 
@@ -72,15 +95,15 @@ def build_mail(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
     """
     sender = _read_addresses(settings.from_)[0]
     recipients = _read_addresses(settings.to)
-    message = EmailMessage(SMTP)
+    message = EmailMessage(_POLICY)
     if answers:
         id = _make_message_id(sender.domain, "mail", answers, card.state_text)
     else:
         id = _first_message_id(sender.domain, settings, card)
-    root = _thread_id(sender.domain, card)
+    root = _thread_id(sender.domain, settings, card)
     message["From"] = sender
     message["To"] = recipients
-    message["Subject"] = mail_subject(card)
+    message["Subject"] = one_line(settings.subject, 900) or mail_subject(card)
     message["Date"] = format_datetime(clock.utc(card.at))
     message["Message-ID"] = id
     if root or answers:
@@ -89,9 +112,14 @@ def build_mail(settings: EmailSettings, card: Card, answers: str = "") -> Mail:
     message["Auto-Submitted"] = "auto-generated"  # no vacation answers, please
     message["X-Auto-Response-Suppress"] = "All"
     _set_headers(message, settings)
-    html, encoding = settings.html or render_html(card), "quoted-printable"
-    message.set_content(settings.text or render_plain_text(card), cte=encoding)
-    message.add_alternative(html, subtype="html", cte=encoding)
+    html, text = settings.html, settings.text
+    if card.kind != "group":  # a group has the texts of the file, and those alone
+        html, text = html or render_html(card), text or render_plain_text(card)
+    message["MIME-Version"] = "1.0"
+    message.make_alternative()
+    for body, kind in ((text, "plain"), (html, "html")):
+        if body:
+            message.add_alternative(body, subtype=kind, cte="quoted-printable")
     return Mail(
         id=id,
         sender=sender.addr_spec,
@@ -124,7 +152,9 @@ def render_html(card: Card) -> str:
         text=_body_text(card),
         entries=[(one.text, one.url if is_link_url(one.url) else "") for one in entry_lines(card)],
         labels=shared_labels(card),
-        alerts=describe_alerts(card),
+        more_labels=hidden_labels(card),
+        alerts=describe_alerts(card, most=MOST_ALERTS),
+        pictures=card_pictures(card),
         buttons=_button_links(card),
         links=card_links(card),
     )
@@ -133,7 +163,8 @@ def render_html(card: Card) -> str:
 def _read_addresses(text: str) -> list[Address]:
     found = parse_addresses(text)
     if not found:
-        raise DeliveryError(f"email: {one_line(text, 100)!r} is not an address", permanent=True)
+        words = phrase("failure.email_address", address=one_line(text, 100))
+        raise DeliveryError(words, permanent=True)
     return [Address(name, addr_spec=address) for name, address in found]
 
 
@@ -143,16 +174,18 @@ def _first_message_id(domain: str, settings: EmailSettings, card: Card) -> str:
     return _make_message_id(domain, "mail", settings.to, card.incident, card.group_key, key)
 
 
-def _thread_id(domain: str, card: Card) -> str:
-    """The id that all mails of an incident, or of a group, refer to; "" for other cards.
+def _thread_id(domain: str, settings: EmailSettings, card: Card) -> str:
+    """The id that all mails of an incident refer to, or of a group where the file wants a thread.
 
-    No mail has it; mail programs take it for the root of the thread.
+    "" for other cards. No mail has it; mail programs take it for the root of the thread.
     """
+    if card.kind == "group":
+        # Alertmanager's, so that its threads go on
+        day = f"{clock.utc(card.at):%Y-%m-%d}" if settings.thread_by_date else ""
+        return f"<alert-{group_digest(card)[:16]}-{day}@alertmanager>" if settings.threading else ""
     if card.incident:
         return _make_message_id(domain, "incident", card.incident)
-    if card.group_key:
-        return _make_message_id(domain, "group", card.receiver, card.group_key)
-    return ""
+    return _make_message_id(domain, "group", card.group_key) if card.group_key else ""
 
 
 def _make_message_id(domain: str, *words: str) -> str:
@@ -171,7 +204,8 @@ def _set_headers(message: EmailMessage, settings: EmailSettings) -> None:
             # one line: a line break in a value from an alert would start a header of its own
             message[name] = one_line(value, 900)
         except (ValueError, MessageError):
-            raise DeliveryError(f"email: the header {name} is not valid", permanent=True) from None
+            words = phrase("failure.email_header", header=name)
+            raise DeliveryError(words, permanent=True) from None
 
 
 def _text_blocks(card: Card) -> Iterator[list[str]]:
@@ -179,9 +213,11 @@ def _text_blocks(card: Card) -> Iterator[list[str]]:
     yield [text for text in head if text]
     yield [_body_text(card)] if card.text else []
     yield [one.text for one in entry_lines(card)]
-    yield [f"{name}: {value}" for name, value in shared_labels(card)]
-    yield describe_alerts(card)
+    more = hidden_labels(card)
+    yield [*(f"{name}: {value}" for name, value in shared_labels(card)), *([more] if more else [])]
+    yield describe_alerts(card, most=MOST_ALERTS)
     yield [f"{text}: {url}" for text, url in _button_links(card)]
+    yield [f"{one.text}: {one.url}" for one in card_pictures(card)]
     yield [f"{text}: {url}" for text, url in card_links(card)]
 
 

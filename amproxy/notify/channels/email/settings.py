@@ -9,11 +9,17 @@ from typing import Final
 
 import msgspec
 
-from amproxy.config.channels import ChannelKind, Escape
+from amproxy.config.channels import ChannelKind
 from amproxy.config.identities import fold_name
 from amproxy.config.read.cursor import Section
 from amproxy.config.read.http import build_tls_settings, read_tls_config
-from amproxy.config.read.kinds import IntegrationKind, address_keys, template_keys, with_file_key
+from amproxy.config.read.kinds import (
+    IntegrationKind,
+    address_keys,
+    template_keys,
+    with_file_key,
+    written_texts,
+)
 from amproxy.config.read.values import (
     boolean,
     choice,
@@ -45,21 +51,31 @@ class EmailSettings(Struct, frozen=True, kw_only=True):
     auth_username: str = ""
     auth_password: Secret = Secret("")
     auth_password_file: str = ""
+    auth_secret: Secret = Secret("")
+    auth_secret_file: str = ""
     auth_identity: str = ""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    subject: str = ""  # of a group of alerts, where `headers` has none; "" = of an incident
     html: str = ""
     text: str = ""
+    threading: bool = False  # mails of a group form a thread …
+    thread_by_date: bool = True  # … a new one each day
     require_tls: bool = True
     implicit_tls: bool | None = None  # None = by port (465)
     tls: TlsSettings = TlsSettings()
 
 
 def _build(section: Section) -> EmailSettings:
+    threading = section.get("threading", {})
     return EmailSettings(
         **section.pick("to", "hello", "smarthost"),
         **section.pick("auth_username", "auth_password", "auth_password_file"),
-        **section.pick("auth_identity", "require_tls", "headers", "html", "text"),
+        **section.pick("auth_secret", "auth_secret_file"),
+        **section.pick("auth_identity", "require_tls", "headers"),
+        **written_texts(section, "html", "text"),
         from_=section.get("from", ""),
+        threading=threading.get("enabled", False),
+        thread_by_date=threading.get("thread_by_date") != "none",
         implicit_tls=section.get("force_implicit_tls"),
         tls=build_tls_settings(section.get("tls_config")),
     )
@@ -73,6 +89,8 @@ def _build_global(values: Section) -> EmailSettings:
         auth_username=values.get("smtp_auth_username", ""),
         auth_password=values.get("smtp_auth_password", Secret("")),
         auth_password_file=values.get("smtp_auth_password_file", ""),
+        auth_secret=values.get("smtp_auth_secret", Secret("")),
+        auth_secret_file=values.get("smtp_auth_secret_file", ""),
         auth_identity=values.get("smtp_auth_identity", ""),
         require_tls=values["smtp_require_tls"],
         implicit_tls=values.get("smtp_force_implicit_tls"),
@@ -127,7 +145,7 @@ def _fault(settings: EmailSettings, prefix: str) -> Phrase | None:
         parse_smarthost(settings.smarthost)
     except ValueError:
         return Phrase("undeliverable.no_port", {"key": f"{prefix}smarthost"})
-    if not parse_addresses(settings.from_):
+    if not ("{{" in settings.from_ or parse_addresses(settings.from_)):
         return Phrase("undeliverable.no_mail_address_in", {"key": f"{prefix}from"})
     return None
 
@@ -139,12 +157,12 @@ def _contact_fault(address: str, settings: EmailSettings) -> Phrase | None:
 
 def _entry_fault(section: Section, settings: EmailSettings) -> Phrase | None:
     bad_to = Phrase("undeliverable.no_mail_address_in", {"key": "to"})
-    return _fault(settings, "") or (None if parse_addresses(settings.to) else bad_to)
+    known = "{{" in settings.to or parse_addresses(settings.to)
+    return _fault(settings, "") or (None if known else bad_to)
 
 
-def _escape(settings: EmailSettings, key: str) -> Escape:
-    """The plain text of a mail needs nothing."""
-    return "attribute" if key == "html" else "none"
+def _is_html(settings: EmailSettings, key: str) -> bool:
+    return key == "html"
 
 
 EMAIL: Final = ChannelKind(
@@ -182,9 +200,12 @@ EMAIL: Final = ChannelKind(
     ),
     build=_build,
     entry_fault=_entry_fault,
-    unused=("auth_secret", "auth_secret_file", "threading"),
-    templates=("html", "text"),
-    escape=_escape,
+    templates=("to", "from_", "headers", "subject", "html", "text"),
+    default_texts={
+        "subject": '{{ template "email.default.subject" . }}',
+        "html": '{{ template "email.default.html" . }}',
+    },
+    is_html=_is_html,
     global_keys={
         **dict.fromkeys(("smtp_from", "smtp_hello"), text),
         **dict.fromkeys(("smtp_auth_username", "smtp_auth_identity"), text),

@@ -15,7 +15,9 @@ from amproxy.notify.channels.email.settings import EmailSettings, parse_smarthos
 from amproxy.notify.channels.http import clean_for_log
 from amproxy.notify.channels.http_settings import build_ssl_context
 from amproxy.secret import reveal
+from amproxy.text import Phrase, phrase
 
+SERVICE_NAME = "email"
 TIMEOUT = 10.0  # seconds for connecting, and for the reply to each command
 CONTENT_TIMEOUT = 60.0  # for the reply to the content, which may wait for a virus scanner
 GREYLIST_RETRY_AFTER = 60.0  # seconds: a greylisting server accepts a second attempt by then
@@ -53,7 +55,7 @@ def _build_client(settings: EmailSettings) -> aiosmtplib.SMTP:
     try:
         host, port = parse_smarthost(settings.smarthost)
     except ValueError:
-        raise DeliveryError("email: the smarthost is not host:port", permanent=True) from None
+        raise DeliveryError(phrase("failure.email_smarthost"), permanent=True) from None
     implicit = port == 465 if settings.implicit_tls is None else settings.implicit_tls
     try:
         return aiosmtplib.SMTP(
@@ -66,7 +68,7 @@ def _build_client(settings: EmailSettings) -> aiosmtplib.SMTP:
             tls_context=build_ssl_context(settings.tls),
         )
     except ValueError as error:
-        raise DeliveryError(f"email: {clean_for_log(str(error))}", permanent=True) from None
+        raise DeliveryError(_said(error), permanent=True) from None
 
 
 async def _start_tls(client: aiosmtplib.SMTP, settings: EmailSettings) -> None:
@@ -76,8 +78,7 @@ async def _start_tls(client: aiosmtplib.SMTP, settings: EmailSettings) -> None:
         return
     offered = client.supports_extension("starttls")
     if settings.require_tls and not offered:
-        text = "email: TLS is required and the server does not offer it (smtp_require_tls)"
-        raise DeliveryError(text, permanent=True)
+        raise DeliveryError(phrase("failure.email_no_tls"), permanent=True)
     if settings.require_tls or (offered and settings.auth_username and not _is_loopback(client)):
         await client.starttls()
         await _greet(client)  # anew, because the server may offer more (AUTH) now
@@ -98,24 +99,31 @@ async def _sign_in(client: aiosmtplib.SMTP, settings: EmailSettings) -> None:
     if not settings.auth_username or not client.supports_extension("auth"):
         return
     if not _is_encrypted(client) and not _is_loopback(client):
-        raise _auth_error("the password would go out without TLS")
+        raise _auth_error(phrase("failure.email_password_open"))
     try:
         password = reveal(settings.auth_password, settings.auth_password_file)
+        shared = reveal(settings.auth_secret, settings.auth_secret_file)
     except (OSError, UnicodeError) as error:
-        raise _auth_error(f"the password cannot be read: {error}") from None
+        raise _auth_error(phrase("failure.email_password_unread", said=str(error))) from None
     methods = client.supported_auth_methods
-    if "plain" in methods:
+    if shared and "cram-md5" in methods:
+        await client.auth_crammd5(settings.auth_username, shared)
+    elif "plain" in methods:
         await _auth_plain(client, settings, password)
     elif "login" in methods:
         await client.auth_login(settings.auth_username, password)
     elif "cram-md5" in methods:
         await client.auth_crammd5(settings.auth_username, password)
     else:
-        raise _auth_error("the server offers no way to sign in that is known here")
+        raise _auth_error(phrase("failure.email_no_method"))
 
 
-def _auth_error(text: str) -> DeliveryError:
-    return DeliveryError(f"email: {text}", permanent=True, reason="auth_error")
+def _auth_error(words: Phrase) -> DeliveryError:
+    return DeliveryError(words, permanent=True, reason="auth_error")
+
+
+def _said(error: Exception) -> Phrase:
+    return phrase("failure.said", service=SERVICE_NAME, said=clean_for_log(str(error)))
 
 
 async def _auth_plain(client: aiosmtplib.SMTP, settings: EmailSettings, password: str) -> None:
@@ -161,21 +169,23 @@ def _to_delivery_error(error: Exception, sending: bool) -> DeliveryError:
     if isinstance(cause, ssl.SSLError):
         # a bad certificate stays bad; a handshake that broke may succeed
         permanent = isinstance(cause, ssl.SSLCertVerificationError)
-        text = f"email: TLS failed: {clean_for_log(str(cause))}"
-        return DeliveryError(text, permanent=permanent)
+        said = clean_for_log(str(cause))
+        words = phrase("failure.tls_failed", service=SERVICE_NAME, said=said)
+        return DeliveryError(words, permanent=permanent)
     if isinstance(error, TimeoutError):
-        return DeliveryError("email: no answer in time", reason="timeout", ambiguous=sending)
-    text = f"email: {clean_for_log(str(error))}"
+        words = phrase("failure.no_answer", service=SERVICE_NAME)
+        return DeliveryError(words, reason="timeout", ambiguous=sending)
     if isinstance(error, OSError):
-        return DeliveryError(text, reason="network", ambiguous=sending)
-    return DeliveryError(text, permanent=True)
+        return DeliveryError(_said(error), reason="network", ambiguous=sending)
+    return DeliveryError(_said(error), permanent=True)
 
 
 def _smtp_error(
     error: aiosmtplib.SMTPResponseException, greylisting: bool = False
 ) -> DeliveryError:
     """The error for a code: 4xx is temporary, 5xx permanent, anything else is no SMTP."""
-    message = f"email: {error.code} {clean_for_log(error.message)}"
+    said = clean_for_log(error.message)
+    message = phrase("failure.status_said", service=SERVICE_NAME, status=error.code, said=said)
     refused_sign_in = isinstance(error, aiosmtplib.SMTPAuthenticationError) and error.code >= 500
     if error.code in _AUTH_CODES or refused_sign_in:
         return DeliveryError(message, permanent=True, reason="auth_error")

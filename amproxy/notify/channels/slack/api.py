@@ -12,6 +12,7 @@ from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.secret import Secret, reveal
+from amproxy.text import Phrase, phrase
 
 SERVICE_NAME = "Slack"
 CREDENTIAL_ERRORS = {
@@ -26,12 +27,12 @@ SERVER_ERRORS = AMBIGUOUS_ERRORS | {"service_unavailable"}
 
 
 class SlackError(DeliveryError):
-    """A refusal by Slack itself; `error` is Slack's name for it."""
+    """A refusal by Slack itself; `error` is Slack's name for it, `needed` the scope it asks for."""
 
     def __init__(
         self,
         error: str,
-        detail: str = "",
+        needed: str = "",
         *,
         reason: str,
         permanent: bool = False,
@@ -39,7 +40,9 @@ class SlackError(DeliveryError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(
-            f"{SERVICE_NAME}: {error}" + (f" ({detail})" if detail else ""),
+            phrase("failure.needs", service=SERVICE_NAME, said=error, scope=needed)
+            if needed
+            else phrase("failure.said", service=SERVICE_NAME, said=error),
             permanent=permanent,
             reason=reason,
             retry_after=retry_after,
@@ -71,12 +74,45 @@ async def call_slack(
     raise _build_error(response, body)
 
 
+async def post_group(
+    client: httpx.AsyncClient, settings: SlackSettings, method: str, payload: dict[str, Any]
+) -> dict[str, Any]:
+    """Post a group of alerts as Alertmanager does; return the body of a JSON response.
+
+    The address may be that of an incoming webhook, which responds with "ok" ({}), or of the Web
+    API, also by `api_url` with the token in http_config. method: in place of the address's own, ""
+    = none. Raises SlackError, DeliveryError.
+    """
+    headers = {}
+    if settings.app_token or settings.app_token_file:
+        url = settings.app_url
+        headers["Authorization"] = f"Bearer {read_slack_token(settings)}"
+    else:
+        url = read_webhook_url(settings)
+    if method:
+        url = f"{url.rstrip('/').rpartition('/')[0]}/{method}"
+    response = await _send(client, settings, url, payload, headers)
+    if "json" in response.headers.get("content-type", "") and 200 <= response.status < 300:
+        body = response.json()
+        if not isinstance(body, dict) or not isinstance(body.get("ok"), bool):
+            raise http.unreadable_response_error(SERVICE_NAME)
+        if not body["ok"]:
+            raise _build_error(response, body)
+        return body
+    _check_words(response)
+    return {}
+
+
 async def post_webhook(
     client: httpx.AsyncClient, settings: SlackSettings, payload: dict[str, Any]
 ) -> None:
     """Post by an incoming webhook, which responds in plain text. Raises DeliveryError."""
     url = read_webhook_url(settings)
-    response = await _send(client, settings, url, payload, {})
+    _check_words(await _send(client, settings, url, payload, {}))
+
+
+def _check_words(response: http.RemoteResponse) -> None:
+    """Raises DeliveryError for any response of an incoming webhook but "ok"."""
     if response.status != 200:
         # Only a word of Slack's own: a proxy's page may quote the URL.
         words = response.body[:64].decode("ascii", "replace").strip()
@@ -92,8 +128,9 @@ def read_slack_token(settings: SlackSettings) -> str:
     Raises DeliveryError (permanent) where there is none, or its file cannot be read.
     """
     return _read_secret(
-        *(settings.app_token, settings.app_token_file, "the app token"),
-        missing="no app token is configured",
+        *(settings.app_token, settings.app_token_file),
+        unread=phrase("failure.slack_token_unread"),
+        missing=phrase("failure.slack_no_token"),
     )
 
 
@@ -103,16 +140,17 @@ def read_webhook_url(settings: SlackSettings) -> str:
     Raises DeliveryError (permanent) where there is none, or its file cannot be read.
     """
     return _read_secret(
-        *(settings.api_url, settings.api_url_file, "the webhook's URL"),
-        missing="neither an app token nor a webhook's URL is configured",
+        *(settings.api_url, settings.api_url_file),
+        unread=phrase("failure.slack_url_unread"),
+        missing=phrase("failure.slack_no_url"),
     )
 
 
-def _read_secret(secret: Secret, file: str, name: str, *, missing: str) -> str:
+def _read_secret(secret: Secret, file: str, *, unread: Phrase, missing: Phrase) -> str:
     try:
         value = reveal(secret, file)
     except (OSError, UnicodeDecodeError):
-        raise _auth_error(f"the file of {name} cannot be read") from None
+        raise _auth_error(unread) from None
     if not value:
         raise _auth_error(missing)
     return value
@@ -144,9 +182,9 @@ def _build_error(response: http.RemoteResponse, body: dict[str, Any]) -> SlackEr
         reason = "timeout" if error == "request_timeout" else "server_error"
         return SlackError(error, reason=reason, ambiguous=error in AMBIGUOUS_ERRORS)
     reason = "auth_error" if error in CREDENTIAL_ERRORS else "client_error"
-    detail = http.clean_for_log(f"needs {body['needed']}") if body.get("needed") else ""
-    return SlackError(error, detail, reason=reason, permanent=True)
+    needed = http.clean_for_log(str(body.get("needed") or ""))
+    return SlackError(error, needed, reason=reason, permanent=True)
 
 
-def _auth_error(text: str) -> DeliveryError:
-    return DeliveryError(f"{SERVICE_NAME}: {text}", permanent=True, reason="auth_error")
+def _auth_error(words: Phrase) -> DeliveryError:
+    return DeliveryError(words, permanent=True, reason="auth_error")

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from amproxy.notify.channels.alert_lines import AlertLines, alert_lines
 from amproxy.notify.channels.text import (
     card_heading,
     card_links,
+    card_pictures,
     clean_text,
     clip_text,
-    describe_alerts,
     describe_state,
     entry_lines,
+    hidden_labels,
     is_link_url,
     one_line,
     shared_labels,
@@ -26,6 +28,7 @@ MESSAGE_LIMIT = 4000
 TITLE_LIMIT = 800  # of that text, for the title
 REASON_LIMIT = 600  # for the state, and for the reason
 SUMMARY_LIMIT = 1000  # for the card's text
+ALERTS_LIMIT = 1200  # for its alerts
 ENTRIES_LIMIT = 900  # for the incidents of a bundle, before they are escaped
 
 HEADER_LIMIT = 150  # characters, plain text
@@ -40,7 +43,7 @@ Block = dict[str, Any]
 
 
 def render_blocks(card: Card, *, buttons: bool = True) -> list[Block]:
-    """A card's blocks: header, state, text, labels, alerts, links, buttons.
+    """A card's blocks: header, state, text, labels, alerts, pictures, links, buttons.
 
     There are no buttons once it is resolved.
     """
@@ -51,12 +54,18 @@ def render_blocks(card: Card, *, buttons: bool = True) -> list[Block]:
         _section(escape_mrkdwn(text, SECTION_LIMIT)),
         *_entries(card),
         _labels(card),
-        _section(escape_mrkdwn("\n".join(describe_alerts(card)), SECTION_LIMIT)),
+        _section(_alerts(alert_lines(card), SECTION_LIMIT)),
+        *_pictures(card),
         _links(card),
     ]
     if buttons and card.state != "resolved" and card.buttons:
         blocks.append({"type": "actions", "elements": _button_elements(card)})
     return [block for block in blocks if block]
+
+
+def without_pictures(blocks: list[Block]) -> list[Block]:
+    """The blocks but those that Slack refuses where it cannot fetch their address."""
+    return [block for block in blocks if block["type"] != "image"]
 
 
 def fallback_text(card: Card) -> str:
@@ -69,10 +78,12 @@ def fallback_text(card: Card) -> str:
     if card.entries:
         text = "\n".join((text, *(one.text for one in entry_lines(card, ENTRIES_LIMIT))))
     state, link = _state(card, REASON_LIMIT), _incident_link(card)
-    # Escaping makes five characters of one: the text gets the room that the others leave.
+    # Escaping makes five characters of one: the text gets the room that the others leave, and the
+    # alerts what the text leaves.
     room = MESSAGE_LIMIT - sum(len(shown) + 1 for shown in (head, state, link))
     text = escape_mrkdwn(clean_text(text[:SUMMARY_LIMIT]), min(SUMMARY_LIMIT, room))
-    return "\n".join(filter(None, (head, state, text, link)))
+    alerts = _alerts(alert_lines(card), min(ALERTS_LIMIT, room - len(text) - 1))
+    return "\n".join(filter(None, (head, state, text, alerts, link)))
 
 
 def escape_mrkdwn(text: str, limit: int = FIELD_LIMIT) -> str:
@@ -99,7 +110,9 @@ def _escape(text: str) -> str:
 
 
 def _header(card: Card) -> Block:
-    text = " ".join(filter(None, card_heading(card)))
+    emoji, number, _ = card_heading(card)
+    before = " ".join(filter(None, (emoji, number)))
+    text = f"{before} {card_heading(card, HEADER_LIMIT - len(before) - 1)[2]}"
     # Plain text has no escapes: look-alikes of angle brackets mean nothing to Slack.
     text = clip_text(text.replace("<", "‹").replace(">", "›"), HEADER_LIMIT)
     return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
@@ -125,12 +138,27 @@ def _entries(card: Card) -> list[Block]:
     return [_section(text) for text in sections]
 
 
+def _alerts(lines: AlertLines, limit: int) -> str:
+    """As many whole alerts as fit into `limit` characters once they are escaped."""
+    escaped = lines._replace(shown=[_escape(one) for one in lines.shown])
+    return "\n".join(escaped.fit(limit))
+
+
 def _labels(card: Card) -> Block:
     fields = [
         _text(f"*{escape_mrkdwn(name)}*\n{escape_mrkdwn(value)}")
         for name, value in shared_labels(card)
     ]
+    if more := hidden_labels(card):
+        fields.append(_text(more))
     return {"type": "section", "fields": fields} if fields else {}
+
+
+def _pictures(card: Card) -> list[Block]:
+    return [
+        {"type": "image", "image_url": picture.url, "alt_text": picture.text}
+        for picture in card_pictures(card)
+    ]
 
 
 def _links(card: Card) -> Block:

@@ -6,6 +6,7 @@ A webhook cannot change a message that it posted.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,20 +20,29 @@ from amproxy.notify.channels.slack.api import (
     SERVICE_NAME,
     SlackError,
     call_slack,
+    post_group,
     post_webhook,
     read_slack_token,
     read_webhook_url,
 )
-from amproxy.notify.channels.slack.blocks import escape_mrkdwn, fallback_text, render_blocks
+from amproxy.notify.channels.slack.attachment import attachment_message
+from amproxy.notify.channels.slack.blocks import (
+    escape_mrkdwn,
+    fallback_text,
+    render_blocks,
+    without_pictures,
+)
 from amproxy.notify.channels.slack.settings import SlackSettings
 from amproxy.notify.channels.text import clean_text
 from amproxy.notify.message import Card
 from amproxy.store.outbox import RateLimit
+from amproxy.text import phrase
 
 # Seconds between messages to a channel that was sent too many: one a second, says
 # docs.slack.dev/apis/web-api/rate-limits.
 MESSAGE_GAP = 1.1
 MESSAGE_GONE = {"message_not_found", "cant_update_message", "edit_window_closed"}
+GROUP_MESSAGE_GONE = MESSAGE_GONE | {"thread_not_found"}
 BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 NO_DIRECT_MESSAGE = {"missing_scope", "channel_not_found"}
 
@@ -66,12 +76,14 @@ class SlackChannel:
 
     async def send(self, settings: SlackSettings, card: Card) -> dict[str, str]:
         """Post a new message; return its ref ({} for an incoming webhook). Raises DeliveryError."""
+        if card.kind == "group":
+            return await self._post_group(settings)
         if not (settings.app_token or settings.app_token_file):
             payload = _content(settings, card, buttons=False) | _appearance(settings)
-            await post_webhook(self._client(settings), settings, payload)
+            await self._post_to_webhook(settings, payload)
             return {}
         if not settings.channel:
-            raise DeliveryError("Slack: no channel is configured", permanent=True)
+            raise DeliveryError(phrase("failure.slack_no_channel"), permanent=True)
         return await self._post(settings, settings.channel, card)
 
     async def edit(
@@ -84,6 +96,8 @@ class SlackChannel:
         channel, ts = ref.get("channel"), ref.get("ts")
         if not channel or not ts:
             return await self.send(settings, card)
+        if card.kind == "group":
+            return await self._follow_up_group(settings, channel, ts)
         changed = {"channel": channel, "ts": ts} | _content(settings, card)
         try:
             await self._call(settings, "chat.update", changed)
@@ -98,6 +112,41 @@ class SlackChannel:
 
     async def close(self) -> None:
         await self._clients.close()
+
+    async def _post_group(self, settings: SlackSettings) -> dict[str, str]:
+        """Post a group's message as Alertmanager does; return its ref, {} of an incoming webhook.
+
+        Raises DeliveryError.
+        """
+        payload = attachment_message(settings)
+        if settings.channel:
+            payload["channel"] = settings.channel
+        body = await post_group(self._client(settings), settings, "", payload)
+        channel, ts = body.get("channel"), body.get("ts")
+        if not isinstance(channel, str) or not isinstance(ts, str):
+            return {}
+        return {"channel": channel, "ts": ts}
+
+    async def _follow_up_group(
+        self, settings: SlackSettings, channel: str, ts: str
+    ) -> dict[str, str]:
+        """Change a group's first message, or reply to it, or both; return its ref.
+
+        Where the message is gone, post anew: Alertmanager would tell nothing more of the group.
+        Raises DeliveryError.
+        """
+        client = self._client(settings)
+        payload = attachment_message(settings) | {"channel": channel}
+        try:
+            if settings.update_message:
+                await post_group(client, settings, "chat.update", payload | {"ts": ts})
+            if settings.post_updates_to_thread:
+                await post_group(client, settings, "", payload | {"thread_ts": ts})
+        except SlackError as error:
+            if error.error in GROUP_MESSAGE_GONE:
+                return await self._post_group(settings)
+            raise
+        return {"channel": channel, "ts": ts}
 
     async def _post(self, settings: SlackSettings, channel: str, card: Card) -> dict[str, str]:
         payload = {"channel": channel} | _content(settings, card) | _appearance(settings)
@@ -129,12 +178,25 @@ class SlackChannel:
         A plain page is better than none.
         """
         client = self._client(settings)
+        for simpler in _simpler_messages(payload):
+            try:
+                return await call_slack(client, settings, method, payload)
+            except SlackError as error:
+                if error.error not in BAD_BLOCKS:
+                    raise
+            payload = simpler
+        return await call_slack(client, settings, method, payload)
+
+    async def _post_to_webhook(self, settings: SlackSettings, payload: dict[str, Any]) -> None:
+        """Post by an incoming webhook; a message whose pictures are refused goes without them."""
+        client = self._client(settings)
         try:
-            return await call_slack(client, settings, method, payload)
-        except SlackError as error:
-            if error.error not in BAD_BLOCKS or not payload.get("blocks"):
+            await post_webhook(client, settings, payload)
+        except DeliveryError as error:
+            blocks = without_pictures(payload["blocks"])
+            if not error.permanent or len(blocks) == len(payload["blocks"]):
                 raise
-            return await call_slack(client, settings, method, payload | {"blocks": []})
+            await post_webhook(client, settings, payload | {"blocks": blocks})
 
     def _client(self, settings: SlackSettings) -> httpx.AsyncClient:
         return self._clients.client(settings.http, settings.timeout or http.TIMEOUT)
@@ -142,8 +204,21 @@ class SlackChannel:
 
 def _content(settings: SlackSettings, card: Card, *, buttons: bool = True) -> dict[str, Any]:
     """Text and blocks, with the receiver's own title and text in place of the card's."""
-    card = replace(card, title=settings.title or card.title, text=settings.text or card.text)
+    if settings.title:  # its own, which says what it wants to
+        card = replace(card, title=settings.title, severity="", place="")
+    card = replace(card, text=settings.text or card.text)
     return {"text": fallback_text(card), "blocks": render_blocks(card, buttons=buttons)}
+
+
+def _simpler_messages(payload: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The message without its pictures, then without its blocks, as far as it has them."""
+    blocks = payload.get("blocks")
+    if not blocks:
+        return
+    plainer = without_pictures(blocks)
+    if len(plainer) < len(blocks):
+        yield payload | {"blocks": plainer}
+    yield payload | {"blocks": []}
 
 
 def _appearance(settings: SlackSettings) -> dict[str, Any]:

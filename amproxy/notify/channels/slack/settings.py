@@ -18,6 +18,7 @@ from amproxy.config.read.kinds import (
     slack_action,
     template_keys,
     with_file_key,
+    written_texts,
 )
 from amproxy.config.read.values import boolean, list_of, raw, secret, secret_url, url
 from amproxy.config.structs import Global, HttpSettings, Receiver, Struct
@@ -28,8 +29,41 @@ _CHANNEL: Final = re.compile("#|[CG][A-Z0-9]{7,}$", re.ASCII)
 _API_URL: Final = "https://slack.com/api/chat.postMessage"
 
 
+class SlackField(Struct, frozen=True, kw_only=True):
+    """A short table cell of an attachment."""
+
+    title: str = ""
+    value: str = ""
+    short: bool | None = None  # None = as `short_fields` says
+
+
+class SlackConfirmation(Struct, frozen=True, kw_only=True):
+    """The question before a button takes effect."""
+
+    text: str = ""
+    title: str = ""
+    ok_text: str = ""
+    dismiss_text: str = ""
+
+
+class SlackAction(Struct, frozen=True, kw_only=True):
+    """A button of an attachment: it leads to a URL, or tells the app its name and value."""
+
+    type: str = ""
+    text: str = ""
+    url: str = ""
+    style: str = ""
+    name: str = ""
+    value: str = ""
+    confirm: SlackConfirmation | None = None
+
+
 class SlackSettings(Struct, frozen=True, kw_only=True):
-    """Either api_url (an incoming webhook) or app_token (the Web API: buttons and changes)."""
+    """Either api_url (an incoming webhook) or app_token (the Web API: buttons and changes).
+
+    The texts are templates until a message is sent. A group of alerts uses all of them; an
+    incident has a layout of its own, with `title`, `text` and the sender of the file.
+    """
 
     channel: str = ""
     api_url: Secret = Secret("")
@@ -40,11 +74,27 @@ class SlackSettings(Struct, frozen=True, kw_only=True):
     # Of `global` only, and amproxy's: Slack signs button presses with it.
     signing_secret: Secret = Secret("")
     signing_secret_file: str = ""
-    title: str = ""  # texts: "" = amproxy's own; otherwise plain text or Jinja2
+    title: str = ""
     text: str = ""
     username: str = ""
     icon_emoji: str = ""
     icon_url: str = ""
+    title_link: str = ""
+    pretext: str = ""
+    message_text: str = ""
+    color: str = ""
+    footer: str = ""
+    fallback: str = ""
+    callback_id: str = ""
+    image_url: str = ""
+    thumb_url: str = ""
+    fields: tuple[SlackField, ...] = ()
+    actions: tuple[SlackAction, ...] = ()
+    short_fields: bool = False
+    link_names: bool = False
+    mrkdwn_in: tuple[str, ...] = ()
+    update_message: bool = False  # a group's later messages change its first one …
+    post_updates_to_thread: bool = False  # … or are replies to it
     timeout: float = 0.0  # seconds; 0 = none of its own
     http: HttpSettings = HttpSettings()
 
@@ -53,9 +103,25 @@ def _build(section: Section) -> SlackSettings:
     return SlackSettings(
         **section.pick("channel", "api_url", "api_url_file"),
         **section.pick("app_token", "app_token_file", "app_url"),
-        **section.pick("title", "text", "username", "icon_emoji", "icon_url"),
+        **written_texts(section, *_TEXTS),
+        **section.pick("short_fields", "link_names"),
+        **section.pick("update_message", "post_updates_to_thread"),
+        fields=tuple(
+            SlackField(**one.pick("title", "value", "short")) for one in section.get("fields", ())
+        ),
+        actions=tuple(map(_build_action, section.get("actions", ()))),
+        mrkdwn_in=tuple(section.get("mrkdwn_in", ())),
         timeout=float(section.get("timeout", 0)),
         http=build_http_settings(section["http_config"]),
+    )
+
+
+def _build_action(section: Section) -> SlackAction:
+    confirm = section.get("confirm")
+    keys = ("text", "title", "ok_text", "dismiss_text")
+    return SlackAction(
+        **section.pick("type", "text", "url", "style", "name", "value"),
+        confirm=SlackConfirmation(**confirm.pick(*keys)) if confirm else None,
     )
 
 
@@ -78,8 +144,11 @@ def _check(section: Section) -> None:
         section.error("http_config", "problem.slack_authorization")
     api_url = section.get("api_url")
     # Where api_url is the address of the Web API, it is no incoming webhook.
-    if section.get("update_message") and api_url is not None and api_url != section.get("app_url"):
-        section.error("update_message", "problem.slack_update_message")
+    by_file = api_url is None and section.get("api_url_file")
+    if by_file or (api_url is not None and api_url != section.get("app_url")):
+        for key in ("update_message", "post_updates_to_thread"):
+            if section.get(key):
+                section.error(key, "problem.slack_needs_app", key=key)
 
 
 def _check_global(section: Section) -> None:
@@ -114,6 +183,15 @@ def _entry_fault(section: Section, settings: SlackSettings) -> Phrase | None:
     return Phrase("undeliverable.no_slack_channel") if by_app and not settings.channel else None
 
 
+_TEXTS: Final = (
+    *("title", "text", "username", "icon_emoji", "icon_url", "title_link", "pretext"),
+    *("message_text", "color", "footer", "fallback", "callback_id", "image_url", "thumb_url"),
+)
+_DEFAULT_TEXTS: Final = {
+    key: f'{{{{ template "slack.default.{key.replace("_", "")}" . }}}}'
+    for key in _TEXTS
+    if key not in ("message_text", "image_url", "thumb_url")
+}
 _DESTINATION: Final = ("api_url", "api_url_file", "app_token", "app_token_file")
 
 SLACK: Final = ChannelKind(
@@ -130,7 +208,8 @@ SLACK: Final = ChannelKind(
             **template_keys("message_text", "footer", "fallback", "callback_id"),
             **template_keys("icon_emoji", "icon_url", "image_url", "thumb_url"),
             "fields": list_of(attachment_field),
-            **dict.fromkeys(("short_fields", "link_names", "update_message"), boolean),
+            **dict.fromkeys(("short_fields", "link_names"), boolean),
+            **dict.fromkeys(("update_message", "post_updates_to_thread"), boolean),
             "mrkdwn_in": list_of(raw),
             "actions": list_of(slack_action),
         },
@@ -149,13 +228,9 @@ SLACK: Final = ChannelKind(
     ),
     build=_build,
     entry_fault=_entry_fault,
-    # amproxy draws its messages itself.
-    unused=(
-        *("color", "title_link", "pretext", "message_text", "fields", "short_fields"),
-        *("footer", "fallback", "callback_id", "image_url", "thumb_url"),
-        *("link_names", "mrkdwn_in", "actions", "update_message"),
-    ),
-    templates=("title", "text"),
+    templates=("channel", *_TEXTS, "fields", "actions"),
+    default_texts=_DEFAULT_TEXTS,
+    updates_groups=lambda settings: settings.update_message or settings.post_updates_to_thread,
     global_keys={"slack_app_url": url},
     global_secrets={
         "slack_app_token": secret,

@@ -15,14 +15,16 @@ from amproxy.errors import DeliveryError
 from amproxy.notify.channels import http
 from amproxy.notify.channels.telegram.settings import TelegramSettings, parse_telegram_id
 from amproxy.notify.channels.telegram.text import (
-    MESSAGE_LIMIT,
-    clip_plain_text,
+    fit_group_text,
+    fit_own_text,
     is_linkable,
     render_card,
 )
+from amproxy.notify.channels.text import card_pictures
 from amproxy.notify.message import Card
 from amproxy.secret import reveal
 from amproxy.store.outbox import RateLimit
+from amproxy.text import phrase
 
 SERVICE_NAME = "Telegram"
 BUTTONS_IN_ROW = 2  # readable on a phone
@@ -39,7 +41,7 @@ class TelegramError(DeliveryError):
         self, cause: DeliveryError, code: int, description: str, parameters: dict[str, Any]
     ) -> None:
         super().__init__(
-            str(cause),
+            cause.words,
             permanent=cause.permanent,
             reason=cause.reason,
             retry_after=cause.retry_after,
@@ -101,11 +103,11 @@ def read_telegram_token(settings: TelegramSettings) -> str:
     try:
         token = reveal(settings.bot_token, settings.bot_token_file)
     except (OSError, UnicodeDecodeError):
-        text = "Telegram: the file of the bot token cannot be read"
-        raise DeliveryError(text, permanent=True, reason="auth_error") from None
+        words = phrase("failure.telegram_token_unread")
+        raise DeliveryError(words, permanent=True, reason="auth_error") from None
     if not token:
-        text = "Telegram: no bot token is configured"
-        raise DeliveryError(text, permanent=True, reason="auth_error")
+        words = phrase("failure.telegram_no_token")
+        raise DeliveryError(words, permanent=True, reason="auth_error")
     return token
 
 
@@ -119,13 +121,19 @@ class TelegramMessage(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     parse_mode: str = ""  # "" = plain text
     plain: str  # the text where the markup is refused
+    # Address of a picture below the text. Telegram itself fetches it, as the preview of a link: so
+    # the text may be as long as without it, and both change in place.
+    picture: str = ""
     keyboard: tuple[tuple[dict[str, str], ...], ...] = ()
+    is_group: bool = False  # a group of alerts: the request is Alertmanager's
 
     def payload(self) -> dict[str, Any]:
+        if self.is_group:
+            return self._group_payload()
         body: dict[str, Any] = {
             "chat_id": self.chat_id,
             "text": self.text,
-            "link_preview_options": {"is_disabled": True},
+            "link_preview_options": self._preview(),
         }
         if self.parse_mode:
             body["parse_mode"] = self.parse_mode
@@ -138,6 +146,25 @@ class TelegramMessage(msgspec.Struct, frozen=True, kw_only=True):
         if self.silent:
             body["disable_notification"] = True
         return body
+
+    def _preview(self) -> dict[str, Any]:
+        if not self.picture:
+            return {"is_disabled": True}
+        return {"url": self.picture, "prefer_large_media": True}
+
+    def _group_payload(self) -> dict[str, Any]:
+        """As Alertmanager has it: every value a text."""
+        optional = {
+            "parse_mode": self.parse_mode,
+            "message_thread_id": str(self.thread) if self.thread else "",
+            "disable_notification": "true" if self.silent else "",
+        }
+        return {
+            "chat_id": str(self.chat_id),
+            "text": self.text,
+            "disable_web_page_preview": "true",
+            **{name: value for name, value in optional.items() if value},
+        }
 
 
 class TelegramChannel:
@@ -189,12 +216,14 @@ class TelegramChannel:
         self, settings: TelegramSettings, message: TelegramMessage
     ) -> dict[str, str]:
         if not message.chat_id:
-            raise DeliveryError("Telegram: no chat_id is configured", permanent=True)
-        client = self._clients.client(settings.http)
+            raise DeliveryError(phrase("failure.telegram_no_chat"), permanent=True)
+        within = settings.timeout or http.TIMEOUT
+        client = self._clients.client(settings.http, within)
         for _ in range(MAX_CORRECTIONS):
             method = "editMessageText" if message.message_id else "sendMessage"
             try:
-                result = await call_telegram(client, settings, method, message.payload())
+                payload = message.payload()
+                result = await call_telegram(client, settings, method, payload, within=within)
             except TelegramError as error:
                 # an attempt whose response was lost has changed it already
                 if message.message_id and error.says("message is not modified"):
@@ -209,7 +238,7 @@ class TelegramChannel:
             if not isinstance(result, dict) or not isinstance(result.get("message_id"), int):
                 raise http.unreadable_response_error(SERVICE_NAME)
             return _ref(message.chat_id, result["message_id"])
-        raise DeliveryError("Telegram: refused however it was corrected", permanent=True)
+        raise DeliveryError(phrase("failure.telegram_refused"), permanent=True)
 
 
 def correct_message(message: TelegramMessage, error: TelegramError) -> TelegramMessage | None:
@@ -230,17 +259,18 @@ def correct_message(message: TelegramMessage, error: TelegramError) -> TelegramM
     if message.keyboard and error.says("button url", "button_url_invalid"):
         rows = (tuple(button for button in row if "url" not in button) for row in message.keyboard)
         return replace(message, keyboard=tuple(row for row in rows if row))
+    if message.picture and error.says("webpage", "web page", "preview", "media", "url"):
+        return replace(message, picture="")
     return None
 
 
 def _build_message(settings: TelegramSettings, card: Card, chat_id: int) -> TelegramMessage:
     text, plain = render_card(card)
-    mode = "HTML"
-    if settings.message:  # a receiver's own text, in the markup that it chose
-        text, plain = settings.message, clip_plain_text(settings.message)
-        mode = settings.parse_mode
-        if len(text) > MESSAGE_LIMIT:  # cut only as plain text: a cut tag would be refused
-            text, mode = plain, ""
+    mode, is_group, pictures = "HTML", card.kind == "group", card_pictures(card)
+    if settings.message or is_group:  # the receiver's own text, in the markup that it chose
+        fit = fit_group_text if is_group else fit_own_text
+        text, mode, plain = fit(settings.message, settings.parse_mode)
+        pictures = []
     return TelegramMessage(
         chat_id=chat_id,
         thread=settings.message_thread_id,
@@ -248,7 +278,9 @@ def _build_message(settings: TelegramSettings, card: Card, chat_id: int) -> Tele
         text=text,
         parse_mode=mode,
         plain=plain,
-        keyboard=_keyboard(card),
+        picture=next((one.url for one in pictures if is_linkable(one.url)), ""),
+        keyboard=() if is_group else _keyboard(card),
+        is_group=is_group,
     )
 
 

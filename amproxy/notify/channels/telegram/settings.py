@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from amproxy.config.channels import ChannelKind, Escape
+from amproxy.config.channels import ChannelKind
 from amproxy.config.read.cursor import Section
 from amproxy.config.read.http import build_http_settings
-from amproxy.config.read.kinds import COMMON, IntegrationKind, choice_or_template, with_file_key
+from amproxy.config.read.kinds import (
+    COMMON,
+    TIMEOUT,
+    IntegrationKind,
+    choice_or_template,
+    with_file_key,
+    written_texts,
+)
 from amproxy.config.read.values import boolean, integer, raw, secret, url
 from amproxy.config.structs import Global, HttpSettings, Receiver, Struct
 from amproxy.secret import Secret, reveal
@@ -23,9 +30,10 @@ class TelegramSettings(Struct, frozen=True, kw_only=True):
     bot_token_file: str = ""
     chat_id: int = 0
     message_thread_id: int = 0
-    message: str = ""  # "" = amproxy's own text; otherwise plain text or Jinja2
+    message: str = ""  # "" = amproxy's own text, of an incident
     disable_notifications: bool = False
     parse_mode: str = "HTML"
+    timeout: float = 0.0  # seconds; 0 = none of its own
     http: HttpSettings = HttpSettings()
 
 
@@ -35,7 +43,9 @@ def build_telegram_settings(section: Section) -> TelegramSettings:
         section["chat_id"] = _read_number_file(section["chat_id_file"])
     return TelegramSettings(
         **section.pick("api_url", "bot_token", "bot_token_file", "chat_id", "message_thread_id"),
-        **section.pick("message", "disable_notifications", "parse_mode"),
+        **written_texts(section, "message"),
+        **section.pick("disable_notifications", "parse_mode"),
+        timeout=float(section.get("timeout", 0)),
         http=build_http_settings(section["http_config"]),
     )
 
@@ -71,8 +81,8 @@ def _entry_fault(section: Section, settings: TelegramSettings) -> Phrase | None:
     return None if settings.chat_id else Phrase("undeliverable.no_chat_id")
 
 
-def _escape(settings: TelegramSettings, key: str) -> Escape:
-    return "text" if settings.parse_mode == "HTML" else "none"
+def _is_html(settings: TelegramSettings, key: str) -> bool:
+    return settings.parse_mode == "HTML"
 
 
 def _receives_presses(global_: Global, receivers: Mapping[str, Receiver]) -> bool:
@@ -102,6 +112,7 @@ TELEGRAM: Final = ChannelKind(
     integration=IntegrationKind(
         keys={
             **COMMON,
+            **TIMEOUT,
             "api_url": url,
             **with_file_key("bot_token"),
             **with_file_key("chat_id", integer()),
@@ -122,7 +133,8 @@ TELEGRAM: Final = ChannelKind(
     build=build_telegram_settings,
     entry_fault=_entry_fault,
     templates=("message",),
-    escape=_escape,
+    default_texts={"message": '{{ template "telegram.default.message" . }}'},
+    is_html=_is_html,
     global_keys={"telegram_api_url": url},
     global_secrets={"telegram_bot_token": secret},
     global_defaults={"telegram_api_url": "https://api.telegram.org"},

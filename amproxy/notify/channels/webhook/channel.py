@@ -5,7 +5,6 @@ So amproxy can stand in front of a program that listens to Alertmanager, or of a
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 
 import httpx
@@ -13,11 +12,10 @@ import msgspec
 
 from amproxy import __version__, offload
 from amproxy.config.channels import address_digest
-from amproxy.config.networks import Reach
 from amproxy.config.structs import Global
 from amproxy.errors import DeliveryError
 from amproxy.model import Alert
-from amproxy.notify.alertmanager_payload import build_payload, go_time
+from amproxy.notify.alertmanager_payload import build_payload, go_json, go_time
 from amproxy.notify.channels.http import (
     TIMEOUT,
     HttpClients,
@@ -26,11 +24,13 @@ from amproxy.notify.channels.http import (
     uses_proxy,
 )
 from amproxy.notify.channels.http_settings import settings_for_url
-from amproxy.notify.channels.reach import reachable_addresses
+from amproxy.notify.channels.reach import check_before_proxy
 from amproxy.notify.channels.webhook.settings import WebhookSettings, contact_reach
 from amproxy.notify.message import Card
+from amproxy.notify.rendered_values import typed_tree
 from amproxy.secret import Secret, reveal
 from amproxy.store.outbox import RateLimit
+from amproxy.text import phrase
 
 MIN_ALERT_LIFETIME = 300.0  # seconds
 
@@ -67,7 +67,10 @@ class WebhookChannel:
     async def send(self, settings: WebhookSettings, card: Card) -> dict[str, str]:
         """POST the card. Raises DeliveryError."""
         url = _webhook_url(settings)
-        body = await offload.run(len(card.alerts), build_payload, card)
+        if settings.payload is None:
+            body = await offload.run(len(card.alerts), build_payload, card)
+        else:
+            body = go_json(typed_tree(settings.payload)) + b"\n"
         await _post_json(self._clients, self.name, settings, url, body)
         return {"state": card.state}
 
@@ -96,7 +99,9 @@ class AlertmanagerChannel:
 
     def person(self, global_: Global, address: str) -> WebhookSettings:
         """Nobody is paged over an Alertmanager."""
-        raise DeliveryError("a person cannot be paged over an Alertmanager", permanent=True)
+        raise DeliveryError(
+            phrase("failure.not_for_people", service="Alertmanager"), permanent=True
+        )
 
     def rate_limit(self, settings: WebhookSettings) -> RateLimit:
         """The URL's, without gaps afterwards. Raises DeliveryError."""
@@ -149,7 +154,7 @@ async def _post_json(
     timeout = settings.timeout or TIMEOUT
     http = settings_for_url(settings.http, url)
     if settings.reach is not None and uses_proxy(http):
-        await _check_before_proxy(who, url, settings.reach)
+        await check_before_proxy(who, url, settings.reach)
     client = clients.client(http, timeout, settings.reach)
     response = await send_request(
         client, who, url, within=timeout, ignore_body=True, content=body, headers=_HEADERS
@@ -158,21 +163,13 @@ async def _post_json(
         raise response_error(response, who)
 
 
-async def _check_before_proxy(who: str, url: str, reach: Reach) -> None:
-    """Raises DeliveryError where the host may not be reached. A name only the proxy knows may."""
-    with contextlib.suppress(httpx.TransportError):
-        try:
-            await reachable_addresses(httpx.URL(url).raw_host.decode("ascii"), reach)
-        except DeliveryError as error:
-            raise DeliveryError(f"{who}: {error}", permanent=True, reason=error.reason) from None
-
-
 def _webhook_url(settings: WebhookSettings) -> str:
     """The URL of the settings. Raises DeliveryError (permanent) where none can be used."""
     try:
         return _check_url(reveal(settings.url, settings.url_file))
     except (OSError, UnicodeError) as error:
-        raise DeliveryError(f"webhook: url_file cannot be read: {error}", permanent=True) from None
+        words = phrase("failure.file_unread", service="webhook", key="url_file", said=str(error))
+        raise DeliveryError(words, permanent=True) from None
 
 
 def _check_url(url: str) -> str:
@@ -180,8 +177,7 @@ def _check_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
-        raise DeliveryError("webhook: the URL is not valid", permanent=True) from None
+        raise DeliveryError(phrase("failure.bad_url", service="webhook"), permanent=True) from None
     if parsed.scheme not in {"http", "https"} or not parsed.host or (parsed.port or 0) > 65535:
-        text = "webhook: the URL is not http:// or https:// with a host"
-        raise DeliveryError(text, permanent=True)
+        raise DeliveryError(phrase("failure.no_web_url", service="webhook"), permanent=True)
     return url

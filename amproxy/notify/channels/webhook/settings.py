@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from amproxy.config.channels import ChannelKind
 from amproxy.config.networks import Reach, read_network, refused_literal
@@ -28,6 +28,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True):
     url: Secret = Secret("")
     url_file: str = ""
     max_alerts: int = 0
+    payload: Any = None  # the body in place of Alertmanager's, a tree of texts
     timeout: float = 0.0  # seconds; 0 = none of its own
     http: HttpSettings = HttpSettings()
     reach: Reach | None = None  # of a person's contact; None = any host
@@ -35,7 +36,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True):
 
 def build_webhook_settings(section: Section) -> WebhookSettings:
     return WebhookSettings(
-        **section.pick("url", "url_file", "max_alerts"),
+        **section.pick("url", "url_file", "max_alerts", "payload"),
         timeout=float(section.get("timeout", 0)),
         http=build_http_settings(section["http_config"]),
     )
@@ -61,10 +62,6 @@ def _contact_fault(address: str, settings: WebhookSettings | None) -> Phrase | N
     return refused_literal(address, (settings and settings.reach) or Reach(own_machine=True))
 
 
-def _entry_fault(section: Section, settings: WebhookSettings) -> Phrase | None:
-    return Phrase("undeliverable.payload") if "payload" in section else None
-
-
 WEBHOOK: Final = ChannelKind(
     channel="amproxy.notify.channels.webhook.channel:WebhookChannel",
     integration=IntegrationKind(
@@ -80,7 +77,8 @@ WEBHOOK: Final = ChannelKind(
         defaults={"max_alerts": 0},
     ),
     build=build_webhook_settings,
-    entry_fault=_entry_fault,
+    templates=("url", "payload"),
+    templated_keys=("payload",),
     global_keys={"contact_networks": list_of(read_network)},
     build_global=_build_global,
     addresses_people=False,
@@ -96,5 +94,6 @@ ALERTMANAGER: Final = ChannelKind(
         at_most=(("url", "url_file"),),
     ),
     build=build_webhook_settings,
+    templates=("url",),
     reaches_people=False,
 )

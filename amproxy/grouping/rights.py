@@ -16,7 +16,6 @@ from amproxy.config.structs import Config
 from amproxy.grouping.teams import Teams, alert_teams, is_pinned, possible_teams, receiver_teams
 from amproxy.labels.matchers import Matcher
 from amproxy.model import Incident
-from amproxy.reports.insights import concerns_user
 from amproxy.text import PeopleNames, Phrase, PhraseValue
 
 Role = Literal["viewer", "responder", "admin"]
@@ -79,6 +78,16 @@ def incident_refusal(principal: Principal, incident: Incident) -> Phrase | None:
     if is_paged and may_answer(principal):
         return None
     return refusal(principal, "responder", () if is_paged else (incident.team,))
+
+
+def concerns_user(incident: Incident, user: str) -> bool:
+    """True where a person was paged or asked for, or answered."""
+    answered = (incident.acknowledged_by, incident.resolved_by, incident.snoozed_by)
+    return (
+        user in answered
+        or user in incident.responders
+        or any(page.user == user for page in incident.pages)
+    )
 
 
 def may_answer(principal: Principal) -> bool:

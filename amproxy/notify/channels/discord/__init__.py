@@ -1,0 +1,1 @@
+"""Discord: groups of alerts as embeds, over incoming webhooks."""

@@ -1,0 +1,1 @@
+"""incident.io: groups of alerts to an alert source."""

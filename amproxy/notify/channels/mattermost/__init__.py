@@ -1,0 +1,1 @@
+"""Mattermost: groups of alerts as attachments, over incoming webhooks."""

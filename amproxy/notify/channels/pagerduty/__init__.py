@@ -1,0 +1,1 @@
+"""PagerDuty: a group of alerts as one event, by the Events API v2 or the older one."""

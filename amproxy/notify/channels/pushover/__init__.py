@@ -1,0 +1,1 @@
+"""Pushover: a group of alerts as a notification on phones."""

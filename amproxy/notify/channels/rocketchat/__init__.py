@@ -1,0 +1,1 @@
+"""Rocket.Chat: groups of alerts as messages by its REST API."""

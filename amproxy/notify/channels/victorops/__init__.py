@@ -1,0 +1,1 @@
+"""Splunk On-Call, once VictorOps: a group of alerts as one entity."""

@@ -1,0 +1,1 @@
+"""Webex: groups of alerts as messages to a room."""

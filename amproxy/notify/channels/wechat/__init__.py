@@ -1,0 +1,1 @@
+"""WeCom (WeChat for companies): groups of alerts as messages of an application."""
